@@ -1,0 +1,110 @@
+//! One line per request on the log target `access`.
+
+use crate::record::RequestRecord;
+use std::fmt;
+
+/// The log target of access lines.
+pub const TARGET: &str = "access";
+
+/// Writes the line of a request.
+pub fn write(record: &RequestRecord) {
+    log::info!(target: TARGET, "{}", Line(record));
+}
+
+/// The pairs of an access line as JSON values: numbers where they are numbers.
+pub fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
+    line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
+        let number = (name == "status" || name == "attempts" || name.ends_with("_ms") || name.ends_with("_bytes"))
+            .then(|| value.parse::<u64>().ok())
+            .flatten();
+        (name, number.map_or_else(|| value.into(), Into::into))
+    })
+}
+
+/// `name=value` pairs in a fixed order; values that are not known are left out.
+struct Line<'a>(&'a RequestRecord);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = self.0;
+        write!(f, "request_id={}", record.request_id)?;
+        if let Some(client) = record.client {
+            write!(f, " client={client}")?;
+        }
+        if !record.http.is_empty() {
+            write!(f, " http={} method={} path={}", record.http, Word(&record.method), Word(&record.path))?;
+        }
+        write!(f, " status={} outcome={}", record.status, record.outcome.name())?;
+        if !record.reason.is_empty() {
+            write!(f, " reason={}", record.reason)?;
+        }
+        if let Some(upstream) = &record.upstream {
+            write!(f, " upstream={upstream} attempts={}", record.attempts)?;
+        }
+        write!(f, " duration_ms={}", record.duration.as_millis())?;
+        if let Some(first_byte) = record.first_byte {
+            write!(f, " first_byte_ms={}", first_byte.as_millis())?;
+        }
+        write!(f, " request_bytes={} response_bytes={}", record.request_bytes, record.response_bytes)?;
+        if let Some(key) = &record.key {
+            write!(f, " key={key}")?;
+        }
+        if !record.rewrite.is_empty() {
+            write!(f, " rewrite={}", record.rewrite)?;
+        }
+        Ok(())
+    }
+}
+
+/// A client's text as one word: what would break the line or the pairs is percent-encoded.
+struct Word<'a>(&'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                _ if byte.is_ascii_graphic() && byte != b'"' => write!(f, "{}", char::from(byte))?,
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Outcome;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_line_is_a_row_of_pairs() {
+        let mut record = RequestRecord {
+            request_id: "req_1".to_owned(),
+            started_at: SystemTime::UNIX_EPOCH,
+            duration: Duration::from_millis(12),
+            first_byte: Some(Duration::from_millis(9)),
+            client: Some([127, 0, 0, 1].into()),
+            http: "1.1",
+            method: "POST".to_owned(),
+            path: "/v1/messages".to_owned(),
+            status: 200,
+            outcome: Outcome::Completed,
+            reason: "",
+            upstream: Some("a".into()),
+            attempts: 1,
+            request_bytes: 3,
+            response_bytes: 4,
+            key: Some("0a1b2c3d".to_owned()),
+            rewrite: "replaced",
+        };
+        assert_eq!(
+            Line(&record).to_string(),
+            "request_id=req_1 client=127.0.0.1 http=1.1 method=POST path=/v1/messages status=200 outcome=completed \
+             upstream=a attempts=1 duration_ms=12 first_byte_ms=9 request_bytes=3 response_bytes=4 key=0a1b2c3d \
+             rewrite=replaced"
+        );
+        record.path = "/a b\n".to_owned();
+        assert!(Line(&record).to_string().contains(" path=/a%20b%0A "));
+    }
+}

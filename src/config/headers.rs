@@ -1,0 +1,123 @@
+//! The file of headers that override those of each request (`env/.env.headers.json`).
+
+use super::problem::{Problem, Source};
+use super::secret::Secret;
+use crate::http1::{is_field_value, is_token};
+use std::path::Path;
+
+/// Fields that say how a message is delimited or that belong to one connection: nobody may set them from outside.
+const REFUSED: [&str; 12] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "http2-settings",
+    "expect",
+];
+
+/// One header to set on every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomHeader {
+    /// Field name, in the case that HTTP/1.1 upstreams are to see.
+    pub name: String,
+    /// Field value; it may be a key.
+    pub value: Secret,
+}
+
+/// Reads the file at `path`; no file means no headers.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
+    if !Path::new(path).exists() {
+        return Ok(Vec::new());
+    }
+    let whole = |message: String| vec![Problem { at: Source::WholeFile(path.to_owned()), message }];
+    let text = std::fs::read_to_string(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
+    parse(path, &text)
+}
+
+fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
+        let at = Source::File { path: path.to_owned(), line: error.line(), column: error.column() };
+        vec![Problem { at, message: format!("a JSON object of header names and values is expected: {error}") }]
+    })?;
+    let mut headers: Vec<CustomHeader> = Vec::new();
+    let mut problems = Vec::new();
+    for (name, value) in members {
+        if name.starts_with("__") {
+            continue;
+        }
+        match check(&name, &value, &headers) {
+            Ok(value) => headers.push(CustomHeader { name, value: Secret::new(value) }),
+            Err(message) => problems.push(Problem { at: place_of(path, text, &name), message }),
+        }
+    }
+    if problems.is_empty() { Ok(headers) } else { Err(problems) }
+}
+
+fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<String, String> {
+    if !is_token(name.as_bytes()) {
+        return Err(format!("\"{name}\" is not a header name"));
+    }
+    if REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
+        return Err(format!("\"{name}\" may not be set: it belongs to the framing or to one connection"));
+    }
+    if before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
+        return Err(format!("\"{name}\" is there twice (upper and lower case count as the same)"));
+    }
+    let value = value.as_str().ok_or_else(|| format!("the value of \"{name}\" must be a string"))?;
+    if !is_field_value(value.as_bytes()) {
+        return Err(format!("the value of \"{name}\" has control characters in it"));
+    }
+    if name.eq_ignore_ascii_case("host") && !crate::http1::is_host(value.as_bytes()) {
+        return Err("the value of \"Host\" is not a host name or address with an optional port".to_owned());
+    }
+    Ok(value.to_owned())
+}
+
+/// Where a member's name stands in the file, as far as a search can tell.
+fn place_of(path: &str, text: &str, name: &str) -> Source {
+    let quoted = serde_json::Value::from(name).to_string();
+    match text.find(&quoted) {
+        Some(at) => {
+            let before = &text[..at];
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+            Source::File { path: path.to_owned(), line, column }
+        }
+        None => Source::WholeFile(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_skipped_and_case_is_kept() {
+        let headers = parse("h", r#"{"__note": 1, "X-App": "cli", "User-Agent": "中"}"#).expect("valid");
+        let shown: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
+        assert_eq!(shown, [("User-Agent", "中"), ("X-App", "cli")]);
+        assert_eq!(parse("h", " ").expect("empty"), []);
+    }
+
+    #[test]
+    fn every_bad_header_is_named_with_its_place() {
+        let text = "{\n  \"content-LENGTH\": \"1\",\n  \"a b\": \"x\",\n  \"X\": 1,\n  \"Y\": \"a\\nb\",\n \"Host\": \"a b\", \"A\":\"1\", \"a\":\"2\"}";
+        let problems = parse("h.json", text).expect_err("bad");
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 6, "{shown:#?}");
+        assert!(shown.iter().any(|p| p.starts_with("h.json:2:3: \"content-LENGTH\" may not be set")), "{shown:#?}");
+        assert!(parse("h.json", "[1]").expect_err("bad")[0].to_string().starts_with("h.json:1:"));
+    }
+}

@@ -1,0 +1,245 @@
+//! Finds the value of each setting in the order of precedence, and remembers what was found and what was wrong.
+
+use super::problem::{Problem, Source, suggestion};
+use super::settings::{self, SETTINGS, UPSTREAM_SETTINGS};
+use marked_yaml::types::{MarkedMappingNode, MarkedScalarNode};
+use marked_yaml::{Node, Span};
+use std::collections::BTreeMap;
+
+/// Keys under `gateway:` that are lists, read apart from the table of settings.
+const LISTS: [&str; 2] = ["gateway.upstreams", "gateway.rules"];
+
+/// Looks up an environment variable.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// One line of the effective configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The setting's path.
+    pub key: String,
+    /// Its value as text, masked if it is a secret; empty if it is not set.
+    pub value: String,
+    /// Who set it.
+    pub source: Source,
+}
+
+/// Reads settings from all their sources.
+pub struct Reader<'a> {
+    /// Path of the YAML file, for messages.
+    pub path: String,
+    root: Option<Node>,
+    env: Lookup<'a>,
+    dotenv: BTreeMap<String, String>,
+    overrides: Vec<(&'static str, String)>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// What was read so far.
+    pub effective: Vec<Effective>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the YAML text `yaml` at `path`, over `env`, `dotenv` and the command line's `overrides`.
+    pub fn new(
+        path: &str,
+        yaml: &str,
+        env: Lookup<'a>,
+        dotenv: BTreeMap<String, String>,
+        overrides: Vec<(&'static str, String)>,
+    ) -> Self {
+        let mut reader = Self {
+            path: path.to_owned(),
+            root: None,
+            env,
+            dotenv,
+            overrides,
+            problems: Vec::new(),
+            effective: Vec::new(),
+        };
+        if !yaml.trim().is_empty() {
+            let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true);
+            match marked_yaml::parse_yaml_with_options(0, yaml, options) {
+                Ok(root) => reader.root = Some(root),
+                Err(error) => {
+                    reader.problems.push(Problem { at: reader.yaml_error_place(&error), message: error.to_string() });
+                }
+            }
+        }
+        reader
+    }
+
+    fn yaml_error_place(&self, error: &marked_yaml::LoadError) -> Source {
+        use marked_yaml::LoadError as E;
+        let marker = match error {
+            E::TopLevelMustBeMapping(m)
+            | E::TopLevelMustBeSequence(m)
+            | E::UnexpectedAnchor(m)
+            | E::MappingKeyMustBeScalar(m)
+            | E::UnexpectedTag(m)
+            | E::ScanError(m, _) => Some(*m),
+            E::DuplicateKey(inner) => inner.key.span().start().copied(),
+        };
+        match marker {
+            Some(marker) => Source::File { path: self.path.clone(), line: marker.line(), column: marker.column() },
+            None => Source::WholeFile(self.path.clone()),
+        }
+    }
+
+    /// Where a node of the file stands.
+    pub fn place(&self, span: &Span) -> Source {
+        match span.start() {
+            Some(marker) => Source::File { path: self.path.clone(), line: marker.line(), column: marker.column() },
+            None => Source::WholeFile(self.path.clone()),
+        }
+    }
+
+    /// Notes something that is wrong.
+    pub fn problem(&mut self, at: Source, message: impl Into<String>) {
+        self.problems.push(Problem { at, message: message.into() });
+    }
+
+    /// The node at a dotted path of the file.
+    pub fn node(&self, key: &str) -> Option<&Node> {
+        let mut node = self.root.as_ref()?;
+        for part in key.split('.') {
+            node = node.as_mapping()?.get_node(part)?;
+        }
+        Some(node)
+    }
+
+    /// The value of a setting, from the highest source that has one. `None` if it is not set or if it is wrong.
+    pub fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.read_shown(key, parse, |text| text.to_owned())
+    }
+
+    /// As [`Reader::read`], for a value that is shown in another form than its text.
+    pub fn read_shown<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+        show: impl Fn(&str) -> String,
+    ) -> Option<T> {
+        let found = self.find(key);
+        let (text, source) = found.unwrap_or_else(|| (settings::find(key).default.to_owned(), Source::Default));
+        let value = if text.is_empty() { String::new() } else { show(&text) };
+        self.effective.push(Effective { key: key.to_owned(), value, source: source.clone() });
+        if text.is_empty() {
+            return None;
+        }
+        parse(&text).map_err(|message| self.problem(source, format!("{key}: {message}"))).ok()
+    }
+
+    /// Who set a setting, if anybody did.
+    pub fn source_of(&mut self, key: &str) -> Option<Source> {
+        let problems = self.problems.len();
+        let found = self.find(key).map(|(_, source)| source);
+        self.problems.truncate(problems);
+        found
+    }
+
+    /// A variable that stands for no setting of its own.
+    pub fn variable(&self, name: &'static str) -> Option<(String, Source)> {
+        let text = (self.env)(name).filter(|text| !text.is_empty()).map(|text| (text, Source::Environment(name)));
+        text.or_else(|| {
+            self.dotenv.get(name).filter(|text| !text.is_empty()).map(|text| (text.clone(), Source::DotEnv(name)))
+        })
+    }
+
+    fn find(&mut self, key: &str) -> Option<(String, Source)> {
+        if let Some((_, text)) = self.overrides.iter().find(|(name, _)| *name == key) {
+            return Some((text.clone(), Source::CommandLine));
+        }
+        let names = settings::find(key).env;
+        let in_environment = names.iter().find_map(|name| {
+            (self.env)(name).filter(|text| !text.is_empty()).map(|text| (text, Source::Environment(name)))
+        });
+        if in_environment.is_some() {
+            return in_environment;
+        }
+        let in_dotenv = names.iter().find_map(|name| {
+            self.dotenv.get(*name).filter(|text| !text.is_empty()).map(|text| (text.clone(), Source::DotEnv(name)))
+        });
+        if in_dotenv.is_some() {
+            return in_dotenv;
+        }
+        let node = self.node(key)?;
+        let (place, scalar) = (self.place(node.span()), node.as_scalar().map(|scalar| scalar_text(scalar).to_owned()));
+        match scalar {
+            Some(text) if text.is_empty() => None,
+            Some(text) => Some((text, place)),
+            None => {
+                self.problem(place, format!("{key}: one value is expected here, not a list or a mapping"));
+                None
+            }
+        }
+    }
+
+    /// Notes every key of the file that no setting has. `server_keys` are Pingora's own, at the top level.
+    pub fn refuse_unknown_keys(&mut self, server_keys: &[String]) {
+        let Some(root) = self.root.take() else { return };
+        if let Some(mapping) = root.as_mapping() {
+            for (key, value) in mapping.iter() {
+                if key.as_str() == "gateway" {
+                    self.check_level("gateway", value);
+                } else if !server_keys.iter().any(|known| known == key.as_str()) {
+                    let known = server_keys.iter().map(String::as_str).chain(["gateway"]);
+                    let hint = suggestion(key.as_str(), known);
+                    // A setting of ours at the top level is a likely slip of indentation.
+                    let hint = match SETTINGS.iter().any(|s| s.key.split('.').nth(1) == Some(key.as_str())) {
+                        true => format!("; it belongs under \"gateway:\" ({})", key.as_str()),
+                        false => hint,
+                    };
+                    let place = self.place(key.span());
+                    self.problem(place, format!("unknown key \"{}\"{hint}", key.as_str()));
+                }
+            }
+        }
+        self.root = Some(root);
+    }
+
+    fn check_level(&mut self, prefix: &str, node: &Node) {
+        let Some(mapping) = node.as_mapping() else {
+            if node.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
+                let place = self.place(node.span());
+                self.problem(place, format!("{prefix}: a mapping of settings is expected here"));
+            }
+            return;
+        };
+        for (key, value) in mapping.iter() {
+            let path = format!("{prefix}.{}", key.as_str());
+            let is_level = SETTINGS.iter().any(|s| s.key.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.')));
+            if is_level {
+                self.check_level(&path, value);
+            } else if !SETTINGS.iter().any(|s| s.key == path) && !LISTS.contains(&path.as_str()) {
+                let level = format!("{prefix}.");
+                let known: Vec<&str> = SETTINGS
+                    .iter()
+                    .map(|s| s.key)
+                    .chain(LISTS)
+                    .filter_map(|key| key.strip_prefix(&level)?.split('.').next())
+                    .collect();
+                let hint = suggestion(key.as_str(), known);
+                let place = self.place(key.span());
+                self.problem(place, format!("unknown key \"{path}\"{hint}"));
+            }
+        }
+    }
+
+    /// Notes every key of an upstream's entry that upstreams do not have.
+    pub fn refuse_unknown_upstream_keys(&mut self, at: &str, entry: &MarkedMappingNode) {
+        for (key, _) in entry.iter() {
+            if !UPSTREAM_SETTINGS.iter().any(|s| s.key == key.as_str()) {
+                let hint = suggestion(key.as_str(), UPSTREAM_SETTINGS.iter().map(|s| s.key));
+                let place = self.place(key.span());
+                self.problem(place, format!("unknown key \"{at}.{}\"{hint}", key.as_str()));
+            }
+        }
+    }
+}
+
+/// The text of a scalar; YAML's nulls are empty.
+pub fn scalar_text(scalar: &MarkedScalarNode) -> &str {
+    match scalar.as_str() {
+        "~" | "null" if scalar.may_coerce() => "",
+        text => text,
+    }
+}

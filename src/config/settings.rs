@@ -1,0 +1,179 @@
+//! Every single-valued setting, declared once: its key in the YAML file, its names in the environment, its default,
+//! and what it means. `check` and the documentation test read this table too.
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Path in the YAML file, dots between the levels.
+    pub key: &'static str,
+    /// Names in the environment and in `env/.env`; the first that is set counts.
+    pub env: &'static [&'static str],
+    /// The value if nobody sets it, as text; empty for "not set".
+    pub default: &'static str,
+    /// One line for the operator.
+    pub help: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    env: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { key, env, default, help }
+}
+
+/// All settings under `gateway:` but the lists `upstreams` and `rules`.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "gateway.listen",
+        &["LISTEN"],
+        "127.0.0.1:8088",
+        "Address of the gateway, host:port. PORT changes its port.",
+    ),
+    setting(
+        "gateway.admin_listen",
+        &["ADMIN_LISTEN"],
+        "127.0.0.1:9188",
+        "Address of the admin service (/metrics), host:port.",
+    ),
+    setting("gateway.tls.listen", &["TLS_LISTEN"], "", "Address of an additional TLS listener (HTTP/1.1 and HTTP/2)."),
+    setting("gateway.tls.cert", &["TLS_CERT"], "", "PEM file with the certificate chain of the TLS listener."),
+    setting("gateway.tls.key", &["TLS_KEY"], "", "PEM file with the private key of the TLS listener."),
+    setting(
+        "gateway.system_prompt.replacement",
+        &["SYSTEM_PROMPT_REPLACEMENT"],
+        "",
+        "Text that replaces system[0].text of POST /v1/messages. Not set: bodies stay as they are.",
+    ),
+    setting(
+        "gateway.system_prompt.insert_if_missing",
+        &["SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST"],
+        "false",
+        "Insert the text as a block in front, instead of replacing, when system[0].text does not hold \"Claude Code\".",
+    ),
+    setting(
+        "gateway.headers_file",
+        &[],
+        "env/.env.headers.json",
+        "JSON file of headers that override those of each request.",
+    ),
+    setting(
+        "gateway.preserve_host",
+        &["PRESERVE_HOST"],
+        "false",
+        "Send the client's Host to the upstream instead of the upstream's own.",
+    ),
+    setting(
+        "gateway.forwarded_for",
+        &[],
+        "append",
+        "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
+    ),
+    setting("gateway.proxy.http", &["HTTP_PROXY", "http_proxy"], "", "Outbound proxy for http:// upstreams."),
+    setting("gateway.proxy.https", &["HTTPS_PROXY", "https_proxy"], "", "Outbound proxy for https:// upstreams."),
+    setting(
+        "gateway.proxy.all",
+        &["ALL_PROXY", "all_proxy"],
+        "",
+        "Outbound proxy for upstreams without one of their own.",
+    ),
+    setting(
+        "gateway.proxy.none",
+        &["NO_PROXY", "no_proxy"],
+        "",
+        "Comma list of hosts that are reached without a proxy.",
+    ),
+    setting(
+        "gateway.dashboard.enabled",
+        &["ENABLE_DASHBOARD"],
+        "true",
+        "Serve the panel at /admin of the gateway port.",
+    ),
+    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for."),
+    setting(
+        "gateway.database",
+        &["GATEWAY_DB"],
+        "data/gateway.db",
+        "SQLite file of the request log; off keeps nothing.",
+    ),
+    setting(
+        "gateway.debug",
+        &["DEBUG_MODE"],
+        "false",
+        "Log at debug level: why a body was left alone, each attempt, ...",
+    ),
+    setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json."),
+    setting("gateway.limits.request_body", &[], "32MiB", "Largest request body; beyond it 413."),
+    setting(
+        "gateway.limits.request_bodies_total",
+        &[],
+        "256MiB",
+        "Bytes of request bodies held at one time; beyond it 503.",
+    ),
+    setting("gateway.limits.header_bytes", &[], "64KiB", "Largest request head; beyond it 431."),
+    setting("gateway.limits.header_count", &[], "100", "Most header fields of a request (at most 250); beyond it 431."),
+    setting("gateway.limits.target_bytes", &[], "16KiB", "Longest request target (path and query); beyond it 414."),
+    setting(
+        "gateway.limits.header_timeout",
+        &[],
+        "10s",
+        "Time for a request head to come in, from its first byte; beyond it 408.",
+    ),
+    setting("gateway.limits.body_timeout", &[], "30s", "Longest silence while a request body comes in; beyond it 408."),
+    setting(
+        "gateway.limits.keepalive_timeout",
+        &[],
+        "75s",
+        "How long a client connection may stay idle between requests.",
+    ),
+    setting("gateway.limits.write_timeout", &[], "60s", "Longest time that a client takes no byte of its answer."),
+    setting("gateway.timeouts.connect", &[], "10s", "Time to connect to an upstream, TLS included."),
+    setting(
+        "gateway.timeouts.read",
+        &[],
+        "600s",
+        "Longest silence of an upstream, before its first byte and between bytes.",
+    ),
+    setting("gateway.timeouts.write", &[], "60s", "Longest time that an upstream takes no byte of a request."),
+    setting("gateway.timeouts.pool_idle", &[], "60s", "How long an idle connection to an upstream is kept for reuse."),
+];
+
+/// One key of an entry of `gateway.upstreams`: its name, its default ("" for "not set"), and what it means.
+#[derive(Debug)]
+pub struct UpstreamSetting {
+    /// Name inside the entry.
+    pub key: &'static str,
+    /// The value if the entry has none.
+    pub default: &'static str,
+    /// One line for the operator.
+    pub help: &'static str,
+}
+
+const fn upstream(key: &'static str, default: &'static str, help: &'static str) -> UpstreamSetting {
+    UpstreamSetting { key, default, help }
+}
+
+/// All keys of an upstream.
+pub const UPSTREAM_SETTINGS: &[UpstreamSetting] = &[
+    upstream("name", "", "Name in logs, metrics and errors; the host if not set."),
+    upstream("base_url", "", "http:// or https:// URL, with a path prefix if need be."),
+    upstream("priority", "0", "Lower numbers are preferred."),
+    upstream("weight", "1", "Share of the requests within one priority."),
+    upstream("profile", "", "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none."),
+    upstream("proxy", "", "Outbound proxy of this upstream, or off."),
+    upstream("preserve_host", "", "As gateway.preserve_host, for this upstream."),
+    upstream("ca_file", "", "PEM file of certificate authorities to trust instead of the system's."),
+    upstream("sni", "", "Name to ask for and to check in the TLS handshake; the host if not set."),
+    upstream("insecure", "false", "Accept any TLS certificate. Only for tests."),
+    upstream("connect_timeout", "", "As gateway.timeouts.connect, for this upstream."),
+    upstream("read_timeout", "", "As gateway.timeouts.read, for this upstream."),
+];
+
+/// The setting with this key. The table is closed: asking for a key that is not in it is a programming error.
+pub fn find(key: &str) -> &'static Setting {
+    match SETTINGS.iter().find(|setting| setting.key == key) {
+        Some(setting) => setting,
+        None => panic!("no setting is declared for {key}"),
+    }
+}

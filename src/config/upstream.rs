@@ -1,0 +1,275 @@
+//! The list of upstreams.
+
+use super::problem::Source;
+use super::reader::{Effective, Reader, scalar_text};
+use super::settings::UPSTREAM_SETTINGS;
+use super::value;
+use marked_yaml::types::MarkedMappingNode;
+use std::time::Duration;
+
+/// The rules that an upstream needs by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What AnyRouter demands.
+    AnyRouter,
+    /// Nothing is changed.
+    None,
+}
+
+/// Where an upstream is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// Whether it is `https`.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port, the scheme's if the URL has none.
+    pub port: u16,
+    /// `Host` for requests to it: as in the URL, without the scheme's port.
+    pub authority: String,
+    /// What comes before every request's path: empty, or `/prefix` without a slash at its end.
+    pub path_prefix: String,
+}
+
+/// One place to send requests to, ready to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Name in logs, metrics and errors; unique.
+    pub name: String,
+    /// Where it is.
+    pub base_url: BaseUrl,
+    /// Lower numbers are preferred.
+    pub priority: u32,
+    /// Share within one priority.
+    pub weight: u32,
+    /// The rules that it needs.
+    pub profile: Profile,
+    /// Outbound proxy as written; `off` for none.
+    pub proxy: Option<String>,
+    /// Whether the client's `Host` is kept.
+    pub preserve_host: bool,
+    /// PEM file of certificate authorities.
+    pub ca_file: Option<String>,
+    /// Name in the TLS handshake.
+    pub sni: Option<String>,
+    /// Whether certificates are not checked.
+    pub insecure: bool,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence.
+    pub read_timeout: Duration,
+}
+
+/// What an entry of the list inherits from the settings above it.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    /// `gateway.preserve_host`
+    pub preserve_host: bool,
+    /// `gateway.timeouts.connect`
+    pub connect_timeout: Duration,
+    /// `gateway.timeouts.read`
+    pub read_timeout: Duration,
+}
+
+/// Reads `http(s)://host[:port][/prefix]`.
+///
+/// # Errors
+/// What is wrong with the text. It is not repeated, for it may hold a password.
+pub fn base_url(text: &str) -> Result<BaseUrl, String> {
+    let url =
+        url::Url::parse(text).map_err(|error| format!("this is not a URL such as https://host/prefix: {error}"))?;
+    let tls = match url.scheme() {
+        "https" => true,
+        "http" => false,
+        other => return Err(format!("the scheme must be http or https, not {other}")),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("user and password do not belong into the URL; set a header instead".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the URL may have a path, but no query and no fragment".to_owned());
+    }
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
+    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    Ok(BaseUrl {
+        tls,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: url.port_or_known_default().ok_or("the URL has no port")?,
+        authority,
+        path_prefix: url.path().trim_end_matches('/').to_owned(),
+    })
+}
+
+fn default_profile(base_url: &BaseUrl) -> Profile {
+    if base_url.host == "anyrouter.top" { Profile::AnyRouter } else { Profile::None }
+}
+
+impl UpstreamConfig {
+    fn at(base_url: BaseUrl, inherited: Inherited) -> Self {
+        Self {
+            name: base_url.host.clone(),
+            profile: default_profile(&base_url),
+            base_url,
+            priority: 0,
+            weight: 1,
+            proxy: None,
+            preserve_host: inherited.preserve_host,
+            ca_file: None,
+            sni: None,
+            insecure: false,
+            connect_timeout: inherited.connect_timeout,
+            read_timeout: inherited.read_timeout,
+        }
+    }
+}
+
+/// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file.
+pub fn read(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
+    let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
+        Some((text, source)) => from_variable(reader, &text, &source, inherited),
+        None => from_file(reader, inherited),
+    };
+    if upstreams.is_empty() && reader.problems.is_empty() {
+        let at = Source::WholeFile(reader.path.clone());
+        reader.problem(at, "there is no upstream: set API_BASE_URL, or gateway.upstreams with a base_url");
+    }
+    upstreams.sort_by_key(|upstream| upstream.priority);
+    upstreams
+}
+
+fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited: Inherited) -> Vec<UpstreamConfig> {
+    let mut upstreams: Vec<UpstreamConfig> = Vec::new();
+    for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
+        match base_url(url) {
+            Ok(base_url) => {
+                let mut upstream = UpstreamConfig::at(base_url, inherited);
+                upstream.priority = u32::try_from(index).unwrap_or(u32::MAX);
+                if upstreams.iter().any(|other| other.name == upstream.name) {
+                    upstream.name = format!("{}-{}", upstream.name, index + 1);
+                }
+                let key = format!("gateway.upstreams[{index}].base_url");
+                reader.effective.push(Effective { key, value: url.to_owned(), source: source.clone() });
+                upstreams.push(upstream);
+            }
+            Err(message) => reader.problem(source.clone(), message),
+        }
+    }
+    upstreams
+}
+
+fn from_file(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
+    let Some(list) = reader.node("gateway.upstreams").cloned() else { return Vec::new() };
+    let Some(list) = list.as_sequence() else {
+        if list.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
+            let place = reader.place(list.span());
+            reader.problem(place, "gateway.upstreams: a list is expected here");
+        }
+        return Vec::new();
+    };
+    let mut upstreams: Vec<UpstreamConfig> = Vec::new();
+    for (index, node) in list.iter().enumerate() {
+        let at = format!("gateway.upstreams[{index}]");
+        let place = reader.place(node.span());
+        let Some(entry) = node.as_mapping() else {
+            reader.problem(place, format!("{at}: a mapping with base_url is expected here"));
+            continue;
+        };
+        reader.refuse_unknown_upstream_keys(&at, entry);
+        if let Some(upstream) = (Entry { reader, entry, at, place: place.clone() }).read(inherited) {
+            if upstreams.iter().any(|other| other.name == upstream.name) {
+                reader.problem(place, format!("the upstream name \"{}\" is there twice", upstream.name));
+            }
+            upstreams.push(upstream);
+        }
+    }
+    upstreams
+}
+
+/// One entry of the list while it is read.
+struct Entry<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    entry: &'r MarkedMappingNode,
+    at: String,
+    place: Source,
+}
+
+impl Entry<'_, '_> {
+    fn read(mut self, inherited: Inherited) -> Option<UpstreamConfig> {
+        let before = self.reader.problems.len();
+        let Some(base_url) = self.get("base_url", base_url) else {
+            if self.reader.problems.len() == before {
+                self.reader.problem(self.place, format!("{}: base_url is missing", self.at));
+            }
+            return None;
+        };
+        let default = UpstreamConfig::at(base_url, inherited);
+        let profiles = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
+        Some(UpstreamConfig {
+            name: self.get("name", name).unwrap_or(default.name),
+            priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
+            weight: self.get("weight", |text| value::number(text, 1..=1000)).unwrap_or(default.weight),
+            profile: self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile),
+            proxy: self.get("proxy", value::text),
+            preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
+            ca_file: self.get("ca_file", value::text),
+            sni: self.get("sni", value::text),
+            insecure: self.get("insecure", value::boolean).unwrap_or(false),
+            connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
+            read_timeout: self.get("read_timeout", value::duration).unwrap_or(default.read_timeout),
+            base_url: default.base_url,
+        })
+    }
+
+    fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        debug_assert!(UPSTREAM_SETTINGS.iter().any(|setting| setting.key == key), "{key}");
+        let node = self.entry.get_node(key)?;
+        let source = self.reader.place(node.span());
+        let path = format!("{}.{key}", self.at);
+        let Some(scalar) = node.as_scalar() else {
+            self.reader.problem(source, format!("{path}: one value is expected here"));
+            return None;
+        };
+        let text = scalar_text(scalar);
+        if text.is_empty() {
+            return None;
+        }
+        // A proxy's URL may hold a password.
+        let shown = if key == "proxy" { "********" } else { text };
+        self.reader.effective.push(Effective { key: path.clone(), value: shown.to_owned(), source: source.clone() });
+        parse(text).map_err(|message| self.reader.problem(source, format!("{path}: {message}"))).ok()
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits { Ok(text.to_owned()) } else { Err("a name has up to 64 letters, digits, '-', '_' and '.'".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_taken_apart() {
+        let url = base_url("https://Relay.example/api/").expect("valid");
+        assert_eq!((url.tls, url.host.as_str(), url.port), (true, "relay.example", 443));
+        assert_eq!((url.authority.as_str(), url.path_prefix.as_str()), ("relay.example", "/api"));
+        let url = base_url("http://[::1]:8080").expect("valid");
+        assert_eq!((url.host.as_str(), url.port, url.authority.as_str()), ("::1", 8080, "[::1]:8080"));
+        assert_eq!(url.path_prefix, "");
+        for bad in ["", "anyrouter.top", "ftp://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://", "/x"] {
+            assert!(base_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_profile_follows_the_host() {
+        for (url, profile) in [
+            ("https://anyrouter.top", Profile::AnyRouter),
+            ("https://anyrouter.top.evil.example", Profile::None),
+            ("http://127.0.0.1:1", Profile::None),
+        ] {
+            assert_eq!(default_profile(&base_url(url).expect("valid")), profile, "{url}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From a setting's text to its value, with an error that says what would be right.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// `host:port`; the host an address or `localhost`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, self::port(port)?)));
+    }
+    text.parse().map_err(|_| format!("\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088"))
+}
+
+/// A port number from 1 on.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|&port| port > 0).ok_or_else(|| format!("\"{text}\" is not a port from 1 to 65535"))
+}
+
+/// `true` or `false`, and the spellings that people use in environments.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("\"{text}\" is neither true nor false")),
+    }
+}
+
+/// A time such as `10s`, `500ms` or `1m 30s`; not zero.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m"))
+}
+
+/// A number of bytes such as `64KiB`; not zero.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn size(text: &str) -> Result<usize, String> {
+    text.parse::<bytesize::ByteSize>()
+        .ok()
+        .and_then(|size| usize::try_from(size.as_u64()).ok())
+        .filter(|&size| size > 0)
+        .ok_or_else(|| format!("\"{text}\" is not a size, such as 64KiB or 32MiB"))
+}
+
+/// A whole number in a range.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn number(text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("\"{text}\" is not a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// One of the names in `choices`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!(
+            "\"{text}\" is not one of {}{}",
+            names.join(", "),
+            super::problem::suggestion(text, names.iter().copied())
+        )
+    })
+}
+
+/// Any text.
+///
+/// # Errors
+/// None.
+pub fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_with_their_units() {
+        assert_eq!(address("localhost:80"), Ok(SocketAddr::from(([127, 0, 0, 1], 80))));
+        assert!(address("[::1]:80").is_ok() && address("80").is_err() && address("a:80").is_err());
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("10").is_err() && duration("0s").is_err() && duration("-1s").is_err());
+        assert_eq!(size("64KiB"), Ok(65536));
+        assert_eq!(size("100"), Ok(100));
+        assert!(size("x").is_err() && size("0").is_err());
+        assert_eq!(boolean("On"), Ok(true));
+        assert!(boolean("maybe").is_err());
+        assert!(number("0", 1..=9).is_err() && number("9", 1..=9) == Ok(9));
+        assert_eq!(
+            choice("jsno", &[("text", 1), ("json", 2)]),
+            Err("\"jsno\" is not one of text, json; did you mean \"json\"?".to_owned())
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Answers that the gateway makes itself: errors in Anthropic's shape, and a few pages of its own.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+/// The field that every answer carries, the gateway's own and the upstream's.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A new request id: `req_` and 128 random bits.
+pub fn new_request_id() -> String {
+    format!("req_{:032x}", fastrand::u128(..))
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Fields but `Content-Length` and `x-request-id`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// An answer with a body of this type.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))], body: body.into() }
+    }
+
+    /// An error as the Anthropic API tells it, so that clients show its message.
+    pub fn error(status: u16, message: &str, request_id: &str) -> Self {
+        let body = serde_json::json!({
+            "type": "error",
+            "error": {"type": error_type(status), "message": message},
+            "request_id": request_id,
+        });
+        let mut answer = Self::new(status, "application/json", body.to_string());
+        if status == 503 {
+            answer.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        if status == 405 {
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            answer.headers.push((http::header::ALLOW, allowed));
+        }
+        answer
+    }
+
+    /// Adds a field.
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// The bytes on an HTTP/1.1 connection that is closed afterwards.
+    pub fn to_http1(&self, request_id: &str, is_head: bool) -> Vec<u8> {
+        let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        let mut bytes = format!("HTTP/1.1 {} {}\r\n", self.status, reason.unwrap_or_default()).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+        let rest = format!(
+            "content-length: {}\r\nx-request-id: {request_id}\r\ndate: {date}\r\nconnection: close\r\n\r\n",
+            self.body.len()
+        );
+        bytes.extend_from_slice(rest.as_bytes());
+        if !is_head {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
+    /// Sends it to the client of `session`.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn send(self, session: &mut Session, request_id: &str) -> pingora::Result<()> {
+        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
+        for (name, value) in self.headers {
+            header.append_header(name, value)?;
+        }
+        header.insert_header(CONTENT_LENGTH, self.body.len())?;
+        header.insert_header(X_REQUEST_ID, request_id)?;
+        let has_body = session.req_header().method != http::Method::HEAD && !self.body.is_empty();
+        session.write_response_header(Box::new(header), !has_body).await?;
+        if has_body {
+            session.write_response_body(Some(self.body), true).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Anthropic's name for an error with this status.
+fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        503 | 529 => "overloaded_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_the_shape_that_clients_know() {
+        let answer = Answer::error(413, "too \"large\"", "req_1");
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!(body["error"]["type"], "request_too_large");
+        assert_eq!(body["error"]["message"], "too \"large\"");
+        assert_eq!(body["request_id"], "req_1");
+        let wire = String::from_utf8(answer.to_http1("req_1", false)).expect("text");
+        assert!(wire.starts_with("HTTP/1.1 413 Payload Too Large\r\ncontent-type: application/json\r\n"), "{wire}");
+        assert!(wire.contains("\r\nx-request-id: req_1\r\n") && wire.ends_with("\"req_1\"}"), "{wire}");
+        assert!(answer.to_http1("req_1", true).ends_with(b"\r\n\r\n"));
+    }
+
+    #[test]
+    fn request_ids_differ() {
+        assert_ne!(new_request_id(), new_request_id());
+        assert_eq!(new_request_id().len(), 36);
+    }
+}

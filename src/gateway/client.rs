@@ -1,0 +1,470 @@
+//! A client's HTTP/1 connection: reads whole requests from it, then stands in for it towards Pingora.
+//!
+//! Pingora gets the head of a request that was read and checked, and nothing more: the body has its own way to the
+//! upstream (see `intake`), so that Pingora neither copies it nor touches an upstream before it is whole. What
+//! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
+
+use super::held::{Budget, HeldBody, Hold};
+use crate::config::Limits;
+use crate::http1::head::{self, Framing, Head, Scanner};
+use crate::http1::{Refusal, chunked};
+use async_trait::async_trait;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// How much is read at a time while a head is expected: most heads, with the beginning of the body.
+const READ_BYTES: usize = 8 * 1024;
+/// Room that is made for a body at once; larger bodies grow as they come in, so that an announced length alone
+/// takes no memory.
+const FIRST_ROOM_BYTES: usize = 1024 * 1024;
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Why no request was read.
+#[derive(Debug)]
+pub enum NoRequest {
+    /// The client closed the connection, or left it idle for too long.
+    Gone,
+    /// The client closed the connection in mid-request.
+    Aborted,
+    /// The request is refused.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NoRequest {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What was read of a request beside its head.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// When its first byte came in.
+    pub started: Instant,
+    /// Its body; `None` if it has none.
+    pub body: Option<HeldBody>,
+    /// `Content-Length` in the client's own case.
+    pub length_name: Bytes,
+}
+
+/// A client's connection.
+pub struct ClientStream {
+    inner: Stream,
+    /// Read from the socket, but not part of the current request.
+    buffer: BytesMut,
+    /// The request that Pingora is about to handle. The lock is never contended: the connection's one task takes it.
+    request: Mutex<Option<ReadRequest>>,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// A request is being handled; the client may only wait or go away.
+    Waiting,
+    /// As `Waiting`, but the answer may switch protocols.
+    MaySwitch,
+    /// Bytes go through as they are: HTTP/2, or after a `101`.
+    Tunnel,
+}
+
+impl ClientStream {
+    /// Takes over a new connection.
+    pub fn new(inner: Stream) -> Self {
+        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting }
+    }
+
+    /// Waits for the first byte of a request, for `idle` at most.
+    ///
+    /// # Errors
+    /// When none came.
+    pub async fn wait(&mut self, idle: Duration) -> Result<(), NoRequest> {
+        // A client may send an empty line too much after a body (RFC 9112 section 2.2).
+        while self.buffer.starts_with(b"\r\n") {
+            self.buffer.advance(2);
+        }
+        if !self.buffer.is_empty() {
+            return Ok(());
+        }
+        match tokio::time::timeout(idle, self.fill()).await {
+            Ok(Ok(1..)) => Ok(()),
+            _ => Err(NoRequest::Gone),
+        }
+    }
+
+    /// Whether the client speaks HTTP/2 with prior knowledge. To be asked once, after the first [`ClientStream::wait`].
+    ///
+    /// # Errors
+    /// When the client goes away or takes too long before it is clear.
+    pub async fn is_http2(&mut self, limits: &Limits) -> Result<bool, NoRequest> {
+        let deadline = Instant::now() + limits.header_timeout;
+        loop {
+            let known = self.buffer.len().min(H2_PREFACE.len());
+            if self.buffer[..known] != H2_PREFACE[..known] {
+                return Ok(false);
+            }
+            if known == H2_PREFACE.len() {
+                self.mode = Mode::Tunnel;
+                return Ok(true);
+            }
+            self.fill_until(deadline, late_head).await?;
+        }
+    }
+
+    /// Reads a whole request. Returns its head for Pingora, with a body length of zero; the rest is kept for
+    /// [`ClientStream::take_request`].
+    ///
+    /// # Errors
+    /// Why there is no request to handle.
+    pub async fn read_request(&mut self, limits: &Limits, budget: &Budget) -> Result<BytesMut, NoRequest> {
+        let started = Instant::now();
+        let length = self.find_head(limits, started + limits.header_timeout).await?;
+        let parsed = head::parse(&self.buffer[..length], &limits.head)?;
+        let head = self.buffer.split_to(length);
+        let body = self.read_body(&parsed, limits, budget).await?;
+        self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
+        let (head, length_name) = without_body(head, &parsed);
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(ReadRequest { started, body, length_name });
+        Ok(head)
+    }
+
+    /// Hands out what [`ClientStream::read_request`] kept, once.
+    pub fn take_request(&self) -> Option<ReadRequest> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The bytes of the request that could not be read, as far as they came.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Sends a last answer and closes the connection, so that the client gets to read it: what it still sends is
+    /// read and dropped for a moment, because closing with unread bytes would reset the connection.
+    pub async fn send_last(mut self, bytes: &[u8], write_timeout: Duration) {
+        const LINGER: Duration = Duration::from_secs(2);
+        const LINGER_BYTES: usize = 64 * 1024 * 1024;
+        let sent = tokio::time::timeout(write_timeout, async {
+            self.inner.write_all(bytes).await?;
+            self.inner.flush().await?;
+            AsyncWriteExt::shutdown(&mut self.inner).await
+        });
+        if matches!(sent.await, Ok(Ok(()))) {
+            let drained = async {
+                let (mut dropped, mut scratch) = (0, vec![0; READ_BYTES]);
+                while let Ok(n @ 1..) = self.inner.read(&mut scratch).await {
+                    dropped += n;
+                    if dropped > LINGER_BYTES {
+                        break;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(LINGER, drained).await;
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(READ_BYTES);
+        self.inner.read_buf(&mut self.buffer).await
+    }
+
+    async fn fill_until(&mut self, deadline: Instant, late: fn() -> Refusal) -> Result<(), NoRequest> {
+        match tokio::time::timeout_at(deadline.into(), self.fill()).await {
+            Ok(Ok(1..)) => Ok(()),
+            Ok(_) => Err(NoRequest::Aborted),
+            Err(_) => Err(late().into()),
+        }
+    }
+
+    async fn find_head(&mut self, limits: &Limits, deadline: Instant) -> Result<usize, NoRequest> {
+        let mut scanner = Scanner::default();
+        loop {
+            if let Some(length) = scanner.scan(&self.buffer, &limits.head)? {
+                return Ok(length);
+            }
+            self.fill_until(deadline, late_head).await?;
+        }
+    }
+
+    async fn read_body(
+        &mut self,
+        head: &Head,
+        limits: &Limits,
+        budget: &Budget,
+    ) -> Result<Option<HeldBody>, NoRequest> {
+        let mut hold = Hold::new(budget);
+        let bytes = match head.framing {
+            Framing::None => return Ok(None),
+            Framing::Length(length) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if length > limits.request_body {
+                    return Err(too_large(limits).into());
+                }
+                self.invite(head).await?;
+                self.read_sized(length, &mut hold, limits).await?
+            }
+            Framing::Chunked => {
+                self.invite(head).await?;
+                self.read_chunked(&mut hold, limits).await?
+            }
+        };
+        Ok(Some(HeldBody { bytes, hold }))
+    }
+
+    /// Tells a client that waits for it to send the body.
+    async fn invite(&mut self, head: &Head) -> Result<(), NoRequest> {
+        if head.expects_continue && self.buffer.is_empty() {
+            let sent = async {
+                self.inner.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                self.inner.flush().await
+            };
+            sent.await.map_err(|_| NoRequest::Aborted)?;
+        }
+        Ok(())
+    }
+
+    async fn read_sized(&mut self, length: usize, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
+        if self.buffer.len() >= length {
+            return match hold.grow_to(length, limits.request_bodies_total) {
+                true => Ok(self.buffer.split_to(length).freeze()),
+                false => Err(too_many_bytes().into()),
+            };
+        }
+        let mut body = BytesMut::with_capacity(length.min(FIRST_ROOM_BYTES));
+        body.put(self.buffer.split());
+        while body.len() < length {
+            if body.len() == body.capacity() {
+                body.reserve(body.len().min(length - body.len()));
+            }
+            // The share grows with the room, not with the announced length.
+            if !hold.grow_to(body.capacity().min(length), limits.request_bodies_total) {
+                return Err(too_many_bytes().into());
+            }
+            let room = (length - body.len()).min(body.capacity() - body.len());
+            let mut spare = (&mut body).limit(room);
+            match tokio::time::timeout(limits.body_timeout, self.inner.read_buf(&mut spare)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Err(NoRequest::Aborted),
+                Err(_) => return Err(late_body().into()),
+            }
+        }
+        Ok(body.freeze())
+    }
+
+    async fn read_chunked(&mut self, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
+        let (mut decoder, mut body) = (chunked::Decoder::default(), BytesMut::new());
+        loop {
+            let taken = decoder.push(&self.buffer, &mut body)?;
+            self.buffer.advance(taken);
+            if body.len() > limits.request_body {
+                return Err(too_large(limits).into());
+            }
+            if !hold.grow_to(body.len(), limits.request_bodies_total) {
+                return Err(too_many_bytes().into());
+            }
+            if decoder.is_done() {
+                return Ok(body.freeze());
+            }
+            self.fill_until(Instant::now() + limits.body_timeout, late_body).await?;
+        }
+    }
+}
+
+/// `head` with a body length of zero and a target in origin form; and the name of its `Content-Length` field.
+fn without_body(mut head: BytesMut, parsed: &Head) -> (BytesMut, Bytes) {
+    let mut length_name = Bytes::from_static(b"Content-Length");
+    match parsed.framing {
+        Framing::None => {}
+        Framing::Length(_) => {
+            let line = &mut head[parsed.framing_line.clone()];
+            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+            if &line[..colon] != b"Content-Length" {
+                length_name = Bytes::copy_from_slice(&line[..colon]);
+            }
+            // Overwriting the digits keeps the field in its place, without moving what follows.
+            line[colon..].iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|digit| *digit = b'0');
+        }
+        Framing::Chunked => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 0\r\n"),
+    }
+    if let Some(absolute) = &parsed.absolute_target {
+        // The target stands before all fields, so its place is still right.
+        let mut target = head[absolute.path_and_query.clone()].to_vec();
+        if target.first() != Some(&b'/') {
+            target.insert(0, b'/');
+        }
+        replace(&mut head, absolute.target.clone(), &target);
+    }
+    (head, length_name)
+}
+
+fn replace(head: &mut BytesMut, span: std::ops::Range<usize>, with: &[u8]) {
+    let tail = head.split_off(span.end);
+    head.truncate(span.start);
+    head.extend_from_slice(with);
+    head.extend_from_slice(&tail);
+}
+
+fn late_head() -> Refusal {
+    Refusal::new(408, "header_timeout", "The request head did not come in in time.")
+}
+
+fn late_body() -> Refusal {
+    Refusal::new(408, "body_timeout", "The request body stopped coming in.")
+}
+
+fn too_large(limits: &Limits) -> Refusal {
+    Refusal::new(
+        413,
+        "request_body",
+        format!("The request body is larger than {} bytes (gateway.limits.request_body).", limits.request_body),
+    )
+}
+
+fn too_many_bytes() -> Refusal {
+    Refusal::new(
+        503,
+        "request_bodies_total",
+        "The gateway holds as many bytes of request bodies as it may (gateway.limits.request_bodies_total); try again.",
+    )
+}
+
+impl AsyncRead for ClientStream {
+    /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away.
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.mode == Mode::Tunnel {
+            if this.buffer.is_empty() {
+                return Pin::new(&mut this.inner).poll_read(cx, buf);
+            }
+            let n = this.buffer.len().min(buf.remaining());
+            buf.put_slice(&this.buffer[..n]);
+            this.buffer.advance(n);
+            return Poll::Ready(Ok(()));
+        }
+        if !this.buffer.is_empty() {
+            // The next request waits for its turn; nothing here can wake the task, the answer's progress does.
+            return Poll::Pending;
+        }
+        let mut probe = [0];
+        let mut probed = ReadBuf::new(&mut probe);
+        match Pin::new(&mut this.inner).poll_read(cx, &mut probed) {
+            Poll::Ready(Ok(())) if !probed.filled().is_empty() => {
+                this.buffer.extend_from_slice(probed.filled());
+                Poll::Pending
+            }
+            ready_or_pending => ready_or_pending,
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.mode == Mode::MaySwitch {
+            // Each head of an answer is one write. Interim answers may come before the one that decides.
+            if bytes.starts_with(b"HTTP/1.1 101") {
+                self.mode = Mode::Tunnel;
+            } else if !bytes.starts_with(b"HTTP/1.1 1") {
+                self.mode = Mode::Waiting;
+            }
+        }
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.mode == Mode::MaySwitch {
+            let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+            return self.poll_write(cx, first);
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Peek for ClientStream {
+    /// Shows what was read to find out about HTTP/2.
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        let is_there = self.buffer.len() >= buf.len();
+        if is_there {
+            buf.copy_from_slice(&self.buffer[..buf.len()]);
+        }
+        Ok(is_there)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.inner).await;
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for ClientStream {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+impl std::fmt::Debug for ClientStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the buffer: it may hold keys.
+        f.debug_struct("ClientStream").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! The request as the upstream gets it.
+
+use super::context::{Context, RequestBody};
+use crate::config::ForwardedFor;
+use crate::upstream::Upstream;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use pingora::http::RequestHeader;
+use pingora::prelude::*;
+
+/// Makes the outgoing head from the client's, of which Pingora has removed what belongs to the connection.
+///
+/// # Errors
+/// When a field cannot be set; that would be a mistake of the gateway's.
+pub fn head(request: &mut RequestHeader, upstream: &Upstream, context: &Context) -> Result<()> {
+    set_target(request, upstream)?;
+    // The gateway has met it: the body is here.
+    request.remove_header(&EXPECT);
+    if !upstream.config.preserve_host {
+        request.insert_header(HOST, upstream.host.clone())?;
+    }
+    set_forwarded_for(request, context)?;
+    for header in &context.snapshot.headers {
+        request.remove_header(&header.name);
+        request.append_header(header.cased.clone(), header.value.clone())?;
+    }
+    if let RequestBody::Whole(held) = &context.body {
+        request.insert_header(context.length_name.clone(), held.bytes.len())?;
+    } else if matches!(context.body, RequestBody::Collecting { .. }) {
+        request.remove_header(&CONTENT_LENGTH);
+    }
+    Ok(())
+}
+
+/// Puts the upstream's path prefix before the target, and makes an HTTP/2 request's URI a plain path.
+fn set_target(request: &mut RequestHeader, upstream: &Upstream) -> Result<()> {
+    let prefix = &upstream.config.base_url.path_prefix;
+    if prefix.is_empty() && request.uri.authority().is_none() {
+        return Ok(());
+    }
+    let target = request.raw_path();
+    let target = if target == b"*" { b"" } else { target };
+    let mut whole = Vec::with_capacity(prefix.len() + target.len());
+    whole.extend_from_slice(prefix.as_bytes());
+    whole.extend_from_slice(target);
+    if whole.is_empty() {
+        whole.push(b'*');
+    }
+    request.set_raw_path(&whole)
+}
+
+/// Adds the client's address to the chain, or removes it, as configured.
+fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<()> {
+    const NAME: &str = "X-Forwarded-For";
+    match context.snapshot.config.forwarded_for {
+        ForwardedFor::Keep => {}
+        ForwardedFor::Off => drop(request.remove_header(NAME)),
+        ForwardedFor::Append => {
+            let Some(client) = context.client else { return Ok(()) };
+            let mut chain: Vec<u8> = Vec::new();
+            for before in &request.headers.get_all(NAME) {
+                chain.extend_from_slice(before.as_bytes());
+                chain.extend_from_slice(b", ");
+            }
+            chain.extend_from_slice(client.to_string().as_bytes());
+            let chain = HeaderValue::from_bytes(&chain).or_err(ErrorType::InternalError, "making X-Forwarded-For")?;
+            request.insert_header(NAME, chain)?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes that go out in place of what Pingora offers, once per attempt. `None` leaves Pingora's own.
+pub fn body(context: &mut Context) -> Option<Option<Bytes>> {
+    let RequestBody::Whole(held) = &context.body else { return None };
+    let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
+    Some(is_first.then(|| held.bytes.clone()))
+}

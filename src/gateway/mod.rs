@@ -1,0 +1,285 @@
+//! The proxy: Pingora's [`ProxyHttp`], each phase a short call into the file of its concern.
+
+mod answer;
+mod client;
+mod context;
+mod door;
+mod failure;
+mod finish;
+mod forward;
+mod held;
+mod intake;
+mod local;
+mod respond;
+mod snapshot;
+
+use crate::access_log;
+use crate::http1::Refusal;
+use crate::metrics::Metrics;
+use crate::record::RequestRecord;
+use answer::new_request_id;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use client::ClientStream;
+use context::{Attempt, Context, InFlight, RequestBody};
+use http::Version;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+pub use door::Door;
+pub use held::Budget;
+pub use snapshot::Snapshot;
+
+/// What all requests of this process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The bound on request bodies in memory.
+    pub budget: Budget,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// Differs with every start of the process.
+    pub boot_id: String,
+    /// When the process started.
+    pub started_at: SystemTime,
+}
+
+impl Shared {
+    /// What all requests share at the start of the process.
+    pub fn new(snapshot: Snapshot, metrics: Metrics) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            budget: Budget::new(metrics.held_bytes.clone()),
+            metrics,
+            boot_id: format!("{:032x}", fastrand::u128(..)),
+            started_at: SystemTime::now(),
+        }
+    }
+
+    /// Counts and logs a request that is over.
+    fn finish(&self, record: &RequestRecord) {
+        self.metrics.count(record);
+        access_log::write(record);
+    }
+}
+
+/// The proxy's logic.
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// A proxy over the shared state.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+/// Makes Pingora give up on the request; `fail_to_proxy` then tells the client why.
+fn refuse<T>(context: &mut Context, refusal: Refusal) -> Result<T> {
+    let status = refusal.status;
+    context.refusal = Some(refusal);
+    Err(Error::new_down(ErrorType::HTTPStatus(status)))
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            snapshot: self.shared.snapshot.load_full(),
+            request_id: new_request_id(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            client: None,
+            body: RequestBody::None,
+            length_name: Bytes::from_static(b"Content-Length"),
+            request_bytes: 0,
+            rewrite: None,
+            refusal: None,
+            attempt: Attempt::default(),
+            attempts: 0,
+            first_byte: None,
+            in_flight: InFlight::new(&self.shared.metrics.in_flight),
+        }
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+        context.client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
+        session.set_write_timeout(Some(context.snapshot.config.limits.write_timeout));
+        if session.is_http2() {
+            let checked = intake::check_http2(session.req_header(), &context.snapshot.config.limits.head);
+            return checked.or_else(|refusal| refuse(context, refusal));
+        }
+        if session.req_header().version == Version::HTTP_10 {
+            session.set_ignore_info_resp(true);
+        }
+        // From here on Pingora knows that there is no body for it to read.
+        session.is_body_empty();
+        let read = session.as_http1().and_then(|http1| {
+            let stream: &dyn pingora::protocols::IO = &**http1.stream();
+            stream.as_any().downcast_ref::<ClientStream>()?.take_request()
+        });
+        let Some(read) = read else { return Ok(()) };
+        context.started = read.started;
+        if let Some(held) = read.body {
+            context.request_bytes = held.bytes.len() as u64;
+            context.length_name = read.length_name;
+            session.req_header_mut().insert_header(context.length_name.clone(), held.bytes.len())?;
+            context.body = RequestBody::Whole(held);
+        }
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let dashboard_enabled = context.snapshot.config.dashboard_enabled;
+        if let Some(answer) = local::answer(session.req_header(), &self.shared, dashboard_enabled) {
+            answer.send(session, &context.request_id).await?;
+            return Ok(true);
+        }
+        if session.is_http2() {
+            match intake::read_http2_body(session, context, &self.shared.budget).await {
+                Ok(()) => {}
+                Err(Some(refusal)) => return refuse(context, refusal),
+                Err(None) => return Err(Error::new_down(ErrorType::ConnectionClosed)),
+            }
+        }
+        if context.snapshot.config.system_prompt.is_some() && intake::wants_rewrite(session.req_header()) {
+            match &mut context.body {
+                RequestBody::Collecting { rewrite, .. } => *rewrite = true,
+                RequestBody::Whole(_) | RequestBody::None => intake::rewrite(context),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        let upstream = &context.snapshot.upstreams[0];
+        let addresses = upstream.addresses().await.map_err(|error| {
+            log::warn!("upstream \"{}\": {error}", upstream.config.name);
+            Error::because(ErrorType::Custom("resolve"), "resolving the upstream", error).into_up()
+        })?;
+        let address = addresses[context.attempts as usize % addresses.len()];
+        context.attempts += 1;
+        context.attempt = Attempt { address: Some(address), addresses: addresses.len(), body_given: false };
+        Ok(Box::new(upstream.peer(address)))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        forward::head(request, &context.snapshot.upstreams[0], context)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        chunk: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        if let RequestBody::Collecting { .. } = context.body {
+            return match intake::collect(chunk, end_of_stream, context) {
+                Ok(()) => Ok(()),
+                Err(refusal) => refuse(context, refusal),
+            };
+        }
+        if let Some(body) = forward::body(context) {
+            *chunk = body;
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        log::debug!("{}: attempt {} at {peer} failed: {error}", context.request_id, context.attempts);
+        error.set_retry(failure::may_try_another_address(context));
+        error
+    }
+
+    /// The default forbids every retry of a POST. A kept connection that the upstream closed in the meantime is no
+    /// fault of the request's, and its body is here as a whole: that is tried again.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        let is_replayable = !matches!(context.body, RequestBody::Collecting { .. });
+        let nothing_came = session.response_written().is_none() && context.first_byte.is_none();
+        error.retry.decide_reuse(reused && is_replayable && nothing_came);
+        error
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        if !response.status.is_informational() {
+            context.first_byte.get_or_insert_with(Instant::now);
+            // Nothing can be tried again from here on: what is still being sent, Pingora holds.
+            if matches!(context.body, RequestBody::Whole(_)) {
+                context.body = RequestBody::None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        respond::head(response, session.req_header().version == Version::HTTP_10, &context.request_id)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let failure = failure::read(error, context);
+        if failure.outcome != crate::record::Outcome::ClientAborted {
+            log::debug!("{}: {error}", context.request_id);
+        }
+        if failure.status > 0
+            && session.response_written().is_none_or(|response| response.status.is_informational())
+            && let Err(error) = failure.answer(&context.request_id).send(session, &context.request_id).await
+        {
+            log::debug!("{}: the client did not get its error: {error}", context.request_id);
+        }
+        FailToProxy { error_code: failure.status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        self.shared.finish(&finish::record(session, error, context));
+    }
+
+    /// The access log says it all, without the query, which may hold keys.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _: &Session, context: &Context) -> String {
+        context.request_id.clone()
+    }
+}

@@ -1,0 +1,16 @@
+//! A programmable gateway on Pingora between Claude Code and an Anthropic-compatible relay.
+//!
+//! The binary is all there is to use; this library is its parts, for its own tests and benchmarks. ARCHITECTURE.md
+//! says what to read first.
+
+pub mod access_log;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod http1;
+pub mod log_output;
+pub mod metrics;
+pub mod record;
+pub mod rules;
+pub mod server;
+pub mod upstream;

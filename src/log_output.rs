@@ -1,0 +1,157 @@
+//! Log lines: their form, what is kept out of them, and a writer that no request waits for.
+
+use crate::access_log;
+use crate::config::LogFormat;
+use env_logger::{Builder, Target};
+use log::{Level, LevelFilter, Record};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Lines that may wait for the writer; what comes on top is dropped and counted.
+const QUEUE_LINES: usize = 16 * 1024;
+/// The writer collects lines for so long, so that it wakes up at most fifty times a second.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What is written at once at most.
+const BATCH_BYTES: usize = 256 * 1024;
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Writes what is still queued when it is dropped.
+#[derive(Debug)]
+pub struct Flush {
+    stop: SyncSender<Vec<u8>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// Sends log lines to standard error. `RUST_LOG` decides what is logged; without it, `info` and above, or with
+/// `debug` the gateway's own debug lines too.
+///
+/// # Errors
+/// When the writer's thread cannot be started.
+pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
+    let (lines, queue) = sync_channel(QUEUE_LINES);
+    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue))?;
+    let mut builder = Builder::new();
+    match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => drop(builder.parse_filters(&filter)),
+        _ => {
+            builder.filter_level(LevelFilter::Info).filter_module("pingora", LevelFilter::Warn);
+            for module in ["pingora_core", "pingora_proxy"] {
+                builder.filter_module(module, LevelFilter::Warn);
+            }
+            if debug {
+                builder.filter_module(env!("CARGO_CRATE_NAME"), LevelFilter::Debug);
+            }
+        }
+    }
+    builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
+    builder.format(move |buffer, record| match is_safe(record) {
+        true if format == LogFormat::Json => write_json(buffer, record),
+        true => write_text(buffer, record),
+        false => Ok(()),
+    });
+    builder.init();
+    Ok(Flush { stop: lines, writer: Some(writer) })
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        // An empty line is the sign to stop.
+        if self.stop.send(Vec::new()).is_ok()
+            && let Some(writer) = self.writer.take()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Libraries show whole heads, keys included, at debug level: those lines are never written.
+fn is_safe(record: &Record<'_>) -> bool {
+    record.level() <= Level::Info || record.target().starts_with(env!("CARGO_CRATE_NAME"))
+}
+
+fn now() -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_millis(SystemTime::now())
+}
+
+fn write_text(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    writeln!(buffer, "{} {:<5} {} {}", now(), record.level(), record.target(), OneLine(record.args()))
+}
+
+fn write_json(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let mut object = serde_json::json!({
+        "time": now().to_string(),
+        "level": record.level().as_str().to_ascii_lowercase(),
+        "target": record.target(),
+    });
+    let message = record.args().to_string();
+    if record.target() == access_log::TARGET {
+        for (name, value) in access_log::pairs(&message) {
+            object[name] = value;
+        }
+    } else {
+        object["message"] = message.into();
+    }
+    writeln!(buffer, "{object}")
+}
+
+/// A message on one line, whatever is in it.
+struct OneLine<'a>(&'a std::fmt::Arguments<'a>);
+
+impl std::fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.to_string();
+        if text.contains(['\n', '\r']) { f.write_str(&text.replace(['\n', '\r'], " ")) } else { f.write_str(&text) }
+    }
+}
+
+/// What env_logger writes to: one write per line.
+struct Queue {
+    lines: SyncSender<Vec<u8>>,
+    line: Vec<u8>,
+}
+
+impl Write for Queue {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") && self.lines.try_send(std::mem::take(&mut self.line)).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_lines(queue: &Receiver<Vec<u8>>) {
+    let mut batch = Vec::new();
+    let mut running = true;
+    while running {
+        let first = queue.recv().unwrap_or_default();
+        running &= !first.is_empty();
+        batch.extend_from_slice(&first);
+        let until = Instant::now() + GATHER;
+        while running && batch.len() < BATCH_BYTES {
+            match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    running &= !line.is_empty();
+                    batch.extend_from_slice(&line);
+                }
+                Err(_) => break,
+            }
+        }
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let _ = writeln!(batch, "{} WARN  log {dropped} lines were dropped: the output is too slow", now());
+        }
+        // There is no other place to complain to.
+        let _ = io::stderr().write_all(&batch);
+        batch.clear();
+    }
+}

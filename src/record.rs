@@ -1,0 +1,110 @@
+//! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How a request ended. Each request has exactly one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole answer went to the client.
+    Completed,
+    /// The upstream answered with a status of 400 or more, which was passed on.
+    UpstreamError,
+    /// The upstream's answer ended too early.
+    Truncated,
+    /// The upstream fell silent in mid-answer for longer than the limit.
+    Stalled,
+    /// The client went away before the answer was complete.
+    ClientAborted,
+    /// The gateway refused the request.
+    Rejected,
+    /// The gateway itself failed.
+    GatewayError,
+    /// No upstream answered.
+    Unreachable,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of [`Outcome::index`].
+    pub const ALL: [Self; 8] = [
+        Self::Completed,
+        Self::UpstreamError,
+        Self::Truncated,
+        Self::Stalled,
+        Self::ClientAborted,
+        Self::Rejected,
+        Self::GatewayError,
+        Self::Unreachable,
+    ];
+
+    /// Place in [`Outcome::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::UpstreamError => "upstream_error",
+            Self::Truncated => "truncated",
+            Self::Stalled => "stalled",
+            Self::ClientAborted => "client_aborted",
+            Self::Rejected => "rejected",
+            Self::GatewayError => "gateway_error",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// A request that is over.
+#[derive(Clone, Debug)]
+pub struct RequestRecord {
+    /// The gateway's id of the request.
+    pub request_id: String,
+    /// When its first byte came in.
+    pub started_at: SystemTime,
+    /// From its first byte to the end of its answer.
+    pub duration: Duration,
+    /// From its first byte to the first byte of the upstream's answer.
+    pub first_byte: Option<Duration>,
+    /// Where it came from.
+    pub client: Option<IpAddr>,
+    /// `1.0`, `1.1` or `2`; empty if the request could not be read.
+    pub http: &'static str,
+    /// Method; empty if the request could not be read.
+    pub method: String,
+    /// Path without the query, which may hold keys.
+    pub path: String,
+    /// Status sent to the client; 0 if none was.
+    pub status: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why the gateway refused it or failed, as a short name; empty otherwise.
+    pub reason: &'static str,
+    /// Name of the upstream that it went to last.
+    pub upstream: Option<Arc<str>>,
+    /// How many times it was sent to an upstream.
+    pub attempts: u32,
+    /// Bytes of the request body as the client sent it.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body that went to the client.
+    pub response_bytes: u64,
+    /// The first eight hexadecimal digits of the SHA-256 of the client's key.
+    pub key: Option<String>,
+    /// What became of the system prompt; empty if it was none of the gateway's business.
+    pub rewrite: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_place() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome.index(), index, "{}", outcome.name());
+        }
+    }
+}

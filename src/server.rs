@@ -1,0 +1,100 @@
+//! The composition root: builds the parts and hands them to Pingora.
+
+use crate::config::{Loaded, Startup};
+use crate::gateway::{Door, Gateway, Shared, Snapshot};
+use crate::metrics::Metrics;
+use anyhow::{Context, bail};
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::Opt;
+use pingora::server::{RunArgs, Server};
+use pingora::services::listening::Service;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// When it cannot start: an address in use, a certificate that cannot be read, ...
+pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
+    let Loaded { config, startup, server_conf, warnings, path, .. } = loaded;
+    if !upgrade {
+        check_addresses(&startup)?;
+    }
+    for warning in &warnings {
+        log::warn!("{warning}");
+    }
+    let keepalive = config.limits.keepalive_timeout;
+    let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
+    let target = snapshot.upstreams[0].origin();
+    let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?));
+
+    let options = Opt { upgrade, ..Opt::default() };
+    let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
+    server.bootstrap();
+
+    let mut proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared)));
+    let mut http_options = HttpServerOptions::default();
+    http_options.h2c = true;
+    http_options.h2_idle_timeout = Some(keepalive);
+    proxy.server_options = Some(http_options);
+    let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, shared));
+    add_listeners(&mut gateway, &startup)?;
+    server.add_service(gateway);
+
+    let mut admin = pingora_prometheus::prometheus_http_service();
+    admin.add_tcp(&startup.admin_listen.to_string());
+    server.add_service(admin);
+
+    log::info!(
+        "anyrouter-gateway {} listens on http://{} and sends to {target}; metrics on http://{}/metrics; {path}",
+        env!("CARGO_PKG_VERSION"),
+        startup.listen,
+        startup.admin_listen,
+    );
+    server.run(RunArgs::default());
+    Ok(())
+}
+
+fn add_listeners(gateway: &mut Service<Door>, startup: &Startup) -> anyhow::Result<()> {
+    // Requests are read into buffers of their own size: one of Pingora's before them would only cost memory.
+    let unbuffered = L4BufferSettings::default().read(0);
+    gateway.add_listener(ListenerConfig::tcp(&startup.listen.to_string()).l4_buffer(unbuffered));
+    if let Some(tls) = &startup.tls {
+        let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key).context("preparing the TLS listener")?;
+        settings
+            .set_certificate_chain_file(&tls.cert)
+            .with_context(|| format!("gateway.tls.cert: \"{}\" holds no certificate in PEM form", tls.cert))?;
+        settings
+            .set_private_key_file(&tls.key)
+            .with_context(|| format!("gateway.tls.key: \"{}\" holds no private key in PEM form", tls.key))?;
+        settings.enable_h2();
+        gateway.add_tls_with_settings(&tls.listen.to_string(), None, settings);
+    }
+    Ok(())
+}
+
+/// Finds out about busy addresses before Pingora, which would panic.
+fn check_addresses(startup: &Startup) -> anyhow::Result<()> {
+    let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen (TLS_LISTEN)", tls.listen));
+    let plain = [
+        ("gateway.listen (LISTEN, PORT)", startup.listen),
+        ("gateway.admin_listen (ADMIN_LISTEN)", startup.admin_listen),
+    ];
+    for (setting, address) in plain.into_iter().chain(tls) {
+        check_address(setting, address)?;
+    }
+    Ok(())
+}
+
+fn check_address(setting: &str, address: SocketAddr) -> anyhow::Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("{address} is in use by another program: stop that one, or choose another address with {setting}")
+        }
+        Err(error) => bail!("cannot listen on {address}: {error}; see {setting}"),
+    }
+}

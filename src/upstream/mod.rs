@@ -1,0 +1,122 @@
+//! Where requests are sent: the upstreams of the configuration, ready to connect to.
+
+mod resolve;
+
+use crate::config::Config;
+use crate::config::upstream::UpstreamConfig;
+use http::HeaderValue;
+use pingora::protocols::ALPN;
+use pingora::tls::RootCertStore;
+use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use resolve::Addresses;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One upstream with everything that a request to it needs, computed once.
+#[derive(Debug)]
+pub struct Upstream {
+    /// What the operator wrote.
+    pub config: UpstreamConfig,
+    /// `Host` for requests to it.
+    pub host: HeaderValue,
+    addresses: Addresses,
+    options: PeerOptions,
+    sni: String,
+    /// Keeps the connection pools of different upstreams apart.
+    group_key: u64,
+}
+
+impl Upstream {
+    /// Prepares an upstream.
+    ///
+    /// # Errors
+    /// When its file of certificate authorities cannot be used.
+    pub fn new(upstream: &UpstreamConfig, config: &Config, group_key: u64) -> Result<Self, String> {
+        let url = &upstream.base_url;
+        let mut options = PeerOptions::new();
+        options.alpn = ALPN::H1;
+        options.connection_timeout = Some(upstream.connect_timeout);
+        options.total_connection_timeout = Some(upstream.connect_timeout);
+        options.read_timeout = Some(upstream.read_timeout);
+        options.write_timeout = Some(config.upstream_write_timeout);
+        options.idle_timeout = Some(config.pool_idle_timeout);
+        options.verify_cert = !upstream.insecure;
+        options.verify_hostname = !upstream.insecure;
+        if let Some(path) = &upstream.ca_file {
+            options.ca = Some(read_authorities(path)?.into());
+        }
+        Ok(Self {
+            host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
+            addresses: Addresses::new(&url.host, url.port),
+            sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
+            options,
+            group_key,
+            config: upstream.clone(),
+        })
+    }
+
+    /// The addresses of its host, in the resolver's order.
+    ///
+    /// # Errors
+    /// When the name cannot be resolved and never could before.
+    pub async fn addresses(&self) -> std::io::Result<Arc<[SocketAddr]>> {
+        self.addresses.get().await
+    }
+
+    /// What Pingora needs to connect to it at `address`.
+    pub fn peer(&self, address: SocketAddr) -> HttpPeer {
+        HttpPeer {
+            _address: address.into(),
+            scheme: Scheme::from_tls_bool(self.config.base_url.tls),
+            sni: if self.config.base_url.tls { self.sni.clone() } else { String::new() },
+            proxy: None,
+            client_cert_key: None,
+            group_key: self.group_key,
+            options: self.options.clone(),
+        }
+    }
+
+    /// Its URL without the path, for messages.
+    pub fn origin(&self) -> String {
+        let url = &self.config.base_url;
+        format!("{}://{}", if url.tls { "https" } else { "http" }, url.authority)
+    }
+}
+
+/// The certificates of a PEM file, checked to be usable as authorities.
+fn read_authorities(path: &str) -> Result<Vec<WrappedX509>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| format!("ca_file \"{path}\" cannot be read: {error}"))?
+        .collect();
+    let certificates = certificates.map_err(|error| format!("ca_file \"{path}\" is not a PEM file: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!("ca_file \"{path}\" holds no certificate"));
+    }
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store
+            .add(certificate.clone())
+            .map_err(|error| format!("ca_file \"{path}\" holds a certificate that cannot be used: {error}"))?;
+    }
+    Ok(certificates.into_iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect())
+}
+
+/// All upstreams of a configuration, preferred ones first.
+///
+/// # Errors
+/// The first upstream that cannot be prepared, and why.
+pub fn prepare(config: &Config) -> Result<Vec<Arc<Upstream>>, String> {
+    config
+        .upstreams
+        .iter()
+        .zip(1..)
+        .map(|(upstream, group_key)| {
+            Upstream::new(upstream, config, group_key)
+                .map(Arc::new)
+                .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
+        })
+        .collect()
+}
