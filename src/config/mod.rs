@@ -329,24 +329,18 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
 
 /// `LISTEN`, with its port changed by `PORT` unless `LISTEN` comes from a higher source.
 fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let mut listen = reader.read("gateway.listen", value::address)?;
-    if let Some((text, source)) = reader.variable("PORT") {
-        let listen_source = reader.source_of("gateway.listen").unwrap_or(Source::Default);
-        let outranked = match listen_source {
-            Source::CommandLine => true,
-            Source::Environment(_) => matches!(source, Source::DotEnv(_)),
-            _ => false,
-        };
-        if !outranked {
-            match value::port(&text) {
-                Ok(port) => {
-                    listen.set_port(port);
-                    let key = "gateway.listen (port)".to_owned();
-                    reader.effective.push(Effective { key, value: port.to_string(), source });
-                }
-                Err(message) => reader.problem(source, format!("PORT: {message}")),
-            }
-        }
+    let listen = reader.read("gateway.listen", value::address);
+    let Some((text, source)) = reader.variable("PORT") else { return listen };
+    let port = value::port(&text).map_err(|message| reader.problem(source.clone(), format!("PORT: {message}"))).ok()?;
+    let is_outranked = match reader.source_of("gateway.listen") {
+        Some(Source::CommandLine) => true,
+        Some(Source::Environment(_)) => matches!(source, Source::DotEnv(_)),
+        _ => false,
+    };
+    let mut listen = listen?;
+    if !is_outranked {
+        listen.set_port(port);
+        reader.effective.push(Effective { key: "gateway.listen (port)".to_owned(), value: port.to_string(), source });
     }
     Some(listen)
 }
@@ -385,6 +379,12 @@ fn read_system_prompt(reader: &mut Reader<'_>) -> Option<SystemPrompt> {
 fn read_limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let request_body = reader.read("gateway.limits.request_body", value::size);
     let request_bodies_total = reader.read("gateway.limits.request_bodies_total", value::size);
+    if let (Some(one), Some(all)) = (request_body, request_bodies_total)
+        && one > all
+    {
+        let at = reader.source_of("gateway.limits.request_bodies_total").unwrap_or(Source::Default);
+        reader.problem(at, "gateway.limits.request_bodies_total: this is less than gateway.limits.request_body");
+    }
     let header_bytes = reader.read("gateway.limits.header_bytes", |text| {
         let bytes = value::size(text)?;
         // Pingora itself stops at 1 MiB less one byte.

@@ -5,6 +5,9 @@ use super::reader::{Effective, Reader, scalar_text};
 use super::settings::UPSTREAM_SETTINGS;
 use super::value;
 use marked_yaml::types::MarkedMappingNode;
+use pingora::tls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use std::time::Duration;
 
 /// The rules that an upstream needs by itself.
@@ -48,8 +51,8 @@ pub struct UpstreamConfig {
     pub proxy: Option<String>,
     /// Whether the client's `Host` is kept.
     pub preserve_host: bool,
-    /// PEM file of certificate authorities.
-    pub ca_file: Option<String>,
+    /// The certificate authorities of `ca_file`; empty for the system's.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// Name in the TLS handshake.
     pub sni: Option<String>,
     /// Whether certificates are not checked.
@@ -114,7 +117,7 @@ impl UpstreamConfig {
             weight: 1,
             proxy: None,
             preserve_host: inherited.preserve_host,
-            ca_file: None,
+            authorities: Vec::new(),
             sni: None,
             insecure: false,
             connect_timeout: inherited.connect_timeout,
@@ -125,11 +128,12 @@ impl UpstreamConfig {
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file.
 pub fn read(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
+    let before = reader.problems.len();
     let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
         None => from_file(reader, inherited),
     };
-    if upstreams.is_empty() && reader.problems.is_empty() {
+    if upstreams.is_empty() && reader.problems.len() == before && reader.is_readable {
         let at = Source::WholeFile(reader.path.clone());
         reader.problem(at, "there is no upstream: set API_BASE_URL, or gateway.upstreams with a base_url");
     }
@@ -169,7 +173,9 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfi
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
     for (index, node) in list.iter().enumerate() {
         let at = format!("gateway.upstreams[{index}]");
-        let place = reader.place(node.span());
+        // A mapping begins with its first key.
+        let first = node.as_mapping().and_then(|entry| entry.keys().next()).map_or(node.span(), |key| key.span());
+        let place = reader.place(first);
         let Some(entry) = node.as_mapping() else {
             reader.problem(place, format!("{at}: a mapping with base_url is expected here"));
             continue;
@@ -211,7 +217,7 @@ impl Entry<'_, '_> {
             profile: self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile),
             proxy: self.get("proxy", value::text),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
-            ca_file: self.get("ca_file", value::text),
+            authorities: self.get("ca_file", authorities).unwrap_or_default(),
             sni: self.get("sni", value::text),
             insecure: self.get("insecure", value::boolean).unwrap_or(false),
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
@@ -238,6 +244,21 @@ impl Entry<'_, '_> {
         self.reader.effective.push(Effective { key: path.clone(), value: shown.to_owned(), source: source.clone() });
         parse(text).map_err(|message| self.reader.problem(source, format!("{path}: {message}"))).ok()
     }
+}
+
+/// The certificates of a PEM file, checked to be usable as authorities.
+fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = certificates.map_err(|error| format!("\"{path}\" cannot be read as a PEM file: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!("\"{path}\" holds no certificate"));
+    }
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        let added = store.add(certificate.clone());
+        added.map_err(|error| format!("\"{path}\" holds a certificate that cannot be an authority: {error}"))?;
+    }
+    Ok(certificates)
 }
 
 fn name(text: &str) -> Result<String, String> {

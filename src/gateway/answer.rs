@@ -32,12 +32,13 @@ impl Answer {
 
     /// An error as the Anthropic API tells it, so that clients show its message.
     pub fn error(status: u16, message: &str, request_id: &str) -> Self {
-        let body = serde_json::json!({
-            "type": "error",
-            "error": {"type": error_type(status), "message": message},
-            "request_id": request_id,
-        });
-        let mut answer = Self::new(status, "application/json", body.to_string());
+        // The order of the members is the API's own.
+        let body = format!(
+            r#"{{"type":"error","error":{{"type":"{}","message":{}}},"request_id":"{request_id}"}}"#,
+            error_type(status),
+            serde_json::Value::from(message),
+        );
+        let mut answer = Self::new(status, "application/json", body);
         if status == 503 {
             answer.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
         }

@@ -67,6 +67,8 @@ pub struct ClientStream {
     /// The request that Pingora is about to handle. The lock is never contended: the connection's one task takes it.
     request: Mutex<Option<ReadRequest>>,
     mode: Mode,
+    /// Whether something was written that may still be in a buffer.
+    is_unflushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ enum Mode {
 impl ClientStream {
     /// Takes over a new connection.
     pub fn new(inner: Stream) -> Self {
-        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting }
+        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting, is_unflushed: false }
     }
 
     /// Waits for the first byte of a request, for `idle` at most.
@@ -90,16 +92,19 @@ impl ClientStream {
     /// # Errors
     /// When none came.
     pub async fn wait(&mut self, idle: Duration) -> Result<(), NoRequest> {
-        // A client may send an empty line too much after a body (RFC 9112 section 2.2).
-        while self.buffer.starts_with(b"\r\n") {
-            self.buffer.advance(2);
-        }
-        if !self.buffer.is_empty() {
-            return Ok(());
-        }
-        match tokio::time::timeout(idle, self.fill()).await {
-            Ok(Ok(1..)) => Ok(()),
-            _ => Err(NoRequest::Gone),
+        let deadline = Instant::now() + idle;
+        loop {
+            // A client may send an empty line too much before a request (RFC 9112 section 2.2).
+            while self.buffer.starts_with(b"\r\n") {
+                self.buffer.advance(2);
+            }
+            if !self.buffer.is_empty() && self.buffer != b"\r"[..] {
+                return Ok(());
+            }
+            match tokio::time::timeout_at(deadline.into(), self.fill()).await {
+                Ok(Ok(1..)) => {}
+                _ => return Err(NoRequest::Gone),
+            }
         }
     }
 
@@ -153,7 +158,7 @@ impl ClientStream {
     /// read and dropped for a moment, because closing with unread bytes would reset the connection.
     pub async fn send_last(mut self, bytes: &[u8], write_timeout: Duration) {
         const LINGER: Duration = Duration::from_secs(2);
-        const LINGER_BYTES: usize = 64 * 1024 * 1024;
+        const LINGER_BYTES: usize = 32 * 1024 * 1024;
         let sent = tokio::time::timeout(write_timeout, async {
             self.inner.write_all(bytes).await?;
             self.inner.flush().await?;
@@ -339,9 +344,17 @@ fn too_many_bytes() -> Refusal {
 }
 
 impl AsyncRead for ClientStream {
-    /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away.
+    /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away,
+    /// and always when it has nothing more to write: what it left in a buffer, such as the head of an answer whose
+    /// body is slow to come, goes out then.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.is_unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(cx)
+        {
+            flushed?;
+            this.is_unflushed = false;
+        }
         if this.mode == Mode::Tunnel {
             if this.buffer.is_empty() {
                 return Pin::new(&mut this.inner).poll_read(cx, buf);
@@ -377,11 +390,14 @@ impl AsyncWrite for ClientStream {
                 self.mode = Mode::Waiting;
             }
         }
+        self.is_unflushed = true;
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.is_unflushed &= !matches!(flushed, Poll::Ready(Ok(())));
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -397,6 +413,7 @@ impl AsyncWrite for ClientStream {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return self.poll_write(cx, first);
         }
+        self.is_unflushed = true;
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 

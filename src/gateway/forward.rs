@@ -5,7 +5,7 @@ use crate::config::ForwardedFor;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 
@@ -13,13 +13,14 @@ use pingora::prelude::*;
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub fn head(request: &mut RequestHeader, upstream: &Upstream, context: &Context) -> Result<()> {
+pub fn head(request: &mut RequestHeader, is_http2: bool, upstream: &Upstream, context: &Context) -> Result<()> {
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
     request.remove_header(&EXPECT);
     if !upstream.config.preserve_host {
         request.insert_header(HOST, upstream.host.clone())?;
     }
+    join_cookies(request, is_http2)?;
     set_forwarded_for(request, context)?;
     for header in &context.snapshot.headers {
         request.remove_header(&header.name);
@@ -48,6 +49,17 @@ fn set_target(request: &mut RequestHeader, upstream: &Upstream) -> Result<()> {
         whole.push(b'*');
     }
     request.set_raw_path(&whole)
+}
+
+/// HTTP/2 clients may split their cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
+fn join_cookies(request: &mut RequestHeader, is_http2: bool) -> Result<()> {
+    if !is_http2 || request.headers.get_all(COOKIE).iter().count() < 2 {
+        return Ok(());
+    }
+    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined =
+        HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).or_err(ErrorType::InternalError, "joining cookies")?;
+    request.insert_header(COOKIE, joined)
 }
 
 /// Adds the client's address to the chain, or removes it, as configured.

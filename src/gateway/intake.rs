@@ -105,7 +105,8 @@ pub async fn read_http2_body(
             _ => session.enable_retry_buffering(),
         }
         if length.is_none() && body.len() > RETRY_BUFFER_BYTES - FRAME_BYTES && !session.is_body_done() {
-            context.body = RequestBody::Collecting { body, hold, rewrite: false };
+            // Pingora offers what is in its buffer again, so collecting begins anew; the share stays.
+            context.body = RequestBody::Collecting { body: BytesMut::new(), hold, rewrite: false };
             return Ok(());
         }
         let read = match tokio::time::timeout(limits.body_timeout, session.read_request_body()).await {

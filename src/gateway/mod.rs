@@ -173,11 +173,11 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        forward::head(request, &context.snapshot.upstreams[0], context)
+        forward::head(request, session.is_http2(), &context.snapshot.upstreams[0], context)
     }
 
     async fn request_body_filter(
@@ -206,7 +206,13 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        log::debug!("{}: attempt {} at {peer} failed: {error}", context.request_id, context.attempts);
+        let address = peer._address.as_inet();
+        log::debug!(
+            "{}: attempt {} at {address:?} failed: {}",
+            context.request_id,
+            context.attempts,
+            error.etype().as_str()
+        );
         error.set_retry(failure::may_try_another_address(context));
         error
     }
@@ -254,14 +260,15 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
         let failure = failure::read(error, context);
-        if failure.outcome != crate::record::Outcome::ClientAborted {
-            log::debug!("{}: {error}", context.request_id);
-        }
+        // Not Pingora's own words: they quote what the other side sent.
+        log::debug!("{}: {} ({})", context.request_id, failure.message, error.etype().as_str());
+        // Pingora closes the connection after a failure, so the client is told.
+        session.set_keepalive(None);
         if failure.status > 0
             && session.response_written().is_none_or(|response| response.status.is_informational())
             && let Err(error) = failure.answer(&context.request_id).send(session, &context.request_id).await
         {
-            log::debug!("{}: the client did not get its error: {error}", context.request_id);
+            log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
         }
         FailToProxy { error_code: failure.status, can_reuse_downstream: false }
     }

@@ -6,12 +6,9 @@ use crate::config::Config;
 use crate::config::upstream::UpstreamConfig;
 use http::HeaderValue;
 use pingora::protocols::ALPN;
-use pingora::tls::RootCertStore;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use resolve::Addresses;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,7 +30,7 @@ impl Upstream {
     /// Prepares an upstream.
     ///
     /// # Errors
-    /// When its file of certificate authorities cannot be used.
+    /// When its host cannot stand in a header.
     pub fn new(upstream: &UpstreamConfig, config: &Config, group_key: u64) -> Result<Self, String> {
         let url = &upstream.base_url;
         let mut options = PeerOptions::new();
@@ -45,8 +42,9 @@ impl Upstream {
         options.idle_timeout = Some(config.pool_idle_timeout);
         options.verify_cert = !upstream.insecure;
         options.verify_hostname = !upstream.insecure;
-        if let Some(path) = &upstream.ca_file {
-            options.ca = Some(read_authorities(path)?.into());
+        if !upstream.authorities.is_empty() {
+            let certificates = upstream.authorities.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
+            options.ca = Some(certificates.collect());
         }
         Ok(Self {
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
@@ -84,24 +82,6 @@ impl Upstream {
         let url = &self.config.base_url;
         format!("{}://{}", if url.tls { "https" } else { "http" }, url.authority)
     }
-}
-
-/// The certificates of a PEM file, checked to be usable as authorities.
-fn read_authorities(path: &str) -> Result<Vec<WrappedX509>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| format!("ca_file \"{path}\" cannot be read: {error}"))?
-        .collect();
-    let certificates = certificates.map_err(|error| format!("ca_file \"{path}\" is not a PEM file: {error}"))?;
-    if certificates.is_empty() {
-        return Err(format!("ca_file \"{path}\" holds no certificate"));
-    }
-    let mut store = RootCertStore::empty();
-    for certificate in &certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|error| format!("ca_file \"{path}\" holds a certificate that cannot be used: {error}"))?;
-    }
-    Ok(certificates.into_iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect())
 }
 
 /// All upstreams of a configuration, preferred ones first.
