@@ -4,7 +4,6 @@ use crate::config::{Loaded, Startup};
 use crate::gateway::{Door, Gateway, Shared, Snapshot};
 use crate::metrics::Metrics;
 use anyhow::{Context, bail};
-use pingora::apps::HttpServerOptions;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
@@ -26,7 +25,6 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     for warning in &warnings {
         log::warn!("{warning}");
     }
-    let keepalive = config.limits.keepalive_timeout;
     let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
     let target = snapshot.upstreams[0].origin();
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?));
@@ -35,11 +33,7 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
     server.bootstrap();
 
-    let mut proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared)));
-    let mut http_options = HttpServerOptions::default();
-    http_options.h2c = true;
-    http_options.h2_idle_timeout = Some(keepalive);
-    proxy.server_options = Some(http_options);
+    let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared)));
     let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, shared));
     add_listeners(&mut gateway, &startup)?;
     server.add_service(gateway);
@@ -61,7 +55,7 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
 fn add_listeners(gateway: &mut Service<Door>, startup: &Startup) -> anyhow::Result<()> {
     // Requests are read into buffers of their own size: one of Pingora's before them would only cost memory.
     let unbuffered = L4BufferSettings::default().read(0);
-    gateway.add_listener(ListenerConfig::tcp(&startup.listen.to_string()).l4_buffer(unbuffered));
+    gateway.add_listener(ListenerConfig::tcp(startup.listen.to_string()).l4_buffer(unbuffered));
     if let Some(tls) = &startup.tls {
         let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key).context("preparing the TLS listener")?;
         settings

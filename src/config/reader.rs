@@ -28,8 +28,6 @@ pub struct Reader<'a> {
     /// Path of the YAML file, for messages.
     pub path: String,
     root: Option<Node>,
-    /// Whether the file was read: what is missing in an unreadable one is no further problem.
-    pub is_readable: bool,
     env: Lookup<'a>,
     dotenv: BTreeMap<String, String>,
     overrides: Vec<(&'static str, String)>,
@@ -51,7 +49,6 @@ impl<'a> Reader<'a> {
         let mut reader = Self {
             path: path.to_owned(),
             root: None,
-            is_readable: true,
             env,
             dotenv,
             overrides,
@@ -63,7 +60,6 @@ impl<'a> Reader<'a> {
             match marked_yaml::parse_yaml_with_options(0, yaml, options) {
                 Ok(root) => reader.root = Some(root),
                 Err(error) => {
-                    reader.is_readable = false;
                     reader.problems.push(Problem { at: reader.yaml_error_place(&error), message: error.to_string() });
                 }
             }

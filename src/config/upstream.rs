@@ -10,6 +10,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::time::Duration;
 
+/// Where requests go if nobody says so.
+const DEFAULT_BASE_URL: &str = "https://anyrouter.top";
+
 /// The rules that an upstream needs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -126,16 +129,15 @@ impl UpstreamConfig {
     }
 }
 
-/// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file.
+/// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
 pub fn read(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
     let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
         None => from_file(reader, inherited),
     };
-    if upstreams.is_empty() && reader.problems.len() == before && reader.is_readable {
-        let at = Source::WholeFile(reader.path.clone());
-        reader.problem(at, "there is no upstream: set API_BASE_URL, or gateway.upstreams with a base_url");
+    if upstreams.is_empty() && reader.problems.len() == before {
+        upstreams = from_variable(reader, DEFAULT_BASE_URL, &Source::Default, inherited);
     }
     upstreams.sort_by_key(|upstream| upstream.priority);
     upstreams
@@ -170,6 +172,10 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfi
         }
         return Vec::new();
     };
+    if list.is_empty() {
+        let place = reader.place(list.span());
+        reader.problem(place, "gateway.upstreams: the list is empty; leave the key out to send to AnyRouter");
+    }
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
     for (index, node) in list.iter().enumerate() {
         let at = format!("gateway.upstreams[{index}]");

@@ -77,17 +77,26 @@ impl Answer {
         bytes
     }
 
+    /// Its head.
+    ///
+    /// # Errors
+    /// When a field cannot be set; that would be a mistake of the gateway's.
+    pub fn head(&self, request_id: &str) -> pingora::Result<ResponseHeader> {
+        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
+        for (name, value) in &self.headers {
+            header.append_header(name.clone(), value.clone())?;
+        }
+        header.insert_header(CONTENT_LENGTH, self.body.len())?;
+        header.insert_header(X_REQUEST_ID, request_id)?;
+        Ok(header)
+    }
+
     /// Sends it to the client of `session`.
     ///
     /// # Errors
     /// When the client is gone.
     pub async fn send(self, session: &mut Session, request_id: &str) -> pingora::Result<()> {
-        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
-        for (name, value) in self.headers {
-            header.append_header(name, value)?;
-        }
-        header.insert_header(CONTENT_LENGTH, self.body.len())?;
-        header.insert_header(X_REQUEST_ID, request_id)?;
+        let header = self.head(request_id)?;
         let has_body = session.req_header().method != http::Method::HEAD && !self.body.is_empty();
         session.write_response_header(Box::new(header), !has_body).await?;
         if has_body {

@@ -123,7 +123,7 @@ impl ClientStream {
                 self.mode = Mode::Tunnel;
                 return Ok(true);
             }
-            self.fill_until(deadline, late_head).await?;
+            self.fill_until(deadline, Refusal::late_head).await?;
         }
     }
 
@@ -197,7 +197,7 @@ impl ClientStream {
             if let Some(length) = scanner.scan(&self.buffer, &limits.head)? {
                 return Ok(length);
             }
-            self.fill_until(deadline, late_head).await?;
+            self.fill_until(deadline, Refusal::late_head).await?;
         }
     }
 
@@ -213,7 +213,7 @@ impl ClientStream {
             Framing::Length(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 if length > limits.request_body {
-                    return Err(too_large(limits).into());
+                    return Err(Refusal::too_large(limits.request_body).into());
                 }
                 self.invite(head).await?;
                 self.read_sized(length, &mut hold, limits).await?
@@ -239,11 +239,13 @@ impl ClientStream {
     }
 
     async fn read_sized(&mut self, length: usize, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
+        let mut count = |bytes: usize| match hold.grow_to(bytes, limits.request_bodies_total) {
+            true => Ok(()),
+            false => Err(Refusal::too_many_bytes()),
+        };
+        count(length.min(self.buffer.len()))?;
         if self.buffer.len() >= length {
-            return match hold.grow_to(length, limits.request_bodies_total) {
-                true => Ok(self.buffer.split_to(length).freeze()),
-                false => Err(too_many_bytes().into()),
-            };
+            return Ok(self.buffer.split_to(length).freeze());
         }
         let mut body = BytesMut::with_capacity(length.min(FIRST_ROOM_BYTES));
         body.put(self.buffer.split());
@@ -251,16 +253,13 @@ impl ClientStream {
             if body.len() == body.capacity() {
                 body.reserve(body.len().min(length - body.len()));
             }
-            // The share grows with the room, not with the announced length.
-            if !hold.grow_to(body.capacity().min(length), limits.request_bodies_total) {
-                return Err(too_many_bytes().into());
-            }
             let room = (length - body.len()).min(body.capacity() - body.len());
             let mut spare = (&mut body).limit(room);
             match tokio::time::timeout(limits.body_timeout, self.inner.read_buf(&mut spare)).await {
-                Ok(Ok(1..)) => {}
+                // Only what came is counted, so that an announced length alone keeps nobody out.
+                Ok(Ok(1..)) => count(body.len())?,
                 Ok(_) => return Err(NoRequest::Aborted),
-                Err(_) => return Err(late_body().into()),
+                Err(_) => return Err(Refusal::late_body().into()),
             }
         }
         Ok(body.freeze())
@@ -272,15 +271,15 @@ impl ClientStream {
             let taken = decoder.push(&self.buffer, &mut body)?;
             self.buffer.advance(taken);
             if body.len() > limits.request_body {
-                return Err(too_large(limits).into());
+                return Err(Refusal::too_large(limits.request_body).into());
             }
             if !hold.grow_to(body.len(), limits.request_bodies_total) {
-                return Err(too_many_bytes().into());
+                return Err(Refusal::too_many_bytes().into());
             }
             if decoder.is_done() {
                 return Ok(body.freeze());
             }
-            self.fill_until(Instant::now() + limits.body_timeout, late_body).await?;
+            self.fill_until(Instant::now() + limits.body_timeout, Refusal::late_body).await?;
         }
     }
 }
@@ -317,30 +316,6 @@ fn replace(head: &mut BytesMut, span: std::ops::Range<usize>, with: &[u8]) {
     head.truncate(span.start);
     head.extend_from_slice(with);
     head.extend_from_slice(&tail);
-}
-
-fn late_head() -> Refusal {
-    Refusal::new(408, "header_timeout", "The request head did not come in in time.")
-}
-
-fn late_body() -> Refusal {
-    Refusal::new(408, "body_timeout", "The request body stopped coming in.")
-}
-
-fn too_large(limits: &Limits) -> Refusal {
-    Refusal::new(
-        413,
-        "request_body",
-        format!("The request body is larger than {} bytes (gateway.limits.request_body).", limits.request_body),
-    )
-}
-
-fn too_many_bytes() -> Refusal {
-    Refusal::new(
-        503,
-        "request_bodies_total",
-        "The gateway holds as many bytes of request bodies as it may (gateway.limits.request_bodies_total); try again.",
-    )
 }
 
 impl AsyncRead for ClientStream {

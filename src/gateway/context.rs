@@ -2,9 +2,8 @@
 
 use super::held::HeldBody;
 use super::snapshot::Snapshot;
-use crate::http1::Refusal;
 use crate::rules::system::{Rewrite, Unchanged};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use pingora_prometheus::prometheus::IntGauge;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,16 +21,14 @@ pub struct Context {
     pub started_at: SystemTime,
     /// Where it came from.
     pub client: Option<IpAddr>,
-    /// Its body.
-    pub body: RequestBody,
+    /// Its body as it is to be sent; `None` if it has none, or once it is of no more use.
+    pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
     /// Bytes of its body as the client sent it.
     pub request_bytes: u64,
     /// What became of the system prompt, if that was looked at.
     pub rewrite: Option<Result<Rewrite, Unchanged>>,
-    /// Why the gateway refuses it.
-    pub refusal: Option<Refusal>,
     /// The way to the upstream.
     pub attempt: Attempt,
     /// How many attempts were begun.
@@ -40,24 +37,6 @@ pub struct Context {
     pub first_byte: Option<Instant>,
     /// Counts the request as long as the context lives.
     pub in_flight: InFlight,
-}
-
-/// The body of a request.
-#[derive(Debug)]
-pub enum RequestBody {
-    /// There is none, or it is of no use any more.
-    None,
-    /// It is here as a whole.
-    Whole(HeldBody),
-    /// It comes in while the upstream waits: an HTTP/2 body of unknown length that outgrew what Pingora replays.
-    Collecting {
-        /// What came so far.
-        body: BytesMut,
-        /// Its share of the budget.
-        hold: super::held::Hold,
-        /// Whether the whole is to be rewritten.
-        rewrite: bool,
-    },
 }
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.

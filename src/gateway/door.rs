@@ -1,14 +1,17 @@
 //! What comes before Pingora's proxy: one task per client connection, which reads and checks each HTTP/1 request
 //! and answers by itself what Pingora must not see. HTTP/2 goes to Pingora as it is.
 
-use super::Shared;
 use super::answer::{Answer, new_request_id};
 use super::client::{ClientStream, NoRequest};
+use super::http2::{self, Unread, WholeRequest};
+use super::{Gateway, Shared};
 use crate::http1::Refusal;
+use crate::http1::split_query;
 use crate::record::{Outcome, RequestRecord};
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::HttpSession as Http2Session;
 use pingora::protocols::{ALPN, GetSocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
@@ -18,14 +21,20 @@ use std::time::{Instant, SystemTime};
 
 /// The application of the gateway's listeners.
 pub struct Door {
-    proxy: Arc<HttpProxy<super::Gateway>>,
+    proxy: Arc<HttpProxy<Gateway>>,
+    http2: Arc<Http2Door>,
     shared: Arc<Shared>,
 }
 
 impl Door {
     /// The door of this proxy.
-    pub fn new(proxy: HttpProxy<super::Gateway>, shared: Arc<Shared>) -> Self {
-        Self { proxy: Arc::new(proxy), shared }
+    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>) -> Self {
+        let proxy = Arc::new(proxy);
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(shared.snapshot.load().config.limits.keepalive_timeout);
+        let http2 = Arc::new(Http2Door { proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), options });
+        Self { proxy, http2, shared }
     }
 
     /// Reads requests from a connection and has them handled, until one of both ends it.
@@ -48,7 +57,7 @@ impl Door {
             let read = match is_first && !is_tls {
                 true => match client.is_http2(limits).await {
                     Ok(true) => {
-                        self.proxy.process_new(client, shutdown).await;
+                        self.http2.process_new(client, shutdown).await;
                         return;
                     }
                     Ok(false) => client.read_request(limits, &self.shared.budget).await,
@@ -70,7 +79,7 @@ impl Door {
             };
             let mut session = ServerSession::new_http1(client);
             match settings.take() {
-                Some(settings) => pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session),
+                Some(settings) => HttpPersistentSettings::apply_to_session(settings, &mut session),
                 None => session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1))),
             }
             session.set_pipelined_prefix(head);
@@ -89,27 +98,40 @@ impl Door {
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
         let is_head = client.unread().starts_with(b"HEAD ");
         let bytes = answer.to_http1(&request_id, is_head);
-        self.shared.finish(&RequestRecord {
-            request_id,
-            started_at: SystemTime::now(),
-            duration: started.elapsed(),
-            first_byte: None,
-            client: peer_address(&client),
-            http: "",
-            method: String::new(),
-            path: String::new(),
-            status: refusal.status,
-            outcome,
-            reason: refusal.reason,
-            upstream: None,
-            attempts: 0,
-            request_bytes: 0,
-            response_bytes: answer.body.len() as u64,
-            key: None,
-            rewrite: "",
-        });
+        let address = peer_address(&client);
+        self.shared.finish(&unread(request_id, address, &refusal, outcome, started, answer.body.len()));
         let write_timeout = self.shared.snapshot.load().config.limits.write_timeout;
         client.send_last(&bytes, write_timeout).await;
+    }
+}
+
+/// The record of a request that was not read to its end.
+fn unread(
+    request_id: String,
+    client: Option<IpAddr>,
+    refusal: &Refusal,
+    outcome: Outcome,
+    started: Instant,
+    response_bytes: usize,
+) -> RequestRecord {
+    RequestRecord {
+        request_id,
+        started_at: SystemTime::now(),
+        duration: started.elapsed(),
+        first_byte: None,
+        client,
+        http: "",
+        method: String::new(),
+        path: String::new(),
+        status: refusal.status,
+        outcome,
+        reason: refusal.reason,
+        upstream: None,
+        attempts: 0,
+        request_bytes: 0,
+        response_bytes: response_bytes as u64,
+        key: None,
+        rewrite: "",
     }
 }
 
@@ -129,7 +151,7 @@ async fn started(shutdown: &ShutdownWatch) {
 impl ServerApp for Door {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            return self.proxy.process_new(stream, shutdown).await;
+            return self.http2.process_new(stream, shutdown).await;
         }
         self.serve(stream, shutdown).await;
         None
@@ -137,5 +159,78 @@ impl ServerApp for Door {
 
     async fn cleanup(&self) {
         self.proxy.http_cleanup().await;
+    }
+}
+
+/// The same for the requests of an HTTP/2 connection, which Pingora takes apart.
+struct Http2Door {
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    options: HttpServerOptions,
+}
+
+#[async_trait]
+impl HttpServerApp for Http2Door {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let ServerSession::H2(mut session) = session else { return None };
+        let snapshot = self.shared.snapshot.load_full();
+        let started = Instant::now();
+        match http2::read(&mut session, &snapshot.config.limits, &self.shared.budget).await {
+            Ok(()) => {
+                let whole = ServerSession::new_custom(Box::new(WholeRequest(session)));
+                return self.proxy.process_new_http(whole, shutdown).await;
+            }
+            Err(Unread::Aborted) => {
+                let gone = Refusal::bad("incomplete", "The client gave the request up.");
+                self.finish(
+                    &session,
+                    new_request_id(),
+                    &Refusal { status: 0, ..gone },
+                    Outcome::ClientAborted,
+                    started,
+                    0,
+                );
+            }
+            Err(Unread::Refused(refusal)) => {
+                let request_id = new_request_id();
+                let answer = Answer::error(refusal.status, &refusal.message, &request_id);
+                let bytes = answer.body.len();
+                if let Err(error) = http2::answer(&mut session, answer, &request_id).await {
+                    log::debug!("{request_id}: the client did not get its refusal: {}", error.etype().as_str());
+                }
+                self.finish(&session, request_id, &refusal, Outcome::Rejected, started, bytes);
+            }
+        }
+        None
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+impl Http2Door {
+    fn finish(
+        &self,
+        session: &Http2Session,
+        request_id: String,
+        refusal: &Refusal,
+        outcome: Outcome,
+        started: Instant,
+        response_bytes: usize,
+    ) {
+        let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
+        let request = session.req_header();
+        let (path, _) = split_query(request.raw_path());
+        self.shared.finish(&RequestRecord {
+            http: "2",
+            method: request.method.to_string(),
+            path: String::from_utf8_lossy(path).into_owned(),
+            ..unread(request_id, client, refusal, outcome, started, response_bytes)
+        });
     }
 }

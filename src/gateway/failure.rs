@@ -20,14 +20,6 @@ pub struct Failure {
 
 /// Reads Pingora's error in the light of what is known of the request.
 pub fn read(error: &Error, context: &Context) -> Failure {
-    if let Some(refusal) = &context.refusal {
-        return Failure {
-            status: refusal.status,
-            outcome: Outcome::Rejected,
-            reason: refusal.reason,
-            message: refusal.message.to_string(),
-        };
-    }
     match error.esource() {
         ErrorSource::Upstream => from_upstream(error, context),
         ErrorSource::Downstream => from_client(error),

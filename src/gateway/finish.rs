@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::{self, Failure};
+use crate::http1::split_query;
 use crate::record::{Outcome, RequestRecord};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Version};
@@ -15,7 +16,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &Context) -> Re
     let request = session.req_header();
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
-    let path = request.raw_path().split(|&byte| byte == b'?').next().unwrap_or_default();
+    let (path, _) = split_query(request.raw_path());
     let (outcome, reason) = outcome(status, failure.as_ref());
     RequestRecord {
         request_id: context.request_id.clone(),

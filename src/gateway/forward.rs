@@ -1,11 +1,11 @@
 //! The request as the upstream gets it.
 
-use super::context::{Context, RequestBody};
+use super::context::Context;
 use crate::config::ForwardedFor;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::header::{COOKIE, EXPECT, HOST};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 
@@ -26,10 +26,8 @@ pub fn head(request: &mut RequestHeader, is_http2: bool, upstream: &Upstream, co
         request.remove_header(&header.name);
         request.append_header(header.cased.clone(), header.value.clone())?;
     }
-    if let RequestBody::Whole(held) = &context.body {
+    if let Some(held) = &context.body {
         request.insert_header(context.length_name.clone(), held.bytes.len())?;
-    } else if matches!(context.body, RequestBody::Collecting { .. }) {
-        request.remove_header(&CONTENT_LENGTH);
     }
     Ok(())
 }
@@ -83,9 +81,8 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
     Ok(())
 }
 
-/// The bytes that go out in place of what Pingora offers, once per attempt. `None` leaves Pingora's own.
-pub fn body(context: &mut Context) -> Option<Option<Bytes>> {
-    let RequestBody::Whole(held) = &context.body else { return None };
+/// The whole body, once per attempt; `None` if there is none.
+pub fn body(context: &mut Context) -> Option<Bytes> {
     let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
-    Some(is_first.then(|| held.bytes.clone()))
+    context.body.as_ref().filter(|_| is_first).map(|held| held.bytes.clone())
 }

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::answer::Answer;
+use crate::http1::split_query;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
@@ -17,7 +18,7 @@ const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"ut
 
 /// The gateway's own answer to this request, if it has one.
 pub fn answer(request: &RequestHeader, shared: &Shared, dashboard_enabled: bool) -> Option<Answer> {
-    let path = request.raw_path().split(|&byte| byte == b'?').next()?;
+    let (path, _) = split_query(request.raw_path());
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
     match path {
         b"/health" if is_read => Some(health(shared)),

@@ -8,22 +8,23 @@ mod failure;
 mod finish;
 mod forward;
 mod held;
+mod http2;
 mod intake;
 mod local;
 mod respond;
 mod snapshot;
 
 use crate::access_log;
-use crate::http1::Refusal;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
 use answer::new_request_id;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use client::ClientStream;
-use context::{Attempt, Context, InFlight, RequestBody};
+use client::{ClientStream, ReadRequest};
+use context::{Attempt, Context, InFlight};
 use http::Version;
+use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -80,11 +81,15 @@ impl Gateway {
     }
 }
 
-/// Makes Pingora give up on the request; `fail_to_proxy` then tells the client why.
-fn refuse<T>(context: &mut Context, refusal: Refusal) -> Result<T> {
-    let status = refusal.status;
-    context.refusal = Some(refusal);
-    Err(Error::new_down(ErrorType::HTTPStatus(status)))
+/// What the door read of the request that Pingora is about to handle.
+fn take_request(session: &mut Session) -> Option<ReadRequest> {
+    // This fixes Pingora's view: there is no body for it to read, whatever length the head shows from here on.
+    session.is_body_empty();
+    if let Some(http1) = session.as_http1() {
+        let stream: &dyn pingora::protocols::IO = &**http1.stream();
+        return stream.as_any().downcast_ref::<ClientStream>()?.take_request();
+    }
+    session.req_header_mut().extensions_mut().remove::<http2::Carried>()?.take()
 }
 
 #[async_trait]
@@ -98,11 +103,10 @@ impl ProxyHttp for Gateway {
             started: Instant::now(),
             started_at: SystemTime::now(),
             client: None,
-            body: RequestBody::None,
+            body: None,
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,
             rewrite: None,
-            refusal: None,
             attempt: Attempt::default(),
             attempts: 0,
             first_byte: None,
@@ -113,26 +117,16 @@ impl ProxyHttp for Gateway {
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
         context.client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
         session.set_write_timeout(Some(context.snapshot.config.limits.write_timeout));
-        if session.is_http2() {
-            let checked = intake::check_http2(session.req_header(), &context.snapshot.config.limits.head);
-            return checked.or_else(|refusal| refuse(context, refusal));
-        }
         if session.req_header().version == Version::HTTP_10 {
             session.set_ignore_info_resp(true);
         }
-        // From here on Pingora knows that there is no body for it to read.
-        session.is_body_empty();
-        let read = session.as_http1().and_then(|http1| {
-            let stream: &dyn pingora::protocols::IO = &**http1.stream();
-            stream.as_any().downcast_ref::<ClientStream>()?.take_request()
-        });
-        let Some(read) = read else { return Ok(()) };
+        let Some(read) = take_request(session) else { return Ok(()) };
         context.started = read.started;
         if let Some(held) = read.body {
             context.request_bytes = held.bytes.len() as u64;
             context.length_name = read.length_name;
             session.req_header_mut().insert_header(context.length_name.clone(), held.bytes.len())?;
-            context.body = RequestBody::Whole(held);
+            context.body = Some(held);
         }
         Ok(())
     }
@@ -143,18 +137,8 @@ impl ProxyHttp for Gateway {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        if session.is_http2() {
-            match intake::read_http2_body(session, context, &self.shared.budget).await {
-                Ok(()) => {}
-                Err(Some(refusal)) => return refuse(context, refusal),
-                Err(None) => return Err(Error::new_down(ErrorType::ConnectionClosed)),
-            }
-        }
         if context.snapshot.config.system_prompt.is_some() && intake::wants_rewrite(session.req_header()) {
-            match &mut context.body {
-                RequestBody::Collecting { rewrite, .. } => *rewrite = true,
-                RequestBody::Whole(_) | RequestBody::None => intake::rewrite(context),
-            }
+            intake::rewrite(context);
         }
         Ok(false)
     }
@@ -177,24 +161,19 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        forward::head(request, session.is_http2(), &context.snapshot.upstreams[0], context)
+        forward::head(request, session.req_header().version == Version::HTTP_2, &context.snapshot.upstreams[0], context)
     }
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         chunk: &mut Option<Bytes>,
-        end_of_stream: bool,
+        _end_of_stream: bool,
         context: &mut Context,
     ) -> Result<()> {
-        if let RequestBody::Collecting { .. } = context.body {
-            return match intake::collect(chunk, end_of_stream, context) {
-                Ok(()) => Ok(()),
-                Err(refusal) => refuse(context, refusal),
-            };
-        }
-        if let Some(body) = forward::body(context) {
-            *chunk = body;
+        // After a switch of protocols the bytes are the tunnel's.
+        if !session.was_upgraded() {
+            *chunk = forward::body(context);
         }
         Ok(())
     }
@@ -227,24 +206,26 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        let is_replayable = !matches!(context.body, RequestBody::Collecting { .. });
         let nothing_came = session.response_written().is_none() && context.first_byte.is_none();
-        error.retry.decide_reuse(reused && is_replayable && nothing_came);
+        let is_lost = matches!(
+            error.etype(),
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
+        );
+        error.set_retry(reused && nothing_came && is_lost && *error.esource() == ErrorSource::Upstream);
         error
     }
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        respond::check(response, session.is_upgrade_req())?;
         if !response.status.is_informational() {
             context.first_byte.get_or_insert_with(Instant::now);
             // Nothing can be tried again from here on: what is still being sent, Pingora holds.
-            if matches!(context.body, RequestBody::Whole(_)) {
-                context.body = RequestBody::None;
-            }
+            context.body = None;
         }
         Ok(())
     }

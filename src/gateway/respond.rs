@@ -2,7 +2,7 @@
 
 use super::answer::X_REQUEST_ID;
 use crate::http1::list_members;
-use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 
@@ -10,6 +10,32 @@ use pingora::prelude::*;
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
 /// What an upstream may not remove by naming it in `Connection`: without these the answer would not be understood.
 const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "transfer-encoding", "content-type"];
+
+/// Refuses an answer whose end is not clear, or that nobody asked for, and makes repeats of its length one
+/// (RFC 9112 section 6.3).
+///
+/// # Errors
+/// When the answer cannot be passed on; the client then gets a 502.
+pub fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> Result<()> {
+    let bad = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !client_asked_for_upgrade {
+        return bad("a switch of protocols that nobody asked for");
+    }
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return bad("a transfer coding other than chunked");
+    }
+    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    if lengths.next().is_some() || first.as_bytes().contains(&b',') {
+        // Pingora has refused lengths that differ.
+        let one = list_members(first.as_bytes()).next().unwrap_or_default().to_vec();
+        response.insert_header(CONTENT_LENGTH, one)?;
+    }
+    Ok(())
+}
 
 /// Makes the head of the upstream's answer the client's.
 ///

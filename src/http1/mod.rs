@@ -62,6 +62,14 @@ pub fn trim_ows(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
+/// Path and query of a target, the latter without its `?`.
+pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'?', target) {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
 /// The members of a comma list, trimmed, without empty ones (RFC 9110 section 5.6.1).
 pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim_ows).filter(|member| !member.is_empty())

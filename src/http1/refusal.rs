@@ -20,6 +20,32 @@ impl Refusal {
         Self { status, reason, message: message.into() }
     }
 
+    /// 413: the body is larger than one may be.
+    pub fn too_large(limit_bytes: usize) -> Self {
+        let message = format!("The request body is larger than {limit_bytes} bytes (gateway.limits.request_body).");
+        Self::new(413, "request_body", message)
+    }
+
+    /// 503: all bodies together are as large as they may be.
+    pub fn too_many_bytes() -> Self {
+        Self::new(
+            503,
+            "request_bodies_total",
+            "The gateway holds as many bytes of request bodies as it may (gateway.limits.request_bodies_total); try \
+             again.",
+        )
+    }
+
+    /// 408: the head did not come in in time.
+    pub fn late_head() -> Self {
+        Self::new(408, "header_timeout", "The request head did not come in in time.")
+    }
+
+    /// 408: the body stopped coming in.
+    pub fn late_body() -> Self {
+        Self::new(408, "body_timeout", "The request body stopped coming in.")
+    }
+
     /// 400: the request breaks RFC 9110 or RFC 9112.
     pub fn bad(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, reason, message)

@@ -1,0 +1,306 @@
+//! HTTP/2 requests: checked and read as a whole before Pingora handles them, as HTTP/1 requests are.
+//!
+//! [`WholeRequest`] is Pingora's own HTTP/2 session to which one thing was done: its body was read already, and it says
+//! that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
+
+use super::answer::Answer;
+use super::client::ReadRequest;
+use super::held::{Budget, HeldBody, Hold};
+use crate::config::Limits;
+use crate::http1::Refusal;
+use crate::http1::head::{check_connection, check_expect, check_method};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::protocols::http::HttpTask;
+use pingora::protocols::http::custom::CustomMessageWrite;
+use pingora::protocols::http::custom::server::Session as CustomSession;
+use pingora::protocols::http::v2::server::HttpSession as Http2Session;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::{Error, ErrorType, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The request that was read, on its way to the phase that takes it. It travels in the head's extensions.
+#[derive(Clone)]
+pub struct Carried(Arc<Mutex<Option<ReadRequest>>>);
+
+impl Carried {
+    /// Hands the request out, once.
+    pub fn take(&self) -> Option<ReadRequest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Why a request was not read.
+pub enum Unread {
+    /// The client gave it up.
+    Aborted,
+    /// It is refused.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Checks a request and reads its body; afterwards its head carries both.
+///
+/// # Errors
+/// Why there is no request to handle.
+pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<(), Unread> {
+    let started = Instant::now();
+    check(session.req_header(), limits)?;
+    let body = if session.is_body_empty() { None } else { Some(read_body(session, limits, budget).await?) };
+    let length_name = Bytes::from_static(b"Content-Length");
+    let carried = Carried(Arc::new(Mutex::new(Some(ReadRequest { started, body, length_name }))));
+    session.req_header_mut().extensions_mut().insert(carried);
+    Ok(())
+}
+
+/// Checks what HTTP/2 itself does not make impossible.
+fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
+    check_method(request.method.as_str().as_bytes())?;
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = request.headers.get(HOST).map(|host| host.as_bytes());
+    match (authority, host) {
+        (None, None) => return Err(Refusal::bad("host", "The request has neither :authority nor Host.")),
+        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => {
+            return Err(Refusal::bad("host", "The :authority and the Host of the request differ."));
+        }
+        (Some(given), _) | (None, Some(given)) if !crate::http1::is_host(given) => {
+            return Err(Refusal::bad(
+                "host",
+                "The host of the request is not a name or address with an optional port.",
+            ));
+        }
+        _ => {}
+    }
+    for (name, reason) in [(HOST, "host"), (CONTENT_LENGTH, "content_length")] {
+        if request.headers.get_all(&name).iter().count() > 1 {
+            return Err(Refusal::bad(reason, format!("The {name} header is there more than once.")));
+        }
+    }
+    if request.headers.len() > limits.head.header_count {
+        let message = format!("The request has more than {} header fields.", limits.head.header_count);
+        return Err(Refusal::new(431, "header_count", message));
+    }
+    if request.raw_path().len() > limits.head.target_bytes {
+        let message = format!("The request target is longer than {} bytes.", limits.head.target_bytes);
+        return Err(Refusal::new(414, "target_bytes", message));
+    }
+    if let Some(value) = request.headers.get(EXPECT) {
+        check_expect(value.as_bytes())?;
+    }
+    let mut options = 0;
+    request.headers.get_all(CONNECTION).iter().try_for_each(|value| check_connection(value.as_bytes(), &mut options))
+}
+
+async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<HeldBody, Unread> {
+    let length = match session.req_header().headers.get(CONTENT_LENGTH) {
+        None => None,
+        Some(value) => {
+            let length = value.to_str().ok().and_then(|digits| digits.parse::<usize>().ok());
+            Some(length.ok_or_else(|| Refusal::bad("content_length", "The Content-Length header is not a number."))?)
+        }
+    };
+    if length.is_some_and(|length| length > limits.request_body) {
+        return Err(Refusal::too_large(limits.request_body).into());
+    }
+    let mut hold = Hold::new(budget);
+    let mut body = BytesMut::new();
+    loop {
+        let read = tokio::time::timeout(limits.body_timeout, session.read_body_bytes()).await;
+        let read = read.map_err(|_| Refusal::late_body())?;
+        let Some(chunk) = read.map_err(|_| Unread::Aborted)? else { break };
+        let length = body.len() + chunk.len();
+        if length > limits.request_body {
+            return Err(Refusal::too_large(limits.request_body).into());
+        }
+        if !hold.grow_to(length, limits.request_bodies_total) {
+            return Err(Refusal::too_many_bytes().into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if length.is_some_and(|length| length != body.len()) {
+        return Err(Refusal::bad("content_length", "The body is not as long as Content-Length says.").into());
+    }
+    Ok(HeldBody { bytes: body.freeze(), hold })
+}
+
+/// Sends an answer of the gateway's own.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn answer(session: &mut Http2Session, answer: Answer, request_id: &str) -> Result<()> {
+    let is_head = session.req_header().method == http::Method::HEAD;
+    let header = answer.head(request_id)?;
+    session.write_response_header(Box::new(header), is_head || answer.body.is_empty())?;
+    if is_head { Ok(()) } else { session.write_body(answer.body, true).await }
+}
+
+/// An HTTP/2 session whose body was read.
+pub struct WholeRequest(pub Http2Session);
+
+#[async_trait]
+impl CustomSession for WholeRequest {
+    fn req_header(&self) -> &RequestHeader {
+        self.0.req_header()
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        self.0.req_header_mut()
+    }
+
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        true
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        true
+    }
+
+    /// Waits until the client gives the request up.
+    async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
+        self.0.read_body_or_idle(true).await
+    }
+
+    async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.0.write_response_header(response, end)
+    }
+
+    async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+        self.0.write_response_header_ref(response, end)
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.0.write_body(data, end).await
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.0.write_trailers(trailers)
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        self.0.response_duplex_vec(tasks).await
+    }
+
+    fn set_read_timeout(&mut self, _: Option<Duration>) {}
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.0.set_write_timeout(timeout);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.0.get_write_timeout()
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.0.set_total_drain_timeout(timeout);
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.0.get_total_drain_timeout()
+    }
+
+    fn request_summary(&self) -> String {
+        self.0.request_summary()
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.0.response_written()
+    }
+
+    async fn shutdown(&mut self, _: u32, _: &str) {
+        self.0.shutdown();
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.0.finish()
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.0.body_bytes_sent()
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.0.body_bytes_read()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.0.digest()
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        self.0.digest_mut()
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.0.client_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.0.server_addr()
+    }
+
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        self.0.pseudo_raw_h1_request_header()
+    }
+
+    fn enable_retry_buffering(&mut self) {}
+
+    fn retry_buffer_truncated(&self) -> bool {
+        false
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        None
+    }
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(
+        &mut self,
+    ) -> Option<Box<dyn futures::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+
+    fn restore_custom_message_reader(
+        &mut self,
+        _: Box<dyn futures::Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> Result<()> {
+        Err(no_messages())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Err(no_messages())
+    }
+}
+
+/// HTTP/2 has no messages beside requests and answers, and none were handed out.
+fn no_messages() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "HTTP/2 has no custom messages")
+}

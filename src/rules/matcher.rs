@@ -1,0 +1,308 @@
+//! Which requests a rule is for.
+
+use super::query;
+use crate::http1::split_query;
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+use regex::bytes::Regex;
+use std::fmt;
+use std::net::IpAddr;
+
+/// What a rule can ask about a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Path and query as they came.
+    pub target: &'a [u8],
+    /// Fields as they came.
+    pub headers: &'a HeaderMap,
+    /// Where the request came from.
+    pub client: Option<IpAddr>,
+    /// The gateway's id of the request.
+    pub request_id: &'a str,
+    /// Name of the upstream that it goes to.
+    pub upstream: &'a str,
+    /// `model` of the body, if it has one.
+    pub model: Option<&'a str>,
+}
+
+/// A text with `*` for anything and `?` for one character.
+#[derive(Clone, Debug)]
+pub struct Glob {
+    text: String,
+    regex: Regex,
+}
+
+impl Glob {
+    /// Compiles a glob.
+    ///
+    /// # Errors
+    /// When it is too large to be compiled.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let pattern = regex::escape(text).replace("\\*", ".*").replace("\\?", ".");
+        let regex = Regex::new(&format!("(?s-u:^{pattern}$)")).map_err(|error| format!("\"{text}\": {error}"))?;
+        Ok(Self { text: text.to_owned(), regex })
+    }
+
+    /// Whether `text` is one that the glob describes.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+/// How a text is compared.
+#[derive(Clone, Debug)]
+pub enum TextTest {
+    /// It is there, whatever its value.
+    Present,
+    /// It equals this.
+    Equals(String),
+    /// It begins with this.
+    Prefix(String),
+    /// It is one that the glob describes.
+    Glob(Glob),
+    /// The regular expression is found in it.
+    Regex(Regex),
+}
+
+impl TextTest {
+    fn is_match(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Equals(expected) => text == expected.as_bytes(),
+            Self::Prefix(prefix) => text.starts_with(prefix.as_bytes()),
+            Self::Glob(glob) => glob.is_match(text),
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// One condition: any of its values is enough.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// The method is one of these.
+    Method(Vec<String>),
+    /// The path, without the query, passes one of these.
+    Path(Vec<TextTest>),
+    /// One of the field's values passes one of these.
+    Header(HeaderName, Vec<TextTest>),
+    /// One of the parameter's values passes one of these.
+    Query(String, Vec<TextTest>),
+    /// The client's address is in one of these networks.
+    Client(Vec<IpNet>),
+    /// The upstream has one of these names.
+    Upstream(Vec<String>),
+    /// The body's `model` is one that a glob describes.
+    Model(Vec<Glob>),
+    /// The conditions in it do not all hold.
+    Not(Matcher),
+}
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher(pub Vec<Condition>);
+
+impl Matcher {
+    /// The first condition that does not hold for this request, if there is one.
+    pub fn first_unmet(&self, facts: &Facts<'_>) -> Option<&Condition> {
+        self.0.iter().find(|condition| !condition.holds(facts))
+    }
+
+    /// Whether all conditions hold for this request.
+    pub fn is_match(&self, facts: &Facts<'_>) -> bool {
+        self.first_unmet(facts).is_none()
+    }
+
+    /// Whether a condition asks for the body's `model`.
+    pub fn needs_model(&self) -> bool {
+        self.0.iter().any(|condition| match condition {
+            Condition::Model(_) => true,
+            Condition::Not(inner) => inner.needs_model(),
+            _ => false,
+        })
+    }
+
+    /// Whether a condition asks for the upstream.
+    pub fn needs_upstream(&self) -> bool {
+        self.0.iter().any(|condition| match condition {
+            Condition::Upstream(_) => true,
+            Condition::Not(inner) => inner.needs_upstream(),
+            _ => false,
+        })
+    }
+}
+
+impl Condition {
+    fn holds(&self, facts: &Facts<'_>) -> bool {
+        match self {
+            Self::Method(methods) => methods.iter().any(|method| method == facts.method),
+            Self::Path(tests) => {
+                let (path, _) = split_query(facts.target);
+                tests.iter().any(|test| test.is_match(path))
+            }
+            Self::Header(name, tests) => {
+                facts.headers.get_all(name).iter().any(|value| tests.iter().any(|test| test.is_match(value.as_bytes())))
+            }
+            Self::Query(name, tests) => split_query(facts.target).1.is_some_and(|query| {
+                query::values(query, name).any(|value| tests.iter().any(|test| test.is_match(&value)))
+            }),
+            Self::Client(networks) => facts
+                .client
+                .is_some_and(|client| networks.iter().any(|network| network.contains(&client.to_canonical()))),
+            Self::Upstream(names) => names.iter().any(|name| name == facts.upstream),
+            Self::Model(globs) => {
+                facts.model.is_some_and(|model| globs.iter().any(|glob| glob.is_match(model.as_bytes())))
+            }
+            Self::Not(matcher) => !matcher.is_match(facts),
+        }
+    }
+}
+
+fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        write!(f, "{}{item}", if index > 0 { " or " } else { "" })?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for TextTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => f.write_str("present"),
+            Self::Equals(text) => write!(f, "\"{text}\""),
+            Self::Prefix(text) => write!(f, "\"{text}\"..."),
+            Self::Glob(glob) => write!(f, "glob {glob}"),
+            Self::Regex(regex) => write!(f, "regex {regex}"),
+        }
+    }
+}
+
+/// The condition as it is shown by `explain`.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method(methods) => {
+                f.write_str("method is ")?;
+                list(f, methods)
+            }
+            Self::Path(tests) => {
+                f.write_str("path is ")?;
+                list(f, tests)
+            }
+            Self::Header(name, tests) => {
+                write!(f, "header {name} is ")?;
+                list(f, tests)
+            }
+            Self::Query(name, tests) => {
+                write!(f, "query {name} is ")?;
+                list(f, tests)
+            }
+            Self::Client(networks) => {
+                f.write_str("client is in ")?;
+                list(f, networks)
+            }
+            Self::Upstream(names) => {
+                f.write_str("upstream is ")?;
+                list(f, names)
+            }
+            Self::Model(globs) => {
+                f.write_str("model is ")?;
+                list(f, globs)
+            }
+            Self::Not(matcher) => {
+                f.write_str("not (")?;
+                for (index, condition) in matcher.0.iter().enumerate() {
+                    write!(f, "{}{condition}", if index > 0 { " and " } else { "" })?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+/// Facts of a simple request, for the tests of this folder.
+#[cfg(test)]
+pub fn facts_for_tests<'a>(method: &'a str, target: &'a str, headers: &'a HeaderMap) -> Facts<'a> {
+    Facts {
+        method,
+        target: target.as_bytes(),
+        headers,
+        client: Some([127, 0, 0, 1].into()),
+        request_id: "req_1",
+        upstream: "up",
+        model: Some("claude-opus-4-8"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn glob(text: &str) -> Glob {
+        Glob::new(text).expect("a glob")
+    }
+
+    #[test]
+    fn globs_know_two_wildcards() {
+        for (pattern, yes, no) in [
+            ("claude-*", "claude-opus", "xclaude-opus"),
+            ("*haiku*", "claude-haiku-4", "claude-opus"),
+            ("a?c", "abc", "ac"),
+            ("a.c", "a.c", "abc"),
+            ("", "", "a"),
+            ("*", "\n", "never"),
+        ] {
+            assert!(glob(pattern).is_match(yes.as_bytes()), "{pattern} {yes}");
+            if no != "never" {
+                assert!(!glob(pattern).is_match(no.as_bytes()), "{pattern} {no}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_any_of_and_conditions_are_all_of() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("one"));
+        headers.append("x-a", HeaderValue::from_static("two"));
+        let facts = facts_for_tests("POST", "/v1/messages?beta=true&e=%20", &headers);
+        let name = HeaderName::from_static("x-a");
+        let conditions = [
+            (true, Condition::Method(vec!["GET".into(), "POST".into()])),
+            (false, Condition::Method(vec!["post".into()])),
+            (true, Condition::Path(vec![TextTest::Equals("/v1/messages".into())])),
+            (true, Condition::Path(vec![TextTest::Equals("/x".into()), TextTest::Prefix("/v1/".into())])),
+            (true, Condition::Path(vec![TextTest::Glob(glob("/v?/*"))])),
+            (true, Condition::Header(name.clone(), vec![TextTest::Equals("two".into())])),
+            (true, Condition::Header(name.clone(), vec![TextTest::Regex(Regex::new("^t").expect("regex"))])),
+            (true, Condition::Header(name.clone(), vec![TextTest::Present])),
+            (false, Condition::Header(HeaderName::from_static("x-b"), vec![TextTest::Present])),
+            (true, Condition::Query("beta".into(), vec![TextTest::Equals("true".into())])),
+            (true, Condition::Query("e".into(), vec![TextTest::Equals(" ".into())])),
+            (false, Condition::Query("none".into(), vec![TextTest::Present])),
+            (true, Condition::Client(vec!["127.0.0.0/8".parse().expect("a network")])),
+            (false, Condition::Client(vec!["10.0.0.0/8".parse().expect("a network")])),
+            (true, Condition::Upstream(vec!["up".into()])),
+            (true, Condition::Model(vec![glob("claude-haiku*"), glob("claude-opus-*")])),
+            (false, Condition::Not(Matcher(vec![Condition::Method(vec!["POST".into()])]))),
+            (
+                true,
+                Condition::Not(Matcher(vec![
+                    Condition::Method(vec!["POST".into()]),
+                    Condition::Header(name, vec![TextTest::Equals("three".into())]),
+                ])),
+            ),
+        ];
+        for (expected, condition) in conditions {
+            assert_eq!(condition.holds(&facts), expected, "{condition}");
+        }
+        assert!(Matcher::default().is_match(&facts));
+    }
+}

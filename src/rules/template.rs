@@ -1,0 +1,127 @@
+//! Texts with names in them: `${header.x}`, `${env.X}`, `${client.ip}`, `${request.id}`.
+
+use super::matcher::Facts;
+use http::{HeaderName, HeaderValue};
+
+/// A text that is completed for each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Header(HeaderName),
+    ClientIp,
+    RequestId,
+}
+
+impl Template {
+    /// Reads a template; `env` gives the values of `${env.X}`, which are fixed from then on. `$${` stands for `${`.
+    ///
+    /// # Errors
+    /// When a name is unknown, a variable is not set, or a brace is missing.
+    pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            if rest[..at].ends_with('$') {
+                literal.push_str(&rest[..at - 1]);
+                literal.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
+            literal.push_str(&rest[..at]);
+            let (name, after) =
+                rest[at + 2..].split_once('}').ok_or_else(|| format!("a }} is missing after ${{ in \"{text}\""))?;
+            let part = match name.split_once('.') {
+                Some(("header", name)) => Part::Header(
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("\"{name}\" is not a header name"))?,
+                ),
+                Some(("env", name)) => Part::Text(
+                    env(name)
+                        .filter(|value| !value.is_empty())
+                        .ok_or_else(|| format!("the environment variable {name} is not set"))?,
+                ),
+                Some(("client", "ip")) => Part::ClientIp,
+                Some(("request", "id")) => Part::RequestId,
+                _ => {
+                    return Err(format!(
+                        "${{{name}}} is unknown: header.NAME, env.NAME, client.ip and request.id are known"
+                    ));
+                }
+            };
+            match part {
+                Part::Text(value) => literal.push_str(&value),
+                part => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    parts.push(part);
+                }
+            }
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The text for this request; what is not known is empty.
+    pub fn render(&self, facts: &Facts<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => bytes.extend_from_slice(text.as_bytes()),
+                Part::Header(name) => {
+                    bytes.extend_from_slice(facts.headers.get(name).map_or(&[][..], HeaderValue::as_bytes));
+                }
+                Part::ClientIp => {
+                    if let Some(client) = facts.client {
+                        bytes.extend_from_slice(client.to_string().as_bytes());
+                    }
+                }
+                Part::RequestId => bytes.extend_from_slice(facts.request_id.as_bytes()),
+            }
+        }
+        bytes
+    }
+
+    /// The text as a field value, marked as sensitive since it may hold a key.
+    pub fn header_value(&self, facts: &Facts<'_>) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_bytes(&self.render(facts)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matcher::facts_for_tests;
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        (name == "KEY").then(|| "k".to_owned())
+    }
+
+    #[test]
+    fn names_are_filled_in() {
+        let headers = http::HeaderMap::from_iter([(HeaderName::from_static("x-a"), HeaderValue::from_static("1"))]);
+        let facts = facts_for_tests("GET", "/", &headers);
+        let render =
+            |text: &str| String::from_utf8(Template::parse(text, &env).expect(text).render(&facts)).expect("text");
+        assert_eq!(render("plain"), "plain");
+        assert_eq!(render("<${header.X-A}${env.KEY}${header.none}>"), "<1k>");
+        assert_eq!(render("${client.ip} ${request.id}"), "127.0.0.1 req_1");
+        assert_eq!(render("$${env.KEY} $5"), "${env.KEY} $5");
+    }
+
+    #[test]
+    fn what_cannot_be_filled_in_is_refused_at_load() {
+        for bad in ["${", "${x}", "${header.a b}", "${env.NONE}", "${client.port}", "a ${env"] {
+            assert!(Template::parse(bad, &env).is_err(), "{bad}");
+        }
+    }
+}
