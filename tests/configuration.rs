@@ -1,0 +1,274 @@
+//! What an operator writes, and what the gateway says when it cannot be meant.
+
+use std::net::TcpListener;
+
+use harness::{Gateway, GatewayBuilder, Output, Reply, Request, Upstream};
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", output.stdout, output.stderr)
+}
+
+#[tokio::test]
+async fn check_shows_each_value_with_its_source() {
+    let output = gateway()
+        .env("API_BASE_URL", "http://127.0.0.1:9/from-env")
+        .env("PRESERVE_HOST", "true")
+        .file("env/.env", "PRESERVE_HOST=false\nDEBUG_MODE=true\n")
+        .yaml("gateway:\n  debug: false\n  listen: 127.0.0.1:18088\n  timeouts:\n    read: 30s\n")
+        .arg("check")
+        .run()
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let line = |key: &str| {
+        let found = output.stdout.lines().find(|line| line.contains(key));
+        found.unwrap_or_else(|| panic!("no line with {key}:\n{}", output.stdout)).to_owned()
+    };
+    for (key, value, source) in [
+        ("base_url", "127.0.0.1:9/from-env", "API_BASE_URL"),
+        ("preserve_host", "true", "PRESERVE_HOST"),
+        ("gateway.debug", "true", "env/.env"),
+        ("gateway.listen", "127.0.0.1:18088", "gateway.yaml"),
+        ("timeouts.read", "30", "gateway.yaml"),
+        ("timeouts.connect", "10", "default"),
+    ] {
+        let line = line(key);
+        assert!(line.contains(value) && line.contains(source), "{key} should be {value} from {source}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn check_masks_secrets() {
+    let output = gateway()
+        .env("API_BASE_URL", "http://127.0.0.1:9")
+        .env("DASHBOARD_API_KEY", "secret-dashboard-key")
+        .env("HTTPS_PROXY", "http://user:secret-proxy-password@127.0.0.1:7890")
+        .file("env/.env.headers.json", r#"{"Authorization": "Bearer secret-header-value"}"#)
+        .arg("check")
+        .run()
+        .await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(!told(&output).contains("secret-"), "{}", told(&output));
+    assert!(output.stdout.contains("Authorization"), "the header's name is shown: {}", output.stdout);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_named_with_its_place_and_the_nearest_name() {
+    let rows = [
+        ("gateway:\n  lisen: 127.0.0.1:1\n", "gateway.yaml:2:3", "listen"),
+        ("gateway:\n  limits:\n    request_bdy: 1MiB\n", "gateway.yaml:3:5", "request_body"),
+        ("gateway:\n  upstreams:\n    - base_ulr: http://a\n", "gateway.yaml:3:7", "base_url"),
+        ("threads: 2\ngatway:\n  listen: 127.0.0.1:1\n", "gateway.yaml:2:1", "gateway"),
+        ("gateway:\n  system_prompt: { replacment: x }\n", "gateway.yaml:2:20", "replacement"),
+        ("gateway:\n  tls: { listen: 127.0.0.1:1, cret: a, key: b }\n", "gateway.yaml:2:31", "cert"),
+    ];
+    for (yaml, place, nearest) in rows {
+        for command in [true, false] {
+            let builder = gateway().yaml(yaml);
+            let output = if command { builder.arg("check") } else { builder }.run().await;
+            let told = told(&output);
+            assert_eq!(output.status.code(), Some(1), "{yaml}{told}");
+            assert!(told.contains(place), "{place} is not in:\n{told}");
+            assert!(told.contains(nearest), "{nearest} is not in:\n{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_told_at_once() {
+    let yaml = "gateway:
+  listen: nowhere
+  forwarded_for: sometimes
+  colour: blue
+  limits:
+    request_body: lots
+    header_timeout: soon
+  timeouts:
+    read: -5s
+  upstreams:
+    - base_url: ftp://a
+    - base_url: not a url
+    - name: no-url
+";
+    let output = gateway()
+        .yaml(yaml)
+        .env("PRESERVE_HOST", "perhaps")
+        .env("PORT", "99999")
+        .file("env/.env.headers.json", r#"{"Content-Length": "5"}"#)
+        .arg("check")
+        .run()
+        .await;
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for wanted in [
+        "gateway.yaml:2:",
+        "gateway.yaml:3:",
+        "gateway.yaml:4:",
+        "gateway.yaml:6:",
+        "gateway.yaml:7:",
+        "gateway.yaml:9:",
+        "gateway.yaml:11:",
+        "gateway.yaml:12:",
+        "gateway.yaml:13:",
+        "PRESERVE_HOST",
+        "PORT",
+        "Content-Length",
+    ] {
+        assert!(told.contains(wanted), "{wanted} is not told:\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_configuration_is_refused() {
+    let rows = [
+        ("gateway: [", "gateway.yaml"),
+        ("gateway:\n\tlisten: 127.0.0.1:1\n", "gateway.yaml:2"),
+        ("gateway: 5\n", "gateway.yaml:1"),
+        ("gateway:\n  listen: [127.0.0.1:1]\n", "gateway.yaml:2"),
+        ("gateway:\n  upstreams: []\n", "upstreams"),
+        ("gateway:\n  upstreams: {}\n", "gateway.yaml:2"),
+        ("gateway:\n  debug: true\n  debug: false\n", "gateway.yaml:3"),
+        ("gateway:\n  tls: { listen: 127.0.0.1:1 }\n", "cert"),
+        ("gateway:\n  tls: { listen: 127.0.0.1:1, cert: none.pem, key: none.pem }\n", "none.pem"),
+        ("gateway:\n  upstreams:\n    - { base_url: https://a, ca_file: none.pem }\n", "none.pem"),
+        (
+            "gateway:\n  upstreams:\n    - { name: a, base_url: http://a }\n    - { name: a, base_url: http://b }\n",
+            ":4:",
+        ),
+        ("gateway:\n  limits: { header_count: 0 }\n", "header_count"),
+        ("gateway:\n  limits: { request_body: 0 }\n", "request_body"),
+        ("gateway:\n  limits: { request_body: 2MiB, request_bodies_total: 1MiB }\n", "request_bodies_total"),
+        ("gateway:\n  timeouts: { read: 0s }\n", "read"),
+    ];
+    let mut complaints = Vec::new();
+    for (yaml, wanted) in rows {
+        let builder = gateway().yaml(yaml).arg("check");
+        // Nothing else is wrong with it.
+        let builder = if yaml.contains("upstreams") { builder } else { builder.upstream("http://127.0.0.1:9") };
+        let output = builder.run().await;
+        let told = told(&output);
+        if output.status.code() != Some(1) || !told.contains(wanted) {
+            complaints.push(format!("{yaml}should fail and tell {wanted}: {:?}\n{told}", output.status.code()));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n----\n"));
+}
+
+#[tokio::test]
+async fn a_missing_file_is_named() {
+    for args in [&["-c", "absent.yaml"][..], &["check", "-c", "absent.yaml"]] {
+        let output = args.iter().fold(gateway(), |builder, arg| builder.arg(arg)).run().await;
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", told(&output));
+        assert!(told(&output).contains("absent.yaml"), "{}", told(&output));
+    }
+}
+
+#[tokio::test]
+async fn the_environment_beats_the_dotenv_file_which_beats_the_yaml() {
+    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let yaml = format!("gateway:\n  upstreams:\n    - base_url: {}/yaml\n", upstream.url());
+    let url = |path: &str| format!("{}/{path}", upstream.url());
+    let rows = [
+        (None, None, "/yaml/x"),
+        (None, Some("dotenv"), "/dotenv/x"),
+        (Some("env"), Some("dotenv"), "/env/x"),
+        (Some("env"), None, "/env/x"),
+    ];
+    for (env, dotenv, want) in rows {
+        let mut builder = gateway().yaml(&yaml);
+        if let Some(path) = env {
+            builder = builder.env("API_BASE_URL", &url(path));
+        }
+        if let Some(path) = dotenv {
+            let text = format!("# comment\nexport API_BASE_URL=\"{}\"\nSYSTEM_PROMPT_REPLACEMENT=\n", url(path));
+            builder = builder.file("env/.env", &text);
+        }
+        let gateway = builder.start().await;
+        assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
+        assert_eq!(upstream.last().target, want);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_unset() {
+    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let gateway = gateway()
+        .yaml(&format!("gateway:\n  upstreams:\n    - base_url: {}/yaml\n", upstream.url()))
+        .env("API_BASE_URL", "")
+        .env("PRESERVE_HOST", "")
+        .env("PORT", "")
+        .start()
+        .await;
+    assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
+    assert_eq!(upstream.last().target, "/yaml/x");
+}
+
+#[tokio::test]
+async fn the_file_can_be_named_by_the_environment_or_stand_in_conf() {
+    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let yaml = |path: &str| format!("gateway:\n  upstreams:\n    - base_url: {}/{path}\n", upstream.url());
+    let named = gateway().file("other.yaml", &yaml("named")).env("GATEWAY_CONFIG", "other.yaml").start().await;
+    assert_eq!(named.request(&Request::get("/x")).await.status(), 200);
+    assert_eq!(upstream.last().target, "/named/x");
+    let standing = gateway().file("conf/gateway.yaml", &yaml("conf")).start().await;
+    assert_eq!(standing.request(&Request::get("/x")).await.status(), 200);
+    assert_eq!(upstream.last().target, "/conf/x");
+}
+
+#[tokio::test]
+async fn without_any_file_the_built_in_defaults_hold() {
+    let output = gateway().arg("check").run().await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    for wanted in ["https://anyrouter.top", "127.0.0.1:8088", "127.0.0.1:9188", "32MiB"] {
+        assert!(output.stdout.contains(wanted), "{wanted} is not in:\n{}", output.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_port_is_an_error_that_says_so() {
+    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    for admin in [false, true] {
+        let busy = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = busy.local_addr().expect("its address").to_string();
+        let free = harness::Port::free();
+        let (listen, admin_listen) =
+            if admin { (free.addr().to_string(), addr.clone()) } else { (addr.clone(), free.addr().to_string()) };
+        let output =
+            gateway().upstream(upstream.url()).env("LISTEN", &listen).env("ADMIN_LISTEN", &admin_listen).run().await;
+        let told = told(&output);
+        assert!(!output.status.success(), "{told}");
+        assert!(told.contains(&addr) && told.to_lowercase().contains("in use"), "{told}");
+        assert!(!told.contains("panicked"), "a busy port is no panic: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_explained() {
+    for args in [&["--no-such-flag"][..], &["no-such-command"], &["-c"]] {
+        let output = args.iter().fold(gateway(), |builder, arg| builder.arg(arg)).run().await;
+        assert!(!output.status.success(), "{args:?}");
+        assert!(told(&output).contains("--help"), "{args:?}: {}", told(&output));
+    }
+    let version = gateway().arg("--version").run().await;
+    assert!(version.status.success() && version.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", told(&version));
+}
+
+#[tokio::test]
+async fn every_shipped_example_is_a_good_configuration() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).expect("conf/").filter_map(Result::ok) {
+        let path = entry.path();
+        if path.file_name().is_some_and(|name| {
+            name.to_string_lossy().starts_with("gateway") && name.to_string_lossy().ends_with(".yaml")
+        }) {
+            found += 1;
+            let output = gateway().arg("check").arg("-c").arg(&path.display().to_string()).run().await;
+            assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), told(&output));
+        }
+    }
+    assert!(found > 0, "no gateway*.yaml in conf/");
+}

@@ -1,0 +1,316 @@
+//! The real binary as a child process.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::client::{Client, Request, Response};
+use crate::h2_client::H2Client;
+use crate::ports::Port;
+use crate::{DEADLINE, within};
+
+/// What a run to the end left.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The gateway ended before it served.
+#[derive(Debug)]
+pub struct Died {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// How to start a [`Gateway`]. Nothing of this process's environment is inherited but `PATH`.
+pub struct GatewayBuilder {
+    binary: PathBuf,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
+    dir: TempDir,
+    listen: Port,
+    admin: Port,
+}
+
+impl GatewayBuilder {
+    /// Sends requests to this base URL (`API_BASE_URL`).
+    pub fn upstream(self, base_url: impl AsRef<str>) -> Self {
+        self.env("API_BASE_URL", base_url.as_ref())
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a command line argument.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Writes a file into its working directory.
+    pub fn file(self, path: &str, text: &str) -> Self {
+        let path = self.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent folder")).expect("folder created");
+        std::fs::write(path, text).expect("file written");
+        self
+    }
+
+    /// Starts it with `-c gateway.yaml`, a file with this text.
+    pub fn yaml(self, text: &str) -> Self {
+        self.file("gateway.yaml", text).arg("-c").arg("gateway.yaml")
+    }
+
+    /// Its working directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where it is going to listen.
+    pub fn addr(&self) -> SocketAddr {
+        self.listen.addr()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
+            .env("GATEWAY_DB", "off")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .args(&self.args)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end, as given: no address is added. For `check` and for refused configurations.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn run(self) -> Output {
+        let mut child =
+            self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the gateway's binary");
+        let mut stdout = child.stdout.take().expect("its stdout");
+        let stdout = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stdout.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let (log, reader) = Log::of(&mut child);
+        let mut child = Running(child);
+        let status = child.ended(DEADLINE).await.unwrap_or_else(|| panic!("it did not end; stderr:\n{}", log.text()));
+        let _ = reader.join();
+        Output { status, stdout: stdout.join().unwrap_or_default(), stderr: log.text() }
+    }
+
+    /// Starts it and waits until it answers on `/health`.
+    ///
+    /// # Panics
+    /// When it ends, with its standard error in the message.
+    pub async fn start(self) -> Gateway {
+        match self.try_start().await {
+            Ok(gateway) => gateway,
+            Err(died) => panic!("the gateway ended ({}); its stderr:\n{}", died.status, died.stderr),
+        }
+    }
+
+    /// As [`GatewayBuilder::start`], with the failure as a value.
+    ///
+    /// # Errors
+    /// When it ended before it served.
+    pub async fn try_start(self) -> Result<Gateway, Died> {
+        let mut command = self.command();
+        command
+            .env("LISTEN", self.listen.addr().to_string())
+            .env("ADMIN_LISTEN", self.admin.addr().to_string())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the gateway's binary");
+        let (log, reader) = Log::of(&mut child);
+        let mut gateway = Gateway {
+            addr: self.listen.addr(),
+            admin_addr: self.admin.addr(),
+            child: Running(child),
+            log,
+            dir: self.dir,
+            _ports: [self.listen, self.admin],
+        };
+        let started = Instant::now();
+        loop {
+            if let Ok(Some(status)) = gateway.child.0.try_wait() {
+                let _ = reader.join();
+                return Err(Died { status, stderr: gateway.log.text() });
+            }
+            if let Ok(tcp) = TcpStream::connect(gateway.addr).await {
+                let health = Client::over(tcp).try_request(&Request::get("/health")).await;
+                if health.is_ok_and(|answer| answer.status() == 200) {
+                    return Ok(gateway);
+                }
+            }
+            assert!(started.elapsed() < DEADLINE, "no /health in {DEADLINE:?}; stderr:\n{}", gateway.log.text());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A running gateway; killed when dropped.
+pub struct Gateway {
+    addr: SocketAddr,
+    admin_addr: SocketAddr,
+    child: Running,
+    log: Log,
+    dir: TempDir,
+    _ports: [Port; 2],
+}
+
+impl Gateway {
+    /// Describes a gateway to start; `binary` is `env!("CARGO_BIN_EXE_anyrouter-gateway")`.
+    pub fn builder(binary: impl Into<PathBuf>) -> GatewayBuilder {
+        GatewayBuilder {
+            binary: binary.into(),
+            env: vec![],
+            args: vec![],
+            dir: tempfile::tempdir().expect("a temporary folder"),
+            listen: Port::free(),
+            admin: Port::free(),
+        }
+    }
+
+    /// Where it takes requests.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where its admin service listens.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// Its working directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// A new connection.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.addr).await
+    }
+
+    /// A new HTTP/2 connection (prior knowledge).
+    pub async fn connect_h2(&self) -> H2Client {
+        H2Client::connect(self.addr).await
+    }
+
+    /// One request on a new connection.
+    pub async fn request(&self, request: &Request) -> Response {
+        self.connect().await.request(request).await
+    }
+
+    /// These bytes on a new connection, and the answer to a request with this method.
+    pub async fn exchange(&self, bytes: impl AsRef<[u8]>, method: &str) -> Response {
+        let mut client = self.connect().await;
+        client.send(bytes).await;
+        client.response(method).await
+    }
+
+    /// Its standard error so far.
+    pub fn stderr(&self) -> String {
+        self.log.text()
+    }
+
+    /// How many lines its standard error has so far.
+    pub fn stderr_lines(&self) -> usize {
+        self.log.lines().len()
+    }
+
+    /// Waits for a line on its standard error, among those after the first `from`.
+    pub async fn stderr_line(&self, from: usize, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        within(&format!("a line on stderr: {what}"), async {
+            loop {
+                if let Some(line) = self.log.lines().iter().skip(from).find(|line| wanted(line)) {
+                    return line.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits for its end, after a signal for one.
+    pub async fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.ended(DEADLINE).await
+    }
+}
+
+/// A child that is killed, by its id, when dropped.
+struct Running(Child);
+
+impl Running {
+    /// Waits for its end; `None` when it goes on past `limit`.
+    async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < limit {
+            if let Ok(Some(status)) = self.0.try_wait() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        None
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Gathers the lines of the child's standard error on a thread, so that the pipe never fills.
+    fn of(child: &mut Child) -> (Self, std::thread::JoinHandle<()>) {
+        let (log, stderr) = (Self::default(), child.stderr.take().expect("its stderr"));
+        let gathered = log.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n') {
+                let Ok(line) = line else { return };
+                gathered.lines().push(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        (log, reader)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+}

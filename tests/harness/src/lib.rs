@@ -1,0 +1,46 @@
+//! What the integration tests stand on.
+//!
+//! * [`Upstream`]: a mock origin on a real socket that records every request byte by byte, refuses to
+//!   guess (what could be read in two ways is *malformed*, and fails the test), and misbehaves on request.
+//! * [`Gateway`]: the real binary as a child process, in a folder and an environment of its own.
+//! * [`Client`] and [`H2Client`]: clients that send exactly the given bytes and read strictly.
+//! * [`anthropic`]: a handler for [`Upstream`] that speaks the Anthropic Messages API.
+//!
+//! Nothing here sleeps for luck: every wait is for an event, under [`DEADLINE`].
+//!
+//! It does not know the gateway's code: only its command line, its environment and its sockets.
+
+pub mod anthropic;
+mod client;
+pub mod fixtures;
+mod gateway;
+mod h2_client;
+mod ports;
+mod reply;
+mod tls;
+mod upstream;
+mod wire;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use client::{Client, Request, Response, ResponseHead};
+pub use gateway::{Died, Gateway, GatewayBuilder, Output};
+pub use h2_client::{H2Client, H2Failure, H2Response, H2Stream, H2Unfinished};
+pub use ports::Port;
+pub use reply::{Gate, Reply, Step, gzip};
+pub use tls::{Alpn, Authority, Leaf};
+pub use upstream::{Received, Upstream, UpstreamBuilder};
+pub use wire::{Framing, Headers, WireError};
+
+/// How long anything may take before a test gives up on it. Generous: it is there to end a hang, not to
+/// measure.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Awaits `work`, panicking with `what` when [`DEADLINE`] passes first.
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, work).await {
+        Ok(value) => value,
+        Err(_) => panic!("gave up after {DEADLINE:?}: {what}"),
+    }
+}

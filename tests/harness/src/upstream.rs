@@ -1,0 +1,437 @@
+//! The mock upstream: an HTTP/1.1 origin on a real socket that records what it gets and guesses nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+use crate::reply::{Reply, Step};
+use crate::tls::{Alpn, Leaf};
+use crate::wire::{self, BodyReader, Framing, Headers, Socket, Wire, WireError, malformed, show};
+use crate::within;
+
+/// One request as it came in.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The head's bytes, up to and with the empty line.
+    pub raw_head: Vec<u8>,
+    /// The method token.
+    pub method: String,
+    /// The request target as spelled.
+    pub target: String,
+    /// The fields, in order and as spelled.
+    pub headers: Headers,
+    /// The body without its framing.
+    pub body: Vec<u8>,
+    /// How the body was framed.
+    pub framing: Framing,
+    /// Fields after a chunked body.
+    pub trailers: Headers,
+    /// Why this request is not to be trusted: it is incomplete, or could be parsed in more than one way.
+    pub malformed: Option<String>,
+    /// Which connection it came on, from 1.
+    pub connection: usize,
+}
+
+type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
+type Early = dyn Fn(&Received) -> Option<Reply> + Send + Sync;
+
+struct Shared {
+    handler: Box<Handler>,
+    early: Option<Box<Early>>,
+    received: Mutex<Vec<Arc<Received>>>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    changed: Notify,
+}
+
+impl Shared {
+    fn received(&self) -> MutexGuard<'_, Vec<Arc<Received>>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How to start an [`Upstream`].
+#[derive(Default)]
+pub struct UpstreamBuilder {
+    tls: Option<TlsAcceptor>,
+    early: Option<Box<Early>>,
+    allow_malformed: bool,
+}
+
+impl UpstreamBuilder {
+    /// Speaks TLS with this certificate.
+    pub fn tls(mut self, leaf: &Leaf) -> Self {
+        self.tls = Some(leaf.acceptor(Alpn::Http1));
+        self
+    }
+
+    /// Asked when only the head has come; an answer here is sent before the body is read, and the connection
+    /// is closed after it.
+    pub fn early(mut self, early: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        self.early = Some(Box::new(early));
+        self
+    }
+
+    /// Does not fail the test when a malformed request arrived.
+    pub fn allow_malformed(mut self) -> Self {
+        self.allow_malformed = true;
+        self
+    }
+
+    /// Starts on a free port of 127.0.0.1.
+    pub async fn start(self, handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Upstream {
+        self.start_on(0, handler).await.expect("a free port for the mock upstream")
+    }
+
+    /// Starts on the given port of 127.0.0.1 (0: a free one).
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn start_on(
+        self,
+        port: u16,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Upstream> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            handler: Box::new(handler),
+            early: self.early,
+            received: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            changed: Notify::new(),
+        });
+        let https = self.tls.is_some();
+        let task = tokio::spawn(accept(listener, self.tls, Arc::clone(&shared)));
+        Ok(Upstream { addr, https, shared, task, allow_malformed: self.allow_malformed })
+    }
+}
+
+/// A running mock upstream. Dropping it stops it, and panics if it ever got a malformed request (unless
+/// [`UpstreamBuilder::allow_malformed`] was asked for): no test has to remember that check.
+pub struct Upstream {
+    addr: SocketAddr,
+    https: bool,
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+    allow_malformed: bool,
+}
+
+impl Upstream {
+    /// A plain one that answers by `handler`, called once a request is whole.
+    pub async fn start(handler: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        Self::builder().start(handler).await
+    }
+
+    /// More choices.
+    pub fn builder() -> UpstreamBuilder {
+        UpstreamBuilder::default()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its URL without a path: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`.
+    pub fn url(&self) -> String {
+        match self.https {
+            true => format!("https://localhost:{}", self.addr.port()),
+            false => format!("http://{}", self.addr),
+        }
+    }
+
+    /// The requests so far, oldest first; a request is here before its answer is.
+    pub fn received(&self) -> Vec<Arc<Received>> {
+        self.shared.received().clone()
+    }
+
+    /// The latest request.
+    ///
+    /// # Panics
+    /// When there was none.
+    pub fn last(&self) -> Arc<Received> {
+        self.shared.received().last().cloned().expect("a request at the mock upstream")
+    }
+
+    /// Waits for the `n`th request and returns all so far.
+    pub async fn wait_received(&self, n: usize) -> Vec<Arc<Received>> {
+        self.until(&format!("request {n} at the mock upstream"), || self.shared.received().len() >= n).await;
+        self.received()
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them are open.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Waits until exactly `n` connections are open.
+    pub async fn wait_open_connections(&self, n: usize) {
+        let what = format!("{n} open connections at the mock upstream");
+        self.until(&what, || self.open_connections() == n).await;
+    }
+
+    async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        within(what, async {
+            loop {
+                let changed = self.shared.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if reached() {
+                    return;
+                }
+                changed.await;
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+        if self.allow_malformed || std::thread::panicking() {
+            return;
+        }
+        for request in self.shared.received().iter() {
+            if let Some(why) = &request.malformed {
+                panic!("the upstream got a malformed request ({why}): {}", show(&request.raw_head));
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    // Its tasks end with it.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else { continue };
+        while connections.try_join_next().is_some() {}
+        let _ = tcp.set_nodelay(true);
+        let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        connections.spawn(connection(tcp, tls.clone(), number, Open::new(&shared)));
+    }
+}
+
+/// Counts a connection as open until dropped.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        shared.changed.notify_waiters();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+}
+
+async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, number: usize, open: Open) {
+    let socket = match tls {
+        None => Socket::Plain(tcp),
+        Some(acceptor) => match acceptor.accept(tcp).await {
+            Ok(stream) => Socket::Tls(Box::new(stream.into())),
+            Err(_) => return,
+        },
+    };
+    let mut wire = Wire::new(socket);
+    // The socket goes before the count does.
+    while let Ok(true) = exchange(&mut wire, number, &open.0).await {}
+    drop(wire);
+    drop(open);
+}
+
+/// One request and its answer; whether the connection can carry another.
+async fn exchange(wire: &mut Wire, connection: usize, shared: &Shared) -> Result<bool, WireError> {
+    let mut request = Received {
+        raw_head: vec![],
+        method: String::new(),
+        target: String::new(),
+        headers: Headers::default(),
+        body: vec![],
+        framing: Framing::None,
+        trailers: Headers::default(),
+        malformed: None,
+        connection,
+    };
+    let record = |request: Received| {
+        let request = Arc::new(request);
+        shared.received().push(Arc::clone(&request));
+        shared.changed.notify_waiters();
+        request
+    };
+    let outcome = read_head(wire, &mut request).await;
+    if let Ok(false) = outcome {
+        return Ok(false);
+    }
+    if outcome.is_ok()
+        && let Some(reply) = shared.early.as_ref().and_then(|early| early(&request))
+    {
+        let head_request = request.method == "HEAD";
+        record(request);
+        return send(wire, &reply, head_request).await.map(|_| false);
+    }
+    let outcome = match outcome {
+        Ok(_) => read_body(wire, &mut request).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        request.malformed = Some(error.to_string());
+        record(request);
+        let refusal = Reply::status(400).header("Connection", "close");
+        return send(wire, &refusal, false).await.map(|_| false);
+    }
+    let request = record(request);
+    let reply = (shared.handler)(&request);
+    let stays = send(wire, &reply, request.method == "HEAD").await?;
+    let asked = request.headers.all("connection").join(",").to_ascii_lowercase();
+    Ok(stays && !asked.split(',').any(|option| option.trim() == "close"))
+}
+
+/// False: the connection ended between requests.
+async fn read_head(wire: &mut Wire, request: &mut Received) -> Result<bool, WireError> {
+    let raw = match wire.head().await {
+        Ok(Some(raw)) => raw,
+        // A reset between requests is how many a pool drops a connection.
+        Ok(None) => return Ok(false),
+        Err(WireError::Io(_)) if wire.buf.is_empty() => return Ok(false),
+        Err(error) => {
+            request.raw_head = wire.buf.clone();
+            return Err(error);
+        }
+    };
+    request.raw_head = raw.clone();
+    let lines = wire::lines(&raw)?;
+    let parts: Vec<&[u8]> = lines[0].split(|&byte| byte == b' ').collect();
+    let [method, target, version] = parts.as_slice() else {
+        return malformed(format!("request line {}", show(lines[0])));
+    };
+    request.method = String::from_utf8_lossy(method).into_owned();
+    request.target = String::from_utf8_lossy(target).into_owned();
+    if method.is_empty() || !method.iter().all(|&byte| wire::is_token(byte)) {
+        return malformed(format!("method {}", show(method)));
+    }
+    let visible = target.iter().all(|&byte| (0x21..0x7f).contains(&byte) && byte != b'#');
+    let form = target.starts_with(b"/") || (*target == b"*" && *method == b"OPTIONS");
+    if !visible || !form {
+        return malformed(format!("target {}", show(target)));
+    }
+    if *version != b"HTTP/1.1" {
+        return malformed(format!("version {}", show(version)));
+    }
+    request.headers = wire::fields(lines[1..].iter().copied())?;
+    match request.headers.all("host").as_slice() {
+        [host] if !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b)) => {}
+        hosts => return malformed(format!("Host {hosts:?}")),
+    }
+    request.framing = wire::declared_framing(&request.headers)?.unwrap_or(Framing::None);
+    Ok(true)
+}
+
+async fn read_body(wire: &mut Wire, request: &mut Received) -> Result<(), WireError> {
+    let mut reader = BodyReader::new(request.framing);
+    while let Some(piece) = reader.next(wire).await? {
+        request.body.extend(piece);
+    }
+    request.trailers = reader.trailers;
+    Ok(())
+}
+
+/// Sends an answer; whether the connection can carry another request after it.
+async fn send(wire: &mut Wire, reply: &Reply, to_head_request: bool) -> Result<bool, WireError> {
+    if !reply.raw {
+        let mut head = Vec::new();
+        for (status, fields) in &reply.interim {
+            head.extend(format!("HTTP/1.1 {status} {}\r\n", reason(*status)).bytes());
+            for (name, value) in fields {
+                head.extend(format!("{name}: {value}\r\n").bytes());
+            }
+            head.extend(b"\r\n");
+        }
+        head.extend(format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status)).bytes());
+        for (name, value) in &reply.headers {
+            head.extend(name.bytes());
+            head.extend(b": ");
+            head.extend(value);
+            head.extend(b"\r\n");
+        }
+        match reply.framing {
+            Framing::None => {}
+            Framing::Length(n) => head.extend(format!("Content-Length: {n}\r\n").bytes()),
+            Framing::Chunked => head.extend(b"Transfer-Encoding: chunked\r\n"),
+            Framing::Close => head.extend(b"Connection: close\r\n"),
+        }
+        head.extend(b"\r\n");
+        wire.write(&head).await?;
+    }
+    let bodiless = !reply.raw && (to_head_request || reply.status == 204 || reply.status == 304);
+    for step in if bodiless { &[] } else { reply.steps.as_slice() } {
+        match step {
+            Step::Bytes(bytes) if reply.framing == Framing::Chunked => {
+                if !bytes.is_empty() {
+                    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+                    chunk.extend(bytes);
+                    chunk.extend(b"\r\n");
+                    wire.write(&chunk).await?;
+                }
+            }
+            Step::Bytes(bytes) | Step::Raw(bytes) => wire.write(bytes).await?,
+            Step::Sleep(time) => or_gone(wire, tokio::time::sleep(*time)).await?,
+            Step::Wait(gate) => or_gone(wire, gate.pass()).await?,
+            Step::Stall => or_gone(wire, std::future::pending()).await?,
+            Step::Close => return Ok(false),
+            Step::Reset => {
+                wire.socket.reset_on_close();
+                return Ok(false);
+            }
+            Step::Echo => loop {
+                if wire.buf.is_empty() && wire.fill().await? == 0 {
+                    return Ok(false);
+                }
+                let bytes = std::mem::take(&mut wire.buf);
+                wire.write(&bytes).await?;
+            },
+        }
+    }
+    if reply.framing == Framing::Chunked && !bodiless {
+        wire.write(b"0\r\n\r\n").await?;
+    }
+    let asked_to_close = reply
+        .headers
+        .iter()
+        .any(|(name, value)| name.eq_ignore_ascii_case("connection") && value.to_ascii_lowercase().ends_with(b"close"));
+    Ok(!reply.raw && reply.framing != Framing::Close && !asked_to_close)
+}
+
+/// Waits for `event`, or fails when the other side goes away first.
+async fn or_gone(wire: &mut Wire, event: impl Future<Output = ()>) -> Result<(), WireError> {
+    tokio::pin!(event);
+    loop {
+        tokio::select! {
+            () = &mut event => return Ok(()),
+            read = wire.fill() => if read? == 0 {
+                return Err(WireError::Cut("the other side went away".into()));
+            }
+        }
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
+}
