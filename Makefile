@@ -1,0 +1,48 @@
+# anyrouter-gateway. `make` alone lists the targets.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# In CI the lock file is the law; at a desk a new dependency may still be added to it.
+LOCKED := $(if $(CI),--locked)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test fmt lint unit e2e deny bench bench-quick clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and start the gateway on 127.0.0.1:8088 with conf/gateway.yaml
+	@exec $(TARGET_DIR)/release/anyrouter-gateway -c conf/gateway.yaml
+
+build: ## release build, after installing what the build needs
+	@scripts/prepare.sh build
+	$(CARGO) build --release $(LOCKED) -p anyrouter-gateway
+
+test: ## everything: format, import rules, clippy, all tests, licences, real SDK clients
+	@scripts/test.sh
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+lint: ## format, import rules, clippy with warnings denied
+	@scripts/test.sh format imports clippy
+
+unit: ## Rust tests: unit, integration, documentation
+	@scripts/test.sh build tests doctests
+
+deny: ## licences, banned and duplicate crates, sources (needs cargo-deny)
+	@scripts/test.sh deny
+
+e2e: ## official SDKs and Claude Code against the real gateway and a mock upstream
+	@scripts/test.sh build e2e
+
+bench: ## full benchmark, side by side with nginx and a bare Pingora proxy
+	$(CARGO) run --release $(LOCKED) -p bench -- run
+
+bench-quick: ## the same benchmark, short
+	$(CARGO) run --release $(LOCKED) -p bench -- run --quick
+
+clean: ## remove everything that was built or installed here
+	$(CARGO) clean
+	rm -rf e2e/.venv e2e/node_modules e2e/.pytest_cache

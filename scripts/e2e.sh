@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs the official clients into e2e/ when they changed, then runs e2e/run.py on the debug binaries.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+binaries=${CARGO_TARGET_DIR:-target}/debug
+for binary in anyrouter-gateway mock-upstream; do
+  if [ ! -x "$binaries/$binary" ]; then
+    echo "$binaries/$binary is missing: type make e2e, which builds it" >&2
+    exit 1
+  fi
+done
+binaries=$(cd "$binaries" && pwd)
+cd e2e
+
+# fresh FOLDER FILE...: whether FOLDER was installed from exactly these files.
+stamp_of() { shift && cat "$@" | cksum; }
+fresh() { [ -f "$1/.installed" ] && [ "$(<"$1/.installed")" = "$(stamp_of "$@")" ]; }
+mark() { stamp_of "$@" >"$1/.installed"; }
+
+if ! fresh .venv requirements.txt requirements-older.txt; then
+  echo "Installing the Python SDK ..."
+  rm -rf .venv
+  python3 -m venv .venv
+  export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
+  .venv/bin/python -m pip install --quiet -r requirements.txt
+  .venv/bin/python -m pip install --quiet --target .venv/older -r requirements-older.txt
+  mark .venv requirements.txt requirements-older.txt
+fi
+
+if ! fresh node_modules package.json package-lock.json; then
+  echo "Installing the JavaScript SDK and Claude Code ..."
+  # No install scripts: Claude Code's launcher finds its binary without them.
+  npm_ci=(npm ci --ignore-scripts --no-progress --loglevel=error)
+  if "${npm_ci[@]}"; then
+    mark node_modules package.json package-lock.json
+  else
+    echo "Trying without Claude Code; its test will be skipped ..."
+    "${npm_ci[@]}" --omit=dev
+  fi
+fi
+
+exec .venv/bin/python run.py "$binaries"

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test
+#
+# Debian packages are installed when that takes no question (root, or sudo without a password); otherwise the one
+# line to type is printed. Rust and Node.js are expected to be there, and only checked.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:?usage: prepare.sh build|test}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+stop() {
+  printf '%s\n' "$@" >&2
+  exit 1
+}
+
+# --- Rust -----------------------------------------------------------------------------------------------------------
+have cargo || stop "Rust is missing. Install it with this line, then open a new shell:" \
+  "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
+
+wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+actual=$(rustc --version | cut -d' ' -f2)
+if [ -n "$wanted" ] && [ "$(printf '%s\n' "$wanted" "$actual" | sort -V | head -n 1)" != "$wanted" ]; then
+  stop "Rust $wanted or newer is needed, this is $actual. Type:" "  rustup update stable"
+fi
+
+if [ "$purpose" = test ]; then
+  missing_parts=()
+  cargo fmt --version >/dev/null 2>&1 || missing_parts+=(rustfmt)
+  cargo clippy --version >/dev/null 2>&1 || missing_parts+=(clippy)
+  if [ ${#missing_parts[@]} -gt 0 ]; then
+    have rustup || stop "Missing parts of Rust: ${missing_parts[*]}."
+    rustup component add "${missing_parts[@]}"
+  fi
+fi
+
+# --- Debian packages ------------------------------------------------------------------------------------------------
+packages=()
+have cmake || packages+=(cmake)                     # zlib-ng
+{ have cc && have c++; } || packages+=(gcc g++ libc6-dev) # ring, zlib-ng, and the linker
+have make || packages+=(make)
+if [ "$purpose" = test ]; then
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+  have node || packages+=(nodejs)
+  have npm || packages+=(npm)
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+  line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
+  if ! have apt-get; then
+    stop "Missing on this machine: ${packages[*]} (Debian names). Install them with your package manager."
+  elif [ "$(id -u)" = 0 ]; then
+    as_root=()
+  elif have sudo && sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  else
+    stop "Missing on this machine: ${packages[*]}. Type this line, then run make again:" "  sudo sh -c '$line'"
+  fi
+  echo "Installing ${packages[*]} ..."
+  # An update that fails for one source may still leave what is needed within reach.
+  "${as_root[@]}" apt-get update -qq || echo "apt-get update failed; trying with the lists that are there" >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+fi
+
+if [ "$purpose" = test ]; then
+  node_major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$node_major" -ge 18 ] || stop "Node.js 18 or newer is needed for the tests, this is $(node --version)."
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    stop "Python 3.10 or newer is needed for the tests, this is $(python3 --version)."
+fi
