@@ -1,0 +1,65 @@
+//! The command line.
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measures the gateway beside a bare Pingora proxy and nginx.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the scenarios, print the tables, write docs/benchmarks.md (a whole, full run only)
+    Run(Options),
+    /// Start one contestant before the origin and put one scenario on it for a while, for a profiler to look at
+    Hold(HoldOptions),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Few requests, one round: does everything work?
+    #[arg(long)]
+    pub quick: bool,
+    /// Only these scenarios (comma-separated; get, 2kb, 54kb, 107kb, 1mb, 4mb, sse, sse-paced, memory)
+    #[arg(long, value_delimiter = ',')]
+    pub scenario: Vec<String>,
+    /// Only these contestants (comma-separated)
+    #[arg(long, value_delimiter = ',')]
+    pub contestant: Vec<String>,
+    /// Rounds, each with every contestant once per scenario
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// One more gateway to measure, rewriting, as NAME=PATH of its binary; may be repeated
+    #[arg(long = "gateway", value_name = "NAME=PATH")]
+    pub gateways: Vec<String>,
+    /// Pingora's work_stealing, for the gateway and the bare proxy alike
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
+    pub work_stealing: bool,
+    /// Take the binaries as they are
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// Options of `hold`.
+#[derive(Debug, Args)]
+pub struct HoldOptions {
+    /// The contestant
+    pub contestant: String,
+    /// The scenario
+    pub scenario: String,
+    /// For how long, seconds
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Another gateway binary than target/release/anyrouter-gateway
+    #[arg(long)]
+    pub binary: Option<PathBuf>,
+    /// Pingora's work_stealing
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
+    pub work_stealing: bool,
+}

@@ -1,0 +1,224 @@
+//! Who is measured, and how each is started.
+use crate::bodies::REPLACEMENT;
+use crate::nginx::{self, Flavour};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The gateway with rewriting on: the one that the ratios are about.
+pub const GATEWAY: &str = "gateway";
+/// The gateway without a rule.
+pub const GATEWAY_PLAIN: &str = "gateway-plain";
+/// The bare Pingora proxy.
+pub const BARE: &str = "bare-pingora";
+/// nginx, body buffered in memory.
+pub const NGINX: &str = "nginx";
+/// nginx as it comes, body in a temporary file.
+pub const NGINX_DEFAULT: &str = "nginx-default";
+/// nginx, body streamed.
+pub const NGINX_UNBUFFERED: &str = "nginx-unbuffered";
+/// nginx that rewrites in Lua.
+pub const NGINX_LUA: &str = "nginx-lua";
+
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// One contestant, not yet running.
+#[derive(Debug, Clone)]
+pub struct Contestant {
+    /// Its name in the tables.
+    pub name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Gateway { binary: PathBuf, rewrite: bool },
+    Bare { binary: PathBuf },
+    Nginx(Flavour),
+}
+
+/// What happens to a request body on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It arrives as it was sent.
+    Untouched,
+    /// The named text is replaced, every other byte arrives as it was sent.
+    Spliced,
+    /// The named text is replaced and the whole document written anew.
+    Reserialised,
+}
+
+/// What is common to all that run on Pingora.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Pingora's `work_stealing`.
+    pub work_stealing: bool,
+    /// The core that proxies are bound to, if binding is possible.
+    pub core: Option<usize>,
+}
+
+impl Contestant {
+    /// A gateway binary under a name.
+    pub fn gateway(name: &str, binary: PathBuf, rewrite: bool) -> Contestant {
+        Contestant { name: name.into(), kind: Kind::Gateway { binary, rewrite } }
+    }
+
+    /// Those of a full run, from the binaries in `folder`.
+    pub fn all(folder: &std::path::Path) -> Vec<Contestant> {
+        let of = |name: &str, kind| Contestant { name: name.into(), kind };
+        vec![
+            Contestant::gateway(GATEWAY, folder.join("anyrouter-gateway"), true),
+            Contestant::gateway(GATEWAY_PLAIN, folder.join("anyrouter-gateway"), false),
+            of(BARE, Kind::Bare { binary: folder.join("bare-pingora") }),
+            of(NGINX, Kind::Nginx(Flavour::Buffered)),
+            of(NGINX_DEFAULT, Kind::Nginx(Flavour::Default)),
+            of(NGINX_UNBUFFERED, Kind::Nginx(Flavour::Unbuffered)),
+            of(NGINX_LUA, Kind::Nginx(Flavour::Lua)),
+        ]
+    }
+
+    /// What it does to the body of `POST /v1/messages`.
+    pub fn effect(&self) -> Effect {
+        match self.kind {
+            Kind::Gateway { rewrite: true, .. } => Effect::Spliced,
+            Kind::Nginx(Flavour::Lua) => Effect::Reserialised,
+            _ => Effect::Untouched,
+        }
+    }
+
+    /// Starts it in a folder of its own and waits until it answers.
+    pub async fn start(&self, origin: SocketAddr, setting: Setting) -> Result<Running> {
+        let folder = tempfile::tempdir()?;
+        let address = free_address()?;
+        let (program, arguments) = self.command(address, origin, setting, &folder)?;
+        let mut command = match setting.core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.arg("-c").arg(core.to_string()).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        // A proxy of the surroundings (HTTP_PROXY) must not come between.
+        command.args(arguments).env_clear().env("GATEWAY_DB", "off").env("RUST_LOG", "warn");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let log = fs::File::create(folder.path().join("output"))?;
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("starting {}", self.name))?;
+        let mut running = Running { contestant: self.clone(), address, child, folder };
+        running.wait().await?;
+        Ok(running)
+    }
+
+    fn command(
+        &self,
+        listen: SocketAddr,
+        origin: SocketAddr,
+        setting: Setting,
+        folder: &TempDir,
+    ) -> Result<(PathBuf, Vec<String>)> {
+        Ok(match &self.kind {
+            Kind::Gateway { binary, rewrite } => {
+                let file = folder.path().join("gateway.yaml");
+                fs::write(&file, gateway_yaml(listen, origin, *rewrite, setting.work_stealing)?)?;
+                (binary.clone(), vec!["-c".into(), file.display().to_string()])
+            }
+            Kind::Bare { binary } => {
+                (binary.clone(), vec![listen.to_string(), origin.to_string(), setting.work_stealing.to_string()])
+            }
+            Kind::Nginx(flavour) => {
+                let as_root = fs::metadata("/proc/self")?.uid() == 0;
+                let file = folder.path().join("nginx.conf");
+                fs::write(&file, nginx::configuration(*flavour, listen, origin, folder.path(), as_root))?;
+                (nginx_binary(), vec!["-c".into(), file.display().to_string()])
+            }
+        })
+    }
+
+    fn probe(&self) -> &'static str {
+        if matches!(self.kind, Kind::Gateway { .. }) { "/health" } else { "/v1/models" }
+    }
+}
+
+fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, rewrite: bool, work_stealing: bool) -> Result<String> {
+    let admin = free_address()?;
+    let rewriting =
+        if rewrite { format!("  system_prompt:\n    replacement: \"{REPLACEMENT}\"\n") } else { String::new() };
+    Ok(format!(
+        "threads: 1\nwork_stealing: {work_stealing}\ngateway:\n  listen: {listen}\n  admin_listen: {admin}\n  \
+         upstreams:\n    - name: bench\n      base_url: \"http://{origin}\"\n      profile: none\n{rewriting}"
+    ))
+}
+
+/// Debian keeps nginx where a plain user's PATH does not look.
+fn nginx_binary() -> PathBuf {
+    let usual = PathBuf::from("/usr/sbin/nginx");
+    if usual.exists() { usual } else { "nginx".into() }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// A running contestant; it ends when this is dropped.
+pub struct Running {
+    /// Which one.
+    pub contestant: Contestant,
+    /// Where it listens.
+    pub address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Running {
+    /// Its process (`taskset` becomes the program that it starts, nginx runs as one process).
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its output and error log.
+    pub fn output(&self) -> String {
+        let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("output") + &read("error.log")
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !answers(self.address, self.contestant.probe()).await {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}:\n{}", self.contestant.name, self.output());
+            }
+            if Instant::now() > deadline {
+                bail!("{} does not answer:\n{}", self.contestant.name, self.output());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing else to do about an error.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn answers(address: SocketAddr, target: &str) -> bool {
+    let ask = async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+        let mut start = [0; 12];
+        socket.read_exact(&mut start).await?;
+        std::io::Result::Ok(start == *b"HTTP/1.1 200")
+    };
+    matches!(tokio::time::timeout(Duration::from_secs(1), ask).await, Ok(Ok(true)))
+}

@@ -1,0 +1,177 @@
+//! Measures the gateway beside a bare Pingora proxy and nginx, in one run: CPU per request, latency, memory per stream.
+mod bodies;
+mod cli;
+mod contestants;
+mod document;
+mod load;
+mod memory;
+mod nginx;
+mod origin;
+mod process;
+mod reply;
+mod report;
+mod scenarios;
+mod stats;
+mod stream;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use cli::{Cli, Command, HoldOptions, Options};
+use contestants::{Contestant, Running, Setting};
+use document::Conditions;
+use memory::Amount;
+use origin::Origin;
+use report::Results;
+use scenarios::Scenario;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Cores: proxies on the first, everything else on the second.
+const PROXY_CORE: usize = 0;
+const LOAD_CORE: usize = 1;
+const MEMORY: &str = "memory";
+const FULL: Amount = Amount { streams: 2_000, churn: 20_000, settle: Duration::from_millis(1_500) };
+const QUICK: Amount = Amount { streams: 300, churn: 500, settle: Duration::from_millis(200) };
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    rlimit::increase_nofile_limit(20_000)?;
+    let work = async {
+        match &cli.command {
+            Command::Run(options) => run(options).await,
+            Command::Hold(options) => hold(options).await,
+        }
+    };
+    if let Command::Run(Options { no_build: false, .. }) = cli.command {
+        build()?;
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+async fn run(options: &Options) -> Result<()> {
+    let folder = project();
+    let pinned = pin();
+    let setting = Setting { work_stealing: options.work_stealing, core: pinned.then_some(PROXY_CORE) };
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 9 });
+    let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
+
+    let mut contestants = Contestant::all(&binaries()?);
+    contestants.retain(|contestant| wanted(&options.contestant, &contestant.name));
+    for gateway in &options.gateways {
+        let (name, path) = gateway.split_once('=').context("--gateway takes NAME=PATH")?;
+        contestants.push(Contestant::gateway(name, std::path::absolute(path)?, true));
+    }
+    let loads = scenarios::all(&folder.join("tests/fixtures"), options.quick)?;
+    let (loads, rest): (Vec<Scenario>, Vec<Scenario>) =
+        loads.into_iter().partition(|load| wanted(&options.scenario, load.name));
+    let origin = Origin::start().await?;
+    let mut results = Results {
+        contestants: contestants.iter().map(|c| c.name.clone()).collect(),
+        scenarios: loads.iter().map(|load| load.name.to_string()).collect(),
+        turns: Vec::new(),
+        memory: Vec::new(),
+        amount: if options.quick { QUICK } else { FULL },
+    };
+
+    if !loads.is_empty() {
+        rounds_of(&mut results, &contestants, setting, &origin, &loads, rounds).await?;
+    }
+    if wanted(&options.scenario, MEMORY) {
+        let load = loads.iter().chain(&rest).find(|load| load.name == "54kb").context("no 54kb load")?;
+        for round in 0..if options.quick { 1 } else { 3 } {
+            for contestant in &contestants {
+                eprintln!("memory, round {}: {}", round + 1, contestant.name);
+                let (fresh, churned) = memory::measure(contestant, setting, &origin, load, results.amount).await?;
+                results.memory.push((contestant.name.clone(), fresh, churned));
+            }
+        }
+    }
+
+    let conditions = Conditions { rounds, pinned, work_stealing: options.work_stealing };
+    let text = document::generated(&results, &loads, &conditions);
+    println!("{text}");
+    if !options.quick && options.scenario.is_empty() && options.contestant.is_empty() && options.gateways.is_empty() {
+        let path = folder.join("docs/benchmarks.md");
+        document::write(&path, &text)?;
+        eprintln!("written: docs/benchmarks.md");
+    }
+    Ok(())
+}
+
+async fn rounds_of(
+    results: &mut Results,
+    contestants: &[Contestant],
+    setting: Setting,
+    origin: &Arc<Origin>,
+    loads: &[Scenario],
+    rounds: usize,
+) -> Result<()> {
+    let mut running: Vec<Running> = Vec::new();
+    for contestant in contestants {
+        running.push(contestant.start(origin.address, setting).await?);
+    }
+    for round in 0..rounds {
+        for load in loads {
+            eprintln!("round {} of {rounds}: {}", round + 1, load.name);
+            for one in &running {
+                let turn = load.turn(origin, one).await?;
+                results.turns.push((one.contestant.name.clone(), load.name.to_string(), round, turn));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps one contestant busy and says which process to look at.
+async fn hold(options: &HoldOptions) -> Result<()> {
+    let setting = Setting { work_stealing: options.work_stealing, core: pin().then_some(PROXY_CORE) };
+    let mut contestants = Contestant::all(&binaries()?);
+    if let Some(binary) = &options.binary {
+        contestants = vec![Contestant::gateway(&options.contestant, std::path::absolute(binary)?, true)];
+    }
+    let contestant = contestants.iter().find(|c| c.name == options.contestant).context("no such contestant")?;
+    let loads = scenarios::all(&project().join("tests/fixtures"), false)?;
+    let load = loads.iter().find(|load| load.name == options.scenario).context("no such scenario")?;
+    let origin = Origin::start().await?;
+    let running = contestant.start(origin.address, setting).await?;
+    println!("pid {}", running.pid());
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    while Instant::now() < until {
+        let turn = load.turn(&origin, &running).await?;
+        println!("{} µs CPU, {} per second", stats::short(turn.cpu_us), stats::short(turn.rate));
+    }
+    Ok(())
+}
+
+/// Builds what is measured, in release mode.
+fn build() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--release", "--package", "anyrouter-gateway", "--package", "bench"];
+    let status = std::process::Command::new(cargo)
+        .args(arguments)
+        .args(["--bin", "anyrouter-gateway", "--bin", "bare-pingora"])
+        .current_dir(project())
+        .status()?;
+    ensure!(status.success(), "the build failed");
+    Ok(())
+}
+
+/// The folder of the workspace.
+fn project() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    package.and_then(|package| package.parent().map(Path::to_path_buf)).unwrap_or_else(|| ".".into())
+}
+
+/// The release binaries are where this program is.
+fn binaries() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.parent().context("no folder")?.to_path_buf())
+}
+
+/// Binds this process to its core; false if there is but one core or no `taskset`.
+fn pin() -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = std::process::Command::new("taskset");
+    command.args(["-cp", &LOAD_CORE.to_string(), &std::process::id().to_string()]).stdout(std::process::Stdio::null());
+    cores > LOAD_CORE && command.status().is_ok_and(|status| status.success())
+}

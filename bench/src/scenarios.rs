@@ -1,0 +1,174 @@
+//! What is sent, and one turn of one contestant.
+use crate::bodies::{self, Body};
+use crate::contestants::{Effect, Running};
+use crate::load::{self, Job, Seen};
+use crate::origin::{Answer, Check, JSON, Origin, Pace, Plan};
+use crate::process;
+use crate::stats::percentile;
+use crate::stream::EVENTS;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::Semaphore;
+
+/// How the origin answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A small JSON document.
+    Json,
+    /// 2,000 events, as fast as they go.
+    Burst,
+    /// 2,000 events, each sent when the one before has arrived.
+    Paced,
+}
+
+/// One load.
+pub struct Scenario {
+    /// Its name on the command line and in the tables.
+    pub name: &'static str,
+    /// How it is answered.
+    pub kind: Kind,
+    head: String,
+    body: Option<Arc<Body>>,
+    connections: usize,
+    requests: usize,
+}
+
+/// What one turn gave.
+pub struct Turn {
+    /// CPU time of the proxy process per request (per event in the SSE scenarios), microseconds.
+    pub cpu_us: f64,
+    /// Requests (events) per second.
+    pub rate: f64,
+    /// Median and 99th percentile of the latency under this load, microseconds.
+    pub loaded_us: (f64, f64),
+    /// The same with one connection and nothing else to do.
+    pub alone_us: (f64, f64),
+}
+
+/// All loads, from the fixtures in `folder`; `quick` takes a fiftieth of the requests.
+pub fn all(folder: &Path, quick: bool) -> Result<Vec<Scenario>> {
+    let (small_head, small) = bodies::fixture(folder, "cli-2.1.197-title")?;
+    let (head, turn) = bodies::fixture(folder, "sdk-cli-2.1.330-turn1")?;
+    let (large_head, large) = bodies::fixture(folder, "cli-2.1.197-turn1")?;
+    let megabyte = Arc::new(turn.grown_to(1_000_000)?);
+    let four_megabytes = Arc::new(turn.grown_to(4_000_000)?);
+    let turn = Arc::new(turn);
+    let get = bodies::get_head(&head, "/v1/models?limit=1000");
+    let load = |name, kind, head: &str, body: Option<&Arc<Body>>, connections, requests: usize| Scenario {
+        name,
+        kind,
+        head: head.to_string(),
+        body: body.cloned(),
+        connections,
+        requests: if quick { (requests / 50).max(connections) } else { requests },
+    };
+    Ok(vec![
+        load("get", Kind::Json, &get, None, 16, 20_000),
+        load("2kb", Kind::Json, &small_head, Some(&Arc::new(small)), 16, 15_000),
+        load("54kb", Kind::Json, &head, Some(&turn), 16, 8_000),
+        load("107kb", Kind::Json, &large_head, Some(&Arc::new(large)), 16, 5_000),
+        load("1mb", Kind::Json, &head, Some(&megabyte), 4, 600),
+        load("4mb", Kind::Json, &head, Some(&four_megabytes), 4, 150),
+        load("sse", Kind::Burst, &head, Some(&turn), 8, 40),
+        load("sse-paced", Kind::Paced, &head, Some(&turn), 1, 10),
+    ])
+}
+
+impl Scenario {
+    /// Bytes of the request body.
+    pub fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.original.len())
+    }
+
+    /// What the report says about it.
+    pub fn describe(&self) -> String {
+        let sent = match self.body_bytes() {
+            0 => "GET".to_string(),
+            bytes => format!("POST of {bytes} bytes"),
+        };
+        let answer = match self.kind {
+            Kind::Json => String::new(),
+            Kind::Burst => format!(", answered by {EVENTS} events, each in a write of its own, as fast as they go"),
+            Kind::Paced => {
+                format!(", answered by {EVENTS} events, each sent when the one before has reached the client")
+            }
+        };
+        let what = if self.kind == Kind::Json { "requests" } else { "streams" };
+        format!("{sent}{answer}; {} {what} on {} connections a turn", self.requests, self.connections)
+    }
+
+    /// One request of this load, as client and origin should see it pass through `running`.
+    pub fn job(&self, origin: &Origin, running: &Running) -> (Job, Check) {
+        let original = self.body.as_ref().map_or(&[][..], |body| &body.original);
+        let check = match (&self.body, running.contestant.effect()) {
+            (None, _) => Check::Nothing,
+            (Some(body), Effect::Untouched) => Check::Exactly(body.original.as_slice().into()),
+            (Some(body), Effect::Spliced) => Check::Exactly(body.rewritten.as_slice().into()),
+            (Some(_), Effect::Reserialised) => Check::Holds,
+        };
+        let reply = match self.kind {
+            Kind::Json => JSON.as_bytes().into(),
+            Kind::Burst | Kind::Paced => Arc::clone(&origin.events().payload),
+        };
+        let request = bodies::request(&self.head, &running.address.to_string(), original).into();
+        (
+            Job { address: running.address, request, reply, connections: self.connections, requests: self.requests },
+            check,
+        )
+    }
+
+    /// Lets `running` carry this load once; an error if anything arrived otherwise than it must.
+    pub async fn turn(&self, origin: &Origin, running: &Running) -> Result<Turn> {
+        let (job, check) = self.job(origin, running);
+        let warm_up = Job { requests: (job.requests / 20).max(job.connections), ..job.clone() };
+        let alone = Job { requests: (job.requests / 20).max(1), connections: 1, ..job.clone() };
+        let run = async {
+            self.send(origin, &warm_up, &check).await?;
+            let before = process::cpu(running.pid())?;
+            let loaded = self.send(origin, &job, &check).await?;
+            let cpu = process::cpu(running.pid())? - before;
+            let alone = self.send(origin, &alone, &check).await?;
+            anyhow::Ok((cpu, loaded, alone))
+        };
+        let (cpu, loaded, alone) = run
+            .await
+            .with_context(|| format!("{} with {}: {}", running.contestant.name, self.name, running.output()))?;
+        let units = if self.kind == Kind::Json { job.requests } else { job.requests * EVENTS } as f64;
+        let latency = |seen: &Seen| (percentile(&seen.latencies_us, 0.5), percentile(&seen.latencies_us, 0.99));
+        Ok(Turn {
+            cpu_us: cpu.as_secs_f64() * 1e6 / units,
+            rate: units / loaded.elapsed.as_secs_f64(),
+            loaded_us: latency(&loaded),
+            alone_us: latency(&alone),
+        })
+    }
+
+    async fn send(&self, origin: &Origin, job: &Job, check: &Check) -> Result<Seen> {
+        let check = check.clone();
+        let seen = match self.kind {
+            Kind::Json | Kind::Burst => {
+                let answer = if self.kind == Kind::Json { Answer::Json } else { Answer::Burst };
+                origin.expect(Plan { check, answer });
+                load::run(job).await?
+            }
+            Kind::Paced => {
+                let pace = Arc::new(Pace { permits: Semaphore::new(0), sent: Mutex::new(Instant::now()) });
+                origin.expect(Plan { check, answer: Answer::Paced(Arc::clone(&pace)) });
+                load::paced(job, &origin.events().ends, &pace).await?
+            }
+        };
+        all_right(origin, job.requests)?;
+        Ok(seen)
+    }
+}
+
+/// An error unless the origin got exactly `requests` requests, all of them right.
+pub fn all_right(origin: &Origin, requests: usize) -> Result<()> {
+    match origin.counted() {
+        (seen, 0, _) if seen == requests as u64 => Ok(()),
+        (seen, 0, _) => bail!("the origin saw {seen} requests instead of {requests}"),
+        (_, wrong, first) => bail!("{wrong} of {requests} requests arrived wrong: {}", first.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,60 @@
+//! The event stream that the origin sends and the client expects: 2,000 events shaped like a Claude reply.
+use std::sync::Arc;
+
+/// Events of one stream.
+pub const EVENTS: usize = 2_000;
+
+/// An event stream, prepared once.
+pub struct EventStream {
+    /// Each event, framed as one HTTP chunk.
+    pub chunks: Vec<Vec<u8>>,
+    /// All events without chunk framing: what the client must receive.
+    pub payload: Arc<[u8]>,
+    /// Where each event ends in `payload`.
+    pub ends: Vec<usize>,
+}
+
+impl EventStream {
+    /// `message_start`, deltas, `message_stop`: `EVENTS` in all.
+    pub fn new() -> EventStream {
+        let mut stream = EventStream { chunks: Vec::new(), payload: Arc::new([]), ends: Vec::new() };
+        let mut payload = Vec::new();
+        for number in 0..EVENTS {
+            let event = event(number);
+            stream.chunks.push(format!("{:x}\r\n{event}\r\n", event.len()).into_bytes());
+            payload.extend_from_slice(event.as_bytes());
+            stream.ends.push(payload.len());
+        }
+        stream.payload = payload.into();
+        stream
+    }
+
+    /// The payload of the first event.
+    pub fn first(&self) -> Arc<[u8]> {
+        self.payload[..self.ends[0]].into()
+    }
+}
+
+fn event(number: usize) -> String {
+    let (name, data) = match number {
+        0 => (
+            "message_start",
+            r#"{"type":"message_start","message":{"id":"msg_bench","type":"message","role":"assistant","model":"claude-opus-5-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":12000,"cache_read_input_tokens":0,"output_tokens":1}}}"#.to_string(),
+        ),
+        1 => (
+            "content_block_start",
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_string(),
+        ),
+        n if n == EVENTS - 3 => ("content_block_stop", r#"{"type":"content_block_stop","index":0}"#.to_string()),
+        n if n == EVENTS - 2 => (
+            "message_delta",
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":1996}}"#.to_string(),
+        ),
+        n if n == EVENTS - 1 => ("message_stop", r#"{"type":"message_stop"}"#.to_string()),
+        n => (
+            "content_block_delta",
+            format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":" word {n}"}}}}"#),
+        ),
+    };
+    format!("event: {name}\ndata: {data}\n\n")
+}
