@@ -7,6 +7,8 @@ use pingora::proxy::Session;
 
 /// The field that every answer carries, the gateway's own and the upstream's.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where the official SDKs look for the id of a failed request.
+const REQUEST_ID: &str = "request-id";
 
 /// A new request id: `req_` and 128 random bits.
 pub fn new_request_id() -> String {
@@ -39,6 +41,9 @@ impl Answer {
             serde_json::Value::from(message),
         );
         let mut answer = Self::new(status, "application/json", body);
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            answer.headers.push((HeaderName::from_static(REQUEST_ID), id));
+        }
         if status == 503 {
             answer.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
         }

@@ -67,6 +67,8 @@ pub struct ClientStream {
     /// The request that Pingora is about to handle. The lock is never contended: the connection's one task takes it.
     request: Mutex<Option<ReadRequest>>,
     mode: Mode,
+    /// The head of a request that is refused for its body.
+    refused: BytesMut,
     /// Whether something was written that may still be in a buffer.
     is_unflushed: bool,
 }
@@ -84,7 +86,7 @@ enum Mode {
 impl ClientStream {
     /// Takes over a new connection.
     pub fn new(inner: Stream) -> Self {
-        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting, is_unflushed: false }
+        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting, refused: BytesMut::new(), is_unflushed: false }
     }
 
     /// Waits for the first byte of a request, for `idle` at most.
@@ -137,7 +139,13 @@ impl ClientStream {
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
         let head = self.buffer.split_to(length);
-        let body = self.read_body(&parsed, limits, budget).await?;
+        let body = match self.read_body(&parsed, limits, budget).await {
+            Ok(body) => body,
+            Err(error) => {
+                self.refused = head;
+                return Err(error);
+            }
+        };
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
         let (head, length_name) = without_body(head, &parsed);
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(ReadRequest { started, body, length_name });
@@ -149,9 +157,18 @@ impl ClientStream {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The bytes of the request that could not be read, as far as they came.
-    pub fn unread(&self) -> &[u8] {
-        &self.buffer
+    /// Method and path of the request that is refused, as far as they can be told: of a head that cannot be read
+    /// nothing is shown, for it may be anything.
+    pub fn refused(&self) -> Option<(&str, &str)> {
+        let line = self.refused[..].split(|&byte| byte == b'\r').next()?;
+        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        let (method, target) = (words.next().filter(|method| !method.is_empty())?, words.next()?);
+        Some((method, target.split('?').next().unwrap_or(target)))
+    }
+
+    /// Whether the answer to the refused request must not have a body.
+    pub fn refused_is_head(&self) -> bool {
+        self.refused.starts_with(b"HEAD ") || self.buffer.starts_with(b"HEAD ")
     }
 
     /// Sends a last answer and closes the connection, so that the client gets to read it: what it still sends is

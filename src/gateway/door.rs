@@ -96,10 +96,15 @@ impl Door {
     async fn refuse(&self, client: ClientStream, refusal: Refusal, outcome: Outcome, started: Instant) {
         let request_id = new_request_id();
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
-        let is_head = client.unread().starts_with(b"HEAD ");
-        let bytes = answer.to_http1(&request_id, is_head);
+        let bytes = answer.to_http1(&request_id, client.refused_is_head());
         let address = peer_address(&client);
-        self.shared.finish(&unread(request_id, address, &refusal, outcome, started, answer.body.len()));
+        let record = unread(request_id, address, &refusal, outcome, started, answer.body.len());
+        self.shared.finish(&match client.refused() {
+            Some((method, path)) => {
+                RequestRecord { http: "1.1", method: method.to_owned(), path: path.to_owned(), ..record }
+            }
+            None => record,
+        });
         let write_timeout = self.shared.snapshot.load().config.limits.write_timeout;
         client.send_last(&bytes, write_timeout).await;
     }
