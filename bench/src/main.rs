@@ -79,10 +79,11 @@ async fn run(options: &Options) -> Result<()> {
     }
     if wanted(&options.scenario, MEMORY) {
         let load = loads.iter().chain(&rest).find(|load| load.name == "54kb").context("no 54kb load")?;
-        for round in 0..if options.quick { 1 } else { 3 } {
+        for _ in 0..options.rounds.unwrap_or(3).min(if options.quick { 1 } else { 3 }) {
             for contestant in &contestants {
-                eprintln!("memory, round {}: {}", round + 1, contestant.name);
                 let (fresh, churned) = memory::measure(contestant, setting, &origin, load, results.amount).await?;
+                let kb = [fresh, churned].map(|resident| stats::short(resident.per_stream(results.amount.streams)));
+                eprintln!("memory: {}: {} kB per stream, {} after churn", contestant.name, kb[0], kb[1]);
                 results.memory.push((contestant.name.clone(), fresh, churned));
             }
         }
@@ -113,9 +114,10 @@ async fn rounds_of(
     }
     for round in 0..rounds {
         for load in loads {
-            eprintln!("round {} of {rounds}: {}", round + 1, load.name);
             for one in &running {
                 let turn = load.turn(origin, one).await?;
+                let (cpu, name) = (stats::short(turn.cpu_us), &one.contestant.name);
+                eprintln!("round {} of {rounds}: {}, {name}: {cpu} µs CPU", round + 1, load.name);
                 results.turns.push((one.contestant.name.clone(), load.name.to_string(), round, turn));
             }
         }
