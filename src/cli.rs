@@ -1,8 +1,10 @@
 //! The command line.
 
-use crate::config::{Arguments, EffectiveSetting, Loaded};
+use crate::config::{Arguments, EffectiveSetting, Loaded, profile};
+use crate::doctor;
 use clap::{Parser, Subcommand};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 /// A programmable gateway between Claude Code and an Anthropic-compatible relay.
 #[derive(Debug, Parser)]
@@ -26,10 +28,28 @@ pub struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and print what is in force, with the source of each value.
     Check,
+    /// Show what the rules would make of a request, and why, without sending it.
+    Explain(ExplainOptions),
+    /// Try each upstream step by step, say what is wrong and what to do, and print the settings for Claude Code.
+    Doctor(doctor::Options),
+}
+
+/// The request to explain.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExplainOptions {
+    /// File with the head of the request; without it, that of a usual Messages request.
+    #[arg(long, value_name = "HEAD")]
+    pub head: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// File with the body of the request, or - for standard input.
+    #[arg(value_name = "BODY.json")]
+    pub body: PathBuf,
 }
 
 impl Cli {
@@ -54,6 +74,13 @@ pub fn report(loaded: &Loaded) -> String {
         let value = if setting.value.is_empty() { "(not set)" } else { &setting.value };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{:key_width$}  {:value_width$}  {}", setting.key, value, setting.source);
+    }
+    for upstream in &loaded.config.upstreams {
+        let profile = profile::switched(upstream.profile, &upstream.profile_rules).unwrap_or_default();
+        let rules = profile.iter().chain(&loaded.config.rules).chain(&loaded.config.last_rules);
+        let names: Vec<&str> = rules.map(|rule| rule.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);
     }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {warning}");

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod gateway;
 pub mod http1;
 pub mod log_output;

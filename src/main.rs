@@ -1,20 +1,31 @@
 //! Command line -> configuration -> server.
 
-use anyrouter_gateway::cli::{self, Cli, Command};
-use anyrouter_gateway::config::{self, problem::Problems};
-use anyrouter_gateway::{log_output, server};
+use anyhow::Context as _;
+use anyrouter_gateway::cli::{self, Cli, Command, ExplainOptions};
+use anyrouter_gateway::config::{self, Loaded, problem::Problems};
+use anyrouter_gateway::gateway::{self, Snapshot};
+use anyrouter_gateway::{doctor, log_output, server};
 use clap::Parser;
+use std::io::Read as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Doctor(options)) = &cli.command {
+        return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
+    }
     let loaded = match config::load(&cli.arguments(), &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
     };
-    if let Some(Command::Check) = cli.command {
-        print!("{}", cli::report(&loaded));
-        return ExitCode::SUCCESS;
+    match &cli.command {
+        Some(Command::Check) => {
+            print!("{}", cli::report(&loaded));
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Explain(options)) => return finish(explain(loaded, options)),
+        Some(Command::Doctor(_)) | None => {}
     }
     let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug) {
         Ok(flush) => flush,
@@ -25,13 +36,39 @@ fn main() -> ExitCode {
     };
     let served = server::run(loaded, cli.upgrade);
     drop(flush);
-    match served {
+    finish(served)
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn explain(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
+    let head = options
+        .head
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading the head from {}", path.display())));
+    let body = match options.body.to_str() {
+        Some("-") => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).map(|_| body).context("reading the body from standard input")
+        }
+        _ => std::fs::read(&options.body).with_context(|| format!("reading the body from {}", options.body.display())),
+    };
+    let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
+    let explanation = gateway::explain(Arc::new(snapshot), head.transpose()?.as_deref(), &body?);
+    let explanation = explanation.map_err(anyhow::Error::msg)?;
+    match options.json {
+        true => println!("{}", serde_json::to_string_pretty(&explanation)?),
+        false => print!("{explanation}"),
+    }
+    Ok(())
 }
 
 fn refuse(problems: &Problems) -> ExitCode {

@@ -26,7 +26,7 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
         log::warn!("{warning}");
     }
     let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
-    let target = snapshot.upstreams[0].origin();
+    let target = snapshot.destinations[0].upstream.origin();
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?));
 
     let options = Opt { upgrade, ..Opt::default() };

@@ -65,13 +65,22 @@ fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
     if problems.is_empty() { Ok(headers) } else { Err(problems) }
 }
 
+/// Whether a header of this name may be set from outside.
+///
+/// # Errors
+/// For the names that say how a message is delimited, or that belong to one connection.
+pub fn refuse_name(name: &str) -> Result<(), String> {
+    match REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
+        true => Err(format!("\"{name}\" may not be set: it belongs to the framing or to one connection")),
+        false => Ok(()),
+    }
+}
+
 fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<String, String> {
     if !is_token(name.as_bytes()) {
         return Err(format!("\"{name}\" is not a header name"));
     }
-    if REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
-        return Err(format!("\"{name}\" may not be set: it belongs to the framing or to one connection"));
-    }
+    refuse_name(name)?;
     if before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
         return Err(format!("\"{name}\" is there twice (upper and lower case count as the same)"));
     }

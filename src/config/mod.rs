@@ -4,19 +4,24 @@
 //! Every mistake is found in one go, each with its place; a configuration with a mistake is never used.
 
 pub mod headers;
+mod node;
 pub mod problem;
+pub mod profile;
 mod reader;
+pub mod routes;
+mod rules;
 pub mod secret;
 pub mod settings;
 pub mod upstream;
 pub mod value;
 
 use crate::http1::head;
-use crate::rules::system::SystemPrompt;
-use headers::CustomHeader;
+use crate::rules::rule::Rule;
+use node::Reading;
 use pingora::server::configuration::ServerConf;
 use problem::{Problem, Problems, Source};
 use reader::{Effective, Reader};
+use routes::Route;
 use secret::Secret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -82,15 +87,32 @@ pub struct Limits {
     pub write_timeout: Duration,
 }
 
+/// The outbound proxies, as written.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http://` upstreams.
+    pub http: Option<Secret>,
+    /// For `https://` upstreams.
+    pub https: Option<Secret>,
+    /// For upstreams without one of the other two.
+    pub all: Option<Secret>,
+    /// Comma list of hosts that are reached without a proxy.
+    pub none: Option<String>,
+}
+
 /// What requests are handled with: a reload replaces it as a whole.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The upstreams, preferred ones first; never empty.
     pub upstreams: Vec<UpstreamConfig>,
-    /// The rewriting of the system prompt, if any.
-    pub system_prompt: Option<SystemPrompt>,
-    /// Headers that override those of each request.
-    pub custom_headers: Vec<CustomHeader>,
+    /// The operator's rules.
+    pub rules: Vec<Rule>,
+    /// What `SYSTEM_PROMPT_REPLACEMENT` and the headers file stand for: rules that come last.
+    pub last_rules: Vec<Rule>,
+    /// Which keys go to which upstream.
+    pub routes: Vec<Route>,
+    /// The outbound proxies; only the doctor uses them so far.
+    pub proxies: Proxies,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
     /// Bounds on clients.
@@ -154,7 +176,13 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
     let mut problems = Vec::new();
     let dotenv = read_dotenv(&mut problems);
     let (path, yaml) = read_file(arguments, env, &mut problems);
-    let mut reader = Reader::new(&path, &yaml, env, dotenv, arguments.overrides.clone());
+    let in_files = dotenv.clone();
+    let names = |name: &str| {
+        env(name)
+            .filter(|value| !value.is_empty())
+            .or_else(|| in_files.get(name).filter(|value| !value.is_empty()).cloned())
+    };
+    let mut reader = Reader::new(&path, &yaml, env, &names, dotenv, arguments.overrides.clone());
     problems.append(&mut reader.problems);
     reader.problems = problems;
 
@@ -286,11 +314,7 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
             &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
         )
     });
-    for key in ["gateway.proxy.http", "gateway.proxy.https", "gateway.proxy.all"] {
-        // A proxy's URL may hold a password.
-        reader.read_shown(key, value::text, |_| "********".to_owned());
-    }
-    reader.read("gateway.proxy.none", value::text);
+    let proxies = read_proxies(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
     reader.read("gateway.database", value::text);
@@ -310,12 +334,16 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(10)),
         read_timeout: read_timeout.unwrap_or(Duration::from_secs(600)),
     };
-    let upstreams = upstream::read(reader, inherited);
+    let mut upstreams = upstream::read(reader, inherited);
+    let routes = routes::read(reader, &mut upstreams, inherited);
+    let rules = read_rules(reader, &upstreams);
 
     let config = Config {
         upstreams,
-        system_prompt,
-        custom_headers,
+        rules,
+        last_rules: system_prompt.into_iter().chain(profile::headers_file(&custom_headers)).collect(),
+        routes,
+        proxies,
         forwarded_for: forwarded_for?,
         limits: limits?,
         upstream_write_timeout: upstream_write_timeout?,
@@ -325,6 +353,17 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     };
     let startup = Startup { listen: listen?, admin_listen: admin_listen?, tls, debug: debug?, log_format: log_format? };
     Some((config, startup))
+}
+
+fn read_proxies(reader: &mut Reader<'_>) -> Proxies {
+    // A proxy's URL may hold a password.
+    let mut proxy = |key| reader.read_shown(key, value::text, |_| "********".to_owned()).map(Secret::new);
+    Proxies {
+        http: proxy("gateway.proxy.http"),
+        https: proxy("gateway.proxy.https"),
+        all: proxy("gateway.proxy.all"),
+        none: reader.read("gateway.proxy.none", value::text),
+    }
 }
 
 /// `LISTEN`, with its port changed by `PORT` unless `LISTEN` comes from a higher source.
@@ -365,7 +404,23 @@ fn readable_file(path: &str) -> Result<String, String> {
     std::fs::File::open(path).map(|_| path.to_owned()).map_err(|error| format!("\"{path}\" cannot be read: {error}"))
 }
 
-fn read_system_prompt(reader: &mut Reader<'_>) -> Option<SystemPrompt> {
+/// The operator's rules.
+fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Rule> {
+    let Some(list) = reader.node("gateway.rules").cloned() else { return Vec::new() };
+    let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    // Upstreams of a variable have names that a file cannot know.
+    let known = rules::Known {
+        upstreams: Some(names.as_slice()).filter(|_| !upstream::come_from_variable(reader)),
+        is_built_in: false,
+    };
+    let mut problems = Vec::new();
+    let path = reader.path.clone();
+    let rules = rules::read(&mut Reading::new(&path, reader.names, &mut problems), &list, "gateway.rules", known);
+    reader.problems.append(&mut problems);
+    rules
+}
+
+fn read_system_prompt(reader: &mut Reader<'_>) -> Option<Rule> {
     let shorten = |text: &str| match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
         None => text.to_owned(),
@@ -373,7 +428,7 @@ fn read_system_prompt(reader: &mut Reader<'_>) -> Option<SystemPrompt> {
     let replacement =
         reader.read_shown("gateway.system_prompt.replacement", value::text, |text| shorten(text).replace('\n', "\\n"));
     let insert_if_missing = reader.read("gateway.system_prompt.insert_if_missing", value::boolean)?;
-    replacement.map(|text| SystemPrompt::new(&text, insert_if_missing))
+    replacement.map(|text| profile::system_prompt(&text, insert_if_missing))
 }
 
 fn read_limits(reader: &mut Reader<'_>) -> Option<Limits> {
@@ -414,14 +469,11 @@ fn read_limits(reader: &mut Reader<'_>) -> Option<Limits> {
 /// What is accepted from the start, but has no effect yet.
 fn warnings(reader: &mut Reader<'_>, config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    if let Some(rules) = reader.node("gateway.rules").and_then(|node| node.as_sequence())
-        && !rules.is_empty()
-    {
-        let at = reader.place(rules.span());
-        warnings.push(Problem { at, message: "gateway.rules: this version does not apply rules yet".to_owned() });
-    }
-    if config.upstreams.len() > 1 {
-        let message = format!("this version sends everything to the first upstream, \"{}\"", config.upstreams[0].name);
+    let is_routed = |name: &str| config.routes.iter().any(|route| route.upstream == name);
+    let open: Vec<&str> =
+        config.upstreams.iter().filter(|u| !u.is_reserved && !is_routed(&u.name)).map(|u| u.name.as_str()).collect();
+    if let [first, _, ..] = open[..] {
+        let message = format!("this version sends all keys without a route to the first upstream, \"{first}\"");
         warnings.push(Problem { at: Source::WholeFile(reader.path.clone()), message });
     }
     let no_proxy_yet = "this version connects directly, without an outbound proxy";

@@ -7,7 +7,7 @@ use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
 
 /// Keys under `gateway:` that are lists, read apart from the table of settings.
-const LISTS: [&str; 2] = ["gateway.upstreams", "gateway.rules"];
+const LISTS: [&str; 3] = ["gateway.upstreams", "gateway.rules", "gateway.routes"];
 
 /// Looks up an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -29,6 +29,8 @@ pub struct Reader<'a> {
     pub path: String,
     root: Option<Node>,
     env: Lookup<'a>,
+    /// The environment and `env/.env`, for names inside of values.
+    pub names: Lookup<'a>,
     dotenv: BTreeMap<String, String>,
     overrides: Vec<(&'static str, String)>,
     /// What is wrong so far.
@@ -38,11 +40,13 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the YAML text `yaml` at `path`, over `env`, `dotenv` and the command line's `overrides`.
+    /// A reader of the YAML text `yaml` at `path`, over `env`, `dotenv` and the command line's `overrides`;
+    /// `names` looks into the first two.
     pub fn new(
         path: &str,
         yaml: &str,
         env: Lookup<'a>,
+        names: Lookup<'a>,
         dotenv: BTreeMap<String, String>,
         overrides: Vec<(&'static str, String)>,
     ) -> Self {
@@ -50,13 +54,14 @@ impl<'a> Reader<'a> {
             path: path.to_owned(),
             root: None,
             env,
+            names,
             dotenv,
             overrides,
             problems: Vec::new(),
             effective: Vec::new(),
         };
         if !yaml.trim().is_empty() {
-            let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true);
+            let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);
             match marked_yaml::parse_yaml_with_options(0, yaml, options) {
                 Ok(root) => reader.root = Some(root),
                 Err(error) => {

@@ -161,6 +161,8 @@ pub const UPSTREAM_SETTINGS: &[UpstreamSetting] = &[
     upstream("priority", "0", "Lower numbers are preferred."),
     upstream("weight", "1", "Share of the requests within one priority."),
     upstream("profile", "", "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none."),
+    upstream("profile_rules", "", "Switches rules of the profile by name: {anyrouter.compact: on}."),
+    upstream("api_key", "", "Key sent instead of the client's, such as ${env.X}; only keys in routes may use it."),
     upstream("proxy", "", "Outbound proxy of this upstream, or off."),
     upstream("preserve_host", "", "As gateway.preserve_host, for this upstream."),
     upstream("ca_file", "", "PEM file of certificate authorities to trust instead of the system's."),

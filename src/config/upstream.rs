@@ -1,7 +1,9 @@
 //! The list of upstreams.
 
+use super::node::Reading;
 use super::problem::Source;
 use super::reader::{Effective, Reader, scalar_text};
+use super::secret::Secret;
 use super::settings::UPSTREAM_SETTINGS;
 use super::value;
 use marked_yaml::types::MarkedMappingNode;
@@ -50,6 +52,12 @@ pub struct UpstreamConfig {
     pub weight: u32,
     /// The rules that it needs.
     pub profile: Profile,
+    /// Which rules of the profile are switched on or off.
+    pub profile_rules: Vec<(String, bool)>,
+    /// The key that goes to it instead of the client's.
+    pub api_key: Option<Secret>,
+    /// Whether it serves only the keys that a route sends to it.
+    pub is_reserved: bool,
     /// Outbound proxy as written; `off` for none.
     pub proxy: Option<String>,
     /// Whether the client's `Host` is kept.
@@ -111,10 +119,14 @@ fn default_profile(base_url: &BaseUrl) -> Profile {
 }
 
 impl UpstreamConfig {
-    fn at(base_url: BaseUrl, inherited: Inherited) -> Self {
+    /// One at this place, with the defaults.
+    pub fn at(base_url: BaseUrl, inherited: Inherited) -> Self {
         Self {
             name: base_url.host.clone(),
             profile: default_profile(&base_url),
+            profile_rules: Vec::new(),
+            api_key: None,
+            is_reserved: false,
             base_url,
             priority: 0,
             weight: 1,
@@ -127,6 +139,11 @@ impl UpstreamConfig {
             read_timeout: inherited.read_timeout,
         }
     }
+}
+
+/// Whether the upstreams are given by a variable, which replaces the list of the file.
+pub fn come_from_variable(reader: &Reader<'_>) -> bool {
+    reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")).is_some()
 }
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
@@ -216,11 +233,16 @@ impl Entry<'_, '_> {
         };
         let default = UpstreamConfig::at(base_url, inherited);
         let profiles = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
+        let profile = self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile);
+        let api_key = self.api_key();
         Some(UpstreamConfig {
+            is_reserved: api_key.is_some(),
             name: self.get("name", name).unwrap_or(default.name),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
             weight: self.get("weight", |text| value::number(text, 1..=1000)).unwrap_or(default.weight),
-            profile: self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile),
+            profile,
+            profile_rules: self.profile_rules(profile),
+            api_key,
             proxy: self.get("proxy", value::text),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
             authorities: self.get("ca_file", authorities).unwrap_or_default(),
@@ -229,6 +251,38 @@ impl Entry<'_, '_> {
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
             read_timeout: self.get("read_timeout", value::duration).unwrap_or(default.read_timeout),
             base_url: default.base_url,
+        })
+    }
+
+    /// `{name: on, name: off}`
+    fn profile_rules(&mut self, profile: Profile) -> Vec<(String, bool)> {
+        let Some(node) = self.entry.get_node("profile_rules").cloned() else { return Vec::new() };
+        let at = format!("{}.profile_rules", self.at);
+        let mut problems = Vec::new();
+        let mut reading = Reading::new(&self.reader.path, self.reader.names, &mut problems);
+        let mut switches = Vec::new();
+        for (name, value) in reading.any_entries(&node, &at) {
+            let switch = reading.parse(value, &format!("{at}.{name}"), value::boolean);
+            switches.extend(switch.map(|is_on| (name, is_on)));
+        }
+        for switch in &switches {
+            if let Err(message) = super::profile::switched(profile, std::slice::from_ref(switch)) {
+                reading.wrong_key(&node, &switch.0, format!("{at}: {message}"));
+            }
+        }
+        self.reader.problems.append(&mut problems);
+        switches
+    }
+
+    /// A key, in which `${env.X}` stands for a variable.
+    fn api_key(&mut self) -> Option<Secret> {
+        let env = self.reader.names;
+        self.get("api_key", |text| {
+            let key = super::routes::expand(text, env)?;
+            match crate::http1::is_field_value(key.as_bytes()) {
+                true => Ok(Secret::new(key)),
+                false => Err("the key has control characters in it".to_owned()),
+            }
         })
     }
 
@@ -246,7 +300,7 @@ impl Entry<'_, '_> {
             return None;
         }
         // A proxy's URL may hold a password.
-        let shown = if key == "proxy" { "********" } else { text };
+        let shown = if matches!(key, "proxy" | "api_key") { "********" } else { text };
         self.reader.effective.push(Effective { key: path.clone(), value: shown.to_owned(), source: source.clone() });
         parse(text).map_err(|message| self.reader.problem(source, format!("{path}: {message}"))).ok()
     }

@@ -5,6 +5,7 @@
 //! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
 use super::held::{Budget, HeldBody, Hold};
+use super::pool;
 use crate::config::Limits;
 use crate::http1::head::{self, Framing, Head, Scanner};
 use crate::http1::{Refusal, chunked};
@@ -86,7 +87,14 @@ enum Mode {
 impl ClientStream {
     /// Takes over a new connection.
     pub fn new(inner: Stream) -> Self {
-        Self { inner, buffer: BytesMut::new(), request: Mutex::new(None), mode: Mode::Waiting, refused: BytesMut::new(), is_unflushed: false }
+        Self {
+            inner,
+            buffer: BytesMut::new(),
+            request: Mutex::new(None),
+            mode: Mode::Waiting,
+            refused: BytesMut::new(),
+            is_unflushed: false,
+        }
     }
 
     /// Waits for the first byte of a request, for `idle` at most.
@@ -138,7 +146,9 @@ impl ClientStream {
         let started = Instant::now();
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
-        let head = self.buffer.split_to(length);
+        // A copy of its own size: Pingora keeps the head as long as the answer takes, and would keep the whole buffer.
+        let head = BytesMut::from(&self.buffer[..length]);
+        self.buffer.advance(length);
         let body = match self.read_body(&parsed, limits, budget).await {
             Ok(body) => body,
             Err(error) => {
@@ -146,6 +156,9 @@ impl ClientStream {
                 return Err(error);
             }
         };
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
         let (head, length_name) = without_body(head, &parsed);
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(ReadRequest { started, body, length_name });
@@ -262,13 +275,16 @@ impl ClientStream {
         };
         count(length.min(self.buffer.len()))?;
         if self.buffer.len() >= length {
-            return Ok(self.buffer.split_to(length).freeze());
+            let body = Bytes::copy_from_slice(&self.buffer[..length]);
+            self.buffer.advance(length);
+            return Ok(body);
         }
-        let mut body = BytesMut::with_capacity(length.min(FIRST_ROOM_BYTES));
-        body.put(self.buffer.split());
+        let mut body = pool::take_kept(length).unwrap_or_else(|| pool::take(length.min(FIRST_ROOM_BYTES)));
+        body.extend_from_slice(&self.buffer);
+        self.buffer.clear();
         while body.len() < length {
             if body.len() == body.capacity() {
-                body.reserve(body.len().min(length - body.len()));
+                body.reserve_exact(length - body.len());
             }
             let room = (length - body.len()).min(body.capacity() - body.len());
             let mut spare = (&mut body).limit(room);
@@ -279,7 +295,7 @@ impl ClientStream {
                 Err(_) => return Err(Refusal::late_body().into()),
             }
         }
-        Ok(body.freeze())
+        Ok(pool::into_bytes(body))
     }
 
     async fn read_chunked(&mut self, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {

@@ -1,9 +1,10 @@
 //! What the gateway knows of one request while it is handled.
 
 use super::held::HeldBody;
-use super::snapshot::Snapshot;
-use crate::rules::system::{Rewrite, Unchanged};
+use super::snapshot::{Destination, Snapshot};
+use crate::rules::matcher::Facts;
 use bytes::Bytes;
+use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,14 +22,16 @@ pub struct Context {
     pub started_at: SystemTime,
     /// Where it came from.
     pub client: Option<IpAddr>,
-    /// Its body as it is to be sent; `None` if it has none, or once it is of no more use.
+    /// Its body as the client sent it; `None` if it has none, or once it is of no more use.
     pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
     /// Bytes of its body as the client sent it.
     pub request_bytes: u64,
-    /// What became of the system prompt, if that was looked at.
-    pub rewrite: Option<Result<Rewrite, Unchanged>>,
+    /// The place of its destination in the snapshot.
+    pub destination: usize,
+    /// Why the gateway answered it by itself with an error.
+    pub rejected: Option<&'static str>,
     /// The way to the upstream.
     pub attempt: Attempt,
     /// How many attempts were begun.
@@ -46,8 +49,55 @@ pub struct Attempt {
     pub address: Option<SocketAddr>,
     /// How many addresses the upstream's host has.
     pub addresses: usize,
+    /// The rules that apply, as places in the destination's rule set.
+    pub rules: Vec<usize>,
+    /// The body as this upstream gets it; `None` if it is the client's.
+    pub body: Option<Bytes>,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
+    /// What became of the system prompt; empty if that was not asked for.
+    pub rewrite: &'static str,
+}
+
+impl Context {
+    /// The context of a request that just came in; `in_flight` counts it.
+    pub fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
+        Self {
+            snapshot,
+            request_id,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            client: None,
+            body: None,
+            length_name: Bytes::from_static(b"Content-Length"),
+            request_bytes: 0,
+            destination: 0,
+            rejected: None,
+            attempt: Attempt::default(),
+            attempts: 0,
+            first_byte: None,
+            in_flight: InFlight::new(in_flight),
+        }
+    }
+
+    /// Where the request goes.
+    pub fn destination(&self) -> &Destination {
+        // There is at least one destination, and `destination` is a place among them.
+        &self.snapshot.destinations[self.destination]
+    }
+
+    /// What rules can ask about the request; `headers` and `target` are the client's.
+    pub fn facts<'a>(&'a self, request: &'a RequestHeader, model: Option<&'a str>) -> Facts<'a> {
+        Facts {
+            method: request.method.as_str(),
+            target: request.raw_path(),
+            headers: &request.headers,
+            client: self.client,
+            request_id: &self.request_id,
+            upstream: &self.destination().upstream.config.name,
+            model,
+        }
+    }
 }
 
 /// Adds one to a gauge for as long as it lives; a panic takes it back too.

@@ -51,7 +51,7 @@ fn from_client(error: &Error) -> Failure {
 
 fn from_upstream(error: &Error, context: &Context) -> Failure {
     use ErrorType as E;
-    let upstream = &context.snapshot.upstreams[0];
+    let upstream = &context.destination().upstream;
     let (name, origin) = (&upstream.config.name, upstream.origin());
     let fail = |status, outcome, reason, what: String| Failure {
         status,

@@ -2,9 +2,9 @@
 
 use super::context::Context;
 use super::failure::{self, Failure};
+use super::snapshot::client_keys;
 use crate::http1::split_query;
 use crate::record::{Outcome, RequestRecord};
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, Version};
 use pingora::Error;
 use pingora::proxy::Session;
@@ -17,7 +17,10 @@ pub fn record(session: &Session, error: Option<&Error>, context: &Context) -> Re
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
     let (path, _) = split_query(request.raw_path());
-    let (outcome, reason) = outcome(status, failure.as_ref());
+    let (outcome, reason) = match context.rejected {
+        Some(reason) => (Outcome::Rejected, reason),
+        None => outcome(status, failure.as_ref()),
+    };
     RequestRecord {
         request_id: context.request_id.clone(),
         started_at: context.started_at,
@@ -34,16 +37,12 @@ pub fn record(session: &Session, error: Option<&Error>, context: &Context) -> Re
         status,
         outcome,
         reason,
-        upstream: (context.attempts > 0).then(|| Arc::from(context.snapshot.upstreams[0].config.name.as_str())),
+        upstream: (context.attempts > 0).then(|| Arc::from(context.destination().upstream.config.name.as_str())),
         attempts: context.attempts,
         request_bytes: context.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
-        rewrite: match &context.rewrite {
-            None => "",
-            Some(Ok(rewrite)) => rewrite.name(),
-            Some(Err(unchanged)) => unchanged.name(),
-        },
+        rewrite: context.attempt.rewrite,
     }
 }
 
@@ -57,11 +56,7 @@ fn outcome(status: u16, failure: Option<&Failure>) -> (Outcome, &'static str) {
 
 /// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.
 fn key_fingerprint(headers: &HeaderMap) -> Option<String> {
-    let key = headers.get("x-api-key").map(|value| value.as_bytes()).or_else(|| {
-        let value = headers.get(AUTHORIZATION)?.as_bytes();
-        let is_bearer = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-        Some(if is_bearer { &value[7..] } else { value })
-    })?;
+    let key = client_keys(headers).next()?;
     let digest = Sha256::digest(key);
     Some(digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
 }

@@ -13,7 +13,8 @@ use pingora::prelude::*;
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub fn head(request: &mut RequestHeader, is_http2: bool, upstream: &Upstream, context: &Context) -> Result<()> {
+pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> Result<()> {
+    let upstream = &context.destination().upstream;
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
     request.remove_header(&EXPECT);
@@ -21,15 +22,17 @@ pub fn head(request: &mut RequestHeader, is_http2: bool, upstream: &Upstream, co
         request.insert_header(HOST, upstream.host.clone())?;
     }
     join_cookies(request, is_http2)?;
-    set_forwarded_for(request, context)?;
-    for header in &context.snapshot.headers {
-        request.remove_header(&header.name);
-        request.append_header(header.cased.clone(), header.value.clone())?;
-    }
-    if let Some(held) = &context.body {
-        request.insert_header(context.length_name.clone(), held.bytes.len())?;
-    }
-    Ok(())
+    set_forwarded_for(request, context)
+}
+
+/// Tells the length of the body as this upstream gets it.
+///
+/// # Errors
+/// When the field cannot be set; that would be a mistake of the gateway's.
+pub fn length(request: &mut RequestHeader, context: &Context) -> Result<()> {
+    let Some(held) = &context.body else { return Ok(()) };
+    let body = context.attempt.body.as_ref().unwrap_or(&held.bytes);
+    request.insert_header(context.length_name.clone(), body.len())
 }
 
 /// Puts the upstream's path prefix before the target, and makes an HTTP/2 request's URI a plain path.
@@ -84,5 +87,6 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
 /// The whole body, once per attempt; `None` if there is none.
 pub fn body(context: &mut Context) -> Option<Bytes> {
     let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
-    context.body.as_ref().filter(|_| is_first).map(|held| held.bytes.clone())
+    let held = context.body.as_ref().filter(|_| is_first)?;
+    Some(context.attempt.body.take().unwrap_or_else(|| held.bytes.clone()))
 }

@@ -6,11 +6,12 @@
 use super::answer::Answer;
 use super::client::ReadRequest;
 use super::held::{Budget, HeldBody, Hold};
+use super::pool;
 use crate::config::Limits;
 use crate::http1::Refusal;
 use crate::http1::head::{check_connection, check_expect, check_method};
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -113,7 +114,7 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget)
         return Err(Refusal::too_large(limits.request_body).into());
     }
     let mut hold = Hold::new(budget);
-    let mut body = BytesMut::new();
+    let mut body = length.and_then(pool::take_kept).unwrap_or_default();
     loop {
         let read = tokio::time::timeout(limits.body_timeout, session.read_body_bytes()).await;
         let read = read.map_err(|_| Refusal::late_body())?;
@@ -130,7 +131,7 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget)
     if length.is_some_and(|length| length != body.len()) {
         return Err(Refusal::bad("content_length", "The body is not as long as Content-Length says.").into());
     }
-    Ok(HeldBody { bytes: body.freeze(), hold })
+    Ok(HeldBody { bytes: pool::into_bytes(body), hold })
 }
 
 /// Sends an answer of the gateway's own.

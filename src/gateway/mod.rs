@@ -4,25 +4,27 @@ mod answer;
 mod client;
 mod context;
 mod door;
+mod explain;
 mod failure;
 mod finish;
 mod forward;
 mod held;
 mod http2;
-mod intake;
 mod local;
+mod pool;
 mod respond;
+mod rewrite;
 mod snapshot;
 
 use crate::access_log;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
-use answer::new_request_id;
+use answer::{Answer, new_request_id};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use client::{ClientStream, ReadRequest};
-use context::{Attempt, Context, InFlight};
+use context::{Attempt, Context};
 use http::Version;
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 pub use door::Door;
+pub use explain::{Explanation, explain};
 pub use held::Budget;
 pub use snapshot::Snapshot;
 
@@ -97,21 +100,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context {
-            snapshot: self.shared.snapshot.load_full(),
-            request_id: new_request_id(),
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            client: None,
-            body: None,
-            length_name: Bytes::from_static(b"Content-Length"),
-            request_bytes: 0,
-            rewrite: None,
-            attempt: Attempt::default(),
-            attempts: 0,
-            first_byte: None,
-            in_flight: InFlight::new(&self.shared.metrics.in_flight),
-        }
+        Context::new(self.shared.snapshot.load_full(), new_request_id(), &self.shared.metrics.in_flight)
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
@@ -137,21 +126,31 @@ impl ProxyHttp for Gateway {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        if context.snapshot.config.system_prompt.is_some() && intake::wants_rewrite(session.req_header()) {
-            intake::rewrite(context);
+        if let Some(answer) = rewrite::respond(session.req_header(), context) {
+            answer.send(session, &context.request_id).await?;
+            return Ok(true);
         }
+        context.destination = match context.snapshot.choose(&session.req_header().headers) {
+            Ok(destination) => destination,
+            Err(refusal) => {
+                context.rejected = Some(refusal.reason);
+                let answer = Answer::error(refusal.status, &refusal.message, &context.request_id);
+                answer.send(session, &context.request_id).await?;
+                return Ok(true);
+            }
+        };
         Ok(false)
     }
 
     async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let upstream = &context.snapshot.upstreams[0];
+        let upstream = Arc::clone(&context.destination().upstream);
         let addresses = upstream.addresses().await.map_err(|error| {
             log::warn!("upstream \"{}\": {error}", upstream.config.name);
             Error::because(ErrorType::Custom("resolve"), "resolving the upstream", error).into_up()
         })?;
         let address = addresses[context.attempts as usize % addresses.len()];
         context.attempts += 1;
-        context.attempt = Attempt { address: Some(address), addresses: addresses.len(), body_given: false };
+        context.attempt = Attempt { address: Some(address), addresses: addresses.len(), ..Attempt::default() };
         Ok(Box::new(upstream.peer(address)))
     }
 
@@ -161,7 +160,10 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        forward::head(request, session.req_header().version == Version::HTTP_2, &context.snapshot.upstreams[0], context)
+        let client = session.req_header();
+        forward::head(request, client.version == Version::HTTP_2, context)?;
+        rewrite::request(request, client, context)?;
+        forward::length(request, context)
     }
 
     async fn request_body_filter(
@@ -226,6 +228,7 @@ impl ProxyHttp for Gateway {
             context.first_byte.get_or_insert_with(Instant::now);
             // Nothing can be tried again from here on: what is still being sent, Pingora holds.
             context.body = None;
+            context.attempt.body = None;
         }
         Ok(())
     }
@@ -236,7 +239,10 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        respond::head(response, session.req_header().version == Version::HTTP_10, &context.request_id)
+        let client = session.req_header();
+        respond::head(response, client.version == Version::HTTP_10, &context.request_id)?;
+        rewrite::response(response, client, context);
+        Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {

@@ -1,19 +1,23 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
-use crate::config::Config;
+use crate::config::routes::{Route, digest};
+use crate::config::{Config, profile};
+use crate::http1::Refusal;
+use crate::rules::header::bearer;
+use crate::rules::rule::RuleSet;
 use crate::upstream::{self, Upstream};
-use http::{HeaderName, HeaderValue};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use std::sync::Arc;
+use subtle::ConstantTimeEq;
 
-/// A header to set on every request, parsed.
-#[derive(Clone, Debug)]
-pub struct HeaderToSet {
-    /// The name in the operator's case.
-    pub cased: String,
-    /// The name to compare with.
-    pub name: HeaderName,
-    /// The value, marked as sensitive.
-    pub value: HeaderValue,
+/// An upstream with all rules for requests to it.
+#[derive(Debug)]
+pub struct Destination {
+    /// Where it is.
+    pub upstream: Arc<Upstream>,
+    /// The profile's rules, the operator's, and those that older settings stand for, in this order.
+    pub rules: RuleSet,
 }
 
 /// What requests are handled with.
@@ -21,30 +25,72 @@ pub struct HeaderToSet {
 pub struct Snapshot {
     /// The validated configuration.
     pub config: Config,
-    /// Its upstreams, preferred ones first.
-    pub upstreams: Vec<Arc<Upstream>>,
-    /// Its custom headers.
-    pub headers: Vec<HeaderToSet>,
+    /// Where requests can go, preferred ones first.
+    pub destinations: Vec<Destination>,
 }
 
 impl Snapshot {
     /// Prepares a configuration.
     ///
     /// # Errors
-    /// When an upstream or a header cannot be prepared.
+    /// When an upstream cannot be prepared.
     pub fn new(config: Config) -> Result<Self, String> {
         let upstreams = upstream::prepare(&config)?;
         if upstreams.is_empty() {
             return Err("there is no upstream".to_owned());
         }
-        let headers = config.custom_headers.iter().map(|header| {
-            let bad = |_| format!("header \"{}\" cannot be sent", header.name);
-            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| bad(()))?;
-            let mut value = HeaderValue::from_bytes(header.value.expose().as_bytes()).map_err(|_| bad(()))?;
-            value.set_sensitive(true);
-            Ok(HeaderToSet { cased: header.name.clone(), name, value })
+        let destinations = upstreams.into_iter().map(|upstream| {
+            let mut rules = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
+            rules.extend(config.rules.iter().chain(&config.last_rules).cloned());
+            Ok(Destination { upstream, rules: RuleSet::new(rules) })
         });
-        let headers = headers.collect::<Result<_, String>>()?;
-        Ok(Self { config, upstreams, headers })
+        let destinations = destinations.collect::<Result<_, String>>()?;
+        Ok(Self { config, destinations })
     }
+
+    /// The place in `destinations` where a request with these headers goes: where a route sends its key, or else to
+    /// the preferred upstream that is not reserved for routed keys.
+    ///
+    /// # Errors
+    /// 401 if there is no such upstream.
+    pub fn choose(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
+        let routed = self.routed(headers);
+        let is_chosen = |destination: &Destination| match routed {
+            Some(route) => destination.upstream.config.name == route.upstream,
+            None => !destination.upstream.config.is_reserved,
+        };
+        self.destinations.iter().position(is_chosen).ok_or_else(|| {
+            Refusal::new(
+                401,
+                "unknown_key",
+                "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
+            )
+        })
+    }
+
+    /// The route of the request's key. Every key is compared, in constant time.
+    fn routed(&self, headers: &HeaderMap) -> Option<&Route> {
+        let routes = &self.config.routes;
+        if routes.is_empty() {
+            return None;
+        }
+        let mut found = None;
+        for key in client_keys(headers) {
+            let given = digest(key);
+            for route in routes {
+                let is_listed = route.keys.iter().fold(0, |any, key| any | key.ct_eq(&given).unwrap_u8());
+                if is_listed == 1 && found.is_none() {
+                    found = Some(route);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.
+pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let x_api_key = headers.get("x-api-key").map(|value| value.as_bytes());
+    let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
+    x_api_key.into_iter().chain(authorization)
 }

@@ -40,9 +40,9 @@ pub enum HeaderOp {
     /// The field's values stand under another name.
     Rename(HeaderName, CasedName),
     /// The comma list has these members; what is there already is not added.
-    ListAdd(CasedName, Vec<String>),
+    ListAdd(CasedName, Vec<Template>),
     /// The comma list does not have these members.
-    ListRemove(CasedName, Vec<String>),
+    ListRemove(CasedName, Vec<Template>),
     /// The client's key stands in this field alone.
     ApiKey(ApiKeyField),
 }
@@ -101,25 +101,27 @@ impl HeaderOp {
                 }
             }
             Self::ListAdd(name, members) => {
-                let list = joined(fields.map(), &name.name);
-                let missing = members.iter().filter(|member| !contains(&list, member)).map(String::as_str);
-                let added: Vec<&str> = missing.collect();
-                if !added.is_empty() {
-                    let mut list = list;
-                    for member in added {
+                let mut list = joined(fields.map(), &name.name);
+                let before = list.len();
+                for member in rendered(members, facts) {
+                    if !contains(&list, &member) {
                         if !list.is_empty() {
                             list.push(b',');
                         }
-                        list.extend_from_slice(member.as_bytes());
+                        list.extend_from_slice(&member);
                     }
+                }
+                // One field with all members: some relays read only one line.
+                if list.len() > before || fields.map().get_all(&name.name).iter().count() > 1 {
                     set_bytes(fields, name, &list);
                 }
             }
             Self::ListRemove(name, members) => {
                 let list = joined(fields.map(), &name.name);
-                if members.iter().any(|member| contains(&list, member)) {
+                let gone = rendered(members, facts);
+                if gone.iter().any(|member| contains(&list, member)) {
                     let left: Vec<&[u8]> = list_members(&list)
-                        .filter(|there| !members.iter().any(|gone| there.eq_ignore_ascii_case(gone.as_bytes())))
+                        .filter(|there| !gone.iter().any(|gone| there.eq_ignore_ascii_case(gone)))
                         .collect();
                     match left.is_empty() {
                         true => fields.remove(&name.name),
@@ -137,8 +139,14 @@ fn joined(map: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     map.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..])
 }
 
-fn contains(list: &[u8], member: &str) -> bool {
-    list_members(list).any(|there| there.eq_ignore_ascii_case(member.as_bytes()))
+/// The members that the templates stand for; one template may stand for several.
+fn rendered(members: &[Template], facts: &Facts<'_>) -> Vec<Vec<u8>> {
+    let texts: Vec<Vec<u8>> = members.iter().map(|member| member.render(facts)).collect();
+    texts.iter().flat_map(|text| list_members(text)).map(<[u8]>::to_vec).collect()
+}
+
+fn contains(list: &[u8], member: &[u8]) -> bool {
+    list_members(list).any(|there| there.eq_ignore_ascii_case(member))
 }
 
 fn set_bytes(fields: &mut impl Fields, name: &CasedName, bytes: &[u8]) {
@@ -147,24 +155,33 @@ fn set_bytes(fields: &mut impl Fields, name: &CasedName, bytes: &[u8]) {
     }
 }
 
-/// Moves the client's key into the wanted field. Where both fields are there, the wanted one stays as it is.
+/// Moves the client's key into the wanted field, where it then stands alone. Credentials of another scheme are no key:
+/// without a key everything stays.
 fn move_api_key(to: ApiKeyField, fields: &mut impl Fields) {
     const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-    let (wanted, other) = match to {
-        ApiKeyField::Bearer => ("Authorization", X_API_KEY),
-        ApiKeyField::XApiKey => ("x-api-key", AUTHORIZATION),
+    let map = fields.map();
+    let not_empty = |key: &&[u8]| !key.is_empty();
+    let in_authorization = || {
+        map.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).find_map(|value| {
+            // A key without a scheme is one too.
+            let alone = (!value.contains(&b' ')).then_some(value);
+            bearer(value).or(alone).filter(not_empty)
+        })
+    };
+    let in_x_api_key = || map.get_all(&X_API_KEY).iter().map(HeaderValue::as_bytes).find(not_empty);
+    let (wanted, other, value) = match to {
+        ApiKeyField::Bearer => {
+            let Some(key) = in_authorization().or_else(in_x_api_key) else { return };
+            ("Authorization", X_API_KEY, [b"Bearer ", key].concat())
+        }
+        ApiKeyField::XApiKey => {
+            let Some(key) = in_x_api_key().or_else(in_authorization) else { return };
+            ("x-api-key", AUTHORIZATION, key.to_vec())
+        }
     };
     let Ok(wanted) = CasedName::new(wanted) else { return };
-    let Some(key) = fields.map().get(&other).map(HeaderValue::as_bytes).and_then(|value| match to {
-        ApiKeyField::Bearer => Some([b"Bearer ", value].concat()),
-        // Credentials of another scheme are no key.
-        ApiKeyField::XApiKey => bearer(value).map(<[u8]>::to_vec),
-    }) else {
-        return;
-    };
-    if !fields.map().contains_key(&wanted.name)
-        && let Ok(mut value) = HeaderValue::from_bytes(&key)
-    {
+    let is_there = map.get_all(&wanted.name).iter().map(HeaderValue::as_bytes).eq([&value[..]]);
+    if !is_there && let Ok(mut value) = HeaderValue::from_bytes(&value) {
         value.set_sensitive(true);
         fields.set(&wanted, value);
     }
@@ -234,12 +251,13 @@ mod tests {
 
     #[test]
     fn lists_have_no_doubles_and_keep_their_order() {
-        let add = HeaderOp::ListAdd(name("beta"), vec!["b".to_owned(), "c".to_owned()]);
+        let add = HeaderOp::ListAdd(name("beta"), vec![text("b"), text("c")]);
         assert_eq!(changed(&add, &[("beta", "a, B")]), ["beta: a, B,c"]);
         assert_eq!(changed(&add, &[("beta", "a"), ("beta", "b")]), ["beta: a,b,c"]);
         assert_eq!(changed(&add, &[("beta", "c,b")]), ["beta: c,b"]);
+        assert_eq!(changed(&add, &[("beta", "c"), ("beta", "b")]), ["beta: c,b"]);
         assert_eq!(changed(&add, &[]), ["beta: b,c"]);
-        let remove = HeaderOp::ListRemove(name("beta"), vec!["b".to_owned()]);
+        let remove = HeaderOp::ListRemove(name("beta"), vec![text("b")]);
         assert_eq!(changed(&remove, &[("beta", "a, B ,c")]), ["beta: a,c"]);
         assert_eq!(changed(&remove, &[("beta", "b")]), [""; 0]);
         assert_eq!(changed(&remove, &[("beta", "a ,c")]), ["beta: a ,c"]);
@@ -253,6 +271,12 @@ mod tests {
             changed(&to_bearer, &[("x-api-key", "k"), ("authorization", "Bearer l")]),
             ["authorization: Bearer l"]
         );
+        assert_eq!(
+            changed(&to_bearer, &[("x-api-key", "k"), ("authorization", "Basic l")]),
+            ["authorization: Bearer k"]
+        );
+        assert_eq!(changed(&to_bearer, &[("authorization", "l")]), ["authorization: Bearer l"]);
+        assert_eq!(changed(&to_bearer, &[("authorization", "Basic l")]), ["authorization: Basic l"]);
         assert_eq!(changed(&to_bearer, &[]), [""; 0]);
         let to_key = HeaderOp::ApiKey(ApiKeyField::XApiKey);
         assert_eq!(changed(&to_key, &[("authorization", "bearer k")]), ["x-api-key: k"]);

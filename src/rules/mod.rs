@@ -1,8 +1,11 @@
 //! What to change in a request: pure decisions on heads and bodies, without sockets.
 
+pub mod body;
+pub mod document;
+pub mod glob;
 pub mod header;
-pub mod json;
 pub mod matcher;
+pub mod plan;
 pub mod query;
-pub mod system;
+pub mod rule;
 pub mod template;

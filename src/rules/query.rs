@@ -20,6 +20,10 @@ pub enum QueryOp {
 impl QueryOp {
     /// The target (path and query) with the change made.
     pub fn apply(&self, target: &[u8]) -> Vec<u8> {
+        if target == b"*" {
+            // The server as a whole has no query.
+            return target.to_vec();
+        }
         let (path, query) = split_query(target);
         let name = match self {
             Self::Set(name, _) | Self::Remove(name) => name,

@@ -1,11 +1,23 @@
 //! Texts with names in them: `${header.x}`, `${env.X}`, `${client.ip}`, `${request.id}`.
 
 use super::matcher::Facts;
+use crate::http1::is_field_value;
 use http::{HeaderName, HeaderValue};
+use std::fmt;
 
 /// A text that is completed for each request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+    is_secret: bool,
+}
+
+/// Not the text: it may hold a key.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Template")
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -22,6 +34,7 @@ impl Template {
     /// When a name is unknown, a variable is not set, or a brace is missing.
     pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let mut parts = Vec::new();
+        let mut is_secret = false;
         let mut literal = String::new();
         let mut rest = text;
         while let Some(at) = rest.find("${") {
@@ -32,8 +45,7 @@ impl Template {
                 continue;
             }
             literal.push_str(&rest[..at]);
-            let (name, after) =
-                rest[at + 2..].split_once('}').ok_or_else(|| format!("a }} is missing after ${{ in \"{text}\""))?;
+            let (name, after) = rest[at + 2..].split_once('}').ok_or("a } is missing after ${")?;
             let part = match name.split_once('.') {
                 Some(("header", name)) => Part::Header(
                     HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("\"{name}\" is not a header name"))?,
@@ -52,7 +64,10 @@ impl Template {
                 }
             };
             match part {
-                Part::Text(value) => literal.push_str(&value),
+                Part::Text(value) => {
+                    is_secret = true;
+                    literal.push_str(&value);
+                }
                 part => {
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -66,13 +81,35 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Self(parts))
+        Ok(Self { parts, is_secret })
+    }
+
+    /// A text without names in it that nobody is to see.
+    pub fn secret(text: &str) -> Self {
+        Self { parts: vec![Part::Text(text.to_owned())], is_secret: true }
+    }
+
+    /// The text, if nothing in it depends on the request.
+    pub fn fixed_text(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether what is fixed in it can stand in a field value.
+    pub fn can_be_sent(&self) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Text(text) => is_field_value(text.as_bytes()),
+            _ => true,
+        })
     }
 
     /// The text for this request; what is not known is empty.
     pub fn render(&self, facts: &Facts<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for part in &self.0 {
+        for part in &self.parts {
             match part {
                 Part::Text(text) => bytes.extend_from_slice(text.as_bytes()),
                 Part::Header(name) => {
@@ -89,10 +126,10 @@ impl Template {
         bytes
     }
 
-    /// The text as a field value, marked as sensitive since it may hold a key.
+    /// The text as a field value; marked as sensitive if it comes from the environment or a file of secrets.
     pub fn header_value(&self, facts: &Facts<'_>) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_bytes(&self.render(facts)).ok()?;
-        value.set_sensitive(true);
+        value.set_sensitive(self.is_secret);
         Some(value)
     }
 }

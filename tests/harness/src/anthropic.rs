@@ -15,7 +15,7 @@ pub const TEXT: &str = "Hello from the mock";
 pub struct Options {
     /// Time between two events of a stream.
     pub gap: Duration,
-    /// Refuses what AnyRouter refuses: see [`anyrouter_refusal`].
+    /// Refuses what AnyRouter refuses: see [`Demand`].
     pub strict_anyrouter: bool,
 }
 
@@ -55,13 +55,14 @@ fn answer(request: &Received, options: &Options) -> Reply {
     if !body["messages"].is_array() {
         return error(400, "invalid_request_error", "messages: field required");
     }
+    if options.strict_anyrouter
+        && let Some(demand) = anyrouter_refusals(request, &body).first()
+    {
+        let (status, kind, message) = demand.refusal();
+        return error(status, kind, message);
+    }
     if path.contains("count_tokens") {
         return with_id(Reply::json(json!({ "input_tokens": 42 }).to_string()));
-    }
-    if options.strict_anyrouter
-        && let Some((status, kind, message)) = anyrouter_refusal(request, &body)
-    {
-        return error(status, kind, &message);
     }
     match body["stream"].as_bool() {
         Some(true) => stream(model, options.gap),
@@ -69,41 +70,139 @@ fn answer(request: &Received, options: &Options) -> Reply {
     }
 }
 
-/// What AnyRouter would refuse in this request, as its users report it: status, type, message.
-pub fn anyrouter_refusal(request: &Received, body: &Value) -> Option<(u16, &'static str, String)> {
-    let betas = request.headers.all("anthropic-beta").join(",");
-    let has_beta = |name: &str| betas.split(',').any(|beta| beta.trim() == name);
-    let refuse = |status, message: &str| Some((status, "new_api_error", message.to_owned()));
-    let query = request.target.split_once('?').map_or("", |(_, query)| query);
-    if !request.headers.all("authorization").iter().any(|value| value.starts_with("Bearer ")) {
-        return Some((401, "authentication_error", "no Authorization: Bearer".into()));
-    }
-    if !query.split('&').any(|pair| pair == "beta=true") {
-        return refuse(500, "query without beta=true");
-    }
-    for beta in ["claude-code-20250219", "context-1m-2025-08-07"] {
-        if !has_beta(beta) {
-            return Some((400, "invalid_request_error", format!("anthropic-beta without {beta}")));
+/// Something that AnyRouter demands of a request, and what it answers without it, as its users report it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// The key in `Authorization: Bearer`.
+    Bearer,
+    /// The key nowhere else: no `x-api-key` beside it.
+    KeyOnce,
+    /// No field twice that has one value.
+    SingleFields,
+    /// No trace of the client's address.
+    NoForwardedFor,
+    /// `?beta=true`, once.
+    BetaQuery,
+    /// `claude-code-20250219` in `anthropic-beta`.
+    ClaudeCodeFlag,
+    /// `context-1m-2025-08-07` in `anthropic-beta`, on most models.
+    LongContextFlag,
+    /// ... and not on a model that does not know it.
+    NoLongContextFlag,
+    /// `system` is a list.
+    SystemList,
+    /// `system` holds an identity text.
+    Identity,
+    /// The API itself takes four of them at most.
+    FourCacheControls,
+    /// `metadata.user_id` is there.
+    UserId,
+    /// No blanks between the tokens of the body.
+    Compact,
+}
+
+impl Demand {
+    /// Status, type and message of the answer to a request that does not meet it.
+    pub fn refusal(self) -> (u16, &'static str, &'static str) {
+        let new_api = |message| (500, "new_api_error", message);
+        let invalid = |message| (400, "invalid_request_error", message);
+        match self {
+            Self::Bearer => (401, "authentication_error", "no Authorization: Bearer"),
+            Self::KeyOnce => (401, "authentication_error", "x-api-key beside Authorization"),
+            Self::SingleFields => invalid("a field is there twice"),
+            Self::NoForwardedFor => (403, "permission_error", "X-Forwarded-For"),
+            Self::BetaQuery => new_api("query without one beta=true"),
+            Self::ClaudeCodeFlag => invalid("anthropic-beta without claude-code-20250219"),
+            Self::LongContextFlag => invalid("anthropic-beta without context-1m-2025-08-07"),
+            Self::NoLongContextFlag => (520, "new_api_error", "context-1m-2025-08-07 on a model without it"),
+            Self::SystemList => new_api("system is no list"),
+            Self::Identity => new_api("system holds no identity text"),
+            Self::FourCacheControls => invalid("more than four blocks with cache_control"),
+            Self::UserId => new_api("no metadata.user_id"),
+            Self::Compact => new_api("JSON with blanks between its tokens"),
         }
     }
-    let Some(system) = body["system"].as_array() else {
-        return refuse(500, "system is no list");
-    };
-    const IDENTITIES: [&str; 2] = [
-        "You are Claude Code, Anthropic's official CLI for Claude.",
-        "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+}
+
+/// Fields of which a second line is never meant.
+const SINGLE: [&str; 10] = [
+    "authorization",
+    "x-api-key",
+    "anthropic-beta",
+    "anthropic-version",
+    "content-type",
+    "content-length",
+    "accept",
+    "user-agent",
+    "x-app",
+    "host",
+];
+
+/// How the text of a block begins that says who asks.
+const IDENTITIES: [&str; 2] = [
+    "You are Claude Code, Anthropic's official CLI for Claude.",
+    "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+];
+
+/// Every demand of AnyRouter's that this request does not meet, in the order in which it would be told.
+pub fn anyrouter_refusals(request: &Received, body: &Value) -> Vec<Demand> {
+    let headers = &request.headers;
+    let betas = headers.all("anthropic-beta").join(",");
+    let has_beta = |name: &str| betas.split(',').filter(|beta| beta.trim() == name).count() == 1;
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let bearer = |value: &String| value.strip_prefix("Bearer ").is_some_and(|key| !key.trim().is_empty());
+    let is_beta = |pair: &&str| *pair == "beta" || pair.starts_with("beta=");
+    let mut missing = vec![
+        (Demand::Bearer, headers.all("authorization").iter().any(bearer)),
+        (Demand::KeyOnce, !headers.has("x-api-key")),
+        (Demand::SingleFields, SINGLE.iter().all(|name| headers.all(name).len() < 2)),
+        (Demand::NoForwardedFor, !headers.has("x-forwarded-for")),
+        (Demand::BetaQuery, query.split('&').filter(is_beta).eq(["beta=true"])),
+        (Demand::ClaudeCodeFlag, has_beta("claude-code-20250219")),
     ];
-    let texts = || system.iter().filter_map(|block| block["text"].as_str());
-    if !texts().any(|text| IDENTITIES.iter().any(|identity| text.starts_with(identity))) {
-        return refuse(500, "system holds no identity text");
+    let has_long_context = has_beta("context-1m-2025-08-07");
+    missing.push(match body["model"].as_str().is_some_and(|model| model.contains("haiku")) {
+        true => (Demand::NoLongContextFlag, !has_long_context),
+        false => (Demand::LongContextFlag, has_long_context),
+    });
+    if !path.contains("count_tokens") {
+        let system = body["system"].as_array();
+        let says_who = |block: &Value| {
+            block["text"].as_str().is_some_and(|text| IDENTITIES.iter().any(|identity| text.starts_with(identity)))
+        };
+        missing.extend([
+            (Demand::SystemList, system.is_some()),
+            (Demand::Identity, system.is_none_or(|system| system.iter().any(says_who))),
+            (Demand::FourCacheControls, cache_controls(body) <= 4),
+            (Demand::UserId, body["metadata"]["user_id"].is_string()),
+        ]);
     }
-    if !body["metadata"]["user_id"].is_string() {
-        return refuse(500, "no metadata.user_id");
+    missing.push((Demand::Compact, !has_blanks(&request.body)));
+    missing.into_iter().filter(|(_, is_met)| !is_met).map(|(demand, _)| demand).collect()
+}
+
+/// How many members `cache_control` there are, those in tool schemas and inputs aside.
+fn cache_controls(body: &Value) -> usize {
+    let own = |value: &Value| usize::from(value["cache_control"].is_object());
+    let listed = |list: &Value| list.as_array().map_or(0, |items| items.iter().map(own).sum());
+    let content = |message: &Value| listed(&message["content"]);
+    let messages = body["messages"].as_array().map_or(0, |messages| messages.iter().map(content).sum());
+    listed(&body["system"]) + listed(&body["tools"]) + messages
+}
+
+/// Whether there are blanks between the tokens of a JSON text.
+fn has_blanks(json: &[u8]) -> bool {
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b' ' | b'\t' | b'\r' | b'\n' if !in_string => return true,
+            _ => {}
+        }
     }
-    if request.body.len() > body.to_string().len() {
-        return refuse(500, "JSON with blanks between its tokens");
-    }
-    None
+    false
 }
 
 /// An error in the API's shape.

@@ -1,0 +1,190 @@
+//! Reading of nested YAML: every mistake is noted with its place, and reading goes on.
+
+use super::problem::{Problem, Source, suggestion};
+use super::reader::{Lookup, scalar_text};
+use marked_yaml::{Node, Span};
+
+/// A YAML text that is being read.
+pub struct Reading<'p, 'e> {
+    path: &'p str,
+    env: Lookup<'e>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'p, 'e> Reading<'p, 'e> {
+    /// Reads nodes of the file at `path`; notes what is wrong in `problems`.
+    pub fn new(path: &'p str, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
+        Self { path, env, problems }
+    }
+
+    /// The environment.
+    pub fn env(&self) -> Lookup<'e> {
+        self.env
+    }
+
+    /// How many mistakes were noted so far.
+    pub fn problems(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Notes a mistake at a node. A mapping begins with its first key.
+    pub fn wrong(&mut self, node: &Node, message: impl Into<String>) {
+        let first = node.as_mapping().and_then(|entries| entries.keys().next()).map_or(node.span(), |key| key.span());
+        let first = *first;
+        self.wrong_at(&first, message);
+    }
+
+    fn wrong_at(&mut self, span: &Span, message: impl Into<String>) {
+        let at = match span.start() {
+            Some(marker) => Source::File { path: self.path.to_owned(), line: marker.line(), column: marker.column() },
+            None => Source::WholeFile(self.path.to_owned()),
+        };
+        self.problems.push(Problem { at, message: message.into() });
+    }
+
+    /// The entries of a mapping, of which only `known` ones are handed out.
+    pub fn entries<'n>(&mut self, node: &'n Node, at: &str, known: &[&str]) -> Vec<(String, &'n Node)> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, format!("{at}: a mapping with {} is expected here", known.join(", ")));
+            return Vec::new();
+        };
+        if mapping.is_empty() {
+            self.wrong(node, format!("{at}: this is empty; {} is expected here", known.join(", ")));
+        }
+        let mut entries = Vec::new();
+        for (key, value) in mapping.iter() {
+            if known.contains(&key.as_str()) {
+                entries.push((key.as_str().to_owned(), value));
+            } else {
+                let hint = suggestion(key.as_str(), known.iter().copied());
+                self.wrong_at(key.span(), format!("unknown key \"{at}.{}\"{hint}", key.as_str()));
+            }
+        }
+        entries
+    }
+
+    /// The entries of a mapping whose keys are names of the operator's.
+    pub fn any_entries<'n>(&mut self, node: &'n Node, at: &str) -> Vec<(String, &'n Node)> {
+        match node.as_mapping() {
+            Some(mapping) if !mapping.is_empty() => {
+                mapping.iter().map(|(key, value)| (key.as_str().to_owned(), value)).collect()
+            }
+            _ => {
+                self.wrong(node, format!("{at}: a mapping of names and values is expected here"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Notes a mistake at a key of a mapping.
+    pub fn wrong_key(&mut self, node: &Node, key: &str, message: impl Into<String>) {
+        let found = node.as_mapping().and_then(|mapping| mapping.keys().find(|known| known.as_str() == key));
+        let span = found.map_or(*node.span(), |key| *key.span());
+        self.wrong_at(&span, message);
+    }
+
+    /// The items of a list; nothing is an empty one.
+    pub fn list<'n>(&mut self, node: &'n Node, at: &str) -> Vec<&'n Node> {
+        match (node.as_sequence(), node.as_scalar()) {
+            (Some(list), _) => list.iter().collect(),
+            (None, Some(scalar)) if scalar_text(scalar).is_empty() => Vec::new(),
+            _ => {
+                self.wrong(node, format!("{at}: a list is expected here"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// One value, not empty.
+    pub fn parse<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.parse_empty(node, at)?;
+        if text.is_empty() {
+            self.wrong(node, format!("{at}: the value is missing"));
+            return None;
+        }
+        parse(&text).map_err(|message| self.wrong(node, format!("{at}: {message}"))).ok()
+    }
+
+    /// One text, which may be empty.
+    pub fn parse_empty(&mut self, node: &Node, at: &str) -> Option<String> {
+        match node.as_scalar() {
+            Some(scalar) => Some(scalar_text(scalar).to_owned()),
+            None => {
+                self.wrong(node, format!("{at}: one value is expected here"));
+                None
+            }
+        }
+    }
+
+    /// One value or a list of them.
+    pub fn parse_each<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
+        if nodes.is_empty() {
+            self.wrong(node, format!("{at}: the list is empty"));
+        }
+        nodes.into_iter().filter_map(|node| self.parse(node, at, &parse)).collect()
+    }
+
+    /// One text or a list of them.
+    pub fn texts(&mut self, node: &Node, at: &str) -> Vec<String> {
+        self.parse_each(node, at, super::value::text)
+    }
+
+    /// The node as a JSON text, members in their order. Plain values are what YAML's core schema says they are; in
+    /// quotes they are texts.
+    pub fn json(&self, node: &Node) -> String {
+        let mut text = String::new();
+        write_json(node, &mut text);
+        text
+    }
+}
+
+fn write_json(node: &Node, text: &mut String) {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match node {
+        Node::Scalar(scalar) if scalar.may_coerce() => text.push_str(&plain_json(scalar.as_str())),
+        Node::Scalar(scalar) => text.push_str(&quoted(scalar.as_str())),
+        Node::Mapping(mapping) => {
+            text.push('{');
+            for (index, (key, value)) in mapping.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(&quoted(key.as_str()));
+                text.push(':');
+                write_json(value, text);
+            }
+            text.push('}');
+        }
+        Node::Sequence(list) => {
+            text.push('[');
+            for (index, value) in list.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_json(value, text);
+            }
+            text.push(']');
+        }
+    }
+}
+
+/// A plain scalar by YAML 1.2's core schema.
+fn plain_json(plain: &str) -> String {
+    match plain {
+        "" | "~" | "null" | "Null" | "NULL" => return "null".to_owned(),
+        "true" | "True" | "TRUE" => return "true".to_owned(),
+        "false" | "False" | "FALSE" => return "false".to_owned(),
+        _ => {}
+    }
+    let in_base = |prefix: &str, base| u64::from_str_radix(plain.strip_prefix(prefix)?, base).ok();
+    if let Some(number) = in_base("0x", 16).or_else(|| in_base("0o", 8)) {
+        return number.to_string();
+    }
+    let number = plain.strip_prefix('+').unwrap_or(plain);
+    match serde_json::from_str::<&serde_json::value::RawValue>(number) {
+        // As it is written: no digit is lost.
+        Ok(raw) if number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => raw.get().to_owned(),
+        _ => serde_json::Value::from(plain).to_string(),
+    }
+}

@@ -1,0 +1,115 @@
+//! The rules that come with the gateway: those of a profile, and those that older settings stand for.
+
+use super::headers::CustomHeader;
+use super::node::Reading;
+use super::problem::{Problem, suggestion};
+use super::rules;
+use super::upstream::Profile;
+use crate::rules::body::{BodyAction, Mode, System, Target};
+use crate::rules::header::{CasedName, HeaderOp};
+use crate::rules::matcher::{Condition, Matcher, TextTest};
+use crate::rules::rule::Rule;
+use crate::rules::template::Template;
+
+/// The rules of `profile: anyrouter`, in the operator's own language.
+pub const ANYROUTER: &str = include_str!("anyrouter.yaml");
+/// Rules of a profile that are off unless they are switched on.
+const OFF: [&str; 1] = ["anyrouter.compact"];
+/// The rule that `SYSTEM_PROMPT_REPLACEMENT` stands for.
+pub const SYSTEM_PROMPT: &str = "system-prompt";
+/// The rule that the headers file stands for.
+pub const HEADERS_FILE: &str = "headers-file";
+
+/// Whether a name is that of a rule of the gateway's own.
+pub fn is_built_in(name: &str) -> bool {
+    name == SYSTEM_PROMPT || name == HEADERS_FILE || name.starts_with("anyrouter.")
+}
+
+/// All rules of a profile, whether they are on or not.
+///
+/// # Errors
+/// None in a gateway as shipped: a test reads them.
+pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
+    let text = match profile {
+        Profile::None => return Ok(Vec::new()),
+        Profile::AnyRouter => ANYROUTER,
+    };
+    let mut problems = Vec::new();
+    let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
+    let node = marked_yaml::parse_yaml_with_options(0, text, options).map_err(|error| {
+        vec![Problem { at: super::problem::Source::WholeFile("profile".to_owned()), message: error.to_string() }]
+    })?;
+    let no_env: super::reader::Lookup<'_> = &|_| None;
+    let rules = {
+        let known = rules::Known { upstreams: None, is_built_in: true };
+        rules::read(&mut Reading::new("profile", no_env, &mut problems), &node, "rules", known)
+    };
+    if problems.is_empty() { Ok(rules) } else { Err(problems) }
+}
+
+/// The rules of a profile that are on, given the operator's switches.
+///
+/// # Errors
+/// When a switch names no rule.
+pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, String> {
+    let all =
+        rules(profile).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    if let Some((unknown, _)) = switches.iter().find(|(name, _)| !all.iter().any(|rule| rule.name == *name)) {
+        let hint = suggestion(unknown, all.iter().map(|rule| rule.name.as_str()));
+        return Err(format!("\"{unknown}\" is no rule of this profile{hint}"));
+    }
+    let is_on = |rule: &Rule| {
+        let switch = switches.iter().rfind(|(name, _)| *name == rule.name);
+        switch.map_or(!OFF.contains(&rule.name.as_str()), |(_, is_on)| *is_on)
+    };
+    Ok(all.into_iter().filter(is_on).collect())
+}
+
+/// `SYSTEM_PROMPT_REPLACEMENT` as a rule: replaces `system[0].text`; with `insert_if_missing` inserts a block in front
+/// instead, unless the first block names Claude Code.
+pub fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
+    let action = |mode| BodyAction::System(System::new(mode, Target::First, text));
+    let insert = insert_if_missing.then(|| action(Mode::InsertIfMissing));
+    Rule {
+        name: SYSTEM_PROMPT.to_owned(),
+        matcher: Matcher(vec![
+            Condition::Method(vec!["POST".to_owned()]),
+            Condition::Path(["/v1/messages", "/v1/messages/"].map(|path| TextTest::Equals(path.to_owned())).to_vec()),
+        ]),
+        // An inserted block holds the text already, so that the second action changes nothing then.
+        body: insert.into_iter().chain([action(Mode::Replace)]).collect(),
+        ..Rule::default()
+    }
+}
+
+/// The headers file as a rule: each header overrides the request's of the same name.
+pub fn headers_file(headers: &[CustomHeader]) -> Option<Rule> {
+    let ops: Vec<HeaderOp> = headers
+        .iter()
+        .filter_map(|header| {
+            let name = CasedName::new(&header.name).ok()?;
+            Some(HeaderOp::Set(name, Template::secret(header.value.expose())))
+        })
+        .collect();
+    (!ops.is_empty()).then(|| Rule { name: HEADERS_FILE.to_owned(), headers: ops, ..Rule::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_valid_and_its_rules_can_be_switched() {
+        let all = rules(Profile::AnyRouter).expect("valid");
+        assert!(all.len() >= 8, "{}", all.len());
+        let on = switched(Profile::AnyRouter, &[]).expect("valid");
+        assert!(on.iter().all(|rule| rule.name != "anyrouter.compact") && on.len() == all.len() - 1);
+        let switches = [("anyrouter.compact".to_owned(), true), ("anyrouter.bearer".to_owned(), false)];
+        let names: Vec<String> =
+            switched(Profile::AnyRouter, &switches).expect("valid").into_iter().map(|rule| rule.name).collect();
+        assert!(names.contains(&"anyrouter.compact".to_owned()) && !names.contains(&"anyrouter.bearer".to_owned()));
+        let error = switched(Profile::AnyRouter, &[("anyrouter.bearr".to_owned(), true)]).expect_err("unknown");
+        assert!(error.contains("did you mean \"anyrouter.bearer\"?"), "{error}");
+        assert_eq!(switched(Profile::None, &[]).expect("none").len(), 0);
+    }
+}

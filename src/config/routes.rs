@@ -1,0 +1,213 @@
+//! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`.
+
+use super::node::Reading;
+use super::problem::{Problem, Source, suggestion};
+use super::reader::{Lookup, Reader};
+use super::upstream::{self, Inherited, UpstreamConfig};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// The file that users of the original's fork have.
+const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
+
+/// Keys and where their requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// SHA-256 of each key: the keys themselves are not kept.
+    pub keys: Vec<[u8; 32]>,
+    /// Name of the upstream.
+    pub upstream: String,
+}
+
+/// The digest by which keys are compared.
+pub fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
+pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited) -> Vec<Route> {
+    let mut routes = from_yaml(reader, upstreams);
+    match std::fs::read_to_string(KEY_MAPPINGS_FILE) {
+        Ok(text) => match from_mappings(&text, upstreams, inherited) {
+            Ok(mapped) => routes.extend(mapped),
+            Err(problem) => reader.problems.push(problem),
+        },
+        Err(error) if Path::new(KEY_MAPPINGS_FILE).exists() => {
+            let at = Source::WholeFile(KEY_MAPPINGS_FILE.to_owned());
+            reader.problem(at, format!("cannot be read: {error}"));
+        }
+        Err(_) => {}
+    }
+    routes
+}
+
+fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route> {
+    let Some(list) = reader.node("gateway.routes").cloned() else { return Vec::new() };
+    let (path, names) = (reader.path.clone(), reader.names);
+    // The variable replaces the upstreams that the routes name: they are of no use then.
+    let is_replaced = upstream::come_from_variable(reader);
+    let mut problems = Vec::new();
+    let mut reading = Reading::new(&path, names, &mut problems);
+    let mut routes: Vec<Route> = Vec::new();
+    for (index, node) in reading.list(&list, "gateway.routes").into_iter().enumerate() {
+        let at = format!("gateway.routes[{index}]");
+        let before = reading.problems();
+        let (mut keys, mut name) = (Vec::new(), None);
+        for (key, value) in reading.entries(node, &at, &["keys", "upstream"]) {
+            let at = format!("{at}.{key}");
+            if key == "keys" {
+                let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
+                keys = reading.parse_each(value, &at, |text| {
+                    read_key(text, names).and_then(|key| match is_taken(&key) {
+                        true => Err("another route has this key already".to_owned()),
+                        false => Ok(key),
+                    })
+                });
+            } else {
+                name = reading.parse(value, &at, |name| {
+                    if is_replaced || upstreams.iter().any(|upstream| upstream.name == name) {
+                        return Ok(name.to_owned());
+                    }
+                    let hint = suggestion(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
+                    Err(format!("there is no upstream \"{name}\"{hint}"))
+                });
+            }
+        }
+        if reading.problems() > before {
+            continue;
+        }
+        match name {
+            Some(upstream) if !keys.is_empty() => routes.push(Route { keys, upstream }),
+            Some(_) => reading.wrong(node, format!("{at}: keys are missing")),
+            None => reading.wrong(node, format!("{at}: upstream is missing")),
+        }
+    }
+    reader.problems.append(&mut problems);
+    routes.retain(|route| upstreams.iter().any(|upstream| upstream.name == route.upstream));
+    routes
+}
+
+/// `sha256:HEX`, `env:NAME`, or the key itself. Messages never repeat it.
+fn read_key(text: &str, env: Lookup<'_>) -> Result<[u8; 32], String> {
+    if let Some(hex) = text.strip_prefix("sha256:") {
+        let bytes: Option<Vec<u8>> = (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .then(|| (0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect())
+            .flatten();
+        let digest = bytes.and_then(|bytes| bytes.try_into().ok());
+        return digest.ok_or_else(|| "sha256: must be followed by 64 hexadecimal digits".to_owned());
+    }
+    if let Some(name) = text.strip_prefix("env:") {
+        let key = env(name).filter(|key| !key.is_empty());
+        return key.map(|key| digest(key.as_bytes())).ok_or_else(|| format!("the variable {name} is not set"));
+    }
+    Ok(digest(text.as_bytes()))
+}
+
+/// A text in which `${env.X}` stands for a variable.
+///
+/// # Errors
+/// When it names anything else, or a variable that is not set. The text is not repeated: it may be a key.
+pub fn expand(text: &str, env: Lookup<'_>) -> Result<String, String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (name, after) = after.split_once('}').ok_or("a } is missing after ${")?;
+        let name = name.strip_prefix("env.").ok_or("only ${env.NAME} can stand in a key")?;
+        let value = env(name).filter(|value| !value.is_empty());
+        expanded.push_str(before);
+        expanded.push_str(&value.ok_or_else(|| format!("the variable {name} is not set"))?);
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// The shape of `env/.env.key-mappings.json`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyMappings {
+    mappings: Vec<KeyMapping>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyMapping {
+    target_url: String,
+    keys: Vec<String>,
+}
+
+fn from_mappings(text: &str, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited) -> Result<Vec<Route>, Problem> {
+    let problem = |line: usize, column: usize, message: String| Problem {
+        at: Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column },
+        message,
+    };
+    let file: KeyMappings = serde_json::from_str(text).map_err(|error| {
+        // serde_json quotes unexpected values, which may be keys.
+        let message = "{\"mappings\":[{\"target_url\":...,\"keys\":[...]}]} is expected".to_owned();
+        problem(error.line(), error.column(), message)
+    })?;
+    let mut routes = Vec::new();
+    for mapping in file.mappings {
+        let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
+        let base_url = upstream::base_url(&mapping.target_url).map_err(|message| problem(line, 1, message))?;
+        let known =
+            upstreams.iter().find(|upstream| upstream.base_url == base_url).map(|upstream| upstream.name.clone());
+        let name = match known {
+            Some(name) => name,
+            None => {
+                let mut upstream = UpstreamConfig::at(base_url, inherited);
+                upstream.is_reserved = true;
+                if upstreams.iter().any(|other| other.name == upstream.name) {
+                    upstream.name = format!("{}-{}", upstream.name, upstreams.len() + 1);
+                }
+                upstreams.push(upstream.clone());
+                upstream.name
+            }
+        };
+        let keys = mapping.keys.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes())).collect();
+        routes.push(Route { keys, upstream: name });
+    }
+    Ok(routes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const INHERITED: Inherited = Inherited {
+        preserve_host: false,
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn keys_are_written_in_three_ways() {
+        let env = |name: &str| (name == "K").then(|| "sk-1".to_owned());
+        let expected = digest(b"sk-1");
+        let hex: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+        for text in ["sk-1", "env:K", &format!("sha256:{hex}")] {
+            assert_eq!(read_key(text, &env), Ok(expected), "{text}");
+        }
+        assert!(read_key("env:NONE", &env).is_err() && read_key("sha256:12", &env).is_err());
+        assert_eq!(expand("a${env.K}b", &env).as_deref(), Ok("ask-1b"));
+        assert!(
+            expand("${K}", &env).is_err() && expand("${env.NONE}", &env).is_err() && expand("${env.K", &env).is_err()
+        );
+    }
+
+    #[test]
+    fn key_mappings_bring_their_upstreams() {
+        let mut upstreams =
+            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), INHERITED)];
+        let text = r#"{"mappings":[
+            {"target_url":"https://a.example/","keys":["sk-1"]},
+            {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;
+        let routes = from_mappings(text, &mut upstreams, INHERITED).expect("valid");
+        assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstream: "a.example".to_owned() });
+        assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstream: "anyrouter.top".to_owned() });
+        assert_eq!(upstreams.len(), 2);
+        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, INHERITED).expect_err("bad");
+        assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:"), "{problem}");
+    }
+}

@@ -1,0 +1,455 @@
+//! Rules as the operator writes them -> compiled rules.
+
+use super::headers::refuse_name;
+use super::node::Reading;
+use super::problem::suggestion;
+use super::{profile, value};
+use crate::rules::body::{BodyAction, Mode, System, Target};
+use crate::rules::document::{Json, Pointer};
+use crate::rules::glob::Glob;
+use crate::rules::header::{ApiKeyField, CasedName, HeaderOp};
+use crate::rules::matcher::{Condition, Matcher, TextTest};
+use crate::rules::query::QueryOp;
+use crate::rules::rule::{Respond, Rule};
+use crate::rules::template::Template;
+use http::HeaderName;
+use http::header::HOST;
+use ipnet::IpNet;
+use marked_yaml::Node;
+use regex::bytes::Regex;
+use std::net::IpAddr;
+
+/// Keys of a rule.
+const RULE_KEYS: [&str; 9] =
+    ["name", "enabled", "match", "headers", "api_key", "query", "body", "response_headers", "respond"];
+/// Keys of `match`.
+const MATCH_KEYS: [&str; 8] = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
+/// Keys of `headers`.
+const HEADER_KEYS: [&str; 7] = ["set", "add", "default", "remove", "rename", "list_add", "list_remove"];
+/// Keys of `body`.
+const BODY_KEYS: [&str; 6] = ["system", "model", "set", "default", "remove", "compact"];
+
+/// What rules may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Names of upstreams that `match` may ask for; `None` if any name will do.
+    pub upstreams: Option<&'a [String]>,
+    /// Whether these are the gateway's own rules, whose names nobody else may take.
+    pub is_built_in: bool,
+}
+
+/// Reads a list of rules. Mistakes are noted in `reading`; a rule with one is left out.
+pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for (index, node) in reading.list(list, at).into_iter().enumerate() {
+        let at = format!("{at}[{index}]");
+        let Some(rule) = read_rule(reading, node, &at, known) else { continue };
+        if rules.iter().any(|other| other.name == rule.name) {
+            reading.wrong(node, format!("the rule name \"{}\" is there twice", rule.name));
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Option<Rule> {
+    let before = reading.problems();
+    let mut rule = Rule::default();
+    let mut is_enabled = true;
+    let mut does_something = false;
+    for (key, value) in reading.entries(node, at, &RULE_KEYS) {
+        let at = format!("{at}.{key}");
+        does_something |= !matches!(key.as_str(), "name" | "enabled" | "match");
+        match key.as_str() {
+            "name" => rule.name = reading.parse(value, &at, value::text).unwrap_or_default(),
+            "enabled" => is_enabled = reading.parse(value, &at, value::boolean).unwrap_or(true),
+            // An empty one is for all requests.
+            "match" if value.as_mapping().is_some_and(|match_all| match_all.is_empty()) => {}
+            "match" => rule.matcher = read_matcher(reading, value, &at, known),
+            "headers" => rule.headers.extend(read_headers(reading, value, &at, &HEADER_KEYS)),
+            "api_key" => rule.headers.extend(read_api_key(reading, value, &at)),
+            "query" => rule.query = read_query(reading, value, &at),
+            "body" => rule.body = read_body(reading, value, &at),
+            "response_headers" => rule.response = read_headers(reading, value, &at, &["set", "add", "remove"]),
+            "respond" => rule.respond = read_respond(reading, value, &at),
+            _ => {}
+        }
+    }
+    if node.as_mapping().is_some_and(|entry| entry.get_node("name").is_none()) {
+        reading.wrong(node, format!("{at}: the rule needs a name"));
+    }
+    if reading.problems() > before {
+        return None;
+    }
+    if !known.is_built_in && profile::is_built_in(&rule.name) {
+        reading.wrong(node, format!("{at}: \"{}\" is the name of a rule of the gateway's own", rule.name));
+    }
+    if !does_something {
+        reading.wrong(node, format!("{at}: the rule changes nothing; give it headers, query, body, ... or respond"));
+    }
+    if rule.respond.is_some() && rule.matcher.needs_upstream() {
+        reading.wrong(node, format!("{at}: respond answers before an upstream is chosen, so match cannot ask for one"));
+    }
+    (reading.problems() == before && is_enabled).then_some(rule)
+}
+
+fn read_matcher(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Matcher {
+    let mut conditions = Vec::new();
+    for (key, value) in reading.entries(node, at, &MATCH_KEYS) {
+        let at = format!("{at}.{key}");
+        match key.as_str() {
+            "method" => {
+                let methods = reading.texts(value, &at).into_iter().map(|method| method.to_ascii_uppercase()).collect();
+                conditions.push(Condition::Method(methods));
+            }
+            "path" => conditions.push(Condition::Path(read_tests(reading, value, &at))),
+            "header" => {
+                for (name, test) in reading.any_entries(value, &at) {
+                    let at = format!("{at}.{name}");
+                    match HeaderName::from_bytes(name.as_bytes()) {
+                        Ok(name) => conditions.push(Condition::Header(name, read_tests(reading, test, &at))),
+                        Err(_) => reading.wrong(test, format!("{at}: \"{name}\" is not a header name")),
+                    }
+                }
+            }
+            "query" => {
+                for (name, test) in reading.any_entries(value, &at) {
+                    let tests = read_tests(reading, test, &format!("{at}.{name}"));
+                    conditions.push(Condition::Query(name, tests));
+                }
+            }
+            "client" => conditions.push(Condition::Client(reading.parse_each(value, &at, network))),
+            "upstream" => {
+                let names = reading.parse_each(value, &at, |text| match known.upstreams {
+                    Some(names) if !names.iter().any(|name| name == text) => {
+                        let hint = suggestion(text, names.iter().map(String::as_str));
+                        Err(format!("there is no upstream \"{text}\"{hint}"))
+                    }
+                    _ => Ok(text.to_owned()),
+                });
+                conditions.push(Condition::Upstream(names));
+            }
+            "model" => conditions.push(Condition::Model(reading.parse_each(value, &at, glob))),
+            "not" => conditions.push(Condition::Not(read_matcher(reading, value, &at, known))),
+            _ => {}
+        }
+    }
+    Matcher(conditions)
+}
+
+fn glob(text: &str) -> Result<Glob, String> {
+    Ok(Glob::new(text))
+}
+
+/// An address stands for the network of it alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(alone).ok_or_else(|| format!("\"{text}\" is not a network such as 192.168.0.0/16"))
+}
+
+/// One test or a list of them, of which one is enough: a text, or a mapping of `equals`, `prefix`, `glob`, `regex` and
+/// `present`, which must all hold.
+fn read_tests(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<TextTest> {
+    let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
+    if nodes.is_empty() {
+        reading.wrong(node, format!("{at}: the list is empty"));
+    }
+    let mut tests = Vec::new();
+    for node in nodes {
+        if node.as_scalar().is_some() {
+            tests.extend(reading.parse(node, at, |text| match text.contains('*') {
+                true => Ok(TextTest::Glob(Glob::new(text))),
+                false => Ok(TextTest::Equals(text.to_owned())),
+            }));
+            continue;
+        }
+        let mut all = Vec::new();
+        for (key, value) in reading.entries(node, at, &["equals", "prefix", "glob", "regex", "present"]) {
+            all.extend(read_test(reading, &key, value, &format!("{at}.{key}")));
+        }
+        tests.push(TextTest::All(all));
+    }
+    tests
+}
+
+fn read_test(reading: &mut Reading<'_, '_>, key: &str, node: &Node, at: &str) -> Option<TextTest> {
+    match key {
+        "equals" => reading.parse(node, at, value::text).map(TextTest::Equals),
+        "prefix" => reading.parse(node, at, value::text).map(TextTest::Prefix),
+        "glob" => reading.parse(node, at, glob).map(TextTest::Glob),
+        "regex" => {
+            reading.parse(node, at, |text| Regex::new(text).map_err(|error| one_line(&error))).map(TextTest::Regex)
+        }
+        _ if reading.parse(node, at, value::boolean)? => Some(TextTest::Present),
+        _ => {
+            reading.wrong(node, format!("{at}: for a field that is absent, write it under \"not:\""));
+            None
+        }
+    }
+}
+
+/// The regex crate draws its errors over several lines; the last one says what is wrong.
+fn one_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    format!("this is not a regular expression: {}", last.trim_start_matches("error: "))
+}
+
+fn read_headers(reading: &mut Reading<'_, '_>, node: &Node, at: &str, keys: &[&str]) -> Vec<HeaderOp> {
+    let mut ops = Vec::new();
+    for (key, value) in reading.entries(node, at, keys) {
+        let at = format!("{at}.{key}");
+        if key == "remove" {
+            let names = reading.parse_each(value, &at, |text| header_name(text, &key));
+            ops.extend(names.into_iter().map(|name| HeaderOp::Remove(name.name)));
+            continue;
+        }
+        for (name, value) in reading.any_entries(value, &at) {
+            let at = format!("{at}.{name}");
+            let name = match header_name(&name, &key) {
+                Ok(name) => name,
+                Err(message) => {
+                    reading.wrong(value, format!("{at}: {message}"));
+                    continue;
+                }
+            };
+            match key.as_str() {
+                "rename" => {
+                    let to = reading.parse(value, &at, |text| header_name(text, &key));
+                    ops.extend(to.map(|to| HeaderOp::Rename(name.name, to)));
+                }
+                "list_add" => ops.push(HeaderOp::ListAdd(name, templates(reading, value, &at))),
+                "list_remove" => ops.push(HeaderOp::ListRemove(name, templates(reading, value, &at))),
+                _ => {
+                    let Some(template) = template(reading, value, &at, &name) else { continue };
+                    ops.push(match key.as_str() {
+                        "add" => HeaderOp::Add(name, template),
+                        "default" => HeaderOp::Default(name, template),
+                        _ => HeaderOp::Set(name, template),
+                    });
+                }
+            }
+        }
+    }
+    ops
+}
+
+fn template(reading: &mut Reading<'_, '_>, node: &Node, at: &str, name: &CasedName) -> Option<Template> {
+    let env = reading.env();
+    reading.parse(node, at, |text| {
+        let template = parse_template(text, env)?;
+        match template.fixed_text() {
+            Some(host) if name.name == HOST && !crate::http1::is_host(host.as_bytes()) => {
+                Err("this is not a host name or address with an optional port".to_owned())
+            }
+            _ => Ok(template),
+        }
+    })
+}
+
+fn templates(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<Template> {
+    let env = reading.env();
+    reading.parse_each(node, at, |text| parse_template(text, env))
+}
+
+fn parse_template(text: &str, env: super::reader::Lookup<'_>) -> Result<Template, String> {
+    let template = Template::parse(text, env)?;
+    match template.can_be_sent() {
+        true => Ok(template),
+        false => Err("the value has control characters in it".to_owned()),
+    }
+}
+
+/// The name of a field that may be changed by this kind of change. A request has one `Host`: it can only be set.
+fn header_name(text: &str, change: &str) -> Result<CasedName, String> {
+    let name = CasedName::new(text)?;
+    refuse_name(text)?;
+    match name.name == HOST && change != "set" {
+        true => Err("Host can only be set: a request has one and no more".to_owned()),
+        false => Ok(name),
+    }
+}
+
+fn read_api_key(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<HeaderOp> {
+    // The value is not repeated: it may be a key that was meant for an upstream.
+    let field = reading.parse(node, at, |text| match text {
+        "bearer" => Ok(Some(ApiKeyField::Bearer)),
+        "x-api-key" => Ok(Some(ApiKeyField::XApiKey)),
+        "keep" => Ok(None),
+        _ => {
+            let hint = suggestion(text, ["bearer", "x-api-key", "keep"]);
+            let cure = "a key belongs to an upstream's api_key";
+            Err(format!("one of bearer, x-api-key, keep is expected here{hint}; {cure}"))
+        }
+    });
+    field?.map(HeaderOp::ApiKey)
+}
+
+fn read_query(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<QueryOp> {
+    let mut ops = Vec::new();
+    for (key, value) in reading.entries(node, at, &["set", "remove"]) {
+        let at = format!("{at}.{key}");
+        if key == "remove" {
+            ops.extend(reading.texts(value, &at).into_iter().map(QueryOp::Remove));
+            continue;
+        }
+        for (name, value) in reading.any_entries(value, &at) {
+            let value = reading.parse_empty(value, &format!("{at}.{name}"));
+            ops.extend(value.map(|value| QueryOp::Set(name, value)));
+        }
+    }
+    ops
+}
+
+fn read_body(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<BodyAction> {
+    let mut actions = Vec::new();
+    for (key, value) in reading.entries(node, at, &BODY_KEYS) {
+        let at = format!("{at}.{key}");
+        match key.as_str() {
+            "system" => {
+                let nodes: Vec<&Node> = value.as_sequence().map_or_else(|| vec![value], |list| list.iter().collect());
+                for node in nodes {
+                    actions.extend(read_system(reading, node, &at).map(BodyAction::System));
+                }
+            }
+            "model" => {
+                let mut names = Vec::new();
+                for (pattern, name) in reading.any_entries(value, &at) {
+                    let name = reading.parse(name, &format!("{at}.{pattern}"), value::text);
+                    names.extend(name.map(|name| (Glob::new(&pattern), Json::string(&name))));
+                }
+                actions.push(BodyAction::Model(names));
+            }
+            "remove" => {
+                let pointers = reading.parse_each(value, &at, pointer);
+                actions.extend(pointers.into_iter().map(BodyAction::Remove));
+            }
+            "compact" => {
+                if reading.parse(value, &at, value::boolean) == Some(true) {
+                    actions.push(BodyAction::Compact);
+                }
+            }
+            _ => {
+                for (place, json) in reading.any_entries(value, &at) {
+                    let parsed = pointer(&place);
+                    let text = reading.json(json);
+                    let json_value = match Json::parse(&text) {
+                        Ok(value) => value,
+                        Err(error) => {
+                            reading.wrong(json, format!("{at}: {error}"));
+                            continue;
+                        }
+                    };
+                    match parsed {
+                        Ok(pointer) if key == "default" => actions.push(BodyAction::Default(pointer, json_value)),
+                        Ok(pointer) => actions.push(BodyAction::Set(pointer, json_value)),
+                        Err(message) => reading.wrong(json, format!("{at}: {message}")),
+                    }
+                }
+            }
+        }
+    }
+    actions
+}
+
+fn pointer(text: &str) -> Result<Pointer, String> {
+    let pointer: Pointer = text.parse().map_err(|error: crate::rules::document::PointerError| error.to_string())?;
+    if pointer.is_root() {
+        Err("the whole body cannot be meant here; name a member, as in /metadata".to_owned())
+    } else {
+        Ok(pointer)
+    }
+}
+
+fn read_system(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<System> {
+    let modes = [
+        ("replace", Mode::Replace),
+        ("prepend", Mode::Prepend),
+        ("append", Mode::Append),
+        ("insert_if_missing", Mode::InsertIfMissing),
+        ("ensure_list", Mode::EnsureList),
+        ("remove", Mode::Remove),
+    ];
+    let before = reading.problems();
+    let (mut mode, mut target, mut text) = (None, Target::First, None);
+    let mut is_marked = true;
+    for (key, value) in reading.entries(node, at, &["mode", "target", "text", "cache_control"]) {
+        let at = format!("{at}.{key}");
+        match key.as_str() {
+            "mode" => mode = reading.parse(value, &at, |text| value::choice(text, &modes)),
+            "target" => target = read_target(reading, value, &at)?,
+            "cache_control" => is_marked = reading.parse(value, &at, value::boolean)?,
+            _ => text = reading.parse(value, &at, value::text),
+        }
+    }
+    if reading.problems() > before {
+        return None;
+    }
+    let Some(mode) = mode else {
+        reading.wrong(node, format!("{at}: mode is missing"));
+        return None;
+    };
+    if text.is_none() && !matches!(mode, Mode::EnsureList | Mode::Remove) {
+        reading.wrong(node, format!("{at}: text is missing"));
+        return None;
+    }
+    let system = System::new(mode, target, text.as_deref().unwrap_or_default());
+    Some(if is_marked { system } else { system.unmarked() })
+}
+
+fn read_target(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<Target> {
+    if node.as_mapping().is_some() {
+        let (key, value) = reading.entries(node, at, &["index", "matching"]).into_iter().next()?;
+        let at = format!("{at}.{key}");
+        if key == "index" {
+            let index = reading.parse(value, &at, |text| value::number(text, 0..=10_000))?;
+            return Some(Target::Index(usize::try_from(index).unwrap_or(usize::MAX)));
+        }
+        let regex = |text: &str| regex::Regex::new(text).map_err(|error| one_line(&error));
+        return reading.parse(value, &at, regex).map(Target::Matching);
+    }
+    let names = ["first", "identity", "last"];
+    match reading.parse(node, at, |text| value::choice(text, &names.map(|name| (name, name))))? {
+        "first" => Some(Target::First),
+        "identity" => Some(Target::Identity),
+        _ => Some(Target::Last),
+    }
+}
+
+fn read_respond(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<Respond> {
+    let mut respond = Respond { status: 200, headers: Vec::new(), body: String::new() };
+    for (key, value) in reading.entries(node, at, &["status", "headers", "body"]) {
+        let at = format!("{at}.{key}");
+        match key.as_str() {
+            "status" => {
+                let status = reading.parse(value, &at, |text| value::number(text, 200..=599))?;
+                respond.status = u16::try_from(status).ok()?;
+            }
+            "headers" => {
+                for (name, value) in reading.any_entries(value, &at) {
+                    let at = format!("{at}.{name}");
+                    let name = header_name(&name, "set")
+                        .map_err(|message| reading.wrong(value, format!("{at}: {message}")))
+                        .ok();
+                    let text = reading.parse(value, &at, |text| match crate::http1::is_field_value(text.as_bytes()) {
+                        true => Ok(text.to_owned()),
+                        false => Err("the value has control characters in it".to_owned()),
+                    });
+                    respond.headers.extend(name.zip(text));
+                }
+            }
+            // A text is sent as it is, anything else as JSON.
+            _ if value.as_scalar().is_some() => respond.body = reading.parse_empty(value, &at).unwrap_or_default(),
+            _ => respond.body = reading.json(value),
+        }
+    }
+    if !respond.body.is_empty() && matches!(respond.status, 204 | 205 | 304) {
+        reading.wrong(node, format!("{at}: an answer with status {} has no body", respond.status));
+    }
+    if !respond.body.is_empty() && !respond.headers.iter().any(|(name, _)| name.name == http::header::CONTENT_TYPE) {
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&respond.body).is_ok();
+        let kind = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+        respond.headers.extend(CasedName::new("Content-Type").ok().map(|name| (name, kind.to_owned())));
+    }
+    Some(respond)
+}

@@ -1,0 +1,224 @@
+//! What an upstream's answer means, or the lack of one. Pure: what was seen goes in, a [`Finding`] comes out.
+
+use super::findings::{self, Finding};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+/// What relays derived from new-api say when they are full.
+const SATURATION: &str = "负载已经达到上限";
+/// The same in JSON that is ASCII only.
+const SATURATION_ESCAPED: &str = r"\u8d1f\u8f7d\u5df2\u7ecf\u8fbe\u5230\u4e0a\u9650";
+/// What only challenge pages hold: those of Alibaba Cloud, Cloudflare, Tencent and their like. In lower case.
+const CHALLENGE_MARKS: &[&str] = &[
+    "acw_sc__v2",
+    "aliyun_waf",
+    "errors.aliyun.com",
+    "cf-chl",
+    "cf_chl",
+    "challenge-platform",
+    "just a moment...",
+    "attention required! | cloudflare",
+    "edgeone",
+    "_guard/",
+    "captcha",
+];
+
+/// How a try ended that brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The name has no address.
+    Resolve,
+    /// The resolver did not answer in time.
+    ResolveTimeout,
+    /// The connection was refused.
+    Refused,
+    /// No connection in time.
+    ConnectTimeout,
+    /// The network or the host is unreachable.
+    NoRoute,
+    /// No connection, for another reason.
+    Connect,
+    /// The certificate is for another name.
+    TlsName,
+    /// The certificate's authority is not trusted.
+    TlsAuthority,
+    /// The certificate is an authority's own.
+    TlsSelfSigned,
+    /// The certificate has expired.
+    TlsExpired,
+    /// The certificate is not valid yet.
+    TlsNotYetValid,
+    /// There is no authority to check certificates with.
+    TlsNoRoots,
+    /// The other side does not speak TLS.
+    NotTls,
+    /// The connection ended in the handshake.
+    TlsClosed,
+    /// No handshake in time.
+    TlsTimeout,
+    /// No handshake, for another reason.
+    Tls,
+    /// The connection ended without an answer.
+    Closed,
+    /// No answer in time.
+    AnswerTimeout,
+    /// The answer is no HTTP.
+    NotHttp,
+    /// No connection to the proxy.
+    ProxyUnreachable,
+    /// The proxy wants other credentials.
+    ProxyCredentials,
+    /// The proxy does not want to connect to the upstream.
+    ProxyRefused,
+    /// The proxy did not answer in time.
+    ProxyTimeout,
+    /// The proxy's answer is no HTTP.
+    ProxyBroken,
+    /// A kind of proxy that cannot be used.
+    ProxyKind,
+    /// The proxy's URL is wrong.
+    ProxyUrl,
+}
+
+/// What is known of an answer to a request on an API path.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: u16,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// The beginning of its body, decoded.
+    pub body_start: &'a [u8],
+    /// Whether a key was sent.
+    pub with_key: bool,
+}
+
+/// What it means that there was no answer.
+pub fn of_failure(failure: Failure) -> Finding {
+    match failure {
+        Failure::Resolve => findings::DNS_FAILED,
+        Failure::ResolveTimeout => findings::DNS_TIMEOUT,
+        Failure::Refused => findings::CONNECT_REFUSED,
+        Failure::ConnectTimeout => findings::CONNECT_TIMEOUT,
+        Failure::NoRoute => findings::NO_ROUTE,
+        Failure::Connect => findings::CONNECT_FAILED,
+        Failure::TlsName => findings::TLS_NAME,
+        Failure::TlsAuthority => findings::TLS_AUTHORITY,
+        Failure::TlsSelfSigned => findings::TLS_SELF_SIGNED,
+        Failure::TlsExpired => findings::TLS_EXPIRED,
+        Failure::TlsNotYetValid => findings::TLS_NOT_YET_VALID,
+        Failure::TlsNoRoots => findings::TLS_NO_ROOTS,
+        Failure::NotTls => findings::NOT_TLS,
+        Failure::TlsClosed => findings::TLS_CLOSED,
+        Failure::TlsTimeout => findings::TLS_TIMEOUT,
+        Failure::Tls => findings::TLS_FAILED,
+        Failure::Closed => findings::CLOSED,
+        Failure::AnswerTimeout => findings::ANSWER_TIMEOUT,
+        Failure::NotHttp => findings::NOT_HTTP,
+        Failure::ProxyUnreachable => findings::PROXY_UNREACHABLE,
+        Failure::ProxyCredentials => findings::PROXY_CREDENTIALS,
+        Failure::ProxyRefused => findings::PROXY_REFUSED,
+        Failure::ProxyTimeout => findings::PROXY_TIMEOUT,
+        Failure::ProxyBroken => findings::PROXY_BROKEN,
+        Failure::ProxyKind => findings::PROXY_KIND,
+        Failure::ProxyUrl => findings::PROXY_URL,
+    }
+}
+
+/// What an answer means.
+pub fn of_answer(answer: &Answer<'_>) -> Finding {
+    let body = String::from_utf8_lossy(answer.body_start);
+    let content = Content::of(answer.headers, &body);
+    let is_html = content == Content::Html;
+    if is_challenge(answer.headers, content, &body) {
+        return findings::WAF_CHALLENGE;
+    }
+    if answer.status >= 400 && is_saturation(&body) {
+        return findings::SATURATED;
+    }
+    match answer.status {
+        200..=299 => match content {
+            Content::Html => findings::WAF_PAGE,
+            Content::Json => findings::REACHABLE,
+            Content::Empty => findings::EMPTY_ANSWER,
+            Content::Other => findings::NOT_JSON,
+        },
+        300..=399 => findings::REDIRECT,
+        400 if wants_long_context(&body) => findings::LONG_CONTEXT,
+        401 if answer.with_key => findings::BAD_KEY,
+        404 if is_html => findings::WRONG_PATH,
+        404 => findings::NO_MODEL_LIST,
+        429 => findings::QUOTA,
+        400..=499 if is_html => findings::WAF_PAGE,
+        401 => findings::REACHABLE_WITHOUT_KEY,
+        403 if content == Content::Json && !answer.with_key => findings::REACHABLE_WITHOUT_KEY,
+        403 => findings::FORBIDDEN,
+        400..=499 => findings::PROBE_REFUSED,
+        500 if body.contains("new_api_error") => findings::DEMANDED,
+        502 | 504 => findings::BAD_GATEWAY,
+        503 if is_html => findings::BAD_GATEWAY,
+        503 => findings::POOL_CLOSED,
+        520 => findings::CDN_520,
+        521 => findings::CDN_521,
+        522 | 523 => findings::CDN_522,
+        524 => findings::CDN_524,
+        525 | 526 => findings::CDN_TLS,
+        529 => findings::OVERLOADED,
+        500..=599 => findings::SERVER_ERROR,
+        _ => findings::NOT_HTTP,
+    }
+}
+
+/// What a body looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Html,
+    Json,
+    Empty,
+    Other,
+}
+
+impl Content {
+    fn of(headers: &HeaderMap, body: &str) -> Self {
+        let text = body.trim_start_matches('\u{feff}').trim_start();
+        let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let kind =
+            headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+        let is_kind = |name: &str| kind.as_deref().is_some_and(|kind| kind.contains(name));
+        // The body tells more than its label: relays send HTML as text/plain, and JSON as anything.
+        if begins("<!doctype") || begins("<html") || begins("<script") {
+            Self::Html
+        } else if text.starts_with(['{', '[']) {
+            Self::Json
+        } else if text.is_empty() {
+            Self::Empty
+        } else if is_kind("html") {
+            Self::Html
+        } else if is_kind("json") {
+            Self::Json
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn is_challenge(headers: &HeaderMap, content: Content, body: &str) -> bool {
+    if headers.get("cf-mitigated").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"challenge")) {
+        return true;
+    }
+    let page = body.to_ascii_lowercase();
+    content == Content::Html && CHALLENGE_MARKS.iter().any(|mark| page.contains(mark))
+}
+
+fn is_saturation(body: &str) -> bool {
+    body.contains(SATURATION) || body.to_ascii_lowercase().contains(SATURATION_ESCAPED)
+}
+
+fn wants_long_context(body: &str) -> bool {
+    let body = body.to_ascii_lowercase();
+    ["context-1m", "1m 上下文", "1m上下文"].iter().any(|mark| body.contains(mark))
+}
+
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;

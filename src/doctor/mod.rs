@@ -1,0 +1,172 @@
+//! `anyrouter-gateway doctor`: what is wrong between here and the upstreams, in plain words.
+//!
+//! `probe.rs` goes the way to an upstream step by step; `diagnosis.rs` says what was seen there means, without IO;
+//! `findings.rs` holds the words. It makes one harmless request to each upstream, and solves no challenge.
+
+mod clean;
+pub mod diagnosis;
+pub mod findings;
+mod http;
+mod probe;
+mod proxy;
+mod report;
+mod settings;
+mod tls;
+
+use crate::config::problem::Problems;
+use crate::config::secret::Secret;
+use crate::config::upstream::UpstreamConfig;
+use crate::config::{self, Arguments, Loaded, Lookup, Proxies};
+use clean::Cleaner;
+use probe::{Probe, Way};
+use report::{Report, UpstreamReport};
+use settings::ClientSettings;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Whether the gateway itself goes through outbound proxies: not yet.
+const GATEWAY_USES_PROXIES: bool = false;
+
+/// What the command line says.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Try upstreams that have no api_key with the key in this environment variable.
+    #[arg(long, value_name = "NAME")]
+    pub key_env: Option<String>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks the configuration and every upstream, prints what was found, and says whether all is well.
+pub fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
+    if !options.json {
+        eprintln!("trying all upstreams; an answer may take 15 s ...");
+    }
+    let report = match key(options, env) {
+        Ok(key) => examine(arguments, key, env),
+        Err(message) => Err(message),
+    };
+    let report = match report {
+        Ok(report) => report,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = if options.json { format!("{:#}\n", report.json()) } else { report.text() };
+    // A reader that has gone away needs no report.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The key that `--key-env` names.
+fn key(options: &Options, env: Lookup<'_>) -> Result<Option<Secret>, String> {
+    let Some(name) = &options.key_env else { return Ok(None) };
+    let key = env(name).unwrap_or_default().trim().to_owned();
+    if key.is_empty() {
+        return Err(format!("--key-env: the environment variable {name} is not set, or is empty"));
+    }
+    if !crate::http1::is_field_value(key.as_bytes()) {
+        return Err(format!("--key-env: the key in {name} has control characters in it"));
+    }
+    Ok(Some(Secret::new(key)))
+}
+
+fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Result<Report, String> {
+    let loaded = match config::load(arguments, env) {
+        Ok(loaded) => loaded,
+        Err(problems) => return Ok(refused(problems)),
+    };
+    let has_proxy = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| env(name).is_some_and(|proxy| !proxy.is_empty()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the doctor cannot start: {error}"))?;
+    let Loaded { config, startup, warnings, path, .. } = loaded;
+    let upstreams = runtime.block_on(examine_all(config.upstreams, config.proxies, key));
+    // A resolver that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(Report {
+        configuration: Some(path),
+        problems: Vec::new(),
+        warnings,
+        findings: Vec::new(),
+        upstreams,
+        settings: Some(ClientSettings::new(startup.listen, has_proxy)),
+    })
+}
+
+fn refused(problems: Problems) -> Report {
+    Report {
+        configuration: None,
+        problems: problems.0,
+        warnings: Vec::new(),
+        findings: vec![findings::CONFIGURATION],
+        upstreams: Vec::new(),
+        settings: None,
+    }
+}
+
+/// All upstreams at once, so that the slowest one decides how long it takes.
+async fn examine_all(upstreams: Vec<UpstreamConfig>, proxies: Proxies, key: Option<Secret>) -> Vec<UpstreamReport> {
+    let keys = upstreams.iter().filter_map(|upstream| upstream.api_key.clone()).chain(key.clone());
+    let cleaner = Arc::new(Cleaner::new(keys.collect()));
+    let proxies = Arc::new(proxies);
+    let runs: Vec<_> = upstreams
+        .into_iter()
+        .map(|upstream| {
+            let (proxies, cleaner, key) = (Arc::clone(&proxies), Arc::clone(&cleaner), key.clone());
+            tokio::spawn(async move { examine_one(&upstream, &proxies, &cleaner, key.as_ref()).await })
+        })
+        .collect();
+    let mut reports = Vec::with_capacity(runs.len());
+    for run in runs {
+        match run.await {
+            Ok(report) => reports.push(report),
+            // Nobody cancels a run, so it panicked.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    reports
+}
+
+/// The direct way, and the one through a proxy if there is one.
+async fn examine_one(
+    upstream: &UpstreamConfig,
+    proxies: &Proxies,
+    cleaner: &Cleaner,
+    key: Option<&Secret>,
+) -> UpstreamReport {
+    let key = upstream.api_key.as_ref().or(key);
+    let proxy = proxy::choose(upstream, proxies);
+    let probe = Probe { upstream, key, proxy: None, cleaner };
+    let mut ways = vec![probe.run(proxy.is_none() || !GATEWAY_USES_PROXIES).await];
+    ways.extend(match &proxy {
+        None => None,
+        Some(Ok(proxy)) => Some(Probe { proxy: Some(proxy), ..probe }.run(GATEWAY_USES_PROXIES).await),
+        Some(Err(stopped)) => Some(unusable(stopped)),
+    });
+    if let (Some(way), false) = (ways.get_mut(1), GATEWAY_USES_PROXIES) {
+        way.findings.push(findings::PROXY_NOT_USED);
+    }
+    let url = &upstream.base_url;
+    UpstreamReport {
+        name: upstream.name.clone(),
+        base_url: format!("http{}://{}{}", if url.tls { "s" } else { "" }, url.authority, url.path_prefix),
+        reachable: ways.iter().any(|way| way.used_by_gateway && way.reaches()),
+        ways,
+    }
+}
+
+/// A proxy that cannot be tried at all.
+fn unusable(probe::Stopped(failure, detail): &probe::Stopped) -> Way {
+    Way {
+        via: "proxy".to_owned(),
+        used_by_gateway: GATEWAY_USES_PROXIES,
+        steps: vec![probe::Step { step: "proxy", ok: false, milliseconds: 0.0, detail: detail.clone() }],
+        status: None,
+        findings: vec![diagnosis::of_failure(*failure)],
+    }
+}

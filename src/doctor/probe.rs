@@ -1,0 +1,342 @@
+//! The way to one upstream, step by step, each with its time.
+
+use super::clean::Cleaner;
+use super::diagnosis::{self, Failure};
+use super::findings::{self, Finding, Severity};
+use super::proxy::Proxy;
+use super::{http, tls};
+use crate::config::secret::Secret;
+use crate::config::upstream::UpstreamConfig;
+use ::http::header::LOCATION;
+use serde::Serialize;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Time for the answer to begin and to come in.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 8;
+/// How long the other addresses have after one of them has connected.
+const LATECOMERS: Duration = Duration::from_secs(2);
+
+/// Why a step was the last one, and what can be told of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped(pub Failure, pub String);
+
+/// One step on the way.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// `dns`, `tcp`, `proxy`, `tls` or `http`.
+    pub step: &'static str,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// The time that it took, in milliseconds.
+    pub milliseconds: f64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A way to an upstream, as far as it led.
+#[derive(Debug, Serialize)]
+pub struct Way {
+    /// `direct`, or the proxy's URL without user and password.
+    pub via: String,
+    /// Whether the gateway takes this way too.
+    pub used_by_gateway: bool,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// What it means; never empty.
+    pub findings: Vec<Finding>,
+}
+
+impl Way {
+    /// Whether requests can go this way.
+    pub fn reaches(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity != Severity::Problem)
+    }
+}
+
+/// What to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// The upstream.
+    pub upstream: &'a UpstreamConfig,
+    /// The key to try it with.
+    pub key: Option<&'a Secret>,
+    /// The proxy to go through.
+    pub proxy: Option<&'a Proxy>,
+    /// Hides secrets in what the other side says.
+    pub cleaner: &'a Cleaner,
+}
+
+impl Probe<'_> {
+    /// Goes the way.
+    pub async fn run(&self, used_by_gateway: bool) -> Way {
+        let via = self.proxy.map_or_else(|| "direct".to_owned(), |proxy| proxy.shown.clone());
+        let mut way = Way { via, used_by_gateway, steps: Vec::new(), status: None, findings: Vec::new() };
+        let finding = match self.walk(&mut way).await {
+            Ok(finding) => finding,
+            Err(failure) => diagnosis::of_failure(failure),
+        };
+        way.findings.push(finding);
+        way
+    }
+
+    async fn walk(&self, way: &mut Way) -> Result<Finding, Failure> {
+        let upstream = self.upstream;
+        let url = &upstream.base_url;
+        let limit = upstream.connect_timeout;
+        let to_proxy = |failure| if self.proxy.is_some() { Failure::ProxyUnreachable } else { failure };
+        let (host, port) = self.proxy.map_or((&url.host, url.port), |proxy| (&proxy.host, proxy.port));
+
+        let addresses = self.timed(way, "dns", resolve(host, port, limit)).await.map_err(to_proxy)?;
+        let mut stream = self.connect(way, &addresses, limit).await.map_err(to_proxy)?;
+        if let Some(proxy) = self.proxy {
+            let deadline = Instant::now() + limit;
+            let opening = async { Ok(((), proxy.open(&mut stream, url, deadline).await?)) };
+            self.timed(way, "proxy", opening).await?;
+        }
+        let mut stream: Box<dyn Stream> = match url.tls {
+            true => self.timed(way, "tls", handshake(upstream, stream, limit)).await?,
+            false => Box::new(stream),
+        };
+        let answer = self.timed(way, "http", self.exchange(&mut stream)).await?;
+        way.status = Some(answer.status);
+        let finding = diagnosis::of_answer(&diagnosis::Answer {
+            status: answer.status,
+            headers: &answer.headers,
+            body_start: &answer.body_start,
+            with_key: self.key.is_some(),
+        });
+        // The step went well, but not what it led to.
+        if finding.severity == Severity::Problem
+            && let Some(step) = way.steps.last_mut()
+        {
+            step.ok = false;
+        }
+        Ok(finding)
+    }
+
+    /// Takes one step, and notes it with its time.
+    async fn timed<T>(
+        &self,
+        way: &mut Way,
+        step: &'static str,
+        work: impl Future<Output = Result<(T, String), Stopped>>,
+    ) -> Result<T, Failure> {
+        let start = Instant::now();
+        let done = work.await;
+        let time = start.elapsed();
+        let (result, detail) = match done {
+            Ok((value, detail)) => (Ok(value), detail),
+            Err(Stopped(failure, detail)) => (Err(failure), detail),
+        };
+        self.note(way, step, result.is_ok(), time, &detail);
+        result
+    }
+
+    fn note(&self, way: &mut Way, step: &'static str, ok: bool, time: Duration, detail: &str) {
+        let milliseconds = (time.as_secs_f64() * 10_000.0).round() / 10.0;
+        way.steps.push(Step { step, ok, milliseconds, detail: self.cleaner.line(detail) });
+    }
+
+    /// Connects to all addresses at once, and goes on with the first that answers.
+    async fn connect(&self, way: &mut Way, addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream, Failure> {
+        let start = Instant::now();
+        let mut deadline = start + limit;
+        let mut tries = JoinSet::new();
+        for (at, &address) in addresses.iter().enumerate() {
+            tries.spawn(async move { (at, TcpStream::connect(address).await, start.elapsed()) });
+        }
+        let mut results: Vec<Result<(), Stopped>> = addresses.iter().map(|_| Err(no_connection(limit))).collect();
+        let mut times = vec![None; addresses.len()];
+        let mut connected = None;
+        while let Ok(Some(Ok((at, result, time)))) = timeout_at(deadline, tries.join_next()).await {
+            times[at] = Some(time);
+            results[at] = match result {
+                Ok(stream) => {
+                    deadline = deadline.min(Instant::now() + LATECOMERS);
+                    connected.get_or_insert(stream);
+                    Ok(())
+                }
+                Err(error) => Err(Stopped(connect_failure(&error), error.to_string())),
+            };
+        }
+        let waited = start.elapsed();
+        if connected.is_some() && results.iter().any(Result::is_err) {
+            way.findings.push(findings::SOME_ADDRESSES);
+        }
+        let mut failure = Failure::NoRoute;
+        for ((address, result), time) in addresses.iter().zip(results).zip(times) {
+            let time = time.unwrap_or(waited);
+            match result {
+                Ok(()) => self.note(way, "tcp", true, time, &address.to_string()),
+                Err(Stopped(why, detail)) => {
+                    failure = more_telling(failure, why);
+                    self.note(way, "tcp", false, time, &format!("{address}: {detail}"));
+                }
+            }
+        }
+        connected.ok_or(failure)
+    }
+
+    async fn exchange(&self, stream: &mut Box<dyn Stream>) -> Result<(http::Answer, String), Stopped> {
+        let (target, deadline) = (http::target(self.upstream), Instant::now() + ANSWER_TIMEOUT);
+        let stopped = |failure| {
+            let why = match failure {
+                Failure::AnswerTimeout => format!("no answer within {}", humantime::format_duration(ANSWER_TIMEOUT)),
+                Failure::Closed => "the connection was closed without an answer".to_owned(),
+                _ => "what came back is not HTTP".to_owned(),
+            };
+            Stopped(failure, format!("GET {target}: {why}"))
+        };
+        let request = http::request(self.upstream, self.key);
+        // An upstream that has closed already, or closes while it is being written to, shows in its answer.
+        if timeout_at(deadline, async { stream.write_all(&request).await.and(stream.flush().await) }).await.is_err() {
+            return Err(stopped(Failure::AnswerTimeout));
+        }
+        let answer = http::read_answer(stream, deadline).await.map_err(stopped)?;
+        let key = if self.key.is_some() { "with a key" } else { "without a key" };
+        let detail = format!("GET {target} {key}: {}{}", answer.status, said(&answer, self.cleaner));
+        Ok((answer, detail))
+    }
+}
+
+/// A connection, plain or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+async fn resolve(host: &str, port: u16, limit: Duration) -> Result<(Vec<SocketAddr>, String), Stopped> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok((vec![SocketAddr::new(ip, port)], format!("{host} is an address")));
+    }
+    let found = timeout(limit, tokio::net::lookup_host((host, port))).await.map_err(|_| {
+        Stopped(Failure::ResolveTimeout, format!("{host}: no answer within {}", humantime::format_duration(limit)))
+    })?;
+    let found = found.map_err(|error| Stopped(Failure::Resolve, format!("{host}: {error}")))?;
+    let addresses: Vec<SocketAddr> = found.take(MOST_ADDRESSES).collect();
+    if addresses.is_empty() {
+        return Err(Stopped(Failure::Resolve, format!("{host}: the name has no address")));
+    }
+    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    Ok((addresses, format!("{host} is {}", shown.join(", "))))
+}
+
+fn no_connection(limit: Duration) -> Stopped {
+    // With another address connected the wait is shorter; that its time is shown too makes it clear.
+    Stopped(
+        Failure::ConnectTimeout,
+        format!("no connection in time (connect_timeout {})", humantime::format_duration(limit)),
+    )
+}
+
+fn connect_failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Failure::Refused,
+        ErrorKind::TimedOut => Failure::ConnectTimeout,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => Failure::NoRoute,
+        _ => Failure::Connect,
+    }
+}
+
+/// Of two reasons, the one that tells more: that there is no way over IPv6 is no news.
+fn more_telling(one: Failure, other: Failure) -> Failure {
+    let rank = |failure| match failure {
+        Failure::NoRoute => 0,
+        Failure::Connect => 1,
+        Failure::ConnectTimeout => 2,
+        _ => 3,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+async fn handshake(
+    upstream: &UpstreamConfig,
+    stream: TcpStream,
+    limit: Duration,
+) -> Result<(Box<dyn Stream>, String), Stopped> {
+    let name = tls::server_name(upstream)?;
+    let shown = name.to_str().into_owned();
+    let connecting = tls::connector(upstream)?.connect(name, stream);
+    let stream = timeout(limit, connecting).await.map_err(|_| {
+        Stopped(Failure::TlsTimeout, format!("{shown}: no handshake within {}", humantime::format_duration(limit)))
+    })?;
+    let stream = stream.map_err(|error| Stopped(tls::failure(&error), format!("{shown}: {error}")))?;
+    let version = stream.get_ref().1.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
+    let checked = match (upstream.insecure, upstream.authorities.is_empty()) {
+        (true, _) => "the certificate was not checked (insecure: true)",
+        (_, false) => "the certificate is valid by ca_file",
+        (_, true) => "the certificate is valid",
+    };
+    let detail = format!("{}, {shown}: {checked}", version.unwrap_or_default());
+    Ok((Box::new(stream), detail))
+}
+
+/// What an answer says in words: where it redirects to, its error's type and message, or the title of its page.
+fn said(answer: &http::Answer, cleaner: &Cleaner) -> String {
+    let location = answer.headers.get(LOCATION).filter(|_| (300..400).contains(&answer.status));
+    if let Some(location) = location {
+        return format!(", to {}", cleaner.line(&String::from_utf8_lossy(location.as_bytes())));
+    }
+    if answer.status < 400 && !answer.body_start.trim_ascii_start().starts_with(b"<") {
+        return String::new();
+    }
+    let Some(words) = error_words(&answer.body_start).or_else(|| title(&answer.body_start)) else {
+        return String::new();
+    };
+    format!(", \"{}\"", cleaner.line(&words))
+}
+
+fn error_words(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let error = body.get("error").unwrap_or(&body);
+    let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
+    let kind = error.get("type").and_then(serde_json::Value::as_str).filter(|kind| !kind.is_empty());
+    Some(kind.map_or_else(|| message.to_owned(), |kind| format!("{kind}: {message}")))
+}
+
+fn title(body: &[u8]) -> Option<String> {
+    let page = String::from_utf8_lossy(body);
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find("</title")?;
+    Some(page[start..end].trim().to_owned()).filter(|title| !title.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_in_json_and_in_pages() {
+        let words = |body: &str| error_words(body.as_bytes()).or_else(|| title(body.as_bytes()));
+        for (body, wanted) in [
+            (r#"{"error":{"type":"t","message":"m"}}"#, Some("t: m")),
+            (r#"{"error":{"message":"m","type":""}}"#, Some("m")),
+            (r#"{"error":"plain"}"#, Some("plain")),
+            (r#"{"message":"m"}"#, Some("m")),
+            (r#"{"error":{"code":1}}"#, None),
+            ("<html><TITLE lang=en>\n 验证 </title>", Some("验证")),
+            ("<title>", None),
+            ("", None),
+        ] {
+            assert_eq!(words(body).as_deref(), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_dead_address_family_does_not_hide_the_real_reason() {
+        use Failure as F;
+        assert_eq!(more_telling(F::NoRoute, F::ConnectTimeout), F::ConnectTimeout);
+        assert_eq!(more_telling(F::Refused, F::ConnectTimeout), F::Refused);
+        assert_eq!(more_telling(F::ConnectTimeout, F::NoRoute), F::ConnectTimeout);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the doctor found, as text and as JSON.
+
+use super::findings::{Finding, Severity};
+use super::probe::{Step, Way};
+use super::settings::ClientSettings;
+use crate::config::problem::Problem;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// One upstream.
+#[derive(Debug, Serialize)]
+pub struct UpstreamReport {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub base_url: String,
+    /// Whether the gateway reaches it.
+    pub reachable: bool,
+    /// The ways that were tried.
+    pub ways: Vec<Way>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct Report {
+    /// The configuration file, if it could be named.
+    pub configuration: Option<String>,
+    /// What is wrong with the configuration.
+    pub problems: Vec<Problem>,
+    /// What else is to be known of it.
+    pub warnings: Vec<Problem>,
+    /// What is found of the run as a whole.
+    pub findings: Vec<Finding>,
+    /// The upstreams, in the order of their priority.
+    pub upstreams: Vec<UpstreamReport>,
+    /// What to set in the clients.
+    pub settings: Option<ClientSettings>,
+}
+
+impl Report {
+    /// Whether requests can work.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty() && !self.upstreams.is_empty() && self.upstreams.iter().all(|one| one.reachable)
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut out = format!("anyrouter-gateway {} doctor\n", env!("CARGO_PKG_VERSION"));
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let name = self.configuration.as_ref().map_or_else(String::new, |path| format!(" {path}"));
+        match self.problems.len() {
+            0 => writeln!(out, "\nconfiguration{name}: no errors")?,
+            1 => writeln!(out, "\nconfiguration{name}: 1 error")?,
+            count => writeln!(out, "\nconfiguration{name}: {count} errors")?,
+        }
+        for problem in &self.problems {
+            writeln!(out, "  error: {problem}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "  warning: {warning}")?;
+        }
+        for finding in &self.findings {
+            write_finding(out, finding)?;
+        }
+        for upstream in &self.upstreams {
+            writeln!(out, "\nupstream \"{}\" {}", upstream.name, upstream.base_url)?;
+            for way in &upstream.ways {
+                write_way(out, way)?;
+            }
+        }
+        if let Some(settings) = &self.settings {
+            write_settings(out, settings)?;
+        }
+        if !self.upstreams.is_empty() {
+            let good = self.upstreams.iter().filter(|one| one.reachable).count();
+            writeln!(out, "\n{good} of {} upstreams can be used", self.upstreams.len())?;
+        }
+        Ok(())
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let problems = |list: &[Problem]| -> Vec<Value> {
+            list.iter().map(|one| json!({ "at": one.at.to_string(), "message": one.message })).collect()
+        };
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ok": self.is_good(),
+            "configuration": {
+                "path": self.configuration,
+                "errors": problems(&self.problems),
+                "warnings": problems(&self.warnings),
+            },
+            "findings": self.findings,
+            "upstreams": self.upstreams,
+            "settings": self.settings.as_ref().map(|settings| json!({
+                "shell": settings.shell(),
+                "claude_code": settings.claude_code(),
+                "vs_code": settings.vs_code(),
+            })),
+        })
+    }
+}
+
+fn write_way(out: &mut String, way: &Way) -> std::fmt::Result {
+    let used = match (way.via.as_str(), way.used_by_gateway) {
+        ("direct", true) => "directly, as the gateway does",
+        ("direct", false) => "directly",
+        (_, true) => "through the proxy, as the gateway does",
+        (_, false) => "through the proxy, which the gateway does not do yet",
+    };
+    match way.via.as_str() {
+        "direct" => writeln!(out, "  {used}:")?,
+        proxy => writeln!(out, "  {used} ({proxy}):")?,
+    }
+    for Step { step, ok, milliseconds, detail } in &way.steps {
+        let mark = if *ok { "ok" } else { "FAILED" };
+        writeln!(out, "    {:5} {mark:6} {:>10}  {detail}", step.to_uppercase(), time(*milliseconds))?;
+    }
+    way.findings.iter().try_for_each(|finding| write_finding(out, finding))
+}
+
+fn time(milliseconds: f64) -> String {
+    if milliseconds < 1000.0 { format!("{milliseconds:.1} ms") } else { format!("{:.2} s", milliseconds / 1000.0) }
+}
+
+fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
+    let mark = match finding.severity {
+        Severity::Ok => "OK",
+        Severity::Note => "NOTE",
+        Severity::Problem => "PROBLEM",
+    };
+    writeln!(out, "    {mark}: {}", finding.id)?;
+    for (language, cause, cure) in
+        [("en", finding.cause_en, finding.cure_en), ("zh", finding.cause_zh, finding.cure_zh)]
+    {
+        writeln!(out, "      {language}: {cause}\n       -> {cure}")?;
+    }
+    Ok(())
+}
+
+fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {
+    let mut block = |title: &str, text: &str| {
+        writeln!(out, "\n{title}")?;
+        text.lines().try_for_each(|line| writeln!(out, "  {line}"))
+    };
+    block("Claude Code, in a shell / 在终端中:", &settings.shell())?;
+    block("Claude Code, ~/.claude/settings.json:", &format!("{:#}", settings.claude_code()))?;
+    block("VS Code extension, settings.json / VS Code 扩展:", &format!("{:#}", settings.vs_code()))
+}

@@ -1,0 +1,255 @@
+//! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
+
+use super::answer::new_request_id;
+use super::context::Context;
+use super::held::{Budget, HeldBody, Hold};
+use super::snapshot::Snapshot;
+use super::{forward, rewrite};
+use crate::rules::body::touches_cached_prefix;
+use crate::rules::document::Document;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora_prometheus::prometheus::IntGauge;
+use serde::Serialize;
+use similar::TextDiff;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+/// What stands for a value that nobody is to see.
+const MASK: &str = "********";
+/// Lines around a change in a diff.
+const CONTEXT_LINES: usize = 2;
+/// Most header fields of a given head.
+const MAX_FIELDS: usize = 250;
+/// The request that is assumed when no head is given.
+const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\
+    Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\n\r\n";
+
+/// What would happen to a request.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// Name of the upstream that it would go to; `None` if the gateway would answer by itself.
+    pub upstream: Option<String>,
+    /// The status that the gateway would answer with by itself.
+    pub answered: Option<u16>,
+    /// Every rule for that upstream, in order.
+    pub rules: Vec<RuleReport>,
+    /// Unified diff of the head, secrets masked; empty if nothing changes.
+    pub head_diff: String,
+    /// Unified diff of the body, laid out over lines; empty if it stays as it is.
+    pub body_diff: String,
+    /// Bytes of the body as it came.
+    pub bytes_before: usize,
+    /// Bytes of the body as it would go out.
+    pub bytes_after: usize,
+    /// Whether the change touches what the API caches: all before the last `cache_control` of `tools` and `system`.
+    pub touches_cached_prefix: bool,
+}
+
+/// One rule and what it would do.
+#[derive(Debug, Serialize)]
+pub struct RuleReport {
+    /// Its name.
+    pub name: String,
+    /// Whether it is for this request.
+    pub matches: bool,
+    /// The first condition that does not hold.
+    pub unmet: Option<String>,
+    /// What each of its changes of the body does, or why nothing.
+    pub body: Vec<String>,
+}
+
+/// Explains what would happen to the request with this head (without one, a usual Messages request) and body.
+///
+/// # Errors
+/// When the head cannot be read.
+pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Result<Explanation, String> {
+    let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
+    let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
+    let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
+    context.client = Some([127, 0, 0, 1].into());
+    let hold = Hold::new(&Budget::new(gauge()?));
+    context.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold });
+    let mut explanation = Explanation {
+        upstream: None,
+        answered: None,
+        rules: Vec::new(),
+        head_diff: String::new(),
+        body_diff: String::new(),
+        bytes_before: body.len(),
+        bytes_after: body.len(),
+        touches_cached_prefix: false,
+    };
+    let respond = rewrite::respond(&client, &mut context).map(|answer| answer.status);
+    match context.snapshot.choose(&client.headers) {
+        Ok(destination) => context.destination = destination,
+        Err(refusal) => explanation.answered = Some(refusal.status),
+    }
+    explanation.rules = rule_reports(&client, &context);
+    explanation.answered = respond.or(explanation.answered);
+    if explanation.answered.is_some() {
+        return Ok(explanation);
+    }
+    explanation.upstream = Some(context.destination().upstream.config.name.clone());
+
+    let cannot = |error: Box<pingora::Error>| format!("the request cannot be made: {}", error.etype().as_str());
+    let mut outgoing = client.clone();
+    remove_hop_by_hop(&mut outgoing);
+    forward::head(&mut outgoing, false, &context).map_err(cannot)?;
+    rewrite::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
+    forward::length(&mut outgoing, &context).map_err(cannot)?;
+    explanation.head_diff = diff(&head_text(&client), &head_text(&outgoing));
+    if let Some(changed) = &context.attempt.body {
+        explanation.bytes_after = changed.len();
+        explanation.body_diff = diff(&laid_out(body), &laid_out(changed));
+        explanation.touches_cached_prefix = touches_cache(body, &context);
+    }
+    Ok(explanation)
+}
+
+fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
+    let plan = rewrite::plan(client, context);
+    let facts = context.facts(client, plan.model.as_deref());
+    let report = |(index, rule): (usize, &crate::rules::rule::Rule)| {
+        let unmet = rule.matcher.first_unmet(&facts).map(ToString::to_string);
+        let outcomes = plan.outcomes.iter().filter(|(of, _)| *of == index);
+        let body = outcomes.map(|(_, outcome)| match outcome {
+            Ok(change) => change.name().to_owned(),
+            Err(unchanged) => unchanged.to_string(),
+        });
+        RuleReport { name: rule.name.clone(), matches: unmet.is_none(), unmet, body: body.collect() }
+    };
+    context.destination().rules.rules().iter().enumerate().map(report).collect()
+}
+
+fn touches_cache(body: &[u8], context: &Context) -> bool {
+    let Ok(mut document) = Document::parse(body) else { return false };
+    let rules = context.destination().rules.rules();
+    for action in context.attempt.rules.iter().flat_map(|&index| &rules[index].body) {
+        // What it leaves undone was left undone before too.
+        let _ = action.apply(&mut document);
+    }
+    touches_cached_prefix(&document)
+}
+
+/// Reads a request head with CR LF or LF, as it stands in a file.
+fn parse_head(text: &str) -> Result<RequestHeader, String> {
+    let normal = format!("{}\r\n\r\n", text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\r\n"));
+    let mut fields = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let bad = |what: &str| format!("the head cannot be read: {what}");
+    match parsed.parse(normal.as_bytes()) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(bad("it is not complete")),
+        Err(error) => return Err(bad(&error.to_string())),
+    }
+    let method = parsed.method.unwrap_or_default();
+    let target = parsed.path.unwrap_or_default();
+    let mut head = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len()))
+        .map_err(|_| bad("the request line is none"))?;
+    for field in parsed.headers.iter() {
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| bad(field.name))?;
+        head.append_header(field.name.to_owned(), value).map_err(|_| bad(field.name))?;
+    }
+    Ok(head)
+}
+
+/// What Pingora removes before it asks the gateway.
+fn remove_hop_by_hop(head: &mut RequestHeader) {
+    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHORIZATION] {
+        head.remove_header(&name);
+    }
+    head.remove_header("keep-alive");
+    head.remove_header("proxy-connection");
+}
+
+fn head_text(head: &RequestHeader) -> String {
+    let mut text = format!("{} {} HTTP/1.1\n", head.method, String::from_utf8_lossy(head.raw_path()));
+    for (name, value) in head.case_header_iter() {
+        let name = String::from_utf8_lossy(name.as_slice());
+        let shown = match is_secret(&name, value) {
+            true => MASK.into(),
+            false => String::from_utf8_lossy(value.as_bytes()),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name}: {shown}");
+    }
+    text
+}
+
+fn is_secret(name: &str, value: &HeaderValue) -> bool {
+    const KEYS: HeaderName = HeaderName::from_static("x-api-key");
+    let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, KEYS];
+    value.is_sensitive() || secret.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_str()))
+}
+
+/// A JSON text over many lines, so that a diff can show what changed; another text as it is.
+fn laid_out(body: &[u8]) -> String {
+    let pretty =
+        serde_json::from_slice::<serde_json::Value>(body).and_then(|value| serde_json::to_string_pretty(&value));
+    pretty.map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |text| text + "\n")
+}
+
+fn diff(before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    diff.unified_diff().context_radius(CONTEXT_LINES).header("client", "upstream").to_string()
+}
+
+/// The explanation for a terminal.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.upstream, self.answered) {
+            (Some(upstream), _) => writeln!(f, "goes to the upstream \"{upstream}\"")?,
+            (None, Some(status)) => writeln!(f, "is answered by the gateway itself, with status {status}")?,
+            (None, None) => {}
+        }
+        writeln!(f, "\nrules, in order:")?;
+        if self.rules.is_empty() {
+            writeln!(f, "  none")?;
+        }
+        for rule in &self.rules {
+            match &rule.unmet {
+                None => write!(f, "  + {}", rule.name)?,
+                Some(unmet) => write!(f, "  - {}: does not hold: {unmet}", rule.name)?,
+            }
+            if !rule.body.is_empty() {
+                write!(f, " (body: {})", rule.body.join("; "))?;
+            }
+            writeln!(f)?;
+        }
+        if self.upstream.is_none() {
+            return Ok(());
+        }
+        writeln!(f, "\nhead:\n{}", if self.head_diff.is_empty() { "  unchanged\n" } else { &self.head_diff })?;
+        writeln!(f, "body, {} -> {} bytes:", self.bytes_before, self.bytes_after)?;
+        match self.body_diff.is_empty() {
+            true => writeln!(f, "  unchanged")?,
+            false => write!(f, "{}", self.body_diff)?,
+        }
+        let touched = if self.touches_cached_prefix { "yes: what was cached without it is not used" } else { "no" };
+        writeln!(f, "\ntouches the cached prefix: {touched}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_come_with_either_line_end() {
+        for text in ["GET /a?b HTTP/1.1\nHost: x\nX-A: 1\n", "GET /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n"] {
+            let head = parse_head(text).expect("valid");
+            assert_eq!(head_text(&head), "GET /a?b HTTP/1.1\nHost: x\nX-A: 1\n");
+        }
+        assert!(parse_head("nonsense").is_err() && parse_head("").is_err());
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let head =
+            parse_head("GET / HTTP/1.1\nAuthorization: Bearer sk-1\nX-Api-Key: sk-2\nCookie: sk-3\n").expect("valid");
+        assert!(!head_text(&head).contains("sk-"), "{}", head_text(&head));
+    }
+}

@@ -1,0 +1,189 @@
+//! Applies the rules: to the outgoing request for each attempt, and to the answer's head.
+
+use super::answer::Answer;
+use super::context::Context;
+use super::pool;
+use crate::config::profile::SYSTEM_PROMPT;
+use crate::rules::body::{Change, Unchanged};
+use crate::rules::header::{CasedName, Fields};
+use crate::rules::plan::Plan;
+use crate::rules::rule::RuleSet;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+
+/// Finds the rules for this request and makes their changes to the outgoing head, which stands in `request`; the
+/// changed body is kept in the attempt. `client` is the head as the client sent it.
+///
+/// # Errors
+/// When a changed field or target cannot be sent.
+pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+    let destination = context.destination();
+    if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() {
+        return Ok(());
+    }
+    let plan = plan(client, context);
+    change_head(request, client, &plan, context)?;
+    context.attempt.rewrite = outcome_of_prompt(&plan, &context.destination().rules);
+    context.attempt.rules = plan.rules;
+    context.attempt.body = plan.body.map(pool::into_bytes);
+    Ok(())
+}
+
+/// What the rules make of a request.
+pub fn plan(client: &RequestHeader, context: &Context) -> Plan {
+    let body = readable_body(client, context);
+    let rules = &context.destination().rules;
+    let plan = rules.plan(&context.facts(client, None), body, pool::take);
+    if log::log_enabled!(log::Level::Debug) {
+        if plan.is_not_json {
+            log::debug!("{}: the body stays as it is: it is not JSON", context.request_id);
+        }
+        for (index, outcome) in &plan.outcomes {
+            if let Err(unchanged) = outcome {
+                let name = &rules.rules()[*index].name;
+                log::debug!("{}: rule {name} leaves the body as it is: {unchanged}", context.request_id);
+            }
+        }
+    }
+    plan
+}
+
+fn change_head(request: &mut RequestHeader, client: &RequestHeader, plan: &Plan, context: &Context) -> Result<()> {
+    let destination = context.destination();
+    let facts = context.facts(client, plan.model.as_deref());
+    let mut outgoing = Outgoing(request);
+    for (_, rule) in plan.rules(&destination.rules) {
+        rule.headers.iter().for_each(|op| op.apply(&mut outgoing, &facts));
+        for op in &rule.query {
+            let target = op.apply(outgoing.0.raw_path());
+            outgoing.0.set_raw_path(&target)?;
+        }
+    }
+    match &destination.upstream.config.api_key {
+        Some(key) => replace_key(outgoing.0, key.expose()),
+        None => Ok(()),
+    }
+}
+
+/// What became of the system prompt, if `SYSTEM_PROMPT_REPLACEMENT` was for this request; else empty.
+fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> &'static str {
+    let is_prompt = |index: usize| rules.rules()[index].name == SYSTEM_PROMPT;
+    if plan.is_not_json && plan.rules.iter().any(|&index| is_prompt(index)) {
+        return "not_json";
+    }
+    let mut name = "";
+    for (_, outcome) in plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)) {
+        // Inserting comes first; what it leaves undone is replacing's.
+        if name != Change::Inserted.name() {
+            name = match outcome {
+                Err(Unchanged::NotAnObject) => "not_json",
+                Err(unchanged) => unchanged.name(),
+                Ok(change) => change.name(),
+            };
+        }
+    }
+    name
+}
+
+/// The answer of the first matching rule that gives one at once.
+pub fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> {
+    let body = readable_body(client, context);
+    let respond = context.destination().rules.respond(&context.facts(client, None), body)?;
+    let fields = respond.headers.iter();
+    let headers =
+        fields.filter_map(|(name, text)| Some((name.name.clone(), HeaderValue::from_bytes(text.as_bytes()).ok()?)));
+    let answer = Answer { status: respond.status, headers: headers.collect(), body: respond.body.clone().into() };
+    if answer.status >= 400 {
+        context.rejected = Some("rule");
+    }
+    Some(answer)
+}
+
+fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c [u8]> {
+    context.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| &held.bytes[..])
+}
+
+/// Whether the body can be read: one in a content coding is left alone.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.is_empty() || coding == "identity")
+}
+
+/// Makes the rules' changes to the answer's head.
+pub fn response(response: &mut ResponseHeader, client: &RequestHeader, context: &Context) {
+    if response.status.is_informational() {
+        return;
+    }
+    let rules = context.destination().rules.rules();
+    let facts = context.facts(client, None);
+    let mut outgoing = Incoming(response);
+    for &index in &context.attempt.rules {
+        rules[index].response.iter().for_each(|op| op.apply(&mut outgoing, &facts));
+    }
+}
+
+/// Sends the upstream's own key in place of the client's, in the field that the client uses.
+fn replace_key(request: &mut RequestHeader, key: &str) -> Result<()> {
+    const X_API_KEY: &str = "x-api-key";
+    let sensitive = |text: String| {
+        let mut value = HeaderValue::from_str(&text).or_err(ErrorType::InternalError, "making the key a header")?;
+        value.set_sensitive(true);
+        Ok::<_, Box<Error>>(value)
+    };
+    let has_x_api_key = request.headers.contains_key(X_API_KEY);
+    if has_x_api_key {
+        request.insert_header(X_API_KEY, sensitive(key.to_owned())?)?;
+    }
+    if !has_x_api_key || request.headers.contains_key(AUTHORIZATION) {
+        request.insert_header(AUTHORIZATION, sensitive(format!("Bearer {key}"))?)?;
+    }
+    Ok(())
+}
+
+/// What cannot be sent was refused at load; should it happen all the same, the request goes without it.
+fn warn_if_bad(name: &CasedName, result: Result<()>) {
+    if let Err(error) = result {
+        log::warn!("header {} cannot be sent: {}", name.cased, error.etype().as_str());
+    }
+}
+
+/// The outgoing head while rules change it.
+struct Outgoing<'r>(&'r mut RequestHeader);
+
+impl Fields for Outgoing<'_> {
+    fn map(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+    fn set(&mut self, name: &CasedName, value: HeaderValue) {
+        if name.name == HOST && !crate::http1::is_host(value.as_bytes()) {
+            log::warn!("a rule makes a Host that is none; the request goes with the one before");
+            return;
+        }
+        warn_if_bad(name, self.0.insert_header(name.cased.clone(), value));
+    }
+    fn append(&mut self, name: &CasedName, value: HeaderValue) {
+        warn_if_bad(name, self.0.append_header(name.cased.clone(), value).map(drop));
+    }
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
+}
+
+/// The answer's head while rules change it.
+struct Incoming<'r>(&'r mut ResponseHeader);
+
+impl Fields for Incoming<'_> {
+    fn map(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+    fn set(&mut self, name: &CasedName, value: HeaderValue) {
+        warn_if_bad(name, self.0.insert_header(name.cased.clone(), value));
+    }
+    fn append(&mut self, name: &CasedName, value: HeaderValue) {
+        warn_if_bad(name, self.0.append_header(name.cased.clone(), value).map(drop));
+    }
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_header(name);
+    }
+}

@@ -1,0 +1,235 @@
+//! The system prompt of a Messages request: which of its blocks is meant, and what becomes of it.
+
+use super::{Change, Outcome, Unchanged};
+use crate::rules::document::{Container, Document, Json, NoChange, Node, unquoted};
+use regex::Regex;
+
+/// How the block begins that says who asks: Claude Code, or the Agent SDK (`claude -p`).
+pub const IDENTITIES: [&str; 2] = [
+    "You are Claude Code, Anthropic's official CLI for Claude.",
+    "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
+];
+
+/// How the block begins that Claude Code 2.1 puts before the identity. It must stay first.
+const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+
+/// A first block that holds this, in any case, already says that it comes from Claude Code.
+const CLAUDE_CODE: &[u8] = b"claude code";
+
+/// What is to become of the system prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The target's text gives way to ours.
+    Replace,
+    /// Our text and an empty line come before the target's text.
+    Prepend,
+    /// An empty line and our text come after the target's text.
+    Append,
+    /// A block with our text is inserted if there is no such block as the target; for [`Target::First`]: if the
+    /// first block does not name Claude Code.
+    InsertIfMissing,
+    /// `system` becomes a list: a string its one block, and where there is nothing, or nothing in it, our text.
+    EnsureList,
+    /// The target is removed.
+    Remove,
+}
+
+/// Which block of `system` is meant. [`Mode::EnsureList`] asks for none.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The first, whatever it is.
+    First,
+    /// The first that begins with one of the [`IDENTITIES`]; never the attribution.
+    Identity,
+    /// The last.
+    Last,
+    /// The one with this index.
+    Index(usize),
+    /// The first in whose text the expression is found.
+    Matching(Regex),
+}
+
+/// A change of the system prompt.
+#[derive(Clone, Debug)]
+pub struct System {
+    mode: Mode,
+    target: Target,
+    /// Our text as a JSON string.
+    text: Json<'static>,
+    /// The block to insert.
+    block: Json<'static>,
+    /// A list with our text as its only block; empty without a text.
+    list: Json<'static>,
+}
+
+impl System {
+    /// A change with this text. [`Mode::Remove`] needs none, [`Mode::EnsureList`] can do without.
+    pub fn new(mode: Mode, target: Target, text: &str) -> Self {
+        let quoted = Json::string(text);
+        let block = format!(r#"{{"type":"text","text":{},"cache_control":{{"type":"ephemeral"}}}}"#, quoted.as_str());
+        let list = match text.is_empty() {
+            true => "[]".to_owned(),
+            false => format!(r#"[{{"type":"text","text":{}}}]"#, quoted.as_str()),
+        };
+        Self { mode, target, text: quoted, block: Json::trusted(block), list: Json::trusted(list) }
+    }
+
+    /// The same with an inserted block that carries no `cache_control`: the API takes four marks in a request.
+    pub fn unmarked(mut self) -> Self {
+        self.block = Json::trusted(format!(r#"{{"type":"text","text":{}}}"#, self.text.as_str()));
+        self
+    }
+
+    /// What it does.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Where it does it.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn apply<'a>(&'a self, document: &mut Document<'a>) -> Outcome {
+        let root = document.root_mut().object().ok_or(Unchanged::NotAnObject)?;
+        let place = root.find("system");
+        if self.mode == Mode::EnsureList {
+            return self.ensure_list(root, place);
+        }
+        let blocks = root.at(place.ok_or(Unchanged::NoSystem)?).list().ok_or(Unchanged::NotAList)?;
+        match self.mode {
+            Mode::InsertIfMissing => self.insert(blocks),
+            Mode::Remove => {
+                let index = self.target.find(blocks)?;
+                blocks.remove(index);
+                Ok(Change::Removed)
+            }
+            _ => {
+                let index = self.target.find(blocks)?;
+                let place = text_of(blocks.at(index)).ok_or(Unchanged::NoText)?;
+                let (text, change) = match self.mode {
+                    Mode::Prepend => (joined(self.text.as_str(), quoted(place)?), Change::Prepended),
+                    Mode::Append => (joined(quoted(place)?, self.text.as_str()), Change::Appended),
+                    _ => (self.text.borrowed(), Change::Replaced),
+                };
+                place.replace(text)?;
+                Ok(change)
+            }
+        }
+    }
+
+    fn insert<'a>(&'a self, blocks: &mut Container<'a>) -> Outcome {
+        let index = if let Target::First = self.target {
+            if names_claude_code(first_text(blocks)?) {
+                return Err(NoChange::Present.into());
+            }
+            0
+        } else {
+            if self.target.find(blocks).is_ok() {
+                return Err(NoChange::Present.into());
+            }
+            usize::from(first_text(blocks).is_ok_and(|text| begins_with(text, ATTRIBUTION)))
+        };
+        blocks.insert(index, self.block.borrowed());
+        Ok(Change::Inserted)
+    }
+
+    fn ensure_list<'a>(&'a self, root: &mut Container<'a>, place: Option<usize>) -> Outcome {
+        let Some(place) = place else {
+            if self.has_text() {
+                root.add("system", self.list.borrowed());
+                return Ok(Change::Listed);
+            }
+            return Err(Unchanged::NoSystem);
+        };
+        let system = root.at(place);
+        match system.scalar() {
+            Some("null" | "\"\"") => system.replace(self.list.borrowed())?,
+            Some(text) if text.starts_with('"') => {
+                let list = Json::trusted(format!(r#"[{{"type":"text","text":{text}}}]"#));
+                system.replace(list)?;
+            }
+            _ => {
+                let blocks = system.list().ok_or(Unchanged::NotAList)?;
+                if blocks.len() > 0 || !self.has_text() {
+                    return Err(NoChange::Present.into());
+                }
+                system.replace(self.list.borrowed())?;
+            }
+        }
+        Ok(Change::Listed)
+    }
+
+    fn has_text(&self) -> bool {
+        self.text.as_str() != "\"\""
+    }
+}
+
+impl Target {
+    fn find(&self, blocks: &mut Container<'_>) -> Result<usize, Unchanged> {
+        let length = blocks.len();
+        if length == 0 {
+            return Err(Unchanged::Empty);
+        }
+        let found = match self {
+            Self::First => Some(0),
+            Self::Last => Some(length - 1),
+            Self::Index(index) => Some(*index).filter(|index| *index < length),
+            Self::Identity => find_text(blocks, |text| IDENTITIES.iter().any(|identity| begins_with(text, identity))),
+            Self::Matching(regex) => find_text(blocks, |text| unquoted(text).is_some_and(|text| regex.is_match(&text))),
+        };
+        found.ok_or(Unchanged::NoBlock)
+    }
+}
+
+/// The first block whose text, a JSON string, passes.
+fn find_text(blocks: &mut Container<'_>, passes: impl Fn(&str) -> bool) -> Option<usize> {
+    (0..blocks.len()).find(|index| text_of(blocks.at(*index)).and_then(|text| text.quoted()).is_some_and(&passes))
+}
+
+/// The text of a block, if it is a string.
+fn text_of<'n, 'a>(block: &'n mut Node<'a>) -> Option<&'n mut Node<'a>> {
+    let block = block.object()?;
+    let index = block.find("text")?;
+    Some(block.at(index)).filter(|text| text.quoted().is_some())
+}
+
+fn quoted<'n>(text: &'n Node<'_>) -> Result<&'n str, Unchanged> {
+    text.quoted().ok_or(Unchanged::NoText)
+}
+
+/// The text of the first block, a JSON string.
+fn first_text<'n>(blocks: &'n mut Container<'_>) -> Result<&'n str, Unchanged> {
+    if blocks.len() == 0 {
+        return Err(Unchanged::Empty);
+    }
+    quoted(text_of(blocks.at(0)).ok_or(Unchanged::NoText)?)
+}
+
+/// Two JSON strings as one, with an empty line between. The bytes of both stay as they are.
+fn joined(first: &str, second: &str) -> Json<'static> {
+    let text = match (first, second) {
+        ("\"\"", only) | (only, "\"\"") => only.to_owned(),
+        _ => [&first[..first.len() - 1], "\\n\\n", &second[1..]].concat(),
+    };
+    Json::trusted(text)
+}
+
+/// Whether the content of a JSON string begins with `prefix`, which needs no escapes. Long texts are not unescaped.
+fn begins_with(quoted: &str, prefix: &str) -> bool {
+    let head = &quoted.as_bytes()[1..quoted.len() - 1];
+    let head = &head[..head.len().min(prefix.len())];
+    match memchr::memchr(b'\\', head) {
+        None => head == prefix.as_bytes(),
+        Some(_) => unquoted(quoted).is_some_and(|text| text.starts_with(prefix)),
+    }
+}
+
+/// Whether the content of a JSON string holds "Claude Code" in any case. No letter outside of ASCII has one of its
+/// letters as the lower case.
+fn names_claude_code(quoted: &str) -> bool {
+    let Some(text) = unquoted(quoted) else { return false };
+    let text = text.as_bytes();
+    memchr::memchr2_iter(b'c', b'C', text)
+        .any(|at| text[at..].get(..CLAUDE_CODE.len()).is_some_and(|part| part.eq_ignore_ascii_case(CLAUDE_CODE)))
+}

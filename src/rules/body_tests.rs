@@ -1,0 +1,406 @@
+use super::super::document::tests::{json_text, request_text};
+use super::oracle::{self, Step, check, steps_from};
+use super::*;
+use crate::rules::glob::Glob;
+use proptest::prelude::*;
+use regex::Regex;
+
+fn pointer(text: &str) -> Pointer {
+    text.parse().expect("a pointer")
+}
+
+fn system(mode: Mode, target: Target, text: &str) -> BodyAction {
+    BodyAction::System(System::new(mode, target, text))
+}
+
+fn done(actions: &[BodyAction], body: &str) -> (Vec<Outcome>, String) {
+    let mut document = Document::parse(body.as_bytes()).expect("JSON");
+    let outcomes = apply(actions, &mut document);
+    (outcomes, String::from_utf8(document.to_bytes()).expect("UTF-8"))
+}
+
+/// One action that must do this.
+fn does(action: BodyAction, body: &str, change: Change) -> String {
+    let (outcomes, text) = done(&[action], body);
+    assert_eq!(outcomes, [Ok(change)], "{body}");
+    text
+}
+
+/// One action that must do nothing, for this reason.
+fn refuses(action: BodyAction, body: &str, reason: impl Into<Unchanged>) {
+    assert_eq!(done(&[action], body), (vec![Err(reason.into())], body.to_owned()));
+}
+
+fn matching(regex: &str) -> Target {
+    Target::Matching(Regex::new(regex).expect("a regular expression"))
+}
+
+const BILLING: &str = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1;"}"#;
+const OURS: &str = r#"{"type":"text","text":"new","cache_control":{"type":"ephemeral"}}"#;
+
+fn identity(text: &str) -> String {
+    format!(r#"{{"type":"text","text":"{text}", "cache_control":{{"type":"ephemeral"}}}}"#)
+}
+
+#[test]
+fn every_target_finds_its_block() {
+    let identity = identity(IDENTITIES[1]);
+    let body = format!(r#"{{"system":[ {BILLING} ,{identity}, {{"text":"the prompt"}}]}}"#);
+    for (target, old) in [
+        (Target::First, "x-anthropic-billing-header: cc_version=2.1;"),
+        (Target::Index(0), "x-anthropic-billing-header: cc_version=2.1;"),
+        (Target::Identity, IDENTITIES[1]),
+        (Target::Index(1), IDENTITIES[1]),
+        (Target::Last, "the prompt"),
+        (matching("PROMPT|prompt"), "the prompt"),
+        (matching("^You are"), IDENTITIES[1]),
+    ] {
+        let expected = body.replacen(old, "n\\\"w", 1);
+        assert_eq!(does(system(Mode::Replace, target, "n\"w"), &body, Change::Replaced), expected);
+    }
+    refuses(system(Mode::Replace, Target::Index(3), "new"), &body, Unchanged::NoBlock);
+    refuses(system(Mode::Replace, matching("^prompt"), "new"), &body, Unchanged::NoBlock);
+    refuses(system(Mode::Replace, Target::Last, "the prompt"), &body, NoChange::Same);
+}
+
+#[test]
+fn the_identity_is_known_by_how_it_begins() {
+    for (text, known) in [
+        (IDENTITIES[0], true),
+        ("You are Claude Code, Anthropic's official CLI for Claude. And more.\\n\\u4e2d", true),
+        ("You are Claude Code, Anthropic\\u0027s official CLI for Claude.", true),
+        ("\\u0059ou are a Claude agent, built on Anthropic's Claude Agent SDK.", true),
+        ("You are Claude Code, Anthropic's official CLI for Claude", false),
+        (" You are Claude Code, Anthropic's official CLI for Claude.", false),
+        ("you are Claude Code, Anthropic's official CLI for Claude.", false),
+        ("x-anthropic-billing-header: You are Claude Code, Anthropic's official CLI for Claude.", false),
+        ("", false),
+        ("\\ud800", false),
+    ] {
+        let body = format!(r#"{{"system":[{}]}}"#, identity(text));
+        match known {
+            true => {
+                assert_eq!(does(system(Mode::Remove, Target::Identity, ""), &body, Change::Removed), r#"{"system":[]}"#)
+            }
+            false => refuses(system(Mode::Remove, Target::Identity, ""), &body, Unchanged::NoBlock),
+        }
+    }
+}
+
+#[test]
+fn text_is_put_before_and_after() {
+    let body = r#"{"system":[{"text":"old \u4e2d"},{"text":""}]}"#;
+    assert_eq!(
+        does(system(Mode::Prepend, Target::First, "n\new"), body, Change::Prepended),
+        r#"{"system":[{"text":"n\new\n\nold \u4e2d"},{"text":""}]}"#
+    );
+    assert_eq!(
+        does(system(Mode::Append, Target::First, "n\new"), body, Change::Appended),
+        r#"{"system":[{"text":"old \u4e2d\n\nn\new"},{"text":""}]}"#
+    );
+    let last = r#"{"system":[{"text":"old \u4e2d"},{"text":"new"}]}"#;
+    assert_eq!(does(system(Mode::Prepend, Target::Last, "new"), body, Change::Prepended), last);
+    assert_eq!(does(system(Mode::Append, Target::Last, "new"), body, Change::Appended), last);
+    refuses(system(Mode::Append, Target::First, ""), body, NoChange::Same);
+}
+
+#[test]
+fn a_missing_identity_is_inserted_after_the_attribution() {
+    let insert = || system(Mode::InsertIfMissing, Target::Identity, "new");
+    for (blocks, expected) in [
+        (String::new(), OURS.to_owned()),
+        (r#" {"text":"hi"} "#.to_owned(), format!(r#"{OURS}, {{"text":"hi"}} "#)),
+        (BILLING.to_owned(), format!("{BILLING},{OURS}")),
+        (format!(" {BILLING} , {{\"text\":1}}"), format!(" {BILLING},{OURS} , {{\"text\":1}}")),
+        (r#""hi""#.to_owned(), format!(r#"{OURS},"hi""#)),
+    ] {
+        let text = does(insert(), &format!(r#"{{"system":[{blocks}],"z":1}}"#), Change::Inserted);
+        assert_eq!(text, format!(r#"{{"system":[{expected}],"z":1}}"#));
+    }
+    for text in IDENTITIES {
+        refuses(insert(), &format!(r#"{{"system":[{BILLING},{}]}}"#, identity(text)), NoChange::Present);
+    }
+    let body = r#"{"system":[{"text":"hi"}]}"#;
+    refuses(system(Mode::InsertIfMissing, matching("^h"), "new"), body, NoChange::Present);
+    refuses(system(Mode::InsertIfMissing, Target::Index(0), "new"), body, NoChange::Present);
+    let expected = format!(r#"{{"system":[{OURS},{{"text":"hi"}}]}}"#);
+    assert_eq!(does(system(Mode::InsertIfMissing, Target::Index(1), "new"), body, Change::Inserted), expected);
+    assert_eq!(does(system(Mode::InsertIfMissing, matching("^i"), "new"), body, Change::Inserted), expected);
+}
+
+#[test]
+fn a_first_block_that_names_claude_code_is_enough() {
+    let insert = || system(Mode::InsertIfMissing, Target::First, "new");
+    for named in ["You are Claude Code, x", "CLAUDE CODE", "cclaude\\u0020cOde", "İclaude code"] {
+        refuses(insert(), &format!(r#"{{"system":[{{"text":"{named}"}}]}}"#), NoChange::Present);
+    }
+    for other in ["claude", "claude  code", "", "claude cod", "\\ud800 claude code"] {
+        let body = format!(r#"{{"system":[{{"text":"{other}"}}]}}"#);
+        let text = does(insert(), &body, Change::Inserted);
+        assert_eq!(text, body.replacen('[', &format!("[{OURS},"), 1));
+    }
+    refuses(insert(), r#"{"system":[]}"#, Unchanged::Empty);
+}
+
+#[test]
+fn no_letter_outside_of_ascii_becomes_one_of_claude_code() {
+    for c in (0x80..=0x10_ffff).filter_map(char::from_u32) {
+        let lower: String = c.to_lowercase().collect();
+        assert!(!lower.bytes().any(|byte| b"claude code".contains(&byte)), "{c}");
+    }
+}
+
+#[test]
+fn system_becomes_a_list() {
+    let ensure = |text: &str| system(Mode::EnsureList, Target::First, text);
+    for (body, with_text, without) in [
+        (r#"{"system":"a\u0062"}"#, r#"{"system":[{"type":"text","text":"a\u0062"}]}"#, None),
+        (r#"{"system" : "" }"#, r#"{"system" : [{"type":"text","text":"new"}] }"#, Some(r#"{"system" : [] }"#)),
+        (r#"{"system":null}"#, r#"{"system":[{"type":"text","text":"new"}]}"#, Some(r#"{"system":[]}"#)),
+    ] {
+        assert_eq!(does(ensure("new"), body, Change::Listed), with_text);
+        assert_eq!(does(ensure(""), body, Change::Listed), without.unwrap_or(with_text));
+    }
+    let one = r#"{"system":[{"type":"text","text":"new"}]}"#;
+    assert_eq!(does(ensure("new"), r#"{"system":[ ]}"#, Change::Listed), one);
+    assert_eq!(does(ensure("new"), "{}", Change::Listed), one);
+    refuses(ensure(""), r#"{"system":[ ]}"#, NoChange::Present);
+    refuses(ensure(""), "{}", Unchanged::NoSystem);
+    refuses(ensure("new"), r#"{"system":[1]}"#, NoChange::Present);
+    refuses(ensure("new"), r#"{"system":{"text":"a"}}"#, Unchanged::NotAList);
+    refuses(ensure("new"), r#"{"system":1}"#, Unchanged::NotAList);
+    refuses(ensure("new"), "[]", Unchanged::NotAnObject);
+}
+
+#[test]
+fn a_list_then_an_identity_is_what_anyrouter_wants() {
+    let actions = [
+        system(Mode::EnsureList, Target::First, IDENTITIES[0]),
+        system(Mode::InsertIfMissing, Target::Identity, IDENTITIES[0]),
+    ];
+    for body in ["{}", r#"{"system":"hi"}"#, r#"{"system":[]}"#, r#"{"system":null}"#, r#"{"system":[{"text":"hi"}]}"#]
+    {
+        let (_, text) = done(&actions, body);
+        let start = format!(r#"{{"system":[{{"type":"text","text":"{}""#, IDENTITIES[0]);
+        assert!(text.starts_with(&start), "{text}");
+        assert_eq!(text.matches(IDENTITIES[0]).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn what_has_another_shape_is_left_alone() {
+    for (body, reason) in [
+        ("[]", Unchanged::NotAnObject),
+        ("null", Unchanged::NotAnObject),
+        ("{}", Unchanged::NoSystem),
+        ("{\"messages\":[{\"system\":[{\"text\":\"a\"}]}]}", Unchanged::NoSystem),
+        ("{\"system\":\"a\"}", Unchanged::NotAList),
+        ("{\"system\":null}", Unchanged::NotAList),
+        ("{\"system\":[{\"text\":\"a\"}],\"system\":{\"text\":\"a\"}}", Unchanged::NotAList),
+        ("{\"system\":[ ]}", Unchanged::Empty),
+        ("{\"system\":[\"a\"]}", Unchanged::NoText),
+        ("{\"system\":[[\"text\",\"a\"]]}", Unchanged::NoText),
+        ("{\"system\":[{}]}", Unchanged::NoText),
+        ("{\"system\":[{\"text\":\"a\",\"text\":null},{\"text\":\"b\"}]}", Unchanged::NoText),
+    ] {
+        for mode in [Mode::Replace, Mode::Prepend, Mode::Append, Mode::InsertIfMissing] {
+            refuses(system(mode, Target::First, "new"), body, reason);
+        }
+    }
+}
+
+#[test]
+fn a_block_is_removed_with_its_comma() {
+    let body = r#"{"system":[ {"text":"a"}, {"text":"b"} ]}"#;
+    assert_eq!(does(system(Mode::Remove, Target::First, ""), body, Change::Removed), r#"{"system":[ {"text":"b"} ]}"#);
+    assert_eq!(does(system(Mode::Remove, Target::Last, ""), body, Change::Removed), r#"{"system":[ {"text":"a"} ]}"#);
+}
+
+#[test]
+fn models_are_mapped_by_the_first_glob() {
+    let map = || {
+        let names = [("claude-opus-4-?", "one"), ("claude-opus*", "two"), ("same", "same")];
+        BodyAction::Model(names.map(|(glob, name)| (Glob::new(glob), Json::string(name))).to_vec())
+    };
+    assert_eq!(does(map(), r#"{"model":"claude-opus-4-1"}"#, Change::Mapped), r#"{"model":"one"}"#);
+    assert_eq!(does(map(), r#"{"model" : "claude\u002dopus"}"#, Change::Mapped), r#"{"model" : "two"}"#);
+    assert_eq!(does(map(), r#"{"model":1,"model":"claude-opus"}"#, Change::Mapped), r#"{"model":1,"model":"two"}"#);
+    refuses(map(), r#"{"model":"same"}"#, NoChange::Same);
+    refuses(map(), r#"{"model":"Claude-opus"}"#, Unchanged::NoName);
+    for body in ["{}", r#"{"model":null}"#, r#"{"model":["claude-opus"]}"#, r#"{"model":"\ud800"}"#, r#""claude-opus""#]
+    {
+        refuses(map(), body, Unchanged::NoModel);
+    }
+}
+
+#[test]
+fn globs_match_whole_texts() {
+    for (glob, text, expected) in [
+        ("", "", true),
+        ("", "a", false),
+        ("*", "", true),
+        ("*", "anything\n", true),
+        ("?", "", false),
+        ("?", "中", true),
+        ("??", "中", false),
+        ("claude-*", "claude-", true),
+        ("claude-*", "my-claude-3", false),
+        ("*opus*", "claude-opus-4", true),
+        ("Claude", "claude", false),
+        ("a*b*c", "abbcbc", true),
+        ("a*b*c", "abbcb", false),
+        ("*?", "", false),
+        ("**a", "ba", true),
+        ("a.c[x]\\", "a.c[x]\\", true),
+        ("a.c", "abc", false),
+    ] {
+        assert_eq!(Glob::new(glob).matches(text), expected, "{glob} {text}");
+    }
+    // What takes exponential time when it is done badly.
+    assert!(!Glob::new(&"*a".repeat(50)).matches(&"a".repeat(49)));
+    assert!(!Glob::new(&format!("{}b", "a*".repeat(50))).matches(&"a".repeat(10_000)));
+}
+
+#[test]
+fn outcomes_have_names_and_reasons() {
+    let mut names = std::collections::HashSet::new();
+    for reason in [
+        Unchanged::NotAnObject,
+        Unchanged::NoSystem,
+        Unchanged::NotAList,
+        Unchanged::Empty,
+        Unchanged::NoText,
+        Unchanged::NoBlock,
+        Unchanged::NoModel,
+        Unchanged::NoName,
+        NoChange::Same.into(),
+        NoChange::NoPlace.into(),
+        NoChange::Absent.into(),
+        NoChange::Present.into(),
+    ] {
+        assert!(names.insert(reason.name()) && !reason.to_string().is_empty());
+    }
+}
+
+fn touches(action: BodyAction, body: &str) -> bool {
+    let actions = [action];
+    let mut document = Document::parse(body.as_bytes()).expect("JSON");
+    assert!(apply(&actions, &mut document)[0].is_ok());
+    touches_cached_prefix(&document)
+}
+
+#[test]
+fn the_cached_prefix_ends_with_the_last_mark() {
+    let mark = r#""cache_control":{"type":"ephemeral"}"#;
+    let set = |at: &str| BodyAction::Set(pointer(at), Json::string("new"));
+    // The body's order is not the cache's.
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"content":"hi",{mark}}}],
+        "system":[{{"text":"a"}}, {{"text":"b",{mark}}}, {{"text":"c"}}],
+        "tools":[{{"name":"x"}},{{"name":"y"}}],"metadata":{{}}}}"#
+    );
+    for (at, expected) in [
+        ("/system/0/text", true),
+        ("/system/1/text", true),
+        ("/system/1/cache_control/ttl", true),
+        ("/system/2/text", false),
+        ("/system/-", false),
+        ("/system", true),
+        ("/tools/1/name", true),
+        ("/tools/-", true),
+        ("/messages/0/content", false),
+        ("/metadata/user_id", false),
+        ("/z", false),
+    ] {
+        assert_eq!(touches(set(at), &body), expected, "{at}");
+    }
+    assert!(!touches(BodyAction::Compact, &body));
+    assert!(touches(BodyAction::Remove(pointer("/tools")), &body));
+    assert!(touches(BodyAction::Remove(pointer("/system/0")), &body));
+    assert!(!touches(BodyAction::Remove(pointer("/system/2")), &body));
+
+    let tools = format!(r#"{{"system":[{{"text":"a"}}],"tools":[{{"name":"x",{mark}}},{{"name":"y"}}]}}"#);
+    for (at, expected) in
+        [("/system/0/text", false), ("/tools/0/name", true), ("/tools/1/name", false), ("/tools/-", false)]
+    {
+        assert_eq!(touches(set(at), &tools), expected, "{at}");
+    }
+    let unmarked = r#"{"system":[{"text":"a","cache_control":null}],"tools":[{"name":"x"}]}"#;
+    assert!(!touches(set("/system/0/text"), unmarked));
+    assert!(!touches(BodyAction::Remove(pointer("/system")), unmarked));
+}
+
+fn fixtures() -> Vec<(String, Vec<u8>)> {
+    let folder = std::path::Path::new(FIXTURES);
+    let mut fixtures = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the fixtures") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            fixtures.push((path.display().to_string(), std::fs::read(path).expect("a fixture")));
+        }
+    }
+    assert!(fixtures.len() >= 8, "only {} fixtures", fixtures.len());
+    fixtures
+}
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+
+#[test]
+fn the_fixtures_are_changed_as_their_values_are() {
+    let steps = [
+        Step::System(Mode::EnsureList, oracle::Block::First, IDENTITIES[0].to_owned()),
+        Step::System(Mode::InsertIfMissing, oracle::Block::Identity, IDENTITIES[0].to_owned()),
+        Step::System(Mode::Append, oracle::Block::Last, "more".to_owned()),
+        Step::Model(vec![("claude-*".to_owned(), "mapped".to_owned())]),
+        Step::Set("/metadata/user_id".to_owned(), "\"me\"".to_owned()),
+        Step::Set("/tools/0/description".to_owned(), "\"a tool\"".to_owned()),
+        Step::Default("/temperature".to_owned(), "0.5".to_owned()),
+        Step::Remove("/context_management".to_owned()),
+    ];
+    for (_, body) in fixtures() {
+        for count in 0..=steps.len() {
+            check(&body, &steps[..count]);
+        }
+        check(&body, &[Step::Compact]);
+        let mut document = Document::parse(&body).expect("JSON");
+        assert_eq!(document.compact(), Err(NoChange::Same));
+    }
+}
+
+#[test]
+fn the_fixtures_lack_no_identity() {
+    let insert = [system(Mode::InsertIfMissing, Target::Identity, "new")];
+    for (name, body) in fixtures() {
+        let mut document = Document::parse(&body).expect("JSON");
+        let outcomes = apply(&insert, &mut document);
+        let counts = name.ends_with("count-tokens.json");
+        let expected = if counts { Unchanged::NoSystem } else { NoChange::Present.into() };
+        assert_eq!(outcomes, [Err(expected)], "{name}");
+        assert!(model_of(&document).is_some_and(|model| model.starts_with("claude-")), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_splices_equal_the_changes_on_parsed_values(
+        body in prop_oneof![8 => request_text(), 1 => json_text()],
+        steps in proptest::collection::vec(any::<u8>(), 8..60).prop_map(|choices| steps_from(&mut choices.into_iter())),
+    ) {
+        check(body.as_bytes(), &steps);
+    }
+
+    #[test]
+    fn damaged_bodies_are_refused_or_changed_alike(
+        body in request_text(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        steps in proptest::collection::vec(any::<u8>(), 8..60).prop_map(|choices| steps_from(&mut choices.into_iter())),
+    ) {
+        let mut body = body.into_bytes();
+        let at = at.index(body.len());
+        body[at] = byte;
+        check(&body, &steps);
+    }
+}

@@ -1,0 +1,235 @@
+//! A JSON text that is edited in place: what no edit names keeps its bytes.
+//!
+//! The whole text is checked once; then containers are taken apart only along the paths that are asked for. Taken
+//! apart, a container is a list of slices of the original text in their order, blanks and commas included, with new
+//! text between them. Writing a document is one walk over these slices, and the edits are the gaps between them.
+//!
+//! Of repeated keys the last counts, as in the parsers of Python and JavaScript. Half a surrogate pair and numbers of
+//! any size are valid here, as they are in JSON's grammar.
+
+mod json;
+mod node;
+mod pointer;
+mod scan;
+
+pub use json::{Json, NotJson};
+pub(in crate::rules) use json::{compacted, unquoted};
+pub use node::MAX_ENTRIES;
+pub(in crate::rules) use node::{Container, Node};
+pub use pointer::{Pointer, PointerError};
+
+use json::{BLANKS, check, has_blanks};
+use node::{Existing, Piece, Text, Writer, entries_of};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Why an operation on a document changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoChange {
+    /// This very text stands there already.
+    #[error("it is so already")]
+    Same,
+    /// The path leads through something that has no members, or past the end of a list.
+    #[error("the path leads to no place in this body")]
+    NoPlace,
+    /// There is nothing to remove.
+    #[error("it is not there")]
+    Absent,
+    /// A default is not needed.
+    #[error("it is there already")]
+    Present,
+}
+
+/// One change of a text: the bytes of `span` give way to `replacement`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Byte offsets in the original text; empty for an insertion.
+    pub span: Range<usize>,
+    /// What stands there afterwards; empty for a removal.
+    pub replacement: String,
+}
+
+/// A JSON text and what has been changed in it so far.
+#[derive(Clone, Debug)]
+pub struct Document<'a> {
+    source: &'a str,
+    before: Text<'a>,
+    root: Node<'a>,
+    after: Text<'a>,
+    compact: bool,
+}
+
+impl<'a> Document<'a> {
+    /// Checks the whole text, and takes the root apart if it is an object.
+    ///
+    /// # Errors
+    /// When the text is not valid UTF-8 or not valid JSON.
+    pub fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
+        // serde_json does not look into what it skips, so the encoding is checked first.
+        let source = simdutf8::basic::from_utf8(text).map_err(|error| NotJson(error.to_string()))?;
+        let start = source.len() - source.trim_start_matches(BLANKS).len();
+        let body = source[start..].trim_end_matches(BLANKS);
+        let end = start + body.len();
+        let text = Text::Kept { at: start, text: body };
+        let root = if body.starts_with('{') {
+            match entries_of(body)? {
+                Some(values) => Node::Open(Box::new(Container::new(&text, &values))),
+                None => Node::Sealed(text),
+            }
+        } else {
+            check(body)?;
+            Node::Closed(text)
+        };
+        let before = Text::Kept { at: 0, text: &source[..start] };
+        let after = Text::Kept { at: end, text: &source[end..] };
+        Ok(Self { source, before, root, after, compact: false })
+    }
+
+    /// The text that was parsed.
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// The text at `pointer` as it stands now. Borrowed unless something inside of it was edited.
+    pub fn get(&mut self, pointer: &Pointer) -> Option<Cow<'_, str>> {
+        let source = self.source;
+        Some(self.root.descend(&pointer.tokens)?.text(source))
+    }
+
+    /// Puts `json` at `pointer`, over what is there. Objects that are missing on the way are made, lists only for
+    /// `-`, which appends. Any other index must exist.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub fn set(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
+        self.root.place(&pointer.tokens, json, Existing::Replace)
+    }
+
+    /// Like [`set`](Self::set), but only where nothing is. A `null` is something.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub fn set_default(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
+        self.root.place(&pointer.tokens, json, Existing::Keep)
+    }
+
+    /// Like [`set`](Self::set), but only where something is.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub fn replace(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
+        self.root.descend(&pointer.tokens).ok_or(NoChange::Absent)?.replace(json)
+    }
+
+    /// Inserts `json` into the list at `pointer`, so that it gets this index.
+    ///
+    /// # Errors
+    /// When there is no list, or it is shorter than `index`.
+    pub fn insert(&mut self, pointer: &Pointer, index: usize, json: Json<'a>) -> Result<(), NoChange> {
+        let list = self.root.descend(&pointer.tokens).and_then(Node::list).ok_or(NoChange::NoPlace)?;
+        if index > list.len() {
+            return Err(NoChange::NoPlace);
+        }
+        list.insert(index, json);
+        Ok(())
+    }
+
+    /// Removes the member or element at `pointer` with its comma; all repeats of a member.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub fn remove(&mut self, pointer: &Pointer) -> Result<(), NoChange> {
+        let (token, parents) = pointer.tokens.split_last().ok_or(NoChange::NoPlace)?;
+        let container = self.root.descend(parents).and_then(Node::open).ok_or(NoChange::Absent)?;
+        if !container.is_list() {
+            return if container.remove_all(&token.key) { Ok(()) } else { Err(NoChange::Absent) };
+        }
+        container.remove(container.child(token).ok_or(NoChange::Absent)?);
+        Ok(())
+    }
+
+    /// Drops the blanks between the tokens of the whole document.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn compact(&mut self) -> Result<(), NoChange> {
+        if self.compact || self.pieces().iter().all(|piece| !has_blanks(piece.text)) {
+            return Err(NoChange::Same);
+        }
+        self.compact = true;
+        Ok(())
+    }
+
+    /// Whether the document reads otherwise than the text that was parsed.
+    pub fn is_changed(&self) -> bool {
+        if self.compact {
+            return true;
+        }
+        let mut at = 0;
+        for piece in self.pieces() {
+            let next = at + piece.text.len();
+            if piece.at != Some(at) && self.source.as_bytes().get(at..next) != Some(piece.text.as_bytes()) {
+                return true;
+            }
+            at = next;
+        }
+        at != self.source.len()
+    }
+
+    /// The document as it stands now: one allocation of the exact size, one copy.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.write_into(Vec::with_capacity)
+    }
+
+    /// As [`Document::to_bytes`], into an empty buffer with room for the given number of bytes.
+    pub fn write_into(&self, buffer: impl FnOnce(usize) -> Vec<u8>) -> Vec<u8> {
+        let pieces = self.pieces();
+        let mut bytes = buffer(pieces.iter().map(|piece| piece.text.len()).sum());
+        for piece in pieces {
+            bytes.extend_from_slice(piece.text.as_bytes());
+        }
+        bytes
+    }
+
+    /// What differs from the text that was parsed, in order; the spans neither overlap nor touch.
+    pub fn edits(&self) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        let mut replacement = String::new();
+        let mut at = 0;
+        let end = Piece { at: Some(self.source.len()), text: "" };
+        for piece in self.pieces().into_iter().chain([end]) {
+            let Some(start) = piece.at else {
+                replacement.push_str(piece.text);
+                continue;
+            };
+            if self.source[at..start] != replacement {
+                edits.push(Edit { span: at..start, replacement: std::mem::take(&mut replacement) });
+            }
+            replacement.clear();
+            at = start + piece.text.len();
+        }
+        edits
+    }
+
+    /// The root.
+    pub(super) fn root(&self) -> &Node<'a> {
+        &self.root
+    }
+
+    /// The root, to be changed.
+    pub(super) fn root_mut(&mut self) -> &mut Node<'a> {
+        &mut self.root
+    }
+
+    fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut writer = Writer::new(self.source, self.compact);
+        writer.text(&self.before);
+        writer.node(&self.root);
+        writer.text(&self.after);
+        writer.finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+pub(super) mod tests;

@@ -1,0 +1,52 @@
+//! Patterns with two wildcards.
+
+use std::fmt;
+
+/// A pattern for a whole text: `*` stands for any characters, `?` for one. Upper and lower case differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    /// Every text is a glob.
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.to_owned())
+    }
+
+    /// Whether it describes the whole of `text`. At most as many steps as the product of both lengths.
+    pub fn matches(&self, text: &str) -> bool {
+        let (mut pattern, mut text) = (self.0.as_str(), text);
+        // Where to go on when the text after the last star did not fit: that star takes one character more.
+        let mut retry: Option<(&str, &str)> = None;
+        loop {
+            let mut rest = text.chars();
+            let next = rest.next();
+            let mut rest_of_pattern = pattern.chars();
+            match (rest_of_pattern.next(), next) {
+                (Some('*'), _) => {
+                    pattern = rest_of_pattern.as_str();
+                    retry = Some((pattern, text));
+                    continue;
+                }
+                (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                    (pattern, text) = (rest_of_pattern.as_str(), rest.as_str());
+                    continue;
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            let Some((after_star, from)) = retry else { return false };
+            let mut rest = from.chars();
+            if rest.next().is_none() {
+                return false;
+            }
+            (pattern, text) = (after_star, rest.as_str());
+            retry = Some((pattern, text));
+        }
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
