@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 pub const GATEWAY: &str = "gateway";
 /// The gateway without a rule.
 pub const GATEWAY_PLAIN: &str = "gateway-plain";
+/// The gateway with rewriting on and 50 rules, of which 20 are for the request.
+pub const GATEWAY_RULES: &str = "gateway-rules";
 /// The bare Pingora proxy.
 pub const BARE: &str = "bare-pingora";
 /// nginx, body buffered in memory.
@@ -39,9 +41,20 @@ pub struct Contestant {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Gateway { binary: PathBuf, rewrite: bool },
+    Gateway { binary: PathBuf, work: Work },
     Bare { binary: PathBuf },
     Nginx(Flavour),
+}
+
+/// What a gateway has to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing.
+    Nothing,
+    /// Replace the system prompt.
+    Prompt,
+    /// That, and 50 rules.
+    Rules,
 }
 
 /// What happens to a request body on the way.
@@ -66,16 +79,17 @@ pub struct Setting {
 
 impl Contestant {
     /// A gateway binary under a name.
-    pub fn gateway(name: &str, binary: PathBuf, rewrite: bool) -> Contestant {
-        Contestant { name: name.into(), kind: Kind::Gateway { binary, rewrite } }
+    pub fn gateway(name: &str, binary: PathBuf, work: Work) -> Contestant {
+        Contestant { name: name.into(), kind: Kind::Gateway { binary, work } }
     }
 
     /// Those of a full run, from the binaries in `folder`.
     pub fn all(folder: &std::path::Path) -> Vec<Contestant> {
         let of = |name: &str, kind| Contestant { name: name.into(), kind };
         vec![
-            Contestant::gateway(GATEWAY, folder.join("anyrouter-gateway"), true),
-            Contestant::gateway(GATEWAY_PLAIN, folder.join("anyrouter-gateway"), false),
+            Contestant::gateway(GATEWAY, folder.join("anyrouter-gateway"), Work::Prompt),
+            Contestant::gateway(GATEWAY_PLAIN, folder.join("anyrouter-gateway"), Work::Nothing),
+            Contestant::gateway(GATEWAY_RULES, folder.join("anyrouter-gateway"), Work::Rules),
             of(BARE, Kind::Bare { binary: folder.join("bare-pingora") }),
             of(NGINX, Kind::Nginx(Flavour::Buffered)),
             of(NGINX_DEFAULT, Kind::Nginx(Flavour::Default)),
@@ -87,7 +101,7 @@ impl Contestant {
     /// What it does to the body of `POST /v1/messages`.
     pub fn effect(&self) -> Effect {
         match self.kind {
-            Kind::Gateway { rewrite: true, .. } => Effect::Spliced,
+            Kind::Gateway { work: Work::Prompt | Work::Rules, .. } => Effect::Spliced,
             Kind::Nginx(Flavour::Lua) => Effect::Reserialised,
             _ => Effect::Untouched,
         }
@@ -125,9 +139,9 @@ impl Contestant {
         folder: &TempDir,
     ) -> Result<(PathBuf, Vec<String>)> {
         Ok(match &self.kind {
-            Kind::Gateway { binary, rewrite } => {
+            Kind::Gateway { binary, work } => {
                 let file = folder.path().join("gateway.yaml");
-                fs::write(&file, gateway_yaml(listen, origin, *rewrite, setting.work_stealing)?)?;
+                fs::write(&file, gateway_yaml(listen, origin, *work, setting.work_stealing)?)?;
                 (binary.clone(), vec!["-c".into(), file.display().to_string()])
             }
             Kind::Bare { binary } => {
@@ -147,14 +161,47 @@ impl Contestant {
     }
 }
 
-fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, rewrite: bool, work_stealing: bool) -> Result<String> {
+fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, work: Work, work_stealing: bool) -> Result<String> {
     let admin = free_address()?;
-    let rewriting =
-        if rewrite { format!("  system_prompt:\n    replacement: \"{REPLACEMENT}\"\n") } else { String::new() };
+    let prompt = format!("  system_prompt:\n    replacement: \"{REPLACEMENT}\"\n");
+    let rewriting = match work {
+        Work::Nothing => String::new(),
+        Work::Prompt => prompt,
+        Work::Rules => prompt + &fifty_rules(),
+    };
     Ok(format!(
         "threads: 1\nwork_stealing: {work_stealing}\ngateway:\n  listen: {listen}\n  admin_listen: {admin}\n  \
          upstreams:\n    - name: bench\n      base_url: \"http://{origin}\"\n      profile: none\n{rewriting}"
     ))
+}
+
+/// 50 rules, of which 20 are for the Messages requests of the fixtures. Those about the body find it as they want it, so
+/// that what arrives can be compared.
+fn fifty_rules() -> String {
+    let mut lines = vec!["  rules:".to_owned()];
+    for index in 0..20 {
+        let (condition, action) = match index % 5 {
+            0 => ("{method: POST}", format!("headers: {{set: {{X-Bench-{index}: \"a value ${{request.id}}\"}}}}")),
+            1 => ("{path: \"/v1/*\"}", format!("headers: {{list_add: {{anthropic-beta: bench-{index}}}}}")),
+            2 => ("{header: {user-agent: {regex: \"^claude-cli/\"}}}", format!("query: {{set: {{bench{index}: on}}}}")),
+            3 => ("{model: \"claude-*\"}", "body: {default: {/model: none}}".to_owned()),
+            _ => ("{client: 127.0.0.0/8}", format!("response_headers: {{set: {{X-Bench-{index}: a}}}}")),
+        };
+        lines.push(format!("    - name: matching-{index}\n      match: {condition}\n      {action}"));
+    }
+    for index in 0..30 {
+        let condition = match index % 5 {
+            0 => format!("{{method: DELETE, path: /bench/{index}}}"),
+            1 => format!("{{path: \"/bench/{index}/*\"}}"),
+            2 => format!("{{header: {{user-agent: {{regex: \"bench-{index}$\"}}}}}}"),
+            3 => format!("{{model: \"*bench-{index}*\"}}"),
+            _ => format!("{{client: 10.{index}.0.0/16}}"),
+        };
+        lines.push(format!(
+            "    - name: other-{index}\n      match: {condition}\n      headers: {{set: {{X-Other: a}}}}"
+        ));
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Debian keeps nginx where a plain user's PATH does not look.

@@ -36,7 +36,7 @@ pub fn generated(results: &Results, scenarios: &[Scenario], conditions: &Conditi
          sides; no access log. {rounds} rounds, in each of which every contestant carries every load once, in turn; figures are \
          medians, in brackets the smallest and the largest. Every body that arrives is compared byte by byte (nginx + Lua: \
          searched for the new text), every reply too; one mismatch ends the run.\n\n\
-         Contestants: `gateway` rewrites the system prompt, `gateway-plain` has nothing to rewrite, `bare-pingora` is \
+         Contestants: `gateway` rewrites the system prompt, `gateway-plain` has nothing to rewrite, `gateway-rules` rewrites the prompt and has 50 rules, 20 of them for the request, `bare-pingora` is \
          `bench/src/bin/bare-pingora.rs`, `nginx` is `proxy_pass` with the request body buffered in memory, `nginx-default` \
          the same with nginx's own body buffer (16 KiB, larger bodies go through a temporary file), `nginx-unbuffered` with \
          `proxy_request_buffering off`, `nginx-lua` decodes the body with cjson, replaces the same text and encodes \

@@ -17,7 +17,7 @@ mod stream;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cli::{Cli, Command, HoldOptions, Options};
-use contestants::{Contestant, Running, Setting};
+use contestants::{Contestant, Running, Setting, Work};
 use document::Conditions;
 use memory::Amount;
 use origin::Origin;
@@ -60,7 +60,7 @@ async fn run(options: &Options) -> Result<()> {
     contestants.retain(|contestant| wanted(&options.contestant, &contestant.name));
     for gateway in &options.gateways {
         let (name, path) = gateway.split_once('=').context("--gateway takes NAME=PATH")?;
-        contestants.push(Contestant::gateway(name, std::path::absolute(path)?, true));
+        contestants.push(Contestant::gateway(name, std::path::absolute(path)?, Work::Prompt));
     }
     let loads = scenarios::all(&folder.join("tests/fixtures"), options.quick)?;
     let (loads, rest): (Vec<Scenario>, Vec<Scenario>) =
@@ -130,7 +130,7 @@ async fn hold(options: &HoldOptions) -> Result<()> {
     let setting = Setting { work_stealing: options.work_stealing, core: pin().then_some(PROXY_CORE) };
     let mut contestants = Contestant::all(&binaries()?);
     if let Some(binary) = &options.binary {
-        contestants = vec![Contestant::gateway(&options.contestant, std::path::absolute(binary)?, true)];
+        contestants = vec![Contestant::gateway(&options.contestant, std::path::absolute(binary)?, Work::Prompt)];
     }
     let contestant = contestants.iter().find(|c| c.name == options.contestant).context("no such contestant")?;
     let loads = scenarios::all(&project().join("tests/fixtures"), false)?;

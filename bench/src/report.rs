@@ -1,5 +1,7 @@
 //! The results as Markdown: tables, ratios and the goals.
-use crate::contestants::{BARE, GATEWAY, GATEWAY_PLAIN, NGINX, NGINX_DEFAULT, NGINX_LUA, NGINX_UNBUFFERED};
+use crate::contestants::{
+    BARE, GATEWAY, GATEWAY_PLAIN, GATEWAY_RULES, NGINX, NGINX_DEFAULT, NGINX_LUA, NGINX_UNBUFFERED,
+};
 use crate::memory::{Amount, Resident};
 use crate::scenarios::Turn;
 use crate::stats::{Spread, short, spread};
@@ -19,9 +21,10 @@ pub struct Results {
     pub amount: Amount,
 }
 
-const RATIOS: [(&str, &str); 7] = [
+const RATIOS: [(&str, &str); 8] = [
     (GATEWAY, BARE),
     (GATEWAY_PLAIN, BARE),
+    (GATEWAY_RULES, GATEWAY),
     (GATEWAY, NGINX),
     (GATEWAY, NGINX_DEFAULT),
     (GATEWAY, NGINX_UNBUFFERED),
@@ -140,6 +143,7 @@ impl Results {
             }
         };
         goal("CPU at 54 KB, gateway / bare Pingora", 1.25, self.ratio(GATEWAY, BARE, "54kb"));
+        goal("CPU at 54 KB, 50 rules / no rules", 1.15, self.ratio(GATEWAY_RULES, GATEWAY, "54kb"));
         goal("CPU at 54 KB, gateway / nginx + Lua", 0.25, self.ratio(GATEWAY, NGINX_LUA, "54kb"));
         for nginx in [NGINX, NGINX_DEFAULT, NGINX_UNBUFFERED] {
             goal(&format!("CPU at 4 MB, gateway / {nginx}"), 1.3, self.ratio(GATEWAY, nginx, "4mb"));

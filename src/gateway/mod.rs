@@ -121,8 +121,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        let dashboard_enabled = context.snapshot.config.dashboard_enabled;
-        if let Some(answer) = local::answer(session.req_header(), &self.shared, dashboard_enabled) {
+        if let Some(answer) = local::answer(session.req_header(), &self.shared, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }

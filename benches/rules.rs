@@ -1,0 +1,66 @@
+//! The rule engine alone, on the 54 KB fixture: `cargo bench --bench rules`.
+
+use anyrouter_gateway::rules::body::{BodyAction, Mode, System, Target};
+use anyrouter_gateway::rules::document::Document;
+use anyrouter_gateway::rules::glob::Glob;
+use anyrouter_gateway::rules::header::{CasedName, HeaderOp};
+use anyrouter_gateway::rules::matcher::{Condition, Facts, Matcher, TextTest};
+use anyrouter_gateway::rules::rule::{Rule, RuleSet};
+use anyrouter_gateway::rules::template::Template;
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::hint::black_box;
+
+const BODY: &[u8] = include_bytes!("../tests/fixtures/sdk-cli-2.1.330-turn1.json");
+
+/// 50 rules, the first `matching` of which are for the request.
+fn fifty_rules(matching: usize, with_body: bool) -> RuleSet {
+    let rule = |index: usize| {
+        let path = if index < matching { "/v1/*".to_owned() } else { format!("/other/{index}/*") };
+        let name = CasedName::new(&format!("X-Bench-{index}")).expect("a name");
+        let value = Template::parse("a value ${request.id}", &|_| None).expect("a template");
+        let system =
+            System::new(Mode::Replace, Target::First, "You are Claude Code, Anthropic's official CLI for Claude.");
+        Rule {
+            name: format!("rule-{index}"),
+            matcher: Matcher(vec![
+                Condition::Method(vec!["POST".to_owned()]),
+                Condition::Path(vec![TextTest::Glob(Glob::new(&path))]),
+            ]),
+            headers: vec![HeaderOp::Set(name, value)],
+            body: if with_body && index == 0 { vec![BodyAction::System(system)] } else { Vec::new() },
+            ..Rule::default()
+        }
+    };
+    RuleSet::new((0..50).map(rule).collect())
+}
+
+fn rules(criterion: &mut Criterion) {
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-app"), HeaderValue::from_static("cli"))]);
+    let facts = Facts {
+        method: "POST",
+        target: b"/v1/messages?beta=true",
+        headers: &headers,
+        client: None,
+        request_id: "req_1",
+        upstream: "a",
+        model: None,
+    };
+    let mut group = criterion.benchmark_group("rules");
+    for (name, set) in [
+        ("none", RuleSet::default()),
+        ("50, 20 matching, heads only", fifty_rules(20, false)),
+        ("50, 20 matching, one changes the body", fifty_rules(20, true)),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(set.plan(black_box(&facts), Some(black_box(BODY)), Vec::with_capacity)));
+        });
+    }
+    group.bench_function("check the text", |bencher| {
+        bencher.iter(|| black_box(Document::parse(black_box(BODY)).is_ok()))
+    });
+    group.finish();
+}
+
+criterion_group!(benches, rules);
+criterion_main!(benches);

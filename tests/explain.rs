@@ -1,0 +1,103 @@
+//! The dry run: what it says of each fixture stands in `tests/golden/explain/`. `UPDATE_GOLDEN=1` writes it anew.
+
+use harness::{Gateway, GatewayBuilder, Request, fixtures};
+use std::path::Path;
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+const RULES: &str = "gateway:
+  upstreams:
+    - name: anyrouter
+      base_url: https://anyrouter.top
+  rules:
+    - name: map-haiku
+      match: {path: /v1/messages, model: \"claude-haiku-*\"}
+      body: {model: {\"claude-haiku-*\": claude-haiku-4-5}}
+    - name: greet-the-agent
+      match: {header: {user-agent: {glob: \"*sdk-cli*\"}}}
+      headers: {set: {X-Agent: \"${header.x-app}\"}}
+      body: {system: {mode: append, target: identity, text: Be brief.}}
+";
+
+#[tokio::test]
+async fn each_fixture_is_explained_as_written_down() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/explain");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut found = 0;
+    for fixture in fixtures::all() {
+        let output = gateway()
+            .yaml(RULES)
+            .file("head", &String::from_utf8_lossy(&fixture.head))
+            .file("body", std::str::from_utf8(&fixture.body).expect("UTF-8"))
+            .arg("explain")
+            .arg("--head")
+            .arg("head")
+            .arg("body")
+            .run()
+            .await;
+        assert_eq!(output.status.code(), Some(0), "{}: {}", fixture.name, output.stderr);
+        assert!(!output.stdout.contains("sk-test"), "{}: a key is shown", fixture.name);
+        let file = golden.join(format!("{}.txt", fixture.name));
+        if update {
+            std::fs::write(&file, &output.stdout).expect("written");
+        }
+        let expected = std::fs::read_to_string(&file).expect("the golden file");
+        assert!(output.stdout == expected, "{}:\n{}", fixture.name, output.stdout);
+        found += 1;
+    }
+    assert!(found >= 8, "{found} fixtures");
+}
+
+#[tokio::test]
+async fn why_a_rule_does_not_match_and_what_it_would_change_is_told() {
+    let yaml = "gateway:\n  upstreams: [{name: up, base_url: \"http://127.0.0.1:9\"}]\n  rules:\n    \
+                - {name: other-path, match: {path: /x}, api_key: bearer}\n    \
+                - {name: cut, body: {remove: [/system/0]}}\n    \
+                - {name: refuse, match: {method: DELETE}, respond: {status: 403, body: no}}\n";
+    let body =
+        r#"{"system":[{"type":"text","text":"a"},{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}]}"#;
+    let run = |arguments: &[&str]| {
+        let builder =
+            gateway().yaml(yaml).file("body", body).file("head", "DELETE /y HTTP/1.1\nHost: a\n").arg("explain");
+        arguments.iter().fold(builder, |builder, argument| builder.arg(argument))
+    };
+    let told = run(&["body"]).run().await.stdout;
+    for line in
+        ["- other-path: does not hold: path is \"/x\"", "+ cut (body: removed)", "touches the cached prefix: yes"]
+    {
+        assert!(told.contains(line), "{line} is not in:\n{told}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&run(&["--json", "body"]).run().await.stdout).expect("JSON");
+    assert_eq!(
+        (json["touches_cached_prefix"].as_bool(), json["rules"][1]["matches"].as_bool()),
+        (Some(true), Some(true))
+    );
+    let told = run(&["--head", "head", "body"]).run().await.stdout;
+    assert!(told.contains("is answered by the gateway itself, with status 403"), "{told}");
+    let output = run(&["none.json"]).run().await;
+    assert!(!output.status.success() && output.stderr.contains("none.json"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn the_admin_api_explains_to_those_who_may_look() {
+    let question = r#"{"body":"{\"system\":\"a\"}"}"#;
+    let ask = || Request::post("/api/admin/explain", question);
+    let open = gateway().upstream("http://127.0.0.1:9").start().await;
+    let answer = open.request(&ask().header("Host", "localhost:8088")).await;
+    assert_eq!((answer.status(), answer.json()["upstream"].as_str()), (200, Some("127.0.0.1")), "{}", answer.text());
+    assert_eq!(
+        open.request(&Request::post("/api/admin/explain", "{}").header("Host", "127.0.0.1")).await.status(),
+        400
+    );
+    for stranger in
+        [ask().header("Host", "evil.example"), ask().header("Host", "localhost").header("X-Forwarded-For", "10.0.0.1")]
+    {
+        assert_eq!(open.request(&stranger).await.status(), 401);
+    }
+    let locked = gateway().upstream("http://127.0.0.1:9").env("DASHBOARD_API_KEY", "sk-panel").start().await;
+    assert_eq!(locked.request(&ask().header("Host", "localhost")).await.status(), 401);
+    let with_key = ask().header("Host", "panel.example").header("Authorization", "Bearer sk-panel");
+    assert_eq!(locked.request(&with_key).await.status(), 200);
+}
