@@ -77,7 +77,13 @@ pub fn report(loaded: &Loaded) -> String {
     }
     for upstream in &loaded.config.upstreams {
         let profile = profile::switched(upstream.profile, &upstream.profile_rules).unwrap_or_default();
-        let rules = profile.iter().chain(&loaded.config.rules).chain(&loaded.config.last_rules);
+        let rules = loaded
+            .config
+            .first_rules
+            .iter()
+            .chain(&profile)
+            .chain(&loaded.config.rules)
+            .chain(&loaded.config.last_rules);
         let names: Vec<&str> = rules.map(|rule| rule.name.as_str()).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);

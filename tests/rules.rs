@@ -523,7 +523,7 @@ async fn all_matching_rules_apply_in_order_to_what_those_before_them_left() {
 }
 
 #[tokio::test]
-async fn the_prompt_of_the_environment_and_the_headers_file_come_after_the_rules() {
+async fn the_prompt_of_the_environment_comes_before_the_rules_and_the_headers_file_after() {
     let upstream = Upstream::start(|_| Reply::ok("")).await;
     let yaml = "gateway:
   rules:
@@ -540,7 +540,7 @@ async fn the_prompt_of_the_environment_and_the_headers_file_come_after_the_rules
         .await;
     let body = r#"{"system":[{"text":"a"}],"max_tokens":2}"#;
     let got = through(&upstream, &gateway, &post("/v1/messages", body).header("X-A", "client")).await;
-    assert_eq!(String::from_utf8_lossy(&got.body), r#"{"system":[{"text":"from the environment"}],"max_tokens":1}"#);
+    assert_eq!(String::from_utf8_lossy(&got.body), r#"{"system":[{"text":"from the rule"}],"max_tokens":1}"#);
     assert_eq!((got.headers.all("x-a"), got.headers.all("x-b")), (vec!["file".into()], vec!["rule".to_owned()]));
     let got = through(&upstream, &gateway, &post("/v1/other", body)).await;
     assert_eq!(String::from_utf8_lossy(&got.body), r#"{"system":[{"text":"from the rule"}],"max_tokens":1}"#);

@@ -107,7 +107,9 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// The operator's rules.
     pub rules: Vec<Rule>,
-    /// What `SYSTEM_PROMPT_REPLACEMENT` and the headers file stand for: rules that come last.
+    /// What `SYSTEM_PROMPT_REPLACEMENT` stands for: it comes first, so that a profile still finds what it demands.
+    pub first_rules: Vec<Rule>,
+    /// What the headers file stands for: it comes last, since it overrides.
     pub last_rules: Vec<Rule>,
     /// Which keys go to which upstream.
     pub routes: Vec<Route>,
@@ -341,7 +343,8 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let config = Config {
         upstreams,
         rules,
-        last_rules: system_prompt.into_iter().chain(profile::headers_file(&custom_headers)).collect(),
+        first_rules: system_prompt.into_iter().collect(),
+        last_rules: profile::headers_file(&custom_headers).into_iter().collect(),
         routes,
         proxies,
         forwarded_for: forwarded_for?,

@@ -91,7 +91,7 @@ impl Answer {
         for (name, value) in &self.headers {
             header.append_header(name.clone(), value.clone())?;
         }
-        if !matches!(self.status, 204 | 205 | 304) {
+        if !matches!(self.status, 204 | 304) {
             header.insert_header(CONTENT_LENGTH, self.body.len())?;
         }
         header.insert_header(X_REQUEST_ID, request_id)?;

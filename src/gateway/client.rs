@@ -1,7 +1,7 @@
 //! A client's HTTP/1 connection: reads whole requests from it, then stands in for it towards Pingora.
 //!
 //! Pingora gets the head of a request that was read and checked, and nothing more: the body has its own way to the
-//! upstream (see `intake`), so that Pingora neither copies it nor touches an upstream before it is whole. What
+//! upstream (see `forward`), so that Pingora neither copies it nor touches an upstream before it is whole. What
 //! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
 use super::held::{Budget, HeldBody, Hold};
@@ -29,6 +29,10 @@ const READ_BYTES: usize = 8 * 1024;
 /// Room that is made for a body at once; larger bodies grow as they come in, so that an announced length alone
 /// takes no memory.
 const FIRST_ROOM_BYTES: usize = 1024 * 1024;
+/// How many times the longest silence a whole body may take: a client that sends a byte now and then ends too.
+pub const BODY_TIMEOUTS: u32 = 10;
+/// Bytes of next requests that are taken while one is served; the connection is watched until then.
+const AHEAD_BYTES: usize = 8 * 1024;
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -245,11 +249,11 @@ impl ClientStream {
                 if length > limits.request_body {
                     return Err(Refusal::too_large(limits.request_body).into());
                 }
-                self.invite(head).await?;
+                self.invite(head, limits.write_timeout).await?;
                 self.read_sized(length, &mut hold, limits).await?
             }
             Framing::Chunked => {
-                self.invite(head).await?;
+                self.invite(head, limits.write_timeout).await?;
                 self.read_chunked(&mut hold, limits).await?
             }
         };
@@ -257,13 +261,14 @@ impl ClientStream {
     }
 
     /// Tells a client that waits for it to send the body.
-    async fn invite(&mut self, head: &Head) -> Result<(), NoRequest> {
+    async fn invite(&mut self, head: &Head, write_timeout: Duration) -> Result<(), NoRequest> {
         if head.expects_continue && self.buffer.is_empty() {
             let sent = async {
                 self.inner.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
                 self.inner.flush().await
             };
-            sent.await.map_err(|_| NoRequest::Aborted)?;
+            let sent = tokio::time::timeout(write_timeout, sent).await;
+            sent.ok().and_then(Result::ok).ok_or(NoRequest::Aborted)?;
         }
         Ok(())
     }
@@ -282,13 +287,15 @@ impl ClientStream {
         let mut body = pool::take_kept(length).unwrap_or_else(|| pool::take(length.min(FIRST_ROOM_BYTES)));
         body.extend_from_slice(&self.buffer);
         self.buffer.clear();
+        let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
         while body.len() < length {
             if body.len() == body.capacity() {
                 body.reserve_exact(length - body.len());
             }
             let room = (length - body.len()).min(body.capacity() - body.len());
             let mut spare = (&mut body).limit(room);
-            match tokio::time::timeout(limits.body_timeout, self.inner.read_buf(&mut spare)).await {
+            let until = deadline.min(Instant::now() + limits.body_timeout);
+            match tokio::time::timeout_at(until.into(), self.inner.read_buf(&mut spare)).await {
                 // Only what came is counted, so that an announced length alone keeps nobody out.
                 Ok(Ok(1..)) => count(body.len())?,
                 Ok(_) => return Err(NoRequest::Aborted),
@@ -300,6 +307,7 @@ impl ClientStream {
 
     async fn read_chunked(&mut self, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
         let (mut decoder, mut body) = (chunked::Decoder::default(), BytesMut::new());
+        let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
         loop {
             let taken = decoder.push(&self.buffer, &mut body)?;
             self.buffer.advance(taken);
@@ -312,7 +320,8 @@ impl ClientStream {
             if decoder.is_done() {
                 return Ok(body.freeze());
             }
-            self.fill_until(Instant::now() + limits.body_timeout, Refusal::late_body).await?;
+            let until = deadline.min(Instant::now() + limits.body_timeout);
+            self.fill_until(until, Refusal::late_body).await?;
         }
     }
 }
@@ -372,19 +381,17 @@ impl AsyncRead for ClientStream {
             this.buffer.advance(n);
             return Poll::Ready(Ok(()));
         }
-        if !this.buffer.is_empty() {
-            // The next request waits for its turn; nothing here can wake the task, the answer's progress does.
-            return Poll::Pending;
-        }
-        let mut probe = [0];
-        let mut probed = ReadBuf::new(&mut probe);
-        match Pin::new(&mut this.inner).poll_read(cx, &mut probed) {
-            Poll::Ready(Ok(())) if !probed.filled().is_empty() => {
-                this.buffer.extend_from_slice(probed.filled());
-                Poll::Pending
+        // A next request waits here for its turn, and its bytes do not hide that the client went away.
+        while this.buffer.len() < AHEAD_BYTES {
+            let mut probe = [0; 512];
+            let mut probed = ReadBuf::new(&mut probe);
+            match Pin::new(&mut this.inner).poll_read(cx, &mut probed) {
+                Poll::Ready(Ok(())) if !probed.filled().is_empty() => this.buffer.extend_from_slice(probed.filled()),
+                ready_or_pending => return ready_or_pending,
             }
-            ready_or_pending => ready_or_pending,
         }
+        // Nothing here wakes the task then; the answer's progress does.
+        Poll::Pending
     }
 }
 

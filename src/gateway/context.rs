@@ -34,6 +34,8 @@ pub struct Context {
     pub rejected: Option<&'static str>,
     /// The way to the upstream.
     pub attempt: Attempt,
+    /// Whether a kept connection turned out to be closed: the request is sent again once, on a new one.
+    pub was_stale: bool,
     /// How many attempts were begun.
     pub attempts: u32,
     /// When the first byte of the upstream's answer came in.
@@ -53,6 +55,10 @@ pub struct Attempt {
     pub rules: Vec<usize>,
     /// The body as this upstream gets it; `None` if it is the client's.
     pub body: Option<Bytes>,
+    /// When it began.
+    pub began: Option<Instant>,
+    /// Whether anything of an answer came, interim ones included.
+    pub something_came: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt; empty if that was not asked for.
@@ -74,6 +80,7 @@ impl Context {
             destination: 0,
             rejected: None,
             attempt: Attempt::default(),
+            was_stale: false,
             attempts: 0,
             first_byte: None,
             in_flight: InFlight::new(in_flight),

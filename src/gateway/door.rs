@@ -1,5 +1,6 @@
 //! What comes before Pingora's proxy: one task per client connection, which reads and checks each HTTP/1 request
-//! and answers by itself what Pingora must not see. HTTP/2 goes to Pingora as it is.
+//! and answers by itself what Pingora must not see. Pingora takes HTTP/2 connections apart; their requests are read
+//! and checked here too.
 
 use super::answer::{Answer, new_request_id};
 use super::client::{ClientStream, NoRequest};

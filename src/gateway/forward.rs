@@ -18,7 +18,7 @@ pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> R
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
     request.remove_header(&EXPECT);
-    if !upstream.config.preserve_host {
+    if !upstream.config.preserve_host || !request.headers.contains_key(HOST) && request.uri.authority().is_none() {
         request.insert_header(HOST, upstream.host.clone())?;
     }
     join_cookies(request, is_http2)?;

@@ -4,11 +4,12 @@
 //! that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
 use super::answer::Answer;
-use super::client::ReadRequest;
+use super::client::{BODY_TIMEOUTS, ReadRequest};
 use super::held::{Budget, HeldBody, Hold};
 use super::pool;
 use crate::config::Limits;
 use crate::http1::Refusal;
+use crate::http1::Target;
 use crate::http1::head::{check_connection, check_expect, check_method};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -56,6 +57,7 @@ impl From<Refusal> for Unread {
 /// Why there is no request to handle.
 pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<(), Unread> {
     let started = Instant::now();
+    session.set_write_timeout(Some(limits.write_timeout));
     check(session.req_header(), limits)?;
     let body = if session.is_body_empty() { None } else { Some(read_body(session, limits, budget).await?) };
     let length_name = Bytes::from_static(b"Content-Length");
@@ -66,7 +68,11 @@ pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) 
 
 /// Checks what HTTP/2 itself does not make impossible.
 fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
-    check_method(request.method.as_str().as_bytes())?;
+    let method = request.method.as_str().as_bytes();
+    check_method(method)?;
+    if let Target::Absolute { .. } = Target::parse(method, request.raw_path())? {
+        return Err(Refusal::bad("target", "The request target must be a path."));
+    }
     let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = request.headers.get(HOST).map(|host| host.as_bytes());
     match (authority, host) {
@@ -91,6 +97,11 @@ fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
         let message = format!("The request has more than {} header fields.", limits.head.header_count);
         return Err(Refusal::new(431, "header_count", message));
     }
+    let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > limits.head.header_bytes {
+        let message = format!("The request head is larger than {} bytes.", limits.head.header_bytes);
+        return Err(Refusal::new(431, "header_bytes", message));
+    }
     if request.raw_path().len() > limits.head.target_bytes {
         let message = format!("The request target is longer than {} bytes.", limits.head.target_bytes);
         return Err(Refusal::new(414, "target_bytes", message));
@@ -114,9 +125,11 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget)
         return Err(Refusal::too_large(limits.request_body).into());
     }
     let mut hold = Hold::new(budget);
+    let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
     let mut body = length.and_then(pool::take_kept).unwrap_or_default();
     loop {
-        let read = tokio::time::timeout(limits.body_timeout, session.read_body_bytes()).await;
+        let until = deadline.min(Instant::now() + limits.body_timeout);
+        let read = tokio::time::timeout_at(until.into(), session.read_body_bytes()).await;
         let read = read.map_err(|_| Refusal::late_body())?;
         let Some(chunk) = read.map_err(|_| Unread::Aborted)? else { break };
         let length = body.len() + chunk.len();

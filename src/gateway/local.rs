@@ -15,6 +15,9 @@ use subtle::ConstantTimeEq;
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
+/// The largest request that is explained on a worker thread.
+const MAX_QUESTION_BYTES: usize = 1024 * 1024;
+
 /// The page at `/admin` until the panel is there.
 const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>anyrouter-gateway</title>\n\
     <h1>anyrouter-gateway</h1>\n<p>The gateway is running. The panel comes with a later version; until then see \
@@ -48,7 +51,8 @@ pub fn answer(request: &RequestHeader, shared: &Shared, context: &Context) -> Op
 }
 
 /// Whether the client may see what the panel shows: with the key, or, while there is none, from this machine itself.
-/// A reverse proxy and a page of another site come from there too, but with forwarding fields or another `Host`.
+/// A reverse proxy and pages of other sites come from there too: with forwarding fields, another `Host` (DNS
+/// rebinding), or the fields by which browsers say where a request comes from.
 fn may_look(request: &RequestHeader, context: &Context) -> bool {
     if let Some(key) = &context.snapshot.config.dashboard_key {
         let given = request.headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
@@ -60,7 +64,7 @@ fn may_look(request: &RequestHeader, context: &Context) -> bool {
         None => host.split(|&byte| byte == b':').next(),
     };
     let is_here = matches!(name, Some(b"localhost" | b"127.0.0.1" | b"::1"));
-    let forwarding = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    let forwarding = ["forwarded", "x-forwarded-for", "x-real-ip", "via", "origin", "sec-fetch-site"];
     let is_forwarded = forwarding.iter().any(|name| request.headers.contains_key(*name));
     is_here && !is_forwarded && context.client.is_some_and(|client| client.to_canonical().is_loopback())
 }
@@ -74,6 +78,11 @@ fn explain(context: &Context) -> Answer {
         body: String,
     }
     let body = context.body.as_ref().map(|held| &held.bytes[..]).unwrap_or_default();
+    if body.len() > MAX_QUESTION_BYTES {
+        let message =
+            format!("The question is larger than {MAX_QUESTION_BYTES} bytes; the command line takes any size.");
+        return Answer::error(413, &message, &context.request_id);
+    }
     let explained = serde_json::from_slice::<Question>(body)
         .map_err(|error| format!("the question cannot be read: {error}"))
         .and_then(|question| {

@@ -25,18 +25,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use client::{ClientStream, ReadRequest};
 use context::{Attempt, Context};
-use http::Version;
+use http::{StatusCode, Version};
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use door::Door;
 pub use explain::{Explanation, explain};
 pub use held::Budget;
 pub use snapshot::Snapshot;
+
+/// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while idle.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What all requests of this process share.
 #[derive(Debug)]
@@ -149,8 +152,13 @@ impl ProxyHttp for Gateway {
         })?;
         let address = addresses[context.attempts as usize % addresses.len()];
         context.attempts += 1;
-        context.attempt = Attempt { address: Some(address), addresses: addresses.len(), ..Attempt::default() };
-        Ok(Box::new(upstream.peer(address)))
+        context.attempt = Attempt {
+            address: Some(address),
+            addresses: addresses.len(),
+            began: Some(Instant::now()),
+            ..Attempt::default()
+        };
+        Ok(Box::new(upstream.peer(address, context.was_stale)))
     }
 
     async fn upstream_request_filter(
@@ -207,12 +215,16 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        let nothing_came = session.response_written().is_none() && context.first_byte.is_none();
+        let nothing_came = session.response_written().is_none() && !context.attempt.something_came;
+        // Later than that the upstream may have worked on it.
+        let is_early = context.attempt.began.is_some_and(|began| began.elapsed() < STALE_WITHIN);
         let is_lost = matches!(
             error.etype(),
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
         );
-        error.set_retry(reused && nothing_came && is_lost && *error.esource() == ErrorSource::Upstream);
+        let is_stale = reused && nothing_came && is_early && is_lost && *error.esource() == ErrorSource::Upstream;
+        error.set_retry(is_stale && !context.was_stale);
+        context.was_stale |= is_stale;
         error
     }
 
@@ -223,7 +235,8 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         respond::check(response, session.is_upgrade_req())?;
-        if !response.status.is_informational() {
+        context.attempt.something_came = true;
+        if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
             context.first_byte.get_or_insert_with(Instant::now);
             // Nothing can be tried again from here on: what is still being sent, Pingora holds.
             context.body = None;
@@ -251,6 +264,7 @@ impl ProxyHttp for Gateway {
         // Pingora closes the connection after a failure, so the client is told.
         session.set_keepalive(None);
         if failure.status > 0
+            && !session.was_upgraded()
             && session.response_written().is_none_or(|response| response.status.is_informational())
             && let Err(error) = failure.answer(&context.request_id).send(session, &context.request_id).await
         {

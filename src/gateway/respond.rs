@@ -27,6 +27,9 @@ pub fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> R
     {
         return bad("a transfer coding other than chunked");
     }
+    if response.status == http::StatusCode::NO_CONTENT {
+        response.remove_header(&CONTENT_LENGTH);
+    }
     let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(()) };
     if lengths.next().is_some() || first.as_bytes().contains(&b',') {
@@ -53,7 +56,8 @@ pub fn head(response: &mut ResponseHeader, client_is_http10: bool, request_id: &
     if client_is_http10 {
         response.remove_header(&TRANSFER_ENCODING);
     }
-    if !response.status.is_informational() && !response.headers.contains_key(&X_REQUEST_ID) {
+    let is_final = !response.status.is_informational() || response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    if is_final && !response.headers.contains_key(&X_REQUEST_ID) {
         response.insert_header(X_REQUEST_ID, request_id)?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 pub struct Destination {
     /// Where it is.
     pub upstream: Arc<Upstream>,
-    /// The profile's rules, the operator's, and those that older settings stand for, in this order.
+    /// `system-prompt`, the profile's rules, the operator's, and `headers-file`, in this order.
     pub rules: RuleSet,
 }
 
@@ -40,9 +40,9 @@ impl Snapshot {
             return Err("there is no upstream".to_owned());
         }
         let destinations = upstreams.into_iter().map(|upstream| {
-            let mut rules = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
-            rules.extend(config.rules.iter().chain(&config.last_rules).cloned());
-            Ok(Destination { upstream, rules: RuleSet::new(rules) })
+            let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
+            let rules = config.first_rules.iter().chain(&profile).chain(&config.rules).chain(&config.last_rules);
+            Ok(Destination { upstream, rules: RuleSet::new(rules.cloned().collect()) })
         });
         let destinations = destinations.collect::<Result<_, String>>()?;
         Ok(Self { config, destinations })

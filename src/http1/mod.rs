@@ -1,7 +1,6 @@
 //! HTTP/1.1 request syntax, pure: bytes in, values out.
 //!
-//! Pingora parses requests leniently (see ARCHITECTURE.md, "What Pingora lets through"). This module is the
-//! strict reading that comes before it: what RFC 9110 and RFC 9112 tell an intermediary to refuse is refused
+//! Pingora parses requests leniently. This module is the strict reading that comes before it: what RFC 9110 and RFC 9112 tell an intermediary to refuse is refused
 //! here, so that everything behind it can be understood in one way only. No sockets, no Pingora.
 
 pub mod chunked;
@@ -10,7 +9,7 @@ mod refusal;
 mod target;
 
 pub use refusal::Refusal;
-pub use target::is_host;
+pub use target::{Target, is_host};
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2): methods, field names, codings.
 pub fn is_token_byte(byte: u8) -> bool {

@@ -11,6 +11,10 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 use resolve::Addresses;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Groups of connections that are used once; the upstreams' own count up from 1.
+static FRESH: AtomicU64 = AtomicU64::new(1 << 32);
 
 /// One upstream with everything that a request to it needs, computed once.
 #[derive(Debug)]
@@ -64,15 +68,16 @@ impl Upstream {
         self.addresses.get().await
     }
 
-    /// What Pingora needs to connect to it at `address`.
-    pub fn peer(&self, address: SocketAddr) -> HttpPeer {
+    /// What Pingora needs to connect to it at `address`; `fresh` for a connection that was not used before.
+    pub fn peer(&self, address: SocketAddr, fresh: bool) -> HttpPeer {
         HttpPeer {
             _address: address.into(),
             scheme: Scheme::from_tls_bool(self.config.base_url.tls),
             sni: if self.config.base_url.tls { self.sni.clone() } else { String::new() },
             proxy: None,
             client_cert_key: None,
-            group_key: self.group_key,
+            // Connections of another group are no part of this one's pool.
+            group_key: if fresh { FRESH.fetch_add(1, Ordering::Relaxed) } else { self.group_key },
             options: self.options.clone(),
         }
     }
