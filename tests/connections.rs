@@ -1,6 +1,7 @@
 //! Connections are kept, shared and ended as HTTP/1.1 has it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use harness::{Gateway, GatewayBuilder, Received, Reply, Request, Step, Upstream, within};
 
@@ -79,6 +80,30 @@ async fn an_upstream_that_closes_its_idle_connection_costs_no_request() {
         assert_eq!(answer.text(), format!("POST /leaves {body}"), "request {at}");
     }
     assert_eq!(upstream.received().len(), 40, "none was sent twice");
+}
+
+#[tokio::test]
+async fn a_request_that_the_upstream_held_for_a_while_is_not_sent_again() {
+    let (upstream, gateway) = pair(|request| match request.target.as_str() {
+        "/works" => Reply::raw(vec![Step::Sleep(Duration::from_millis(1500)), Step::Close]),
+        _ => echo(request),
+    })
+    .await;
+    let mut tries = 0;
+    let on_a_kept_connection = within("a request on a kept connection", async {
+        loop {
+            assert_eq!(gateway.request(&Request::get("/first")).await.status(), 200);
+            let connections = upstream.connections();
+            let answer = gateway.request(&Request::post("/works", "x")).await;
+            tries += 1;
+            assert_eq!(answer.status(), 502, "{}", answer.text());
+            if upstream.connections() == connections {
+                break upstream.received().iter().filter(|request| request.target == "/works").count();
+            }
+        }
+    })
+    .await;
+    assert_eq!(on_a_kept_connection, tries, "each was received once");
 }
 
 #[tokio::test]

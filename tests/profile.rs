@@ -146,6 +146,23 @@ async fn each_fixture_passes_with_a_system_of_every_kind() {
 }
 
 #[tokio::test]
+async fn a_prompt_of_the_environment_does_not_take_the_identity_away() {
+    let options = Options { strict_anyrouter: true, ..Options::default() };
+    let upstream = Upstream::start(anthropic::handler_with(options)).await;
+    let yaml = format!("gateway:\n  upstreams: [{{name: mock, base_url: '{}', profile: anyrouter}}]\n", upstream.url());
+    let gateway = gateway().yaml(&yaml).env("SYSTEM_PROMPT_REPLACEMENT", "Be brief.").start().await;
+    for fixture in messages() {
+        assert_taken(&upstream, &gateway, &fixture).await;
+        let body = String::from_utf8(fixture.body.clone()).expect("UTF-8");
+        let span = system_span(&body);
+        for system in [r#""Theirs.""#, r#"[{"type":"text","text":"Theirs."}]"#, "[]", "null"] {
+            let sent = format!("{}{system}{}", &body[..span.start], &body[span.end..]);
+            assert_taken(&upstream, &gateway, &with_body(&fixture, sent)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn heads_of_every_kind_pass() {
     let (upstream, gateway) = with_profile("").await;
     let fixture = fixtures::named("sdk-cli-2.1.330-turn1");

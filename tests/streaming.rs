@@ -104,16 +104,19 @@ async fn a_client_that_leaves_ends_its_upstream_connection() {
         _ => Reply::stall(),
     })
     .await;
-    for (target, reset) in [
-        ("/mid-stream", false),
-        ("/mid-stream", true),
-        ("/mid-body", false),
-        ("/before-head", false),
-        ("/before-head", true),
+    // `more` is what the client sent beyond its request before it left.
+    for (target, reset, more) in [
+        ("/mid-stream", false, ""),
+        ("/mid-stream", true, ""),
+        ("/mid-body", false, ""),
+        ("/before-head", false, ""),
+        ("/before-head", true, ""),
+        ("/before-head", false, "\r\n"),
+        ("/mid-stream", false, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"),
     ] {
         let requests = upstream.received().len();
         let mut client = gateway.connect().await;
-        client.send(Request::post(target, "{}").bytes()).await;
+        client.send([Request::post(target, "{}").bytes(), more.into()].concat()).await;
         upstream.wait_received(requests + 1).await;
         if target.starts_with("/mid") {
             client.head("POST").await;
@@ -186,6 +189,24 @@ async fn a_websocket_carries_bytes_both_ways_until_either_side_ends() {
     }
     drop(client);
     upstream.wait_open_connections(0).await;
+}
+
+#[tokio::test]
+async fn a_websocket_whose_upstream_falls_silent_is_closed_without_an_error_inside_it() {
+    let upstream = Upstream::start(|_| {
+        Reply::status(101)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .step(Step::Raw(b"hi".to_vec()))
+            .step(Step::Wait(Gate::new()))
+    })
+    .await;
+    let yaml = "gateway:\n  timeouts: { read: 300ms }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let mut client = gateway.connect().await;
+    client.send(websocket("/socket").bytes()).await;
+    assert_eq!(client.head("GET").await.status, 101);
+    assert_eq!(String::from_utf8_lossy(&client.closed().await), "hi");
 }
 
 #[tokio::test]
