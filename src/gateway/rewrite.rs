@@ -54,12 +54,16 @@ fn change_head(request: &mut RequestHeader, client: &RequestHeader, plan: &Plan,
     let destination = context.destination();
     let facts = context.facts(client, plan.model.as_deref());
     let mut outgoing = Outgoing(request);
+    // Pingora parses a target anew whenever it is set.
+    let mut target: Option<Vec<u8>> = None;
     for (_, rule) in plan.rules(&destination.rules) {
         rule.headers.iter().for_each(|op| op.apply(&mut outgoing, &facts));
         for op in &rule.query {
-            let target = op.apply(outgoing.0.raw_path());
-            outgoing.0.set_raw_path(&target)?;
+            target = Some(op.apply(target.as_deref().unwrap_or_else(|| outgoing.0.raw_path())));
         }
+    }
+    if let Some(target) = target {
+        outgoing.0.set_raw_path(&target)?;
     }
     match &destination.upstream.config.api_key {
         Some(key) => replace_key(outgoing.0, key.expose()),

@@ -103,12 +103,12 @@ impl HeaderOp {
             Self::ListAdd(name, members) => {
                 let mut list = joined(fields.map(), &name.name);
                 let before = list.len();
-                for member in rendered(members, facts) {
-                    if !contains(&list, &member) {
+                for member in list_members(&rendered(members, facts)) {
+                    if !contains(&list, member) {
                         if !list.is_empty() {
                             list.push(b',');
                         }
-                        list.extend_from_slice(&member);
+                        list.extend_from_slice(member);
                     }
                 }
                 // One field with all members: some relays read only one line.
@@ -119,10 +119,8 @@ impl HeaderOp {
             Self::ListRemove(name, members) => {
                 let list = joined(fields.map(), &name.name);
                 let gone = rendered(members, facts);
-                if gone.iter().any(|member| contains(&list, member)) {
-                    let left: Vec<&[u8]> = list_members(&list)
-                        .filter(|there| !gone.iter().any(|gone| there.eq_ignore_ascii_case(gone)))
-                        .collect();
+                if list_members(&gone).any(|member| contains(&list, member)) {
+                    let left: Vec<&[u8]> = list_members(&list).filter(|there| !contains(&gone, there)).collect();
                     match left.is_empty() {
                         true => fields.remove(&name.name),
                         false => set_bytes(fields, name, &left.join(&b","[..])),
@@ -139,10 +137,14 @@ fn joined(map: &HeaderMap, name: &HeaderName) -> Vec<u8> {
     map.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b","[..])
 }
 
-/// The members that the templates stand for; one template may stand for several.
-fn rendered(members: &[Template], facts: &Facts<'_>) -> Vec<Vec<u8>> {
-    let texts: Vec<Vec<u8>> = members.iter().map(|member| member.render(facts)).collect();
-    texts.iter().flat_map(|text| list_members(text)).map(<[u8]>::to_vec).collect()
+/// The members that the templates stand for, as one list; one template may stand for several.
+fn rendered(members: &[Template], facts: &Facts<'_>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for member in members {
+        list.extend_from_slice(&member.render(facts));
+        list.push(b',');
+    }
+    list
 }
 
 fn contains(list: &[u8], member: &[u8]) -> bool {

@@ -128,7 +128,11 @@ impl Template {
 
     /// The text as a field value; marked as sensitive if it comes from the environment or a file of secrets.
     pub fn header_value(&self, facts: &Facts<'_>) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_bytes(&self.render(facts)).ok()?;
+        let mut value = match self.fixed_text() {
+            Some(text) => HeaderValue::from_bytes(text.as_bytes()),
+            None => HeaderValue::from_bytes(&self.render(facts)),
+        }
+        .ok()?;
         value.set_sensitive(self.is_secret);
         Some(value)
     }
