@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint unit e2e deny bench bench-quick clean
+.PHONY: help run build test fmt lint unit e2e deny bench bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ bench: ## full benchmark, side by side with nginx and a bare Pingora proxy
 
 bench-quick: ## the same benchmark, short
 	$(CARGO) run --release $(LOCKED) -p bench -- run --quick
+
+fuzz: ## fuzz the JSON edits for FUZZ_SECONDS (600), compared with serde_json (needs cargo-fuzz)
+	@mkdir -p fuzz/corpus/rules_body
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run rules_body fuzz/corpus/rules_body fuzz/seeds/rules_body -- \
+	  -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=4096 -dict=fuzz/json.dict
 
 clean: ## remove everything that was built or installed here
 	$(CARGO) clean
