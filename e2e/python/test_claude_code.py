@@ -33,13 +33,13 @@ def claude(stack, home: Path, *arguments: str, **env: str) -> subprocess.Complet
 @pytest.fixture(scope="module", autouse=True)
 def installed(tmp_path_factory):
     if not LAUNCHER.exists():
-        pytest.skip("npm could not install @anthropic-ai/claude-code here")
+        pytest.fail("npm did not install @anthropic-ai/claude-code")
     home = tmp_path_factory.mktemp("version")
     command = ["node", str(LAUNCHER), "--version"]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "DISABLE_AUTOUPDATER": "1"}
     tried = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     if tried.returncode != 0:
-        pytest.skip(f"Claude Code does not run here: {(tried.stderr or tried.stdout).strip()[:300]}")
+        pytest.fail(f"Claude Code does not run here: {(tried.stderr or tried.stdout).strip()[:300]}")
 
 
 @pytest.mark.parametrize(

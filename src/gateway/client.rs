@@ -4,25 +4,19 @@
 //! upstream (see `forward`), so that Pingora neither copies it nor touches an upstream before it is whole. What
 //! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
+mod stand_in;
+
 use super::held::{Budget, HeldBody, Hold};
 use super::pool;
 use crate::config::Limits;
 use crate::http1::head::{self, Framing, Head, Scanner};
 use crate::http1::{Refusal, chunked};
-use async_trait::async_trait;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
+use pingora::protocols::Stream;
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How much is read at a time while a head is expected: most heads, with the beginning of the body.
 const READ_BYTES: usize = 8 * 1024;
@@ -358,140 +352,6 @@ fn replace(head: &mut BytesMut, span: std::ops::Range<usize>, with: &[u8]) {
     head.truncate(span.start);
     head.extend_from_slice(with);
     head.extend_from_slice(&tail);
-}
-
-impl AsyncRead for ClientStream {
-    /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away,
-    /// and always when it has nothing more to write: what it left in a buffer, such as the head of an answer whose
-    /// body is slow to come, goes out then.
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.is_unflushed
-            && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(cx)
-        {
-            flushed?;
-            this.is_unflushed = false;
-        }
-        if this.mode == Mode::Tunnel {
-            if this.buffer.is_empty() {
-                return Pin::new(&mut this.inner).poll_read(cx, buf);
-            }
-            let n = this.buffer.len().min(buf.remaining());
-            buf.put_slice(&this.buffer[..n]);
-            this.buffer.advance(n);
-            return Poll::Ready(Ok(()));
-        }
-        // A next request waits here for its turn, and its bytes do not hide that the client went away.
-        while this.buffer.len() < AHEAD_BYTES {
-            let mut probe = [0; 512];
-            let mut probed = ReadBuf::new(&mut probe);
-            match Pin::new(&mut this.inner).poll_read(cx, &mut probed) {
-                Poll::Ready(Ok(())) if !probed.filled().is_empty() => this.buffer.extend_from_slice(probed.filled()),
-                ready_or_pending => return ready_or_pending,
-            }
-        }
-        // Nothing here wakes the task then; the answer's progress does.
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.mode == Mode::MaySwitch {
-            // Each head of an answer is one write. Interim answers may come before the one that decides.
-            if bytes.starts_with(b"HTTP/1.1 101") {
-                self.mode = Mode::Tunnel;
-            } else if !bytes.starts_with(b"HTTP/1.1 1") {
-                self.mode = Mode::Waiting;
-            }
-        }
-        self.is_unflushed = true;
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
-        self.is_unflushed &= !matches!(flushed, Poll::Ready(Ok(())));
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.mode == Mode::MaySwitch {
-            let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
-            return self.poll_write(cx, first);
-        }
-        self.is_unflushed = true;
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-}
-
-#[async_trait]
-impl Peek for ClientStream {
-    /// Shows what was read to find out about HTTP/2.
-    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        let is_there = self.buffer.len() >= buf.len();
-        if is_there {
-            buf.copy_from_slice(&self.buffer[..buf.len()]);
-        }
-        Ok(is_there)
-    }
-}
-
-#[async_trait]
-impl Shutdown for ClientStream {
-    async fn shutdown(&mut self) {
-        Shutdown::shutdown(&mut *self.inner).await;
-    }
-}
-
-impl UniqueID for ClientStream {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for ClientStream {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.inner.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for ClientStream {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for ClientStream {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for ClientStream {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
 }
 
 impl std::fmt::Debug for ClientStream {
