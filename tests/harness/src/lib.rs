@@ -22,6 +22,7 @@ mod upstream;
 mod wire;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::{Client, Request, Response, ResponseHead};
@@ -43,4 +44,17 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
         Ok(value) => value,
         Err(_) => panic!("gave up after {DEADLINE:?}: {what}"),
     }
+}
+
+/// Sends a request through the gateway; what the upstream got of it: one request, with an exact length.
+pub async fn through(upstream: &Upstream, gateway: &Gateway, request: &Request) -> Arc<Received> {
+    let before = upstream.received().len();
+    assert_eq!(gateway.request(request).await.status(), 200);
+    assert_eq!(upstream.received().len(), before + 1, "one request");
+    let got = upstream.last();
+    if !got.body.is_empty() {
+        assert_eq!(got.framing, Framing::Length(got.body.len() as u64), "the length is exact");
+        assert_eq!(got.headers.all("content-length"), [got.body.len().to_string()]);
+    }
+    got
 }
