@@ -120,7 +120,12 @@ pub const SETTINGS: &[Setting] = &[
         "10s",
         "Time for a request head to come in, from its first byte; beyond it 408.",
     ),
-    setting("gateway.limits.body_timeout", &[], "30s", "Longest silence while a request body comes in; beyond it 408."),
+    setting(
+        "gateway.limits.body_timeout",
+        &[],
+        "30s",
+        "Longest silence while a request body comes in, a tenth of the time for all of it; beyond it 408.",
+    ),
     setting(
         "gateway.limits.keepalive_timeout",
         &[],
