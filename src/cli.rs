@@ -88,9 +88,6 @@ pub fn report(loaded: &Loaded) -> String {
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);
     }
-    for warning in &loaded.warnings {
-        let _ = writeln!(text, "warning: {warning}");
-    }
     text
 }
 

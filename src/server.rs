@@ -1,7 +1,7 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
 use crate::config::{Loaded, Startup};
-use crate::gateway::{Door, Gateway, Shared, Snapshot};
+use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
 use crate::metrics::Metrics;
 use anyhow::{Context, bail};
 use pingora::listeners::tls::TlsSettings;
@@ -9,7 +9,9 @@ use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::Opt;
 use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
+use pingora_prometheus::prometheus;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -18,15 +20,12 @@ use std::sync::Arc;
 /// # Errors
 /// When it cannot start: an address in use, a certificate that cannot be read, ...
 pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
-    let Loaded { config, startup, server_conf, warnings, path, .. } = loaded;
+    let Loaded { config, startup, server_conf, path, .. } = loaded;
     if !upgrade {
         check_addresses(&startup)?;
     }
-    for warning in &warnings {
-        log::warn!("{warning}");
-    }
     let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
-    let target = snapshot.destinations[0].upstream.origin();
+    let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?));
 
     let options = Opt { upgrade, ..Opt::default() };
@@ -34,10 +33,12 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     server.bootstrap();
 
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared)));
-    let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, shared));
+    let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, Arc::clone(&shared)));
     add_listeners(&mut gateway, &startup)?;
     server.add_service(gateway);
+    server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
+    prometheus::register(Box::new(Upstreams::new(shared))).context("registering the metrics of the upstreams")?;
     let mut admin = pingora_prometheus::prometheus_http_service();
     admin.add_tcp(&startup.admin_listen.to_string());
     server.add_service(admin);
@@ -47,6 +48,7 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
         env!("CARGO_PKG_VERSION"),
         startup.listen,
         startup.admin_listen,
+        target = targets.join(", "),
     );
     server.run(RunArgs::default());
     Ok(())

@@ -168,7 +168,7 @@ async fn a_missing_file_is_named() {
 
 #[tokio::test]
 async fn the_environment_beats_the_dotenv_file_which_beats_the_yaml() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!("gateway:\n  upstreams:\n    - base_url: {}/yaml\n", upstream.url());
     let url = |path: &str| format!("{}/{path}", upstream.url());
     let rows = [
@@ -194,7 +194,7 @@ async fn the_environment_beats_the_dotenv_file_which_beats_the_yaml() {
 
 #[tokio::test]
 async fn an_empty_variable_counts_as_unset() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway()
         .yaml(&format!("gateway:\n  upstreams:\n    - base_url: {}/yaml\n", upstream.url()))
         .env("API_BASE_URL", "")
@@ -208,7 +208,7 @@ async fn an_empty_variable_counts_as_unset() {
 
 #[tokio::test]
 async fn the_file_can_be_named_by_the_environment_or_stand_in_conf() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = |path: &str| format!("gateway:\n  upstreams:\n    - base_url: {}/{path}\n", upstream.url());
     let named = gateway().file("other.yaml", &yaml("named")).env("GATEWAY_CONFIG", "other.yaml").start().await;
     assert_eq!(named.request(&Request::get("/x")).await.status(), 200);
@@ -229,7 +229,7 @@ async fn without_any_file_the_built_in_defaults_hold() {
 
 #[tokio::test]
 async fn a_busy_port_is_an_error_that_says_so() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     for admin in [false, true] {
         let busy = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = busy.local_addr().expect("its address").to_string();

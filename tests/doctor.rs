@@ -274,16 +274,21 @@ fn proxy(status: u16, target: String) -> (String, std::sync::mpsc::Receiver<Stri
 }
 
 #[tokio::test]
-async fn a_proxy_is_tried_and_said_not_to_be_used() {
-    let upstream = Upstream::start(anthropic::handler()).await;
+async fn the_way_through_the_proxy_is_the_one_that_counts() {
+    let authority = Authority::new();
+    let upstream = Upstream::builder().tls(&authority.leaf(&["relay.invalid"])).start(anthropic::handler()).await;
     let (address, heads) = proxy(200, upstream.addr().to_string());
-    let builder =
-        doctor().upstream("http://relay.invalid:8000").env("HTTP_PROXY", &format!("http://me:secret%21@{address}"));
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{base_url: \"https://relay.invalid:8000\", ca_file: \"{}\"}}\n",
+        authority.ca_file().display()
+    );
+    let builder = doctor().yaml(&yaml).env("HTTPS_PROXY", &format!("http://me:secret%21@{address}"));
     let (report, ok) = examined(builder).await;
     assert_eq!(findings(&report, 0), ["dns_failed"], "the direct way is told too");
-    assert_eq!(findings(&report, 1), ["reachable_without_key", "proxy_not_used_by_gateway"]);
-    assert_eq!(steps(&report, 1), names(&[("dns", true), ("tcp", true), ("proxy", true), ("http", true)]));
-    assert!(!ok, "the gateway itself goes directly");
+    assert_eq!(findings(&report, 1), ["reachable_without_key"]);
+    let expected = [("dns", true), ("tcp", true), ("proxy", true), ("tls", true), ("http", true)];
+    assert_eq!(steps(&report, 1), names(&expected));
+    assert!(ok, "the gateway goes through the proxy too");
     assert!(report["settings"]["shell"].as_str().is_some_and(|shell| shell.contains("NO_PROXY=")), "{report:#}");
     let head = heads.recv().expect("a CONNECT");
     assert!(head.starts_with("CONNECT relay.invalid:8000 HTTP/1.1\r\n"), "{head}");
@@ -292,23 +297,43 @@ async fn a_proxy_is_tried_and_said_not_to_be_used() {
 }
 
 #[tokio::test]
+async fn a_proxy_gets_the_whole_target_of_an_upstream_without_tls() {
+    let upstream = Upstream::builder().allow_malformed().start(anthropic::handler()).await;
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{base_url: \"http://relay.invalid:8000\", proxy: \"me:secret@{}\"}}\n",
+        upstream.addr()
+    );
+    let (report, _) = examined(doctor().yaml(&yaml)).await;
+    assert_eq!(steps(&report, 1)[..2], names(&[("dns", true), ("tcp", true)])[..], "{report:#}");
+    let got = upstream.last();
+    assert!(got.target.starts_with("http://relay.invalid:8000/"), "{}", got.target);
+    let head = String::from_utf8_lossy(&got.raw_head);
+    assert!(head.contains("\r\nProxy-Authorization: Basic bWU6c2VjcmV0\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn proxies_fail_in_words() {
-    let upstream = Upstream::start(anthropic::handler()).await;
+    let authority = Authority::new();
+    let upstream = Upstream::builder().tls(&authority.leaf(&["localhost"])).start(anthropic::handler()).await;
     let closed = Port::free();
     let (credentials, _heads) = proxy(407, String::new());
     let (refusing, _more_heads) = proxy(403, String::new());
     for (proxy, id) in [
         (format!("http://{}", closed.addr()), "proxy_unreachable"),
+        (format!("socks5h://{}", closed.addr()), "proxy_unreachable"),
         (format!("me:secret@{credentials}"), "proxy_credentials"),
-        (refusing, "proxy_refused"),
-        ("socks5://me:secret@127.0.0.1:7890".to_owned(), "proxy_kind"),
-        ("http://me:secret@".to_owned(), "proxy_url"),
+        (refusing.clone(), "proxy_refused"),
+        (format!("https://me:secret@{refusing}"), "proxy_broken"),
     ] {
-        let yaml = format!("gateway:\n  upstreams:\n    - base_url: {}\n      proxy: \"{proxy}\"\n", upstream.url());
+        let yaml = format!(
+            "gateway:\n  upstreams:\n    - base_url: {}\n      ca_file: \"{}\"\n      proxy: \"{proxy}\"\n",
+            upstream.url(),
+            authority.ca_file().display()
+        );
         let (report, ok) = examined(doctor().yaml(&yaml)).await;
         assert_eq!(findings(&report, 0), ["reachable_without_key"]);
-        assert_eq!(findings(&report, 1), [id, "proxy_not_used_by_gateway"], "{proxy}");
-        assert!(ok, "the gateway goes directly, and that works");
+        assert_eq!(findings(&report, 1), [id], "{proxy}");
+        assert!(!ok && !report.to_string().contains("secret"), "{report:#}");
     }
 }
 

@@ -10,7 +10,7 @@ const FILE: &str = "env/.env.headers.json";
 
 #[tokio::test]
 async fn its_headers_replace_all_of_that_name_and_add_what_is_missing() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let headers = r#"{
         "__comment": "not a header",
         "__X-Off": "off",
@@ -48,7 +48,7 @@ async fn its_headers_replace_all_of_that_name_and_add_what_is_missing() {
 
 #[tokio::test]
 async fn an_empty_or_absent_file_changes_nothing() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let mut seen: Vec<Headers> = Vec::new();
     for text in [None, Some("{}"), Some(r#"{"__only": "comments"}"#)] {
         let builder = gateway().upstream(upstream.url());
@@ -62,7 +62,7 @@ async fn an_empty_or_absent_file_changes_nothing() {
 
 #[tokio::test]
 async fn connection_cannot_name_away_what_the_file_sets() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).file(FILE, r#"{"Authorization": "Bearer sk-file"}"#).start().await;
     let request = Request::get("/x").header("Connection", "authorization").header("Authorization", "Bearer sk-client");
     assert_eq!(gateway.request(&request).await.status(), 200);
@@ -71,7 +71,7 @@ async fn connection_cannot_name_away_what_the_file_sets() {
 
 #[tokio::test]
 async fn another_file_can_be_named_in_the_yaml() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway()
         .upstream(upstream.url())
         .file("other.json", r#"{"X-Other": "1"}"#)

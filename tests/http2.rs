@@ -63,7 +63,7 @@ async fn requests_arrive_as_http_1_1_with_exact_framing() {
 
 #[tokio::test]
 async fn fixtures_are_rewritten_for_http_2_clients_too() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let plain = gateway().upstream(upstream.url()).start().await;
     let rewriting = gateway().upstream(upstream.url()).env("SYSTEM_PROMPT_REPLACEMENT", "new").start().await;
     for fixture in fixtures::all() {
@@ -99,7 +99,7 @@ async fn fixtures_are_rewritten_for_http_2_clients_too() {
 
 #[tokio::test]
 async fn split_cookies_are_joined_and_te_stays_here() {
-    let (upstream, gateway) = pair(|_| Reply::ok("")).await;
+    let (upstream, gateway) = pair(|_| Reply::ok("{}")).await;
     let client = gateway.connect_h2().await;
     let builder = request("GET", "/").header("cookie", "a=1").header("cookie", "b=2").header("te", "trailers");
     assert_eq!(client.send(builder.body(()).expect("a request"), &[]).await.status, 200);
@@ -109,7 +109,7 @@ async fn split_cookies_are_joined_and_te_stays_here() {
 
 #[tokio::test]
 async fn the_authority_is_the_host_to_preserve() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).env("PRESERVE_HOST", "true").start().await;
     let client = gateway.connect_h2().await;
     assert_eq!(client.send(request("GET", "/").body(()).expect("a request"), &[]).await.status, 200);

@@ -61,7 +61,7 @@ async fn the_root_shows_browsers_the_panel_and_proxies_everything_else() {
 
 #[tokio::test]
 async fn the_admin_service_answers_on_its_own_port() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).start().await;
     assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
     let mut admin = Client::connect(gateway.admin_addr()).await;
@@ -180,7 +180,7 @@ async fn each_way_to_end_is_told_and_counted_apart() {
 
 #[tokio::test]
 async fn a_text_from_outside_cannot_forge_a_line() {
-    let upstream = Upstream::start(|_| Reply::ok("").header("X-Request-Id", "evil id=1 status=999")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}").header("X-Request-Id", "evil id=1 status=999")).await;
     let gateway = gateway().upstream(upstream.url()).start().await;
     let request = Request::get("/forge%0aforged%20line?x=%0d%0aforged").header("User-Agent", "\x1b[31mred\u{7f}");
     // It may be refused for its control characters; then it is a line as well.
@@ -217,7 +217,7 @@ async fn no_secret_is_ever_written_or_told() {
         Some("/garbage") => {
             Reply::raw(vec![Step::Raw(format!("HTTP/1.1 abc {}\r\n\r\n", SECRETS[6]).into_bytes()), Step::Close])
         }
-        _ => Reply::ok("").header("Set-Cookie", format!("id={}", SECRETS[6])),
+        _ => Reply::ok("{}").header("Set-Cookie", format!("id={}", SECRETS[6])),
     })
     .await;
     for (debug, format) in [("false", "text"), ("true", "text"), ("true", "json")] {

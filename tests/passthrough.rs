@@ -132,7 +132,7 @@ async fn an_upgrade_to_another_protocol_than_websocket_is_not_offered_upstream_w
 
 #[tokio::test]
 async fn the_host_is_the_upstreams_or_on_request_the_clients() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     for (preserve, want) in [("false", upstream.addr().to_string()), ("true", "gateway.test".to_owned())] {
         let gateway = gateway().upstream(upstream.url()).env("PRESERVE_HOST", preserve).start().await;
         assert_eq!(gateway.request(&Request::get("/host")).await.status(), 200);
@@ -142,7 +142,7 @@ async fn the_host_is_the_upstreams_or_on_request_the_clients() {
 
 #[tokio::test]
 async fn the_forwarded_chain_is_appended_to_kept_or_removed() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let rows: [(&str, &[&str], &str); 8] = [
         ("append", &[], "127.0.0.1"),
         ("append", &["203.0.113.7"], "203.0.113.7, 127.0.0.1"),
@@ -222,7 +222,7 @@ async fn an_absolute_target_for_this_host_becomes_its_path() {
 #[tokio::test]
 async fn a_base_url_with_a_path_is_a_prefix() {
     for base in ["/relay/v2", "/relay/v2/"] {
-        let upstream = Upstream::start(|_| Reply::ok("")).await;
+        let upstream = Upstream::start(|_| Reply::ok("{}")).await;
         let gateway = gateway().upstream(format!("{}{base}", upstream.url())).start().await;
         for (target, want) in [
             ("/v1/messages?beta=true", "/relay/v2/v1/messages?beta=true"),

@@ -329,7 +329,7 @@ fn assert_same_bytes(fixture: &Fixture, got: &Received) {
 
 #[tokio::test]
 async fn profile_none_sends_the_very_bytes_that_came() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!("gateway:\n  upstreams:\n    - base_url: {}\n      profile: none\n", upstream.url());
     let gateway = gateway().yaml(&yaml).start().await;
     let odd = fixtures::named("count-tokens");
@@ -354,7 +354,7 @@ async fn profile_none_sends_the_very_bytes_that_came() {
 
 #[tokio::test]
 async fn rules_that_do_not_match_change_no_byte_either() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let rules: String = (0..50)
         .map(|n| {
             format!(

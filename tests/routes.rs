@@ -154,7 +154,7 @@ async fn http_2_clients_are_routed_too() {
 
 #[tokio::test]
 async fn a_key_that_no_route_lists_gets_no_reserved_upstream() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!(
         "gateway:\n  upstreams:\n    - base_url: {}\n      name: one\n      api_key: sk-own-secret-a\n  routes:\n    \
         - keys: [sk-client-secret-1]\n      upstream: one\n",
@@ -192,7 +192,7 @@ async fn a_key_that_no_route_lists_gets_no_reserved_upstream() {
 
 #[tokio::test]
 async fn the_upstreams_key_comes_after_all_rules_and_in_the_field_that_they_leave() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     for (rule, field) in [("bearer", "authorization"), ("x-api-key", "x-api-key"), ("keep", "x-api-key")] {
         let yaml = format!(
             "gateway:\n  upstreams:\n    - {{name: one, base_url: \"{}\", api_key: sk-own}}\n  routes:\n    \
@@ -235,7 +235,8 @@ async fn key_mappings_are_routes() {
     );
     let open = relay.open.url();
     let yaml = format!(
-        "gateway:\n  upstreams:\n    - {{name: open, base_url: \"{open}\"}}\n    - {{name: a, base_url: \"{}\"}}\n",
+        "gateway:\n  upstreams:\n    - {{name: open, base_url: \"{open}\"}}\n    \
+         - {{name: a, base_url: \"{}\", priority: 1}}\n",
         relay.a.url()
     );
     for builder in [gateway().yaml(&yaml), gateway().upstream(&open)] {
@@ -258,7 +259,7 @@ async fn key_mappings_are_routes() {
 
 #[tokio::test]
 async fn an_upstream_that_only_the_mappings_name_is_for_their_keys() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     // The only other upstream is reserved, so nobody else gets anything.
     let yaml = "gateway:\n  upstreams:\n    - {name: own, base_url: \"http://127.0.0.1:9\", api_key: sk-own}\n";
     let mappings = format!(r#"{{"mappings":[{{"target_url":"{}","keys":["sk-mapped-1"]}}]}}"#, upstream.url());
@@ -345,7 +346,7 @@ async fn mistakes_about_keys_do_not_print_them() {
 
 #[tokio::test]
 async fn a_reserved_upstream_that_is_down_is_not_replaced_by_another() {
-    let open = Upstream::start(|_| Reply::ok("")).await;
+    let open = Upstream::start(|_| Reply::ok("{}")).await;
     let port = Port::free();
     let yaml = format!(
         "gateway:\n  upstreams:\n    - {{name: open, base_url: \"{}\"}}\n    - {{name: own, base_url: \"http://{}\", api_key: sk-own}}\n  \
@@ -381,7 +382,7 @@ async fn a_warm_up_without_a_key_is_answered_by_its_rule() {
 #[tokio::test]
 
 async fn a_base_url_of_the_environment_leaves_a_file_with_routes_valid() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = "gateway:
   upstreams:
     - {name: own, base_url: \"http://127.0.0.1:9\"}
@@ -394,7 +395,7 @@ async fn a_base_url_of_the_environment_leaves_a_file_with_routes_valid() {
 
 #[tokio::test]
 async fn a_key_that_is_not_ascii_is_sent_or_refused() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!(
         "gateway:\n  upstreams:\n    - {{name: own, base_url: \"{}\", api_key: ключ}}\n  routes:\n    - {{keys: sk-1, upstream: own}}\n",
         upstream.url()

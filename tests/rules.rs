@@ -8,7 +8,7 @@ fn gateway() -> GatewayBuilder {
 
 /// A gateway with these rules (items of `gateway.rules`, each line indented by four) in front of a mock.
 async fn with_rules(rules: &str) -> (Upstream, Gateway) {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway()
         .upstream(upstream.url())
         .env("TOKEN", "sk-from-env")
@@ -238,7 +238,7 @@ async fn parameters_are_set_and_removed_and_the_others_keep_their_bytes() {
 
 #[tokio::test]
 async fn the_query_changes_behind_a_path_prefix_and_match_sees_the_clients_path() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml =
         "gateway:\n  rules:\n    - name: r\n      match: {path: /v1/messages}\n      query: {set: {beta: \"true\"}}\n";
     let gateway = gateway().upstream(format!("{}/relay", upstream.url())).yaml(yaml).start().await;
@@ -509,7 +509,7 @@ async fn all_matching_rules_apply_in_order_to_what_those_before_them_left() {
 
 #[tokio::test]
 async fn the_prompt_of_the_environment_comes_before_the_rules_and_the_headers_file_after() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = "gateway:
   rules:
     - name: r
@@ -702,7 +702,7 @@ async fn a_request_has_one_valid_host_whatever_rules_do() {
         "headers: {set: {Host: \"${header.x-host}\"}}",
         "headers: {list_add: {Host: other.example}}",
     ] {
-        let upstream = Upstream::builder().allow_malformed().start(|_| Reply::ok("")).await;
+        let upstream = Upstream::builder().allow_malformed().start(|_| Reply::ok("{}")).await;
         let yaml = format!("gateway:\n  rules:\n    - name: r\n      {action}\n");
         // Refusing it at load is as good.
         let Ok(gateway) = gateway().upstream(upstream.url()).yaml(&yaml).try_start().await else { continue };
@@ -729,7 +729,7 @@ async fn the_target_of_the_whole_server_stays() {
 async fn an_answer_that_has_no_body_has_none() {
     for status in [204, 205, 304] {
         let yaml = format!("gateway:\n  rules:\n    - name: r\n      respond: {{status: {status}, body: text}}\n");
-        let upstream = Upstream::start(|_| Reply::ok("")).await;
+        let upstream = Upstream::start(|_| Reply::ok("{}")).await;
         let Ok(gateway) = gateway().upstream(upstream.url()).yaml(&yaml).try_start().await else { continue };
         let mut client = gateway.connect().await;
         for _ in 0..2 {

@@ -16,7 +16,7 @@ fn example(rule: &str) -> String {
 }
 
 async fn with_example(rule: &str) -> (Upstream, Gateway) {
-    let upstream = Upstream::start(|_| Reply::ok("").header("Server", "relay").header("Set-Cookie", "a=1")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}").header("Server", "relay").header("Set-Cookie", "a=1")).await;
     let builder = gateway().upstream(upstream.url()).env("RELAY_TOKEN", "sk-relay").yaml(&example(rule));
     let gateway = builder.start().await;
     (upstream, gateway)

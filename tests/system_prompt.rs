@@ -18,7 +18,7 @@ fn new_block() -> String {
 
 /// A gateway with `NEW` as replacement, and `more` in its environment.
 async fn rewriting(more: &[(&str, &str)]) -> (Upstream, Gateway) {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let builder = gateway().upstream(upstream.url()).env("SYSTEM_PROMPT_REPLACEMENT", NEW);
     let gateway = more.iter().fold(builder, |builder, (name, value)| builder.env(name, value)).start().await;
     (upstream, gateway)
@@ -248,7 +248,7 @@ async fn a_body_in_a_content_encoding_is_left_alone() {
 
 #[tokio::test]
 async fn a_base_url_with_a_path_does_not_hide_the_endpoint() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let base = format!("{}/relay", upstream.url());
     let gateway = gateway().upstream(base).env("SYSTEM_PROMPT_REPLACEMENT", NEW).start().await;
     let got = sent_on(&upstream, &gateway, &Request::post("/v1/messages", BODY)).await;
@@ -300,7 +300,7 @@ async fn sizes_around_every_buffer_are_rewritten_exactly() {
 
 #[tokio::test]
 async fn a_long_text_can_replace_a_short_one_and_a_short_one_a_long_one() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     for (new, old) in [("n".repeat(100_000), "o".to_owned()), ("n".to_owned(), "o".repeat(300_000))] {
         let gateway = gateway().upstream(upstream.url()).env("SYSTEM_PROMPT_REPLACEMENT", &new).start().await;
         let template = r#"{"system":[{"text":"@"}],"messages":[]}"#;
@@ -311,7 +311,7 @@ async fn a_long_text_can_replace_a_short_one_and_a_short_one_a_long_one() {
 
 #[tokio::test]
 async fn without_a_replacement_nothing_is_touched() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway()
         .upstream(upstream.url())
         .env("SYSTEM_PROMPT_REPLACEMENT", "")
@@ -324,7 +324,7 @@ async fn without_a_replacement_nothing_is_touched() {
 
 #[tokio::test]
 async fn the_yaml_file_can_say_it_too() {
-    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!("gateway:\n  system_prompt:\n    replacement: {}\n    insert_if_missing: true\n", new_literal());
     let gateway = gateway().upstream(upstream.url()).yaml(&yaml).start().await;
     let got = sent_on(&upstream, &gateway, &Request::post("/v1/messages", BODY)).await;

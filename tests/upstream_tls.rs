@@ -93,7 +93,7 @@ async fn plain_http_where_tls_is_expected_is_a_502() {
 #[tokio::test]
 async fn tls_where_plain_http_is_expected_is_a_502() {
     let authority = Authority::new();
-    let upstream = Upstream::builder().tls(&authority.leaf(&["127.0.0.1"])).start(|_| Reply::ok("")).await;
+    let upstream = Upstream::builder().tls(&authority.leaf(&["127.0.0.1"])).start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(format!("http://{}", upstream.addr())).start().await;
     assert_eq!(ask(&gateway).await.status(), 502);
     assert_eq!(upstream.received().len(), 0);

@@ -7,7 +7,9 @@ pub mod headers;
 mod node;
 pub mod problem;
 pub mod profile;
+pub mod proxy;
 mod reader;
+pub mod resilience;
 pub mod routes;
 mod rules;
 pub mod secret;
@@ -20,7 +22,9 @@ use crate::rules::rule::Rule;
 use node::Reading;
 use pingora::server::configuration::ServerConf;
 use problem::{Problem, Problems, Source};
+use proxy::{OutboundProxy, Proxies};
 use reader::{Effective, Reader};
+use resilience::{Affinity, Failover, HealthSettings, Queue};
 use routes::Route;
 use secret::Secret;
 use std::collections::BTreeMap;
@@ -87,19 +91,6 @@ pub struct Limits {
     pub write_timeout: Duration,
 }
 
-/// The outbound proxies, as written.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies {
-    /// For `http://` upstreams.
-    pub http: Option<Secret>,
-    /// For `https://` upstreams.
-    pub https: Option<Secret>,
-    /// For upstreams without one of the other two.
-    pub all: Option<Secret>,
-    /// Comma list of hosts that are reached without a proxy.
-    pub none: Option<String>,
-}
-
 /// What requests are handled with: a reload replaces it as a whole.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -113,8 +104,16 @@ pub struct Config {
     pub last_rules: Vec<Rule>,
     /// Which keys go to which upstream.
     pub routes: Vec<Route>,
-    /// The outbound proxies; only the doctor uses them so far.
-    pub proxies: Proxies,
+    /// When another upstream takes a request over.
+    pub failover: Failover,
+    /// When an upstream counts as broken.
+    pub health: HealthSettings,
+    /// How sessions stay at one upstream.
+    pub affinity: Affinity,
+    /// Requests that wait for a place at an upstream.
+    pub queue: Queue,
+    /// Servers that resolve names; empty for the system's.
+    pub dns_servers: Vec<SocketAddr>,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
     /// Bounds on clients.
@@ -155,8 +154,6 @@ pub struct Loaded {
     pub server_conf: ServerConf,
     /// Each setting with its value and source.
     pub effective: Vec<Effective>,
-    /// What is accepted but has no effect in this version.
-    pub warnings: Vec<Problem>,
     /// The file that was read.
     pub path: String,
 }
@@ -191,14 +188,9 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
     let server_conf = read_server_conf(&mut reader, &yaml);
     let loaded = lower(&mut reader);
     match loaded {
-        Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
-            warnings: warnings(&mut reader, &config),
-            config,
-            startup,
-            server_conf,
-            effective: reader.effective,
-            path,
-        }),
+        Some((config, startup)) if reader.problems.is_empty() => {
+            Ok(Loaded { config, startup, server_conf, effective: reader.effective, path })
+        }
         _ => Err(Problems(reader.problems)),
     }
 }
@@ -327,17 +319,24 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let limits = read_limits(reader);
     let connect_timeout = reader.read("gateway.timeouts.connect", value::duration);
     let read_timeout = reader.read("gateway.timeouts.read", value::duration);
+    let first_byte_timeout = reader.read("gateway.timeouts.first_byte", value::duration);
     let upstream_write_timeout = reader.read("gateway.timeouts.write", value::duration);
     let pool_idle_timeout = reader.read("gateway.timeouts.pool_idle", value::duration);
+
+    let (failover, health) = (resilience::failover(reader), resilience::health(reader));
+    let (affinity, queue) = (resilience::affinity(reader), resilience::queue(reader));
+    let dns_servers = resilience::dns_servers(reader);
 
     // A wrong value is noted already; a stand-in lets the upstreams be checked in the same go.
     let inherited = Inherited {
         preserve_host: preserve_host.unwrap_or_default(),
         connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(10)),
         read_timeout: read_timeout.unwrap_or(Duration::from_secs(600)),
+        first_byte_timeout,
+        proxies,
     };
-    let mut upstreams = upstream::read(reader, inherited);
-    let routes = routes::read(reader, &mut upstreams, inherited);
+    let mut upstreams = upstream::read(reader, &inherited);
+    let routes = routes::read(reader, &mut upstreams, &inherited);
     let rules = read_rules(reader, &upstreams);
 
     let config = Config {
@@ -346,7 +345,11 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(&custom_headers).into_iter().collect(),
         routes,
-        proxies,
+        failover: failover?,
+        health: health?,
+        affinity: affinity?,
+        queue: queue?,
+        dns_servers,
         forwarded_for: forwarded_for?,
         limits: limits?,
         upstream_write_timeout: upstream_write_timeout?,
@@ -360,12 +363,12 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
 
 fn read_proxies(reader: &mut Reader<'_>) -> Proxies {
     // A proxy's URL may hold a password.
-    let mut proxy = |key| reader.read_shown(key, value::text, |_| "********".to_owned()).map(Secret::new);
+    let mut proxy = |key| reader.read_shown(key, OutboundProxy::parse, |_| "********".to_owned());
     Proxies {
         http: proxy("gateway.proxy.http"),
         https: proxy("gateway.proxy.https"),
         all: proxy("gateway.proxy.all"),
-        none: reader.read("gateway.proxy.none", value::text),
+        none: reader.read("gateway.proxy.none", value::text).unwrap_or_default(),
     }
 }
 
@@ -467,29 +470,6 @@ fn read_limits(reader: &mut Reader<'_>) -> Option<Limits> {
         keepalive_timeout: keepalive_timeout?,
         write_timeout: write_timeout?,
     })
-}
-
-/// What is accepted from the start, but has no effect yet.
-fn warnings(reader: &mut Reader<'_>, config: &Config) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    let is_routed = |name: &str| config.routes.iter().any(|route| route.upstream == name);
-    let open: Vec<&str> =
-        config.upstreams.iter().filter(|u| !u.is_reserved && !is_routed(&u.name)).map(|u| u.name.as_str()).collect();
-    if let [first, _, ..] = open[..] {
-        let message = format!("this version sends all keys without a route to the first upstream, \"{first}\"");
-        warnings.push(Problem { at: Source::WholeFile(reader.path.clone()), message });
-    }
-    let no_proxy_yet = "this version connects directly, without an outbound proxy";
-    for key in ["gateway.proxy.http", "gateway.proxy.https", "gateway.proxy.all"] {
-        if let Some(at) = reader.source_of(key) {
-            warnings.push(Problem { at, message: format!("{key}: {no_proxy_yet}") });
-        }
-    }
-    for upstream in config.upstreams.iter().filter(|upstream| upstream.proxy.as_deref().is_some_and(|p| p != "off")) {
-        let at = Source::WholeFile(reader.path.clone());
-        warnings.push(Problem { at, message: format!("upstream \"{}\": {no_proxy_yet}", upstream.name) });
-    }
-    warnings
 }
 
 #[cfg(test)]

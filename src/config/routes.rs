@@ -15,8 +15,8 @@ const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 pub struct Route {
     /// SHA-256 of each key: the keys themselves are not kept.
     pub keys: Vec<[u8; 32]>,
-    /// Name of the upstream.
-    pub upstream: String,
+    /// Names of the upstreams that they may go to.
+    pub upstreams: Vec<String>,
 }
 
 /// The digest by which keys are compared.
@@ -25,7 +25,7 @@ pub fn digest(key: &[u8]) -> [u8; 32] {
 }
 
 /// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
-pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited) -> Vec<Route> {
+pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: &Inherited) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
     match std::fs::read_to_string(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {
@@ -52,8 +52,8 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     for (index, node) in reading.list(&list, "gateway.routes").into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");
         let before = reading.problems();
-        let (mut keys, mut name) = (Vec::new(), None);
-        for (key, value) in reading.entries(node, &at, &["keys", "upstream"]) {
+        let (mut keys, mut names_of_route) = (Vec::new(), Vec::new());
+        for (key, value) in reading.entries(node, &at, &["keys", "upstream", "upstreams"]) {
             let at = format!("{at}.{key}");
             if key == "keys" {
                 let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
@@ -64,26 +64,30 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
                     })
                 });
             } else {
-                name = reading.parse(value, &at, |name| {
+                let found = reading.parse_each(value, &at, |name| {
                     if is_replaced || upstreams.iter().any(|upstream| upstream.name == name) {
                         return Ok(name.to_owned());
                     }
                     let hint = suggestion(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
                     Err(format!("there is no upstream \"{name}\"{hint}"))
                 });
+                names_of_route.extend(found);
             }
         }
         if reading.problems() > before {
             continue;
         }
-        match name {
-            Some(upstream) if !keys.is_empty() => routes.push(Route { keys, upstream }),
-            Some(_) => reading.wrong(node, format!("{at}: keys are missing")),
-            None => reading.wrong(node, format!("{at}: upstream is missing")),
+        match (keys.is_empty(), names_of_route.is_empty()) {
+            (_, true) => reading.wrong(node, format!("{at}: upstream is missing")),
+            (true, _) => reading.wrong(node, format!("{at}: keys are missing")),
+            (false, false) => routes.push(Route { keys, upstreams: names_of_route }),
         }
     }
     reader.problems.append(&mut problems);
-    routes.retain(|route| upstreams.iter().any(|upstream| upstream.name == route.upstream));
+    for route in &mut routes {
+        route.upstreams.retain(|name| upstreams.iter().any(|upstream| upstream.name == *name));
+    }
+    routes.retain(|route| !route.upstreams.is_empty());
     routes
 }
 
@@ -136,7 +140,11 @@ struct KeyMapping {
     keys: Vec<String>,
 }
 
-fn from_mappings(text: &str, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited) -> Result<Vec<Route>, Problem> {
+fn from_mappings(
+    text: &str,
+    upstreams: &mut Vec<UpstreamConfig>,
+    inherited: &Inherited,
+) -> Result<Vec<Route>, Problem> {
     let problem = |line: usize, column: usize, message: String| Problem {
         at: Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column },
         message,
@@ -165,7 +173,7 @@ fn from_mappings(text: &str, upstreams: &mut Vec<UpstreamConfig>, inherited: Inh
             }
         };
         let keys = mapping.keys.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes())).collect();
-        routes.push(Route { keys, upstream: name });
+        routes.push(Route { keys, upstreams: vec![name] });
     }
     Ok(routes)
 }
@@ -175,11 +183,15 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const INHERITED: Inherited = Inherited {
-        preserve_host: false,
-        connect_timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_secs(1),
-    };
+    fn inherited() -> Inherited {
+        Inherited {
+            preserve_host: false,
+            connect_timeout: Duration::from_secs(1),
+            read_timeout: Duration::from_secs(1),
+            first_byte_timeout: None,
+            proxies: Default::default(),
+        }
+    }
 
     #[test]
     fn keys_are_written_in_three_ways() {
@@ -199,15 +211,15 @@ mod tests {
     #[test]
     fn key_mappings_bring_their_upstreams() {
         let mut upstreams =
-            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), INHERITED)];
+            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), &inherited())];
         let text = r#"{"mappings":[
             {"target_url":"https://a.example/","keys":["sk-1"]},
             {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;
-        let routes = from_mappings(text, &mut upstreams, INHERITED).expect("valid");
-        assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstream: "a.example".to_owned() });
-        assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstream: "anyrouter.top".to_owned() });
+        let routes = from_mappings(text, &mut upstreams, &inherited()).expect("valid");
+        assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstreams: vec!["a.example".to_owned()] });
+        assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstreams: vec!["anyrouter.top".to_owned()] });
         assert_eq!(upstreams.len(), 2);
-        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, INHERITED).expect_err("bad");
+        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, &inherited()).expect_err("bad");
         assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:"), "{problem}");
     }
 }

@@ -2,7 +2,9 @@
 
 use super::node::Reading;
 use super::problem::Source;
+use super::proxy::{self, OutboundProxy, Proxies};
 use super::reader::{Effective, Reader, scalar_text};
+use super::resilience::probe_path;
 use super::secret::Secret;
 use super::settings::UPSTREAM_SETTINGS;
 use super::value;
@@ -22,6 +24,17 @@ pub enum Profile {
     AnyRouter,
     /// Nothing is changed.
     None,
+}
+
+/// Which HTTP an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2, without TLS too (with prior knowledge).
+    Two,
+    /// What TLS agrees on; HTTP/1.1 without TLS.
+    Auto,
 }
 
 /// Where an upstream is.
@@ -58,8 +71,14 @@ pub struct UpstreamConfig {
     pub api_key: Option<Secret>,
     /// Whether it serves only the keys that a route sends to it.
     pub is_reserved: bool,
-    /// Outbound proxy as written; `off` for none.
-    pub proxy: Option<String>,
+    /// The outbound proxy that it is reached through: its own, or the one for upstreams like it.
+    pub proxy: Option<OutboundProxy>,
+    /// How it is spoken to.
+    pub http: HttpVersion,
+    /// Most requests at one time.
+    pub max_in_flight: Option<u32>,
+    /// Path for health checks: `Some(None)` for none, `None` for the one of all upstreams.
+    pub probe: Option<Option<String>>,
     /// Whether the client's `Host` is kept.
     pub preserve_host: bool,
     /// The certificate authorities of `ca_file`; empty for the system's.
@@ -72,10 +91,12 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
     /// Longest silence.
     pub read_timeout: Duration,
+    /// Time to begin an answer; not longer than `read_timeout`.
+    pub first_byte_timeout: Duration,
 }
 
 /// What an entry of the list inherits from the settings above it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Inherited {
     /// `gateway.preserve_host`
     pub preserve_host: bool,
@@ -83,6 +104,10 @@ pub struct Inherited {
     pub connect_timeout: Duration,
     /// `gateway.timeouts.read`
     pub read_timeout: Duration,
+    /// `gateway.timeouts.first_byte`
+    pub first_byte_timeout: Option<Duration>,
+    /// `gateway.proxy`
+    pub proxies: Proxies,
 }
 
 /// Reads `http(s)://host[:port][/prefix]`.
@@ -120,23 +145,27 @@ fn default_profile(base_url: &BaseUrl) -> Profile {
 
 impl UpstreamConfig {
     /// One at this place, with the defaults.
-    pub fn at(base_url: BaseUrl, inherited: Inherited) -> Self {
+    pub fn at(base_url: BaseUrl, inherited: &Inherited) -> Self {
         Self {
             name: base_url.host.clone(),
             profile: default_profile(&base_url),
             profile_rules: Vec::new(),
             api_key: None,
             is_reserved: false,
+            proxy: inherited.proxies.choose(&base_url),
             base_url,
             priority: 0,
             weight: 1,
-            proxy: None,
+            http: HttpVersion::One,
+            max_in_flight: None,
+            probe: None,
             preserve_host: inherited.preserve_host,
             authorities: Vec::new(),
             sni: None,
             insecure: false,
             connect_timeout: inherited.connect_timeout,
             read_timeout: inherited.read_timeout,
+            first_byte_timeout: inherited.first_byte_timeout.unwrap_or(Duration::MAX).min(inherited.read_timeout),
         }
     }
 }
@@ -147,7 +176,7 @@ pub fn come_from_variable(reader: &Reader<'_>) -> bool {
 }
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
-pub fn read(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
+pub fn read(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
     let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
@@ -160,7 +189,7 @@ pub fn read(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig
     upstreams
 }
 
-fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited: Inherited) -> Vec<UpstreamConfig> {
+fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited: &Inherited) -> Vec<UpstreamConfig> {
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
         match base_url(url) {
@@ -180,7 +209,7 @@ fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited
     upstreams
 }
 
-fn from_file(reader: &mut Reader<'_>, inherited: Inherited) -> Vec<UpstreamConfig> {
+fn from_file(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<UpstreamConfig> {
     let Some(list) = reader.node("gateway.upstreams").cloned() else { return Vec::new() };
     let Some(list) = list.as_sequence() else {
         if list.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
@@ -223,7 +252,7 @@ struct Entry<'r, 'a> {
 }
 
 impl Entry<'_, '_> {
-    fn read(mut self, inherited: Inherited) -> Option<UpstreamConfig> {
+    fn read(mut self, inherited: &Inherited) -> Option<UpstreamConfig> {
         let before = self.reader.problems.len();
         let Some(base_url) = self.get("base_url", base_url) else {
             if self.reader.problems.len() == before {
@@ -235,6 +264,9 @@ impl Entry<'_, '_> {
         let profiles = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
         let profile = self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile);
         let api_key = self.api_key();
+        let versions = [("1", HttpVersion::One), ("2", HttpVersion::Two), ("auto", HttpVersion::Auto)];
+        let read_timeout = self.get("read_timeout", value::duration).unwrap_or(default.read_timeout);
+        let first_byte_timeout = self.get("first_byte_timeout", value::duration).or(inherited.first_byte_timeout);
         Some(UpstreamConfig {
             is_reserved: api_key.is_some(),
             name: self.get("name", name).unwrap_or(default.name),
@@ -243,13 +275,17 @@ impl Entry<'_, '_> {
             profile,
             profile_rules: self.profile_rules(profile),
             api_key,
-            proxy: self.get("proxy", value::text),
+            proxy: self.get("proxy", proxy::own).unwrap_or(default.proxy),
+            http: self.get("http", |text| value::choice(text, &versions)).unwrap_or(default.http),
+            max_in_flight: self.get("max_in_flight", |text| value::number(text, 1..=1_000_000)),
+            probe: self.get("probe", probe_path),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
             authorities: self.get("ca_file", authorities).unwrap_or_default(),
             sni: self.get("sni", value::text),
             insecure: self.get("insecure", value::boolean).unwrap_or(false),
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
-            read_timeout: self.get("read_timeout", value::duration).unwrap_or(default.read_timeout),
+            read_timeout,
+            first_byte_timeout: first_byte_timeout.unwrap_or(Duration::MAX).min(read_timeout),
             base_url: default.base_url,
         })
     }

@@ -74,10 +74,6 @@ pub enum Failure {
     ProxyTimeout,
     /// The proxy's answer is no HTTP.
     ProxyBroken,
-    /// A kind of proxy that cannot be used.
-    ProxyKind,
-    /// The proxy's URL is wrong.
-    ProxyUrl,
 }
 
 /// What is known of an answer to a request on an API path.
@@ -120,8 +116,6 @@ pub fn of_failure(failure: Failure) -> Finding {
         Failure::ProxyRefused => findings::PROXY_REFUSED,
         Failure::ProxyTimeout => findings::PROXY_TIMEOUT,
         Failure::ProxyBroken => findings::PROXY_BROKEN,
-        Failure::ProxyKind => findings::PROXY_KIND,
-        Failure::ProxyUrl => findings::PROXY_URL,
     }
 }
 

@@ -127,8 +127,6 @@ fn failures_are_problems_with_names_of_their_own() {
         (F::ProxyRefused, "proxy_refused"),
         (F::ProxyTimeout, "proxy_timeout"),
         (F::ProxyBroken, "proxy_broken"),
-        (F::ProxyKind, "proxy_kind"),
-        (F::ProxyUrl, "proxy_url"),
     ];
     for (failure, id) in rows {
         let finding = of_failure(failure);

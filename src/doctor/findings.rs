@@ -83,12 +83,6 @@ findings! {
         "Nothing to do if it is quick: the gateway tries another address. IPv6 that leads nowhere is a usual reason.",
         zh "上游的部分地址无法连接，其余地址正常。",
         "如果速度正常则无需处理：网关会换一个地址重试。常见原因是本机的 IPv6 不通。";
-    PROXY_NOT_USED, "proxy_not_used_by_gateway", Note,
-        en "An outbound proxy is configured, but this version of the gateway connects directly and does not use it.",
-        "Judge by the direct way. If only the proxy works: route the gateway's traffic with the proxy's TUN mode, \
-         or wait for a version that uses proxies.",
-        zh "已配置出站代理，但这个版本的网关是直接连接的，不会使用代理。",
-        "请以直连的结果为准。如果只有代理能通：请用代理软件的 TUN 模式接管网关的流量，或等待支持代理的版本。";
 
     // --- the configuration ---
     CONFIGURATION, "configuration", Problem,
@@ -229,20 +223,11 @@ findings! {
         zh "出站代理没有及时应答：可能是当前节点不可用。",
         "请在代理软件中更换节点后重试。";
     PROXY_BROKEN, "proxy_broken", Problem,
-        en "What answers at the proxy's address does not speak HTTP CONNECT.",
-        "Check the port: use the HTTP or mixed port of the proxy program (Clash: 7890), not its SOCKS or control port.",
-        zh "代理地址上的服务不支持 HTTP CONNECT。",
-        "请检查端口：应使用代理软件的 HTTP 或混合端口（Clash 为 7890），而不是 SOCKS 端口或控制端口。";
-    PROXY_KIND, "proxy_kind", Problem,
-        en "This version cannot test proxies of this kind; SOCKS5 comes with a later version.",
-        "Use the HTTP port of the same proxy program if it has one (Clash: http://127.0.0.1:7890 is both).",
-        zh "这个版本不能检测这类代理；SOCKS5 将在以后的版本支持。",
-        "如果同一个代理软件有 HTTP 端口，请改用它（Clash 的 http://127.0.0.1:7890 同时支持两者）。";
-    PROXY_URL, "proxy_url", Problem,
-        en "The proxy's URL cannot be understood.",
-        "Write it as http://host:port or http://user:password@host:port (special characters percent-encoded).",
-        zh "无法理解代理地址。",
-        "请写成 http://主机:端口 或 http://用户名:密码@主机:端口（特殊字符需做百分号编码）。";
+        en "What answers at the proxy's address does not speak the protocol of the proxy's URL.",
+        "Check scheme and port: http:// for the HTTP port, socks5h:// for the SOCKS port; a mixed port (Clash: 7890) \
+         speaks both. A control port speaks neither.",
+        zh "代理地址上的服务不支持代理地址所写的协议。",
+        "请检查协议和端口：HTTP 端口用 http://，SOCKS 端口用 socks5h://；混合端口（Clash 为 7890）两者都支持，控制端口都不支持。";
 
     // --- answers ---
     WAF_CHALLENGE, "waf_challenge", Problem,

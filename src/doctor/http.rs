@@ -1,9 +1,11 @@
 //! One HTTP/1.1 request, and the beginning of its answer: bounded in bytes and in time.
 
 use super::diagnosis::Failure;
+use crate::config::proxy::OutboundProxy;
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::http1::chunked;
+use crate::upstream::tunnel;
 use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -30,12 +32,16 @@ pub fn target(upstream: &UpstreamConfig) -> String {
     format!("{}/v1/models?limit=1", upstream.base_url.path_prefix)
 }
 
-/// The request: it changes nothing, and costs nothing.
-pub fn request(upstream: &UpstreamConfig, key: Option<&Secret>) -> Vec<u8> {
+/// The request: it changes nothing, and costs nothing. A proxy that forwards it gets the whole target.
+pub fn request(upstream: &UpstreamConfig, key: Option<&Secret>, forwarder: Option<&OutboundProxy>) -> Vec<u8> {
+    let origin = forwarder.map_or_else(String::new, |_| format!("http://{}", upstream.base_url.authority));
+    let credentials = forwarder.and_then(|proxy| tunnel::basic(proxy.credentials.as_ref()?));
+    let credentials = credentials.as_ref().and_then(|value| value.to_str().ok());
+    let credentials = credentials.map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
     let authorization = key.map(|key| format!("Authorization: Bearer {}\r\n", key.expose())).unwrap_or_default();
     format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: anyrouter-gateway/{} (doctor)\r\nAccept: application/json\r\n\
-         Accept-Encoding: identity\r\nanthropic-version: 2023-06-01\r\n{authorization}Connection: close\r\n\r\n",
+        "GET {origin}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: anyrouter-gateway/{} (doctor)\r\nAccept: application/json\r\n\
+         Accept-Encoding: identity\r\nanthropic-version: 2023-06-01\r\n{authorization}{credentials}Connection: close\r\n\r\n",
         target(upstream),
         upstream.base_url.authority,
         env!("CARGO_PKG_VERSION"),

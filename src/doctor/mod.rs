@@ -8,7 +8,6 @@ pub mod diagnosis;
 pub mod findings;
 mod http;
 mod probe;
-mod proxy;
 mod report;
 mod settings;
 mod tls;
@@ -16,17 +15,14 @@ mod tls;
 use crate::config::problem::Problems;
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
-use crate::config::{self, Arguments, Loaded, Lookup, Proxies};
+use crate::config::{self, Arguments, Loaded, Lookup};
 use clean::Cleaner;
-use probe::{Probe, Way};
+use probe::Probe;
 use report::{Report, UpstreamReport};
 use settings::ClientSettings;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-
-/// Whether the gateway itself goes through outbound proxies: not yet.
-const GATEWAY_USES_PROXIES: bool = false;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -84,14 +80,13 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         .any(|name| env(name).is_some_and(|proxy| !proxy.is_empty()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the doctor cannot start: {error}"))?;
-    let Loaded { config, startup, warnings, path, .. } = loaded;
-    let upstreams = runtime.block_on(examine_all(config.upstreams, config.proxies, key));
+    let Loaded { config, startup, path, .. } = loaded;
+    let upstreams = runtime.block_on(examine_all(config.upstreams, key));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(Report {
         configuration: Some(path),
         problems: Vec::new(),
-        warnings,
         findings: Vec::new(),
         upstreams,
         settings: Some(ClientSettings::new(startup.listen, has_proxy)),
@@ -102,7 +97,6 @@ fn refused(problems: Problems) -> Report {
     Report {
         configuration: None,
         problems: problems.0,
-        warnings: Vec::new(),
         findings: vec![findings::CONFIGURATION],
         upstreams: Vec::new(),
         settings: None,
@@ -110,15 +104,14 @@ fn refused(problems: Problems) -> Report {
 }
 
 /// All upstreams at once, so that the slowest one decides how long it takes.
-async fn examine_all(upstreams: Vec<UpstreamConfig>, proxies: Proxies, key: Option<Secret>) -> Vec<UpstreamReport> {
+async fn examine_all(upstreams: Vec<UpstreamConfig>, key: Option<Secret>) -> Vec<UpstreamReport> {
     let keys = upstreams.iter().filter_map(|upstream| upstream.api_key.clone()).chain(key.clone());
     let cleaner = Arc::new(Cleaner::new(keys.collect()));
-    let proxies = Arc::new(proxies);
     let runs: Vec<_> = upstreams
         .into_iter()
         .map(|upstream| {
-            let (proxies, cleaner, key) = (Arc::clone(&proxies), Arc::clone(&cleaner), key.clone());
-            tokio::spawn(async move { examine_one(&upstream, &proxies, &cleaner, key.as_ref()).await })
+            let (cleaner, key) = (Arc::clone(&cleaner), key.clone());
+            tokio::spawn(async move { examine_one(&upstream, &cleaner, key.as_ref()).await })
         })
         .collect();
     let mut reports = Vec::with_capacity(runs.len());
@@ -133,23 +126,13 @@ async fn examine_all(upstreams: Vec<UpstreamConfig>, proxies: Proxies, key: Opti
 }
 
 /// The direct way, and the one through a proxy if there is one.
-async fn examine_one(
-    upstream: &UpstreamConfig,
-    proxies: &Proxies,
-    cleaner: &Cleaner,
-    key: Option<&Secret>,
-) -> UpstreamReport {
+async fn examine_one(upstream: &UpstreamConfig, cleaner: &Cleaner, key: Option<&Secret>) -> UpstreamReport {
     let key = upstream.api_key.as_ref().or(key);
-    let proxy = proxy::choose(upstream, proxies);
+    let proxy = upstream.proxy.as_ref();
     let probe = Probe { upstream, key, proxy: None, cleaner };
-    let mut ways = vec![probe.run(proxy.is_none() || !GATEWAY_USES_PROXIES).await];
-    ways.extend(match &proxy {
-        None => None,
-        Some(Ok(proxy)) => Some(Probe { proxy: Some(proxy), ..probe }.run(GATEWAY_USES_PROXIES).await),
-        Some(Err(stopped)) => Some(unusable(stopped)),
-    });
-    if let (Some(way), false) = (ways.get_mut(1), GATEWAY_USES_PROXIES) {
-        way.findings.push(findings::PROXY_NOT_USED);
+    let mut ways = vec![probe.run(proxy.is_none()).await];
+    if proxy.is_some() {
+        ways.push(Probe { proxy, ..probe }.run(true).await);
     }
     let url = &upstream.base_url;
     UpstreamReport {
@@ -157,16 +140,5 @@ async fn examine_one(
         base_url: format!("http{}://{}{}", if url.tls { "s" } else { "" }, url.authority, url.path_prefix),
         reachable: ways.iter().any(|way| way.used_by_gateway && way.reaches()),
         ways,
-    }
-}
-
-/// A proxy that cannot be tried at all.
-fn unusable(probe::Stopped(failure, detail): &probe::Stopped) -> Way {
-    Way {
-        via: "proxy".to_owned(),
-        used_by_gateway: GATEWAY_USES_PROXIES,
-        steps: vec![probe::Step { step: "proxy", ok: false, milliseconds: 0.0, detail: detail.clone() }],
-        status: None,
-        findings: vec![diagnosis::of_failure(*failure)],
     }
 }

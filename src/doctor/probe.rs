@@ -3,10 +3,11 @@
 use super::clean::Cleaner;
 use super::diagnosis::{self, Failure};
 use super::findings::{self, Finding, Severity};
-use super::proxy::Proxy;
 use super::{http, tls};
+use crate::config::proxy::{OutboundProxy, ProxyKind};
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
+use crate::upstream::tunnel::{self, Target};
 use ::http::header::LOCATION;
 use serde::Serialize;
 use std::io::{self, ErrorKind};
@@ -71,7 +72,7 @@ pub struct Probe<'a> {
     /// The key to try it with.
     pub key: Option<&'a Secret>,
     /// The proxy to go through.
-    pub proxy: Option<&'a Proxy>,
+    pub proxy: Option<&'a OutboundProxy>,
     /// Hides secrets in what the other side says.
     pub cleaner: &'a Cleaner,
 }
@@ -97,18 +98,20 @@ impl Probe<'_> {
         let (host, port) = self.proxy.map_or((&url.host, url.port), |proxy| (&proxy.host, proxy.port));
 
         let addresses = self.timed(way, "dns", resolve(host, port, limit)).await.map_err(to_proxy)?;
-        let mut stream = self.connect(way, &addresses, limit).await.map_err(to_proxy)?;
-        if let Some(proxy) = self.proxy {
-            let deadline = Instant::now() + limit;
-            let opening = async { Ok(((), proxy.open(&mut stream, url, deadline).await?)) };
-            self.timed(way, "proxy", opening).await?;
-        }
+        let tcp = self.connect(way, &addresses, limit).await.map_err(to_proxy)?;
+        let stream: Box<dyn Stream> = match self.proxy {
+            None => Box::new(tcp),
+            Some(proxy) => self.through(way, proxy, tcp, limit).await?,
+        };
         let mut stream: Box<dyn Stream> = match url.tls {
             true => self.timed(way, "tls", handshake(upstream, stream, limit)).await?,
-            false => Box::new(stream),
+            false => stream,
         };
         let answer = self.timed(way, "http", self.exchange(&mut stream)).await?;
         way.status = Some(answer.status);
+        if self.is_forwarded() && answer.status == 407 {
+            return Err(Failure::ProxyCredentials);
+        }
         let finding = diagnosis::of_answer(&diagnosis::Answer {
             status: answer.status,
             headers: &answer.headers,
@@ -122,6 +125,66 @@ impl Probe<'_> {
             step.ok = false;
         }
         Ok(finding)
+    }
+
+    /// The way through the proxy: opened by it, or, for what goes to it with absolute targets, the connection itself.
+    async fn through(
+        &self,
+        way: &mut Way,
+        proxy: &OutboundProxy,
+        tcp: TcpStream,
+        limit: Duration,
+    ) -> Result<Box<dyn Stream>, Failure> {
+        let deadline = Instant::now() + limit;
+        let late = |what: String| Stopped(Failure::ProxyTimeout, what);
+        let stream: Box<dyn Stream> = match proxy.kind {
+            ProxyKind::Https => {
+                let handshake = async {
+                    let stopped = |why: String| Stopped(Failure::ProxyBroken, format!("{}: {why}", proxy.shown));
+                    let name = pingora::tls::ServerName::try_from(proxy.host.clone())
+                        .map_err(|_| stopped("its host cannot be a name in TLS".to_owned()))?;
+                    let connector = crate::upstream::tls::connector(&[], false).map_err(stopped)?;
+                    let connecting = timeout_at(deadline, connector.connect(name, tcp)).await;
+                    let connected =
+                        connecting.map_err(|_| late(format!("{}: no TLS handshake in time", proxy.shown)))?;
+                    let stream = connected.map_err(|error| stopped(error.to_string()))?;
+                    Ok((Box::new(stream) as Box<dyn Stream>, "the proxy's certificate is valid".to_owned()))
+                };
+                self.timed(way, "proxy", handshake).await?
+            }
+            ProxyKind::Http | ProxyKind::Socks5 { .. } => Box::new(tcp),
+        };
+        if self.is_forwarded() {
+            return Ok(stream);
+        }
+        let url = &self.upstream.base_url;
+        let target = match proxy.kind {
+            ProxyKind::Socks5 { remote_dns: false } => {
+                let addresses = self.timed(way, "dns", resolve(&url.host, url.port, limit)).await?;
+                addresses.first().map_or(Target::Name(&url.host, url.port), |&address| Target::Address(address))
+            }
+            _ => Target::Name(&url.host, url.port),
+        };
+        let opening = async {
+            let opened = timeout_at(deadline, tunnel::open(stream, proxy, target)).await;
+            let opened = opened.map_err(|_| late(format!("{target}: no answer of the proxy in time")))?;
+            let opened = opened.map_err(|not| {
+                let failure = match not.failure {
+                    tunnel::Failure::Credentials => Failure::ProxyCredentials,
+                    tunnel::Failure::Refused => Failure::ProxyRefused,
+                    tunnel::Failure::Broken => Failure::ProxyBroken,
+                };
+                Stopped(failure, format!("{} {}", proxy.shown, not.message))
+            })?;
+            Ok((opened, format!("{} opened the way to {target}", proxy.shown)))
+        };
+        self.timed(way, "proxy", opening).await
+    }
+
+    /// Whether the request goes to the proxy itself, with an absolute target.
+    fn is_forwarded(&self) -> bool {
+        let is_http = self.proxy.is_some_and(|proxy| matches!(proxy.kind, ProxyKind::Http | ProxyKind::Https));
+        is_http && !self.upstream.base_url.tls
     }
 
     /// Takes one step, and notes it with its time.
@@ -197,7 +260,7 @@ impl Probe<'_> {
             };
             Stopped(failure, format!("GET {target}: {why}"))
         };
-        let request = http::request(self.upstream, self.key);
+        let request = http::request(self.upstream, self.key, self.proxy.filter(|_| self.is_forwarded()));
         // An upstream that has closed already, or closes while it is being written to, shows in its answer.
         if timeout_at(deadline, async { stream.write_all(&request).await.and(stream.flush().await) }).await.is_err() {
             return Err(stopped(Failure::AnswerTimeout));
@@ -259,7 +322,7 @@ fn more_telling(one: Failure, other: Failure) -> Failure {
 
 async fn handshake(
     upstream: &UpstreamConfig,
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     limit: Duration,
 ) -> Result<(Box<dyn Stream>, String), Stopped> {
     let name = tls::server_name(upstream)?;

@@ -28,8 +28,6 @@ pub struct Report {
     pub configuration: Option<String>,
     /// What is wrong with the configuration.
     pub problems: Vec<Problem>,
-    /// What else is to be known of it.
-    pub warnings: Vec<Problem>,
     /// What is found of the run as a whole.
     pub findings: Vec<Finding>,
     /// The upstreams, in the order of their priority.
@@ -62,9 +60,6 @@ impl Report {
         for problem in &self.problems {
             writeln!(out, "  error: {problem}")?;
         }
-        for warning in &self.warnings {
-            writeln!(out, "  warning: {warning}")?;
-        }
         for finding in &self.findings {
             write_finding(out, finding)?;
         }
@@ -95,7 +90,6 @@ impl Report {
             "configuration": {
                 "path": self.configuration,
                 "errors": problems(&self.problems),
-                "warnings": problems(&self.warnings),
             },
             "findings": self.findings,
             "upstreams": self.upstreams,
@@ -111,9 +105,8 @@ impl Report {
 fn write_way(out: &mut String, way: &Way) -> std::fmt::Result {
     let used = match (way.via.as_str(), way.used_by_gateway) {
         ("direct", true) => "directly, as the gateway does",
-        ("direct", false) => "directly",
-        (_, true) => "through the proxy, as the gateway does",
-        (_, false) => "through the proxy, which the gateway does not do yet",
+        ("direct", false) => "directly, which the gateway does not do as long as there is a proxy",
+        _ => "through the proxy, as the gateway does",
     };
     match way.via.as_str() {
         "direct" => writeln!(out, "  {used}:")?,

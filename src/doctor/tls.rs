@@ -3,13 +3,8 @@
 use super::diagnosis::Failure;
 use super::probe::Stopped;
 use crate::config::upstream::UpstreamConfig;
-use pingora::tls::{
-    CertificateDer, CertificateError, ClientConfig, CryptoProvider, DigitallySignedStruct, HandshakeSignatureValid,
-    RootCertStore, RusTlsError, ServerCertVerified, ServerCertVerifier, ServerName, SignatureScheme, TlsConnector,
-    UnixTime,
-};
+use pingora::tls::{CertificateError, RusTlsError, ServerName, TlsConnector};
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
 
 /// The name that is asked for and checked.
 ///
@@ -21,40 +16,13 @@ pub fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Sto
         .map_err(|_| Stopped(Failure::Tls, format!("\"{name}\" cannot be a name in TLS; correct sni or base_url")))
 }
 
-/// A connector that trusts the upstream's `ca_file`, else the system's authorities, or anybody with `insecure`.
+/// A connector that trusts whom the gateway trusts.
 ///
 /// # Errors
 /// When there is no authority to trust.
 pub fn connector(upstream: &UpstreamConfig) -> Result<TlsConnector, Stopped> {
-    pingora::tls::install_default_crypto_provider();
-    let builder = ClientConfig::builder();
-    let mut config = if upstream.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth()
-    } else {
-        builder.with_root_certificates(roots(&upstream.authorities)?).with_no_client_auth()
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Stopped> {
-    let mut store = RootCertStore::empty();
-    if !authorities.is_empty() {
-        store.add_parsable_certificates(authorities.iter().cloned());
-        return Ok(store);
-    }
-    let why = match pingora::tls::load_native_certs() {
-        Ok(certificates) => {
-            store.add_parsable_certificates(certificates);
-            "none was found".to_owned()
-        }
-        Err(error) => error.to_string(),
-    };
-    if store.is_empty() {
-        Err(Stopped(Failure::TlsNoRoots, format!("the system's authorities: {why}")))
-    } else {
-        Ok(store)
-    }
+    crate::upstream::tls::connector(&upstream.authorities, upstream.insecure)
+        .map_err(|why| Stopped(Failure::TlsNoRoots, format!("the system's authorities: {why}")))
 }
 
 /// What a failed handshake means.
@@ -78,46 +46,6 @@ pub fn failure(error: &io::Error) -> Failure {
         }
         RusTlsError::InvalidMessage(_) => Failure::NotTls,
         _ => Failure::Tls,
-    }
-}
-
-/// Accepts every certificate: what `insecure: true` asks for.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, RusTlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = CryptoProvider::get_default();
-        provider.map(|provider| provider.signature_verification_algorithms.supported_schemes()).unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! upstream (see `forward`), so that Pingora neither copies it nor touches an upstream before it is whole. What
 //! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
+mod control;
 mod stand_in;
 
 use super::held::{Budget, HeldBody, Hold};
@@ -14,9 +15,13 @@ use crate::http1::{Refusal, chunked};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pingora::protocols::Stream;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Sleep;
+
+pub use control::{Control, until};
 
 /// How much is read at a time while a head is expected: most heads, with the beginning of the body.
 const READ_BYTES: usize = 8 * 1024;
@@ -56,6 +61,8 @@ pub struct ReadRequest {
     pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
+    /// The way to tell the client's connection something.
+    pub control: Arc<Control>,
 }
 
 /// A client's connection.
@@ -70,6 +77,13 @@ pub struct ClientStream {
     refused: BytesMut,
     /// Whether something was written that may still be in a buffer.
     is_unflushed: bool,
+    control: Arc<Control>,
+    /// The head of an answer that is held back.
+    held: BytesMut,
+    /// Whether that head is on its way out, a part of it perhaps sent.
+    is_releasing: bool,
+    /// The next deadline, and when that is.
+    timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +106,10 @@ impl ClientStream {
             mode: Mode::Waiting,
             refused: BytesMut::new(),
             is_unflushed: false,
+            control: Arc::default(),
+            held: BytesMut::new(),
+            is_releasing: false,
+            timer: None,
         }
     }
 
@@ -135,12 +153,17 @@ impl ClientStream {
         }
     }
 
-    /// Reads a whole request. Returns its head for Pingora, with a body length of zero; the rest is kept for
-    /// [`ClientStream::take_request`].
+    /// Reads a whole request. Returns its head for Pingora, with a body length of zero, or of one byte for a body if
+    /// Pingora `must_see_bodies`; the rest is kept for [`ClientStream::take_request`].
     ///
     /// # Errors
     /// Why there is no request to handle.
-    pub async fn read_request(&mut self, limits: &Limits, budget: &Budget) -> Result<BytesMut, NoRequest> {
+    pub async fn read_request(
+        &mut self,
+        limits: &Limits,
+        budget: &Budget,
+        must_see_bodies: bool,
+    ) -> Result<BytesMut, NoRequest> {
         let started = Instant::now();
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
@@ -158,8 +181,12 @@ impl ClientStream {
             self.buffer = BytesMut::new();
         }
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
-        let (head, length_name) = without_body(head, &parsed);
-        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(ReadRequest { started, body, length_name });
+        let is_shown = must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
+        let (head, length_name) = without_body(head, &parsed, is_shown);
+        self.control.expect_body(is_shown);
+        let control = Arc::clone(&self.control);
+        let request = ReadRequest { started, body, length_name, control };
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
         Ok(head)
     }
 
@@ -320,8 +347,9 @@ impl ClientStream {
     }
 }
 
-/// `head` with a body length of zero and a target in origin form; and the name of its `Content-Length` field.
-fn without_body(mut head: BytesMut, parsed: &Head) -> (BytesMut, Bytes) {
+/// `head` with a body length of zero, or of one if the body `is_shown`, and a target in origin form; and the name of
+/// its `Content-Length` field.
+fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut, Bytes) {
     let mut length_name = Bytes::from_static(b"Content-Length");
     match parsed.framing {
         Framing::None => {}
@@ -333,7 +361,11 @@ fn without_body(mut head: BytesMut, parsed: &Head) -> (BytesMut, Bytes) {
             }
             // Overwriting the digits keeps the field in its place, without moving what follows.
             line[colon..].iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|digit| *digit = b'0');
+            if let Some(last) = line.iter_mut().rfind(|byte| byte.is_ascii_digit()).filter(|_| is_shown) {
+                *last = b'1';
+            }
         }
+        Framing::Chunked if is_shown => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 1\r\n"),
         Framing::Chunked => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 0\r\n"),
     }
     if let Some(absolute) = &parsed.absolute_target {

@@ -1,14 +1,18 @@
 //! What the gateway knows of one request while it is handled.
 
+use super::client::Control;
 use super::held::HeldBody;
-use super::snapshot::{Destination, Snapshot};
+use super::snapshot::{Destination, Group, Snapshot};
 use crate::rules::matcher::Facts;
+use crate::upstream::Ticket;
+use crate::upstream::pool::Session;
 use bytes::Bytes;
+use pingora::ErrorType;
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The context of a request; Pingora hands it to every phase.
 pub struct Context {
@@ -28,14 +32,26 @@ pub struct Context {
     pub length_name: Bytes,
     /// Bytes of its body as the client sent it.
     pub request_bytes: u64,
+    /// The way to tell the client's connection something.
+    pub control: Option<Arc<Control>>,
+    /// The upstreams that it may go to.
+    pub group: Group,
+    /// What it stays with other requests by.
+    pub session: Session,
     /// The place of its destination in the snapshot.
     pub destination: usize,
+    /// Its place at that destination's upstream.
+    pub ticket: Option<Ticket>,
+    /// The upstreams that were tried in vain.
+    pub tried: Vec<Tried>,
     /// Why the gateway answered it by itself with an error.
     pub rejected: Option<&'static str>,
     /// The way to the upstream.
     pub attempt: Attempt,
-    /// Whether a kept connection turned out to be closed: the request is sent again once, on a new one.
+    /// Whether a kept connection to this upstream turned out to be closed: the request is sent again once.
     pub was_stale: bool,
+    /// Whether the next connection must be one that was not used before.
+    pub must_be_fresh: bool,
     /// How many attempts were begun.
     pub attempts: u32,
     /// When the first byte of the upstream's answer came in.
@@ -44,13 +60,18 @@ pub struct Context {
     pub in_flight: InFlight,
 }
 
+/// An upstream that was tried in vain.
+#[derive(Debug)]
+pub struct Tried {
+    /// Its place in the snapshot.
+    pub destination: usize,
+    /// What it did, as the rest of a sentence that begins with its name.
+    pub what: String,
+}
+
 /// One try to send the request to an upstream. A retry begins with a fresh one.
 #[derive(Debug, Default)]
 pub struct Attempt {
-    /// Where it goes.
-    pub address: Option<SocketAddr>,
-    /// How many addresses the upstream's host has.
-    pub addresses: usize,
     /// The rules that apply, as places in the destination's rule set.
     pub rules: Vec<usize>,
     /// The body as this upstream gets it; `None` if it is the client's.
@@ -65,6 +86,22 @@ pub struct Attempt {
     pub rewrite: &'static str,
 }
 
+/// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while idle.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
+
+impl Attempt {
+    /// Whether this error on a kept connection looks as if the upstream had closed it in the meantime.
+    pub fn may_be_stale(&self, error: &ErrorType) -> bool {
+        let is_lost = matches!(
+            error,
+            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
+        );
+        // Later than that the upstream may have worked on it.
+        let is_early = self.began.is_some_and(|began| began.elapsed() < STALE_WITHIN);
+        is_lost && is_early && !self.something_came
+    }
+}
+
 impl Context {
     /// The context of a request that just came in; `in_flight` counts it.
     pub fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
@@ -77,10 +114,16 @@ impl Context {
             body: None,
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,
+            control: None,
+            group: Group::default(),
+            session: Session::Unknown,
             destination: 0,
+            ticket: None,
+            tried: Vec::new(),
             rejected: None,
             attempt: Attempt::default(),
             was_stale: false,
+            must_be_fresh: false,
             attempts: 0,
             first_byte: None,
             in_flight: InFlight::new(in_flight),
@@ -91,6 +134,17 @@ impl Context {
     pub fn destination(&self) -> &Destination {
         // There is at least one destination, and `destination` is a place among them.
         &self.snapshot.destinations[self.destination]
+    }
+
+    /// Gives the body up, of which nothing is needed any more.
+    pub fn forget_body(&mut self) {
+        self.body = None;
+        self.attempt.body = None;
+    }
+
+    /// Whether the head of an answer waits for the first byte of its body, so that the client has nothing of it yet.
+    pub fn is_head_held(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| control.held_until_ms().is_some())
     }
 
     /// What rules can ask about the request; `headers` and `target` are the client's.

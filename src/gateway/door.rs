@@ -61,10 +61,10 @@ impl Door {
                         self.http2.process_new(client, shutdown).await;
                         return;
                     }
-                    Ok(false) => client.read_request(limits, &self.shared.budget).await,
+                    Ok(false) => client.read_request(limits, &self.shared.budget, snapshot.must_see_bodies).await,
                     Err(error) => Err(error),
                 },
-                false => client.read_request(limits, &self.shared.budget).await,
+                false => client.read_request(limits, &self.shared.budget, snapshot.must_see_bodies).await,
             };
             is_first = false;
             let head = match read {
@@ -186,8 +186,8 @@ impl HttpServerApp for Http2Door {
         let snapshot = self.shared.snapshot.load_full();
         let started = Instant::now();
         match http2::read(&mut session, &snapshot.config.limits, &self.shared.budget).await {
-            Ok(()) => {
-                let whole = ServerSession::new_custom(Box::new(WholeRequest(session)));
+            Ok(control) => {
+                let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control)));
                 return self.proxy.process_new_http(whole, shutdown).await;
             }
             Err(Unread::Aborted) => {

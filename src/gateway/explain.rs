@@ -83,8 +83,8 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         touches_cached_prefix: false,
     };
     let respond = rewrite::respond(&client, &mut context).map(|answer| answer.status);
-    match context.snapshot.choose(&client.headers) {
-        Ok(destination) => context.destination = destination,
+    match context.snapshot.find_group(&client.headers) {
+        Ok(group) => context.destination = context.snapshot.group(group)[0],
         Err(refusal) => explanation.answered = Some(refusal.status),
     }
     explanation.rules = rule_reports(&client, &context);

@@ -4,7 +4,7 @@
 //! that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
 use super::answer::Answer;
-use super::client::{BODY_TIMEOUTS, ReadRequest};
+use super::client::{BODY_TIMEOUTS, Control, ReadRequest, until};
 use super::held::{Budget, HeldBody, Hold};
 use super::pool;
 use crate::config::Limits;
@@ -51,19 +51,21 @@ impl From<Refusal> for Unread {
     }
 }
 
-/// Checks a request and reads its body; afterwards its head carries both.
+/// Checks a request and reads its body; afterwards its head carries both. What it returns is for [`WholeRequest`].
 ///
 /// # Errors
 /// Why there is no request to handle.
-pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<(), Unread> {
+pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<Arc<Control>, Unread> {
     let started = Instant::now();
     session.set_write_timeout(Some(limits.write_timeout));
     check(session.req_header(), limits)?;
     let body = if session.is_body_empty() { None } else { Some(read_body(session, limits, budget).await?) };
     let length_name = Bytes::from_static(b"Content-Length");
-    let carried = Carried(Arc::new(Mutex::new(Some(ReadRequest { started, body, length_name }))));
-    session.req_header_mut().extensions_mut().insert(carried);
-    Ok(())
+    let control = Arc::<Control>::default();
+    control.expect_body(body.as_ref().is_some_and(|held| !held.bytes.is_empty()));
+    let read = ReadRequest { started, body, length_name, control: Arc::clone(&control) };
+    session.req_header_mut().extensions_mut().insert(Carried(Arc::new(Mutex::new(Some(read)))));
+    Ok(control)
 }
 
 /// Checks what HTTP/2 itself does not make impossible.
@@ -159,16 +161,61 @@ pub async fn answer(session: &mut Http2Session, answer: Answer, request_id: &str
 }
 
 /// An HTTP/2 session whose body was read.
-pub struct WholeRequest(pub Http2Session);
+pub struct WholeRequest {
+    session: Http2Session,
+    has_body: bool,
+    control: Arc<Control>,
+    /// The head of an answer that is held back until the first byte of its body is there.
+    held: Option<Box<ResponseHeader>>,
+}
+
+impl WholeRequest {
+    /// The session, and what [`read`] returned for it.
+    pub fn new(session: Http2Session, control: Arc<Control>) -> Self {
+        Self { session, has_body: control.take_body(), control, held: None }
+    }
+
+    /// Sends the head that was held back, unless it is to be forgotten.
+    fn release(&mut self) -> Result<()> {
+        let is_wanted = self.control.held_until_ms().is_some();
+        self.control.end_hold();
+        match self.held.take().filter(|_| is_wanted) {
+            Some(head) => self.session.write_response_header(head, false),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the client gives the request up, or a deadline has passed: an answer that does not begin in time is
+    /// an error, a head that was held back for long enough goes out.
+    async fn watch(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let held_until = self.control.held_until_ms();
+            let Some(at) = held_until.or(self.control.first_byte_by_ms()) else {
+                return self.session.read_body_or_idle(true).await;
+            };
+            tokio::select! {
+                idle = self.session.read_body_or_idle(true) => return idle,
+                () = tokio::time::sleep(until(at)) => {}
+            }
+            match held_until {
+                Some(_) => self.release()?,
+                None => return Error::e_explain(ErrorType::ReadTimedout, "the answer did not begin in time"),
+            }
+        }
+    }
+}
+
+/// Stands for the whole body, which has its own way to the upstream.
+const BODY: Bytes = Bytes::from_static(b"x");
 
 #[async_trait]
 impl CustomSession for WholeRequest {
     fn req_header(&self) -> &RequestHeader {
-        self.0.req_header()
+        self.session.req_header()
     }
 
     fn req_header_mut(&mut self) -> &mut RequestHeader {
-        self.0.req_header_mut()
+        self.session.req_header_mut()
     }
 
     async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
@@ -184,32 +231,48 @@ impl CustomSession for WholeRequest {
     }
 
     fn is_body_empty(&mut self) -> bool {
-        true
+        !self.has_body
     }
 
-    /// Waits until the client gives the request up.
     async fn read_body_or_idle(&mut self, _: bool) -> Result<Option<Bytes>> {
-        self.0.read_body_or_idle(true).await
+        self.watch().await
     }
 
     async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.0.write_response_header(response, end)
+        self.release()?;
+        self.session.write_response_header(response, end)
     }
 
     async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
-        self.0.write_response_header_ref(response, end)
+        self.session.write_response_header_ref(response, end)
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.0.write_body(data, end).await
+        self.session.write_body(data, end).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.0.write_trailers(trailers)
+        self.session.write_trailers(trailers)
     }
 
-    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        self.0.response_duplex_vec(tasks).await
+    async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
+        if let [HttpTask::Header(_, false)] | [HttpTask::Header(_, false), HttpTask::Failed(_)] = &tasks[..]
+            && self.control.begin_to_hold()
+        {
+            if let Some(HttpTask::Failed(error)) = tasks.pop_if(|task| matches!(task, HttpTask::Failed(_))) {
+                return Err(error);
+            }
+            if let Some(HttpTask::Header(head, _)) = tasks.pop() {
+                self.held = Some(head);
+            }
+            return Ok(false);
+        }
+        // Broken off before the body began: the head is not sent, so that another upstream can still answer.
+        if self.held.is_some() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
+            return self.session.response_duplex_vec(tasks).await;
+        }
+        self.release()?;
+        self.session.response_duplex_vec(tasks).await
     }
 
     fn set_read_timeout(&mut self, _: Option<Duration>) {}
@@ -219,63 +282,63 @@ impl CustomSession for WholeRequest {
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.0.set_write_timeout(timeout);
+        self.session.set_write_timeout(timeout);
     }
 
     fn get_write_timeout(&self) -> Option<Duration> {
-        self.0.get_write_timeout()
+        self.session.get_write_timeout()
     }
 
     fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
-        self.0.set_total_drain_timeout(timeout);
+        self.session.set_total_drain_timeout(timeout);
     }
 
     fn get_total_drain_timeout(&self) -> Option<Duration> {
-        self.0.get_total_drain_timeout()
+        self.session.get_total_drain_timeout()
     }
 
     fn request_summary(&self) -> String {
-        self.0.request_summary()
+        self.session.request_summary()
     }
 
     fn response_written(&self) -> Option<&ResponseHeader> {
-        self.0.response_written()
+        self.session.response_written()
     }
 
     async fn shutdown(&mut self, _: u32, _: &str) {
-        self.0.shutdown();
+        self.session.shutdown();
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.0.finish()
+        self.session.finish()
     }
 
     fn body_bytes_sent(&self) -> usize {
-        self.0.body_bytes_sent()
+        self.session.body_bytes_sent()
     }
 
     fn body_bytes_read(&self) -> usize {
-        self.0.body_bytes_read()
+        self.session.body_bytes_read()
     }
 
     fn digest(&self) -> Option<&Digest> {
-        self.0.digest()
+        self.session.digest()
     }
 
     fn digest_mut(&mut self) -> Option<&mut Digest> {
-        self.0.digest_mut()
+        self.session.digest_mut()
     }
 
     fn client_addr(&self) -> Option<&SocketAddr> {
-        self.0.client_addr()
+        self.session.client_addr()
     }
 
     fn server_addr(&self) -> Option<&SocketAddr> {
-        self.0.server_addr()
+        self.session.server_addr()
     }
 
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
-        self.0.pseudo_raw_h1_request_header()
+        self.session.pseudo_raw_h1_request_header()
     }
 
     fn enable_retry_buffering(&mut self) {}
@@ -285,7 +348,7 @@ impl CustomSession for WholeRequest {
     }
 
     fn get_retry_buffer(&self) -> Option<Bytes> {
-        None
+        self.has_body.then_some(BODY)
     }
 
     async fn finish_custom(&mut self) -> Result<()> {

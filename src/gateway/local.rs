@@ -38,15 +38,28 @@ pub fn answer(request: &RequestHeader, shared: &Shared, context: &Context) -> Op
                 .with(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
                 .with(CACHE_CONTROL, "no-store"),
         ),
-        b"/api/admin/explain" if request.method == Method::POST => Some(match may_look(request, context) {
-            true => explain(context),
-            false => Answer::error(
-                401,
-                "This needs DASHBOARD_API_KEY as a bearer token, or, if none is set, a client on this machine.",
-                &context.request_id,
-            ),
-        }),
+        b"/api/admin/explain" if request.method == Method::POST => Some(guarded(request, context, explain)),
+        b"/api/admin/upstreams" if is_read => Some(guarded(request, context, upstreams)),
         _ => None,
+    }
+}
+
+/// The answer, for those who may see it.
+fn guarded(request: &RequestHeader, context: &Context, answer: fn(&Context) -> Answer) -> Answer {
+    match may_look(request, context) {
+        true => answer(context),
+        false => Answer::error(
+            401,
+            "This needs DASHBOARD_API_KEY as a bearer token, or, if none is set, a client on this machine.",
+            &context.request_id,
+        ),
+    }
+}
+
+fn upstreams(context: &Context) -> Answer {
+    match super::upstreams::json(&context.snapshot) {
+        Ok(text) => Answer::new(200, JSON, text).with(CACHE_CONTROL, "no-store"),
+        Err(error) => Answer::error(500, &error.to_string(), &context.request_id),
     }
 }
 

@@ -2,12 +2,16 @@
 
 mod answer;
 mod client;
+mod collect;
 mod context;
 mod door;
+mod downstream;
 mod explain;
+mod failover;
 mod failure;
 mod finish;
 mod forward;
+mod health_checks;
 mod held;
 mod http2;
 mod local;
@@ -15,6 +19,7 @@ mod pool;
 mod respond;
 mod rewrite;
 mod snapshot;
+mod upstreams;
 
 use crate::access_log;
 use crate::metrics::Metrics;
@@ -23,8 +28,8 @@ use answer::{Answer, new_request_id};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use client::{ClientStream, ReadRequest};
 use context::{Attempt, Context};
+use failover::Failed;
 use http::{StatusCode, Version};
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -33,13 +38,12 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub use collect::Upstreams;
 pub use door::Door;
 pub use explain::{Explanation, explain};
+pub use health_checks::HealthChecks;
 pub use held::Budget;
 pub use snapshot::Snapshot;
-
-/// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while idle.
-const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What all requests of this process share.
 #[derive(Debug)]
@@ -87,17 +91,6 @@ impl Gateway {
     }
 }
 
-/// What the door read of the request that Pingora is about to handle.
-fn take_request(session: &mut Session) -> Option<ReadRequest> {
-    // This fixes Pingora's view: there is no body for it to read, whatever length the head shows from here on.
-    session.is_body_empty();
-    if let Some(http1) = session.as_http1() {
-        let stream: &dyn pingora::protocols::IO = &**http1.stream();
-        return stream.as_any().downcast_ref::<ClientStream>()?.take_request();
-    }
-    session.req_header_mut().extensions_mut().remove::<http2::Carried>()?.take()
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Context;
@@ -108,57 +101,54 @@ impl ProxyHttp for Gateway {
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
         context.client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
-        session.set_write_timeout(Some(context.snapshot.config.limits.write_timeout));
-        if session.req_header().version == Version::HTTP_10 {
-            session.set_ignore_info_resp(true);
-        }
-        let Some(read) = take_request(session) else { return Ok(()) };
-        context.started = read.started;
-        if let Some(held) = read.body {
-            context.request_bytes = held.bytes.len() as u64;
+        if let Some(read) = downstream::take_request(session) {
+            context.started = read.started;
+            context.request_bytes = read.body.as_ref().map_or(0, |held| held.bytes.len() as u64);
             context.length_name = read.length_name;
-            session.req_header_mut().insert_header(context.length_name.clone(), held.bytes.len())?;
-            context.body = Some(held);
+            context.body = read.body;
+            context.control = Some(read.control);
         }
-        Ok(())
+        downstream::prepare(session, context)
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        if let Some(answer) = local::answer(session.req_header(), &self.shared, context) {
+        let request = session.req_header();
+        if let Some(answer) = local::answer(request, &self.shared, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        if let Some(answer) = rewrite::respond(session.req_header(), context) {
+        if let Some(answer) = rewrite::respond(request, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        context.destination = match context.snapshot.choose(&session.req_header().headers) {
-            Ok(destination) => destination,
+        match context.snapshot.find_group(&request.headers) {
+            Ok(group) => context.group = group,
             Err(refusal) => {
                 context.rejected = Some(refusal.reason);
                 let answer = Answer::error(refusal.status, &refusal.message, &context.request_id);
                 answer.send(session, &context.request_id).await?;
                 return Ok(true);
             }
-        };
+        }
+        context.session = snapshot::session(&request.headers);
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let upstream = Arc::clone(&context.destination().upstream);
-        let addresses = upstream.addresses().await.map_err(|error| {
-            log::warn!("upstream \"{}\": {error}", upstream.config.name);
-            Error::because(ErrorType::Custom("resolve"), "resolving the upstream", error).into_up()
-        })?;
-        let address = addresses[context.attempts as usize % addresses.len()];
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        if context.attempts > 0 {
+            if downstream::is_client_gone(session, context) {
+                return Err(Error::new_down(ErrorType::ConnectionClosed));
+            }
+            downstream::start_over(session, context)?;
+        }
+        if context.ticket.is_none() {
+            failover::enter(session, context).await?;
+        }
         context.attempts += 1;
-        context.attempt = Attempt {
-            address: Some(address),
-            addresses: addresses.len(),
-            began: Some(Instant::now()),
-            ..Attempt::default()
-        };
-        Ok(Box::new(upstream.peer(address, context.was_stale)))
+        context.first_byte = None;
+        context.attempt = Attempt { began: Some(Instant::now()), ..Attempt::default() };
+        let is_fresh = std::mem::take(&mut context.must_be_fresh);
+        Ok(Box::new(context.destination().upstream.peer(is_fresh)))
     }
 
     async fn upstream_request_filter(
@@ -170,7 +160,15 @@ impl ProxyHttp for Gateway {
         let client = session.req_header();
         forward::head(request, client.version == Version::HTTP_2, context)?;
         rewrite::request(request, client, context)?;
-        forward::length(request, context)
+        forward::length(request, context)?;
+        context.destination().upstream.address_to_proxy(request)?;
+        let upstream = &context.destination().upstream.config;
+        // A longer one would be read_timeout's, which Pingora keeps.
+        let within = Some(upstream.first_byte_timeout).filter(|&within| within < upstream.read_timeout);
+        if let Some(control) = &context.control {
+            control.expect_first_byte(within);
+        }
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -190,41 +188,46 @@ impl ProxyHttp for Gateway {
     fn fail_to_connect(
         &self,
         _: &mut Session,
-        peer: &HttpPeer,
+        _: &HttpPeer,
         context: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let address = peer._address.as_inet();
-        log::debug!(
-            "{}: attempt {} at {address:?} failed: {}",
-            context.request_id,
-            context.attempts,
-            error.etype().as_str()
-        );
-        error.set_retry(failure::may_try_another_address(context));
+        error.as_up();
+        let what = failure::read(&error, context).what;
+        error.set_retry(failover::take_over(context, &Failed { what: &what, is_its_fault: true }));
         error
     }
 
-    /// The default forbids every retry of a POST. A kept connection that the upstream closed in the meantime is no
-    /// fault of the request's, and its body is here as a whole: that is tried again.
+    /// The default forbids every retry of a POST; here the whole body is kept, and as long as the client has nothing
+    /// of an answer, another upstream can give one.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
         session: &mut Session,
-        mut error: Box<Error>,
+        error: Box<Error>,
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        let nothing_came = session.response_written().is_none() && !context.attempt.something_came;
-        // Later than that the upstream may have worked on it.
-        let is_early = context.attempt.began.is_some_and(|began| began.elapsed() < STALE_WITHIN);
-        let is_lost = matches!(
-            error.etype(),
-            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
-        );
-        let is_stale = reused && nothing_came && is_early && is_lost && *error.esource() == ErrorSource::Upstream;
-        error.set_retry(is_stale && !context.was_stale);
-        context.was_stale |= is_stale;
+        if failure::is_decided(error.etype()) {
+            return error;
+        }
+        let mut error = failure::unless_late(error, context);
+        error.set_retry(false);
+        if *error.esource() != ErrorSource::Upstream {
+            return error;
+        }
+        let has_begun = downstream::has_answer_begun(session, context);
+        if !has_begun && !context.was_stale && reused && context.attempt.may_be_stale(error.etype()) {
+            context.was_stale = true;
+            context.must_be_fresh = true;
+            error.set_retry(true);
+            return error;
+        }
+        let what = failure::read(&error, context).what;
+        match has_begun {
+            true => context.destination().upstream.failed(&what),
+            false => error.set_retry(failover::take_over(context, &Failed { what: &what, is_its_fault: true })),
+        }
         error
     }
 
@@ -236,13 +239,40 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         respond::check(response, session.is_upgrade_req())?;
         context.attempt.something_came = true;
-        if !response.status.is_informational() || response.status == StatusCode::SWITCHING_PROTOCOLS {
-            context.first_byte.get_or_insert_with(Instant::now);
-            // Nothing can be tried again from here on: what is still being sent, Pingora holds.
-            context.body = None;
-            context.attempt.body = None;
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
         }
+        if let Some(control) = &context.control {
+            control.expect_first_byte(None);
+        }
+        match respond::judge(response, session.req_header(), context) {
+            Ok(()) => failover::succeeded(context),
+            Err(bad) => {
+                bad.hold(&context.destination().upstream);
+                let failed = Failed { what: &bad.what, is_its_fault: bad.is_its_fault };
+                if failover::take_over(context, &failed) {
+                    let mut error = failure::found(failure::GIVEN_UP, bad.what);
+                    error.set_retry(true);
+                    return Err(error);
+                }
+                if let Some(kind) = bad.is_no_answer {
+                    return Err(failure::found(kind, bad.what));
+                }
+            }
+        }
+        context.first_byte.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        context.forget_body();
+        Ok(None)
     }
 
     async fn response_filter(
@@ -252,23 +282,39 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         let client = session.req_header();
-        respond::head(response, client.version == Version::HTTP_10, &context.request_id)?;
+        let is_http10 = client.version == Version::HTTP_10;
+        respond::head(response, is_http10, context)?;
         rewrite::response(response, client, context);
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        match &context.control {
+            Some(control) if respond::has_body_to_come(response, &client.method, is_http10) => {
+                control.hold_next_head(context.snapshot.config.failover.hold_head);
+            }
+            // Nothing can be tried again from here on: what is still being sent, Pingora holds.
+            _ => context.forget_body(),
+        }
         Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        let failure = failure::read(error, context);
+        let failure = failure::of_all(failure::read(error, context), context);
         // Not Pingora's own words: they quote what the other side sent.
         log::debug!("{}: {} ({})", context.request_id, failure.message, error.etype().as_str());
         // Pingora closes the connection after a failure, so the client is told.
         session.set_keepalive(None);
-        if failure.status > 0
-            && !session.was_upgraded()
-            && session.response_written().is_none_or(|response| response.status.is_informational())
-            && let Err(error) = failure.answer(&context.request_id).send(session, &context.request_id).await
-        {
-            log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
+        let is_unanswered = context.is_head_held()
+            || session.response_written().is_none_or(|response| response.status.is_informational());
+        if failure.status > 0 && !session.was_upgraded() && is_unanswered {
+            let answered = async {
+                downstream::start_over(session, context)?;
+                session.set_keepalive(None);
+                failure.answer(&context.request_id).send(session, &context.request_id).await
+            };
+            if let Err(error) = answered.await {
+                log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
+            }
         }
         FailToProxy { error_code: failure.status, can_reuse_downstream: false }
     }

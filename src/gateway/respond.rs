@@ -1,10 +1,23 @@
 //! The upstream's answer on its way to the client: everything stays but what belongs to the upstream's connection.
 
 use super::answer::X_REQUEST_ID;
+use super::context::Context;
+use super::failure::{NO_ANSWER, PROXY_ANSWER};
 use crate::http1::list_members;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use pingora::http::ResponseHeader;
+use crate::upstream::Upstream;
+use crate::upstream::clock::now_ms;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, StatusCode};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
+use std::time::{Duration, SystemTime};
+
+/// Tells the client which upstream answered.
+const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstream");
+/// Tells the client how many times its request was sent.
+const X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
@@ -44,7 +57,21 @@ pub fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> R
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub fn head(response: &mut ResponseHeader, client_is_http10: bool, request_id: &str) -> Result<()> {
+pub fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context) -> Result<()> {
+    strip(response, client_is_http10);
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    response.insert_header(X_GATEWAY_UPSTREAM, context.destination().upstream.label.clone())?;
+    response.insert_header(X_GATEWAY_ATTEMPTS, HeaderValue::from(context.attempts))?;
+    match response.headers.contains_key(&X_REQUEST_ID) {
+        true => Ok(()),
+        false => response.insert_header(X_REQUEST_ID, &*context.request_id),
+    }
+}
+
+/// Removes what belongs to the upstream's connection.
+fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
     remove_named_by_connection(response);
     for name in HOP_BY_HOP {
         response.remove_header(name);
@@ -56,11 +83,95 @@ pub fn head(response: &mut ResponseHeader, client_is_http10: bool, request_id: &
     if client_is_http10 {
         response.remove_header(&TRANSFER_ENCODING);
     }
-    let is_final = !response.status.is_informational() || response.status == http::StatusCode::SWITCHING_PROTOCOLS;
-    if is_final && !response.headers.contains_key(&X_REQUEST_ID) {
-        response.insert_header(X_REQUEST_ID, request_id)?;
+}
+
+/// An answer that another upstream may do better.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// What the upstream did, as the rest of a sentence that begins with its name.
+    pub what: String,
+    /// Whether that says something about its health.
+    pub is_its_fault: bool,
+    /// The pause that it asks for.
+    pub retry_after: Option<Duration>,
+    /// Set if this is nothing that the client could be given as its answer.
+    pub is_no_answer: Option<ErrorType>,
+}
+
+impl Bad {
+    /// Leaves the upstream alone for as long as it asked. What a key has used up is no matter of other keys.
+    pub fn hold(&self, upstream: &Upstream) {
+        if let Some(pause) = self.retry_after.filter(|_| self.is_its_fault) {
+            upstream.circuit.hold(pause, now_ms());
+        }
+    }
+}
+
+/// Whether an answer is one, by its head.
+///
+/// # Errors
+/// What is bad about it.
+pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Context) -> std::result::Result<(), Bad> {
+    let upstream = &context.destination().upstream;
+    let bad = |what, is_no_answer| Bad { what, is_its_fault: true, retry_after: None, is_no_answer };
+    if let Some(proxy) = upstream.forwarding_proxy()
+        && is_of_proxy(response)
+    {
+        let what = format!("could not be reached: the proxy {} answered {}", proxy.shown, response.status.as_u16());
+        return Err(bad(what, Some(PROXY_ANSWER)));
+    }
+    let status = response.status;
+    if context.snapshot.config.failover.retry_on.contains(status.as_u16()) {
+        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
+        return Err(Bad {
+            what: format!("answered {}", status.as_u16()),
+            is_its_fault: status != StatusCode::TOO_MANY_REQUESTS,
+            retry_after,
+            is_no_answer: None,
+        });
+    }
+    if status != StatusCode::OK || !request.raw_path().starts_with(b"/v1/") || request.method == Method::HEAD {
+        return Ok(());
+    }
+    let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
+        let what = "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser";
+        return Err(bad(what.to_owned(), Some(NO_ANSWER)));
+    }
+    if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
+        return Err(bad("answered 200 with nothing in it".to_owned(), Some(NO_ANSWER)));
     }
     Ok(())
+}
+
+/// Whether a proxy that forwards requests gave this answer by itself: it wants credentials, or says that it is Squid,
+/// or that something failed on its way (RFC 9209).
+fn is_of_proxy(response: &ResponseHeader) -> bool {
+    let has_error = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"error=").is_some();
+    response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        || response.headers.contains_key("x-squid-error")
+        || response.headers.get("proxy-status").is_some_and(has_error)
+}
+
+/// The pause that an answer asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).
+fn retry_after(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
+/// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.
+pub fn has_body_to_come(response: &ResponseHeader, method: &Method, client_is_http10: bool) -> bool {
+    let status = response.status;
+    if status.is_informational() || matches!(status.as_u16(), 204 | 304) || method == Method::HEAD {
+        return false;
+    }
+    match response.headers.get(CONTENT_LENGTH) {
+        Some(length) => length.as_bytes().iter().any(|digit| matches!(digit, b'1'..=b'9')),
+        None => !client_is_http10,
+    }
 }
 
 fn remove_named_by_connection(response: &mut ResponseHeader) {
@@ -105,7 +216,7 @@ mod tests {
             ("Upgrade", "h2c"),
             ("X-Request-Id", "theirs"),
         ]);
-        head(&mut answer, false, "ours").expect("made");
+        strip(&mut answer, false);
         assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 2);
         assert_eq!(answer.headers["x-request-id"], "theirs");
         assert_eq!(answer.headers["content-length"], "3");
@@ -115,10 +226,33 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_added_and_old_clients_get_no_chunks() {
+    fn old_clients_get_no_chunks() {
         let mut answer = response(&[("Transfer-Encoding", "chunked")]);
-        head(&mut answer, true, "ours").expect("made");
-        assert_eq!(answer.headers["x-request-id"], "ours");
+        strip(&mut answer, true);
         assert!(!answer.headers.contains_key("transfer-encoding"));
+    }
+
+    #[test]
+    fn pauses_are_seconds_or_dates() {
+        assert_eq!(retry_after(b"30"), Some(Duration::from_secs(30)));
+        let date = SystemTime::now() + Duration::from_secs(100);
+        let pause = retry_after(httpdate::fmt_http_date(date).as_bytes()).expect("a pause");
+        assert!((90..=100).contains(&pause.as_secs()), "{pause:?}");
+        for none in [&b"soon"[..], b"", b"-1", b"Sun, 06 Nov 1994 08:49:37 GMT", b"\xff"] {
+            assert_eq!(retry_after(none), None, "{}", String::from_utf8_lossy(none));
+        }
+    }
+
+    #[test]
+    fn a_head_waits_only_for_a_body_that_comes() {
+        let waits = |headers: &[(&'static str, &'static str)], method: &Method, is_old| {
+            has_body_to_come(&response(headers), method, is_old)
+        };
+        assert!(waits(&[("Content-Length", "10")], &Method::POST, false));
+        assert!(waits(&[("Transfer-Encoding", "chunked")], &Method::GET, false));
+        assert!(waits(&[], &Method::GET, false), "HTTP/2 upstreams need say nothing");
+        assert!(!waits(&[], &Method::GET, true), "an old client's answer may end without another byte");
+        assert!(!waits(&[("Content-Length", "0")], &Method::POST, false));
+        assert!(!waits(&[("Content-Length", "10")], &Method::HEAD, false));
     }
 }

@@ -1,10 +1,13 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
-use crate::config::routes::{Route, digest};
+use crate::config::routes::digest;
+use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::http1::Refusal;
 use crate::rules::header::bearer;
 use crate::rules::rule::RuleSet;
+use crate::upstream::budget::RetryBudget;
+use crate::upstream::pool::{Pins, Session};
 use crate::upstream::{self, Upstream};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -20,6 +23,16 @@ pub struct Destination {
     pub rules: RuleSet,
 }
 
+/// A list of upstreams that a request may go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Group {
+    /// Those for keys without a route.
+    #[default]
+    Open,
+    /// Those of the route with this number.
+    Route(usize),
+}
+
 /// What requests are handled with.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -27,6 +40,16 @@ pub struct Snapshot {
     pub config: Config,
     /// Where requests can go, preferred ones first.
     pub destinations: Vec<Destination>,
+    /// The upstreams of the destinations, in the same order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Sessions that had to move to another upstream.
+    pub pins: Pins,
+    /// How many retries there may be.
+    pub budget: RetryBudget,
+    /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
+    pub must_see_bodies: bool,
+    open: Vec<usize>,
+    routed: Vec<Vec<usize>>,
 }
 
 impl Snapshot {
@@ -39,37 +62,55 @@ impl Snapshot {
         if upstreams.is_empty() {
             return Err("there is no upstream".to_owned());
         }
-        let destinations = upstreams.into_iter().map(|upstream| {
+        let destinations = upstreams.iter().map(|upstream| {
             let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
             let rules = config.first_rules.iter().chain(&profile).chain(&config.rules).chain(&config.last_rules);
-            Ok(Destination { upstream, rules: RuleSet::new(rules.cloned().collect()) })
+            Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.cloned().collect()) })
         });
         let destinations = destinations.collect::<Result<_, String>>()?;
-        Ok(Self { config, destinations })
-    }
-
-    /// The place in `destinations` where a request with these headers goes: where a route sends its key, or else to
-    /// the preferred upstream that is not reserved for routed keys.
-    ///
-    /// # Errors
-    /// 401 if there is no such upstream.
-    pub fn choose(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
-        let routed = self.routed(headers);
-        let is_chosen = |destination: &Destination| match routed {
-            Some(route) => destination.upstream.config.name == route.upstream,
-            None => !destination.upstream.config.is_reserved,
+        let places = |is_member: &dyn Fn(&UpstreamConfig) -> bool| {
+            (0..upstreams.len()).filter(|&at| is_member(&upstreams[at].config)).collect::<Vec<_>>()
         };
-        self.destinations.iter().position(is_chosen).ok_or_else(|| {
-            Refusal::new(
-                401,
-                "unknown_key",
-                "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
-            )
+        let failover = &config.failover;
+        Ok(Self {
+            destinations,
+            pins: Pins::new(&config.affinity),
+            budget: RetryBudget::new(failover.retry_budget_percent, failover.retry_budget_min),
+            must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
+            open: places(&|upstream| !upstream.is_reserved),
+            routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),
+            upstreams,
+            config,
         })
     }
 
-    /// The route of the request's key. Every key is compared, in constant time.
-    fn routed(&self, headers: &HeaderMap) -> Option<&Route> {
+    /// The places of the upstreams in a group.
+    pub fn group(&self, group: Group) -> &[usize] {
+        match group {
+            Group::Open => &self.open,
+            Group::Route(number) => &self.routed[number],
+        }
+    }
+
+    /// Where a request with these headers may go: where a route sends its key, or else to the upstreams that are not
+    /// reserved for routed keys.
+    ///
+    /// # Errors
+    /// 401 if there is no such upstream.
+    pub fn find_group(&self, headers: &HeaderMap) -> Result<Group, Refusal> {
+        let group = self.routed(headers).map_or(Group::Open, Group::Route);
+        if self.group(group).is_empty() {
+            return Err(Refusal::new(
+                401,
+                "unknown_key",
+                "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
+            ));
+        }
+        Ok(group)
+    }
+
+    /// The number of the route of the request's key. Every key is compared, in constant time.
+    fn routed(&self, headers: &HeaderMap) -> Option<usize> {
         let routes = &self.config.routes;
         if routes.is_empty() {
             return None;
@@ -77,10 +118,10 @@ impl Snapshot {
         let mut found = None;
         for key in client_keys(headers) {
             let given = digest(key);
-            for route in routes {
+            for (number, route) in routes.iter().enumerate() {
                 let is_listed = route.keys.iter().fold(0, |any, key| any | key.ct_eq(&given).unwrap_u8());
                 if is_listed == 1 && found.is_none() {
-                    found = Some(route);
+                    found = Some(number);
                 }
             }
         }
@@ -93,4 +134,12 @@ pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let x_api_key = headers.get("x-api-key").map(|value| value.as_bytes());
     let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
     x_api_key.into_iter().chain(authorization)
+}
+
+/// What a request stays with others by: the session that the client names, else its key.
+pub fn session(headers: &HeaderMap) -> Session {
+    match headers.get("x-claude-code-session-id") {
+        Some(id) => Session::named(id.as_bytes()),
+        None => client_keys(headers).next().map_or(Session::Unknown, Session::key),
+    }
 }

@@ -1,20 +1,44 @@
-//! Where requests are sent: the upstreams of the configuration, ready to connect to.
+//! Where requests are sent: the upstreams of the configuration, ready to connect to, and what is known of them.
 
+pub mod budget;
+pub mod circuit;
+pub mod clock;
+mod dial;
+pub mod pool;
+pub mod probe;
 mod resolve;
+pub mod slots;
+pub mod stats;
+pub mod tls;
+pub mod tunnel;
+pub mod window;
 
 use crate::config::Config;
-use crate::config::upstream::UpstreamConfig;
+use crate::config::proxy::OutboundProxy;
+use crate::config::resilience::ProbeSettings;
+use crate::config::upstream::{HttpVersion, UpstreamConfig};
+use circuit::Circuit;
+use dial::{Destination, Dialer};
 use http::HeaderValue;
-use pingora::protocols::ALPN;
+use http::header::{HOST, PROXY_AUTHORIZATION};
+use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use resolve::Addresses;
-use std::net::SocketAddr;
+use slots::{NoPlace, Place, Slots};
+use stats::{LastFailure, Stats};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+pub use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
+pub use resolve::resolver;
 
 /// Groups of connections that are used once; the upstreams' own count up from 1.
 static FRESH: AtomicU64 = AtomicU64::new(1 << 32);
+/// What a handshake may take beyond the dialer's own limit, so that it is the dialer that says what took so long.
+const AFTER_DIALING: Duration = Duration::from_millis(100);
 
 /// One upstream with everything that a request to it needs, computed once.
 #[derive(Debug)]
@@ -23,7 +47,19 @@ pub struct Upstream {
     pub config: UpstreamConfig,
     /// `Host` for requests to it.
     pub host: HeaderValue,
-    addresses: Addresses,
+    /// Its name, for an answer's head.
+    pub label: HeaderValue,
+    /// Whether it is healthy.
+    pub circuit: Circuit,
+    /// Its places for requests.
+    pub slots: Slots,
+    /// What was counted of it.
+    pub stats: Arc<Stats>,
+    /// Stands for its name in hashes.
+    pub seed: u64,
+    /// `Proxy-Authorization` for a proxy that gets requests with absolute targets.
+    proxy_authorization: Option<HeaderValue>,
+    dialer: Arc<Dialer>,
     options: PeerOptions,
     sni: String,
     /// Keeps the connection pools of different upstreams apart.
@@ -34,13 +70,34 @@ impl Upstream {
     /// Prepares an upstream.
     ///
     /// # Errors
-    /// When its host cannot stand in a header.
-    pub fn new(upstream: &UpstreamConfig, config: &Config, group_key: u64) -> Result<Self, String> {
+    /// When its host cannot stand in a header, or its proxy cannot be used.
+    fn new(
+        upstream: &UpstreamConfig,
+        config: &Config,
+        resolver: &Arc<hickory_resolver::TokioResolver>,
+        group_key: u64,
+    ) -> Result<Self, String> {
         let url = &upstream.base_url;
+        let stats = Arc::new(Stats::default());
+        let addresses = |host: &str, port| Addresses::new(host, port, resolver, &stats.dns);
+        let to = Destination {
+            host: url.host.clone(),
+            port: url.port,
+            tls: url.tls,
+            addresses: addresses(&url.host, url.port),
+        };
+        let proxy = upstream.proxy.as_ref().map(|proxy| (proxy, addresses(&proxy.host, proxy.port)));
+        let dialer = Arc::new(Dialer::new(to, proxy, upstream.connect_timeout, Arc::clone(&stats))?);
         let mut options = PeerOptions::new();
-        options.alpn = ALPN::H1;
-        options.connection_timeout = Some(upstream.connect_timeout);
-        options.total_connection_timeout = Some(upstream.connect_timeout);
+        match upstream.http {
+            HttpVersion::One => options.set_http_version(1, 1),
+            HttpVersion::Two => options.set_http_version(2, 2),
+            // Without TLS there is nothing to agree on a version with.
+            HttpVersion::Auto => options.set_http_version(if url.tls { 2 } else { 1 }, 1),
+        }
+        options.max_h2_streams = 100;
+        options.custom_l4 = Some(Arc::clone(&dialer) as _);
+        options.total_connection_timeout = Some(upstream.connect_timeout + AFTER_DIALING);
         options.read_timeout = Some(upstream.read_timeout);
         options.write_timeout = Some(config.upstream_write_timeout);
         options.idle_timeout = Some(config.pool_idle_timeout);
@@ -50,28 +107,29 @@ impl Upstream {
             let certificates = upstream.authorities.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
             options.ca = Some(certificates.collect());
         }
+        let forwarding = dialer.forwards_through().and_then(|proxy| proxy.credentials.as_ref());
         Ok(Self {
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
-            addresses: Addresses::new(&url.host, url.port),
+            label: HeaderValue::from_str(&upstream.name).map_err(|_| "its name cannot stand in a head".to_owned())?,
+            circuit: Circuit::new(config.health.clone()),
+            slots: Slots::new(upstream.max_in_flight, config.queue.requests, config.queue.timeout),
+            seed: pool::hash(upstream.name.as_bytes()),
+            proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
+            stats,
+            dialer,
             options,
             group_key,
             config: upstream.clone(),
         })
     }
 
-    /// The addresses of its host, in the resolver's order.
-    ///
-    /// # Errors
-    /// When the name cannot be resolved and never could before.
-    pub async fn addresses(&self) -> std::io::Result<Arc<[SocketAddr]>> {
-        self.addresses.get().await
-    }
-
-    /// What Pingora needs to connect to it at `address`; `fresh` for a connection that was not used before.
-    pub fn peer(&self, address: SocketAddr, fresh: bool) -> HttpPeer {
+    /// What Pingora needs to connect to it; `fresh` for a connection that was not used before.
+    pub fn peer(&self, fresh: bool) -> HttpPeer {
         HttpPeer {
-            _address: address.into(),
+            // The dialer knows the real ones. Of this address Pingora's pool never asks whether a kept connection
+            // really leads there; the group key tells pools apart.
+            _address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.config.base_url.port)).into(),
             scheme: Scheme::from_tls_bool(self.config.base_url.tls),
             sni: if self.config.base_url.tls { self.sni.clone() } else { String::new() },
             proxy: None,
@@ -87,6 +145,113 @@ impl Upstream {
         let url = &self.config.base_url;
         format!("{}://{}", if url.tls { "https" } else { "http" }, url.authority)
     }
+
+    /// What health checks ask it for, if they are to: its own path, or the one for all.
+    pub fn probe_path<'u>(&'u self, settings: &'u ProbeSettings) -> Option<&'u str> {
+        self.config.probe.as_ref().unwrap_or(&settings.path).as_deref()
+    }
+
+    /// The proxy that gets requests with absolute targets, if this is the way to it.
+    pub fn forwarding_proxy(&self) -> Option<&OutboundProxy> {
+        self.dialer.forwards_through()
+    }
+
+    /// Lets a request in, if there is a place, and nobody else is trying a half-open circuit.
+    pub fn enter(self: &Arc<Self>, now_ms: u64) -> Option<Ticket> {
+        let place = self.slots.take()?;
+        let is_trial = self.circuit.state(now_ms) == circuit::State::HalfOpen;
+        if is_trial && !self.circuit.take_trial(now_ms) {
+            return None;
+        }
+        Some(Ticket { upstream: Arc::clone(self), is_trial, _place: place })
+    }
+
+    /// Lets a request in, whatever its health, as soon as there is a place.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn enter_in_turn(self: &Arc<Self>) -> Result<Ticket, NoPlace> {
+        let place = match self.slots.take() {
+            Some(place) => place,
+            None => self.slots.wait().await?,
+        };
+        Ok(Ticket { upstream: Arc::clone(self), is_trial: false, _place: place })
+    }
+
+    /// Gives a proxy that forwards requests the whole target, and its credentials (RFC 9112 section 3.2.2). `Host` is
+    /// the target's own then, whatever was to be sent to the upstream.
+    ///
+    /// # Errors
+    /// When a field cannot be set; that would be a mistake of the gateway's.
+    pub fn address_to_proxy(&self, request: &mut RequestHeader) -> pingora::Result<()> {
+        if self.forwarding_proxy().is_none() {
+            return Ok(());
+        }
+        let mut target = b"http://".to_vec();
+        target.extend_from_slice(self.host.as_bytes());
+        let path = request.raw_path();
+        target.extend_from_slice(if path == b"*" { b"" } else { path });
+        request.set_raw_path(&target)?;
+        request.insert_header(HOST, self.host.clone())?;
+        match &self.proxy_authorization {
+            Some(credentials) => request.insert_header(PROXY_AUTHORIZATION, credentials.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that a request failed here; `what` says how.
+    pub fn failed(&self, what: &str) {
+        self.stats.bad.fetch_add(1, Ordering::Relaxed);
+        self.note(what);
+    }
+
+    /// Notes how a health check went: `failure` says what was wrong. A good one ends the pause of a circuit.
+    pub fn probed(&self, failure: Option<&str>) {
+        match failure {
+            Some(what) => self.note(what),
+            None if self.circuit.state(clock::now_ms()) == circuit::State::Closed => {}
+            None => {
+                self.circuit.close();
+                log::info!("upstream \"{}\" works again: it passed a health check", self.config.name);
+            }
+        }
+    }
+
+    fn note(&self, what: &str) {
+        let failure = LastFailure { at: SystemTime::now(), what: what.to_owned() };
+        self.stats.last_failure.store(Some(Arc::new(failure)));
+        if let Some(pause) = self.circuit.failed(clock::now_ms()) {
+            let pause = humantime::format_duration(Duration::from_millis(clock::millis(pause)));
+            log::warn!(
+                "upstream \"{}\" is left alone for {pause}: it failed too often, last it {what}",
+                self.config.name
+            );
+        }
+    }
+
+    /// Notes that a request went well here.
+    pub fn succeeded(&self) {
+        self.stats.good.fetch_add(1, Ordering::Relaxed);
+        if self.circuit.succeeded(clock::now_ms()) {
+            log::info!("upstream \"{}\" works again", self.config.name);
+        }
+    }
+}
+
+/// A request's place at an upstream, free again when it is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    upstream: Arc<Upstream>,
+    is_trial: bool,
+    _place: Place,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.is_trial {
+            self.upstream.circuit.end_trial();
+        }
+    }
 }
 
 /// All upstreams of a configuration, preferred ones first.
@@ -94,14 +259,13 @@ impl Upstream {
 /// # Errors
 /// The first upstream that cannot be prepared, and why.
 pub fn prepare(config: &Config) -> Result<Vec<Arc<Upstream>>, String> {
-    config
-        .upstreams
-        .iter()
-        .zip(1..)
-        .map(|(upstream, group_key)| {
-            Upstream::new(upstream, config, group_key)
-                .map(Arc::new)
-                .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
-        })
-        .collect()
+    let resolver = resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+    let resolver = Arc::new(resolver);
+    let upstreams = config.upstreams.iter().zip(1..);
+    let prepared = upstreams.map(|(upstream, group_key)| {
+        Upstream::new(upstream, config, &resolver, group_key)
+            .map(Arc::new)
+            .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
+    });
+    prepared.collect()
 }

@@ -1,76 +1,148 @@
 //! The addresses of an upstream's host: looked up in the background, served from memory.
 
+use super::stats::Step;
 use arc_swap::ArcSwapOption;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an answer is fresh. The system's resolver does not tell the record's own time.
-const FRESH: Duration = Duration::from_secs(30);
+/// However short a record says it lives, and however long, it is looked up again within these times.
+const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// After a refresh that failed, the next one waits for this long.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A resolver that asks these servers, or, if there are none, those of the system.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            log::warn!("the system names no DNS server ({error}): only addresses and names of its hosts file resolve");
+            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        })
+    } else {
+        let servers = servers.iter().map(|server| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        });
+        let config = ResolverConfig::from_name_servers(servers.collect());
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let options = builder.options_mut();
+    options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    // Answers are kept here, for as long as they say, and longer while nobody answers.
+    options.cache_size = 0;
+    builder.build()
+}
 
 #[derive(Debug)]
 struct Answer {
     addresses: Arc<[SocketAddr]>,
     /// `None` for addresses that were written as such.
-    at: Option<Instant>,
+    fresh_until: Option<Instant>,
 }
 
-#[derive(Debug)]
 struct Cell {
     host: String,
     port: u16,
+    resolver: Arc<TokioResolver>,
     answer: ArcSwapOption<Answer>,
     is_refreshing: AtomicBool,
+    /// Held by the first lookup; others that have no answer yet wait for its answer.
+    first: tokio::sync::Mutex<()>,
+    timing: Arc<Step>,
 }
 
 /// The addresses of one host and port.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Addresses(Arc<Cell>);
+
+impl std::fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Addresses({}:{})", self.0.host, self.0.port)
+    }
+}
 
 impl Addresses {
     /// Of a name, or of an address written as such.
-    pub fn new(host: &str, port: u16) -> Self {
+    pub fn new(host: &str, port: u16, resolver: &Arc<TokioResolver>, timing: &Arc<Step>) -> Self {
         let fixed = host
             .parse::<IpAddr>()
             .ok()
-            .map(|ip| Arc::new(Answer { addresses: Arc::from([SocketAddr::new(ip, port)]), at: None }));
+            .map(|ip| Arc::new(Answer { addresses: Arc::from([SocketAddr::new(ip, port)]), fresh_until: None }));
         Self(Arc::new(Cell {
             host: host.to_owned(),
             port,
+            resolver: Arc::clone(resolver),
             answer: ArcSwapOption::new(fixed),
             is_refreshing: AtomicBool::new(false),
+            first: tokio::sync::Mutex::new(()),
+            timing: Arc::clone(timing),
         }))
     }
 
     /// The addresses: from memory if there are any, however old, with a refresh in the background when they are no
-    /// longer fresh. Only the very first request waits for the resolver.
+    /// longer fresh. Only the first requests wait for the resolver.
     ///
     /// # Errors
     /// When there is no answer and never was one.
-    pub async fn get(&self) -> std::io::Result<Arc<[SocketAddr]>> {
-        let Some(answer) = self.0.answer.load_full() else { return self.0.look_up().await };
-        let is_stale = answer.at.is_some_and(|at| at.elapsed() > FRESH);
-        if is_stale && !self.0.is_refreshing.swap(true, Ordering::AcqRel) {
-            let cell = Arc::clone(&self.0);
-            tokio::spawn(async move {
-                if let Err(error) = cell.look_up().await {
-                    log::warn!("resolving {} failed, its last addresses stay in use: {error}", cell.host);
-                }
-                cell.is_refreshing.store(false, Ordering::Release);
-            });
+    pub async fn get(&self) -> Result<Arc<[SocketAddr]>, NetError> {
+        if let Some(answer) = self.0.answer.load_full() {
+            self.refresh_if_stale(&answer);
+            return Ok(Arc::clone(&answer.addresses));
         }
-        Ok(Arc::clone(&answer.addresses))
+        let _first = self.0.first.lock().await;
+        match self.0.answer.load_full() {
+            Some(answer) => Ok(Arc::clone(&answer.addresses)),
+            None => self.0.look_up().await,
+        }
+    }
+
+    fn refresh_if_stale(&self, answer: &Answer) {
+        let is_stale = answer.fresh_until.is_some_and(|until| until < Instant::now());
+        if !is_stale || self.0.is_refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let cell = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(error) = cell.look_up().await {
+                log::warn!("resolving {} failed, its last addresses stay in use: {error}", cell.host);
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+            cell.is_refreshing.store(false, Ordering::Release);
+        });
     }
 }
 
 impl Cell {
-    async fn look_up(&self) -> std::io::Result<Arc<[SocketAddr]>> {
-        let addresses: Arc<[SocketAddr]> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
-        if addresses.is_empty() {
-            return Err(std::io::Error::other("the name has no address"));
+    async fn look_up(&self) -> Result<Arc<[SocketAddr]>, NetError> {
+        let began = Instant::now();
+        let found = self.resolver.lookup_ip(self.host.as_str()).await;
+        self.timing.took(began.elapsed(), found.is_ok());
+        let found = found?;
+        let fresh_until = found.valid_until().clamp(began + *FRESH.start(), began + *FRESH.end());
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for ip in found.iter() {
+            let address = SocketAddr::new(ip, self.port);
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
         }
-        self.answer.store(Some(Arc::new(Answer { addresses: Arc::clone(&addresses), at: Some(Instant::now()) })));
+        let addresses: Arc<[SocketAddr]> = addresses.into();
+        if addresses.is_empty() {
+            return Err(NetError::Message("the name has no address"));
+        }
+        let answer = Answer { addresses: Arc::clone(&addresses), fresh_until: Some(fresh_until) };
+        self.answer.store(Some(Arc::new(answer)));
         Ok(addresses)
     }
 }
@@ -81,13 +153,15 @@ mod tests {
 
     #[tokio::test]
     async fn written_addresses_need_no_resolver_and_names_are_looked_up_once() {
-        let fixed = Addresses::new("::1", 80).get().await.expect("an address");
+        let resolver = Arc::new(resolver(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver"));
+        let addresses = |host| Addresses::new(host, 80, &resolver, &Arc::default());
+        let fixed = addresses("::1").get().await.expect("an address");
         assert_eq!(*fixed, [SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 80))]);
 
-        let named = Addresses::new("localhost", 80);
+        let named = addresses("localhost");
         let first = named.get().await.expect("localhost resolves");
         let second = named.get().await.expect("localhost resolves");
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(Addresses::new("nowhere.invalid", 80).get().await.is_err());
+        assert!(addresses("nowhere.invalid").get().await.is_err());
     }
 }

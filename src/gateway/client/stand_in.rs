@@ -1,20 +1,73 @@
 //! The client's connection as Pingora sees it: the head that was read, then nothing until the answer is out, then, after
 //! a `101`, whatever comes.
 
+use super::control::until;
 use super::{AHEAD_BYTES, ClientStream, Mode};
+use crate::upstream::clock::now_ms;
 use async_trait::async_trait;
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+impl ClientStream {
+    /// Keeps the deadlines of [`super::Control`]: an answer that does not begin in time is an error, a head that was
+    /// held back for long enough goes out.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let held_until = self.control.held_until_ms();
+        let Some(at) = held_until.or(self.control.first_byte_by_ms()) else { return Ok(()) };
+        if at > now_ms() {
+            let timer = match &mut self.timer {
+                Some((set_to, timer)) if *set_to == at => timer,
+                other => &mut other.insert((at, Box::pin(tokio::time::sleep(until(at))))).1,
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+        }
+        self.timer = None;
+        if held_until.is_none() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if let Poll::Ready(released) = self.poll_release(cx) {
+            released?;
+        }
+        Ok(())
+    }
+
+    /// Sends the head that was held back, if there is one.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        // One that was forgotten is not sent.
+        if self.control.held_until_ms().is_none() && !self.is_releasing {
+            self.held.clear();
+            return Poll::Ready(Ok(()));
+        }
+        self.is_releasing = true;
+        self.control.end_hold();
+        while !self.held.is_empty() {
+            let sent = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.advance(sent);
+        }
+        self.is_releasing = false;
+        self.is_unflushed = true;
+        Poll::Ready(Ok(()))
+    }
+}
 
 impl AsyncRead for ClientStream {
     /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away,
@@ -22,6 +75,11 @@ impl AsyncRead for ClientStream {
     /// body is slow to come, goes out then.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.control.take_body() {
+            buf.put_slice(b"x");
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_deadlines(cx)?;
         if this.is_unflushed
             && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(cx)
         {
@@ -61,6 +119,11 @@ impl AsyncWrite for ClientStream {
                 self.mode = Mode::Waiting;
             }
         }
+        if self.control.begin_to_hold() {
+            self.held = BytesMut::from(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_release(cx))?;
         self.is_unflushed = true;
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
@@ -84,6 +147,7 @@ impl AsyncWrite for ClientStream {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return self.poll_write(cx, first);
         }
+        ready!(self.poll_release(cx))?;
         self.is_unflushed = true;
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }

@@ -1,0 +1,138 @@
+//! What is known of the upstreams, for Prometheus: read when it asks, from where the requests leave it.
+
+use super::{Shared, Snapshot};
+use crate::upstream::circuit::State;
+use crate::upstream::clock::now_ms;
+use pingora_prometheus::prometheus::core::{Collector, Desc};
+use pingora_prometheus::prometheus::proto::MetricFamily;
+use pingora_prometheus::prometheus::{CounterVec, Error, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Reads the upstreams of the snapshot in force.
+pub struct Upstreams(Arc<Shared>);
+
+impl Upstreams {
+    /// Of what all requests share.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+}
+
+/// All metrics of the upstreams, made anew for each reading.
+struct Families {
+    circuit: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    waiting: IntGaugeVec,
+    requests: IntCounterVec,
+    taken_over: IntCounterVec,
+    steps: IntCounterVec,
+    step_seconds: CounterVec,
+    moved_sessions: IntGauge,
+}
+
+impl Families {
+    fn new() -> Result<Self, Error> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        Ok(Self {
+            circuit: gauge(
+                "gateway_upstream_circuit",
+                "1 for the state that the upstream's circuit breaker is in: closed, half_open or open.",
+                &["upstream", "state"],
+            )?,
+            in_flight: gauge(
+                "gateway_upstream_in_flight_requests",
+                "Requests that have a place at the upstream.",
+                &["upstream"],
+            )?,
+            waiting: gauge(
+                "gateway_upstream_waiting_requests",
+                "Requests that wait for a place at the upstream.",
+                &["upstream"],
+            )?,
+            requests: counter(
+                "gateway_upstream_attempts_total",
+                "Attempts at the upstream by how they ended: good, or bad (an answer of retry_on counts as bad).",
+                &["upstream", "result"],
+            )?,
+            taken_over: counter(
+                "gateway_upstream_taken_over_total",
+                "Requests that came to the upstream after another one had failed.",
+                &["upstream"],
+            )?,
+            steps: counter(
+                "gateway_upstream_connect_steps_total",
+                "Steps of connecting (dns, tcp, proxy) by result.",
+                &["upstream", "step", "result"],
+            )?,
+            step_seconds: CounterVec::new(
+                Opts::new("gateway_upstream_connect_step_seconds_total", "Time that steps of connecting took."),
+                &["upstream", "step"],
+            )?,
+            moved_sessions: IntGauge::new(
+                "gateway_moved_sessions",
+                "Sessions that stay at another upstream than their first one.",
+            )?,
+        })
+    }
+
+    fn fill(&self, snapshot: &Snapshot) {
+        let now = now_ms();
+        for upstream in &snapshot.upstreams {
+            let name = upstream.config.name.as_str();
+            let state = upstream.circuit.state(now);
+            for each in [State::Closed, State::HalfOpen, State::Open(0)] {
+                let is_it = i64::from(each.name() == state.name());
+                self.circuit.with_label_values(&[name, each.name()]).set(is_it);
+            }
+            let (in_flight, waiting) = upstream.slots.counts();
+            self.in_flight.with_label_values(&[name]).set(in_flight.into());
+            self.waiting.with_label_values(&[name]).set(waiting.into());
+            let stats = &upstream.stats;
+            for (result, count) in [("good", &stats.good), ("bad", &stats.bad)] {
+                self.requests.with_label_values(&[name, result]).inc_by(count.load(Ordering::Relaxed));
+            }
+            self.taken_over.with_label_values(&[name]).inc_by(stats.taken_over.load(Ordering::Relaxed));
+            for (step, counts) in stats.steps() {
+                self.steps.with_label_values(&[name, step, "good"]).inc_by(counts.good);
+                self.steps.with_label_values(&[name, step, "bad"]).inc_by(counts.bad);
+                self.step_seconds.with_label_values(&[name, step]).inc_by(counts.micros as f64 / 1e6);
+            }
+        }
+        self.moved_sessions.set(i64::try_from(snapshot.pins.count()).unwrap_or(i64::MAX));
+    }
+
+    fn all(&self) -> [&dyn Collector; 8] {
+        [
+            &self.circuit,
+            &self.in_flight,
+            &self.waiting,
+            &self.requests,
+            &self.taken_over,
+            &self.steps,
+            &self.step_seconds,
+            &self.moved_sessions,
+        ]
+    }
+}
+
+impl Collector for Upstreams {
+    fn desc(&self) -> Vec<&Desc> {
+        // The registry wants descriptions that live as long as the collector; it uses them to find names that are taken.
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        match Families::new() {
+            Ok(families) => {
+                families.fill(&self.0.snapshot.load());
+                families.all().iter().flat_map(|family| family.collect()).collect()
+            }
+            Err(error) => {
+                log::error!("the metrics of the upstreams cannot be made: {error}");
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The client's side of a session: what was read of its request, and beginning the answer anew.
+
+use super::client::{ClientStream, ReadRequest};
+use super::context::Context;
+use super::http2;
+use bytes::BytesMut;
+use futures::FutureExt;
+use http::Version;
+use pingora::apps::HttpPersistentSettings;
+use pingora::prelude::*;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::Session;
+
+/// What the door read of the request that Pingora is about to handle.
+pub fn take_request(session: &mut Session) -> Option<ReadRequest> {
+    // This fixes Pingora's view: the body for it to read is the one that the door lets it see, whatever length the head
+    // shows from here on.
+    session.is_body_empty();
+    if let Some(http1) = session.as_http1() {
+        let stream: &dyn pingora::protocols::IO = &**http1.stream();
+        return stream.as_any().downcast_ref::<ClientStream>()?.take_request();
+    }
+    session.req_header_mut().extensions_mut().remove::<http2::Carried>()?.take()
+}
+
+/// Makes the session ready for what comes: the limits of the configuration, and the real length of the body.
+///
+/// # Errors
+/// When a field cannot be set; that would be a mistake of the gateway's.
+pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
+    session.set_write_timeout(Some(context.snapshot.config.limits.write_timeout));
+    if session.req_header().version == Version::HTTP_10 {
+        session.set_ignore_info_resp(true);
+    }
+    if let Some(held) = &context.body {
+        session.req_header_mut().insert_header(context.length_name.clone(), held.bytes.len())?;
+    }
+    Ok(())
+}
+
+/// Whether anything of an answer went to the client.
+pub fn has_answer_begun(session: &Session, context: &Context) -> bool {
+    session.response_written().is_some() && !context.is_head_held()
+}
+
+/// Whether the client went away, as far as that can be told without waiting.
+pub fn is_client_gone(session: &mut Session, context: &Context) -> bool {
+    client_gone(session, context).now_or_never().is_some()
+}
+
+/// Waits until the client goes away.
+pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error> {
+    // What the connection does for Pingora while an upstream is at work is not wanted here.
+    let _quiet = context.control.as_ref().map(|control| control.quiet());
+    loop {
+        if let Err(error) = session.downstream_session.read_body_or_idle(true).await {
+            return error.into_down();
+        }
+    }
+}
+
+/// Forgets the head of an answer that was held back, so that another answer can be sent. Pingora's HTTP/1 session takes
+/// that head for sent: it is made anew, from the same bytes, on the same connection.
+///
+/// # Errors
+/// When the session cannot be made anew; that would be a mistake of the gateway's.
+pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
+    let Some(control) = context.control.as_ref().filter(|control| control.held_until_ms().is_some()) else {
+        return Ok(());
+    };
+    control.end_hold();
+    if session.as_http1().is_none() {
+        return Ok(());
+    }
+    let settings = HttpPersistentSettings::for_session(session);
+    let nothing = ServerSession::new_http1(Box::new(std::io::Cursor::new(Vec::new())));
+    let ServerSession::H1(old) = std::mem::replace(&mut *session.downstream_session, nothing) else {
+        return Error::e_explain(ErrorType::InternalError, "the session is not what it was");
+    };
+    let head = BytesMut::from(&old.get_headers_raw_bytes()[..]);
+    let mut new = ServerSession::new_http1(old.into_inner());
+    settings.apply_to_session(&mut new);
+    new.set_pipelined_prefix(head);
+    // The whole head is there, so nothing is waited for.
+    if !matches!(new.read_request().now_or_never(), Some(Ok(true))) {
+        return Error::e_explain(ErrorType::InternalError, "the request cannot be read again");
+    }
+    control.expect_body(!new.is_body_empty());
+    *session.downstream_session = new;
+    prepare(session, context)
+}

@@ -1,0 +1,146 @@
+//! What follows when an attempt failed: another upstream, or the end.
+
+use super::context::{Context, Tried};
+use super::{downstream, failure};
+use crate::upstream::Ticket;
+use crate::upstream::clock::now_ms;
+use crate::upstream::pool::{self, Choice};
+use crate::upstream::slots::NoPlace;
+use pingora::Result;
+use pingora::proxy::Session;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How an attempt failed.
+#[derive(Debug)]
+pub struct Failed<'a> {
+    /// What the upstream did, as the rest of a sentence that begins with its name.
+    pub what: &'a str,
+    /// Whether that says something about its health.
+    pub is_its_fault: bool,
+}
+
+/// Notes that the present attempt failed. If another upstream can take the request over, it has its place there
+/// from here on, and the answer is `true`.
+pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
+    let upstream = &context.destination().upstream;
+    if failed.is_its_fault {
+        upstream.failed(failed.what);
+    }
+    let tried = Tried { destination: context.destination, what: failed.what.to_owned() };
+    context.tried.push(tried);
+    context.ticket = None;
+    context.was_stale = false;
+    let failover = &context.snapshot.config.failover;
+    if context.tried.len() >= failover.max_attempts as usize {
+        return false;
+    }
+    let Some((next, ticket)) = next(context) else { return false };
+    if !context.snapshot.budget.take(now_ms()) {
+        log::info!("{}: not sent again: the retry budget is used up", context.request_id);
+        return false;
+    }
+    let to = &context.snapshot.upstreams[next];
+    log::info!(
+        "{}: upstream \"{}\" {}; trying \"{}\"",
+        context.request_id,
+        context.destination().upstream.config.name,
+        failed.what,
+        to.config.name
+    );
+    to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
+    context.destination = next;
+    context.ticket = Some(ticket);
+    true
+}
+
+/// The next upstream that is healthy and has room, and the request's place there.
+fn next(context: &Context) -> Option<(usize, Ticket)> {
+    let snapshot = &context.snapshot;
+    let mut left_out: Vec<usize> = context.tried.iter().map(|tried| tried.destination).collect();
+    loop {
+        let now = now_ms();
+        let group = snapshot.group(context.group);
+        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.session, &snapshot.pins, now);
+        let Some(Choice::Ready(at)) = choice else { return None };
+        match snapshot.upstreams[at].enter(now) {
+            Some(ticket) => return Some((at, ticket)),
+            // Another request was faster.
+            None => left_out.push(at),
+        }
+    }
+}
+
+/// Finds a place for a request that was not sent yet: at its own upstream, if that is healthy and has room, else at
+/// another one, else at the least bad one, in turn.
+///
+/// # Errors
+/// When there is no place in time, or the client goes away.
+pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
+    let snapshot = Arc::clone(&context.snapshot);
+    let (group, now) = (snapshot.group(context.group), now_ms());
+    snapshot.budget.request(now);
+    let mut left_out = Vec::new();
+    let at = loop {
+        match pool::choose(&snapshot.upstreams, group, &left_out, context.session, &snapshot.pins, now) {
+            Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(now) {
+                Some(ticket) => {
+                    context.destination = at;
+                    context.ticket = Some(ticket);
+                    return Ok(());
+                }
+                // Another request was faster.
+                None => left_out.push(at),
+            },
+            Some(Choice::Full(at) | Choice::LeastBad(at)) => break at,
+            // All were taken at this moment; a group has at least one member.
+            None => break left_out[0],
+        }
+    };
+    context.destination = at;
+    let upstream = &snapshot.upstreams[at];
+    let entered = tokio::select! {
+        biased;
+        entered = upstream.enter_in_turn() => entered,
+        gone = downstream::client_gone(session, context) => return Err(gone),
+    };
+    let ticket = entered.map_err(|no_place| {
+        let most = upstream.config.max_in_flight.unwrap_or_default();
+        let queue = &snapshot.config.queue;
+        failure::found(
+            failure::NO_PLACE,
+            match no_place {
+                NoPlace::QueueFull => format!(
+                    "has as many requests as it may have (max_in_flight {most}), and {} wait (limits.queue)",
+                    queue.requests
+                ),
+                NoPlace::Late => format!(
+                    "had no room for one more request (max_in_flight {most}) within {} (limits.queue_timeout)",
+                    humantime::format_duration(queue.timeout)
+                ),
+            },
+        )
+    })?;
+    context.ticket = Some(ticket);
+    Ok(())
+}
+
+/// Notes that the present upstream answered well. A session that had to leave its own stays here from now on.
+pub fn succeeded(context: &Context) {
+    let snapshot = &context.snapshot;
+    let here = context.destination;
+    let upstream = &snapshot.upstreams[here];
+    upstream.succeeded();
+    let group = snapshot.group(context.group);
+    if group.len() < 2 {
+        return;
+    }
+    let Some(home) = pool::home(&snapshot.upstreams, group, context.session).filter(|&home| home != here) else {
+        return;
+    };
+    // One that only had no room for a moment is still its own.
+    let was_tried = context.tried.iter().any(|tried| tried.destination == home);
+    if was_tried || !snapshot.upstreams[home].circuit.is_ready(now_ms()) {
+        snapshot.pins.set(context.session, upstream.seed);
+    }
+}

@@ -1,0 +1,48 @@
+//! The service behind active health checks: asks every upstream of the snapshot in force, all at once, from time to
+//! time.
+
+use super::Shared;
+use crate::upstream::probe::probe;
+use async_trait::async_trait;
+use futures::future::join_all;
+use pingora::connectors::http::Connector;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon a configuration that begins to ask for health checks is noticed.
+const UNTIL_ASKED: Duration = Duration::from_secs(5);
+
+/// Active health checks.
+pub struct HealthChecks(Arc<Shared>);
+
+impl HealthChecks {
+    /// Of what all requests share.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    async fn run(&self) {
+        let connector = Connector::new(None);
+        loop {
+            let snapshot = self.0.snapshot.load_full();
+            let settings = &snapshot.config.health.probe;
+            let due = snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.probe_path(settings)?)));
+            let asked: Vec<_> = due.map(|(upstream, path)| probe(&connector, upstream, settings, path)).collect();
+            let pause = if asked.is_empty() { UNTIL_ASKED } else { settings.interval };
+            join_all(asked).await;
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for HealthChecks {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            () = self.run() => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Connections to an upstream: its addresses raced, through its outbound proxy if it has one.
+//!
+//! Pingora leaves this to us ([`Connect`]) and knows nothing of addresses: the upstream's group key alone tells its
+//! pool apart from others (see ARCHITECTURE.md).
+
+use super::resolve::Addresses;
+use super::stats::Stats;
+use super::tls;
+use super::tunnel::{self, Target};
+use crate::config::proxy::{OutboundProxy, ProxyKind};
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use pingora::connectors::l4::Connect;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora::protocols::l4::stream::Stream;
+use pingora::tls::{ServerName, TlsConnector};
+use pingora::{Error, ErrorType};
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// Head start of one address before the next is tried too (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Most addresses of a host that are tried for one connection.
+const MOST_ADDRESSES: usize = 8;
+
+/// How requests get to an upstream.
+#[derive(Debug)]
+enum Way {
+    Direct,
+    /// The proxy gets requests with absolute targets (RFC 9112 section 3.2.2).
+    Forwarded(Proxy),
+    /// The proxy opens a tunnel for each connection.
+    Tunnel(Proxy),
+}
+
+#[derive(Debug)]
+struct Proxy {
+    proxy: OutboundProxy,
+    addresses: Addresses,
+    /// For a proxy that is spoken to over TLS.
+    tls: Option<(ServerName<'static>, Connector)>,
+}
+
+struct Connector(TlsConnector);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsConnector")
+    }
+}
+
+/// Makes the connections of one upstream.
+#[derive(Debug)]
+pub struct Dialer {
+    host: String,
+    port: u16,
+    addresses: Addresses,
+    way: Way,
+    limit: Duration,
+    stats: Arc<Stats>,
+    /// The address that was connected to last: it goes first the next time.
+    last: ArcSwapOption<SocketAddr>,
+}
+
+/// A connection that was not made.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct NotConnected {
+    kind: ErrorType,
+    message: String,
+}
+
+/// What Pingora's error says when the upstream's name, or its proxy's, does not resolve.
+pub const RESOLVE: ErrorType = ErrorType::Custom("resolve");
+/// The same for a proxy that does not open the way.
+pub const PROXY: ErrorType = ErrorType::Custom("proxy");
+/// The same for a proxy that takes too long.
+pub const PROXY_TIMEOUT: ErrorType = ErrorType::Custom("proxy_timeout");
+
+/// Where a dialer connects to.
+#[derive(Debug)]
+pub struct Destination {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Whether the upstream is spoken to over TLS.
+    pub tls: bool,
+    /// Addresses of the host.
+    pub addresses: Addresses,
+}
+
+impl Dialer {
+    /// A dialer; `limit` is the time for a connection, tunnel included. `proxy` comes with its addresses.
+    ///
+    /// # Errors
+    /// When a proxy that is spoken to over TLS cannot be checked.
+    pub fn new(
+        to: Destination,
+        proxy: Option<(&OutboundProxy, Addresses)>,
+        limit: Duration,
+        stats: Arc<Stats>,
+    ) -> Result<Self, String> {
+        let way = match proxy {
+            None => Way::Direct,
+            Some((proxy, addresses)) => {
+                let tls = match proxy.kind {
+                    ProxyKind::Https => Some(proxy_tls(proxy)?),
+                    ProxyKind::Http | ProxyKind::Socks5 { .. } => None,
+                };
+                let is_http = matches!(proxy.kind, ProxyKind::Http | ProxyKind::Https);
+                let proxy = Proxy { proxy: proxy.clone(), addresses, tls };
+                if is_http && !to.tls { Way::Forwarded(proxy) } else { Way::Tunnel(proxy) }
+            }
+        };
+        let Destination { host, port, addresses, .. } = to;
+        Ok(Self { host, port, addresses, way, limit, stats, last: ArcSwapOption::empty() })
+    }
+
+    /// The proxy that gets requests with absolute targets, if this is the way.
+    pub fn forwards_through(&self) -> Option<&OutboundProxy> {
+        match &self.way {
+            Way::Forwarded(proxy) => Some(&proxy.proxy),
+            Way::Direct | Way::Tunnel(_) => None,
+        }
+    }
+
+    async fn dial(&self) -> Result<Stream, NotConnected> {
+        let deadline = Instant::now() + self.limit;
+        match &self.way {
+            Way::Direct => {
+                let addresses = self.resolve(&self.addresses, &self.host, deadline).await?;
+                Ok(self.tcp(&addresses, deadline, "").await?.into())
+            }
+            Way::Forwarded(proxy) => self.through(proxy, None, deadline).await,
+            Way::Tunnel(proxy) => match proxy.proxy.kind {
+                // The proxy is to get an address: the first one that it can reach.
+                ProxyKind::Socks5 { remote_dns: false } => {
+                    let addresses = self.resolve(&self.addresses, &self.host, deadline).await?;
+                    let mut last = None;
+                    for &address in addresses.iter().take(MOST_ADDRESSES) {
+                        match self.through(proxy, Some(Target::Address(address)), deadline).await {
+                            Err(error) if error.kind == PROXY => last = Some(error),
+                            done => return done,
+                        }
+                    }
+                    Err(last.unwrap_or_else(|| not_connected(RESOLVE, "the name has no address".to_owned())))
+                }
+                _ => self.through(proxy, Some(Target::Name(&self.host, self.port)), deadline).await,
+            },
+        }
+    }
+
+    /// A connection to the proxy, and through it to the target if there is one.
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        target: Option<Target<'_>>,
+        deadline: Instant,
+    ) -> Result<Stream, NotConnected> {
+        let shown = &proxy.proxy.shown;
+        let name = format!("the proxy {shown} ");
+        let addresses = self
+            .resolve(&proxy.addresses, &proxy.proxy.host, deadline)
+            .await
+            .map_err(|error| not_connected(PROXY, format!("{name}could not be found: {}", error.message)))?;
+        let tcp = self.tcp(&addresses, deadline, &name).await.map_err(|error| {
+            let kind = if error.kind == ErrorType::ConnectTimedout { PROXY_TIMEOUT } else { PROXY };
+            not_connected(kind, error.message)
+        })?;
+        let late = |step: &str| not_connected(PROXY_TIMEOUT, format!("{name}{step} within {}", self.limit()));
+        let open = async {
+            match &proxy.tls {
+                None => match target {
+                    None => Ok(tcp.into()),
+                    Some(target) => {
+                        tunnel::open(tcp, &proxy.proxy, target).await.map(Stream::from).map_err(|not| not.message)
+                    }
+                },
+                Some((server, connector)) => {
+                    let tls = connector.0.connect(server.clone(), tcp).await;
+                    let tls = tls.map_err(|error| format!("cannot be spoken to over TLS: {error}"))?;
+                    let tls = match target {
+                        None => tls,
+                        Some(target) => tunnel::open(tls, &proxy.proxy, target).await.map_err(|not| not.message)?,
+                    };
+                    relay(tls).map_err(|error| format!("cannot be used: {error}"))
+                }
+            }
+        };
+        let began = Instant::now();
+        let opened: Result<Result<Stream, String>, _> = timeout_at(deadline, open).await;
+        self.stats.proxy.took(began.elapsed(), matches!(opened, Ok(Ok(_))));
+        opened.map_err(|_| late("did not open the way"))?.map_err(|what| not_connected(PROXY, format!("{name}{what}")))
+    }
+
+    fn limit(&self) -> String {
+        humantime::format_duration(self.limit).to_string()
+    }
+
+    async fn resolve(
+        &self,
+        addresses: &Addresses,
+        host: &str,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddr]>, NotConnected> {
+        match timeout_at(deadline, addresses.get()).await {
+            Ok(found) => found.map_err(|error| not_connected(RESOLVE, format!("{host} does not resolve: {error}"))),
+            Err(_) => {
+                let message = format!("{host} did not resolve within {}: no DNS server answered", self.limit());
+                Err(not_connected(RESOLVE, message))
+            }
+        }
+    }
+
+    async fn tcp(&self, addresses: &[SocketAddr], deadline: Instant, name: &str) -> Result<TcpStream, NotConnected> {
+        let last = self.last.load_full();
+        let order = in_order(addresses, last.as_deref());
+        let began = Instant::now();
+        let raced = race(&order, deadline, |address| async move { TcpStream::connect(address).await }).await;
+        self.stats.tcp.took(began.elapsed(), raced.is_ok());
+        match raced {
+            Ok((address, stream)) => {
+                if addresses.len() > 1 && last.as_deref() != Some(&address) {
+                    self.last.store(Some(Arc::new(address)));
+                }
+                Ok(stream)
+            }
+            Err(None) => {
+                let message = format!("{name}could not be connected to within {}", self.limit());
+                Err(not_connected(ErrorType::ConnectTimedout, message))
+            }
+            Err(Some((address, error))) => {
+                let kind = match error.kind() {
+                    ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
+                    ErrorKind::TimedOut => ErrorType::ConnectTimedout,
+                    ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
+                    _ => ErrorType::ConnectError,
+                };
+                Err(not_connected(kind, format!("{name}could not be connected to at {address}: {error}")))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Connect for Dialer {
+    async fn connect(&self, _: &PingoraAddr) -> pingora::Result<Stream> {
+        self.dial().await.map_err(|error| Error::because(error.kind.clone(), "dialing", error))
+    }
+}
+
+fn not_connected(kind: ErrorType, message: String) -> NotConnected {
+    NotConnected { kind, message }
+}
+
+fn proxy_tls(proxy: &OutboundProxy) -> Result<(ServerName<'static>, Connector), String> {
+    let name = ServerName::try_from(proxy.host.clone())
+        .map_err(|_| format!("the proxy {}: its host cannot be a name in TLS", proxy.shown))?;
+    let connector = tls::connector(&[], false).map_err(|why| {
+        format!("the proxy {}: there is no authority to check its certificate by: {why}", proxy.shown)
+    })?;
+    Ok((name, Connector(connector)))
+}
+
+/// A real socket for what goes over TLS: Pingora's pool keeps nothing else.
+fn relay(mut tls: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static) -> io::Result<Stream> {
+    let (near, mut far) = UnixStream::pair()?;
+    tokio::spawn(async move {
+        // When one side ends, so does the other; why is not known to be of use to anybody.
+        let _ = tokio::io::copy_bidirectional(&mut far, &mut tls).await;
+    });
+    Ok(near.into())
+}
+
+/// The addresses in the order in which they are tried: the one that worked last, then both families by turns.
+fn in_order(addresses: &[SocketAddr], last: Option<&SocketAddr>) -> Vec<SocketAddr> {
+    let is_last = |address: &&SocketAddr| Some(*address) == last;
+    let known = addresses.iter().find(is_last).copied();
+    let rest = || addresses.iter().filter(|address| !is_last(address)).copied();
+    // IPv6 goes first, unless it is IPv6 that worked last: then the other family has its turn.
+    let six_first = !known.is_some_and(|address| address.is_ipv6());
+    let (mut one, mut other): (Vec<_>, Vec<_>) = rest().partition(|address| address.is_ipv6() == six_first);
+    one.reverse();
+    other.reverse();
+    let mut order: Vec<SocketAddr> = known.into_iter().collect();
+    while !one.is_empty() || !other.is_empty() {
+        order.extend(one.pop());
+        order.extend(other.pop());
+    }
+    order.truncate(MOST_ADDRESSES);
+    order
+}
+
+/// Happy eyeballs (RFC 8305): connects to one address after the other, the next one as soon as one has failed or its
+/// head start is over, and goes on with the first that answers.
+///
+/// # Errors
+/// The last address's error once all have failed; `None` at the deadline.
+async fn race<C, F>(
+    order: &[SocketAddr],
+    deadline: Instant,
+    connect: impl Fn(SocketAddr) -> F,
+) -> Result<(SocketAddr, C), Option<(SocketAddr, io::Error)>>
+where
+    C: Send + 'static,
+    F: Future<Output = io::Result<C>> + Send + 'static,
+{
+    // The usual case needs no second task.
+    if let [address] = *order {
+        return match timeout_at(deadline, connect(address)).await {
+            Ok(Ok(connected)) => Ok((address, connected)),
+            Ok(Err(error)) => Err(Some((address, error))),
+            Err(_) => Err(None),
+        };
+    }
+    let mut tries = JoinSet::new();
+    let mut waiting = order.iter().copied();
+    let mut failed = None;
+    loop {
+        let next = waiting.next();
+        if let Some(address) = next {
+            let trying = connect(address);
+            tries.spawn(async move { (address, trying.await) });
+        }
+        if tries.is_empty() {
+            return Err(failed);
+        }
+        let until =
+            if next.is_some() && waiting.len() > 0 { deadline.min(Instant::now() + HEAD_START) } else { deadline };
+        match timeout_at(until, tries.join_next()).await {
+            Ok(Some(Ok((address, Ok(connected))))) => return Ok((address, connected)),
+            Ok(Some(Ok((address, Err(error))))) => failed = Some((address, error)),
+            Ok(_) => {}
+            Err(_) if until == deadline => return Err(None),
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn families_take_turns_after_the_one_that_worked() {
+        let all = ["[::1]:1", "[::2]:1", "1.1.1.1:1", "2.2.2.2:1"].map(address);
+        let order = |last: Option<&str>| -> Vec<String> {
+            in_order(&all, last.map(address).as_ref()).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(order(None), ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"]);
+        assert_eq!(order(Some("2.2.2.2:1")), ["2.2.2.2:1", "[::1]:1", "1.1.1.1:1", "[::2]:1"]);
+        assert_eq!(order(Some("[::2]:1")), ["[::2]:1", "1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]);
+        assert_eq!(order(Some("9.9.9.9:1")).len(), 4, "an address that is gone is not tried");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_address_costs_its_head_start_and_a_refused_one_nothing() {
+        let order = ["[::1]:1", "1.1.1.1:1", "2.2.2.2:1"].map(address);
+        let began = Instant::now();
+        let raced = race(&order, began + Duration::from_secs(10), |address| async move {
+            match address.to_string().as_str() {
+                "[::1]:1" => std::future::pending().await,
+                "1.1.1.1:1" => Err(ErrorKind::ConnectionRefused.into()),
+                _ => Ok(()),
+            }
+        });
+        assert_eq!(raced.await.expect("the third answers").0, order[2]);
+        assert_eq!(began.elapsed(), HEAD_START);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_race_ends_at_its_deadline_or_with_the_last_failure() {
+        let order = ["[::1]:1", "1.1.1.1:1"].map(address);
+        let began = Instant::now();
+        let silent = race(&order, began + Duration::from_secs(1), |_| std::future::pending::<io::Result<()>>());
+        assert!(matches!(silent.await, Err(None)));
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+        let refused = race(&order, began + Duration::from_secs(9), |_| async {
+            Err::<(), _>(ErrorKind::ConnectionRefused.into())
+        });
+        assert!(matches!(refused.await, Err(Some((_, error))) if error.kind() == ErrorKind::ConnectionRefused));
+    }
+}
