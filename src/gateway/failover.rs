@@ -25,9 +25,10 @@ pub struct Failed<'a> {
 pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
     let upstream = &context.destination().upstream;
     if failed.is_its_fault {
-        upstream.failed(failed.what);
+        upstream.failed(failed.what.trim_end_matches('.'));
     }
-    let tried = Tried { destination: context.destination, what: failed.what.to_owned() };
+    let what = failed.what.trim_end_matches('.');
+    let tried = Tried { destination: context.destination, what: what.to_owned() };
     context.tried.push(tried);
     context.ticket = None;
     context.was_stale = false;
@@ -45,7 +46,7 @@ pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
         "{}: upstream \"{}\" {}; trying \"{}\"",
         context.request_id,
         context.destination().upstream.config.name,
-        failed.what,
+        what,
         to.config.name
     );
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
