@@ -79,7 +79,7 @@ pub struct ClientStream {
     is_unflushed: bool,
     control: Arc<Control>,
     /// The head of an answer that is held back.
-    held: BytesMut,
+    held: Bytes,
     /// Whether that head is on its way out, a part of it perhaps sent.
     is_releasing: bool,
     /// The next deadline, and when that is.
@@ -107,7 +107,7 @@ impl ClientStream {
             refused: BytesMut::new(),
             is_unflushed: false,
             control: Arc::default(),
-            held: BytesMut::new(),
+            held: Bytes::new(),
             is_releasing: false,
             timer: None,
         }

@@ -5,7 +5,7 @@ use super::control::until;
 use super::{AHEAD_BYTES, ClientStream, Mode};
 use crate::upstream::clock::now_ms;
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -24,7 +24,10 @@ impl ClientStream {
     /// held back for long enough goes out.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let held_until = self.control.held_until_ms();
-        let Some(at) = held_until.or(self.control.first_byte_by_ms()) else { return Ok(()) };
+        let Some(at) = held_until.or(self.control.first_byte_by_ms()) else {
+            self.timer = None;
+            return Ok(());
+        };
         if at > now_ms() {
             let timer = match &mut self.timer {
                 Some((set_to, timer)) if *set_to == at => timer,
@@ -51,7 +54,7 @@ impl ClientStream {
         }
         // One that was forgotten is not sent.
         if self.control.held_until_ms().is_none() && !self.is_releasing {
-            self.held.clear();
+            self.held = Bytes::new();
             return Poll::Ready(Ok(()));
         }
         self.is_releasing = true;
@@ -63,6 +66,7 @@ impl ClientStream {
             }
             self.held.advance(sent);
         }
+        self.held = Bytes::new();
         self.is_releasing = false;
         self.is_unflushed = true;
         Poll::Ready(Ok(()))
@@ -120,7 +124,7 @@ impl AsyncWrite for ClientStream {
             }
         }
         if self.control.begin_to_hold() {
-            self.held = BytesMut::from(bytes);
+            self.held = Bytes::copy_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         ready!(self.poll_release(cx))?;
