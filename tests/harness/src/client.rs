@@ -111,6 +111,11 @@ impl Response {
         self.head.headers.get(name)
     }
 
+    /// The upstream that the gateway says it came from, and how many attempts it took.
+    pub fn came_from(&self) -> (Option<String>, Option<String>) {
+        (self.header("x-gateway-upstream"), self.header("x-gateway-attempts"))
+    }
+
     /// The body, lossily as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
