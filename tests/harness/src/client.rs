@@ -111,9 +111,11 @@ impl Response {
         self.head.headers.get(name)
     }
 
-    /// The upstream that the gateway says it came from, and how many attempts it took.
-    pub fn came_from(&self) -> (Option<String>, Option<String>) {
-        (self.header("x-gateway-upstream"), self.header("x-gateway-attempts"))
+    /// The status, the upstream that the gateway names, and how many attempts it says there were (`?` where it says
+    /// nothing), as `200 relay 1`.
+    pub fn outcome(&self) -> String {
+        let field = |name| self.header(name).unwrap_or_else(|| "?".to_owned());
+        format!("{} {} {}", self.status(), field("x-gateway-upstream"), field("x-gateway-attempts"))
     }
 
     /// The body, lossily as text.

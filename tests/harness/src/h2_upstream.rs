@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::reply::{Reply, Step};
-use crate::upstream::{Received, Shared};
+use crate::upstream::{Answering, Received, Shared};
 use crate::wire::{Framing, Headers, Socket};
 
 /// What a stream asks of its connection, once all that was sent before is out.
@@ -82,6 +82,7 @@ async fn exchange(
     };
     let request = shared.record(request);
     let reply = (shared.handler)(&request);
+    let _answering = Answering::new(&shared);
     // A failure means that the other side is gone.
     let _ = send(respond, &reply, request.method == "HEAD", &asks).await;
 }

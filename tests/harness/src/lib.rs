@@ -38,7 +38,7 @@ pub use deaf::Deaf;
 pub use dns::{DnsMode, DnsServer};
 pub use gateway::{Died, Gateway, GatewayBuilder, Output};
 pub use h2_client::{H2Client, H2Failure, H2Response, H2Stream, H2Unfinished};
-pub use pool::Pool;
+pub use pool::{Pool, ask, failing, named, named_on};
 pub use ports::Port;
 pub use proxy::{CREDENTIALS, Proxy, Stub, TlsFront};
 pub use reply::{Gate, Reply, Step, gzip};

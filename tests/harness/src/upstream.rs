@@ -64,6 +64,7 @@ pub(crate) struct Shared {
     received: Mutex<Vec<Arc<Received>>>,
     connections: AtomicUsize,
     open: AtomicUsize,
+    answering: AtomicUsize,
     changed: Notify,
 }
 
@@ -151,6 +152,7 @@ impl UpstreamBuilder {
             received: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
             changed: Notify::new(),
         });
         let alpn = if self.http2 { Alpn::H2 } else { Alpn::Http1 };
@@ -250,6 +252,12 @@ impl Upstream {
         self.until(&what, || self.open_connections() == n).await;
     }
 
+    /// Waits until exactly `n` answers are under way (over HTTP/2: streams).
+    pub async fn wait_answering(&self, n: usize) {
+        let what = format!("{n} answers under way at the mock upstream");
+        self.until(&what, || self.shared.answering.load(Ordering::SeqCst) == n).await;
+    }
+
     async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
         within(what, async {
             loop {
@@ -323,6 +331,24 @@ async fn accept(listener: TcpListener, speech: Speech, shared: Arc<Shared>, mut 
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Counts an answer as under way until dropped.
+pub(crate) struct Answering<'a>(&'a Shared);
+
+impl<'a> Answering<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        shared.answering.fetch_add(1, Ordering::SeqCst);
+        shared.changed.notify_waiters();
+        Self(shared)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
 }
 
 /// Counts a connection as open until dropped.
@@ -402,6 +428,7 @@ async fn exchange(wire: &mut Wire, connection: usize, shared: &Shared) -> Result
     }
     let request = shared.record(request);
     let reply = (shared.handler)(&request);
+    let _answering = Answering::new(shared);
     let stays = send(wire, &reply, request.method == "HEAD").await?;
     let asked = request.headers.all("connection").join(",").to_ascii_lowercase();
     Ok(stays && !asked.split(',').any(|option| option.trim() == "close"))
