@@ -19,6 +19,7 @@ mod deaf;
 mod dns;
 pub mod fixtures;
 mod gateway;
+mod h1_upstream;
 mod h2_client;
 mod h2_upstream;
 mod pool;
