@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 
 purpose=${1:?usage: prepare.sh build|test}
 
-have() { command -v "$1" >/dev/null 2>&1; }
+# Servers are in folders that not everybody's PATH has.
+have() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
 stop() {
   printf '%s\n' "$@" >&2
   exit 1
@@ -43,6 +44,9 @@ if [ "$purpose" = test ]; then
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
   have node || packages+=(nodejs)
   have npm || packages+=(npm)
+  # Proxies that the tests start; these packages start none of their own.
+  have tinyproxy || packages+=(tinyproxy-bin)
+  have microsocks || packages+=(microsocks)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

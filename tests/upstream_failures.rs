@@ -1,9 +1,6 @@
 //! What a client hears when the upstream fails, and that it costs only its own request.
 
-use std::net::SocketAddr;
-
-use harness::{Gateway, GatewayBuilder, Port, Received, Reply, Request, Response, Step, Upstream};
-use tokio::net::{TcpSocket, TcpStream};
+use harness::{Deaf, Gateway, GatewayBuilder, Port, Received, Reply, Request, Response, Step, Upstream};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -148,28 +145,12 @@ async fn a_stream_that_stalls_is_cut() {
     upstream.wait_open_connections(0).await;
 }
 
-/// A listener whose queue is full: on Linux further connections hang.
-async fn deaf() -> (SocketAddr, Vec<TcpStream>, tokio::net::TcpListener) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
-    let listener = socket.listen(1).expect("a listener");
-    let addr = listener.local_addr().expect("its address");
-    let mut held = Vec::new();
-    loop {
-        match tokio::time::timeout(std::time::Duration::from_millis(500), TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => held.push(stream),
-            _ => return (addr, held, listener),
-        }
-        assert!(held.len() < 100, "the queue does not fill");
-    }
-}
-
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_connection_that_takes_too_long_is_a_504() {
-    let (addr, _held, _listener) = deaf().await;
-    let gateway =
-        gateway().upstream(format!("http://{addr}")).yaml("gateway:\n  timeouts: { connect: 400ms }\n").start().await;
+    let deaf = Deaf::start().await;
+    let yaml = "gateway:\n  timeouts: { connect: 400ms }\n";
+    let gateway = gateway().upstream(format!("http://{}", deaf.addr())).yaml(yaml).start().await;
     let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;
     assert_error("connect", &answer, 504, "timeout_error");
 }

@@ -111,6 +111,13 @@ impl Response {
         self.head.headers.get(name)
     }
 
+    /// The status, the upstream that the gateway names, and how many attempts it says there were (`?` where it says
+    /// nothing), as `200 relay 1`.
+    pub fn outcome(&self) -> String {
+        let field = |name| self.header(name).unwrap_or_else(|| "?".to_owned());
+        format!("{} {} {}", self.status(), field("x-gateway-upstream"), field("x-gateway-attempts"))
+    }
+
     /// The body, lossily as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

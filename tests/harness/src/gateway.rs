@@ -1,16 +1,16 @@
 //! The real binary as a child process.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use crate::child::{Log, Running};
 use crate::client::{Client, Request, Response};
 use crate::h2_client::H2Client;
 use crate::ports::Port;
@@ -262,55 +262,5 @@ impl Gateway {
     /// Waits for its end, after a signal for one.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         self.child.ended(DEADLINE).await
-    }
-}
-
-/// A child that is killed, by its id, when dropped.
-struct Running(Child);
-
-impl Running {
-    /// Waits for its end; `None` when it goes on past `limit`.
-    async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let started = Instant::now();
-        while started.elapsed() < limit {
-            if let Ok(Some(status)) = self.0.try_wait() {
-                return Some(status);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        None
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    /// Gathers the lines of the child's standard error on a thread, so that the pipe never fills.
-    fn of(child: &mut Child) -> (Self, std::thread::JoinHandle<()>) {
-        let (log, stderr) = (Self::default(), child.stderr.take().expect("its stderr"));
-        let gathered = log.clone();
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n') {
-                let Ok(line) = line else { return };
-                gathered.lines().push(String::from_utf8_lossy(&line).into_owned());
-            }
-        });
-        (log, reader)
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn text(&self) -> String {
-        self.lines().join("\n")
     }
 }

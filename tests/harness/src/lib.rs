@@ -4,18 +4,27 @@
 //!   guess (what could be read in two ways is *malformed*, and fails the test), and misbehaves on request.
 //! * [`Gateway`]: the real binary as a child process, in a folder and an environment of its own.
 //! * [`Client`] and [`H2Client`]: clients that send exactly the given bytes and read strictly.
+//! * [`DnsServer`], [`Proxy`], [`Deaf`]: what stands between the gateway and its upstreams.
+//! * [`Pool`]: the text of a configuration with several upstreams.
 //! * [`anthropic`]: a handler for [`Upstream`] that speaks the Anthropic Messages API.
 //!
 //! Nothing here sleeps for luck: every wait is for an event, under [`DEADLINE`].
 //!
-//! It does not know the gateway's code: only its command line, its environment and its sockets.
+//! It does not know the gateway's code: only its command line, its configuration and its sockets.
 
 pub mod anthropic;
+mod child;
 mod client;
+mod deaf;
+mod dns;
 pub mod fixtures;
 mod gateway;
+mod h1_upstream;
 mod h2_client;
+mod h2_upstream;
+mod pool;
 mod ports;
+mod proxy;
 mod reply;
 mod tls;
 mod upstream;
@@ -26,9 +35,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::{Client, Request, Response, ResponseHead};
+pub use deaf::Deaf;
+pub use dns::{DnsMode, DnsServer};
 pub use gateway::{Died, Gateway, GatewayBuilder, Output};
 pub use h2_client::{H2Client, H2Failure, H2Response, H2Stream, H2Unfinished};
+pub use pool::{Pool, ask, failing, named, named_on};
 pub use ports::Port;
+pub use proxy::{CREDENTIALS, Proxy, Stub, TlsFront};
 pub use reply::{Gate, Reply, Step, gzip};
 pub use tls::{Alpn, Authority, Leaf};
 pub use upstream::{Received, Upstream, UpstreamBuilder};

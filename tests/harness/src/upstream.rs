@@ -1,4 +1,4 @@
-//! The mock upstream: an HTTP/1.1 origin on a real socket that records what it gets and guesses nothing.
+//! The mock upstream: an origin on a real socket that records what it gets and guesses nothing.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
-use crate::reply::{Reply, Step};
+use crate::reply::Reply;
 use crate::tls::{Alpn, Leaf};
-use crate::wire::{self, BodyReader, Framing, Headers, Socket, Wire, WireError, malformed, show};
-use crate::within;
+use crate::wire::{Framing, Headers, Socket, Wire, show};
+use crate::{h1_upstream, h2_upstream, within};
 
 /// One request as it came in.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The head's bytes, up to and with the empty line.
+    /// The head's bytes, up to and with the empty line; nothing over HTTP/2.
     pub raw_head: Vec<u8>,
     /// The method token.
     pub method: String,
@@ -37,15 +37,33 @@ pub struct Received {
     pub connection: usize,
 }
 
+impl Received {
+    /// Nothing yet, on this connection.
+    pub(crate) fn on(connection: usize) -> Self {
+        Self {
+            raw_head: vec![],
+            method: String::new(),
+            target: String::new(),
+            headers: Headers::default(),
+            body: vec![],
+            framing: Framing::None,
+            trailers: Headers::default(),
+            malformed: None,
+            connection,
+        }
+    }
+}
+
 type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
 type Early = dyn Fn(&Received) -> Option<Reply> + Send + Sync;
 
-struct Shared {
-    handler: Box<Handler>,
-    early: Option<Box<Early>>,
+pub(crate) struct Shared {
+    pub(crate) handler: Box<Handler>,
+    pub(crate) early: Option<Box<Early>>,
     received: Mutex<Vec<Arc<Received>>>,
     connections: AtomicUsize,
     open: AtomicUsize,
+    answering: AtomicUsize,
     changed: Notify,
 }
 
@@ -53,12 +71,21 @@ impl Shared {
     fn received(&self) -> MutexGuard<'_, Vec<Arc<Received>>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Keeps a request for the test to look at.
+    pub(crate) fn record(&self, request: Received) -> Arc<Received> {
+        let request = Arc::new(request);
+        self.received().push(Arc::clone(&request));
+        self.changed.notify_waiters();
+        request
+    }
 }
 
 /// How to start an [`Upstream`].
 #[derive(Default)]
 pub struct UpstreamBuilder {
-    tls: Option<TlsAcceptor>,
+    tls: Option<Leaf>,
+    http2: bool,
     early: Option<Box<Early>>,
     allow_malformed: bool,
 }
@@ -66,7 +93,14 @@ pub struct UpstreamBuilder {
 impl UpstreamBuilder {
     /// Speaks TLS with this certificate.
     pub fn tls(mut self, leaf: &Leaf) -> Self {
-        self.tls = Some(leaf.acceptor(Alpn::Http1));
+        self.tls = Some(leaf.clone());
+        self
+    }
+
+    /// Speaks HTTP/2 and nothing else: chosen by ALPN with TLS, by prior knowledge without. [`crate::Step::Reset`] resets
+    /// the stream then, [`crate::Step::Close`] the connection; steps cannot write raw bytes.
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
         self
     }
 
@@ -97,7 +131,19 @@ impl UpstreamBuilder {
         port: u16,
         handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Upstream> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        self.start_at(([127, 0, 0, 1], port).into(), handler).await
+    }
+
+    /// Starts at the given address.
+    ///
+    /// # Errors
+    /// When it is taken.
+    pub async fn start_at(
+        self,
+        addr: SocketAddr,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Upstream> {
+        let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
@@ -105,11 +151,13 @@ impl UpstreamBuilder {
             received: Mutex::default(),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
             changed: Notify::new(),
         });
-        let https = self.tls.is_some();
-        let task = tokio::spawn(accept(listener, self.tls, Arc::clone(&shared)));
-        Ok(Upstream { addr, https, shared, task, allow_malformed: self.allow_malformed })
+        let alpn = if self.http2 { Alpn::H2 } else { Alpn::Http1 };
+        let speech = Speech { tls: self.tls.map(|leaf| leaf.acceptor(alpn)), http2: self.http2 };
+        let serving = Mutex::new(Some(Serving::start(listener, speech.clone(), &shared)));
+        Ok(Upstream { addr, speech, shared, serving, allow_malformed: self.allow_malformed })
     }
 }
 
@@ -117,9 +165,9 @@ impl UpstreamBuilder {
 /// [`UpstreamBuilder::allow_malformed`] was asked for): no test has to remember that check.
 pub struct Upstream {
     addr: SocketAddr,
-    https: bool,
+    speech: Speech,
     shared: Arc<Shared>,
-    task: tokio::task::JoinHandle<()>,
+    serving: Mutex<Option<Serving>>,
     allow_malformed: bool,
 }
 
@@ -141,10 +189,31 @@ impl Upstream {
 
     /// Its URL without a path: `http://127.0.0.1:PORT`, with TLS `https://localhost:PORT`.
     pub fn url(&self) -> String {
-        match self.https {
+        match self.speech.tls.is_some() {
             true => format!("https://localhost:{}", self.addr.port()),
             false => format!("http://{}", self.addr),
         }
+    }
+
+    /// Ends it as a killed process ends: nobody listens any more, and its connections are reset. What it recorded
+    /// stays; [`Upstream::restart`] brings it back.
+    pub async fn stop(&self) {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut serving) = serving {
+            let _ = serving.killed.send(true);
+            let _ = within("the mock upstream to end", &mut serving.task).await;
+        }
+    }
+
+    /// Listens again where it did, after [`Upstream::stop`]. The address stays free in between when the port is
+    /// one of [`crate::Port`]'s.
+    ///
+    /// # Panics
+    /// When somebody else has taken the port.
+    pub async fn restart(&self) {
+        let listener = TcpListener::bind(self.addr).await.expect("the port of the stopped mock upstream");
+        let serving = Serving::start(listener, self.speech.clone(), &self.shared);
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
     }
 
     /// The requests so far, oldest first; a request is here before its answer is.
@@ -182,6 +251,12 @@ impl Upstream {
         self.until(&what, || self.open_connections() == n).await;
     }
 
+    /// Waits until exactly `n` answers are under way (over HTTP/2: streams).
+    pub async fn wait_answering(&self, n: usize) {
+        let what = format!("{n} answers under way at the mock upstream");
+        self.until(&what, || self.shared.answering.load(Ordering::SeqCst) == n).await;
+    }
+
     async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
         within(what, async {
             loop {
@@ -200,7 +275,6 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.task.abort();
         if self.allow_malformed || std::thread::panicking() {
             return;
         }
@@ -212,15 +286,67 @@ impl Drop for Upstream {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+/// What it speaks on its connections.
+#[derive(Clone)]
+struct Speech {
+    tls: Option<TlsAcceptor>,
+    http2: bool,
+}
+
+/// The listener and its connections; dropping it ends them.
+struct Serving {
+    task: tokio::task::JoinHandle<()>,
+    killed: watch::Sender<bool>,
+}
+
+impl Serving {
+    fn start(listener: TcpListener, speech: Speech, shared: &Arc<Shared>) -> Self {
+        let (killed, is_killed) = watch::channel(false);
+        let task = tokio::spawn(accept(listener, speech, Arc::clone(shared), is_killed));
+        Self { task, killed }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, speech: Speech, shared: Arc<Shared>, mut is_killed: watch::Receiver<bool>) {
     // Its tasks end with it.
     let mut connections = tokio::task::JoinSet::new();
+    let killed = is_killed.clone();
     loop {
-        let Ok((tcp, _)) = listener.accept().await else { continue };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Ok(_) = is_killed.changed() => break,
+        };
+        let Ok((tcp, _)) = accepted else { continue };
         while connections.try_join_next().is_some() {}
         let _ = tcp.set_nodelay(true);
         let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
-        connections.spawn(connection(tcp, tls.clone(), number, Open::new(&shared)));
+        connections.spawn(connection(tcp, speech.clone(), number, Open::new(&shared), killed.clone()));
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Counts an answer as under way until dropped.
+pub(crate) struct Answering<'a>(&'a Shared);
+
+impl<'a> Answering<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        shared.answering.fetch_add(1, Ordering::SeqCst);
+        shared.changed.notify_waiters();
+        Self(shared)
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -242,196 +368,35 @@ impl Drop for Open {
     }
 }
 
-async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, number: usize, open: Open) {
-    let socket = match tls {
+async fn connection(tcp: TcpStream, speech: Speech, number: usize, open: Open, mut is_killed: watch::Receiver<bool>) {
+    let killed = async { is_killed.wait_for(|killed| *killed).await.map(|_| ()) };
+    tokio::pin!(killed);
+    let socket = match speech.tls {
         None => Socket::Plain(tcp),
-        Some(acceptor) => match acceptor.accept(tcp).await {
-            Ok(stream) => Socket::Tls(Box::new(stream.into())),
-            Err(_) => return,
+        Some(acceptor) => tokio::select! {
+            accepted = acceptor.accept(tcp) => match accepted {
+                Ok(stream) => Socket::Tls(Box::new(stream.into())),
+                Err(_) => return,
+            },
+            Ok(()) = &mut killed => return,
         },
     };
+    if speech.http2 {
+        tokio::select! {
+            _ = h2_upstream::serve(socket, number, &open.0) => {}
+            Ok(()) = &mut killed => {}
+        }
+        return;
+    }
     let mut wire = Wire::new(socket);
+    let was_killed = tokio::select! {
+        () = h1_upstream::serve(&mut wire, number, &open.0) => false,
+        Ok(()) = &mut killed => true,
+    };
+    if was_killed {
+        wire.socket.reset_on_close();
+    }
     // The socket goes before the count does.
-    while let Ok(true) = exchange(&mut wire, number, &open.0).await {}
     drop(wire);
     drop(open);
-}
-
-/// One request and its answer; whether the connection can carry another.
-async fn exchange(wire: &mut Wire, connection: usize, shared: &Shared) -> Result<bool, WireError> {
-    let mut request = Received {
-        raw_head: vec![],
-        method: String::new(),
-        target: String::new(),
-        headers: Headers::default(),
-        body: vec![],
-        framing: Framing::None,
-        trailers: Headers::default(),
-        malformed: None,
-        connection,
-    };
-    let record = |request: Received| {
-        let request = Arc::new(request);
-        shared.received().push(Arc::clone(&request));
-        shared.changed.notify_waiters();
-        request
-    };
-    let outcome = read_head(wire, &mut request).await;
-    if let Ok(false) = outcome {
-        return Ok(false);
-    }
-    if outcome.is_ok()
-        && let Some(reply) = shared.early.as_ref().and_then(|early| early(&request))
-    {
-        let head_request = request.method == "HEAD";
-        record(request);
-        return send(wire, &reply, head_request).await.map(|_| false);
-    }
-    let outcome = match outcome {
-        Ok(_) => read_body(wire, &mut request).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = outcome {
-        request.malformed = Some(error.to_string());
-        record(request);
-        let refusal = Reply::status(400).header("Connection", "close");
-        return send(wire, &refusal, false).await.map(|_| false);
-    }
-    let request = record(request);
-    let reply = (shared.handler)(&request);
-    let stays = send(wire, &reply, request.method == "HEAD").await?;
-    let asked = request.headers.all("connection").join(",").to_ascii_lowercase();
-    Ok(stays && !asked.split(',').any(|option| option.trim() == "close"))
-}
-
-/// False: the connection ended between requests.
-async fn read_head(wire: &mut Wire, request: &mut Received) -> Result<bool, WireError> {
-    let raw = match wire.head().await {
-        Ok(Some(raw)) => raw,
-        // A reset between requests is how many a pool drops a connection.
-        Ok(None) => return Ok(false),
-        Err(WireError::Io(_)) if wire.buf.is_empty() => return Ok(false),
-        Err(error) => {
-            request.raw_head = wire.buf.clone();
-            return Err(error);
-        }
-    };
-    request.raw_head = raw.clone();
-    let lines = wire::lines(&raw)?;
-    let parts: Vec<&[u8]> = lines[0].split(|&byte| byte == b' ').collect();
-    let [method, target, version] = parts.as_slice() else {
-        return malformed(format!("request line {}", show(lines[0])));
-    };
-    request.method = String::from_utf8_lossy(method).into_owned();
-    request.target = String::from_utf8_lossy(target).into_owned();
-    if method.is_empty() || !method.iter().all(|&byte| wire::is_token(byte)) {
-        return malformed(format!("method {}", show(method)));
-    }
-    let visible = target.iter().all(|&byte| (0x21..0x7f).contains(&byte) && byte != b'#');
-    let form = target.starts_with(b"/") || (*target == b"*" && *method == b"OPTIONS");
-    if !visible || !form {
-        return malformed(format!("target {}", show(target)));
-    }
-    if *version != b"HTTP/1.1" {
-        return malformed(format!("version {}", show(version)));
-    }
-    request.headers = wire::fields(lines[1..].iter().copied())?;
-    match request.headers.all("host").as_slice() {
-        [host] if !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b)) => {}
-        hosts => return malformed(format!("Host {hosts:?}")),
-    }
-    request.framing = wire::declared_framing(&request.headers)?.unwrap_or(Framing::None);
-    Ok(true)
-}
-
-async fn read_body(wire: &mut Wire, request: &mut Received) -> Result<(), WireError> {
-    let mut reader = BodyReader::new(request.framing);
-    while let Some(piece) = reader.next(wire).await? {
-        request.body.extend(piece);
-    }
-    request.trailers = reader.trailers;
-    Ok(())
-}
-
-/// Sends an answer; whether the connection can carry another request after it.
-async fn send(wire: &mut Wire, reply: &Reply, to_head_request: bool) -> Result<bool, WireError> {
-    if !reply.raw {
-        let mut head = Vec::new();
-        for (status, fields) in &reply.interim {
-            head.extend(format!("HTTP/1.1 {status} {}\r\n", reason(*status)).bytes());
-            for (name, value) in fields {
-                head.extend(format!("{name}: {value}\r\n").bytes());
-            }
-            head.extend(b"\r\n");
-        }
-        head.extend(format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status)).bytes());
-        for (name, value) in &reply.headers {
-            head.extend(name.bytes());
-            head.extend(b": ");
-            head.extend(value);
-            head.extend(b"\r\n");
-        }
-        match reply.framing {
-            Framing::None => {}
-            Framing::Length(n) => head.extend(format!("Content-Length: {n}\r\n").bytes()),
-            Framing::Chunked => head.extend(b"Transfer-Encoding: chunked\r\n"),
-            Framing::Close => head.extend(b"Connection: close\r\n"),
-        }
-        head.extend(b"\r\n");
-        wire.write(&head).await?;
-    }
-    let bodiless = !reply.raw && (to_head_request || reply.status == 204 || reply.status == 304);
-    for step in if bodiless { &[] } else { reply.steps.as_slice() } {
-        match step {
-            Step::Bytes(bytes) if reply.framing == Framing::Chunked => {
-                if !bytes.is_empty() {
-                    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-                    chunk.extend(bytes);
-                    chunk.extend(b"\r\n");
-                    wire.write(&chunk).await?;
-                }
-            }
-            Step::Bytes(bytes) | Step::Raw(bytes) => wire.write(bytes).await?,
-            Step::Sleep(time) => or_gone(wire, tokio::time::sleep(*time)).await?,
-            Step::Wait(gate) => or_gone(wire, gate.pass()).await?,
-            Step::Stall => or_gone(wire, std::future::pending()).await?,
-            Step::Close => return Ok(false),
-            Step::Reset => {
-                wire.socket.reset_on_close();
-                return Ok(false);
-            }
-            Step::Echo => loop {
-                if wire.buf.is_empty() && wire.fill().await? == 0 {
-                    return Ok(false);
-                }
-                let bytes = std::mem::take(&mut wire.buf);
-                wire.write(&bytes).await?;
-            },
-        }
-    }
-    if reply.framing == Framing::Chunked && !bodiless {
-        wire.write(b"0\r\n\r\n").await?;
-    }
-    let asked_to_close = reply
-        .headers
-        .iter()
-        .any(|(name, value)| name.eq_ignore_ascii_case("connection") && value.to_ascii_lowercase().ends_with(b"close"));
-    Ok(!reply.raw && reply.framing != Framing::Close && !asked_to_close)
-}
-
-/// Waits for `event`, or fails when the other side goes away first.
-async fn or_gone(wire: &mut Wire, event: impl Future<Output = ()>) -> Result<(), WireError> {
-    tokio::pin!(event);
-    loop {
-        tokio::select! {
-            () = &mut event => return Ok(()),
-            read = wire.fill() => if read? == 0 {
-                return Err(WireError::Cut("the other side went away".into()));
-            }
-        }
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }

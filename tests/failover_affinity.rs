@@ -1,0 +1,87 @@
+//! Which of several equal upstreams a session goes to, and that it stays there.
+
+use std::collections::HashMap;
+
+use harness::{Gateway, GatewayBuilder, Pool, Port, Request, ask, named, named_on};
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+async fn with(pool: Pool) -> Gateway {
+    gateway().yaml(&pool.yaml()).start().await
+}
+
+#[tokio::test]
+async fn sessions_are_spread_by_weight() {
+    let (a, b, c) = (named("a").await, named("b").await, named("c").await);
+    let pool = Pool::new()
+        .add_with("a", a.url(), "priority: 0, weight: 1")
+        .add_with("b", b.url(), "priority: 0, weight: 2")
+        .add_with("c", c.url(), "priority: 0, weight: 5");
+    let gateway = with(pool).await;
+    let mut client = gateway.connect().await;
+    for session in 0..800 {
+        assert_eq!(client.request(&ask(format!("session-{session}"))).await.status(), 200);
+    }
+    // The deviation of such counts is below 15; four of them.
+    for (upstream, share) in [(&a, 100), (&b, 200), (&c, 500)] {
+        let got = upstream.received().len();
+        assert!(got.abs_diff(share) < 60, "{got} of 800 where {share} are its share");
+    }
+}
+
+#[tokio::test]
+async fn a_session_stays_where_it_is() {
+    let (a, b) = (named("a").await, named("b").await);
+    let pool = Pool::new().add_with("a", a.url(), "priority: 0").add_with("b", b.url(), "priority: 0");
+    let gateway = with(pool).await;
+    let mut homes = HashMap::new();
+    for _ in 0..3 {
+        for session in 0..20 {
+            let outcome = gateway.request(&ask(session)).await.outcome();
+            assert_eq!(homes.entry(session).or_insert_with(|| outcome.clone()), &outcome, "session {session}");
+        }
+    }
+    assert!(!a.received().is_empty() && !b.received().is_empty(), "both are used");
+}
+
+#[tokio::test]
+async fn without_a_session_the_key_decides() {
+    let (a, b) = (named("a").await, named("b").await);
+    let pool = Pool::new().add_with("a", a.url(), "priority: 0").add_with("b", b.url(), "priority: 0");
+    let gateway = with(pool).await;
+    let mut homes = HashMap::new();
+    for _ in 0..3 {
+        for key in 0..20 {
+            for (field, value) in [("x-api-key", format!("sk-{key}")), ("Authorization", format!("Bearer sk-{key}"))] {
+                let request = Request::post("/v1/messages", "{}").header(field, value);
+                let outcome = gateway.request(&request).await.outcome();
+                assert_eq!(homes.entry(key).or_insert_with(|| outcome.clone()), &outcome, "key {key} in {field}");
+            }
+        }
+    }
+    assert!(!a.received().is_empty() && !b.received().is_empty(), "both are used");
+}
+
+#[tokio::test]
+async fn a_session_that_had_to_move_stays_moved_and_new_ones_come_home() {
+    let ports = [Port::free(), Port::free()];
+    let (first, second) = (named_on(&ports[0], "first").await, named_on(&ports[1], "second").await);
+    let pool = Pool::new().add("first", first.url()).add("second", second.url()).forgetful();
+    let gateway = with(pool.setting("affinity: { sessions: 100, idle: 1h }")).await;
+    assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 1");
+    first.stop().await;
+    assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 second 2");
+    first.restart().await;
+    for _ in 0..5 {
+        assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 second 1");
+    }
+    for session in 0..5 {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 first 1", "a new session");
+    }
+    second.stop().await;
+    assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 2", "it moves on");
+    second.restart().await;
+    assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 1");
+}

@@ -1,0 +1,126 @@
+//! An upstream takes no more requests at one time than it may; the others wait for a bounded time, in a bounded queue.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::{Gate, Gateway, GatewayBuilder, Pool, Reply, Response, Step, Upstream, ask};
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+/// An upstream for two requests at one time, each of which ends with an opening of the gate.
+async fn narrow(limits: &str) -> (Gate, Upstream, Arc<Gateway>) {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let upstream = Upstream::start(move |_| Reply::sse().bytes("begun").step(Step::Wait(waits.clone()))).await;
+    let pool = Pool::new().add_with("narrow", upstream.url(), "max_in_flight: 2").setting(limits);
+    let gateway = gateway().yaml(&pool.yaml()).start().await;
+    (gate, upstream, Arc::new(gateway))
+}
+
+type Asking = tokio::task::JoinSet<Response>;
+
+fn spawn(asking: &mut Asking, gateway: &Arc<Gateway>, session: usize) {
+    let gateway = Arc::clone(gateway);
+    asking.spawn(async move { gateway.request(&ask(session)).await });
+}
+
+fn assert_turned_away(answer: &Response) {
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert_eq!(answer.json()["type"], "error");
+    let wait = answer.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    assert!(wait.is_some_and(|seconds| seconds >= 1), "Retry-After: {:?}", answer.header("retry-after"));
+    assert!(answer.text().contains("narrow"), "it names the upstream: {}", answer.text());
+}
+
+#[tokio::test]
+async fn those_who_wait_get_their_turn_and_never_too_many_are_let_through() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 100, queue_timeout: 20s }").await;
+    let mut asking = Asking::new();
+    for session in 0..12 {
+        spawn(&mut asking, &gateway, session);
+    }
+    for served in 0..12 {
+        let wanted = 12.min(served + 2);
+        assert_eq!(upstream.wait_received(wanted).await.len(), wanted, "{served} served, two in flight");
+        assert!(upstream.open_connections() <= 2);
+        gate.open();
+        let answer = asking.join_next().await.expect("one of them").expect("an answer");
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "begun"));
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_away_at_once() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 1, queue_timeout: 20s }").await;
+    let mut asking = Asking::new();
+    for session in 0..2 {
+        spawn(&mut asking, &gateway, session);
+    }
+    upstream.wait_received(2).await;
+    // Two more: one waits, whichever comes first.
+    for session in 2..4 {
+        spawn(&mut asking, &gateway, session);
+    }
+    let started = Instant::now();
+    let refused = asking.join_next().await.expect("one of them").expect("an answer");
+    assert_turned_away(&refused);
+    assert!(started.elapsed() < Duration::from_secs(10), "it did not wait");
+    for _ in 0..3 {
+        gate.open();
+    }
+    while let Some(answer) = asking.join_next().await {
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    assert_eq!(upstream.received().len(), 3, "what was turned away never got there");
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_queue_timeout() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 10, queue_timeout: 400ms }").await;
+    let mut asking = Asking::new();
+    for session in 0..2 {
+        spawn(&mut asking, &gateway, session);
+    }
+    upstream.wait_received(2).await;
+    let started = Instant::now();
+    assert_turned_away(&gateway.request(&ask("late")).await);
+    let waited = started.elapsed();
+    assert!((Duration::from_millis(350)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
+    for _ in 0..2 {
+        gate.open();
+    }
+    while let Some(answer) = asking.join_next().await {
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    gate.open();
+    assert_eq!(gateway.request(&ask("now")).await.status(), 200, "there is room again");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_gives_its_place_back() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 1, queue_timeout: 20s }").await;
+    let mut clients = Vec::new();
+    for session in 0..2 {
+        let mut client = gateway.connect().await;
+        client.send(ask(session).bytes()).await;
+        clients.push(client);
+    }
+    upstream.wait_received(2).await;
+    // Both in flight leave: two others find room.
+    drop(clients);
+    upstream.wait_open_connections(0).await;
+    let mut asking = Asking::new();
+    for session in 2..4 {
+        spawn(&mut asking, &gateway, session);
+    }
+    upstream.wait_received(4).await;
+    for _ in 0..3 {
+        gate.open();
+    }
+    while let Some(answer) = asking.join_next().await {
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    assert_eq!(gateway.request(&ask("last")).await.status(), 200);
+}
