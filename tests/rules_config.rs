@@ -121,12 +121,14 @@ async fn every_example_runs() {
 #[test]
 fn both_languages_have_the_same_examples() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let [english, chinese] = ["rules.md", "rules.zh-CN.md"].map(|name| fences(&docs.join(name)));
-    assert!(english.len() >= 16 && english.len() == chinese.len(), "{} and {}", english.len(), chinese.len());
-    for (one, other) in english.iter().zip(&chinese) {
-        let [one_value, other_value] =
-            [one, other].map(|example| serde_yaml::from_str::<serde_yaml::Value>(&example.yaml).expect("YAML"));
-        assert_eq!(one_value, other_value, "{} and {}", one.place, other.place);
+    for (name, least) in [("rules", 16), ("upstreams", 2)] {
+        let [english, chinese] = ["", ".zh-CN"].map(|language| fences(&docs.join(format!("{name}{language}.md"))));
+        assert!(english.len() >= least && english.len() == chinese.len(), "{} and {}", english.len(), chinese.len());
+        for (one, other) in english.iter().zip(&chinese) {
+            let [one_value, other_value] =
+                [one, other].map(|example| serde_yaml::from_str::<serde_yaml::Value>(&example.yaml).expect("YAML"));
+            assert_eq!(one_value, other_value, "{} and {}", one.place, other.place);
+        }
     }
 }
 

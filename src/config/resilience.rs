@@ -122,7 +122,7 @@ pub fn failover(reader: &mut Reader<'_>) -> Option<Failover> {
 
 /// Reads `gateway.health`.
 pub fn health(reader: &mut Reader<'_>) -> Option<HealthSettings> {
-    let failures = reader.read("gateway.health.failures", |text| value::number(text, 1..=1000));
+    let failures = reader.read("gateway.health.failures", |text| value::number(text, 1..=1_000_000));
     let error_rate = reader.read("gateway.health.error_rate", |text| match percent(text) {
         Ok(0) => Err("with 0 % every request would open the circuit".to_owned()),
         other => other,

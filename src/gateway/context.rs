@@ -5,7 +5,7 @@ use super::held::HeldBody;
 use super::snapshot::{Destination, Group, Snapshot};
 use crate::rules::matcher::Facts;
 use crate::upstream::Ticket;
-use crate::upstream::pool::Session;
+use crate::upstream::sessions::Client;
 use bytes::Bytes;
 use pingora::ErrorType;
 use pingora::http::RequestHeader;
@@ -36,8 +36,8 @@ pub struct Context {
     pub control: Option<Arc<Control>>,
     /// The upstreams that it may go to.
     pub group: Group,
-    /// What it stays with other requests by.
-    pub session: Session,
+    /// Who sends it.
+    pub sender: Client,
     /// The place of its destination in the snapshot.
     pub destination: usize,
     /// Its place at that destination's upstream.
@@ -116,7 +116,7 @@ impl Context {
             request_bytes: 0,
             control: None,
             group: Group::default(),
-            session: Session::Unknown,
+            sender: Client::UNKNOWN,
             destination: 0,
             ticket: None,
             tried: Vec::new(),

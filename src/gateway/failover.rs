@@ -62,7 +62,7 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
     loop {
         let now = now_ms();
         let group = snapshot.group(context.group);
-        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.session, &snapshot.pins, now);
+        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.memory, now);
         let Some(Choice::Ready(at)) = choice else { return None };
         match snapshot.upstreams[at].enter(now) {
             Some(ticket) => return Some((at, ticket)),
@@ -83,7 +83,7 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     snapshot.budget.request(now);
     let mut left_out = Vec::new();
     let at = loop {
-        match pool::choose(&snapshot.upstreams, group, &left_out, context.session, &snapshot.pins, now) {
+        match pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.memory, now) {
             Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(now) {
                 Some(ticket) => {
                     context.destination = at;
@@ -136,12 +136,14 @@ pub fn succeeded(context: &Context) {
     if group.len() < 2 {
         return;
     }
-    let Some(home) = pool::home(&snapshot.upstreams, group, context.session).filter(|&home| home != here) else {
-        return;
-    };
+    let Some(home) = pool::home(&snapshot.upstreams, group, context.sender) else { return };
+    let has_moved = !context.tried.is_empty();
+    if home == here {
+        if has_moved {
+            snapshot.memory.move_home(context.sender);
+        }
     // One that only had no room for a moment is still its own.
-    let was_tried = context.tried.iter().any(|tried| tried.destination == home);
-    if was_tried || !snapshot.upstreams[home].circuit.is_ready(now_ms()) {
-        snapshot.pins.set(context.session, upstream.seed);
+    } else if has_moved || !snapshot.upstreams[home].circuit.is_ready(now_ms()) {
+        snapshot.memory.move_to(context.sender, upstream.seed);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::context::Context;
+use super::respond;
 use crate::record::Outcome;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE};
 use pingora::{Error, ErrorSource, ErrorType};
@@ -186,7 +187,11 @@ fn cause(error: &Error) -> String {
 
 impl Failure {
     /// What the client gets.
-    pub fn answer(&self, request_id: &str) -> Answer {
-        Answer::error(self.status, &self.message, request_id)
+    pub fn answer(&self, request: &Context) -> Answer {
+        let mut answer = Answer::error(self.status, &self.message, &request.request_id);
+        if request.attempts > 0 {
+            answer.headers.extend(respond::tell(request));
+        }
+        answer
     }
 }

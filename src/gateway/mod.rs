@@ -130,7 +130,7 @@ impl ProxyHttp for Gateway {
                 return Ok(true);
             }
         }
-        context.session = snapshot::session(&request.headers);
+        context.sender = snapshot::client(&request.headers);
         Ok(false)
     }
 
@@ -144,10 +144,11 @@ impl ProxyHttp for Gateway {
         if context.ticket.is_none() {
             failover::enter(session, context).await?;
         }
-        context.attempts += 1;
         context.first_byte = None;
         context.attempt = Attempt { began: Some(Instant::now()), ..Attempt::default() };
         let is_fresh = std::mem::take(&mut context.must_be_fresh);
+        // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
+        context.attempts += u32::from(!is_fresh);
         Ok(Box::new(context.destination().upstream.peer(is_fresh)))
     }
 
@@ -248,7 +249,7 @@ impl ProxyHttp for Gateway {
         match respond::judge(response, session.req_header(), context) {
             Ok(()) => failover::succeeded(context),
             Err(bad) => {
-                bad.hold(&context.destination().upstream);
+                bad.keep_to_its_pause(context);
                 let failed = Failed { what: &bad.what, is_its_fault: bad.is_its_fault };
                 if failover::take_over(context, &failed) {
                     let mut error = failure::found(failure::GIVEN_UP, bad.what);
@@ -310,7 +311,7 @@ impl ProxyHttp for Gateway {
             let answered = async {
                 downstream::start_over(session, context)?;
                 session.set_keepalive(None);
-                failure.answer(&context.request_id).send(session, &context.request_id).await
+                failure.answer(context).send(session, &context.request_id).await
             };
             if let Err(error) = answered.await {
                 log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());

@@ -4,7 +4,7 @@ use super::answer::X_REQUEST_ID;
 use super::context::Context;
 use super::failure::{NO_ANSWER, PROXY_ANSWER};
 use crate::http1::list_members;
-use crate::upstream::Upstream;
+use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE,
@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 /// Tells the client which upstream answered.
 const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstream");
-/// Tells the client how many times its request was sent.
+/// Tells the client how many upstreams its request was sent to.
 const X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
@@ -62,12 +62,19 @@ pub fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Con
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    response.insert_header(X_GATEWAY_UPSTREAM, context.destination().upstream.label.clone())?;
-    response.insert_header(X_GATEWAY_ATTEMPTS, HeaderValue::from(context.attempts))?;
+    for (name, value) in tell(context) {
+        response.insert_header(name, value)?;
+    }
     match response.headers.contains_key(&X_REQUEST_ID) {
         true => Ok(()),
         false => response.insert_header(X_REQUEST_ID, &*context.request_id),
     }
+}
+
+/// Says where the answer comes from, or where the last failure was.
+pub fn tell(context: &Context) -> [(HeaderName, HeaderValue); 2] {
+    let label = context.destination().upstream.label.clone();
+    [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, HeaderValue::from(context.attempts))]
 }
 
 /// Removes what belongs to the upstream's connection.
@@ -99,10 +106,13 @@ pub struct Bad {
 }
 
 impl Bad {
-    /// Leaves the upstream alone for as long as it asked. What a key has used up is no matter of other keys.
-    pub fn hold(&self, upstream: &Upstream) {
-        if let Some(pause) = self.retry_after.filter(|_| self.is_its_fault) {
-            upstream.circuit.hold(pause, now_ms());
+    /// Leaves the upstream alone for as long as it asked: all clients do, but where only a key was used up.
+    pub fn keep_to_its_pause(&self, context: &Context) {
+        let Some(pause) = self.retry_after else { return };
+        let upstream = &context.destination().upstream;
+        match self.is_its_fault {
+            true => upstream.circuit.hold(pause, now_ms()),
+            false => context.snapshot.memory.wait(context.sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::http1::Refusal;
 use crate::rules::header::bearer;
 use crate::rules::rule::RuleSet;
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::pool::{Pins, Session};
+use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -42,8 +42,8 @@ pub struct Snapshot {
     pub destinations: Vec<Destination>,
     /// The upstreams of the destinations, in the same order.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// Sessions that had to move to another upstream.
-    pub pins: Pins,
+    /// What is remembered of clients.
+    pub memory: Memory,
     /// How many retries there may be.
     pub budget: RetryBudget,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
@@ -74,7 +74,7 @@ impl Snapshot {
         let failover = &config.failover;
         Ok(Self {
             destinations,
-            pins: Pins::new(&config.affinity),
+            memory: Memory::new(&config.affinity),
             budget: RetryBudget::new(failover.retry_budget_percent, failover.retry_budget_min),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
@@ -136,10 +136,8 @@ pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     x_api_key.into_iter().chain(authorization)
 }
 
-/// What a request stays with others by: the session that the client names, else its key.
-pub fn session(headers: &HeaderMap) -> Session {
-    match headers.get("x-claude-code-session-id") {
-        Some(id) => Session::named(id.as_bytes()),
-        None => client_keys(headers).next().map_or(Session::Unknown, Session::key),
-    }
+/// Who sends a request with these headers: the session that it names, and its key.
+pub fn client(headers: &HeaderMap) -> Client {
+    let session = headers.get("x-claude-code-session-id").map(|id| id.as_bytes());
+    Client::new(session, client_keys(headers).next())
 }

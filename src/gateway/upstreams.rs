@@ -48,7 +48,7 @@ struct LastFailure {
 /// None that is known: the values are plain.
 pub fn json(snapshot: &Snapshot) -> serde_json::Result<String> {
     let upstreams: Vec<Shown<'_>> = snapshot.upstreams.iter().map(|upstream| shown(upstream)).collect();
-    serde_json::to_string(&serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.pins.count() }))
+    serde_json::to_string(&serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.memory.moved() }))
 }
 
 fn shown(upstream: &Upstream) -> Shown<'_> {

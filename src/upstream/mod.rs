@@ -7,6 +7,7 @@ mod dial;
 pub mod pool;
 pub mod probe;
 mod resolve;
+pub mod sessions;
 pub mod slots;
 pub mod stats;
 pub mod tls;
@@ -113,7 +114,7 @@ impl Upstream {
             label: HeaderValue::from_str(&upstream.name).map_err(|_| "its name cannot stand in a head".to_owned())?,
             circuit: Circuit::new(config.health.clone()),
             slots: Slots::new(upstream.max_in_flight, config.queue.requests, config.queue.timeout),
-            seed: pool::hash(upstream.name.as_bytes()),
+            seed: sessions::hash(upstream.name.as_bytes()),
             proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
             stats,

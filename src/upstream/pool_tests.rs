@@ -1,6 +1,8 @@
 use super::*;
+use crate::config::resilience::Affinity;
 use crate::config::{Arguments, Config, load};
 use std::collections::HashMap;
+use std::time::Duration;
 
 fn config(yaml: &str) -> Config {
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -26,22 +28,22 @@ fn upstreams(settings: &[(u32, u32)]) -> Vec<Arc<Upstream>> {
 struct Pool {
     upstreams: Vec<Arc<Upstream>>,
     group: Vec<usize>,
-    pins: Pins,
+    memory: Memory,
 }
 
 impl Pool {
     fn new(settings: &[(u32, u32)]) -> Self {
-        let pins = Pins::new(&Affinity { sessions: 100, idle: Duration::from_secs(60) });
-        Self { upstreams: upstreams(settings), group: (0..settings.len()).collect(), pins }
+        let memory = Memory::new(&Affinity { sessions: 100, idle: Duration::from_secs(60) });
+        Self { upstreams: upstreams(settings), group: (0..settings.len()).collect(), memory }
     }
 
-    fn choose(&self, session: Session, tried: &[usize]) -> Option<Choice> {
-        choose(&self.upstreams, &self.group, tried, session, &self.pins, 1_000)
+    fn choose(&self, client: Client, tried: &[usize]) -> Option<Choice> {
+        choose(&self.upstreams, &self.group, tried, client, &self.memory, 1_000)
     }
 }
 
-fn session(number: u64) -> Session {
-    Session::named(&number.to_le_bytes())
+fn session(number: u64) -> Client {
+    Client::new(Some(&number.to_le_bytes()), None)
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn shares_follow_the_weights_and_only_the_sessions_of_a_lost_upstream_move() {
 fn a_session_that_moved_stays_until_it_is_new() {
     let pool = Pool::new(&[(0, 1), (1, 1)]);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(0)));
-    pool.pins.set(session(1), pool.upstreams[1].seed);
+    pool.memory.move_to(session(1), pool.upstreams[1].seed);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(1)), "though the first is healthy");
     assert_eq!(pool.choose(session(2), &[]), Some(Choice::Ready(0)));
     pool.upstreams[1].failed("broke");
@@ -92,7 +94,7 @@ fn with_none_healthy_the_one_that_is_back_soonest_is_tried() {
     pool.upstreams.iter().for_each(|upstream| upstream.failed("broke"));
     pool.upstreams[0].circuit.hold(Duration::from_secs(200), 1_000);
     let now = crate::upstream::clock::now_ms();
-    let choice = choose(&pool.upstreams, &pool.group, &[], Session::Unknown, &pool.pins, now);
+    let choice = choose(&pool.upstreams, &pool.group, &[], Client::UNKNOWN, &pool.memory, now);
     assert_eq!(choice, Some(Choice::LeastBad(1)));
 }
 
@@ -105,4 +107,14 @@ fn a_full_upstream_is_waited_for_only_if_all_are_full() {
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Full(0)));
     drop(first);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(0)));
+}
+
+#[test]
+fn a_key_that_has_to_wait_goes_elsewhere_if_it_can() {
+    let pool = Pool::new(&[(0, 1), (1, 1)]);
+    let (one, other) = (Client::new(None, Some(b"sk-1")), Client::new(None, Some(b"sk-2")));
+    pool.memory.wait(one, pool.upstreams[0].seed, Duration::from_secs(60));
+    assert_eq!(pool.choose(one, &[]), Some(Choice::Ready(1)));
+    assert_eq!(pool.choose(other, &[]), Some(Choice::Ready(0)));
+    assert_eq!(pool.choose(one, &[1]), Some(Choice::LeastBad(0)));
 }

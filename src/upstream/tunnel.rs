@@ -89,11 +89,12 @@ where
     let _ = stream.flush().await;
     match read_status(&mut stream).await? {
         200..=299 => Ok(stream),
-        407 => Err(NotOpened {
+        // Tinyproxy says 401 to a wrong password.
+        status @ (401 | 407) => Err(NotOpened {
             failure: Failure::Credentials,
             message: match proxy.credentials {
-                Some(_) => "refused the user and password of its URL (407)".to_owned(),
-                None => "wants a user and a password (407): write them into its URL".to_owned(),
+                Some(_) => format!("refused the user and password of its URL ({status})"),
+                None => format!("wants a user and a password ({status}): write them into its URL"),
             },
         }),
         status => Err(NotOpened {

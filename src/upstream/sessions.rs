@@ -1,0 +1,186 @@
+//! What is remembered of clients: sessions that had to move, and keys that have to wait.
+
+use crate::config::resilience::Affinity;
+use moka::Expiry;
+use moka::sync::Cache;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What requests stay together by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// The client names it.
+    Named(u64),
+    /// Only the client's key is known.
+    Key(u64),
+    /// Nothing is known: any upstream will do.
+    Unknown,
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its session.
+    pub session: Session,
+    /// Stands for its key; 0 for none.
+    pub key: u64,
+}
+
+impl Client {
+    /// The client with this name for its session, and this key.
+    pub fn new(session: Option<&[u8]>, key: Option<&[u8]>) -> Self {
+        let key = key.map(hash);
+        let by_key = || key.map_or(Session::Unknown, Session::Key);
+        Self { session: session.map_or_else(by_key, |name| Session::Named(hash(name))), key: key.unwrap_or_default() }
+    }
+
+    /// Nobody that is known.
+    pub const UNKNOWN: Self = Self { session: Session::Unknown, key: 0 };
+
+    /// Stands for its session, if that is known.
+    pub fn number(self) -> Option<u64> {
+        match self.session {
+            Session::Named(number) | Session::Key(number) => Some(number),
+            Session::Unknown => None,
+        }
+    }
+}
+
+/// The same in every process, so that sessions stay where they are over a restart.
+pub fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What is remembered of clients; bounded. Upstreams are known by their seeds.
+#[derive(Debug)]
+pub struct Memory {
+    /// Where sessions are that had to move. They stay there when their first upstream is back: its caches know nothing
+    /// of what was said in the meantime.
+    moved: Cache<u64, Moved>,
+    /// Keys, each with an upstream that told it to wait (429).
+    waiting: Cache<(u64, u64), Duration>,
+    /// Spare requests the look-ups as long as nothing is remembered.
+    has_moved: AtomicBool,
+    has_waiting: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    seed: u64,
+    is_named: bool,
+}
+
+/// A named session is over when it has been idle; a key never is, so its requests go back after the same time in any
+/// case.
+#[derive(Debug)]
+struct Idle(Duration);
+
+impl Expiry<u64, Moved> for Idle {
+    fn expire_after_create(&self, _: &u64, _: &Moved, _: Instant) -> Option<Duration> {
+        Some(self.0)
+    }
+
+    fn expire_after_read(
+        &self,
+        _: &u64,
+        moved: &Moved,
+        _: Instant,
+        left: Option<Duration>,
+        _: Instant,
+    ) -> Option<Duration> {
+        if moved.is_named { Some(self.0) } else { left }
+    }
+}
+
+/// Each key waits for the time that it was told.
+#[derive(Debug)]
+struct AsTold;
+
+impl Expiry<(u64, u64), Duration> for AsTold {
+    fn expire_after_create(&self, _: &(u64, u64), wait: &Duration, _: Instant) -> Option<Duration> {
+        Some(*wait)
+    }
+}
+
+impl Memory {
+    /// Room for as many sessions as configured, and for as many keys.
+    pub fn new(settings: &Affinity) -> Self {
+        let most = u64::from(settings.sessions);
+        Self {
+            moved: Cache::builder().max_capacity(most).expire_after(Idle(settings.idle)).build(),
+            waiting: Cache::builder().max_capacity(most).expire_after(AsTold).build(),
+            has_moved: AtomicBool::new(false),
+            has_waiting: AtomicBool::new(false),
+        }
+    }
+
+    /// The upstream that the client's session moved to.
+    pub fn place_of(&self, client: Client) -> Option<u64> {
+        if !self.has_moved.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.moved.get(&client.number()?).map(|moved| moved.seed)
+    }
+
+    /// Remembers that the client's session moved to the upstream with this seed.
+    pub fn move_to(&self, client: Client, seed: u64) {
+        let Some(number) = client.number() else { return };
+        if self.place_of(client) != Some(seed) {
+            self.moved.insert(number, Moved { seed, is_named: matches!(client.session, Session::Named(_)) });
+            self.has_moved.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The client's session is at its first upstream again.
+    pub fn move_home(&self, client: Client) {
+        if let Some(number) = client.number() {
+            self.moved.invalidate(&number);
+        }
+    }
+
+    /// How many sessions have moved.
+    pub fn moved(&self) -> u64 {
+        self.moved.entry_count()
+    }
+
+    /// The upstream with this seed told the client's key to wait.
+    pub fn wait(&self, client: Client, seed: u64, wait: Duration) {
+        self.waiting.insert((client.key, seed), wait);
+        self.has_waiting.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client's key still has to wait for this upstream.
+    pub fn must_wait(&self, client: Client, seed: u64) -> bool {
+        self.has_waiting.load(Ordering::Relaxed) && self.waiting.contains_key(&(client.key, seed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_waits_at_the_upstream_that_told_it_to() {
+        let memory = Memory::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
+        let (one, other) = (Client::new(None, Some(b"sk-1")), Client::new(Some(b"session"), Some(b"sk-2")));
+        memory.wait(one, 7, Duration::from_secs(60));
+        assert!(memory.must_wait(one, 7));
+        assert!(memory.must_wait(Client::new(Some(b"another"), Some(b"sk-1")), 7), "in all its sessions");
+        assert!(!memory.must_wait(one, 8) && !memory.must_wait(other, 7));
+    }
+
+    #[test]
+    fn sessions_are_named_or_known_by_their_key() {
+        let memory = Memory::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
+        let (named, keyed) = (Client::new(Some(b"a"), Some(b"k")), Client::new(None, Some(b"k")));
+        memory.move_to(named, 1);
+        memory.move_to(Client::UNKNOWN, 2);
+        assert_eq!((memory.place_of(named), memory.place_of(keyed)), (Some(1), None));
+        assert_eq!(memory.place_of(Client::UNKNOWN), None);
+        memory.move_home(named);
+        assert_eq!(memory.place_of(named), None);
+    }
+}
