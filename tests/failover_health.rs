@@ -220,7 +220,7 @@ async fn when_all_are_bad_one_of_them_is_asked_all_the_same() {
 async fn a_probe_finds_out_before_any_request_does() {
     let port = Port::free();
     let (first, second) = (named_on(&port, "first").await, named("second").await);
-    let probe = "health: { failures: 2, open: 100ms, probe: { path: /alive, method: GET, interval: 100ms, timeout: 1s, status: 200 } }";
+    let probe = "health: { failures: 2, open: 100ms, probe: { path: /alive, method: GET, interval: 1s, timeout: 500ms, status: 200 } }";
     let gateway = with(Pool::new().setting(probe).add("first", first.url()).add("second", second.url())).await;
     let probed = first.wait_received(2).await;
     assert!(probed.iter().all(|got| (got.method.as_str(), got.target.as_str()) == ("GET", "/alive")));

@@ -208,8 +208,9 @@ fn assert_failed(failure: Failure, what: &str, answer: &Response, status: u16, n
 }
 
 macro_rules! failures {
-    ($($name:ident: $failure:expr;)*) => { $(
+    ($($(#[$attribute:meta])? $name:ident: $failure:expr;)*) => { $(
         #[tokio::test]
+        $(#[$attribute])?
         async fn $name() {
             check($failure).await;
         }
@@ -218,6 +219,7 @@ macro_rules! failures {
 
 failures! {
     refused: Failure::Refused;
+    #[cfg(target_os = "linux")]
     blackholed: Failure::Blackholed;
     a_certificate_for_another_name: Failure::WrongName;
     reset_before_the_head: Failure::ResetBeforeHead;

@@ -107,7 +107,8 @@ async fn a_proxy_that_cannot_reach_the_upstream() {
 async fn a_proxy_that_hangs() {
     let (stub, deaf) = (Stub::start(None).await, Deaf::start().await);
     for scheme in ["http", "socks5", "socks5h", "https"] {
-        for place in [stub.addr(), deaf.addr()] {
+        // Only Linux lets connections to a full queue hang.
+        for place in [stub.addr(), deaf.addr()].into_iter().take(if cfg!(target_os = "linux") { 2 } else { 1 }) {
             let told = told(&with_password(scheme, place), true).await;
             assert_tells(&format!("{scheme}, {place}"), told, &place.to_string());
         }

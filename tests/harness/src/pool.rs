@@ -58,7 +58,7 @@ impl Pool {
 
     /// No failure has consequences for later requests: for tests of what happens to one.
     pub fn forgetful(self) -> Self {
-        self.generous().setting("health: { failures: 100000, error_rate: 100%, min_requests: 100000 }")
+        self.generous().setting("health: { failures: 1000, error_rate: 100%, min_requests: 1000000 }")
     }
 
     /// The file's text.
@@ -86,9 +86,10 @@ pub async fn named(name: &'static str) -> Upstream {
     Upstream::start(move |_| Reply::json(format!("{{\"from\":\"{name}\"}}"))).await
 }
 
-/// As [`named`], on a port that stays its own while it is stopped.
+/// As [`named`], on a port that stays its own while it is stopped. Connections end with each answer: whether one that
+/// was kept died in time for the next request would be luck.
 pub async fn named_on(port: &Port, name: &'static str) -> Upstream {
-    let reply = move |_: &Received| Reply::json(format!("{{\"from\":\"{name}\"}}"));
+    let reply = move |_: &Received| Reply::json(format!("{{\"from\":\"{name}\"}}")).header("Connection", "close");
     Upstream::builder().start_on(port.number(), reply).await.expect("a reserved port")
 }
 

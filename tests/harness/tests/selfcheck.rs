@@ -278,6 +278,12 @@ async fn the_http_proxy_forwards_tunnels_and_asks_for_a_password() {
     let absolute = absolute.header("Proxy-Authorization", basic);
     assert_eq!(Client::connect(proxy.addr()).await.request(&absolute).await.text(), "hi");
     assert_eq!(upstream.last().target, "/plain?x");
+    let big = Request::post(&format!("{}/big", upstream.url()), vec![b'x'; 4 << 20]);
+    let big = big.header("Proxy-Authorization", basic);
+    assert_eq!(Client::connect(proxy.addr()).await.request(&big).await.text(), "hi");
+    let got = upstream.last();
+    assert_eq!((got.body.len(), got.headers.has("proxy-authorization")), (4 << 20, false));
+    assert!(got.headers.get("via").is_some_and(|via| via.contains("tinyproxy")), "{:?}", got.headers);
 
     let mut client = Client::connect_tls(front.addr(), authority.ca_file(), "proxy.test", Alpn::Absent).await;
     let tunnel = format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nProxy-Authorization: {basic}\r\n\r\n", upstream.addr());
@@ -289,8 +295,12 @@ async fn the_http_proxy_forwards_tunnels_and_asks_for_a_password() {
     }
     assert_eq!(client.request(&Request::get("/tunnelled")).await.text(), "hi");
     let url = upstream.url();
-    let asked = [format!("GET {url}/plain?x HTTP/1.1"), format!("CONNECT {} HTTP/1.1", upstream.addr())];
-    assert_eq!(proxy.wait_requests(3).await[1..], asked);
+    let asked = [
+        format!("GET {url}/plain?x HTTP/1.1"),
+        format!("POST {url}/big HTTP/1.1"),
+        format!("CONNECT {} HTTP/1.1", upstream.addr()),
+    ];
+    assert_eq!(proxy.wait_requests(4).await[1..], asked);
 }
 
 #[tokio::test]
