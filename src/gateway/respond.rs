@@ -149,18 +149,22 @@ pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Conte
         return Err(bad(what.to_owned(), Some(NO_ANSWER)));
     }
     if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
-        return Err(bad("answered 200 with nothing in it".to_owned(), Some(NO_ANSWER)));
+        return Err(bad("answered 200 with an empty body".to_owned(), Some(NO_ANSWER)));
     }
     Ok(())
 }
 
-/// Whether a proxy that forwards requests gave this answer by itself: it wants credentials, or says that it is Squid,
-/// or that something failed on its way (RFC 9209).
+/// Whether a proxy that forwards requests gave this answer by itself: it wants credentials, or says that it is Squid or
+/// Tinyproxy (of which others tell only in `Via`), or that something failed on its way (RFC 9209).
 fn is_of_proxy(response: &ResponseHeader) -> bool {
-    let has_error = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"error=").is_some();
+    let says = |name: &str, what: &[u8]| {
+        let value = response.headers.get(name);
+        value.is_some_and(|value| memchr::memmem::find(value.as_bytes(), what).is_some())
+    };
     response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         || response.headers.contains_key("x-squid-error")
-        || response.headers.get("proxy-status").is_some_and(has_error)
+        || says("server", b"tinyproxy/")
+        || says("proxy-status", b"error=")
 }
 
 /// The pause that an answer asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).

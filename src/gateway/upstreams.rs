@@ -2,7 +2,6 @@
 
 use super::Snapshot;
 use crate::upstream::Upstream;
-use crate::upstream::circuit::State;
 use crate::upstream::clock::now_ms;
 use crate::upstream::stats::StepCounts;
 use serde::Serialize;
@@ -54,7 +53,7 @@ pub fn json(snapshot: &Snapshot) -> serde_json::Result<String> {
 fn shown(upstream: &Upstream) -> Shown<'_> {
     let (now, stats, config) = (now_ms(), &upstream.stats, &upstream.config);
     let state = upstream.circuit.state(now);
-    let (failures_in_a_row, recent) = upstream.circuit.counts(now);
+    let recent = upstream.circuit.counts(now);
     let (in_flight, waiting) = upstream.slots.counts();
     let last_failure = stats.last_failure.load();
     Shown {
@@ -64,11 +63,8 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         weight: config.weight,
         proxy: config.proxy.as_ref().map(|proxy| proxy.shown.as_str()),
         circuit: state.name(),
-        open_for_ms: match state {
-            State::Open(pause) => Some(pause),
-            State::Closed | State::HalfOpen => None,
-        },
-        failures_in_a_row,
+        open_for_ms: Some(state.pause_ms()).filter(|&pause| pause > 0),
+        failures_in_a_row: upstream.circuit.failures_in_a_row(),
         recent_good: recent.good,
         recent_bad: recent.bad,
         good: stats.good.load(Ordering::Relaxed),

@@ -1,7 +1,7 @@
 //! A circuit breaker: what an upstream's last requests say about the next one. Atomics only; nobody waits here.
 
 use super::clock::millis;
-use super::window::Window;
+use super::window::{Counts, Window};
 use crate::config::resilience::HealthSettings;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +25,14 @@ pub enum State {
 }
 
 impl State {
+    /// How long no request goes there, in milliseconds.
+    pub fn pause_ms(self) -> u64 {
+        match self {
+            Self::Open(pause) => pause,
+            Self::Closed | Self::HalfOpen => 0,
+        }
+    }
+
     /// Its name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -172,9 +180,14 @@ impl Circuit {
         self.held_until_ms.fetch_max(until, Ordering::AcqRel);
     }
 
-    /// Failures in a row, and the counts of the window.
-    pub fn counts(&self, now_ms: u64) -> (u32, super::window::Counts) {
-        (self.consecutive.load(Ordering::Relaxed), self.window.counts(now_ms))
+    /// How many requests failed since one went well.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.consecutive.load(Ordering::Relaxed)
+    }
+
+    /// What happened in the window.
+    pub fn counts(&self, now_ms: u64) -> Counts {
+        self.window.counts(now_ms)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Which upstream gets a request: by priority, then the one that its session belongs to, if it is healthy.
 
 use super::Upstream;
-use super::circuit::State;
 use super::sessions::{Client, Memory};
 use std::sync::Arc;
 
@@ -27,18 +26,15 @@ pub fn choose(
 ) -> Option<Choice> {
     let number = client.number().unwrap_or_else(|| fastrand::u64(..));
     let place = memory.place_of(client);
-    let (mut ready, mut full, mut least_bad) = (Best::default(), Best::default(), None::<(u64, usize)>);
+    let (mut ready, mut full, mut least_bad) = (Best::default(), Best::default(), None);
     for &at in group.iter().filter(|at| !tried.contains(at)) {
         let upstream = &upstreams[at];
         let must_wait = memory.must_wait(client, upstream.seed);
         if must_wait || !upstream.circuit.is_ready(now_ms) {
-            let pause = match upstream.circuit.state(now_ms) {
-                State::Open(pause) => pause,
-                // Somebody tries it already.
-                State::HalfOpen | State::Closed => 0,
-            };
-            if least_bad.is_none_or(|(least, _)| pause < least) {
-                least_bad = Some((pause, at));
+            // The one that failed least since it worked last; of equals, the one whose pause ends first.
+            let badness = (upstream.circuit.failures_in_a_row(), upstream.circuit.state(now_ms).pause_ms());
+            if least_bad.is_none_or(|(least, _)| badness < least) {
+                least_bad = Some((badness, at));
             }
             continue;
         }
