@@ -1,3 +1,4 @@
+use super::files::BUILT_IN;
 use super::*;
 
 fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
@@ -113,4 +114,105 @@ fn tls_needs_certificate_and_key() {
         problems("gateway:\n  tls: {listen: \"127.0.0.1:1\", cert: /nowhere}\n", &[("API_BASE_URL", "http://a")]);
     assert!(found.iter().any(|p| p.contains("\"/nowhere\" cannot be read")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("needs cert and key")), "{found:#?}");
+}
+
+fn upstreams(yaml: &str, env: &[(&str, &str)]) -> Vec<UpstreamConfig> {
+    load_yaml(yaml, env).expect("valid").config.upstreams
+}
+
+#[test]
+fn each_upstream_has_its_proxy() {
+    let yaml = "gateway:
+  proxy: {https: \"socks5://s.test\", all: \"http://all.test:1\", none: [10.0.0.0/8, c.test]}
+  upstreams:
+    - base_url: https://a.test
+    - base_url: http://b.test
+    - base_url: https://c.test
+    - {name: d, base_url: \"https://c.test/d\", proxy: \"https://own.test\"}
+    - {name: e, base_url: \"https://a.test/e\", proxy: direct}
+    - {base_url: \"http://10.1.2.3\", proxy: off}
+    - base_url: http://127.0.0.1:9
+";
+    let shown = |upstreams: &[UpstreamConfig]| -> Vec<Option<String>> {
+        upstreams.iter().map(|upstream| upstream.proxy.as_ref().map(|proxy| proxy.shown.clone())).collect()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let (socks, all) = (some("socks5://s.test:1080"), some("http://all.test:1"));
+    let own = some("https://own.test:443");
+    assert_eq!(shown(&upstreams(yaml, &[])), [socks, all.clone(), None, own, None, None, all.clone()]);
+    let env = [("API_BASE_URLS", "https://x.test,https://c.test,http://y.test"), ("https_proxy", "p.test")];
+    assert_eq!(shown(&upstreams(yaml, &env)), [some("http://p.test:80"), None, all]);
+    let env = [("NO_PROXY", "*"), ("ALL_PROXY", "p.test"), ("API_BASE_URL", "http://a.test")];
+    assert_eq!(shown(&upstreams("", &env)), [None]);
+}
+
+#[test]
+fn an_upstream_takes_what_it_does_not_set_from_above() {
+    use upstream::HttpVersion::{Auto, One, Two};
+    let yaml = "gateway:
+  timeouts: {read: 60s, first_byte: 20s}
+  health: {probe: {path: /well}}
+  upstreams:
+    - base_url: http://a.test
+    - {base_url: \"https://b.test\", http: auto, max_in_flight: 7, probe: off, first_byte_timeout: 2s}
+    - {base_url: \"http://c.test\", http: auto, probe: /c, read_timeout: 5s}
+    - {base_url: \"http://d.test\", http: 2, first_byte_timeout: 5m, probe: \"\"}
+";
+    let found: Vec<_> = upstreams(yaml, &[])
+        .into_iter()
+        .map(|u| (u.http, u.max_in_flight, u.probe, u.first_byte_timeout.as_secs()))
+        .collect();
+    let path = |path: &str| Some(path.to_owned());
+    let expected = [
+        (One, None, path("/well"), 20),
+        (Auto, Some(7), None, 2),
+        (One, None, path("/c"), 5),
+        (Two, None, path("/well"), 60),
+    ];
+    assert_eq!(found, expected);
+    let of_variable = upstreams(yaml, &[("API_BASE_URL", "http://a.test")]);
+    assert_eq!((of_variable[0].probe.clone(), of_variable[0].first_byte_timeout.as_secs()), (path("/well"), 20));
+    assert_eq!(upstreams("", &[])[0].first_byte_timeout, Duration::from_secs(600));
+}
+
+#[test]
+fn the_settings_for_failures_have_their_defaults() {
+    let config = load_yaml("", &[]).expect("valid").config;
+    let Failover { max_attempts, retry_on, retry_budget_percent, retry_budget_min_per_second, hold_head } =
+        config.failover;
+    assert_eq!((max_attempts, retry_budget_percent, retry_budget_min_per_second), (3, 20, 10));
+    assert_eq!(hold_head, Duration::from_millis(200));
+    assert!(retry_on.contains(522) && retry_on.contains(429) && !retry_on.contains(501));
+    let health = config.health;
+    assert_eq!((health.failures, health.error_rate_percent, health.min_requests), (5, 50, 20));
+    assert_eq!([health.window, health.open, health.open_max].map(|time| time.as_secs()), [30, 5, 300]);
+    let probe = health.probe;
+    assert_eq!((probe.path, probe.method.as_str()), (None, "GET"));
+    assert_eq!([probe.interval, probe.timeout].map(|time| time.as_secs()), [30, 10]);
+    assert!(probe.status.contains(401) && !probe.status.contains(500));
+    assert_eq!(config.affinity, Affinity { sessions: 10_000, idle: Duration::from_secs(3600) });
+    assert_eq!(config.queue, Queue { length: 100, timeout: Duration::from_secs(10) });
+    assert_eq!(config.dns_servers, []);
+    let yaml = "gateway: {dns: {servers: [1.1.1.1, \"[::1]:5353\"]}, failover: {retry_on: none}}";
+    let config = load_yaml(yaml, &[]).expect("valid").config;
+    assert_eq!(config.dns_servers, ["1.1.1.1:53", "[::1]:5353"].map(|server| server.parse().expect("an address")));
+    assert!(!config.failover.retry_on.contains(500));
+}
+
+#[test]
+fn a_route_may_have_several_upstreams() {
+    let yaml = "gateway:
+  upstreams: [{name: a, base_url: \"http://a\"}, {name: b, base_url: \"http://b\"}]
+  routes:
+    - {keys: k1, upstreams: [b, a]}
+    - {keys: [k2, k3], upstreams: a}
+    - {upstream: b, keys: k4}
+    - {keys: k5, upstream: a, upstreams: [b]}
+";
+    let names = |env: &[(&str, &str)]| -> Vec<Vec<String>> {
+        load_yaml(yaml, env).expect("valid").config.routes.into_iter().map(|route| route.upstreams).collect()
+    };
+    assert_eq!(names(&[]), [vec!["b", "a"], vec!["a"], vec!["b"], vec!["a", "b"]]);
+    // Of what a variable replaces, nothing is left.
+    assert_eq!(names(&[("API_BASE_URL", "http://b")]), [vec!["b"], vec!["b"], vec!["b"]]);
 }

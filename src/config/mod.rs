@@ -3,7 +3,9 @@
 //! [`load`] is the one place where precedence lives: command line, environment, `env/.env`, the YAML file, default.
 //! Every mistake is found in one go, each with its place; a configuration with a mistake is never used.
 
+mod files;
 pub mod headers;
+mod limits;
 mod node;
 pub mod problem;
 pub mod profile;
@@ -17,29 +19,22 @@ pub mod settings;
 pub mod upstream;
 pub mod value;
 
-use crate::http1::head;
 use crate::rules::rule::Rule;
 use node::Reading;
 use pingora::server::configuration::ServerConf;
-use problem::{Problem, Problems, Source};
-use proxy::{OutboundProxy, Proxies};
+use problem::{Problems, Source};
+use proxy::Proxies;
 use reader::{Effective, Reader};
 use resilience::{Affinity, Failover, HealthSettings, Queue};
 use routes::Route;
 use secret::Secret;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 use upstream::{Inherited, UpstreamConfig};
 
+pub use files::DEFAULT_FILE;
+pub use limits::Limits;
 pub use reader::{Effective as EffectiveSetting, Lookup};
-
-/// The file that is used when none is named, if it exists.
-pub const DEFAULT_FILE: &str = "conf/gateway.yaml";
-/// The same file as it was shipped.
-const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
-const DOTENV_FILE: &str = "env/.env";
 
 /// What becomes of `X-Forwarded-For`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,25 +67,6 @@ pub struct TlsListener {
     pub key: String,
 }
 
-/// Bounds on what clients may send, and on the time they may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bounds on request heads.
-    pub head: head::Limits,
-    /// Bytes of one request body.
-    pub request_body: usize,
-    /// Bytes of all request bodies held at one time.
-    pub request_bodies_total: usize,
-    /// Time for a head to come in.
-    pub header_timeout: Duration,
-    /// Longest silence while a body comes in.
-    pub body_timeout: Duration,
-    /// Longest idle time between requests.
-    pub keepalive_timeout: Duration,
-    /// Longest time that a client takes no byte of its answer.
-    pub write_timeout: Duration,
-}
-
 /// What requests are handled with: a reload replaces it as a whole.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -102,18 +78,8 @@ pub struct Config {
     pub first_rules: Vec<Rule>,
     /// What the headers file stands for: it comes last, since it overrides.
     pub last_rules: Vec<Rule>,
-    /// Which keys go to which upstream.
+    /// Which keys go to which upstreams.
     pub routes: Vec<Route>,
-    /// When another upstream takes a request over.
-    pub failover: Failover,
-    /// When an upstream counts as broken.
-    pub health: HealthSettings,
-    /// How sessions stay at one upstream.
-    pub affinity: Affinity,
-    /// Requests that wait for a place at an upstream.
-    pub queue: Queue,
-    /// Servers that resolve names; empty for the system's.
-    pub dns_servers: Vec<SocketAddr>,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
     /// Bounds on clients.
@@ -122,6 +88,16 @@ pub struct Config {
     pub upstream_write_timeout: Duration,
     /// How long an idle connection to an upstream is kept.
     pub pool_idle_timeout: Duration,
+    /// When and how often a request is tried again.
+    pub failover: Failover,
+    /// When an upstream counts as down, and how it comes back.
+    pub health: HealthSettings,
+    /// Which sessions stay with the upstream that they moved to.
+    pub affinity: Affinity,
+    /// Requests that wait for a place at an upstream.
+    pub queue: Queue,
+    /// The name servers to ask; empty for the system's.
+    pub dns_servers: Vec<SocketAddr>,
     /// Whether the panel is served on the gateway's port.
     pub dashboard_enabled: bool,
     /// The panel's key.
@@ -173,8 +149,8 @@ pub struct Arguments {
 /// Everything that is wrong with it, at once.
 pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let dotenv = read_dotenv(&mut problems);
-    let (path, yaml) = read_file(arguments, env, &mut problems);
+    let dotenv = files::read_dotenv(&mut problems);
+    let (path, yaml) = files::read_file(arguments, env, &mut problems);
     let in_files = dotenv.clone();
     let names = |name: &str| {
         env(name)
@@ -185,93 +161,13 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
     problems.append(&mut reader.problems);
     reader.problems = problems;
 
-    let server_conf = read_server_conf(&mut reader, &yaml);
-    let loaded = lower(&mut reader);
-    match loaded {
+    let server_conf = files::read_server_conf(&mut reader, &yaml);
+    match lower(&mut reader) {
         Some((config, startup)) if reader.problems.is_empty() => {
             Ok(Loaded { config, startup, server_conf, effective: reader.effective, path })
         }
         _ => Err(Problems(reader.problems)),
     }
-}
-
-fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    if !Path::new(DOTENV_FILE).exists() {
-        return variables;
-    }
-    let mut wrong = |message: String| problems.push(Problem { at: Source::WholeFile(DOTENV_FILE.to_owned()), message });
-    match dotenvy::from_path_iter(DOTENV_FILE) {
-        Ok(lines) => {
-            for line in lines {
-                match line {
-                    Ok((name, value)) => drop(variables.insert(name, value)),
-                    // The line itself is not shown: it may hold a key.
-                    Err(dotenvy::Error::LineParse(_, at)) => {
-                        wrong(format!("a line is not NAME=value (character {at} of it); quote values with blanks"));
-                    }
-                    Err(error) => wrong(format!("cannot be read: {error}")),
-                }
-            }
-        }
-        Err(error) => wrong(format!("cannot be read: {error}")),
-    }
-    variables
-}
-
-/// The path and text of the YAML file: the one named, or the default one, or the one built in.
-fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Problem>) -> (String, String) {
-    let named = arguments.file.clone().or_else(|| env("GATEWAY_CONFIG").filter(|path| !path.is_empty()));
-    let path = match named {
-        Some(path) => path,
-        None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.to_owned(),
-        None => return ("built-in defaults".to_owned(), BUILT_IN.to_owned()),
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => (path, text),
-        Err(error) => {
-            problems.push(Problem {
-                at: Source::WholeFile(path.clone()),
-                message: format!("the configuration cannot be read: {error}"),
-            });
-            (path, String::new())
-        }
-    }
-}
-
-/// Pingora's own settings from the top level of the file, with the gateway's defaults for some.
-fn read_server_conf(reader: &mut Reader<'_>, yaml: &str) -> ServerConf {
-    let known = match serde_yaml::to_value(ServerConf::default()) {
-        Ok(serde_yaml::Value::Mapping(mapping)) => {
-            mapping.keys().filter_map(|key| key.as_str().map(str::to_owned)).collect()
-        }
-        _ => Vec::new(),
-    };
-    reader.refuse_unknown_keys(&known);
-
-    let mut conf = ServerConf::default();
-    if reader.problems.is_empty() && !yaml.trim().is_empty() {
-        match serde_yaml::from_str(yaml) {
-            Ok(read) => conf = read,
-            Err(error) => {
-                let at = match error.location() {
-                    Some(at) => Source::File { path: reader.path.clone(), line: at.line(), column: at.column() },
-                    None => Source::WholeFile(reader.path.clone()),
-                };
-                reader.problem(at, error.to_string());
-            }
-        }
-    }
-    // Without work stealing the same work takes 10 to 20 % less CPU.
-    if reader.node("work_stealing").is_none() {
-        conf.work_stealing = false;
-    }
-    if reader.node("upstream_keepalive_pool_size").is_none() {
-        conf.upstream_keepalive_pool_size = 256;
-    }
-    conf.grace_period_seconds = conf.grace_period_seconds.or(Some(10));
-    conf.graceful_shutdown_timeout_seconds = conf.graceful_shutdown_timeout_seconds.or(Some(5));
-    conf
 }
 
 /// All settings to their values; `None` when one without a default is wrong.
@@ -308,7 +204,7 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
             &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
         )
     });
-    let proxies = read_proxies(reader);
+    let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
     reader.read("gateway.database", value::text);
@@ -316,16 +212,17 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let log_format = reader.read("gateway.log.format", |text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
-    let limits = read_limits(reader);
+    let limits = Limits::read(reader);
     let connect_timeout = reader.read("gateway.timeouts.connect", value::duration);
     let read_timeout = reader.read("gateway.timeouts.read", value::duration);
-    let first_byte_timeout = reader.read("gateway.timeouts.first_byte", value::duration);
     let upstream_write_timeout = reader.read("gateway.timeouts.write", value::duration);
+    let first_byte_timeout = reader.read("gateway.timeouts.first_byte", value::duration);
     let pool_idle_timeout = reader.read("gateway.timeouts.pool_idle", value::duration);
-
-    let (failover, health) = (resilience::failover(reader), resilience::health(reader));
-    let (affinity, queue) = (resilience::affinity(reader), resilience::queue(reader));
-    let dns_servers = resilience::dns_servers(reader);
+    let failover = Failover::read(reader);
+    let health = HealthSettings::read(reader);
+    let affinity = Affinity::read(reader);
+    let queue = Queue::read(reader);
+    let dns_servers = reader.read("gateway.dns.servers", value::name_servers).unwrap_or_default();
 
     // A wrong value is noted already; a stand-in lets the upstreams be checked in the same go.
     let inherited = Inherited {
@@ -333,10 +230,11 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(10)),
         read_timeout: read_timeout.unwrap_or(Duration::from_secs(600)),
         first_byte_timeout,
-        proxies,
+        probe: health.as_ref().and_then(|health| health.probe.path.as_deref()),
+        proxies: &proxies,
     };
-    let mut upstreams = upstream::read(reader, &inherited);
-    let routes = routes::read(reader, &mut upstreams, &inherited);
+    let mut upstreams = upstream::read(reader, inherited);
+    let routes = routes::read(reader, &mut upstreams, inherited);
     let rules = read_rules(reader, &upstreams);
 
     let config = Config {
@@ -345,31 +243,20 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(&custom_headers).into_iter().collect(),
         routes,
+        forwarded_for: forwarded_for?,
+        limits: limits?,
+        upstream_write_timeout: upstream_write_timeout?,
+        pool_idle_timeout: pool_idle_timeout?,
         failover: failover?,
         health: health?,
         affinity: affinity?,
         queue: queue?,
         dns_servers,
-        forwarded_for: forwarded_for?,
-        limits: limits?,
-        upstream_write_timeout: upstream_write_timeout?,
-        pool_idle_timeout: pool_idle_timeout?,
         dashboard_enabled: dashboard_enabled?,
         dashboard_key: dashboard_key.map(Secret::new),
     };
     let startup = Startup { listen: listen?, admin_listen: admin_listen?, tls, debug: debug?, log_format: log_format? };
     Some((config, startup))
-}
-
-fn read_proxies(reader: &mut Reader<'_>) -> Proxies {
-    // A proxy's URL may hold a password.
-    let mut proxy = |key| reader.read_shown(key, OutboundProxy::parse, |_| "********".to_owned());
-    Proxies {
-        http: proxy("gateway.proxy.http"),
-        https: proxy("gateway.proxy.https"),
-        all: proxy("gateway.proxy.all"),
-        none: reader.read("gateway.proxy.none", value::text).unwrap_or_default(),
-    }
 }
 
 /// `LISTEN`, with its port changed by `PORT` unless `LISTEN` comes from a higher source.
@@ -435,41 +322,6 @@ fn read_system_prompt(reader: &mut Reader<'_>) -> Option<Rule> {
         reader.read_shown("gateway.system_prompt.replacement", value::text, |text| shorten(text).replace('\n', "\\n"));
     let insert_if_missing = reader.read("gateway.system_prompt.insert_if_missing", value::boolean)?;
     replacement.map(|text| profile::system_prompt(&text, insert_if_missing))
-}
-
-fn read_limits(reader: &mut Reader<'_>) -> Option<Limits> {
-    let request_body = reader.read("gateway.limits.request_body", value::size);
-    let request_bodies_total = reader.read("gateway.limits.request_bodies_total", value::size);
-    if let (Some(one), Some(all)) = (request_body, request_bodies_total)
-        && one > all
-    {
-        let at = reader.source_of("gateway.limits.request_bodies_total").unwrap_or(Source::Default);
-        reader.problem(at, "gateway.limits.request_bodies_total: this is less than gateway.limits.request_body");
-    }
-    let header_bytes = reader.read("gateway.limits.header_bytes", |text| {
-        let bytes = value::size(text)?;
-        // Pingora itself stops at 1 MiB less one byte.
-        if bytes < 1_048_575 { Ok(bytes) } else { Err(format!("\"{text}\" is not below 1 MiB")) }
-    });
-    let header_count = reader.read("gateway.limits.header_count", |text| value::number(text, 1..=250));
-    let target_bytes = reader.read("gateway.limits.target_bytes", value::size);
-    let header_timeout = reader.read("gateway.limits.header_timeout", value::duration);
-    let body_timeout = reader.read("gateway.limits.body_timeout", value::duration);
-    let keepalive_timeout = reader.read("gateway.limits.keepalive_timeout", value::duration);
-    let write_timeout = reader.read("gateway.limits.write_timeout", value::duration);
-    Some(Limits {
-        head: head::Limits {
-            header_bytes: header_bytes?,
-            header_count: usize::try_from(header_count?).ok()?,
-            target_bytes: target_bytes?,
-        },
-        request_body: request_body?,
-        request_bodies_total: request_bodies_total?,
-        header_timeout: header_timeout?,
-        body_timeout: body_timeout?,
-        keepalive_timeout: keepalive_timeout?,
-        write_timeout: write_timeout?,
-    })
 }
 
 #[cfg(test)]

@@ -1,50 +1,147 @@
-//! Outbound proxies: reading their URLs, and which upstream is reached through which.
+//! Outbound proxies: what an operator writes, and which one an upstream is reached through. As with curl, but that
+//! a proxy without a port is at its scheme's.
 
+use super::reader::Reader;
 use super::secret::Secret;
 use super::upstream::BaseUrl;
+use super::value;
 use percent_encoding::percent_decode_str;
+use std::fmt;
 use std::net::IpAddr;
+use url::{Host, Url};
 
-/// How a proxy is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Most bytes of a user or a password in SOCKS5 (RFC 1929).
+const SOCKS_CREDENTIAL_BYTES: usize = 255;
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyKind {
-    /// `http://`: CONNECT, and absolute targets for upstreams without TLS.
+    /// HTTP CONNECT.
     Http,
-    /// `https://`: the same over TLS.
+    /// HTTP CONNECT over TLS.
     Https,
-    /// `socks5://`, or `socks5h://`.
+    /// SOCKS5.
     Socks5 {
-        /// Whether the proxy resolves the upstream's name (`socks5h`).
+        /// Whether the proxy resolves names (`socks5h`), or the gateway (`socks5`).
         remote_dns: bool,
     },
 }
 
-/// Who the gateway is to a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// User and password for a proxy, percent-decoded. They are never shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// User name.
+    /// The user; without a colon for HTTP proxies.
     pub user: String,
-    /// Password.
+    /// The password; empty if there is none.
     pub password: Secret,
 }
 
-/// An outbound proxy.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("********")
+    }
+}
+
+/// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundProxy {
-    /// How it is spoken to.
+    /// What it speaks.
     pub kind: ProxyKind,
     /// Host name or address, without brackets.
     pub host: String,
-    /// Port.
+    /// Port; 80, 443 or 1080 if the URL has none.
     pub port: u16,
-    /// Its URL without user and password, for messages.
+    /// How it is shown, such as `http://host:port`: without user and password.
     pub shown: String,
-    /// User and password, if the URL has them.
+    /// User and password.
     pub credentials: Option<Credentials>,
 }
 
-/// The proxies of all upstreams that have none of their own.
-#[derive(Clone, Debug, Default)]
+impl OutboundProxy {
+    /// Reads `[scheme://][user[:password]@]host[:port]`.
+    ///
+    /// # Errors
+    /// What is wrong with the text. It is not repeated, for it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (kind, scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (ProxyKind::Http, "http", 80),
+            "https" => (ProxyKind::Https, "https", 443),
+            "socks5" => (ProxyKind::Socks5 { remote_dns: false }, "socks5", 1080),
+            "socks5h" | "socks" => (ProxyKind::Socks5 { remote_dns: true }, "socks5h", 1080),
+            "socks4" | "socks4a" => {
+                return Err("SOCKS4 proxies are not supported; use socks5://, socks5h:// or http://".to_owned());
+            }
+            _ => return Err("a proxy begins with http://, https://, socks5:// or socks5h://".to_owned()),
+        };
+        let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|error| format!("the proxy's URL: {error}"))?;
+        // What stands behind a / is no part of a proxy, but perhaps of a password that is not encoded.
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err("the proxy's URL may have nothing after its port; \
+                        percent-encode special characters in user and password"
+                .to_owned());
+        }
+        // Only for http and https does the URL hold a host that is checked already.
+        let host = url.host_str().and_then(|host| Host::parse(host).ok());
+        let host = host.filter(|host| !host.to_string().is_empty()).ok_or("the proxy's URL has no valid host")?;
+        let port = url.port().unwrap_or(default_port);
+        if port == 0 {
+            return Err("the proxy's port is not one from 1 to 65535".to_owned());
+        }
+        Ok(Self {
+            kind,
+            shown: format!("{scheme}://{host}:{port}"),
+            host: host.to_string().trim_matches(['[', ']']).to_owned(),
+            port,
+            credentials: credentials(kind, &url)?,
+        })
+    }
+}
+
+fn credentials(kind: ProxyKind, url: &Url) -> Result<Option<Credentials>, String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err("user and password of the proxy must be UTF-8".to_owned()),
+    };
+    let (user, password) = (decode(url.username())?, decode(url.password().unwrap_or_default())?);
+    match kind {
+        ProxyKind::Http | ProxyKind::Https if user.contains(':') => {
+            return Err("the user of an HTTP proxy may have no colon".to_owned());
+        }
+        ProxyKind::Socks5 { .. } if user.len().max(password.len()) > SOCKS_CREDENTIAL_BYTES => {
+            return Err(format!("user and password of a SOCKS5 proxy have at most {SOCKS_CREDENTIAL_BYTES} bytes"));
+        }
+        _ => {}
+    }
+    Ok(Some(Credentials { user, password: Secret::new(password) }))
+}
+
+/// The `proxy` of an upstream: `off` or `direct` for none.
+///
+/// # Errors
+/// As [`OutboundProxy::parse`].
+pub fn own(text: &str) -> Result<Option<OutboundProxy>, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "off" | "direct" => Ok(None),
+        _ => OutboundProxy::parse(text).map(Some),
+    }
+}
+
+/// How the text of a proxy is shown: without user and password, and not at all if it is none.
+pub fn shown(text: &str) -> String {
+    match own(text) {
+        Ok(None) => text.to_owned(),
+        Ok(Some(proxy)) => proxy.shown,
+        Err(_) => "********".to_owned(),
+    }
+}
+
+/// The proxies for upstreams without one of their own.
+#[derive(Debug, Default)]
 pub struct Proxies {
     /// For `http://` upstreams.
     pub http: Option<OutboundProxy>,
@@ -53,69 +150,31 @@ pub struct Proxies {
     /// For upstreams without one of the other two.
     pub all: Option<OutboundProxy>,
     /// Comma list of hosts that are reached without a proxy.
-    pub none: String,
+    pub none: Option<String>,
 }
 
 impl Proxies {
-    /// The proxy for an upstream: the one for its scheme, else the one for all, unless its host is exempt.
+    /// No proxies.
+    #[cfg(test)]
+    pub const NONE: &Self = &Self { http: None, https: None, all: None, none: None };
+
+    /// Reads `gateway.proxy`.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let mut proxy = |key| reader.read_shown(key, OutboundProxy::parse, shown);
+        Self {
+            http: proxy("gateway.proxy.http"),
+            https: proxy("gateway.proxy.https"),
+            all: proxy("gateway.proxy.all"),
+            none: reader.read("gateway.proxy.none", value::text),
+        }
+    }
+
+    /// The proxy for what is at `url`: the one for its scheme, else the one for all, unless the host is exempt.
     pub fn choose(&self, url: &BaseUrl) -> Option<OutboundProxy> {
         let by_scheme = if url.tls { &self.https } else { &self.http };
         let proxy = by_scheme.as_ref().or(self.all.as_ref())?;
-        (!is_listed(&self.none, url)).then(|| proxy.clone())
-    }
-}
-
-/// An upstream's own setting: `off` for no proxy.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn own(text: &str) -> Result<Option<OutboundProxy>, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "off" | "direct" => Ok(None),
-        _ => OutboundProxy::parse(text).map(Some),
-    }
-}
-
-impl OutboundProxy {
-    /// Reads `[scheme://][user:password@]host[:port]`; a missing scheme means http.
-    ///
-    /// # Errors
-    /// What is wrong with the text. It is not repeated, for it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let url = url::Url::parse(&text).map_err(|error| format!("the proxy's URL: {error}"))?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the proxy's URL has no host")?;
-        let (kind, default_port) = match url.scheme() {
-            "http" => (ProxyKind::Http, 80),
-            "https" => (ProxyKind::Https, 443),
-            "socks5" => (ProxyKind::Socks5 { remote_dns: false }, 1080),
-            "socks5h" | "socks" => (ProxyKind::Socks5 { remote_dns: true }, 1080),
-            other => return Err(format!("{other}:// is no kind of proxy; http, https, socks5 and socks5h are")),
-        };
-        let decode = |text: &str| {
-            let decoded = percent_decode_str(text).decode_utf8();
-            decoded.map(String::from).map_err(|_| "user and password of the proxy's URL must be UTF-8".to_owned())
-        };
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        let credentials = match has_credentials {
-            false => None,
-            true => {
-                let password = decode(url.password().unwrap_or_default())?;
-                Some(Credentials { user: decode(url.username())?, password: Secret::new(password) })
-            }
-        };
-        let is_clean = |text: &str| !text.chars().any(char::is_control);
-        if credentials.as_ref().is_some_and(|c| !is_clean(&c.user) || !is_clean(c.password.expose())) {
-            return Err("user and password of the proxy's URL have control characters in them".to_owned());
-        }
-        let port = url.port().unwrap_or(default_port);
-        Ok(Self {
-            kind,
-            shown: format!("{}://{host}:{port}", url.scheme()),
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port,
-            credentials,
-        })
+        let is_exempt = self.none.as_deref().is_some_and(|list| is_listed(list, url));
+        (!is_exempt).then(|| proxy.clone())
     }
 }
 
@@ -153,27 +212,34 @@ mod tests {
     use super::*;
     use crate::config::upstream::base_url;
 
-    fn url(text: &str) -> BaseUrl {
-        base_url(text).expect("valid")
+    fn proxy(text: &str) -> OutboundProxy {
+        OutboundProxy::parse(text).expect("a proxy")
     }
 
     #[test]
-    fn the_nearest_proxy_counts() {
-        let proxy = |text| Some(OutboundProxy::parse(text).expect("valid"));
-        let proxies =
-            Proxies { https: proxy("https-proxy:2"), all: proxy("http://all:1"), http: None, none: "x.test".into() };
-        let shown = |text| proxies.choose(&url(text)).map(|proxy| proxy.shown);
-        assert_eq!(shown("https://a.test").as_deref(), Some("http://https-proxy:2"));
-        assert_eq!(shown("http://a.test").as_deref(), Some("http://all:1"));
-        assert_eq!(shown("http://127.0.0.1:9").as_deref(), Some("http://all:1"), "only NO_PROXY exempts");
-        assert_eq!((shown("https://x.test"), shown("https://sub.x.test")), (None, None));
-        assert_eq!(own("off"), Ok(None));
-        assert_eq!(own("http://own:3").map(|own| own.map(|proxy| proxy.port)), Ok(Some(3)));
-        assert_eq!(Proxies::default().choose(&url("https://a.test")), None);
+    fn the_proxy_of_the_scheme_counts_then_the_one_for_all() {
+        let proxies = Proxies {
+            http: None,
+            https: Some(proxy("https-proxy:2")),
+            all: Some(proxy("http://all:1")),
+            none: Some("x.test,127.0.0.2".to_owned()),
+        };
+        let chosen = |url: &str| proxies.choose(&base_url(url).expect("valid")).map(|proxy| proxy.shown);
+        assert_eq!(chosen("https://a.test").as_deref(), Some("http://https-proxy:2"));
+        assert_eq!(chosen("http://a.test").as_deref(), Some("http://all:1"));
+        for exempt in ["https://x.test", "https://sub.x.test", "http://127.0.0.2:9"] {
+            assert_eq!(chosen(exempt), None, "{exempt}");
+        }
+        // Nothing is exempt that the list does not name.
+        for listed in ["http://127.0.0.1:9", "http://localhost", "http://[::1]"] {
+            assert_eq!(chosen(listed).as_deref(), Some("http://all:1"), "{listed}");
+        }
+        assert_eq!(Proxies::NONE.choose(&base_url("https://a.test").expect("valid")), None);
     }
 
     #[test]
     fn no_proxy_lists_are_read_as_usual() {
+        let url = |text| base_url(text).expect("valid");
         let (name, v4, v6) = (url("https://api.a.test"), url("http://10.1.2.3:8080"), url("http://[fd00::1]"));
         for (list, url, listed) in [
             ("*", &name, true),
@@ -203,29 +269,76 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_url_is_read_and_never_repeated() {
-        let proxy = OutboundProxy::parse("http://me:p%40ss@127.0.0.1:7890").expect("valid");
-        assert_eq!(
-            (proxy.host.as_str(), proxy.port, proxy.shown.as_str()),
-            ("127.0.0.1", 7890, "http://127.0.0.1:7890")
-        );
-        let credentials = proxy.credentials.as_ref().expect("credentials");
-        assert_eq!((credentials.user.as_str(), credentials.password.expose()), ("me", "p@ss"));
-        assert!(!format!("{proxy:?}").contains("p@ss"));
-        for (text, kind, host, port) in [
-            ("[::1]:8", ProxyKind::Http, "::1", 8),
-            ("proxy", ProxyKind::Http, "proxy", 80),
-            ("https://proxy", ProxyKind::Https, "proxy", 443),
-            ("socks5://proxy", ProxyKind::Socks5 { remote_dns: false }, "proxy", 1080),
-            ("socks5h://proxy:7891", ProxyKind::Socks5 { remote_dns: true }, "proxy", 7891),
+    fn a_proxy_is_read_in_all_its_forms() {
+        let socks = |remote_dns| ProxyKind::Socks5 { remote_dns };
+        for (text, kind, host, port, shown) in [
+            ("http://127.0.0.1:7890", ProxyKind::Http, "127.0.0.1", 7890, "http://127.0.0.1:7890"),
+            ("127.0.0.1:7890", ProxyKind::Http, "127.0.0.1", 7890, "http://127.0.0.1:7890"),
+            ("Proxy.Test", ProxyKind::Http, "proxy.test", 80, "http://proxy.test:80"),
+            ("HTTP://p/", ProxyKind::Http, "p", 80, "http://p:80"),
+            ("[::1]:8", ProxyKind::Http, "::1", 8, "http://[::1]:8"),
+            ("https://p", ProxyKind::Https, "p", 443, "https://p:443"),
+            ("https://p:80", ProxyKind::Https, "p", 80, "https://p:80"),
+            ("socks5://P", socks(false), "p", 1080, "socks5://p:1080"),
+            ("socks5://p:80", socks(false), "p", 80, "socks5://p:80"),
+            ("socks5h://[fd00::1]:9", socks(true), "fd00::1", 9, "socks5h://[fd00::1]:9"),
+            ("socks://u:p@p:443", socks(true), "p", 443, "socks5h://p:443"),
         ] {
-            let proxy = OutboundProxy::parse(text).expect("valid");
-            assert_eq!((proxy.kind, proxy.host.as_str(), proxy.port), (kind, host, port), "{text}");
+            let proxy = proxy(text);
+            let read = (proxy.kind, proxy.host.as_str(), proxy.port, proxy.shown.as_str());
+            assert_eq!(read, (kind, host, port, shown), "{text}");
         }
-        for text in ["socks4://me:secret@h:1", "ftp://secret@h", "http://", "http://secret:secret@", "http://h:secret"]
-        {
-            let error = OutboundProxy::parse(text).expect_err("not usable");
-            assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_never_shown() {
+        for scheme in ["http", "https", "socks5", "socks5h"] {
+            let proxy = proxy(&format!("{scheme}://us%2Fer:s%40cret:x@h:1"));
+            assert!(!format!("{proxy:?}").contains("cret") && !format!("{proxy:?}").contains("er:"), "{proxy:?}");
+            assert!(!format!("{proxy:?}").contains("us/"), "{proxy:?}");
+            let credentials = proxy.credentials.expect("credentials");
+            assert_eq!((credentials.user.as_str(), credentials.password.expose()), ("us/er", "s@cret:x"));
         }
+        let password = |text: &str| proxy(text).credentials.map(|c| (c.user, c.password.expose().to_owned()));
+        assert_eq!(password("http://me@h:1"), Some(("me".to_owned(), String::new())));
+        assert_eq!(password("http://:p@h:1"), Some((String::new(), "p".to_owned())));
+        assert_eq!(password("http://@h:1"), None);
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused_without_repeating_it() {
+        let long = format!("socks5://{}:p@h", "secret".repeat(50));
+        for (text, word) in [
+            ("socks4://me:secret@h:1", "SOCKS4"),
+            ("socks4a://me:secret@h:1", "SOCKS4"),
+            ("ftp://me:secret@h", "begins with"),
+            ("secret://h", "begins with"),
+            ("http://me:secret@h:port", "port"),
+            ("http://me:secret", "port"),
+            ("http://h:0", "port"),
+            ("socks5://me:secret@", "host"),
+            ("socks5://me:secret@a b:1", "domain"),
+            ("http://", "host"),
+            ("", "host"),
+            ("http://me:1#secret@h:1", "after its port"),
+            ("http://me:1/secret@h:1", "after its port"),
+            ("http://me:1?secret@h:1", "after its port"),
+            ("http://me:%ff@h:1", "UTF-8"),
+            ("http://a%3Ab:secret@h:1", "colon"),
+            (&long, "255"),
+        ] {
+            let error = OutboundProxy::parse(text).expect_err(text);
+            assert!(error.contains(word) && !error.contains("secret"), "{text}: {error}");
+            assert_eq!(shown(text), "********");
+        }
+    }
+
+    #[test]
+    fn an_upstream_can_do_without() {
+        for text in ["off", "OFF", "direct"] {
+            assert_eq!((own(text), shown(text).as_str()), (Ok(None), text));
+        }
+        assert_eq!(own("http://p:1").expect("valid").map(|proxy| proxy.shown).as_deref(), Some("http://p:1"));
+        assert_eq!(shown("me:pass@p:1"), "http://p:1");
     }
 }

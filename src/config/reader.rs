@@ -167,12 +167,17 @@ impl<'a> Reader<'a> {
             return in_dotenv;
         }
         let node = self.node(key)?;
-        let (place, scalar) = (self.place(node.span()), node.as_scalar().map(|scalar| scalar_text(scalar).to_owned()));
-        match scalar {
+        let place = self.place(node.span());
+        let is_list = settings::find(key).is_list;
+        match one_text(node).or_else(|| list_text(node).filter(|_| is_list)) {
             Some(text) if text.is_empty() => None,
             Some(text) => Some((text, place)),
             None => {
-                self.problem(place, format!("{key}: one value is expected here, not a list or a mapping"));
+                let wanted = match is_list {
+                    true => "one value or a list of values is expected here",
+                    false => "one value is expected here, not a list or a mapping",
+                };
+                self.problem(place, format!("{key}: {wanted}"));
                 None
             }
         }
@@ -239,6 +244,16 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn one_text(node: &Node) -> Option<String> {
+    node.as_scalar().map(|scalar| scalar_text(scalar).to_owned())
+}
+
+/// The values of a list, with commas between.
+fn list_text(node: &Node) -> Option<String> {
+    let texts: Option<Vec<String>> = node.as_sequence()?.iter().map(one_text).collect();
+    Some(texts?.join(", "))
 }
 
 /// The text of a scalar; YAML's nulls are empty.

@@ -1,209 +1,232 @@
-//! What the gateway does when upstreams fail, are slow, or are full.
+//! What is done when an upstream fails: other upstreams, pauses, probes, queues.
 
+use super::problem::Source;
 use super::reader::Reader;
 use super::value;
 use http::Method;
-use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A set of status codes.
+/// Most of any time here; a longer one is a slip.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A set of statuses, written as `500, 502, 520-524`, or `none`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statuses(Vec<std::ops::RangeInclusive<u16>>);
+pub struct Statuses(Vec<RangeInclusive<u16>>);
+
+/// The statuses after which a request goes to another upstream.
+pub type RetryOn = Statuses;
 
 impl Statuses {
-    /// Reads a comma list of codes and ranges, such as `500, 520-524`; `none` for the empty set.
+    /// Reads a comma list of statuses and ranges of them, all within `bounds`; `none` for an empty set.
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("none") {
+    pub fn parse(text: &str, bounds: RangeInclusive<u16>) -> Result<Self, String> {
+        if text.trim().eq_ignore_ascii_case("none") {
             return Ok(Self::default());
         }
-        let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
-        let ranges = text.split(',').map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            match (code(first), code(last)) {
+        let members = text.split(',').map(str::trim).map(|member| {
+            let (first, last) = member.split_once('-').unwrap_or((member, member));
+            let status = |text: &str| text.trim().parse().ok().filter(|status| bounds.contains(status));
+            match (status(first), status(last)) {
                 (Some(first), Some(last)) if first <= last => Ok(first..=last),
-                _ => Err(format!("\"{}\" is no status code and no range such as 520-524", part.trim())),
+                _ => Err(format!(
+                    "\"{member}\" is no status from {} to {} and no range of them; write them as 500, 520-524, or none",
+                    bounds.start(),
+                    bounds.end()
+                )),
             }
         });
-        ranges.collect::<Result<_, _>>().map(Self)
+        members.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether it holds this code.
+    /// Whether a status is one of them.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
     }
 }
 
-/// When another upstream takes a request over.
-#[derive(Clone, Debug)]
+/// When and how often a request is tried again (`gateway.failover`).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failover {
-    /// Most upstreams that one request is sent to.
+    /// Most attempts for one request, the first one included; 1 to 10.
     pub max_attempts: u32,
-    /// Statuses that count as a failure of the upstream.
-    pub retry_on: Statuses,
-    /// Most retries, in percent of the requests of the last seconds.
+    /// The statuses after which the next upstream is tried.
+    pub retry_on: RetryOn,
+    /// Retries per hundred requests; 0 to 100.
     pub retry_budget_percent: u32,
-    /// Retries a second that there may be in any case.
-    pub retry_budget_min: u32,
-    /// How long the head of an answer may wait for the first byte of its body.
+    /// Retries per second that are allowed in any case.
+    pub retry_budget_min_per_second: u32,
+    /// How long the head of an answer waits for the first byte of its body, so that the upstream can still be
+    /// replaced; zero for not at all.
     pub hold_head: Duration,
 }
 
-/// When an upstream counts as broken, and for how long.
-#[derive(Clone, Debug)]
+impl Failover {
+    /// Reads it; `None` when something is wrong.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let max_attempts = reader.read("gateway.failover.max_attempts", |text| value::number(text, 1..=10));
+        let retry_on = reader.read("gateway.failover.retry_on", |text| Statuses::parse(text, 400..=599));
+        let budget = reader.read("gateway.failover.retry_budget", |text| value::percentage(text, 0..=100));
+        let budget_min = reader.read("gateway.failover.retry_budget_min", |text| value::number(text, 0..=10_000));
+        let hold_head = reader
+            .read("gateway.failover.hold_head", |text| value::duration_within(text, Duration::ZERO..=10 * SECOND));
+        Some(Self {
+            max_attempts: max_attempts?,
+            retry_on: retry_on?,
+            retry_budget_percent: budget?,
+            retry_budget_min_per_second: budget_min?,
+            hold_head: hold_head?,
+        })
+    }
+}
+
+/// When an upstream counts as down, and how it comes back (`gateway.health`).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthSettings {
-    /// Failures in a row that open the circuit.
+    /// Failures in a row that open the circuit; from 1.
     pub failures: u32,
-    /// Share of failures that opens it, in percent.
+    /// Failures per hundred requests within `window` that open it; 1 to 100.
     pub error_rate_percent: u32,
-    /// Over how long the share is taken.
+    /// The time that the rate looks back; whole seconds, 1 s to 10 min.
     pub window: Duration,
-    /// Least requests in that time for the share to count.
+    /// Requests within `window` before the rate counts; from 1.
     pub min_requests: u32,
-    /// First pause.
+    /// The first pause of an upstream that is down.
     pub open: Duration,
-    /// Longest pause; each is twice as long as the one before.
+    /// The longest pause: each one is twice as long as the one before; at least `open`.
     pub open_max: Duration,
-    /// Active checks.
+    /// How upstreams are asked whether they are well.
     pub probe: ProbeSettings,
 }
 
-/// How upstreams are checked from time to time.
-#[derive(Clone, Debug)]
+impl HealthSettings {
+    /// Reads it; `None` when something is wrong.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let failures = reader.read("gateway.health.failures", |text| value::number(text, 1..=1_000_000));
+        let error_rate = reader.read("gateway.health.error_rate", |text| value::percentage(text, 1..=100));
+        let window = reader.read("gateway.health.window", window);
+        let min_requests = reader.read("gateway.health.min_requests", |text| value::number(text, 1..=1_000_000));
+        let open = reader.read("gateway.health.open", |text| value::duration_within(text, MILLISECOND..=DAY));
+        let open_max = reader.read("gateway.health.open_max", |text| value::duration_within(text, MILLISECOND..=DAY));
+        if let (Some(open), Some(open_max)) = (open, open_max)
+            && open > open_max
+        {
+            let set = reader.source_of("gateway.health.open_max").or_else(|| reader.source_of("gateway.health.open"));
+            reader.problem(
+                set.unwrap_or(Source::Default),
+                "gateway.health.open_max: this is less than gateway.health.open",
+            );
+        }
+        let probe = ProbeSettings::read(reader);
+        Some(Self {
+            failures: failures?,
+            error_rate_percent: error_rate?,
+            window: window?,
+            min_requests: min_requests?,
+            open: open?,
+            open_max: open_max?,
+            probe: probe?,
+        })
+    }
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let window = value::duration_within(text, SECOND..=600 * SECOND)?;
+    match window.subsec_nanos() {
+        0 => Ok(window),
+        _ => Err(format!("\"{text}\" is not a whole number of seconds")),
+    }
+}
+
+/// How upstreams are asked whether they are well (`gateway.health.probe`).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeSettings {
-    /// What is asked for, below the upstream's base URL; `None` for no checks but those of upstreams with a path of
-    /// their own.
+    /// Path and query for upstreams that say nothing else, behind the prefix of their `base_url`; `None`: they are not
+    /// asked. What counts for an upstream is its own `probe`, which this is the default of.
     pub path: Option<String>,
-    /// The method.
+    /// The method of the request, which has no body: GET, HEAD, OPTIONS or POST.
     pub method: Method,
-    /// Time between two checks.
+    /// The time between two requests; 1 s to one day.
     pub interval: Duration,
-    /// Time for one.
+    /// The time for the head of an answer to come in; up to one day.
     pub timeout: Duration,
-    /// The statuses of a healthy upstream.
+    /// The statuses of an upstream that is well.
     pub status: Statuses,
 }
 
-/// How sessions stay at one upstream.
-#[derive(Clone, Debug)]
-pub struct Affinity {
-    /// Most sessions that are remembered because they had to move.
-    pub sessions: u32,
-    /// How long an idle one is remembered.
-    pub idle: Duration,
+impl ProbeSettings {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let path = reader.read("gateway.health.probe.path", probe_path);
+        let method = reader.read("gateway.health.probe.method", |text| {
+            let methods = [("GET", 0), ("HEAD", 1), ("OPTIONS", 2), ("POST", 3)];
+            let chosen = value::choice(&text.to_ascii_uppercase(), &methods)?;
+            Ok([Method::GET, Method::HEAD, Method::OPTIONS, Method::POST][chosen].clone())
+        });
+        let interval = reader.read("gateway.health.probe.interval", |text| value::duration_within(text, SECOND..=DAY));
+        let timeout =
+            reader.read("gateway.health.probe.timeout", |text| value::duration_within(text, MILLISECOND..=DAY));
+        let status = reader.read("gateway.health.probe.status", |text| match Statuses::parse(text, 100..=599)? {
+            nothing if nothing == Statuses::default() => Err("an upstream must be able to pass the probe".to_owned()),
+            statuses => Ok(statuses),
+        });
+        Some(Self { path: path.flatten(), method: method?, interval: interval?, timeout: timeout?, status: status? })
+    }
 }
 
-/// Requests that wait for a place at an upstream with `max_in_flight`.
-#[derive(Clone, Debug)]
-pub struct Queue {
-    /// Most of them, for each upstream.
-    pub requests: u32,
-    /// How long each may wait.
-    pub timeout: Duration,
-}
-
-/// Reads `gateway.failover`.
-pub fn failover(reader: &mut Reader<'_>) -> Option<Failover> {
-    let max_attempts = reader.read("gateway.failover.max_attempts", |text| value::number(text, 1..=10));
-    let retry_on = reader.read("gateway.failover.retry_on", Statuses::parse);
-    let retry_budget = reader.read("gateway.failover.retry_budget", percent);
-    let retry_budget_min = reader.read("gateway.failover.retry_budget_min", |text| value::number(text, 0..=10_000));
-    let hold_head = reader.read("gateway.failover.hold_head", value::duration);
-    Some(Failover {
-        max_attempts: max_attempts?,
-        retry_on: retry_on?,
-        retry_budget_percent: retry_budget?,
-        retry_budget_min: retry_budget_min?,
-        hold_head: hold_head?,
-    })
-}
-
-/// Reads `gateway.health`.
-pub fn health(reader: &mut Reader<'_>) -> Option<HealthSettings> {
-    let failures = reader.read("gateway.health.failures", |text| value::number(text, 1..=1_000_000));
-    let error_rate = reader.read("gateway.health.error_rate", |text| match percent(text) {
-        Ok(0) => Err("with 0 % every request would open the circuit".to_owned()),
-        other => other,
-    });
-    let window = reader.read("gateway.health.window", value::duration);
-    let min_requests = reader.read("gateway.health.min_requests", |text| value::number(text, 1..=1_000_000));
-    let open = reader.read("gateway.health.open", value::duration);
-    let open_max = reader.read("gateway.health.open_max", value::duration);
-    let probe = probe(reader);
-    Some(HealthSettings {
-        failures: failures?,
-        error_rate_percent: error_rate?,
-        window: window?,
-        min_requests: min_requests?,
-        open: open?,
-        open_max: open_max?,
-        probe: probe?,
-    })
-}
-
-fn probe(reader: &mut Reader<'_>) -> Option<ProbeSettings> {
-    let path = reader.read("gateway.health.probe.path", probe_path).flatten();
-    let method = reader.read("gateway.health.probe.method", |text| match text {
-        "GET" => Ok(Method::GET),
-        "HEAD" => Ok(Method::HEAD),
-        "OPTIONS" => Ok(Method::OPTIONS),
-        _ => Err(format!("\"{text}\" is not one of GET, HEAD, OPTIONS: a health check must not change anything")),
-    });
-    let interval = reader.read("gateway.health.probe.interval", value::duration);
-    let timeout = reader.read("gateway.health.probe.timeout", value::duration);
-    let status = reader.read("gateway.health.probe.status", Statuses::parse);
-    Some(ProbeSettings { path, method: method?, interval: interval?, timeout: timeout?, status: status? })
-}
-
-/// The target of health checks: a path, or `off`.
+/// A path with perhaps a query, or `off`.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub fn probe_path(text: &str) -> Result<Option<String>, String> {
-    let is_target = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
-    match text {
-        "off" => Ok(None),
-        _ if is_target => Ok(Some(text.to_owned())),
-        _ => Err(format!("\"{text}\" is neither a path such as /v1/models nor off")),
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let is_target = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'));
+    match text.starts_with('/') && is_target {
+        true => Ok(Some(text.to_owned())),
+        false => Err(format!("\"{text}\" is neither off nor a path such as /v1/models?limit=1")),
     }
 }
 
-/// Reads `gateway.affinity`.
-pub fn affinity(reader: &mut Reader<'_>) -> Option<Affinity> {
-    let sessions = reader.read("gateway.affinity.sessions", |text| value::number(text, 1..=10_000_000));
-    let idle = reader.read("gateway.affinity.idle", value::duration);
-    Some(Affinity { sessions: sessions?, idle: idle? })
+/// Which sessions stay with the upstream that they moved to (`gateway.affinity`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affinity {
+    /// Most sessions that are remembered at one time.
+    pub sessions: usize,
+    /// How long a session is remembered after its last request.
+    pub idle: Duration,
 }
 
-/// Reads `gateway.limits.queue` and its time.
-pub fn queue(reader: &mut Reader<'_>) -> Option<Queue> {
-    let requests = reader.read("gateway.limits.queue", |text| value::number(text, 0..=100_000));
-    let timeout = reader.read("gateway.limits.queue_timeout", value::duration);
-    Some(Queue { requests: requests?, timeout: timeout? })
+impl Affinity {
+    /// Reads it; `None` when something is wrong.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let sessions = reader.read("gateway.affinity.sessions", |text| value::number(text, 0..=10_000_000));
+        let idle = reader.read("gateway.affinity.idle", |text| value::duration_within(text, SECOND..=30 * DAY));
+        Some(Self { sessions: usize::try_from(sessions?).ok()?, idle: idle? })
+    }
 }
 
-/// Reads `gateway.dns.servers`; empty for those of the system.
-pub fn dns_servers(reader: &mut Reader<'_>) -> Vec<SocketAddr> {
-    let server = |text: &str| {
-        let text = text.trim();
-        let with_port = text.parse().ok();
-        with_port
-            .or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53)))
-            .ok_or_else(|| format!("\"{text}\" is not the address of a DNS server, such as 1.1.1.1 or 127.0.0.1:5353"))
-    };
-    reader.read("gateway.dns.servers", |text| text.split(',').map(server).collect()).unwrap_or_default()
+/// Requests that wait for a place at an upstream with `max_in_flight` (`gateway.limits.queue`, `.queue_timeout`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Most requests that wait at one upstream; 0: none waits.
+    pub length: usize,
+    /// How long one waits.
+    pub timeout: Duration,
 }
 
-/// `20%`, or `20`.
-fn percent(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim();
-    number
-        .parse()
-        .ok()
-        .filter(|percent| *percent <= 100)
-        .ok_or_else(|| format!("\"{text}\" is not a share from 0% to 100%"))
+impl Queue {
+    /// Reads it; `None` when something is wrong.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let length = reader.read("gateway.limits.queue", |text| value::number(text, 0..=1_000_000));
+        let timeout =
+            reader.read("gateway.limits.queue_timeout", |text| value::duration_within(text, MILLISECOND..=DAY));
+        Some(Self { length: usize::try_from(length?).ok()?, timeout: timeout? })
+    }
 }
 
 #[cfg(test)]
@@ -211,23 +234,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_codes_and_ranges() {
-        let statuses = Statuses::parse("500, 520-524,529").expect("valid");
-        for (status, is_in) in [(500, true), (501, false), (519, false), (520, true), (524, true), (529, true)] {
-            assert_eq!(statuses.contains(status), is_in, "{status}");
+    fn statuses_are_single_ones_and_ranges() {
+        let set = Statuses::parse("500,502 , 520-524, 429", 400..=599).expect("valid");
+        for status in [429, 500, 502, 520, 522, 524] {
+            assert!(set.contains(status), "{status}");
         }
-        assert!(!Statuses::parse("none").expect("valid").contains(500));
-        for bad in ["", "5xx", "600", "524-520", "500;502", "99"] {
-            assert!(Statuses::parse(bad).is_err(), "{bad}");
+        for status in [0, 400, 428, 501, 519, 525, u16::MAX] {
+            assert!(!set.contains(status), "{status}");
+        }
+        let nothing = Statuses::parse("None", 400..=599).expect("valid");
+        assert!((0..=u16::MAX).all(|status| !nothing.contains(status)));
+        for bad in ["", "399", "600", "500-", "-500", "524-520", "500 502", "5xx", "500,", "500,none", "+500-6000"] {
+            let error = Statuses::parse(bad, 400..=599).expect_err(bad);
+            assert!(error.contains("from 400 to 599"), "{error}");
         }
     }
 
     #[test]
-    fn shares_are_percentages() {
-        assert_eq!((percent("20%"), percent("0"), percent("100 %")), (Ok(20), Ok(0), Ok(100)));
-        assert!(percent("101%").is_err() && percent("-1%").is_err() && percent("a").is_err());
-        assert_eq!(probe_path("/v1/models?limit=1"), Ok(Some("/v1/models?limit=1".to_owned())));
+    fn a_probe_is_a_path_or_off() {
         assert_eq!(probe_path("off"), Ok(None));
-        assert!(probe_path("v1").is_err() && probe_path("/a b").is_err());
+        assert_eq!(probe_path("/v1/models?limit=1"), Ok(Some("/v1/models?limit=1".to_owned())));
+        for bad in ["v1", "http://a/", "/a b", "/a#b", "/ü", "/a\r\nX: y", "on"] {
+            assert!(probe_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_window_has_whole_seconds() {
+        assert_eq!(window("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["0s", "999ms", "1500ms", "601s", "30"] {
+            assert!(window(bad).is_err(), "{bad}");
+        }
     }
 }

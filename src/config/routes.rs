@@ -5,6 +5,7 @@ use super::problem::{Problem, Source, suggestion};
 use super::reader::{Lookup, Reader};
 use super::upstream::{self, Inherited, UpstreamConfig};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file that users of the original's fork have.
@@ -15,7 +16,7 @@ const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 pub struct Route {
     /// SHA-256 of each key: the keys themselves are not kept.
     pub keys: Vec<[u8; 32]>,
-    /// Names of the upstreams that they may go to.
+    /// Names of the upstreams among which they go, as the operator lists them: at least one, and none twice.
     pub upstreams: Vec<String>,
 }
 
@@ -25,7 +26,7 @@ pub fn digest(key: &[u8]) -> [u8; 32] {
 }
 
 /// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
-pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: &Inherited) -> Vec<Route> {
+pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited<'_>) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
     match std::fs::read_to_string(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {
@@ -43,44 +44,53 @@ pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inheri
 
 fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route> {
     let Some(list) = reader.node("gateway.routes").cloned() else { return Vec::new() };
-    let (path, names) = (reader.path.clone(), reader.names);
+    let (path, env) = (reader.path.clone(), reader.names);
     // The variable replaces the upstreams that the routes name: they are of no use then.
     let is_replaced = upstream::come_from_variable(reader);
     let mut problems = Vec::new();
-    let mut reading = Reading::new(&path, names, &mut problems);
+    let mut reading = Reading::new(&path, env, &mut problems);
     let mut routes: Vec<Route> = Vec::new();
     for (index, node) in reading.list(&list, "gateway.routes").into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");
         let before = reading.problems();
-        let (mut keys, mut names_of_route) = (Vec::new(), Vec::new());
+        let (mut keys, mut names) = (Vec::new(), Vec::new());
         for (key, value) in reading.entries(node, &at, &["keys", "upstream", "upstreams"]) {
             let at = format!("{at}.{key}");
             if key == "keys" {
                 let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
                 keys = reading.parse_each(value, &at, |text| {
-                    read_key(text, names).and_then(|key| match is_taken(&key) {
+                    read_key(text, env).and_then(|key| match is_taken(&key) {
                         true => Err("another route has this key already".to_owned()),
                         false => Ok(key),
                     })
                 });
-            } else {
-                let found = reading.parse_each(value, &at, |name| {
-                    if is_replaced || upstreams.iter().any(|upstream| upstream.name == name) {
-                        return Ok(name.to_owned());
-                    }
-                    let hint = suggestion(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
-                    Err(format!("there is no upstream \"{name}\"{hint}"))
-                });
-                names_of_route.extend(found);
+                continue;
+            }
+            let known = |name: &str| {
+                if is_replaced || upstreams.iter().any(|upstream| upstream.name == name) {
+                    return Ok(name.to_owned());
+                }
+                let hint = suggestion(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
+                Err(format!("there is no upstream \"{name}\"{hint}"))
+            };
+            let named = match key.as_str() {
+                "upstream" => reading.parse(value, &at, known).into_iter().collect(),
+                _ => reading.parse_each(value, &at, known),
+            };
+            for name in named {
+                if names.contains(&name) {
+                    reading.wrong(value, format!("{at}: \"{name}\" is there twice"));
+                }
+                names.push(name);
             }
         }
         if reading.problems() > before {
             continue;
         }
-        match (keys.is_empty(), names_of_route.is_empty()) {
-            (_, true) => reading.wrong(node, format!("{at}: upstream is missing")),
-            (true, _) => reading.wrong(node, format!("{at}: keys are missing")),
-            (false, false) => routes.push(Route { keys, upstreams: names_of_route }),
+        match (keys.is_empty(), names.is_empty()) {
+            (false, false) => routes.push(Route { keys, upstreams: names }),
+            (true, false) => reading.wrong(node, format!("{at}: keys are missing")),
+            (_, true) => reading.wrong(node, format!("{at}: upstream is missing, or upstreams: [a, b]")),
         }
     }
     reader.problems.append(&mut problems);
@@ -143,7 +153,7 @@ struct KeyMapping {
 fn from_mappings(
     text: &str,
     upstreams: &mut Vec<UpstreamConfig>,
-    inherited: &Inherited,
+    inherited: Inherited<'_>,
 ) -> Result<Vec<Route>, Problem> {
     let problem = |line: usize, column: usize, message: String| Problem {
         at: Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column },
@@ -154,7 +164,9 @@ fn from_mappings(
         let message = "{\"mappings\":[{\"target_url\":...,\"keys\":[...]}]} is expected".to_owned();
         problem(error.line(), error.column(), message)
     })?;
-    let mut routes = Vec::new();
+    // Each key with its upstreams, in the order of the file.
+    let mut targets: Vec<([u8; 32], Vec<String>)> = Vec::new();
+    let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
     for mapping in file.mappings {
         let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
         let base_url = upstream::base_url(&mapping.target_url).map_err(|message| problem(line, 1, message))?;
@@ -172,8 +184,21 @@ fn from_mappings(
                 upstream.name
             }
         };
-        let keys = mapping.keys.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes())).collect();
-        routes.push(Route { keys, upstreams: vec![name] });
+        for key in mapping.keys.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes())) {
+            let place = *places.entry(key).or_insert(targets.len());
+            match targets.get_mut(place) {
+                Some((_, names)) if names.contains(&name) => {}
+                Some((_, names)) => names.push(name.clone()),
+                None => targets.push((key, vec![name.clone()])),
+            }
+        }
+    }
+    let mut routes: Vec<Route> = Vec::new();
+    for (key, upstreams) in targets {
+        match routes.iter_mut().find(|route| route.upstreams == upstreams) {
+            Some(route) => route.keys.push(key),
+            None => routes.push(Route { keys: vec![key], upstreams }),
+        }
     }
     Ok(routes)
 }
@@ -181,17 +206,7 @@ fn from_mappings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    fn inherited() -> Inherited {
-        Inherited {
-            preserve_host: false,
-            connect_timeout: Duration::from_secs(1),
-            read_timeout: Duration::from_secs(1),
-            first_byte_timeout: None,
-            proxies: Default::default(),
-        }
-    }
+    use crate::config::proxy::{OutboundProxy, Proxies};
 
     #[test]
     fn keys_are_written_in_three_ways() {
@@ -211,15 +226,43 @@ mod tests {
     #[test]
     fn key_mappings_bring_their_upstreams() {
         let mut upstreams =
-            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), &inherited())];
+            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), Inherited::NONE)];
         let text = r#"{"mappings":[
             {"target_url":"https://a.example/","keys":["sk-1"]},
             {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;
-        let routes = from_mappings(text, &mut upstreams, &inherited()).expect("valid");
+        let routes = from_mappings(text, &mut upstreams, Inherited::NONE).expect("valid");
         assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstreams: vec!["a.example".to_owned()] });
         assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstreams: vec!["anyrouter.top".to_owned()] });
         assert_eq!(upstreams.len(), 2);
-        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, &inherited()).expect_err("bad");
+        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, Inherited::NONE).expect_err("bad");
         assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:"), "{problem}");
+    }
+    #[test]
+    fn upstreams_of_key_mappings_have_their_proxy() {
+        let mut upstreams = Vec::new();
+        let text = r#"{"mappings":[{"target_url":"https://a.example","keys":["sk-1"]}]}"#;
+        let proxies = Proxies { all: Some(OutboundProxy::parse("p.test").expect("a proxy")), ..Proxies::default() };
+        let inherited = Inherited { proxies: &proxies, ..Inherited::NONE };
+        from_mappings(text, &mut upstreams, inherited).expect("valid");
+        assert_eq!(upstreams[0].proxy, proxies.all);
+    }
+
+    #[test]
+    fn a_key_of_several_mappings_has_several_upstreams() {
+        let mut upstreams = Vec::new();
+        let text = r#"{"mappings":[
+            {"target_url":"https://a.example","keys":["sk-1", "sk-2", "sk-3"]},
+            {"target_url":"https://b.example","keys":["sk-3", "sk-1", "sk-4", "sk-4"]},
+            {"target_url":"https://a.example/","keys":["sk-1", "sk-4"]}]}"#;
+        let routes = from_mappings(text, &mut upstreams, Inherited::NONE).expect("valid");
+        let route = |keys: &[&str], upstreams: &[&str]| Route {
+            keys: keys.iter().map(|key| digest(key.as_bytes())).collect(),
+            upstreams: upstreams.iter().map(|name| format!("{name}.example")).collect(),
+        };
+        assert_eq!(
+            routes,
+            [route(&["sk-1", "sk-3"], &["a", "b"]), route(&["sk-2"], &["a"]), route(&["sk-4"], &["b", "a"])]
+        );
+        assert_eq!(upstreams.len(), 2);
     }
 }

@@ -10,6 +10,8 @@ pub struct Setting {
     pub env: &'static [&'static str],
     /// The value if nobody sets it, as text; empty for "not set".
     pub default: &'static str,
+    /// Whether it is a comma list, which may be a list in the YAML file too.
+    pub is_list: bool,
     /// One line for the operator.
     pub help: &'static str,
 }
@@ -20,10 +22,14 @@ const fn setting(
     default: &'static str,
     help: &'static str,
 ) -> Setting {
-    Setting { key, env, default, help }
+    Setting { key, env, default, is_list: false, help }
 }
 
-/// All settings under `gateway:` but the lists `upstreams` and `rules`.
+const fn list(key: &'static str, env: &'static [&'static str], default: &'static str, help: &'static str) -> Setting {
+    Setting { key, env, default, is_list: true, help }
+}
+
+/// All settings under `gateway:` but the lists `upstreams`, `rules` and `routes`.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "gateway.listen",
@@ -70,7 +76,12 @@ pub const SETTINGS: &[Setting] = &[
         "append",
         "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
     ),
-    setting("gateway.proxy.http", &["HTTP_PROXY", "http_proxy"], "", "Outbound proxy for http:// upstreams."),
+    setting(
+        "gateway.proxy.http",
+        &["HTTP_PROXY", "http_proxy"],
+        "",
+        "Outbound proxy for http:// upstreams: http://, https://, socks5:// or socks5h://[user:password@]host[:port].",
+    ),
     setting("gateway.proxy.https", &["HTTPS_PROXY", "https_proxy"], "", "Outbound proxy for https:// upstreams."),
     setting(
         "gateway.proxy.all",
@@ -78,12 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Outbound proxy for upstreams without one of their own.",
     ),
-    setting(
-        "gateway.proxy.none",
-        &["NO_PROXY", "no_proxy"],
-        "",
-        "Comma list of hosts that are reached without a proxy: names (with those below), addresses, networks, or *.",
-    ),
+    list("gateway.proxy.none", &["NO_PROXY", "no_proxy"], "", "Comma list of hosts that are reached without a proxy."),
     setting(
         "gateway.dashboard.enabled",
         &["ENABLE_DASHBOARD"],
@@ -137,67 +143,72 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.limits.queue",
         &[],
         "100",
-        "Most requests that wait for a place at one upstream (max_in_flight); beyond it 503.",
+        "Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.",
     ),
-    setting("gateway.limits.queue_timeout", &[], "10s", "Longest wait for such a place; beyond it 503."),
-    setting("gateway.timeouts.connect", &[], "10s", "Time to connect to an upstream, proxy and TLS included."),
-    setting(
-        "gateway.timeouts.first_byte",
-        &[],
-        "",
-        "Time for an upstream to begin its answer; then the next one is tried. Not set: as timeouts.read.",
-    ),
+    setting("gateway.limits.queue_timeout", &[], "10s", "How long a request waits for such a place."),
+    setting("gateway.timeouts.connect", &[], "10s", "Time to connect to an upstream, TLS included."),
     setting(
         "gateway.timeouts.read",
         &[],
         "600s",
         "Longest silence of an upstream, before its first byte and between bytes.",
     ),
+    setting(
+        "gateway.timeouts.first_byte",
+        &[],
+        "",
+        "How long an upstream may take to begin its answer, before the next one is tried; not set: as timeouts.read.",
+    ),
     setting("gateway.timeouts.write", &[], "60s", "Longest time that an upstream takes no byte of a request."),
     setting("gateway.timeouts.pool_idle", &[], "60s", "How long an idle connection to an upstream is kept for reuse."),
-    setting("gateway.failover.max_attempts", &[], "3", "Most upstreams that one request is sent to (1 to 10)."),
     setting(
+        "gateway.failover.max_attempts",
+        &[],
+        "3",
+        "Most attempts for one request, the first one included (at most 10).",
+    ),
+    list(
         "gateway.failover.retry_on",
         &[],
         "500, 502, 503, 504, 520-524, 529, 429",
-        "Statuses that count as a failure of the upstream: codes and ranges, or none.",
+        "Statuses from 400 on after which the next upstream is tried, and ranges of them; or none.",
     ),
-    setting(
-        "gateway.failover.retry_budget",
-        &[],
-        "20%",
-        "Most retries of all requests together, as a share of the requests of the last 10 s.",
-    ),
-    setting("gateway.failover.retry_budget_min", &[], "10", "Retries a second that there may be in any case."),
+    setting("gateway.failover.retry_budget", &[], "20%", "Most retries, as a share of all requests."),
+    setting("gateway.failover.retry_budget_min", &[], "10", "Retries per second that are allowed in any case."),
     setting(
         "gateway.failover.hold_head",
         &[],
         "200ms",
-        "How long the head of an answer waits for its first byte, in case that never comes.",
+        "How long an answer's head waits for the first byte of its body, so that the upstream can still be replaced.",
     ),
-    setting("gateway.health.failures", &[], "5", "Failures in a row after which an upstream is left alone."),
-    setting("gateway.health.error_rate", &[], "50%", "Share of failures after which it is left alone."),
-    setting("gateway.health.window", &[], "30s", "Over how long that share is taken."),
-    setting("gateway.health.min_requests", &[], "20", "Least requests in that time for the share to count."),
-    setting("gateway.health.open", &[], "5s", "First pause; each further one is twice as long."),
-    setting("gateway.health.open_max", &[], "5m", "Longest pause."),
-    setting("gateway.health.probe.path", &[], "off", "Path that is asked for to check upstreams, such as /v1/models."),
-    setting("gateway.health.probe.method", &[], "GET", "Method of these checks: GET, HEAD or OPTIONS."),
-    setting("gateway.health.probe.interval", &[], "30s", "Time between two checks."),
-    setting("gateway.health.probe.timeout", &[], "10s", "Time for one check."),
-    setting("gateway.health.probe.status", &[], "200-499", "Statuses of a healthy upstream: codes and ranges."),
+    setting("gateway.health.failures", &[], "5", "Failures in a row after which an upstream counts as down."),
+    setting("gateway.health.error_rate", &[], "50%", "Share of failures from which on an upstream counts as down."),
+    setting("gateway.health.window", &[], "30s", "The time that error_rate looks back: whole seconds, at most 10m."),
+    setting("gateway.health.min_requests", &[], "20", "Requests within the window before error_rate counts."),
+    setting("gateway.health.open", &[], "5s", "How long an upstream that is down gets no requests, at first."),
+    setting("gateway.health.open_max", &[], "5m", "The longest of these pauses; each is twice as long as the last."),
+    setting(
+        "gateway.health.probe.path",
+        &[],
+        "",
+        "Path to ask each upstream for now and then, behind the prefix of its base_url; not set or off: none is asked.",
+    ),
+    setting("gateway.health.probe.method", &[], "GET", "Method of these requests: GET, HEAD, OPTIONS or POST."),
+    setting("gateway.health.probe.interval", &[], "30s", "Time between two of them, at least 1s."),
+    setting("gateway.health.probe.timeout", &[], "10s", "Time for their answer."),
+    list("gateway.health.probe.status", &[], "200-499", "Statuses of an upstream that is well, and ranges of them."),
     setting(
         "gateway.affinity.sessions",
         &[],
         "10000",
-        "Most sessions remembered that had to move to another upstream.",
+        "Most sessions that are remembered to have moved to another upstream.",
     ),
-    setting("gateway.affinity.idle", &[], "1h", "How long an idle one is remembered; then it goes back."),
-    setting(
+    setting("gateway.affinity.idle", &[], "1h", "How long one is remembered after its last request."),
+    list(
         "gateway.dns.servers",
         &["DNS_SERVERS"],
         "",
-        "Comma list of DNS servers, address[:port]. Not set: the system's.",
+        "Comma list of name servers, address or address:port; not set: the system's.",
     ),
 ];
 
@@ -225,10 +236,10 @@ pub const UPSTREAM_SETTINGS: &[UpstreamSetting] = &[
     upstream("profile", "", "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none."),
     upstream("profile_rules", "", "Switches rules of the profile by name: {anyrouter.compact: on}."),
     upstream("api_key", "", "Key sent instead of the client's, such as ${env.X}; only keys in routes may use it."),
-    upstream("proxy", "", "Outbound proxy of this upstream (http, https, socks5, socks5h URL), or off."),
-    upstream("http", "1", "HTTP version: 1, 2, or auto (what TLS agrees on)."),
-    upstream("max_in_flight", "", "Most requests at one time; others go elsewhere or wait. Not set: any number."),
-    upstream("probe", "", "As gateway.health.probe.path, for this upstream, or off."),
+    upstream("proxy", "", "Outbound proxy of this upstream (NO_PROXY does not matter then), or off."),
+    upstream("http", "1", "HTTP version: 1, 2, or auto (what TLS agrees on; 1 for http://)."),
+    upstream("max_in_flight", "", "Most requests at it at one time; not set: no bound."),
+    upstream("probe", "", "As gateway.health.probe.path, for this upstream; or off."),
     upstream("preserve_host", "", "As gateway.preserve_host, for this upstream."),
     upstream("ca_file", "", "PEM file of certificate authorities to trust instead of the system's."),
     upstream("sni", "", "Name to ask for and to check in the TLS handshake; the host if not set."),

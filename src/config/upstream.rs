@@ -4,10 +4,9 @@ use super::node::Reading;
 use super::problem::Source;
 use super::proxy::{self, OutboundProxy, Proxies};
 use super::reader::{Effective, Reader, scalar_text};
-use super::resilience::probe_path;
 use super::secret::Secret;
 use super::settings::UPSTREAM_SETTINGS;
-use super::value;
+use super::{resilience, value};
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -26,14 +25,14 @@ pub enum Profile {
     None,
 }
 
-/// Which HTTP an upstream is spoken to in.
+/// The version of HTTP that an upstream is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.1.
     One,
-    /// HTTP/2, without TLS too (with prior knowledge).
+    /// HTTP/2, over `http://` too.
     Two,
-    /// What TLS agrees on; HTTP/1.1 without TLS.
+    /// HTTP/2 if the TLS handshake agrees on it, else HTTP/1.1; only for `https://`.
     Auto,
 }
 
@@ -71,14 +70,15 @@ pub struct UpstreamConfig {
     pub api_key: Option<Secret>,
     /// Whether it serves only the keys that a route sends to it.
     pub is_reserved: bool,
-    /// The outbound proxy that it is reached through: its own, or the one for upstreams like it.
+    /// The proxy that it is reached through: its own, or else the one that `gateway.proxy` has for it.
     pub proxy: Option<OutboundProxy>,
-    /// How it is spoken to.
+    /// The version of HTTP.
     pub http: HttpVersion,
-    /// Most requests at one time.
+    /// Most requests at one time, from 1; `None` for no bound.
     pub max_in_flight: Option<u32>,
-    /// Path for health checks: `Some(None)` for none, `None` for the one of all upstreams.
-    pub probe: Option<Option<String>>,
+    /// Path and query of the request that asks whether it is well, behind `base_url.path_prefix`; `None`: it is not
+    /// asked.
+    pub probe: Option<String>,
     /// Whether the client's `Host` is kept.
     pub preserve_host: bool,
     /// The certificate authorities of `ca_file`; empty for the system's.
@@ -91,13 +91,13 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
     /// Longest silence.
     pub read_timeout: Duration,
-    /// Time to begin an answer; not longer than `read_timeout`.
+    /// Time for its answer to begin; never more than `read_timeout`.
     pub first_byte_timeout: Duration,
 }
 
 /// What an entry of the list inherits from the settings above it.
-#[derive(Clone, Debug)]
-pub struct Inherited {
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited<'a> {
     /// `gateway.preserve_host`
     pub preserve_host: bool,
     /// `gateway.timeouts.connect`
@@ -106,8 +106,28 @@ pub struct Inherited {
     pub read_timeout: Duration,
     /// `gateway.timeouts.first_byte`
     pub first_byte_timeout: Option<Duration>,
+    /// `gateway.health.probe.path`
+    pub probe: Option<&'a str>,
     /// `gateway.proxy`
-    pub proxies: Proxies,
+    pub proxies: &'a Proxies,
+}
+
+impl Inherited<'_> {
+    /// The time for the answer of an upstream to begin, given its own settings.
+    fn first_byte(&self, own: Option<Duration>, read_timeout: Duration) -> Duration {
+        own.or(self.first_byte_timeout).unwrap_or(read_timeout).min(read_timeout)
+    }
+
+    /// Short times, and nothing else.
+    #[cfg(test)]
+    pub const NONE: Inherited<'static> = Inherited {
+        preserve_host: false,
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+        first_byte_timeout: None,
+        probe: None,
+        proxies: Proxies::NONE,
+    };
 }
 
 /// Reads `http(s)://host[:port][/prefix]`.
@@ -145,7 +165,7 @@ fn default_profile(base_url: &BaseUrl) -> Profile {
 
 impl UpstreamConfig {
     /// One at this place, with the defaults.
-    pub fn at(base_url: BaseUrl, inherited: &Inherited) -> Self {
+    pub fn at(base_url: BaseUrl, inherited: Inherited<'_>) -> Self {
         Self {
             name: base_url.host.clone(),
             profile: default_profile(&base_url),
@@ -158,14 +178,14 @@ impl UpstreamConfig {
             weight: 1,
             http: HttpVersion::One,
             max_in_flight: None,
-            probe: None,
+            probe: inherited.probe.map(str::to_owned),
             preserve_host: inherited.preserve_host,
             authorities: Vec::new(),
             sni: None,
             insecure: false,
             connect_timeout: inherited.connect_timeout,
             read_timeout: inherited.read_timeout,
-            first_byte_timeout: inherited.first_byte_timeout.unwrap_or(Duration::MAX).min(inherited.read_timeout),
+            first_byte_timeout: inherited.first_byte(None, inherited.read_timeout),
         }
     }
 }
@@ -176,7 +196,7 @@ pub fn come_from_variable(reader: &Reader<'_>) -> bool {
 }
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
-pub fn read(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<UpstreamConfig> {
+pub fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
     let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
@@ -189,7 +209,12 @@ pub fn read(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<UpstreamConfi
     upstreams
 }
 
-fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited: &Inherited) -> Vec<UpstreamConfig> {
+fn from_variable(
+    reader: &mut Reader<'_>,
+    text: &str,
+    source: &Source,
+    inherited: Inherited<'_>,
+) -> Vec<UpstreamConfig> {
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
         match base_url(url) {
@@ -209,7 +234,7 @@ fn from_variable(reader: &mut Reader<'_>, text: &str, source: &Source, inherited
     upstreams
 }
 
-fn from_file(reader: &mut Reader<'_>, inherited: &Inherited) -> Vec<UpstreamConfig> {
+fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
     let Some(list) = reader.node("gateway.upstreams").cloned() else { return Vec::new() };
     let Some(list) = list.as_sequence() else {
         if list.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
@@ -252,7 +277,7 @@ struct Entry<'r, 'a> {
 }
 
 impl Entry<'_, '_> {
-    fn read(mut self, inherited: &Inherited) -> Option<UpstreamConfig> {
+    fn read(mut self, inherited: Inherited<'_>) -> Option<UpstreamConfig> {
         let before = self.reader.problems.len();
         let Some(base_url) = self.get("base_url", base_url) else {
             if self.reader.problems.len() == before {
@@ -264,9 +289,8 @@ impl Entry<'_, '_> {
         let profiles = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
         let profile = self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile);
         let api_key = self.api_key();
-        let versions = [("1", HttpVersion::One), ("2", HttpVersion::Two), ("auto", HttpVersion::Auto)];
         let read_timeout = self.get("read_timeout", value::duration).unwrap_or(default.read_timeout);
-        let first_byte_timeout = self.get("first_byte_timeout", value::duration).or(inherited.first_byte_timeout);
+        let first_byte_timeout = self.get("first_byte_timeout", value::duration);
         Some(UpstreamConfig {
             is_reserved: api_key.is_some(),
             name: self.get("name", name).unwrap_or(default.name),
@@ -276,18 +300,25 @@ impl Entry<'_, '_> {
             profile_rules: self.profile_rules(profile),
             api_key,
             proxy: self.get("proxy", proxy::own).unwrap_or(default.proxy),
-            http: self.get("http", |text| value::choice(text, &versions)).unwrap_or(default.http),
+            http: self.http(default.base_url.tls).unwrap_or(default.http),
             max_in_flight: self.get("max_in_flight", |text| value::number(text, 1..=1_000_000)),
-            probe: self.get("probe", probe_path),
+            probe: self.get("probe", resilience::probe_path).unwrap_or(default.probe),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
             authorities: self.get("ca_file", authorities).unwrap_or_default(),
             sni: self.get("sni", value::text),
             insecure: self.get("insecure", value::boolean).unwrap_or(false),
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
             read_timeout,
-            first_byte_timeout: first_byte_timeout.unwrap_or(Duration::MAX).min(read_timeout),
+            first_byte_timeout: inherited.first_byte(first_byte_timeout, read_timeout),
             base_url: default.base_url,
         })
+    }
+
+    fn http(&mut self, tls: bool) -> Option<HttpVersion> {
+        let versions = [("1", HttpVersion::One), ("2", HttpVersion::Two), ("auto", HttpVersion::Auto)];
+        let version = self.get("http", |text| value::choice(text, &versions))?;
+        // Without TLS there is nothing to agree on it with.
+        Some(if version == HttpVersion::Auto && !tls { HttpVersion::One } else { version })
     }
 
     /// `{name: on, name: off}`
@@ -335,9 +366,12 @@ impl Entry<'_, '_> {
         if text.is_empty() {
             return None;
         }
-        // A proxy's URL may hold a password.
-        let shown = if matches!(key, "proxy" | "api_key") { "********" } else { text };
-        self.reader.effective.push(Effective { key: path.clone(), value: shown.to_owned(), source: source.clone() });
+        let value = match key {
+            "proxy" => proxy::shown(text),
+            "api_key" => "********".to_owned(),
+            _ => text.to_owned(),
+        };
+        self.reader.effective.push(Effective { key: path.clone(), value, source: source.clone() });
         parse(text).map_err(|message| self.reader.problem(source, format!("{path}: {message}"))).ok()
     }
 }

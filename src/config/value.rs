@@ -1,6 +1,7 @@
 //! From a setting's text to its value, with an error that says what would be right.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// `host:port`; the host an address or `localhost`.
@@ -45,6 +46,49 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m"))
 }
 
+/// A time within a range, perhaps zero.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| format!("\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m"))?;
+    if range.contains(&time) {
+        return Ok(time);
+    }
+    let (least, most) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+    Err(format!("\"{text}\" is not a time from {least} to {most}"))
+}
+
+/// Whole percents such as `20%`, within a range.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let percents = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+    percents
+        .filter(|percents| range.contains(percents))
+        .ok_or_else(|| format!("\"{text}\" is not a percentage from {}% to {}%", range.start(), range.end()))
+}
+
+/// A comma list of name servers, each an address with perhaps a port (53 if there is none).
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let servers = text.split(',').map(str::trim).filter(|server| !server.is_empty()).map(|server| {
+        let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
+        let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).ok();
+        let address = address.or_else(|| server.parse().ok()).filter(|address| address.port() > 0);
+        address.ok_or_else(|| {
+            format!(
+                "\"{server}\" is not the address of a name server, such as 1.1.1.1, 1.1.1.1:53 or [2606:4700::1]:53"
+            )
+        })
+    });
+    servers.collect()
+}
+
 /// A number of bytes such as `64KiB`; not zero.
 ///
 /// # Errors
@@ -61,7 +105,7 @@ pub fn size(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn number(text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
+pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
     text.parse()
         .ok()
         .filter(|number| range.contains(number))
@@ -111,5 +155,24 @@ mod tests {
             choice("jsno", &[("text", 1), ("json", 2)]),
             Err("\"jsno\" is not one of text, json; did you mean \"json\"?".to_owned())
         );
+    }
+    #[test]
+    fn times_percentages_and_name_servers_are_bounded() {
+        let second = Duration::from_secs(1);
+        assert_eq!(duration_within("0s", Duration::ZERO..=second), Ok(Duration::ZERO));
+        assert_eq!(duration_within("1s", Duration::ZERO..=second), Ok(second));
+        let error = duration_within("1001ms", Duration::ZERO..=second).expect_err("too long");
+        assert_eq!(error, "\"1001ms\" is not a time from 0s to 1s");
+        assert!(duration_within("1", Duration::ZERO..=second).is_err());
+        assert_eq!((percentage("20%", 0..=100), percentage("20 %", 0..=100)), (Ok(20), Ok(20)));
+        for bad in ["20", "%", "101%", "-1%", "0.5%", "20%%", ""] {
+            assert!(percentage(bad, 0..=100).is_err(), "{bad}");
+        }
+        let servers = name_servers("1.1.1.1, 9.9.9.9:5353,[::1],[::2]:54,::3").expect("valid");
+        let shown: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["1.1.1.1:53", "9.9.9.9:5353", "[::1]:53", "[::2]:54", "[::3]:53"]);
+        for bad in ["dns.test", "1.1.1.1:0", "1.1.1.1:x", "1.1.1.1 9.9.9.9", "[::1"] {
+            assert!(name_servers(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Families {
             }
             let (in_flight, waiting) = upstream.slots.counts();
             self.in_flight.with_label_values(&[name]).set(in_flight.into());
-            self.waiting.with_label_values(&[name]).set(waiting.into());
+            self.waiting.with_label_values(&[name]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
             let stats = &upstream.stats;
             for (result, count) in [("good", &stats.good), ("bad", &stats.bad)] {
                 self.requests.with_label_values(&[name, result]).inc_by(count.load(Ordering::Relaxed));

@@ -113,7 +113,7 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
             match no_place {
                 NoPlace::QueueFull => format!(
                     "has as many requests as it may have (max_in_flight {most}), and {} wait (limits.queue)",
-                    queue.requests
+                    queue.length
                 ),
                 NoPlace::Late => format!(
                     "had no room for one more request (max_in_flight {most}) within {} (limits.queue_timeout)",

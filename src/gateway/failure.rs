@@ -104,9 +104,7 @@ fn from_upstream(error: &Error, request: &Context) -> Failure {
             let reason = if *kind == PROXY { "proxy" } else { "proxy_timeout" };
             fail(502, Outcome::Unreachable, reason, format!("could not be reached: {}.", cause(error)))
         }
-        kind if *kind == PROXY_ANSWER => {
-            fail(502, Outcome::Unreachable, "proxy", format!("could not be reached: {}.", context(error)))
-        }
+        kind if *kind == PROXY_ANSWER => fail(502, Outcome::Unreachable, "proxy", format!("{}.", context(error))),
         kind if *kind == NO_ANSWER => fail(502, Outcome::UpstreamError, "no_answer", format!("{}.", context(error))),
         kind if *kind == NO_PLACE => fail(503, Outcome::Rejected, "upstream_full", format!("{}.", context(error))),
         E::TLSHandshakeFailure | E::InvalidCert | E::HandshakeError | E::TLSWantX509Lookup => fail(

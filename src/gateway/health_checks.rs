@@ -28,7 +28,8 @@ impl HealthChecks {
         loop {
             let snapshot = self.0.snapshot.load_full();
             let settings = &snapshot.config.health.probe;
-            let due = snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.probe_path(settings)?)));
+            let due =
+                snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.config.probe.as_deref()?)));
             let asked: Vec<_> = due.map(|(upstream, path)| probe(&connector, upstream, settings, path)).collect();
             let pause = if asked.is_empty() { UNTIL_ASKED } else { settings.interval };
             join_all(asked).await;

@@ -6,6 +6,7 @@ use super::failure::{NO_ANSWER, PROXY_ANSWER};
 use crate::http1::list_members;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
+use crate::upstream::tunnel;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -127,8 +128,11 @@ pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Conte
     if let Some(proxy) = upstream.forwarding_proxy()
         && is_of_proxy(response)
     {
-        let what = format!("could not be reached: the proxy {} answered {}", proxy.shown, response.status.as_u16());
-        return Err(bad(what, Some(PROXY_ANSWER)));
+        let did = match response.status.as_u16() {
+            status @ (401 | 407) => tunnel::refused_credentials(proxy, status),
+            status => format!("answered {status}"),
+        };
+        return Err(bad(format!("could not be reached: the proxy {} {did}", proxy.shown), Some(PROXY_ANSWER)));
     }
     let status = response.status;
     if context.snapshot.config.failover.retry_on.contains(status.as_u16()) {

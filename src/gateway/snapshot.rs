@@ -75,7 +75,7 @@ impl Snapshot {
         Ok(Self {
             destinations,
             memory: Memory::new(&config.affinity),
-            budget: RetryBudget::new(failover.retry_budget_percent, failover.retry_budget_min),
+            budget: RetryBudget::new(failover.retry_budget_percent, failover.retry_budget_min_per_second),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),

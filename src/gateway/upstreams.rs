@@ -30,7 +30,7 @@ struct Shown<'s> {
     taken_over: u64,
     in_flight: u32,
     max_in_flight: Option<u32>,
-    waiting: u32,
+    waiting: usize,
     last_failure: Option<LastFailure>,
     connecting: BTreeMap<&'static str, StepCounts>,
 }

@@ -16,7 +16,6 @@ pub mod window;
 
 use crate::config::Config;
 use crate::config::proxy::OutboundProxy;
-use crate::config::resilience::ProbeSettings;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::Circuit;
 use dial::{Destination, Dialer};
@@ -93,8 +92,7 @@ impl Upstream {
         match upstream.http {
             HttpVersion::One => options.set_http_version(1, 1),
             HttpVersion::Two => options.set_http_version(2, 2),
-            // Without TLS there is nothing to agree on a version with.
-            HttpVersion::Auto => options.set_http_version(if url.tls { 2 } else { 1 }, 1),
+            HttpVersion::Auto => options.set_http_version(2, 1),
         }
         options.max_h2_streams = 100;
         options.custom_l4 = Some(Arc::clone(&dialer) as _);
@@ -113,7 +111,7 @@ impl Upstream {
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
             label: HeaderValue::from_str(&upstream.name).map_err(|_| "its name cannot stand in a head".to_owned())?,
             circuit: Circuit::new(config.health.clone()),
-            slots: Slots::new(upstream.max_in_flight, config.queue.requests, config.queue.timeout),
+            slots: Slots::new(upstream.max_in_flight, config.queue.length, config.queue.timeout),
             seed: sessions::hash(upstream.name.as_bytes()),
             proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
@@ -145,11 +143,6 @@ impl Upstream {
     pub fn origin(&self) -> String {
         let url = &self.config.base_url;
         format!("{}://{}", if url.tls { "https" } else { "http" }, url.authority)
-    }
-
-    /// What health checks ask it for, if they are to: its own path, or the one for all.
-    pub fn probe_path<'u>(&'u self, settings: &'u ProbeSettings) -> Option<&'u str> {
-        self.config.probe.as_ref().unwrap_or(&settings.path).as_deref()
     }
 
     /// The proxy that gets requests with absolute targets, if this is the way to it.

@@ -108,7 +108,7 @@ impl Expiry<(u64, u64), Duration> for AsTold {
 impl Memory {
     /// Room for as many sessions as configured, and for as many keys.
     pub fn new(settings: &Affinity) -> Self {
-        let most = u64::from(settings.sessions);
+        let most = settings.sessions as u64;
         Self {
             moved: Cache::builder().max_capacity(most).expire_after(Idle(settings.idle)).build(),
             waiting: Cache::builder().max_capacity(most).expire_after(AsTold).build(),

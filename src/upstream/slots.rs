@@ -1,7 +1,7 @@
 //! How many requests an upstream gets at one time, and those that wait for their turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -11,8 +11,8 @@ pub struct Slots {
     /// `None`: as many as come.
     free: Option<Arc<Semaphore>>,
     in_flight: Arc<AtomicU32>,
-    waiting: AtomicU32,
-    most_waiting: u32,
+    waiting: AtomicUsize,
+    most_waiting: usize,
     longest_wait: Duration,
 }
 
@@ -34,11 +34,11 @@ pub enum NoPlace {
 
 impl Slots {
     /// `most` places; beyond them `most_waiting` requests wait for `longest_wait`.
-    pub fn new(most: Option<u32>, most_waiting: u32, longest_wait: Duration) -> Self {
+    pub fn new(most: Option<u32>, most_waiting: usize, longest_wait: Duration) -> Self {
         Self {
             free: most.map(|most| Arc::new(Semaphore::new(most as usize))),
             in_flight: Arc::default(),
-            waiting: AtomicU32::new(0),
+            waiting: AtomicUsize::new(0),
             most_waiting,
             longest_wait,
         }
@@ -77,7 +77,7 @@ impl Slots {
     }
 
     /// Requests that have a place, and those that wait for one.
-    pub fn counts(&self) -> (u32, u32) {
+    pub fn counts(&self) -> (u32, usize) {
         (self.in_flight.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 }
@@ -89,10 +89,10 @@ impl Drop for Place {
 }
 
 /// Counts one that waits, also when its request is given up in the meantime.
-struct Waiting<'a>(&'a AtomicU32);
+struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
+    fn begin(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
         let begun =
             waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < most).then_some(count + 1));
         begun.ok().map(|_| Self(waiting))

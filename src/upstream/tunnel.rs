@@ -90,17 +90,21 @@ where
     match read_status(&mut stream).await? {
         200..=299 => Ok(stream),
         // Tinyproxy says 401 to a wrong password.
-        status @ (401 | 407) => Err(NotOpened {
-            failure: Failure::Credentials,
-            message: match proxy.credentials {
-                Some(_) => format!("refused the user and password of its URL ({status})"),
-                None => format!("wants a user and a password ({status}): write them into its URL"),
-            },
-        }),
+        status @ (401 | 407) => {
+            Err(NotOpened { failure: Failure::Credentials, message: refused_credentials(proxy, status) })
+        }
         status => Err(NotOpened {
             failure: Failure::Refused,
             message: format!("refused to connect to {target}: it answered {status}"),
         }),
+    }
+}
+
+/// What a proxy means that answers 407, in words.
+pub fn refused_credentials(proxy: &OutboundProxy, status: u16) -> String {
+    match proxy.credentials {
+        Some(_) => format!("refused the user and password of its URL ({status})"),
+        None => format!("wants a user and a password ({status}): write them into its URL"),
     }
 }
 

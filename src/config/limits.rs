@@ -1,0 +1,64 @@
+//! Bounds on clients.
+
+use super::problem::Source;
+use super::reader::Reader;
+use super::value;
+use crate::http1::head;
+use std::time::Duration;
+
+/// Bounds on what clients may send, and on the time they may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bounds on request heads.
+    pub head: head::Limits,
+    /// Bytes of one request body.
+    pub request_body: usize,
+    /// Bytes of all request bodies held at one time.
+    pub request_bodies_total: usize,
+    /// Time for a head to come in.
+    pub header_timeout: Duration,
+    /// Longest silence while a body comes in.
+    pub body_timeout: Duration,
+    /// Longest idle time between requests.
+    pub keepalive_timeout: Duration,
+    /// Longest time that a client takes no byte of its answer.
+    pub write_timeout: Duration,
+}
+
+impl Limits {
+    /// Reads `gateway.limits`, but for the queues of upstreams; `None` when something is wrong.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let request_body = reader.read("gateway.limits.request_body", value::size);
+        let request_bodies_total = reader.read("gateway.limits.request_bodies_total", value::size);
+        if let (Some(one), Some(all)) = (request_body, request_bodies_total)
+            && one > all
+        {
+            let at = reader.source_of("gateway.limits.request_bodies_total").unwrap_or(Source::Default);
+            reader.problem(at, "gateway.limits.request_bodies_total: this is less than gateway.limits.request_body");
+        }
+        let header_bytes = reader.read("gateway.limits.header_bytes", |text| {
+            let bytes = value::size(text)?;
+            // Pingora itself stops at 1 MiB less one byte.
+            if bytes < 1_048_575 { Ok(bytes) } else { Err(format!("\"{text}\" is not below 1 MiB")) }
+        });
+        let header_count = reader.read("gateway.limits.header_count", |text| value::number(text, 1..=250));
+        let target_bytes = reader.read("gateway.limits.target_bytes", value::size);
+        let header_timeout = reader.read("gateway.limits.header_timeout", value::duration);
+        let body_timeout = reader.read("gateway.limits.body_timeout", value::duration);
+        let keepalive_timeout = reader.read("gateway.limits.keepalive_timeout", value::duration);
+        let write_timeout = reader.read("gateway.limits.write_timeout", value::duration);
+        Some(Self {
+            head: head::Limits {
+                header_bytes: header_bytes?,
+                header_count: usize::try_from(header_count?).ok()?,
+                target_bytes: target_bytes?,
+            },
+            request_body: request_body?,
+            request_bodies_total: request_bodies_total?,
+            header_timeout: header_timeout?,
+            body_timeout: body_timeout?,
+            keepalive_timeout: keepalive_timeout?,
+            write_timeout: write_timeout?,
+        })
+    }
+}
