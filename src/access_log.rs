@@ -1,6 +1,7 @@
 //! One line per request on the log target `access`.
 
 use crate::record::RequestRecord;
+use crate::usage::meter::Summary;
 use std::fmt;
 
 /// The log target of access lines.
@@ -14,9 +15,13 @@ pub fn write(record: &RequestRecord) {
 /// The pairs of an access line as JSON values: numbers where they are numbers.
 pub fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
     line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
-        let number = (name == "status" || name == "attempts" || name.ends_with("_ms") || name.ends_with("_bytes"))
-            .then(|| value.parse::<u64>().ok())
-            .flatten();
+        let number = (name == "status"
+            || name == "attempts"
+            || name.ends_with("_ms")
+            || name.ends_with("_bytes")
+            || name.ends_with("_tokens"))
+        .then(|| value.parse::<u64>().ok())
+        .flatten();
         (name, number.map_or_else(|| value.into(), Into::into))
     })
 }
@@ -52,11 +57,31 @@ impl fmt::Display for Line<'_> {
         if !record.rewrite.is_empty() {
             write!(f, " rewrite={}", record.rewrite)?;
         }
-        Ok(())
+        record.answer.as_ref().map_or(Ok(()), |answer| write_answer(f, answer))
     }
 }
 
-/// A client's text as one word: what would break the line or the pairs is percent-encoded.
+/// What the answer says.
+fn write_answer(f: &mut fmt::Formatter<'_>, answer: &Summary) -> fmt::Result {
+    if let Some(model) = &answer.model {
+        write!(f, " model={}", Word(model))?;
+    }
+    if let Some(tokens) = answer.tokens {
+        write!(f, " input_tokens={} output_tokens={}", tokens.input, tokens.output)?;
+        write!(f, " cache_write_tokens={} cache_read_tokens={}", tokens.cache_write, tokens.cache_read)?;
+    }
+    if let Some(first_token) = answer.first_token {
+        write!(f, " first_token_ms={} longest_gap_ms={}", first_token.as_millis(), answer.longest_gap.as_millis())?;
+    }
+    for (name, value) in [("stop_reason", &answer.stop_reason), ("stream_error", &answer.error)] {
+        if let Some(value) = value {
+            write!(f, " {name}={}", Word(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// Another side's text as one word: what would break the line or the pairs is percent-encoded.
 struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
@@ -97,6 +122,8 @@ mod tests {
             response_bytes: 4,
             key: Some("0a1b2c3d".to_owned()),
             rewrite: "replaced",
+            session: None,
+            answer: None,
         };
         assert_eq!(
             Line(&record).to_string(),

@@ -15,3 +15,4 @@ pub mod record;
 pub mod rules;
 pub mod server;
 pub mod upstream;
+pub mod usage;

@@ -1,5 +1,6 @@
 //! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
 
+use crate::usage::meter::Summary;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +12,9 @@ pub enum Outcome {
     Completed,
     /// The upstream answered with a status of 400 or more, which was passed on.
     UpstreamError,
-    /// The upstream's answer ended too early.
+    /// An error came in the middle of the stream.
+    StreamError,
+    /// The upstream's answer ended too early: before its framing said so, or without `message_stop`.
     Truncated,
     /// The upstream fell silent in mid-answer for longer than the limit.
     Stalled,
@@ -27,9 +30,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Completed,
         Self::UpstreamError,
+        Self::StreamError,
         Self::Truncated,
         Self::Stalled,
         Self::ClientAborted,
@@ -48,6 +52,7 @@ impl Outcome {
         match self {
             Self::Completed => "completed",
             Self::UpstreamError => "upstream_error",
+            Self::StreamError => "stream_error",
             Self::Truncated => "truncated",
             Self::Stalled => "stalled",
             Self::ClientAborted => "client_aborted",
@@ -95,6 +100,10 @@ pub struct RequestRecord {
     pub key: Option<String>,
     /// What became of the system prompt; empty if it was none of the gateway's business.
     pub rewrite: &'static str,
+    /// The session that the client names.
+    pub session: Option<String>,
+    /// What the answer says, if it is one to a request for a message.
+    pub answer: Option<Summary>,
 }
 
 #[cfg(test)]

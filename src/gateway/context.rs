@@ -6,6 +6,7 @@ use super::snapshot::{Destination, Group, Snapshot};
 use crate::rules::matcher::Facts;
 use crate::upstream::Ticket;
 use crate::upstream::sessions::Client;
+use crate::usage::meter::Meter;
 use bytes::Bytes;
 use pingora::ErrorType;
 use pingora::http::RequestHeader;
@@ -84,6 +85,8 @@ pub struct Attempt {
     pub body_given: bool,
     /// What became of the system prompt; empty if that was not asked for.
     pub rewrite: &'static str,
+    /// Reads the answer as it goes by.
+    pub meter: Option<Box<Meter>>,
 }
 
 /// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while idle.

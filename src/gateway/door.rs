@@ -138,6 +138,8 @@ fn unread(
         response_bytes: response_bytes as u64,
         key: None,
         rewrite: "",
+        session: None,
+        answer: None,
     }
 }
 

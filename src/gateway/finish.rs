@@ -5,22 +5,28 @@ use super::failure::{self, Failure};
 use super::snapshot::client_keys;
 use crate::http1::split_query;
 use crate::record::{Outcome, RequestRecord};
-use http::{HeaderMap, Version};
+use crate::usage::meter::Summary;
+use http::{HeaderMap, HeaderValue, Version};
 use pingora::Error;
 use pingora::proxy::Session;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// The record of a request that is over; `error` is what Pingora says went wrong, if anything did.
-pub fn record(session: &Session, error: Option<&Error>, context: &Context) -> RequestRecord {
+pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -> RequestRecord {
+    let answer = context.attempt.meter.take().map(|mut meter| meter.finish());
     let request = session.req_header();
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
     let (path, _) = split_query(request.raw_path());
     let (outcome, reason) = match context.rejected {
         Some(reason) => (Outcome::Rejected, reason),
-        None => outcome(status, failure.as_ref()),
+        None => outcome(status, failure.as_ref(), answer.as_ref()),
     };
+    let upstream = (context.attempts > 0).then(|| &context.destination().upstream);
+    if let (Some(upstream), None, Some(what)) = (upstream, error, broken(outcome, answer.as_ref())) {
+        upstream.failed(&what);
+    }
     RequestRecord {
         request_id: context.request_id.clone(),
         started_at: context.started_at,
@@ -37,21 +43,42 @@ pub fn record(session: &Session, error: Option<&Error>, context: &Context) -> Re
         status,
         outcome,
         reason,
-        upstream: (context.attempts > 0).then(|| Arc::from(context.destination().upstream.config.name.as_str())),
+        upstream: upstream.map(|upstream| Arc::from(upstream.config.name.as_str())),
         attempts: context.attempts,
         request_bytes: context.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
         rewrite: context.attempt.rewrite,
+        session: request.headers.get("x-claude-code-session-id").map(short),
+        answer,
     }
 }
 
-fn outcome(status: u16, failure: Option<&Failure>) -> (Outcome, &'static str) {
-    match failure {
-        Some(failure) => (failure.outcome, failure.reason),
-        None if status >= 400 => (Outcome::UpstreamError, ""),
-        None => (Outcome::Completed, ""),
+fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {
+    let readable = answer.filter(|answer| answer.is_stream && !answer.is_unreadable);
+    match (failure, readable) {
+        (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, ""),
+        // Everything was said; how the connection ended is no matter then.
+        (_, Some(answer)) if answer.is_complete => (Outcome::Completed, ""),
+        (Some(failure), _) => (failure.outcome, failure.reason),
+        (None, Some(_)) => (Outcome::Truncated, "no_message_stop"),
+        (None, None) if status >= 400 => (Outcome::UpstreamError, ""),
+        (None, None) => (Outcome::Completed, ""),
     }
+}
+
+/// What the upstream did, if its answer went through and was none all the same.
+fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<String> {
+    match outcome {
+        Outcome::Truncated => Some("ended its stream without message_stop".to_owned()),
+        Outcome::StreamError => Some(format!("sent the error {} in its stream", answer?.error.as_deref()?)),
+        _ => None,
+    }
+}
+
+/// A client's text, cut to a length that logs can bear.
+fn short(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect()
 }
 
 /// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.

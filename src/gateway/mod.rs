@@ -262,17 +262,21 @@ impl ProxyHttp for Gateway {
             }
         }
         context.first_byte.get_or_insert_with(Instant::now);
+        context.attempt.meter = respond::meter(response, session.req_header(), context.started);
         Ok(())
     }
 
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
+        bytes: &mut Option<Bytes>,
         _: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         context.forget_body();
+        if let (Some(meter), Some(bytes)) = (&mut context.attempt.meter, bytes) {
+            meter.push(bytes);
+        }
         Ok(None)
     }
 

@@ -3,17 +3,19 @@
 use super::answer::X_REQUEST_ID;
 use super::context::Context;
 use super::failure::{NO_ANSWER, PROXY_ANSWER};
-use crate::http1::list_members;
+use crate::http1::{list_members, split_query};
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tunnel;
+use crate::usage::meter::Meter;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the client which upstream answered.
 const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstream");
@@ -178,6 +180,21 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
     }
+}
+
+/// What reads the answer to a request for a message as it goes by.
+pub fn meter(response: &ResponseHeader, request: &RequestHeader, began: Instant) -> Option<Box<Meter>> {
+    if response.status != StatusCode::OK || !is_messages(request) {
+        return None;
+    }
+    let field = |name| response.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    Meter::new(field(CONTENT_TYPE), field(CONTENT_ENCODING), began).map(Box::new)
+}
+
+/// Whether a message is asked for, behind whatever prefix.
+fn is_messages(request: &RequestHeader) -> bool {
+    let (path, _) = split_query(request.raw_path());
+    request.method == Method::POST && path.strip_suffix(b"/").unwrap_or(path).ends_with(b"/v1/messages")
 }
 
 /// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.

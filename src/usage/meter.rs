@@ -1,0 +1,302 @@
+//! Reads an answer of the Messages API as it goes by: a stream of events, or one JSON object.
+
+use super::decode::Decoder;
+use super::sse::{Reader, Sink};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Largest event that is looked into; larger ones are counted and skipped.
+const EVENT_BYTES: usize = 64 * 1024;
+/// Largest whole reply that is looked into.
+const REPLY_BYTES: usize = 1024 * 1024;
+/// Longest name of a model, of an error, or of a reason that is kept.
+const LONGEST_WORD: usize = 100;
+
+/// Tokens as the upstream counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input that no cache was used for.
+    pub input: u64,
+    /// Output.
+    pub output: u64,
+    /// Input that was written to the prompt cache.
+    pub cache_write: u64,
+    /// Input that was read from it.
+    pub cache_read: u64,
+}
+
+/// What is known of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether it is a stream of events.
+    pub is_stream: bool,
+    /// Whether it came to its end: `message_stop`, or a whole reply.
+    pub is_complete: bool,
+    /// The type of an error that came in the middle of the stream.
+    pub error: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Tokens, once any were told.
+    pub tokens: Option<Tokens>,
+    /// Why it ended.
+    pub stop_reason: Option<String>,
+    /// Tools that were to be used.
+    pub tool_uses: u32,
+    /// From the beginning of the request to the first piece of content.
+    pub first_token: Option<Duration>,
+    /// The longest time in which nothing came, once the answer had begun.
+    pub longest_gap: Duration,
+    /// Events.
+    pub events: u32,
+    /// Events that were too large to be looked into.
+    pub skipped: u32,
+    /// Whether the bytes could be read at all.
+    pub is_unreadable: bool,
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Meter {
+    decoder: Decoder,
+    kind: Kind,
+    facts: Facts,
+    last: Instant,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Stream(Reader),
+    Reply(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct Facts {
+    summary: Summary,
+    began: Instant,
+    now: Instant,
+}
+
+impl Meter {
+    /// For an answer with these fields to a request that began at `began`; `None` if nothing can be read of it.
+    pub fn new(content_type: &[u8], content_encoding: &[u8], began: Instant) -> Option<Self> {
+        let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let kind = if is(b"text/event-stream") {
+            Kind::Stream(Reader::new(EVENT_BYTES))
+        } else if is(b"application/json") {
+            Kind::Reply(Vec::new())
+        } else {
+            return None;
+        };
+        let now = Instant::now();
+        let summary = Summary { is_stream: matches!(kind, Kind::Stream(_)), ..Summary::default() };
+        Some(Self { decoder: Decoder::new(content_encoding)?, kind, facts: Facts { summary, began, now }, last: now })
+    }
+
+    /// The next bytes of the body.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.facts.summary.is_unreadable || bytes.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let gap = &mut self.facts.summary.longest_gap;
+        *gap = (*gap).max(now.duration_since(self.last));
+        (self.last, self.facts.now) = (now, now);
+        let (kind, facts) = (&mut self.kind, &mut self.facts);
+        let mut is_too_large = false;
+        let decoded = self.decoder.push(bytes, |decoded| match kind {
+            Kind::Stream(reader) => reader.push(decoded, facts),
+            Kind::Reply(text) if text.len() + decoded.len() > REPLY_BYTES => is_too_large = true,
+            Kind::Reply(text) => text.extend_from_slice(decoded),
+        });
+        if decoded.is_err() || is_too_large {
+            self.facts.summary.is_unreadable = true;
+            self.kind = Kind::Reply(Vec::new());
+        }
+    }
+
+    /// Whether the stream has said that it is over, whatever its framing says.
+    pub fn is_complete(&self) -> bool {
+        self.facts.summary.is_complete
+    }
+
+    /// The answer is over.
+    pub fn finish(&mut self) -> Summary {
+        if let Kind::Reply(text) = &mut self.kind
+            && !self.facts.summary.is_stream
+            && !self.facts.summary.is_unreadable
+        {
+            match serde_json::from_slice(&std::mem::take(text)) {
+                Ok(reply) => self.facts.reply(&reply),
+                Err(_) => self.facts.summary.is_unreadable = true,
+            }
+        }
+        self.facts.summary.clone()
+    }
+}
+
+impl Facts {
+    /// A whole reply.
+    fn reply(&mut self, reply: &Value) {
+        self.summary.is_complete = true;
+        self.summary.error = word(&reply["error"]["type"]);
+        self.message(reply);
+        self.summary.stop_reason = word(&reply["stop_reason"]);
+        let blocks = reply["content"].as_array().map_or(&[][..], Vec::as_slice);
+        let tools = blocks.iter().filter(|block| is_tool_use(block)).count();
+        self.summary.tool_uses = u32::try_from(tools).unwrap_or(u32::MAX);
+    }
+
+    /// What a message says at its beginning.
+    fn message(&mut self, message: &Value) {
+        self.summary.model = word(&message["model"]);
+        self.usage(&message["usage"]);
+    }
+
+    /// Counts are cumulative: later ones replace earlier ones.
+    fn usage(&mut self, usage: &Value) {
+        let Some(usage) = usage.as_object() else { return };
+        let tokens = self.summary.tokens.get_or_insert_default();
+        for (name, count) in [
+            ("input_tokens", &mut tokens.input),
+            ("output_tokens", &mut tokens.output),
+            ("cache_creation_input_tokens", &mut tokens.cache_write),
+            ("cache_read_input_tokens", &mut tokens.cache_read),
+        ] {
+            if let Some(told) = usage.get(name).and_then(Value::as_u64) {
+                *count = told;
+            }
+        }
+    }
+
+    fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
+        match name {
+            b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
+            b"content_block_start" if data.is_some_and(|data| is_tool_use(&data["content_block"])) => {
+                self.summary.tool_uses = self.summary.tool_uses.saturating_add(1);
+            }
+            b"content_block_delta" => {
+                self.summary.first_token.get_or_insert_with(|| self.now.duration_since(self.began));
+            }
+            b"message_delta" => {
+                let data = data.unwrap_or(&Value::Null);
+                if let Some(reason) = word(&data["delta"]["stop_reason"]) {
+                    self.summary.stop_reason = Some(reason);
+                }
+                self.usage(&data["usage"]);
+            }
+            b"message_stop" => self.summary.is_complete = true,
+            b"error" => {
+                let kind = data.and_then(|data| word(&data["error"]["type"]));
+                self.summary.error.get_or_insert_with(|| kind.unwrap_or_else(|| "unknown".to_owned()));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Sink for Facts {
+    /// Pieces of content are most of a stream, and only their coming is of interest; so it is with pings.
+    fn wants_data(&self, name: &[u8]) -> bool {
+        !matches!(name, b"content_block_delta" | b"content_block_stop" | b"ping" | b"message_stop")
+    }
+
+    fn event(&mut self, name: &[u8], data: Option<&[u8]>) {
+        self.summary.events = self.summary.events.saturating_add(1);
+        let data: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
+        if name.is_empty() {
+            // Some relays leave the names out: the data has them too.
+            let Some(data) = data else { return };
+            let name = data["type"].as_str().unwrap_or_default().to_owned();
+            return self.named_event(name.as_bytes(), Some(&data));
+        }
+        self.named_event(name, data.as_ref());
+    }
+
+    fn too_large(&mut self) {
+        self.summary.skipped = self.summary.skipped.saturating_add(1);
+    }
+}
+
+fn is_tool_use(block: &Value) -> bool {
+    block["type"].as_str().is_some_and(|kind| kind.ends_with("tool_use"))
+}
+
+/// A short text; longer ones are cut.
+fn word(value: &Value) -> Option<String> {
+    Some(value.as_str()?.chars().take(LONGEST_WORD).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-x\",\"usage\":",
+        "{\"input_tokens\":10,\"cache_creation_input_tokens\":20,\"cache_read_input_tokens\":30,\"output_tokens\":1}}}\n\n",
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"tool_use\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"ü\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\"}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":99}}\n\n",
+    );
+    const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+    fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
+        let mut meter = Meter::new(content_type.as_bytes(), b"", Instant::now()).expect("readable");
+        body.chunks(step).for_each(|chunk| meter.push(chunk));
+        meter.finish()
+    }
+
+    #[test]
+    fn a_stream_is_read_however_it_is_cut() {
+        let whole = format!("{STREAM}{STOP}");
+        for step in [1, 2, 3, 50, whole.len()] {
+            let summary = read("text/event-stream; charset=utf-8", whole.as_bytes(), step);
+            assert!(summary.is_stream && summary.is_complete && summary.first_token.is_some(), "{summary:?}");
+            assert_eq!(summary.tokens, Some(Tokens { input: 10, output: 99, cache_write: 20, cache_read: 30 }));
+            assert_eq!(
+                (summary.model.as_deref(), summary.stop_reason.as_deref()),
+                (Some("claude-x"), Some("tool_use"))
+            );
+            assert_eq!((summary.events, summary.tool_uses, summary.error), (7, 1, None));
+        }
+    }
+
+    #[test]
+    fn streams_without_names_say_the_same() {
+        let nameless: String = format!("{STREAM}{STOP}")
+            .lines()
+            .filter(|line| !line.starts_with("event:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let (named, nameless) = (
+            read("text/event-stream", format!("{STREAM}{STOP}").as_bytes(), 9),
+            read("text/event-stream", nameless.as_bytes(), 9),
+        );
+        let without_times = |summary: Summary| Summary { first_token: None, longest_gap: Duration::ZERO, ..summary };
+        assert_eq!(without_times(named), without_times(nameless));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_is_not_complete_and_errors_have_their_name() {
+        assert!(!read("text/event-stream", STREAM.as_bytes(), 10).is_complete);
+        let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+        let summary = read("text/event-stream", format!("{STREAM}{error}").as_bytes(), 10);
+        assert_eq!((summary.error.as_deref(), summary.is_complete), (Some("overloaded_error"), false));
+        let large = format!("event: error\ndata: {}\n\n{STOP}", "x".repeat(EVENT_BYTES + 1));
+        let summary = read("text/event-stream", large.as_bytes(), 1000);
+        assert_eq!((summary.skipped, summary.error.as_deref()), (1, Some("unknown")));
+    }
+
+    #[test]
+    fn a_whole_reply_is_read_too() {
+        let reply = r#"{"model":"m","content":[{"type":"text"},{"type":"tool_use"},{"type":"server_tool_use"}],
+            "stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
+        let summary = read("application/json", reply.as_bytes(), 7);
+        assert!(summary.is_complete && !summary.is_stream && summary.tool_uses == 2, "{summary:?}");
+        assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
+        assert!(read("application/json", b"{", 1).is_unreadable);
+        assert!(read("application/json", &vec![b' '; REPLY_BYTES + 1], 4096).is_unreadable);
+        assert!(Meter::new(b"text/html", b"", Instant::now()).is_none());
+    }
+}

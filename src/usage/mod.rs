@@ -1,0 +1,6 @@
+//! What an answer says: how it ended, and what it used. Pure: bytes in, values out; nothing of an answer is held back or
+//! changed for it.
+
+pub mod decode;
+pub mod meter;
+pub mod sse;
