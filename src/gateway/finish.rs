@@ -55,7 +55,8 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
 }
 
 fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {
-    let readable = answer.filter(|answer| answer.is_stream && !answer.is_unreadable);
+    let readable =
+        answer.filter(|answer| answer.is_stream && !answer.is_unreadable && (answer.is_message || answer.events == 0));
     match (failure, readable) {
         (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, ""),
         // Everything was said; how the connection ended is no matter then.

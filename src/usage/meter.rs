@@ -12,6 +12,18 @@ const REPLY_BYTES: usize = 1024 * 1024;
 /// Longest name of a model, of an error, or of a reason that is kept.
 const LONGEST_WORD: usize = 100;
 
+/// The events of the Messages API.
+const EVENTS: [&[u8]; 8] = [
+    b"content_block_delta",
+    b"message_start",
+    b"content_block_start",
+    b"content_block_stop",
+    b"message_delta",
+    b"message_stop",
+    b"ping",
+    b"error",
+];
+
 /// Tokens as the upstream counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -32,6 +44,8 @@ pub struct Summary {
     pub is_stream: bool,
     /// Whether it came to its end: `message_stop`, or a whole reply.
     pub is_complete: bool,
+    /// Whether an event of the Messages API was among its events: of other streams it cannot be told where they end.
+    pub is_message: bool,
     /// The type of an error that came in the middle of the stream.
     pub error: Option<String>,
     /// The model that answered.
@@ -169,6 +183,7 @@ impl Facts {
     }
 
     fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
+        self.summary.is_message |= EVENTS.contains(&name);
         match name {
             b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
             b"content_block_start" if data.is_some_and(|data| is_tool_use(&data["content_block"])) => {

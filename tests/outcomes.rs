@@ -1,0 +1,72 @@
+//! How a request ended, by what its answer said: in the log, and in the metrics.
+
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, gzip};
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+/// An event in the middle of which the upstream says that it cannot go on.
+const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+
+fn answer(target: &str) -> Reply {
+    let events = anthropic::events("claude-sonnet-4-5");
+    let whole = events.concat();
+    let without_end = events[..events.len() - 1].concat();
+    match target {
+        "/v1/messages?whole" => events.iter().fold(Reply::sse(), |reply, event| reply.bytes(event.as_str())),
+        "/v1/messages?bytewise" => whole.bytes().fold(Reply::sse(), |reply, byte| reply.bytes([byte])),
+        "/v1/messages?gzip" => Reply::sse().header("Content-Encoding", "gzip").bytes(gzip(whole.as_bytes())),
+        "/v1/messages?cut" => Reply::sse().bytes(without_end),
+        "/v1/messages?broken" => Reply::sse().bytes(without_end).step(Step::Close),
+        "/v1/messages?error" => Reply::sse().bytes(without_end).bytes(OVERLOADED),
+        "/v1/messages?said-all" => Reply::sse().bytes(whole).step(Step::Close),
+        "/v1/messages?other" => Reply::sse().bytes("data: 1\n\n"),
+        "/v1/messages?reply" => Reply::json(
+            r#"{"model":"claude-x","content":[],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":4}}"#,
+        ),
+        _ => Reply::json(r#"{"usage":{"input_tokens":1000}}"#),
+    }
+}
+
+#[tokio::test]
+async fn each_answer_counts_as_what_it_was() {
+    let upstream = Upstream::start(|request| answer(&request.target)).await;
+    let yaml = "gateway:\n  health: { failures: 1000 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let used = "model=claude-sonnet-4-5 input_tokens=42 output_tokens=9 cache_write_tokens=7 cache_read_tokens=5";
+    for (target, wanted) in [
+        ("/v1/messages?whole", vec!["outcome=completed", used, "stop_reason=end_turn", "first_token_ms="]),
+        ("/v1/messages?bytewise", vec!["outcome=completed", used, "stop_reason=end_turn"]),
+        ("/v1/messages?gzip", vec!["outcome=completed", used, "stop_reason=end_turn"]),
+        ("/v1/messages?cut", vec!["outcome=truncated reason=no_message_stop", used]),
+        ("/v1/messages?broken", vec!["outcome=truncated reason=truncated", used]),
+        ("/v1/messages?error", vec!["outcome=stream_error", "stream_error=overloaded_error", used]),
+        ("/v1/messages?said-all", vec!["outcome=completed", used]),
+        ("/v1/messages?other", vec!["outcome=completed"]),
+        ("/v1/messages?reply", vec!["outcome=completed", "model=claude-x input_tokens=3 output_tokens=4"]),
+        ("/v1/messages/count_tokens", vec!["outcome=completed"]),
+    ] {
+        let before = gateway.stderr_lines();
+        let mut client = gateway.connect().await;
+        let _ = client.try_request(&Request::post(target, "{}")).await;
+        let line = gateway.stderr_line(before, "an access line", |line| line.contains(" path=/v1/messages")).await;
+        for wanted in &wanted {
+            assert!(line.contains(wanted), "{target}: {wanted} is not in {line}");
+        }
+        assert!(target != "/v1/messages/count_tokens" || !line.contains("_tokens="), "{line}");
+    }
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    for line in [
+        r#"gateway_requests_total{outcome="truncated"} 2"#,
+        r#"gateway_requests_total{outcome="stream_error"} 1"#,
+        r#"gateway_tokens_total{kind="input"} 297"#,
+        r#"gateway_tokens_total{kind="output"} 67"#,
+        r#"gateway_tokens_total{kind="cache_write"} 49"#,
+        r#"gateway_tokens_total{kind="cache_read"} 35"#,
+        r#"gateway_stream_errors_total{type="overloaded_error"} 1"#,
+        "gateway_first_token_seconds_count 7",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+}
