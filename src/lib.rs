@@ -14,5 +14,6 @@ pub mod metrics;
 pub mod record;
 pub mod rules;
 pub mod server;
+pub mod store;
 pub mod upstream;
 pub mod usage;

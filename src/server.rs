@@ -3,13 +3,15 @@
 use crate::config::{Loaded, Startup};
 use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
 use crate::metrics::Metrics;
+use crate::store::{RequestLog, Retention, Writer};
 use anyhow::{Context, bail};
+use async_trait::async_trait;
 use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::Opt;
-use pingora::server::{RunArgs, Server};
-use pingora::services::background::background_service;
+use pingora::server::{RunArgs, Server, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use pingora_prometheus::prometheus;
 use std::net::{SocketAddr, TcpListener};
@@ -26,7 +28,12 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     }
     let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
-    let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?));
+    let (log, queue) = RequestLog::new(startup.database.is_some());
+    let writer = startup.database.clone().map(|path| {
+        let retention = Retention { age: startup.log_keep, bytes: startup.log_keep_bytes as u64 };
+        Arc::new(Writer::new(path, retention, queue))
+    });
+    let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
 
     let options = Opt { upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
@@ -38,7 +45,12 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     server.add_service(gateway);
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
-    prometheus::register(Box::new(Upstreams::new(shared))).context("registering the metrics of the upstreams")?;
+    if let Some(writer) = &writer {
+        let writing = LogWriting { writer: Arc::clone(writer), shared: Arc::clone(&shared) };
+        server.add_service(background_service("request log", writing));
+    }
+    prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
+        .context("registering the metrics of the upstreams")?;
     let mut admin = pingora_prometheus::prometheus_http_service();
     admin.add_tcp(&startup.admin_listen.to_string());
     server.add_service(admin);
@@ -51,7 +63,24 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
         target = targets.join(", "),
     );
     server.run(RunArgs::default());
+    if let Some(writer) = writer {
+        writer.finish(&shared.log);
+    }
     Ok(())
+}
+
+/// The service that writes the request log.
+struct LogWriting {
+    writer: Arc<Writer>,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl BackgroundService for LogWriting {
+    /// Goes on while requests are still drained: it ends with its runtime.
+    async fn start(&self, _: ShutdownWatch) {
+        self.writer.run(&self.shared.log).await;
+    }
 }
 
 fn add_listeners(gateway: &mut Service<Door>, startup: &Startup) -> anyhow::Result<()> {

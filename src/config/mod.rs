@@ -29,6 +29,7 @@ use resilience::{Affinity, Failover, HealthSettings, Queue};
 use routes::Route;
 use secret::Secret;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use upstream::{Inherited, UpstreamConfig};
 
@@ -117,6 +118,12 @@ pub struct Startup {
     pub debug: bool,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// The file of the request log; `None` keeps nothing.
+    pub database: Option<PathBuf>,
+    /// How long its rows are kept.
+    pub log_keep: Duration,
+    /// How large it may grow, in bytes.
+    pub log_keep_bytes: usize,
 }
 
 /// A whole, valid configuration.
@@ -207,7 +214,9 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
-    reader.read("gateway.database", value::text);
+    let database = reader.read("gateway.database", database);
+    let keep = reader.read("gateway.log.keep", value::duration);
+    let keep_size = reader.read("gateway.log.keep_size", value::size);
     let debug = reader.read("gateway.debug", value::boolean);
     let log_format = reader.read("gateway.log.format", |text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
@@ -255,7 +264,16 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         dashboard_enabled: dashboard_enabled?,
         dashboard_key: dashboard_key.map(Secret::new),
     };
-    let startup = Startup { listen: listen?, admin_listen: admin_listen?, tls, debug: debug?, log_format: log_format? };
+    let startup = Startup {
+        listen: listen?,
+        admin_listen: admin_listen?,
+        tls,
+        debug: debug?,
+        log_format: log_format?,
+        database: database?,
+        log_keep: keep?,
+        log_keep_bytes: keep_size?,
+    };
     Some((config, startup))
 }
 
@@ -275,6 +293,11 @@ fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
         reader.effective.push(Effective { key: "gateway.listen (port)".to_owned(), value: port.to_string(), source });
     }
     Some(listen)
+}
+
+/// A path, or `off`.
+fn database(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.eq_ignore_ascii_case("off")).then(|| PathBuf::from(text)))
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {

@@ -110,6 +110,8 @@ pub const SETTINGS: &[Setting] = &[
         "Log at debug level: why a body was left alone, each attempt, ...",
     ),
     setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json."),
+    setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows."),
+    setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go."),
     setting("gateway.limits.request_body", &[], "32MiB", "Largest request body; beyond it 413."),
     setting(
         "gateway.limits.request_bodies_total",

@@ -29,6 +29,7 @@ struct Families {
     steps: IntCounterVec,
     step_seconds: CounterVec,
     moved_sessions: IntGauge,
+    log: IntCounterVec,
 }
 
 impl Families {
@@ -74,6 +75,11 @@ impl Families {
                 "gateway_moved_sessions",
                 "Sessions that stay at another upstream than their first one.",
             )?,
+            log: counter(
+                "gateway_request_log_records_total",
+                "Records of the request log that were written or dropped, and attempts to write that failed.",
+                &["result"],
+            )?,
         })
     }
 
@@ -103,7 +109,7 @@ impl Families {
         self.moved_sessions.set(i64::try_from(snapshot.memory.moved()).unwrap_or(i64::MAX));
     }
 
-    fn all(&self) -> [&dyn Collector; 8] {
+    fn all(&self) -> [&dyn Collector; 9] {
         [
             &self.circuit,
             &self.in_flight,
@@ -113,6 +119,7 @@ impl Families {
             &self.steps,
             &self.step_seconds,
             &self.moved_sessions,
+            &self.log,
         ]
     }
 }
@@ -127,6 +134,9 @@ impl Collector for Upstreams {
         match Families::new() {
             Ok(families) => {
                 families.fill(&self.0.snapshot.load());
+                for (result, count) in self.0.log.counts() {
+                    families.log.with_label_values(&[result]).inc_by(count);
+                }
                 families.all().iter().flat_map(|family| family.collect()).collect()
             }
             Err(error) => {

@@ -100,7 +100,7 @@ impl Door {
         let bytes = answer.to_http1(&request_id, client.refused_is_head());
         let address = peer_address(&client);
         let record = unread(request_id, address, &refusal, outcome, started, answer.body.len());
-        self.shared.finish(&match client.refused() {
+        self.shared.finish(match client.refused() {
             Some((method, path)) => {
                 RequestRecord { http: "1.1", method: method.to_owned(), path: path.to_owned(), ..record }
             }
@@ -234,7 +234,7 @@ impl Http2Door {
         let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
         let request = session.req_header();
         let (path, _) = split_query(request.raw_path());
-        self.shared.finish(&RequestRecord {
+        self.shared.finish(RequestRecord {
             http: "2",
             method: request.method.to_string(),
             path: String::from_utf8_lossy(path).into_owned(),

@@ -24,6 +24,7 @@ mod upstreams;
 use crate::access_log;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
+use crate::store::RequestLog;
 use answer::{Answer, new_request_id};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub budget: Budget,
     /// All metrics.
     pub metrics: Metrics,
+    /// Where requests leave their records.
+    pub log: RequestLog,
     /// Differs with every start of the process.
     pub boot_id: String,
     /// When the process started.
@@ -62,20 +65,22 @@ pub struct Shared {
 
 impl Shared {
     /// What all requests share at the start of the process.
-    pub fn new(snapshot: Snapshot, metrics: Metrics) -> Self {
+    pub fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             budget: Budget::new(metrics.held_bytes.clone()),
             metrics,
+            log,
             boot_id: format!("{:032x}", fastrand::u128(..)),
             started_at: SystemTime::now(),
         }
     }
 
     /// Counts and logs a request that is over.
-    fn finish(&self, record: &RequestRecord) {
-        self.metrics.count(record);
-        access_log::write(record);
+    fn finish(&self, record: RequestRecord) {
+        self.metrics.count(&record);
+        access_log::write(&record);
+        self.log.submit(record);
     }
 }
 
@@ -325,7 +330,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        self.shared.finish(&finish::record(session, error, context));
+        self.shared.finish(finish::record(session, error, context));
     }
 
     /// The access log says it all, without the query, which may hold keys.

@@ -1,0 +1,36 @@
+-- One row for each request that is over. Times in milliseconds, started_ms since 1970.
+CREATE TABLE requests (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    started_ms BIGINT NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    first_byte_ms BIGINT,
+    first_token_ms BIGINT,
+    longest_gap_ms BIGINT,
+    client TEXT,
+    http TEXT NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    upstream TEXT,
+    attempts INTEGER NOT NULL,
+    request_bytes BIGINT NOT NULL,
+    response_bytes BIGINT NOT NULL,
+    key_fingerprint TEXT,
+    session TEXT,
+    rewrite TEXT NOT NULL,
+    model TEXT,
+    is_stream INTEGER NOT NULL,
+    input_tokens BIGINT,
+    output_tokens BIGINT,
+    cache_write_tokens BIGINT,
+    cache_read_tokens BIGINT,
+    stop_reason TEXT,
+    stream_error TEXT,
+    tool_uses INTEGER NOT NULL,
+    events INTEGER NOT NULL
+);
+CREATE INDEX requests_started ON requests (started_ms);
+CREATE UNIQUE INDEX requests_id ON requests (id);

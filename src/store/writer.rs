@@ -1,0 +1,150 @@
+//! Takes records from the queue and writes them, whatever the disk does.
+
+use super::database::{Database, Retention};
+use super::{Queue, RequestLog, Waiting};
+use crate::record::RequestRecord;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Longest time that a record waits for others: what a power cut can cost.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+/// Most records of a batch.
+const BATCH: usize = 1_000;
+/// Pauses between attempts to write grow to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often old rows are looked for.
+const RETENTION_TIME: Duration = Duration::from_secs(60);
+/// How long what is left at the end may take.
+const END_TIME: Duration = Duration::from_secs(5);
+
+/// Writes the request log.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    retention: Retention,
+    queue: Queue,
+}
+
+impl Writer {
+    /// A writer from the queue to the file.
+    pub fn new(path: PathBuf, retention: Retention, queue: Queue) -> Self {
+        Self { path, retention, queue }
+    }
+
+    /// Writes until it is dropped. What it has not written by then is left for [`Writer::finish`].
+    pub async fn run(&self, log: &RequestLog) {
+        let Some(waiting) = self.queue.take() else { return };
+        let mut taken = Taken { waiting: Some(waiting), queue: &self.queue };
+        let mut database = None;
+        let mut retained: Option<Instant> = None;
+        while let Some(waiting) = &mut taken.waiting
+            && waiting.fill().await
+        {
+            self.write(&mut database, &waiting.batch, log).await;
+            waiting.batch.clear();
+            if retained.is_none_or(|at| at.elapsed() > RETENTION_TIME)
+                && let Some(database) = &mut database
+            {
+                retained = Some(Instant::now());
+                if let Err(error) = boxed(database.retain(self.retention, SystemTime::now())).await {
+                    log::warn!("old rows of the request log cannot be deleted: {error}");
+                }
+            }
+        }
+    }
+
+    /// Writes a batch, however often that has to be tried. In the meantime the queue fills, and what it cannot hold is
+    /// dropped and counted.
+    async fn write(&self, database: &mut Option<Database>, batch: &[RequestRecord], log: &RequestLog) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.try_write(database, batch).await {
+                Ok(()) => {
+                    log.wrote(batch.len());
+                    return;
+                }
+                Err(error) => {
+                    log.failed();
+                    log::error!(
+                        "the request log {} cannot be written, it is tried again: {error}",
+                        self.path.display()
+                    );
+                    // What was opened may be the trouble.
+                    *database = None;
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn try_write(&self, database: &mut Option<Database>, batch: &[RequestRecord]) -> Result<(), sqlx::Error> {
+        let database = match database {
+            Some(database) => database,
+            none => none.insert(boxed(Database::open(&self.path)).await?),
+        };
+        boxed(database.insert(batch)).await
+    }
+
+    /// Writes what is left in the queue, after all services have ended.
+    pub fn finish(&self, log: &RequestLog) {
+        let Some(Waiting { mut receiver, batch: mut left }) = self.queue.take() else { return };
+        while let Ok(record) = receiver.try_recv() {
+            left.push(record);
+        }
+        if left.is_empty() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let writing = async {
+                let mut database = Database::open(&self.path).await?;
+                database.insert(&left).await?;
+                log.wrote(left.len());
+                database.close().await
+            };
+            match timeout_at(Instant::now() + END_TIME, writing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log::error!("{} records of the request log are lost: {error}", left.len()),
+                Err(_) => log::error!("{} records of the request log are lost: the disk is too slow", left.len()),
+            }
+        });
+    }
+}
+
+/// The compiler cannot see through sqlx's futures that they may go to another thread; behind a pointer it can.
+fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(future)
+}
+
+impl Waiting {
+    /// Takes the next records from the queue: as many as come within a second. `false` once there can be no more.
+    async fn fill(&mut self) -> bool {
+        self.receiver.recv_many(&mut self.batch, BATCH).await;
+        let until = Instant::now() + BATCH_TIME;
+        while !self.batch.is_empty() && self.batch.len() < BATCH {
+            let room = BATCH - self.batch.len();
+            match timeout_at(until, self.receiver.recv_many(&mut self.batch, room)).await {
+                Ok(1..) => {}
+                _ => break,
+            }
+        }
+        !self.batch.is_empty()
+    }
+}
+
+/// What waits, given back to the queue when the writer is dropped.
+struct Taken<'q> {
+    waiting: Option<Waiting>,
+    queue: &'q Queue,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.queue.put_back(waiting);
+        }
+    }
+}
