@@ -1,0 +1,100 @@
+//! The request log: a row for each request, whatever happens to the process or the file.
+
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, within};
+use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn gateway(database: &Path) -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", &database.display().to_string())
+}
+
+async fn sum(path: &Path, what: &str) -> i64 {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
+    let mut connection = options.connect().await.expect("the file opens");
+    let sql = format!("SELECT COALESCE({what}, 0) FROM requests WHERE path LIKE '/v1/%'");
+    sqlx::query(&sql).fetch_one(&mut connection).await.expect("a sum").get(0)
+}
+
+async fn wait_rows(path: &Path, count: i64) {
+    within("the rows are written", async {
+        while !path.exists() || sum(path, "COUNT(*)").await < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(sum(path, "COUNT(*)").await, count);
+}
+
+fn place(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("data/log.db")
+}
+
+async fn ask(gateway: &Gateway, times: usize) {
+    let mut client = gateway.connect().await;
+    for _ in 0..times {
+        let body =
+            r#"{"model":"claude-x","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+        let request = Request::post("/v1/messages", body)
+            .header("Content-Type", "application/json")
+            .header("anthropic-version", "2023-06-01")
+            .header("X-Claude-Code-Session-Id", "session-1")
+            .header("x-api-key", "sk-secret");
+        assert_eq!(client.request(&request).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn each_request_is_a_row_that_survives_a_kill_and_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(anthropic::handler()).await;
+    {
+        let gateway = gateway(&path).upstream(upstream.url()).start().await;
+        ask(&gateway, 5).await;
+        wait_rows(&path, 5).await;
+        // Dropping it kills it.
+    }
+    let gateway = gateway(&path).upstream(upstream.url()).start().await;
+    ask(&gateway, 3).await;
+    wait_rows(&path, 8).await;
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    let output = 9 * 3;
+    assert!(metrics.contains(&format!("gateway_tokens_total{{kind=\"output\"}} {output}\n")), "{metrics}");
+    assert_eq!(sum(&path, "SUM(output_tokens)").await, 9 * 8, "the file and the metrics count the same");
+    assert_eq!(sum(&path, "SUM(outcome = 'completed' AND session = 'session-1' AND status = 200)").await, 8);
+    let bytes = std::fs::read(&path).expect("the file");
+    assert!(!bytes.windows(9).any(|bytes| bytes == b"sk-secret"), "a key is in the file");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_stops_nothing_and_is_written_once_it_can() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    // Where the folder should be, there is a file.
+    let blocker = folder.path().join("data");
+    std::fs::write(&blocker, "in the way").expect("written");
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway(&path).upstream(upstream.url()).start().await;
+    ask(&gateway, 4).await;
+    gateway.stderr_line(0, "a report", |line| line.contains("the request log") && line.contains("tried again")).await;
+    ask(&gateway, 4).await;
+    std::fs::remove_file(&blocker).expect("removed");
+    wait_rows(&path, 8).await;
+}
+
+#[tokio::test]
+async fn another_program_that_holds_the_file_only_delays_the_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway(&path).upstream(upstream.url()).start().await;
+    ask(&gateway, 1).await;
+    wait_rows(&path, 1).await;
+    let mut holder = SqliteConnectOptions::new().filename(&path).connect().await.expect("the file opens");
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut holder).await.expect("held");
+    ask(&gateway, 5).await;
+    gateway.stderr_line(0, "a report", |line| line.contains("database is locked")).await;
+    sqlx::query("COMMIT").execute(&mut holder).await.expect("let go");
+    wait_rows(&path, 6).await;
+}
