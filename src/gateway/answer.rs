@@ -4,15 +4,17 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field that every answer carries, the gateway's own and the upstream's.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the official SDKs look for the id of a failed request.
 const REQUEST_ID: &str = "request-id";
 
-/// A new request id: `req_` and 128 random bits.
+/// A new request id: `req_`, 48 bits of time and 80 random ones. Ids of one time stand together in an index.
 pub fn new_request_id() -> String {
-    format!("req_{:032x}", fastrand::u128(..))
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("req_{:032x}", millis << 80 | fastrand::u128(..) >> 48)
 }
 
 /// A whole answer.

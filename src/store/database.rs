@@ -1,8 +1,10 @@
 //! The SQL of the request log, all in one place.
 
 use crate::record::RequestRecord;
-use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use once_cell::sync::Lazy;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +17,14 @@ const DELETED_AT_ONCE: i64 = 5_000;
 const INSERT: &str = "INSERT OR IGNORE INTO requests (id, started_ms, duration_ms, first_byte_ms, first_token_ms, \
     longest_gap_ms, client, http, method, path, status, outcome, reason, upstream, attempts, request_bytes, \
     response_bytes, key_fingerprint, session, rewrite, model, is_stream, input_tokens, output_tokens, \
-    cache_write_tokens, cache_read_tokens, stop_reason, stream_error, tool_uses, events) VALUES (?, ?, ?, ?, ?, ?, ?, \
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    cache_write_tokens, cache_read_tokens, stop_reason, stream_error, tool_uses, events) VALUES ";
+/// The place of one record in it.
+const VALUES: &str = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+/// Records that are inserted by one statement: each one has its price, most of all for the way to SQLite's thread.
+const AT_ONCE: usize = 50;
+
+static INSERT_ONE: Lazy<String> = Lazy::new(|| format!("{INSERT}{VALUES}"));
+static INSERT_MANY: Lazy<String> = Lazy::new(|| format!("{INSERT}{}", [VALUES; AT_ONCE].join(",")));
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +85,12 @@ impl Database {
     /// When they cannot be written; they are not, then.
     pub async fn insert(&mut self, records: &[RequestRecord]) -> Result<(), sqlx::Error> {
         let mut transaction = self.connection.begin().await?;
-        for record in records {
-            insert(&mut transaction, record).await?;
+        let (many, few) = records.as_chunks::<AT_ONCE>();
+        for records in many {
+            records.iter().fold(sqlx::query(&INSERT_MANY), bind).execute(&mut *transaction).await?;
+        }
+        for record in few {
+            bind(sqlx::query(&INSERT_ONE), record).execute(&mut *transaction).await?;
         }
         transaction.commit().await
     }
@@ -124,12 +136,15 @@ impl Database {
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, record: &RequestRecord) -> Result<(), sqlx::Error> {
+type Insert<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
+
+/// Adds a record's values to a statement.
+fn bind<'q>(query: Insert<'q>, record: &'q RequestRecord) -> Insert<'q> {
     let answer = record.answer.as_ref();
     let tokens = answer.and_then(|answer| answer.tokens);
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let time = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    sqlx::query(INSERT)
+    query
         .bind(&record.request_id)
         .bind(millis(record.started_at))
         .bind(time(record.duration))
@@ -160,9 +175,6 @@ async fn insert(connection: &mut SqliteConnection, record: &RequestRecord) -> Re
         .bind(answer.and_then(|answer| answer.error.as_deref()))
         .bind(answer.map_or(0, |answer| answer.tool_uses))
         .bind(answer.map_or(0, |answer| answer.events))
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// Milliseconds since 1970.
