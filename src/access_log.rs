@@ -99,32 +99,10 @@ impl fmt::Display for Word<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Outcome;
-    use std::time::{Duration, SystemTime};
 
     #[test]
     fn a_line_is_a_row_of_pairs() {
-        let mut record = RequestRecord {
-            request_id: "req_1".to_owned(),
-            started_at: SystemTime::UNIX_EPOCH,
-            duration: Duration::from_millis(12),
-            first_byte: Some(Duration::from_millis(9)),
-            client: Some([127, 0, 0, 1].into()),
-            http: "1.1",
-            method: "POST".to_owned(),
-            path: "/v1/messages".to_owned(),
-            status: 200,
-            outcome: Outcome::Completed,
-            reason: "",
-            upstream: Some("a".into()),
-            attempts: 1,
-            request_bytes: 3,
-            response_bytes: 4,
-            key: Some("0a1b2c3d".to_owned()),
-            rewrite: "replaced",
-            session: None,
-            answer: None,
-        };
+        let mut record = RequestRecord::sample();
         assert_eq!(
             Line(&record).to_string(),
             "request_id=req_1 client=127.0.0.1 http=1.1 method=POST path=/v1/messages status=200 outcome=completed \

@@ -107,6 +107,34 @@ pub struct RequestRecord {
 }
 
 #[cfg(test)]
+impl RequestRecord {
+    /// One for tests: a request that went well.
+    pub fn sample() -> Self {
+        Self {
+            request_id: "req_1".to_owned(),
+            started_at: SystemTime::UNIX_EPOCH,
+            duration: Duration::from_millis(12),
+            first_byte: Some(Duration::from_millis(9)),
+            client: Some([127, 0, 0, 1].into()),
+            http: "1.1",
+            method: "POST".to_owned(),
+            path: "/v1/messages".to_owned(),
+            status: 200,
+            outcome: Outcome::Completed,
+            reason: "",
+            upstream: Some("a".into()),
+            attempts: 1,
+            request_bytes: 3,
+            response_bytes: 4,
+            key: Some("0a1b2c3d".to_owned()),
+            rewrite: "replaced",
+            session: None,
+            answer: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -70,3 +70,25 @@ async fn each_answer_counts_as_what_it_was() {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
 }
+
+/// The names of metrics in a text, without the endings of histograms' series.
+fn names(text: &str) -> std::collections::BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names = words.filter(|word| word.starts_with("gateway_"));
+    names
+        .map(|name| ["_bucket", "_sum", "_count"].iter().fold(name, |name, end| name.trim_end_matches(end)).to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn alerts_ask_for_metrics_that_there_are() {
+    let upstream = Upstream::start(|request| answer(&request.target)).await;
+    let gateway = gateway().upstream(upstream.url()).start().await;
+    gateway.request(&Request::post("/v1/messages?whole", "{}")).await;
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    let found = names(&metrics);
+    let alerts = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/alerts.yml")).expect("the alerts");
+    let wanted = names(&alerts);
+    assert!(wanted.len() >= 4, "{wanted:?}");
+    assert!(wanted.is_subset(&found), "{wanted:?} are not all in {found:?}");
+}

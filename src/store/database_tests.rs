@@ -1,31 +1,15 @@
 use super::*;
-use crate::record::Outcome;
 use crate::usage::meter::{Summary, Tokens};
 
 fn record(id: usize, started_at: SystemTime) -> RequestRecord {
     RequestRecord {
         request_id: format!("req_{id}"),
         started_at,
-        duration: Duration::from_millis(12),
-        first_byte: Some(Duration::from_millis(9)),
-        client: Some([127, 0, 0, 1].into()),
-        http: "1.1",
-        method: "POST".to_owned(),
-        path: "/v1/messages".to_owned(),
-        status: 200,
-        outcome: Outcome::Completed,
-        reason: "",
-        upstream: Some("a".into()),
-        attempts: 1,
-        request_bytes: 3,
-        response_bytes: 4,
-        key: Some("0a1b2c3d".to_owned()),
-        rewrite: "replaced",
-        session: Some("s".to_owned()),
         answer: Some(Summary {
             tokens: Some(Tokens { input: 5, output: 6, ..Tokens::default() }),
             ..Summary::default()
         }),
+        ..RequestRecord::sample()
     }
 }
 
