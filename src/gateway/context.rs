@@ -81,6 +81,8 @@ pub struct Attempt {
     pub began: Option<Instant>,
     /// Whether anything of an answer came, interim ones included.
     pub something_came: bool,
+    /// Whether the head of the answer was a good one.
+    pub is_good: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt; empty if that was not asked for.

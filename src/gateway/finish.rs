@@ -24,8 +24,13 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         None => outcome(status, failure.as_ref(), answer.as_ref()),
     };
     let upstream = (context.attempts > 0).then(|| &context.destination().upstream);
-    if let (Some(upstream), None, Some(what)) = (upstream, error, broken(outcome, answer.as_ref())) {
-        upstream.failed(&what);
+    match (upstream, error, broken(outcome, answer.as_ref())) {
+        (Some(upstream), None, Some(what)) => upstream.failed(&what),
+        // What the client did is no fault of the upstream's.
+        (Some(upstream), _, None) if context.attempt.is_good && !matches!(outcome, Outcome::Stalled) => {
+            upstream.completed();
+        }
+        _ => {}
     }
     RequestRecord {
         request_id: context.request_id.clone(),

@@ -252,7 +252,10 @@ impl ProxyHttp for Gateway {
             control.expect_first_byte(None);
         }
         match respond::judge(response, session.req_header(), context) {
-            Ok(()) => failover::succeeded(context),
+            Ok(()) => {
+                context.attempt.is_good = true;
+                failover::succeeded(context);
+            }
             Err(bad) => {
                 bad.keep_to_its_pause(context);
                 let failed = Failed { what: &bad.what, is_its_fault: bad.is_its_fault };

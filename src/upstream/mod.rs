@@ -223,9 +223,13 @@ impl Upstream {
         }
     }
 
-    /// Notes that a request went well here.
-    pub fn succeeded(&self) {
+    /// Notes that a request went well here, to its end.
+    pub fn completed(&self) {
         self.stats.good.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a request was answered well here, as far as its head tells.
+    pub fn succeeded(&self) {
         if self.circuit.succeeded(clock::now_ms()) {
             log::info!("upstream \"{}\" works again", self.config.name);
         }
