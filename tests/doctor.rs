@@ -331,7 +331,7 @@ async fn proxies_fail_in_words() {
             authority.ca_file().display()
         );
         let (report, ok) = examined(doctor().yaml(&yaml)).await;
-        assert_eq!(findings(&report, 0), ["reachable_without_key"]);
+        assert!(findings(&report, 0).contains(&"reachable_without_key"), "{report:#}");
         assert_eq!(findings(&report, 1), [id], "{proxy}");
         assert!(!ok && !report.to_string().contains("secret"), "{report:#}");
     }

@@ -17,6 +17,7 @@ use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::config::{self, Arguments, Loaded, Lookup};
 use clean::Cleaner;
+use hickory_resolver::TokioResolver;
 use probe::Probe;
 use report::{Report, UpstreamReport};
 use settings::ClientSettings;
@@ -81,7 +82,9 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the doctor cannot start: {error}"))?;
     let Loaded { config, startup, path, .. } = loaded;
-    let upstreams = runtime.block_on(examine_all(config.upstreams, key));
+    let resolver =
+        crate::upstream::resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+    let upstreams = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(Report {
@@ -104,14 +107,18 @@ fn refused(problems: Problems) -> Report {
 }
 
 /// All upstreams at once, so that the slowest one decides how long it takes.
-async fn examine_all(upstreams: Vec<UpstreamConfig>, key: Option<Secret>) -> Vec<UpstreamReport> {
+async fn examine_all(
+    upstreams: Vec<UpstreamConfig>,
+    resolver: Arc<TokioResolver>,
+    key: Option<Secret>,
+) -> Vec<UpstreamReport> {
     let keys = upstreams.iter().filter_map(|upstream| upstream.api_key.clone()).chain(key.clone());
     let cleaner = Arc::new(Cleaner::new(keys.collect()));
     let runs: Vec<_> = upstreams
         .into_iter()
         .map(|upstream| {
-            let (cleaner, key) = (Arc::clone(&cleaner), key.clone());
-            tokio::spawn(async move { examine_one(&upstream, &cleaner, key.as_ref()).await })
+            let (resolver, cleaner, key) = (Arc::clone(&resolver), Arc::clone(&cleaner), key.clone());
+            tokio::spawn(async move { examine_one(&upstream, &resolver, &cleaner, key.as_ref()).await })
         })
         .collect();
     let mut reports = Vec::with_capacity(runs.len());
@@ -126,10 +133,15 @@ async fn examine_all(upstreams: Vec<UpstreamConfig>, key: Option<Secret>) -> Vec
 }
 
 /// The direct way, and the one through a proxy if there is one.
-async fn examine_one(upstream: &UpstreamConfig, cleaner: &Cleaner, key: Option<&Secret>) -> UpstreamReport {
+async fn examine_one(
+    upstream: &UpstreamConfig,
+    resolver: &TokioResolver,
+    cleaner: &Cleaner,
+    key: Option<&Secret>,
+) -> UpstreamReport {
     let key = upstream.api_key.as_ref().or(key);
     let proxy = upstream.proxy.as_ref();
-    let probe = Probe { upstream, key, proxy: None, cleaner };
+    let probe = Probe { upstream, key, proxy: None, resolver, cleaner };
     let mut ways = vec![probe.run(proxy.is_none()).await];
     if proxy.is_some() {
         ways.push(Probe { proxy, ..probe }.run(true).await);

@@ -9,6 +9,7 @@ use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tunnel::{self, Target};
 use ::http::header::LOCATION;
+use hickory_resolver::TokioResolver;
 use serde::Serialize;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -65,7 +66,7 @@ impl Way {
 }
 
 /// What to try.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Probe<'a> {
     /// The upstream.
     pub upstream: &'a UpstreamConfig,
@@ -73,6 +74,8 @@ pub struct Probe<'a> {
     pub key: Option<&'a Secret>,
     /// The proxy to go through.
     pub proxy: Option<&'a OutboundProxy>,
+    /// The resolver that the gateway would use.
+    pub resolver: &'a TokioResolver,
     /// Hides secrets in what the other side says.
     pub cleaner: &'a Cleaner,
 }
@@ -97,7 +100,7 @@ impl Probe<'_> {
         let to_proxy = |failure| if self.proxy.is_some() { Failure::ProxyUnreachable } else { failure };
         let (host, port) = self.proxy.map_or((&url.host, url.port), |proxy| (&proxy.host, proxy.port));
 
-        let addresses = self.timed(way, "dns", resolve(host, port, limit)).await.map_err(to_proxy)?;
+        let addresses = self.timed(way, "dns", resolve(self.resolver, host, port, limit)).await.map_err(to_proxy)?;
         let tcp = self.connect(way, &addresses, limit).await.map_err(to_proxy)?;
         let stream: Box<dyn Stream> = match self.proxy {
             None => Box::new(tcp),
@@ -160,7 +163,7 @@ impl Probe<'_> {
         let url = &self.upstream.base_url;
         let target = match proxy.kind {
             ProxyKind::Socks5 { remote_dns: false } => {
-                let addresses = self.timed(way, "dns", resolve(&url.host, url.port, limit)).await?;
+                let addresses = self.timed(way, "dns", resolve(self.resolver, &url.host, url.port, limit)).await?;
                 addresses.first().map_or(Target::Name(&url.host, url.port), |&address| Target::Address(address))
             }
             _ => Target::Name(&url.host, url.port),
@@ -276,15 +279,20 @@ impl Probe<'_> {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn resolve(host: &str, port: u16, limit: Duration) -> Result<(Vec<SocketAddr>, String), Stopped> {
+async fn resolve(
+    resolver: &TokioResolver,
+    host: &str,
+    port: u16,
+    limit: Duration,
+) -> Result<(Vec<SocketAddr>, String), Stopped> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((vec![SocketAddr::new(ip, port)], format!("{host} is an address")));
     }
-    let found = timeout(limit, tokio::net::lookup_host((host, port))).await.map_err(|_| {
+    let found = timeout(limit, resolver.lookup_ip(host)).await.map_err(|_| {
         Stopped(Failure::ResolveTimeout, format!("{host}: no answer within {}", humantime::format_duration(limit)))
     })?;
     let found = found.map_err(|error| Stopped(Failure::Resolve, format!("{host}: {error}")))?;
-    let addresses: Vec<SocketAddr> = found.take(MOST_ADDRESSES).collect();
+    let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, port)).take(MOST_ADDRESSES).collect();
     if addresses.is_empty() {
         return Err(Stopped(Failure::Resolve, format!("{host}: the name has no address")));
     }

@@ -183,6 +183,8 @@ impl ClientStream {
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
         let is_shown = must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
         let (head, length_name) = without_body(head, &parsed, is_shown);
+        self.control.end_hold();
+        self.control.expect_first_byte(None);
         self.control.expect_body(is_shown);
         let control = Arc::clone(&self.control);
         let request = ReadRequest { started, body, length_name, control };

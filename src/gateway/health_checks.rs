@@ -24,16 +24,21 @@ impl HealthChecks {
     }
 
     async fn run(&self) {
-        let connector = Connector::new(None);
+        // Made when it is needed: it brings all certificate authorities of the system with it.
+        let mut connector = None;
         loop {
             let snapshot = self.0.snapshot.load_full();
             let settings = &snapshot.config.health.probe;
             let due =
                 snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.config.probe.as_deref()?)));
-            let asked: Vec<_> = due.map(|(upstream, path)| probe(&connector, upstream, settings, path)).collect();
-            let pause = if asked.is_empty() { UNTIL_ASKED } else { settings.interval };
-            join_all(asked).await;
-            tokio::time::sleep(pause).await;
+            let due: Vec<_> = due.collect();
+            if due.is_empty() {
+                tokio::time::sleep(UNTIL_ASKED).await;
+                continue;
+            }
+            let connector = connector.get_or_insert_with(|| Connector::new(None));
+            join_all(due.into_iter().map(|(upstream, path)| probe(connector, upstream, settings, path))).await;
+            tokio::time::sleep(settings.interval).await;
         }
     }
 }
