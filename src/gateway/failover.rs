@@ -30,7 +30,6 @@ pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
     let what = failed.what.trim_end_matches('.');
     let tried = Tried { destination: context.destination, what: what.to_owned() };
     context.tried.push(tried);
-    context.ticket = None;
     context.was_stale = false;
     let failover = &context.snapshot.config.failover;
     if context.tried.len() >= failover.max_attempts as usize {
@@ -51,6 +50,7 @@ pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
     );
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
     context.destination = next;
+    // The place at the other one is free with this; an answer that is passed on keeps it to its end.
     context.ticket = Some(ticket);
     true
 }

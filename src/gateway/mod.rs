@@ -141,10 +141,11 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         if context.attempts > 0 {
+            // First of all: to look at the client would let a head go out whose time is over.
+            downstream::start_over(session, context)?;
             if downstream::is_client_gone(session, context) {
                 return Err(Error::new_down(ErrorType::ConnectionClosed));
             }
-            downstream::start_over(session, context)?;
         }
         if context.ticket.is_none() {
             failover::enter(session, context).await?;
