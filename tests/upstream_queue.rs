@@ -126,3 +126,21 @@ async fn a_client_that_leaves_gives_its_place_back() {
     }
     assert_eq!(gateway.request(&ask("last")).await.status(), 200);
 }
+
+#[tokio::test]
+async fn an_error_that_is_passed_on_keeps_its_place_to_its_end() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let failing = move |_: &_| Reply::status(503).chunked().bytes("begun").step(Step::Wait(waits.clone()));
+    let upstream = Upstream::start(failing).await;
+    let pool = Pool::new().add_with("narrow", upstream.url(), "max_in_flight: 1");
+    let pool = pool.setting("limits: { queue: 100, queue_timeout: 200ms }");
+    let gateway = gateway().yaml(&pool.yaml()).start().await;
+    let mut first = gateway.connect().await;
+    first.send(ask(1).bytes()).await;
+    first.head("POST").await;
+    first.piece_until("begun").await;
+    assert_turned_away(&gateway.request(&ask(2)).await);
+    assert_eq!(upstream.received().len(), 1, "the second did not get there");
+    gate.open();
+}
