@@ -106,6 +106,14 @@ pub struct RequestRecord {
     pub answer: Option<Summary>,
 }
 
+/// Longest path that is recorded, in bytes: records wait in memory for the disk.
+const LONGEST_PATH: usize = 1024;
+
+/// A path as it is recorded: the beginning of a very long one.
+pub fn path_text(path: &[u8]) -> String {
+    String::from_utf8_lossy(&path[..path.len().min(LONGEST_PATH)]).into_owned()
+}
+
 #[cfg(test)]
 impl RequestRecord {
     /// One for tests: a request that went well.
@@ -137,6 +145,12 @@ impl RequestRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_path_is_recorded_by_its_beginning() {
+        assert_eq!(path_text(b"/v1/messages"), "/v1/messages");
+        assert_eq!(path_text(&[b'x'; 16 * 1024]).len(), LONGEST_PATH);
+    }
 
     #[test]
     fn every_outcome_has_its_place() {

@@ -8,7 +8,7 @@ use super::http2::{self, Unread, WholeRequest};
 use super::{Gateway, Shared};
 use crate::http1::Refusal;
 use crate::http1::split_query;
-use crate::record::{Outcome, RequestRecord};
+use crate::record::{Outcome, RequestRecord, path_text};
 use async_trait::async_trait;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -237,7 +237,7 @@ impl Http2Door {
         self.shared.finish(RequestRecord {
             http: "2",
             method: request.method.to_string(),
-            path: String::from_utf8_lossy(path).into_owned(),
+            path: path_text(path),
             ..unread(request_id, client, refusal, outcome, started, response_bytes)
         });
     }

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::failure::{self, Failure};
 use super::snapshot::client_keys;
 use crate::http1::split_query;
-use crate::record::{Outcome, RequestRecord};
+use crate::record::{Outcome, RequestRecord, path_text};
 use crate::usage::meter::Summary;
 use http::{HeaderMap, HeaderValue, Version};
 use pingora::Error;
@@ -44,7 +44,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
             _ => "1.1",
         },
         method: request.method.to_string(),
-        path: String::from_utf8_lossy(path).into_owned(),
+        path: path_text(path),
         status,
         outcome,
         reason,
