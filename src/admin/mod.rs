@@ -139,8 +139,8 @@ impl Admin {
             (["explain"], _) => Err(Refused::Method("POST")),
             (
                 [
-                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "openapi.yaml" | "live"
-                    | "export",
+                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "rules" | "openapi.yaml"
+                    | "live" | "export",
                 ],
                 _,
             ) if !is_read => Err(Refused::Method("GET, HEAD")),
@@ -155,6 +155,14 @@ impl Admin {
             (["errors"], _) => requests::errors(self.reader()?, call).await,
             (["running"], _) => json(&status::running(&self.shared.running)),
             (["upstreams"], _) => json(&upstreams::all(&self.shared.snapshot.load())),
+            (["upstreams", name, "test"], &Method::POST) => {
+                upstreams::test(&self.shared.snapshot.load_full(), name).await
+            }
+            (["upstreams", name, what @ ("drain" | "enable")], &Method::POST) => {
+                upstreams::drain(&self.shared.snapshot.load(), name, *what == "drain")
+            }
+            (["upstreams", _, "test" | "drain" | "enable"], _) => Err(Refused::Method("POST")),
+            (["rules"], _) => json(&upstreams::rules(&self.shared)),
             _ => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
         }
     }
