@@ -25,7 +25,7 @@ fn upstreams() -> Vec<Arc<Upstream>> {
     let arguments = Arguments { file: Some(file.display().to_string()), overrides: Vec::new() };
     let config = load(&arguments, &|_| None).expect("valid").config;
     std::fs::remove_file(&file).expect("removed");
-    prepare(&config).expect("prepared")
+    prepare(&config, &[]).expect("prepared")
 }
 
 fn pool(criterion: &mut Criterion) {

@@ -2,8 +2,9 @@
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, profile};
 use crate::doctor;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A programmable gateway between Claude Code and an Anthropic-compatible relay.
@@ -36,6 +37,27 @@ pub enum Command {
     Explain(ExplainOptions),
     /// Try each upstream step by step, say what is wrong and what to do, and print the settings for Claude Code.
     Doctor(doctor::Options),
+    /// Have the running gateway load its configuration anew; says what is wrong if it refuses.
+    Reload,
+    /// Replace the running gateway by this program, without dropping a request.
+    Upgrade(UpgradeOptions),
+    /// Ask the running gateway whether it is well: for container health checks.
+    Healthcheck,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// The program to upgrade to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UpgradeOptions {
+    /// Start this program, such as the last version that worked, instead of the one that this command belongs to.
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
 }
 
 /// The request to explain.
@@ -62,6 +84,71 @@ impl Cli {
         }
     }
 }
+
+/// Completions for a shell, as the text of a file for it.
+pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut text);
+    text
+}
+
+/// The manual page: the command, each of its subcommands, and where things are.
+///
+/// # Errors
+/// None: it is written to memory.
+pub fn manual() -> std::io::Result<Vec<u8>> {
+    let (command, mut text) = (Cli::command(), Vec::new());
+    let page = clap_mangen::Man::new(command.clone());
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    text.extend_from_slice(b".SH COMMANDS\n");
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+        writeln!(text, ".TP\n\\fB{}\\fR\n{about}", subcommand.get_name())?;
+        for argument in subcommand.get_arguments().filter(|argument| !argument.is_global_set()) {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let name = match argument.get_long() {
+                Some(long) => format!("--{long}"),
+                None => argument.get_value_names().map_or_else(String::new, |names| names.join(" ")),
+            };
+            writeln!(text, ".br\n\\fB{name}\\fR: {help}")?;
+        }
+    }
+    text.extend_from_slice(MANUAL_END.as_bytes());
+    Ok(text)
+}
+
+/// What clap does not know.
+const MANUAL_END: &str = "\
+.SH SIGNALS
+.TP
+SIGHUP
+Load the configuration anew; one with a mistake is refused, and the log says why.
+.TP
+SIGQUIT
+Hand the listening sockets to a new process that waits for them; refused if there is none.
+.TP
+SIGTERM
+Finish the running requests (gateway.drain.stop), then end.
+.TP
+SIGINT
+End at once.
+.SH FILES
+.TP
+/etc/anyrouter\\-gateway/gateway.yaml
+The configuration of the packaged service.
+.TP
+/etc/anyrouter\\-gateway/environment
+Variables for it, one a line.
+.TP
+/var/lib/anyrouter\\-gateway
+Its state: the request log, what the panel changed.
+.SH EXIT STATUS
+0 if all went well, 1 if not, 2 for a wrong command line.
+";
 
 /// The effective configuration as a table: key, value, source.
 pub fn report(loaded: &Loaded) -> String {
@@ -96,8 +183,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_manual_and_the_completions_know_every_command() {
+        let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
+        let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
+        for command in ["check", "explain", "doctor", "reload", "upgrade", "healthcheck"] {
+            assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
+            assert!(bash.contains(&format!(" {command} ")), "{command}");
+        }
+        assert!(manual.contains("--program") && manual.contains("SIGHUP"));
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["anyrouter-gateway", "-c", "f", "--listen", "127.0.0.1:1"]);
         assert_eq!(cli.arguments().overrides, [("gateway.listen", "127.0.0.1:1".to_owned())]);

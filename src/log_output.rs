@@ -5,6 +5,7 @@ use crate::config::LogFormat;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Record};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -48,9 +49,12 @@ pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
             }
         }
     }
+    // The journal has times and levels of its own.
+    let is_journal = std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
     builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
     builder.format(move |buffer, record| match is_safe(record) {
         true if format == LogFormat::Json => write_json(buffer, record),
+        true if is_journal => write_journal(buffer, record),
         true => write_text(buffer, record),
         false => Ok(()),
     });
@@ -80,6 +84,23 @@ fn now() -> humantime::Rfc3339Timestamp {
 
 fn write_text(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     writeln!(buffer, "{} {:<5} {} {}", now(), record.level(), record.target(), OneLine(record.args()))
+}
+
+/// Whether `device:inode` is where standard error goes: the variable is handed down to programs whose output is not.
+fn is_standard_error(stream: &str) -> bool {
+    let Ok(file) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    stream.split_once(':') == Some((&file.dev().to_string(), &file.ino().to_string()))
+}
+
+/// As systemd reads lines: the level first, by its number, so that journalctl can tell warnings from the rest.
+fn write_journal(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let level = match record.level() {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    writeln!(buffer, "<{level}>{} {}", record.target(), OneLine(record.args()))
 }
 
 fn write_json(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
@@ -153,5 +174,26 @@ fn write_lines(queue: &Receiver<Vec<u8>>) {
         // There is no other place to complain to.
         let _ = io::stderr().write_all(&batch);
         batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_gets_levels_and_no_times() {
+        for (level, expected) in
+            [(Level::Error, "<3>t a b\n"), (Level::Warn, "<4>t a b\n"), (Level::Info, "<6>t a b\n")]
+        {
+            let mut line = Vec::new();
+            let arguments = format_args!("a\nb");
+            let record = Record::builder().level(level).target("t").args(arguments).build();
+            write_journal(&mut line, &record).expect("written");
+            assert_eq!(String::from_utf8_lossy(&line), expected);
+        }
+        let file = std::fs::metadata("/proc/self/fd/2").expect("standard error");
+        assert!(is_standard_error(&format!("{}:{}", file.dev(), file.ino())));
+        assert!(!is_standard_error(&format!("{}:{}", file.dev(), file.ino() + 1)) && !is_standard_error(""));
     }
 }

@@ -4,9 +4,10 @@ use anyhow::Context as _;
 use anyrouter_gateway::cli::{self, Cli, Command, ExplainOptions};
 use anyrouter_gateway::config::{self, Loaded, problem::Problems};
 use anyrouter_gateway::gateway::{self, Snapshot};
+use anyrouter_gateway::operate::{self, RuntimeDir};
 use anyrouter_gateway::{doctor, log_output, server};
 use clap::Parser;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,9 +16,24 @@ fn main() -> ExitCode {
     if let Some(Command::Doctor(options)) = &cli.command {
         return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
     }
+    match &cli.command {
+        Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),
+        Some(Command::Man) => return print(&cli::manual().unwrap_or_default()),
+        _ => {}
+    }
+    if let Some(command) = &cli.command
+        && let Some(result) = to_the_running_one(&cli, command)
+    {
+        return finish_command(result);
+    }
     let loaded = match config::load(&cli.arguments(), &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => {
+            if cli.upgrade {
+                operate::upgrade::report_failure(&problems.to_string());
+            }
+            return refuse(&problems);
+        }
     };
     match &cli.command {
         Some(Command::Check) => {
@@ -25,7 +41,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(Command::Explain(options)) => return finish(explain(loaded, options)),
-        Some(Command::Doctor(_)) | None => {}
+        _ => {}
     }
     let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug) {
         Ok(flush) => flush,
@@ -34,9 +50,46 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let served = server::run(loaded, cli.upgrade);
+    let served = server::run(loaded, cli.arguments(), cli.upgrade);
     drop(flush);
+    if let (Err(error), true) = (&served, cli.upgrade) {
+        operate::upgrade::report_failure(&format!("{error:#}"));
+    }
     finish(served)
+}
+
+/// What came of a command to the gateway that runs, if this is one. It needs no valid configuration: it is the running
+/// gateway that says what is wrong with it.
+fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, String>> {
+    let places = config::whereabouts(&cli.arguments(), &|name| std::env::var(name).ok());
+    let folder = || RuntimeDir::open(&places.runtime_dir);
+    match command {
+        Command::Reload => Some(folder().and_then(|folder| operate::ask::reload(&folder))),
+        Command::Upgrade(options) => {
+            Some(folder().and_then(|folder| operate::upgrade::run(&folder, options.program.as_deref())))
+        }
+        Command::Healthcheck => Some(operate::health::check(places.listen)),
+        _ => None,
+    }
+}
+
+fn finish_command(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            for line in error.lines() {
+                eprintln!("error: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    finish(std::io::stdout().write_all(text).context("writing to standard output"))
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {

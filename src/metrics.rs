@@ -4,9 +4,9 @@ use crate::record::{Labels, RequestRecord, status_class};
 use crate::usage::meter::Summary;
 use arc_swap::ArcSwap;
 use pingora_prometheus::prometheus::{
-    Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
-    register_histogram, register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
-    register_int_gauge_vec,
+    Counter, CounterVec, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
+    register_gauge, register_histogram, register_histogram_vec, register_int_counter, register_int_counter_vec,
+    register_int_gauge, register_int_gauge_vec,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -70,6 +70,10 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// Bytes of request bodies held.
     pub held_bytes: IntGauge,
+    /// Attempts to load the configuration anew: those that went well, and those that were refused.
+    pub config_reloads: [IntCounter; 2],
+    /// When the configuration in force was loaded, in seconds since 1970.
+    pub config_loaded_at: Gauge,
 }
 
 impl Metrics {
@@ -81,6 +85,11 @@ impl Metrics {
         let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let tokens = register_int_counter_vec!("gateway_tokens_total", "Tokens, as upstreams told them.", &["kind"])?;
+        let reloads = register_int_counter_vec!(
+            "gateway_config_reloads_total",
+            "Attempts to load the configuration anew.",
+            &["result"]
+        )?;
         Ok(Self {
             tokens: ["input", "output", "cache_write", "cache_read"].map(|kind| tokens.with_label_values(&[kind])),
             stream_errors: register_int_counter_vec!(
@@ -156,6 +165,11 @@ impl Metrics {
                 &["result"]
             )?,
             in_flight: register_int_gauge!("gateway_in_flight_requests", "Requests that are being served.")?,
+            config_reloads: ["ok", "refused"].map(|result| reloads.with_label_values(&[result])),
+            config_loaded_at: register_gauge!(
+                "gateway_config_last_reload_timestamp_seconds",
+                "When the configuration in force was loaded."
+            )?,
             streams: register_int_gauge!("gateway_in_flight_streams", "Streams of events that are open.")?,
             held_bytes: register_int_gauge!("gateway_held_body_bytes", "Bytes of request bodies held in memory.")?,
         })

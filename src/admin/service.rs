@@ -50,6 +50,7 @@ impl AdminService {
                 answer
             }
             b"/healthz" => text(200, "ok\n"),
+            b"/readyz" if self.shared.drain.is_on() => text(503, "draining\n"),
             b"/readyz" if status::is_ready(&self.shared) => text(200, "ready\n"),
             b"/readyz" => text(503, "no upstream is usable\n"),
             _ => match read_body(session).await? {

@@ -34,7 +34,8 @@ pub fn is_ready(shared: &Shared) -> bool {
 
 /// `health` of the API: for people.
 pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
-    let is_ready = is_ready(shared);
+    let is_draining = shared.drain.is_on();
+    let is_ready = is_ready(shared) && !is_draining;
     let counts = shared.log.counts();
     let count = |name: &str| counts.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
     let log = reader.map(|reader| {
@@ -50,12 +51,17 @@ pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
     });
     let started_at = shared.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     json!({
-        "status": if is_ready && !shared.log.is_failing() { "ok" } else { "degraded" },
+        "status": match is_draining {
+            true => "draining",
+            false if is_ready && !shared.log.is_failing() => "ok",
+            false => "degraded",
+        },
         "version": env!("CARGO_PKG_VERSION"),
         "boot_id": shared.boot_id,
         "pid": std::process::id(),
         "started_at_ms": u64::try_from(started_at).unwrap_or_default(),
         "ready": is_ready,
+        "draining": is_draining,
         "in_flight": shared.metrics.in_flight.get(),
         "streams": shared.metrics.streams.get(),
         "held_body_bytes": shared.metrics.held_bytes.get(),

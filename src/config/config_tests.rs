@@ -216,3 +216,37 @@ fn a_route_may_have_several_upstreams() {
     // Of what a variable replaces, nothing is left.
     assert_eq!(names(&[("API_BASE_URL", "http://b")]), [vec!["b"], vec!["b"], vec!["b"]]);
 }
+
+#[test]
+fn settings_of_pingora_that_would_not_work_are_refused() {
+    let found = problems("daemon: true\npid_file: /run/x\ngateway:\nupgrade_sock: /run/y\n", &[]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with(":1:9: daemon: the gateway does not go into the background"), "{found:?}");
+    assert!(found[2].starts_with(":4:15: upgrade_sock: gateway.runtime_dir"), "{found:?}");
+}
+
+#[test]
+fn a_stop_has_its_limit_from_either_setting() {
+    let stop = |yaml: &str| load_yaml(yaml, &[]).expect("valid").config.drain.stop.as_secs();
+    assert_eq!((stop("gateway:"), stop("grace_period_seconds: 3"), stop("gateway: {drain: {stop: 4s}}")), (10, 3, 4));
+    assert_eq!(stop("grace_period_seconds: 3\ngateway: {drain: {stop: 4s}}"), 4, "the gateway's own counts");
+}
+
+#[test]
+fn a_gateway_is_found_whatever_is_wrong_with_its_file() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("gateway.yaml");
+    let find = |yaml: &str, env: &[(&str, &str)]| {
+        std::fs::write(&path, yaml).expect("written");
+        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
+        let found = whereabouts(&arguments, &lookup);
+        (found.runtime_dir.display().to_string(), found.listen.map(|listen| listen.port()))
+    };
+    let run = dir.path().display().to_string();
+    let good = format!("gateway:\n  listen: 127.0.0.1:7\n  runtime_dir: {run}   # here\n");
+    assert_eq!(find(&good, &[]), (run.clone(), Some(7)));
+    assert_eq!(find(&format!("{good}  lissten: 1\n"), &[]), (run.clone(), Some(7)));
+    assert_eq!(find(&format!("{good}  x: [\n"), &[]).0, run, "no YAML any more");
+    assert_eq!(find(&good, &[("RUNTIME_DIRECTORY", &run), ("PORT", "9")]), (run, Some(9)));
+}

@@ -4,6 +4,8 @@ use super::Arguments;
 use super::problem::{Problem, Source};
 use super::reader::{Lookup, Reader};
 use pingora::server::configuration::ServerConf;
+use serde_yaml::Mapping;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -12,6 +14,8 @@ pub const DEFAULT_FILE: &str = "conf/gateway.yaml";
 /// The same file as it was shipped.
 pub const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
 const DOTENV_FILE: &str = "env/.env";
+/// What is read besides the three texts of [`Texts`].
+pub const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::routes::KEY_MAPPINGS_FILE];
 
 /// The variables of `env/.env`.
 pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
@@ -58,8 +62,80 @@ pub fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Prob
     }
 }
 
-/// Pingora's own settings from the top level of the file, with the gateway's defaults for some.
-pub fn read_server_conf(reader: &mut Reader<'_>, yaml: &str) -> ServerConf {
+/// The name of the panel's overlay in the state folder.
+const OVERLAY_FILE: &str = "overlay.yaml";
+
+/// The texts that the panel shows, and by which one version of the configuration is told from another.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// Path of the operator's file.
+    pub path: String,
+    /// The operator's file.
+    pub yaml: String,
+    /// Path of the panel's overlay.
+    pub overlay_path: String,
+    /// The panel's overlay; empty if there is none.
+    pub overlay: String,
+    /// Path of the headers file.
+    pub headers_path: String,
+    /// The headers file; empty if there is none.
+    pub headers: String,
+}
+
+impl Texts {
+    /// The hexadecimal SHA-256 of the three texts.
+    pub fn version(&self) -> String {
+        let mut digest = Sha256::new();
+        for text in [&self.yaml, &self.overlay, &self.headers] {
+            // The length keeps apart what stands at the end of one text and at the beginning of the next.
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the texts: they may hold keys.
+        f.debug_struct("Texts").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The path and text of the panel's overlay in this folder; no file is an empty text.
+pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, String) {
+    let path = state_dir.join(OVERLAY_FILE).display().to_string();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => (path, text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => (path, String::new()),
+        Err(error) => {
+            let message = format!("the panel's overlay cannot be read: {error}");
+            problems.push(Problem { at: Source::WholeFile(path.clone()), message });
+            (path, String::new())
+        }
+    }
+}
+
+/// Settings of Pingora's that would not do what they say.
+pub const NOT_OURS: [(&str, &str); 3] = [
+    ("daemon", "the gateway does not go into the background by itself: use systemd, or nohup ... >>log 2>&1 &"),
+    ("pid_file", "gateway.runtime_dir says where gateway.pid is"),
+    ("upgrade_sock", "gateway.runtime_dir says where upgrade.sock is"),
+];
+
+/// Pingora's own settings from the top level of a text.
+fn parse_server_conf(reader: &mut Reader<'_>, text: &str, place: fn(&Reader<'_>, usize, usize) -> Source) -> Mapping {
+    // Only to find mistakes, with their places.
+    if let Err(error) = serde_yaml::from_str::<ServerConf>(text) {
+        let at = error.location().map_or_else(|| place(reader, 1, 1), |at| place(reader, at.line(), at.column()));
+        reader.problem(at, error.to_string());
+        return Mapping::new();
+    }
+    serde_yaml::from_str(text).unwrap_or_default()
+}
+
+/// Pingora's own settings from the top level of the texts, with the gateway's defaults for some.
+pub fn read_server_conf(reader: &mut Reader<'_>, yaml: &str, overlay: &str) -> ServerConf {
     let known = match serde_yaml::to_value(ServerConf::default()) {
         Ok(serde_yaml::Value::Mapping(mapping)) => {
             mapping.keys().filter_map(|key| key.as_str().map(str::to_owned)).collect()
@@ -69,16 +145,23 @@ pub fn read_server_conf(reader: &mut Reader<'_>, yaml: &str) -> ServerConf {
     reader.refuse_unknown_keys(&known);
 
     let mut conf = ServerConf::default();
-    if reader.problems.is_empty() && !yaml.trim().is_empty() {
-        match serde_yaml::from_str(yaml) {
-            Ok(read) => conf = read,
-            Err(error) => {
-                let at = match error.location() {
-                    Some(at) => Source::File { path: reader.path.clone(), line: at.line(), column: at.column() },
-                    None => Source::WholeFile(reader.path.clone()),
-                };
-                reader.problem(at, error.to_string());
-            }
+    if reader.problems.is_empty() {
+        let mut merged = Mapping::new();
+        if !yaml.trim().is_empty() {
+            merged = parse_server_conf(reader, yaml, |reader, line, column| reader.places().in_file(line, column));
+        }
+        if !overlay.trim().is_empty() {
+            let overlay =
+                parse_server_conf(reader, overlay, |reader, line, column| reader.places().in_overlay(line, column));
+            merged.extend(overlay.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+        if let Ok(read) = serde_yaml::from_value(serde_yaml::Value::Mapping(merged)) {
+            conf = read;
+        }
+    }
+    for (key, why) in NOT_OURS {
+        if let Some(place) = reader.node(key).map(|node| reader.place(node.span())) {
+            reader.problem(place, format!("{key}: {why}"));
         }
     }
     // Without work stealing the same work takes 10 to 20 % less CPU.
@@ -88,7 +171,6 @@ pub fn read_server_conf(reader: &mut Reader<'_>, yaml: &str) -> ServerConf {
     if reader.node("upstream_keepalive_pool_size").is_none() {
         conf.upstream_keepalive_pool_size = 256;
     }
-    conf.grace_period_seconds = conf.grace_period_seconds.or(Some(10));
     conf.graceful_shutdown_timeout_seconds = conf.graceful_shutdown_timeout_seconds.or(Some(5));
     conf
 }

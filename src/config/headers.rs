@@ -3,7 +3,6 @@
 use super::problem::{Problem, Source};
 use super::secret::Secret;
 use crate::http1::{is_field_value, is_token};
-use std::path::Path;
 
 /// Fields that say how a message is delimited or that belong to one connection: nobody may set them from outside.
 const REFUSED: [&str; 12] = [
@@ -30,20 +29,25 @@ pub struct CustomHeader {
     pub value: Secret,
 }
 
-/// Reads the file at `path`; no file means no headers.
+/// The text of the file at `path`; no file means no text.
+///
+/// # Errors
+/// When it is there, but cannot be read.
+pub fn read(path: &str) -> Result<String, Problem> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => {
+            Err(Problem { at: Source::WholeFile(path.to_owned()), message: format!("cannot be read: {error}") })
+        }
+    }
+}
+
+/// The headers of a text that stands at `path`; an empty one has none.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(path: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
-    if !Path::new(path).exists() {
-        return Ok(Vec::new());
-    }
-    let whole = |message: String| vec![Problem { at: Source::WholeFile(path.to_owned()), message }];
-    let text = std::fs::read_to_string(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
-    parse(path, &text)
-}
-
-fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
+pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }

@@ -1,11 +1,15 @@
 //! From what the operator wrote to validated, ready-to-use values.
 //!
-//! [`load`] is the one place where precedence lives: command line, environment, `env/.env`, the YAML file, default.
+//! [`load`] is the one place where precedence lives: command line, environment, `env/.env`, the
+//! panel's overlay, the YAML file, default.
 //! Every mistake is found in one go, each with its place; a configuration with a mistake is never used.
 
+mod atomic_file;
 mod files;
 pub mod headers;
+mod layers;
 mod limits;
+pub mod live;
 mod node;
 mod prices;
 pub mod problem;
@@ -15,13 +19,16 @@ mod reader;
 pub mod resilience;
 pub mod routes;
 mod rules;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod upstream;
 pub mod value;
+mod whereabouts;
 
 use crate::rules::rule::Rule;
 use crate::usage::pricing::Prices;
+use headers::CustomHeader;
 use node::Reading;
 use pingora::server::configuration::ServerConf;
 use problem::{Problems, Source};
@@ -35,9 +42,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use upstream::{Inherited, UpstreamConfig};
 
-pub use files::DEFAULT_FILE;
+pub use files::{DEFAULT_FILE, Texts};
 pub use limits::Limits;
-pub use reader::{Effective as EffectiveSetting, Lookup};
+pub use reader::{Effective as EffectiveSetting, List, Lookup};
+pub use whereabouts::{Whereabouts, whereabouts};
 
 /// What becomes of `X-Forwarded-For`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +160,17 @@ pub struct Config {
     pub models_by_name: usize,
     /// What tokens cost, by model.
     pub prices: Prices,
+    /// How long requests may go on at the end.
+    pub drain: Drain,
+}
+
+/// How long a process that ends goes on with its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// After a new process took over.
+    pub upgrade: Duration,
+    /// After SIGTERM.
+    pub stop: Duration,
 }
 
 /// What only a restart can change.
@@ -169,6 +188,12 @@ pub struct Startup {
     pub log_format: LogFormat,
     /// The request log.
     pub log: LogSettings,
+    /// The folder for what the gateway writes itself.
+    pub state_dir: PathBuf,
+    /// The folder of the pid file and the sockets.
+    pub runtime_dir: PathBuf,
+    /// Whether changes of the files are looked for.
+    pub watch: bool,
 }
 
 /// A whole, valid configuration.
@@ -182,6 +207,10 @@ pub struct Loaded {
     pub server_conf: ServerConf,
     /// Each setting with its value and source.
     pub effective: Vec<Effective>,
+    /// The lists that are no single settings.
+    pub lists: Vec<List>,
+    /// The texts of the files.
+    pub texts: Texts,
     /// The file that was read.
     pub path: String,
 }
@@ -195,11 +224,28 @@ pub struct Arguments {
     pub overrides: Vec<(&'static str, String)>,
 }
 
-/// Loads the configuration from its file, the environment `env` and `env/.env`.
+/// Texts that count instead of what the files hold, before they are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edits<'a> {
+    /// The panel's overlay.
+    pub overlay: Option<&'a str>,
+    /// The headers file.
+    pub headers: Option<&'a str>,
+}
+
+/// Loads the configuration from its files, the environment `env` and `env/.env`.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> {
+    load_edited(arguments, env, Edits::default())
+}
+
+/// As [`load`], with some texts in the place of files.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let dotenv = files::read_dotenv(&mut problems);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);
@@ -210,20 +256,61 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
             .or_else(|| in_files.get(name).filter(|value| !value.is_empty()).cloned())
     };
     let mut reader = Reader::new(&path, &yaml, env, &names, dotenv, arguments.overrides.clone());
+    let state_dir = PathBuf::from(reader.read("gateway.state_dir", value::text).unwrap_or_default());
+    let (overlay_path, mut overlay) = files::read_overlay(&state_dir, &mut problems);
+    if let Some(edited) = edits.overlay {
+        overlay = edited.to_owned();
+    }
+    reader.set_overlay(&overlay_path, &overlay);
     problems.append(&mut reader.problems);
     reader.problems = problems;
 
-    let server_conf = files::read_server_conf(&mut reader, &yaml);
-    match lower(&mut reader) {
-        Some((config, startup)) if reader.problems.is_empty() => {
-            Ok(Loaded { config, startup, server_conf, effective: reader.effective, path })
-        }
+    let server_conf = files::read_server_conf(&mut reader, &yaml, &overlay);
+    let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
+    let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
+    match lower(&mut reader, state_dir, &headers, grace) {
+        Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
+            config,
+            startup,
+            server_conf,
+            lists: reader.lists(),
+            effective: reader.effective,
+            texts: Texts { path: path.clone(), yaml, overlay_path, overlay, headers_path, headers: headers_text },
+            path,
+        }),
         _ => Err(Problems(reader.problems)),
     }
 }
 
+/// Path and text of the headers file, and the headers in it.
+fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, String, Vec<CustomHeader>) {
+    let path = reader.read("gateway.headers_file", value::text).unwrap_or_default();
+    let text = match edited {
+        Some(text) => text.to_owned(),
+        None => headers::read(&path).unwrap_or_else(|problem| {
+            reader.problems.push(problem);
+            String::new()
+        }),
+    };
+    let headers = headers::parse(&path, &text).unwrap_or_else(|mut problems| {
+        reader.problems.append(&mut problems);
+        Vec::new()
+    });
+    for header in &headers {
+        let source = Source::WholeFile(path.clone());
+        let key = format!("header {}", header.name);
+        reader.effective.push(Effective { key, value: header.value.to_string(), source });
+    }
+    (path, text, headers)
+}
+
 /// All settings to their values; `None` when one without a default is wrong.
-fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
+fn lower(
+    reader: &mut Reader<'_>,
+    state_dir: PathBuf,
+    custom_headers: &[CustomHeader],
+    grace: Option<Duration>,
+) -> Option<(Config, Startup)> {
     let listen = read_listen(reader);
     let admin_listen = reader.read("gateway.admin_listen", value::address);
     if let (Some(listen), Some(admin)) = (listen, admin_listen)
@@ -234,21 +321,6 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     }
     let tls = read_tls(reader);
     let system_prompt = read_system_prompt(reader);
-    let headers_file = reader.read("gateway.headers_file", value::text);
-    let custom_headers = match headers::load(headers_file.as_deref().unwrap_or_default()) {
-        Ok(headers) => {
-            for header in &headers {
-                let source = Source::WholeFile(headers_file.clone().unwrap_or_default());
-                let key = format!("header {}", header.name);
-                reader.effective.push(Effective { key, value: header.value.to_string(), source });
-            }
-            headers
-        }
-        Err(problems) => {
-            reader.problems.extend(problems);
-            Vec::new()
-        }
-    };
     let preserve_host = reader.read("gateway.preserve_host", value::boolean);
     let forwarded_for = reader.read("gateway.forwarded_for", |text| {
         value::choice(
@@ -267,6 +339,11 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let log_format = reader.read("gateway.log.format", |text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
+    let runtime_dir = reader.read("gateway.runtime_dir", value::text);
+    let watch = reader.read("gateway.watch", value::boolean);
+    let drain_upgrade = reader.read("gateway.drain.upgrade", value::duration);
+    let drain_stop = reader.read("gateway.drain.stop", value::duration);
+    let is_stop_set = reader.source_of("gateway.drain.stop").is_some();
     let limits = Limits::read(reader);
     let connect_timeout = reader.read("gateway.timeouts.connect", value::duration);
     let read_timeout = reader.read("gateway.timeouts.read", value::duration);
@@ -297,7 +374,7 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         rules: rules.on,
         rules_off: rules.off,
         first_rules: system_prompt.into_iter().collect(),
-        last_rules: profile::headers_file(&custom_headers).into_iter().collect(),
+        last_rules: profile::headers_file(custom_headers).into_iter().collect(),
         routes,
         forwarded_for: forwarded_for?,
         limits: limits?,
@@ -310,6 +387,7 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         dns_servers,
         dashboard_enabled: dashboard_enabled?,
         dashboard_key: dashboard_key.map(Secret::new),
+        drain: Drain { upgrade: drain_upgrade?, stop: grace.filter(|_| !is_stop_set).or(drain_stop)? },
         capture: capture?,
         models_by_name: models_by_name? as usize,
         prices,
@@ -321,6 +399,9 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         debug: debug?,
         log_format: log_format?,
         log: log?,
+        state_dir,
+        runtime_dir: PathBuf::from(runtime_dir?),
+        watch: watch?,
     };
     Some((config, startup))
 }
@@ -404,8 +485,8 @@ fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> rules::L
         is_built_in: false,
     };
     let mut problems = Vec::new();
-    let path = reader.path.clone();
-    let rules = rules::read(&mut Reading::new(&path, reader.names, &mut problems), &list, "gateway.rules", known);
+    let places = reader.places();
+    let rules = rules::read(&mut Reading::new(&places, reader.names, &mut problems), &list, "gateway.rules", known);
     reader.problems.append(&mut problems);
     rules
 }

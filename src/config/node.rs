@@ -1,20 +1,21 @@
 //! Reading of nested YAML: every mistake is noted with its place, and reading goes on.
 
-use super::problem::{Problem, Source, suggestion};
+use super::layers::Places;
+use super::problem::{Problem, suggestion};
 use super::reader::{Lookup, scalar_text};
 use marked_yaml::{Node, Span};
 
 /// A YAML text that is being read.
 pub struct Reading<'p, 'e> {
-    path: &'p str,
+    places: &'p Places,
     env: Lookup<'e>,
     problems: &'p mut Vec<Problem>,
 }
 
 impl<'p, 'e> Reading<'p, 'e> {
-    /// Reads nodes of the file at `path`; notes what is wrong in `problems`.
-    pub fn new(path: &'p str, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
-        Self { path, env, problems }
+    /// Reads nodes of the texts of `places`; notes what is wrong in `problems`.
+    pub fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
+        Self { places, env, problems }
     }
 
     /// The environment.
@@ -35,11 +36,7 @@ impl<'p, 'e> Reading<'p, 'e> {
     }
 
     fn wrong_at(&mut self, span: &Span, message: impl Into<String>) {
-        let at = match span.start() {
-            Some(marker) => Source::File { path: self.path.to_owned(), line: marker.line(), column: marker.column() },
-            None => Source::WholeFile(self.path.to_owned()),
-        };
-        self.problems.push(Problem { at, message: message.into() });
+        self.problems.push(Problem { at: self.places.of(span), message: message.into() });
     }
 
     /// The entries of a mapping, of which only `known` ones are handed out.
@@ -133,10 +130,15 @@ impl<'p, 'e> Reading<'p, 'e> {
     /// The node as a JSON text, members in their order. Plain values are what YAML's core schema says they are; in
     /// quotes they are texts.
     pub fn json(&self, node: &Node) -> String {
-        let mut text = String::new();
-        write_json(node, &mut text);
-        text
+        json(node)
     }
+}
+
+/// As [`Reading::json`].
+pub fn json(node: &Node) -> String {
+    let mut text = String::new();
+    write_json(node, &mut text);
+    text
 }
 
 fn write_json(node: &Node, text: &mut String) {

@@ -1,5 +1,6 @@
 //! `gateway.prices`: what tokens cost, by model; behind the operator's prices come the built-in ones.
 
+use super::layers::Places;
 use super::node::Reading;
 use super::problem::Problem;
 use super::reader::Reader;
@@ -19,8 +20,8 @@ pub fn read(reader: &mut Reader<'_>) -> Prices {
     let mut problems = Vec::new();
     let mut prices = Vec::new();
     if let Some(list) = reader.node("gateway.prices").cloned() {
-        let path = reader.path.clone();
-        prices = read_list(&mut Reading::new(&path, reader.names, &mut problems), &list);
+        let places = reader.places();
+        prices = read_list(&mut Reading::new(&places, reader.names, &mut problems), &list);
     }
     prices.extend(built_in(&mut problems));
     reader.problems.append(&mut problems);
@@ -30,7 +31,7 @@ pub fn read(reader: &mut Reader<'_>) -> Prices {
 fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
     match marked_yaml::parse_yaml_with_options(0, BUILT_IN, options) {
-        Ok(list) => read_list(&mut Reading::new("the built-in prices", &|_| None, problems), &list),
+        Ok(list) => read_list(&mut Reading::new(&Places::file("the built-in prices"), &|_| None, problems), &list),
         // A test reads them.
         Err(_) => Vec::new(),
     }

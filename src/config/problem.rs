@@ -20,6 +20,15 @@ pub enum Source {
         /// Column, from 1.
         column: usize,
     },
+    /// A place in the overlay that the panel writes; line and column count from 1.
+    Overlay {
+        /// Path of the overlay.
+        path: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
     /// A file as a whole.
     WholeFile(String),
     /// Nobody set it.
@@ -32,7 +41,9 @@ impl fmt::Display for Source {
             Self::CommandLine => f.write_str("command line"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::DotEnv(name) => write!(f, "env/.env {name}"),
-            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::File { path, line, column } | Self::Overlay { path, line, column } => {
+                write!(f, "{path}:{line}:{column}")
+            }
             Self::WholeFile(path) => f.write_str(path),
             Self::Default => f.write_str("default"),
         }

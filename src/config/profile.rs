@@ -1,6 +1,7 @@
 //! The rules that come with the gateway: those of a profile, and those that older settings stand for.
 
 use super::headers::CustomHeader;
+use super::layers::Places;
 use super::node::Reading;
 use super::problem::{Problem, suggestion};
 use super::rules;
@@ -42,7 +43,7 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     let no_env: super::reader::Lookup<'_> = &|_| None;
     let rules = {
         let known = rules::Known { upstreams: None, is_built_in: true };
-        rules::read(&mut Reading::new("profile", no_env, &mut problems), &node, "rules", known).on
+        rules::read(&mut Reading::new(&Places::file("profile"), no_env, &mut problems), &node, "rules", known).on
     };
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }

@@ -1,5 +1,6 @@
 //! Finds the value of each setting in the order of precedence, and remembers what was found and what was wrong.
 
+use super::layers::{Layers, Places};
 use super::problem::{Problem, Source, suggestion};
 use super::settings::{self, SETTINGS, UPSTREAM_SETTINGS};
 use marked_yaml::types::{MarkedMappingNode, MarkedScalarNode};
@@ -23,11 +24,30 @@ pub struct Effective {
     pub source: Source,
 }
 
+/// A list of the texts, such as the rules.
+#[derive(Clone, PartialEq, Eq)]
+pub struct List {
+    /// Its path.
+    pub key: &'static str,
+    /// How many entries it has.
+    pub len: usize,
+    /// Its text as JSON, to see whether it changed; it may hold keys.
+    pub json: String,
+    /// Where it stands.
+    pub source: Source,
+}
+
+impl std::fmt::Debug for List {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} entries, {})", self.key, self.len, self.source)
+    }
+}
+
 /// Reads settings from all their sources.
 pub struct Reader<'a> {
     /// Path of the YAML file, for messages.
     pub path: String,
-    root: Option<Node>,
+    layers: Layers,
     env: Lookup<'a>,
     /// The environment and `env/.env`, for names inside of values.
     pub names: Lookup<'a>,
@@ -50,51 +70,49 @@ impl<'a> Reader<'a> {
         dotenv: BTreeMap<String, String>,
         overrides: Vec<(&'static str, String)>,
     ) -> Self {
-        let mut reader = Self {
-            path: path.to_owned(),
-            root: None,
-            env,
-            names,
-            dotenv,
-            overrides,
-            problems: Vec::new(),
-            effective: Vec::new(),
-        };
-        if !yaml.trim().is_empty() {
-            let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);
-            match marked_yaml::parse_yaml_with_options(0, yaml, options) {
-                Ok(root) => reader.root = Some(root),
-                Err(error) => {
-                    reader.problems.push(Problem { at: reader.yaml_error_place(&error), message: error.to_string() });
-                }
-            }
-        }
-        reader
+        let mut problems = Vec::new();
+        let layers = Layers::new(path, yaml, &mut problems);
+        Self { path: path.to_owned(), layers, env, names, dotenv, overrides, problems, effective: Vec::new() }
     }
 
-    fn yaml_error_place(&self, error: &marked_yaml::LoadError) -> Source {
-        use marked_yaml::LoadError as E;
-        let marker = match error {
-            E::TopLevelMustBeMapping(m)
-            | E::TopLevelMustBeSequence(m)
-            | E::UnexpectedAnchor(m)
-            | E::MappingKeyMustBeScalar(m)
-            | E::UnexpectedTag(m)
-            | E::ScanError(m, _) => Some(*m),
-            E::DuplicateKey(inner) => inner.key.span().start().copied(),
-        };
-        match marker {
-            Some(marker) => Source::File { path: self.path.clone(), line: marker.line(), column: marker.column() },
-            None => Source::WholeFile(self.path.clone()),
+    /// Reads another text in the place of the file.
+    pub fn set_file(&mut self, yaml: &str) {
+        self.layers = Layers::new(&self.path, yaml, &mut self.problems);
+    }
+
+    /// Puts the panel's overlay before the file; notes what it may not hold.
+    pub fn set_overlay(&mut self, path: &str, yaml: &str) {
+        self.layers.set_overlay(path, yaml, &mut self.problems);
+        for key in settings::NOT_IN_OVERLAY {
+            if let Some(node) = self.layers.in_overlay(key) {
+                let place = self.place(node.span());
+                self.problem(place, format!("{key}: this cannot be set from the panel, only where the gateway is run"));
+            }
         }
+    }
+
+    /// Where the texts came from.
+    pub fn places(&self) -> Places {
+        self.layers.places.clone()
     }
 
     /// Where a node of the file stands.
     pub fn place(&self, span: &Span) -> Source {
-        match span.start() {
-            Some(marker) => Source::File { path: self.path.clone(), line: marker.line(), column: marker.column() },
-            None => Source::WholeFile(self.path.clone()),
-        }
+        self.layers.places.of(span)
+    }
+
+    /// The lists, each from the text that counts.
+    pub fn lists(&self) -> Vec<List> {
+        let list = |key: &'static str| {
+            let node = self.node(key);
+            List {
+                key,
+                len: node.and_then(Node::as_sequence).map_or(0, |list| list.len()),
+                json: node.map(super::node::json).unwrap_or_default(),
+                source: node.map_or(Source::Default, |node| self.place(node.span())),
+            }
+        };
+        LISTS.map(list).into()
     }
 
     /// Notes something that is wrong.
@@ -102,13 +120,9 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { at, message: message.into() });
     }
 
-    /// The node at a dotted path of the file.
+    /// The node at a dotted path of the overlay, or else of the file.
     pub fn node(&self, key: &str) -> Option<&Node> {
-        let mut node = self.root.as_ref()?;
-        for part in key.split('.') {
-            node = node.as_mapping()?.get_node(part)?;
-        }
-        Some(node)
+        self.layers.node(key)
     }
 
     /// The value of a setting, from the highest source that has one. `None` if it is not set or if it is wrong.
@@ -185,8 +199,8 @@ impl<'a> Reader<'a> {
 
     /// Notes every key of the file that no setting has. `server_keys` are Pingora's own, at the top level.
     pub fn refuse_unknown_keys(&mut self, server_keys: &[String]) {
-        let Some(root) = self.root.take() else { return };
-        if let Some(mapping) = root.as_mapping() {
+        let roots: Vec<Node> = self.layers.roots().cloned().collect();
+        for mapping in roots.iter().filter_map(Node::as_mapping) {
             for (key, value) in mapping.iter() {
                 if key.as_str() == "gateway" {
                     self.check_level("gateway", value);
@@ -203,7 +217,6 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        self.root = Some(root);
     }
 
     fn check_level(&mut self, prefix: &str, node: &Node) {

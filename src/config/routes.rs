@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file that users of the original's fork have.
-const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
+pub const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 
 /// Keys and where their requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inheri
 
 fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route> {
     let Some(list) = reader.node("gateway.routes").cloned() else { return Vec::new() };
-    let (path, env) = (reader.path.clone(), reader.names);
+    let (places, env) = (reader.places(), reader.names);
     // The variable replaces the upstreams that the routes name: they are of no use then.
     let is_replaced = upstream::come_from_variable(reader);
     let mut problems = Vec::new();
-    let mut reading = Reading::new(&path, env, &mut problems);
+    let mut reading = Reading::new(&places, env, &mut problems);
     let mut routes: Vec<Route> = Vec::new();
     for (index, node) in reading.list(&list, "gateway.routes").into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");

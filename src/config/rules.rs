@@ -20,7 +20,7 @@ use regex::bytes::Regex;
 use std::net::IpAddr;
 
 /// Keys of a rule.
-const RULE_KEYS: [&str; 9] =
+pub const RULE_KEYS: [&str; 9] =
     ["name", "enabled", "match", "headers", "api_key", "query", "body", "response_headers", "respond"];
 /// Keys of `match`.
 const MATCH_KEYS: [&str; 8] = ["method", "path", "header", "query", "client", "upstream", "model", "not"];

@@ -14,7 +14,34 @@ pub struct Setting {
     pub is_list: bool,
     /// One line for the operator.
     pub help: &'static str,
+    /// Whether a change counts only after a restart or an upgrade.
+    pub needs_restart: bool,
+    /// Whether its value is never shown.
+    pub is_secret: bool,
+    /// The values that it may have, if they are few.
+    pub choices: &'static [&'static str],
 }
+
+impl Setting {
+    const fn restart(mut self) -> Self {
+        self.needs_restart = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    const fn choices(mut self, choices: &'static [&'static str]) -> Self {
+        self.choices = choices;
+        self
+    }
+}
+
+/// What the panel may not set: its own key, and the places that it writes to.
+pub const NOT_IN_OVERLAY: [&str; 4] =
+    ["gateway.dashboard.api_key", "gateway.headers_file", "gateway.state_dir", "gateway.runtime_dir"];
 
 const fn setting(
     key: &'static str,
@@ -22,30 +49,69 @@ const fn setting(
     default: &'static str,
     help: &'static str,
 ) -> Setting {
-    Setting { key, env, default, is_list: false, help }
+    Setting { key, env, default, is_list: false, help, needs_restart: false, is_secret: false, choices: &[] }
 }
 
 const fn list(key: &'static str, env: &'static [&'static str], default: &'static str, help: &'static str) -> Setting {
-    Setting { key, env, default, is_list: true, help }
+    let mut setting = setting(key, env, default, help);
+    setting.is_list = true;
+    setting
 }
 
 /// All settings under `gateway:` but the lists `upstreams`, `rules`, `routes` and `prices`.
 pub const SETTINGS: &[Setting] = &[
     setting(
+        "gateway.state_dir",
+        &["GATEWAY_STATE_DIR"],
+        "data",
+        "Folder for what the gateway writes itself: the panel's overlay.yaml and its history.",
+    )
+    .restart(),
+    setting(
+        "gateway.runtime_dir",
+        &["GATEWAY_RUNTIME_DIR", "RUNTIME_DIRECTORY"],
+        "data/run",
+        "Folder for the pid file and the sockets by which reload and upgrade reach the running gateway.",
+    )
+    .restart(),
+    setting(
+        "gateway.watch",
+        &[],
+        "false",
+        "Load the configuration anew when one of its files changes. (Without it: SIGHUP, or anyrouter-gateway reload.)",
+    )
+    .restart(),
+    setting(
+        "gateway.drain.upgrade",
+        &[],
+        "10m",
+        "How long the old process may go on with its requests after an upgrade; it ends as soon as the last one is over.",
+    ),
+    setting(
+        "gateway.drain.stop",
+        &[],
+        "10s",
+        "SIGTERM: how long running requests may go on; it ends with the last one. grace_period_seconds says the same.",
+    ),
+    setting(
         "gateway.listen",
         &["LISTEN"],
         "127.0.0.1:8088",
         "Address of the gateway, host:port. PORT changes its port.",
-    ),
+    )
+    .restart(),
     setting(
         "gateway.admin_listen",
         &["ADMIN_LISTEN"],
         "127.0.0.1:9188",
         "Address of the admin service (/metrics), host:port.",
-    ),
-    setting("gateway.tls.listen", &["TLS_LISTEN"], "", "Address of an additional TLS listener (HTTP/1.1 and HTTP/2)."),
-    setting("gateway.tls.cert", &["TLS_CERT"], "", "PEM file with the certificate chain of the TLS listener."),
-    setting("gateway.tls.key", &["TLS_KEY"], "", "PEM file with the private key of the TLS listener."),
+    )
+    .restart(),
+    setting("gateway.tls.listen", &["TLS_LISTEN"], "", "Address of an additional TLS listener (HTTP/1.1 and HTTP/2).")
+        .restart(),
+    setting("gateway.tls.cert", &["TLS_CERT"], "", "PEM file with the certificate chain of the TLS listener.")
+        .restart(),
+    setting("gateway.tls.key", &["TLS_KEY"], "", "PEM file with the private key of the TLS listener.").restart(),
     setting(
         "gateway.system_prompt.replacement",
         &["SYSTEM_PROMPT_REPLACEMENT"],
@@ -75,7 +141,8 @@ pub const SETTINGS: &[Setting] = &[
         &[],
         "append",
         "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
-    ),
+    )
+    .choices(&["append", "keep", "off"]),
     setting(
         "gateway.proxy.http",
         &["HTTP_PROXY", "http_proxy"],
@@ -96,30 +163,38 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Serve the panel at /admin of the gateway port.",
     ),
-    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for."),
+    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for.").secret(),
     setting(
         "gateway.database",
         &["GATEWAY_DB"],
         "data/gateway.db",
         "SQLite file of the request log; off keeps nothing.",
-    ),
+    )
+    .restart(),
     setting(
         "gateway.debug",
         &["DEBUG_MODE"],
         "false",
         "Log at debug level: why a body was left alone, each attempt, ...",
-    ),
-    setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json."),
-    setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows."),
-    setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go."),
+    )
+    .restart(),
+    setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json.")
+        .restart()
+        .choices(&["text", "json"]),
+    setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows.").restart(),
+    setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go.")
+        .restart(),
     setting(
         "gateway.log.keep_statistics",
         &[],
         "400d",
         "How long statistics by the hour and by the day are kept, which need little room.",
-    ),
-    setting("gateway.log.queue", &[], "16384", "Most records that wait for the disk; others are dropped, and counted."),
-    setting("gateway.log.queue_bytes", &[], "32MiB", "Most bytes of bodies among them; other records go without."),
+    )
+    .restart(),
+    setting("gateway.log.queue", &[], "16384", "Most records that wait for the disk; others are dropped, and counted.")
+        .restart(),
+    setting("gateway.log.queue_bytes", &[], "32MiB", "Most bytes of bodies among them; other records go without.")
+        .restart(),
     setting(
         "gateway.log.capture_error_body",
         &[],
@@ -229,7 +304,8 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Path to ask each upstream for now and then, behind the prefix of its base_url; not set or off: none is asked.",
     ),
-    setting("gateway.health.probe.method", &[], "GET", "Method of these requests: GET, HEAD, OPTIONS or POST."),
+    setting("gateway.health.probe.method", &[], "GET", "Method of these requests: GET, HEAD, OPTIONS or POST.")
+        .choices(&["GET", "HEAD", "OPTIONS", "POST"]),
     setting("gateway.health.probe.interval", &[], "30s", "Time between two of them, at least 1s."),
     setting("gateway.health.probe.timeout", &[], "10s", "Time for their answer."),
     list("gateway.health.probe.status", &[], "200-499", "Statuses of an upstream that is well, and ranges of them."),
@@ -283,6 +359,14 @@ pub const UPSTREAM_SETTINGS: &[UpstreamSetting] = &[
     upstream("connect_timeout", "", "As gateway.timeouts.connect, for this upstream."),
     upstream("read_timeout", "", "As gateway.timeouts.read, for this upstream."),
     upstream("first_byte_timeout", "", "As gateway.timeouts.first_byte, for this upstream."),
+];
+
+/// The panel's words for the lists.
+pub const LISTS: [(&str, &str); 4] = [
+    ("gateway.upstreams", "Where requests go. API_BASE_URL and API_BASE_URLS replace it."),
+    ("gateway.rules", "Rules that change requests, applied in order after those of the upstream's profile."),
+    ("gateway.routes", "Which client keys go to which upstreams."),
+    ("gateway.prices", "What tokens cost, by model; before the built-in prices."),
 ];
 
 /// The setting with this key. The table is closed: asking for a key that is not in it is a programming error.

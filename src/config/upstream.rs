@@ -326,7 +326,8 @@ impl Entry<'_, '_> {
         let Some(node) = self.entry.get_node("profile_rules").cloned() else { return Vec::new() };
         let at = format!("{}.profile_rules", self.at);
         let mut problems = Vec::new();
-        let mut reading = Reading::new(&self.reader.path, self.reader.names, &mut problems);
+        let places = self.reader.places();
+        let mut reading = Reading::new(&places, self.reader.names, &mut problems);
         let mut switches = Vec::new();
         for (name, value) in reading.any_entries(&node, &at) {
             let switch = reading.parse(value, &format!("{at}.{name}"), value::boolean);

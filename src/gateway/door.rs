@@ -18,7 +18,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The application of the gateway's listeners.
 pub struct Door {
@@ -43,21 +43,26 @@ impl Door {
         let mut client = Box::new(ClientStream::new(stream));
         let mut settings = None;
         let mut is_first = true;
+        // A new connection is for a request that is on its way: the process does not end before it was answered.
+        let mut busy = Some(self.shared.drain.enter());
         loop {
             let snapshot = self.shared.snapshot.load_full();
             let limits = &snapshot.config.limits;
             let waited = tokio::select! {
                 biased;
                 waited = client.wait(limits.keepalive_timeout) => waited,
-                () = started(shutdown) => return,
+                () = closing(shutdown, is_first) => return,
             };
             if waited.is_err() {
                 return;
             }
+            busy.get_or_insert_with(|| self.shared.drain.enter());
             let is_tls = is_first && client.get_ssl_digest().is_some();
             let read = match is_first && !is_tls {
                 true => match client.is_http2(limits).await {
                     Ok(true) => {
+                        // Its requests count by themselves.
+                        drop(busy.take());
                         self.http2.process_new(client, shutdown).await;
                         return;
                     }
@@ -90,6 +95,7 @@ impl Door {
             // It is the stream that went in.
             let Ok(same) = stream.into_any().downcast() else { return };
             client = same;
+            busy = None;
         }
     }
 
@@ -159,11 +165,17 @@ fn peer_address(client: &ClientStream) -> Option<IpAddr> {
     Some(client.get_socket_digest()?.peer_addr()?.as_inet()?.ip())
 }
 
-/// Resolves when the process begins to shut down.
-async fn started(shutdown: &ShutdownWatch) {
+/// How long a new connection waits for its first request when the process shuts down.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Resolves when an idle connection is to be closed because the process shuts down.
+async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
     let mut shutdown = shutdown.clone();
     if shutdown.wait_for(|&is_shutting_down| is_shutting_down).await.is_err() {
         std::future::pending().await
+    }
+    if is_first {
+        tokio::time::sleep(FIRST_REQUEST).await;
     }
 }
 
@@ -197,6 +209,7 @@ impl HttpServerApp for Http2Door {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let ServerSession::H2(mut session) = session else { return None };
+        let _busy = self.shared.drain.enter();
         let snapshot = self.shared.snapshot.load_full();
         let started = Instant::now();
         match http2::read(&mut session, &snapshot.config.limits, &self.shared.budget).await {

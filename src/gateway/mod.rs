@@ -23,6 +23,7 @@ pub mod running;
 mod snapshot;
 
 use crate::access_log;
+use crate::drain::Drain;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub boot_id: String,
     /// When the process started.
     pub started_at: SystemTime,
+    /// The end of the process's work.
+    pub drain: Arc<Drain>,
 }
 
 impl Shared {
@@ -85,6 +88,7 @@ impl Shared {
             running: Arc::default(),
             boot_id: format!("{:032x}", fastrand::u128(..)),
             started_at: SystemTime::now(),
+            drain: Arc::default(),
         }
     }
 
@@ -110,6 +114,13 @@ impl Gateway {
     pub fn new(shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
         Self { shared, pages }
     }
+
+    /// A connection that is not kept, and whose client is told so, cannot be closed under the next request.
+    fn close_if_draining(&self, session: &mut Session) {
+        if self.shared.drain.is_on() {
+            session.set_keepalive(None);
+        }
+    }
 }
 
 #[async_trait]
@@ -129,6 +140,7 @@ impl ProxyHttp for Gateway {
             context.body = read.body;
             context.control = Some(read.control);
         }
+        self.close_if_draining(session);
         downstream::prepare(session, context)
     }
 
@@ -354,6 +366,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        self.close_if_draining(session);
         let client = session.req_header();
         let is_http10 = client.version == Version::HTTP_10;
         respond::head(response, is_http10, context)?;

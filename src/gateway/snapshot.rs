@@ -43,9 +43,9 @@ pub struct Snapshot {
     /// The upstreams of the destinations, in the same order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// What is remembered of clients.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// How many retries there may be.
-    pub budget: RetryBudget,
+    pub budget: Arc<RetryBudget>,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
     pub must_see_bodies: bool,
     open: Vec<usize>,
@@ -58,7 +58,16 @@ impl Snapshot {
     /// # Errors
     /// When an upstream cannot be prepared.
     pub fn new(config: Config) -> Result<Self, String> {
-        let upstreams = upstream::prepare(&config)?;
+        Self::after(config, None)
+    }
+
+    /// Prepares a configuration that comes after another one: what was seen of upstreams and clients stays known, as
+    /// far as the settings that it depends on are the same.
+    ///
+    /// # Errors
+    /// When an upstream cannot be prepared.
+    pub fn after(config: Config, former: Option<&Self>) -> Result<Self, String> {
+        let upstreams = upstream::prepare(&config, former.map_or(&[], |former| &former.upstreams))?;
         if upstreams.is_empty() {
             return Err("there is no upstream".to_owned());
         }
@@ -72,10 +81,18 @@ impl Snapshot {
             (0..upstreams.len()).filter(|&at| is_member(&upstreams[at].config)).collect::<Vec<_>>()
         };
         let failover = &config.failover;
+        let budget = (failover.retry_budget_percent, failover.retry_budget_min_per_second);
+        let same_budget = former.filter(|former| {
+            let failover = &former.config.failover;
+            (failover.retry_budget_percent, failover.retry_budget_min_per_second) == budget
+        });
+        let same_memory = former.filter(|former| former.config.affinity == config.affinity);
         Ok(Self {
             destinations,
-            memory: Memory::new(&config.affinity),
-            budget: RetryBudget::new(failover.retry_budget_percent, failover.retry_budget_min_per_second),
+            memory: same_memory
+                .map_or_else(|| Arc::new(Memory::new(&config.affinity)), |former| Arc::clone(&former.memory)),
+            budget: same_budget
+                .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),

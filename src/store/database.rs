@@ -68,8 +68,23 @@ impl Database {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let mut connection = options.connect().await?;
-        sqlx::migrate!("src/store/migrations").run_direct(&mut connection).await?;
+        let mut migrations = sqlx::migrate!("src/store/migrations");
+        // A newer process may have added some already: while it takes over, the old one still writes its last rows.
+        migrations.set_ignore_missing(true);
+        migrations.run_direct(&mut connection).await?;
         Ok(Self { connection, inserter: Inserter::default() })
+    }
+
+    /// Finds out whether the file can grow, without a trace.
+    ///
+    /// # Errors
+    /// When it cannot, as on a full disk.
+    pub async fn check_writable(&mut self) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
+        sqlx::query("CREATE TABLE write_check (bytes BLOB)").execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO write_check VALUES (zeroblob(65536))").execute(&mut *transaction).await?;
+        sqlx::query("DROP TABLE write_check").execute(&mut *transaction).await?;
+        transaction.commit().await
     }
 
     /// Writes records, all or none. Those that are there already stay as they are, and count once.

@@ -34,6 +34,22 @@ impl Writer {
         Self { path, retention, queue }
     }
 
+    /// Finds out whether the file can be written, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn check(&self) -> Result<(), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", self.path.display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed(&error))?;
+        let checked = runtime.block_on(async {
+            let mut database = Database::open(&self.path).await?;
+            database.check_writable().await?;
+            database.close().await
+        });
+        checked.map_err(|error| failed(&error))
+    }
+
     /// Writes until it is dropped. What it has not written by then is left for [`Writer::finish`].
     pub async fn run(&self, log: &RequestLog) {
         let Some(waiting) = self.queue.take() else { return };

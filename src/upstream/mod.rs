@@ -16,6 +16,7 @@ pub mod window;
 
 use crate::config::Config;
 use crate::config::proxy::OutboundProxy;
+use crate::config::resilience::{HealthSettings, Queue};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::Circuit;
 use dial::{Destination, Dialer};
@@ -35,8 +36,10 @@ use std::time::{Duration, SystemTime};
 pub use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
 pub use resolve::resolver;
 
-/// Groups of connections that are used once; the upstreams' own count up from 1.
+/// Groups of connections that are used once.
 static FRESH: AtomicU64 = AtomicU64::new(1 << 32);
+/// The upstreams' own groups: another number for each set of connections that this process ever has.
+static GROUPS: AtomicU64 = AtomicU64::new(1);
 /// What a handshake may take beyond the dialer's own limit, so that it is the dialer that says what took so long.
 const AFTER_DIALING: Duration = Duration::from_millis(100);
 
@@ -50,9 +53,9 @@ pub struct Upstream {
     /// Its name, for an answer's head.
     pub label: HeaderValue,
     /// Whether it is healthy.
-    pub circuit: Circuit,
+    pub circuit: Arc<Circuit>,
     /// Its places for requests.
-    pub slots: Slots,
+    pub slots: Arc<Slots>,
     /// What was counted of it.
     pub stats: Arc<Stats>,
     /// Stands for its name in hashes.
@@ -66,10 +69,35 @@ pub struct Upstream {
     sni: String,
     /// Keeps the connection pools of different upstreams apart.
     group_key: u64,
+    /// What it was made with besides its own configuration.
+    made_with: MadeWith,
+}
+
+/// What of the whole configuration an upstream depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MadeWith {
+    health: HealthSettings,
+    queue: Queue,
+    write_timeout: Duration,
+    pool_idle_timeout: Duration,
+    dns_servers: Vec<SocketAddr>,
+}
+
+impl MadeWith {
+    fn of(config: &Config) -> Self {
+        Self {
+            health: config.health.clone(),
+            queue: config.queue.clone(),
+            write_timeout: config.upstream_write_timeout,
+            pool_idle_timeout: config.pool_idle_timeout,
+            dns_servers: config.dns_servers.clone(),
+        }
+    }
 }
 
 impl Upstream {
-    /// Prepares an upstream.
+    /// Prepares an upstream. What is known of the `former` one of its name stays true as far as nothing changed that
+    /// it depends on.
     ///
     /// # Errors
     /// When its host cannot stand in a header, or its proxy cannot be used.
@@ -77,19 +105,31 @@ impl Upstream {
         upstream: &UpstreamConfig,
         config: &Config,
         resolver: &Arc<hickory_resolver::TokioResolver>,
-        group_key: u64,
+        former: Option<&Self>,
     ) -> Result<Self, String> {
         let url = &upstream.base_url;
-        let stats = Arc::new(Stats::default());
+        let made_with = MadeWith::of(config);
+        let same_place = former.filter(|former| former.is_at(upstream));
+        let same_way = same_place
+            .filter(|former| former.connects_like(upstream) && former.made_with.dns_servers == made_with.dns_servers);
+        let same_room = same_place.filter(|former| {
+            former.config.max_in_flight == upstream.max_in_flight && former.made_with.queue == made_with.queue
+        });
+        let stats = same_place.map_or_else(Arc::default, |former| Arc::clone(&former.stats));
         let addresses = |host: &str, port| Addresses::new(host, port, resolver, &stats.dns);
-        let to = Destination {
-            host: url.host.clone(),
-            port: url.port,
-            tls: url.tls,
-            addresses: addresses(&url.host, url.port),
+        let dialer = match same_way {
+            Some(former) => Arc::clone(&former.dialer),
+            None => {
+                let to = Destination {
+                    host: url.host.clone(),
+                    port: url.port,
+                    tls: url.tls,
+                    addresses: addresses(&url.host, url.port),
+                };
+                let proxy = upstream.proxy.as_ref().map(|proxy| (proxy, addresses(&proxy.host, proxy.port)));
+                Arc::new(Dialer::new(to, proxy, upstream.connect_timeout, Arc::clone(&stats))?)
+            }
         };
-        let proxy = upstream.proxy.as_ref().map(|proxy| (proxy, addresses(&proxy.host, proxy.port)));
-        let dialer = Arc::new(Dialer::new(to, proxy, upstream.connect_timeout, Arc::clone(&stats))?);
         let mut options = PeerOptions::new();
         match upstream.http {
             HttpVersion::One => options.set_http_version(1, 1),
@@ -112,18 +152,37 @@ impl Upstream {
         Ok(Self {
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
             label: HeaderValue::from_str(&upstream.name).map_err(|_| "its name cannot stand in a head".to_owned())?,
-            circuit: Circuit::new(config.health.clone()),
-            slots: Slots::new(upstream.max_in_flight, config.queue.length, config.queue.timeout),
+            circuit: match same_place.filter(|former| former.made_with.health == made_with.health) {
+                Some(former) => Arc::clone(&former.circuit),
+                None => Arc::new(Circuit::new(config.health.clone())),
+            },
+            slots: match same_room {
+                Some(former) => Arc::clone(&former.slots),
+                None => Arc::new(Slots::new(upstream.max_in_flight, config.queue.length, config.queue.timeout)),
+            },
             seed: sessions::hash(upstream.name.as_bytes()),
-            is_drained: AtomicBool::new(false),
+            is_drained: AtomicBool::new(former.is_some_and(Self::is_drained)),
             proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
             stats,
             dialer,
             options,
-            group_key,
+            group_key: same_way.map_or_else(|| GROUPS.fetch_add(1, Ordering::Relaxed), |former| former.group_key),
+            made_with,
             config: upstream.clone(),
         })
+    }
+
+    /// Whether this is the place of another configuration, so that what was seen of it holds there too.
+    fn is_at(&self, other: &UpstreamConfig) -> bool {
+        self.config.base_url == other.base_url && self.config.proxy == other.proxy
+    }
+
+    /// Whether connections made for this one may be used for another configuration of the same place.
+    fn connects_like(&self, other: &UpstreamConfig) -> bool {
+        let UpstreamConfig { http, authorities, sni, insecure, connect_timeout, .. } = &self.config;
+        (*http, authorities, sni, *insecure, *connect_timeout)
+            == (other.http, &other.authorities, &other.sni, other.insecure, other.connect_timeout)
     }
 
     /// What Pingora needs to connect to it; `fresh` for a connection that was not used before.
@@ -272,18 +331,27 @@ impl Drop for Ticket {
     }
 }
 
-/// All upstreams of a configuration, preferred ones first.
+/// All upstreams of a configuration, preferred ones first. Those of `former` whose configuration is still the same are
+/// taken over as they are.
 ///
 /// # Errors
 /// The first upstream that cannot be prepared, and why.
-pub fn prepare(config: &Config) -> Result<Vec<Arc<Upstream>>, String> {
+pub fn prepare(config: &Config, former: &[Arc<Upstream>]) -> Result<Vec<Arc<Upstream>>, String> {
     let resolver = resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
     let resolver = Arc::new(resolver);
-    let upstreams = config.upstreams.iter().zip(1..);
-    let prepared = upstreams.map(|(upstream, group_key)| {
-        Upstream::new(upstream, config, &resolver, group_key)
+    let made_with = MadeWith::of(config);
+    let prepared = config.upstreams.iter().map(|upstream| {
+        let former = former.iter().find(|former| former.config.name == upstream.name);
+        if let Some(same) = former.filter(|former| former.config == *upstream && former.made_with == made_with) {
+            return Ok(Arc::clone(same));
+        }
+        Upstream::new(upstream, config, &resolver, former.map(Arc::as_ref))
             .map(Arc::new)
             .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
     });
     prepared.collect()
 }
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod reload_tests;

@@ -22,7 +22,7 @@ fn upstreams(settings: &[(u32, u32)]) -> Vec<Arc<Upstream>> {
             at + 1
         );
     }
-    crate::upstream::prepare(&config(&yaml)).expect("prepared")
+    crate::upstream::prepare(&config(&yaml), &[]).expect("prepared")
 }
 
 struct Pool {

@@ -88,15 +88,8 @@ impl GatewayBuilder {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
-        command
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
-            .env("GATEWAY_DB", "off")
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .args(&self.args)
-            .stdin(Stdio::null());
+        let mut command = clean(&self.binary, self.dir.path(), &self.env);
+        command.args(&self.args);
         command
     }
 
@@ -105,19 +98,7 @@ impl GatewayBuilder {
     /// # Panics
     /// When it does not end.
     pub async fn run(self) -> Output {
-        let mut child =
-            self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the gateway's binary");
-        let mut stdout = child.stdout.take().expect("its stdout");
-        let stdout = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stdout.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let (log, reader) = Log::of(&mut child);
-        let mut child = Running(child);
-        let status = child.ended(DEADLINE).await.unwrap_or_else(|| panic!("it did not end; stderr:\n{}", log.text()));
-        let _ = reader.join();
-        Output { status, stdout: stdout.join().unwrap_or_default(), stderr: log.text() }
+        run(self.command()).await
     }
 
     /// Starts it and waits until it answers on `/health`.
@@ -145,7 +126,12 @@ impl GatewayBuilder {
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the gateway's binary");
         let (log, reader) = Log::of(&mut child);
+        let addresses = [("LISTEN", self.listen.addr()), ("ADMIN_LISTEN", self.admin.addr())];
+        let addresses = addresses.map(|(name, address)| (name.to_owned(), address.to_string()));
         let mut gateway = Gateway {
+            binary: self.binary,
+            env: addresses.into_iter().chain(self.env).collect(),
+            args: self.args,
             addr: self.listen.addr(),
             admin_addr: self.admin.addr(),
             child: Running(child),
@@ -173,6 +159,9 @@ impl GatewayBuilder {
 
 /// A running gateway; killed when dropped.
 pub struct Gateway {
+    binary: PathBuf,
+    env: Vec<(String, String)>,
+    args: Vec<String>,
     addr: SocketAddr,
     admin_addr: SocketAddr,
     child: Running,
@@ -259,8 +248,92 @@ impl Gateway {
         .await
     }
 
+    /// Runs another command of the same program, in the same place, with the same configuration, to its end.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        self.command_by(&self.binary, arguments).await
+    }
+
+    /// As [`Gateway::command`], by another program.
+    pub async fn command_by(&self, program: &Path, arguments: &[&str]) -> Output {
+        let mut command = clean(program, self.dir.path(), &self.env);
+        command.args(&self.args).args(arguments);
+        run(command).await
+    }
+
+    /// The program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Sends a signal, such as `TERM`, to a process of this gateway.
+    pub fn signal(&self, pid: u32, signal: &str) {
+        let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "no process {pid}");
+    }
+
+    /// All processes that work in its folder: itself, and those that took over.
+    pub fn processes(&self) -> Vec<u32> {
+        let Ok(folder) = self.dir.path().canonicalize() else { return Vec::new() };
+        let entries = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)).collect()
+    }
+
+    /// Waits until only this many processes are left.
+    pub async fn wait_processes(&mut self, count: usize) -> Vec<u32> {
+        let started = Instant::now();
+        loop {
+            // One that ended is only gone when it was waited for.
+            let _ = self.child.0.try_wait();
+            let left = self.processes();
+            if left.len() == count {
+                return left;
+            }
+            assert!(started.elapsed() < DEADLINE, "{count} processes expected: {left:?}; stderr:\n{}", self.log.text());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits for its end, after a signal for one.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         self.child.ended(DEADLINE).await
     }
+}
+
+impl Drop for Gateway {
+    /// Processes that took over are nobody's children here.
+    fn drop(&mut self) {
+        let own = self.pid();
+        for pid in self.processes().into_iter().filter(|&pid| pid != own) {
+            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        }
+    }
+}
+
+/// A program with nothing of this process's environment but `PATH`.
+fn clean(program: &Path, folder: &Path, env: &[(String, String)]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
+        .env("GATEWAY_DB", "off")
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null());
+    command
+}
+
+async fn run(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut stdout = child.stdout.take().expect("its stdout");
+    let stdout = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = stdout.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let (log, reader) = Log::of(&mut child);
+    let mut child = Running(child);
+    let status = child.ended(DEADLINE).await.unwrap_or_else(|| panic!("it did not end; stderr:\n{}", log.text()));
+    let _ = reader.join();
+    Output { status, stdout: stdout.join().unwrap_or_default(), stderr: log.text() }
 }

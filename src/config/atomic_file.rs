@@ -1,0 +1,79 @@
+//! Files that are there as a whole or not at all.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// A file that was written beside its place, down to the disk. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Staged {
+    beside: PathBuf,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes a file that only its owner may read; its folder is made if need be.
+    ///
+    /// # Errors
+    /// What could not be done, with the path.
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+        let failed = |what: &Path, error: std::io::Error| format!("{} cannot be written: {error}", what.display());
+        let folder = folder(path);
+        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = folder.join(format!(".{name}.new-{}", std::process::id()));
+        // Left over from a process of this number that was killed.
+        let _ = std::fs::remove_file(&beside);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(|error| failed(&beside, error))?;
+        let staged = Self { beside, path: path.to_owned() };
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| failed(path, error))?;
+        Ok(staged)
+    }
+
+    /// Puts it into its place.
+    ///
+    /// # Errors
+    /// What could not be done, with the path.
+    pub fn commit(self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{} cannot be replaced: {error}", self.path.display());
+        std::fs::rename(&self.beside, &self.path).map_err(failed)?;
+        // The name too is to be on the disk.
+        File::open(folder(&self.path)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.beside);
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a/b.yaml");
+        Staged::write(&path, b"one").and_then(Staged::commit).expect("written");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        drop(Staged::write(&path, b"two").expect("staged"));
+        assert_eq!(std::fs::read(&path).expect("there"), b"one");
+        assert_eq!(std::fs::read_dir(dir.path().join("a")).expect("a folder").count(), 1, "nothing is left over");
+        std::fs::write(dir.path().join("file"), "").expect("written");
+        let error = Staged::write(&dir.path().join("file/b"), b"x").expect_err("no folder");
+        assert!(error.contains("file cannot be written"), "{error}");
+    }
+}

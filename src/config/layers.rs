@@ -1,0 +1,132 @@
+//! The YAML texts that settings are read from: the panel's overlay before the operator's file.
+
+use super::problem::{Problem, Source};
+use marked_yaml::{Node, Span};
+
+/// What the YAML reader calls the operator's file, and the overlay, in its marks.
+const FILE: usize = 0;
+const OVERLAY: usize = 1;
+
+/// Where the texts came from, for messages.
+#[derive(Clone, Debug)]
+pub struct Places {
+    file: String,
+    overlay: String,
+}
+
+impl Places {
+    /// One file, and no overlay.
+    pub fn file(path: &str) -> Self {
+        Self { file: path.to_owned(), overlay: String::new() }
+    }
+
+    /// Where a node stands.
+    pub fn of(&self, span: &Span) -> Source {
+        match span.start() {
+            Some(marker) => self.at(marker),
+            None => Source::WholeFile(self.file.clone()),
+        }
+    }
+
+    /// A place in the operator's file.
+    pub fn in_file(&self, line: usize, column: usize) -> Source {
+        Source::File { path: self.file.clone(), line, column }
+    }
+
+    /// A place in the overlay.
+    pub fn in_overlay(&self, line: usize, column: usize) -> Source {
+        Source::Overlay { path: self.overlay.clone(), line, column }
+    }
+
+    fn at(&self, marker: &marked_yaml::Marker) -> Source {
+        match marker.source() {
+            OVERLAY => self.in_overlay(marker.line(), marker.column()),
+            _ => self.in_file(marker.line(), marker.column()),
+        }
+    }
+}
+
+/// The texts, taken apart.
+#[derive(Debug)]
+pub struct Layers {
+    /// Where they came from.
+    pub places: Places,
+    file: Option<Node>,
+    overlay: Option<Node>,
+}
+
+impl Layers {
+    /// The operator's file alone; a text that is no YAML is noted in `problems`.
+    pub fn new(path: &str, yaml: &str, problems: &mut Vec<Problem>) -> Self {
+        let places = Places::file(path);
+        let file = parse(&places, FILE, yaml, problems);
+        Self { places, file, overlay: None }
+    }
+
+    /// Puts the panel's overlay before it.
+    pub fn set_overlay(&mut self, path: &str, yaml: &str, problems: &mut Vec<Problem>) {
+        self.places.overlay = path.to_owned();
+        self.overlay = parse(&self.places, OVERLAY, yaml, problems);
+    }
+
+    /// The overlay's node at a dotted path.
+    pub fn in_overlay(&self, key: &str) -> Option<&Node> {
+        find(self.overlay.as_ref()?, key)
+    }
+
+    /// The node at a dotted path: the overlay's, unless it is empty, else the file's.
+    pub fn node(&self, key: &str) -> Option<&Node> {
+        let in_file = || find(self.file.as_ref()?, key);
+        self.in_overlay(key).filter(|node| !is_empty(node)).or_else(in_file)
+    }
+
+    /// All texts.
+    pub fn roots(&self) -> impl Iterator<Item = &Node> {
+        self.overlay.iter().chain(&self.file)
+    }
+}
+
+/// Whether a node is an empty value, which counts as not set.
+fn is_empty(node: &Node) -> bool {
+    node.as_scalar().is_some_and(|scalar| super::reader::scalar_text(scalar).is_empty())
+}
+
+fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
+    key.split('.').try_fold(root, |node, part| node.as_mapping()?.get_node(part))
+}
+
+fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    // A text of comments alone is an empty one.
+    let has_content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#'));
+    if !yaml.lines().any(has_content) {
+        return None;
+    }
+    let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);
+    match marked_yaml::parse_yaml_with_options(source, yaml, options) {
+        Ok(root) => Some(root),
+        Err(error) => {
+            problems.push(Problem { at: error_place(places, source, &error), message: error.to_string() });
+            None
+        }
+    }
+}
+
+fn error_place(places: &Places, source: usize, error: &marked_yaml::LoadError) -> Source {
+    use marked_yaml::LoadError as E;
+    let marker = match error {
+        E::TopLevelMustBeMapping(m)
+        | E::TopLevelMustBeSequence(m)
+        | E::UnexpectedAnchor(m)
+        | E::MappingKeyMustBeScalar(m)
+        | E::UnexpectedTag(m)
+        | E::ScanError(m, _) => Some(*m),
+        E::DuplicateKey(inner) => inner.key.span().start().copied(),
+    };
+    match marker {
+        Some(marker) => {
+            places.at(&marked_yaml::Marker::new(source, marker.character(), marker.line(), marker.column()))
+        }
+        None if source == OVERLAY => Source::WholeFile(places.overlay.clone()),
+        None => Source::WholeFile(places.file.clone()),
+    }
+}

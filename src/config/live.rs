@@ -1,0 +1,376 @@
+//! The configuration in force: loaded anew as a whole, checked, swapped in, edited by the panel, with its history.
+//!
+//! What is done with a valid configuration is its owner's matter ([`Prepare`]); HTTP, signals and files that change
+//! come from outside too. Every way of changing the configuration ends in one of the methods here.
+
+mod files;
+mod history;
+pub mod mask;
+mod view;
+
+use super::problem::{Problem, Problems, Source};
+use super::{Arguments, Config, Edits, Loaded, Texts, load_edited};
+use arc_swap::ArcSwap;
+use files::{files, fingerprint, write};
+use history::History;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use view::Shown;
+
+pub use history::Version;
+pub use view::{Change, Current, ProblemView, SettingView};
+
+/// Looks up an environment variable, for as long as the process lives.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Puts a prepared configuration in force; dropped without a call, nothing happens.
+pub type Commit = Box<dyn FnOnce() + Send>;
+/// Makes a valid configuration ready to be put in force, or says why that cannot be.
+pub type Prepare = Box<dyn Fn(Config) -> Result<Commit, String> + Send + Sync>;
+/// Hears of every attempt to load the configuration: the version now in force, or that it was refused.
+pub type Observer = Box<dyn Fn(Result<&str, &[Problem]>) + Send + Sync>;
+
+/// The configuration in force, and all that is needed to load it again.
+pub struct Live {
+    arguments: Arguments,
+    env: Environment,
+    prepare: Prepare,
+    observer: Observer,
+    /// What the process was started with.
+    started: Shown,
+    in_force: ArcSwap<InForce>,
+    history: Mutex<History>,
+    reloads: AtomicU64,
+    refusals: AtomicU64,
+}
+
+/// A configuration as it was loaded, without what requests use of it.
+#[derive(Debug)]
+struct InForce {
+    texts: Texts,
+    shown: Shown,
+    loaded_at: SystemTime,
+    fingerprint: u64,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Reloaded {
+    /// Names the texts that are in force now.
+    pub version: String,
+    /// The keys of settings that differ from those that the process was started with, and need a restart.
+    pub pending_restart: Vec<String>,
+}
+
+/// What an edit would do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Checked {
+    /// What is wrong with it; empty if it could be applied.
+    pub problems: Vec<ProblemView>,
+    /// What it would change.
+    pub changes: Vec<Change>,
+    /// The keys among these that would need a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why an edit was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The configuration is another one than the edit was made for.
+    #[error("the configuration was changed in the meantime; load it again and repeat the edit")]
+    Conflict {
+        /// The version that is in force.
+        present: String,
+    },
+    /// It is wrong.
+    #[error("the configuration is not valid: {}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Wrong(Vec<ProblemView>),
+    /// It could not be written; what was in force still is.
+    #[error("{0}")]
+    NotWritten(String),
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("in_force", &self.in_force).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Goes on from what was `loaded` at the start, which is in force already.
+    pub fn new(arguments: Arguments, env: Environment, loaded: &Loaded, prepare: Prepare, observer: Observer) -> Self {
+        let started = Shown::of(loaded);
+        let texts = loaded.texts.clone();
+        let fingerprint = fingerprint(&files(&texts));
+        let in_force = InForce { texts, shown: started.clone(), loaded_at: SystemTime::now(), fingerprint };
+        Self {
+            arguments,
+            env,
+            prepare,
+            observer,
+            history: Mutex::new(History::open(&loaded.startup.state_dir)),
+            started,
+            in_force: ArcSwap::from_pointee(in_force),
+            reloads: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }
+    }
+
+    /// The configuration in force, for people: texts and values without secrets.
+    pub fn current(&self) -> Current {
+        let in_force = self.in_force.load_full();
+        let (texts, shown) = (&in_force.texts, &in_force.shown);
+        Current {
+            version: texts.version(),
+            path: texts.path.clone(),
+            overlay_path: texts.overlay_path.clone(),
+            settings: shown.settings(),
+            yaml: mask::mask(&texts.yaml),
+            overlay: mask::mask(&texts.overlay),
+            headers_file: texts.headers_path.clone(),
+            headers: mask::mask(&texts.headers),
+            pending_restart: self.pending_restart(shown),
+            loaded_at_ms: millis(in_force.loaded_at),
+        }
+    }
+
+    /// Names the texts in force.
+    pub fn version(&self) -> String {
+        self.in_force.load().texts.version()
+    }
+
+    /// When what is in force was loaded.
+    pub fn loaded_at(&self) -> SystemTime {
+        self.in_force.load().loaded_at
+    }
+
+    /// How often the configuration was loaded anew, and how often that was refused.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.reloads.load(Ordering::Relaxed), self.refusals.load(Ordering::Relaxed))
+    }
+
+    /// Loads all files anew and puts them in force at once.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; what was in force still is.
+    pub fn reload(&self) -> Result<Reloaded, Problems> {
+        let _turn = self.turn();
+        let loaded = self.load(Edits::default());
+        loaded.and_then(|loaded| self.put_in_force(loaded)).inspect_err(|problems| self.refused(&problems.0))
+    }
+
+    /// What an edit of the overlay, the headers file, or both would do. Nothing is changed.
+    pub fn check(&self, overlay: Option<&str>, headers: Option<&str>) -> Checked {
+        let wrong = |problems: &[Problem]| {
+            let texts = &self.in_force.load().texts;
+            let problems = problems.iter().map(|problem| ProblemView::of(problem, texts)).collect();
+            Checked { problems, changes: Vec::new(), needs_restart: Vec::new() }
+        };
+        let checked = self.restore(overlay, headers).and_then(|(overlay, headers)| {
+            let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() })?;
+            let (texts, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+            drop(self.prepared(loaded)?);
+            Ok((texts, shown))
+        });
+        match checked {
+            Ok((texts, shown)) => {
+                let in_force = self.in_force.load();
+                let mut changes = in_force.shown.changes(&shown);
+                if in_force.texts.headers != texts.headers
+                    && !changes.iter().any(|change| change.key.starts_with("header "))
+                {
+                    changes.push(Change {
+                        key: "gateway.headers_file".to_owned(),
+                        before: String::new(),
+                        after: "other values".to_owned(),
+                    });
+                }
+                let needs_restart = shown.pending_restart(&self.started);
+                let needs_restart =
+                    needs_restart.into_iter().filter(|key| changes.iter().any(|change| change.key == *key)).collect();
+                Checked { problems: Vec::new(), changes, needs_restart }
+            }
+            Err(problems) => wrong(&problems.0),
+        }
+    }
+
+    /// Writes an edit of the overlay, the headers file, or both, and puts it in force at once.
+    ///
+    /// # Errors
+    /// When `base_version` is not what is in force, when the edit is wrong, or cannot be written. Nothing has changed
+    /// then.
+    pub fn apply(&self, base_version: &str, overlay: Option<&str>, headers: Option<&str>) -> Result<Current, Refused> {
+        let mut history = self.turn();
+        let in_force = self.in_force.load_full();
+        let texts = &in_force.texts;
+        let present = texts.version();
+        if base_version != present || !self.is_on_disk(texts) {
+            return Err(Refused::Conflict { present });
+        }
+        let wrong = |problems: Problems| {
+            self.refused(&problems.0);
+            Refused::Wrong(problems.0.iter().map(|problem| ProblemView::of(problem, texts)).collect())
+        };
+        let (overlay, headers) = self.restore_with(&history, overlay, headers).map_err(wrong)?;
+        let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() }).map_err(wrong)?;
+        let (new, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+        let commit = self.prepared(loaded).map_err(wrong)?;
+
+        let written = write(texts, &new, || {
+            history.add(texts, in_force.loaded_at);
+            history.add(&new, SystemTime::now());
+            history.save()
+        });
+        if let Err(error) = written {
+            history.forget(&new.version());
+            log::error!("an edit of the configuration was not applied: {error}");
+            return Err(Refused::NotWritten(error));
+        }
+        commit();
+        self.in_force_is(new, shown);
+        drop(history);
+        Ok(self.current())
+    }
+
+    /// The last versions, the newest first, without secrets. A secret that is still the same, or that another version
+    /// of the history has at its place, is put in again when one of them is applied.
+    pub fn history(&self) -> Vec<Version> {
+        self.turn()
+            .versions()
+            .map(|version| Version {
+                overlay: mask::mask(&version.overlay),
+                headers: mask::mask(&version.headers),
+                ..version.clone()
+            })
+            .collect()
+    }
+
+    /// The files that a configuration is read from; changes of them are worth a reload.
+    pub fn files(&self) -> Vec<PathBuf> {
+        files(&self.in_force.load().texts)
+    }
+
+    /// Stands for what the files held when they were loaded into force.
+    pub fn fingerprint(&self) -> u64 {
+        self.in_force.load().fingerprint
+    }
+
+    /// Stands for what they hold now.
+    pub fn fingerprint_of_files(&self) -> u64 {
+        fingerprint(&self.files())
+    }
+
+    fn load(&self, edits: Edits<'_>) -> Result<Loaded, Problems> {
+        load_edited(&self.arguments, &*self.env, edits)
+    }
+
+    fn prepared(&self, loaded: Loaded) -> Result<Commit, Problems> {
+        (self.prepare)(loaded.config)
+            .map_err(|message| Problems(vec![Problem { at: Source::WholeFile(loaded.path.clone()), message }]))
+    }
+
+    fn put_in_force(&self, loaded: Loaded) -> Result<Reloaded, Problems> {
+        let (texts, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+        self.prepared(loaded)?();
+        let reloaded = Reloaded { version: texts.version(), pending_restart: self.pending_restart(&shown) };
+        self.in_force_is(texts, shown);
+        Ok(reloaded)
+    }
+
+    fn in_force_is(&self, texts: Texts, shown: Shown) {
+        let pending = self.pending_restart(&shown);
+        let version = texts.version();
+        let fingerprint = fingerprint(&files(&texts));
+        self.in_force.store(Arc::new(InForce { texts, shown, loaded_at: SystemTime::now(), fingerprint }));
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+        (self.observer)(Ok(&version));
+        match pending.is_empty() {
+            true => log::info!("the configuration was loaded anew"),
+            false => log::warn!(
+                "the configuration was loaded anew; only a restart or an upgrade changes {}",
+                pending.join(", ")
+            ),
+        }
+    }
+
+    fn refused(&self, problems: &[Problem]) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        for problem in problems {
+            log::error!("the new configuration is refused: {problem}");
+        }
+        (self.observer)(Err(problems));
+    }
+
+    fn pending_restart(&self, shown: &Shown) -> Vec<String> {
+        shown.pending_restart(&self.started)
+    }
+
+    /// One change after the other.
+    fn turn(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody else has edited what the panel writes.
+    fn is_on_disk(&self, texts: &Texts) -> bool {
+        let is_same = |path: &str, text: &str| std::fs::read_to_string(path).unwrap_or_default() == text;
+        is_same(&texts.overlay_path, &texts.overlay) && is_same(&texts.headers_path, &texts.headers)
+    }
+
+    fn restore(
+        &self,
+        overlay: Option<&str>,
+        headers: Option<&str>,
+    ) -> Result<(Option<String>, Option<String>), Problems> {
+        self.restore_with(&self.turn(), overlay, headers)
+    }
+
+    /// Puts the secrets in again that are masked in edited texts.
+    fn restore_with(
+        &self,
+        history: &History,
+        overlay: Option<&str>,
+        headers: Option<&str>,
+    ) -> Result<(Option<String>, Option<String>), Problems> {
+        let in_force = self.in_force.load();
+        let texts = &in_force.texts;
+        let old = |own: fn(&Version) -> &String| history.versions().map(move |version| own(version).as_str());
+        let mut problems = Vec::new();
+        let mut restored = |edited: Option<&str>, known: Vec<&str>, place: &dyn Fn(usize, usize) -> Source| {
+            let edited = edited?;
+            match mask::restore(edited, &known) {
+                Ok(text) => Some(text),
+                Err(unknown) => {
+                    problems.extend(unknown.into_iter().map(|(line, column)| Problem {
+                        at: place(line, column),
+                        message: format!("{} stands for a secret that is not known here: write it out", mask::MASK),
+                    }));
+                    None
+                }
+            }
+        };
+        // A secret may have moved here from the operator's file.
+        let known =
+            [texts.overlay.as_str()].into_iter().chain([texts.yaml.as_str()]).chain(old(|version| &version.overlay));
+        let overlay = restored(overlay, known.collect(), &|line, column| Source::Overlay {
+            path: texts.overlay_path.clone(),
+            line,
+            column,
+        });
+        let known = [texts.headers.as_str()].into_iter().chain(old(|version| &version.headers));
+        let headers = restored(headers, known.collect(), &|line, column| Source::File {
+            path: texts.headers_path.clone(),
+            line,
+            column,
+        });
+        if problems.is_empty() { Ok((overlay, headers)) } else { Err(Problems(problems)) }
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "live/tests.rs"]
+mod tests;

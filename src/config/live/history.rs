@@ -1,0 +1,89 @@
+//! The last versions of what the panel edits, kept in the state folder.
+
+use super::super::Texts;
+use super::super::atomic_file::Staged;
+use super::millis;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// How many versions are kept.
+const MOST: usize = 20;
+const FILE: &str = "config-history.json";
+
+/// One version.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Version {
+    /// Names it, together with the operator's file of that time.
+    pub version: String,
+    /// When it came into force.
+    pub saved_at_ms: u64,
+    /// The overlay.
+    pub overlay: String,
+    /// The headers file.
+    pub headers: String,
+}
+
+impl std::fmt::Debug for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the texts: they may hold keys.
+        f.debug_struct("Version").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// The versions, the newest first.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    versions: Vec<Version>,
+}
+
+impl History {
+    /// The history in this folder; one that cannot be read is begun anew, and the log says so.
+    pub fn open(state_dir: &Path) -> Self {
+        let path = state_dir.join(FILE);
+        let versions = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
+                log::warn!("{} cannot be read, the history begins anew: {error}", path.display());
+                Vec::new()
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                log::warn!("{} cannot be read, the history begins anew: {error}", path.display());
+                Vec::new()
+            }
+        };
+        Self { path, versions }
+    }
+
+    /// The versions, the newest first.
+    pub fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter()
+    }
+
+    /// Adds a version, unless it is the newest already; the oldest one goes.
+    pub fn add(&mut self, texts: &Texts, at: SystemTime) {
+        let version = texts.version();
+        if self.versions.first().is_some_and(|newest| newest.version == version) {
+            return;
+        }
+        let (overlay, headers) = (texts.overlay.clone(), texts.headers.clone());
+        self.versions.insert(0, Version { version, saved_at_ms: millis(at), overlay, headers });
+        self.versions.truncate(MOST);
+    }
+
+    /// Takes the newest version back if it is this one.
+    pub fn forget(&mut self, version: &str) {
+        if self.versions.first().is_some_and(|newest| newest.version == version) {
+            self.versions.remove(0);
+        }
+    }
+
+    /// Writes it to the disk.
+    ///
+    /// # Errors
+    /// What could not be done, with the path.
+    pub fn save(&self) -> Result<(), String> {
+        let text = serde_json::to_vec(&self.versions).map_err(|error| error.to_string())?;
+        Staged::write(&self.path, &text)?.commit()
+    }
+}

@@ -1,0 +1,228 @@
+//! A configuration as people see it: each setting with its value and where that comes from, and what differs between
+//! two of them. No secrets.
+
+use super::super::problem::{Problem, Source};
+use super::super::reader::{Effective, List};
+use super::super::settings::{LISTS, SETTINGS, UPSTREAM_SETTINGS};
+use super::super::{Loaded, Texts};
+use serde::Serialize;
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Current {
+    /// Names the three texts.
+    pub version: String,
+    /// Path of the operator's file.
+    pub path: String,
+    /// Path of the panel's overlay.
+    pub overlay_path: String,
+    /// All settings.
+    pub settings: Vec<SettingView>,
+    /// The operator's file; secrets are masked, here and in the next two.
+    pub yaml: String,
+    /// The overlay.
+    pub overlay: String,
+    /// Path of the headers file.
+    pub headers_file: String,
+    /// The headers file.
+    pub headers: String,
+    /// The keys that differ from what the process was started with, and need a restart.
+    pub pending_restart: Vec<String>,
+    /// When it was loaded.
+    pub loaded_at_ms: u64,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SettingView {
+    /// Its path.
+    pub key: String,
+    /// Its value as text; masked if it is a secret, empty if it is not set.
+    pub value: String,
+    /// The value if nobody sets it.
+    pub default: String,
+    /// What it means.
+    pub help: String,
+    /// Who set it: `command_line`, `environment`, `dotenv`, `panel`, `file` or `default`.
+    pub source: &'static str,
+    /// The variable, or the place in a file.
+    pub place: String,
+    /// Whether the panel cannot change it, since what set it goes before the overlay.
+    pub is_locked: bool,
+    /// Whether a change needs a restart.
+    pub needs_restart: bool,
+    /// Whether its value is never shown.
+    pub is_secret: bool,
+}
+
+/// A setting that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Its path.
+    pub key: String,
+    /// The value in force.
+    pub before: String,
+    /// The value that it would have.
+    pub after: String,
+}
+
+/// A problem, for the panel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProblemView {
+    /// `overlay`, `headers`, or who else is to blame: a path, a variable.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// Column, from 1.
+    pub column: Option<usize>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl ProblemView {
+    /// A problem of a configuration with these texts.
+    pub fn of(problem: &Problem, texts: &Texts) -> Self {
+        let (place, line, column) = match &problem.at {
+            Source::Overlay { line, column, .. } => ("overlay".to_owned(), Some(*line), Some(*column)),
+            Source::File { path, line, column } if *path == texts.headers_path => {
+                ("headers".to_owned(), Some(*line), Some(*column))
+            }
+            Source::WholeFile(path) if *path == texts.headers_path => ("headers".to_owned(), None, None),
+            Source::File { path, line, column } => (path.clone(), Some(*line), Some(*column)),
+            other => (other.to_string(), None, None),
+        };
+        Self { place, line, column, message: problem.message.clone() }
+    }
+}
+
+/// The values of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    effective: Vec<Effective>,
+    lists: Vec<List>,
+    /// Pingora's own settings: key and value.
+    server: Vec<(String, String)>,
+}
+
+impl Shown {
+    /// Those of this one.
+    pub fn of(loaded: &Loaded) -> Self {
+        let server = match serde_yaml::to_value(&loaded.server_conf) {
+            Ok(serde_yaml::Value::Mapping(mapping)) => mapping
+                .iter()
+                .filter_map(|(key, value)| {
+                    Some((key.as_str()?.to_owned(), serde_json::to_string(value).unwrap_or_default()))
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let mut effective = loaded.effective.clone();
+        // PORT changes a part of another setting, and is no setting of its own.
+        if let Some(at) = effective.iter().position(|setting| setting.key == "gateway.listen (port)") {
+            let source = effective.remove(at).source;
+            if let Some(listen) = effective.iter_mut().find(|setting| setting.key == "gateway.listen") {
+                *listen = Effective { value: loaded.startup.listen.to_string(), source, ..listen.clone() };
+            }
+        }
+        Self { effective, lists: loaded.lists.clone(), server }
+    }
+
+    /// All settings, with what is known of them.
+    pub fn settings(&self) -> Vec<SettingView> {
+        let settings = self.effective.iter().filter(|setting| !setting.key.starts_with("header "));
+        let settings = settings.map(|setting| {
+            let known = SETTINGS.iter().find(|known| known.key == setting.key);
+            let of_upstream = setting.key.rsplit_once("].").filter(|_| known.is_none());
+            let of_upstream = of_upstream.and_then(|(_, key)| UPSTREAM_SETTINGS.iter().find(|known| known.key == key));
+            let (default, help) = match (known, of_upstream) {
+                (Some(known), _) => (known.default, known.help),
+                (None, Some(known)) => (known.default, known.help),
+                (None, None) => ("", ""),
+            };
+            let is_secret = known.is_some_and(|known| known.is_secret) || setting.key.ends_with("].api_key");
+            let needs_restart = known.is_some_and(|known| known.needs_restart);
+            view(&setting.key, &setting.value, default, help, &setting.source, needs_restart, is_secret)
+        });
+        let lists = self.lists.iter().map(|list| {
+            let help = LISTS.iter().find(|(key, _)| *key == list.key).map_or("", |(_, help)| help);
+            view(list.key, &entries(list), "", help, &list.source, false, false)
+        });
+        settings.chain(lists).collect()
+    }
+
+    /// What differs in `after`.
+    pub fn changes(&self, after: &Self) -> Vec<Change> {
+        let value = |shown: &Self, key: &str| {
+            shown.effective.iter().find(|setting| setting.key == key).map(|setting| setting.value.clone())
+        };
+        let mut changes: Vec<Change> = Vec::new();
+        let keys = self.effective.iter().chain(&after.effective).map(|setting| setting.key.as_str());
+        for key in keys {
+            let (old, new) = (value(self, key), value(after, key));
+            if old != new && !changes.iter().any(|change| change.key == key) {
+                let (before, after) = (old.unwrap_or_default(), new.unwrap_or_default());
+                changes.push(Change { key: key.to_owned(), before, after });
+            }
+        }
+        for (old, new) in self.lists.iter().zip(&after.lists) {
+            if old.json != new.json {
+                changes.push(Change { key: old.key.to_owned(), before: entries(old), after: entries(new) });
+            }
+        }
+        for (key, new) in &after.server {
+            let old = self.server.iter().find(|(known, _)| known == key).map(|(_, old)| old);
+            if let Some(old) = old.filter(|old| *old != new) {
+                changes.push(Change { key: key.clone(), before: old.clone(), after: new.clone() });
+            }
+        }
+        changes
+    }
+
+    /// The keys that differ from what the process was started with, and count only after a restart.
+    pub fn pending_restart(&self, started: &Self) -> Vec<String> {
+        let needs_restart = |key: &str| match SETTINGS.iter().find(|known| known.key == key) {
+            Some(known) => known.needs_restart,
+            None => self.server.iter().any(|(known, _)| known == key),
+        };
+        started.changes(self).into_iter().map(|change| change.key).filter(|key| needs_restart(key)).collect()
+    }
+}
+
+fn entries(list: &List) -> String {
+    match list.len {
+        1 => "1 entry".to_owned(),
+        len => format!("{len} entries"),
+    }
+}
+
+fn view(
+    key: &str,
+    value: &str,
+    default: &str,
+    help: &str,
+    source: &Source,
+    needs_restart: bool,
+    is_secret: bool,
+) -> SettingView {
+    let (name, place, is_locked) = match source {
+        Source::CommandLine => ("command_line", String::new(), true),
+        Source::Environment(name) => ("environment", (*name).to_owned(), true),
+        Source::DotEnv(name) => ("dotenv", (*name).to_owned(), true),
+        Source::Overlay { .. } => ("panel", source.to_string(), false),
+        Source::File { .. } | Source::WholeFile(_) => ("file", source.to_string(), false),
+        Source::Default => ("default", String::new(), false),
+    };
+    let is_locked = is_locked || super::super::settings::NOT_IN_OVERLAY.contains(&key);
+    SettingView {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        default: default.to_owned(),
+        help: help.to_owned(),
+        source: name,
+        place,
+        is_locked,
+        needs_restart,
+        is_secret,
+    }
+}

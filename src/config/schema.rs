@@ -1,0 +1,171 @@
+//! A JSON Schema of the YAML file, made from the table of settings: for completion and hints while somebody writes.
+//! What is really valid is decided when the file is loaded.
+
+use super::files::NOT_OURS;
+use super::settings::{LISTS, SETTINGS, Setting, UPSTREAM_SETTINGS};
+use pingora::server::configuration::ServerConf;
+use serde_json::{Map, Value, json};
+
+/// The schema.
+pub fn schema() -> Value {
+    let mut gateway = json!({"type": ["object", "null"], "additionalProperties": false, "properties": {}});
+    for setting in SETTINGS {
+        insert(&mut gateway, setting.key.trim_start_matches("gateway."), of_setting(setting));
+    }
+    for (key, help) in LISTS {
+        let items = match key {
+            "gateway.upstreams" => upstream(),
+            "gateway.routes" => route(),
+            "gateway.prices" => json!({"type": "object"}),
+            _ => rule(),
+        };
+        let list = json!({"type": ["array", "null"], "description": help, "items": items});
+        insert(&mut gateway, key.trim_start_matches("gateway."), list);
+    }
+    let mut properties = Map::new();
+    if let Ok(Value::Object(own)) = serde_json::to_value(ServerConf::default()) {
+        for (key, default) in own.into_iter().filter(|(key, _)| !NOT_OURS.iter().any(|(name, _)| name == key)) {
+            let hint = json!({"description": "A setting of Pingora's.", "default": default});
+            properties.insert(key, hint);
+        }
+    }
+    properties.insert("gateway".to_owned(), gateway);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "anyrouter-gateway",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+/// Puts a schema at a dotted path below `level`.
+fn insert(level: &mut Value, path: &str, schema: Value) {
+    match path.split_once('.') {
+        None => level["properties"][path] = schema,
+        Some((name, rest)) => {
+            let below = &mut level["properties"][name];
+            if below.is_null() {
+                *below = json!({"type": ["object", "null"], "additionalProperties": false, "properties": {}});
+            }
+            insert(below, rest, schema);
+        }
+    }
+}
+
+fn of_setting(setting: &Setting) -> Value {
+    let mut schema = scalar(setting.default, setting.help);
+    if setting.is_list {
+        schema["type"] = json!(["string", "number", "array", "null"]);
+        schema["items"] = json!({"type": ["string", "number"]});
+    }
+    if !setting.choices.is_empty() {
+        let choices: Vec<Value> = setting.choices.iter().map(|&choice| choice.into()).chain([Value::Null]).collect();
+        schema["enum"] = choices.into();
+    }
+    if setting.needs_restart {
+        let help = format!("{} A change needs a restart or an upgrade.", setting.help);
+        schema["description"] = help.into();
+    }
+    schema
+}
+
+/// One value; an empty one counts as not set.
+fn scalar(default: &str, help: &str) -> Value {
+    let types = match default {
+        "true" | "false" => json!(["boolean", "string", "null"]),
+        _ => json!(["string", "number", "boolean", "null"]),
+    };
+    let mut schema = json!({"type": types, "description": help});
+    match default {
+        "" => {}
+        "true" | "false" => schema["default"] = (default == "true").into(),
+        _ => schema["default"] = default.into(),
+    }
+    schema
+}
+
+fn upstream() -> Value {
+    let mut properties = Map::new();
+    for setting in UPSTREAM_SETTINGS {
+        let schema = match setting.key {
+            "profile_rules" => json!({"type": "object", "description": setting.help}),
+            _ => scalar(setting.default, setting.help),
+        };
+        properties.insert(setting.key.to_owned(), schema);
+    }
+    json!({"type": "object", "required": ["base_url"], "additionalProperties": false, "properties": properties})
+}
+
+fn route() -> Value {
+    let texts = json!({"type": ["string", "array"], "items": {"type": "string"}});
+    json!({
+        "type": "object",
+        "required": ["keys"],
+        "additionalProperties": false,
+        "properties": {"keys": texts, "upstream": {"type": "string"}, "upstreams": texts},
+    })
+}
+
+fn rule() -> Value {
+    let mut properties = Map::new();
+    for key in super::rules::RULE_KEYS {
+        properties.insert(key.to_owned(), json!({}));
+    }
+    json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a YAML value fits a schema, as far as the words go that are used here.
+    fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let is_of_type = match &schema["type"] {
+            Value::Null => true,
+            Value::String(only) => only == kind,
+            types => types.as_array().is_some_and(|types| types.iter().any(|name| name == kind)),
+        };
+        if !is_of_type {
+            return Err(format!("{at}: {kind} does not fit {}", schema["type"]));
+        }
+        if schema["enum"].as_array().is_some_and(|choices| !choices.contains(value)) {
+            return Err(format!("{at}: {value} is no choice"));
+        }
+        for (key, value) in value.as_object().into_iter().flatten() {
+            match schema["properties"].get(key) {
+                Some(schema) => fits(schema, value, &format!("{at}.{key}"))?,
+                None if schema["additionalProperties"] == false => return Err(format!("{at}.{key} is unknown")),
+                None => {}
+            }
+        }
+        value.as_array().into_iter().flatten().try_for_each(|item| fits(&schema["items"], item, at))
+    }
+
+    #[test]
+    fn the_shipped_file_fits_and_slips_do_not() {
+        let schema = schema();
+        let parse = |text: &str| serde_yaml::from_str::<Value>(text).expect("YAML");
+        assert_eq!(fits(&schema, &parse(super::super::files::BUILT_IN), ""), Ok(()));
+        for bad in [
+            "gateway: {lissten: x}",
+            "treads: 1",
+            "gateway: {log: {format: jsno}}",
+            "gateway: {upstreams: {}}",
+            "gateway: {upstreams: [{base: x}]}",
+            "gateway: {rules: [{mach: {}}]}",
+        ] {
+            assert!(fits(&schema, &parse(bad), "").is_err(), "{bad}");
+        }
+        let help = &schema["properties"]["gateway"]["properties"]["limits"]["properties"]["queue"]["description"];
+        assert!(help.as_str().is_some_and(|help| help.contains("max_in_flight")), "{help}");
+    }
+}

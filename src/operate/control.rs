@@ -1,0 +1,101 @@
+//! The control socket: one line of JSON in, one line out. Only the user that the gateway runs as, and root, can
+//! connect.
+
+use super::RuntimeDir;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Longest question.
+const LINE_BYTES: u64 = 4096;
+/// Time for one.
+const LINE_TIME: Duration = Duration::from_secs(5);
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Who serves.
+    Status,
+    /// Load the configuration anew.
+    Reload,
+    /// Give the listening sockets to the process that waits for them.
+    HandOver,
+}
+
+/// Who serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// What it was started with, the name of the program left out.
+    pub arguments: Vec<String>,
+    /// The folder that relative paths begin at.
+    pub folder: String,
+    /// The addresses that it listens at.
+    pub addresses: Vec<String>,
+    /// Whether systemd looks after it.
+    pub has_systemd: bool,
+    /// Whether it finishes its last requests already.
+    pub is_draining: bool,
+    /// Requests and new connections.
+    pub busy: usize,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Question::Status`].
+    Status(Status),
+    /// The configuration was loaded.
+    Reloaded {
+        /// Names the texts in force.
+        version: String,
+        /// Settings that only a restart or an upgrade changes.
+        pending_restart: Vec<String>,
+    },
+    /// The sockets are handed over.
+    HandingOver,
+    /// It was refused, for these reasons.
+    Refused(Vec<String>),
+}
+
+/// Binds the socket, and takes the name over from whoever had it.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn bind(folder: &RuntimeDir) -> io::Result<UnixListener> {
+    let beside = folder.control_socket_of(std::process::id());
+    let _ = std::fs::remove_file(&beside);
+    let listener = UnixListener::bind(&beside)?;
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&beside, folder.control_socket())?;
+    Ok(listener)
+}
+
+/// Reads the question of a client.
+///
+/// # Errors
+/// When there is none in time, or it cannot be read.
+pub async fn read(stream: &mut UnixStream) -> io::Result<Question> {
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream.take(LINE_BYTES));
+    tokio::time::timeout(LINE_TIME, reader.read_line(&mut line)).await??;
+    serde_json::from_str(&line).map_err(io::Error::other)
+}
+
+/// Writes the answer.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer).map_err(io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
+}

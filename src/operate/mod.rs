@@ -1,0 +1,21 @@
+//! Running as a service: signals, the control socket behind `reload` and `upgrade`, the hand-over to a new process,
+//! the drain at the end, and what systemd is told.
+//!
+//! All of it lives on one thread of its own, which is there before Pingora's services are and goes on while Pingora
+//! sleeps: Pingora looks at signals only once, and sleeps through its grace period.
+
+pub mod ask;
+mod commands;
+pub mod control;
+pub mod health;
+pub mod predecessors;
+pub mod runtime_dir;
+mod signals;
+pub mod successor;
+pub mod supervisor;
+pub mod systemd;
+pub mod upgrade;
+pub mod watch;
+
+pub use runtime_dir::RuntimeDir;
+pub use supervisor::{Parts, Supervisor};

@@ -1,0 +1,125 @@
+//! The runtime folder: the pid file, and the sockets by which processes find each other.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Longest path of a Unix socket.
+const SOCKET_PATH_BYTES: usize = 107;
+
+/// The runtime folder.
+#[derive(Clone, Debug)]
+pub struct RuntimeDir(PathBuf);
+
+impl RuntimeDir {
+    /// The folder at `path`, made if need be.
+    ///
+    /// # Errors
+    /// When it cannot be made or written, or its path is too long for a socket.
+    pub fn prepare(path: &Path) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("gateway.runtime_dir: {} cannot be used: {error}", path.display());
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let folder = Self::open(path)?;
+        let probe = folder.0.join(format!(".probe-{}", std::process::id()));
+        std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// The folder at `path`, which is there.
+    ///
+    /// # Errors
+    /// When it is not, or its path is too long for a socket.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("gateway.runtime_dir: {} cannot be used: {error}", path.display());
+        let folder = Self(path.canonicalize().map_err(failed)?);
+        match folder.control_socket_of(u32::MAX).as_os_str().len() <= SOCKET_PATH_BYTES {
+            true => Ok(folder),
+            false => Err(format!("gateway.runtime_dir: the path {} is too long for a socket", path.display())),
+        }
+    }
+
+    /// The file with the number of the process that serves.
+    pub fn pid_file(&self) -> PathBuf {
+        self.0.join("gateway.pid")
+    }
+
+    /// Where the serving process takes commands.
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// The same before it has its name.
+    pub fn control_socket_of(&self, pid: u32) -> PathBuf {
+        self.0.join(format!("control.sock.{pid}"))
+    }
+
+    /// Where a new process waits for the listening sockets.
+    pub fn upgrade_socket(&self) -> PathBuf {
+        self.0.join("upgrade.sock")
+    }
+
+    /// Held by an upgrade that is under way.
+    pub fn upgrade_lock(&self) -> PathBuf {
+        self.0.join("upgrade.lock")
+    }
+
+    /// What a draining process says of itself.
+    pub fn draining(&self, pid: u32) -> PathBuf {
+        self.0.join(format!("draining-{pid}.json"))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Notes that this process serves.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_pid(&self) -> io::Result<()> {
+        let pid = std::process::id();
+        let beside = self.0.join(format!("gateway.pid.{pid}"));
+        std::fs::write(&beside, format!("{pid}\n"))?;
+        std::fs::rename(&beside, self.pid_file())
+    }
+
+    /// Takes the pid file and the control socket away at the end, if no other process has taken over.
+    pub fn leave(&self) {
+        let own = format!("{}\n", std::process::id());
+        if std::fs::read_to_string(self.pid_file()).is_ok_and(|text| text == own) {
+            let _ = std::fs::remove_file(self.pid_file());
+            let _ = std::fs::remove_file(self.control_socket());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_is_taken_away_by_its_owner_only() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = RuntimeDir::prepare(&dir.path().join("a/run")).expect("made");
+        folder.write_pid().expect("written");
+        std::fs::write(folder.control_socket(), "").expect("written");
+        let own = std::fs::read_to_string(folder.pid_file()).expect("there");
+        assert_eq!(own, format!("{}\n", std::process::id()));
+        std::fs::write(folder.pid_file(), "1\n").expect("written");
+        folder.leave();
+        assert!(folder.pid_file().exists() && folder.control_socket().exists(), "another's");
+        folder.write_pid().expect("written");
+        folder.leave();
+        assert!(!folder.pid_file().exists() && !folder.control_socket().exists());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_says_why() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("file"), "").expect("written");
+        let error = RuntimeDir::prepare(&dir.path().join("file/run")).expect_err("no folder");
+        assert!(error.contains("gateway.runtime_dir") && error.contains("file/run"), "{error}");
+        let error = RuntimeDir::prepare(&dir.path().join("x".repeat(100))).expect_err("too long");
+        assert!(error.contains("too long"), "{error}");
+    }
+}

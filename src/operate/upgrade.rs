@@ -1,0 +1,182 @@
+//! `anyrouter-gateway upgrade`: starts a new process, waits until nothing can fail any more, has the old one hand its
+//! sockets over, and tells how it went. Whatever goes wrong before, the old process goes on serving.
+
+use super::control::{Answer, Question, Status};
+use super::{RuntimeDir, ask, successor, systemd};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// What a new process says once only the sockets are missing.
+const READY: &str = "ready";
+/// What it says once it serves, with its process id behind.
+const SERVING: &str = "serving ";
+/// Why it does not.
+const FAILED: &str = "error: ";
+/// Time for a new process to get ready: a large database may have to be brought up to date.
+const READY_TIME: Duration = Duration::from_secs(60);
+/// Time for the hand-over; Pingora gives up after about six seconds.
+const SERVING_TIME: Duration = Duration::from_secs(15);
+
+/// Says something to the `upgrade` command that started this process, if it was one: it reads the standard output.
+pub fn report(line: &str) {
+    // There may be nobody who reads.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Says that everything is ready but for the sockets.
+pub fn report_ready() {
+    report(READY);
+}
+
+/// Says why this process does not serve.
+pub fn report_failure(error: &str) {
+    for line in error.lines() {
+        report(&format!("{FAILED}{line}"));
+    }
+}
+
+/// Upgrades the gateway that serves from this runtime folder to `program`, or to this one. Returns what to tell.
+///
+/// # Errors
+/// Why it was not done; the old process serves as before, unless the message says otherwise.
+pub fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String> {
+    let old = ask::status(folder)?;
+    if old.is_draining {
+        return Err(format!("process {} is ending already", old.pid));
+    }
+    let unit = systemd::unit_of(old.pid).filter(|_| old.has_systemd);
+    if let Some(unit) = unit.filter(|unit| systemd::unit_of(std::process::id()).as_ref() != Some(unit)) {
+        return through_systemd(&unit);
+    }
+    let _lock = lock(folder)?;
+    let mut new = start(&old, program)?;
+    match take_over(folder, &old, &mut new) {
+        Ok(pid) => Ok(format!(
+            "upgraded: process {pid} serves; process {} finishes its requests ({}) and ends",
+            old.pid, old.busy
+        )),
+        Err(error) => {
+            let _ = new.child.kill();
+            let _ = new.child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// systemd must see the new process as a part of the unit: it does the same from there.
+fn through_systemd(unit: &str) -> Result<String, String> {
+    let status = Command::new("systemctl").args(["reload", unit]).status();
+    match status {
+        Ok(status) if status.success() => Ok(format!("systemd has reloaded {unit}")),
+        Ok(_) => Err(format!("systemctl reload {unit} failed; see journalctl --unit {unit}")),
+        Err(error) => Err(format!("systemctl cannot be run: {error}")),
+    }
+}
+
+fn lock(folder: &RuntimeDir) -> Result<File, String> {
+    let path = folder.upgrade_lock();
+    let failed = |error: std::io::Error| format!("{} cannot be locked: {error}", path.display());
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err("another upgrade is under way".to_owned()),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// A new process, and the lines that it says.
+struct New {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+/// Starts this program as the old one was started: with its arguments, folder, environment and standard error.
+fn start(old: &Status, program: Option<&Path>) -> Result<New, String> {
+    let program = program.map_or_else(std::env::current_exe, std::path::absolute);
+    let program = program.map_err(|error| format!("this program cannot be found: {error}"))?;
+    let mut command = Command::new(&program);
+    command.args(&old.arguments).arg("--upgrade").current_dir(&old.folder);
+    // A service manager sets the environment by itself, perhaps to something new.
+    if !old.has_systemd
+        && let Some(environment) = environment_of(old.pid)
+    {
+        command.env_clear().envs(environment);
+    }
+    let log = OpenOptions::new().append(true).open(format!("/proc/{}/fd/2", old.pid));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.map_or_else(|_| Stdio::inherit(), Stdio::from));
+    // What is typed at this terminal is not meant for the new process.
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    let stdout = child.stdout.take().ok_or("its standard output is missing")?;
+    let (said, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if said.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(New { child, lines })
+}
+
+fn environment_of(pid: u32) -> Option<Vec<(std::ffi::OsString, std::ffi::OsString)>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let pairs = bytes.split(|&byte| byte == 0).filter_map(|pair| {
+        let at = pair.iter().position(|&byte| byte == b'=').filter(|&at| at > 0)?;
+        let text = |bytes: &[u8]| std::ffi::OsString::from_vec(bytes.to_vec());
+        Some((text(&pair[..at]), text(&pair[at + 1..])))
+    });
+    Some(pairs.collect())
+}
+
+fn take_over(folder: &RuntimeDir, old: &Status, new: &mut New) -> Result<u32, String> {
+    let goes_on = format!("process {} goes on serving", old.pid);
+    new.wait_for(READY_TIME, |line| (line == READY).then_some(())).map_err(|error| format!("{error}; {goes_on}"))?;
+    let socket = folder.upgrade_socket();
+    let deadline = Instant::now() + READY_TIME;
+    while !successor::is_waiting(&socket) {
+        if new.child.try_wait().is_ok_and(|status| status.is_some()) || Instant::now() > deadline {
+            return Err(format!("the new process does not wait for the sockets; {goes_on}"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    match ask::ask(folder, Question::HandOver)? {
+        Answer::HandingOver => {}
+        Answer::Refused(why) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
+        other => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
+    }
+    let serving = new.wait_for(SERVING_TIME, |line| line.strip_prefix(SERVING)?.parse().ok());
+    serving.map_err(|error| format!("{error}; the sockets were handed over: see the log, and start the gateway again"))
+}
+
+impl New {
+    /// Waits for a line.
+    fn wait_for<T>(&mut self, limit: Duration, wanted: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + limit;
+        let mut why = Vec::new();
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if let Some(found) = wanted(&line) {
+                        return Ok(found);
+                    }
+                    why.extend(line.strip_prefix(FAILED).map(str::to_owned));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(format!("the new process is not ready after {}", humantime::format_duration(limit)));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+                    let why = if why.is_empty() { "see its log".to_owned() } else { why.join("; ") };
+                    return Err(format!("the new process ended ({ended}): {why}"));
+                }
+            }
+        }
+    }
+}

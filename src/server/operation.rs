@@ -1,0 +1,120 @@
+//! What the composition root needs to run as a service: the runtime folder, the configuration that can change, the
+//! supervisor, and an end in order.
+
+use crate::config::live::{Live, Prepare};
+use crate::config::problem::Problem;
+use crate::config::{Arguments, Loaded, Startup};
+use crate::gateway::{Shared, Snapshot};
+use crate::operate::{self, Parts, RuntimeDir, Supervisor};
+use anyhow::Context;
+use pingora::server::Server;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Pingora's own grace period: an end that nobody waits for.
+pub const LONGER_THAN_ANY_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The runtime folder. A gateway that only wants to serve can do without.
+///
+/// # Errors
+/// When it cannot be used, and is needed to take over from another process.
+pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option<RuntimeDir>> {
+    match RuntimeDir::prepare(&startup.runtime_dir) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if upgrade => Err(anyhow::Error::msg(error)),
+        Err(error) => {
+            log::warn!("{error}: the commands reload and upgrade will not reach this process");
+            Ok(None)
+        }
+    }
+}
+
+/// The addresses that come from the process which serves now.
+pub fn taken_over(folder: Option<&RuntimeDir>, upgrade: bool) -> Vec<String> {
+    match folder.filter(|_| upgrade).map(operate::ask::status) {
+        Some(Ok(status)) => status.addresses,
+        // Whoever sends the sockets is not asked then; an address that is in use is found out about now.
+        _ => Vec::new(),
+    }
+}
+
+/// The configuration in force, which requests see through `shared`.
+pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>) -> Live {
+    let (prepared, observed) = (Arc::clone(shared), Arc::clone(shared));
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    shared.metrics.config_loaded_at.set(now());
+    let prepare: Prepare = Box::new(move |config| {
+        let shared = Arc::clone(&prepared);
+        let snapshot = Arc::new(Snapshot::after(config, Some(&shared.snapshot.load()))?);
+        Ok(Box::new(move || shared.snapshot.store(snapshot)))
+    });
+    let observer = Box::new(move |outcome: Result<&str, &[Problem]>| {
+        let [good, refused] = &observed.metrics.config_reloads;
+        match outcome {
+            Ok(_) => {
+                good.inc();
+                observed.metrics.config_loaded_at.set(now());
+            }
+            Err(_) => refused.inc(),
+        }
+    });
+    Live::new(arguments, Box::new(|name| std::env::var(name).ok()), loaded, prepare, observer)
+}
+
+/// Starts what looks after the process.
+///
+/// # Errors
+/// When signals cannot be listened to.
+pub fn supervise(
+    startup: &Startup,
+    folder: Option<RuntimeDir>,
+    shared: &Arc<Shared>,
+    live: Arc<Live>,
+    server: &Server,
+    is_upgrade: bool,
+) -> anyhow::Result<Supervisor> {
+    let in_force = Arc::clone(shared);
+    let tls = startup.tls.as_ref().map(|tls| tls.listen);
+    Supervisor::start(Parts {
+        folder,
+        drain: Arc::clone(&shared.drain),
+        live,
+        limits: Box::new(move || in_force.snapshot.load().config.drain),
+        addresses: [startup.listen, startup.admin_listen].into_iter().chain(tls).collect(),
+        is_upgrade,
+        phases: server.watch_execution_phase(),
+    })
+    .context("listening to signals")
+}
+
+/// Ends a service from outside, and waits until it has ended.
+#[derive(Default)]
+pub struct Stop {
+    asked: tokio::sync::Notify,
+    has_stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Longest wait: a write that hangs must not keep the process.
+    const WAIT: Duration = Duration::from_secs(5);
+
+    /// Resolves when the service is to end.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// The service has ended.
+    pub fn stopped(&self) {
+        *self.has_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends the service.
+    pub fn stop(&self) {
+        self.asked.notify_one();
+        let has_stopped = self.has_stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(has_stopped, Self::WAIT, |has_stopped| !*has_stopped);
+        drop(waited);
+    }
+}

@@ -1,0 +1,214 @@
+//! A new configuration takes effect at once and drops nothing; a bad one changes nothing.
+
+use harness::{Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
+use std::time::Duration;
+
+fn yaml(upstream: &Upstream, rest: &str) -> String {
+    format!("gateway:\n  upstreams: [{{name: a, base_url: \"{}\"}}]\n{rest}", upstream.url())
+}
+
+fn stamped(value: &str) -> String {
+    format!("  rules: [{{name: stamp, headers: {{set: {{X-Stamp: \"{value}\"}}}}}}]\n")
+}
+
+async fn start(builder: GatewayBuilder) -> Gateway {
+    let gateway = builder.start().await;
+    within("commands are taken", async {
+        while !gateway.dir().join("data/run/gateway.pid").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    gateway
+}
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+}
+
+fn write(gateway: &Gateway, text: &str) {
+    std::fs::write(gateway.dir().join("gateway.yaml"), text).expect("written");
+}
+
+async fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name}: {metrics}")).parse().expect("a number")
+}
+
+/// What the upstream gets of the stamp now.
+async fn stamp(upstream: &Upstream, gateway: &Gateway) -> Option<String> {
+    assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
+    upstream.last().headers.get("x-stamp")
+}
+
+async fn wait_stamp(upstream: &Upstream, gateway: &Gateway, value: &str) {
+    within("the new configuration is in force", async {
+        while stamp(upstream, gateway).await.as_deref() != Some(value) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_command_waits_for_the_verdict_and_the_next_request_has_it() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().yaml(&yaml(&upstream, &stamped("one")))).await;
+    assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("one"));
+    let loaded = metric(&gateway, "gateway_config_last_reload_timestamp_seconds").await;
+
+    write(&gateway, &yaml(&upstream, &stamped("two")));
+    assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("one"), "nobody asked for it yet");
+    let output = gateway.command(&["reload"]).await;
+    assert!(output.status.success() && output.stdout.contains("loaded anew"), "{output:?}");
+    assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("two"));
+    assert!(metric(&gateway, "gateway_config_last_reload_timestamp_seconds").await > loaded);
+
+    write(&gateway, &yaml(&upstream, "  lissten: x\n  limits: {queue: many}\n"));
+    let output = gateway.command(&["reload"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.contains("error: gateway.yaml:3:3: unknown key \"gateway.lissten\""), "{output:?}");
+    assert!(output.stderr.contains("error: gateway.yaml:4:19: gateway.limits.queue"), "{output:?}");
+    assert!(output.stderr.contains("refused with 2 errors"), "{output:?}");
+    gateway.stderr_line(0, "the same in the log", |line| line.contains("refused: gateway.yaml:4:19")).await;
+    // No YAML at all, so that nobody can tell where the gateway is but by the default.
+    write(&gateway, "gateway: [\n");
+    let output = gateway.command(&["reload"]).await;
+    assert!(!output.status.success() && output.stderr.contains("gateway.yaml:2:1"), "{output:?}");
+    assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("two"), "what was in force still is");
+    for (result, count) in [("ok", 1.0), ("refused", 2.0)] {
+        assert_eq!(metric(&gateway, &format!("gateway_config_reloads_total{{result=\"{result}\"}}")).await, count);
+    }
+}
+
+#[tokio::test]
+async fn sighup_loads_anew_and_names_what_needs_a_restart() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().yaml(&yaml(&upstream, &stamped("one"))).file("env/.env.headers.json", "{}")).await;
+    std::fs::write(gateway.dir().join("env/.env.headers.json"), "{\"X-App\": \"cli\"}").expect("written");
+    write(&gateway, &yaml(&upstream, &format!("  log: {{format: json}}\n{}", stamped("two"))));
+    gateway.signal(gateway.pid(), "HUP");
+    wait_stamp(&upstream, &gateway, "two").await;
+    assert_eq!(upstream.last().headers.get("x-app").as_deref(), Some("cli"), "the headers file too");
+    let line = gateway.stderr_line(0, "a warning", |line| line.contains("only a restart or an upgrade changes")).await;
+    assert!(line.contains("gateway.log.format") && !line.starts_with('{'), "{line}");
+}
+
+#[tokio::test]
+async fn files_are_watched_if_that_is_wanted() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let watching = |value: &str| yaml(&upstream, &format!("  watch: true\n{}", stamped(value)));
+    let gateway = start(gateway().yaml(&watching("one")).file("data/note", "")).await;
+    write(&gateway, &watching("two"));
+    wait_stamp(&upstream, &gateway, "two").await;
+    // As editors do it: a new file in the place of the old one.
+    let new = gateway.dir().join("new.yaml");
+    std::fs::write(&new, watching("three")).expect("written");
+    std::fs::rename(&new, gateway.dir().join("gateway.yaml")).expect("renamed");
+    wait_stamp(&upstream, &gateway, "three").await;
+    write(&gateway, "gateway: [\n");
+    gateway.stderr_line(0, "a refusal", |line| line.contains("refused: gateway.yaml:2:1")).await;
+    std::fs::write(gateway.dir().join("data/overlay.yaml"), format!("gateway:\n{}", stamped("panel")))
+        .expect("written");
+    write(&gateway, &watching("four"));
+    wait_stamp(&upstream, &gateway, "panel").await;
+}
+
+#[tokio::test]
+async fn the_overlay_comes_between_the_environment_and_the_file() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let output = gateway()
+        .yaml(&yaml(&upstream, "  debug: false\n  preserve_host: false\n"))
+        .env("LOG_FORMAT", "json")
+        .file("data/overlay.yaml", "gateway:\n  preserve_host: true\n  log: {format: text}\n  debug: true\n")
+        .file("env/.env", "DEBUG_MODE=false\n")
+        .arg("check")
+        .run()
+        .await;
+    let source = |key: &str| {
+        let line = output.stdout.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{output:?}"));
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(source("gateway.preserve_host "), "true data/overlay.yaml:2:18");
+    assert_eq!(source("gateway.log.format "), "json environment LOG_FORMAT");
+    assert_eq!(source("gateway.debug "), "false env/.env DEBUG_MODE");
+    let output = gateway()
+        .yaml(&yaml(&upstream, ""))
+        .file("data/overlay.yaml", "gateway:\n  dashboard:\n    api_key: sk-mine\n")
+        .arg("check")
+        .run()
+        .await;
+    assert!(!output.status.success() && !output.stderr.contains("sk-mine"), "{output:?}");
+    assert!(
+        output.stderr.contains("data/overlay.yaml:3:14: gateway.dashboard.api_key: this cannot be set"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_known_of_upstreams_survives_a_reload() {
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/slow" => Reply::sse().bytes("data: a\n\n").step(harness::Step::Sleep(Duration::from_secs(60))),
+        _ => Reply::ok("fine"),
+    })
+    .await;
+    let gone = "http://127.0.0.1:9";
+    let yaml = |rest: &str| {
+        format!(
+            "gateway:\n  health: {{failures: 1, open: 60s}}\n  upstreams:\n    - {{name: gone, base_url: \"{gone}\"}}\n    - \
+             {{name: a, base_url: \"{}\", priority: 1, max_in_flight: 5}}\n{rest}",
+            upstream.url()
+        )
+    };
+    let gateway = start(gateway().yaml(&yaml(""))).await;
+    assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
+    let mut slow = gateway.connect().await;
+    slow.send(Request::get("/slow").bytes()).await;
+    assert_eq!(slow.head("GET").await.status, 200);
+    let open = "gateway_upstream_circuit{state=\"open\",upstream=\"gone\"}";
+    let in_flight = "gateway_upstream_in_flight_requests{upstream=\"a\"}";
+    assert_eq!((metric(&gateway, open).await, metric(&gateway, in_flight).await), (1.0, 1.0));
+    // One that is kept, beside the one that is in use.
+    assert_eq!(gateway.request(&Request::get("/x")).await.status(), 200);
+    let connections = upstream.connections();
+    write(&gateway, &yaml(&stamped("new")));
+    assert!(gateway.command(&["reload"]).await.status.success());
+    assert_eq!((metric(&gateway, open).await, metric(&gateway, in_flight).await), (1.0, 1.0));
+    assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("new"));
+    assert_eq!(upstream.connections(), connections, "kept connections are used on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_under_load_drop_nothing() {
+    let size = |name: &str, small: usize| std::env::var(name).map_or(small, |value| value.parse().expect("a number"));
+    let (reloads, streams) = (size("GATEWAY_TEST_RELOADS", 6), size("GATEWAY_TEST_STREAMS", 20));
+    let options = anthropic::Options { gap: Duration::from_millis(100), ..Default::default() };
+    let upstream = Upstream::start(anthropic::handler_with(options)).await;
+    let gateway = start(gateway().yaml(&yaml(&upstream, ""))).await;
+    let load = Load::start(gateway.addr(), 4, streams);
+    upstream.wait_received(streams).await;
+    for number in 0..reloads {
+        let is_good = number % 2 == 0;
+        let value = number.to_string();
+        let text = yaml(&upstream, &stamped(&value));
+        write(&gateway, &if is_good { text.clone() } else { format!("{text}  lissten: {number}\n") });
+        let output = gateway.command(&["reload"]).await;
+        assert_eq!(output.status.success(), is_good, "{output:?}");
+        let expected = if is_good { number } else { number - 1 }.to_string();
+        // The load's own requests may have begun before: this one did not.
+        let probe = format!("/probe-{number}");
+        gateway.request(&Request::get(&probe)).await;
+        let received = upstream.received();
+        let probed = received.iter().find(|request| request.target == probe).expect("the probe came");
+        assert_eq!(probed.headers.get("x-stamp"), Some(expected));
+        upstream.wait_received(received.len() + streams + 8).await;
+    }
+    let tally = load.stop().await;
+    assert_eq!(tally.failures, [] as [String; 0]);
+    println!("{reloads} reloads: {} requests, {} streams, no failure", tally.requests, tally.streams);
+    assert!(tally.requests > 20 && tally.streams as usize >= streams, "{tally:?}");
+    let count = |result: &str| format!("gateway_config_reloads_total{{result=\"{result}\"}}");
+    let (good, bad) = (reloads.div_ceil(2) as f64, (reloads / 2) as f64);
+    assert_eq!((metric(&gateway, &count("ok")).await, metric(&gateway, &count("refused")).await), (good, bad));
+}

@@ -1,0 +1,299 @@
+//! A new process takes over: nothing is dropped, and whatever goes wrong, somebody serves.
+
+use harness::{Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
+use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_anyrouter-gateway");
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(BINARY)
+}
+
+/// Small for every run; `make upgrade-load` sets the full numbers.
+fn size(name: &str, small: usize) -> usize {
+    std::env::var(name).map_or(small, |value| value.parse().expect("a number"))
+}
+
+async fn rows(path: &Path) -> i64 {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
+    let mut connection = options.connect().await.expect("the file opens");
+    let sql = "SELECT COUNT(*) FROM requests WHERE path LIKE '/v1/%'";
+    sqlx::query(sql).fetch_one(&mut connection).await.expect("a count").get(0)
+}
+
+/// The process that serves now; by then it takes commands too.
+async fn serving(gateway: &Gateway) -> u32 {
+    within("a pid file", async {
+        loop {
+            match std::fs::read_to_string(gateway.dir().join("data/run/gateway.pid")) {
+                Ok(pid) => return pid.trim().parse().expect("a number"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    })
+    .await
+}
+
+async fn start(builder: GatewayBuilder) -> Gateway {
+    let gateway = builder.start().await;
+    serving(&gateway).await;
+    gateway
+}
+
+async fn is_fine(gateway: &Gateway) {
+    let answer = gateway.request(&Request::get("/health")).await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrades_under_load_drop_nothing_and_count_everything_once() {
+    let (upgrades, streams) = (size("GATEWAY_TEST_UPGRADES", 2), size("GATEWAY_TEST_STREAMS", 20));
+    let options = anthropic::Options { gap: Duration::from_millis(250), ..Default::default() };
+    let upstream = Upstream::start(anthropic::handler_with(options)).await;
+    let mut gateway = start(gateway().upstream(upstream.url()).env("GATEWAY_DB", "data/gateway.db")).await;
+    let load = Load::start(gateway.addr(), 4, streams);
+    upstream.wait_received(streams).await;
+    let mut before = serving(&gateway).await;
+    for _ in 0..upgrades {
+        let output = gateway.command(&["upgrade"]).await;
+        assert!(output.status.success(), "{output:?}");
+        let now = serving(&gateway).await;
+        assert_ne!(now, before, "{output:?}");
+        before = now;
+        // Each one with requests of its own, begun before and after it.
+        let seen = upstream.received().len();
+        upstream.wait_received(seen + streams).await;
+    }
+    // The last predecessor ends while the load goes on.
+    let left = gateway.wait_processes(1).await;
+    assert_eq!(left, [before]);
+    let tally = load.stop().await;
+    assert_eq!(tally.failures, [] as [String; 0]);
+    gateway.signal(before, "TERM");
+    gateway.wait_processes(0).await;
+    let total = tally.requests + tally.streams;
+    println!("{upgrades} upgrades: {} requests, {} streams, no failure", tally.requests, tally.streams);
+    assert!(tally.streams as usize >= streams && tally.requests > 100, "{tally:?}");
+    assert_eq!(rows(&gateway.dir().join("data/gateway.db")).await, i64::try_from(total).expect("few"));
+    assert!(
+        !gateway.dir().join("data/run/gateway.pid").exists() && !gateway.dir().join("data/run/upgrade.sock").exists()
+    );
+}
+
+#[tokio::test]
+async fn without_a_successor_sigquit_is_refused() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().upstream(upstream.url())).await;
+    // What an upgrade that broke off left behind is no successor.
+    let socket = gateway.dir().join("data/run/upgrade.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("bound"));
+    let pid = gateway.pid();
+    gateway.signal(pid, "QUIT");
+    let line = gateway.stderr_line(0, "a refusal", |line| line.contains("SIGQUIT is not obeyed")).await;
+    assert!(line.contains("upgrade.sock") && line.contains("anyrouter-gateway upgrade"), "{line}");
+    is_fine(&gateway).await;
+    let output = gateway.command(&["upgrade"]).await;
+    assert!(output.status.success(), "the socket that was left over is in nobody's way: {output:?}");
+    assert_ne!(serving(&gateway).await, pid);
+    is_fine(&gateway).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_leaves_the_old_process_serving() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = gateway()
+        .yaml(&format!("gateway:\n  upstreams: [{{base_url: \"{}\"}}]\n", upstream.url()))
+        .env("GATEWAY_DB", "data/db/gateway.db");
+    let gateway = start(gateway).await;
+    let pid = gateway.pid();
+    let refused = async |output: harness::Output, why: &str| {
+        assert!(!output.status.success() && output.stderr.contains(why), "{why}: {output:?}");
+        assert!(output.stderr.contains(&format!("process {pid} goes on serving")), "{output:?}");
+        assert_eq!((serving(&gateway).await, gateway.processes()), (pid, vec![pid]));
+        is_fine(&gateway).await;
+    };
+    let file = gateway.dir().join("gateway.yaml");
+    let good = std::fs::read_to_string(&file).expect("there");
+    std::fs::write(&file, format!("{good}  lissten: 1\n")).expect("written");
+    refused(gateway.command(&["upgrade"]).await, "gateway.yaml:3:3: unknown key").await;
+    std::fs::write(
+        &file,
+        format!(
+            "{good}  admin_listen: \"{}\"\n  tls: {{listen: \"{}\", cert: gateway.yaml, key: gateway.yaml}}\n",
+            gateway.admin_addr(),
+            upstream.addr()
+        ),
+    )
+    .expect("written");
+    refused(gateway.command(&["upgrade"]).await, "in use").await;
+    std::fs::write(&file, &good).expect("written");
+    for (script, why) in [("exit 3", "exit status: 3"), ("echo ready; exit 0", "does not wait for the sockets")] {
+        let broken = gateway.dir().join("broken");
+        std::fs::write(&broken, format!("#!/bin/sh\n{script}\n")).expect("written");
+        std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("executable");
+        refused(gateway.command(&["upgrade", "--program", "broken"]).await, why).await;
+    }
+    // Where the folder of the request log should be, there is a file.
+    // It may have been made already, or not yet: a row waits for a second.
+    let _ = std::fs::rename(gateway.dir().join("data/db"), gateway.dir().join("data/away"));
+    std::fs::write(gateway.dir().join("data/db"), "in the way").expect("written");
+    refused(gateway.command(&["upgrade"]).await, "gateway.database").await;
+    std::fs::remove_file(gateway.dir().join("data/db")).expect("removed");
+    let output = gateway.command(&["upgrade"]).await;
+    assert!(output.status.success(), "{output:?}");
+    is_fine(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_upgrade() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().upstream(upstream.url()).env("GATEWAY_DB", "data/db/gateway.db")).await;
+    std::fs::create_dir_all(gateway.dir().join("data/db")).expect("a folder");
+    // Only the new process sees the small disk in the place of the folder.
+    let script = "mount -t tmpfs -o size=16k tmpfs data/db || { echo no mounts; exit 97; }; exec \"$0\" upgrade";
+    let binary = gateway.binary().display().to_string();
+    let output = gateway.command_by(Path::new("unshare"), &["--mount", "sh", "-c", script, &binary]).await;
+    if output.stdout.contains("no mounts") || output.stderr.contains("unshare failed") {
+        println!("skipped: no namespaces or mounts are allowed here");
+        return;
+    }
+    assert!(!output.status.success() && output.stderr.contains("gateway.database"), "{output:?}");
+    assert_eq!(gateway.processes(), [gateway.pid()]);
+    is_fine(&gateway).await;
+}
+
+#[tokio::test]
+async fn of_two_upgrades_at_once_one_is_done_and_the_service_goes_on() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().upstream(upstream.url())).await;
+    let load = Load::start(gateway.addr(), 2, 0);
+    let (one, two) = tokio::join!(gateway.command(&["upgrade"]), gateway.command(&["upgrade"]));
+    let refused: Vec<_> = [&one, &two].into_iter().filter(|output| !output.status.success()).collect();
+    assert_eq!(refused.len(), 1, "{one:?} {two:?}");
+    assert!(refused[0].stderr.contains("another upgrade is under way"), "{refused:?}");
+    is_fine(&gateway).await;
+    assert_eq!(load.stop().await.failures, [] as [String; 0]);
+}
+
+/// An answer that goes on for so long that only a drain's end can end it.
+async fn endless() -> Upstream {
+    Upstream::start(|request| match request.target.as_str() {
+        "/endless" => Reply::sse().bytes("data: a\n\n").step(harness::Step::Sleep(Duration::from_secs(600))),
+        _ => Reply::ok("fine"),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_process_that_drains_says_so_and_obeys() {
+    let upstream = endless().await;
+    let gateway = gateway()
+        .yaml(&format!("gateway:\n  drain: {{stop: 300ms}}\n  upstreams: [{{base_url: \"{}\"}}]\n", upstream.url()));
+    let mut gateway = start(gateway).await;
+    for signal in ["TERM", "INT"] {
+        let old = serving(&gateway).await;
+        let mut stream = gateway.connect().await;
+        stream.send(Request::get("/endless").bytes()).await;
+        assert_eq!(stream.head("GET").await.status, 200);
+        let output = gateway.command(&["upgrade"]).await;
+        assert!(output.status.success() && output.stdout.contains(&format!("process {old} finishes")), "{output:?}");
+        assert_eq!(gateway.processes().len(), 2);
+        let told = gateway.dir().join(format!("data/run/draining-{old}.json"));
+        within("it says that it drains", async {
+            while !std::fs::read_to_string(&told).is_ok_and(|text| text.contains("\"busy\":1")) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        // Both listen for a while; the new one counts the old one.
+        within("the metrics show the old process", async {
+            loop {
+                let mut admin = Client::connect(gateway.admin_addr()).await;
+                let metrics = admin.request(&Request::get("/metrics")).await.text();
+                if metrics.contains("\ngateway_predecessors 1\n") {
+                    assert!(metrics.contains("\ngateway_predecessors_busy 1\n"), "{metrics}");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        // The stream would go on for minutes.
+        let began = Instant::now();
+        gateway.signal(old, signal);
+        let left = gateway.wait_processes(1).await;
+        // Pingora waits for 5 s after it sent its sockets before it stops to listen.
+        let limit = if signal == "INT" { 2 } else { 9 };
+        assert!(began.elapsed() < Duration::from_secs(limit), "{signal}: {:?}", began.elapsed());
+        assert_eq!(left, [serving(&gateway).await], "the new one is not concerned");
+        assert!(!told.exists());
+        is_fine(&gateway).await;
+    }
+}
+
+#[tokio::test]
+async fn kept_connections_of_a_draining_process_are_told_to_go_elsewhere() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().upstream(upstream.url())).await;
+    let boot_id = async |client: &mut Client| {
+        let answer = client.request(&Request::get("/health")).await;
+        (answer.json()["boot_id"].clone(), answer.header("connection"))
+    };
+    let (mut kept, mut idle) = (gateway.connect().await, gateway.connect().await);
+    let (old, connection) = boot_id(&mut kept).await;
+    assert_eq!((boot_id(&mut idle).await.0, connection.as_deref()), (old.clone(), Some("keep-alive")));
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 200);
+    assert!(gateway.command(&["upgrade"]).await.status.success());
+    let (id, connection) = boot_id(&mut kept).await;
+    assert_eq!((id, connection.as_deref()), (old.clone(), Some("close")));
+    let ready = admin.request(&Request::get("/readyz")).await;
+    assert_eq!((ready.status(), ready.text().trim()), (503, "draining"));
+    assert_eq!(idle.closed().await, b"", "closed without a word, once the old process listens no more");
+    let ready = Client::connect(gateway.admin_addr()).await.request(&Request::get("/readyz")).await;
+    assert_eq!(ready.status(), 200);
+    assert_ne!(boot_id(&mut gateway.connect().await).await.0, old);
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_end_and_does_not_wait_any_longer() {
+    let upstream = Upstream::start(|_| {
+        Reply::sse().bytes("data: a\n\n").step(harness::Step::Sleep(Duration::from_millis(700))).bytes("data: b\n\n")
+    })
+    .await;
+    let mut gateway = start(gateway().upstream(upstream.url())).await;
+    let mut idle = gateway.connect().await;
+    assert_eq!(idle.request(&Request::get("/health")).await.status(), 200);
+    let mut stream = gateway.connect().await;
+    stream.send(Request::get("/v1/x").bytes()).await;
+    assert_eq!(stream.head("GET").await.status, 200);
+    let began = Instant::now();
+    gateway.signal(gateway.pid(), "TERM");
+    assert_eq!(idle.closed().await, b"", "an idle connection is closed without a word");
+    stream.piece_until("data: b").await;
+    assert!(gateway.ended().await.expect("ended").success());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "ended with its last request, not after ten seconds: {took:?}");
+}
+
+#[tokio::test]
+async fn a_stop_has_its_limit_and_an_interrupt_none() {
+    let upstream = endless().await;
+    for (signal, at_least) in [("TERM", 500), ("INT", 0)] {
+        let gateway = gateway().yaml(&format!(
+            "gateway:\n  drain: {{stop: 500ms}}\n  upstreams: [{{base_url: \"{}\"}}]\n",
+            upstream.url()
+        ));
+        let mut gateway = start(gateway).await;
+        let mut stream = gateway.connect().await;
+        stream.send(Request::get("/endless").bytes()).await;
+        assert_eq!(stream.head("GET").await.status, 200);
+        let began = Instant::now();
+        gateway.signal(gateway.pid(), signal);
+        assert!(gateway.ended().await.expect("ended").success());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(at_least) && took < Duration::from_secs(5), "{signal}: {took:?}");
+    }
+}
