@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint unit e2e deny bench bench-quick fuzz clean
+.PHONY: help run build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,16 @@ run: build ## build and start the gateway on 127.0.0.1:8088 with conf/gateway.ya
 build: ## release build, after installing what the build needs
 	@scripts/prepare.sh build
 	$(CARGO) build --release $(LOCKED) -p anyrouter-gateway
+
+deb: build ## Debian package in target/package (needs cargo-deb)
+	scripts/package.sh
+
+deb-test: deb ## install, upgrade and remove that package under a systemd of its own (root)
+	tests/systemd/boot.sh tests/systemd/package.sh $$(ls target/package/*.deb)
+
+upgrade-load: ## ten upgrades and twenty reloads, half of them bad, under load with 200 streams
+	GATEWAY_TEST_UPGRADES=10 GATEWAY_TEST_RELOADS=20 GATEWAY_TEST_STREAMS=200 \
+	  $(CARGO) test $(LOCKED) --test upgrade --test reload -- --nocapture --test-threads 1 under_load
 
 test: ## everything: format, import rules, clippy, all tests, licences, real SDK clients
 	@scripts/test.sh
