@@ -19,7 +19,7 @@ before(async () => {
   const visit = await bench.visit();
   const { requests } = await visit.api('requests?limit=500');
   const failed = (await visit.api('requests?outcome=upstream_error,truncated,stalled,unreachable&limit=50')).requests;
-  const session = requests.find((row) => row.agent !== null)?.session ?? requests.find((row) => row.session !== null)?.session;
+  const session = requests.find((row) => row.agent?.startsWith('agent-') && row.agent.length > 9)?.session ?? requests.find((row) => row.session !== null)?.session;
   ids = { good: requests.find((row) => row.tokens !== null)?.id ?? requests[0]?.id, failed: failed[0]?.id, session };
   await visit.close();
 });

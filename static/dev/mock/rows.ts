@@ -46,7 +46,7 @@ function costOf(model: string, tokens: Tokens): number | null {
 /** Busy in the daytime of China, quiet at night. */
 function busyness(atMs: number): number {
   const hour = ((atMs / 3_600_000 + 8) % 24 + 24) % 24;
-  return 0.12 + 0.88 * Math.max(0, Math.sin(((hour - 6) / 18) * Math.PI));
+  return 0.15 + 0.85 * Math.max(0, Math.sin(((hour - 7) / 20) * Math.PI));
 }
 
 export class RowMaker {
@@ -64,7 +64,7 @@ export class RowMaker {
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
   }
 
-  row(startedAtMs: number, sessionIndex = this.#random.whole(0, this.#sessions.length - 1)): RequestRow {
+  row(startedAtMs: number, sessionIndex = this.#random.whole(1, this.#sessions.length - 1)): RequestRow {
     const random = this.#random;
     const model = random.pick(MODELS);
     const isSide = model === 'claude-haiku-4-5';
@@ -135,13 +135,13 @@ export class RowMaker {
     };
   }
 
-  /** Newest first, within the thirty days before `nowMs`; the last two hours are told more densely. */
+  /** Newest first, within the thirty days before `nowMs`; the last day is told more densely. */
   history(count: number, nowMs: number): RequestRow[] {
     const rows: RequestRow[] = [];
     while (rows.length < count) {
-      const isRecent = this.#random.next() < 0.12;
-      const agoMs = this.#random.next() * (isRecent ? DAY_MS / 12 : 30 * DAY_MS) + 3_000;
-      if (!isRecent && this.#random.next() > busyness(nowMs - agoMs)) continue;
+      const isRecent = this.#random.next() < 0.3;
+      const agoMs = this.#random.next() * (isRecent ? DAY_MS : 30 * DAY_MS) + 3_000;
+      if (this.#random.next() > busyness(nowMs - agoMs)) continue;
       rows.push(this.row(Math.round(nowMs - agoMs)));
     }
     // One conversation with sub-agents, told in full.

@@ -417,7 +417,7 @@ export default {
   diff: { label: 'Differences between “{left}” and “{right}”' },
   config: {
     title: 'Configuration',
-    about: 'Changes apply from the next request on; requests in flight keep what they began with',
+    about: 'Changes apply from the next request on',
     view: { form: 'Settings', yaml: 'YAML', headers: 'Headers file', history: 'History' },
     group: {
       general: 'General',

@@ -419,7 +419,7 @@ const messages: Messages = {
   diff: { label: '“{left}”与“{right}”的差异' },
   config: {
     title: '配置',
-    about: '修改从下一个请求起生效，进行中的请求不受影响',
+    about: '修改从下一个请求起生效',
     view: { form: '设置', yaml: 'YAML', headers: '请求头文件', history: '历史' },
     group: {
       general: '常规',

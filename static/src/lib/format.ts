@@ -39,21 +39,24 @@ export function formatShare(locale: string, value: Maybe): string {
   return numbers(locale, { style: 'percent', maximumFractionDigits: floor > 0.999 && floor < 1 ? 2 : 1 }).format(floor);
 }
 
-/** $1.25; small amounts with as many digits as they need. */
+/** $1.25, $0.019, $0.0012: small amounts with more digits. */
 export function formatCost(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   const size = Math.abs(value);
-  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : 5;
+  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
   const options = { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' } as const;
-  return numbers(locale, { ...options, minimumFractionDigits: 2, maximumFractionDigits: digits }).format(value);
+  return numbers(locale, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
-/** 820 ms, 5.30 s, 2 min 14 s, 3 h 2 min. */
+/** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min. */
 export function formatDuration(locale: string, ms: Maybe): string {
   if (ms == null) return NONE;
   if (ms < 1000) return `${formatNumber(locale, ms)} ms`;
   const seconds = ms / 1000;
-  if (seconds < 59.95) return `${formatNumber(locale, seconds, seconds < 10 ? 2 : 1)} s`;
+  if (seconds < 59.95) {
+    const digits = seconds < 9.995 ? 2 : 1;
+    return `${numbers(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(seconds)} s`;
+  }
   const whole = Math.round(seconds);
   const pair = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
     `${large} ${largeUnit}` + (small > 0 ? ` ${small} ${smallUnit}` : '');
@@ -86,10 +89,12 @@ export function formatClock(locale: string, atMs: number, nowMs: number): string
 
 /** Date and time to the second, with the zone: for tooltips and details. */
 export function formatMoment(locale: string, atMs: number): string {
-  return dates(locale, {
-    year: 'numeric', month: 'short', day: 'numeric',
-    hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', timeZoneName: 'short',
-  }).format(atMs);
+  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
+  const text = dates(locale, { year: 'numeric', month: 'short', day: 'numeric', ...time }).format(atMs);
+  // Some languages would put the zone between date and time.
+  const parts = dates(locale, { timeZoneName: 'short' }).formatToParts(atMs);
+  const zone = parts.find((part) => part.type === 'timeZoneName')?.value ?? '';
+  return `${text} ${zone}`.trim();
 }
 
 /** A mark on a time axis, as fine as the axis' step. */

@@ -57,7 +57,9 @@ export function useRequestList(filters: Ref<RequestFilters>) {
       return;
     }
     const known = new Set(rows.value.map((row) => row.id));
-    rows.value = [...waiting.value.filter((row) => !known.has(row.id)), ...rows.value];
+    // The feed tells of ends, the list is in the order of beginnings.
+    const all = [...waiting.value.filter((row) => !known.has(row.id)), ...rows.value];
+    rows.value = all.sort((a, b) => b.started_at_ms - a.started_at_ms);
     waiting.value = [];
   }
 
