@@ -32,8 +32,9 @@ for module in upstream store metrics; do
   others=$(printf 'upstream|store|metrics|gateway|admin|server' | sed "s/\b$module|//")
   forbid "$module" "$(ours "$others")" "imports config and the pure modules only"
 done
-forbid gateway "$(ours 'admin|server')" "and admin do not know each other; only server sees both"
-forbid admin "$(ours 'gateway|server')" "and gateway do not know each other; only server sees both"
+forbid feed "$(ours 'config|upstream|store|metrics|gateway|admin|server')" "knows records only"
+forbid gateway "$(ours 'admin|server')" "hands requests for its own pages to whoever serves them"
+forbid admin "$(ours 'server')" "is put together by server"
 
 if [ "$checked" -eq 0 ]; then
   echo "no module was found under src/" >&2

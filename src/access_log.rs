@@ -12,6 +12,11 @@ pub fn write(record: &RequestRecord) {
     log::info!(target: TARGET, "{}", Line(record));
 }
 
+/// Writes the line of a request for one of the gateway's own pages: an open panel asks often.
+pub fn write_local(record: &RequestRecord) {
+    log::debug!(target: TARGET, "{}", Line(record));
+}
+
 /// The pairs of an access line as JSON values: numbers where they are numbers.
 pub fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
     line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
@@ -57,7 +62,19 @@ impl fmt::Display for Line<'_> {
         if !record.rewrite.is_empty() {
             write!(f, " rewrite={}", record.rewrite)?;
         }
-        record.answer.as_ref().map_or(Ok(()), |answer| write_answer(f, answer))
+        if let Some(model) = &record.model_asked {
+            write!(f, " model_asked={}", Word(model))?;
+        }
+        if let Some(answer) = &record.answer {
+            write_answer(f, answer)?;
+        }
+        if let Some(cost) = record.cost {
+            write!(f, " cost_usd={}", cost as f64 / 1e9)?;
+        }
+        match record.cause {
+            Some(cause) => write!(f, " cause={cause}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! says what to read first.
 
 pub mod access_log;
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod feed;
 pub mod gateway;
 pub mod http1;
 pub mod log_output;

@@ -1,15 +1,34 @@
 //! Every metric, declared once. Counters with a closed set of labels are looked up once, not per request.
 
-use crate::record::{Outcome, RequestRecord};
+use crate::record::{Labels, RequestRecord, status_class};
 use crate::usage::meter::Summary;
+use arc_swap::ArcSwap;
 use pingora_prometheus::prometheus::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, register_histogram, register_int_counter_vec, register_int_gauge,
+    Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
+    register_histogram, register_histogram_vec, register_int_counter, register_int_counter_vec, register_int_gauge,
     register_int_gauge_vec,
 };
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Buckets for times from a few milliseconds to the ten minutes that a long answer takes.
 const SECONDS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Buckets for the time that a connection takes.
+const CONNECT_SECONDS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// The paths that are counted by name.
+const PATHS: [&str; 7] = [
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/messages/batches",
+    "/v1/models",
+    "/v1/complete",
+    "/v1/files",
+    "/api/hello",
+];
+/// What all others are counted as.
+const OTHER: &str = "other";
 /// The errors that the API can send in a stream.
 const STREAM_ERRORS: [&str; 8] = [
     "overloaded_error",
@@ -25,7 +44,19 @@ const STREAM_ERRORS: [&str; 8] = [
 /// The gateway's metrics in the process-wide registry that `/metrics` shows.
 #[derive(Debug)]
 pub struct Metrics {
-    requests: [IntCounter; Outcome::ALL.len()],
+    /// The models that are counted by name.
+    models: ArcSwap<HashSet<Arc<str>>>,
+    other: Arc<str>,
+    none: Arc<str>,
+    requests: IntCounterVec,
+    retries: IntCounter,
+    request_bytes: IntCounter,
+    response_bytes: IntCounter,
+    cost: CounterVec,
+    unpriced: IntCounter,
+    skipped_events: IntCounter,
+    rule_hits: IntCounterVec,
+    connect: HistogramVec,
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
     tokens: [IntCounter; 4],
@@ -35,6 +66,8 @@ pub struct Metrics {
     first_token: Histogram,
     /// Requests between their first byte and their end.
     pub in_flight: IntGauge,
+    /// Streams of events that are open.
+    pub streams: IntGauge,
     /// Bytes of request bodies held.
     pub held_bytes: IntGauge,
 }
@@ -45,8 +78,6 @@ impl Metrics {
     /// # Errors
     /// When one of the names is taken, that is, on a second call in one process.
     pub fn register() -> Result<Self, pingora_prometheus::prometheus::Error> {
-        let requests =
-            register_int_counter_vec!("gateway_requests_total", "Requests by how they ended.", &["outcome"])?;
         let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let tokens = register_int_counter_vec!("gateway_tokens_total", "Tokens, as upstreams told them.", &["kind"])?;
@@ -72,7 +103,48 @@ impl Metrics {
                 "From the first byte of a request to the first piece of content of its stream.",
                 SECONDS.to_vec()
             )?,
-            requests: Outcome::ALL.map(|outcome| requests.with_label_values(&[outcome.name()])),
+            models: ArcSwap::default(),
+            other: OTHER.into(),
+            none: "".into(),
+            requests: register_int_counter_vec!(
+                "gateway_requests_total",
+                "Requests by how they ended, class of their status, upstream, model (that answered, or else that was \
+                 asked for) and path.",
+                &["outcome", "status", "upstream", "model", "path"]
+            )?,
+            retries: register_int_counter!(
+                "gateway_retries_total",
+                "Times that a request was sent to an upstream once more."
+            )?,
+            request_bytes: register_int_counter!("gateway_request_body_bytes_total", "Bytes of request bodies.")?,
+            response_bytes: register_int_counter!(
+                "gateway_response_body_bytes_total",
+                "Bytes of the bodies of answers that went to clients."
+            )?,
+            cost: register_counter_vec!(
+                "gateway_cost_usd_total",
+                "What the tokens cost, in US dollars, by model (gateway.prices).",
+                &["model"]
+            )?,
+            unpriced: register_int_counter!(
+                "gateway_unpriced_requests_total",
+                "Requests that used tokens of a model without a price."
+            )?,
+            skipped_events: register_int_counter!(
+                "gateway_skipped_events_total",
+                "Events of streams that were too large to be read (limits.event)."
+            )?,
+            rule_hits: register_int_counter_vec!(
+                "gateway_rule_hits_total",
+                "Requests that a rule applied to.",
+                &["rule"]
+            )?,
+            connect: register_histogram_vec!(
+                "gateway_upstream_connect_seconds",
+                "From the choice of an upstream to a new connection to it.",
+                &["upstream"],
+                CONNECT_SECONDS.to_vec()
+            )?,
             rejected: register_int_counter_vec!(
                 "gateway_rejected_total",
                 "Requests that the gateway refused, or failed to serve, by reason.",
@@ -84,13 +156,24 @@ impl Metrics {
                 &["result"]
             )?,
             in_flight: register_int_gauge!("gateway_in_flight_requests", "Requests that are being served.")?,
+            streams: register_int_gauge!("gateway_in_flight_streams", "Streams of events that are open.")?,
             held_bytes: register_int_gauge!("gateway_held_body_bytes", "Bytes of request bodies held in memory.")?,
         })
     }
 
     /// Counts a request that is over.
     pub fn count(&self, record: &RequestRecord) {
-        self.requests[record.outcome.index()].inc();
+        let upstream = record.upstream.as_deref().unwrap_or_default();
+        let Labels { model, path } = &record.labels;
+        self.requests
+            .with_label_values(&[record.outcome.name(), status_class(record.status), upstream, model, path])
+            .inc();
+        self.retries.inc_by(u64::from(record.attempts.saturating_sub(1)));
+        self.request_bytes.inc_by(record.request_bytes);
+        self.response_bytes.inc_by(record.response_bytes);
+        for rule in record.rules.split(',').filter(|rule| !rule.is_empty()) {
+            self.rule_hits.with_label_values(&[rule]).inc();
+        }
         if !record.reason.is_empty() {
             self.rejected.with_label_values(&[record.reason]).inc();
         }
@@ -103,7 +186,50 @@ impl Metrics {
         }
         if let Some(answer) = &record.answer {
             self.count_answer(answer);
+            match record.cost {
+                Some(cost) => self.cost_of(&record.labels.model).inc_by(cost as f64 / 1e9),
+                None => self.unpriced.inc_by(u64::from(answer.tokens.is_some())),
+            }
         }
+    }
+
+    /// Notes how long a new connection took.
+    pub fn connected(&self, upstream: &str, took: Duration) {
+        self.connect.with_label_values(&[upstream]).observe(took.as_secs_f64());
+    }
+
+    /// The names under which a request is counted. The first `most` models have names of their own.
+    pub fn labels(&self, record: &RequestRecord, most: usize) -> Labels {
+        let path = record.path.strip_suffix('/').unwrap_or(&record.path);
+        // Some relays, and so their clients, have a prefix before them.
+        let path = PATHS.into_iter().find(|known| path.ends_with(known)).unwrap_or(OTHER);
+        Labels { model: self.model(record.model().unwrap_or_default(), most), path }
+    }
+
+    fn model(&self, name: &str, most: usize) -> Arc<str> {
+        if name.is_empty() {
+            return Arc::clone(&self.none);
+        }
+        let models = self.models.load();
+        match models.get(name) {
+            Some(known) => Arc::clone(known),
+            None if models.len() >= most => Arc::clone(&self.other),
+            None => {
+                let name: Arc<str> = name.into();
+                self.models.rcu(|models| {
+                    let mut models = HashSet::clone(models);
+                    if models.len() < most {
+                        models.insert(Arc::clone(&name));
+                    }
+                    models
+                });
+                name
+            }
+        }
+    }
+
+    fn cost_of(&self, model: &str) -> Counter {
+        self.cost.with_label_values(&[model])
     }
 
     fn count_answer(&self, answer: &Summary) {
@@ -114,6 +240,7 @@ impl Metrics {
             let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
             self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
         }
+        self.skipped_events.inc_by(u64::from(answer.skipped));
         if let Some(error) = &answer.error {
             // An upstream can invent types; those of the API are few.
             let known = STREAM_ERRORS.iter().find(|known| **known == error);

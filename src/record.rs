@@ -1,6 +1,11 @@
 //! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
 
+pub mod cause;
+pub mod redact;
+
+use crate::usage::error_body::ErrorText;
 use crate::usage::meter::Summary;
+use crate::usage::pricing::NanoUsd;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,6 +52,11 @@ impl Outcome {
         self as usize
     }
 
+    /// Whether the request failed, and that by no doing of the client's.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::Completed | Self::ClientAborted | Self::Rejected)
+    }
+
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -72,6 +82,10 @@ pub struct RequestRecord {
     pub started_at: SystemTime,
     /// From its first byte to the end of its answer.
     pub duration: Duration,
+    /// From its first byte to its place at an upstream.
+    pub queue: Option<Duration>,
+    /// From its first byte to the connection to the upstream that it went to last.
+    pub connect: Option<Duration>,
     /// From its first byte to the first byte of the upstream's answer.
     pub first_byte: Option<Duration>,
     /// Where it came from.
@@ -102,8 +116,81 @@ pub struct RequestRecord {
     pub rewrite: &'static str,
     /// The session that the client names.
     pub session: Option<String>,
+    /// The sub-agent that the client names.
+    pub agent: Option<String>,
+    /// The agent that started that one.
+    pub parent_agent: Option<String>,
+    /// The model that the request asks for.
+    pub model_asked: Option<String>,
+    /// Names of the rules that applied, commas between.
+    pub rules: String,
+    /// The upstreams that failed before the last one, and what each did.
+    pub tried: Vec<(Arc<str>, String)>,
     /// What the answer says, if it is one to a request for a message.
     pub answer: Option<Summary>,
+    /// What the upstream's error says, without keys.
+    pub error: Option<ErrorText>,
+    /// The likely cause, if it failed: one of [`cause::ALL`].
+    pub cause: Option<&'static str>,
+    /// What the tokens cost; `None` for a model without a price.
+    pub cost: Option<NanoUsd>,
+    /// Under which names it is counted.
+    pub labels: Labels,
+    /// The request itself, if that was asked for.
+    pub capture: Option<Box<Capture>>,
+}
+
+/// The names under which a request is counted: few, whatever clients send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The model that answered, or else the one that was asked for; empty if there is none.
+    pub model: Arc<str>,
+    /// The path, or `other`.
+    pub path: &'static str,
+}
+
+/// A request as it came in, without keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Request line and fields.
+    pub head: String,
+    /// The body, or its beginning.
+    pub body: String,
+    /// Whether it is only the beginning.
+    pub is_cut: bool,
+}
+
+impl RequestRecord {
+    /// The type of the error in the answer.
+    pub fn error_type(&self) -> Option<&str> {
+        let in_stream = self.answer.as_ref().and_then(|answer| answer.error.as_deref());
+        in_stream.or_else(|| self.error.as_ref()?.kind.as_deref())
+    }
+
+    /// The message of the error in the answer.
+    pub fn error_message(&self) -> Option<&str> {
+        let in_stream = self.answer.as_ref().and_then(|answer| answer.error_message.as_deref());
+        in_stream.or_else(|| self.error.as_ref()?.message.as_deref())
+    }
+
+    /// The model that answered, or else the one that was asked for.
+    pub fn model(&self) -> Option<&str> {
+        self.answer.as_ref().and_then(|answer| answer.model.as_deref()).or(self.model_asked.as_deref())
+    }
+
+    /// Bytes of texts of any length that it holds.
+    pub fn kept_bytes(&self) -> usize {
+        let error = self.error.as_ref().map_or(0, |error| error.body.len());
+        error + self.capture.as_ref().map_or(0, |capture| capture.head.len() + capture.body.len())
+    }
+
+    /// Gives these up.
+    pub fn forget_texts(&mut self) {
+        self.capture = None;
+        if let Some(error) = &mut self.error {
+            error.body = String::new();
+        }
+    }
 }
 
 /// Longest path that is recorded, in bytes: records wait in memory for the disk.
@@ -114,6 +201,18 @@ pub fn path_text(path: &[u8]) -> String {
     String::from_utf8_lossy(&path[..path.len().min(LONGEST_PATH)]).into_owned()
 }
 
+/// The class of a status; `none` if there was no answer.
+pub fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        5 => "5xx",
+        _ => "none",
+    }
+}
+
 #[cfg(test)]
 impl RequestRecord {
     /// One for tests: a request that went well.
@@ -122,6 +221,8 @@ impl RequestRecord {
             request_id: "req_1".to_owned(),
             started_at: SystemTime::UNIX_EPOCH,
             duration: Duration::from_millis(12),
+            queue: Some(Duration::ZERO),
+            connect: Some(Duration::from_millis(2)),
             first_byte: Some(Duration::from_millis(9)),
             client: Some([127, 0, 0, 1].into()),
             http: "1.1",
@@ -137,7 +238,17 @@ impl RequestRecord {
             key: Some("0a1b2c3d".to_owned()),
             rewrite: "replaced",
             session: None,
+            agent: None,
+            parent_agent: None,
+            model_asked: None,
+            rules: String::new(),
+            tried: Vec::new(),
             answer: None,
+            error: None,
+            cause: None,
+            cost: None,
+            labels: Labels { model: "".into(), path: "/v1/messages" },
+            capture: None,
         }
     }
 }

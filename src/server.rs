@@ -1,9 +1,11 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
+use crate::admin::{Admin, AdminService};
 use crate::config::{Loaded, Startup};
+use crate::feed::Event;
 use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
 use crate::metrics::Metrics;
-use crate::store::{RequestLog, Retention, Writer};
+use crate::store::{Reader, RequestLog, Retention, Writer};
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use pingora::listeners::tls::TlsSettings;
@@ -16,6 +18,8 @@ use pingora::services::listening::Service;
 use pingora_prometheus::prometheus;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 
 /// Serves until the process is told to stop.
 ///
@@ -28,9 +32,12 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     }
     let snapshot = Snapshot::new(config).map_err(anyhow::Error::msg)?;
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
-    let (log, queue) = RequestLog::new(startup.database.is_some());
-    let writer = startup.database.clone().map(|path| {
-        let retention = Retention { age: startup.log_keep, bytes: startup.log_keep_bytes as u64 };
+    let settings = &startup.log;
+    let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
+    let reader = settings.database.as_deref().map(Reader::new);
+    let writer = settings.database.clone().map(|path| {
+        let retention =
+            Retention { age: settings.keep, bytes: settings.keep_bytes as u64, statistics: settings.keep_statistics };
         Arc::new(Writer::new(path, retention, queue))
     });
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
@@ -39,7 +46,8 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
     server.bootstrap();
 
-    let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared)));
+    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader));
+    let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
     let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, Arc::clone(&shared)));
     add_listeners(&mut gateway, &startup)?;
     server.add_service(gateway);
@@ -51,9 +59,10 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let mut admin = pingora_prometheus::prometheus_http_service();
+    let mut admin = Service::new("admin".to_owned(), AdminService::new(Arc::clone(&shared), admin));
     admin.add_tcp(&startup.admin_listen.to_string());
     server.add_service(admin);
+    server.add_service(background_service("live", Seconds(Arc::clone(&shared))));
 
     log::info!(
         "anyrouter-gateway {} listens on http://{} and sends to {target}; metrics on http://{}/metrics; {path}",
@@ -67,6 +76,24 @@ pub fn run(loaded: Loaded, upgrade: bool) -> anyhow::Result<()> {
         writer.finish(&shared.log);
     }
     Ok(())
+}
+
+/// Ends each second for those who look on.
+struct Seconds(Arc<Shared>);
+
+#[async_trait]
+impl BackgroundService for Seconds {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = seconds.tick() => self.0.feed.tick(),
+                _ = shutdown.changed() => break,
+            }
+        }
+        self.0.feed.send(|| Event::End);
+    }
 }
 
 /// The service that writes the request log.

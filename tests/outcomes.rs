@@ -1,5 +1,6 @@
 //! How a request ended, by what its answer said: in the log, and in the metrics.
 
+use harness::metrics::sum;
 use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, gzip};
 
 fn gateway() -> GatewayBuilder {
@@ -57,9 +58,11 @@ async fn each_answer_counts_as_what_it_was() {
         assert!(target != "/v1/messages/count_tokens" || !line.contains("_tokens="), "{line}");
     }
     let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    for (outcome, count) in [("truncated", 2.0), ("stream_error", 1.0), ("completed", 6.0)] {
+        let counted = sum(&metrics, "gateway_requests_total", &[("outcome", outcome), ("path", "/v1/messages")]);
+        assert_eq!(counted, count, "{outcome} in\n{metrics}");
+    }
     for line in [
-        r#"gateway_requests_total{outcome="truncated"} 2"#,
-        r#"gateway_requests_total{outcome="stream_error"} 1"#,
         r#"gateway_tokens_total{kind="input"} 297"#,
         r#"gateway_tokens_total{kind="output"} 67"#,
         r#"gateway_tokens_total{kind="cache_write"} 49"#,
@@ -74,7 +77,8 @@ async fn each_answer_counts_as_what_it_was() {
 /// The names of metrics in a text, without the endings of histograms' series.
 fn names(text: &str) -> std::collections::BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let names = words.filter(|word| word.starts_with("gateway_"));
+    // One outcome looks like a name.
+    let names = words.filter(|word| word.starts_with("gateway_") && *word != "gateway_error");
     names
         .map(|name| ["_bucket", "_sum", "_count"].iter().fold(name, |name, end| name.trim_end_matches(end)).to_owned())
         .collect()
@@ -85,6 +89,7 @@ async fn alerts_ask_for_metrics_that_there_are() {
     let upstream = Upstream::start(|request| answer(&request.target)).await;
     let gateway = gateway().upstream(upstream.url()).start().await;
     gateway.request(&Request::post("/v1/messages?whole", "{}")).await;
+    gateway.stderr_line(0, "an access line", |line| line.contains(" path=/v1/messages")).await;
     let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
     let found = names(&metrics);
     let alerts = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/alerts.yml")).expect("the alerts");

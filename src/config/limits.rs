@@ -4,6 +4,7 @@ use super::problem::Source;
 use super::reader::Reader;
 use super::value;
 use crate::http1::head;
+use crate::usage::meter;
 use std::time::Duration;
 
 /// Bounds on what clients may send, and on the time they may take.
@@ -23,6 +24,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Longest time that a client takes no byte of its answer.
     pub write_timeout: Duration,
+    /// How much of answers is read.
+    pub meter: meter::Limits,
 }
 
 impl Limits {
@@ -47,6 +50,8 @@ impl Limits {
         let body_timeout = reader.read("gateway.limits.body_timeout", value::duration);
         let keepalive_timeout = reader.read("gateway.limits.keepalive_timeout", value::duration);
         let write_timeout = reader.read("gateway.limits.write_timeout", value::duration);
+        let event_bytes = reader.read("gateway.limits.event", value::size);
+        let reply_bytes = reader.read("gateway.limits.reply", value::size);
         Some(Self {
             head: head::Limits {
                 header_bytes: header_bytes?,
@@ -59,6 +64,7 @@ impl Limits {
             body_timeout: body_timeout?,
             keepalive_timeout: keepalive_timeout?,
             write_timeout: write_timeout?,
+            meter: meter::Limits { event_bytes: event_bytes?, reply_bytes: reply_bytes? },
         })
     }
 }

@@ -7,6 +7,7 @@ mod files;
 pub mod headers;
 mod limits;
 mod node;
+mod prices;
 pub mod problem;
 pub mod profile;
 pub mod proxy;
@@ -20,6 +21,7 @@ pub mod upstream;
 pub mod value;
 
 use crate::rules::rule::Rule;
+use crate::usage::pricing::Prices;
 use node::Reading;
 use pingora::server::configuration::ServerConf;
 use problem::{Problems, Source};
@@ -55,6 +57,45 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Which requests are kept as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// None.
+    Off,
+    /// Those that failed.
+    Errors,
+    /// All.
+    All,
+}
+
+/// What the request log keeps of bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureSettings {
+    /// Whether the beginning of an error's body is kept.
+    pub error_body: bool,
+    /// Which requests are kept as a whole.
+    pub requests: Kept,
+    /// How much of the body of such a request is kept, in bytes.
+    pub body_bytes: usize,
+}
+
+/// How the request log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Its file; `None` keeps nothing.
+    pub database: Option<PathBuf>,
+    /// How long rows are kept.
+    pub keep: Duration,
+    /// How large it may grow, in bytes.
+    pub keep_bytes: usize,
+    /// How long statistics by the hour and by the day are kept.
+    pub keep_statistics: Duration,
+    /// Most records that wait for the disk.
+    pub queue: usize,
+    /// Most bytes of bodies among them.
+    pub queue_bytes: usize,
 }
 
 /// The TLS listener.
@@ -103,6 +144,12 @@ pub struct Config {
     pub dashboard_enabled: bool,
     /// The panel's key.
     pub dashboard_key: Option<Secret>,
+    /// What the request log keeps of bodies.
+    pub capture: CaptureSettings,
+    /// Most models that are counted by name.
+    pub models_by_name: usize,
+    /// What tokens cost, by model.
+    pub prices: Prices,
 }
 
 /// What only a restart can change.
@@ -118,12 +165,8 @@ pub struct Startup {
     pub debug: bool,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// The file of the request log; `None` keeps nothing.
-    pub database: Option<PathBuf>,
-    /// How long its rows are kept.
-    pub log_keep: Duration,
-    /// How large it may grow, in bytes.
-    pub log_keep_bytes: usize,
+    /// The request log.
+    pub log: LogSettings,
 }
 
 /// A whole, valid configuration.
@@ -214,9 +257,10 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
-    let database = reader.read("gateway.database", database);
-    let keep = reader.read("gateway.log.keep", value::duration);
-    let keep_size = reader.read("gateway.log.keep_size", value::size);
+    let log = read_log(reader);
+    let capture = read_capture(reader);
+    let models_by_name = reader.read("gateway.metrics.models", |text| value::number(text, 1..=1000));
+    let prices = prices::read(reader);
     let debug = reader.read("gateway.debug", value::boolean);
     let log_format = reader.read("gateway.log.format", |text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
@@ -263,6 +307,9 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         dns_servers,
         dashboard_enabled: dashboard_enabled?,
         dashboard_key: dashboard_key.map(Secret::new),
+        capture: capture?,
+        models_by_name: models_by_name? as usize,
+        prices,
     };
     let startup = Startup {
         listen: listen?,
@@ -270,9 +317,7 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
         tls,
         debug: debug?,
         log_format: log_format?,
-        database: database?,
-        log_keep: keep?,
-        log_keep_bytes: keep_size?,
+        log: log?,
     };
     Some((config, startup))
 }
@@ -293,6 +338,32 @@ fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
         reader.effective.push(Effective { key: "gateway.listen (port)".to_owned(), value: port.to_string(), source });
     }
     Some(listen)
+}
+
+fn read_log(reader: &mut Reader<'_>) -> Option<LogSettings> {
+    let database = reader.read("gateway.database", database);
+    let keep = reader.read("gateway.log.keep", value::duration);
+    let keep_bytes = reader.read("gateway.log.keep_size", value::size);
+    let keep_statistics = reader.read("gateway.log.keep_statistics", value::duration);
+    let queue = reader.read("gateway.log.queue", |text| value::number(text, 1..=1_000_000));
+    let queue_bytes = reader.read("gateway.log.queue_bytes", value::size);
+    Some(LogSettings {
+        database: database?,
+        keep: keep?,
+        keep_bytes: keep_bytes?,
+        keep_statistics: keep_statistics?,
+        queue: queue? as usize,
+        queue_bytes: queue_bytes?,
+    })
+}
+
+fn read_capture(reader: &mut Reader<'_>) -> Option<CaptureSettings> {
+    let error_body = reader.read("gateway.log.capture_error_body", value::boolean);
+    let requests = reader.read("gateway.log.capture", |text| {
+        value::choice(text, &[("off", Kept::Off), ("errors", Kept::Errors), ("all", Kept::All)])
+    });
+    let body_bytes = reader.read("gateway.log.capture_body", value::size);
+    Some(CaptureSettings { error_body: error_body?, requests: requests?, body_bytes: body_bytes? })
 }
 
 /// A path, or `off`.

@@ -7,7 +7,7 @@ use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
 
 /// Keys under `gateway:` that are lists, read apart from the table of settings.
-const LISTS: [&str; 3] = ["gateway.upstreams", "gateway.rules", "gateway.routes"];
+const LISTS: [&str; 4] = ["gateway.upstreams", "gateway.rules", "gateway.routes", "gateway.prices"];
 
 /// Looks up an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;

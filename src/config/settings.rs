@@ -29,7 +29,7 @@ const fn list(key: &'static str, env: &'static [&'static str], default: &'static
     Setting { key, env, default, is_list: true, help }
 }
 
-/// All settings under `gateway:` but the lists `upstreams`, `rules` and `routes`.
+/// All settings under `gateway:` but the lists `upstreams`, `rules`, `routes` and `prices`.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "gateway.listen",
@@ -112,6 +112,33 @@ pub const SETTINGS: &[Setting] = &[
     setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json."),
     setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows."),
     setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go."),
+    setting(
+        "gateway.log.keep_statistics",
+        &[],
+        "400d",
+        "How long statistics by the hour and by the day are kept, which need little room.",
+    ),
+    setting("gateway.log.queue", &[], "16384", "Most records that wait for the disk; others are dropped, and counted."),
+    setting("gateway.log.queue_bytes", &[], "32MiB", "Most bytes of bodies among them; other records go without."),
+    setting(
+        "gateway.log.capture_error_body",
+        &[],
+        "true",
+        "Keep the first 8 KiB of an error's body in the request log, without keys.",
+    ),
+    setting(
+        "gateway.log.capture",
+        &[],
+        "off",
+        "Keep whole requests in the request log, without keys: off, errors (those of failed requests), or all.",
+    ),
+    setting("gateway.log.capture_body", &[], "64KiB", "How much of a kept request's body is kept."),
+    setting(
+        "gateway.metrics.models",
+        &[],
+        "50",
+        "Most models that are counted by name in metrics and statistics; further ones are counted as other.",
+    ),
     setting("gateway.limits.request_body", &[], "32MiB", "Largest request body; beyond it 413."),
     setting(
         "gateway.limits.request_bodies_total",
@@ -148,6 +175,13 @@ pub const SETTINGS: &[Setting] = &[
         "Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.",
     ),
     setting("gateway.limits.queue_timeout", &[], "10s", "How long a request waits for such a place."),
+    setting(
+        "gateway.limits.event",
+        &[],
+        "64KiB",
+        "Largest event of a stream that is read for tokens and errors; larger ones are passed on unread, and counted.",
+    ),
+    setting("gateway.limits.reply", &[], "1MiB", "Largest reply that is read for tokens, if it is not streamed."),
     setting("gateway.timeouts.connect", &[], "10s", "Time to connect to an upstream, TLS included."),
     setting(
         "gateway.timeouts.read",

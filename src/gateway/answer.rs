@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,6 +63,12 @@ impl Answer {
         self
     }
 
+    /// Adds a field with a value that was made.
+    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     /// The bytes on an HTTP/1.1 connection that is closed afterwards.
     pub fn to_http1(&self, request_id: &str, is_head: bool) -> Vec<u8> {
         let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
@@ -112,6 +119,19 @@ impl Answer {
             session.write_response_body(Some(self.body), true).await?;
         }
         Ok(())
+    }
+}
+
+impl Answer {
+    /// The same, past the proxy's filters: for pages of the gateway's own.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn send_direct(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
+        let header = self.head(request_id)?;
+        let is_head = session.req_header().method == http::Method::HEAD;
+        session.write_response_header(Box::new(header)).await?;
+        session.write_response_body(if is_head { Bytes::new() } else { self.body }, true).await
     }
 }
 

@@ -2,10 +2,13 @@
 
 use super::client::Control;
 use super::held::HeldBody;
+use super::running::Ticket as RunningTicket;
 use super::snapshot::{Destination, Group, Snapshot};
+use crate::record::Capture;
 use crate::rules::matcher::Facts;
 use crate::upstream::Ticket;
 use crate::upstream::sessions::Client;
+use crate::usage::error_body::ErrorBody;
 use crate::usage::meter::Meter;
 use bytes::Bytes;
 use pingora::ErrorType;
@@ -55,10 +58,22 @@ pub struct Context {
     pub must_be_fresh: bool,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// When it had a place at an upstream.
+    pub entered: Option<Instant>,
     /// When the first byte of the upstream's answer came in.
     pub first_byte: Option<Instant>,
-    /// Counts the request as long as the context lives.
-    pub in_flight: InFlight,
+    /// The model that it asks for.
+    pub model_asked: Option<String>,
+    /// What the request log is to keep of it.
+    pub capture: Option<Box<Capture>>,
+    /// Whether the gateway answers it with a page of its own, which is no traffic.
+    pub is_local: bool,
+    /// Shows it among the running requests.
+    pub running: Option<RunningTicket>,
+    /// Counts its answer among the open streams.
+    pub stream: Option<InFlight>,
+    /// Counts the request as long as the context lives, unless it is one for the gateway's own pages.
+    pub in_flight: Option<InFlight>,
 }
 
 /// An upstream that was tried in vain.
@@ -87,8 +102,12 @@ pub struct Attempt {
     pub body_given: bool,
     /// What became of the system prompt; empty if that was not asked for.
     pub rewrite: &'static str,
+    /// When there was a connection.
+    pub connected: Option<Instant>,
     /// Reads the answer as it goes by.
     pub meter: Option<Box<Meter>>,
+    /// Keeps the beginning of an error.
+    pub error_body: Option<Box<ErrorBody>>,
 }
 
 /// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while idle.
@@ -130,8 +149,14 @@ impl Context {
             was_stale: false,
             must_be_fresh: false,
             attempts: 0,
+            entered: None,
             first_byte: None,
-            in_flight: InFlight::new(in_flight),
+            model_asked: None,
+            capture: None,
+            is_local: false,
+            running: None,
+            stream: None,
+            in_flight: Some(InFlight::new(in_flight)),
         }
     }
 

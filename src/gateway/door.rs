@@ -8,7 +8,7 @@ use super::http2::{self, Unread, WholeRequest};
 use super::{Gateway, Shared};
 use crate::http1::Refusal;
 use crate::http1::split_query;
-use crate::record::{Outcome, RequestRecord, path_text};
+use crate::record::{Labels, Outcome, RequestRecord, path_text};
 use async_trait::async_trait;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -102,7 +102,7 @@ impl Door {
         let record = unread(request_id, address, &refusal, outcome, started, answer.body.len());
         self.shared.finish(match client.refused() {
             Some((method, path)) => {
-                RequestRecord { http: "1.1", method: method.to_owned(), path: path.to_owned(), ..record }
+                RequestRecord { http: "1.1", method: method.to_owned(), path: path_text(path.as_bytes()), ..record }
             }
             None => record,
         });
@@ -124,6 +124,8 @@ fn unread(
         request_id,
         started_at: SystemTime::now(),
         duration: started.elapsed(),
+        queue: None,
+        connect: None,
         first_byte: None,
         client,
         http: "",
@@ -139,7 +141,17 @@ fn unread(
         key: None,
         rewrite: "",
         session: None,
+        agent: None,
+        parent_agent: None,
+        model_asked: None,
+        rules: String::new(),
+        tried: Vec::new(),
         answer: None,
+        error: None,
+        cause: (outcome == Outcome::Rejected).then_some("rejected"),
+        cost: None,
+        labels: Labels::default(),
+        capture: None,
     }
 }
 

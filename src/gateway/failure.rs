@@ -9,8 +9,10 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 /// An answer that was given up because another upstream takes the request over.
 pub const GIVEN_UP: ErrorType = ErrorType::Custom("given_up");
-/// An answer that is none: a page, or nothing at all.
+/// An answer that is none: nothing at all.
 pub const NO_ANSWER: ErrorType = ErrorType::Custom("no_answer");
+/// An answer that is a web page.
+pub const WEB_PAGE: ErrorType = ErrorType::Custom("web_page");
 /// The outbound proxy answered in place of the upstream.
 pub const PROXY_ANSWER: ErrorType = ErrorType::Custom("proxy_answer");
 /// No place became free at the upstream.
@@ -106,6 +108,7 @@ fn from_upstream(error: &Error, request: &Context) -> Failure {
         }
         kind if *kind == PROXY_ANSWER => fail(502, Outcome::Unreachable, "proxy", format!("{}.", context(error))),
         kind if *kind == NO_ANSWER => fail(502, Outcome::UpstreamError, "no_answer", format!("{}.", context(error))),
+        kind if *kind == WEB_PAGE => fail(502, Outcome::UpstreamError, "web_page", format!("{}.", context(error))),
         kind if *kind == NO_PLACE => fail(503, Outcome::Rejected, "upstream_full", format!("{}.", context(error))),
         E::TLSHandshakeFailure | E::InvalidCert | E::HandshakeError | E::TLSWantX509Lookup => fail(
             502,
@@ -147,7 +150,7 @@ pub fn found(kind: ErrorType, what: String) -> Box<Error> {
 
 /// Whether it was settled already what follows this error.
 pub fn is_decided(kind: &ErrorType) -> bool {
-    [GIVEN_UP, NO_ANSWER, PROXY_ANSWER].contains(kind)
+    [GIVEN_UP, NO_ANSWER, WEB_PAGE, PROXY_ANSWER].contains(kind)
 }
 
 /// The client's connection is where the time to the first byte is kept: its error is the upstream's then.

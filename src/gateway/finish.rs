@@ -2,20 +2,27 @@
 
 use super::context::Context;
 use super::failure::{self, Failure};
+use super::observe::named;
 use super::snapshot::client_keys;
+use crate::config::Kept;
 use crate::http1::split_query;
-use crate::record::{Outcome, RequestRecord, path_text};
+use crate::record::{Labels, Outcome, RequestRecord, cause, path_text, redact};
+use crate::usage::error_body::ErrorText;
 use crate::usage::meter::Summary;
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, Version};
 use pingora::Error;
 use pingora::proxy::Session;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The record of a request that is over; `error` is what Pingora says went wrong, if anything did.
 pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -> RequestRecord {
-    let answer = context.attempt.meter.take().map(|mut meter| meter.finish());
     let request = session.req_header();
+    let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
+    if let Some(message) = answer.as_mut().and_then(|answer| answer.error_message.as_mut()) {
+        *message = redact::text(message, &secrets(&request.headers, context));
+    }
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
     let (path, _) = split_query(request.raw_path());
@@ -23,8 +30,8 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         Some(reason) => (Outcome::Rejected, reason),
         None => outcome(status, failure.as_ref(), answer.as_ref()),
     };
-    let upstream = (context.attempts > 0).then(|| &context.destination().upstream);
-    match (upstream, error, broken(outcome, answer.as_ref())) {
+    let upstream = (context.attempts > 0).then(|| Arc::clone(&context.destination().upstream));
+    match (&upstream, error, broken(outcome, answer.as_ref())) {
         (Some(upstream), None, Some(what)) => upstream.failed(&what),
         // What the client did is no fault of the upstream's.
         (Some(upstream), _, None) if context.attempt.is_good && !matches!(outcome, Outcome::Stalled) => {
@@ -32,11 +39,19 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         }
         _ => {}
     }
-    RequestRecord {
+    let error_text = context.attempt.error_body.take().map(|body| clean(body.finish(), &request.headers, context));
+    let capture = match context.snapshot.config.capture.requests {
+        Kept::Errors if !outcome.is_failure() => None,
+        _ => context.capture.take(),
+    };
+    let since = |at: Option<Instant>| at.map(|at| at.duration_since(context.started));
+    let mut record = RequestRecord {
         request_id: context.request_id.clone(),
         started_at: context.started_at,
         duration: context.started.elapsed(),
-        first_byte: context.first_byte.map(|at| at.duration_since(context.started)),
+        queue: since(context.entered),
+        connect: since(context.attempt.connected),
+        first_byte: since(context.first_byte),
         client: context.client,
         http: match request.version {
             Version::HTTP_2 => "2",
@@ -54,9 +69,66 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
         rewrite: context.attempt.rewrite,
-        session: request.headers.get("x-claude-code-session-id").map(short),
+        session: named(&request.headers, "x-claude-code-session-id"),
+        agent: named(&request.headers, "x-claude-code-agent-id"),
+        parent_agent: named(&request.headers, "x-claude-code-parent-agent-id"),
+        model_asked: context.model_asked.take(),
+        rules: rules(context),
+        tried: tried(context),
         answer,
+        error: error_text,
+        cause: None,
+        cost: None,
+        labels: Labels::default(),
+        capture,
+    };
+    record.cause = cause::of(&cause::Failed {
+        outcome,
+        reason,
+        status,
+        error_type: record.error_type(),
+        message: record.error_message(),
+        is_page: record.error.as_ref().is_some_and(|error| error.is_page),
+    });
+    record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
+        let price = context.snapshot.config.prices.of(record.model()?)?;
+        Some(price.cost(&tokens))
+    });
+    record
+}
+
+/// Names of the rules that applied at the last attempt.
+fn rules(context: &Context) -> String {
+    let mut names = String::new();
+    for &index in &context.attempt.rules {
+        if !names.is_empty() {
+            names.push(',');
+        }
+        names.push_str(&context.destination().rules.rules()[index].name);
     }
+    names
+}
+
+/// The upstreams that failed, and what each did.
+fn tried(context: &Context) -> Vec<(Arc<str>, String)> {
+    let name = |at: usize| Arc::from(context.snapshot.upstreams[at].config.name.as_str());
+    context.tried.iter().map(|tried| (name(tried.destination), tried.what.clone())).collect()
+}
+
+/// The keys of client and upstream.
+fn secrets<'k>(headers: &'k HeaderMap, context: &'k Context) -> Vec<&'k [u8]> {
+    let upstreams = context.destination().upstream.config.api_key.as_ref().map(|key| key.expose().as_bytes());
+    client_keys(headers).chain(upstreams).collect()
+}
+
+/// The error without the keys of client and upstream, as far as it is to be kept.
+fn clean(error: ErrorText, headers: &HeaderMap, context: &Context) -> ErrorText {
+    let secrets = secrets(headers, context);
+    let body = match context.snapshot.config.capture.error_body {
+        true => redact::text(&error.body, &secrets),
+        false => String::new(),
+    };
+    ErrorText { body, message: error.message.map(|message| redact::text(&message, &secrets)), ..error }
 }
 
 fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {
@@ -80,11 +152,6 @@ fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<String> {
         Outcome::StreamError => Some(format!("sent the error {} in its stream", answer?.error.as_deref()?)),
         _ => None,
     }
-}
-
-/// A client's text, cut to a length that logs can bear.
-fn short(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect()
 }
 
 /// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.

@@ -15,35 +15,41 @@ mod health_checks;
 mod held;
 mod http2;
 mod local;
+mod observe;
 mod pool;
 mod respond;
 mod rewrite;
+pub mod running;
 mod snapshot;
-mod upstreams;
 
 use crate::access_log;
+use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
 use crate::store::RequestLog;
-use answer::{Answer, new_request_id};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use context::{Attempt, Context};
+use context::{Attempt, Context, InFlight};
 use failover::Failed;
 use http::{StatusCode, Version};
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use running::{Phase, Running};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub use answer::{Answer, new_request_id};
 pub use collect::Upstreams;
 pub use door::Door;
 pub use explain::{Explanation, explain};
 pub use health_checks::HealthChecks;
 pub use held::Budget;
+pub use local::{Pages, Visit};
 pub use snapshot::Snapshot;
 
 /// What all requests of this process share.
@@ -57,6 +63,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Where requests leave their records.
     pub log: RequestLog,
+    /// Who wants to hear of each request.
+    pub feed: Feed,
+    /// The requests that are being served.
+    pub running: Arc<Running>,
     /// Differs with every start of the process.
     pub boot_id: String,
     /// When the process started.
@@ -71,15 +81,20 @@ impl Shared {
             budget: Budget::new(metrics.held_bytes.clone()),
             metrics,
             log,
+            feed: Feed::default(),
+            running: Arc::default(),
             boot_id: format!("{:032x}", fastrand::u128(..)),
             started_at: SystemTime::now(),
         }
     }
 
     /// Counts and logs a request that is over.
-    fn finish(&self, record: RequestRecord) {
+    fn finish(&self, mut record: RequestRecord) {
+        record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
         self.metrics.count(&record);
         access_log::write(&record);
+        let record = Arc::new(record);
+        self.feed.tell(&record);
         self.log.submit(record);
     }
 }
@@ -87,12 +102,13 @@ impl Shared {
 /// The proxy's logic.
 pub struct Gateway {
     shared: Arc<Shared>,
+    pages: Arc<dyn Pages>,
 }
 
 impl Gateway {
-    /// A proxy over the shared state.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// A proxy over the shared state, with pages of its own.
+    pub fn new(shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
+        Self { shared, pages }
     }
 }
 
@@ -117,11 +133,14 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        let request = session.req_header();
-        if let Some(answer) = local::answer(request, &self.shared, context) {
-            answer.send(session, &context.request_id).await?;
+        if local::is_own(session.req_header(), &context.snapshot.config) {
+            context.is_local = true;
+            context.in_flight = None;
+            local::serve(session, &self.pages, context).await?;
             return Ok(true);
         }
+        let request = session.req_header();
+        observe::begin(request, &self.shared.running, context);
         if let Some(answer) = rewrite::respond(request, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
@@ -150,12 +169,37 @@ impl ProxyHttp for Gateway {
         if context.ticket.is_none() {
             failover::enter(session, context).await?;
         }
+        context.entered.get_or_insert_with(Instant::now);
+        if let Some(running) = &context.running {
+            running.at_upstream(context.destination);
+            running.phase(Phase::Connect);
+        }
         context.first_byte = None;
         context.attempt = Attempt { began: Some(Instant::now()), ..Attempt::default() };
         let is_fresh = std::mem::take(&mut context.must_be_fresh);
         // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
         context.attempts += u32::from(!is_fresh);
         Ok(Box::new(context.destination().upstream.peer(is_fresh)))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        _: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        let now = Instant::now();
+        context.attempt.connected = Some(now);
+        if let Some(began) = context.attempt.began.filter(|_| !reused) {
+            self.shared.metrics.connected(&context.destination().upstream.config.name, now.duration_since(began));
+        }
+        if let Some(running) = &context.running {
+            running.phase(Phase::Wait);
+        }
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -271,7 +315,15 @@ impl ProxyHttp for Gateway {
             }
         }
         context.first_byte.get_or_insert_with(Instant::now);
-        context.attempt.meter = respond::meter(response, session.req_header(), context.started);
+        let limits = context.snapshot.config.limits.meter;
+        context.attempt.meter = respond::meter(response, session.req_header(), context.started, limits);
+        context.attempt.error_body = respond::error_body(response);
+        if respond::is_stream(response) {
+            context.stream = Some(InFlight::new(&self.shared.metrics.streams));
+        }
+        if let Some(running) = &context.running {
+            running.phase(Phase::Answer);
+        }
         Ok(())
     }
 
@@ -283,8 +335,15 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<Option<Duration>> {
         context.forget_body();
-        if let (Some(meter), Some(bytes)) = (&mut context.attempt.meter, bytes) {
+        let Some(bytes) = bytes else { return Ok(None) };
+        if let Some(meter) = &mut context.attempt.meter {
             meter.push(bytes);
+        }
+        if let Some(error) = &mut context.attempt.error_body {
+            error.push(bytes);
+        }
+        if let Some(running) = &context.running {
+            running.got(bytes.len());
         }
         Ok(None)
     }
@@ -334,7 +393,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        self.shared.finish(finish::record(session, error, context));
+        let record = finish::record(session, error, context);
+        match context.is_local {
+            true => access_log::write_local(&record),
+            false => self.shared.finish(record),
+        }
     }
 
     /// The access log says it all, without the query, which may hold keys.

@@ -2,12 +2,13 @@
 
 use super::answer::X_REQUEST_ID;
 use super::context::Context;
-use super::failure::{NO_ANSWER, PROXY_ANSWER};
+use super::failure::{NO_ANSWER, PROXY_ANSWER, WEB_PAGE};
 use crate::http1::{list_members, split_query};
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tunnel;
-use crate::usage::meter::Meter;
+use crate::usage::error_body::ErrorBody;
+use crate::usage::meter::{self, Meter};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING, UPGRADE,
@@ -152,7 +153,7 @@ pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Conte
     let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
         let what = "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser";
-        return Err(bad(what.to_owned(), Some(NO_ANSWER)));
+        return Err(bad(what.to_owned(), Some(WEB_PAGE)));
     }
     if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
         return Err(bad("answered 200 with an empty body".to_owned(), Some(NO_ANSWER)));
@@ -183,18 +184,35 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
 }
 
 /// What reads the answer to a request for a message as it goes by.
-pub fn meter(response: &ResponseHeader, request: &RequestHeader, began: Instant) -> Option<Box<Meter>> {
-    if response.status != StatusCode::OK || !is_messages(request) {
+pub fn meter(
+    response: &ResponseHeader,
+    request: &RequestHeader,
+    began: Instant,
+    limits: meter::Limits,
+) -> Option<Box<Meter>> {
+    let (path, _) = split_query(request.raw_path());
+    let is_messages =
+        request.method == Method::POST && path.strip_suffix(b"/").unwrap_or(path).ends_with(b"/v1/messages");
+    if response.status != StatusCode::OK || !is_messages {
         return None;
     }
-    let field = |name| response.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-    Meter::new(field(CONTENT_TYPE), field(CONTENT_ENCODING), began).map(Box::new)
+    Meter::new(field(response, &CONTENT_TYPE), field(response, &CONTENT_ENCODING), began, limits).map(Box::new)
 }
 
-/// Whether a message is asked for, behind whatever prefix.
-fn is_messages(request: &RequestHeader) -> bool {
-    let (path, _) = split_query(request.raw_path());
-    request.method == Method::POST && path.strip_suffix(b"/").unwrap_or(path).ends_with(b"/v1/messages")
+/// What keeps the beginning of an error.
+pub fn error_body(response: &ResponseHeader) -> Option<Box<ErrorBody>> {
+    let is_error = response.status.is_client_error() || response.status.is_server_error();
+    is_error.then(|| Box::new(ErrorBody::new(field(response, &CONTENT_ENCODING))))
+}
+
+/// Whether the answer is a stream of events.
+pub fn is_stream(response: &ResponseHeader) -> bool {
+    let name = b"text/event-stream";
+    field(response, &CONTENT_TYPE).get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+fn field<'r>(response: &'r ResponseHeader, name: &HeaderName) -> &'r [u8] {
+    response.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default()
 }
 
 /// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.

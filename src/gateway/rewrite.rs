@@ -110,7 +110,7 @@ fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c
 }
 
 /// Whether the body can be read: one in a content coding is left alone.
-fn is_plain(headers: &HeaderMap) -> bool {
+pub fn is_plain(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.is_empty() || coding == "identity")
 }
 

@@ -9,6 +9,7 @@
 
 mod json;
 mod node;
+mod peek;
 mod pointer;
 mod scan;
 
@@ -16,6 +17,7 @@ pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
 pub use node::MAX_ENTRIES;
 pub(in crate::rules) use node::{Container, Node};
+pub use peek::peek_text;
 pub use pointer::{Pointer, PointerError};
 
 use json::{BLANKS, check, has_blanks};

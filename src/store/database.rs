@@ -1,30 +1,20 @@
-//! The SQL of the request log, all in one place.
+//! The file of the request log: its opening, and what is deleted from it. All SQL is in this folder.
 
+use super::insert::Inserter;
+use super::rollup::SPANS;
 use crate::record::RequestRecord;
-use once_cell::sync::Lazy;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long another program may hold the file before writing fails, to be tried again.
 const BUSY: Duration = Duration::from_secs(2);
+/// How long sums by the minute are kept: for times further back those by the hour do.
+pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 /// Rows that are deleted in one statement, so that readers and the writer are not kept waiting.
 const DELETED_AT_ONCE: i64 = 5_000;
-
-/// A record that is there already stays as it is: what was being written at a shutdown is written once more.
-const INSERT: &str = "INSERT OR IGNORE INTO requests (id, started_ms, duration_ms, first_byte_ms, first_token_ms, \
-    longest_gap_ms, client, http, method, path, status, outcome, reason, upstream, attempts, request_bytes, \
-    response_bytes, key_fingerprint, session, rewrite, model, is_stream, input_tokens, output_tokens, \
-    cache_write_tokens, cache_read_tokens, stop_reason, stream_error, tool_uses, events) VALUES ";
-/// The place of one record in it.
-const VALUES: &str = "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
-/// Records that are inserted by one statement: each one has its price, most of all for the way to SQLite's thread.
-const AT_ONCE: usize = 50;
-
-static INSERT_ONE: Lazy<String> = Lazy::new(|| format!("{INSERT}{VALUES}"));
-static INSERT_MANY: Lazy<String> = Lazy::new(|| format!("{INSERT}{}", [VALUES; AT_ONCE].join(",")));
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +23,14 @@ pub struct Retention {
     pub age: Duration,
     /// Bytes of the file; beyond them the oldest rows go.
     pub bytes: u64,
+    /// Sums by the hour and by the day that are older go.
+    pub statistics: Duration,
 }
 
-/// The open file.
+/// The open file, to be written.
 pub struct Database {
     connection: SqliteConnection,
+    inserter: Inserter,
 }
 
 impl Database {
@@ -76,23 +69,15 @@ impl Database {
             .disable_statement_logging();
         let mut connection = options.connect().await?;
         sqlx::migrate!("src/store/migrations").run_direct(&mut connection).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, inserter: Inserter::default() })
     }
 
-    /// Writes records, all or none.
+    /// Writes records, all or none. Those that are there already stay as they are, and count once.
     ///
     /// # Errors
     /// When they cannot be written; they are not, then.
-    pub async fn insert(&mut self, records: &[RequestRecord]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin().await?;
-        let (many, few) = records.as_chunks::<AT_ONCE>();
-        for records in many {
-            records.iter().fold(sqlx::query(&INSERT_MANY), bind).execute(&mut *transaction).await?;
-        }
-        for record in few {
-            bind(sqlx::query(&INSERT_ONE), record).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await
+    pub async fn insert(&mut self, records: &[Arc<RequestRecord>]) -> Result<(), sqlx::Error> {
+        self.inserter.insert(&mut self.connection, records).await
     }
 
     /// Deletes what is too old, or too much.
@@ -100,10 +85,15 @@ impl Database {
     /// # Errors
     /// When that cannot be done.
     pub async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
-        let oldest = millis(now).saturating_sub(i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX));
-        while self.delete_until("started_ms < ?", oldest).await? == DELETED_AT_ONCE as u64 {}
+        let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let oldest = before(retention.age);
+        while self.delete_requests("started_ms < ?", oldest).await? == DELETED_AT_ONCE as u64 {}
+        for span in SPANS {
+            let age = if span == 60 { MINUTES_KEPT } else { retention.statistics };
+            self.delete_sums(span, before(age) / 1_000).await?;
+        }
         while self.bytes().await? > retention.bytes {
-            if self.delete_until("? > 0", 1).await? == 0 {
+            if self.delete_requests("? > 0", 1).await? == 0 {
                 break;
             }
             sqlx::query("PRAGMA incremental_vacuum").execute(&mut self.connection).await?;
@@ -111,12 +101,24 @@ impl Database {
         Ok(())
     }
 
-    async fn delete_until(&mut self, condition: &str, value: i64) -> Result<u64, sqlx::Error> {
-        let sql = format!(
-            "DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE {condition} ORDER BY seq LIMIT ?)"
-        );
-        let deleted = sqlx::query(&sql).bind(value).bind(DELETED_AT_ONCE).execute(&mut self.connection).await?;
+    /// Deletes rows with this condition, the oldest first, and their texts.
+    async fn delete_requests(&mut self, condition: &str, value: i64) -> Result<u64, sqlx::Error> {
+        let chosen = format!("SELECT seq FROM requests WHERE {condition} ORDER BY started_ms, seq LIMIT ?");
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let texts = format!("DELETE FROM texts WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
+        sqlx::query(&texts).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
+        let rows = format!("DELETE FROM requests WHERE seq IN ({chosen})");
+        let deleted = sqlx::query(&rows).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(deleted.rows_affected())
+    }
+
+    async fn delete_sums(&mut self, span: i64, before: i64) -> Result<(), sqlx::Error> {
+        for table in ["rollups", "latencies"] {
+            let sql = format!("DELETE FROM {table} WHERE span_s = ? AND at_s < ?");
+            sqlx::query(&sql).bind(span).bind(before).execute(&mut self.connection).await?;
+        }
+        Ok(())
     }
 
     /// Bytes in use, in the file and not yet in it.
@@ -136,49 +138,8 @@ impl Database {
     }
 }
 
-type Insert<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
-
-/// Adds a record's values to a statement.
-fn bind<'q>(query: Insert<'q>, record: &'q RequestRecord) -> Insert<'q> {
-    let answer = record.answer.as_ref();
-    let tokens = answer.and_then(|answer| answer.tokens);
-    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let time = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    query
-        .bind(&record.request_id)
-        .bind(millis(record.started_at))
-        .bind(time(record.duration))
-        .bind(record.first_byte.map(time))
-        .bind(answer.and_then(|answer| answer.first_token).map(time))
-        .bind(answer.map(|answer| time(answer.longest_gap)))
-        .bind(record.client.map(|client| client.to_string()))
-        .bind(record.http)
-        .bind(&record.method)
-        .bind(&record.path)
-        .bind(record.status)
-        .bind(record.outcome.name())
-        .bind(record.reason)
-        .bind(record.upstream.as_deref())
-        .bind(record.attempts)
-        .bind(count(record.request_bytes))
-        .bind(count(record.response_bytes))
-        .bind(&record.key)
-        .bind(&record.session)
-        .bind(record.rewrite)
-        .bind(answer.and_then(|answer| answer.model.as_deref()))
-        .bind(answer.is_some_and(|answer| answer.is_stream))
-        .bind(tokens.map(|tokens| count(tokens.input)))
-        .bind(tokens.map(|tokens| count(tokens.output)))
-        .bind(tokens.map(|tokens| count(tokens.cache_write)))
-        .bind(tokens.map(|tokens| count(tokens.cache_read)))
-        .bind(answer.and_then(|answer| answer.stop_reason.as_deref()))
-        .bind(answer.and_then(|answer| answer.error.as_deref()))
-        .bind(answer.map_or(0, |answer| answer.tool_uses))
-        .bind(answer.map_or(0, |answer| answer.events))
-}
-
 /// Milliseconds since 1970.
-fn millis(time: SystemTime) -> i64 {
+pub fn millis(time: SystemTime) -> i64 {
     i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 

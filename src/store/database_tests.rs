@@ -1,8 +1,8 @@
 use super::*;
 use crate::usage::meter::{Summary, Tokens};
 
-fn record(id: usize, started_at: SystemTime) -> RequestRecord {
-    RequestRecord {
+fn record(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
+    Arc::new(RequestRecord {
         request_id: format!("req_{id}"),
         started_at,
         answer: Some(Summary {
@@ -10,7 +10,7 @@ fn record(id: usize, started_at: SystemTime) -> RequestRecord {
             ..Summary::default()
         }),
         ..RequestRecord::sample()
-    }
+    })
 }
 
 async fn rows(database: &mut Database) -> i64 {
@@ -44,7 +44,7 @@ async fn old_rows_and_too_many_of_them_go() {
     let day = Duration::from_secs(86_400);
     let records: Vec<_> = (0..20_000).map(|id| record(id, if id < 6_000 { now - 2 * day } else { now })).collect();
     database.insert(&records).await.expect("written");
-    let keep = Retention { age: day, bytes: u64::MAX };
+    let keep = Retention { age: day, bytes: u64::MAX, statistics: 400 * day };
     database.retain(keep, now).await.expect("deleted");
     assert_eq!(rows(&mut database).await, 14_000, "the old ones are gone");
     let bytes = database.bytes().await.expect("a size");

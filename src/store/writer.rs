@@ -5,6 +5,7 @@ use super::{Queue, RequestLog, Waiting};
 use crate::record::RequestRecord;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -37,7 +38,8 @@ impl Writer {
     pub async fn run(&self, log: &RequestLog) {
         let Some(waiting) = self.queue.take() else { return };
         let mut taken = Taken { waiting: Some(waiting), queue: &self.queue };
-        let mut database = None;
+        // At once, so that it can be read; what is wrong with it, the first batch reports.
+        let mut database = boxed(Database::open(&self.path)).await.ok();
         let mut retained: Option<Instant> = None;
         while let Some(waiting) = &mut taken.waiting
             && waiting.fill().await
@@ -57,12 +59,12 @@ impl Writer {
 
     /// Writes a batch, however often that has to be tried. In the meantime the queue fills, and what it cannot hold is
     /// dropped and counted.
-    async fn write(&self, database: &mut Option<Database>, batch: &[RequestRecord], log: &RequestLog) {
+    async fn write(&self, database: &mut Option<Database>, batch: &[Arc<RequestRecord>], log: &RequestLog) {
         let mut pause = Duration::from_millis(100);
         loop {
             match self.try_write(database, batch).await {
                 Ok(()) => {
-                    log.wrote(batch.len());
+                    log.wrote(batch);
                     return;
                 }
                 Err(error) => {
@@ -80,7 +82,11 @@ impl Writer {
         }
     }
 
-    async fn try_write(&self, database: &mut Option<Database>, batch: &[RequestRecord]) -> Result<(), sqlx::Error> {
+    async fn try_write(
+        &self,
+        database: &mut Option<Database>,
+        batch: &[Arc<RequestRecord>],
+    ) -> Result<(), sqlx::Error> {
         let database = match database {
             Some(database) => database,
             none => none.insert(boxed(Database::open(&self.path)).await?),
@@ -102,7 +108,7 @@ impl Writer {
             let writing = async {
                 let mut database = Database::open(&self.path).await?;
                 database.insert(&left).await?;
-                log.wrote(left.len());
+                log.wrote(&left);
                 database.close().await
             };
             match timeout_at(Instant::now() + END_TIME, writing).await {

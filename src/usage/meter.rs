@@ -5,12 +5,10 @@ use super::sse::{Reader, Sink};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// Largest event that is looked into; larger ones are counted and skipped.
-const EVENT_BYTES: usize = 64 * 1024;
-/// Largest whole reply that is looked into.
-const REPLY_BYTES: usize = 1024 * 1024;
 /// Longest name of a model, of an error, or of a reason that is kept.
-const LONGEST_WORD: usize = 100;
+pub(super) const LONGEST_WORD: usize = 100;
+/// Longest message of an error that is kept.
+pub(super) const LONGEST_MESSAGE: usize = 300;
 
 /// The events of the Messages API.
 const EVENTS: [&[u8]; 8] = [
@@ -24,6 +22,15 @@ const EVENTS: [&[u8]; 8] = [
     b"error",
 ];
 
+/// How much of an answer is looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest event, in bytes; larger ones are counted and skipped.
+    pub event_bytes: usize,
+    /// Largest whole reply, in bytes.
+    pub reply_bytes: usize,
+}
+
 /// Tokens as the upstream counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -33,6 +40,8 @@ pub struct Tokens {
     pub output: u64,
     /// Input that was written to the prompt cache.
     pub cache_write: u64,
+    /// How much of that was written to be kept for an hour, which has a price of its own.
+    pub cache_write_1h: u64,
     /// Input that was read from it.
     pub cache_read: u64,
 }
@@ -48,6 +57,8 @@ pub struct Summary {
     pub is_message: bool,
     /// The type of an error that came in the middle of the stream.
     pub error: Option<String>,
+    /// What that error says.
+    pub error_message: Option<String>,
     /// The model that answered.
     pub model: Option<String>,
     /// Tokens, once any were told.
@@ -58,6 +69,8 @@ pub struct Summary {
     pub tool_uses: u32,
     /// From the beginning of the request to the first piece of content.
     pub first_token: Option<Duration>,
+    /// The same to the last piece.
+    pub last_token: Option<Duration>,
     /// The longest time in which nothing came, once the answer had begun.
     pub longest_gap: Duration,
     /// Events.
@@ -68,6 +81,15 @@ pub struct Summary {
     pub is_unreadable: bool,
 }
 
+impl Summary {
+    /// Tokens of output for each second in which content came; `None` for replies that came as a whole.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let seconds = self.last_token?.checked_sub(self.first_token?)?.as_secs_f64();
+        let output = self.tokens?.output;
+        (seconds > 0.0 && output > 1).then(|| output as f64 / seconds)
+    }
+}
+
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Meter {
@@ -75,6 +97,7 @@ pub struct Meter {
     kind: Kind,
     facts: Facts,
     last: Instant,
+    reply_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -92,10 +115,10 @@ struct Facts {
 
 impl Meter {
     /// For an answer with these fields to a request that began at `began`; `None` if nothing can be read of it.
-    pub fn new(content_type: &[u8], content_encoding: &[u8], began: Instant) -> Option<Self> {
+    pub fn new(content_type: &[u8], content_encoding: &[u8], began: Instant, limits: Limits) -> Option<Self> {
         let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let kind = if is(b"text/event-stream") {
-            Kind::Stream(Reader::new(EVENT_BYTES))
+            Kind::Stream(Reader::new(limits.event_bytes))
         } else if is(b"application/json") {
             Kind::Reply(Vec::new())
         } else {
@@ -103,7 +126,13 @@ impl Meter {
         };
         let now = Instant::now();
         let summary = Summary { is_stream: matches!(kind, Kind::Stream(_)), ..Summary::default() };
-        Some(Self { decoder: Decoder::new(content_encoding)?, kind, facts: Facts { summary, began, now }, last: now })
+        Some(Self {
+            decoder: Decoder::new(content_encoding)?,
+            kind,
+            facts: Facts { summary, began, now },
+            last: now,
+            reply_bytes: limits.reply_bytes,
+        })
     }
 
     /// The next bytes of the body.
@@ -115,11 +144,11 @@ impl Meter {
         let gap = &mut self.facts.summary.longest_gap;
         *gap = (*gap).max(now.duration_since(self.last));
         (self.last, self.facts.now) = (now, now);
-        let (kind, facts) = (&mut self.kind, &mut self.facts);
+        let (kind, facts, reply_bytes) = (&mut self.kind, &mut self.facts, self.reply_bytes);
         let mut is_too_large = false;
         let decoded = self.decoder.push(bytes, |decoded| match kind {
             Kind::Stream(reader) => reader.push(decoded, facts),
-            Kind::Reply(text) if text.len() + decoded.len() > REPLY_BYTES => is_too_large = true,
+            Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
             Kind::Reply(text) => text.extend_from_slice(decoded),
         });
         if decoded.is_err() || is_too_large {
@@ -152,12 +181,22 @@ impl Facts {
     /// A whole reply.
     fn reply(&mut self, reply: &Value) {
         self.summary.is_complete = true;
-        self.summary.error = word(&reply["error"]["type"]);
+        self.error(Some(&reply["error"]));
         self.message(reply);
         self.summary.stop_reason = word(&reply["stop_reason"]);
         let blocks = reply["content"].as_array().map_or(&[][..], Vec::as_slice);
         let tools = blocks.iter().filter(|block| is_tool_use(block)).count();
         self.summary.tool_uses = u32::try_from(tools).unwrap_or(u32::MAX);
+    }
+
+    /// The first error counts.
+    fn error(&mut self, error: Option<&Value>) {
+        if let Some(error) = error
+            && self.summary.error.is_none()
+        {
+            self.summary.error = word(&error["type"]);
+            self.summary.error_message = text(&error["message"], LONGEST_MESSAGE);
+        }
     }
 
     /// What a message says at its beginning.
@@ -180,6 +219,9 @@ impl Facts {
                 *count = told;
             }
         }
+        if let Some(told) = usage.get("cache_creation").and_then(|kept| kept["ephemeral_1h_input_tokens"].as_u64()) {
+            tokens.cache_write_1h = told;
+        }
     }
 
     fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
@@ -190,7 +232,9 @@ impl Facts {
                 self.summary.tool_uses = self.summary.tool_uses.saturating_add(1);
             }
             b"content_block_delta" => {
-                self.summary.first_token.get_or_insert_with(|| self.now.duration_since(self.began));
+                let now = self.now.duration_since(self.began);
+                self.summary.first_token.get_or_insert(now);
+                self.summary.last_token = Some(now);
             }
             b"message_delta" => {
                 let data = data.unwrap_or(&Value::Null);
@@ -201,8 +245,8 @@ impl Facts {
             }
             b"message_stop" => self.summary.is_complete = true,
             b"error" => {
-                let kind = data.and_then(|data| word(&data["error"]["type"]));
-                self.summary.error.get_or_insert_with(|| kind.unwrap_or_else(|| "unknown".to_owned()));
+                self.error(data.map(|data| &data["error"]));
+                self.summary.error.get_or_insert_with(|| "unknown".to_owned());
             }
             _ => {}
         }
@@ -236,9 +280,14 @@ fn is_tool_use(block: &Value) -> bool {
     block["type"].as_str().is_some_and(|kind| kind.ends_with("tool_use"))
 }
 
-/// A short text; longer ones are cut.
+/// A name; longer ones are cut.
 fn word(value: &Value) -> Option<String> {
-    Some(value.as_str()?.chars().take(LONGEST_WORD).collect())
+    text(value, LONGEST_WORD)
+}
+
+/// A text, cut to so many characters.
+pub(super) fn text(value: &Value, longest: usize) -> Option<String> {
+    Some(value.as_str()?.chars().take(longest).collect())
 }
 
 #[cfg(test)]
@@ -247,17 +296,19 @@ mod tests {
 
     const STREAM: &str = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-x\",\"usage\":",
-        "{\"input_tokens\":10,\"cache_creation_input_tokens\":20,\"cache_read_input_tokens\":30,\"output_tokens\":1}}}\n\n",
+        "{\"input_tokens\":10,\"cache_creation_input_tokens\":20,\"cache_read_input_tokens\":30,\"output_tokens\":1,",
+        "\"cache_creation\":{\"ephemeral_5m_input_tokens\":5,\"ephemeral_1h_input_tokens\":15}}}}\n\n",
         "event: ping\ndata: {\"type\":\"ping\"}\n\n",
         "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"tool_use\"}}\n\n",
         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"ü\"}}\n\n",
         "event: content_block_stop\ndata: {\"type\":\"content_block_stop\"}\n\n",
         "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"output_tokens\":99}}\n\n",
     );
+    const LIMITS: Limits = Limits { event_bytes: 64 * 1024, reply_bytes: 1024 * 1024 };
     const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
     fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
-        let mut meter = Meter::new(content_type.as_bytes(), b"", Instant::now()).expect("readable");
+        let mut meter = Meter::new(content_type.as_bytes(), b"", Instant::now(), LIMITS).expect("readable");
         body.chunks(step).for_each(|chunk| meter.push(chunk));
         meter.finish()
     }
@@ -268,7 +319,10 @@ mod tests {
         for step in [1, 2, 3, 50, whole.len()] {
             let summary = read("text/event-stream; charset=utf-8", whole.as_bytes(), step);
             assert!(summary.is_stream && summary.is_complete && summary.first_token.is_some(), "{summary:?}");
-            assert_eq!(summary.tokens, Some(Tokens { input: 10, output: 99, cache_write: 20, cache_read: 30 }));
+            assert_eq!(
+                summary.tokens,
+                Some(Tokens { input: 10, output: 99, cache_write: 20, cache_write_1h: 15, cache_read: 30 })
+            );
             assert_eq!(
                 (summary.model.as_deref(), summary.stop_reason.as_deref()),
                 (Some("claude-x"), Some("tool_use"))
@@ -288,19 +342,35 @@ mod tests {
             read("text/event-stream", format!("{STREAM}{STOP}").as_bytes(), 9),
             read("text/event-stream", nameless.as_bytes(), 9),
         );
-        let without_times = |summary: Summary| Summary { first_token: None, longest_gap: Duration::ZERO, ..summary };
+        let without_times =
+            |summary: Summary| Summary { first_token: None, last_token: None, longest_gap: Duration::ZERO, ..summary };
         assert_eq!(without_times(named), without_times(nameless));
     }
 
     #[test]
     fn a_stream_that_breaks_is_not_complete_and_errors_have_their_name() {
         assert!(!read("text/event-stream", STREAM.as_bytes(), 10).is_complete);
-        let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+        let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"later\"}}\n\n";
         let summary = read("text/event-stream", format!("{STREAM}{error}").as_bytes(), 10);
         assert_eq!((summary.error.as_deref(), summary.is_complete), (Some("overloaded_error"), false));
-        let large = format!("event: error\ndata: {}\n\n{STOP}", "x".repeat(EVENT_BYTES + 1));
+        assert_eq!(summary.error_message.as_deref(), Some("later"));
+        let large = format!("event: error\ndata: {}\n\n{STOP}", "x".repeat(LIMITS.event_bytes + 1));
         let summary = read("text/event-stream", large.as_bytes(), 1000);
         assert_eq!((summary.skipped, summary.error.as_deref()), (1, Some("unknown")));
+    }
+
+    #[test]
+    fn speed_is_output_over_the_time_in_which_content_came() {
+        let summary = |first, last, output| Summary {
+            first_token: first,
+            last_token: last,
+            tokens: Some(Tokens { output, ..Tokens::default() }),
+            ..Summary::default()
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(summary(second, Some(Duration::from_secs(3)), 100).tokens_per_second(), Some(50.0));
+        assert_eq!(summary(second, second, 100).tokens_per_second(), None);
+        assert_eq!(summary(None, None, 100).tokens_per_second(), None);
     }
 
     #[test]
@@ -311,7 +381,7 @@ mod tests {
         assert!(summary.is_complete && !summary.is_stream && summary.tool_uses == 2, "{summary:?}");
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
         assert!(read("application/json", b"{", 1).is_unreadable);
-        assert!(read("application/json", &vec![b' '; REPLY_BYTES + 1], 4096).is_unreadable);
-        assert!(Meter::new(b"text/html", b"", Instant::now()).is_none());
+        assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
+        assert!(Meter::new(b"text/html", b"", Instant::now(), LIMITS).is_none());
     }
 }

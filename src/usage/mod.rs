@@ -2,5 +2,7 @@
 //! changed for it.
 
 pub mod decode;
+pub mod error_body;
 pub mod meter;
+pub mod pricing;
 pub mod sse;

@@ -22,6 +22,7 @@ mod gateway;
 mod h1_upstream;
 mod h2_client;
 mod h2_upstream;
+pub mod metrics;
 mod pool;
 mod ports;
 mod proxy;

@@ -156,6 +156,11 @@ impl Reply {
         self
     }
 
+    /// Bytes of the body that the steps send.
+    pub fn body_bytes(&self) -> usize {
+        self.steps.iter().map(|step| if let Step::Bytes(bytes) = step { bytes.len() } else { 0 }).sum()
+    }
+
     /// Adds a [`Step::Bytes`].
     pub fn bytes(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.step(Step::Bytes(bytes.into()))

@@ -1,6 +1,6 @@
-//! What is known of the upstreams, for people: `GET /api/admin/upstreams`.
+//! `upstreams`: what is known of them.
 
-use super::Snapshot;
+use crate::gateway::Snapshot;
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::stats::StepCounts;
@@ -41,13 +41,10 @@ struct LastFailure {
     what: String,
 }
 
-/// All upstreams as JSON.
-///
-/// # Errors
-/// None that is known: the values are plain.
-pub fn json(snapshot: &Snapshot) -> serde_json::Result<String> {
+/// All upstreams.
+pub fn all(snapshot: &Snapshot) -> serde_json::Value {
     let upstreams: Vec<Shown<'_>> = snapshot.upstreams.iter().map(|upstream| shown(upstream)).collect();
-    serde_json::to_string(&serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.memory.moved() }))
+    serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.memory.moved() })
 }
 
 fn shown(upstream: &Upstream) -> Shown<'_> {

@@ -1,0 +1,93 @@
+//! `live`: server-sent events of what happens.
+
+use super::status;
+use crate::feed::{Event, Second};
+use crate::gateway::{Answer, Shared};
+use crate::store::row::{Row, TokenCounts, dollars};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderName};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Requests that are told of in one second; of others only the number.
+const REQUESTS_A_SECOND: u64 = 200;
+/// Readers at one time.
+const READERS: usize = 64;
+/// Proxies end connections on which nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a reader may take no byte.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tells of what happens until the client goes away, or the process drains.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn serve(session: &mut ServerSession, shared: &Shared, request_id: &str) -> pingora::Result<()> {
+    if shared.feed.listeners() >= READERS {
+        let message = format!("{READERS} readers listen already: close a panel, and try again.");
+        return Answer::error(503, &message, request_id).send_direct(session, request_id).await;
+    }
+    let mut listener = shared.feed.listen();
+    let mut head = ResponseHeader::build(200, Some(5))?;
+    head.insert_header(http::header::CONTENT_TYPE, "text/event-stream")?;
+    head.insert_header(CACHE_CONTROL, "no-store")?;
+    // nginx would keep events back.
+    head.insert_header(HeaderName::from_static("x-accel-buffering"), "no")?;
+    head.insert_header(http::header::TRANSFER_ENCODING, "chunked")?;
+    head.insert_header(HeaderName::from_static("x-request-id"), request_id)?;
+    session.set_write_timeout(Some(WRITE_TIMEOUT));
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(Bytes::from_static(b"retry: 2000\n\n"), false).await?;
+    let (mut told, mut skipped) = (0, 0);
+    loop {
+        let Ok((event, missed)) = tokio::time::timeout(HEARTBEAT, listener.next()).await else {
+            session.write_response_body(Bytes::from_static(b":\n\n"), false).await?;
+            continue;
+        };
+        skipped += missed;
+        let text = match event {
+            Event::Request(_) if told >= REQUESTS_A_SECOND => {
+                skipped += 1;
+                continue;
+            }
+            Event::Request(record) => {
+                told += 1;
+                event_text("request", &json!(Row::from(&*record)))
+            }
+            Event::Second(second) => {
+                told = 0;
+                event_text("second", &second_json(&second, std::mem::take(&mut skipped), shared))
+            }
+            Event::Config(version) => event_text("config", &json!({ "version": &*version })),
+            Event::End => break,
+        };
+        session.write_response_body(Bytes::from(text), false).await?;
+    }
+    session.set_keepalive(None);
+    session.write_response_body(Bytes::new(), true).await
+}
+
+fn event_text(name: &str, data: &Value) -> String {
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+fn second_json(second: &Second, skipped: u64, shared: &Shared) -> Value {
+    let [input, output, cache_write, cache_read] = second.tokens;
+    let mut text = json!({
+        "requests": second.requests,
+        "completed": second.completed,
+        "failed": second.failed,
+        "in_flight": shared.metrics.in_flight.get(),
+        "streams": shared.metrics.streams.get(),
+        "tokens": TokenCounts { input, output, cache_write, cache_read },
+        "cost_usd": dollars(second.cost),
+        "response_bytes": second.response_bytes,
+        "skipped": skipped,
+    });
+    if let (Value::Object(text), Value::Object(running)) = (&mut text, status::running(&shared.running)) {
+        text.extend(running);
+    }
+    text
+}

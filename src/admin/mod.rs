@@ -1,0 +1,217 @@
+//! The gateway's own pages: health, the admin API, and where the panel is. Both services serve them: the gateway hands
+//! such requests on, and the admin service has nothing else.
+
+mod access;
+mod export;
+mod live;
+mod parameters;
+mod requests;
+mod service;
+mod statistics;
+mod status;
+mod upstreams;
+
+use crate::gateway::{Answer, Pages, Shared, Visit, explain};
+use crate::http1::split_query;
+use crate::store::{ReadError, Reader};
+use access::Gate;
+use async_trait::async_trait;
+use http::Method;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use parameters::Parameters;
+use serde::Serialize;
+use std::sync::Arc;
+
+pub use service::AdminService;
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// Largest body of a request to the API.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The API's description for machines.
+const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
+
+/// The page at `/admin` until the panel is there.
+const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>anyrouter-gateway</title>\n\
+    <h1>anyrouter-gateway</h1>\n<p>The gateway is running. The panel comes with a later version; until then see \
+    <a href=\"/health\">/health</a>.</p>\n<p lang=\"zh-CN\">网关正在运行。管理面板将在后续版本提供；目前请看 \
+    <a href=\"/health\">/health</a>。</p>\n</html>\n";
+
+/// Answers requests for the gateway's own pages.
+pub struct Admin {
+    shared: Arc<Shared>,
+    /// The request log; `None` if there is none.
+    reader: Option<Reader>,
+    gate: Gate,
+}
+
+/// A request to the API.
+struct Call<'v> {
+    parameters: Parameters,
+    body: &'v [u8],
+}
+
+/// Why a request to the API has no result.
+enum Refused {
+    /// The status, and what to do.
+    Status(u16, String),
+    /// The method is none of these.
+    Method(&'static str),
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self::Status(503, error.to_string())
+    }
+}
+
+impl Refused {
+    fn bad(message: impl Into<String>) -> Self {
+        Self::Status(400, message.into())
+    }
+
+    fn not_found(what: &str) -> Self {
+        Self::Status(404, format!("There is no {what}."))
+    }
+
+    fn answer(self, request_id: &str) -> Answer {
+        match self {
+            Self::Status(status, message) => Answer::error(status, &message, request_id),
+            Self::Method(allowed) => {
+                let mut answer = Answer::error(405, &format!("This takes {allowed}."), request_id);
+                answer.headers.retain(|(name, _)| name != ALLOW);
+                answer.with(ALLOW, allowed)
+            }
+        }
+        .with(CACHE_CONTROL, "no-store")
+    }
+}
+
+impl Admin {
+    /// The pages of a gateway.
+    pub fn new(shared: Arc<Shared>, reader: Option<Reader>) -> Self {
+        Self { shared, reader, gate: Gate::default() }
+    }
+
+    async fn answer(&self, visit: Visit<'_>) -> pingora::Result<()> {
+        let Visit { session, client, body, request_id } = visit;
+        let request = session.req_header().clone();
+        let (path, query) = split_query(request.raw_path());
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        let answer = match path {
+            b"/health" if is_read => status::alive(&self.shared),
+            b"/" if is_read => Answer::new(307, HTML, "").with(LOCATION, "/admin"),
+            b"/admin" | b"/admin/" if is_read => page(),
+            _ => match path.strip_prefix(b"/api/admin/") {
+                None => Refused::not_found("such page").answer(request_id),
+                Some(rest) => {
+                    let access = self.gate.access(&request, client, &self.shared.snapshot.load().config);
+                    let parameters = Parameters::read(query.unwrap_or_default());
+                    let call = Call { parameters, body: &body };
+                    let segments = parameters::segments(rest);
+                    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+                    match (&segments[..], &request.method) {
+                        (["session"], _) => self.gate.session(&request, client, &body, &access, &self.shared),
+                        _ if !access.may(&request.method, &segments) => access.refuse(request_id),
+                        (["live"], &Method::GET) => return live::serve(session, &self.shared, request_id).await,
+                        (["export"], &Method::GET) => {
+                            return match self.export(&call) {
+                                Ok(export) => export.serve(session, request_id).await,
+                                Err(refused) => refused.answer(request_id).send_direct(session, request_id).await,
+                            };
+                        }
+                        (segments, method) => match self.call(segments, method, &call).await {
+                            Ok(answer) => answer.with(CACHE_CONTROL, "no-store"),
+                            Err(refused) => refused.answer(request_id),
+                        },
+                    }
+                }
+            },
+        };
+        answer.send_direct(session, request_id).await
+    }
+
+    /// The table of paths.
+    async fn call(&self, path: &[&str], method: &Method, call: &Call<'_>) -> Result<Answer, Refused> {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        match (path, method) {
+            (["explain"], &Method::POST) => self.explain(call),
+            (["explain"], _) => Err(Refused::Method("POST")),
+            (
+                [
+                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "openapi.yaml" | "live"
+                    | "export",
+                ],
+                _,
+            ) if !is_read => Err(Refused::Method("GET, HEAD")),
+            (["health"], _) => json(&status::health(&self.shared, self.reader.as_ref())),
+            (["openapi.yaml"], _) => Ok(Answer::new(200, "application/yaml", OPENAPI)),
+            (["stats"], _) => statistics::summary(self.reader()?, call).await,
+            (["stats", "series"], _) if is_read => statistics::series(self.reader()?, call).await,
+            (["stats", "groups"], _) if is_read => statistics::groups(self.reader()?, call).await,
+            (["requests"], _) => requests::page(self.reader()?, call).await,
+            (["requests", id], _) if is_read => requests::detail(self.reader()?, id).await,
+            (["sessions", id], _) if is_read => requests::session(self.reader()?, id).await,
+            (["errors"], _) => requests::errors(self.reader()?, call).await,
+            (["running"], _) => json(&status::running(&self.shared.running)),
+            (["upstreams"], _) => json(&upstreams::all(&self.shared.snapshot.load())),
+            _ => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
+        }
+    }
+
+    /// Whoever reads the request log.
+    fn reader(&self) -> Result<&Reader, Refused> {
+        let message = "There is no request log: it is switched off (GATEWAY_DB, gateway.database).";
+        self.reader.as_ref().ok_or_else(|| Refused::Status(404, message.to_owned()))
+    }
+
+    fn export(&self, call: &Call<'_>) -> Result<export::Export, Refused> {
+        export::Export::new(self.reader()?.clone(), &call.parameters)
+    }
+
+    /// What rules would make of a request: `{"head": "POST /v1/messages HTTP/1.1\n...", "body": "{...}"}`, the head
+    /// optional.
+    fn explain(&self, call: &Call<'_>) -> Result<Answer, Refused> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Question {
+            head: Option<String>,
+            body: String,
+        }
+        let question: Question = call.json("; the command line takes a question of any size")?;
+        let snapshot = self.shared.snapshot.load_full();
+        let explained = explain(snapshot, question.head.as_deref(), question.body.as_bytes());
+        json(&explained.map_err(Refused::bad)?)
+    }
+}
+
+impl Call<'_> {
+    /// The body as what it should be.
+    fn json<'a, T: serde::Deserialize<'a>>(&'a self, hint: &str) -> Result<T, Refused> {
+        if self.body.len() > MAX_BODY_BYTES {
+            return Err(Refused::Status(413, format!("The body is larger than {MAX_BODY_BYTES} bytes{hint}.")));
+        }
+        serde_json::from_slice(self.body)
+            .map_err(|error| Refused::bad(format!("The body is not what is expected here: {error}.")))
+    }
+}
+
+#[async_trait]
+impl Pages for Admin {
+    async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()> {
+        self.answer(visit).await
+    }
+}
+
+fn page() -> Answer {
+    Answer::new(200, HTML, PLACEHOLDER)
+        .with(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
+        .with(CACHE_CONTROL, "no-store")
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
+    match serde_json::to_string(value) {
+        Ok(text) => Ok(Answer::new(200, JSON, text)),
+        Err(error) => Err(Refused::Status(500, error.to_string())),
+    }
+}

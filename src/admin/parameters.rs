@@ -1,0 +1,138 @@
+//! What a query says: names and values, percent-decoded, each name once.
+
+use super::Refused;
+use percent_encoding::percent_decode;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The values of a query.
+#[derive(Debug, Default)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// Reads a query; of a name that is there twice the last value counts.
+    pub fn read(query: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(query).into_owned().collect())
+    }
+
+    /// A value that is not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The values of a comma list.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let values = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A whole number within a range.
+    pub fn number(&self, name: &str, range: Range<u32>, default: u32) -> Result<u32, Refused> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            Refused::bad(format!("{name}: \"{text}\" is not a whole number from {} to {}.", range.start, range.end - 1))
+        })
+    }
+
+    /// A point in time, in milliseconds since 1970: as such a number, or as RFC 3339 says.
+    pub fn time(&self, name: &str) -> Result<Option<i64>, Refused> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        read_time(text).map(Some).ok_or_else(|| {
+            Refused::bad(format!(
+                "{name}: \"{text}\" is neither a number of milliseconds since 1970 nor a time such as \
+                 2026-11-24T12:00:00Z."
+            ))
+        })
+    }
+
+    /// From when to when; the default is the last hour.
+    pub fn span(&self) -> Result<(i64, i64), Refused> {
+        let to = self.time("to")?.unwrap_or_else(now_ms);
+        let from = self.time("from")?.unwrap_or(to - 3_600_000);
+        if from > to {
+            return Err(Refused::bad("from is later than to."));
+        }
+        Ok((from, to))
+    }
+
+    /// Statuses: `200`, `4xx`.
+    pub fn statuses(&self) -> Result<Vec<Range<u16>>, Refused> {
+        let read = |text: String| {
+            match text.strip_suffix("xx") {
+                Some(class) => class
+                    .parse()
+                    .ok()
+                    .filter(|class| (1..=5).contains(class))
+                    .map(|class: u16| class * 100..class * 100 + 100),
+                None => text.parse().ok().filter(|status| *status < 1000).map(|status: u16| status..status + 1),
+            }
+            .ok_or_else(|| Refused::bad(format!("status: \"{text}\" is neither a status nor a class such as 4xx.")))
+        };
+        self.list("status").into_iter().map(read).collect()
+    }
+}
+
+/// No time beyond these is meant, and sums with them do not overflow.
+const TIMES: Range<i64> = 0..253_402_300_800_000;
+
+fn read_time(text: &str) -> Option<i64> {
+    let millis = match text.parse() {
+        Ok(millis) => millis,
+        Err(_) => {
+            let time = humantime::parse_rfc3339_weak(text).ok()?;
+            i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?
+        }
+    };
+    TIMES.contains(&millis).then_some(millis)
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
+}
+
+/// The segments of a path, percent-decoded. What is no text stays as it is written, and names nothing.
+pub fn segments(path: &[u8]) -> Vec<String> {
+    let decode = |segment: &[u8]| match percent_decode(segment).decode_utf8() {
+        Ok(text) => text.into_owned(),
+        Err(_) => String::from_utf8_lossy(segment).into_owned(),
+    };
+    path.split(|&byte| byte == b'/').map(decode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Parameters {
+        Parameters::read(query.as_bytes())
+    }
+
+    #[test]
+    fn times_are_numbers_or_dates() {
+        let time = |text: &str| read(&format!("from={text}")).time("from").ok().flatten();
+        assert_eq!(time("1000"), Some(1000));
+        assert_eq!(time("1970-01-01T00:00:02Z"), Some(2000));
+        assert_eq!(time(""), None);
+        for bad in ["yesterday", "-1", "9999999999999999", "1969-01-01T00:00:00Z"] {
+            assert!(read(&format!("from={bad}")).time("from").is_err(), "{bad}");
+        }
+        assert!(read("from=2&to=1").span().is_err());
+    }
+
+    #[test]
+    fn statuses_lists_and_numbers_are_checked() {
+        assert!(
+            matches!(read("status=200,4xx").statuses().ok().as_deref(), Some([a, b]) if *a == (200..201) && *b == (400..500))
+        );
+        for bad in ["6xx", "xx", "abc", "1000"] {
+            assert!(read(&format!("status={bad}")).statuses().is_err(), "{bad}");
+        }
+        assert_eq!(read("model=a%2C%20b,,c").list("model"), ["a", "b", "c"]);
+        assert_eq!(read("limit=5").number("limit", 1..501, 100).ok(), Some(5));
+        assert_eq!(read("").number("limit", 1..501, 100).ok(), Some(100));
+        assert!(read("limit=501").number("limit", 1..501, 100).is_err());
+        assert_eq!(segments(b"requests/a%2Fb"), ["requests", "a/b"]);
+    }
+}

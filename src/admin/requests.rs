@@ -1,0 +1,63 @@
+//! `requests`, `requests/{id}`, `sessions/{id}` and `errors`.
+
+use super::parameters::Parameters;
+use super::{Call, Refused, json};
+use crate::gateway::Answer;
+use crate::store::{Filter, Reader, read_cursor};
+
+/// Most rows of a page.
+const MOST_ROWS: u32 = 500;
+const DEFAULT_ROWS: u32 = 100;
+/// Longest text that is looked for.
+const LONGEST_TEXT: usize = 200;
+
+/// Which rows a query asks for.
+pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
+    let text = parameters.get("q").map(|text| text.chars().take(LONGEST_TEXT).collect());
+    Ok(Filter {
+        from: parameters.time("from")?,
+        to: parameters.time("to")?,
+        outcome: parameters.list("outcome"),
+        status: parameters.statuses()?,
+        model: parameters.list("model"),
+        upstream: parameters.list("upstream"),
+        key: parameters.list("key"),
+        session: parameters.list("session"),
+        path: parameters.list("path"),
+        cause: parameters.list("cause"),
+        text,
+    })
+}
+
+/// A page of rows.
+pub async fn page(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+    let filter = filter(&call.parameters)?;
+    let limit = call.parameters.number("limit", 1..MOST_ROWS + 1, DEFAULT_ROWS)?;
+    let after = match call.parameters.get("cursor") {
+        Some(text) => Some(read_cursor(text).ok_or_else(|| Refused::bad("cursor: this is no cursor of a page."))?),
+        None => None,
+    };
+    json(&reader.page(&filter, after, limit).await?)
+}
+
+/// One row.
+pub async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
+    match reader.detail(id).await? {
+        Some(detail) => json(&detail),
+        None => Err(Refused::not_found("such request in the request log")),
+    }
+}
+
+/// A conversation.
+pub async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
+    match reader.session(id).await? {
+        Some(session) => json(&session),
+        None => Err(Refused::not_found("such session in the request log")),
+    }
+}
+
+/// Failures by cause.
+pub async fn errors(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+    let (from, to) = call.parameters.span()?;
+    json(&reader.errors(from, to).await?)
+}

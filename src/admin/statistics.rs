@@ -1,0 +1,53 @@
+//! `stats`, `stats/series` and `stats/groups`.
+
+use super::parameters::{Parameters, now_ms};
+use super::{Call, Refused, json};
+use crate::gateway::Answer;
+use crate::store::{By, Reader, Span, StatsFilter};
+
+/// Most groups of one answer.
+const MOST_GROUPS: u32 = 500;
+const DEFAULT_GROUPS: u32 = 50;
+/// Milliseconds of a step, if none is asked for.
+const DEFAULT_STEP: u32 = 60_000;
+
+fn span(parameters: &Parameters) -> Result<Span, Refused> {
+    let (from, to) = parameters.span()?;
+    Ok(Span::new(from, to, now_ms()))
+}
+
+fn filter(parameters: &Parameters) -> StatsFilter {
+    let get = |name| parameters.get(name).map(str::to_owned);
+    StatsFilter { model: get("model"), upstream: get("upstream"), path: get("path"), key: get("key") }
+}
+
+/// A time as a whole.
+pub async fn summary(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    json(&reader.summary(&span, &filter).await?)
+}
+
+/// A time by steps.
+pub async fn series(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
+    match reader.series(&span, i64::from(step), &filter).await? {
+        Some(series) => json(&series),
+        None => Err(Refused::bad(format!(
+            "step: {step} ms is no whole number of minutes (of hours, for times of more than three days ago), or makes \
+             more than {} points.",
+            crate::store::MOST_POINTS
+        ))),
+    }
+}
+
+/// A time by group.
+pub async fn groups(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    let by = call.parameters.get("by").and_then(By::read);
+    let by = by.ok_or_else(|| Refused::bad("by: one of model, upstream, path, key is expected."))?;
+    let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, DEFAULT_GROUPS)?;
+    let groups = reader.groups(&span, by, &filter, limit as usize).await?;
+    let (from_ms, to_ms) = span.millis();
+    json(&serde_json::json!({ "from_ms": from_ms, "to_ms": to_ms, "by": by.name(), "groups": groups }))
+}

@@ -1,0 +1,105 @@
+//! How the process is, and what it is doing.
+
+use super::{JSON, parameters::now_ms};
+use crate::gateway::running::{Entry, Running};
+use crate::gateway::{Answer, Shared};
+use crate::store::Reader;
+use crate::upstream::clock;
+use http::header::CACHE_CONTROL;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::time::UNIX_EPOCH;
+
+/// Running requests that are shown.
+const SHOWN: usize = 100;
+
+/// `/health`: for whoever wants to know whether it lives.
+pub fn alive(shared: &Shared) -> Answer {
+    let body = json!({
+        "status": "ok",
+        "service": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "boot_id": shared.boot_id,
+        "started_at": humantime::format_rfc3339_seconds(shared.started_at).to_string(),
+    });
+    Answer::new(200, JSON, body.to_string()).with(CACHE_CONTROL, "no-store")
+}
+
+/// Whether requests have somewhere to go: at least one upstream is not being left alone because it failed.
+pub fn is_ready(shared: &Shared) -> bool {
+    let now = clock::now_ms();
+    shared.snapshot.load().upstreams.iter().any(|upstream| upstream.circuit.is_ready(now))
+}
+
+/// `health` of the API: for people.
+pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
+    let is_ready = is_ready(shared);
+    let counts = shared.log.counts();
+    let count = |name: &str| counts.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
+    let log = reader.map(|reader| {
+        json!({
+            "path": reader.path().display().to_string(),
+            "written": count("written"),
+            "dropped": count("dropped"),
+            "write_failures": count("write_failures"),
+            "without_texts": count("without_texts"),
+            "queued": shared.log.queued(),
+            "bytes": reader.bytes(),
+        })
+    });
+    let started_at = shared.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    json!({
+        "status": if is_ready && !shared.log.is_failing() { "ok" } else { "degraded" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "boot_id": shared.boot_id,
+        "pid": std::process::id(),
+        "started_at_ms": u64::try_from(started_at).unwrap_or_default(),
+        "ready": is_ready,
+        "in_flight": shared.metrics.in_flight.get(),
+        "streams": shared.metrics.streams.get(),
+        "held_body_bytes": shared.metrics.held_bytes.get(),
+        "log": log,
+    })
+}
+
+/// A running request.
+#[derive(Debug, Serialize)]
+struct Shown<'e> {
+    id: &'e str,
+    started_at_ms: u64,
+    age_ms: u64,
+    method: &'e str,
+    path: &'e str,
+    model_asked: Option<&'e str>,
+    upstream: Option<&'e str>,
+    phase: &'static str,
+    response_bytes: u64,
+    client: Option<String>,
+    session: Option<&'e str>,
+}
+
+impl<'e> From<&'e Entry> for Shown<'e> {
+    fn from(entry: &'e Entry) -> Self {
+        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or_default();
+        Self {
+            id: &entry.request_id,
+            started_at_ms: millis(entry.started_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            age_ms: millis(entry.started.elapsed()),
+            method: &entry.method,
+            path: &entry.path,
+            model_asked: entry.model_asked.as_deref(),
+            upstream: entry.upstream(),
+            phase: entry.phase().name(),
+            response_bytes: entry.response_bytes(),
+            client: entry.client.map(|client| client.to_string()),
+            session: entry.session.as_deref(),
+        }
+    }
+}
+
+/// The requests that are being served, and how many more there are.
+pub fn running(running: &Running) -> Value {
+    let (entries, more) = running.list();
+    let shown: Vec<Shown<'_>> = entries.iter().take(SHOWN).map(|entry| Shown::from(&**entry)).collect();
+    json!({ "at_ms": now_ms(), "running": shown, "more": more + entries.len().saturating_sub(SHOWN) })
+}

@@ -1,0 +1,127 @@
+//! `gateway.prices`: what tokens cost, by model; behind the operator's prices come the built-in ones.
+
+use super::node::Reading;
+use super::problem::Problem;
+use super::reader::Reader;
+use crate::rules::glob::Glob;
+use crate::usage::pricing::{NanoUsd, Price, Prices};
+use marked_yaml::Node;
+
+/// The prices that the gateway comes with, and their date.
+const BUILT_IN: &str = include_str!("prices.yaml");
+/// A dollar per million tokens is a thousand billionths of a dollar per token.
+const NANO_PER_TOKEN: f64 = 1_000.0;
+/// The dearest token: far beyond every price there is.
+const MOST: f64 = 1_000_000.0;
+
+/// The prices of the file, and then the built-in ones.
+pub fn read(reader: &mut Reader<'_>) -> Prices {
+    let mut problems = Vec::new();
+    let mut prices = Vec::new();
+    if let Some(list) = reader.node("gateway.prices").cloned() {
+        let path = reader.path.clone();
+        prices = read_list(&mut Reading::new(&path, reader.names, &mut problems), &list);
+    }
+    prices.extend(built_in(&mut problems));
+    reader.problems.append(&mut problems);
+    Prices::new(prices)
+}
+
+fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
+    let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
+    match marked_yaml::parse_yaml_with_options(0, BUILT_IN, options) {
+        Ok(list) => read_list(&mut Reading::new("the built-in prices", &|_| None, problems), &list),
+        // A test reads them.
+        Err(_) => Vec::new(),
+    }
+}
+
+fn read_list(reading: &mut Reading<'_, '_>, list: &Node) -> Vec<(Glob, Price)> {
+    let mut prices = Vec::new();
+    for (index, node) in reading.list(list, "gateway.prices").into_iter().enumerate() {
+        let at = format!("gateway.prices[{index}]");
+        let (mut models, mut amounts) = (Vec::new(), [None; AMOUNTS.len()]);
+        let known: Vec<&str> = AMOUNTS.into_iter().chain(["models"]).collect();
+        let before = reading.problems();
+        for (key, value) in reading.entries(node, &at, &known) {
+            let at = format!("{at}.{key}");
+            match AMOUNTS.iter().position(|amount| *amount == key) {
+                Some(place) => amounts[place] = reading.parse(value, &at, amount),
+                None => models = reading.texts(value, &at),
+            }
+        }
+        let [Some(input), Some(output), cache_write, cache_write_1h, cache_read] = amounts else {
+            if reading.problems() == before {
+                reading.wrong(node, format!("{at}: a price needs models, input and output"));
+            }
+            continue;
+        };
+        if models.is_empty() && reading.problems() == before {
+            reading.wrong(node, format!("{at}: a price needs models"));
+        }
+        let price = Price {
+            input,
+            output,
+            cache_write: cache_write.unwrap_or(input * 5 / 4),
+            cache_write_1h: cache_write_1h.unwrap_or(input * 2),
+            cache_read: cache_read.unwrap_or(input / 10),
+        };
+        prices.extend(models.iter().map(|model| (Glob::new(model), price)));
+    }
+    prices
+}
+
+/// The keys of a price beside `models`.
+const AMOUNTS: [&str; 5] = ["input", "output", "cache_write", "cache_write_1h", "cache_read"];
+
+/// Dollars per million tokens.
+fn amount(text: &str) -> Result<NanoUsd, String> {
+    let dollars: f64 = text
+        .parse()
+        .ok()
+        .filter(|dollars| (0.0..=MOST).contains(dollars))
+        .ok_or_else(|| format!("\"{text}\" is not a price in US dollars per million tokens, such as 3 or 0.25"))?;
+    Ok((dollars * NANO_PER_TOKEN).round() as NanoUsd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built_in_prices() -> Prices {
+        let mut problems = Vec::new();
+        let prices = built_in(&mut problems);
+        assert!(problems.is_empty() && prices.len() >= 15, "{problems:?}");
+        Prices::new(prices)
+    }
+
+    #[test]
+    fn the_built_in_prices_are_those_of_the_api() {
+        let prices = built_in_prices();
+        for (model, input, output, cache_write, cache_read) in [
+            ("claude-opus-4-5-20251101", 5_000, 25_000, 6_250, 500),
+            ("claude-opus-4-8", 5_000, 25_000, 6_250, 500),
+            ("claude-opus-4-1-20250805", 15_000, 75_000, 18_750, 1_500),
+            ("claude-opus-4-20250514", 15_000, 75_000, 18_750, 1_500),
+            ("claude-3-opus-20240229", 15_000, 75_000, 18_750, 1_500),
+            ("claude-sonnet-4-5-20250929", 3_000, 15_000, 3_750, 300),
+            ("anthropic/claude-sonnet-4.6", 3_000, 15_000, 3_750, 300),
+            ("claude-haiku-4-5-20251001", 1_000, 5_000, 1_250, 100),
+            ("claude-3-5-haiku-20241022", 800, 4_000, 1_000, 80),
+            ("claude-3-haiku-20240307", 250, 1_250, 300, 30),
+        ] {
+            let price = prices.of(model).unwrap_or_else(|| panic!("{model} has no price"));
+            let found = (price.input, price.output, price.cache_write, price.cache_read);
+            assert_eq!(found, (input, output, cache_write, cache_read), "{model}");
+        }
+        assert_eq!(prices.of("gpt-5"), None);
+    }
+
+    #[test]
+    fn amounts_are_dollars_per_million_tokens() {
+        assert_eq!((amount("3"), amount("0.08"), amount("18.75")), (Ok(3_000), Ok(80), Ok(18_750)));
+        for bad in ["", "-1", "three", "1e99", "NaN"] {
+            assert!(amount(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Tells those who look on of each request that is over, and what each second brought. Requests never wait for them.
+
+use crate::record::{Outcome, RequestRecord};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender, channel};
+
+/// Events that a slow listener may be behind; after that it misses some, and is told how many.
+const BEHIND: usize = 256;
+
+/// What listeners hear.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A request is over.
+    Request(Arc<RequestRecord>),
+    /// A second is over.
+    Second(Second),
+    /// Another configuration is in force; its version.
+    Config(Arc<str>),
+    /// The process drains: there will be no more.
+    End,
+}
+
+/// What one second brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Second {
+    /// Requests that are over.
+    pub requests: u64,
+    /// Those of them that completed.
+    pub completed: u64,
+    /// Those that failed by no doing of the client's.
+    pub failed: u64,
+    /// Tokens: input, output, written to the cache, read from it.
+    pub tokens: [u64; 4],
+    /// What they cost, in billionths of a dollar.
+    pub cost: u64,
+    /// Bytes of answers.
+    pub response_bytes: u64,
+}
+
+/// Where requests tell of themselves.
+#[derive(Debug)]
+pub struct Feed {
+    events: Sender<Event>,
+    /// The channel would take its lock to count them.
+    listeners: Arc<AtomicUsize>,
+    requests: AtomicU64,
+    completed: AtomicU64,
+    failed: AtomicU64,
+    tokens: [AtomicU64; 4],
+    cost: AtomicU64,
+    response_bytes: AtomicU64,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            events: channel(BEHIND).0,
+            listeners: Arc::default(),
+            requests: AtomicU64::default(),
+            completed: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            tokens: Default::default(),
+            cost: AtomicU64::default(),
+            response_bytes: AtomicU64::default(),
+        }
+    }
+}
+
+impl Feed {
+    /// Tells of a request that is over.
+    pub fn tell(&self, record: &Arc<RequestRecord>) {
+        let add = |counter: &AtomicU64, count: u64| {
+            counter.fetch_add(count, Ordering::Relaxed);
+        };
+        add(&self.requests, 1);
+        match record.outcome {
+            Outcome::Completed => add(&self.completed, 1),
+            outcome if outcome.is_failure() => add(&self.failed, 1),
+            _ => {}
+        }
+        if let Some(tokens) = record.answer.as_ref().and_then(|answer| answer.tokens) {
+            let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
+            self.tokens.iter().zip(counts).for_each(|(counter, count)| add(counter, count));
+        }
+        add(&self.cost, record.cost.unwrap_or_default());
+        add(&self.response_bytes, record.response_bytes);
+        self.send(|| Event::Request(Arc::clone(record)));
+    }
+
+    /// Ends a second: tells what it brought.
+    pub fn tick(&self) {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        let second = Second {
+            requests: take(&self.requests),
+            completed: take(&self.completed),
+            failed: take(&self.failed),
+            tokens: [0, 1, 2, 3].map(|kind| take(&self.tokens[kind])),
+            cost: take(&self.cost),
+            response_bytes: take(&self.response_bytes),
+        };
+        self.send(|| Event::Second(second));
+    }
+
+    /// Tells listeners something, if there are any. The channel's lock is held for a few instructions, and not taken at
+    /// all while nobody listens.
+    pub fn send(&self, event: impl FnOnce() -> Event) {
+        if self.listeners.load(Ordering::Relaxed) > 0 {
+            // It fails only when the last listener has just left.
+            let _ = self.events.send(event());
+        }
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    /// Listens from now on.
+    pub fn listen(&self) -> Listener {
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        Listener { events: self.events.subscribe(), listeners: Arc::clone(&self.listeners) }
+    }
+}
+
+/// Hears of what happens as long as it lives.
+pub struct Listener {
+    events: Receiver<Event>,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    /// The next event, and how many were missed before it.
+    pub async fn next(&mut self) -> (Event, u64) {
+        let mut missed = 0;
+        loop {
+            match self.events.recv().await {
+                Ok(event) => return (event, missed),
+                Err(RecvError::Lagged(count)) => missed += count,
+                Err(RecvError::Closed) => return (Event::End, missed),
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::meter::{Summary, Tokens};
+
+    #[tokio::test]
+    async fn listeners_hear_of_each_request_and_of_what_a_second_brought() {
+        let feed = Feed::default();
+        let answer =
+            Summary { tokens: Some(Tokens { input: 3, output: 4, ..Tokens::default() }), ..Summary::default() };
+        let record = Arc::new(RequestRecord { answer: Some(answer), cost: Some(7), ..RequestRecord::sample() });
+        // Nobody hears of this one, but it counts.
+        feed.tell(&record);
+        let mut listener = feed.listen();
+        feed.tell(&Arc::new(RequestRecord { outcome: Outcome::Stalled, ..RequestRecord::sample() }));
+        feed.tick();
+        feed.tick();
+        let (Event::Request(heard), 0) = listener.next().await else { panic!("a request") };
+        assert_eq!(heard.outcome, Outcome::Stalled);
+        let (Event::Second(second), 0) = listener.next().await else { panic!("a second") };
+        let wanted = Second { requests: 2, completed: 1, failed: 1, tokens: [3, 4, 0, 0], cost: 7, response_bytes: 8 };
+        assert_eq!(second, wanted);
+        let (Event::Second(second), 0) = listener.next().await else { panic!("a second") };
+        assert_eq!(second, Second::default());
+    }
+}

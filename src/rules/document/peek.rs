@@ -1,0 +1,52 @@
+//! One member of a JSON object, found without looking at what comes after it.
+
+use super::json::unquoted;
+use super::scan;
+use std::borrow::Cow;
+
+/// The text that the first member `name` of the object holds; `None` if there is none, or the text is broken before it.
+pub fn peek_text<'t>(json: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
+    let mut at = scan::blanks(json, 0);
+    if json.get(at) != Some(&b'{') {
+        return None;
+    }
+    loop {
+        at = scan::blanks(json, at + 1);
+        let start = scan::name(json, at).ok()?;
+        let end = scan::value(json, start).ok()?;
+        let is_it = json[at + 1..].strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'));
+        if is_it {
+            let value = std::str::from_utf8(&json[start..end]).ok().filter(|value| value.starts_with('"'))?;
+            return unquoted(value);
+        }
+        at = scan::blanks(json, end);
+        if json.get(at) != Some(&b',') {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_wherever_it_stands_at_the_top() {
+        for (json, found) in [
+            (r#"{"model":"a","broken"#, Some("a")),
+            (r#" { "x" : {"model":"no"} , "model" : "\u0061b" }"#, Some("ab")),
+            (r#"{"models":"no","model":"a"}"#, Some("a")),
+            (r#"{"model":1}"#, None),
+            (r#"{"model":"a"#, None),
+            (r#"{"x":tru,"model":"a"}"#, None),
+            (r#"{"x":{"model":"a"}}"#, None),
+            (r#"["model","a"]"#, None),
+            ("{}", None),
+            ("{", None),
+            ("", None),
+        ] {
+            assert_eq!(peek_text(json.as_bytes(), "model").as_deref(), found, "{json}");
+        }
+        assert_eq!(peek_text(b"{\"model\":\"\xff\"}", "model"), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! Sums over minutes, hours and days: from records to what is added to them, and from a span of time to the sums that
+//! cover it. Pure.
+
+use super::latency::bucket;
+use crate::record::{RequestRecord, status_class};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::UNIX_EPOCH;
+
+/// A minute, an hour and a day, in seconds: the coarsest first.
+pub const SPANS: [i64; 3] = [86_400, 3_600, 60];
+
+/// What a sum is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key<'r> {
+    /// Length of the span, in seconds.
+    pub span: i64,
+    /// Its beginning, in seconds since 1970.
+    pub at: i64,
+    /// The upstream; empty if there was none, like all that follows.
+    pub upstream: &'r str,
+    /// The model's label.
+    pub model: &'r str,
+    /// The path's label.
+    pub path: &'r str,
+    /// Fingerprint of the client's key.
+    pub key: &'r str,
+    /// How the requests ended.
+    pub outcome: &'r str,
+    /// Class of the status.
+    pub status: &'r str,
+}
+
+/// How many columns are summed up.
+pub const SUMS: usize = 16;
+
+/// Their names, in the order of [`Sums`].
+pub const COLUMNS: [&str; SUMS] = [
+    "requests",
+    "attempts",
+    "duration_ms",
+    "first_bytes",
+    "first_byte_ms",
+    "first_tokens",
+    "first_token_ms",
+    "request_bytes",
+    "response_bytes",
+    "input_tokens",
+    "output_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "cost_nano",
+    "unpriced",
+    "tool_uses",
+];
+
+/// What is summed up.
+pub type Sums = [u64; SUMS];
+
+/// Counts of durations, times to the first byte and times to the first token in one bucket.
+pub type Counts = [u64; 3];
+
+/// What a count of times is of: span and its beginning, upstream, model, bucket.
+pub type LatencyKey<'r> = (i64, i64, &'r str, &'r str, i64);
+
+/// What some records add.
+#[derive(Debug, Default)]
+pub struct Rollup<'r> {
+    /// To the sums.
+    pub sums: BTreeMap<Key<'r>, Sums>,
+    /// To the counts of times.
+    pub latencies: BTreeMap<LatencyKey<'r>, Counts>,
+}
+
+impl<'r> Rollup<'r> {
+    /// What these records add.
+    pub fn of(records: impl Iterator<Item = &'r RequestRecord>) -> Self {
+        let mut rollup = Self::default();
+        records.for_each(|record| rollup.add(record));
+        rollup
+    }
+
+    fn add(&mut self, record: &'r RequestRecord) {
+        let started = record.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let started = i64::try_from(started).unwrap_or(i64::MAX);
+        let upstream = record.upstream.as_deref().unwrap_or_default();
+        let model = &*record.labels.model;
+        let sums = sums(record);
+        let first_token = record.answer.as_ref().and_then(|answer| answer.first_token);
+        for span in SPANS {
+            let at = started - started % span;
+            let key = Key {
+                span,
+                at,
+                upstream,
+                model,
+                path: record.labels.path,
+                key: record.key.as_deref().unwrap_or_default(),
+                outcome: record.outcome.name(),
+                status: status_class(record.status),
+            };
+            let total = self.sums.entry(key).or_insert([0; SUMS]);
+            total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.saturating_add(sum));
+            for (which, time) in [Some(record.duration), record.first_byte, first_token].into_iter().enumerate() {
+                if let Some(time) = time {
+                    self.latencies.entry((span, at, upstream, model, bucket(time))).or_insert([0; 3])[which] += 1;
+                }
+            }
+        }
+    }
+}
+
+/// What one record adds, in the order of [`COLUMNS`].
+fn sums(record: &RequestRecord) -> Sums {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let answer = record.answer.as_ref();
+    let first_token = answer.and_then(|answer| answer.first_token);
+    let tokens = answer.and_then(|answer| answer.tokens);
+    let is_unpriced = tokens.is_some() && record.cost.is_none();
+    let tokens = tokens.unwrap_or_default();
+    [
+        1,
+        u64::from(record.attempts),
+        millis(record.duration),
+        u64::from(record.first_byte.is_some()),
+        record.first_byte.map_or(0, millis),
+        u64::from(first_token.is_some()),
+        first_token.map_or(0, millis),
+        record.request_bytes,
+        record.response_bytes,
+        tokens.input,
+        tokens.output,
+        tokens.cache_write,
+        tokens.cache_read,
+        record.cost.unwrap_or_default(),
+        u64::from(is_unpriced),
+        answer.map_or(0, |answer| u64::from(answer.tool_uses)),
+    ]
+}
+
+/// Sums of one span that cover a part of a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The span, in seconds.
+    pub span: i64,
+    /// From the beginning of the first one to the end of the last one, in seconds since 1970.
+    pub time: Range<i64>,
+}
+
+/// The fewest sums that cover a time exactly, none finer than `finest`. The time is widened to whole spans of that.
+pub fn cover(time: Range<i64>, finest: i64) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let rest = floor(time.start, finest)..ceil(time.end, finest);
+    cover_with(&SPANS, rest, finest, &mut pieces);
+    pieces
+}
+
+fn cover_with(spans: &[i64], time: Range<i64>, finest: i64, pieces: &mut Vec<Piece>) {
+    let Some((&span, finer)) = spans.split_first() else { return };
+    if time.is_empty() || span < finest {
+        return;
+    }
+    let whole = ceil(time.start, span)..floor(time.end, span);
+    if whole.is_empty() {
+        return cover_with(finer, time, finest, pieces);
+    }
+    cover_with(finer, time.start..whole.start, finest, pieces);
+    let after = whole.end..time.end;
+    pieces.push(Piece { span, time: whole });
+    cover_with(finer, after, finest, pieces);
+}
+
+/// The beginning of the span that holds this time.
+pub fn floor(time: i64, span: i64) -> i64 {
+    time - time.rem_euclid(span)
+}
+
+/// The end of the span that holds the moment before this time.
+pub fn ceil(time: i64, span: i64) -> i64 {
+    floor(time.saturating_add(span - 1), span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::meter::{Summary, Tokens};
+    use std::time::Duration;
+
+    #[test]
+    fn a_time_is_covered_once_and_by_few_pieces() {
+        for (from, to) in [(0, 0), (59, 61), (60, 120), (3_540, 90_061), (1, 10_000_000), (86_400, 172_800)] {
+            let pieces = cover(from..to, 60);
+            assert!(pieces.len() <= 5, "{pieces:?}");
+            let mut at = floor(from, 60);
+            for piece in &pieces {
+                assert_eq!(piece.time.start, at, "no gap and no overlap in {pieces:?}");
+                assert!(piece.time.start % piece.span == 0 && piece.time.end % piece.span == 0, "{piece:?}");
+                at = piece.time.end;
+            }
+            assert_eq!(at, ceil(to, 60).max(floor(from, 60)), "{pieces:?}");
+        }
+        let hours = cover(59..7_201, 3_600);
+        assert_eq!(hours, [Piece { span: 3_600, time: 0..10_800 }]);
+    }
+
+    #[test]
+    fn records_add_to_the_sums_of_their_minute_hour_and_day() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let answer = Summary {
+            tokens: Some(Tokens { input: 5, output: 6, ..Tokens::default() }),
+            first_token: Some(Duration::from_millis(11)),
+            ..Summary::default()
+        };
+        let first = RequestRecord { started_at: at(119), answer: Some(answer), ..RequestRecord::sample() };
+        let second = RequestRecord { started_at: at(120), ..RequestRecord::sample() };
+        let rollup = Rollup::of([&first, &second].into_iter());
+        let requests: Vec<_> = rollup.sums.iter().map(|(key, sums)| (key.span, key.at, sums[0])).collect();
+        assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (3_600, 0, 2), (86_400, 0, 2)]);
+        let day = rollup.sums.iter().find(|(key, _)| key.span == 86_400).expect("a day").1;
+        let column = |name| day[COLUMNS.iter().position(|column| *column == name).expect("a column")];
+        assert_eq!((column("duration_ms"), column("output_tokens"), column("unpriced")), (24, 6, 1));
+        let times: u64 = rollup.latencies.iter().filter(|(key, _)| key.0 == 60).flat_map(|(_, counts)| counts).sum();
+        assert_eq!(times, 5, "two durations, two first bytes, one first token");
+    }
+}

@@ -1,0 +1,511 @@
+//! Statistics from the sums: of a time as a whole, by steps, and by group.
+
+use super::database::MINUTES_KEPT;
+use super::latency::Times;
+use super::reader::{ReadError, Reader};
+use super::rollup::{COLUMNS, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
+use super::row::{TokenCounts, count, dollars};
+use crate::record::Outcome;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+/// Most points of a series.
+pub const MOST_POINTS: i64 = 2_000;
+/// The classes of statuses.
+const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+
+/// Which requests; `None` asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatsFilter {
+    /// Label of the model.
+    pub model: Option<String>,
+    /// The upstream.
+    pub upstream: Option<String>,
+    /// Label of the path.
+    pub path: Option<String>,
+    /// Fingerprint of the key.
+    pub key: Option<String>,
+}
+
+/// A time, in whole minutes, or in whole hours where sums by the minute are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Seconds since 1970.
+    time: Range<i64>,
+    finest: i64,
+}
+
+impl Span {
+    /// From one time to another, both in milliseconds since 1970, widened outward; `now` likewise.
+    pub fn new(from_ms: i64, to_ms: i64, now_ms: i64) -> Self {
+        let oldest_minute = now_ms / 1_000 - MINUTES_KEPT.as_secs() as i64;
+        // To the millisecond that is over.
+        let (from, to) = (from_ms.div_euclid(1_000), (to_ms + 999).div_euclid(1_000));
+        let finest = if from >= oldest_minute { 60 } else { 3_600 };
+        Self { time: floor(from, finest)..ceil(to.max(from), finest), finest }
+    }
+
+    /// Its beginning and end, in milliseconds since 1970.
+    pub fn millis(&self) -> (i64, i64) {
+        (self.time.start * 1_000, self.time.end * 1_000)
+    }
+
+    /// The same in steps of so many seconds, and the span of the sums that make them: the coarsest that fits.
+    fn steps(&self, step: i64) -> Option<(Range<i64>, i64)> {
+        let span = SPANS.into_iter().find(|span| step % span == 0 && *span >= self.finest)?;
+        Some((floor(self.time.start, step)..ceil(self.time.end, step), span))
+    }
+}
+
+/// By what requests are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The model's label.
+    Model,
+    /// The upstream.
+    Upstream,
+    /// The path's label.
+    Path,
+    /// The fingerprint of the client's key.
+    Key,
+}
+
+impl By {
+    /// The group with this name.
+    pub fn read(name: &str) -> Option<Self> {
+        [Self::Model, Self::Upstream, Self::Path, Self::Key].into_iter().find(|by| by.name() == name)
+    }
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Upstream => "upstream",
+            Self::Path => "path",
+            Self::Key => "key",
+        }
+    }
+
+    fn column(self) -> &'static str {
+        match self {
+            Self::Key => "key_fingerprint",
+            other => other.name(),
+        }
+    }
+
+    /// Whether times are counted by it.
+    fn has_times(self) -> bool {
+        matches!(self, Self::Model | Self::Upstream)
+    }
+}
+
+/// Times of some requests, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Percentiles {
+    pub count: u64,
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p90: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+impl Percentiles {
+    fn new(count: u64, sum_ms: u64, times: Option<&Times>) -> Self {
+        let at = |share| times.and_then(|times| times.percentile(share)).map(rounded);
+        let mean = (count > 0).then(|| rounded(sum_ms as f64 / count as f64));
+        Self { count, mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99) }
+    }
+}
+
+/// To a tenth.
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// A time as a whole.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Summary {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub requests: u64,
+    pub success_rate: Option<f64>,
+    pub outcomes: BTreeMap<&'static str, u64>,
+    pub statuses: BTreeMap<&'static str, u64>,
+    pub tokens: TokenCounts,
+    pub cache_hit_rate: Option<f64>,
+    pub cost_usd: f64,
+    pub unpriced_requests: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub attempts: u64,
+    pub tool_uses: u64,
+    pub duration_ms: Percentiles,
+    pub first_byte_ms: Percentiles,
+    pub first_token_ms: Percentiles,
+}
+
+/// One step of a series.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Point {
+    pub at_ms: i64,
+    pub requests: u64,
+    pub completed: u64,
+    pub failed: u64,
+    pub rejected: u64,
+    pub client_aborted: u64,
+    pub tokens: TokenCounts,
+    pub cost_usd: f64,
+    pub response_bytes: u64,
+    pub duration_p50_ms: Option<f64>,
+    pub duration_p95_ms: Option<f64>,
+    pub first_token_p50_ms: Option<f64>,
+    pub first_token_p95_ms: Option<f64>,
+}
+
+/// A time by steps.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Series {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub step_ms: i64,
+    pub points: Vec<Point>,
+}
+
+/// The requests of one group.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Group {
+    pub name: Option<String>,
+    pub requests: u64,
+    pub completed: u64,
+    pub failed: u64,
+    pub success_rate: Option<f64>,
+    pub tokens: TokenCounts,
+    pub cost_usd: f64,
+    pub unpriced_requests: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub duration_ms: Percentiles,
+    pub first_token_ms: Percentiles,
+}
+
+/// Sums by outcome.
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    all: Sums,
+    outcomes: [u64; Outcome::ALL.len()],
+}
+
+impl Totals {
+    fn add(&mut self, outcome: &str, sums: &Sums) {
+        self.all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+        if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
+            self.outcomes[outcome.index()] += sums[0];
+        }
+    }
+
+    fn of(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome.index()]
+    }
+
+    fn failed(&self) -> u64 {
+        Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure()).map(|outcome| self.of(outcome)).sum()
+    }
+
+    fn sum(&self, column: &str) -> u64 {
+        COLUMNS.iter().position(|known| *known == column).map_or(0, |at| self.all[at])
+    }
+
+    fn tokens(&self) -> TokenCounts {
+        TokenCounts {
+            input: self.sum("input_tokens"),
+            output: self.sum("output_tokens"),
+            cache_write: self.sum("cache_write_tokens"),
+            cache_read: self.sum("cache_read_tokens"),
+        }
+    }
+
+    /// Of those that no client gave up.
+    fn success_rate(&self) -> Option<f64> {
+        share(self.of(Outcome::Completed), self.all[0] - self.of(Outcome::ClientAborted))
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Durations, times to the first byte and times to the first token.
+type ThreeTimes = [Times; 3];
+
+fn add_times(times: &mut ThreeTimes, row: &SqliteRow) -> Result<(), sqlx::Error> {
+    let bucket = row.try_get("bucket")?;
+    for (times, column) in times.iter_mut().zip(["durations", "first_bytes", "first_tokens"]) {
+        times.add(bucket, count(row.try_get(column)?));
+    }
+    Ok(())
+}
+
+fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
+    let mut sums = [0; SUMS];
+    for (sum, column) in sums.iter_mut().zip(COLUMNS) {
+        *sum = count(row.try_get(column)?);
+    }
+    Ok(sums)
+}
+
+fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
+    for column in COLUMNS {
+        sql.push(format_args!(", SUM({column}) AS {column}"));
+    }
+}
+
+const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
+
+fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece]) {
+    // Only conditions on the columns of the index, so that SQLite takes each of them from there.
+    sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
+    for (index, piece) in pieces.iter().enumerate() {
+        sql.push(if index == 0 { "(" } else { " OR (" });
+        sql.push("span_s = ").push_bind(piece.span);
+        sql.push(" AND at_s >= ").push_bind(piece.time.start);
+        sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
+    }
+    sql.push(")");
+}
+
+impl StatsFilter {
+    fn write(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
+        let columns = [
+            ("model", &self.model),
+            ("upstream", &self.upstream),
+            ("path", &self.path),
+            ("key_fingerprint", &self.key),
+        ];
+        for (column, value) in columns {
+            if let Some(value) = value {
+                sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());
+            }
+        }
+    }
+
+    /// Whether times are counted by what it asks for.
+    fn has_times(&self) -> bool {
+        self.path.is_none() && self.key.is_none()
+    }
+
+    /// Only the series of this model and this upstream.
+    fn write_series(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
+        for (column, value) in [("model", &self.model), ("upstream", &self.upstream)] {
+            if let Some(value) = value {
+                sql.push(" AND latencies.series IN (SELECT id FROM series WHERE ").push(column).push(" = ");
+                sql.push_bind(value.clone()).push(")");
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// A time as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn summary(&self, span: &Span, filter: &StatsFilter) -> Result<Summary, ReadError> {
+        let pieces = cover(span.time.clone(), span.finest);
+        let mut sql = QueryBuilder::new("SELECT outcome, status");
+        push_sums(&mut sql);
+        sql.push(" FROM rollups");
+        within(&mut sql, &pieces);
+        filter.write(&mut sql);
+        sql.push(" GROUP BY outcome, status");
+        let mut totals = Totals::default();
+        let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
+        for row in sql.build().fetch_all(self.pool()).await? {
+            let sums = sums_of(&row)?;
+            totals.add(row.try_get("outcome")?, &sums);
+            if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status")?) {
+                *status += sums[0];
+            }
+        }
+        let times = self.times(&pieces, filter).await?;
+        let times = |which: usize| times.as_ref().map(|times| &times[which]);
+        let tokens = totals.tokens();
+        Ok(Summary {
+            from_ms: span.millis().0,
+            to_ms: span.millis().1,
+            requests: totals.sum("requests"),
+            success_rate: totals.success_rate(),
+            outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), totals.of(outcome))).collect(),
+            statuses,
+            tokens,
+            cache_hit_rate: share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read),
+            cost_usd: dollars(totals.sum("cost_nano")),
+            unpriced_requests: totals.sum("unpriced"),
+            request_bytes: totals.sum("request_bytes"),
+            response_bytes: totals.sum("response_bytes"),
+            attempts: totals.sum("attempts"),
+            tool_uses: totals.sum("tool_uses"),
+            duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
+            first_byte_ms: Percentiles::new(totals.sum("first_bytes"), totals.sum("first_byte_ms"), times(1)),
+            first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
+        })
+    }
+
+    async fn times(&self, pieces: &[Piece], filter: &StatsFilter) -> Result<Option<ThreeTimes>, ReadError> {
+        if !filter.has_times() {
+            return Ok(None);
+        }
+        let mut sql = QueryBuilder::new("SELECT bucket");
+        sql.push(TIMES).push(" FROM latencies");
+        within(&mut sql, pieces);
+        filter.write_series(&mut sql);
+        sql.push(" GROUP BY bucket");
+        let mut times = ThreeTimes::default();
+        for row in sql.build().fetch_all(self.pool()).await? {
+            add_times(&mut times, &row)?;
+        }
+        Ok(Some(times))
+    }
+
+    /// A time by steps of so many milliseconds; `None` if that is no whole number of minutes (or of hours, where those by
+    /// the minute are gone), or would be too many points.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn series(&self, span: &Span, step_ms: i64, filter: &StatsFilter) -> Result<Option<Series>, ReadError> {
+        let step = step_ms / 1_000;
+        if step_ms <= 0 || step_ms % 60_000 != 0 {
+            return Ok(None);
+        }
+        let Some((time, sums_span)) = span.steps(step) else { return Ok(None) };
+        let steps = (time.end - time.start) / step;
+        if steps > MOST_POINTS {
+            return Ok(None);
+        }
+        let pieces = [Piece { span: sums_span, time: time.clone() }];
+        let place = format!("(at_s - {}) / {step}", time.start);
+        let mut sql = QueryBuilder::new("SELECT outcome");
+        sql.push(format_args!(", {place} AS step"));
+        push_sums(&mut sql);
+        sql.push(" FROM rollups");
+        within(&mut sql, &pieces);
+        filter.write(&mut sql);
+        sql.push(" GROUP BY step, outcome");
+        let mut totals = vec![Totals::default(); usize::try_from(steps).unwrap_or_default()];
+        for row in sql.build().fetch_all(self.pool()).await? {
+            if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
+                totals.add(row.try_get("outcome")?, &sums_of(&row)?);
+            }
+        }
+        let mut times = vec![ThreeTimes::default(); totals.len()];
+        if filter.has_times() {
+            let mut sql = QueryBuilder::new("SELECT bucket");
+            sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
+            within(&mut sql, &pieces);
+            filter.write_series(&mut sql);
+            sql.push(" GROUP BY step, bucket");
+            for row in sql.build().fetch_all(self.pool()).await? {
+                if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
+                    add_times(times, &row)?;
+                }
+            }
+        }
+        let at = |index: usize| (time.start + index as i64 * step) * 1_000;
+        let points =
+            totals.iter().zip(&times).enumerate().map(|(index, (totals, times))| point(at(index), totals, times));
+        Ok(Some(Series { from_ms: time.start * 1_000, to_ms: time.end * 1_000, step_ms, points: points.collect() }))
+    }
+
+    /// A time by group, those with most requests first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn groups(
+        &self,
+        span: &Span,
+        by: By,
+        filter: &StatsFilter,
+        limit: usize,
+    ) -> Result<Vec<Group>, ReadError> {
+        let pieces = cover(span.time.clone(), span.finest);
+        let mut sql = QueryBuilder::new("SELECT outcome, ");
+        sql.push(by.column()).push(" AS name");
+        push_sums(&mut sql);
+        sql.push(" FROM rollups");
+        within(&mut sql, &pieces);
+        filter.write(&mut sql);
+        sql.push(" GROUP BY name, outcome");
+        let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
+        for row in sql.build().fetch_all(self.pool()).await? {
+            groups.entry(row.try_get("name")?).or_default().add(row.try_get("outcome")?, &sums_of(&row)?);
+        }
+        let mut times: HashMap<String, ThreeTimes> = HashMap::new();
+        let has_times = by.has_times() && filter.has_times();
+        if has_times {
+            let mut sql = QueryBuilder::new("SELECT bucket, series.");
+            sql.push(by.column()).push(" AS name").push(TIMES);
+            sql.push(" FROM latencies JOIN series ON series.id = latencies.series");
+            within(&mut sql, &pieces);
+            filter.write_series(&mut sql);
+            sql.push(" GROUP BY name, bucket");
+            for row in sql.build().fetch_all(self.pool()).await? {
+                add_times(times.entry(row.try_get("name")?).or_default(), &row)?;
+            }
+        }
+        let mut groups: Vec<Group> = groups
+            .into_iter()
+            .map(|(name, totals)| {
+                let times = times.get(&name).filter(|_| has_times);
+                group(name, &totals, times)
+            })
+            .collect();
+        groups.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
+        groups.truncate(limit);
+        Ok(groups)
+    }
+}
+
+fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
+    let at = |which: usize, share| times[which].percentile(share).map(rounded);
+    Point {
+        at_ms,
+        requests: totals.sum("requests"),
+        completed: totals.of(Outcome::Completed),
+        failed: totals.failed(),
+        rejected: totals.of(Outcome::Rejected),
+        client_aborted: totals.of(Outcome::ClientAborted),
+        tokens: totals.tokens(),
+        cost_usd: dollars(totals.sum("cost_nano")),
+        response_bytes: totals.sum("response_bytes"),
+        duration_p50_ms: at(0, 0.5),
+        duration_p95_ms: at(0, 0.95),
+        first_token_p50_ms: at(2, 0.5),
+        first_token_p95_ms: at(2, 0.95),
+    }
+}
+
+fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -> Group {
+    let times = |which: usize| times.map(|times| &times[which]);
+    Group {
+        name: (!name.is_empty()).then_some(name),
+        requests: totals.sum("requests"),
+        completed: totals.of(Outcome::Completed),
+        failed: totals.failed(),
+        success_rate: totals.success_rate(),
+        tokens: totals.tokens(),
+        cost_usd: dollars(totals.sum("cost_nano")),
+        unpriced_requests: totals.sum("unpriced"),
+        request_bytes: totals.sum("request_bytes"),
+        response_bytes: totals.sum("response_bytes"),
+        duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
+        first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
+    }
+}

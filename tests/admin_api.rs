@@ -1,0 +1,358 @@
+//! The admin API: what it tells, and to whom.
+
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, within};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+fn gateway(folder: &Path) -> GatewayBuilder {
+    let database = folder.join("log.db").display().to_string();
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", &database)
+}
+
+fn message(session: &str) -> Request {
+    let body =
+        r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+    Request::post("/v1/messages", body)
+        .header("Content-Type", "application/json")
+        .header("anthropic-version", "2023-06-01")
+        .header("X-Claude-Code-Session-Id", session)
+        .header("x-api-key", "sk-secret-key")
+}
+
+/// A request to the API as a browser on this machine makes it.
+fn look(target: &str) -> Request {
+    Request::get(&format!("/api/admin/{target}")).header("Host", "127.0.0.1")
+}
+
+/// A change.
+fn change(target: &str, body: &str) -> Request {
+    let request = Request::post(&format!("/api/admin/{target}"), body).header("Host", "127.0.0.1");
+    request.header("Content-Type", "application/json")
+}
+
+/// What the API says.
+async fn get(gateway: &Gateway, target: &str) -> Value {
+    let answer = gateway.request(&look(target)).await;
+    assert_eq!(answer.status(), 200, "{target}: {}", answer.text());
+    answer.json()
+}
+
+/// Waits until the log has so many rows.
+async fn wait_rows(gateway: &Gateway, count: usize) -> Value {
+    within("the rows", async {
+        loop {
+            let answer = gateway.request(&look("requests?limit=500")).await;
+            if answer.status() == 200 {
+                let page = answer.json();
+                if page["requests"].as_array().is_some_and(|rows| rows.len() >= count) {
+                    return page;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_happened_is_told_by_rows_sums_groups_and_sessions_alike() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start({
+        let anthropic = anthropic::handler();
+        move |request| match request.target.as_str() {
+            "/v1/fail" => Reply::status(503)
+                .header("Content-Type", "application/json")
+                .body(r#"{"error":{"type":"new_api_error","message":"pool for sk-secret-key is closed"}}"#),
+            _ => anthropic(request),
+        }
+    })
+    .await;
+    let gateway = gateway(folder.path()).upstream(upstream.url()).start().await;
+    for index in 0..6 {
+        let request = message(if index < 4 { "s-1" } else { "s-2" });
+        let request = if index == 3 { request.header("x-claude-code-agent-id", "agent-1") } else { request };
+        assert_eq!(gateway.request(&request).await.status(), 200);
+    }
+    for _ in 0..2 {
+        gateway.request(&Request::get("/v1/fail").header("x-api-key", "sk-secret-key")).await;
+    }
+    let page = wait_rows(&gateway, 8).await;
+    assert_eq!(page["requests"].as_array().map(Vec::len), Some(8), "pages of the gateway's own are no traffic");
+    assert_eq!(page["next_cursor"], Value::Null);
+
+    let row = &get(&gateway, "requests?session=s-2&limit=1").await["requests"][0];
+    assert_eq!((row["outcome"].as_str(), row["status"].as_u64()), (Some("completed"), Some(200)), "{row}");
+    assert_eq!((row["model_asked"].as_str(), row["path"].as_str()), (Some("claude-sonnet-4-5"), Some("/v1/messages")));
+    assert!(row["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "{row}");
+    assert!(row["first_token_ms"].is_u64() && row["connect_ms"].is_u64() && row["queue_ms"].is_u64(), "{row}");
+
+    let now = row["started_at_ms"].as_i64().expect("a time");
+    let span = format!("from={}&to={}", now - 600_000, now + 600_000);
+    let stats = get(&gateway, &format!("stats?{span}")).await;
+    assert_eq!((stats["requests"].as_u64(), stats["outcomes"]["completed"].as_u64()), (Some(8), Some(6)), "{stats}");
+    assert_eq!((stats["outcomes"]["upstream_error"].as_u64(), stats["statuses"]["5xx"].as_u64()), (Some(2), Some(2)));
+    let rows = page["requests"].as_array().expect("rows");
+    for kind in ["input", "output", "cache_write", "cache_read"] {
+        let sum: u64 = rows.iter().filter_map(|row| row["tokens"][kind].as_u64()).sum();
+        assert_eq!(stats["tokens"][kind].as_u64(), Some(sum), "{kind}");
+    }
+    let cost: f64 = rows.iter().filter_map(|row| row["cost_usd"].as_f64()).sum();
+    assert!((stats["cost_usd"].as_f64().expect("a cost") - cost).abs() < 1e-9, "{stats}");
+    assert!(stats["duration_ms"]["p50"].as_f64().is_some() && stats["first_token_ms"]["count"] == 6, "{stats}");
+    let of_key = get(&gateway, &format!("stats?{span}&key={}", row["key"].as_str().expect("a key"))).await;
+    assert_eq!((of_key["requests"].as_u64(), &of_key["duration_ms"]["p50"]), (Some(8), &Value::Null), "{of_key}");
+    assert_eq!(get(&gateway, &format!("stats?{span}&model=none")).await["requests"], 0);
+
+    let series = get(&gateway, &format!("stats/series?{span}&step=60000")).await;
+    let points = series["points"].as_array().expect("points");
+    assert_eq!(
+        points.len(),
+        ((series["to_ms"].as_i64().unwrap() - series["from_ms"].as_i64().unwrap()) / 60_000) as usize
+    );
+    assert_eq!(points.iter().filter_map(|point| point["requests"].as_u64()).sum::<u64>(), 8);
+    assert_eq!(points.iter().filter_map(|point| point["failed"].as_u64()).sum::<u64>(), 2);
+
+    let groups = get(&gateway, &format!("stats/groups?{span}&by=path")).await;
+    assert_eq!(groups["groups"][0]["name"], "/v1/messages");
+    assert_eq!(
+        (groups["groups"][0]["requests"].as_u64(), groups["groups"][1]["name"].as_str()),
+        (Some(6), Some("other"))
+    );
+    let models = get(&gateway, &format!("stats/groups?{span}&by=model")).await;
+    assert!(models["groups"][0]["first_token_ms"]["p50"].as_f64().is_some(), "{models}");
+
+    let session = get(&gateway, "sessions/s-1").await;
+    assert_eq!(
+        (session["total"]["requests"].as_u64(), session["requests"].as_array().map(Vec::len)),
+        (Some(4), Some(4))
+    );
+    let agents: Vec<_> =
+        session["agents"].as_array().expect("agents").iter().map(|agent| agent["name"].clone()).collect();
+    assert_eq!(agents, [Value::Null, "agent-1".into()]);
+
+    let errors = get(&gateway, &format!("errors?{span}")).await;
+    let group = &errors["groups"][0];
+    assert_eq!((errors["total"].as_u64(), group["cause"].as_str()), (Some(2), Some("pool_closed")), "{errors}");
+    assert_eq!(group["message"], "pool for ******** is closed");
+    let detail = get(&gateway, &format!("requests/{}", group["example_id"].as_str().expect("an id"))).await;
+    assert!(detail["error_body"].as_str().is_some_and(|body| body.contains("new_api_error")), "{detail}");
+    assert!(!detail.to_string().contains("sk-secret-key") && detail["capture"].is_null(), "{detail}");
+
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    let same = admin.request(&look(&format!("stats?{span}"))).await.json();
+    assert_eq!(same["requests"], 8, "the admin service says the same");
+    let health = get(&gateway, "health").await;
+    assert_eq!((health["status"].as_str(), health["log"]["written"].as_u64()), (Some("ok"), Some(8)), "{health}");
+}
+
+#[tokio::test]
+async fn pages_and_filters_lead_to_every_row_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/b" => Reply::status(404),
+        _ => Reply::ok("{}"),
+    })
+    .await;
+    let gateway = gateway(folder.path()).upstream(upstream.url()).start().await;
+    let mut client = gateway.connect().await;
+    for index in 0..25 {
+        client.request(&Request::get(if index % 5 == 0 { "/b" } else { "/a" })).await;
+    }
+    wait_rows(&gateway, 25).await;
+    let (mut ids, mut target) = (Vec::new(), "requests?limit=7".to_owned());
+    loop {
+        let page = get(&gateway, &target).await;
+        ids.extend(page["requests"].as_array().expect("rows").iter().map(|row| row["id"].to_string()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        target = format!("requests?limit=7&cursor={cursor}");
+    }
+    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!((ids.len(), unique.len()), (25, 25));
+    for (filter, count) in [
+        ("status=4xx", 5),
+        ("status=404,200", 25),
+        ("path=/b", 5),
+        ("outcome=completed", 20),
+        ("outcome=upstream_error&status=5xx", 0),
+        ("cause=bad_request", 5),
+        ("q=/B", 5),
+        ("q=%25", 0),
+        ("from=0&to=1", 0),
+    ] {
+        let page = get(&gateway, &format!("requests?{filter}")).await;
+        assert_eq!(page["requests"].as_array().map(Vec::len), Some(count), "{filter}");
+    }
+    let csv = gateway.request(&look("export?format=csv&status=4xx")).await.text();
+    assert_eq!(
+        (csv.lines().count(), csv.lines().next().map(|head| head.starts_with("id,started_at_ms,"))),
+        (6, Some(true))
+    );
+    let json = gateway.request(&look("export?format=json")).await.text();
+    assert_eq!(json.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), 25);
+    for bad in [
+        "requests?limit=0",
+        "requests?cursor=x",
+        "requests?status=9xx",
+        "stats?from=2&to=1",
+        "stats/series?step=5",
+        "stats/groups?by=colour",
+        "export?format=xml",
+        "stats?from=tomorrow",
+    ] {
+        let answer = gateway.request(&look(bad)).await;
+        assert_eq!((answer.status(), answer.json()["type"].as_str()), (400, Some("error")), "{bad}");
+    }
+    for missing in ["requests/req_none", "sessions/none", "nothing", "requests/a/b", "..%2fhealth", "stats/"] {
+        let answer = gateway.request(&look(missing)).await;
+        assert_eq!(answer.status(), 404, "{missing}");
+    }
+    assert_eq!(gateway.request(&change("explain", "{")).await.status(), 400);
+}
+
+#[tokio::test]
+async fn statistics_survive_a_restart_and_the_whole_request_is_kept_if_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let yaml = "gateway:\n  log: { capture: all, capture_body: 20 }\n";
+    {
+        let gateway = gateway(folder.path()).upstream(upstream.url()).yaml(yaml).start().await;
+        let request = Request::post("/v1/x", "my key is sk-secret-key, and more").header("x-api-key", "sk-secret-key");
+        gateway.request(&request).await;
+        wait_rows(&gateway, 1).await;
+    }
+    let gateway = gateway(folder.path()).upstream(upstream.url()).yaml(yaml).start().await;
+    let page = wait_rows(&gateway, 1).await;
+    let id = page["requests"][0]["id"].as_str().expect("an id");
+    let capture = &get(&gateway, &format!("requests/{id}")).await["capture"];
+    assert_eq!(
+        (capture["body"].as_str(), capture["is_cut"].as_bool()),
+        (Some("my key is ********"), Some(true)),
+        "{capture}"
+    );
+    let head = capture["head"].as_str().expect("a head");
+    assert!(head.starts_with("POST /v1/x HTTP\n") && head.contains("x-api-key: ********"), "{head}");
+    assert_eq!(get(&gateway, "stats").await["requests"], 1);
+}
+
+#[tokio::test]
+async fn without_a_request_log_the_rest_still_answers() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", "off");
+    let gateway = gateway.upstream(upstream.url()).start().await;
+    let answer = gateway.request(&look("stats")).await;
+    assert_eq!(answer.status(), 404);
+    assert!(answer.text().contains("GATEWAY_DB"), "{}", answer.text());
+    assert_eq!(get(&gateway, "health").await["log"], Value::Null);
+    assert_eq!(get(&gateway, "upstreams").await["upstreams"][0]["circuit"], "closed");
+}
+
+#[tokio::test]
+async fn only_who_has_the_key_may_look_and_five_wrong_ones_make_one_wait() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway(folder.path()).upstream(upstream.url()).env("DASHBOARD_API_KEY", "the-key").start().await;
+    let health = || look("health");
+    let status = async |request: Request| gateway.request(&request).await.status();
+    assert_eq!(status(health()).await, 401);
+    assert_eq!(status(health().header("Authorization", "Bearer the-key")).await, 200);
+    let login = |key: &str| change("session", &format!("{{\"key\":\"{key}\"}}"));
+    let answer = gateway.request(&login("the-key")).await;
+    assert_eq!(answer.status(), 204);
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let pair = cookie.split(';').next().expect("a pair");
+    assert_eq!(status(health().header("Cookie", pair)).await, 200);
+    assert_eq!(status(health().header("Cookie", format!("{pair}x"))).await, 401);
+    let cross = health().header("Cookie", pair).header("Sec-Fetch-Site", "cross-site");
+    assert_eq!(status(cross).await, 403);
+    let form = Request::post("/api/admin/upstreams/a/drain", "").header("Cookie", pair);
+    assert_eq!(status(form.header("Content-Type", "application/x-www-form-urlencoded")).await, 415);
+    for _ in 0..5 {
+        assert_eq!(status(login("wrong")).await, 401);
+    }
+    let late = gateway.request(&login("the-key")).await;
+    assert_eq!((late.status(), late.header("retry-after").is_some()), (429, true));
+    assert_eq!(status(health().header("Authorization", "Bearer the-key")).await, 429);
+    assert_eq!(status(health().header("Cookie", pair)).await, 200, "who is logged in stays so");
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    assert_eq!(admin.request(&Request::get("/metrics")).await.status(), 200, "Prometheus needs no key");
+    assert_eq!(admin.request(&health()).await.status(), 401);
+}
+
+#[tokio::test]
+async fn without_a_key_this_machine_may_look_and_nobody_may_change_anything() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).start().await;
+    let session = get(&gateway, "session").await;
+    assert_eq!((session["may_read"].as_bool(), session["may_write"].as_bool()), (Some(true), Some(false)));
+    let answer = gateway.request(&change("upstreams/a/drain", "{}")).await;
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().contains("DASHBOARD_API_KEY"), "{}", answer.text());
+    for (name, value) in [("X-Forwarded-For", "192.0.2.1"), ("Via", "1.1 proxy"), ("Forwarded", "for=192.0.2.1")] {
+        let answer = gateway.request(&look("health").header(name, value)).await;
+        assert_eq!(answer.status(), 401, "{name}");
+    }
+    let rebound = format!("GET /api/admin/health HTTP/1.1\r\nHost: evil.example:{}\r\n\r\n", gateway.addr().port());
+    assert_eq!(gateway.exchange(rebound, "GET").await.status(), 401);
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_each_request_and_of_each_second() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let gateway = gateway(folder.path()).upstream(upstream.url()).start().await;
+    for address in [gateway.addr(), gateway.admin_addr()] {
+        let mut listener = Client::connect(address).await;
+        listener.send(look("live").bytes()).await;
+        let head = listener.head("GET").await;
+        assert_eq!((head.status, head.headers.all("content-type").join("")), (200, "text/event-stream".to_owned()));
+        listener.piece_until("retry: ").await;
+        assert_eq!(gateway.request(&message("s-live")).await.status(), 200);
+        let heard = listener.piece_until("\"session\":\"s-live\"").await;
+        assert!(heard.contains("event: request\ndata: {"), "{heard}");
+        let second = listener.piece_until("event: second").await;
+        assert!(second.contains("\"running\":["), "{second}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_being_served_are_shown_with_what_they_are_at() {
+    let upstream = Upstream::start(|_| Reply::stall()).await;
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).start().await;
+    let mut client = gateway.connect().await;
+    client.send(message("s-run").bytes()).await;
+    let shown = within("the request is shown", async {
+        loop {
+            let running = get(&gateway, "running").await;
+            let shown = running["running"][0].clone();
+            if shown["phase"] == "wait" {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!((shown["session"].as_str(), shown["model_asked"].as_str()), (Some("s-run"), Some("claude-sonnet-4-5")));
+    drop(client);
+    within("it is gone", async {
+        while get(&gateway, "running").await["running"] != Value::Array(vec![]) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn readiness_is_that_an_upstream_is_usable() {
+    let upstream = Upstream::start(|_| Reply::status(503)).await;
+    let yaml = "gateway:\n  health: { failures: 1, open: 60s }\n";
+    let gateway =
+        Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).yaml(yaml).start().await;
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
+    assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 200);
+    gateway.request(&Request::get("/v1/models")).await;
+    assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 503);
+    assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
+}
