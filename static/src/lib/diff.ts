@@ -130,6 +130,7 @@ export function parseUnifiedDiff(diff: string): SideBySideRow[] {
   const rows: SideBySideRow[] = [];
   let hunk: Edit[] = [];
   let start: [number, number] = [1, 1];
+  let isInHunk = false;
   const flush = (): void => {
     rows.push(...layOut(hunk, ...start));
     hunk = [];
@@ -138,11 +139,11 @@ export function parseUnifiedDiff(diff: string): SideBySideRow[] {
     const header = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
     if (header) {
       flush();
+      isInHunk = true;
       start = [Number(header[1]), Number(header[2])];
       if (rows.length > 0 || start[0] > 1) rows.push({ kind: 'gap', left: null, right: null });
-    } else if (rows.length === 0 && hunk.length === 0 && /^(---|\+\+\+) /.test(line)) {
-      continue;
-    } else if (line.startsWith('-')) hunk.push({ kind: 'removed', text: line.slice(1) });
+    } else if (!isInHunk) continue;
+    else if (line.startsWith('-')) hunk.push({ kind: 'removed', text: line.slice(1) });
     else if (line.startsWith('+')) hunk.push({ kind: 'added', text: line.slice(1) });
     else if (line.startsWith(' ') || line === '') hunk.push({ kind: 'same', text: line.slice(1) });
   }
