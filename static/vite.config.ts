@@ -4,13 +4,14 @@ import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vitest/config';
 
 import { mockGateway } from './dev/mock/plugin.ts';
+import { securityPolicy } from './dev/security_policy.ts';
 
 // `npm run dev` shows a real gateway: the one at GATEWAY_URL. `npm run dev:mock` needs none.
 const gateway = process.env['GATEWAY_URL'] ?? 'http://127.0.0.1:8088';
 
 export default defineConfig(({ mode }) => ({
   base: '/admin/',
-  plugins: [vue(), mode === 'mock' && mockGateway()],
+  plugins: [vue(), securityPolicy(), mode === 'mock' && mockGateway()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
     __VUE_OPTIONS_API__: false,
@@ -20,6 +21,7 @@ export default defineConfig(({ mode }) => ({
     __INTLIFY_PROD_DEVTOOLS__: false,
   },
   server: { proxy: mode === 'mock' ? {} : { '/api/admin': gateway } },
+  preview: { proxy: mode === 'mock' ? {} : { '/api/admin': gateway } },
   build: {
     target: 'es2023',
     // A data: URL for a small file would need an exception in the Content-Security-Policy.

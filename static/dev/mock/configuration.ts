@@ -112,7 +112,7 @@ function problemsOf(draft: ConfigDraft): ConfigProblem[] {
     for (const [key, value] of flat(document.toJS())) {
       const line = draft.overlay.split('\n').findIndex((text) => text.trim().startsWith(`${key.split('.').at(-1)}:`)) + 1;
       const isList = /^gateway\.(upstreams|rules|routes)/.test(key);
-      if (key.startsWith('gateway.') && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
+      if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
       if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
         problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
       }

@@ -450,6 +450,7 @@ export default {
     notSet: 'not set',
     default: 'Default: {value}',
     reset: 'Reset',
+    fixed: 'Cannot be changed in the panel.',
     locked: 'Fixed by {place}; change it there.',
     needsRestart: 'needs a restart',
     pendingRestart: 'Waiting for a restart:',

@@ -452,6 +452,7 @@ const messages: Messages = {
     notSet: '未设置',
     default: '默认：{value}',
     reset: '恢复',
+    fixed: '不能在面板中修改。',
     locked: '由 {place} 固定，请在那里修改。',
     needsRestart: '需要重启',
     pendingRestart: '等待重启后生效：',
