@@ -319,8 +319,13 @@ describe('configuration', () => {
       await visit.screenshot('config-conflict-en-light-1440');
       assert.equal(await valueOf(visit, 'gateway.log.keep'), '7d');
       assert.equal(await valueOf(visit, 'gateway.limits.header_count'), config.settings.find(({ key }) => key === 'gateway.limits.header_count').value);
-      await page.getByRole('button', { name: 'Discard my edit' }).click();
-      assert.equal((await put((await saved.json()).version, config.overlay)).status(), 200);
+      await page.getByRole('button', { name: 'Put my edit on top' }).click();
+      await page.locator('dialog .changes').getByText('77').waitFor();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert.equal(await valueOf(visit, 'gateway.log.keep'), '7d');
+      assert.equal(await valueOf(visit, 'gateway.limits.header_count'), '77');
+      assert.equal((await put((await visit.api('config')).version, config.overlay)).status(), 200);
     }, [/409/]));
 
   test('what the environment fixes is locked', { skip: !IS_MOCK }, () =>

@@ -31,8 +31,8 @@ router.beforeEach(async (to) => {
 });
 
 router.afterEach((to) => {
-  if (to.meta['isOpen'] === true) stopLive();
-  else startLive();
+  if (mayRead.value && to.name !== 'login') startLive();
+  else stopLive();
 });
 
 onRefused(() => {

@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
-import { keyAtLine, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule } from '@/lib/overlay';
+import { keyAtLine, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule } from '@/lib/overlay';
 
 const FILE = `gateway:
   upstreams:
@@ -38,6 +38,24 @@ describe('setSetting', () => {
 
   it('refuses a text that is no YAML', () => {
     expect(() => setSetting('a: [', 'b', '1')).toThrow();
+  });
+});
+
+describe('rebase', () => {
+  const base = 'gateway:\n  debug: true\n  log:\n    keep: 1d\n  rules:\n    - name: a\n';
+
+  it('puts an edit on top of what others did', () => {
+    const mine = base.replace('1d', '2d').replace('  debug: true\n', '');
+    const theirs = `# theirs\n${base.replace('- name: a', '- name: b')}  limits:\n    queue: 5\n`;
+    const both = rebase(base, mine, theirs);
+    expect(both).toContain('# theirs');
+    expect(parse(both)).toEqual({ gateway: { log: { keep: '2d' }, rules: [{ name: 'b' }], limits: { queue: 5 } } });
+  });
+
+  it('lets the own edit count where both changed the same', () => {
+    expect(parse(rebase(base, base.replace('1d', '2d'), base.replace('1d', '3d')))).toEqual(parse(base.replace('1d', '2d')));
+    expect(parse(rebase('', 'a: 1\n', 'b: 2\n'))).toEqual({ a: 1, b: 2 });
+    expect(rebase(base, '', base)).toBe('');
   });
 });
 

@@ -6,6 +6,8 @@ import { api, ApiError } from '@/api/api';
 import { onLive } from '@/api/live';
 import type { Config, ConfigCheck, ConfigDraft } from '@/api/types';
 
+import { rebase } from '@/lib/overlay';
+
 import { useResource } from './resource';
 
 const CHECK_PAUSE_MS = 450;
@@ -95,9 +97,13 @@ export function useConfigDraft() {
 
   /** After a conflict: the own edit, on top of what the others did. */
   function keepMine(): void {
-    if (!conflict.value) return;
-    base.value = conflict.value;
+    const [theirs, began] = [conflict.value, base.value];
+    if (!theirs || !began) return;
+    const isHeadersMine = headers.value !== began.headers;
+    base.value = theirs;
     conflict.value = null;
+    overlay.value = rebase(began.overlay, overlay.value, theirs.overlay);
+    if (!isHeadersMine) headers.value = theirs.headers;
     void checkNow();
   }
   function decideLater(): void {

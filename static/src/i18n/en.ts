@@ -485,7 +485,7 @@ export default {
     theirs: 'In force now',
     mine: 'Your edit',
     takeTheirs: 'Discard my edit',
-    keepMine: 'Go on with my edit',
+    keepMine: 'Put my edit on top',
   },
   history: {
     present: 'In force',

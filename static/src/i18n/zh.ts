@@ -487,7 +487,7 @@ const messages: Messages = {
     theirs: '当前生效',
     mine: '你的修改',
     takeTheirs: '放弃我的修改',
-    keepMine: '继续我的修改',
+    keepMine: '在其上应用我的修改',
   },
   history: {
     present: '当前生效',

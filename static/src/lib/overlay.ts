@@ -45,6 +45,27 @@ export function setSetting(overlay: string, key: string, value: string | null): 
   return write(document);
 }
 
+/**
+ * An edit of `base` that became `mine`, made anew on `theirs`. Where both changed the same, mine counts; what only they
+ * changed stays.
+ */
+export function rebase(base: string, mine: string, theirs: string): string {
+  const document = open(theirs);
+  const apply = (before: unknown, after: unknown, path: string[]): void => {
+    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    if (isPlain(before) && isPlain(after)) {
+      for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) apply(before[key], after[key], [...path, key]);
+    } else if (after === undefined) document.deleteIn(path);
+    else document.setIn(path, document.createNode(after));
+  };
+  apply(parse(base) ?? {}, parse(mine) ?? {}, []);
+  return write(document);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** What the overlay says about settings: keys with dots, values as text; lists of plain values with commas. */
 export function settingsOf(overlay: string): Map<string, string> {
   const found = new Map<string, string>();
