@@ -365,7 +365,7 @@ const messages: Messages = {
     drained: '{name} 不再接收新请求',
     enabled: '{name} 恢复接收请求',
     onlyDrained: '这是唯一的上游：摘除期间所有请求都会被拒绝。',
-    openFor: '失败过多，{time}内不会收到请求。',
+    openFor: '失败过多，{time} 内不会收到请求。',
     lastFailure: '最近一次失败：{ago}',
   },
   rules: {
