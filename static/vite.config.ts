@@ -9,6 +9,9 @@ import { securityPolicy } from './dev/security_policy.ts';
 // `npm run dev` shows a real gateway: the one at GATEWAY_URL. `npm run dev:mock` needs none.
 const gateway = process.env['GATEWAY_URL'] ?? 'http://127.0.0.1:8088';
 
+// The gateway takes changes only from pages of its own origin: Host has to stay what the browser sent.
+const proxy = { '/api/admin': { target: gateway, changeOrigin: false } };
+
 export default defineConfig(({ mode }) => ({
   base: '/admin/',
   plugins: [vue(), securityPolicy(), mode === 'mock' && mockGateway()],
@@ -20,8 +23,8 @@ export default defineConfig(({ mode }) => ({
     __VUE_I18N_LEGACY_API__: false,
     __INTLIFY_PROD_DEVTOOLS__: false,
   },
-  server: { proxy: mode === 'mock' ? {} : { '/api/admin': gateway } },
-  preview: { proxy: mode === 'mock' ? {} : { '/api/admin': gateway } },
+  server: { proxy: mode === 'mock' ? {} : proxy },
+  preview: { proxy: mode === 'mock' ? {} : proxy },
   build: {
     target: 'es2023',
     // A data: URL for a small file would need an exception in the Content-Security-Policy.

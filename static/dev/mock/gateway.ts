@@ -6,7 +6,7 @@ import type { ConfigDraft, ErrorAnswer, Explanation, GroupBy, RequestRow, Runnin
 import { Configuration, SCHEMA } from './configuration.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
-import { errorsOf, groupOf, groupsOf, seriesOf, statsOf, tokensOf } from './statistics.ts';
+import { errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
 
 const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
@@ -194,8 +194,8 @@ export class MockGateway {
     if (!newest || !oldest) throw new Refusal(404, `no session ${session}`);
     const names = [...new Set(rows.map((row) => row.agent))].sort((a, b) => (a ?? '').localeCompare(b ?? ''));
     return {
-      session, first_at_ms: oldest.started_at_ms, last_at_ms: newest.started_at_ms, total: groupOf(null, rows),
-      agents: names.map((name) => ({ ...groupOf(name, rows.filter((row) => row.agent === name)), parent: null })), requests: rows.slice(0, 500),
+      session, first_at_ms: oldest.started_at_ms, last_at_ms: newest.started_at_ms, total: sessionGroupOf(rows),
+      agents: names.map((name) => ({ name, parent: null, ...sessionGroupOf(rows.filter((row) => row.agent === name)) })), requests: rows.slice(0, 500),
     };
   }
 

@@ -1,7 +1,7 @@
 /** What the gateway would answer about these rows. */
 
 import {
-  OUTCOMES, type ErrorGroup, type Group, type GroupBy, type Outcome, type RequestRow, type SeriesPoint, type Spread, type Stats, type Tokens,
+  OUTCOMES, type ErrorGroup, type Group, type GroupBy, type Outcome, type RequestRow, type SeriesPoint, type SessionGroup, type Spread, type Stats, type Tokens,
 } from '../../src/api/types.ts';
 
 export function tokensOf(rows: readonly RequestRow[]): Tokens {
@@ -74,6 +74,11 @@ export function groupOf(name: string | null, rows: readonly RequestRow[]): Group
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
   };
+}
+
+export function sessionGroupOf(rows: readonly RequestRow[]): SessionGroup {
+  const { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes } = groupOf(null, rows);
+  return { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes };
 }
 
 function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {

@@ -175,7 +175,7 @@ export interface RequestDetail extends RequestRow {
   capture: { head: string; body: string; is_cut: boolean } | null;
 }
 
-export type SessionGroup = Omit<Group, 'name'>;
+export type SessionGroup = Omit<Group, 'name' | 'success_rate' | 'duration_ms' | 'first_token_ms'>;
 
 export interface Conversation {
   session: string;

@@ -94,6 +94,11 @@ export default {
     manage: 'Manage',
     models: 'Models',
   },
+  health: {
+    degraded: 'Not all is well: no upstream is usable, or the request log cannot be written.',
+    draining: 'This process ends: it takes no new requests.',
+    dropped: 'The log is {count} requests short: the disk did not keep up.',
+  },
   tile: {
     requests: 'Requests',
     perMinute: '{count} per minute',

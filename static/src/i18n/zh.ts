@@ -96,6 +96,11 @@ const messages: Messages = {
     manage: '管理',
     models: '模型',
   },
+  health: {
+    degraded: '状态异常：没有可用的上游，或请求日志无法写入。',
+    draining: '该进程正在退出，不再接收新请求。',
+    dropped: '磁盘来不及写入，日志缺少 {count} 个请求。',
+  },
   tile: {
     requests: '请求数',
     perMinute: '每分钟 {count} 个',

@@ -3,6 +3,7 @@
 const CHOICES: Record<string, readonly string[]> = {
   'gateway.forwarded_for': ['append', 'keep', 'off'],
   'gateway.log.format': ['text', 'json'],
+  'gateway.log.capture': ['off', 'errors', 'all'],
   'gateway.health.probe.method': ['GET', 'HEAD', 'OPTIONS', 'POST'],
 };
 
