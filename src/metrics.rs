@@ -193,6 +193,11 @@ impl Metrics {
         }
     }
 
+    /// How many requests a rule applied to.
+    pub fn rule_hits(&self, rule: &str) -> u64 {
+        self.rule_hits.with_label_values(&[rule]).get()
+    }
+
     /// Notes how long a new connection took.
     pub fn connected(&self, upstream: &str, took: Duration) {
         self.connect.with_label_values(&[upstream]).observe(took.as_secs_f64());

@@ -356,3 +356,59 @@ async fn readiness_is_that_an_upstream_is_usable() {
     assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 503);
     assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
 }
+
+#[tokio::test]
+async fn an_upstream_out_of_service_gets_nothing_while_there_is_another() {
+    let (first, second) = (Upstream::start(|_| Reply::ok("1")).await, Upstream::start(|_| Reply::ok("2")).await);
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{ name: a, base_url: \"{}\", priority: 0 }}\n    \
+         - {{ name: b, base_url: \"{}\", priority: 1 }}\n",
+        first.url(),
+        second.url()
+    );
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("DASHBOARD_API_KEY", "the-key");
+    let gateway = gateway.yaml(&yaml).start().await;
+    let ask = async || gateway.request(&Request::get("/v1/models")).await.text();
+    let change = async |target: &str| {
+        let request = change(target, "{}").header("Authorization", "Bearer the-key");
+        let answer = gateway.request(&request).await;
+        assert_eq!(answer.status(), 200, "{target}: {}", answer.text());
+        answer.json()
+    };
+    assert_eq!(ask().await, "1");
+    assert_eq!(change("upstreams/a/drain").await["is_drained"], true);
+    assert_eq!(ask().await, "2");
+    change("upstreams/b/drain").await;
+    assert!(["1", "2"].contains(&ask().await.as_str()), "the last ones serve all the same");
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 503);
+    assert_eq!(change("upstreams/a/enable").await["is_drained"], false);
+    assert_eq!(ask().await, "1");
+    let tried = change("upstreams/a/test").await;
+    assert_eq!((tried["reachable"].as_bool(), tried["ways"][0]["status"].as_u64()), (Some(true), Some(200)), "{tried}");
+    let unknown = crate::change("upstreams/c/drain", "{}").header("Authorization", "Bearer the-key");
+    assert_eq!(gateway.request(&unknown).await.status(), 404);
+}
+
+#[tokio::test]
+async fn rules_are_listed_with_where_they_come_from_and_how_often_they_applied() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{ name: a, base_url: \"{}\", profile: anyrouter }}\n  rules:\n    \
+         - {{ name: mine, headers: {{ set: {{ x-a: b }} }} }}\n    \
+         - {{ name: off, enabled: false, headers: {{ set: {{ x-a: c }} }} }}\n",
+        upstream.url()
+    );
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).yaml(&yaml).start().await;
+    gateway.request(&Request::get("/v1/models")).await;
+    let line = gateway.stderr_line(0, "an access line", |line| line.contains(" path=/v1/models")).await;
+    assert!(line.contains("outcome=completed"), "{line}");
+    let listed = get(&gateway, "rules").await;
+    let rules = listed["upstreams"][0]["rules"].as_array().expect("rules");
+    let rule =
+        |name: &str| rules.iter().find(|rule| rule["name"] == name).unwrap_or_else(|| panic!("{name}: {listed}"));
+    assert_eq!((rule("mine")["source"].as_str(), rule("mine")["hits"].as_u64()), (Some("operator"), Some(1)));
+    assert_eq!((rule("off")["is_enabled"].as_bool(), rule("off")["hits"].as_u64()), (Some(false), Some(0)));
+    assert_eq!(rule("anyrouter.compact")["is_enabled"], false);
+    assert_eq!(rule("anyrouter.bearer")["source"], "profile");
+}

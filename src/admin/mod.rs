@@ -2,6 +2,7 @@
 //! such requests on, and the admin service has nothing else.
 
 mod access;
+mod assets;
 mod export;
 mod live;
 mod parameters;
@@ -17,7 +18,7 @@ use crate::store::{ReadError, Reader};
 use access::Gate;
 use async_trait::async_trait;
 use http::Method;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, LOCATION};
 use parameters::Parameters;
 use serde::Serialize;
 use std::sync::Arc;
@@ -30,12 +31,6 @@ const HTML: &str = "text/html; charset=utf-8";
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The API's description for machines.
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
-
-/// The page at `/admin` until the panel is there.
-const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>anyrouter-gateway</title>\n\
-    <h1>anyrouter-gateway</h1>\n<p>The gateway is running. The panel comes with a later version; until then see \
-    <a href=\"/health\">/health</a>.</p>\n<p lang=\"zh-CN\">网关正在运行。管理面板将在后续版本提供；目前请看 \
-    <a href=\"/health\">/health</a>。</p>\n</html>\n";
 
 /// Answers requests for the gateway's own pages.
 pub struct Admin {
@@ -101,7 +96,10 @@ impl Admin {
         let answer = match path {
             b"/health" if is_read => status::alive(&self.shared),
             b"/" if is_read => Answer::new(307, HTML, "").with(LOCATION, "/admin"),
-            b"/admin" | b"/admin/" if is_read => page(),
+            _ if is_read && (path == b"/admin" || path.starts_with(b"/admin/")) => {
+                let file = assets::answer(&path[b"/admin".len()..], &request.headers);
+                file.unwrap_or_else(|| Refused::not_found("such page").answer(request_id))
+            }
             _ => match path.strip_prefix(b"/api/admin/") {
                 None => Refused::not_found("such page").answer(request_id),
                 Some(rest) => {
@@ -139,8 +137,8 @@ impl Admin {
             (["explain"], _) => Err(Refused::Method("POST")),
             (
                 [
-                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "openapi.yaml" | "live"
-                    | "export",
+                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "rules" | "openapi.yaml"
+                    | "live" | "export",
                 ],
                 _,
             ) if !is_read => Err(Refused::Method("GET, HEAD")),
@@ -155,6 +153,14 @@ impl Admin {
             (["errors"], _) => requests::errors(self.reader()?, call).await,
             (["running"], _) => json(&status::running(&self.shared.running)),
             (["upstreams"], _) => json(&upstreams::all(&self.shared.snapshot.load())),
+            (["upstreams", name, "test"], &Method::POST) => {
+                upstreams::test(&self.shared.snapshot.load_full(), name).await
+            }
+            (["upstreams", name, what @ ("drain" | "enable")], &Method::POST) => {
+                upstreams::drain(&self.shared.snapshot.load(), name, *what == "drain")
+            }
+            (["upstreams", _, "test" | "drain" | "enable"], _) => Err(Refused::Method("POST")),
+            (["rules"], _) => json(&upstreams::rules(&self.shared)),
             _ => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
         }
     }
@@ -201,12 +207,6 @@ impl Pages for Admin {
     async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()> {
         self.answer(visit).await
     }
-}
-
-fn page() -> Answer {
-    Answer::new(200, HTML, PLACEHOLDER)
-        .with(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")
-        .with(CACHE_CONTROL, "no-store")
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {

@@ -25,10 +25,11 @@ pub fn alive(shared: &Shared) -> Answer {
     Answer::new(200, JSON, body.to_string()).with(CACHE_CONTROL, "no-store")
 }
 
-/// Whether requests have somewhere to go: at least one upstream is not being left alone because it failed.
+/// Whether requests have somewhere to go: at least one upstream is in service, and not being left alone because it
+/// failed.
 pub fn is_ready(shared: &Shared) -> bool {
     let now = clock::now_ms();
-    shared.snapshot.load().upstreams.iter().any(|upstream| upstream.circuit.is_ready(now))
+    shared.snapshot.load().upstreams.iter().any(|upstream| upstream.is_usable(now))
 }
 
 /// `health` of the API: for people.

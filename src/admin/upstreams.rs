@@ -1,11 +1,17 @@
-//! `upstreams`: what is known of them.
+//! `upstreams` and `rules`: what is known of them, and taking upstreams out of service.
 
-use crate::gateway::Snapshot;
+use super::{Refused, json};
+use crate::config::profile;
+use crate::config::upstream::Profile;
+use crate::doctor;
+use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::stats::StepCounts;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// One upstream.
@@ -19,6 +25,10 @@ struct Shown<'s> {
     proxy: Option<&'s str>,
     /// `closed`, `half_open` or `open`.
     circuit: &'static str,
+    /// Whether somebody took it out of service.
+    is_drained: bool,
+    /// The name of its profile.
+    profile: &'static str,
     /// For how long it is left alone, in milliseconds.
     open_for_ms: Option<u64>,
     failures_in_a_row: u32,
@@ -42,9 +52,58 @@ struct LastFailure {
 }
 
 /// All upstreams.
-pub fn all(snapshot: &Snapshot) -> serde_json::Value {
+pub fn all(snapshot: &Snapshot) -> Value {
     let upstreams: Vec<Shown<'_>> = snapshot.upstreams.iter().map(|upstream| shown(upstream)).collect();
     serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.memory.moved() })
+}
+
+/// Takes an upstream out of service, or puts it back.
+pub fn drain(snapshot: &Snapshot, name: &str, is_drained: bool) -> Result<Answer, Refused> {
+    let upstream = find(snapshot, name)?;
+    upstream.drain(is_drained);
+    json(&shown(upstream))
+}
+
+/// Tries the way to an upstream, step by step, as `doctor` does.
+pub async fn test(snapshot: &Snapshot, name: &str) -> Result<Answer, Refused> {
+    let upstream = find(snapshot, name)?;
+    let report = doctor::try_one(&upstream.config, &snapshot.config.dns_servers).await;
+    json(&report.map_err(|message| Refused::Status(500, message))?)
+}
+
+fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {
+    let found = snapshot.upstreams.iter().find(|upstream| upstream.config.name == name);
+    found.ok_or_else(|| Refused::not_found("upstream with this name"))
+}
+
+/// The rules of each upstream, in order, and how often each applied.
+pub fn rules(shared: &Shared) -> Value {
+    let snapshot = shared.snapshot.load();
+    let upstreams: Vec<Value> = snapshot
+        .destinations
+        .iter()
+        .map(|destination| {
+            let config = &destination.upstream.config;
+            let on: Vec<&str> = destination.rules.rules().iter().map(|rule| rule.name.as_str()).collect();
+            let all = profile::rules(config.profile).unwrap_or_default();
+            let of_profile = all.iter().map(|rule| rule.name.as_str());
+            // Those that are off have lost their place: they come last.
+            let off = of_profile.chain(snapshot.config.rules_off.iter().map(String::as_str));
+            let off: Vec<&str> = off.filter(|name| !on.contains(name)).collect();
+            let rule = |name: &str, is_enabled: bool| {
+                let source = match name {
+                    profile::SYSTEM_PROMPT | profile::HEADERS_FILE => name,
+                    _ if profile::is_built_in(name) => "profile",
+                    _ => "operator",
+                };
+                let hits = shared.metrics.rule_hits(name);
+                serde_json::json!({ "name": name, "source": source, "is_enabled": is_enabled, "hits": hits })
+            };
+            let rules = on.iter().map(|name| rule(name, true)).chain(off.iter().map(|name| rule(name, false)));
+            serde_json::json!({ "upstream": config.name, "rules": rules.collect::<Vec<_>>() })
+        })
+        .collect();
+    serde_json::json!({ "upstreams": upstreams })
 }
 
 fn shown(upstream: &Upstream) -> Shown<'_> {
@@ -60,6 +119,11 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         weight: config.weight,
         proxy: config.proxy.as_ref().map(|proxy| proxy.shown.as_str()),
         circuit: state.name(),
+        is_drained: upstream.is_drained(),
+        profile: match config.profile {
+            Profile::None => "none",
+            Profile::AnyRouter => "anyrouter",
+        },
         open_for_ms: Some(state.pause_ms()).filter(|&pause| pause > 0),
         failures_in_a_row: upstream.circuit.failures_in_a_row(),
         recent_good: recent.good,

@@ -116,6 +116,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// The operator's rules.
     pub rules: Vec<Rule>,
+    /// Names of those that are switched off.
+    pub rules_off: Vec<String>,
     /// What `SYSTEM_PROMPT_REPLACEMENT` stands for: it comes first, so that a profile still finds what it demands.
     pub first_rules: Vec<Rule>,
     /// What the headers file stands for: it comes last, since it overrides.
@@ -292,7 +294,8 @@ fn lower(reader: &mut Reader<'_>) -> Option<(Config, Startup)> {
 
     let config = Config {
         upstreams,
-        rules,
+        rules: rules.on,
+        rules_off: rules.off,
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(&custom_headers).into_iter().collect(),
         routes,
@@ -392,8 +395,8 @@ fn readable_file(path: &str) -> Result<String, String> {
 }
 
 /// The operator's rules.
-fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Rule> {
-    let Some(list) = reader.node("gateway.rules").cloned() else { return Vec::new() };
+fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> rules::List {
+    let Some(list) = reader.node("gateway.rules").cloned() else { return rules::List::default() };
     let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.clone()).collect();
     // Upstreams of a variable have names that a file cannot know.
     let known = rules::Known {

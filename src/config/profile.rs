@@ -42,7 +42,7 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     let no_env: super::reader::Lookup<'_> = &|_| None;
     let rules = {
         let known = rules::Known { upstreams: None, is_built_in: true };
-        rules::read(&mut Reading::new("profile", no_env, &mut problems), &node, "rules", known)
+        rules::read(&mut Reading::new("profile", no_env, &mut problems), &node, "rules", known).on
     };
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }

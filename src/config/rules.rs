@@ -38,21 +38,33 @@ pub struct Known<'a> {
     pub is_built_in: bool,
 }
 
+/// The rules of a list.
+#[derive(Debug, Default)]
+pub struct List {
+    /// Those that are on, in order.
+    pub on: Vec<Rule>,
+    /// Names of those that are off.
+    pub off: Vec<String>,
+}
+
 /// Reads a list of rules. Mistakes are noted in `reading`; a rule with one is left out.
-pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
+    let mut rules = List::default();
     for (index, node) in reading.list(list, at).into_iter().enumerate() {
         let at = format!("{at}[{index}]");
-        let Some(rule) = read_rule(reading, node, &at, known) else { continue };
-        if rules.iter().any(|other| other.name == rule.name) {
+        let Some((rule, is_enabled)) = read_rule(reading, node, &at, known) else { continue };
+        if rules.on.iter().map(|other| &other.name).chain(&rules.off).any(|name| *name == rule.name) {
             reading.wrong(node, format!("the rule name \"{}\" is there twice", rule.name));
         }
-        rules.push(rule);
+        match is_enabled {
+            true => rules.on.push(rule),
+            false => rules.off.push(rule.name),
+        }
     }
     rules
 }
 
-fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Option<Rule> {
+fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Option<(Rule, bool)> {
     let before = reading.problems();
     let mut rule = Rule::default();
     let mut is_enabled = true;
@@ -90,7 +102,7 @@ fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<
     if rule.respond.is_some() && rule.matcher.needs_upstream() {
         reading.wrong(node, format!("{at}: respond answers before an upstream is chosen, so match cannot ask for one"));
     }
-    (reading.problems() == before && is_enabled).then_some(rule)
+    (reading.problems() == before).then_some((rule, is_enabled))
 }
 
 fn read_matcher(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Matcher {

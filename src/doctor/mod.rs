@@ -19,11 +19,14 @@ use crate::config::{self, Arguments, Loaded, Lookup};
 use clean::Cleaner;
 use hickory_resolver::TokioResolver;
 use probe::Probe;
-use report::{Report, UpstreamReport};
+use report::Report;
 use settings::ClientSettings;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+pub use report::UpstreamReport;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -104,6 +107,16 @@ fn refused(problems: Problems) -> Report {
         upstreams: Vec::new(),
         settings: None,
     }
+}
+
+/// Tries one upstream, with the key that it has.
+///
+/// # Errors
+/// When there can be no DNS resolver.
+pub async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
+    let resolver = crate::upstream::resolver(dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+    let cleaner = Cleaner::new(upstream.api_key.iter().cloned().collect());
+    Ok(examine_one(upstream, &resolver, &cleaner, None).await)
 }
 
 /// All upstreams at once, so that the slowest one decides how long it takes.

@@ -143,7 +143,7 @@ pub fn succeeded(context: &Context) {
             snapshot.memory.move_home(context.sender);
         }
     // One that only had no room for a moment is still its own.
-    } else if has_moved || !snapshot.upstreams[home].circuit.is_ready(now_ms()) {
+    } else if has_moved || !snapshot.upstreams[home].is_usable(now_ms()) {
         snapshot.memory.move_to(context.sender, upstream.seed);
     }
 }

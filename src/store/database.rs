@@ -1,7 +1,7 @@
 //! The file of the request log: its opening, and what is deleted from it. All SQL is in this folder.
 
 use super::insert::Inserter;
-use super::rollup::SPANS;
+use super::rollup::{HOUR, SPANS};
 use crate::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long another program may hold the file before writing fails, to be tried again.
 const BUSY: Duration = Duration::from_secs(2);
-/// How long sums by the minute are kept: for times further back those by the hour do.
+/// How long sums over less than an hour are kept: for times further back those by the hour do.
 pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 /// Rows that are deleted in one statement, so that readers and the writer are not kept waiting.
 const DELETED_AT_ONCE: i64 = 5_000;
@@ -89,7 +89,7 @@ impl Database {
         let oldest = before(retention.age);
         while self.delete_requests("started_ms < ?", oldest).await? == DELETED_AT_ONCE as u64 {}
         for span in SPANS {
-            let age = if span == 60 { MINUTES_KEPT } else { retention.statistics };
+            let age = if span < HOUR { MINUTES_KEPT } else { retention.statistics };
             self.delete_sums(span, before(age) / 1_000).await?;
         }
         while self.bytes().await? > retention.bytes {

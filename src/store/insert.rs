@@ -15,6 +15,8 @@ use std::time::Duration;
 const AT_ONCE: usize = 50;
 /// The same for sums.
 const SUMS_AT_ONCE: usize = 100;
+/// The number in `latencies` that stands for all upstreams and models together; those in `series` begin with 1.
+pub const ALL_SERIES: i64 = 0;
 
 /// The columns of a row, in the order in which [`bind`] gives their values.
 const ROW: [&str; 42] = [
@@ -124,8 +126,12 @@ impl Inserter {
         rollup: &Rollup<'_>,
     ) -> Result<(), sqlx::Error> {
         let mut rows = Vec::with_capacity(rollup.latencies.len());
-        for ((span, at, upstream, model, bucket), counts) in &rollup.latencies {
-            rows.push((*span, *at, self.series(connection, upstream, model).await?, *bucket, counts));
+        for ((span, series, at, bucket), counts) in &rollup.latencies {
+            let series = match series {
+                Some((upstream, model)) => self.series(connection, upstream, model).await?,
+                None => ALL_SERIES,
+            };
+            rows.push((*span, *at, series, *bucket, counts));
         }
         for rows in rows.chunks(SUMS_AT_ONCE) {
             let mut sql = QueryBuilder::<Sqlite>::new(

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
-/// A minute, an hour and a day, in seconds: the coarsest first.
-pub const SPANS: [i64; 3] = [86_400, 3_600, 60];
+/// A day, an hour, ten minutes and a minute, in seconds.
+pub const SPANS: [i64; 4] = [86_400, HOUR, 600, 60];
+/// An hour, in seconds: sums over less are not kept for long.
+pub const HOUR: i64 = 3_600;
 
 /// What a sum is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,8 +62,8 @@ pub type Sums = [u64; SUMS];
 /// Counts of durations, times to the first byte and times to the first token in one bucket.
 pub type Counts = [u64; 3];
 
-/// What a count of times is of: span and its beginning, upstream, model, bucket.
-pub type LatencyKey<'r> = (i64, i64, &'r str, &'r str, i64);
+/// What a count of times is of: the span; upstream and model, or all of them; the span's beginning; the bucket.
+pub type LatencyKey<'r> = (i64, Option<(&'r str, &'r str)>, i64, i64);
 
 /// What some records add.
 #[derive(Debug, Default)]
@@ -102,8 +104,9 @@ impl<'r> Rollup<'r> {
             let total = self.sums.entry(key).or_insert([0; SUMS]);
             total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.saturating_add(sum));
             for (which, time) in [Some(record.duration), record.first_byte, first_token].into_iter().enumerate() {
-                if let Some(time) = time {
-                    self.latencies.entry((span, at, upstream, model, bucket(time))).or_insert([0; 3])[which] += 1;
+                let Some(time) = time else { continue };
+                for series in [None, Some((upstream, model))] {
+                    self.latencies.entry((span, series, at, bucket(time))).or_insert([0; 3])[which] += 1;
                 }
             }
         }
@@ -190,7 +193,7 @@ mod tests {
     fn a_time_is_covered_once_and_by_few_pieces() {
         for (from, to) in [(0, 0), (59, 61), (60, 120), (3_540, 90_061), (1, 10_000_000), (86_400, 172_800)] {
             let pieces = cover(from..to, 60);
-            assert!(pieces.len() <= 5, "{pieces:?}");
+            assert!(pieces.len() <= 7, "{pieces:?}");
             let mut at = floor(from, 60);
             for piece in &pieces {
                 assert_eq!(piece.time.start, at, "no gap and no overlap in {pieces:?}");
@@ -215,11 +218,14 @@ mod tests {
         let second = RequestRecord { started_at: at(120), ..RequestRecord::sample() };
         let rollup = Rollup::of([&first, &second].into_iter());
         let requests: Vec<_> = rollup.sums.iter().map(|(key, sums)| (key.span, key.at, sums[0])).collect();
-        assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (3_600, 0, 2), (86_400, 0, 2)]);
+        assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (600, 0, 2), (3_600, 0, 2), (86_400, 0, 2)]);
         let day = rollup.sums.iter().find(|(key, _)| key.span == 86_400).expect("a day").1;
         let column = |name| day[COLUMNS.iter().position(|column| *column == name).expect("a column")];
         assert_eq!((column("duration_ms"), column("output_tokens"), column("unpriced")), (24, 6, 1));
-        let times: u64 = rollup.latencies.iter().filter(|(key, _)| key.0 == 60).flat_map(|(_, counts)| counts).sum();
-        assert_eq!(times, 5, "two durations, two first bytes, one first token");
+        for is_all in [true, false] {
+            let of_minutes = rollup.latencies.iter().filter(|(key, _)| key.0 == 60 && key.1.is_none() == is_all);
+            let times: u64 = of_minutes.flat_map(|(_, counts)| counts).sum();
+            assert_eq!(times, 5, "two durations, two first bytes, one first token");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Statistics from the sums: of a time as a whole, by steps, and by group.
 
 use super::database::MINUTES_KEPT;
+use super::insert::ALL_SERIES;
 use super::latency::Times;
 use super::reader::{ReadError, Reader};
-use super::rollup::{COLUMNS, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
+use super::rollup::{COLUMNS, HOUR, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
 use super::row::{TokenCounts, count, dollars};
 use crate::record::Outcome;
 use serde::Serialize;
@@ -44,7 +45,7 @@ impl Span {
         let oldest_minute = now_ms / 1_000 - MINUTES_KEPT.as_secs() as i64;
         // To the millisecond that is over.
         let (from, to) = (from_ms.div_euclid(1_000), (to_ms + 999).div_euclid(1_000));
-        let finest = if from >= oldest_minute { 60 } else { 3_600 };
+        let finest = if from >= oldest_minute { 60 } else { HOUR };
         Self { time: floor(from, finest)..ceil(to.max(from), finest), finest }
     }
 
@@ -270,12 +271,21 @@ fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
 
 const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
 
-fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece]) {
+/// Sums, or counts of times of these series.
+fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
     // Only conditions on the columns of the index, so that SQLite takes each of them from there.
     sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
     for (index, piece) in pieces.iter().enumerate() {
         sql.push(if index == 0 { "(" } else { " OR (" });
         sql.push("span_s = ").push_bind(piece.span);
+        if let Some(series) = series {
+            sql.push(" AND series IN (");
+            let mut list = sql.separated(", ");
+            for id in series {
+                list.push_bind(*id);
+            }
+            sql.push(")");
+        }
         sql.push(" AND at_s >= ").push_bind(piece.time.start);
         sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
     }
@@ -301,16 +311,6 @@ impl StatsFilter {
     fn has_times(&self) -> bool {
         self.path.is_none() && self.key.is_none()
     }
-
-    /// Only the series of this model and this upstream.
-    fn write_series(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
-        for (column, value) in [("model", &self.model), ("upstream", &self.upstream)] {
-            if let Some(value) = value {
-                sql.push(" AND latencies.series IN (SELECT id FROM series WHERE ").push(column).push(" = ");
-                sql.push_bind(value.clone()).push(")");
-            }
-        }
-    }
 }
 
 impl Reader {
@@ -323,7 +323,7 @@ impl Reader {
         let mut sql = QueryBuilder::new("SELECT outcome, status");
         push_sums(&mut sql);
         sql.push(" FROM rollups");
-        within(&mut sql, &pieces);
+        within(&mut sql, &pieces, None);
         filter.write(&mut sql);
         sql.push(" GROUP BY outcome, status");
         let mut totals = Totals::default();
@@ -359,14 +359,36 @@ impl Reader {
         })
     }
 
+    /// The series of times that a filter asks for: each by itself, or the one of all.
+    async fn series_of(&self, filter: &StatsFilter) -> Result<Vec<i64>, ReadError> {
+        if filter.model.is_none() && filter.upstream.is_none() {
+            return Ok(vec![ALL_SERIES]);
+        }
+        Ok(self.named_series(filter).await?.into_iter().map(|(id, ..)| id).collect())
+    }
+
+    /// The series of times with their upstream and model.
+    async fn named_series(&self, filter: &StatsFilter) -> Result<Vec<(i64, String, String)>, ReadError> {
+        let rows = sqlx::query("SELECT id, upstream, model FROM series").fetch_all(self.pool()).await?;
+        let mut named = Vec::new();
+        for row in rows {
+            let (upstream, model): (String, String) = (row.try_get("upstream")?, row.try_get("model")?);
+            let is_wanted = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+            if is_wanted(&filter.upstream, &upstream) && is_wanted(&filter.model, &model) {
+                named.push((row.try_get("id")?, upstream, model));
+            }
+        }
+        Ok(named)
+    }
+
     async fn times(&self, pieces: &[Piece], filter: &StatsFilter) -> Result<Option<ThreeTimes>, ReadError> {
         if !filter.has_times() {
             return Ok(None);
         }
+        let series = self.series_of(filter).await?;
         let mut sql = QueryBuilder::new("SELECT bucket");
         sql.push(TIMES).push(" FROM latencies");
-        within(&mut sql, pieces);
-        filter.write_series(&mut sql);
+        within(&mut sql, pieces, Some(&series));
         sql.push(" GROUP BY bucket");
         let mut times = ThreeTimes::default();
         for row in sql.build().fetch_all(self.pool()).await? {
@@ -396,7 +418,7 @@ impl Reader {
         sql.push(format_args!(", {place} AS step"));
         push_sums(&mut sql);
         sql.push(" FROM rollups");
-        within(&mut sql, &pieces);
+        within(&mut sql, &pieces, None);
         filter.write(&mut sql);
         sql.push(" GROUP BY step, outcome");
         let mut totals = vec![Totals::default(); usize::try_from(steps).unwrap_or_default()];
@@ -407,10 +429,10 @@ impl Reader {
         }
         let mut times = vec![ThreeTimes::default(); totals.len()];
         if filter.has_times() {
+            let series = self.series_of(filter).await?;
             let mut sql = QueryBuilder::new("SELECT bucket");
             sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
-            within(&mut sql, &pieces);
-            filter.write_series(&mut sql);
+            within(&mut sql, &pieces, Some(&series));
             sql.push(" GROUP BY step, bucket");
             for row in sql.build().fetch_all(self.pool()).await? {
                 if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
@@ -440,7 +462,7 @@ impl Reader {
         sql.push(by.column()).push(" AS name");
         push_sums(&mut sql);
         sql.push(" FROM rollups");
-        within(&mut sql, &pieces);
+        within(&mut sql, &pieces, None);
         filter.write(&mut sql);
         sql.push(" GROUP BY name, outcome");
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
@@ -450,14 +472,17 @@ impl Reader {
         let mut times: HashMap<String, ThreeTimes> = HashMap::new();
         let has_times = by.has_times() && filter.has_times();
         if has_times {
-            let mut sql = QueryBuilder::new("SELECT bucket, series.");
-            sql.push(by.column()).push(" AS name").push(TIMES);
-            sql.push(" FROM latencies JOIN series ON series.id = latencies.series");
-            within(&mut sql, &pieces);
-            filter.write_series(&mut sql);
-            sql.push(" GROUP BY name, bucket");
+            let named = self.named_series(filter).await?;
+            let ids: Vec<i64> = named.iter().map(|(id, ..)| *id).collect();
+            let mut sql = QueryBuilder::new("SELECT series, bucket");
+            sql.push(TIMES).push(" FROM latencies");
+            within(&mut sql, &pieces, Some(&ids));
+            sql.push(" GROUP BY series, bucket");
             for row in sql.build().fetch_all(self.pool()).await? {
-                add_times(times.entry(row.try_get("name")?).or_default(), &row)?;
+                let id: i64 = row.try_get("series")?;
+                let Some((_, upstream, model)) = named.iter().find(|(named, ..)| *named == id) else { continue };
+                let name = if by == By::Model { model } else { upstream };
+                add_times(times.entry(name.clone()).or_default(), &row)?;
             }
         }
         let mut groups: Vec<Group> = groups

@@ -29,7 +29,7 @@ use slots::{NoPlace, Place, Slots};
 use stats::{LastFailure, Stats};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
@@ -57,6 +57,8 @@ pub struct Upstream {
     pub stats: Arc<Stats>,
     /// Stands for its name in hashes.
     pub seed: u64,
+    /// Whether somebody took it out of service.
+    is_drained: AtomicBool,
     /// `Proxy-Authorization` for a proxy that gets requests with absolute targets.
     proxy_authorization: Option<HeaderValue>,
     dialer: Arc<Dialer>,
@@ -113,6 +115,7 @@ impl Upstream {
             circuit: Circuit::new(config.health.clone()),
             slots: Slots::new(upstream.max_in_flight, config.queue.length, config.queue.timeout),
             seed: sessions::hash(upstream.name.as_bytes()),
+            is_drained: AtomicBool::new(false),
             proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
             stats,
@@ -137,6 +140,23 @@ impl Upstream {
             group_key: if fresh { FRESH.fetch_add(1, Ordering::Relaxed) } else { self.group_key },
             options: self.options.clone(),
         }
+    }
+
+    /// Whether somebody took it out of service.
+    pub fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out of service, or puts it back: while it is out, requests go there only if there is no other.
+    pub fn drain(&self, is_drained: bool) {
+        self.is_drained.store(is_drained, Ordering::Relaxed);
+        let what = if is_drained { "is out of service" } else { "is in service" };
+        log::info!("upstream \"{}\" {what}, as somebody asked for in the panel", self.config.name);
+    }
+
+    /// Whether it is in service and healthy.
+    pub fn is_usable(&self, now_ms: u64) -> bool {
+        !self.is_drained() && self.circuit.is_ready(now_ms)
     }
 
     /// Its URL without the path, for messages.

@@ -30,9 +30,10 @@ pub fn choose(
     for &at in group.iter().filter(|at| !tried.contains(at)) {
         let upstream = &upstreams[at];
         let must_wait = memory.must_wait(client, upstream.seed);
-        if must_wait || !upstream.circuit.is_ready(now_ms) {
-            // The one that failed least since it worked last; of equals, the one whose pause ends first.
-            let badness = (upstream.circuit.failures_in_a_row(), upstream.circuit.state(now_ms).pause_ms());
+        if must_wait || !upstream.is_usable(now_ms) {
+            // One in service; the one that failed least since it worked last; of equals, the one whose pause ends first.
+            let circuit = &upstream.circuit;
+            let badness = (upstream.is_drained(), circuit.failures_in_a_row(), circuit.state(now_ms).pause_ms());
             if least_bad.is_none_or(|(least, _)| badness < least) {
                 least_bad = Some((badness, at));
             }

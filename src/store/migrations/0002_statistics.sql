@@ -26,7 +26,7 @@ CREATE TABLE texts (
 );
 CREATE INDEX texts_started ON texts (started_ms);
 
--- Sums over a minute, an hour or a day (span_s), which begins at at_s, seconds since 1970. A name that is not known is ''.
+-- Sums over a minute, ten of them, an hour or a day (span_s), which begins at at_s, seconds since 1970. A name that is not known is ''.
 CREATE TABLE rollups (
     span_s INTEGER NOT NULL,
     at_s BIGINT NOT NULL,
@@ -63,7 +63,7 @@ CREATE TABLE series (
     UNIQUE (upstream, model)
 );
 
--- How many requests took how long: buckets of src/store/latency.rs.
+-- How many requests took how long: buckets of src/store/latency.rs; series 0 is all of them together.
 CREATE TABLE latencies (
     span_s INTEGER NOT NULL,
     at_s BIGINT NOT NULL,
@@ -72,7 +72,7 @@ CREATE TABLE latencies (
     durations BIGINT NOT NULL,
     first_bytes BIGINT NOT NULL,
     first_tokens BIGINT NOT NULL,
-    PRIMARY KEY (span_s, at_s, series, bucket)
+    PRIMARY KEY (span_s, series, at_s, bucket)
 ) WITHOUT ROWID;
 
 -- Rows that are there already count too, but for their percentiles.
@@ -84,5 +84,5 @@ SELECT span.s, started_ms / 1000 / span.s * span.s, COALESCE(upstream, ''), COAL
     COUNT(first_token_ms), COALESCE(SUM(first_token_ms), 0), SUM(request_bytes), SUM(response_bytes),
     COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COALESCE(SUM(cache_write_tokens), 0),
     COALESCE(SUM(cache_read_tokens), 0), 0, COUNT(input_tokens), SUM(tool_uses)
-FROM requests, (SELECT 60 AS s UNION ALL SELECT 3600 UNION ALL SELECT 86400) AS span
+FROM requests, (SELECT 60 AS s UNION ALL SELECT 600 UNION ALL SELECT 3600 UNION ALL SELECT 86400) AS span
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
