@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
-import { keyAtLine, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule } from '@/lib/overlay';
+import { keyAtLine, ownRuleTexts, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule } from '@/lib/overlay';
 
 const FILE = `gateway:
   upstreams:
@@ -95,6 +95,12 @@ describe('rules', () => {
     expect(parse(switchProfileRule('', '', 'anyrouter', 'anyrouter.compact', true))).toEqual({
       gateway: { upstreams: [{ name: 'anyrouter', base_url: 'https://anyrouter.top', profile_rules: { 'anyrouter.compact': 'on' } }] },
     });
+  });
+
+  it('of the operator have their texts, from the overlay if it has the list', () => {
+    expect(Object.fromEntries(ownRuleTexts('', FILE))).toEqual({ one: 'name: one\nmatch: { method: HEAD }\n', two: 'name: two\n' });
+    expect([...ownRuleTexts('gateway:\n  rules:\n    - name: three\n', FILE).keys()]).toEqual(['three']);
+    expect(ownRuleTexts('', '').size).toBe(0);
   });
 
   it('of the operator are switched, replaced, added and removed', () => {

@@ -190,20 +190,16 @@ export class Configuration {
       const switches = (upstream['profile_rules'] ?? {}) as Record<string, unknown>;
       const isAnyrouter = upstream['profile'] !== 'none';
       const fromProfile = profileRules.map((name, index): Rule => ({
-        name, source: 'profile', hits: isAnyrouter ? 4210 - index * 311 : 0, yaml: `name: ${name}\nmatch:\n  method: POST\n  path: [/v1/messages]\nheaders:\n  list_add: {anthropic-beta: context-1m-2025-08-07}\n`,
+        name, source: 'profile', hits: isAnyrouter ? 4210 - index * 311 : 0,
         is_enabled: switches[name] === undefined ? name !== 'anyrouter.compact' : switches[name] === 'on' || switches[name] === true,
       }));
       const own = list('rules').map((rule, index): Rule => ({
-        name: String(rule['name']), source: 'operator', is_enabled: rule['enabled'] !== false, hits: 96 - index * 60, yaml: toYaml(rule),
+        name: String(rule['name']), source: 'operator', is_enabled: rule['enabled'] !== false, hits: 96 - index * 60,
       }));
-      const headers: Rule = { name: 'headers-file', source: 'headers-file', is_enabled: true, hits: 4210, yaml: 'headers:\n  set:\n    User-Agent: claude-cli/2.1.330 (external, cli)\n' };
+      const headers: Rule = { name: 'headers-file', source: 'headers-file', is_enabled: true, hits: 4210 };
       return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers] };
     });
   }
-}
-
-function toYaml(value: unknown): string {
-  return String(parseDocument(JSON.stringify(value)).toString({ flowCollectionPadding: false }));
 }
 
 export const SCHEMA: unknown = {

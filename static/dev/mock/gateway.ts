@@ -2,7 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { ConfigDraft, ErrorAnswer, Explanation, GroupBy, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream } from '../../src/api/types.ts';
+import type {
+  ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
+} from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
@@ -259,21 +261,29 @@ export class MockGateway {
   }
 }
 
-function testOf(name: string): unknown {
+function testOf(name: string): UpstreamTest {
+  const step = (of: string, milliseconds: number, detail: string, ok = true): TestStep => ({ step: of, ok, milliseconds, detail });
+  const refused: Finding = {
+    id: 'connect_refused', severity: 'problem',
+    cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',
+    cure_en: 'Check host and port in base_url, and that the upstream is running.',
+    cause_zh: '连接被拒绝：该地址和端口没有服务在监听，或被防火墙拒绝。', cure_zh: '请检查 base_url 的主机和端口，并确认上游正在运行。',
+  };
+  const reachable: Finding = {
+    id: 'reachable_without_key', severity: 'ok', cause_en: 'The upstream is reachable; it asks for a key, and none was sent.', cure_en: 'Nothing to do.',
+    cause_zh: '上游可以连通；它要求密钥，而本次没有发送密钥。', cure_zh: '无需处理。',
+  };
   if (name === 'backup') {
-    return {
-      name, is_ok: false,
-      steps: [{ name: 'dns', is_ok: true, took_ms: 0, what: '10.0.0.9' }, { name: 'tcp', is_ok: false, took_ms: 3, what: 'connection refused (10.0.0.9:8443)' }],
-      findings: [{ what: '连接被拒绝：该地址和端口没有服务在监听，或被防火墙拒绝。', cure: '请检查 base_url 的主机和端口，并确认上游正在运行。' }],
-    };
+    const steps = [step('dns', 0, '10.0.0.9'), step('tcp', 3.2, 'connection refused (10.0.0.9:8443)', false)];
+    return { name, base_url: 'https://10.0.0.9:8443', reachable: false, ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
   }
+  const end = [step('tls', 61, 'TLS 1.3, valid until 2027-02-01'), step('http', 240, 'GET /v1/models?limit=1: 401')];
   return {
-    name, is_ok: true,
-    steps: [
-      { name: 'dns', is_ok: true, took_ms: 3, what: '203.0.113.7, 203.0.113.8' }, { name: 'proxy', is_ok: true, took_ms: 12, what: 'http://127.0.0.1:7890 (HTTP CONNECT)' },
-      { name: 'tls', is_ok: true, took_ms: 61, what: 'TLS 1.3, valid until 2027-02-01' }, { name: 'http', is_ok: true, took_ms: 240, what: 'GET /v1/models?limit=1: 401' },
+    name, base_url: 'https://anyrouter.top', reachable: true,
+    ways: [
+      { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, '127.0.0.1:7890'), step('proxy', 12, 'HTTP CONNECT'), ...end], status: 401, findings: [reachable] },
+      { via: 'direct', used_by_gateway: false, steps: [step('dns', 3.4, '203.0.113.7'), step('tcp', 38, '203.0.113.7:443'), ...end], status: 401, findings: [reachable] },
     ],
-    findings: [{ what: 'The upstream is reachable; it asks for a key, and none was sent.', cure: 'Nothing to do.' }],
   };
 }
 

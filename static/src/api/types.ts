@@ -9,7 +9,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const CAUSES = [
   'waf_page', 'context_1m', 'pool_closed', 'quota', 'saturated', 'network', 'incomplete_request', 'thinking_off',
   'user_agent', 'country', 'key_refused', 'proxy', 'unreachable', 'too_slow', 'broke_off', 'overloaded',
-  'bad_request', 'other',
+  'bad_request', 'rejected', 'gateway', 'other',
 ] as const;
 export type Cause = (typeof CAUSES)[number];
 
@@ -253,11 +253,36 @@ export interface Upstreams {
   moved_sessions: number;
 }
 
+export interface TestStep {
+  step: string;
+  ok: boolean;
+  milliseconds: number;
+  detail: string;
+}
+
+export interface Finding {
+  id: string;
+  severity: 'ok' | 'note' | 'problem';
+  cause_en: string;
+  cure_en: string;
+  cause_zh: string;
+  cure_zh: string;
+}
+
+/** One way to an upstream: directly, or through the outbound proxy. */
+export interface TestWay {
+  via: string;
+  used_by_gateway: boolean;
+  steps: TestStep[];
+  status: number | null;
+  findings: Finding[];
+}
+
 export interface UpstreamTest {
   name: string;
-  is_ok: boolean;
-  steps: { name: string; is_ok: boolean; took_ms: number | null; what: string }[];
-  findings: { what: string; cure: string }[];
+  base_url: string;
+  reachable: boolean;
+  ways: TestWay[];
 }
 
 export interface SecondOfTraffic {
@@ -281,7 +306,6 @@ export interface Rule {
   source: RuleSource;
   is_enabled: boolean;
   hits: number;
-  yaml: string;
 }
 
 export interface Rules {

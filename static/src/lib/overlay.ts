@@ -4,7 +4,7 @@
  */
 
 import {
-  isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Document, type Node, type YAMLMap,
+  Document, isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap,
 } from 'yaml';
 
 /** What is in force when neither file has the list. */
@@ -137,6 +137,17 @@ export function switchOwnRule(overlay: string, file: string, rule: string, isOn:
   if (isOn) entry.delete('enabled');
   else entry.set('enabled', false);
   return write(document);
+}
+
+/** The texts of the operator's own rules that are in force, by name. */
+export function ownRuleTexts(overlay: string, file: string): Map<string, string> {
+  const [above, below] = [overlay, file].map((text) => parseDocument(text));
+  const list = [above?.getIn(RULES), below?.getIn(RULES)].find((found) => isSeq(found));
+  const texts = new Map<string, string>();
+  for (const item of isSeq(list) ? list.items : []) {
+    if (isMap(item)) texts.set(String(item.get('name')), new Document(item).toString({ lineWidth: 0 }));
+  }
+  return texts;
 }
 
 /** Puts another text in the place of an own rule; with `null` as its name, at the end of the list. */
