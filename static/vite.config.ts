@@ -4,6 +4,7 @@ import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vitest/config';
 
 import { mockGateway } from './dev/mock/plugin.ts';
+import { precompress } from './dev/precompress.ts';
 import { securityPolicy } from './dev/security_policy.ts';
 
 // `npm run dev` shows a real gateway: the one at GATEWAY_URL. `npm run dev:mock` needs none.
@@ -14,7 +15,7 @@ const proxy = { '/api/admin': { target: gateway, changeOrigin: false } };
 
 export default defineConfig(({ mode }) => ({
   base: '/admin/',
-  plugins: [vue(), securityPolicy(), mode === 'mock' && mockGateway()],
+  plugins: [vue(), securityPolicy(), precompress(), mode === 'mock' && mockGateway()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
     __VUE_OPTIONS_API__: false,
