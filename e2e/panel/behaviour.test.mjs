@@ -1,0 +1,396 @@
+// What people do with the panel, from the first look to an edit that meets another one.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { Bench, IS_MOCK, KEY } from './harness.mjs';
+
+let bench;
+before(async () => {
+  bench = await Bench.start();
+});
+after(() => bench.stop());
+
+/** Opens a page, does something with it, and wants no fault but those that are expected. */
+async function visiting(options, what, expected = []) {
+  const visit = await bench.visit(options);
+  try {
+    await what(visit, visit.page);
+    const faults = visit.faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
+    assert.deepEqual(faults, []);
+  } finally {
+    await visit.close();
+  }
+}
+
+describe('requests', () => {
+  test('filters stand in the URL, narrow the list, and survive a reload', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests');
+      const all = await page.locator('[data-index]').count();
+      assert(all > 5);
+      await page.getByRole('button', { name: 'Outcome' }).click();
+      await page.getByRole('checkbox', { name: 'Completed' }).check();
+      await page.waitForURL(/outcome=completed/);
+      await page.keyboard.press('Escape');
+      await page.getByRole('searchbox').fill('sonnet');
+      await page.waitForURL(/q=sonnet/);
+      await page.reload();
+      await visit.settled();
+      assert.equal(await page.getByRole('searchbox').inputValue(), 'sonnet');
+      for (const text of await page.locator('[data-index] .model .title').allInnerTexts()) assert.match(text, /sonnet/);
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.waitForURL((url) => !url.search.includes('outcome') && !url.search.includes('q='));
+    }));
+
+  test('the list goes on and on, but only the rows in sight exist', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests');
+      await page.getByRole('button', { name: 'Pause' }).click();
+      const scroller = page.locator('.scroller');
+      let height = 0;
+      for (let step = 0; step < 6; step += 1) {
+        await scroller.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+        await page.waitForTimeout(250);
+        height = await scroller.evaluate((element) => element.scrollHeight);
+      }
+      if (IS_MOCK) assert(height > 400 * 54, `only ${height} px`);
+      assert(await page.locator('[data-index]').count() < 60);
+    }));
+
+  test('scrolling through thousands of rows stays smooth', { skip: !IS_MOCK }, () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests');
+      await page.getByRole('button', { name: 'Pause' }).click();
+      const longest = await page.locator('.scroller').evaluate(async (element) => {
+        let last = performance.now();
+        let worst = 0;
+        for (let frame = 0; frame < 120; frame += 1) {
+          element.scrollTop += 220;
+          await new Promise(requestAnimationFrame);
+          const now = performance.now();
+          if (frame > 3) worst = Math.max(worst, now - last);
+          last = now;
+        }
+        return worst;
+      });
+      assert(longest < 250, `a frame took ${longest.toFixed(0)} ms`);
+    }));
+
+  test('the keyboard opens a request, walks the rows, and comes back to where it was', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests');
+      await page.getByRole('button', { name: 'Pause' }).click();
+      await page.locator('[data-index="0"] button').focus();
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowDown');
+      assert.equal(await page.evaluate(() => document.activeElement.closest('[data-index]').dataset.index), '2');
+      await page.keyboard.press('Enter');
+      await page.locator('dialog .timeline').waitFor();
+      assert.match(page.url(), /id=/);
+      await page.keyboard.press('Escape');
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert.equal(await page.evaluate(() => document.activeElement.closest('[data-index]')?.dataset.index), '2');
+    }));
+
+  test('a request leads to its session and back', () =>
+    visiting({}, async (visit, page) => {
+      const { requests } = await visit.api('requests?limit=200');
+      const row = requests.find((one) => one.session !== null);
+      await visit.open(`/requests?id=${row.id}`);
+      await page.getByRole('link', { name: 'The whole session' }).click();
+      await page.waitForURL(/\/sessions\//);
+      await visit.settled();
+      await page.getByText(row.session, { exact: true }).waitFor();
+      await page.getByRole('link', { name: 'Requests of this session' }).click();
+      await page.waitForURL(/requests\?session=/);
+    }));
+
+  test('one that is not in the log says so', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests?id=req_none');
+      await page.getByText('This request is not in the log').waitFor();
+    }, [/404/]));
+
+  test('rows can be taken away as a file', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests?outcome=completed');
+      await page.getByRole('button', { name: 'Export' }).click();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'As CSV' }).click()]);
+      assert.match(download.suggestedFilename(), /\.csv$/);
+    }));
+});
+
+describe('comfort', () => {
+  test('language and colours are chosen, remembered, and change what is painted', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/');
+      await page.getByText('中文', { exact: true }).first().click();
+      await page.getByRole('heading', { name: '总览' }).waitFor();
+      await page.locator('label[title="深色"]').first().click();
+      await page.reload();
+      await page.getByRole('heading', { name: '总览' }).waitFor();
+      assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+      const stored = await page.evaluate(() => Object.keys(localStorage).sort());
+      assert.deepEqual(stored, ['panel.locale', 'panel.theme']);
+    }));
+
+  test('the live connection is seen to go and to come back', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/');
+      await page.getByText('Live', { exact: true }).first().waitFor();
+      await page.context().setOffline(true);
+      await page.route('**/api/admin/live', (route) => route.abort());
+      await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+      await page.reload().catch(() => undefined);
+      await page.context().setOffline(false);
+      await page.reload();
+      await page.getByText(/No connection, next try in/).first().waitFor();
+      await page.unroute('**/api/admin/live');
+      await page.getByText(/No connection, next try in/).first().click();
+      await page.getByText('Live', { exact: true }).first().waitFor();
+    }, [/ERR_FAILED|ERR_INTERNET_DISCONNECTED/]));
+
+  test('a phone has a menu that leads on', () =>
+    visiting({ width: 390 }, async (visit, page) => {
+      await visit.open('/');
+      await page.getByRole('button', { name: 'Menu' }).click();
+      await page.locator('dialog').getByRole('link', { name: 'Upstreams' }).click();
+      await page.getByRole('heading', { name: 'Upstreams', level: 1 }).waitFor();
+      assert.equal(await page.locator('dialog').count(), 0);
+    }));
+
+  test('an API that fails is told, and asked again', () =>
+    visiting({}, async (visit, page) => {
+      await page.route('**/api/admin/errors*', (route) => route.fulfill({ status: 503, json: { type: 'error', error: { type: 'api_error', message: 'the log is busy' } } }));
+      await visit.open('/errors');
+      await page.getByText('the log is busy').waitFor();
+      await page.unroute('**/api/admin/errors*');
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.getByText(/failed requests, by cause|No errors in this time/).first().waitFor();
+    }, [/503/]));
+
+  test('it can be installed, and keeps only files with a hash', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/');
+      const manifest = await (await page.request.get(`${bench.url}/admin/manifest.webmanifest`)).json();
+      for (const { src } of manifest.icons) assert.equal((await page.request.get(bench.url + src)).status(), 200, src);
+      await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+      await page.reload();
+      await visit.settled();
+      const kept = await page.evaluate(async () => {
+        const names = await caches.keys();
+        const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
+        return requests.flat().map((request) => new URL(request.url).pathname);
+      });
+      for (const path of kept) assert.match(path, /^\/admin\/assets\/.+-[\w-]{8}\.\w+$/);
+    }));
+});
+
+describe('upstreams', () => {
+  test('one is tested, drained and enabled again', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/upstreams');
+      const card = page.locator('article').first();
+      await card.getByRole('button', { name: 'Test now' }).click();
+      await card.locator('.report li').first().waitFor({ timeout: 60_000 });
+      await card.getByRole('button', { name: 'Drain' }).click();
+      await card.getByText('Drained', { exact: true }).waitFor();
+      await card.getByRole('button', { name: 'Enable' }).click();
+      await card.getByRole('button', { name: 'Drain' }).waitFor();
+    }));
+});
+
+describe('rules', () => {
+  test('one is switched off and on, and the gateway knows', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/rules');
+      const rule = page.getByRole('switch').first();
+      const name = await rule.getAttribute('aria-label');
+      const isOn = async () => (await visit.api('rules')).upstreams[0].rules.find((one) => one.name === name).is_enabled;
+      const before = await isOn();
+      for (const wanted of [!before, before]) {
+        await rule.click();
+        await page.waitForFunction(([label, value]) => document.querySelector(`[role=switch][aria-label="${label}"]`).ariaChecked === value, [name, String(wanted)]);
+        assert.equal(await isOn(), wanted);
+      }
+    }));
+
+  test('a rule of one\'s own is added, and a wrong one is refused', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/rules');
+      await page.getByRole('button', { name: 'New rule' }).first().click();
+      const editor = page.locator('dialog .cm-content');
+      await editor.click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.type('nonsense');
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog [role=alert]').waitFor();
+      await page.getByRole('button', { name: 'Cancel' }).click();
+
+      await page.getByRole('button', { name: 'New rule' }).first().click();
+      await page.locator('dialog .cm-content').waitFor();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert((await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
+      await page.getByRole('button', { name: 'Edit my-rule' }).first().click();
+      await page.getByRole('button', { name: 'Delete rule' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert(!(await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
+    }));
+
+  test('a dry run shows what would change', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/rules?view=try');
+      await page.getByRole('button', { name: 'Fill in an example' }).click();
+      await page.getByRole('button', { name: 'Dry run', exact: true }).click();
+      await page.getByRole('heading', { name: /Goes to/ }).waitFor();
+      await visit.screenshot('rules-explained-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+});
+
+describe('configuration', () => {
+  const read = 'gateway.timeouts.read';
+  const valueOf = async (visit, key) => (await visit.api('config')).settings.find((setting) => setting.key === key).value;
+
+  test('an edit in the form is previewed, applied, in force, and taken back from the history', () =>
+    visiting({}, async (visit, page) => {
+      const before = await valueOf(visit, read);
+      await visit.open('/config');
+      await page.getByLabel('timeouts.read').fill('123s');
+      await page.getByText('1 change', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog .changes').getByText('123s').waitFor();
+      await visit.screenshot('config-preview-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert.equal(await valueOf(visit, read), '123s');
+
+      await visit.open('/config?view=history');
+      await page.getByRole('button', { name: 'Return to this' }).first().click();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert.equal(await valueOf(visit, read), before);
+    }));
+
+  test('a bad edit is refused with its line, and nothing changes', () =>
+    visiting({}, async (visit, page) => {
+      const before = await valueOf(visit, read);
+      await visit.open('/config?view=yaml');
+      const editor = page.locator('.cm-content').first();
+      await editor.click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.type('gateway:\ntimeouts_: 3');
+      await page.locator('.problems li').first().waitFor();
+      assert.match(await page.locator('.problems').innerText(), /line 2/);
+      await page.getByRole('button', { name: 'Preview' }).click();
+      assert(await page.getByRole('button', { name: 'Apply' }).isDisabled());
+      await visit.screenshot('config-refused-en-light-1440');
+      assert.equal(await valueOf(visit, read), before);
+    }));
+
+  test('keys are completed from the schema', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=yaml');
+      await page.locator('.cm-content').first().click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.type('gateway:\n');
+      await page.keyboard.type('pres', { delay: 30 });
+      await page.locator('.cm-tooltip-autocomplete').getByText('preserve_host').waitFor();
+    }));
+
+  test('an edit of an old version meets a conflict, not a silent overwrite', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config');
+      await page.getByLabel('limits.header_count').fill('77');
+      await page.getByText('1 change', { exact: true }).waitFor();
+
+      const config = await visit.api('config');
+      const theirs = `${config.overlay.trimEnd() || 'gateway:'}\n  log:\n    keep: 7d\n`;
+      const put = (base, overlay) => visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: base, overlay } });
+      const saved = await put(config.version, theirs);
+      assert.equal(saved.status(), 200);
+
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.getByRole('heading', { name: 'Somebody else changed the configuration' }).waitFor();
+      await visit.screenshot('config-conflict-en-light-1440');
+      assert.equal(await valueOf(visit, 'gateway.log.keep'), '7d');
+      assert.equal(await valueOf(visit, 'gateway.limits.header_count'), config.settings.find(({ key }) => key === 'gateway.limits.header_count').value);
+      await page.getByRole('button', { name: 'Put my edit on top' }).click();
+      await page.locator('dialog .changes').getByText('77').waitFor();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      assert.equal(await valueOf(visit, 'gateway.log.keep'), '7d');
+      assert.equal(await valueOf(visit, 'gateway.limits.header_count'), '77');
+      assert.equal((await put((await visit.api('config')).version, config.overlay)).status(), 200);
+    }, [/409/]));
+
+  test('what the environment fixes is locked', { skip: !IS_MOCK }, () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config');
+      assert(await page.getByLabel('proxy.https').isDisabled());
+      await page.getByText('Fixed by HTTPS_PROXY').waitFor();
+    }));
+});
+
+describe('access', { skip: KEY === '' }, () => {
+  test('without the key there is only the login, which leads to where one wanted to go', () =>
+    visiting({ isSignedIn: false }, async (visit, page) => {
+      await page.goto(`${bench.url}/admin/upstreams`);
+      await page.waitForURL(/\/login\?to=/);
+      await page.getByLabel('Key').fill('wrong');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByText('This is not the key.').waitFor();
+      await page.getByLabel('Key').fill(KEY);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('heading', { name: 'Upstreams', level: 1 }).waitFor();
+      const { cookie, stored } = await page.evaluate(() => ({ cookie: document.cookie, stored: JSON.stringify(localStorage) + JSON.stringify(sessionStorage) }));
+      assert(!cookie.includes(KEY) && !stored.includes(KEY) && !page.url().includes(KEY));
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.waitForURL(/\/login/);
+      await page.goto(`${bench.url}/admin/config`);
+      await page.waitForURL(/\/login/);
+    }, [/401/]));
+
+  test('too many wrong keys have to wait, and are told how long', () =>
+    visiting({ isSignedIn: false }, async (visit, page) => {
+      await visit.open('/login');
+      for (let attempt = 0; attempt < 7 && !(await page.getByText(/Try again in \d+ s/).isVisible()); attempt += 1) {
+        await page.getByLabel('Key').fill(`wrong ${attempt}`);
+        await Promise.all([page.waitForResponse('**/api/admin/session'), page.getByRole('button', { name: 'Sign in' }).click()]);
+        await page.waitForTimeout(200);
+      }
+      await page.getByText(/Try again in \d+ s/).waitFor();
+      assert(await page.getByRole('button', { name: 'Sign in' }).isDisabled());
+      await visit.screenshot('login-wait-en-light-1440');
+    }, [/401|429/]));
+});
+
+describe('without a key', { skip: !IS_MOCK }, () => {
+  let open;
+  before(async () => {
+    open = await Bench.start({ key: '', rows: 0 });
+  });
+  after(() => open.stop());
+
+  test('one may look, not change, and is told how to set a key; an empty log has friendly words', async () => {
+    const visit = await open.visit({ locale: 'zh-CN' });
+    const { page } = visit;
+    await visit.open('/upstreams');
+    assert(await page.getByRole('button', { name: '立即测试' }).first().isDisabled());
+    await visit.screenshot('read-only-zh-light-1440');
+    await page.getByRole('link', { name: '如何设置' }).click();
+    await page.getByText('DASHBOARD_API_KEY=').waitFor();
+    await visit.screenshot('no-key-zh-light-1440');
+    assert.deepEqual(await visit.violations(), []);
+    await visit.open('/errors?range=15m');
+    await visit.open('/');
+    await visit.screenshot('empty-dashboard-zh-light-1440');
+    assert.deepEqual(await visit.violations(), []);
+    assert.deepEqual(visit.faults, []);
+    await visit.close();
+  });
+});

@@ -1,0 +1,231 @@
+/** A configuration that can be edited: the gateway's rules of it, made simple. */
+
+import { createHash } from 'node:crypto';
+
+import { LineCounter, parse, parseDocument } from 'yaml';
+
+import type { Config, ConfigCheck, ConfigDraft, ConfigProblem, ConfigVersion, Rule, Setting } from '../../src/api/types.ts';
+
+type Declared = [key: string, fallback: string, help: string, more?: Partial<Setting>];
+
+const DECLARED: Declared[] = [
+  ['gateway.listen', '127.0.0.1:8088', 'Address of the gateway, host:port. PORT changes its port.', { needs_restart: true }],
+  ['gateway.admin_listen', '127.0.0.1:9188', 'Address of the admin service (/metrics), host:port.', { needs_restart: true }],
+  ['gateway.headers_file', 'env/.env.headers.json', 'JSON file of headers that override those of each request.'],
+  ['gateway.preserve_host', 'false', "Send the client's Host to the upstream instead of the upstream's own."],
+  ['gateway.forwarded_for', 'append', "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed)."],
+  ['gateway.database', 'data/gateway.db', 'SQLite file of the request log; off keeps nothing.', { needs_restart: true }],
+  ['gateway.debug', 'false', 'Log at debug level: why a body was left alone, each attempt, ...'],
+  ['gateway.system_prompt.replacement', '', 'Text that replaces system[0].text of POST /v1/messages. Not set: bodies stay as they are.'],
+  ['gateway.system_prompt.insert_if_missing', 'false', 'Insert the text as a block in front, instead of replacing, when system[0].text does not hold "Claude Code".'],
+  ['gateway.proxy.http', '', 'Outbound proxy for http:// upstreams.'],
+  ['gateway.proxy.https', '', 'Outbound proxy for https:// upstreams.', { value: 'http://127.0.0.1:7890', source: 'environment', place: 'HTTPS_PROXY', is_locked: true }],
+  ['gateway.proxy.none', '', 'Comma list of hosts that are reached without a proxy.'],
+  ['gateway.dashboard.enabled', 'true', 'Serve the panel at /admin of the gateway port.', { is_locked: true, source: 'default' }],
+  ['gateway.dashboard.api_key', '', 'Key that the panel asks for.', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
+  ['gateway.log.format', 'text', 'Log lines as text or json.'],
+  ['gateway.log.keep', '30d', 'How long the request log keeps its rows.'],
+  ['gateway.log.keep_size', '1GiB', 'How large the request log may grow; beyond it the oldest rows go.'],
+  ['gateway.limits.request_body', '32MiB', 'Largest request body; beyond it 413.'],
+  ['gateway.limits.header_count', '100', 'Most header fields of a request (at most 250); beyond it 431.'],
+  ['gateway.limits.queue', '100', 'Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.'],
+  ['gateway.timeouts.connect', '10s', 'Time to connect to an upstream, TLS included.'],
+  ['gateway.timeouts.read', '600s', 'Longest silence of an upstream, before its first byte and between bytes.'],
+  ['gateway.timeouts.first_byte', '', 'How long an upstream may take to begin its answer, before the next one is tried.'],
+  ['gateway.failover.max_attempts', '3', 'Most attempts for one request, the first one included (at most 10).'],
+  ['gateway.failover.retry_on', '500, 502, 503, 504, 520-524, 529, 429', 'Statuses from 400 on after which the next upstream is tried.'],
+  ['gateway.health.failures', '5', 'Failures in a row after which an upstream counts as down.'],
+  ['gateway.health.probe.path', '', 'Path to ask each upstream for now and then.'],
+  ['gateway.affinity.sessions', '10000', 'Most sessions that are remembered to have moved to another upstream.'],
+  ['gateway.dns.servers', '', "Comma list of name servers, address or address:port; not set: the system's."],
+];
+
+const FILE = `# The commented default, as it is delivered.
+threads: 2
+
+gateway:
+  listen: 127.0.0.1:8088
+  upstreams:
+    - name: anyrouter
+      base_url: https://anyrouter.top
+    - name: mirror-hk
+      base_url: https://mirror.example.com
+      priority: 1
+    - name: backup
+      base_url: https://10.0.0.9:8443
+      priority: 2
+      profile: none
+
+  rules:
+    - name: no-warm-up            # answer Claude Code's warm-up at once
+      match: {method: HEAD, path: /api/hello}
+      respond: {status: 204}
+    - name: cheaper-titles
+      match: {path: /v1/messages, model: "claude-haiku-*"}
+      body: {model: {"claude-haiku-*": claude-haiku-4-5}}
+
+  limits:
+    request_body: 32MiB
+`;
+const FIRST: ConfigDraft = {
+  overlay: 'gateway:\n  # longer answers of opus\n  timeouts:\n    read: 900s\n',
+  headers: '{\n  "__note": "names that begin with __ are comments",\n  "User-Agent": "claude-cli/2.1.330 (external, cli)"\n}\n',
+};
+
+type Plain = Record<string, unknown>;
+const profileRules = [
+  'bearer', 'no-forwarded-for', 'beta-query', 'beta-flags', 'beta-1m', 'system-list', 'identity', 'compact',
+].map((name) => `anyrouter.${name}`);
+
+function flat(value: unknown, path = ''): [string, string][] {
+  if (Array.isArray(value)) return value.some((item) => typeof item === 'object') ? [] : [[path, value.join(', ')]];
+  if (typeof value === 'object' && value !== null) {
+    return Object.entries(value).flatMap(([name, inner]) => flat(inner, path === '' ? name : `${path}.${name}`));
+  }
+  return [[path, value === null || value === undefined ? '' : String(value)]];
+}
+
+function settingsOf(overlay: string): Setting[] {
+  const panel = new Map(flat(parse(overlay)));
+  const file = new Map(flat(parse(FILE)));
+  return DECLARED.map(([key, fallback, help, more]) => {
+    const fromPanel = panel.get(key);
+    const fromFile = file.get(key);
+    const source = fromPanel ? 'panel' : fromFile ? 'file' : 'default';
+    return {
+      key, value: fromPanel ?? fromFile ?? fallback, default: fallback, help, source, is_locked: false, needs_restart: false, is_secret: false,
+      place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', ...more,
+    };
+  });
+}
+
+function problemsOf(draft: ConfigDraft): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const counter = new LineCounter();
+  const document = parseDocument(draft.overlay, { lineCounter: counter });
+  for (const error of document.errors) {
+    const { line, col } = counter.linePos(error.pos[0]);
+    problems.push({ where: 'overlay', line, column: col, message: error.message.split('\n')[0] ?? '' });
+  }
+  if (problems.length === 0) {
+    const known = new Set(DECLARED.map(([key]) => key));
+    for (const [key, value] of flat(document.toJS())) {
+      const line = draft.overlay.split('\n').findIndex((text) => text.trim().startsWith(`${key.split('.').at(-1)}:`)) + 1;
+      const isList = /^gateway\.(upstreams|rules|routes)/.test(key);
+      if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
+      if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
+        problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
+      }
+    }
+  }
+  try {
+    JSON.parse(draft.headers);
+  } catch (error) {
+    problems.push({ where: 'headers', line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
+  }
+  return problems;
+}
+
+export class Configuration {
+  #present: ConfigVersion;
+  #history: ConfigVersion[];
+
+  constructor(nowMs: number) {
+    const older = this.#version({ overlay: '', headers: FIRST.headers }, nowMs - 5 * 86_400_000);
+    const old = this.#version({ overlay: 'gateway:\n  timeouts:\n    read: 1200s\n  log:\n    keep: 14d\n', headers: FIRST.headers }, nowMs - 2 * 86_400_000);
+    this.#present = this.#version(FIRST, nowMs - 3_600_000);
+    this.#history = [this.#present, old, older];
+  }
+
+  #version(draft: ConfigDraft, atMs: number): ConfigVersion {
+    const version = createHash('sha256').update(FILE).update(draft.overlay).update(draft.headers).digest('hex');
+    return { version, saved_at_ms: atMs, ...draft };
+  }
+
+  #draft(part: Partial<ConfigDraft>): ConfigDraft {
+    return { overlay: part.overlay ?? this.#present.overlay, headers: part.headers ?? this.#present.headers };
+  }
+
+  get version(): string {
+    return this.#present.version;
+  }
+
+  show(): Config {
+    return {
+      version: this.#present.version, path: 'conf/gateway.yaml', overlay_path: 'data/overlay.yaml', settings: settingsOf(this.#present.overlay),
+      yaml: FILE, overlay: this.#present.overlay, headers_file: 'env/.env.headers.json', headers: this.#present.headers, pending_restart: [],
+    };
+  }
+
+  check(part: Partial<ConfigDraft>): ConfigCheck {
+    const draft = this.#draft(part);
+    const problems = problemsOf(draft);
+    if (problems.length > 0) return { problems, changes: [], needs_restart: [] };
+    const before = new Map(settingsOf(this.#present.overlay).map((setting) => [setting.key, setting.value]));
+    const changed = settingsOf(draft.overlay).filter((setting) => before.get(setting.key) !== setting.value && !setting.is_locked);
+    const changes = changed.map((setting) => ({ key: setting.key, before: before.get(setting.key) ?? '', after: setting.value }));
+    if (draft.headers !== this.#present.headers) changes.push({ key: 'env/.env.headers.json', before: '', after: '…' });
+    return { problems, changes, needs_restart: changed.filter((setting) => setting.needs_restart).map((setting) => setting.key) };
+  }
+
+  /** The status that the API would answer with. */
+  save(base: string, part: Partial<ConfigDraft>, nowMs: number): 200 | 409 | 422 {
+    if (base !== this.#present.version) return 409;
+    const draft = this.#draft(part);
+    if (problemsOf(draft).length > 0) return 422;
+    this.#present = this.#version(draft, nowMs);
+    this.#history = [this.#present, ...this.#history].slice(0, 20);
+    return 200;
+  }
+
+  history(): ConfigVersion[] {
+    return this.#history;
+  }
+
+  rules(): { upstream: string; rules: Rule[] }[] {
+    const file = (parse(FILE) as { gateway: Plain }).gateway;
+    const overlay = ((parse(this.#present.overlay) as { gateway?: Plain } | null)?.gateway ?? {});
+    const list = (name: string): Plain[] => ((overlay[name] ?? file[name] ?? []) as Plain[]);
+    return list('upstreams').map((upstream) => {
+      const switches = (upstream['profile_rules'] ?? {}) as Record<string, unknown>;
+      const isAnyrouter = upstream['profile'] !== 'none';
+      const fromProfile = profileRules.map((name, index): Rule => ({
+        name, source: 'profile', hits: isAnyrouter ? 4210 - index * 311 : 0,
+        is_enabled: switches[name] === undefined ? name !== 'anyrouter.compact' : switches[name] === 'on' || switches[name] === true,
+      }));
+      const own = list('rules').map((rule, index): Rule => ({
+        name: String(rule['name']), source: 'operator', is_enabled: rule['enabled'] !== false, hits: 96 - index * 60,
+      }));
+      const headers: Rule = { name: 'headers-file', source: 'headers-file', is_enabled: true, hits: 4210 };
+      return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers] };
+    });
+  }
+}
+
+export const SCHEMA: unknown = {
+  type: 'object',
+  properties: {
+    threads: { type: 'integer', description: 'Worker threads of each service' },
+    gateway: {
+      type: 'object',
+      properties: {
+        ...nest(DECLARED),
+        upstreams: { type: 'array', items: { type: 'object', properties: { name: { type: 'string' }, base_url: { type: 'string' }, profile: { enum: ['anyrouter', 'none'] }, priority: { type: 'integer' } } } },
+        rules: { type: 'array', items: { type: 'object', properties: { name: { type: 'string' }, enabled: { type: 'boolean' }, match: { type: 'object', properties: { method: {}, path: {}, model: {} } }, headers: { type: 'object', properties: { set: {}, add: {}, remove: {} } }, body: { type: 'object' } } } },
+      },
+    },
+  },
+};
+
+function nest(declared: Declared[]): Plain {
+  const root: Plain = {};
+  for (const [key, fallback, help] of declared) {
+    const names = key.split('.').slice(1);
+    let at = root;
+    names.forEach((name, index) => {
+      if (index === names.length - 1) at[name] = { type: fallback === 'true' || fallback === 'false' ? 'boolean' : 'string', description: help };
+      else at = ((at[name] ??= { type: 'object', properties: {} }) as { properties: Plain }).properties;
+    });
+  }
+  return root;
+}

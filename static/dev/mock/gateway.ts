@@ -1,0 +1,317 @@
+/** The admin API of docs/api.md over made-up data. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type {
+  ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
+} from '../../src/api/types.ts';
+import { Configuration, SCHEMA } from './configuration.ts';
+import { Random } from './random.ts';
+import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
+import { errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
+
+const MINUTE_MS = 60_000;
+const WRONG_KEYS = 5;
+const COOKIE = 'gateway_session=mock';
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly more: object;
+  readonly headers: Record<string, string>;
+  constructor(status: number, message: string, more: object = {}, headers: Record<string, string> = {}) {
+    super(message);
+    this.status = status;
+    this.more = more;
+    this.headers = headers;
+  }
+}
+
+interface Question {
+  method: string;
+  path: string[];
+  query: URLSearchParams;
+  body: Record<string, unknown>;
+  isSignedIn: boolean;
+}
+
+export class MockGateway {
+  readonly #key: string;
+  readonly #maker = new RowMaker(20_261_124);
+  readonly #random = new Random(7);
+  readonly #config = new Configuration(Date.now());
+  readonly #listeners = new Set<ServerResponse>();
+  readonly #drained = new Set<string>();
+  readonly #startedAtMs = Date.now();
+  #rows: RequestRow[];
+  #running: RunningRequest[] = [];
+  #wrongKeys: number[] = [];
+
+  constructor(key: string, rows: number) {
+    this.#key = key;
+    this.#rows = this.#maker.history(rows, Date.now());
+    setInterval(() => {
+      this.#second();
+    }, 1000).unref();
+  }
+
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const url = new URL(request.url ?? '/', 'http://mock');
+      const question: Question = {
+        method: request.method ?? 'GET',
+        path: url.pathname.split('/').filter(Boolean).map(decodeURIComponent),
+        query: url.searchParams,
+        body: await readJson(request),
+        isSignedIn: this.#key !== '' && (request.headers.cookie ?? '').includes(COOKIE),
+      };
+      if (question.path[0] === 'session') this.#session(question, response);
+      else if (this.#key !== '' && !question.isSignedIn) throw new Refusal(401, 'the key of the panel is missing');
+      else if (question.method !== 'GET' && !question.isSignedIn) throw new Refusal(403, 'DASHBOARD_API_KEY is not set: nobody may change anything');
+      else if (question.path[0] === 'live') this.#listen(response);
+      else if (question.path[0] === 'export') this.#export(question, response);
+      else send(response, 200, this.#answer(question));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const answer: ErrorAnswer = { type: 'error', error: { type: 'api_error', message: error.message }, request_id: 'req_mock', ...error.more };
+      send(response, error.status, answer, error.headers);
+    }
+  }
+
+  #session({ method, body, isSignedIn }: Question, response: ServerResponse): void {
+    if (method === 'GET') {
+      const session: Session = { may_read: this.#key === '' || isSignedIn, may_write: isSignedIn, key_is_set: this.#key !== '', version: '0.1.0' };
+      send(response, 200, session);
+      return;
+    }
+    if (method === 'POST') {
+      this.#wrongKeys = this.#wrongKeys.filter((at) => at > Date.now() - MINUTE_MS);
+      if (this.#wrongKeys.length >= WRONG_KEYS) throw new Refusal(429, 'too many wrong keys', {}, { 'Retry-After': '60' });
+      if (body['key'] !== this.#key) {
+        this.#wrongKeys.push(Date.now());
+        throw new Refusal(401, 'this is not the key');
+      }
+    }
+    const cookie = method === 'POST' ? `${COOKIE}; Path=/api/admin; HttpOnly; SameSite=Strict` : 'gateway_session=; Path=/api/admin; Max-Age=0';
+    send(response, 204, null, { 'Set-Cookie': cookie });
+  }
+
+  #answer({ method, path, query, body }: Question): unknown {
+    const [what, name, action] = path;
+    const from = Number(query.get('from') ?? Date.now() - 60 * MINUTE_MS);
+    const to = Number(query.get('to') ?? Date.now());
+    const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to);
+    switch (`${method} ${what}`) {
+      case 'GET health':
+        return {
+          status: 'ok', version: '0.1.0', boot_id: 'mock', pid: 1, started_at_ms: this.#startedAtMs, ready: true, draining: false, in_flight: this.#running.length,
+          streams: 1, held_body_bytes: 0, resident_bytes: 23_000_000, config: { path: 'conf/gateway.yaml', loaded_at_ms: this.#startedAtMs }, log: null,
+        };
+      case 'GET stats':
+        if (name === 'series') {
+          const step = Number(query.get('step') ?? MINUTE_MS);
+          return { from_ms: from, to_ms: to, step_ms: step, points: seriesOf(within(), from, to, step) };
+        }
+        if (name === 'groups') {
+          const by = (query.get('by') ?? 'model') as GroupBy;
+          return { by, groups: groupsOf(within(), by, Number(query.get('limit') ?? 50)) };
+        }
+        return statsOf(within(), from, to);
+      case 'GET requests':
+        return name === undefined ? this.#page(query) : detailOf(this.#find(name));
+      case 'GET sessions':
+        return this.#conversation(name ?? '');
+      case 'GET running':
+        return { running: this.#running, more: 0 };
+      case 'GET errors': {
+        const groups = errorsOf(within());
+        return { groups, total: groups.reduce((sum, group) => sum + group.count, 0) };
+      }
+      case 'GET upstreams':
+        return { upstreams: UPSTREAMS.map((one) => this.#upstream(one)), moved_sessions: 3 };
+      case 'POST upstreams':
+        if (action === 'drain') this.#drained.add(name ?? '');
+        else if (action === 'enable') this.#drained.delete(name ?? '');
+        return action === 'test' ? testOf(name ?? '') : this.#upstream(name ?? '');
+      case 'GET rules':
+        return { upstreams: this.#config.rules() };
+      case 'POST explain':
+        return explain(String(body['body'] ?? ''));
+      case 'GET config':
+        return name === 'history' ? { versions: this.#config.history() } : name === 'schema' ? SCHEMA : this.#config.show();
+      case 'POST config':
+        return this.#config.check(body as Partial<ConfigDraft>);
+      case 'PUT config':
+        return this.#save(body as Partial<ConfigDraft> & { base_version: string });
+      case 'POST reload':
+        return { version: this.#config.version, pending_restart: [] };
+      default:
+        throw new Refusal(404, `there is no ${path.join('/')}`);
+    }
+  }
+
+  #find(id: string): RequestRow {
+    const row = this.#rows.find((one) => one.id === id);
+    if (!row) throw new Refusal(404, `no request ${id} in the log`);
+    return row;
+  }
+
+  #filtered(query: URLSearchParams): RequestRow[] {
+    const list = (name: string): string[] => (query.get(name) ?? '').split(',').filter(Boolean);
+    const [outcome, status, model, upstream, key, cause] = ['outcome', 'status', 'model', 'upstream', 'key', 'cause'].map(list);
+    const among = (wanted: string[] | undefined, ...values: (string | null)[]): boolean => !wanted?.length || values.some((value) => value !== null && wanted.includes(value));
+    const from = Number(query.get('from') ?? 0);
+    const to = Number(query.get('to') ?? Infinity);
+    const q = query.get('q')?.toLowerCase();
+    const session = query.get('session');
+    const path = query.get('path');
+    return this.#rows.filter(
+      (row) =>
+        row.started_at_ms >= from && row.started_at_ms < to && among(outcome, row.outcome) && among(model, row.model, row.model_asked) &&
+        among(status, String(row.status), `${String(row.status).charAt(0)}xx`) && among(upstream, row.upstream) && among(key, row.key) && among(cause, row.cause) &&
+        (!session || row.session === session) && (!path || row.path === path) &&
+        (!q || [row.id, row.path, row.model, row.session, row.reason, row.error_message].some((text) => text?.toLowerCase().includes(q))),
+    );
+  }
+
+  #page(query: URLSearchParams): unknown {
+    const limit = Number(query.get('limit') ?? 100);
+    const rows = this.#filtered(query);
+    const cursor = query.get('cursor');
+    const start = cursor ? rows.findIndex((row) => row.id === cursor) + 1 : 0;
+    const page = rows.slice(start, start + limit);
+    return { requests: page, next_cursor: start + limit < rows.length ? (page.at(-1)?.id ?? null) : null };
+  }
+
+  #export({ query }: Question, response: ServerResponse): void {
+    const rows = this.#filtered(query);
+    const isCsv = query.get('format') === 'csv';
+    const lines = isCsv ? ['id,started_at_ms,outcome', ...rows.map((row) => [row.id, row.started_at_ms, row.outcome].join())] : rows.map((row) => JSON.stringify(row));
+    response.setHeader('Content-Disposition', `attachment; filename="requests.${isCsv ? 'csv' : 'jsonl'}"`);
+    response.end(lines.join('\n'));
+  }
+
+  #conversation(session: string): unknown {
+    const rows = this.#rows.filter((row) => row.session === session);
+    const [newest, oldest] = [rows[0], rows.at(-1)];
+    if (!newest || !oldest) throw new Refusal(404, `no session ${session}`);
+    const names = [...new Set(rows.map((row) => row.agent))].sort((a, b) => (a ?? '').localeCompare(b ?? ''));
+    return {
+      session, first_at_ms: oldest.started_at_ms, last_at_ms: newest.started_at_ms, total: sessionGroupOf(rows),
+      agents: names.map((name) => ({ name, parent: null, ...sessionGroupOf(rows.filter((row) => row.agent === name)) })), requests: rows.slice(0, 500),
+    };
+  }
+
+  #upstream(name: string): Upstream {
+    const index = UPSTREAMS.findIndex((one) => one === name);
+    if (index < 0) throw new Refusal(404, `there is no upstream ${name}`);
+    const isDown = name === 'backup';
+    return {
+      name, url: ['https://anyrouter.top', 'https://mirror.example.com', 'https://10.0.0.9:8443'][index] ?? '', priority: index, weight: 1,
+      proxy: isDown ? null : 'http://127.0.0.1:7890', profile: isDown ? 'none' : 'anyrouter', circuit: isDown ? 'open' : 'closed', open_for_ms: isDown ? 42_000 : null,
+      is_drained: this.#drained.has(name), failures_in_a_row: isDown ? 5 : 0, recent_good: isDown ? 0 : 38 - index * 20, recent_bad: isDown ? 5 : index, good: 18_211, bad: 402,
+      taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
+      last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'connect: connection refused (10.0.0.9:8443)' } : null,
+    };
+  }
+
+  #save(body: Partial<ConfigDraft> & { base_version: string }): unknown {
+    const status = this.#config.save(body.base_version, body, Date.now());
+    if (status === 409) throw new Refusal(409, 'another version came into force meanwhile');
+    if (status === 422) throw new Refusal(422, 'the configuration is wrong', { problems: this.#config.check(body).problems });
+    this.#tell('config', { version: this.#config.version });
+    return this.#config.show();
+  }
+
+  #listen(response: ServerResponse): void {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    response.write(':\n\n');
+    this.#listeners.add(response);
+    response.on('close', () => this.#listeners.delete(response));
+  }
+
+  #tell(event: string, data: unknown): void {
+    for (const listener of this.#listeners) listener.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** A second of traffic: some requests end, others begin. */
+  #second(): void {
+    const now = Date.now();
+    const ended = Array.from({ length: this.#random.pick([[0, 5], [1, 4], [2, 2], [3, 1]]) }, () => {
+      const row = this.#maker.row(0);
+      return { ...row, started_at_ms: now - row.duration_ms };
+    });
+    this.#rows = [...ended, ...this.#rows];
+    for (const row of ended) this.#tell('request', row);
+    this.#running = this.#running.filter((one) => now - one.started_at_ms < 7000);
+    while (this.#running.length < this.#random.whole(1, 4)) {
+      const { id, method, path, model_asked, upstream, client, session } = this.#maker.row(now);
+      this.#running.push({ id, started_at_ms: now, age_ms: 0, method, path, model_asked, upstream, phase: 'connect', response_bytes: 0, client, session });
+    }
+    for (const one of this.#running) {
+      one.age_ms = now - one.started_at_ms;
+      one.phase = one.age_ms < 1000 ? 'connect' : one.age_ms < 2500 ? 'wait' : 'answer';
+    }
+    const failed = ended.filter((row) => row.cause !== null).length;
+    const second: SecondOfTraffic = {
+      at_ms: now, requests: ended.length, completed: ended.filter((row) => row.outcome === 'completed').length, failed, in_flight: this.#running.length,
+      streams: this.#running.filter((one) => one.phase === 'answer').length, tokens: tokensOf(ended), cost_usd: ended.reduce((sum, row) => sum + (row.cost_usd ?? 0), 0),
+      response_bytes: ended.reduce((sum, row) => sum + row.response_bytes, 0), skipped: 0, running: this.#running,
+    };
+    this.#tell('second', second);
+  }
+}
+
+function testOf(name: string): UpstreamTest {
+  const step = (of: string, milliseconds: number, detail: string, ok = true): TestStep => ({ step: of, ok, milliseconds, detail });
+  const refused: Finding = {
+    id: 'connect_refused', severity: 'problem',
+    cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',
+    cure_en: 'Check host and port in base_url, and that the upstream is running.',
+    cause_zh: '连接被拒绝：该地址和端口没有服务在监听，或被防火墙拒绝。', cure_zh: '请检查 base_url 的主机和端口，并确认上游正在运行。',
+  };
+  const reachable: Finding = {
+    id: 'reachable_without_key', severity: 'ok', cause_en: 'The upstream is reachable; it asks for a key, and none was sent.', cure_en: 'Nothing to do.',
+    cause_zh: '上游可以连通；它要求密钥，而本次没有发送密钥。', cure_zh: '无需处理。',
+  };
+  if (name === 'backup') {
+    const steps = [step('dns', 0, '10.0.0.9'), step('tcp', 3.2, 'connection refused (10.0.0.9:8443)', false)];
+    return { name, base_url: 'https://10.0.0.9:8443', reachable: false, ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
+  }
+  const end = [step('tls', 61, 'TLS 1.3, valid until 2027-02-01'), step('http', 240, 'GET /v1/models?limit=1: 401')];
+  return {
+    name, base_url: 'https://anyrouter.top', reachable: true,
+    ways: [
+      { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, '127.0.0.1:7890'), step('proxy', 12, 'HTTP CONNECT'), ...end], status: 401, findings: [reachable] },
+      { via: 'direct', used_by_gateway: false, steps: [step('dns', 3.4, '203.0.113.7'), step('tcp', 38, '203.0.113.7:443'), ...end], status: 401, findings: [reachable] },
+    ],
+  };
+}
+
+function explain(body: string): Explanation {
+  if (body.trim() === '') throw new Refusal(400, 'the body is empty');
+  return {
+    upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, touches_cached_prefix: true,
+    rules: [
+      { name: 'anyrouter.bearer', matches: true, unmet: null, body: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, body: [] },
+      { name: 'anyrouter.beta-flags', matches: true, unmet: null, body: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, body: ['made a list'] },
+      { name: 'anyrouter.identity', matches: true, unmet: null, body: ['the identity is there already'] },
+      { name: 'no-warm-up', matches: false, unmet: 'method is HEAD', body: [] },
+    ],
+    head_diff:
+      '--- client\n+++ upstream\n@@ -1,4 +1,5 @@\n-POST /v1/messages HTTP/1.1\n-Host: 127.0.0.1:8088\n+POST /v1/messages?beta=true HTTP/1.1\n+Host: anyrouter.top\n Content-Type: application/json\n-x-api-key: ********\n+Authorization: ********\n+anthropic-beta: claude-code-20250219,context-1m-2025-08-07\n',
+    body_diff:
+      '--- client\n+++ upstream\n@@ -2,5 +2,11 @@\n   "model": "claude-sonnet-4-5",\n   "max_tokens": 1024,\n-  "system": "Be brief.",\n+  "system": [\n+    {\n+      "type": "text",\n+      "text": "You are Claude Code, Anthropic\'s official CLI for Claude."\n+    },\n+    { "type": "text", "text": "Be brief. 简短。" }\n+  ],\n   "messages": [\n     {\n',
+  };
+}
+
+async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  const text = Buffer.concat(parts).toString();
+  return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+}
+
+function send(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers });
+  response.end(status === 204 ? undefined : JSON.stringify(body));
+}

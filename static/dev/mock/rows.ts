@@ -1,0 +1,170 @@
+/** Thirty days of requests as Claude Code makes them, and relays answer them. */
+
+import type { Cause, Outcome, RequestDetail, RequestRow, Tokens } from '../../src/api/types.ts';
+import { Random } from './random.ts';
+
+const DAY_MS = 86_400_000;
+export const UPSTREAMS = ['anyrouter', 'mirror-hk', 'backup'] as const;
+
+interface Failure {
+  cause: Cause;
+  outcome: Outcome;
+  status: number | null;
+  type: string | null;
+  message: string;
+  reason: string;
+}
+
+const FAILURES: readonly (readonly [Failure, number])[] = [
+  [{ cause: 'pool_closed', outcome: 'upstream_error', status: 503, type: 'new_api_error', reason: '', message: '当前分组 default 下对于模型 claude-opus-4-8 无可用渠道 (request id: 2026112408154012345)' }, 26],
+  [{ cause: 'saturated', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: '当前模型负载已经达到上限，请稍后重试' }, 18],
+  [{ cause: 'context_1m', outcome: 'upstream_error', status: 400, type: 'invalid_request_error', reason: '', message: '请开启 1m 上下文后使用：anthropic-beta 需要包含 context-1m-2025-08-07' }, 9],
+  [{ cause: 'quota', outcome: 'upstream_error', status: 429, type: 'rate_limit_error', reason: '', message: '用户额度不足, 剩余额度: $0.000000' }, 8],
+  [{ cause: 'network', outcome: 'upstream_error', status: 520, type: null, reason: '', message: 'error code: 520' }, 11],
+  [{ cause: 'waf_page', outcome: 'upstream_error', status: 200, type: null, reason: 'a web page instead of an answer', message: '<!doctype html><html><head><title>Just a moment...</title></head>' }, 6],
+  [{ cause: 'thinking_off', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: "Cannot read properties of undefined (reading 'map')" }, 4],
+  [{ cause: 'broke_off', outcome: 'truncated', status: 200, type: null, reason: 'the stream ended before message_stop', message: 'connection closed by the upstream after 41 events' }, 7],
+  [{ cause: 'too_slow', outcome: 'stalled', status: 200, type: null, reason: 'nothing came for 600 s', message: 'read timed out' }, 3],
+  [{ cause: 'overloaded', outcome: 'stream_error', status: 200, type: 'overloaded_error', reason: 'error event', message: 'Overloaded' }, 6],
+  [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connection refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
+  [{ cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
+];
+const MODELS: readonly (readonly [string, number])[] = [
+  ['claude-sonnet-4-5', 46], ['claude-opus-4-8', 30], ['claude-haiku-4-5', 21], ['claude-opus-5-5', 8],
+];
+const PRICES: Record<string, [input: number, output: number] | undefined> = {
+  'claude-sonnet-4-5': [3, 15], 'claude-opus-4-8': [5, 25], 'claude-haiku-4-5': [1, 5],
+};
+
+function costOf(model: string, tokens: Tokens): number | null {
+  const price = PRICES[model];
+  if (!price) return null;
+  const [input, output] = price;
+  return (tokens.input * input + tokens.cache_write * input * 1.25 + tokens.cache_read * input * 0.1 + tokens.output * output) / 1e6;
+}
+
+/** Busy in the daytime of China, quiet at night. */
+function busyness(atMs: number): number {
+  const hour = ((atMs / 3_600_000 + 8) % 24 + 24) % 24;
+  return 0.15 + 0.85 * Math.max(0, Math.sin(((hour - 7) / 20) * Math.PI));
+}
+
+export class RowMaker {
+  readonly #random: Random;
+  readonly #sessions: string[];
+  #count = 0;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    this.#sessions = Array.from({ length: 60 }, () => this.uuid());
+  }
+
+  uuid(): string {
+    const hex = this.#random.hex(32);
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  }
+
+  row(startedAtMs: number, sessionIndex = this.#random.whole(1, this.#sessions.length - 1)): RequestRow {
+    const random = this.#random;
+    const model = random.pick(MODELS);
+    const isSide = model === 'claude-haiku-4-5';
+    const isCount = !isSide && random.next() < 0.06;
+    const failure = random.next() < 0.035 ? random.pick(FAILURES) : null;
+    const isAborted = !failure && random.next() < 0.02;
+    const isRejected = !failure && !isAborted && random.next() < 0.005;
+    const outcome: Outcome = failure?.outcome ?? (isAborted ? 'client_aborted' : isRejected ? 'rejected' : 'completed');
+    const hasTokens = outcome === 'completed' && !isCount;
+    const output = Math.round(random.skewed(isSide ? 60 : 320, 0.9));
+    const tokens: Tokens | null = hasTokens
+      ? {
+          input: random.whole(3, 900),
+          output,
+          cache_write: Math.round(random.skewed(isSide ? 200 : 1800, 0.8)),
+          cache_read: isSide ? 0 : Math.round(random.skewed(46_000, 0.6)),
+        }
+      : null;
+    const queue = random.next() < 0.08 ? random.whole(40, 900) : 0;
+    const connect = queue + random.whole(0, 90);
+    const firstByte = connect + Math.round(random.skewed(isSide ? 420 : 980, 0.5));
+    const firstToken = firstByte + random.whole(20, 400);
+    const rate = 30 + random.next() * 50;
+    const hasAnswer = outcome !== 'unreachable' && outcome !== 'rejected';
+    const duration = hasTokens ? firstToken + Math.round((output / rate) * 1000) : firstByte + random.whole(0, outcome === 'stalled' ? 90_000 : 300);
+    const agent = !isSide && random.next() < 0.16 ? `agent-${'abcd'.charAt(random.whole(0, 3))}${sessionIndex % 7}` : null;
+    this.#count += 1;
+    return {
+      id: `req_${this.#count.toString(36).padStart(5, '0')}${random.hex(15)}`,
+      started_at_ms: startedAtMs,
+      duration_ms: duration,
+      queue_ms: queue,
+      connect_ms: outcome === 'rejected' ? null : connect,
+      first_byte_ms: hasAnswer ? firstByte : null,
+      first_token_ms: hasTokens ? firstToken : null,
+      longest_gap_ms: hasTokens ? random.whole(60, 1400) : null,
+      tokens_per_second: hasTokens ? Math.round(rate * 10) / 10 : null,
+      client: '127.0.0.1',
+      http: '1.1',
+      method: 'POST',
+      path: isCount ? '/v1/messages/count_tokens' : '/v1/messages',
+      status: outcome === 'rejected' ? 413 : failure ? failure.status : 200,
+      outcome,
+      reason: failure?.reason ?? (isRejected ? 'the body is larger than limits.request_body' : ''),
+      cause: failure?.cause ?? null,
+      upstream: outcome === 'rejected' ? null : random.pick([['anyrouter', 78], ['mirror-hk', 19], ['backup', 3]]),
+      attempts: random.next() < 0.05 ? 2 : 1,
+      request_bytes: Math.round(random.skewed(isSide ? 3200 : 92_000, 0.5)),
+      response_bytes: hasTokens ? output * 46 : 320,
+      key: random.pick([['0a1b2c3d', 70], ['9f8e7d6c', 25], ['44c0ffee', 5]]),
+      session: this.#sessions[sessionIndex] ?? null,
+      agent,
+      parent_agent: null,
+      rewrite: isSide ? '' : 'replaced',
+      rules: isSide
+        ? ['anyrouter.bearer', 'anyrouter.beta-query', 'anyrouter.beta-flags']
+        : ['anyrouter.bearer', 'anyrouter.no-forwarded-for', 'anyrouter.beta-query', 'anyrouter.beta-flags', 'anyrouter.beta-1m'],
+      model_asked: model,
+      model: hasAnswer ? model : null,
+      is_stream: !isCount,
+      tokens,
+      cost_usd: tokens && costOf(model, tokens),
+      stop_reason: hasTokens ? random.pick([['end_turn', 40], ['tool_use', 60]]) : null,
+      error_type: failure?.type ?? (isRejected ? 'request_too_large' : null),
+      error_message: failure?.message ?? (isRejected ? 'the request body has 41 MiB, the limit is 32 MiB' : null),
+      tool_uses: hasTokens ? random.whole(0, 2) : null,
+      events: hasTokens ? output : null,
+    };
+  }
+
+  /** Newest first, within the thirty days before `nowMs`; the last day is told more densely. */
+  history(count: number, nowMs: number): RequestRow[] {
+    const rows: RequestRow[] = [];
+    while (rows.length < count) {
+      const isRecent = this.#random.next() < 0.3;
+      const agoMs = this.#random.next() * (isRecent ? DAY_MS : 30 * DAY_MS) + 3_000;
+      if (this.#random.next() > busyness(nowMs - agoMs)) continue;
+      rows.push(this.row(Math.round(nowMs - agoMs)));
+    }
+    // One conversation with sub-agents, told in full.
+    for (let step = 0; step < 46; step += 1) {
+      const row = this.row(nowMs - 1_500_000 + step * 26_000, 0);
+      const agents = [null, null, null, 'agent-review', 'agent-tests'] as const;
+      row.agent = agents[step < 12 ? 0 : this.#random.whole(0, 4)] ?? null;
+      row.parent_agent = null;
+      rows.push(row);
+    }
+    return rows.sort((a, b) => b.started_at_ms - a.started_at_ms);
+  }
+}
+
+export function detailOf(row: RequestRow): RequestDetail {
+  const body = { model: row.model_asked, max_tokens: 32_000, system: 'You are Claude Code, Anthropic\'s official CLI for Claude.', messages: [{ role: 'user', content: '请解释这个函数的作用' }], stream: true };
+  return {
+    ...row,
+    tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503: 当前分组下无可用渠道' }] : [],
+    error_body: row.error_message === null || row.status === 520 ? null : JSON.stringify({ type: 'error', error: { type: row.error_type ?? 'api_error', message: row.error_message } }),
+    capture:
+      row.cause === null && row.id.charCodeAt(9) % 2 === 0
+        ? null
+        : { head: `POST ${row.path}?beta=true HTTP/1.1\nHost: 127.0.0.1:8088\nContent-Type: application/json\nanthropic-beta: claude-code-20250219\n`, body: JSON.stringify(body), is_cut: false },
+  };
+}

@@ -1,0 +1,112 @@
+/** What the gateway would answer about these rows. */
+
+import {
+  OUTCOMES, type ErrorGroup, type Group, type GroupBy, type Outcome, type RequestRow, type SeriesPoint, type SessionGroup, type Spread, type Stats, type Tokens,
+} from '../../src/api/types.ts';
+
+export function tokensOf(rows: readonly RequestRow[]): Tokens {
+  const sum: Tokens = { input: 0, output: 0, cache_write: 0, cache_read: 0 };
+  for (const { tokens } of rows) {
+    if (!tokens) continue;
+    for (const kind of ['input', 'output', 'cache_write', 'cache_read'] as const) sum[kind] += tokens[kind];
+  }
+  return sum;
+}
+
+function quantile(sorted: readonly number[], share: number): number | null {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
+}
+
+function spread(values: readonly (number | null)[]): Spread {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const mean = sorted.length > 0 ? sorted.reduce((sum, value) => sum + value, 0) / sorted.length : null;
+  const at = (share: number): number | null => quantile(sorted, share);
+  return { count: sorted.length, mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99) };
+}
+
+const isFailed = (row: RequestRow): boolean => !['completed', 'client_aborted', 'rejected'].includes(row.outcome);
+const count = (rows: readonly RequestRow[], of: (row: RequestRow) => boolean): number => rows.filter(of).length;
+const sum = (rows: readonly RequestRow[], of: (row: RequestRow) => number | null): number => rows.reduce((all, row) => all + (of(row) ?? 0), 0);
+
+function successRate(rows: readonly RequestRow[]): number | null {
+  const counted = count(rows, (row) => row.outcome !== 'client_aborted');
+  return counted > 0 ? count(rows, (row) => row.outcome === 'completed') / counted : null;
+}
+
+export function statsOf(rows: readonly RequestRow[], from: number, to: number): Stats {
+  const tokens = tokensOf(rows);
+  const allInput = tokens.input + tokens.cache_write + tokens.cache_read;
+  const outcomes = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(rows, (row) => row.outcome === outcome)])) as Record<Outcome, number>;
+  const status = (first: number): number => count(rows, (row) => row.status !== null && Math.floor(row.status / 100) === first);
+  return {
+    from_ms: from, to_ms: to, requests: rows.length, success_rate: successRate(rows), outcomes,
+    statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === null) },
+    tokens, cache_hit_rate: allInput > 0 ? tokens.cache_read / allInput : null,
+    cost_usd: sum(rows, (row) => row.cost_usd), unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
+    request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
+    attempts: sum(rows, (row) => row.attempts), tool_uses: sum(rows, (row) => row.tool_uses),
+    duration_ms: spread(rows.map((row) => row.duration_ms)), first_byte_ms: spread(rows.map((row) => row.first_byte_ms)),
+    first_token_ms: spread(rows.map((row) => row.first_token_ms)),
+  };
+}
+
+export function seriesOf(rows: readonly RequestRow[], from: number, to: number, step: number): SeriesPoint[] {
+  const points: SeriesPoint[] = [];
+  for (let at = Math.floor(from / step) * step; at < to; at += step) {
+    const mine = rows.filter((row) => row.started_at_ms >= at && row.started_at_ms < at + step);
+    const duration = spread(mine.map((row) => row.duration_ms));
+    const token = spread(mine.map((row) => row.first_token_ms));
+    points.push({
+      at_ms: at, requests: mine.length, completed: count(mine, (row) => row.outcome === 'completed'), failed: count(mine, isFailed),
+      rejected: count(mine, (row) => row.outcome === 'rejected'), client_aborted: count(mine, (row) => row.outcome === 'client_aborted'),
+      tokens: tokensOf(mine), cost_usd: sum(mine, (row) => row.cost_usd), response_bytes: sum(mine, (row) => row.response_bytes),
+      duration_p50_ms: duration.p50, duration_p95_ms: duration.p95, first_token_p50_ms: token.p50, first_token_p95_ms: token.p95,
+    });
+  }
+  return points;
+}
+
+export function groupOf(name: string | null, rows: readonly RequestRow[]): Group {
+  return {
+    name, requests: rows.length, completed: count(rows, (row) => row.outcome === 'completed'), failed: count(rows, isFailed),
+    success_rate: successRate(rows), tokens: tokensOf(rows), cost_usd: sum(rows, (row) => row.cost_usd),
+    unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
+    request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
+    duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
+  };
+}
+
+export function sessionGroupOf(rows: readonly RequestRow[]): SessionGroup {
+  const { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes } = groupOf(null, rows);
+  return { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes };
+}
+
+function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {
+  const parts = new Map<string | null, RequestRow[]>();
+  for (const row of rows) {
+    const part = parts.get(of(row));
+    if (part) part.push(row);
+    else parts.set(of(row), [row]);
+  }
+  return parts;
+}
+
+export function groupsOf(rows: readonly RequestRow[], by: GroupBy, limit: number): Group[] {
+  const groups = [...split(rows, (row) => row[by])].map(([name, mine]) => groupOf(name, mine));
+  return groups.sort((a, b) => b.requests - a.requests).slice(0, limit);
+}
+
+export function errorsOf(rows: readonly RequestRow[]): ErrorGroup[] {
+  const failed = rows.filter(isFailed);
+  const groups = [...split(failed, (row) => [row.cause, row.outcome, row.status, row.upstream].join()).values()].flatMap((mine) => {
+    const newest = mine[0];
+    const oldest = mine.at(-1);
+    if (!newest || !oldest) return [];
+    return [{
+      cause: newest.cause, outcome: newest.outcome, status: newest.status, reason: newest.reason, error_type: newest.error_type,
+      upstream: newest.upstream, message: newest.error_message, count: mine.length, first_at_ms: oldest.started_at_ms,
+      last_at_ms: newest.started_at_ms, example_id: newest.id,
+    }];
+  });
+  return groups.sort((a, b) => b.count - a.count).slice(0, 100);
+}

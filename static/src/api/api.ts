@@ -1,0 +1,127 @@
+/** The one way to the admin API. Every call is to the own origin; the key travels only in the HttpOnly cookie. */
+
+import type {
+  Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, ErrorAnswer, ErrorGroups, Explanation,
+  GroupBy, Groups, Health, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream, Upstreams,
+  UpstreamTest,
+} from './types';
+
+const BASE = '/api/admin/';
+
+/** Where the live feed is, for `EventSource`. */
+export const LIVE_URL = `${BASE}live`;
+
+/** An answer that is not a success, or (`status` 0) none at all. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly retryAfterS: number | null;
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(status: number, message: string, retryAfterS: number | null = null, problems: ConfigProblem[] = []) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+    this.problems = problems;
+  }
+}
+
+export type Parameters = Record<string, string | number | undefined>;
+
+interface Call {
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  parameters?: Parameters;
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+}
+
+let refused: () => void = () => undefined;
+
+/** What is to happen when the API asks for a key. */
+export function onRefused(action: () => void): void {
+  refused = action;
+}
+
+export function apiUrl(path: string, parameters: Parameters = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== '') query.set(name, String(value));
+  }
+  const text = query.toString();
+  return BASE + path + (text && `?${text}`);
+}
+
+async function failure(answer: Response): Promise<ApiError> {
+  const retryAfter = Number.parseInt(answer.headers.get('retry-after') ?? '', 10);
+  let message = `${answer.status} ${answer.statusText}`.trim();
+  let problems: ConfigProblem[] = [];
+  try {
+    const body = (await answer.json()) as Partial<ErrorAnswer>;
+    message = body.error?.message ?? message;
+    problems = body.problems ?? [];
+  } catch {
+    // Not the API's own answer, perhaps a reverse proxy's page: its status says enough.
+  }
+  return new ApiError(answer.status, message, Number.isNaN(retryAfter) ? null : retryAfter, problems);
+}
+
+async function call<T>(path: string, { method = 'GET', parameters, body, signal }: Call = {}): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': document.documentElement.lang };
+  if (method !== 'GET') headers['Content-Type'] = 'application/json';
+  let answer: Response;
+  try {
+    answer = await fetch(apiUrl(path, parameters), {
+      method,
+      headers,
+      credentials: 'same-origin',
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, error instanceof Error ? error.message : String(error));
+  }
+  if (!answer.ok) {
+    if (answer.status === 401 && path !== 'session') refused();
+    throw await failure(answer);
+  }
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+const name = encodeURIComponent;
+
+export const api = {
+  session: () => call<Session>('session'),
+  signIn: (key: string) => call<undefined>('session', { method: 'POST', body: { key } }),
+  signOut: () => call<undefined>('session', { method: 'DELETE' }),
+
+  health: (signal?: AbortSignal) => call<Health>('health', { signal }),
+  stats: (parameters: Parameters, signal?: AbortSignal) => call<Stats>('stats', { parameters, signal }),
+  series: (parameters: Parameters, signal?: AbortSignal) => call<Series>('stats/series', { parameters, signal }),
+  groups: (by: GroupBy, parameters: Parameters, signal?: AbortSignal) =>
+    call<Groups>('stats/groups', { parameters: { by, ...parameters }, signal }),
+
+  requests: (parameters: Parameters, signal?: AbortSignal) => call<RequestPage>('requests', { parameters, signal }),
+  request: (id: string, signal?: AbortSignal) => call<RequestDetail>(`requests/${name(id)}`, { signal }),
+  conversation: (id: string, signal?: AbortSignal) => call<Conversation>(`sessions/${name(id)}`, { signal }),
+  running: (signal?: AbortSignal) => call<Running>('running', { signal }),
+  errors: (parameters: Parameters, signal?: AbortSignal) => call<ErrorGroups>('errors', { parameters, signal }),
+
+  upstreams: (signal?: AbortSignal) => call<Upstreams>('upstreams', { signal }),
+  testUpstream: (of: string) => call<UpstreamTest>(`upstreams/${name(of)}/test`, { method: 'POST', body: {} }),
+  drainUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/drain`, { method: 'POST', body: {} }),
+  enableUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/enable`, { method: 'POST', body: {} }),
+
+  rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
+  explain: (request: { head?: string; body: string }) =>
+    call<Explanation>('explain', { method: 'POST', body: request }),
+
+  config: (signal?: AbortSignal) => call<Config>('config', { signal }),
+  checkConfig: (draft: Partial<ConfigDraft>, signal?: AbortSignal) =>
+    call<ConfigCheck>('config/check', { method: 'POST', body: draft, signal }),
+  saveConfig: (baseVersion: string, draft: Partial<ConfigDraft>) =>
+    call<Config>('config', { method: 'PUT', body: { base_version: baseVersion, ...draft } }),
+  configHistory: (signal?: AbortSignal) => call<ConfigHistory>('config/history', { signal }),
+  configSchema: (signal?: AbortSignal) => call<unknown>('config/schema', { signal }),
+  reload: () => call<{ version: string; pending_restart: string[] }>('reload', { method: 'POST', body: {} }),
+};

@@ -1,0 +1,116 @@
+/** The live feed: one connection for the whole panel, kept while somebody listens and the page can be seen. */
+
+import { readonly, ref } from 'vue';
+
+import { backoffMs } from '@/lib/backoff';
+
+import { LIVE_URL } from './api';
+import type { RequestRow, SecondOfTraffic } from './types';
+
+export type LiveState = 'off' | 'connecting' | 'open' | 'waiting' | 'paused';
+
+interface Events {
+  request: RequestRow;
+  second: SecondOfTraffic;
+  config: { version: string };
+}
+type Name = keyof Events;
+type Listener<N extends Name> = (event: Events[N]) => void;
+
+const NAMES: readonly Name[] = ['request', 'second', 'config'];
+/** The server sends something each second; after so long a silence the connection is dead, whatever the socket says. */
+const SILENCE_MS = 40_000;
+
+const state = ref<LiveState>('off');
+const retryAtMs = ref<number | null>(null);
+const listeners: { [N in Name]: Set<Listener<N>> } = { request: new Set(), second: new Set(), config: new Set() };
+
+let source: EventSource | null = null;
+let attempt = 0;
+let retryTimer: ReturnType<typeof setTimeout> | undefined;
+let silenceTimer: ReturnType<typeof setTimeout> | undefined;
+let isWanted = false;
+
+export const liveState = readonly(state);
+/** When the next attempt is made, while the state is `waiting`. */
+export const liveRetryAtMs = readonly(retryAtMs);
+
+/** Calls back for each event of this name until the returned function is called. */
+export function onLive<N extends Name>(name: N, listener: Listener<N>): () => void {
+  listeners[name].add(listener);
+  return () => {
+    listeners[name].delete(listener);
+  };
+}
+
+/** Begins to listen. Nothing happens if it was begun already. */
+export function startLive(): void {
+  if (isWanted) return;
+  isWanted = true;
+  document.addEventListener('visibilitychange', followVisibility);
+  followVisibility();
+}
+
+/** Ends it, for example at sign-out. */
+export function stopLive(): void {
+  isWanted = false;
+  document.removeEventListener('visibilitychange', followVisibility);
+  disconnect('off');
+}
+
+/** Does not wait any longer for the next attempt. */
+export function retryLive(): void {
+  if (isWanted && state.value === 'waiting') connect();
+}
+
+function followVisibility(): void {
+  if (document.hidden) {
+    disconnect('paused');
+  } else if (source === null) {
+    attempt = 0;
+    connect();
+  }
+}
+
+function connect(): void {
+  disconnect('connecting');
+  const opened = new EventSource(LIVE_URL);
+  source = opened;
+  opened.onopen = () => {
+    attempt = 0;
+    state.value = 'open';
+    watchSilence();
+  };
+  // EventSource would try again by itself, without growing pauses, and never after an answer like 502.
+  opened.onerror = waitAndRetry;
+  for (const name of NAMES) opened.addEventListener(name, (event) => receive(name, event.data as string));
+  watchSilence();
+}
+
+function receive<N extends Name>(name: N, data: string): void {
+  watchSilence();
+  const event = JSON.parse(data) as Events[N];
+  for (const listener of listeners[name]) listener(event);
+}
+
+function watchSilence(): void {
+  clearTimeout(silenceTimer);
+  silenceTimer = setTimeout(waitAndRetry, SILENCE_MS);
+}
+
+function waitAndRetry(): void {
+  const pause = backoffMs(attempt);
+  attempt += 1;
+  disconnect('waiting');
+  retryAtMs.value = Date.now() + pause;
+  retryTimer = setTimeout(connect, pause);
+}
+
+function disconnect(next: LiveState): void {
+  clearTimeout(retryTimer);
+  clearTimeout(silenceTimer);
+  source?.close();
+  source = null;
+  retryAtMs.value = null;
+  state.value = next;
+}

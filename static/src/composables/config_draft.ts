@@ -1,0 +1,133 @@
+/** An edit of the configuration: what is in force, what is to be, and what the gateway thinks of it. */
+
+import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue';
+
+import { api, ApiError } from '@/api/api';
+import { onLive } from '@/api/live';
+import type { Config, ConfigCheck, ConfigDraft } from '@/api/types';
+
+import { rebase } from '@/lib/overlay';
+
+import { useResource } from './resource';
+
+const CHECK_PAUSE_MS = 450;
+
+export function useConfigDraft() {
+  const config = useResource((signal) => api.config(signal));
+  /** The configuration that the edit began with. */
+  const base = shallowRef<Config | null>(null);
+  const overlay = ref('');
+  const headers = ref('');
+  const check = shallowRef<ConfigCheck | null>(null);
+  const checkError = shallowRef<ApiError | null>(null);
+  const isChecking = ref(false);
+  const isSaving = ref(false);
+  /** What somebody else put into force during the edit. */
+  const conflict = shallowRef<Config | null>(null);
+
+  const isDirty = computed(() => base.value !== null && (overlay.value !== base.value.overlay || headers.value !== base.value.headers));
+  const problems = computed(() => (isDirty.value ? (check.value?.problems ?? []) : []));
+
+  function begin(from: Config): void {
+    base.value = from;
+    overlay.value = from.overlay;
+    headers.value = from.headers;
+    check.value = null;
+    conflict.value = null;
+  }
+  function edit(part: Partial<ConfigDraft>): void {
+    overlay.value = part.overlay ?? overlay.value;
+    headers.value = part.headers ?? headers.value;
+  }
+  function discard(): void {
+    if (base.value) begin(base.value);
+  }
+  watch(config.data, (fresh) => {
+    if (fresh && !isDirty.value) begin(fresh);
+  });
+
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let abort: AbortController | null = null;
+  async function checkNow(): Promise<void> {
+    abort?.abort();
+    const mine = new AbortController();
+    abort = mine;
+    isChecking.value = true;
+    try {
+      const answer = await api.checkConfig({ overlay: overlay.value, headers: headers.value }, mine.signal);
+      if (mine.signal.aborted) return;
+      check.value = answer;
+      checkError.value = null;
+    } catch (error) {
+      if (mine.signal.aborted) return;
+      checkError.value = error instanceof ApiError ? error : new ApiError(0, String(error));
+    } finally {
+      if (abort === mine) isChecking.value = false;
+    }
+  }
+  watch([overlay, headers], () => {
+    clearTimeout(timer);
+    abort?.abort();
+    check.value = null;
+    isChecking.value = isDirty.value;
+    if (isDirty.value) timer = setTimeout(() => void checkNow(), CHECK_PAUSE_MS);
+  });
+
+  /** `true` if it is in force now. A conflict and problems are told by the values above. */
+  async function save(): Promise<boolean> {
+    if (!base.value) return false;
+    isSaving.value = true;
+    try {
+      const saved = await api.saveConfig(base.value.version, { overlay: overlay.value, headers: headers.value });
+      config.data.value = saved;
+      begin(saved);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 409) {
+        conflict.value = await api.config();
+      } else if (error.status === 422) {
+        check.value = { problems: [...error.problems], changes: check.value?.changes ?? [], needs_restart: [] };
+      } else throw error;
+      return false;
+    } finally {
+      isSaving.value = false;
+    }
+  }
+
+  /** After a conflict: the own edit, on top of what the others did. */
+  function keepMine(): void {
+    const [theirs, began] = [conflict.value, base.value];
+    if (!theirs || !began) return;
+    const isHeadersMine = headers.value !== began.headers;
+    base.value = theirs;
+    conflict.value = null;
+    overlay.value = rebase(began.overlay, overlay.value, theirs.overlay);
+    if (!isHeadersMine) headers.value = theirs.headers;
+    void checkNow();
+  }
+  function decideLater(): void {
+    conflict.value = null;
+  }
+  function takeTheirs(): void {
+    if (conflict.value) begin(conflict.value);
+  }
+
+  onScopeDispose(
+    onLive('config', ({ version }) => {
+      if (version !== base.value?.version && !isSaving.value) void config.load();
+    }),
+  );
+  onScopeDispose(() => {
+    clearTimeout(timer);
+    abort?.abort();
+  });
+  void config.load();
+
+  return {
+    config, base, overlay, headers, check, checkError, problems, conflict, isDirty, isChecking, isSaving,
+    edit, discard, save, keepMine, takeTheirs, decideLater,
+  };
+}
+
+export type ConfigDraftState = ReturnType<typeof useConfigDraft>;

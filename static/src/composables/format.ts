@@ -1,0 +1,23 @@
+/** The functions of lib/format.ts in the language of the panel. */
+
+import { useI18n } from 'vue-i18n';
+
+import * as format from '@/lib/format';
+
+import { nowMs } from './clock';
+
+export function useFormat() {
+  const { locale } = useI18n();
+  return {
+    number: (value: number | null | undefined, digits?: number) => format.formatNumber(locale.value, value, digits),
+    compact: (value: number | null | undefined) => format.formatCompact(locale.value, value),
+    share: (value: number | null | undefined) => format.formatShare(locale.value, value),
+    cost: (value: number | null | undefined) => format.formatCost(locale.value, value),
+    duration: (ms: number | null | undefined) => format.formatDuration(locale.value, ms),
+    bytes: (bytes: number | null | undefined) => format.formatBytes(locale.value, bytes),
+    clock: (atMs: number) => format.formatClock(locale.value, atMs, nowMs.value),
+    moment: (atMs: number) => format.formatMoment(locale.value, atMs),
+    ago: (atMs: number) => format.formatAgo(locale.value, Math.min(atMs, nowMs.value), nowMs.value),
+    tick: (atMs: number, incrementMs: number) => format.formatTick(locale.value, atMs, incrementMs),
+  };
+}

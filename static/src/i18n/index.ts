@@ -1,0 +1,48 @@
+/** The panel's languages. Only the one in use is loaded. */
+
+import { watch } from 'vue';
+import { createI18n } from 'vue-i18n';
+
+import type en from './en';
+
+export const LOCALES = ['zh-CN', 'en'] as const;
+export type Locale = (typeof LOCALES)[number];
+/** English is the pattern: a language that lacks a text, or has one too many, does not compile. */
+export type Messages = typeof en;
+
+const STORED_AS = 'panel.locale';
+
+const load: Record<Locale, () => Promise<{ default: Messages }>> = {
+  en: () => import('./en'),
+  'zh-CN': () => import('./zh'),
+};
+
+export const i18n = createI18n<[Messages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
+
+/** What was chosen before, else the first language of the browser that the panel speaks. */
+export function preferredLocale(storedLocale: string | null, wanted: readonly string[]): Locale {
+  const known = LOCALES.find((locale) => locale === storedLocale);
+  if (known) return known;
+  for (const language of wanted) {
+    if (language.toLowerCase().startsWith('zh')) return 'zh-CN';
+    if (language.toLowerCase().startsWith('en')) return 'en';
+  }
+  return 'en';
+}
+
+export async function useLocale(locale: Locale): Promise<void> {
+  const messages = await load[locale]();
+  i18n.global.setLocaleMessage(locale, messages.default);
+  i18n.global.locale.value = locale;
+}
+
+/** Changes the language and remembers it. */
+export async function chooseLocale(locale: Locale): Promise<void> {
+  await useLocale(locale);
+  localStorage.setItem(STORED_AS, locale);
+}
+
+export async function startI18n(): Promise<void> {
+  watch(i18n.global.locale, (locale) => (document.documentElement.lang = locale), { immediate: true });
+  await useLocale(preferredLocale(localStorage.getItem(STORED_AS), navigator.languages));
+}

@@ -1,0 +1,114 @@
+/** What the list of requests shows: kept in the page's URL, sent to the API, and applied to rows of the live feed. */
+
+import { CAUSES, OUTCOMES, type RequestRow } from '@/api/types';
+
+import { isRange, RANGE_SHAPES, type Range } from './time_range';
+
+/** Filters that take several values. */
+export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause'] as const;
+export type ListFilter = (typeof LIST_FILTERS)[number];
+/** Filters that are one text. */
+export const TEXT_FILTERS = ['session', 'path', 'q'] as const;
+export type TextFilter = (typeof TEXT_FILTERS)[number];
+
+export type RequestFilters = Record<ListFilter, string[]> &
+  Record<TextFilter, string> & {
+    /** A stretch that ends now; `null` with `from` and `to`, or for everything. */
+    range: Range | null;
+    from: number | null;
+    to: number | null;
+  };
+
+export type Query = Record<string, unknown>;
+
+export function noFilters(): RequestFilters {
+  return {
+    outcome: [], status: [], model: [], upstream: [], key: [], cause: [],
+    session: '', path: '', q: '',
+    range: null, from: null, to: null,
+  };
+}
+
+const isAllowed: Record<ListFilter, (value: string) => boolean> = {
+  outcome: (value) => OUTCOMES.some((outcome) => outcome === value),
+  status: (value) => /^[1-5](\d\d|xx)$/.test(value),
+  model: () => true,
+  upstream: () => true,
+  key: () => true,
+  cause: (value) => CAUSES.some((cause) => cause === value),
+};
+
+function text(value: unknown): string {
+  const first: unknown = Array.isArray(value) ? value[0] : value;
+  return typeof first === 'string' ? first : '';
+}
+
+function moment(value: unknown): number | null {
+  const number = Number(text(value));
+  return Number.isSafeInteger(number) && number > 0 ? number : null;
+}
+
+/** Reads a page's query; what makes no sense is left out. */
+export function filtersFromQuery(query: Query): RequestFilters {
+  const filters = noFilters();
+  for (const name of LIST_FILTERS) {
+    const values = text(query[name]).split(',').map((value) => value.trim());
+    filters[name] = [...new Set(values.filter((value) => value !== '' && isAllowed[name](value)))];
+  }
+  for (const name of TEXT_FILTERS) filters[name] = text(query[name]).trim();
+  const range = text(query['range']);
+  if (isRange(range)) {
+    filters.range = range;
+  } else {
+    filters.from = moment(query['from']);
+    filters.to = moment(query['to']);
+  }
+  return filters;
+}
+
+/** The same as a page's query, without what is not set. */
+export function filtersToQuery(filters: RequestFilters): Record<string, string> {
+  const query: Record<string, string> = {};
+  if (filters.range) query['range'] = filters.range;
+  else {
+    if (filters.from !== null) query['from'] = String(filters.from);
+    if (filters.to !== null) query['to'] = String(filters.to);
+  }
+  for (const name of LIST_FILTERS) if (filters[name].length > 0) query[name] = filters[name].join(',');
+  for (const name of TEXT_FILTERS) if (filters[name] !== '') query[name] = filters[name];
+  return query;
+}
+
+/** The same for the API, which knows no stretches. */
+export function filtersToParameters(filters: RequestFilters, nowMs: number): Record<string, string> {
+  const { range, ...parameters } = filtersToQuery(filters);
+  if (isRange(range)) parameters['from'] = String(nowMs - RANGE_SHAPES[range].lengthMs);
+  return parameters;
+}
+
+/** How many filters are set, the time not counted. */
+export function countFilters(filters: RequestFilters): number {
+  const lists = LIST_FILTERS.reduce((sum, name) => sum + filters[name].length, 0);
+  return lists + TEXT_FILTERS.filter((name) => filters[name] !== '').length;
+}
+
+/** Whether the API would list this row, which has just ended. */
+export function matchesFilters(row: RequestRow, filters: RequestFilters): boolean {
+  if (filters.to !== null && row.started_at_ms >= filters.to) return false;
+  if (filters.from !== null && row.started_at_ms < filters.from) return false;
+  const among = (wanted: string[], ...values: (string | null)[]): boolean =>
+    wanted.length === 0 || values.some((value) => value !== null && wanted.includes(value));
+  const status = row.status === null ? null : String(row.status);
+  if (!among(filters.outcome, row.outcome)) return false;
+  if (!among(filters.status, status, status && `${status.charAt(0)}xx`)) return false;
+  if (!among(filters.model, row.model, row.model_asked)) return false;
+  if (!among(filters.upstream, row.upstream)) return false;
+  if (!among(filters.key, row.key)) return false;
+  if (!among(filters.cause, row.cause)) return false;
+  if (filters.session !== '' && row.session !== filters.session) return false;
+  if (filters.path !== '' && row.path !== filters.path) return false;
+  if (filters.q === '') return true;
+  const wanted = filters.q.toLowerCase();
+  const texts = [row.id, row.path, row.model, row.model_asked, row.session, row.reason, row.error_message];
+  return texts.some((value) => value?.toLowerCase().includes(wanted));
+}

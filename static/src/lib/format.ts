@@ -1,0 +1,119 @@
+/** Numbers, sizes and times as text, in the manner of a locale. Pure: the locale is always a parameter. */
+
+const NONE = '–';
+
+const numberFormats = new Map<string, Intl.NumberFormat>();
+function numbers(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = locale + JSON.stringify(options);
+  let format = numberFormats.get(key);
+  if (!format) numberFormats.set(key, (format = new Intl.NumberFormat(locale, options)));
+  return format;
+}
+
+const dateFormats = new Map<string, Intl.DateTimeFormat>();
+function dates(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = locale + JSON.stringify(options);
+  let format = dateFormats.get(key);
+  if (!format) dateFormats.set(key, (format = new Intl.DateTimeFormat(locale, options)));
+  return format;
+}
+
+type Maybe = number | null | undefined;
+
+/** 12,345 */
+export function formatNumber(locale: string, value: Maybe, digits = 0): string {
+  return value == null ? NONE : numbers(locale, { maximumFractionDigits: digits }).format(value);
+}
+
+/** 12.3K or 1.2万; exact below 10,000. */
+export function formatCompact(locale: string, value: Maybe): string {
+  if (value == null) return NONE;
+  if (Math.abs(value) < 10_000) return formatNumber(locale, value);
+  return numbers(locale, { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
+}
+
+/** 98.7%; never 100% for what is not all. */
+export function formatShare(locale: string, value: Maybe): string {
+  if (value == null) return NONE;
+  const floor = value < 1 ? Math.min(value, 0.9999) : value;
+  return numbers(locale, { style: 'percent', maximumFractionDigits: floor > 0.999 && floor < 1 ? 2 : 1 }).format(floor);
+}
+
+/** $1.25, $0.019, $0.0012: small amounts with more digits. */
+export function formatCost(locale: string, value: Maybe): string {
+  if (value == null) return NONE;
+  const size = Math.abs(value);
+  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
+  const options = { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' } as const;
+  return numbers(locale, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+/** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min. */
+export function formatDuration(locale: string, ms: Maybe): string {
+  if (ms == null) return NONE;
+  if (ms < 1000) return `${formatNumber(locale, ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) {
+    const digits = seconds < 9.995 ? 2 : 1;
+    return `${numbers(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(seconds)} s`;
+  }
+  const whole = Math.round(seconds);
+  const pair = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
+    `${large} ${largeUnit}` + (small > 0 ? ` ${small} ${smallUnit}` : '');
+  if (whole < 3600) return pair(Math.floor(whole / 60), 'min', whole % 60, 's');
+  const minutes = Math.round(whole / 60);
+  if (minutes < 1440) return pair(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
+  const hours = Math.round(minutes / 60);
+  return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
+}
+
+/** 512 B, 50.0 KiB, 1.2 MiB. */
+export function formatBytes(locale: string, bytes: Maybe): string {
+  if (bytes == null) return NONE;
+  const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (Math.abs(value) >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${formatNumber(locale, value, unit > 0 && value < 100 ? 1 : 0)} ${UNITS[unit]}`;
+}
+
+/** 14:03:22 today, with the date on other days. */
+export function formatClock(locale: string, atMs: number, nowMs: number): string {
+  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
+  const isToday = new Date(atMs).toDateString() === new Date(nowMs).toDateString();
+  return dates(locale, isToday ? time : { month: 'short', day: 'numeric', ...time }).format(atMs);
+}
+
+/** Date and time to the second, with the zone: for tooltips and details. */
+export function formatMoment(locale: string, atMs: number): string {
+  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
+  const text = dates(locale, { year: 'numeric', month: 'short', day: 'numeric', ...time }).format(atMs);
+  // Some languages would put the zone between date and time.
+  const parts = dates(locale, { timeZoneName: 'short' }).formatToParts(atMs);
+  const zone = parts.find((part) => part.type === 'timeZoneName')?.value ?? '';
+  return `${text} ${zone}`.trim();
+}
+
+/** A mark on a time axis, as fine as the axis' step. */
+export function formatTick(locale: string, atMs: number, incrementMs: number): string {
+  const DAY_MS = 86_400_000;
+  if (incrementMs >= DAY_MS) return dates(locale, { month: 'numeric', day: 'numeric' }).format(atMs);
+  const at = new Date(atMs);
+  const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
+  if (isMidnight) return dates(locale, { month: 'numeric', day: 'numeric' }).format(atMs);
+  return dates(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(atMs);
+}
+
+/** "3 minutes ago". */
+export function formatAgo(locale: string, atMs: number, nowMs: number): string {
+  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  const seconds = Math.round((atMs - nowMs) / 1000);
+  const size = Math.abs(seconds);
+  if (size < 60) return format.format(seconds, 'second');
+  if (size < 3600) return format.format(Math.round(seconds / 60), 'minute');
+  if (size < 86_400) return format.format(Math.round(seconds / 3600), 'hour');
+  return format.format(Math.round(seconds / 86_400), 'day');
+}

@@ -1,0 +1,172 @@
+/**
+ * Edits of the overlay's YAML text that leave the rest of it, comments too, as it stands. The overlay has the shape of
+ * the operator's file; a value or a list that it has counts, the rest is the file's.
+ */
+
+import {
+  Document, isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap,
+} from 'yaml';
+
+/** What is in force when neither file has the list. */
+const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
+
+function open(text: string): Document {
+  const document = parseDocument(text);
+  if (document.errors[0]) throw new Error(document.errors[0].message);
+  // An empty text, or only comments, has no contents to put anything into.
+  if (!isMap(document.contents)) document.contents = document.createNode({}) as never;
+  return document;
+}
+
+function write(document: Document): string {
+  if (isMap(document.contents) && document.contents.items.length === 0) return '';
+  return document.toString({ lineWidth: 0 });
+}
+
+/** `true`, `12` and `off` mean in YAML what they mean in the form; everything else is a text. */
+function scalar(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return /^(0|[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
+}
+
+/** The overlay with this setting; with `null` without it, so that the file's value counts again. */
+export function setSetting(overlay: string, key: string, value: string | null): string {
+  const document = open(overlay);
+  const path = key.split('.');
+  if (value === null) {
+    document.deleteIn(path);
+    for (let depth = path.length - 1; depth > 0; depth -= 1) {
+      const parent = document.getIn(path.slice(0, depth));
+      if (isMap(parent) && parent.items.length === 0) document.deleteIn(path.slice(0, depth));
+    }
+  } else {
+    document.setIn(path, scalar(value));
+  }
+  return write(document);
+}
+
+/**
+ * An edit of `base` that became `mine`, made anew on `theirs`. Where both changed the same, mine counts; what only they
+ * changed stays.
+ */
+export function rebase(base: string, mine: string, theirs: string): string {
+  const document = open(theirs);
+  const apply = (before: unknown, after: unknown, path: string[]): void => {
+    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    if (isPlain(before) && isPlain(after)) {
+      for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) apply(before[key], after[key], [...path, key]);
+    } else if (after === undefined) document.deleteIn(path);
+    else document.setIn(path, document.createNode(after));
+  };
+  apply(parse(base) ?? {}, parse(mine) ?? {}, []);
+  return write(document);
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What the overlay says about settings: keys with dots, values as text; lists of plain values with commas. */
+export function settingsOf(overlay: string): Map<string, string> {
+  const found = new Map<string, string>();
+  const walk = (value: unknown, path: string): void => {
+    if (Array.isArray(value)) {
+      if (value.every((item) => typeof item !== 'object')) found.set(path, value.join(', '));
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [name, inner] of Object.entries(value)) walk(inner, path === '' ? name : `${path}.${name}`);
+    } else if (path !== '') found.set(path, value === null || value === undefined ? '' : String(value));
+  };
+  try {
+    walk(parse(overlay), '');
+  } catch {
+    // A text that is being edited is often no YAML for a moment; the check says so.
+  }
+  return found;
+}
+
+/** The key, with dots, of the entry that this line belongs to. */
+export function keyAtLine(text: string, line: number): string | null {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter });
+  let best: string | null = null;
+  visit(document, {
+    Pair(_, pair, ancestors) {
+      if (!isScalar(pair.key) || !pair.key.range || counter.linePos(pair.key.range[0]).line > line) return;
+      const parents = ancestors.filter(isPair).map((parent) => (isScalar(parent.key) ? String(parent.key.value) : ''));
+      best = [...parents, String(pair.key.value)].join('.');
+    },
+  });
+  return best;
+}
+
+/** The list in the overlay; if it has none, a copy of the file's is put there first. */
+function ownList(document: Document, file: string, path: string[], otherwise: unknown): Node[] {
+  let list = document.getIn(path, true);
+  if (!isSeq(list)) {
+    const inFile = parseDocument(file).getIn(path, true);
+    document.setIn(path, isSeq(inFile) ? inFile.clone() : document.createNode(otherwise));
+    list = document.getIn(path, true);
+  }
+  if (!isSeq(list)) throw new Error(`${path.join('.')} is not a list`);
+  return list.items as Node[];
+}
+
+function named(items: Node[], name: string): YAMLMap {
+  const host = (url: unknown): string => (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
+  const found = items.filter(isMap).find((item) => (item.get('name') ?? host(item.get('base_url'))) === name);
+  if (!found) throw new Error(`"${name}" is not in the list`);
+  return found;
+}
+
+/** Switches a rule of an upstream's profile. */
+export function switchProfileRule(overlay: string, file: string, upstream: string, rule: string, isOn: boolean): string {
+  const document = open(overlay);
+  const entry = named(ownList(document, file, ['gateway', 'upstreams'], DEFAULT_UPSTREAMS), upstream);
+  const rules = entry.get('profile_rules', true);
+  if (isMap(rules)) rules.set(rule, isOn ? 'on' : 'off');
+  else entry.set('profile_rules', document.createNode({ [rule]: isOn ? 'on' : 'off' }));
+  return write(document);
+}
+
+const RULES = ['gateway', 'rules'];
+
+/** Switches one of the operator's own rules. */
+export function switchOwnRule(overlay: string, file: string, rule: string, isOn: boolean): string {
+  const document = open(overlay);
+  const entry = named(ownList(document, file, RULES, []), rule);
+  if (isOn) entry.delete('enabled');
+  else entry.set('enabled', false);
+  return write(document);
+}
+
+/** The texts of the operator's own rules that are in force, by name. */
+export function ownRuleTexts(overlay: string, file: string): Map<string, string> {
+  const [above, below] = [overlay, file].map((text) => parseDocument(text));
+  const list = [above?.getIn(RULES), below?.getIn(RULES)].find((found) => isSeq(found));
+  const texts = new Map<string, string>();
+  for (const item of isSeq(list) ? list.items : []) {
+    if (isMap(item)) texts.set(String(item.get('name')), new Document(item).toString({ lineWidth: 0 }));
+  }
+  return texts;
+}
+
+/** Puts another text in the place of an own rule; with `null` as its name, at the end of the list. */
+export function replaceOwnRule(overlay: string, file: string, rule: string | null, text: string): string {
+  const document = open(overlay);
+  const items = ownList(document, file, RULES, []);
+  const parsed = parseDocument(text);
+  if (parsed.errors[0]) throw new Error(parsed.errors[0].message);
+  // The text of one rule may come as an entry of a list too.
+  const contents = isSeq(parsed.contents) ? (parsed.contents.items[0] as Node | undefined) : parsed.contents;
+  if (!isMap(contents)) throw new Error('a rule is a mapping with a name');
+  if (rule === null) items.push(contents);
+  else items[items.indexOf(named(items, rule))] = contents;
+  return write(document);
+}
+
+export function removeOwnRule(overlay: string, file: string, rule: string): string {
+  const document = open(overlay);
+  const items = ownList(document, file, RULES, []);
+  items.splice(items.indexOf(named(items, rule)), 1);
+  return write(document);
+}

@@ -1,0 +1,6 @@
+import type { Tokens } from '@/api/types';
+
+/** All tokens that went in, read from a cache or not. */
+export function inputTokens(tokens: Tokens): number {
+  return tokens.input + tokens.cache_write + tokens.cache_read;
+}

@@ -1,0 +1,91 @@
+/** The rows that match the filters: page after page from the API, and from the live feed as they end. */
+
+import { computed, onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
+
+import { api, ApiError } from '@/api/api';
+import { onLive } from '@/api/live';
+import type { RequestRow } from '@/api/types';
+import { filtersToParameters, matchesFilters, type RequestFilters } from '@/lib/filters';
+
+const PAGE = 100;
+/** Rows that wait above the list; beyond it the list is asked for anew. */
+const MOST_WAITING = 500;
+
+export function useRequestList(filters: Ref<RequestFilters>) {
+  const rows = shallowRef<readonly RequestRow[]>([]);
+  /** Rows that ended while the viewer was further down. */
+  const waiting = shallowRef<readonly RequestRow[]>([]);
+  const error = shallowRef<ApiError | null>(null);
+  const isLoading = ref(false);
+  const isAtTop = ref(true);
+  const isFollowing = ref(true);
+  const cursor = ref<string | null>(null);
+  let abort: AbortController | null = null;
+  let parameters: Record<string, string> = {};
+
+  async function ask(isFirst: boolean): Promise<void> {
+    abort?.abort();
+    const mine = new AbortController();
+    abort = mine;
+    isLoading.value = true;
+    error.value = null;
+    try {
+      // The bounds of a moving stretch stay for all pages of one list: a cursor belongs to its question.
+      if (isFirst) parameters = filtersToParameters(filters.value, Date.now());
+      const more = isFirst ? {} : { cursor: cursor.value ?? '' };
+      const page = await api.requests({ ...parameters, limit: PAGE, ...more }, mine.signal);
+      if (mine.signal.aborted) return;
+      if (isFirst) {
+        rows.value = page.requests;
+        waiting.value = [];
+      } else {
+        const known = new Set(rows.value.map((row) => row.id));
+        rows.value = [...rows.value, ...page.requests.filter((row) => !known.has(row.id))];
+      }
+      cursor.value = page.next_cursor;
+    } catch (caught) {
+      if (mine.signal.aborted) return;
+      error.value = caught instanceof ApiError ? caught : new ApiError(0, String(caught));
+    } finally {
+      if (abort === mine) isLoading.value = false;
+    }
+  }
+
+  function showWaiting(): void {
+    if (waiting.value.length >= MOST_WAITING) {
+      void ask(true);
+      return;
+    }
+    const known = new Set(rows.value.map((row) => row.id));
+    // The feed tells of ends, the list is in the order of beginnings.
+    const all = [...waiting.value.filter((row) => !known.has(row.id)), ...rows.value];
+    rows.value = all.sort((a, b) => b.started_at_ms - a.started_at_ms);
+    waiting.value = [];
+  }
+
+  onScopeDispose(
+    onLive('request', (row) => {
+      if (!isFollowing.value || !matchesFilters(row, filters.value)) return;
+      waiting.value = [row, ...waiting.value].slice(0, MOST_WAITING);
+      if (isAtTop.value && !isLoading.value) showWaiting();
+    }),
+  );
+  onScopeDispose(() => abort?.abort());
+  watch(filters, () => void ask(true), { immediate: true });
+
+  return {
+    rows,
+    waiting,
+    error,
+    isLoading,
+    isAtTop,
+    isFollowing,
+    hasMore: computed(() => cursor.value !== null),
+    reload: () => ask(true),
+    more: () => {
+      if (!isLoading.value && cursor.value !== null && error.value === null) void ask(false);
+    },
+    retry: () => ask(rows.value.length === 0),
+    showWaiting,
+  };
+}

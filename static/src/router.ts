@@ -1,0 +1,43 @@
+import { createRouter, createWebHistory } from 'vue-router';
+
+import { onRefused } from './api/api';
+import { startLive, stopLive } from './api/live';
+import { loadSession, mayRead, session } from './composables/session';
+
+export const router = createRouter({
+  history: createWebHistory(import.meta.env.BASE_URL),
+  scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
+  routes: [
+    { path: '/', name: 'dashboard', component: () => import('./pages/dashboard/DashboardPage.vue') },
+    { path: '/requests', name: 'requests', component: () => import('./pages/requests/RequestsPage.vue') },
+    { path: '/sessions/:id', name: 'session', component: () => import('./pages/session/SessionPage.vue'), props: true },
+    { path: '/errors', name: 'errors', component: () => import('./pages/errors/ErrorsPage.vue') },
+    { path: '/upstreams', name: 'upstreams', component: () => import('./pages/upstreams/UpstreamsPage.vue') },
+    { path: '/rules', name: 'rules', component: () => import('./pages/rules/RulesPage.vue') },
+    { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
+    { path: '/connect', name: 'connect', component: () => import('./pages/connect/ConnectPage.vue') },
+    { path: '/login', name: 'login', component: () => import('./pages/login/LoginPage.vue'), meta: { isOpen: true } },
+    { path: '/:rest(.*)*', name: 'missing', component: () => import('./pages/MissingPage.vue'), meta: { isOpen: true } },
+  ],
+});
+
+router.beforeEach(async (to) => {
+  if (session.value === null) {
+    // Without an answer the page itself says what is wrong.
+    await loadSession().catch(() => undefined);
+  }
+  if (to.meta['isOpen'] === true || session.value === null) return true;
+  return mayRead.value || { name: 'login', query: { to: to.fullPath } };
+});
+
+router.afterEach((to) => {
+  if (mayRead.value && to.name !== 'login') startLive();
+  else stopLive();
+});
+
+onRefused(() => {
+  const { fullPath, meta } = router.currentRoute.value;
+  void loadSession().then(() => {
+    if (!mayRead.value && meta['isOpen'] !== true) void router.push({ name: 'login', query: { to: fullPath } });
+  });
+});

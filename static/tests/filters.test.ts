@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+
+import type { RequestRow } from '@/api/types';
+import { countFilters, filtersFromQuery, filtersToParameters, filtersToQuery, matchesFilters, noFilters } from '@/lib/filters';
+
+describe('filters in the URL', () => {
+  it('survive the way there and back', () => {
+    const query = { range: '24h', outcome: 'completed,stalled', status: '200,5xx', model: 'claude-sonnet-4-5', session: 's', q: 'a b' };
+    expect(filtersToQuery(filtersFromQuery(query))).toEqual(query);
+  });
+
+  it('lose what makes no sense', () => {
+    const filters = filtersFromQuery({ range: 'soon', outcome: 'fine,completed,completed', status: '999,4xx,teapot', from: '-3', to: '1e999', cause: ['quota', 'x'] });
+    expect(filters).toEqual({ ...noFilters(), outcome: ['completed'], status: ['4xx'], cause: ['quota'] });
+  });
+
+  it('have either a stretch or two moments', () => {
+    expect(filtersFromQuery({ range: '1h', from: '5' })).toMatchObject({ range: '1h', from: null });
+    expect(filtersToQuery({ ...noFilters(), from: 5, to: 9 })).toEqual({ from: '5', to: '9' });
+  });
+
+  it('become moments for the API', () => {
+    expect(filtersToParameters({ ...noFilters(), range: '1h', key: ['a', 'b'] }, 10_000_000)).toEqual({ from: '6400000', key: 'a,b' });
+  });
+
+  it('are counted without the time', () => {
+    expect(countFilters({ ...noFilters(), range: '1h', outcome: ['completed', 'stalled'], q: 'x' })).toBe(3);
+  });
+});
+
+describe('matchesFilters', () => {
+  const row = {
+    id: 'req_1', started_at_ms: 1000, outcome: 'upstream_error', status: 503, cause: 'pool_closed', model: null, model_asked: 'claude-opus-4-8',
+    upstream: 'anyrouter', key: '0a1b', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus',
+  } as unknown as RequestRow;
+  const matches = (part: Partial<ReturnType<typeof noFilters>>): boolean => matchesFilters(row, { ...noFilters(), ...part });
+
+  it('lists a row that has one of the values of each filter', () => {
+    expect(matches({})).toBe(true);
+    expect(matches({ status: ['200', '5xx'], outcome: ['upstream_error'], model: ['claude-opus-4-8'], cause: ['pool_closed'] })).toBe(true);
+    expect(matches({ status: ['503'], q: 'OPUS', session: 's', path: '/v1/messages' })).toBe(true);
+  });
+
+  it('leaves out others', () => {
+    expect(matches({ status: ['4xx'] })).toBe(false);
+    expect(matches({ status: ['5xx'], upstream: ['mirror'] })).toBe(false);
+    expect(matches({ q: 'sonnet' })).toBe(false);
+    expect(matches({ session: 'other' })).toBe(false);
+    expect(matches({ from: 1001 })).toBe(false);
+    expect(matches({ to: 1000 })).toBe(false);
+  });
+});

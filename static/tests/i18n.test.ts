@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+
+import { CAUSES, OUTCOMES } from '@/api/types';
+import { preferredLocale } from '@/i18n';
+import en from '@/i18n/en';
+import zh from '@/i18n/zh';
+
+function flat(value: object, path = ''): [string, string][] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]): [string, string][] =>
+    typeof inner === 'string' ? [[path + key, inner]] : flat(inner as object, `${path}${key}.`),
+  );
+}
+const placeholders = (text: string): string[] => [...new Set([...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? ''))].sort();
+
+describe('the two languages', () => {
+  const english = new Map(flat(en));
+  const chinese = new Map(flat(zh));
+
+  it('have the same keys', () => {
+    expect([...chinese.keys()].sort()).toEqual([...english.keys()].sort());
+  });
+
+  it('have the same placeholders, and no text is empty', () => {
+    for (const [key, text] of english) {
+      const other = chinese.get(key) ?? '';
+      expect(text.trim(), key).not.toBe('');
+      expect(other.trim(), key).not.toBe('');
+      expect(placeholders(other), key).toEqual(placeholders(text));
+    }
+  });
+
+  it('diagnose every cause and name every outcome', () => {
+    expect(Object.keys(en.cause).sort()).toEqual([...CAUSES].sort());
+    expect(Object.keys(en.outcome).sort()).toEqual([...OUTCOMES].sort());
+    expect(Object.keys(en.outcomeHelp).sort()).toEqual([...OUTCOMES].sort());
+  });
+});
+
+describe('preferredLocale', () => {
+  it('follows what was chosen, then the browser, then English', () => {
+    expect(preferredLocale('en', ['zh-CN'])).toBe('en');
+    expect(preferredLocale(null, ['fr', 'zh-TW', 'en'])).toBe('zh-CN');
+    expect(preferredLocale('xx', ['en-GB', 'zh'])).toBe('en');
+    expect(preferredLocale(null, ['fr'])).toBe('en');
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+
+import type { ErrorGroup } from '@/api/types';
+import { apiUrl } from '@/api/api';
+import { clientSamples } from '@/lib/client_samples';
+import { byCause } from '@/lib/error_groups';
+import { gatewayUrl } from '@/lib/gateway_address';
+import { fromLocalInput, toLocalInput } from '@/lib/local_input';
+import { sharesOf } from '@/lib/stats';
+import { RANGE_SHAPES, RANGES } from '@/lib/time_range';
+import { timelineParts } from '@/lib/timeline';
+
+describe('apiUrl', () => {
+  it('leaves out what is not set and encodes the rest', () => {
+    expect(apiUrl('requests', { q: 'a&b', from: undefined, session: '', limit: 5 })).toBe('/api/admin/requests?q=a%26b&limit=5');
+    expect(apiUrl('health')).toBe('/api/admin/health');
+  });
+});
+
+describe('RANGE_SHAPES', () => {
+  it('have 15 to 100 points of whole minutes', () => {
+    for (const range of RANGES) {
+      const { lengthMs, stepMs } = RANGE_SHAPES[range];
+      expect(stepMs % 60_000).toBe(0);
+      expect(lengthMs / stepMs).toBeGreaterThanOrEqual(15);
+      expect(lengthMs / stepMs).toBeLessThanOrEqual(100);
+    }
+  });
+});
+
+describe('timelineParts', () => {
+  const names = (times: Parameters<typeof timelineParts>[0]): string[] => timelineParts(times).map((part) => `${part.name} ${part.fromMs}-${part.toMs}`);
+
+  it('follow one another to the end', () => {
+    expect(names({ duration_ms: 5000, queue_ms: 10, connect_ms: 50, first_byte_ms: 800, first_token_ms: 900 })).toEqual([
+      'queue 0-10', 'connect 10-50', 'wait 50-800', 'think 800-900', 'stream 900-5000',
+    ]);
+  });
+
+  it('leave the rest to the part that did not end', () => {
+    expect(names({ duration_ms: 100, queue_ms: 0, connect_ms: null, first_byte_ms: null, first_token_ms: null })).toEqual(['connect 0-100']);
+    expect(names({ duration_ms: 100, queue_ms: 0, connect_ms: 20, first_byte_ms: null, first_token_ms: null })).toEqual(['connect 0-20', 'wait 20-100']);
+    expect(names({ duration_ms: 100, queue_ms: 0, connect_ms: 20, first_byte_ms: 60, first_token_ms: null })).toEqual(['connect 0-20', 'wait 20-60', 'stream 60-100']);
+    expect(names({ duration_ms: 9, queue_ms: null, connect_ms: null, first_byte_ms: null, first_token_ms: null })).toEqual(['queue 0-9']);
+  });
+
+  it('never reach beyond the end or overlap', () => {
+    expect(names({ duration_ms: 100, queue_ms: 50, connect_ms: 40, first_byte_ms: 120, first_token_ms: null })).toEqual(['queue 0-50', 'wait 50-100']);
+  });
+});
+
+describe('gatewayUrl', () => {
+  const place = (origin: string) => new URL(origin);
+  it('is the own origin, but for the admin service', () => {
+    expect(gatewayUrl(place('https://relay.example'), '127.0.0.1:8088', '127.0.0.1:9188')).toBe('https://relay.example');
+    expect(gatewayUrl(place('http://127.0.0.1:8088'), '127.0.0.1:8088', '127.0.0.1:9188')).toBe('http://127.0.0.1:8088');
+    expect(gatewayUrl(place('http://10.0.0.2:9188'), '0.0.0.0:8088', '[::]:9188')).toBe('http://10.0.0.2:8088');
+    expect(gatewayUrl(place('http://10.0.0.2:9188'), null, null)).toBe('http://10.0.0.2:9188');
+  });
+});
+
+describe('clientSamples', () => {
+  it('all have the address, and JSON is JSON', () => {
+    const samples = clientSamples('http://127.0.0.1:8088');
+    for (const { code } of Object.values(samples).flat()) expect(code).toContain('http://127.0.0.1:8088');
+    const settings = samples.claude.find((sample) => sample.title === 'claudeSettings');
+    expect(JSON.parse(settings?.code ?? '')).toEqual({ env: { ANTHROPIC_BASE_URL: 'http://127.0.0.1:8088', ANTHROPIC_AUTH_TOKEN: 'sk-your-key' } });
+  });
+});
+
+describe('byCause', () => {
+  it('adds up, most frequent first', () => {
+    const group = (cause: ErrorGroup['cause'], count: number, first: number, last: number): ErrorGroup => ({
+      cause, count, first_at_ms: first, last_at_ms: last, outcome: 'upstream_error', status: 503, reason: '', error_type: null, upstream: 'a', message: null, example_id: `${count}`,
+    });
+    const causes = byCause([group('quota', 5, 10, 20), group('pool_closed', 4, 5, 9), group('pool_closed', 3, 1, 30), group(null, 1, 1, 1)]);
+    expect(causes.map(({ cause, count, firstAtMs, lastAtMs }) => [cause, count, firstAtMs, lastAtMs])).toEqual([
+      ['pool_closed', 7, 1, 30], ['quota', 5, 10, 20], ['other', 1, 1, 1],
+    ]);
+  });
+});
+
+describe('small helpers', () => {
+  it('shares of nothing are nothing', () => {
+    expect(sharesOf([])).toEqual([]);
+    expect(sharesOf([0, 0])).toEqual([0, 0]);
+    expect(sharesOf([1, 3])).toEqual([0.25, 0.75]);
+  });
+
+  it('moments survive an input field, to the minute', () => {
+    const at = new Date(2026, 0, 5, 7, 9).getTime();
+    expect(toLocalInput(at)).toBe('2026-01-05T07:09');
+    expect(fromLocalInput(toLocalInput(at))).toBe(at);
+    expect(toLocalInput(null)).toBe('');
+    expect(fromLocalInput('')).toBeNull();
+  });
+});

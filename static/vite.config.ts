@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url';
+
+import vue from '@vitejs/plugin-vue';
+import { defineConfig } from 'vitest/config';
+
+import { mockGateway } from './dev/mock/plugin.ts';
+import { precompress } from './dev/precompress.ts';
+import { securityPolicy } from './dev/security_policy.ts';
+
+// `npm run dev` shows a real gateway: the one at GATEWAY_URL. `npm run dev:mock` needs none.
+const gateway = process.env['GATEWAY_URL'] ?? 'http://127.0.0.1:8088';
+
+// The gateway takes changes only from pages of its own origin: Host has to stay what the browser sent.
+const proxy = { '/api/admin': { target: gateway, changeOrigin: false } };
+
+export default defineConfig(({ mode }) => ({
+  base: '/admin/',
+  plugins: [vue(), securityPolicy(), precompress(), mode === 'mock' && mockGateway()],
+  resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
+  define: {
+    __VUE_OPTIONS_API__: false,
+    __VUE_PROD_DEVTOOLS__: false,
+    __VUE_I18N_FULL_INSTALL__: false,
+    __VUE_I18N_LEGACY_API__: false,
+    __INTLIFY_PROD_DEVTOOLS__: false,
+  },
+  server: { proxy: mode === 'mock' ? {} : proxy },
+  preview: { proxy: mode === 'mock' ? {} : proxy },
+  build: {
+    target: 'es2023',
+    // A data: URL for a small file would need an exception in the Content-Security-Policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What most pages use comes in one file instead of thirty small ones.
+        codeSplitting: { groups: [{ name: 'shared', test: /src\/(api|components|composables|lib|shell)\//, minShareCount: 4 }] },
+      },
+    },
+  },
+  test: { include: ['tests/**/*.test.ts'] },
+}));
