@@ -31,6 +31,35 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The API's description for machines.
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 
+/// Every path and the methods that it takes. docs/openapi.yaml describes each.
+const PATHS: [(&str, &str); 15] = [
+    ("session", "GET, HEAD, POST, DELETE"),
+    ("health", "GET, HEAD"),
+    ("openapi.yaml", "GET, HEAD"),
+    ("stats", "GET, HEAD"),
+    ("stats/series", "GET, HEAD"),
+    ("stats/groups", "GET, HEAD"),
+    ("requests", "GET, HEAD"),
+    ("requests/{id}", "GET, HEAD"),
+    ("sessions/{id}", "GET, HEAD"),
+    ("errors", "GET, HEAD"),
+    ("running", "GET, HEAD"),
+    ("upstreams", "GET, HEAD"),
+    // Without an end, or as long as the log.
+    ("live", "GET"),
+    ("export", "GET"),
+    ("explain", "POST"),
+];
+
+/// The methods that a path takes; `None` if there is no such path.
+fn methods(path: &[&str]) -> Option<&'static str> {
+    let is_it = |template: &str| {
+        let segments: Vec<&str> = template.split('/').collect();
+        segments.len() == path.len() && segments.iter().zip(path).all(|(known, it)| known == it || *known == "{id}")
+    };
+    PATHS.iter().find(|(template, _)| is_it(template)).map(|(_, methods)| *methods)
+}
+
 /// The page at `/admin` until the panel is there.
 const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>anyrouter-gateway</title>\n\
     <h1>anyrouter-gateway</h1>\n<p>The gateway is running. The panel comes with a later version; until then see \
@@ -111,7 +140,9 @@ impl Admin {
                     let segments = parameters::segments(rest);
                     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                     match (&segments[..], &request.method) {
-                        (["session"], _) => self.gate.session(&request, client, &body, &access, &self.shared),
+                        (["session"], _) => {
+                            self.gate.session(&request, client, &body, &access, &self.shared, request_id)
+                        }
                         _ if !access.may(&request.method, &segments) => access.refuse(request_id),
                         (["live"], &Method::GET) => return live::serve(session, &self.shared, request_id).await,
                         (["export"], &Method::GET) => {
@@ -131,31 +162,27 @@ impl Admin {
         answer.send_direct(session, request_id).await
     }
 
-    /// The table of paths.
+    /// What a path of [`PATHS`] answers.
     async fn call(&self, path: &[&str], method: &Method, call: &Call<'_>) -> Result<Answer, Refused> {
-        let is_read = matches!(*method, Method::GET | Method::HEAD);
-        match (path, method) {
-            (["explain"], &Method::POST) => self.explain(call),
-            (["explain"], _) => Err(Refused::Method("POST")),
-            (
-                [
-                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "openapi.yaml" | "live"
-                    | "export",
-                ],
-                _,
-            ) if !is_read => Err(Refused::Method("GET, HEAD")),
-            (["health"], _) => json(&status::health(&self.shared, self.reader.as_ref())),
-            (["openapi.yaml"], _) => Ok(Answer::new(200, "application/yaml", OPENAPI)),
-            (["stats"], _) => statistics::summary(self.reader()?, call).await,
-            (["stats", "series"], _) if is_read => statistics::series(self.reader()?, call).await,
-            (["stats", "groups"], _) if is_read => statistics::groups(self.reader()?, call).await,
-            (["requests"], _) => requests::page(self.reader()?, call).await,
-            (["requests", id], _) if is_read => requests::detail(self.reader()?, id).await,
-            (["sessions", id], _) if is_read => requests::session(self.reader()?, id).await,
-            (["errors"], _) => requests::errors(self.reader()?, call).await,
-            (["running"], _) => json(&status::running(&self.shared.running)),
-            (["upstreams"], _) => json(&upstreams::all(&self.shared.snapshot.load())),
-            _ => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
+        let nothing = || Refused::not_found("such path in the admin API; docs/api.md lists them");
+        let methods = methods(path).ok_or_else(nothing)?;
+        if !methods.split(", ").any(|known| known == method.as_str()) {
+            return Err(Refused::Method(methods));
+        }
+        match path {
+            ["explain"] => self.explain(call),
+            ["health"] => json(&status::health(&self.shared, self.reader.as_ref())),
+            ["openapi.yaml"] => Ok(Answer::new(200, "application/yaml", OPENAPI)),
+            ["stats"] => statistics::summary(self.reader()?, call).await,
+            ["stats", "series"] => statistics::series(self.reader()?, call).await,
+            ["stats", "groups"] => statistics::groups(self.reader()?, call).await,
+            ["requests"] => requests::page(self.reader()?, call).await,
+            ["requests", id] => requests::detail(self.reader()?, id).await,
+            ["sessions", id] => requests::session(self.reader()?, id).await,
+            ["errors"] => requests::errors(self.reader()?, call).await,
+            ["running"] => json(&status::running(&self.shared.running)),
+            ["upstreams"] => json(&upstreams::all(&self.shared.snapshot.load())),
+            _ => Err(nothing()),
         }
     }
 
@@ -213,5 +240,35 @@ fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
     match serde_json::to_string(value) {
         Ok(text) => Ok(Answer::new(200, JSON, text)),
         Err(error) => Err(Refused::Status(500, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    #[test]
+    fn every_path_and_method_is_described_and_no_other() {
+        let described: serde_yaml::Value = serde_yaml::from_str(OPENAPI).expect("YAML");
+        let paths = described["paths"].as_mapping().expect("paths").iter();
+        let in_file: BTreeMap<String, BTreeSet<String>> = paths
+            .filter_map(|(path, item)| {
+                let path = path.as_str()?.strip_prefix("/api/admin/")?;
+                let methods = item.as_mapping()?.keys().filter_map(|key| Some(key.as_str()?.to_uppercase()));
+                Some((path.to_owned(), methods.collect()))
+            })
+            .collect();
+        // HEAD goes without saying.
+        let of = |methods: &str| methods.split(", ").filter(|name| *name != "HEAD").map(str::to_owned).collect();
+        let in_table: BTreeMap<_, _> = PATHS.map(|(path, methods)| (path.to_owned(), of(methods))).into();
+        assert_eq!(in_table, in_file);
+    }
+
+    #[test]
+    fn a_path_is_what_its_template_says() {
+        assert_eq!(methods(&["requests", "req_1"]), Some("GET, HEAD"));
+        assert_eq!(methods(&["explain"]), Some("POST"));
+        assert_eq!((methods(&["requests", "a", "b"]), methods(&[]), methods(&["stats", "x"])), (None, None, None));
     }
 }
