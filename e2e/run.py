@@ -233,6 +233,7 @@ def main() -> int:
             pytest("anthropic (PyPI), an older one", older, folder / "older.xml", "python/test_sdk.py"),
             node("@anthropic-ai/sdk (npm), current and older", env, folder / "node.tap", "js/sdk.test.mjs"),
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
+            pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
             pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),
         ]
         complaints = stack.complaints()
