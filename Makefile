@@ -44,7 +44,7 @@ unit: ## Rust tests: unit, integration, documentation
 deny: ## licences, banned and duplicate crates, sources (needs cargo-deny)
 	@scripts/test.sh deny
 
-e2e: ## official SDKs and Claude Code against the real gateway and a mock upstream
+e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real gateway and a mock upstream
 	@scripts/test.sh build e2e
 
 bench: ## full benchmark, side by side with nginx and a bare Pingora proxy

@@ -4,6 +4,7 @@
 
     clients -> gateway (a system prompt replacement is set) -> mock-upstream (records every request)
     clients -> gateway (nothing is set)                     -> a few lines of Python that answer with errors
+    tests   -> gateway (request log, key, admin service)    -> the latter first, then the former
 
 The last line is `e2e: N passed, N failed, N skipped`; the exit code is 0 only when nothing failed and something ran.
 """
@@ -35,8 +36,15 @@ START_DEADLINE_S = 30
 SUITE_DEADLINE_S = 300
 
 
+STREAMS = {
+    "cut": b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":3}}}\n\n',
+    "error": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"said by the upstream"}}\n\n',
+}
+
+
 class FaultyUpstream(BaseHTTPRequestHandler):
-    """Answers every request with the status that its x-mock-status names, in the API's error shape."""
+    """Answers every request with the status that its x-mock-status names, in the API's error shape, or with the stream
+    that its x-mock-stream names."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body leave in one piece
@@ -44,17 +52,23 @@ class FaultyUpstream(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if stream := STREAMS.get(self.headers.get("x-mock-stream")):
+            return self.answer(200, {"Content-Type": "text/event-stream", "Content-Length": str(len(stream))}, stream)
         status = int(self.headers.get("x-mock-status", 500))
         error = {"type": self.kinds.get(status, "api_error"), "message": "said by the upstream"}
         body = json.dumps({"type": "error", "error": error, "request_id": "req_faulty"}).encode()
-        self.send_response(status)
-        for name, value in {
+        fields = {
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
             "request-id": "req_faulty",
-            "retry-after": "7",
+            "retry-after": self.headers.get("x-mock-retry-after", "7"),
             "x-should-retry": "false",
-        }.items():
+        }
+        self.answer(status, fields, body)
+
+    def answer(self, status: int, fields: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in fields.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -122,8 +136,8 @@ class Stack:
         self.cleanup.callback(server.shutdown)
         return f"http://127.0.0.1:{server.server_port}"
 
-    def gateway(self, name: str, upstream: str, **settings: str) -> str:
-        """Starts a gateway with the shipped configuration, in an empty folder and environment."""
+    def gateway(self, name: str, upstream: str, config: Path = ROOT / "conf" / "gateway.yaml", **settings: str) -> str:
+        """Starts a gateway with the shipped configuration, or another, in an empty folder and environment."""
         port = free_port()
         env = {
             "PATH": os.defpath,
@@ -133,7 +147,7 @@ class Stack:
             "GATEWAY_DB": "off",
             **settings,
         }
-        command = [str(self.binaries / "anyrouter-gateway"), "-c", str(ROOT / "conf" / "gateway.yaml")]
+        command = [str(self.binaries / "anyrouter-gateway"), "-c", str(config)]
         process, log = self.spawn(name, command, env)
         address = f"http://127.0.0.1:{port}"
 
@@ -199,9 +213,15 @@ def main() -> int:
         # Nothing of the user's own set-up may reach the clients: keys, base URLs, proxies.
         foreign = re.compile(r"^(ANTHROPIC|CLAUDE|OTEL)_|^(HTTPS?|ALL|NO)_PROXY$", re.I)
         env = {name: value for name, value in os.environ.items() if not foreign.search(name)}
+        faulty, admin, key = stack.faulty_upstream(), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
+        observed = {"API_BASE_URL": "", "API_BASE_URLS": f"{faulty},{upstream}", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
+        observed |= {"GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": key, "ADMIN_LISTEN": admin}
         env |= {
             "E2E_GATEWAY": stack.gateway("gateway", upstream, SYSTEM_PROMPT_REPLACEMENT=REPLACEMENT),
-            "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", stack.faulty_upstream()),
+            "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", faulty),
+            "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, HERE / "observed.yaml", **observed),
+            "E2E_OBSERVED_ADMIN": f"http://{admin}",
+            "E2E_OBSERVED_KEY": key,
             "E2E_RECORD": str(record),
             "E2E_REPLACEMENT": REPLACEMENT,
             "E2E_GAP_MS": str(GAP_MS),
@@ -213,6 +233,8 @@ def main() -> int:
             pytest("anthropic (PyPI), an older one", older, folder / "older.xml", "python/test_sdk.py"),
             node("@anthropic-ai/sdk (npm), current and older", env, folder / "node.tap", "js/sdk.test.mjs"),
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
+            pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
+            pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),
         ]
         complaints = stack.complaints()
         passed, failed, skipped = map(sum, zip(*results))

@@ -11,6 +11,8 @@ for binary in anyrouter-gateway mock-upstream; do
   fi
 done
 binaries=$(cd "$binaries" && pwd)
+# Where prepare.sh unpacked Prometheus, if there was none.
+export PATH=$PATH:${binaries%/debug}/prometheus/usr/bin
 cd e2e
 
 # fresh FOLDER FILE...: whether FOLDER was installed from exactly these files.
@@ -19,7 +21,7 @@ fresh() { [ -f "$1/.installed" ] && [ "$(<"$1/.installed")" = "$(stamp_of "$@")"
 mark() { stamp_of "$@" >"$1/.installed"; }
 
 if ! fresh .venv requirements.txt requirements-older.txt; then
-  echo "Installing the Python SDK ..."
+  echo "Installing the Python SDK and schemathesis ..."
   rm -rf .venv
   python3 -m venv .venv
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off

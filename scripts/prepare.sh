@@ -67,6 +67,36 @@ if [ ${#packages[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >/dev/null
 fi
 
+# Prometheus and promtool for the tests, unless they are here. The package is only unpacked: installing it would start a
+# service of its own on this machine.
+unpack_prometheus() { # FOLDER
+  local folder=$1 trial=$1.new
+  rm -rf "$trial" && mkdir -p "$trial"
+  (
+    cd "$trial"
+    # As root apt-get would have another user write, who may not be allowed to.
+    apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x ./prometheus_*.deb . && rm ./prometheus_*.deb
+  ) || return 1
+  rm -rf "$folder" && mv "$trial" "$folder"
+}
+
+unpacked=${CARGO_TARGET_DIR:-target}/prometheus
+if [ "$purpose" = test ] && [ ! -x "$unpacked/usr/bin/promtool" ] && ! { have prometheus && have promtool; }; then
+  have apt-get && have dpkg || stop "Missing on this machine: prometheus and promtool. Install them with your package manager."
+  echo "Unpacking Prometheus into $unpacked ..."
+  if ! unpack_prometheus "$unpacked"; then
+    # Perhaps the lists of packages are missing, or old.
+    if [ "$(id -u)" = 0 ]; then
+      apt-get update -qq
+    elif have sudo && sudo -n true 2>/dev/null; then
+      sudo -n apt-get update -qq
+    else
+      stop "The package prometheus was not found. Type this line, then run make again:" "  sudo apt-get update"
+    fi
+    unpack_prometheus "$unpacked"
+  fi
+fi
+
 if [ "$purpose" = test ]; then
   node_major=$(node -p 'process.versions.node.split(".")[0]')
   [ "$node_major" -ge 18 ] || stop "Node.js 18 or newer is needed for the tests, this is $(node --version)."

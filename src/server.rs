@@ -62,7 +62,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     let options = Opt { upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
 
-    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader));
+    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live)));
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
     let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, Arc::clone(&shared)));
     add_listeners(&mut gateway, &startup)?;

@@ -231,7 +231,7 @@ async fn statistics_survive_a_restart_and_the_whole_request_is_kept_if_that_is_a
         "{capture}"
     );
     let head = capture["head"].as_str().expect("a head");
-    assert!(head.starts_with("POST /v1/x HTTP\n") && head.contains("x-api-key: ********"), "{head}");
+    assert!(head.starts_with("POST /v1/x HTTP/1.1\n") && head.contains("x-api-key: ********"), "{head}");
     assert_eq!(get(&gateway, "stats").await["requests"], 1);
 }
 

@@ -90,6 +90,8 @@ async fn alerts_ask_for_metrics_that_there_are() {
     let gateway = gateway().upstream(upstream.url()).start().await;
     gateway.request(&Request::post("/v1/messages?whole", "{}")).await;
     gateway.stderr_line(0, "an access line", |line| line.contains(" path=/v1/messages")).await;
+    assert_eq!(gateway.exchange("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET").await.status(), 400);
+    gateway.stderr_line(0, "an access line", |line| line.contains(" outcome=rejected")).await;
     let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
     let found = names(&metrics);
     let alerts = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/alerts.yml")).expect("the alerts");

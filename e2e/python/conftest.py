@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from observed import Observed, wait
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,22 @@ def stack() -> Stack:
         replacement=os.environ["E2E_REPLACEMENT"],
         gap_s=int(os.environ["E2E_GAP_MS"]) / 1000,
     )
+
+
+@pytest.fixture(scope="session")
+def observed() -> Observed:
+    """A gateway that has just served requests of every kind."""
+    if "E2E_OBSERVED_GATEWAY" not in os.environ:
+        pytest.exit("these tests need what e2e/run.py starts: type make e2e", returncode=2)
+    observed = Observed(
+        gateway=os.environ["E2E_OBSERVED_GATEWAY"],
+        admin=os.environ["E2E_OBSERVED_ADMIN"],
+        key=os.environ["E2E_OBSERVED_KEY"],
+    )
+    before = observed.written()
+    count = observed.traffic()
+    wait("the request log has all of them", lambda: observed.written() >= before + count)
+    return observed
 
 
 @pytest.fixture

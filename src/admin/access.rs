@@ -65,7 +65,8 @@ impl Access {
 
     /// Whether a request with this method to this path is allowed. A dry run changes nothing.
     pub fn may(&self, method: &Method, path: &[&str]) -> bool {
-        let is_look = matches!(*method, Method::GET | Method::HEAD) || path == ["explain"];
+        let is_look =
+            matches!(*method, Method::GET | Method::HEAD) || path == ["explain"] || path == ["config", "check"];
         if is_look { self.may_read } else { self.may_write }
     }
 
@@ -135,6 +136,7 @@ impl Gate {
         body: &[u8],
         access: &Access,
         shared: &Shared,
+        request_id: &str,
     ) -> Answer {
         let config = &shared.snapshot.load().config;
         let answer = match request.method {
@@ -144,14 +146,14 @@ impl Gate {
                 "key_is_set": config.dashboard_key.is_some(),
                 "version": env!("CARGO_PKG_VERSION"),
             })),
-            _ if access.reason == Reason::CrossSite => return access.refuse(""),
-            Method::POST => self.login(request, client, body, config),
+            _ if access.reason == Reason::CrossSite => return access.refuse(request_id),
+            Method::POST => self.login(request, client, body, config, request_id),
             Method::DELETE => set_cookie("", Duration::ZERO),
-            _ => Err(Refused::Method("GET, HEAD, POST, DELETE")),
+            _ => Err(Refused::Method(super::methods(&["session"]).unwrap_or_default())),
         };
         match answer {
             Ok(answer) => answer.with(CACHE_CONTROL, "no-store"),
-            Err(refused) => refused.answer(""),
+            Err(refused) => refused.answer(request_id),
         }
     }
 
@@ -161,6 +163,7 @@ impl Gate {
         client: Option<IpAddr>,
         body: &[u8],
         config: &Config,
+        request_id: &str,
     ) -> Result<Answer, Refused> {
         #[derive(serde::Deserialize)]
         struct Login {
@@ -175,7 +178,7 @@ impl Gate {
             ));
         };
         if self.must_wait(client) {
-            return Ok(Access::new(false, false, Reason::TooOften).refuse(""));
+            return Ok(Access::new(false, false, Reason::TooOften).refuse(request_id));
         }
         let call = Call { parameters: Default::default(), body };
         let login: Login = call.json("")?;

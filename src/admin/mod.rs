@@ -3,6 +3,7 @@
 
 mod access;
 mod assets;
+mod configuration;
 mod export;
 mod live;
 mod parameters;
@@ -12,6 +13,7 @@ mod statistics;
 mod status;
 mod upstreams;
 
+use crate::config::live::{Live, ProblemView};
 use crate::gateway::{Answer, Pages, Shared, Visit, explain};
 use crate::http1::split_query;
 use crate::store::{ReadError, Reader};
@@ -32,11 +34,52 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// The API's description for machines.
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 
+/// Every path and the methods that it takes. docs/openapi.yaml describes each.
+const PATHS: [(&str, &str); 24] = [
+    ("session", "GET, HEAD, POST, DELETE"),
+    ("health", "GET, HEAD"),
+    ("openapi.yaml", "GET, HEAD"),
+    ("stats", "GET, HEAD"),
+    ("stats/series", "GET, HEAD"),
+    ("stats/groups", "GET, HEAD"),
+    ("requests", "GET, HEAD"),
+    ("requests/{id}", "GET, HEAD"),
+    ("sessions/{id}", "GET, HEAD"),
+    ("errors", "GET, HEAD"),
+    ("running", "GET, HEAD"),
+    ("upstreams", "GET, HEAD"),
+    ("upstreams/{name}/test", "POST"),
+    ("upstreams/{name}/drain", "POST"),
+    ("upstreams/{name}/enable", "POST"),
+    ("rules", "GET, HEAD"),
+    ("config", "GET, HEAD, PUT"),
+    ("config/check", "POST"),
+    ("config/history", "GET, HEAD"),
+    ("config/schema", "GET, HEAD"),
+    ("reload", "POST"),
+    // Without an end, or as long as the log.
+    ("live", "GET"),
+    ("export", "GET"),
+    ("explain", "POST"),
+];
+
+/// The methods that a path takes; `None` if there is no such path.
+fn methods(path: &[&str]) -> Option<&'static str> {
+    let is_it = |template: &str| {
+        let segments: Vec<&str> = template.split('/').collect();
+        segments.len() == path.len()
+            && segments.iter().zip(path).all(|(known, it)| known == it || known.starts_with('{'))
+    };
+    PATHS.iter().find(|(template, _)| is_it(template)).map(|(_, methods)| *methods)
+}
+
 /// Answers requests for the gateway's own pages.
 pub struct Admin {
     shared: Arc<Shared>,
     /// The request log; `None` if there is none.
     reader: Option<Reader>,
+    /// The configuration.
+    live: Arc<Live>,
     gate: Gate,
 }
 
@@ -52,6 +95,8 @@ enum Refused {
     Status(u16, String),
     /// The method is none of these.
     Method(&'static str),
+    /// The configuration is not valid.
+    Wrong(Vec<ProblemView>),
 }
 
 impl From<ReadError> for Refused {
@@ -72,6 +117,18 @@ impl Refused {
     fn answer(self, request_id: &str) -> Answer {
         match self {
             Self::Status(status, message) => Answer::error(status, &message, request_id),
+            Self::Wrong(problems) => {
+                let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+                let message = format!("The configuration is not valid: {}", messages.join("; "));
+                let error = serde_json::json!({ "type": "invalid_request_error", "message": message });
+                let body = serde_json::json!({
+                    "type": "error",
+                    "error": error,
+                    "problems": problems,
+                    "request_id": request_id,
+                });
+                Answer::new(422, JSON, body.to_string())
+            }
             Self::Method(allowed) => {
                 let mut answer = Answer::error(405, &format!("This takes {allowed}."), request_id);
                 answer.headers.retain(|(name, _)| name != ALLOW);
@@ -84,8 +141,8 @@ impl Refused {
 
 impl Admin {
     /// The pages of a gateway.
-    pub fn new(shared: Arc<Shared>, reader: Option<Reader>) -> Self {
-        Self { shared, reader, gate: Gate::default() }
+    pub fn new(shared: Arc<Shared>, reader: Option<Reader>, live: Arc<Live>) -> Self {
+        Self { shared, reader, live, gate: Gate::default() }
     }
 
     async fn answer(&self, visit: Visit<'_>) -> pingora::Result<()> {
@@ -109,7 +166,9 @@ impl Admin {
                     let segments = parameters::segments(rest);
                     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                     match (&segments[..], &request.method) {
-                        (["session"], _) => self.gate.session(&request, client, &body, &access, &self.shared),
+                        (["session"], _) => {
+                            self.gate.session(&request, client, &body, &access, &self.shared, request_id)
+                        }
                         _ if !access.may(&request.method, &segments) => access.refuse(request_id),
                         (["live"], &Method::GET) => return live::serve(session, &self.shared, request_id).await,
                         (["export"], &Method::GET) => {
@@ -129,39 +188,36 @@ impl Admin {
         answer.send_direct(session, request_id).await
     }
 
-    /// The table of paths.
+    /// What a path of [`PATHS`] answers.
     async fn call(&self, path: &[&str], method: &Method, call: &Call<'_>) -> Result<Answer, Refused> {
-        let is_read = matches!(*method, Method::GET | Method::HEAD);
-        match (path, method) {
-            (["explain"], &Method::POST) => self.explain(call),
-            (["explain"], _) => Err(Refused::Method("POST")),
-            (
-                [
-                    "health" | "stats" | "requests" | "running" | "errors" | "upstreams" | "rules" | "openapi.yaml"
-                    | "live" | "export",
-                ],
-                _,
-            ) if !is_read => Err(Refused::Method("GET, HEAD")),
-            (["health"], _) => json(&status::health(&self.shared, self.reader.as_ref())),
-            (["openapi.yaml"], _) => Ok(Answer::new(200, "application/yaml", OPENAPI)),
-            (["stats"], _) => statistics::summary(self.reader()?, call).await,
-            (["stats", "series"], _) if is_read => statistics::series(self.reader()?, call).await,
-            (["stats", "groups"], _) if is_read => statistics::groups(self.reader()?, call).await,
-            (["requests"], _) => requests::page(self.reader()?, call).await,
-            (["requests", id], _) if is_read => requests::detail(self.reader()?, id).await,
-            (["sessions", id], _) if is_read => requests::session(self.reader()?, id).await,
-            (["errors"], _) => requests::errors(self.reader()?, call).await,
-            (["running"], _) => json(&status::running(&self.shared.running)),
-            (["upstreams"], _) => json(&upstreams::all(&self.shared.snapshot.load())),
-            (["upstreams", name, "test"], &Method::POST) => {
-                upstreams::test(&self.shared.snapshot.load_full(), name).await
-            }
-            (["upstreams", name, what @ ("drain" | "enable")], &Method::POST) => {
-                upstreams::drain(&self.shared.snapshot.load(), name, *what == "drain")
-            }
-            (["upstreams", _, "test" | "drain" | "enable"], _) => Err(Refused::Method("POST")),
-            (["rules"], _) => json(&upstreams::rules(&self.shared)),
-            _ => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
+        let nothing = || Refused::not_found("such path in the admin API; docs/api.md lists them");
+        let methods = methods(path).ok_or_else(nothing)?;
+        if !methods.split(", ").any(|known| known == method.as_str()) {
+            return Err(Refused::Method(methods));
+        }
+        match path {
+            ["explain"] => self.explain(call),
+            ["health"] => json(&status::health(&self.shared, self.reader.as_ref(), &self.live)),
+            ["openapi.yaml"] => Ok(Answer::new(200, "application/yaml", OPENAPI)),
+            ["stats"] => statistics::summary(self.reader()?, call).await,
+            ["stats", "series"] => statistics::series(self.reader()?, call).await,
+            ["stats", "groups"] => statistics::groups(self.reader()?, call).await,
+            ["requests"] => requests::page(self.reader()?, call).await,
+            ["requests", id] => requests::detail(self.reader()?, id).await,
+            ["sessions", id] => requests::session(self.reader()?, id).await,
+            ["errors"] => requests::errors(self.reader()?, call).await,
+            ["running"] => json(&status::running(&self.shared.running)),
+            ["upstreams"] => json(&upstreams::all(&self.shared.snapshot.load())),
+            ["upstreams", name, "test"] => upstreams::test(&self.shared.snapshot.load_full(), name).await,
+            ["upstreams", name, what] => upstreams::drain(&self.shared.snapshot.load(), name, *what == "drain"),
+            ["rules"] => json(&upstreams::rules(&self.shared)),
+            ["config"] if *method == Method::PUT => configuration::apply(&self.live, call).await,
+            ["config"] => configuration::current(&self.live).await,
+            ["config", "check"] => configuration::check(&self.live, call).await,
+            ["config", "history"] => configuration::history(&self.live).await,
+            ["config", "schema"] => configuration::schema(),
+            ["reload"] => configuration::reload(&self.live).await,
+            _ => Err(nothing()),
         }
     }
 
@@ -213,5 +269,35 @@ fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
     match serde_json::to_string(value) {
         Ok(text) => Ok(Answer::new(200, JSON, text)),
         Err(error) => Err(Refused::Status(500, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    #[test]
+    fn every_path_and_method_is_described_and_no_other() {
+        let described: serde_yaml::Value = serde_yaml::from_str(OPENAPI).expect("YAML");
+        let paths = described["paths"].as_mapping().expect("paths").iter();
+        let in_file: BTreeMap<String, BTreeSet<String>> = paths
+            .filter_map(|(path, item)| {
+                let path = path.as_str()?.strip_prefix("/api/admin/")?;
+                let methods = item.as_mapping()?.keys().filter_map(|key| Some(key.as_str()?.to_uppercase()));
+                Some((path.to_owned(), methods.collect()))
+            })
+            .collect();
+        // HEAD goes without saying.
+        let of = |methods: &str| methods.split(", ").filter(|name| *name != "HEAD").map(str::to_owned).collect();
+        let in_table: BTreeMap<_, _> = PATHS.map(|(path, methods)| (path.to_owned(), of(methods))).into();
+        assert_eq!(in_table, in_file);
+    }
+
+    #[test]
+    fn a_path_is_what_its_template_says() {
+        assert_eq!(methods(&["requests", "req_1"]), Some("GET, HEAD"));
+        assert_eq!(methods(&["explain"]), Some("POST"));
+        assert_eq!((methods(&["requests", "a", "b"]), methods(&[]), methods(&["stats", "x"])), (None, None, None));
     }
 }

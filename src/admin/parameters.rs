@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Most values of a list: SQLite knows a bound.
+const MOST_VALUES: usize = 100;
+
 /// The values of a query.
 #[derive(Debug, Default)]
 pub struct Parameters(BTreeMap<String, String>);
@@ -22,9 +25,13 @@ impl Parameters {
     }
 
     /// The values of a comma list.
-    pub fn list(&self, name: &str) -> Vec<String> {
+    pub fn list(&self, name: &str) -> Result<Vec<String>, Refused> {
         let values = self.get(name).unwrap_or_default().split(',').map(str::trim);
-        values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+        let values: Vec<String> = values.filter(|value| !value.is_empty()).map(str::to_owned).collect();
+        match values.len() {
+            ..=MOST_VALUES => Ok(values),
+            count => Err(Refused::bad(format!("{name}: {count} values are more than {MOST_VALUES}."))),
+        }
     }
 
     /// A whole number within a range.
@@ -49,7 +56,7 @@ impl Parameters {
     /// From when to when; the default is the last hour.
     pub fn span(&self) -> Result<(i64, i64), Refused> {
         let to = self.time("to")?.unwrap_or_else(now_ms);
-        let from = self.time("from")?.unwrap_or(to - 3_600_000);
+        let from = self.time("from")?.unwrap_or((to - 3_600_000).max(TIMES.start));
         if from > to {
             return Err(Refused::bad("from is later than to."));
         }
@@ -69,7 +76,7 @@ impl Parameters {
             }
             .ok_or_else(|| Refused::bad(format!("status: \"{text}\" is neither a status nor a class such as 4xx.")))
         };
-        self.list("status").into_iter().map(read).collect()
+        self.list("status")?.into_iter().map(read).collect()
     }
 }
 
@@ -77,14 +84,31 @@ impl Parameters {
 const TIMES: Range<i64> = 0..253_402_300_800_000;
 
 fn read_time(text: &str) -> Option<i64> {
-    let millis = match text.parse() {
-        Ok(millis) => millis,
-        Err(_) => {
-            let time = humantime::parse_rfc3339_weak(text).ok()?;
-            i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?
-        }
-    };
+    let millis = text.parse().ok().or_else(|| read_date(text))?;
     TIMES.contains(&millis).then_some(millis)
+}
+
+/// A date of RFC 3339.
+fn read_date(text: &str) -> Option<i64> {
+    let (date, ahead) = split_offset(text).unwrap_or((text, 0));
+    let time = humantime::parse_rfc3339_weak(date).ok()?;
+    i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?.checked_sub(ahead)
+}
+
+/// A date without its offset from UTC, and that in milliseconds. The plus is a blank if the query was not encoded.
+fn split_offset(text: &str) -> Option<(&str, i64)> {
+    let (date, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let number = |text: &str, below: i64| {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|number| is_number && *number < below)
+    };
+    let ahead = (number(hours, 24)? * 60 + number(minutes, 60)?) * 60_000;
+    match offset.as_bytes().first() {
+        Some(b'+' | b' ') => Some((date, ahead)),
+        Some(b'-') => Some((date, -ahead)),
+        _ => None,
+    }
 }
 
 /// Milliseconds since 1970.
@@ -114,8 +138,21 @@ mod tests {
         let time = |text: &str| read(&format!("from={text}")).time("from").ok().flatten();
         assert_eq!(time("1000"), Some(1000));
         assert_eq!(time("1970-01-01T00:00:02Z"), Some(2000));
+        assert_eq!(time("1970-01-01T02:00:00%2B01:30"), Some(1_800_000));
+        assert_eq!(time("1970-01-01T02:00:00.5+01:30"), Some(1_800_500));
+        assert_eq!(time("1970-01-01T02:00:00-01:30"), Some(12_600_000));
         assert_eq!(time(""), None);
-        for bad in ["yesterday", "-1", "9999999999999999", "1969-01-01T00:00:00Z"] {
+        for bad in [
+            "yesterday",
+            "-1",
+            "9999999999999999",
+            "1969-01-01T00:00:00Z",
+            "1970-01-01 09:00",
+            "1970-01-01T09:00:00+24:00",
+            "1970-01-01T00:00:00+00:01",
+            "1970-01-01T09:00:00+ab:cd",
+            "1970-01-01T09:00:00é00:00",
+        ] {
             assert!(read(&format!("from={bad}")).time("from").is_err(), "{bad}");
         }
         assert!(read("from=2&to=1").span().is_err());
@@ -129,7 +166,8 @@ mod tests {
         for bad in ["6xx", "xx", "abc", "1000"] {
             assert!(read(&format!("status={bad}")).statuses().is_err(), "{bad}");
         }
-        assert_eq!(read("model=a%2C%20b,,c").list("model"), ["a", "b", "c"]);
+        assert_eq!(read("model=a%2C%20b,,c").list("model").ok(), Some(vec!["a".into(), "b".into(), "c".into()]));
+        assert!(read(&format!("model={}", "a,".repeat(101))).list("model").is_err());
         assert_eq!(read("limit=5").number("limit", 1..501, 100).ok(), Some(5));
         assert_eq!(read("").number("limit", 1..501, 100).ok(), Some(100));
         assert!(read("limit=501").number("limit", 1..501, 100).is_err());

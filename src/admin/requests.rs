@@ -17,14 +17,14 @@ pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
     Ok(Filter {
         from: parameters.time("from")?,
         to: parameters.time("to")?,
-        outcome: parameters.list("outcome"),
+        outcome: parameters.list("outcome")?,
         status: parameters.statuses()?,
-        model: parameters.list("model"),
-        upstream: parameters.list("upstream"),
-        key: parameters.list("key"),
-        session: parameters.list("session"),
-        path: parameters.list("path"),
-        cause: parameters.list("cause"),
+        model: parameters.list("model")?,
+        upstream: parameters.list("upstream")?,
+        key: parameters.list("key")?,
+        session: parameters.list("session")?,
+        path: parameters.list("path")?,
+        cause: parameters.list("cause")?,
         text,
     })
 }

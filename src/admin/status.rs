@@ -1,6 +1,7 @@
 //! How the process is, and what it is doing.
 
 use super::{JSON, parameters::now_ms};
+use crate::config::live::Live;
 use crate::gateway::running::{Entry, Running};
 use crate::gateway::{Answer, Shared};
 use crate::store::Reader;
@@ -8,7 +9,7 @@ use crate::upstream::clock;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Running requests that are shown.
 const SHOWN: usize = 100;
@@ -33,7 +34,7 @@ pub fn is_ready(shared: &Shared) -> bool {
 }
 
 /// `health` of the API: for people.
-pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
+pub fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
     let is_draining = shared.drain.is_on();
     let is_ready = is_ready(shared) && !is_draining;
     let counts = shared.log.counts();
@@ -49,7 +50,6 @@ pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
             "bytes": reader.bytes(),
         })
     });
-    let started_at = shared.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     json!({
         "status": match is_draining {
             true => "draining",
@@ -59,14 +59,20 @@ pub fn health(shared: &Shared, reader: Option<&Reader>) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "boot_id": shared.boot_id,
         "pid": std::process::id(),
-        "started_at_ms": u64::try_from(started_at).unwrap_or_default(),
+        "started_at_ms": millis(shared.started_at),
         "ready": is_ready,
         "draining": is_draining,
         "in_flight": shared.metrics.in_flight.get(),
         "streams": shared.metrics.streams.get(),
         "held_body_bytes": shared.metrics.held_bytes.get(),
+        "config": { "path": live.path(), "version": live.version(), "loaded_at_ms": millis(live.loaded_at()) },
         "log": log,
     })
+}
+
+/// Milliseconds since 1970.
+fn millis(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
 /// A running request.
@@ -87,11 +93,10 @@ struct Shown<'e> {
 
 impl<'e> From<&'e Entry> for Shown<'e> {
     fn from(entry: &'e Entry) -> Self {
-        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or_default();
         Self {
             id: &entry.request_id,
-            started_at_ms: millis(entry.started_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            age_ms: millis(entry.started.elapsed()),
+            started_at_ms: millis(entry.started_at),
+            age_ms: u64::try_from(entry.started.elapsed().as_millis()).unwrap_or_default(),
             method: &entry.method,
             path: &entry.path,
             model_asked: entry.model_asked.as_deref(),

@@ -135,6 +135,11 @@ impl Live {
         }
     }
 
+    /// Path of the operator's file.
+    pub fn path(&self) -> String {
+        self.in_force.load().texts.path.clone()
+    }
+
     /// Names the texts in force.
     pub fn version(&self) -> String {
         self.in_force.load().texts.version()
@@ -158,6 +163,17 @@ impl Live {
         let _turn = self.turn();
         let loaded = self.load(Edits::default());
         loaded.and_then(|loaded| self.put_in_force(loaded)).inspect_err(|problems| self.refused(&problems.0))
+    }
+
+    /// As [`Live::reload`], with what is wrong as the panel shows it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn reload_for_panel(&self) -> Result<Reloaded, Vec<ProblemView>> {
+        self.reload().map_err(|problems| {
+            let texts = &self.in_force.load().texts;
+            problems.0.iter().map(|problem| ProblemView::of(problem, texts)).collect()
+        })
     }
 
     /// What an edit of the overlay, the headers file, or both would do. Nothing is changed.

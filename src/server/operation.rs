@@ -4,6 +4,7 @@
 use crate::config::live::{Live, Prepare};
 use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup};
+use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
 use crate::operate::{self, Parts, RuntimeDir, Supervisor};
 use anyhow::Context;
@@ -51,7 +52,8 @@ pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>) -> Live
     let observer = Box::new(move |outcome: Result<&str, &[Problem]>| {
         let [good, refused] = &observed.metrics.config_reloads;
         match outcome {
-            Ok(_) => {
+            Ok(version) => {
+                observed.feed.send(|| Event::Config(version.into()));
                 good.inc();
                 observed.metrics.config_loaded_at.set(now());
             }

@@ -1,0 +1,77 @@
+//! `config` and what belongs to it: looking, checking, changing, returning to former versions, reloading.
+
+use super::{Call, Refused, json};
+use crate::config::live::{Live, Refused as NotApplied};
+use crate::config::schema;
+use crate::gateway::Answer;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// An edit; what it has not is left as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Draft {
+    /// The version that it was made for.
+    base_version: Option<String>,
+    overlay: Option<String>,
+    headers: Option<String>,
+}
+
+/// The configuration in force.
+pub async fn current(live: &Arc<Live>) -> Result<Answer, Refused> {
+    let current = off_the_worker(live, |live| live.current()).await?;
+    json(&current)
+}
+
+/// What an edit would do.
+pub async fn check(live: &Arc<Live>, call: &Call<'_>) -> Result<Answer, Refused> {
+    let draft: Draft = call.json("")?;
+    let checked =
+        off_the_worker(live, move |live| live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
+    json(&checked)
+}
+
+/// Puts an edit in force.
+pub async fn apply(live: &Arc<Live>, call: &Call<'_>) -> Result<Answer, Refused> {
+    let draft: Draft = call.json("")?;
+    let Some(base) = draft.base_version else {
+        return Err(Refused::bad("base_version is missing: the version that the edit was made for."));
+    };
+    let applied =
+        off_the_worker(live, move |live| live.apply(&base, draft.overlay.as_deref(), draft.headers.as_deref())).await?;
+    match applied {
+        Ok(current) => json(&current),
+        Err(refused @ NotApplied::Conflict { .. }) => Err(Refused::Status(409, refused.to_string())),
+        Err(refused @ NotApplied::NotWritten(_)) => Err(Refused::Status(500, refused.to_string())),
+        Err(NotApplied::Wrong(problems)) => Err(Refused::Wrong(problems)),
+    }
+}
+
+/// The last versions.
+pub async fn history(live: &Arc<Live>) -> Result<Answer, Refused> {
+    let versions = off_the_worker(live, |live| live.history()).await?;
+    json(&serde_json::json!({ "versions": versions }))
+}
+
+/// The JSON Schema of the YAML file.
+pub fn schema() -> Result<Answer, Refused> {
+    json(&schema::schema())
+}
+
+/// Reads all files anew.
+pub async fn reload(live: &Arc<Live>) -> Result<Answer, Refused> {
+    match off_the_worker(live, |live| live.reload_for_panel()).await? {
+        Ok(reloaded) => json(&reloaded),
+        Err(problems) => Err(Refused::Wrong(problems)),
+    }
+}
+
+/// Files are read and written, and synced: not on a thread that serves requests.
+async fn off_the_worker<T: Send + 'static>(
+    live: &Arc<Live>,
+    work: impl FnOnce(&Live) -> T + Send + 'static,
+) -> Result<T, Refused> {
+    let live = Arc::clone(live);
+    let worked = tokio::task::spawn_blocking(move || work(&live)).await;
+    worked.map_err(|error| Refused::Status(500, format!("The configuration could not be handled: {error}.")))
+}
