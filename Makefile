@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
+.PHONY: help run panel panel-test build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ run: build ## build and start the gateway on 127.0.0.1:8088 with conf/gateway.ya
 
 build: ## release build, after installing what the build needs
 	@scripts/prepare.sh build
+	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) -p anyrouter-gateway
 
 deb: build ## Debian package in target/package (needs cargo-deb)
@@ -43,6 +44,12 @@ unit: ## Rust tests: unit, integration, documentation
 
 deny: ## licences, banned and duplicate crates, sources (needs cargo-deny)
 	@scripts/test.sh deny
+
+panel: ## build the web panel into static/dist (needs Node.js 20.19 or newer)
+	@scripts/panel.sh
+
+panel-test: ## the panel in Chromium, every page in both languages, both themes, wide and on a phone
+	@PANEL_PAGES= scripts/test.sh panel build e2e
 
 e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real gateway and a mock upstream
 	@scripts/test.sh build e2e

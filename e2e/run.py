@@ -5,6 +5,7 @@
     clients -> gateway (a system prompt replacement is set) -> mock-upstream (records every request)
     clients -> gateway (nothing is set)                     -> a few lines of Python that answer with errors
     tests   -> gateway (request log, key, admin service)    -> the latter first, then the former
+    Chromium -> panel of a gateway (a rule, a key)           -> mock-upstream
 
 The last line is `e2e: N passed, N failed, N skipped`; the exit code is 0 only when nothing failed and something ran.
 """
@@ -202,6 +203,23 @@ def node(title: str, env: dict[str, str], report: Path, *files: str) -> tuple[in
     return count.get("pass", 0), max(failed, int(not fine)), count.get("skipped", 0)
 
 
+def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
+    """The panel in Chromium: what people do, and some of its pages in every look (`make panel-test` has all)."""
+    if not (ROOT / "static" / "dist" / "index.html").exists():
+        print("-- the panel is not built: its tests are skipped", flush=True)
+        return 0, 0, 1
+    gateway = env["PANEL_URL"]
+    if not run("traffic for the panel", ["node", "panel/traffic.mjs", gateway, "90"], env):
+        return 0, 1, 0
+    files = ["panel/behaviour.test.mjs", "panel/pages.test.mjs"]
+    results = [
+        node(f"the panel: {Path(file).name}", env, folder / f"panel-{index}.tap", "--test-concurrency=1", "--test-timeout=280000", file)
+        for index, file in enumerate(files)
+    ]
+    passed, failed, skipped = map(sum, zip(*results))
+    return passed, failed, skipped
+
+
 def main() -> int:
     binaries = Path(sys.argv[1]).resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -222,6 +240,9 @@ def main() -> int:
             "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, HERE / "observed.yaml", **observed),
             "E2E_OBSERVED_ADMIN": f"http://{admin}",
             "E2E_OBSERVED_KEY": key,
+            "PANEL_URL": stack.gateway("panel-gateway", upstream, HERE / "panel" / "gateway.yaml", DASHBOARD_API_KEY=key, GATEWAY_DB="requests.db"),
+            "PANEL_KEY": key,
+            "PANEL_PAGES": os.environ.get("PANEL_PAGES", "dashboard,requests,config"),
             "E2E_RECORD": str(record),
             "E2E_REPLACEMENT": REPLACEMENT,
             "E2E_GAP_MS": str(GAP_MS),
@@ -234,6 +255,7 @@ def main() -> int:
             node("@anthropic-ai/sdk (npm), current and older", env, folder / "node.tap", "js/sdk.test.mjs"),
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
             pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
+            panel(env, folder),
             pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),
         ]
         complaints = stack.complaints()

@@ -42,4 +42,10 @@ if ! fresh node_modules package.json package-lock.json; then
   fi
 fi
 
+if ! fresh panel/node_modules panel/package.json panel/package-lock.json; then
+  echo "Installing what drives the browser ..."
+  (cd panel && npm ci --ignore-scripts --no-progress --no-audit --no-fund --loglevel=error)
+  mark panel/node_modules panel/package.json panel/package-lock.json
+fi
+
 exec .venv/bin/python run.py "$binaries"

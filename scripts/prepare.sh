@@ -47,6 +47,8 @@ if [ "$purpose" = test ]; then
   # Proxies that the tests start; these packages start none of their own.
   have tinyproxy || packages+=(tinyproxy-bin)
   have microsocks || packages+=(microsocks)
+  # The browser in which the panel is tested, and a font for its Chinese.
+  have chromium || packages+=(chromium fonts-noto-cjk)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_steps=(format imports clippy build tests doctests deny e2e)
+all_steps=(format imports clippy panel build tests doctests deny e2e)
 if [ $# -gt 0 ]; then steps=("$@"); else steps=("${all_steps[@]}"); fi
 
 trap 'exit 130' INT
@@ -26,6 +26,8 @@ step_format() {
 step_imports() { scripts/check-imports.sh; }
 
 step_clippy() { cargo clippy --workspace --all-targets "${locked[@]}" -- -D warnings; }
+
+step_panel() { scripts/panel.sh check; }
 
 # Tests and binaries in one call: the crates that only tests need switch features on in shared dependencies, and
 # building the binaries without them would compile Pingora a second time.
@@ -64,6 +66,7 @@ note() { # STEP LOG
       fi
       ;;
     deny) sed -nE 's/^skipped: /skipped: /p' "$2" ;;
+    panel) sed -nE 's/^ *Tests +//p; s/^(The panel is left out).*/\1/p' "$2" | tail -n 1 ;;
     e2e) sed -nE 's/^e2e: //p' "$2" | tail -n 1 ;;
   esac
 }

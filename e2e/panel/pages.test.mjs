@@ -9,7 +9,7 @@ import { Bench } from './harness.mjs';
 const LOCALES = ['en-US', 'zh-CN'];
 const THEMES = ['light', 'dark'];
 const WIDTHS = [1440, 390];
-const only = process.env.PANEL_PAGES?.split(',');
+const only = process.env.PANEL_PAGES ? process.env.PANEL_PAGES.split(',') : undefined;
 
 let bench;
 let ids;
