@@ -139,7 +139,13 @@ def test_every_member_is_described(observed, cookie):
         "conversation": {"path_parameters": {"id": SESSION}},
         "statsGroups": {"query": {"by": "model"}},
         "explain": {"body": {"body": "{}"}, "media_type": "application/json"},
+        "checkConfig": {"body": {"overlay": "gateway: {preserve_host: true}"}, "media_type": "application/json"},
+        "reload": {"body": {}, "media_type": "application/json"},
     }
+    upstream = call(observed.admin, "upstreams", cookie).json()["upstreams"][0]["name"]
+    for operation in ("test", "drain", "enable"):
+        of_upstream = {"path_parameters": {"name": upstream}, "body": {}, "media_type": "application/json"}
+        parts[operation] = of_upstream
     looked_at = 0
     for item in DESCRIPTION["paths"].values():
         for operation in (item[method] for method in ("get", "post") if method in item):
@@ -150,7 +156,7 @@ def test_every_member_is_described(observed, cookie):
             assert answer.status_code == 200, answer.text
             assert list(undocumented(content["schema"], answer.json())) == [], operation["operationId"]
             looked_at += 1
-    assert looked_at == 13
+    assert looked_at == 22
 
 
 def test_the_file_is_served(observed, cookie):
