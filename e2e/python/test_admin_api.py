@@ -150,13 +150,14 @@ def test_every_member_is_described(observed, cookie):
     for item in DESCRIPTION["paths"].values():
         for operation in (item[method] for method in ("get", "post") if method in item):
             content = operation["responses"].get("200", {}).get("content", {}).get("application/json")
-            if content is None:
+            # What is in a JSON Schema, JSON Schema says.
+            if content is None or operation["operationId"] == "configSchema":
                 continue
             answer = call(observed.admin, operation["operationId"], cookie, **parts.get(operation["operationId"], {}))
             assert answer.status_code == 200, answer.text
             assert list(undocumented(content["schema"], answer.json())) == [], operation["operationId"]
             looked_at += 1
-    assert looked_at == 22
+    assert looked_at == 21
 
 
 def test_the_file_is_served(observed, cookie):
