@@ -107,11 +107,11 @@ impl Gate {
     /// What this request may do.
     pub fn access(&self, request: &RequestHeader, client: Option<IpAddr>, config: &Config) -> Access {
         let headers = &request.headers;
-        if is_cross_site(headers) {
+        if is_cross_site(request) {
             return Access::new(false, false, Reason::CrossSite);
         }
         let Some(key) = &config.dashboard_key else {
-            return Access::new(is_here(headers, client), false, Reason::KeyNotSet);
+            return Access::new(is_here(request, client), false, Reason::KeyNotSet);
         };
         let given = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
         let is_known = match given {
@@ -203,22 +203,21 @@ impl Gate {
 }
 
 /// Whether a browser says that another site's page makes the request.
-fn is_cross_site(headers: &HeaderMap) -> bool {
-    let is_of_other_site = |site: &HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
-    if headers.get("sec-fetch-site").is_some_and(is_of_other_site) {
-        return true;
+fn is_cross_site(request: &RequestHeader) -> bool {
+    // No page can forge this one; older browsers, and those without TLS, say only the origin.
+    if let Some(site) = request.headers.get("sec-fetch-site") {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
     }
-    let Some(origin) = headers.get(ORIGIN) else { return false };
-    let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
-    let origin = origin.as_bytes();
+    let Some(origin) = request.headers.get(ORIGIN) else { return false };
+    let (host, origin) = (host(request), origin.as_bytes());
     let origin = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
     origin.is_none_or(|origin| origin != host)
 }
 
 /// Whether the client is on this machine itself. A reverse proxy is too, and what another site's name leads to (DNS
 /// rebinding): these are told by their fields.
-fn is_here(headers: &HeaderMap, client: Option<IpAddr>) -> bool {
-    let host = headers.get(HOST).map(|host| host.as_bytes()).unwrap_or_default();
+fn is_here(request: &RequestHeader, client: Option<IpAddr>) -> bool {
+    let (host, headers) = (host(request), &request.headers);
     let name = match host.strip_prefix(b"[") {
         Some(address) => address.split(|&byte| byte == b']').next(),
         None => host.split(|&byte| byte == b':').next(),
@@ -227,6 +226,12 @@ fn is_here(headers: &HeaderMap, client: Option<IpAddr>) -> bool {
     matches!(name, Some(b"localhost" | b"127.0.0.1" | b"::1"))
         && !forwarding.iter().any(|name| headers.contains_key(*name))
         && client.is_some_and(|client| client.to_canonical().is_loopback())
+}
+
+/// The host that the request is for: HTTP/2 has it in `:authority`.
+fn host(request: &RequestHeader) -> &[u8] {
+    let field = request.headers.get(HOST).map(HeaderValue::as_bytes);
+    field.or_else(|| Some(request.uri.authority()?.as_str().as_bytes())).unwrap_or_default()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -243,7 +248,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn set_cookie(value: &str, age: Duration) -> Result<Answer, Refused> {
-    let text = format!("{COOKIE_NAME}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict", age.as_secs());
+    let text = format!("{COOKIE_NAME}={value}; Path=/api/admin; Max-Age={}; HttpOnly; SameSite=Strict", age.as_secs());
     let value = HeaderValue::from_str(&text).map_err(|error| Refused::Status(500, error.to_string()))?;
     let mut answer = Answer::new(204, "text/plain", "").with_value(SET_COOKIE, value);
     answer.headers.retain(|(name, _)| name != CONTENT_TYPE);
@@ -278,12 +283,12 @@ fn seconds(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("a request");
         for (name, value) in fields {
-            headers.append(*name, value.parse().expect("a value"));
+            request.append_header(*name, *value).expect("a field");
         }
-        headers
+        request
     }
 
     #[test]
@@ -298,8 +303,8 @@ mod tests {
         let longer = until.parse::<u64>().expect("a time") + 1;
         assert!(!is_session(&format!("{longer}.{tag}"), &key, now), "a later time with the same signature");
         assert!(!is_session("", &key, now) && !is_session("x.y", &key, now));
-        let found = headers(&[("cookie", "a=b; gateway_session=x.y")]);
-        assert_eq!(cookie(&found), Some("x.y"));
+        let found = request(&[("cookie", "a=b; gateway_session=x.y")]);
+        assert_eq!(cookie(&found.headers), Some("x.y"));
     }
 
     #[test]
@@ -314,19 +319,29 @@ mod tests {
             (vec![("origin", "http://127.0.0.1:9999"), ("host", "127.0.0.1:8088")], true),
             (vec![("origin", "null"), ("host", "127.0.0.1:8088")], true),
         ] {
-            assert_eq!(is_cross_site(&headers(&fields)), is_other, "{fields:?}");
+            assert_eq!(is_cross_site(&request(&fields)), is_other, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn http2_names_the_host_in_its_target() {
+        let mut request = request(&[("origin", "https://127.0.0.1:8443")]);
+        request.set_uri("https://127.0.0.1:8443/api/admin/session".parse().expect("a URI"));
+        assert!(!is_cross_site(&request));
+        assert!(is_here(&request, Some([127, 0, 0, 1].into())));
+        request.insert_header("origin", "https://evil.example").expect("a field");
+        assert!(is_cross_site(&request));
     }
 
     #[test]
     fn this_machine_is_told_by_address_name_and_the_lack_of_a_proxy() {
         let here = Some([127, 0, 0, 1].into());
-        assert!(is_here(&headers(&[("host", "localhost:8088")]), here));
-        assert!(is_here(&headers(&[("host", "[::1]:8088")]), Some(std::net::Ipv6Addr::LOCALHOST.into())));
-        assert!(!is_here(&headers(&[("host", "localhost:8088")]), Some([192, 0, 2, 1].into())));
-        assert!(!is_here(&headers(&[("host", "evil.example")]), here));
-        assert!(!is_here(&headers(&[]), here));
-        assert!(!is_here(&headers(&[("host", "localhost"), ("x-forwarded-for", "192.0.2.1")]), here));
+        assert!(is_here(&request(&[("host", "localhost:8088")]), here));
+        assert!(is_here(&request(&[("host", "[::1]:8088")]), Some(std::net::Ipv6Addr::LOCALHOST.into())));
+        assert!(!is_here(&request(&[("host", "localhost:8088")]), Some([192, 0, 2, 1].into())));
+        assert!(!is_here(&request(&[("host", "evil.example")]), here));
+        assert!(!is_here(&request(&[]), here));
+        assert!(!is_here(&request(&[("host", "localhost"), ("x-forwarded-for", "192.0.2.1")]), here));
     }
 
     #[test]

@@ -13,7 +13,7 @@ const BUILT_IN: &str = include_str!("prices.yaml");
 /// A dollar per million tokens is a thousand billionths of a dollar per token.
 const NANO_PER_TOKEN: f64 = 1_000.0;
 /// The dearest token: far beyond every price there is.
-const MOST: f64 = 1_000_000.0;
+const MOST: f64 = 10_000.0;
 
 /// The prices of the file, and then the built-in ones.
 pub fn read(reader: &mut Reader<'_>) -> Prices {

@@ -128,7 +128,7 @@ fn unread(
 ) -> RequestRecord {
     RequestRecord {
         request_id,
-        started_at: SystemTime::now(),
+        started_at: SystemTime::now() - started.elapsed(),
         duration: started.elapsed(),
         queue: None,
         connect: None,

@@ -135,6 +135,7 @@ impl ProxyHttp for Gateway {
         context.client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
         if let Some(read) = downstream::take_request(session) {
             context.started = read.started;
+            context.started_at = SystemTime::now() - read.started.elapsed();
             context.request_bytes = read.body.as_ref().map_or(0, |held| held.bytes.len() as u64);
             context.length_name = read.length_name;
             context.body = read.body;

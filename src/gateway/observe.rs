@@ -58,7 +58,8 @@ fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
 fn capture(request: &RequestHeader, context: &Context) -> Capture {
     let keys: Vec<&[u8]> = client_keys(&request.headers).collect();
     // As `explain` reads it.
-    let mut head = format!("{} {} {:?}", request.method, String::from_utf8_lossy(request.raw_path()), request.version);
+    let target = String::from_utf8_lossy(request.raw_path());
+    let mut head = format!("{} {} {:?}", request.method, redact::target(&target), request.version);
     for (name, value) in &request.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         // Writing to a string cannot fail.

@@ -19,9 +19,9 @@ const SECRET_FIELDS: [&str; 6] =
 
 /// Whether the value of a field is nothing to keep; `name` in lower case.
 pub fn is_secret_field(name: &str) -> bool {
-    SECRET_FIELDS.contains(&name)
-        || name.contains("token") && !name.starts_with("anthropic-")
-        || name.contains("secret")
+    let says = |part: &str| name.contains(part);
+    let is_known = SECRET_FIELDS.contains(&name) || says("key") || says("secret") || says("passw") || says("auth");
+    is_known || says("token") && !name.starts_with("anthropic-")
 }
 
 /// The text without these secrets, and without what looks like one.
@@ -44,6 +44,17 @@ pub fn text(text: &str, secrets: &[&[u8]]) -> String {
         // The pattern is a constant; without it nothing may be kept.
         None => String::new(),
     }
+}
+
+/// A target, as it may be kept: the values of a query may be keys.
+pub fn target(target: &str) -> Cow<'_, str> {
+    let Some((path, query)) = target.split_once('?') else { return Cow::Borrowed(target) };
+    let masked = query.split('&').map(|pair| match pair.split_once('=') {
+        // What every client of the API sends.
+        Some(("beta" | "limit", _)) | None => pair.to_owned(),
+        Some((name, _)) => format!("{name}={MASK}"),
+    });
+    Cow::Owned(format!("{path}?{}", masked.collect::<Vec<_>>().join("&")))
 }
 
 /// The value of a field, as it may be kept.
@@ -76,6 +87,8 @@ mod tests {
             assert!(is_secret_field(name), "{name}");
         }
         assert!(!is_secret_field("anthropic-beta") && !is_secret_field("anthropic-ratelimit-tokens-limit"));
+        assert_eq!(target("/v1/messages?beta=true&key=abc&x"), "/v1/messages?beta=true&key=********&x");
+        assert_eq!(target("/v1/messages"), "/v1/messages");
         assert_eq!(field("x-api-key", "sk-1"), MASK);
         assert_eq!(field("accept", "*/*"), "*/*");
     }

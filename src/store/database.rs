@@ -15,6 +15,13 @@ const BUSY: Duration = Duration::from_secs(2);
 pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 /// Rows that are deleted in one statement, so that readers and the writer are not kept waiting.
 const DELETED_AT_ONCE: i64 = 5_000;
+/// Such statements in one go.
+const DELETIONS: usize = 10;
+/// Of sums that are too many this part stays, the newest: one in so many.
+const NEWEST_SHARE: i64 = 8;
+/// What a row of sums takes, about, and a count of times, in bytes.
+const ROLLUP_BYTES: i64 = 160;
+const LATENCY_BYTES: i64 = 24;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,13 +109,22 @@ impl Database {
     pub async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
         let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let oldest = before(retention.age);
-        while self.delete_requests("started_ms < ?", oldest).await? == DELETED_AT_ONCE as u64 {}
+        // The rest has to wait for the next time: so have the records that come in the meantime.
+        for _ in 0..DELETIONS {
+            if self.delete_requests("started_ms < ?", oldest).await? < DELETED_AT_ONCE as u64 {
+                break;
+            }
+        }
         for span in SPANS {
             let age = if span < HOUR { MINUTES_KEPT } else { retention.statistics };
             self.delete_sums(span, before(age) / 1_000).await?;
         }
-        while self.bytes().await? > retention.bytes {
-            if self.delete_requests("? > 0", 1).await? == 0 {
+        for _ in 0..DELETIONS {
+            if self.bytes().await? <= retention.bytes {
+                break;
+            }
+            // Sums that take more than their share go first: rows alone would not make room then.
+            if !self.delete_oldest_sums(retention.bytes / 2).await? && self.delete_requests("? > 0", 1).await? == 0 {
                 break;
             }
             sqlx::query("PRAGMA incremental_vacuum").execute(&mut self.connection).await?;
@@ -128,10 +144,43 @@ impl Database {
         Ok(deleted.rows_affected())
     }
 
+    /// Deletes the older part of sums, the finest first, until all of them take no more bytes than this; whether any went.
+    async fn delete_oldest_sums(&mut self, most: u64) -> Result<bool, sqlx::Error> {
+        let mut deleted = false;
+        for span in SPANS.into_iter().rev() {
+            if self.bytes_of_sums().await? <= most {
+                break;
+            }
+            let range = sqlx::query("SELECT MIN(at_s), MAX(at_s) FROM rollups WHERE span_s = ?").bind(span);
+            let range = range.fetch_one(&mut self.connection).await?;
+            if let (Some(first), Some(last)) =
+                (range.try_get::<Option<i64>, _>(0)?, range.try_get::<Option<i64>, _>(1)?)
+                && first < last
+            {
+                self.delete_sums(span, last - (last - first) / NEWEST_SHARE).await?;
+                deleted = true;
+            }
+        }
+        if deleted {
+            log::warn!("the sums of the request log took more than half of its room: the oldest ones are deleted");
+        }
+        Ok(deleted)
+    }
+
+    /// About how much room the sums take.
+    async fn bytes_of_sums(&mut self) -> Result<u64, sqlx::Error> {
+        let sql = "SELECT (SELECT COUNT(*) FROM rollups) * ? + (SELECT COUNT(*) FROM latencies) * ?";
+        let row = sqlx::query(sql).bind(ROLLUP_BYTES).bind(LATENCY_BYTES).fetch_one(&mut self.connection).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+
     async fn delete_sums(&mut self, span: i64, before: i64) -> Result<(), sqlx::Error> {
-        for table in ["rollups", "latencies"] {
-            let sql = format!("DELETE FROM {table} WHERE span_s = ? AND at_s < ?");
-            sqlx::query(&sql).bind(span).bind(before).execute(&mut self.connection).await?;
+        let rollups = "DELETE FROM rollups WHERE span_s = ? AND at_s < ?";
+        // Series by series, so that the index leads to the old ones.
+        let latencies = "DELETE FROM latencies WHERE span_s = ? AND at_s < ? \
+                         AND series IN (SELECT 0 UNION ALL SELECT id FROM series)";
+        for sql in [rollups, latencies] {
+            sqlx::query(sql).bind(span).bind(before).execute(&mut self.connection).await?;
         }
         Ok(())
     }

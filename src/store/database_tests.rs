@@ -56,6 +56,30 @@ async fn old_rows_and_too_many_of_them_go() {
 }
 
 #[tokio::test]
+async fn sums_without_end_make_room_before_all_rows_are_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    let now = SystemTime::now();
+    // A key of its own for each request: as many sums as rows, four times over.
+    let keyed = |id: usize| {
+        let started_at = now - Duration::from_secs(id as u64 * 60);
+        Arc::new(RequestRecord {
+            request_id: format!("req_{id}"),
+            started_at,
+            key: Some(format!("{id:08x}")),
+            ..RequestRecord::sample()
+        })
+    };
+    let records: Vec<_> = (0..5_000).map(keyed).collect();
+    database.insert(&records).await.expect("written");
+    let bytes = database.bytes().await.expect("a size");
+    let keep = Retention { age: Duration::MAX, bytes: bytes / 2, statistics: Duration::from_secs(400 * 86_400) };
+    database.retain(keep, now).await.expect("deleted");
+    assert!(database.bytes().await.expect("a size") <= bytes / 2);
+    assert_eq!(rows(&mut database).await, 5_000, "it was the sums that had to go");
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_moved_aside_and_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log.db");

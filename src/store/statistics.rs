@@ -207,7 +207,7 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, outcome: &str, sums: &Sums) {
-        self.all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+        self.all.iter_mut().zip(sums).for_each(|(all, sum)| *all = all.saturating_add(*sum));
         if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
             self.outcomes[outcome.index()] += sums[0];
         }

@@ -17,6 +17,8 @@ const BATCH: usize = 1_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often old rows are looked for.
 const RETENTION_TIME: Duration = Duration::from_secs(60);
+/// Pause between attempts to write what is left at the end.
+const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long what is left at the end may take.
 const END_TIME: Duration = Duration::from_secs(5);
 
@@ -121,16 +123,25 @@ impl Writer {
         }
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
-            let writing = async {
-                let mut database = Database::open(&self.path).await?;
-                database.insert(&left).await?;
-                log.wrote(&left);
-                database.close().await
-            };
-            match timeout_at(Instant::now() + END_TIME, writing).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => log::error!("{} records of the request log are lost: {error}", left.len()),
-                Err(_) => log::error!("{} records of the request log are lost: the disk is too slow", left.len()),
+            let end = Instant::now() + END_TIME;
+            loop {
+                let writing = async {
+                    let mut database = Database::open(&self.path).await?;
+                    database.insert(&left).await?;
+                    log.wrote(&left);
+                    database.close().await
+                };
+                match timeout_at(end, writing).await {
+                    Ok(Ok(())) => return,
+                    // Another process may hold the file for a moment, a successor above all.
+                    Ok(Err(_)) if Instant::now() + LAST_PAUSE < end => sleep(LAST_PAUSE).await,
+                    Ok(Err(error)) => {
+                        return log::error!("{} records of the request log are lost: {error}", left.len());
+                    }
+                    Err(_) => {
+                        return log::error!("{} records of the request log are lost: the disk is too slow", left.len());
+                    }
+                }
             }
         });
     }

@@ -10,6 +10,9 @@ pub(super) const LONGEST_WORD: usize = 100;
 /// Longest message of an error that is kept.
 pub(super) const LONGEST_MESSAGE: usize = 300;
 
+/// More tokens than any answer has: an upstream that tells of more must not spoil the sums of all others.
+const MOST_TOKENS: u64 = 1 << 31;
+
 /// The events of the Messages API.
 const EVENTS: [&[u8]; 8] = [
     b"content_block_delta",
@@ -216,11 +219,11 @@ impl Facts {
             ("cache_read_input_tokens", &mut tokens.cache_read),
         ] {
             if let Some(told) = usage.get(name).and_then(Value::as_u64) {
-                *count = told;
+                *count = told.min(MOST_TOKENS);
             }
         }
         if let Some(told) = usage.get("cache_creation").and_then(|kept| kept["ephemeral_1h_input_tokens"].as_u64()) {
-            tokens.cache_write_1h = told;
+            tokens.cache_write_1h = told.min(MOST_TOKENS);
         }
     }
 
@@ -357,6 +360,13 @@ mod tests {
         let large = format!("event: error\ndata: {}\n\n{STOP}", "x".repeat(LIMITS.event_bytes + 1));
         let summary = read("text/event-stream", large.as_bytes(), 1000);
         assert_eq!((summary.skipped, summary.error.as_deref()), (1, Some("unknown")));
+    }
+
+    #[test]
+    fn counts_beyond_all_measure_are_not_believed() {
+        let reply = format!(r#"{{"usage":{{"input_tokens":1,"output_tokens":{}}}}}"#, i64::MAX);
+        let tokens = read("application/json", reply.as_bytes(), 99).tokens.expect("tokens");
+        assert_eq!((tokens.input, tokens.output), (1, MOST_TOKENS));
     }
 
     #[test]

@@ -11,7 +11,9 @@ ALTER TABLE requests ADD COLUMN error_message TEXT;
 ALTER TABLE requests ADD COLUMN cause TEXT;
 ALTER TABLE requests ADD COLUMN cost_nano BIGINT;
 ALTER TABLE requests ADD COLUMN skipped_events INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE requests RENAME COLUMN stream_error TO error_type;
+-- The column stays: a process that is being replaced still writes its last rows with it.
+ALTER TABLE requests ADD COLUMN error_type TEXT;
+UPDATE requests SET error_type = stream_error WHERE stream_error IS NOT NULL;
 CREATE INDEX requests_session ON requests (session, started_ms) WHERE session IS NOT NULL;
 CREATE INDEX requests_failed ON requests (started_ms) WHERE cause IS NOT NULL;
 
