@@ -2,7 +2,7 @@
 # Boots the systemd of this machine as process 1 of new namespaces and runs a command under it:
 #   boot.sh COMMAND [ARGUMENT...]
 # What the command writes below /etc, /usr, /var, /opt and /root goes to layers that are thrown away afterwards; /tmp and
-# /run are new; the network is the machine's own. Exit status: the command's, or 97 where that cannot be done here.
+# /run are new, but for this folder; the network is the machine's own. Exit status: the command's, or 97 where that cannot be done here.
 set -euo pipefail
 cannot() { echo "no systemd of its own: $1" >&2; exit 97; }
 [ "$(id -u)" = 0 ] || cannot "only root can make these namespaces"
@@ -20,7 +20,11 @@ for folder in etc usr var opt root; do
   mkdir -p "$upper/$folder/new" "$upper/$folder/work"
   mount -t overlay layers "/$folder" -o "lowerdir=/$folder,upperdir=$upper/$folder/new,workdir=$upper/$folder/work"
 done
+# This folder may lie in one of those that are new.
+mkdir "$upper/here"
+mount --bind "$PWD" "$upper/here"
 for folder in tmp run; do mount -t tmpfs "$folder" "/$folder"; done
+case $PWD in /tmp/* | /run/*) mkdir -p "$PWD" && mount --bind "$upper/here" "$PWD" ;; esac
 umount --recursive /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/systemd/system
