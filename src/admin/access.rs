@@ -148,7 +148,7 @@ impl Gate {
             })),
             _ if access.reason == Reason::CrossSite => return access.refuse(request_id),
             Method::POST => self.login(request, client, body, config, request_id),
-            Method::DELETE => set_cookie("", Duration::ZERO),
+            Method::DELETE => set_cookie(request, "", Duration::ZERO),
             _ => Err(Refused::Method(super::methods(&["session"]).unwrap_or_default())),
         };
         match answer {
@@ -185,7 +185,7 @@ impl Gate {
         if !self.is_right(login.key.as_bytes(), key, client) {
             return Err(Refused::Status(401, "This is not DASHBOARD_API_KEY.".to_owned()));
         }
-        set_cookie(&new_session(key, SystemTime::now()), SESSION_TIME)
+        set_cookie(request, &new_session(key, SystemTime::now()), SESSION_TIME)
     }
 
     fn must_wait(&self, client: Option<IpAddr>) -> bool {
@@ -247,8 +247,13 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     cookies.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value)
 }
 
-fn set_cookie(value: &str, age: Duration) -> Result<Answer, Refused> {
-    let text = format!("{COOKIE_NAME}={value}; Path=/api/admin; Max-Age={}; HttpOnly; SameSite=Strict", age.as_secs());
+/// Sets our cookie. Behind TLS, ours or that of a reverse proxy, the browser names an `https` origin: then the cookie is
+/// never to travel in the clear (RFC 6265 section 4.1.2.5).
+fn set_cookie(request: &RequestHeader, value: &str, age: Duration) -> Result<Answer, Refused> {
+    let is_tls = request.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    let secure = if is_tls { "; Secure" } else { "" };
+    let text =
+        format!("{COOKIE_NAME}={value}; Path=/api/admin; Max-Age={}; HttpOnly; SameSite=Strict{secure}", age.as_secs());
     let value = HeaderValue::from_str(&text).map_err(|error| Refused::Status(500, error.to_string()))?;
     let mut answer = Answer::new(204, "text/plain", "").with_value(SET_COOKIE, value);
     answer.headers.retain(|(name, _)| name != CONTENT_TYPE);

@@ -41,8 +41,8 @@ pub fn answer(path: &[u8], headers: &HeaderMap) -> Option<Answer> {
         return is_page.then(|| Answer::new(200, HTML, NOT_BUILT).with(CACHE_CONTROL, "no-store"));
     };
     let name = if path.is_empty() { INDEX } else { path };
-    // Only whole files can be asked for by name, not their compressed forms.
-    let found = Panel::get(name).filter(|_| !name.ends_with(".br"));
+    // Only whole files can be asked for by name, not their compressed forms, nor what the build notes for itself.
+    let found = Panel::get(name).filter(|_| !name.ends_with(".br") && !name.starts_with('.'));
     match found {
         Some(file) => Some(file_answer(name, file, headers)),
         None if is_page(path) => Some(file_answer(INDEX, index, headers)),
