@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
+.PHONY: help run panel panel-test panel-bench build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ panel: ## build the web panel into static/dist (needs Node.js 20.19 or newer)
 
 panel-test: ## the panel in Chromium, every page in both languages, both themes, wide and on a phone
 	@PANEL_PAGES= scripts/test.sh panel build e2e
+
+panel-bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
+	@scripts/prepare.sh test
+	@scripts/panel.sh
+	$(CARGO) build --release $(LOCKED) --workspace --bins --example fill_log
+	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node long_log.mjs $(abspath $(TARGET_DIR))/release
 
 e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real gateway and a mock upstream
 	@scripts/test.sh build e2e

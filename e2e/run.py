@@ -6,6 +6,8 @@
     clients -> gateway (nothing is set)                     -> a few lines of Python that answer with errors
     tests   -> gateway (request log, key, admin service)    -> the latter first, then the former
     Chromium -> panel of a gateway (a rule, a key)           -> mock-upstream
+                                                                its log has a past of LOG_ROWS requests over LOG_DAYS days
+    Chromium -> panel of a gateway (no key, nothing logged)  -> the same
 
 The last line is `e2e: N passed, N failed, N skipped`; the exit code is 0 only when nothing failed and something ran.
 """
@@ -35,6 +37,7 @@ REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
 GAP_MS = 40
 START_DEADLINE_S = 30
 SUITE_DEADLINE_S = 300
+LOG_ROWS, LOG_DAYS = 100_000, 30
 
 
 STREAMS = {
@@ -163,6 +166,12 @@ class Stack:
         self.gateways[name] = (process, log)
         return address
 
+    def past_log(self) -> Path:
+        """A request log with a long past."""
+        log = self.folder / "past.db"
+        subprocess.run([self.binaries / "examples" / "fill_log", log, str(LOG_ROWS), str(LOG_DAYS)], check=True)
+        return log
+
     def complaints(self) -> list[str]:
         """What is wrong with the gateways after all the tests."""
         found = []
@@ -235,13 +244,15 @@ def main() -> int:
         faulty, admin, key = stack.faulty_upstream(), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
         observed = {"API_BASE_URL": "", "API_BASE_URLS": f"{faulty},{upstream}", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
         observed |= {"GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": key, "ADMIN_LISTEN": admin}
+        panel_settings = {"DASHBOARD_API_KEY": key, "GATEWAY_DB": str(stack.past_log())}
         env |= {
             "E2E_GATEWAY": stack.gateway("gateway", upstream, SYSTEM_PROMPT_REPLACEMENT=REPLACEMENT),
             "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", faulty),
             "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, HERE / "observed.yaml", **observed),
             "E2E_OBSERVED_ADMIN": f"http://{admin}",
             "E2E_OBSERVED_KEY": key,
-            "PANEL_URL": stack.gateway("panel-gateway", upstream, HERE / "panel" / "gateway.yaml", DASHBOARD_API_KEY=key, GATEWAY_DB="requests.db"),
+            "PANEL_URL": stack.gateway("panel-gateway", upstream, HERE / "panel" / "gateway.yaml", **panel_settings),
+            "PANEL_OPEN_URL": stack.gateway("open-gateway", upstream, GATEWAY_DB="requests.db", HTTPS_PROXY="http://127.0.0.1:9"),
             "PANEL_KEY": key,
             "PANEL_PAGES": os.environ.get("PANEL_PAGES", "dashboard,requests,config"),
             "E2E_RECORD": str(record),

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 binaries=${CARGO_TARGET_DIR:-target}/debug
-for binary in anyrouter-gateway mock-upstream; do
+for binary in anyrouter-gateway mock-upstream examples/fill_log; do
   if [ ! -x "$binaries/$binary" ]; then
     echo "$binaries/$binary is missing: type make e2e, which builds it" >&2
     exit 1

@@ -31,7 +31,7 @@ step_panel() { scripts/panel.sh check; }
 
 # Tests and binaries in one call: the crates that only tests need switch features on in shared dependencies, and
 # building the binaries without them would compile Pingora a second time.
-step_build() { cargo build --workspace --bins --tests "${locked[@]}"; }
+step_build() { cargo build --workspace --bins --tests --example fill_log "${locked[@]}"; }
 
 step_tests() {
   if cargo nextest --version >/dev/null 2>&1; then

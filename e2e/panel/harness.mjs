@@ -2,6 +2,7 @@
 //
 // PANEL_URL   origin of a running gateway; without it the mock of static/dev is started on a free port
 // PANEL_KEY   its DASHBOARD_API_KEY (test-key); empty: none is set
+// PANEL_OPEN_URL  origin of another, which has no key, no request in its log, and HTTPS_PROXY in its environment
 // CHROMIUM    the browser (/usr/bin/chromium)
 
 import assert from 'node:assert/strict';
@@ -19,6 +20,7 @@ const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 export const KEY = process.env.PANEL_KEY ?? 'test-key';
 export const SCREENSHOTS = process.env.PANEL_SCREENSHOTS ?? `${root}target/panel-screenshots/`;
 export const IS_MOCK = !process.env.PANEL_URL;
+export const OPEN = { url: process.env.PANEL_OPEN_URL, key: '', rows: 0, isThere: IS_MOCK || Boolean(process.env.PANEL_OPEN_URL) };
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 const FLAGS = [
@@ -26,7 +28,8 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-function freePort() {
+/** A port that nobody uses. */
+export function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address();
@@ -57,10 +60,10 @@ async function startMock(key, rows = 20_000) {
 }
 
 export class Bench {
-  static async start({ key = KEY, rows } = {}) {
+  static async start({ url = process.env.PANEL_URL, key = KEY, rows } = {}) {
     const bench = new Bench();
     bench.key = key;
-    bench.server = IS_MOCK ? await startMock(key, rows) : { url: process.env.PANEL_URL.replace(/\/$/, ''), stop: () => {} };
+    bench.server = url === undefined ? await startMock(key, rows) : { url: url.replace(/\/$/, ''), stop: () => {} };
     bench.url = bench.server.url;
     bench.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
     return bench;

@@ -376,3 +376,19 @@ pub fn find(key: &str) -> &'static Setting {
         None => panic!("no setting is declared for {key}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_panel_tells_the_meaning_of_each_in_chinese_too() {
+        let chinese = include_str!("../../static/src/i18n/setting_help.ts");
+        let keys = SETTINGS.iter().map(|setting| setting.key.to_owned());
+        let lists = LISTS.iter().map(|(key, _)| (*key).to_owned());
+        let upstream = UPSTREAM_SETTINGS.iter().map(|setting| format!("gateway.upstreams[].{}", setting.key));
+        let missing: Vec<_> =
+            keys.chain(lists).chain(upstream).filter(|key| !chinese.contains(&format!("'{key}': '"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -20,6 +20,11 @@ const CHINESE: Record<string, string> = {
   'gateway.dashboard.enabled': '在网关端口的 /admin 提供面板。',
   'gateway.dashboard.api_key': '面板的登录密钥。',
   'gateway.database': '请求日志的 SQLite 文件；off 表示不保留。',
+  'gateway.state_dir': '网关自身写入文件的文件夹：面板的 overlay.yaml 及其历史。',
+  'gateway.runtime_dir': '存放 pid 文件和套接字的文件夹；reload 与 upgrade 由此联系正在运行的网关。',
+  'gateway.watch': '配置文件变化时自动重新加载。（不开启时：SIGHUP，或 anyrouter-gateway reload。）',
+  'gateway.drain.upgrade': '升级后旧进程最多还能处理已有请求多久；最后一个请求结束后立即退出。',
+  'gateway.drain.stop': 'SIGTERM：进行中的请求最多还能继续多久；最后一个结束后立即退出。与 grace_period_seconds 含义相同。',
   'gateway.debug': '输出调试级别的日志：正文为何未改动、每次尝试等。',
   'gateway.log.format': '日志格式：text 或 json。',
   'gateway.log.keep': '请求日志的保留时间。',
@@ -42,6 +47,8 @@ const CHINESE: Record<string, string> = {
   'gateway.limits.write_timeout': '客户端不接收任何应答字节的最长时间。',
   'gateway.limits.queue': '设置了 max_in_flight 的单个上游最多排队的请求数；0 表示不排队。',
   'gateway.limits.queue_timeout': '请求排队等待的最长时间。',
+  'gateway.limits.event': '为读取 token 与错误，单个流事件的最大长度；更大的原样转发、不读取，并计数。',
+  'gateway.limits.reply': '非流式应答中为读取 token 的最大长度。',
   'gateway.timeouts.connect': '连接上游的时限，包括 TLS。',
   'gateway.timeouts.read': '上游的最长静默时间，首字节之前与字节之间均适用。',
   'gateway.timeouts.first_byte': '上游开始应答的时限，超时则改试下一个；未设置时与 timeouts.read 相同。',
@@ -66,8 +73,31 @@ const CHINESE: Record<string, string> = {
   'gateway.affinity.sessions': '最多记住多少个已换到其他上游的会话。',
   'gateway.affinity.idle': '会话在最后一次请求之后保留多久。',
   'gateway.dns.servers': 'DNS 服务器，以逗号分隔，地址或地址:端口；未设置时使用系统的。',
+  'gateway.upstreams': '请求发往哪里。API_BASE_URL 与 API_BASE_URLS 会取代它。',
+  'gateway.upstreams[].name': '在日志、指标和错误中的名称；未设置时为主机名。',
+  'gateway.upstreams[].base_url': 'http:// 或 https:// 地址，可带路径前缀。',
+  'gateway.upstreams[].priority': '数字越小越优先。',
+  'gateway.upstreams[].weight': '同一优先级内所分请求的比重。',
+  'gateway.upstreams[].profile': 'anyrouter 或 none；未设置时，主机 anyrouter.top 为 anyrouter，其他为 none。',
+  'gateway.upstreams[].profile_rules': '按名称开关 profile 中的规则：{anyrouter.compact: on}。',
+  'gateway.upstreams[].api_key': '代替客户端密钥发送的密钥，例如 ${env.X}；只有 routes 中的密钥可以使用。',
+  'gateway.upstreams[].proxy': '此上游的出站代理（此时 NO_PROXY 不起作用），或 off。',
+  'gateway.upstreams[].http': 'HTTP 版本：1、2 或 auto（由 TLS 协商；http:// 为 1）。',
+  'gateway.upstreams[].max_in_flight': '同时发往它的最多请求数；未设置则不限。',
+  'gateway.upstreams[].probe': '同 gateway.health.probe.path，仅用于此上游；或 off。',
+  'gateway.upstreams[].preserve_host': '同 gateway.preserve_host，仅用于此上游。',
+  'gateway.upstreams[].ca_file': '信任的证书颁发机构 PEM 文件，代替系统的。',
+  'gateway.upstreams[].sni': 'TLS 握手时请求并校验的名称；未设置时为主机名。',
+  'gateway.upstreams[].insecure': '接受任何 TLS 证书，仅用于测试。',
+  'gateway.upstreams[].connect_timeout': '同 gateway.timeouts.connect，仅用于此上游。',
+  'gateway.upstreams[].read_timeout': '同 gateway.timeouts.read，仅用于此上游。',
+  'gateway.upstreams[].first_byte_timeout': '同 gateway.timeouts.first_byte，仅用于此上游。',
+  'gateway.rules': '修改请求的规则，在上游 profile 的规则之后依次应用。',
+  'gateway.routes': '哪些客户端密钥使用哪些上游。',
+  'gateway.prices': '各模型的 token 价格；优先于内置价格。',
 };
 
 export function settingHelp(locale: string, setting: Setting): string {
-  return (locale === 'zh-CN' ? CHINESE[setting.key] : undefined) ?? setting.help;
+  const key = setting.key.replace(/\[\d+\]/, '[]');
+  return (locale === 'zh-CN' ? CHINESE[key] : undefined) ?? setting.help;
 }

@@ -10,6 +10,8 @@ import { filtersToParameters, matchesFilters, type RequestFilters } from '@/lib/
 const PAGE = 100;
 /** Rows that wait above the list; beyond it the list is asked for anew. */
 const MOST_WAITING = 500;
+/** Rows that the feed may add to a list that stays open; beyond it the list is asked for anew. */
+const MOST_FED = 2_000;
 
 export function useRequestList(filters: Ref<RequestFilters>) {
   const rows = shallowRef<readonly RequestRow[]>([]);
@@ -21,6 +23,8 @@ export function useRequestList(filters: Ref<RequestFilters>) {
   const isFollowing = ref(true);
   const cursor = ref<string | null>(null);
   let abort: AbortController | null = null;
+  const known = new Set<string>();
+  let fed = 0;
   let parameters: Record<string, string> = {};
 
   async function ask(isFirst: boolean): Promise<void> {
@@ -36,12 +40,11 @@ export function useRequestList(filters: Ref<RequestFilters>) {
       const page = await api.requests({ ...parameters, limit: PAGE, ...more }, mine.signal);
       if (mine.signal.aborted) return;
       if (isFirst) {
-        rows.value = page.requests;
+        known.clear();
+        fed = 0;
         waiting.value = [];
-      } else {
-        const known = new Set(rows.value.map((row) => row.id));
-        rows.value = [...rows.value, ...page.requests.filter((row) => !known.has(row.id))];
       }
+      rows.value = (isFirst ? [] : rows.value).concat(unknown(page.requests));
       cursor.value = page.next_cursor;
     } catch (caught) {
       if (mine.signal.aborted) return;
@@ -51,15 +54,23 @@ export function useRequestList(filters: Ref<RequestFilters>) {
     }
   }
 
+  /** Those that the list does not have; from now on it has them. */
+  function unknown(some: readonly RequestRow[]): RequestRow[] {
+    return some.filter((row) => {
+      const isNew = !known.has(row.id);
+      known.add(row.id);
+      return isNew;
+    });
+  }
+
   function showWaiting(): void {
-    if (waiting.value.length >= MOST_WAITING) {
+    fed += waiting.value.length;
+    if (waiting.value.length >= MOST_WAITING || fed > MOST_FED) {
       void ask(true);
       return;
     }
-    const known = new Set(rows.value.map((row) => row.id));
     // The feed tells of ends, the list is in the order of beginnings.
-    const all = [...waiting.value.filter((row) => !known.has(row.id)), ...rows.value];
-    rows.value = all.sort((a, b) => b.started_at_ms - a.started_at_ms);
+    rows.value = unknown(waiting.value).concat(rows.value).sort((a, b) => b.started_at_ms - a.started_at_ms);
     waiting.value = [];
   }
 

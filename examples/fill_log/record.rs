@@ -1,0 +1,114 @@
+//! Made-up records that look like a busy month: days and nights, three models, sessions with a sub-agent, and the ways in
+//! which requests fail.
+
+use anyrouter_gateway::record::{Labels, Outcome, RequestRecord};
+use anyrouter_gateway::usage::error_body::ErrorText;
+use anyrouter_gateway::usage::meter::{Summary, Tokens};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+const MODELS: [&str; 3] = ["claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku-4-5-20251001"];
+/// Dollars for a million tokens: input, output, written to the cache, read from it.
+const PRICES: [[f64; 4]; 3] = [[3.0, 15.0, 3.75, 0.3], [5.0, 25.0, 6.25, 0.5], [1.0, 5.0, 1.25, 0.1]];
+const UPSTREAMS: [&str; 3] = ["anyrouter", "mirror", "spare"];
+/// Requests of one session.
+const SESSION: u64 = 40;
+/// How one request in a thousand ends, and how many do.
+const FAILURES: [(u32, Outcome, u16, Option<&str>, &str); 6] = [
+    (12, Outcome::UpstreamError, 503, Some("pool_closed"), "no account is available"),
+    (8, Outcome::UpstreamError, 429, Some("quota"), "the quota of this hour is used up"),
+    (6, Outcome::ClientAborted, 200, None, ""),
+    (4, Outcome::Truncated, 200, Some("broke_off"), ""),
+    (3, Outcome::Stalled, 200, Some("too_slow"), ""),
+    (2, Outcome::Unreachable, 502, Some("unreachable"), ""),
+];
+
+/// The record number `index` of `rows` that end at `now` and began `days` earlier; always the same for the same numbers.
+pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestRecord> {
+    let mut rng = fastrand::Rng::with_seed(index);
+    let day = index as f64 / rows as f64 * days as f64;
+    // More by day than by night, with ups and downs: the slope of this is from 0.25 to 1.75.
+    let day = day + ((TAU * day).sin() * 0.5 + (TAU * 7.0 * day).sin() * 0.25 / 7.0) / TAU;
+    let age = Duration::from_secs_f64((days as f64 - day).max(0.0) * 86_400.0);
+    let which = [0, 0, 0, 1, 1, 2][rng.usize(..6)];
+    let model = MODELS[which];
+    // Most take seconds, some minutes.
+    let duration = Duration::from_millis((rng.f64().powi(4) * 240_000.0) as u64 + 300);
+    let tokens = Tokens {
+        input: rng.u64(..3_000),
+        output: rng.u64(..3_000),
+        cache_write: rng.u64(..9_000),
+        cache_read: rng.u64(20_000..90_000),
+        ..Tokens::default()
+    };
+    let lot = rng.u32(..1_000);
+    let mut seen = 0;
+    let failure = FAILURES.iter().find(|failure| {
+        seen += failure.0;
+        lot < seen
+    });
+    let (outcome, status, cause, error) = match failure {
+        Some(&(_, outcome, status, cause, error)) => (outcome, status, cause, error),
+        None => (Outcome::Completed, 200, None, ""),
+    };
+    let is_answer = status == 200;
+    let is_complete = outcome == Outcome::Completed;
+    let answer = Summary {
+        is_stream: true,
+        is_complete,
+        model: Some(model.to_owned()),
+        tokens: Some(tokens),
+        first_token: Some(duration / 5),
+        last_token: Some(duration),
+        stop_reason: is_complete.then(|| "end_turn".to_owned()),
+        events: 200,
+        ..Summary::default()
+    };
+    let [input, output, cache_write, cache_read] = PRICES[which];
+    let dollars = tokens.input as f64 * input
+        + tokens.output as f64 * output
+        + tokens.cache_write as f64 * cache_write
+        + tokens.cache_read as f64 * cache_read;
+    // Two of five requests are a sub-agent's.
+    let agent = (index % 5 > 2).then(|| format!("agent-{}", index / SESSION % 7));
+    let number = index / SESSION;
+    Arc::new(RequestRecord {
+        request_id: format!("req_{index:032x}"),
+        started_at: now - age,
+        duration,
+        queue: Some(Duration::ZERO),
+        connect: Some(Duration::from_millis(1)),
+        first_byte: is_answer.then_some(duration / 6),
+        client: Some([10, 0, 0, rng.u8(..)].into()),
+        http: "1.1",
+        method: "POST".to_owned(),
+        path: "/v1/messages".to_owned(),
+        status,
+        outcome,
+        reason: "",
+        upstream: Some(UPSTREAMS[[0, 0, 0, 0, 1, 1, 2][rng.usize(..7)]].into()),
+        attempts: 1 + u32::from(rng.u8(..40) == 0),
+        request_bytes: rng.u64(20_000..900_000),
+        response_bytes: 12_000,
+        key: Some(format!("key{:05}", number % 5)),
+        rewrite: "replaced",
+        session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
+        parent_agent: agent.as_ref().map(|_| "main".to_owned()),
+        agent,
+        model_asked: Some(model.to_owned()),
+        rules: "anyrouter.beta,anyrouter.metadata".to_owned(),
+        tried: Vec::new(),
+        answer: is_answer.then_some(answer),
+        error: (!error.is_empty()).then(|| ErrorText {
+            body: format!(r#"{{"type":"error","error":{{"type":"api_error","message":"{error}"}}}}"#),
+            kind: Some("api_error".to_owned()),
+            message: Some(error.to_owned()),
+            is_page: false,
+        }),
+        cause,
+        cost: is_answer.then_some((dollars * 1_000.0) as u64),
+        labels: Labels { model: model.into(), path: "/v1/messages" },
+        capture: None,
+    })
+}
