@@ -44,6 +44,8 @@ pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
             for module in ["pingora_core", "pingora_proxy"] {
                 builder.filter_module(module, LevelFilter::Warn);
             }
+            // It calls each look whether the other process sends its sockets already an error.
+            builder.filter_module("pingora_core::server::transfer_fd", LevelFilter::Off);
             if debug {
                 builder.filter_module(env!("CARGO_CRATE_NAME"), LevelFilter::Debug);
             }

@@ -38,6 +38,9 @@ fn main() -> ExitCode {
     match &cli.command {
         Some(Command::Check) => {
             print!("{}", cli::report(&loaded));
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
             return ExitCode::SUCCESS;
         }
         Some(Command::Explain(options)) => return finish(explain(loaded, options)),

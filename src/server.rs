@@ -50,6 +50,9 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         operate::watch::start(Arc::clone(&live)).map_err(anyhow::Error::msg)?;
     }
 
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
     let Loaded { startup, mut server_conf, path, .. } = loaded;
     if let Some(folder) = &folder {
         server_conf.upgrade_sock = folder.upgrade_socket().display().to_string();

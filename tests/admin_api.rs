@@ -175,7 +175,7 @@ async fn pages_and_filters_lead_to_every_row_once() {
         ("path=/b", 5),
         ("outcome=completed", 20),
         ("outcome=upstream_error&status=5xx", 0),
-        ("cause=bad_request", 5),
+        ("cause=not_found", 5),
         ("q=/B", 5),
         ("q=%25", 0),
         ("from=0&to=1", 0),

@@ -272,3 +272,84 @@ async fn every_shipped_example_is_a_good_configuration() {
     }
     assert!(found > 0, "no gateway*.yaml in conf/");
 }
+
+/// What `check` says of a configuration that is valid: every line of its standard error.
+async fn warnings(builder: GatewayBuilder) -> Vec<String> {
+    let output = builder.arg("check").run().await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    output.stderr.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_is_hardly_meant_is_warned_of() {
+    let yaml = |text: &str| gateway().yaml(&format!("gateway:\n{text}"));
+    assert_eq!(warnings(yaml("  upstreams: [{base_url: \"http://127.0.0.1:9\"}]\n")).await, [""; 0]);
+    for (builder, wanted) in [
+        (
+            yaml("  upstreams:\n    - {name: mine, base_url: \"https://relay.example\", api_key: k}\n"),
+            vec![":3:5:", "\"mine\" gets no request", "gateway.routes"],
+        ),
+        (
+            yaml("  upstreams:\n    - {base_url: \"https://relay.example/api/v1\"}\n"),
+            vec![":3:18:", "/api/v1/v1/messages", "leave /v1 out"],
+        ),
+        (
+            yaml("  upstreams:\n    - {base_url: \"http://127.0.0.1:9\"}\n").env("API_BASE_URL", "http://127.0.0.1:8"),
+            vec![":3:5:", "environment API_BASE_URL replaces this list"],
+        ),
+        (
+            yaml("  rules:\n    - {name: a, match: {path: /a}, query: {remove: b}}\n")
+                .file("data/overlay.yaml", "gateway:\n  rules: []\n"),
+            vec!["data/overlay.yaml:2:", "gateway.rules", "hides the one at", ":3:5"],
+        ),
+        (
+            yaml("  debug: false\n").file("env/.env", "A_KEY=1\nDASHBOARD_APIKEY=x\n"),
+            vec!["env/.env:", "DASHBOARD_APIKEY is no setting; did you mean DASHBOARD_API_KEY?"],
+        ),
+    ] {
+        let told = warnings(builder).await;
+        assert_eq!(told.len(), 1, "{wanted:?}: {told:?}");
+        assert!(told[0].starts_with("warning: ") && wanted.iter().all(|part| told[0].contains(part)), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_the_gateway_itself_is_refused() {
+    for (listen, url) in [("127.0.0.1:18088", "http://localhost:18088"), ("0.0.0.0:18088", "http://127.0.0.1:18088/x")]
+    {
+        let builder = gateway().env("LISTEN", listen).env("API_BASE_URL", url).arg("check");
+        let output = builder.run().await;
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(
+            output.stderr.contains("API_BASE_URL: ") && output.stderr.contains("this gateway's own address"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bad_line_of_the_dotenv_file_is_named_and_not_shown() {
+    let output = gateway().file("env/.env", "A=b\nfoo bar\nKEY=\"sk-secret\n").arg("check").run().await;
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(output.stderr.contains("env/.env:2:") && output.stderr.contains("env/.env:3:"), "{}", output.stderr);
+    assert!(!output.stderr.contains("sk-secret"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn a_second_gateway_with_the_same_runtime_folder_is_refused_and_the_first_goes_on() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let first = gateway().upstream(upstream.url()).start().await;
+    let ports = [std::net::TcpListener::bind("127.0.0.1:0"), std::net::TcpListener::bind("127.0.0.1:0")];
+    let ports = ports.map(|listener| listener.and_then(|listener| listener.local_addr()).expect("a port").to_string());
+    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_anyrouter-gateway"));
+    second.current_dir(first.dir()).env("LISTEN", &ports[0]).env("ADMIN_LISTEN", &ports[1]);
+    let output = tokio::task::spawn_blocking(move || second.output().expect("run")).await.expect("joined");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for part in [&first.pid().to_string(), "gateway.runtime_dir", "reload", "upgrade", "GATEWAY_RUNTIME_DIR"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let reload = first.command(&["reload"]).await;
+    assert_eq!(reload.status.code(), Some(0), "{}", told(&reload));
+}

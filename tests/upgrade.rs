@@ -118,12 +118,14 @@ async fn an_upgrade_that_cannot_be_leaves_the_old_process_serving() {
     let good = std::fs::read_to_string(&file).expect("there");
     std::fs::write(&file, format!("{good}  lissten: 1\n")).expect("written");
     refused(gateway.command(&["upgrade"]).await, "gateway.yaml:3:3: unknown key").await;
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").and_then(|other| other.local_addr().map(|at| (other, at)));
+    let (_other, busy) = busy.expect("a port");
     std::fs::write(
         &file,
         format!(
             "{good}  admin_listen: \"{}\"\n  tls: {{listen: \"{}\", cert: gateway.yaml, key: gateway.yaml}}\n",
             gateway.admin_addr(),
-            upstream.addr()
+            busy
         ),
     )
     .expect("written");

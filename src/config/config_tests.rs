@@ -27,6 +27,8 @@ fn the_shipped_file_is_valid_and_equals_the_defaults() {
     assert_eq!(loaded.config.upstreams[0].base_url.host, "anyrouter.top");
     let bare = load_yaml("gateway:\n  upstreams: [{name: anyrouter, base_url: \"https://anyrouter.top\"}]", &[])
         .expect("valid");
+    let replaced = load_yaml(BUILT_IN, &[("API_BASE_URL", "http://a")]).expect("valid");
+    assert_eq!((loaded.warnings, replaced.warnings), (vec![], vec![]));
     assert_eq!(loaded.config.limits, bare.config.limits);
     assert_eq!(loaded.config.upstreams, bare.config.upstreams);
     for (shipped, default) in loaded.effective.iter().zip(&bare.effective) {

@@ -13,7 +13,8 @@ use std::path::Path;
 pub const DEFAULT_FILE: &str = "conf/gateway.yaml";
 /// The same file as it was shipped.
 pub const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
-const DOTENV_FILE: &str = "env/.env";
+/// Variables that count where the environment has none.
+pub const DOTENV_FILE: &str = "env/.env";
 /// What is read besides the three texts of [`Texts`].
 pub const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::routes::KEY_MAPPINGS_FILE];
 
@@ -23,21 +24,30 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
     if !Path::new(DOTENV_FILE).exists() {
         return variables;
     }
-    let mut wrong = |message: String| problems.push(Problem { at: Source::WholeFile(DOTENV_FILE.to_owned()), message });
+    let text = std::fs::read_to_string(DOTENV_FILE).unwrap_or_default();
+    let at = |line: Option<usize>, column: usize| match line {
+        Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column },
+        None => Source::WholeFile(DOTENV_FILE.to_owned()),
+    };
+    let mut wrong = |at: Source, message: String| problems.push(Problem { at, message });
     match dotenvy::from_path_iter(DOTENV_FILE) {
         Ok(lines) => {
             for line in lines {
                 match line {
                     Ok((name, value)) => drop(variables.insert(name, value)),
                     // The line itself is not shown: it may hold a key.
-                    Err(dotenvy::Error::LineParse(_, at)) => {
-                        wrong(format!("a line is not NAME=value (character {at} of it); quote values with blanks"));
+                    Err(dotenvy::Error::LineParse(wrong_text, column)) => {
+                        // It may go over several lines: a quote that is not closed takes all that follow.
+                        let first = wrong_text.lines().next().unwrap_or_default();
+                        let number = text.lines().position(|line| line == first);
+                        let message = "this is not NAME=value, or a quote is not closed; quote values with blanks";
+                        wrong(at(number, column + 1), message.to_owned());
                     }
-                    Err(error) => wrong(format!("cannot be read: {error}")),
+                    Err(error) => wrong(at(None, 0), format!("cannot be read: {error}")),
                 }
             }
         }
-        Err(error) => wrong(format!("cannot be read: {error}")),
+        Err(error) => wrong(at(None, 0), format!("cannot be read: {error}")),
     }
     variables
 }

@@ -76,8 +76,12 @@ impl Layers {
 
     /// The node at a dotted path: the overlay's, unless it is empty, else the file's.
     pub fn node(&self, key: &str) -> Option<&Node> {
-        let in_file = || find(self.file.as_ref()?, key);
-        self.in_overlay(key).filter(|node| !is_empty(node)).or_else(in_file)
+        self.in_overlay(key).filter(|node| !is_empty(node)).or_else(|| self.in_file(key))
+    }
+
+    /// The file's node at a dotted path.
+    pub fn in_file(&self, key: &str) -> Option<&Node> {
+        find(self.file.as_ref()?, key)
     }
 
     /// All texts.

@@ -50,8 +50,21 @@ pub struct Live {
 struct InForce {
     texts: Texts,
     shown: Shown,
+    warnings: Vec<Problem>,
     loaded_at: SystemTime,
     fingerprint: u64,
+}
+
+impl InForce {
+    fn of(loaded: &Loaded) -> Self {
+        Self {
+            texts: loaded.texts.clone(),
+            shown: Shown::of(loaded),
+            warnings: loaded.warnings.clone(),
+            loaded_at: SystemTime::now(),
+            fingerprint: fingerprint(&files(&loaded.texts)),
+        }
+    }
 }
 
 /// What came of a reload.
@@ -61,10 +74,12 @@ pub struct Reloaded {
     pub version: String,
     /// The keys of settings that differ from those that the process was started with, and need a restart.
     pub pending_restart: Vec<String>,
+    /// What is valid, but hardly what was meant.
+    pub warnings: Vec<String>,
 }
 
 /// What an edit would do.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Checked {
     /// What is wrong with it; empty if it could be applied.
     pub problems: Vec<ProblemView>,
@@ -72,6 +87,8 @@ pub struct Checked {
     pub changes: Vec<Change>,
     /// The keys among these that would need a restart.
     pub needs_restart: Vec<String>,
+    /// What is valid in it, but hardly what was meant.
+    pub warnings: Vec<ProblemView>,
 }
 
 /// Why an edit was not applied.
@@ -100,10 +117,8 @@ impl std::fmt::Debug for Live {
 impl Live {
     /// Goes on from what was `loaded` at the start, which is in force already.
     pub fn new(arguments: Arguments, env: Environment, loaded: &Loaded, prepare: Prepare, observer: Observer) -> Self {
-        let started = Shown::of(loaded);
-        let texts = loaded.texts.clone();
-        let fingerprint = fingerprint(&files(&texts));
-        let in_force = InForce { texts, shown: started.clone(), loaded_at: SystemTime::now(), fingerprint };
+        let in_force = InForce::of(loaded);
+        let started = in_force.shown.clone();
         Self {
             arguments,
             env,
@@ -131,6 +146,7 @@ impl Live {
             headers_file: texts.headers_path.clone(),
             headers: mask::mask(&texts.headers),
             pending_restart: self.pending_restart(shown),
+            warnings: in_force.warnings.iter().map(|warning| ProblemView::of(warning, texts)).collect(),
             loaded_at_ms: millis(in_force.loaded_at),
         }
     }
@@ -181,16 +197,16 @@ impl Live {
         let wrong = |problems: &[Problem]| {
             let texts = &self.in_force.load().texts;
             let problems = problems.iter().map(|problem| ProblemView::of(problem, texts)).collect();
-            Checked { problems, changes: Vec::new(), needs_restart: Vec::new() }
+            Checked { problems, ..Checked::default() }
         };
         let checked = self.restore(overlay, headers).and_then(|(overlay, headers)| {
             let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() })?;
-            let (texts, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+            let edited = InForce::of(&loaded);
             drop(self.prepared(loaded)?);
-            Ok((texts, shown))
+            Ok(edited)
         });
         match checked {
-            Ok((texts, shown)) => {
+            Ok(InForce { texts, shown, warnings, .. }) => {
                 let in_force = self.in_force.load();
                 let mut changes = in_force.shown.changes(&shown);
                 if in_force.texts.headers != texts.headers
@@ -205,7 +221,8 @@ impl Live {
                 let needs_restart = shown.pending_restart(&self.started);
                 let needs_restart =
                     needs_restart.into_iter().filter(|key| changes.iter().any(|change| change.key == *key)).collect();
-                Checked { problems: Vec::new(), changes, needs_restart }
+                let warnings = warnings.iter().map(|warning| ProblemView::of(warning, &texts)).collect();
+                Checked { problems: Vec::new(), changes, needs_restart, warnings }
             }
             Err(problems) => wrong(&problems.0),
         }
@@ -230,21 +247,21 @@ impl Live {
         };
         let (overlay, headers) = self.restore_with(&history, overlay, headers).map_err(wrong)?;
         let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() }).map_err(wrong)?;
-        let (new, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+        let edited = InForce::of(&loaded);
         let commit = self.prepared(loaded).map_err(wrong)?;
 
-        let written = write(texts, &new, || {
+        let written = write(texts, &edited.texts, || {
             history.add(texts, in_force.loaded_at);
-            history.add(&new, SystemTime::now());
+            history.add(&edited.texts, SystemTime::now());
             history.save()
         });
         if let Err(error) = written {
-            history.forget(&new.version());
+            history.forget(&edited.texts.version());
             log::error!("an edit of the configuration was not applied: {error}");
             return Err(Refused::NotWritten(error));
         }
         commit();
-        self.in_force_is(new, shown);
+        self.in_force_is(edited);
         drop(history);
         Ok(self.current())
     }
@@ -287,18 +304,26 @@ impl Live {
     }
 
     fn put_in_force(&self, loaded: Loaded) -> Result<Reloaded, Problems> {
-        let (texts, shown) = (loaded.texts.clone(), Shown::of(&loaded));
+        let new = InForce::of(&loaded);
         self.prepared(loaded)?();
-        let reloaded = Reloaded { version: texts.version(), pending_restart: self.pending_restart(&shown) };
-        self.in_force_is(texts, shown);
+        let reloaded = Reloaded {
+            version: new.texts.version(),
+            pending_restart: self.pending_restart(&new.shown),
+            warnings: new.warnings.iter().map(ToString::to_string).collect(),
+        };
+        self.in_force_is(new);
         Ok(reloaded)
     }
 
-    fn in_force_is(&self, texts: Texts, shown: Shown) {
-        let pending = self.pending_restart(&shown);
-        let version = texts.version();
-        let fingerprint = fingerprint(&files(&texts));
-        self.in_force.store(Arc::new(InForce { texts, shown, loaded_at: SystemTime::now(), fingerprint }));
+    fn in_force_is(&self, new: InForce) {
+        let pending = self.pending_restart(&new.shown);
+        let version = new.texts.version();
+        for warning in &new.warnings {
+            log::warn!("{warning}");
+        }
+        // After what was written for it.
+        let new = InForce { fingerprint: fingerprint(&files(&new.texts)), loaded_at: SystemTime::now(), ..new };
+        self.in_force.store(Arc::new(new));
         self.reloads.fetch_add(1, Ordering::Relaxed);
         (self.observer)(Ok(&version));
         match pending.is_empty() {

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod settings;
 pub mod upstream;
 pub mod value;
+mod warnings;
 mod whereabouts;
 
 use crate::rules::rule::Rule;
@@ -31,7 +32,7 @@ use crate::usage::pricing::Prices;
 use headers::CustomHeader;
 use node::Reading;
 use pingora::server::configuration::ServerConf;
-use problem::{Problems, Source};
+use problem::{Problem, Problems, Source};
 use proxy::Proxies;
 use reader::{Effective, Reader};
 use resilience::{Affinity, Failover, HealthSettings, Queue};
@@ -209,6 +210,8 @@ pub struct Loaded {
     pub effective: Vec<Effective>,
     /// The lists that are no single settings.
     pub lists: Vec<List>,
+    /// What is valid, but hardly what was meant.
+    pub warnings: Vec<Problem>,
     /// The texts of the files.
     pub texts: Texts,
     /// The file that was read.
@@ -268,8 +271,13 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
     let server_conf = files::read_server_conf(&mut reader, &yaml, &overlay);
     let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
     let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
-    match lower(&mut reader, state_dir, &headers, grace) {
+    let lowered = lower(&mut reader, state_dir, &headers, grace);
+    if let Some((_, startup)) = &lowered {
+        reader.problems.extend(warnings::loops(&reader.effective, startup));
+    }
+    match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
+            warnings: warnings::find(&reader, &config),
             config,
             startup,
             server_conf,
@@ -481,7 +489,7 @@ fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> rules::L
     let names: Vec<String> = upstreams.iter().map(|upstream| upstream.name.clone()).collect();
     // Upstreams of a variable have names that a file cannot know.
     let known = rules::Known {
-        upstreams: Some(names.as_slice()).filter(|_| !upstream::come_from_variable(reader)),
+        upstreams: Some(names.as_slice()).filter(|_| upstream::variable(reader).is_none()),
         is_built_in: false,
     };
     let mut problems = Vec::new();

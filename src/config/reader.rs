@@ -101,18 +101,38 @@ impl<'a> Reader<'a> {
         self.layers.places.of(span)
     }
 
-    /// The lists, each from the text that counts.
+    /// The lists, each from the text that counts. Of upstreams that a variable gives, only that is said.
     pub fn lists(&self) -> Vec<List> {
+        let variable = super::upstream::variable(self);
         let list = |key: &'static str| {
-            let node = self.node(key);
+            let replaced = variable.clone().filter(|_| key == "gateway.upstreams");
+            let node = self.node(key).filter(|_| replaced.is_none());
+            let in_file = || node.map_or(Source::Default, |node| self.place(node.span()));
             List {
                 key,
                 len: node.and_then(Node::as_sequence).map_or(0, |list| list.len()),
                 json: node.map(super::node::json).unwrap_or_default(),
-                source: node.map_or(Source::Default, |node| self.place(node.span())),
+                source: replaced.unwrap_or_else(in_file),
             }
         };
         LISTS.map(list).into()
+    }
+
+    /// The lists of the overlay that stand before one of the file: key, and both places.
+    pub fn hidden_lists(&self) -> Vec<(&'static str, Source, Source)> {
+        let is_there = |node: &&Node| {
+            node.as_sequence().is_some_and(|list| !list.is_empty()) && !super::warnings::is_shipped(node)
+        };
+        let both = |key: &'static str| {
+            let (panel, file) = (self.layers.in_overlay(key)?, self.layers.in_file(key).filter(is_there)?);
+            panel.as_sequence().map(|_| (key, self.place(panel.span()), self.place(file.span())))
+        };
+        LISTS.into_iter().filter_map(both).collect()
+    }
+
+    /// The names in `env/.env`.
+    pub fn dotenv_names(&self) -> impl Iterator<Item = &str> {
+        self.dotenv.keys().map(String::as_str)
     }
 
     /// Notes something that is wrong.

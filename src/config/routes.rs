@@ -46,7 +46,7 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     let Some(list) = reader.node("gateway.routes").cloned() else { return Vec::new() };
     let (places, env) = (reader.places(), reader.names);
     // The variable replaces the upstreams that the routes name: they are of no use then.
-    let is_replaced = upstream::come_from_variable(reader);
+    let is_replaced = upstream::variable(reader).is_some();
     let mut problems = Vec::new();
     let mut reading = Reading::new(&places, env, &mut problems);
     let mut routes: Vec<Route> = Vec::new();

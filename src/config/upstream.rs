@@ -190,15 +190,19 @@ impl UpstreamConfig {
     }
 }
 
-/// Whether the upstreams are given by a variable, which replaces the list of the file.
-pub fn come_from_variable(reader: &Reader<'_>) -> bool {
-    reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")).is_some()
+/// The variable that gives the upstreams, and replaces the list of the file.
+pub fn variable(reader: &Reader<'_>) -> Option<Source> {
+    given(reader).map(|(_, source)| source)
+}
+
+fn given(reader: &Reader<'_>) -> Option<(String, Source)> {
+    reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL"))
 }
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
 pub fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
-    let mut upstreams = match reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL")) {
+    let mut upstreams = match given(reader) {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
         None => from_file(reader, inherited),
     };

@@ -40,6 +40,8 @@ pub struct Explanation {
     pub head_diff: String,
     /// Unified diff of the body, laid out over lines; empty if it stays as it is.
     pub body_diff: String,
+    /// Why the body is not JSON: rules change nothing in it then. `None` if it is, or there is none.
+    pub not_json: Option<String>,
     /// Bytes of the body as it came.
     pub bytes_before: usize,
     /// Bytes of the body as it would go out.
@@ -78,6 +80,7 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         rules: Vec::new(),
         head_diff: String::new(),
         body_diff: String::new(),
+        not_json: Document::parse(body).err().filter(|_| !body.is_empty()).map(|error| error.to_string()),
         bytes_before: body.len(),
         bytes_after: body.len(),
         touches_cached_prefix: false,
@@ -224,6 +227,9 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "\nhead:\n{}", if self.head_diff.is_empty() { "  unchanged\n" } else { &self.head_diff })?;
         writeln!(f, "body, {} -> {} bytes:", self.bytes_before, self.bytes_after)?;
+        if let Some(error) = &self.not_json {
+            writeln!(f, "  it is not JSON, so no rule changes anything in it: {error}")?;
+        }
         match self.body_diff.is_empty() {
             true => writeln!(f, "  unchanged")?,
             false => write!(f, "{}", self.body_diff)?,

@@ -90,6 +90,12 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         message: record.error_message(),
         is_page: record.error.as_ref().is_some_and(|error| error.is_page),
     });
+    // In the gateway's own words, what the upstream did not say.
+    if outcome.is_failure()
+        && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.is_empty()))
+    {
+        record.error = Some(ErrorText { message: Some(failure.message), ..ErrorText::default() });
+    }
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
         let price = context.snapshot.config.prices.of(record.model()?)?;
         Some(price.cost(&tokens))

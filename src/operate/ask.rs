@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longest time for an answer: a reload may wait for a slow disk.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// The same for one that nothing stands in the way of.
+const STATUS_TIME: Duration = Duration::from_secs(5);
 
 /// Asks the process that serves.
 ///
@@ -23,8 +25,9 @@ pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
         )
     })?;
     let asked = || -> std::io::Result<String> {
-        stream.set_read_timeout(Some(ANSWER_TIME))?;
-        stream.set_write_timeout(Some(ANSWER_TIME))?;
+        let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
+        stream.set_read_timeout(Some(time))?;
+        stream.set_write_timeout(Some(time))?;
         let mut line = serde_json::to_vec(&question)?;
         line.push(b'\n');
         stream.write_all(&line)?;
@@ -53,15 +56,14 @@ pub fn status(folder: &RuntimeDir) -> Result<Status, String> {
 /// As [`ask`], or what is wrong with the configuration.
 pub fn reload(folder: &RuntimeDir) -> Result<String, String> {
     match ask(folder, Question::Reload)? {
-        Answer::Reloaded { version, pending_restart } => {
+        Answer::Reloaded { version, pending_restart, warnings } => {
             let short = version.get(..12).unwrap_or(&version);
-            Ok(match pending_restart.is_empty() {
-                true => format!("the configuration was loaded anew (version {short})"),
-                false => format!(
-                    "the configuration was loaded anew (version {short}); only `anyrouter-gateway upgrade` changes {}",
-                    pending_restart.join(", ")
-                ),
-            })
+            let mut told: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+            told += &format!("the configuration was loaded anew (its files are version {short})");
+            if !pending_restart.is_empty() {
+                told += &format!("; only `anyrouter-gateway upgrade` changes {}", pending_restart.join(", "));
+            }
+            Ok(told)
         }
         Answer::Refused(problems) => {
             let count = problems.len();

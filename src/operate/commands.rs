@@ -26,9 +26,11 @@ pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, liv
 async fn converse(mut stream: UnixStream, commands: mpsc::Sender<Command>, live: Arc<Live>) {
     let answer = match control::read(&mut stream).await {
         Ok(Question::Reload) => match tokio::task::spawn_blocking(move || live.reload()).await {
-            Ok(Ok(reloaded)) => {
-                Answer::Reloaded { version: reloaded.version, pending_restart: reloaded.pending_restart }
-            }
+            Ok(Ok(reloaded)) => Answer::Reloaded {
+                version: reloaded.version,
+                pending_restart: reloaded.pending_restart,
+                warnings: reloaded.warnings,
+            },
             Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(ToString::to_string).collect()),
             Err(error) => Answer::Refused(vec![format!("the reload broke off: {error}")]),
         },

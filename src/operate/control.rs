@@ -59,6 +59,9 @@ pub enum Answer {
         version: String,
         /// Settings that only a restart or an upgrade changes.
         pending_restart: Vec<String>,
+        /// What is valid, but hardly what was meant.
+        #[serde(default)]
+        warnings: Vec<String>,
     },
     /// The sockets are handed over.
     HandingOver,

@@ -125,6 +125,8 @@ enum Stage {
     /// Pingora sends the listening sockets.
     HandingOver,
     Draining,
+    /// All is said; the process only has to end.
+    Over,
 }
 
 struct Running {
@@ -212,6 +214,7 @@ impl Running {
 
     fn on_signal(&mut self, told: Told) {
         match (told, self.stage) {
+            (_, Stage::Over) => {}
             (Told::Stop | Told::StopNow, Stage::Starting) => {
                 log::info!("told to stop before anything was served");
                 std::process::exit(0);
@@ -234,6 +237,7 @@ impl Running {
             }
             (Told::StopNow, _) => {
                 log::info!("told to stop at once: {} requests and connections are cut", self.parts.drain.busy());
+                self.stage = Stage::Over;
                 self.finish();
             }
             // The log goes to standard error, which has nothing to reopen.

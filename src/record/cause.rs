@@ -4,7 +4,7 @@
 use super::Outcome;
 
 /// All causes.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 21] = [
     "waf_page",
     "context_1m",
     "pool_closed",
@@ -21,6 +21,7 @@ pub const ALL: [&str; 20] = [
     "too_slow",
     "broke_off",
     "overloaded",
+    "not_found",
     "bad_request",
     "rejected",
     "gateway",
@@ -84,6 +85,7 @@ fn by_kind(failed: &Failed<'_>) -> &'static str {
         520..=524 => "network",
         _ if failed.is_page && failed.status < 500 => "waf_page",
         401 | 403 => "key_refused",
+        404 => "not_found",
         429 => "quota",
         503 => "pool_closed",
         529 => "overloaded",
@@ -121,6 +123,7 @@ mod tests {
             (UpstreamError, "", 503, "new_api_error", "closed", false, Some("pool_closed")),
             (UpstreamError, "", 500, "new_api_error", "当前负载已经达到上限", false, Some("saturated")),
             (UpstreamError, "", 500, "new_api_error", "x", false, Some("incomplete_request")),
+            (UpstreamError, "", 404, "", "", false, Some("not_found")),
             (UpstreamError, "", 429, "", "", false, Some("quota")),
             (StreamError, "", 200, "rate_limit_error", "", false, Some("quota")),
             (StreamError, "", 200, "overloaded_error", "", false, Some("overloaded")),

@@ -7,7 +7,7 @@ use crate::config::{Arguments, Loaded, Startup};
 use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
 use crate::operate::{self, Parts, RuntimeDir, Supervisor};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pingora::server::Server;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,10 +18,22 @@ pub const LONGER_THAN_ANY_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 
 /// The runtime folder. A gateway that only wants to serve can do without.
 ///
 /// # Errors
-/// When it cannot be used, and is needed to take over from another process.
+/// When it cannot be used, and is needed to take over from another process; or when another gateway uses it.
 pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option<RuntimeDir>> {
     match RuntimeDir::prepare(&startup.runtime_dir) {
-        Ok(folder) => Ok(Some(folder)),
+        Ok(folder) => match operate::ask::status(&folder) {
+            // Two would take the socket, the pid file and the request log from each other.
+            Ok(other) if !upgrade && !other.is_draining => bail!(
+                "process {} is a gateway with the same gateway.runtime_dir ({}), at {}: `anyrouter-gateway reload` gives it \
+                 another configuration, `anyrouter-gateway upgrade` puts this program in its place, `kill {}` stops it. \
+                 To run two, give this one folders of its own: GATEWAY_RUNTIME_DIR, GATEWAY_STATE_DIR, GATEWAY_DB",
+                other.pid,
+                folder.path().display(),
+                other.addresses.join(", "),
+                other.pid,
+            ),
+            _ => Ok(Some(folder)),
+        },
         Err(error) if upgrade => Err(anyhow::Error::msg(error)),
         Err(error) => {
             log::warn!("{error}: the commands reload and upgrade will not reach this process");

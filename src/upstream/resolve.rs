@@ -4,8 +4,8 @@ use super::stats::Step;
 use arc_swap::ArcSwapOption;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +95,7 @@ impl Addresses {
     ///
     /// # Errors
     /// When there is no answer and never was one.
-    pub async fn get(&self) -> Result<Arc<[SocketAddr]>, NetError> {
+    pub async fn get(&self) -> Result<Arc<[SocketAddr]>, String> {
         if let Some(answer) = self.0.answer.load_full() {
             self.refresh_if_stale(&answer);
             return Ok(Arc::clone(&answer.addresses));
@@ -123,12 +123,22 @@ impl Addresses {
     }
 }
 
+/// An error as an operator understands it: the library shows its question as the program sees it.
+fn in_words(error: &NetError) -> String {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            format!("the DNS server knows no address of it ({})", none.response_code)
+        }
+        other => other.to_string(),
+    }
+}
+
 impl Cell {
-    async fn look_up(&self) -> Result<Arc<[SocketAddr]>, NetError> {
+    async fn look_up(&self) -> Result<Arc<[SocketAddr]>, String> {
         let began = Instant::now();
         let found = self.resolver.lookup_ip(self.host.as_str()).await;
         self.timing.took(began.elapsed(), found.is_ok());
-        let found = found?;
+        let found = found.map_err(|error| in_words(&error))?;
         let fresh_until = found.valid_until().clamp(began + *FRESH.start(), began + *FRESH.end());
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for ip in found.iter() {
@@ -139,7 +149,7 @@ impl Cell {
         }
         let addresses: Arc<[SocketAddr]> = addresses.into();
         if addresses.is_empty() {
-            return Err(NetError::Message("the name has no address"));
+            return Err("the name has no address".to_owned());
         }
         let answer = Answer { addresses: Arc::clone(&addresses), fresh_until: Some(fresh_until) };
         self.answer.store(Some(Arc::new(answer)));

@@ -28,6 +28,8 @@ pub struct Current {
     pub headers: String,
     /// The keys that differ from what the process was started with, and need a restart.
     pub pending_restart: Vec<String>,
+    /// What is valid, but hardly what was meant.
+    pub warnings: Vec<ProblemView>,
     /// When it was loaded.
     pub loaded_at_ms: u64,
 }

@@ -1,0 +1,149 @@
+//! What is valid, but hardly what was meant.
+
+use super::problem::{Problem, Source};
+use super::reader::{Effective, Reader};
+use super::settings::SETTINGS;
+use super::upstream::{self, BaseUrl};
+use super::{Config, Startup};
+use marked_yaml::Node;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Variables that stand for no single setting.
+const OTHER_VARIABLES: [&str; 6] = ["PORT", "API_BASE_URL", "API_BASE_URLS", "GATEWAY_CONFIG", "RUST_LOG", "NO_PROXY"];
+/// The upstreams of the shipped file.
+const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"}]"#;
+/// From which likeness on, of 1, another name is taken for a slip of the pen.
+const LIKENESS: f64 = 0.85;
+
+/// All that is worth a word.
+pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+    let mut warnings = hidden_lists(reader);
+    warnings.extend(base_urls(&reader.effective).filter(|(_, url)| url.path_prefix.ends_with("/v1")).map(
+        |(setting, url)| Problem {
+            at: setting.source.clone(),
+            message: format!(
+                "{}: clients add /v1/messages to it, so requests go to {}/v1/messages: leave /v1 out",
+                setting.key, url.path_prefix
+            ),
+        },
+    ));
+    for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved) {
+        if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
+            let at = list_place(reader, "gateway.upstreams");
+            let message = format!(
+                "the upstream \"{}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to \
+                 it, and no route does",
+                upstream.name
+            );
+            warnings.push(Problem { at, message });
+        }
+    }
+    warnings.extend(misspelt_variables(reader));
+    warnings
+}
+
+/// Upstreams that are this gateway itself: requests would go round and round.
+pub fn loops(effective: &[Effective], startup: &Startup) -> Vec<Problem> {
+    let own = [startup.listen, startup.admin_listen].into_iter().chain(startup.tls.as_ref().map(|tls| tls.listen));
+    let own: Vec<SocketAddr> = own.collect();
+    base_urls(effective)
+        .filter(|(_, url)| own.iter().any(|own| is_at(url, own)))
+        .map(|(setting, url)| Problem {
+            at: setting.source.clone(),
+            message: format!(
+                "{}: {} is this gateway's own address, and requests would go round in circles: name the relay's address \
+                 here (ANTHROPIC_BASE_URL of the clients is the gateway's)",
+                setting.key, url.authority
+            ),
+        })
+        .collect()
+}
+
+/// Whether a URL leads to this listener, as far as that shows without asking a name server.
+fn is_at(url: &BaseUrl, own: &SocketAddr) -> bool {
+    let addresses: Vec<IpAddr> = match url.host.as_str() {
+        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        host => host.parse().into_iter().collect(),
+    };
+    let is_own =
+        |ip: &IpAddr| *ip == own.ip() || ip.is_unspecified() || (own.ip().is_unspecified() && ip.is_loopback());
+    url.port == own.port() && addresses.iter().any(is_own)
+}
+
+/// The addresses of all upstreams, with who set them.
+fn base_urls(effective: &[Effective]) -> impl Iterator<Item = (&Effective, BaseUrl)> {
+    let is_one =
+        |setting: &&Effective| setting.key.starts_with("gateway.upstreams[") && setting.key.ends_with("].base_url");
+    effective.iter().filter(is_one).filter_map(|setting| Some((setting, upstream::base_url(&setting.value).ok()?)))
+}
+
+fn list_place(reader: &Reader<'_>, key: &str) -> Source {
+    reader.node(key).map_or(Source::Default, |node| reader.place(node.span()))
+}
+
+/// Lists that another source replaces as a whole.
+fn hidden_lists(reader: &Reader<'_>) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (key, panel, file) in reader.hidden_lists() {
+        let message = format!("{key}: the panel's list hides the one at {file}: what is edited there has no effect");
+        warnings.push(Problem { at: panel, message });
+    }
+    let is_list =
+        reader.node("gateway.upstreams").is_some_and(|node| node.as_sequence().is_some() && !is_shipped(node));
+    if let (true, Some(variable)) = (is_list, upstream::variable(reader)) {
+        let message = format!("gateway.upstreams: {variable} replaces this list, which has no effect");
+        warnings.push(Problem { at: list_place(reader, "gateway.upstreams"), message });
+    }
+    warnings
+}
+
+/// Whether this is the list of the shipped file, which nobody misses.
+pub fn is_shipped(list: &Node) -> bool {
+    super::node::json(list) == SHIPPED
+}
+
+/// Names in `env/.env` that are nearly those of settings.
+fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
+    let known: Vec<&str> = SETTINGS.iter().flat_map(|setting| setting.env).copied().chain(OTHER_VARIABLES).collect();
+    let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
+    unknown
+        .filter_map(|name| {
+            let upper = name.to_uppercase();
+            let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
+            let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+            (likeness(&nearest) >= LIKENESS).then(|| Problem {
+                at: Source::WholeFile(super::files::DOTENV_FILE.to_owned()),
+                message: format!("{name} is no setting; did you mean {nearest}?"),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_knows_its_own_address() {
+        let is_own = |url: &str, own: &str| is_at(&upstream::base_url(url).expect("a URL"), &own.parse().expect("one"));
+        for (url, own) in [
+            ("http://127.0.0.1:8088", "127.0.0.1:8088"),
+            ("http://localhost:8088/prefix", "127.0.0.1:8088"),
+            ("http://localhost:8088", "[::1]:8088"),
+            ("http://127.0.0.1:8088", "0.0.0.0:8088"),
+            ("http://[::1]:8088", "[::]:8088"),
+            ("http://0.0.0.0:8088", "127.0.0.1:8088"),
+            ("https://192.0.2.1", "192.0.2.1:443"),
+        ] {
+            assert!(is_own(url, own), "{url} {own}");
+        }
+        for (url, own) in [
+            ("http://127.0.0.1:8089", "127.0.0.1:8088"),
+            ("http://127.0.0.2:8088", "127.0.0.1:8088"),
+            ("http://192.0.2.1:8088", "127.0.0.1:8088"),
+            ("http://gateway.example:8088", "0.0.0.0:8088"),
+        ] {
+            assert!(!is_own(url, own), "{url} {own}");
+        }
+    }
+}
