@@ -24,7 +24,7 @@ deb: build ## Debian package in target/package (needs cargo-deb)
 	scripts/package.sh
 
 deb-test: deb ## install, upgrade and remove that package under a systemd of its own (root)
-	tests/systemd/boot.sh tests/systemd/package.sh $$(ls target/package/*.deb)
+	unshare --net sh -c 'ip link set lo up && exec tests/systemd/boot.sh tests/systemd/package.sh target/package/*.deb'
 
 upgrade-load: ## ten upgrades and twenty reloads, half of them bad, under load with 200 streams
 	GATEWAY_TEST_UPGRADES=10 GATEWAY_TEST_RELOADS=20 GATEWAY_TEST_STREAMS=200 \
