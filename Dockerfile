@@ -1,34 +1,55 @@
 # syntax=docker/dockerfile:1
+#
+# The image holds the program, the C library, and the certificates of authorities: no shell, nothing to keep up to date.
+# `make docker-test` runs each step without Docker, and the image as Docker would. What it does not know it refuses.
 
 FROM node:22-bookworm-slim AS panel
 WORKDIR /src
-COPY . .
-RUN if [ -f static/package.json ]; then cd static && npm ci && npm run build; else mkdir -p static/dist; fi
+COPY static/package.json static/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY static .
+RUN npm run build
 
 FROM rust:1-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY . .
-COPY --from=panel /src/static/dist static/dist
-# The caches survive between builds, so a change of the code does not compile Pingora again.
+COPY Cargo.toml Cargo.lock ./
+COPY bench/Cargo.toml bench/
+COPY tests/harness/Cargo.toml tests/harness/
+COPY benches benches
+# Everything that is depended on, with empty crates in the place of ours: this layer stays until Cargo.lock changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p anyrouter-gateway \
-    && install -D target/release/anyrouter-gateway /out/anyrouter-gateway
+    mkdir -p src bench/src tests/harness/src \
+    && touch src/lib.rs tests/harness/src/lib.rs \
+    && echo 'fn main() {}' | tee src/main.rs bench/src/main.rs \
+    && cargo build --release --locked -p anyrouter-gateway
+COPY build.rs .
+COPY src src
+COPY conf/gateway.yaml conf/
+COPY docs/openapi.yaml docs/
+COPY --from=panel /src/dist static/dist
+# Files keep their dates, which may be older than the empty crates are.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    touch build.rs src/lib.rs src/main.rs \
+    && cargo build --release --locked -p anyrouter-gateway
+# The files of the image: ldd names the libraries, and the loader finds them at the same places.
+RUN program=target/release/anyrouter-gateway \
+    && mkdir -p /image/usr/local/bin /image/app/conf /data \
+    && cp $program /image/usr/local/bin/ \
+    && cp conf/gateway.yaml /image/app/conf/ \
+    && cp --parents --dereference $(ldd $program | grep -o '/[^ ]*') /etc/ssl/certs/ca-certificates.crt /image/
 
-FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --home-dir /app --no-create-home gateway \
-    && install -d -o gateway -g gateway /app /app/data
+FROM scratch
+COPY --from=build /image /
 WORKDIR /app
-COPY --from=build /out/anyrouter-gateway /usr/local/bin/anyrouter-gateway
-COPY conf/gateway.yaml conf/gateway.yaml
-USER gateway
+COPY --from=build --chown=10001:10001 /data data
+USER 10001:10001
 # Inside a container the loopback address reaches nobody. Publish the ports to 127.0.0.1 unless others shall use them.
 ENV LISTEN=0.0.0.0:8088 ADMIN_LISTEN=0.0.0.0:9188 LOG_FORMAT=json
-EXPOSE 8088 9188
-# All that is ever written: the root file system may be read-only.
+# All that is ever written, SQLite's temporary files too: the root file system may be read-only.
+ENV SQLITE_TMPDIR=/app/data
 VOLUME ["/app/data"]
+EXPOSE 8088 9188
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["anyrouter-gateway", "healthcheck"]
 # SIGTERM drains (gateway.drain.stop, 10 s): docker stop --time 15
 STOPSIGNAL SIGTERM

@@ -7,7 +7,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-bench build deb deb-test test fmt lint unit e2e upgrade-load deny bench bench-quick fuzz clean
+.PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load deny bench \
+  bench-quick fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +25,11 @@ deb: build ## Debian package in target/package (needs cargo-deb)
 	scripts/package.sh
 
 deb-test: deb ## install, upgrade and remove that package under a systemd of its own (root)
-	tests/systemd/boot.sh tests/systemd/package.sh $$(ls target/package/*.deb)
+	unshare --net sh -c 'ip link set lo up && exec tests/systemd/boot.sh tests/systemd/package.sh target/package/*.deb'
+
+docker-test: ## run each step of the Dockerfile, and the image as Docker Compose would, without Docker (root, 10 min)
+	@scripts/prepare.sh docker
+	tests/docker/test.py
 
 upgrade-load: ## ten upgrades and twenty reloads, half of them bad, under load with 200 streams
 	GATEWAY_TEST_UPGRADES=10 GATEWAY_TEST_RELOADS=20 GATEWAY_TEST_STREAMS=200 \

@@ -8,6 +8,7 @@ binary=${1:-$target/release/anyrouter-gateway}
 cargo deb --version >/dev/null 2>&1 || { echo "cargo-deb is missing: cargo install --locked cargo-deb" >&2; exit 1; }
 [ -x "$binary" ] || { echo "$binary is missing: make build" >&2; exit 1; }
 mkdir -p target/package
+rm -f target/package/*.deb
 "$binary" man >target/package/anyrouter-gateway.1
 for shell in bash zsh fish; do "$binary" completions "$shell" >"target/package/anyrouter-gateway.$shell"; done
 if [ "$binary" != target/release/anyrouter-gateway ]; then install -D "$binary" target/release/anyrouter-gateway; fi

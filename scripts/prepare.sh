@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test
+# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|docker
 #
 # Debian packages are installed when that takes no question (root, or sudo without a password); otherwise the one
 # line to type is printed. Rust and Node.js are expected to be there, and only checked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-purpose=${1:?usage: prepare.sh build|test}
+purpose=${1:?usage: prepare.sh build|test|docker}
 
 # Servers are in folders that not everybody's PATH has.
 have() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
@@ -49,6 +49,11 @@ if [ "$purpose" = test ]; then
   have microsocks || packages+=(microsocks)
   # The browser in which the panel is tested, and a font for its Chinese.
   have chromium || packages+=(chromium fonts-noto-cjk)
+fi
+if [ "$purpose" = docker ]; then
+  have debootstrap || packages+=(debootstrap)
+  have ip || packages+=(iproute2)
+  have openssl || packages+=(openssl)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

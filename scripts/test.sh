@@ -78,11 +78,13 @@ terse() {
 }
 
 run_step() { # NAME: runs it and adds its line to the summary; 1 when it failed
-  local name=$1 log=$logs/$1.log started=$SECONDS state=ok
+  local name=$1 log=$logs/$1.log started=$SECONDS state=ok said
   printf '\n== %s\n' "$name"
   "step_$name" 2>&1 | tee "$log" | terse || state=FAILED
-  summary+=("$(printf '%-9s %-6s %4d s  %s' "$name" "$state" $((SECONDS - started)) "$(note "$name" "$log")")")
-  [ "$state" = ok ]
+  said=$(note "$name" "$log")
+  if [ "$state" = ok ] && [[ $said = skipped:* ]]; then state=-; fi
+  summary+=("$(printf '%-9s %-6s %4d s  %s' "$name" "$state" $((SECONDS - started)) "$said")")
+  [ "$state" != FAILED ]
 }
 
 for step in "${steps[@]}"; do

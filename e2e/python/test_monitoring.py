@@ -20,6 +20,7 @@ from observed import DEADLINE_S, wait
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = ROOT / "conf" / "alerts.yml"
+COMPOSE = ROOT / "conf" / "docker-compose.yml"
 CONFIG = ROOT / "conf" / "prometheus.yml"
 RULE_TESTS = ROOT / "tests" / "fixtures" / "alerts_test.yml"
 DASHBOARD = json.loads((ROOT / "conf" / "grafana-dashboard.json").read_text())
@@ -219,3 +220,38 @@ def test_the_dashboard_is_one_that_grafana_takes():
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
     assert rows == ["Traffic", "Latency", "Tokens and cost", "Upstreams", "Gateway health"]
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "instance"]
+
+
+def test_docker_compose_brings_the_same_monitoring(tmp_path):
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+
+    def seen_by(service: str) -> Path:
+        """What a container sees of conf/."""
+        for volume in services[service]["volumes"]:
+            source, target, *_ = volume.split(":")
+            if source.startswith("."):
+                place = tmp_path / service / target.removeprefix("/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(COMPOSE.parent / source, place)
+        return tmp_path / service
+
+    def is_published(address: str) -> bool:
+        name, port = address.split(":")
+        return any(published.endswith(f":{port}") for published in services[name]["ports"])
+
+    config = seen_by("prometheus") / "etc" / "prometheus" / "prometheus.yml"
+    assert "SUCCESS: 1 rule files found" in promtool("check", "config", str(config))
+    theirs, ours = (yaml.safe_load(file.read_text()) for file in (config, CONFIG))
+    (address,) = theirs["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert is_published(address)
+    ours["scrape_configs"][0]["static_configs"][0]["targets"] = [address]
+    assert theirs == ours
+
+    grafana = seen_by("grafana")
+    provisioning = grafana / "etc" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "gateway.yml").read_text())["datasources"]
+    assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    assert is_published(source["url"].removeprefix("http://"))
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "gateway.yml").read_text())["providers"]
+    (dashboard,) = (grafana / provider["options"]["path"].removeprefix("/")).iterdir()
+    assert json.loads(dashboard.read_text()) == DASHBOARD

@@ -50,6 +50,10 @@ pub fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String
     if old.is_draining {
         return Err(format!("process {} is ending already", old.pid));
     }
+    if old.pid == 1 {
+        let why = "a container ends with its process 1, whoever took over: start one from the new image instead";
+        return Err(why.to_owned());
+    }
     let unit = systemd::unit_of(old.pid).filter(|_| old.has_systemd);
     if let Some(unit) = unit.filter(|unit| systemd::unit_of(std::process::id()).as_ref() != Some(unit)) {
         return through_systemd(&unit);
