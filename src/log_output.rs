@@ -4,9 +4,11 @@ use crate::access_log;
 use crate::config::LogFormat;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Record};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +22,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const BATCH_BYTES: usize = 256 * 1024;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// Whether the file is to be opened anew before the next line.
+static REOPEN: AtomicBool = AtomicBool::new(false);
 
 /// Writes what is still queued when it is dropped.
 #[derive(Debug)]
@@ -28,14 +32,19 @@ pub struct Flush {
     writer: Option<JoinHandle<()>>,
 }
 
-/// Sends log lines to standard error. `RUST_LOG` decides what is logged; without it, `info` and above, or with
+/// Sends log lines to `file`, or to standard error. `RUST_LOG` decides what is logged; without it, `info` and above, or with
 /// `debug` the gateway's own debug lines too.
 ///
 /// # Errors
-/// When the writer's thread cannot be started.
-pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
+/// When the file cannot be opened, or the writer's thread not be started.
+pub fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io::Result<Flush> {
     let (lines, queue) = sync_channel(QUEUE_LINES);
-    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue))?;
+    let mut sink = match file {
+        Some(path) => Sink::File(open(&path)?, path),
+        None => Sink::StandardError,
+    };
+    let is_file = matches!(sink, Sink::File(..));
+    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue, &mut sink))?;
     let mut builder = Builder::new();
     match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => drop(builder.parse_filters(&filter)),
@@ -52,7 +61,7 @@ pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
         }
     }
     // The journal has times and levels of its own.
-    let is_journal = std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
+    let is_journal = !is_file && std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
     builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
     builder.format(move |buffer, record| match is_safe(record) {
         true if format == LogFormat::Json => write_json(buffer, record),
@@ -62,6 +71,47 @@ pub fn init(format: LogFormat, debug: bool) -> io::Result<Flush> {
     });
     builder.init();
     Ok(Flush { stop: lines, writer: Some(writer) })
+}
+
+/// Where lines go.
+enum Sink {
+    StandardError,
+    File(File, PathBuf),
+}
+
+impl Sink {
+    fn write(&mut self, lines: &mut Vec<u8>) {
+        if let Self::File(file, path) = self
+            && REOPEN.swap(false, Ordering::Relaxed)
+        {
+            match open(path) {
+                Ok(new) => *file = new,
+                // The old file goes on; whoever reads it learns why.
+                Err(error) => drop(writeln!(
+                    lines,
+                    "{} ERROR log {} cannot be opened anew, and the old file stays in use: {error}",
+                    now(),
+                    path.display()
+                )),
+            }
+        }
+        // There is no other place to complain to.
+        let _ = match self {
+            Self::StandardError => io::stderr().write_all(lines),
+            Self::File(file, _) => file.write_all(lines),
+        };
+    }
+}
+
+/// For its owner and the group: lines have addresses of clients.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o640).open(path);
+    file.map_err(|error| io::Error::new(error.kind(), format!("gateway.log.file: {}: {error}", path.display())))
+}
+
+/// Opens the file anew before the next line: it may have been moved away. Standard error stays what it is.
+pub fn reopen() {
+    REOPEN.store(true, Ordering::Relaxed);
 }
 
 impl Drop for Flush {
@@ -152,7 +202,7 @@ impl Write for Queue {
     }
 }
 
-fn write_lines(queue: &Receiver<Vec<u8>>) {
+fn write_lines(queue: &Receiver<Vec<u8>>, sink: &mut Sink) {
     let mut batch = Vec::new();
     let mut running = true;
     while running {
@@ -173,8 +223,7 @@ fn write_lines(queue: &Receiver<Vec<u8>>) {
         if dropped > 0 {
             let _ = writeln!(batch, "{} WARN  log {dropped} lines were dropped: the output is too slow", now());
         }
-        // There is no other place to complain to.
-        let _ = io::stderr().write_all(&batch);
+        sink.write(&mut batch);
         batch.clear();
     }
 }

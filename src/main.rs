@@ -46,10 +46,15 @@ fn main() -> ExitCode {
         Some(Command::Explain(options)) => return finish(explain(loaded, options)),
         _ => {}
     }
-    let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug) {
+    let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug, loaded.startup.log_file.clone())
+    {
         Ok(flush) => flush,
         Err(error) => {
-            eprintln!("error: the log cannot be started: {error}");
+            let message = format!("the log cannot be started: {error}");
+            if cli.upgrade {
+                operate::upgrade::report_failure(&message);
+            }
+            eprintln!("error: {message}");
             return ExitCode::FAILURE;
         }
     };

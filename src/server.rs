@@ -32,6 +32,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     let folder = operation::prepare_folder(&loaded.startup, upgrade)?;
     check_addresses(&loaded.startup, &operation::taken_over(folder.as_ref(), upgrade))?;
     let snapshot = Snapshot::new(loaded.config.clone()).map_err(anyhow::Error::msg)?;
+    let has_panel = snapshot.config.dashboard_enabled;
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
     let settings = &loaded.startup.log;
     let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
@@ -90,10 +91,12 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     }
     server.bootstrap();
     log::info!(
-        "anyrouter-gateway {} listens on http://{} and sends to {target}; metrics on http://{}/metrics; {path}",
+        "anyrouter-gateway {} listens on http://{listen} and sends to {target}; panel on http://{panel}/admin; metrics on \
+         http://{admin}/metrics; {path}",
         env!("CARGO_PKG_VERSION"),
-        startup.listen,
-        startup.admin_listen,
+        listen = startup.listen,
+        panel = if has_panel { startup.listen } else { startup.admin_listen },
+        admin = startup.admin_listen,
         target = targets.join(", "),
     );
     let (shutdown_signal, end) = (supervisor.shutdown_watch(), supervisor.end_guard());

@@ -212,3 +212,38 @@ async fn reloads_under_load_drop_nothing() {
     let (good, bad) = (reloads.div_ceil(2) as f64, (reloads / 2) as f64);
     assert_eq!((metric(&gateway, &count("ok")).await, metric(&gateway, &count("refused")).await), (good, bad));
 }
+
+#[tokio::test]
+async fn the_log_file_is_opened_anew_by_signal_and_by_reload() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = start(gateway().upstream(upstream.url()).env("LOG_FILE", "gateway.log")).await;
+    let file = gateway.dir().join("gateway.log");
+    let holds = async |text: &str| {
+        within(text, async {
+            while !std::fs::read_to_string(&file).is_ok_and(|log| log.contains(text)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    };
+    holds("listens on http://").await;
+    for way in ["signal", "reload"] {
+        std::fs::rename(&file, gateway.dir().join(way)).expect("moved");
+        match way {
+            "signal" => gateway.signal(gateway.pid(), "USR1"),
+            _ => drop(gateway.command(&["reload"]).await),
+        }
+        let target = format!("/after-{way}");
+        holds(if way == "signal" { "SIGUSR1" } else { "loaded anew" }).await;
+        gateway.request(&Request::get(&target)).await;
+        holds(&target).await;
+    }
+    assert_eq!(gateway.stderr(), "");
+}
+
+#[tokio::test]
+async fn a_log_file_that_cannot_be_opened_is_named() {
+    let output = gateway().env("LOG_FILE", "no/such/folder/log").run().await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.contains("gateway.log.file: no/such/folder/log: "), "{output:?}");
+}

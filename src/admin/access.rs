@@ -77,7 +77,7 @@ impl Access {
             Reason::CrossSite => (403, "This is not for pages of other sites."),
             Reason::NotJson => (415, "A change must have Content-Type: application/json."),
             Reason::KeyNotSet if self.may_read => {
-                (403, "Nobody may change anything while DASHBOARD_API_KEY is not set: set it in env/.env, and restart.")
+                (403, "Nobody may change anything while DASHBOARD_API_KEY is not set: set it in env/.env, and reload.")
             }
             Reason::KeyNotSet => (
                 401,
@@ -173,9 +173,7 @@ impl Gate {
             return Err(Refused::Status(415, "A login must have Content-Type: application/json.".to_owned()));
         }
         let Some(key) = &config.dashboard_key else {
-            return Err(Refused::bad(
-                "There is no key to log in with: set DASHBOARD_API_KEY in env/.env, and restart.",
-            ));
+            return Err(Refused::bad("There is no key to log in with: set DASHBOARD_API_KEY in env/.env, and reload."));
         };
         if self.must_wait(client) {
             return Ok(Access::new(false, false, Reason::TooOften).refuse(request_id));

@@ -187,6 +187,8 @@ pub struct Startup {
     pub debug: bool,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// The file that log lines are added to; `None` for standard error.
+    pub log_file: Option<PathBuf>,
     /// The request log.
     pub log: LogSettings,
     /// The folder for what the gateway writes itself.
@@ -347,6 +349,7 @@ fn lower(
     let log_format = reader.read("gateway.log.format", |text| {
         value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
+    let log_file = reader.read("gateway.log.file", value::text);
     let runtime_dir = reader.read("gateway.runtime_dir", value::text);
     let watch = reader.read("gateway.watch", value::boolean);
     let drain_upgrade = reader.read("gateway.drain.upgrade", value::duration);
@@ -406,6 +409,7 @@ fn lower(
         tls,
         debug: debug?,
         log_format: log_format?,
+        log_file: log_file.map(PathBuf::from),
         log: log?,
         state_dir,
         runtime_dir: PathBuf::from(runtime_dir?),

@@ -40,8 +40,13 @@ impl Setting {
 }
 
 /// What the panel may not set: its own key, and the places that it writes to.
-pub const NOT_IN_OVERLAY: [&str; 4] =
-    ["gateway.dashboard.api_key", "gateway.headers_file", "gateway.state_dir", "gateway.runtime_dir"];
+pub const NOT_IN_OVERLAY: [&str; 5] = [
+    "gateway.dashboard.api_key",
+    "gateway.headers_file",
+    "gateway.state_dir",
+    "gateway.runtime_dir",
+    "gateway.log.file",
+];
 
 const fn setting(
     key: &'static str,
@@ -181,6 +186,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("gateway.log.format", &["LOG_FORMAT"], "text", "Log lines as text or json.")
         .restart()
         .choices(&["text", "json"]),
+    setting(
+        "gateway.log.file",
+        &["LOG_FILE"],
+        "",
+        "File that log lines are added to; not set: standard error. SIGUSR1 and a reload open it anew.",
+    )
+    .restart(),
     setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows.").restart(),
     setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go.")
         .restart(),

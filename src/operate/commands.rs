@@ -2,6 +2,7 @@
 
 use super::control::{self, Answer, Question};
 use crate::config::live::Live;
+use crate::log_output;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -25,15 +26,10 @@ pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, liv
 
 async fn converse(mut stream: UnixStream, commands: mpsc::Sender<Command>, live: Arc<Live>) {
     let answer = match control::read(&mut stream).await {
-        Ok(Question::Reload) => match tokio::task::spawn_blocking(move || live.reload()).await {
-            Ok(Ok(reloaded)) => Answer::Reloaded {
-                version: reloaded.version,
-                pending_restart: reloaded.pending_restart,
-                warnings: reloaded.warnings,
-            },
-            Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(ToString::to_string).collect()),
-            Err(error) => Answer::Refused(vec![format!("the reload broke off: {error}")]),
-        },
+        Ok(Question::Reload) => {
+            log_output::reopen();
+            reload(live).await
+        }
         Ok(question) => {
             let (reply, answer) = oneshot::channel();
             let sent = commands.send((question, reply)).await;
@@ -46,5 +42,17 @@ async fn converse(mut stream: UnixStream, commands: mpsc::Sender<Command>, live:
     };
     if let Err(error) = control::write(&mut stream, &answer).await {
         log::debug!("a command got no answer: {error}");
+    }
+}
+
+async fn reload(live: Arc<Live>) -> Answer {
+    match tokio::task::spawn_blocking(move || live.reload()).await {
+        Ok(Ok(reloaded)) => Answer::Reloaded {
+            version: reloaded.version,
+            pending_restart: reloaded.pending_restart,
+            warnings: reloaded.warnings,
+        },
+        Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(ToString::to_string).collect()),
+        Err(error) => Answer::Refused(vec![format!("the reload broke off: {error}")]),
     }
 }

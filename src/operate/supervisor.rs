@@ -8,6 +8,7 @@ use super::{RuntimeDir, successor, systemd};
 use crate::config;
 use crate::config::live::Live;
 use crate::drain::Drain;
+use crate::log_output;
 use async_trait::async_trait;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -220,6 +221,7 @@ impl Running {
                 std::process::exit(0);
             }
             (Told::Reload, Stage::Serving) => {
+                log_output::reopen();
                 let live = Arc::clone(&self.parts.live);
                 // What is wrong is in the log.
                 tokio::task::spawn_blocking(move || drop(live.reload()));
@@ -240,8 +242,10 @@ impl Running {
                 self.stage = Stage::Over;
                 self.finish();
             }
-            // The log goes to standard error, which has nothing to reopen.
-            (Told::Reopen, _) => log::info!("SIGUSR1: log lines go to standard error; there is no file to reopen"),
+            (Told::Reopen, _) => {
+                log_output::reopen();
+                log::info!("SIGUSR1: the log file, if there is one, is opened anew");
+            }
             (Told::Reload | Told::HandOver, stage) => log::warn!("a signal ({told:?}) means nothing while {stage:?}"),
         }
     }

@@ -62,7 +62,8 @@ pub fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String
     let mut new = start(&old, program)?;
     match take_over(folder, &old, &mut new) {
         Ok(pid) => Ok(format!(
-            "upgraded: process {pid} serves; process {} finishes its requests ({}) and ends",
+            "upgraded: process {pid} serves, away from any terminal (`kill {pid}` stops it); process {} finishes its requests \
+             ({}) and ends",
             old.pid, old.busy
         )),
         Err(error) => {

@@ -27,6 +27,7 @@ const CHINESE: Record<string, string> = {
   'gateway.drain.stop': 'SIGTERM：进行中的请求最多还能继续多久；最后一个结束后立即退出。与 grace_period_seconds 含义相同。',
   'gateway.debug': '输出调试级别的日志：正文为何未改动、每次尝试等。',
   'gateway.log.format': '日志格式：text 或 json。',
+  'gateway.log.file': '日志写入的文件；未设置时为标准错误输出。SIGUSR1 和 reload 会重新打开它。',
   'gateway.log.keep': '请求日志的保留时间。',
   'gateway.log.keep_size': '请求日志的最大体积，超出后删除最旧的记录。',
   'gateway.log.keep_statistics': '按小时和按天的统计保留多久；它们占用空间很少。',
