@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             if cli.upgrade {
                 operate::upgrade::report_failure(&problems.to_string());
             }
-            return refuse(&problems);
+            return refuse(&problems, cli.command.is_none());
         }
     };
     match &cli.command {
@@ -132,11 +132,13 @@ fn explain(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuse(problems: &Problems) -> ExitCode {
+fn refuse(problems: &Problems, is_start: bool) -> ExitCode {
     for problem in &problems.0 {
         eprintln!("error: {problem}");
     }
     let count = problems.0.len();
-    eprintln!("{count} {} in the configuration; nothing was started", if count == 1 { "error" } else { "errors" });
+    let errors = if count == 1 { "error" } else { "errors" };
+    let end = if is_start { "; nothing was started" } else { "" };
+    eprintln!("{count} {errors} in the configuration{end}");
     ExitCode::FAILURE
 }

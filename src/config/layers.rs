@@ -109,7 +109,10 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
     match marked_yaml::parse_yaml_with_options(source, yaml, options) {
         Ok(root) => Some(root),
         Err(error) => {
-            problems.push(Problem { at: error_place(places, source, &error), message: error.to_string() });
+            // It begins with the place, which is told already.
+            let text = error.to_string();
+            let message = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').to_owned();
+            problems.push(Problem { at: error_place(places, source, &error), message });
             None
         }
     }

@@ -135,8 +135,10 @@ impl Inherited<'_> {
 /// # Errors
 /// What is wrong with the text. It is not repeated, for it may hold a password.
 pub fn base_url(text: &str) -> Result<BaseUrl, String> {
-    let url =
-        url::Url::parse(text).map_err(|error| format!("this is not a URL such as https://host/prefix: {error}"))?;
+    let url = url::Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => "https:// or http:// is missing in front of the host".to_owned(),
+        error => format!("this is not a URL such as https://host/prefix: {error}"),
+    })?;
     let tls = match url.scheme() {
         "https" => true,
         "http" => false,

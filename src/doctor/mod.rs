@@ -66,6 +66,9 @@ fn key(options: &Options, env: Lookup<'_>) -> Result<Option<Secret>, String> {
     let Some(name) = &options.key_env else { return Ok(None) };
     let key = env(name).unwrap_or_default().trim().to_owned();
     if key.is_empty() {
+        // Somebody may have given the key itself, which is not to be shown.
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let name = if is_name { name } else { "with this name" };
         return Err(format!("--key-env: the environment variable {name} is not set, or is empty"));
     }
     if !crate::http1::is_field_value(key.as_bytes()) {
@@ -84,6 +87,9 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         .any(|name| env(name).is_some_and(|proxy| !proxy.is_empty()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the doctor cannot start: {error}"))?;
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
     let Loaded { config, startup, path, .. } = loaded;
     let resolver =
         crate::upstream::resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
