@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use harness::{Gateway, GatewayBuilder, Output, Reply, Request, Upstream};
+use harness::{Gateway, GatewayBuilder, Output, Reply, Request, Upstream, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -340,10 +340,20 @@ async fn a_bad_line_of_the_dotenv_file_is_named_and_not_shown() {
 async fn a_second_gateway_with_the_same_runtime_folder_is_refused_and_the_first_goes_on() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let first = gateway().upstream(upstream.url()).start().await;
+    within("the first takes commands", async {
+        while !first.dir().join("data/run/gateway.pid").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let ports = [std::net::TcpListener::bind("127.0.0.1:0"), std::net::TcpListener::bind("127.0.0.1:0")];
     let ports = ports.map(|listener| listener.and_then(|listener| listener.local_addr()).expect("a port").to_string());
-    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_anyrouter-gateway"));
-    second.current_dir(first.dir()).env("LISTEN", &ports[0]).env("ADMIN_LISTEN", &ports[1]);
+    let mut second = std::process::Command::new("timeout");
+    second
+        .args(["30", env!("CARGO_BIN_EXE_anyrouter-gateway")])
+        .current_dir(first.dir())
+        .env("LISTEN", &ports[0])
+        .env("ADMIN_LISTEN", &ports[1]);
     let output = tokio::task::spawn_blocking(move || second.output().expect("run")).await.expect("joined");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");

@@ -22,6 +22,7 @@ mod rules;
 pub mod schema;
 pub mod secret;
 pub mod settings;
+mod startup;
 pub mod upstream;
 pub mod value;
 mod warnings;
@@ -46,6 +47,7 @@ use upstream::{Inherited, UpstreamConfig};
 pub use files::{DEFAULT_FILE, Texts};
 pub use limits::Limits;
 pub use reader::{Effective as EffectiveSetting, List, Lookup};
+pub use startup::{LogFormat, LogSettings, Startup, TlsListener};
 pub use whereabouts::{Whereabouts, whereabouts};
 
 /// What becomes of `X-Forwarded-For`.
@@ -57,15 +59,6 @@ pub enum ForwardedFor {
     Keep,
     /// The field is removed.
     Off,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Which requests are kept as a whole.
@@ -88,34 +81,6 @@ pub struct CaptureSettings {
     pub requests: Kept,
     /// How much of the body of such a request is kept, in bytes.
     pub body_bytes: usize,
-}
-
-/// How the request log is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// Its file; `None` keeps nothing.
-    pub database: Option<PathBuf>,
-    /// How long rows are kept.
-    pub keep: Duration,
-    /// How large it may grow, in bytes.
-    pub keep_bytes: usize,
-    /// How long statistics by the hour and by the day are kept.
-    pub keep_statistics: Duration,
-    /// Most records that wait for the disk.
-    pub queue: usize,
-    /// Most bytes of bodies among them.
-    pub queue_bytes: usize,
-}
-
-/// The TLS listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsListener {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// PEM file of the certificate chain.
-    pub cert: String,
-    /// PEM file of the private key.
-    pub key: String,
 }
 
 /// What requests are handled with: a reload replaces it as a whole.
@@ -172,31 +137,6 @@ pub struct Drain {
     pub upgrade: Duration,
     /// After SIGTERM.
     pub stop: Duration,
-}
-
-/// What only a restart can change.
-#[derive(Debug)]
-pub struct Startup {
-    /// The gateway's address.
-    pub listen: SocketAddr,
-    /// The admin service's address.
-    pub admin_listen: SocketAddr,
-    /// The TLS listener, if there is one.
-    pub tls: Option<TlsListener>,
-    /// Whether to log at debug level.
-    pub debug: bool,
-    /// How log lines look.
-    pub log_format: LogFormat,
-    /// The file that log lines are added to; `None` for standard error.
-    pub log_file: Option<PathBuf>,
-    /// The request log.
-    pub log: LogSettings,
-    /// The folder for what the gateway writes itself.
-    pub state_dir: PathBuf,
-    /// The folder of the pid file and the sockets.
-    pub runtime_dir: PathBuf,
-    /// Whether changes of the files are looked for.
-    pub watch: bool,
 }
 
 /// A whole, valid configuration.
@@ -321,15 +261,7 @@ fn lower(
     custom_headers: &[CustomHeader],
     grace: Option<Duration>,
 ) -> Option<(Config, Startup)> {
-    let listen = read_listen(reader);
-    let admin_listen = reader.read("gateway.admin_listen", value::address);
-    if let (Some(listen), Some(admin)) = (listen, admin_listen)
-        && listen == admin
-    {
-        let at = reader.source_of("gateway.admin_listen").unwrap_or(Source::Default);
-        reader.problem(at, format!("gateway.admin_listen: {admin} is the gateway's own address"));
-    }
-    let tls = read_tls(reader);
+    let startup = Startup::read(reader, state_dir);
     let system_prompt = read_system_prompt(reader);
     let preserve_host = reader.read("gateway.preserve_host", value::boolean);
     let forwarded_for = reader.read("gateway.forwarded_for", |text| {
@@ -341,17 +273,9 @@ fn lower(
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
-    let log = read_log(reader);
     let capture = read_capture(reader);
     let models_by_name = reader.read("gateway.metrics.models", |text| value::number(text, 1..=1000));
     let prices = prices::read(reader);
-    let debug = reader.read("gateway.debug", value::boolean);
-    let log_format = reader.read("gateway.log.format", |text| {
-        value::choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
-    });
-    let log_file = reader.read("gateway.log.file", value::text);
-    let runtime_dir = reader.read("gateway.runtime_dir", value::text);
-    let watch = reader.read("gateway.watch", value::boolean);
     let drain_upgrade = reader.read("gateway.drain.upgrade", value::duration);
     let drain_stop = reader.read("gateway.drain.stop", value::duration);
     let is_stop_set = reader.source_of("gateway.drain.stop").is_some();
@@ -403,54 +327,7 @@ fn lower(
         models_by_name: models_by_name? as usize,
         prices,
     };
-    let startup = Startup {
-        listen: listen?,
-        admin_listen: admin_listen?,
-        tls,
-        debug: debug?,
-        log_format: log_format?,
-        log_file: log_file.map(PathBuf::from),
-        log: log?,
-        state_dir,
-        runtime_dir: PathBuf::from(runtime_dir?),
-        watch: watch?,
-    };
-    Some((config, startup))
-}
-
-/// `LISTEN`, with its port changed by `PORT` unless `LISTEN` comes from a higher source.
-fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let listen = reader.read("gateway.listen", value::address);
-    let Some((text, source)) = reader.variable("PORT") else { return listen };
-    let port = value::port(&text).map_err(|message| reader.problem(source.clone(), format!("PORT: {message}"))).ok()?;
-    let is_outranked = match reader.source_of("gateway.listen") {
-        Some(Source::CommandLine) => true,
-        Some(Source::Environment(_)) => matches!(source, Source::DotEnv(_)),
-        _ => false,
-    };
-    let mut listen = listen?;
-    if !is_outranked {
-        listen.set_port(port);
-        reader.effective.push(Effective { key: "gateway.listen (port)".to_owned(), value: port.to_string(), source });
-    }
-    Some(listen)
-}
-
-fn read_log(reader: &mut Reader<'_>) -> Option<LogSettings> {
-    let database = reader.read("gateway.database", database);
-    let keep = reader.read("gateway.log.keep", value::duration);
-    let keep_bytes = reader.read("gateway.log.keep_size", value::size);
-    let keep_statistics = reader.read("gateway.log.keep_statistics", value::duration);
-    let queue = reader.read("gateway.log.queue", |text| value::number(text, 1..=1_000_000));
-    let queue_bytes = reader.read("gateway.log.queue_bytes", value::size);
-    Some(LogSettings {
-        database: database?,
-        keep: keep?,
-        keep_bytes: keep_bytes?,
-        keep_statistics: keep_statistics?,
-        queue: queue? as usize,
-        queue_bytes: queue_bytes?,
-    })
+    Some((config, startup?))
 }
 
 fn read_capture(reader: &mut Reader<'_>) -> Option<CaptureSettings> {
@@ -460,31 +337,6 @@ fn read_capture(reader: &mut Reader<'_>) -> Option<CaptureSettings> {
     });
     let body_bytes = reader.read("gateway.log.capture_body", value::size);
     Some(CaptureSettings { error_body: error_body?, requests: requests?, body_bytes: body_bytes? })
-}
-
-/// A path, or `off`.
-fn database(text: &str) -> Result<Option<PathBuf>, String> {
-    Ok((!text.eq_ignore_ascii_case("off")).then(|| PathBuf::from(text)))
-}
-
-fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
-    let listen = reader.read("gateway.tls.listen", value::address);
-    let cert = reader.read("gateway.tls.cert", readable_file);
-    let key = reader.read("gateway.tls.key", readable_file);
-    match (listen, cert, key) {
-        (Some(listen), Some(cert), Some(key)) => Some(TlsListener { listen, cert, key }),
-        (Some(_), _, _) => {
-            if let Some(at) = reader.source_of("gateway.tls.listen") {
-                reader.problem(at, "gateway.tls: the listener needs cert and key, two readable PEM files");
-            }
-            None
-        }
-        (None, _, _) => None,
-    }
-}
-
-fn readable_file(path: &str) -> Result<String, String> {
-    std::fs::File::open(path).map(|_| path.to_owned()).map_err(|error| format!("\"{path}\" cannot be read: {error}"))
 }
 
 /// The operator's rules.

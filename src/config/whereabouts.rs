@@ -1,7 +1,8 @@
 //! Where the gateway that runs is found.
 
 use super::reader::{Lookup, Reader};
-use super::{Arguments, files, read_listen, value};
+use super::startup::read_listen;
+use super::{Arguments, files, value};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
