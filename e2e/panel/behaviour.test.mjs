@@ -188,7 +188,41 @@ describe('upstreams', () => {
     }));
 });
 
+/** What the overlay holds is put back afterwards. */
+async function keepingOverlay(visit, what) {
+  const { overlay } = await visit.api('config');
+  try {
+    await what();
+  } finally {
+    const { version } = await visit.api('config');
+    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+    assert.equal(answer.status(), 200);
+  }
+}
+
 describe('rules', () => {
+  test("the file's upstreams are copied into the overlay only after a yes, and the panel says what that means", { skip: !IS_MOCK }, () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      const before = (await visit.api('config')).overlay;
+      await visit.open('/rules');
+      const rule = page.getByRole('switch', { name: 'anyrouter.compact' }).first();
+      await rule.click();
+      await page.getByText('From then on only the copy counts').waitFor();
+      await visit.screenshot('rules-copy-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      assert.equal((await visit.api('config')).overlay, before);
+      await rule.click();
+      await page.getByRole('button', { name: 'Copy and continue' }).click();
+      await page.waitForFunction(() => document.querySelector('[role=switch][aria-label="anyrouter.compact"]').ariaChecked === 'true');
+      // The second one asks no more.
+      await page.getByRole('switch', { name: 'anyrouter.beta-1m' }).first().click();
+      await page.waitForFunction(() => document.querySelector('[role=switch][aria-label="anyrouter.beta-1m"]').ariaChecked === 'false');
+      await visit.open('/config?view=yaml');
+      await page.getByText('The overlay has lists of its own: gateway.upstreams.').waitFor();
+      await visit.screenshot('config-hidden-lists-en-light-1440');
+    })));
+
   test('one is switched off and on, and the gateway knows', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/rules');
@@ -198,6 +232,8 @@ describe('rules', () => {
       const before = await isOn();
       for (const wanted of [!before, before]) {
         await rule.click();
+        const go = page.getByRole('button', { name: 'Copy and continue' });
+        if (await go.isVisible()) await go.click();
         await page.waitForFunction(([label, value]) => document.querySelector(`[role=switch][aria-label="${label}"]`).ariaChecked === value, [name, String(wanted)]);
         assert.equal(await isOn(), wanted);
       }
@@ -280,6 +316,31 @@ describe('configuration', () => {
       assert.equal(await valueOf(visit, read), before);
     }));
 
+  test('of lists the preview names what changes, and says when the environment has the last word', () =>
+    visiting({}, async (visit, page) => {
+      const edit = async (text) => {
+        await visit.open('/config?view=yaml');
+        await page.locator('.cm-content').first().click();
+        await page.keyboard.press('Control+a');
+        await page.keyboard.insertText(text);
+        await page.getByRole('button', { name: 'Preview' }).click();
+      };
+      await edit('gateway:\n  rules:\n    - name: brand-new\n      match: {method: HEAD, path: /x}\n      respond: {status: 204}\n');
+      await page.locator('dialog .changes').getByText('added: brand-new').waitFor();
+      await visit.screenshot('config-preview-lists-en-light-1440');
+      await page.route('**/api/admin/config', async (route) => {
+        const answer = await route.fetch();
+        const config = await answer.json();
+        Object.assign(config.settings.find(({ key }) => key === 'gateway.upstreams'), { is_locked: true, place: 'API_BASE_URL' });
+        await route.fulfill({ response: answer, json: config });
+      });
+      await edit('gateway:\n  upstreams:\n    - name: other\n      base_url: https://other.example\n');
+      await page.locator('dialog').getByText('API_BASE_URL replaces the list gateway.upstreams').waitFor();
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.locator('.editors').getByText('API_BASE_URL replaces the list gateway.upstreams').waitFor();
+      await visit.screenshot('config-locked-list-en-light-1440');
+    }));
+
   test('a bad edit is refused with its line, and nothing changes', () =>
     visiting({}, async (visit, page) => {
       const before = await valueOf(visit, read);
@@ -294,6 +355,26 @@ describe('configuration', () => {
       assert(await page.getByRole('button', { name: 'Apply' }).isDisabled());
       await visit.screenshot('config-refused-en-light-1440');
       assert.equal(await valueOf(visit, read), before);
+    }));
+
+  test('text with brackets and several lines goes over a selection with faults in it, and breaks no policy', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=headers');
+      const editor = page.locator('.cm-content').first();
+      await editor.click();
+      for (const text of ['{\n  "X-One": "1",,\n}\n', '{\n  "X-One": "2"\n}\n', '(', '{ "X-One": [3]\n']) {
+        await page.keyboard.press('Control+a');
+        await page.keyboard.insertText(text);
+        await page.waitForTimeout(700);
+      }
+      await page.locator('.cm-lint-marker-error').first().waitFor();
+      await page.keyboard.press('Home');
+      await page.keyboard.insertText('"a": 1,\n"b": 2,\n');
+      await page.keyboard.press('Shift+ArrowUp');
+      await page.keyboard.press('Shift+ArrowUp');
+      await page.keyboard.type('"');
+      await page.locator('.cm-lint-marker-error').first().hover();
+      await page.waitForTimeout(700);
     }));
 
   test('keys are completed from the schema', () =>

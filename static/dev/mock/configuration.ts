@@ -88,7 +88,7 @@ function flat(value: unknown, path = ''): [string, string][] {
 function settingsOf(overlay: string): Setting[] {
   const panel = new Map(flat(parse(overlay)));
   const file = new Map(flat(parse(FILE)));
-  return DECLARED.map(([key, fallback, help, more]) => {
+  const single: Setting[] = DECLARED.map(([key, fallback, help, more]) => {
     const fromPanel = panel.get(key);
     const fromFile = file.get(key);
     const source = fromPanel ? 'panel' : fromFile ? 'file' : 'default';
@@ -97,6 +97,22 @@ function settingsOf(overlay: string): Setting[] {
       place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', ...more,
     };
   });
+  return [...single, ...LISTS.map((list) => listRow(list, overlay))];
+}
+
+const LISTS = ['upstreams', 'rules', 'routes', 'prices'] as const;
+
+function listOf(list: string, text: string): Plain[] | undefined {
+  return (parse(text) as { gateway?: Record<string, Plain[] | undefined> } | null)?.gateway?.[list];
+}
+function listRow(list: string, overlay: string): Setting {
+  const [own, theirs] = [listOf(list, overlay), listOf(list, FILE)];
+  const count = (own ?? theirs ?? []).length;
+  const source = own ? 'panel' : theirs ? 'file' : 'default';
+  return {
+    key: `gateway.${list}`, value: count === 1 ? '1 entry' : `${count} entries`, default: '', help: '', source,
+    place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', is_locked: false, needs_restart: false, is_secret: false,
+  };
 }
 
 function problemsOf(draft: ConfigDraft): ConfigProblem[] {
@@ -111,7 +127,7 @@ function problemsOf(draft: ConfigDraft): ConfigProblem[] {
     const known = new Set(DECLARED.map(([key]) => key));
     for (const [key, value] of flat(document.toJS())) {
       const line = draft.overlay.split('\n').findIndex((text) => text.trim().startsWith(`${key.split('.').at(-1)}:`)) + 1;
-      const isList = /^gateway\.(upstreams|rules|routes)/.test(key);
+      const isList = /^gateway\.(upstreams|rules|routes|prices)/.test(key);
       if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
       if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
         problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
@@ -162,7 +178,8 @@ export class Configuration {
     const problems = problemsOf(draft);
     if (problems.length > 0) return { problems, changes: [], needs_restart: [] };
     const before = new Map(settingsOf(this.#present.overlay).map((setting) => [setting.key, setting.value]));
-    const changed = settingsOf(draft.overlay).filter((setting) => before.get(setting.key) !== setting.value && !setting.is_locked);
+    const isOther = (list: string): boolean => JSON.stringify(listOf(list, this.#present.overlay) ?? listOf(list, FILE)) !== JSON.stringify(listOf(list, draft.overlay) ?? listOf(list, FILE));
+    const changed = settingsOf(draft.overlay).filter((setting) => (before.get(setting.key) !== setting.value || isOther(setting.key.replace('gateway.', ''))) && !setting.is_locked);
     const changes = changed.map((setting) => ({ key: setting.key, before: before.get(setting.key) ?? '', after: setting.value }));
     if (draft.headers !== this.#present.headers) changes.push({ key: 'env/.env.headers.json', before: '', after: '…' });
     return { problems, changes, needs_restart: changed.filter((setting) => setting.needs_restart).map((setting) => setting.key) };

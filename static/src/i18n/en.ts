@@ -398,6 +398,7 @@ export default {
     conflict: 'Somebody else changed the configuration meanwhile. It was loaded anew: please repeat your change.',
     editorHelp: 'Saved into the overlay of the panel: if your file has a list of rules, the whole list is copied there first, and counts from then on.',
     remove: 'Delete rule',
+    locked: '{place} replaces the list of upstreams: their rules cannot be switched here.',
   },
   ruleSource: { 'system-prompt': 'System prompt', profile: 'Profile', operator: 'Own rule', 'headers-file': 'Headers file' },
   profileRule: {
@@ -487,6 +488,18 @@ export default {
     apply: 'Apply',
     saved: 'In force from the next request on',
     savedRestart: 'Saved. A part of it waits for a restart.',
+  },
+  lists: {
+    locked: '{place} replaces the list {list}: what the overlay says about it has no effect.',
+    hidden: 'The overlay has lists of its own: {lists}. Those in {file} do not count until you delete these from the overlay.',
+    added: 'added: {names}',
+    removed: 'removed: {names}',
+    changed: 'changed: {names}',
+    copyTitle: 'Copy the upstreams into the overlay?',
+    copyWhat: 'The panel never writes your file. To change one upstream it copies the whole list from {file} into its overlay, {overlay}, including any keys that stand in it.',
+    copyThen: 'From then on only the copy counts: changes of the upstreams in {file} have no effect until you delete the list from the overlay (Configuration, YAML).',
+    copyGo: 'Copy and continue',
+    rulesCopied: 'The rules of your file were copied into the overlay; from now on only the copy counts.',
   },
   source: {
     command_line: 'Command line',

@@ -400,6 +400,7 @@ const messages: Messages = {
     conflict: '配置在此期间被其他人修改，已重新加载，请再改一次。',
     editorHelp: '保存到面板的覆盖层：如果你的文件里有规则列表，会先把整个列表复制过来，此后以覆盖层为准。',
     remove: '删除规则',
+    locked: '{place} 取代了上游列表，无法在此开关其规则。',
   },
   ruleSource: { 'system-prompt': '系统提示词', profile: '配置档', operator: '自定义', 'headers-file': '请求头文件' },
   profileRule: {
@@ -489,6 +490,18 @@ const messages: Messages = {
     apply: '应用',
     saved: '从下一个请求起生效',
     savedRestart: '已保存，其中一部分等待重启后生效。',
+  },
+  lists: {
+    locked: '{place} 取代了列表 {list}，覆盖层中的该列表不起作用。',
+    hidden: '覆盖层有自己的列表：{lists}。从覆盖层删除它们之前，{file} 中的同名列表不起作用。',
+    added: '新增：{names}',
+    removed: '删除：{names}',
+    changed: '修改：{names}',
+    copyTitle: '把上游列表复制到覆盖层？',
+    copyWhat: '面板从不改写你的文件。要修改其中一个上游，需要先把 {file} 中的整个上游列表（包括其中的密钥）复制到面板的覆盖层 {overlay}。',
+    copyThen: '此后只有复制后的列表有效：修改 {file} 中的上游不再起作用，直到你在“配置”页的 YAML 视图中从覆盖层删除该列表。',
+    copyGo: '复制并继续',
+    rulesCopied: '你的文件中的规则已复制到覆盖层，此后以覆盖层为准。',
   },
   source: {
     command_line: '命令行',

@@ -8,7 +8,7 @@ import {
 } from 'yaml';
 
 /** What is in force when neither file has the list. */
-const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
+export const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
 
 function open(text: string): Document {
   const document = parseDocument(text);
