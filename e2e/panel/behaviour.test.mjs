@@ -188,6 +188,35 @@ describe('upstreams', () => {
     }));
 });
 
+/** An answer of the gateway with something in it changed. */
+async function answering(page, path, change) {
+  await page.route(`**/api/admin/${path}`, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: change(await answer.json()) });
+  });
+}
+
+describe('errors', () => {
+  const group = (cause, more) => ({
+    cause, outcome: 'upstream_error', status: 404, reason: '', error_type: null, upstream: 'a', message: null, count: 3, first_at_ms: Date.now() - 9000, last_at_ms: Date.now() - 5000, example_id: `req_${cause}`, ...more,
+  });
+  const groups = [group('not_found', { message: 'Invalid URL' }), group('loop'), group('unreachable', { reason: 'resolve' }), group('other', { reason: 'brand_new' })];
+
+  for (const [locale, texts] of Object.entries({
+    'en-US': ['The upstream does not know this path', 'The request came back to the gateway', 'The name of the upstream could not be resolved', 'The gateway notes: brand_new', 'Invalid URL'],
+    'zh-CN': ['上游没有这个路径', '请求又回到了网关', '无法解析上游的域名', '网关记录的原因是：brand_new', 'Invalid URL'],
+  })) {
+    test(`are told in whole sentences, not in the gateway's short words (${locale})`, () =>
+      visiting({ locale }, async (visit, page) => {
+        await answering(page, 'errors*', () => ({ groups, total: 12 }));
+        await visit.open('/errors');
+        for (const text of texts) await page.getByText(text).first().waitFor();
+        await visit.screenshot(`errors-sentences-${locale.slice(0, 2)}-light-1440`);
+        assert.deepEqual(await visit.violations(), []);
+      }));
+  }
+});
+
 /** What the overlay holds is put back afterwards. */
 async function keepingOverlay(visit, what) {
   const { overlay } = await visit.api('config');
@@ -273,6 +302,28 @@ describe('rules', () => {
     }));
 });
 
+describe('a dry run in Chinese', () => {
+  test('speaks Chinese, and tells a rule that had nothing to do from one that did something', () =>
+    visiting({ locale: 'zh-CN' }, async (visit, page) => {
+      const rule = (name, more) => ({ name, matches: true, unmet: null, body: [], ...more });
+      await page.route('**/api/admin/explain', (route) => route.fulfill({ json: {
+        upstream: 'a', answered: null, head_diff: '', body_diff: '', bytes_before: 2, bytes_after: 2, touches_cached_prefix: false,
+        rules: [rule('one', { body: ['listed'] }), rule('two', { body: ['it is so already'] }), rule('three', { body: ['a word of tomorrow'] }), rule('four', { matches: false, unmet: 'header x-app is present or "cli"' }), rule('five')],
+      } }));
+      await visit.open('/rules?view=try');
+      await page.getByRole('button', { name: '填入示例' }).click();
+      await page.getByRole('button', { name: '试运行', exact: true }).click();
+      const lines = await page.locator('.rules li').allInnerTexts();
+      assert.deepEqual(lines.map((line) => line.replace(/\s+/g, ' ').trim()), [
+        'one 已转为列表', 'two 正文无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
+      ]);
+      assert.equal(await page.locator('.rules li.check').count(), 2);
+      assert.equal(await page.locator('.rules li.minus').count(), 2);
+      await visit.screenshot('rules-explained-zh-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+});
+
 describe('a past request', () => {
   test('that was kept whole is run through the rules', { skip: IS_MOCK }, () =>
     visiting({}, async (visit, page) => {
@@ -328,11 +379,9 @@ describe('configuration', () => {
       await edit('gateway:\n  rules:\n    - name: brand-new\n      match: {method: HEAD, path: /x}\n      respond: {status: 204}\n');
       await page.locator('dialog .changes').getByText('added: brand-new').waitFor();
       await visit.screenshot('config-preview-lists-en-light-1440');
-      await page.route('**/api/admin/config', async (route) => {
-        const answer = await route.fetch();
-        const config = await answer.json();
+      await answering(page, 'config', (config) => {
         Object.assign(config.settings.find(({ key }) => key === 'gateway.upstreams'), { is_locked: true, place: 'API_BASE_URL' });
-        await route.fulfill({ response: answer, json: config });
+        return config;
       });
       await edit('gateway:\n  upstreams:\n    - name: other\n      base_url: https://other.example\n');
       await page.locator('dialog').getByText('API_BASE_URL replaces the list gateway.upstreams').waitFor();
@@ -414,12 +463,24 @@ describe('configuration', () => {
       assert.equal((await put((await visit.api('config')).version, config.overlay)).status(), 200);
     }, [/409/]));
 
+  test('what waits for a restart names the command', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'config', (config) => ({ ...config, pending_restart: ['gateway.listen'] }));
+      await visit.open('/config');
+      await page.getByText('anyrouter-gateway upgrade').waitFor();
+      await page.getByText('systemctl reload anyrouter-gateway').waitFor();
+      await visit.screenshot('config-restart-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
   test('in Chinese every setting has its meaning in Chinese', () =>
     visiting({ locale: 'zh-CN' }, async (visit, page) => {
       await visit.open('/config');
       const { settings } = await visit.api('config');
       const shown = await page.locator('main').innerText();
       assert.deepEqual(settings.filter(({ help }) => help !== '' && shown.includes(help)).map(({ key }) => key), []);
+      const names = await page.locator('main section h2').allInnerTexts();
+      assert.deepEqual(names.filter((name) => !/\p{Script=Han}|^DNS$/u.test(name)), [], 'every group has a name in Chinese');
     }));
 });
 
@@ -471,6 +532,7 @@ describe('without a key', { skip: !OPEN.isThere }, () => {
     await visit.screenshot('read-only-zh-light-1440');
     await page.getByRole('link', { name: '如何设置' }).click();
     await page.getByText('DASHBOARD_API_KEY=').waitFor();
+    await page.getByText('anyrouter-gateway reload').waitFor();
     await visit.screenshot('no-key-zh-light-1440');
     assert.deepEqual(await visit.violations(), []);
     await visit.open('/errors?range=15m');
