@@ -23,6 +23,14 @@ async function visiting(options, what, expected = []) {
   }
 }
 
+/** An answer of the gateway with something in it changed. */
+async function answering(page, path, change) {
+  await page.route(`**/api/admin/${path}`, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: change(await answer.json()) });
+  });
+}
+
 describe('requests', () => {
   test('filters stand in the URL, narrow the list, and survive a reload', () =>
     visiting({}, async (visit, page) => {
@@ -87,6 +95,17 @@ describe('requests', () => {
       await page.getByText(row.session, { exact: true }).waitFor();
       await page.getByRole('link', { name: 'Requests of this session' }).click();
       await page.waitForURL(/requests\?session=/);
+    }));
+
+  test('one that reached no upstream was not passed on', () =>
+    visiting({}, async (visit, page) => {
+      const { requests } = await visit.api('requests?limit=1');
+      await answering(page, `requests/${requests[0].id}`, (row) => ({
+        ...row, outcome: 'unreachable', status: 502, cause: 'unreachable', reason: 'connect_refused', error_message: null, connect_ms: null, first_byte_ms: null, first_token_ms: null, tokens: null, rules: [], tried: [],
+      }));
+      await visit.open(`/requests?id=${requests[0].id}`);
+      await page.getByText('None: nothing was sent to an upstream.').waitFor();
+      await page.locator('dialog').getByText('The upstream refused the connection').waitFor();
     }));
 
   test('one that is not in the log says so', () =>
@@ -175,6 +194,18 @@ describe('comfort', () => {
 });
 
 describe('upstreams', () => {
+  test('one that never succeeded is not called healthy', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'upstreams', ({ upstreams: [one], ...more }) => {
+        const fresh = { ...one, circuit: 'closed', open_for_ms: null, is_drained: false, good: 0, bad: 0, recent_good: 0, recent_bad: 0, failures_in_a_row: 0, last_failure: null };
+        return { ...more, upstreams: [{ ...fresh, name: 'fresh' }, { ...fresh, name: 'failing', bad: 2, recent_bad: 2, failures_in_a_row: 2 }, { ...fresh, name: 'fine', good: 2, recent_good: 2 }] };
+      });
+      await visit.open('/upstreams');
+      assert.deepEqual(await page.locator('article header .chip').allInnerTexts(), ['Not tried yet', 'Failing', 'Healthy']);
+      await visit.screenshot('upstreams-states-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
   test('one is tested, drained and enabled again', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/upstreams');
@@ -187,14 +218,6 @@ describe('upstreams', () => {
       await card.getByRole('button', { name: 'Drain' }).waitFor();
     }));
 });
-
-/** An answer of the gateway with something in it changed. */
-async function answering(page, path, change) {
-  await page.route(`**/api/admin/${path}`, async (route) => {
-    const answer = await route.fetch();
-    await route.fulfill({ response: answer, json: change(await answer.json()) });
-  });
-}
 
 describe('errors', () => {
   const group = (cause, more) => ({
