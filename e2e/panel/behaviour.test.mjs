@@ -31,6 +31,18 @@ async function answering(page, path, change) {
   });
 }
 
+/** What the overlay holds is put back afterwards. */
+async function keepingOverlay(visit, what) {
+  const { overlay } = await visit.api('config');
+  try {
+    await what();
+  } finally {
+    const { version } = await visit.api('config');
+    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+    assert.equal(answer.status(), 200);
+  }
+}
+
 describe('requests', () => {
   test('filters stand in the URL, narrow the list, and survive a reload', () =>
     visiting({}, async (visit, page) => {
@@ -206,6 +218,41 @@ describe('upstreams', () => {
       assert.deepEqual(await visit.violations(), []);
     }));
 
+  test('one is added by way of a form and the usual preview', () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      await visit.open('/upstreams');
+      await page.getByRole('button', { name: 'Add upstream' }).click();
+      await page.getByLabel('base_url').waitFor();
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      await page.getByText('It needs a name.').waitFor();
+      await page.getByLabel('Name').fill('second');
+      await page.getByLabel('base_url').fill('https://second.example');
+      await page.getByLabel('Priority').fill('1');
+      await visit.screenshot('upstream-add-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog ins').getByText('- name: second').waitFor();
+      if (IS_MOCK) await page.locator('dialog .changes').getByText('added: second').waitFor();
+      await visit.screenshot('upstream-add-preview-en-light-1440');
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').first().waitFor({ state: 'detached' });
+      assert.match((await visit.api('config')).overlay, /- name: second\n +base_url: https:\/\/second.example\n +priority: 1\n/);
+    })));
+
+  test('none is added where the environment fixes the list', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'config', (config) => {
+        Object.assign(config.settings.find(({ key }) => key === 'gateway.upstreams'), { is_locked: true, place: 'API_BASE_URL' });
+        return config;
+      });
+      await visit.open('/upstreams');
+      await page.getByText('API_BASE_URL replaces the list of upstreams').waitFor();
+      assert(await page.getByRole('button', { name: 'Add upstream' }).isDisabled());
+      await visit.open('/config');
+      await page.getByRole('link', { name: 'To the upstreams' }).click();
+      await page.waitForURL(/\/upstreams$/);
+    }));
+
   test('one is tested, drained and enabled again', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/upstreams');
@@ -239,18 +286,6 @@ describe('errors', () => {
       }));
   }
 });
-
-/** What the overlay holds is put back afterwards. */
-async function keepingOverlay(visit, what) {
-  const { overlay } = await visit.api('config');
-  try {
-    await what();
-  } finally {
-    const { version } = await visit.api('config');
-    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
-    assert.equal(answer.status(), 200);
-  }
-}
 
 describe('rules', () => {
   test("the file's upstreams are copied into the overlay only after a yes, and the panel says what that means", { skip: !IS_MOCK }, () =>
@@ -299,8 +334,14 @@ describe('rules', () => {
       await editor.click();
       await page.keyboard.press('Control+a');
       await page.keyboard.type('nonsense');
+      await page.locator('dialog [role=alert]').getByText('Line 1: A rule is a mapping').waitFor();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.insertText('# mine\nname: x\nmatch: {method: HEAD, path: /x}\nblunder: 3\n');
+      await page.locator('dialog [role=alert]').getByText(/Line 4: .*blunder/).waitFor();
+      await page.locator('dialog .cm-lint-marker-error').waitFor();
+      await visit.screenshot('rule-editor-problems-en-light-1440');
       await page.getByRole('button', { name: 'Apply' }).click();
-      await page.locator('dialog [role=alert]').waitFor();
+      await page.locator('dialog [role=alert]').getByText(/Line 4: .*blunder/).waitFor();
       await page.getByRole('button', { name: 'Cancel' }).click();
 
       await page.getByRole('button', { name: 'New rule' }).first().click();
@@ -308,11 +349,12 @@ describe('rules', () => {
       await page.getByRole('button', { name: 'Apply' }).click();
       await page.locator('dialog').waitFor({ state: 'detached' });
       assert((await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
+      assert.match((await visit.api('config')).overlay, /\n +- name: my-rule\n/);
       await page.getByRole('button', { name: 'Edit my-rule' }).first().click();
       await page.getByRole('button', { name: 'Delete rule' }).click();
       await page.locator('dialog').waitFor({ state: 'detached' });
       assert(!(await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
-    }));
+    }, [/422/]));
 
   test('a dry run shows what would change', () =>
     visiting({}, async (visit, page) => {
@@ -447,6 +489,17 @@ describe('configuration', () => {
       await page.keyboard.type('"');
       await page.locator('.cm-lint-marker-error').first().hover();
       await page.waitForTimeout(700);
+    }));
+
+  test('an empty overlay shows an example', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=yaml');
+      await page.locator('.cm-content').first().click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.press('Delete');
+      await page.locator('.cm-placeholder').getByText('- name: my-rule').waitFor();
+      await visit.screenshot('config-empty-overlay-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
     }));
 
   test('keys are completed from the schema', () =>

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Setting } from '@/api/types';
+import { entryCount, isOfEntry, listOfKey } from '@/lib/list_settings';
 import { hiddenLists, isCopied, listChanges, lockedLists, namesIn } from '@/lib/lists';
 
 const FILE = `gateway:
@@ -29,6 +30,13 @@ describe('lists', () => {
     expect(listChanges('', OWN, FILE)).toEqual([{ list: 'upstreams', added: ['c'], removed: ['a'], changed: ['b.example'] }]);
     expect(listChanges('', FILE, FILE)).toEqual([]);
     expect(listChanges('gateway: {rules: [{name: x}]}', '', FILE)).toEqual([{ list: 'rules', added: [], removed: ['x'], changed: [] }]);
+  });
+
+  it('are settings of their own kind', () => {
+    expect(listOfKey('gateway.upstreams')).toBe('upstreams');
+    expect(listOfKey('gateway.upstreams[0].base_url')).toBeNull();
+    expect(isOfEntry('gateway.upstreams[0].base_url')).toBe(true);
+    expect([entryCount('1 entry'), entryCount('0 entries'), entryCount('')]).toEqual([1, 0, 0]);
   });
 
   it('of the overlay hide those of the file', () => {

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { LineCounter, parse, parseDocument } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument } from 'yaml';
 
 import type { Config, ConfigCheck, ConfigDraft, ConfigProblem, ConfigVersion, Rule, Setting } from '../../src/api/types.ts';
 
@@ -72,6 +72,8 @@ const FIRST: ConfigDraft = {
   headers: '{\n  "__note": "names that begin with __ are comments",\n  "User-Agent": "claude-cli/2.1.330 (external, cli)"\n}\n',
 };
 
+const RULE_KEYS = ['name', 'enabled', 'match', 'headers', 'body', 'respond', 'query'];
+
 type Plain = Record<string, unknown>;
 const profileRules = [
   'bearer', 'no-forwarded-for', 'beta-query', 'beta-flags', 'beta-1m', 'system-list', 'identity', 'compact',
@@ -132,6 +134,15 @@ function problemsOf(draft: ConfigDraft): ConfigProblem[] {
       if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
         problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
       }
+    }
+  }
+  const rules = document.getIn(['gateway', 'rules']);
+  for (const [index, rule] of (isSeq(rules) ? rules.items : []).entries()) {
+    if (!isMap(rule)) continue;
+    for (const { key } of rule.items) {
+      if (!isScalar(key) || !key.range || RULE_KEYS.includes(String(key.value))) continue;
+      const { line, col } = counter.linePos(key.range[0]);
+      problems.push({ where: 'overlay', line, column: col, message: `unknown key "gateway.rules[${index}].${String(key.value)}"` });
     }
   }
   try {

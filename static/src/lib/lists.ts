@@ -4,10 +4,8 @@ import { parse } from 'yaml';
 
 import type { Setting } from '@/api/types';
 
+import { LISTS, lockOf, type ListName } from './list_settings';
 import { DEFAULT_UPSTREAMS } from './overlay';
-
-export const LISTS = ['upstreams', 'rules', 'routes', 'prices'] as const;
-export type ListName = (typeof LISTS)[number];
 
 export interface ListChange {
   list: ListName;
@@ -82,12 +80,6 @@ export function hiddenLists(overlay: string, file: string): ListName[] {
 /** Whether an edit of an entry copies the file's list into the overlay, where it was not before. */
 export function isCopied(overlay: string, file: string, list: ListName): boolean {
   return listOf(overlay, list) === null && (listOf(file, list)?.length ?? 0) > 0;
-}
-
-/** What fixes a list, such as a variable of the environment; `null` if the panel may change it. */
-export function lockOf(settings: readonly Setting[], list: ListName): string | null {
-  const setting = settings.find(({ key }) => key === `gateway.${list}`);
-  return setting?.is_locked === true ? setting.place : null;
 }
 
 /** The lists of this overlay that have no effect. */
