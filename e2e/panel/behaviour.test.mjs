@@ -323,6 +323,7 @@ describe('rules', () => {
         if (await go.isVisible()) await go.click();
         await page.waitForFunction(([label, value]) => document.querySelector(`[role=switch][aria-label="${label}"]`).ariaChecked === value, [name, String(wanted)]);
         assert.equal(await isOn(), wanted);
+        assert.equal(await page.getByRole('switch').first().getAttribute('aria-label'), name, 'it stays at its place');
       }
     }));
 
@@ -378,6 +379,7 @@ describe('a dry run in Chinese', () => {
       await visit.open('/rules?view=try');
       await page.getByRole('button', { name: '填入示例' }).click();
       await page.getByRole('button', { name: '试运行', exact: true }).click();
+      await page.locator('.rules li').first().waitFor();
       const lines = await page.locator('.rules li').allInnerTexts();
       assert.deepEqual(lines.map((line) => line.replace(/\s+/g, ' ').trim()), [
         'one 已转为列表', 'two 正文无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
@@ -538,6 +540,40 @@ describe('configuration', () => {
       assert.equal(await valueOf(visit, 'gateway.limits.header_count'), '77');
       assert.equal((await put((await visit.api('config')).version, config.overlay)).status(), 200);
     }, [/409/]));
+
+  test('groups are reached from their list, on a phone from a choice', async () => {
+    for (const width of [1440, 390]) {
+      await visiting({ width }, async (visit, page) => {
+        await visit.open('/config');
+        if (width > 900) await page.getByRole('navigation', { name: 'Groups of settings' }).getByText('Limits', { exact: true }).click();
+        else await page.getByRole('combobox', { name: 'Groups of settings' }).selectOption('Limits');
+        await page.waitForTimeout(300);
+        const box = await page.getByRole('heading', { name: 'Limits', exact: true }).boundingBox();
+        assert(box.y > 0 && box.y < 200, `the heading is at ${box.y}`);
+        const first = page.getByLabel('limits.request_body');
+        const { top, covering } = await first.evaluate((element) => {
+          const { x, y, height } = element.getBoundingClientRect();
+          return { top: y, covering: document.elementFromPoint(x + 5, y + height / 2) === element };
+        });
+        assert(top < 400 && covering, 'the first setting is in sight');
+        await visit.screenshot(`config-groups-en-light-${width}`);
+        assert.deepEqual(await visit.violations(), []);
+        assert(await visit.overhang() <= 0);
+      });
+    }
+  });
+
+  test('on a phone differences stand in one column', () =>
+    visiting({ width: 390 }, async (visit, page) => {
+      await visit.open('/config');
+      await page.getByLabel('timeouts.read').fill('123s');
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog .diff ins').getByText('read: 123s').waitFor();
+      const { width, inner } = await page.locator('dialog .diff').evaluate((element) => ({ width: element.clientWidth, inner: element.scrollWidth }));
+      assert(inner <= width, `${inner} px in ${width} px`);
+      await visit.screenshot('config-preview-en-light-390');
+      assert.deepEqual(await visit.violations(), []);
+    }));
 
   test('what waits for a restart names the command', () =>
     visiting({}, async (visit, page) => {

@@ -225,7 +225,7 @@ export class Configuration {
         name: String(rule['name']), source: 'operator', is_enabled: rule['enabled'] !== false, hits: 96 - index * 60,
       }));
       const headers: Rule = { name: 'headers-file', source: 'headers-file', is_enabled: true, hits: 4210 };
-      return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers] };
+      return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers].sort((a, b) => Number(b.is_enabled) - Number(a.is_enabled)) };
     });
   }
 }

@@ -556,6 +556,7 @@ export default {
       internals: 'Internals',
     },
     search: 'Search settings …',
+    groups: 'Groups of settings',
     more: 'Import and export',
     exportOverlay: 'Save the overlay (YAML)',
     exportHeaders: 'Save the headers file (JSON)',

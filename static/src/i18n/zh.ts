@@ -558,6 +558,7 @@ const messages: Messages = {
       internals: '内部设置',
     },
     search: '搜索配置项…',
+    groups: '配置分组',
     more: '导入与导出',
     exportOverlay: '保存覆盖层（YAML）',
     exportHeaders: '保存请求头文件（JSON）',
