@@ -220,6 +220,12 @@ describe('upstreams', () => {
 
   test('one is added by way of a form and the usual preview', () =>
     visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      // A gateway under test has its upstream from the environment.
+      await answering(page, 'config', (config) => {
+        const row = config.settings?.find(({ key }) => key === 'gateway.upstreams');
+        if (row) row.is_locked = false;
+        return config;
+      });
       await visit.open('/upstreams');
       await page.getByRole('button', { name: 'Add upstream' }).click();
       await page.getByLabel('base_url').waitFor();
