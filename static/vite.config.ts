@@ -34,8 +34,14 @@ export default defineConfig(({ mode }) => ({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What most pages use comes in one file instead of thirty small ones.
-        codeSplitting: { groups: [{ name: 'shared', test: /src\/(api|components|composables|lib|shell)\//, minShareCount: 4 }] },
+        codeSplitting: {
+          groups: [
+            // Several pages edit YAML, but not the first one that is seen.
+            { name: 'overlay', test: /src\/lib\/(overlay|lists)\.ts|node_modules\/yaml\//, priority: 2 },
+            // What most pages use comes in one file instead of thirty small ones.
+            { name: 'shared', test: /src\/(api|components|composables|lib|shell)\//, minShareCount: 4, priority: 1 },
+          ],
+        },
       },
     },
   },

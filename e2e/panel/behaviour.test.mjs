@@ -23,6 +23,26 @@ async function visiting(options, what, expected = []) {
   }
 }
 
+/** An answer of the gateway with something in it changed. */
+async function answering(page, path, change) {
+  await page.route(`**/api/admin/${path}`, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: change(await answer.json()) });
+  });
+}
+
+/** What the overlay holds is put back afterwards. */
+async function keepingOverlay(visit, what) {
+  const { overlay } = await visit.api('config');
+  try {
+    await what();
+  } finally {
+    const { version } = await visit.api('config');
+    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+    assert.equal(answer.status(), 200);
+  }
+}
+
 describe('requests', () => {
   test('filters stand in the URL, narrow the list, and survive a reload', () =>
     visiting({}, async (visit, page) => {
@@ -87,6 +107,17 @@ describe('requests', () => {
       await page.getByText(row.session, { exact: true }).waitFor();
       await page.getByRole('link', { name: 'Requests of this session' }).click();
       await page.waitForURL(/requests\?session=/);
+    }));
+
+  test('one that reached no upstream was not passed on', () =>
+    visiting({}, async (visit, page) => {
+      const { requests } = await visit.api('requests?limit=1');
+      await answering(page, `requests/${requests[0].id}`, (row) => ({
+        ...row, outcome: 'unreachable', status: 502, cause: 'unreachable', reason: 'connect_refused', error_message: null, connect_ms: null, first_byte_ms: null, first_token_ms: null, tokens: null, rules: [], tried: [],
+      }));
+      await visit.open(`/requests?id=${requests[0].id}`);
+      await page.getByText('None: nothing was sent to an upstream.').waitFor();
+      await page.locator('dialog').getByText('The upstream refused the connection').waitFor();
     }));
 
   test('one that is not in the log says so', () =>
@@ -175,6 +206,59 @@ describe('comfort', () => {
 });
 
 describe('upstreams', () => {
+  test('one that never succeeded is not called healthy', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'upstreams', ({ upstreams: [one], ...more }) => {
+        const fresh = { ...one, circuit: 'closed', open_for_ms: null, is_drained: false, good: 0, bad: 0, recent_good: 0, recent_bad: 0, failures_in_a_row: 0, last_failure: null };
+        return { ...more, upstreams: [{ ...fresh, name: 'fresh' }, { ...fresh, name: 'failing', bad: 2, recent_bad: 2, failures_in_a_row: 2 }, { ...fresh, name: 'fine', good: 2, recent_good: 2 }] };
+      });
+      await visit.open('/upstreams');
+      assert.deepEqual(await page.locator('article header .chip').allInnerTexts(), ['Not tried yet', 'Failing', 'Healthy']);
+      await visit.screenshot('upstreams-states-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
+  test('one is added by way of a form and the usual preview', () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      // A gateway under test has its upstream from the environment.
+      await answering(page, 'config', (config) => {
+        const row = config.settings?.find(({ key }) => key === 'gateway.upstreams');
+        if (row) row.is_locked = false;
+        return config;
+      });
+      await visit.open('/upstreams');
+      await page.getByRole('button', { name: 'Add upstream' }).click();
+      await page.getByLabel('base_url').waitFor();
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      await page.getByText('It needs a name.').waitFor();
+      await page.getByLabel('Name').fill('second');
+      await page.getByLabel('base_url').fill('https://second.example');
+      await page.getByLabel('Priority').fill('1');
+      await visit.screenshot('upstream-add-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog ins').getByText('- name: second').waitFor();
+      if (IS_MOCK) await page.locator('dialog .changes').getByText('added: second').waitFor();
+      await visit.screenshot('upstream-add-preview-en-light-1440');
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').first().waitFor({ state: 'detached' });
+      assert.match((await visit.api('config')).overlay, /- name: second\n +base_url: https:\/\/second.example\n +priority: 1\n/);
+    })));
+
+  test('none is added where the environment fixes the list', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'config', (config) => {
+        Object.assign(config.settings.find(({ key }) => key === 'gateway.upstreams'), { is_locked: true, place: 'API_BASE_URL' });
+        return config;
+      });
+      await visit.open('/upstreams');
+      await page.getByText('API_BASE_URL replaces the list of upstreams').waitFor();
+      assert(await page.getByRole('button', { name: 'Add upstream' }).isDisabled());
+      await visit.open('/config');
+      await page.getByRole('link', { name: 'To the upstreams' }).click();
+      await page.waitForURL(/\/upstreams$/);
+    }));
+
   test('one is tested, drained and enabled again', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/upstreams');
@@ -188,7 +272,50 @@ describe('upstreams', () => {
     }));
 });
 
+describe('errors', () => {
+  const group = (cause, more) => ({
+    cause, outcome: 'upstream_error', status: 404, reason: '', error_type: null, upstream: 'a', message: null, count: 3, first_at_ms: Date.now() - 9000, last_at_ms: Date.now() - 5000, example_id: `req_${cause}`, ...more,
+  });
+  const groups = [group('not_found', { message: 'Invalid URL' }), group('loop'), group('unreachable', { reason: 'resolve' }), group('other', { reason: 'brand_new' })];
+
+  for (const [locale, texts] of Object.entries({
+    'en-US': ['The upstream does not know this path', 'The request came back to the gateway', 'The name of the upstream could not be resolved', 'The gateway notes: brand_new', 'Invalid URL'],
+    'zh-CN': ['上游没有这个路径', '请求又回到了网关', '无法解析上游的域名', '网关记录的原因是：brand_new', 'Invalid URL'],
+  })) {
+    test(`are told in whole sentences, not in the gateway's short words (${locale})`, () =>
+      visiting({ locale }, async (visit, page) => {
+        await answering(page, 'errors*', () => ({ groups, total: 12 }));
+        await visit.open('/errors');
+        for (const text of texts) await page.getByText(text).first().waitFor();
+        await visit.screenshot(`errors-sentences-${locale.slice(0, 2)}-light-1440`);
+        assert.deepEqual(await visit.violations(), []);
+      }));
+  }
+});
+
 describe('rules', () => {
+  test("the file's upstreams are copied into the overlay only after a yes, and the panel says what that means", { skip: !IS_MOCK }, () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      const before = (await visit.api('config')).overlay;
+      await visit.open('/rules');
+      const rule = page.getByRole('switch', { name: 'anyrouter.compact' }).first();
+      await rule.click();
+      await page.getByText('From then on only the copy counts').waitFor();
+      await visit.screenshot('rules-copy-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      assert.equal((await visit.api('config')).overlay, before);
+      await rule.click();
+      await page.getByRole('button', { name: 'Copy and continue' }).click();
+      await page.waitForFunction(() => document.querySelector('[role=switch][aria-label="anyrouter.compact"]').ariaChecked === 'true');
+      // The second one asks no more.
+      await page.getByRole('switch', { name: 'anyrouter.beta-1m' }).first().click();
+      await page.waitForFunction(() => document.querySelector('[role=switch][aria-label="anyrouter.beta-1m"]').ariaChecked === 'false');
+      await visit.open('/config?view=yaml');
+      await page.getByText('The overlay has lists of its own: gateway.upstreams.').waitFor();
+      await visit.screenshot('config-hidden-lists-en-light-1440');
+    })));
+
   test('one is switched off and on, and the gateway knows', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/rules');
@@ -198,8 +325,11 @@ describe('rules', () => {
       const before = await isOn();
       for (const wanted of [!before, before]) {
         await rule.click();
+        const go = page.getByRole('button', { name: 'Copy and continue' });
+        if (await go.isVisible()) await go.click();
         await page.waitForFunction(([label, value]) => document.querySelector(`[role=switch][aria-label="${label}"]`).ariaChecked === value, [name, String(wanted)]);
         assert.equal(await isOn(), wanted);
+        assert.equal(await page.getByRole('switch').first().getAttribute('aria-label'), name, 'it stays at its place');
       }
     }));
 
@@ -211,8 +341,14 @@ describe('rules', () => {
       await editor.click();
       await page.keyboard.press('Control+a');
       await page.keyboard.type('nonsense');
+      await page.locator('dialog [role=alert]').getByText('Line 1: A rule is a mapping').waitFor();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.insertText('# mine\nname: x\nmatch: {method: HEAD, path: /x}\nblunder: 3\n');
+      await page.locator('dialog [role=alert]').getByText(/Line 4: .*blunder/).waitFor();
+      await page.locator('dialog .cm-lint-marker-error').waitFor();
+      await visit.screenshot('rule-editor-problems-en-light-1440');
       await page.getByRole('button', { name: 'Apply' }).click();
-      await page.locator('dialog [role=alert]').waitFor();
+      await page.locator('dialog [role=alert]').getByText(/Line 4: .*blunder/).waitFor();
       await page.getByRole('button', { name: 'Cancel' }).click();
 
       await page.getByRole('button', { name: 'New rule' }).first().click();
@@ -220,11 +356,12 @@ describe('rules', () => {
       await page.getByRole('button', { name: 'Apply' }).click();
       await page.locator('dialog').waitFor({ state: 'detached' });
       assert((await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
+      assert.match((await visit.api('config')).overlay, /\n +- name: my-rule\n/);
       await page.getByRole('button', { name: 'Edit my-rule' }).first().click();
       await page.getByRole('button', { name: 'Delete rule' }).click();
       await page.locator('dialog').waitFor({ state: 'detached' });
       assert(!(await visit.api('rules')).upstreams[0].rules.some((rule) => rule.name === 'my-rule'));
-    }));
+    }, [/422/]));
 
   test('a dry run shows what would change', () =>
     visiting({}, async (visit, page) => {
@@ -233,6 +370,29 @@ describe('rules', () => {
       await page.getByRole('button', { name: 'Dry run', exact: true }).click();
       await page.getByRole('heading', { name: /Goes to/ }).waitFor();
       await visit.screenshot('rules-explained-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+});
+
+describe('a dry run in Chinese', () => {
+  test('speaks Chinese, and tells a rule that had nothing to do from one that did something', () =>
+    visiting({ locale: 'zh-CN' }, async (visit, page) => {
+      const rule = (name, more) => ({ name, matches: true, unmet: null, body: [], ...more });
+      await page.route('**/api/admin/explain', (route) => route.fulfill({ json: {
+        upstream: 'a', answered: null, head_diff: '', body_diff: '', bytes_before: 2, bytes_after: 2, touches_cached_prefix: false,
+        rules: [rule('one', { body: ['listed'] }), rule('two', { body: ['it is so already'] }), rule('three', { body: ['a word of tomorrow'] }), rule('four', { matches: false, unmet: 'header x-app is present or "cli"' }), rule('five')],
+      } }));
+      await visit.open('/rules?view=try');
+      await page.getByRole('button', { name: '填入示例' }).click();
+      await page.getByRole('button', { name: '试运行', exact: true }).click();
+      await page.locator('.rules li').first().waitFor();
+      const lines = await page.locator('.rules li').allInnerTexts();
+      assert.deepEqual(lines.map((line) => line.replace(/\s+/g, ' ').trim()), [
+        'one 已转为列表', 'two 正文无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
+      ]);
+      assert.equal(await page.locator('.rules li.check').count(), 2);
+      assert.equal(await page.locator('.rules li.minus').count(), 2);
+      await visit.screenshot('rules-explained-zh-light-1440');
       assert.deepEqual(await visit.violations(), []);
     }));
 });
@@ -280,6 +440,29 @@ describe('configuration', () => {
       assert.equal(await valueOf(visit, read), before);
     }));
 
+  test('of lists the preview names what changes, and says when the environment has the last word', () =>
+    visiting({}, async (visit, page) => {
+      const edit = async (text) => {
+        await visit.open('/config?view=yaml');
+        await page.locator('.cm-content').first().click();
+        await page.keyboard.press('Control+a');
+        await page.keyboard.insertText(text);
+        await page.getByRole('button', { name: 'Preview' }).click();
+      };
+      await edit('gateway:\n  rules:\n    - name: brand-new\n      match: {method: HEAD, path: /x}\n      respond: {status: 204}\n');
+      await page.locator('dialog .changes').getByText('added: brand-new').waitFor();
+      await visit.screenshot('config-preview-lists-en-light-1440');
+      await answering(page, 'config', (config) => {
+        Object.assign(config.settings.find(({ key }) => key === 'gateway.upstreams'), { is_locked: true, place: 'API_BASE_URL' });
+        return config;
+      });
+      await edit('gateway:\n  upstreams:\n    - name: other\n      base_url: https://other.example\n');
+      await page.locator('dialog').getByText('API_BASE_URL replaces the list gateway.upstreams').waitFor();
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.locator('.editors').getByText('API_BASE_URL replaces the list gateway.upstreams').waitFor();
+      await visit.screenshot('config-locked-list-en-light-1440');
+    }));
+
   test('a bad edit is refused with its line, and nothing changes', () =>
     visiting({}, async (visit, page) => {
       const before = await valueOf(visit, read);
@@ -294,6 +477,37 @@ describe('configuration', () => {
       assert(await page.getByRole('button', { name: 'Apply' }).isDisabled());
       await visit.screenshot('config-refused-en-light-1440');
       assert.equal(await valueOf(visit, read), before);
+    }));
+
+  test('text with brackets and several lines goes over a selection with faults in it, and breaks no policy', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=headers');
+      const editor = page.locator('.cm-content').first();
+      await editor.click();
+      for (const text of ['{\n  "X-One": "1",,\n}\n', '{\n  "X-One": "2"\n}\n', '(', '{ "X-One": [3]\n']) {
+        await page.keyboard.press('Control+a');
+        await page.keyboard.insertText(text);
+        await page.waitForTimeout(700);
+      }
+      await page.locator('.cm-lint-marker-error').first().waitFor();
+      await page.keyboard.press('Home');
+      await page.keyboard.insertText('"a": 1,\n"b": 2,\n');
+      await page.keyboard.press('Shift+ArrowUp');
+      await page.keyboard.press('Shift+ArrowUp');
+      await page.keyboard.type('"');
+      await page.locator('.cm-lint-marker-error').first().hover();
+      await page.waitForTimeout(700);
+    }));
+
+  test('an empty overlay shows an example', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=yaml');
+      await page.locator('.cm-content').first().click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.press('Delete');
+      await page.locator('.cm-placeholder').getByText('- name: my-rule').waitFor();
+      await visit.screenshot('config-empty-overlay-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
     }));
 
   test('keys are completed from the schema', () =>
@@ -333,12 +547,58 @@ describe('configuration', () => {
       assert.equal((await put((await visit.api('config')).version, config.overlay)).status(), 200);
     }, [/409/]));
 
+  test('groups are reached from their list, on a phone from a choice', async () => {
+    for (const width of [1440, 390]) {
+      await visiting({ width }, async (visit, page) => {
+        await visit.open('/config');
+        if (width > 900) await page.getByRole('navigation', { name: 'Groups of settings' }).getByText('Limits', { exact: true }).click();
+        else await page.getByRole('combobox', { name: 'Groups of settings' }).selectOption('Limits');
+        await page.waitForTimeout(300);
+        const box = await page.getByRole('heading', { name: 'Limits', exact: true }).boundingBox();
+        assert(box.y > 0 && box.y < 200, `the heading is at ${box.y}`);
+        const first = page.getByLabel('limits.request_body');
+        const { top, covering } = await first.evaluate((element) => {
+          const { x, y, height } = element.getBoundingClientRect();
+          return { top: y, covering: document.elementFromPoint(x + 5, y + height / 2) === element };
+        });
+        assert(top < 400 && covering, 'the first setting is in sight');
+        await visit.screenshot(`config-groups-en-light-${width}`);
+        assert.deepEqual(await visit.violations(), []);
+        assert(await visit.overhang() <= 0);
+      });
+    }
+  });
+
+  test('on a phone differences stand in one column', () =>
+    visiting({ width: 390 }, async (visit, page) => {
+      await visit.open('/config');
+      await page.getByLabel('timeouts.read').fill('123s');
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog .diff ins').getByText('read: 123s').waitFor();
+      const { width, inner } = await page.locator('dialog .diff').evaluate((element) => ({ width: element.clientWidth, inner: element.scrollWidth }));
+      assert(inner <= width, `${inner} px in ${width} px`);
+      await visit.screenshot('config-preview-en-light-390');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
+  test('what waits for a restart names the command', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'config', (config) => ({ ...config, pending_restart: ['gateway.listen'] }));
+      await visit.open('/config');
+      await page.getByText('anyrouter-gateway upgrade').waitFor();
+      await page.getByText('systemctl reload anyrouter-gateway').waitFor();
+      await visit.screenshot('config-restart-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
   test('in Chinese every setting has its meaning in Chinese', () =>
     visiting({ locale: 'zh-CN' }, async (visit, page) => {
       await visit.open('/config');
       const { settings } = await visit.api('config');
       const shown = await page.locator('main').innerText();
       assert.deepEqual(settings.filter(({ help }) => help !== '' && shown.includes(help)).map(({ key }) => key), []);
+      const names = await page.locator('main section h2').allInnerTexts();
+      assert.deepEqual(names.filter((name) => !/\p{Script=Han}|^DNS$/u.test(name)), [], 'every group has a name in Chinese');
     }));
 });
 
@@ -390,6 +650,7 @@ describe('without a key', { skip: !OPEN.isThere }, () => {
     await visit.screenshot('read-only-zh-light-1440');
     await page.getByRole('link', { name: '如何设置' }).click();
     await page.getByText('DASHBOARD_API_KEY=').waitFor();
+    await page.getByText('anyrouter-gateway reload').waitFor();
     await visit.screenshot('no-key-zh-light-1440');
     assert.deepEqual(await visit.violations(), []);
     await visit.open('/errors?range=15m');

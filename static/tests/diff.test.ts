@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { diffTexts, parseUnifiedDiff, type SideBySideRow } from '@/lib/diff';
+import { diffTexts, parseUnifiedDiff, unified, type SideBySideRow } from '@/lib/diff';
 
 const short = (rows: SideBySideRow[]): string[] =>
   rows.map((row) => `${row.kind} ${row.left ? `${row.left.line}:${row.left.text}` : '-'} ${row.right ? `${row.right.line}:${row.right.text}` : '-'}`);
@@ -48,5 +48,16 @@ describe('parseUnifiedDiff', () => {
 
   it('is empty for no difference', () => {
     expect(parseUnifiedDiff('')).toEqual([]);
+  });
+});
+
+describe('unified', () => {
+  it('puts what is removed before what is added', () => {
+    const rows = unified(diffTexts('a\nb\nc\nd\n', 'a\nB\nC\nx\nd\n'));
+    expect(rows.map(({ kind, line, text }) => `${kind} ${line} ${text}`)).toEqual([
+      'same 1 a', 'removed 2 b', 'removed 3 c', 'added 2 B', 'added 3 C', 'added 4 x', 'same 5 d',
+    ]);
+    expect(unified(diffTexts('', 'x\n'))).toEqual([{ kind: 'added', line: 1, text: 'x' }]);
+    expect(unified([{ kind: 'gap', left: null, right: null }])).toEqual([{ kind: 'gap', line: null, text: '' }]);
   });
 });

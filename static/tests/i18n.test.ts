@@ -29,6 +29,11 @@ describe('the two languages', () => {
     }
   });
 
+  it('have as many forms for numbers, or a single one', () => {
+    const forms = (text: string): number => text.split(' | ').length;
+    for (const [key, text] of english) expect([1, forms(text)], key).toContain(forms(chinese.get(key) ?? ''));
+  });
+
   it('diagnose every cause and name every outcome', () => {
     expect(Object.keys(en.cause).sort()).toEqual([...CAUSES].sort());
     expect(Object.keys(en.outcome).sort()).toEqual([...OUTCOMES].sort());

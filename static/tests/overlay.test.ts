@@ -1,7 +1,9 @@
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
-import { keyAtLine, ownRuleTexts, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule } from '@/lib/overlay';
+import {
+  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
+} from '@/lib/overlay';
 
 const FILE = `gateway:
   upstreams:
@@ -112,5 +114,45 @@ describe('rules', () => {
     expect(parse(removeOwnRule('', FILE, 'one'))).toEqual({ gateway: { rules: [{ name: 'two' }] } });
     expect(() => switchOwnRule('', FILE, 'three', true)).toThrow('three');
     expect(() => replaceOwnRule('', FILE, null, 'just text')).toThrow();
+  });
+
+  it('are written line by line, also where the file has an empty list in brackets', () => {
+    const empty = 'gateway:\n  rules: []\n';
+    const added = 'gateway:\n  rules:\n    - name: new\n      match:\n        method: HEAD\n';
+    expect(replaceOwnRule('', empty, null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
+    expect(replaceOwnRule(empty, '', null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
+  });
+
+  it('have their problems at the lines of their own text', () => {
+    const text = '# mine\nname: new\nmatch: {method: HEAD,\n  path: /x}\nbla: 3\n';
+    const edit = editOwnRule('', FILE, null, text);
+    const problem = (key: string) => {
+      const line = edit.overlay.split('\n').findIndex((one) => one.includes(key)) + 1;
+      const column = (edit.overlay.split('\n')[line - 1] ?? '').indexOf(key) + 1;
+      return problemInRule({ where: 'overlay', line, column, message: 'm' }, edit, text);
+    };
+    expect(problem('bla')).toEqual({ where: 'rule', line: 5, column: 1, message: 'm' });
+    expect(problem('/x')).toEqual({ where: 'rule', line: 4, column: 9, message: 'm' });
+    expect(problem('two').where).toBe('overlay');
+    expect(problemInRule({ where: 'headers', line: 1, column: 1, message: 'm' }, edit, text).where).toBe('headers');
+  });
+
+  it('are looked at before the gateway is asked', () => {
+    expect(problemsOfRuleText('name: a\n', 'no')).toEqual([]);
+    expect(problemsOfRuleText('- name: a\n', 'no')).toEqual([]);
+    expect(problemsOfRuleText('just text', 'no')).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
+    expect(problemsOfRuleText('name: a\nmatch: [', 'no')[0]).toMatchObject({ where: 'rule', line: 2 });
+  });
+});
+
+describe('addUpstream', () => {
+  it('puts it behind those that count', () => {
+    const added = addUpstream('', FILE, { name: 'c', base_url: 'https://c.example', priority: 1 });
+    expect(added).toContain('# the first');
+    expect(added).toContain('    - name: c\n      base_url: https://c.example\n      priority: 1\n');
+    expect((parse(added) as { gateway: { upstreams: unknown[] } }).gateway.upstreams).toHaveLength(3);
+    expect(parse(addUpstream('', '', { name: 'c', base_url: 'https://c.example' }))).toEqual({
+      gateway: { upstreams: [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }, { name: 'c', base_url: 'https://c.example' }] },
+    });
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import type { ErrorGroup } from '@/api/types';
+import type { ErrorGroup, Upstream } from '@/api/types';
 import { apiUrl } from '@/api/api';
 import { clientSamples } from '@/lib/client_samples';
 import { byCause } from '@/lib/error_groups';
@@ -9,6 +9,7 @@ import { fromLocalInput, toLocalInput } from '@/lib/local_input';
 import { sharesOf } from '@/lib/stats';
 import { RANGE_SHAPES, RANGES } from '@/lib/time_range';
 import { timelineParts } from '@/lib/timeline';
+import { stateOf } from '@/lib/upstream_state';
 
 describe('apiUrl', () => {
   it('leaves out what is not set and encodes the rest', () => {
@@ -77,6 +78,21 @@ describe('byCause', () => {
     expect(causes.map(({ cause, count, firstAtMs, lastAtMs }) => [cause, count, firstAtMs, lastAtMs])).toEqual([
       ['pool_closed', 7, 1, 30], ['quota', 5, 10, 20], ['other', 1, 1, 1],
     ]);
+  });
+});
+
+describe('stateOf', () => {
+  it('is healthy only after a success', () => {
+    const upstream: Upstream = {
+      name: 'a', url: '', priority: 0, weight: 1, proxy: null, profile: 'none', circuit: 'closed', open_for_ms: null, is_drained: false, failures_in_a_row: 0, recent_good: 0, recent_bad: 0, good: 0, bad: 0,
+      taken_over: 0, in_flight: 0, max_in_flight: null, waiting: 0, last_failure: null,
+    };
+    expect(stateOf(upstream)).toBe('untried');
+    expect(stateOf({ ...upstream, good: 3 })).toBe('closed');
+    expect(stateOf({ ...upstream, bad: 2, failures_in_a_row: 2 })).toBe('failing');
+    expect(stateOf({ ...upstream, good: 3, bad: 1, failures_in_a_row: 1 })).toBe('failing');
+    expect(stateOf({ ...upstream, bad: 5, failures_in_a_row: 5, circuit: 'open' })).toBe('open');
+    expect(stateOf({ ...upstream, is_drained: true, circuit: 'open' })).toBe('drained');
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { LineCounter, parse, parseDocument } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument } from 'yaml';
 
 import type { Config, ConfigCheck, ConfigDraft, ConfigProblem, ConfigVersion, Rule, Setting } from '../../src/api/types.ts';
 
@@ -72,6 +72,8 @@ const FIRST: ConfigDraft = {
   headers: '{\n  "__note": "names that begin with __ are comments",\n  "User-Agent": "claude-cli/2.1.330 (external, cli)"\n}\n',
 };
 
+const RULE_KEYS = ['name', 'enabled', 'match', 'headers', 'body', 'respond', 'query'];
+
 type Plain = Record<string, unknown>;
 const profileRules = [
   'bearer', 'no-forwarded-for', 'beta-query', 'beta-flags', 'beta-1m', 'system-list', 'identity', 'compact',
@@ -88,7 +90,7 @@ function flat(value: unknown, path = ''): [string, string][] {
 function settingsOf(overlay: string): Setting[] {
   const panel = new Map(flat(parse(overlay)));
   const file = new Map(flat(parse(FILE)));
-  return DECLARED.map(([key, fallback, help, more]) => {
+  const single: Setting[] = DECLARED.map(([key, fallback, help, more]) => {
     const fromPanel = panel.get(key);
     const fromFile = file.get(key);
     const source = fromPanel ? 'panel' : fromFile ? 'file' : 'default';
@@ -97,6 +99,22 @@ function settingsOf(overlay: string): Setting[] {
       place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', ...more,
     };
   });
+  return [...single, ...LISTS.map((list) => listRow(list, overlay))];
+}
+
+const LISTS = ['upstreams', 'rules', 'routes', 'prices'] as const;
+
+function listOf(list: string, text: string): Plain[] | undefined {
+  return (parse(text) as { gateway?: Record<string, Plain[] | undefined> } | null)?.gateway?.[list];
+}
+function listRow(list: string, overlay: string): Setting {
+  const [own, theirs] = [listOf(list, overlay), listOf(list, FILE)];
+  const count = (own ?? theirs ?? []).length;
+  const source = own ? 'panel' : theirs ? 'file' : 'default';
+  return {
+    key: `gateway.${list}`, value: count === 1 ? '1 entry' : `${count} entries`, default: '', help: '', source,
+    place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', is_locked: false, needs_restart: false, is_secret: false,
+  };
 }
 
 function problemsOf(draft: ConfigDraft): ConfigProblem[] {
@@ -111,11 +129,20 @@ function problemsOf(draft: ConfigDraft): ConfigProblem[] {
     const known = new Set(DECLARED.map(([key]) => key));
     for (const [key, value] of flat(document.toJS())) {
       const line = draft.overlay.split('\n').findIndex((text) => text.trim().startsWith(`${key.split('.').at(-1)}:`)) + 1;
-      const isList = /^gateway\.(upstreams|rules|routes)/.test(key);
+      const isList = /^gateway\.(upstreams|rules|routes|prices)/.test(key);
       if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
       if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
         problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
       }
+    }
+  }
+  const rules = document.getIn(['gateway', 'rules']);
+  for (const [index, rule] of (isSeq(rules) ? rules.items : []).entries()) {
+    if (!isMap(rule)) continue;
+    for (const { key } of rule.items) {
+      if (!isScalar(key) || !key.range || RULE_KEYS.includes(String(key.value))) continue;
+      const { line, col } = counter.linePos(key.range[0]);
+      problems.push({ where: 'overlay', line, column: col, message: `unknown key "gateway.rules[${index}].${String(key.value)}"` });
     }
   }
   try {
@@ -162,7 +189,8 @@ export class Configuration {
     const problems = problemsOf(draft);
     if (problems.length > 0) return { problems, changes: [], needs_restart: [] };
     const before = new Map(settingsOf(this.#present.overlay).map((setting) => [setting.key, setting.value]));
-    const changed = settingsOf(draft.overlay).filter((setting) => before.get(setting.key) !== setting.value && !setting.is_locked);
+    const isOther = (list: string): boolean => JSON.stringify(listOf(list, this.#present.overlay) ?? listOf(list, FILE)) !== JSON.stringify(listOf(list, draft.overlay) ?? listOf(list, FILE));
+    const changed = settingsOf(draft.overlay).filter((setting) => (before.get(setting.key) !== setting.value || isOther(setting.key.replace('gateway.', ''))) && !setting.is_locked);
     const changes = changed.map((setting) => ({ key: setting.key, before: before.get(setting.key) ?? '', after: setting.value }));
     if (draft.headers !== this.#present.headers) changes.push({ key: 'env/.env.headers.json', before: '', after: '…' });
     return { problems, changes, needs_restart: changed.filter((setting) => setting.needs_restart).map((setting) => setting.key) };
@@ -197,7 +225,7 @@ export class Configuration {
         name: String(rule['name']), source: 'operator', is_enabled: rule['enabled'] !== false, hits: 96 - index * 60,
       }));
       const headers: Rule = { name: 'headers-file', source: 'headers-file', is_enabled: true, hits: 4210 };
-      return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers] };
+      return { upstream: String(upstream['name']), rules: [...(isAnyrouter ? fromProfile : []), ...own, headers].sort((a, b) => Number(b.is_enabled) - Number(a.is_enabled)) };
     });
   }
 }

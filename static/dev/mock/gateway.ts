@@ -293,9 +293,10 @@ function explain(body: string): Explanation {
     upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, touches_cached_prefix: true,
     rules: [
       { name: 'anyrouter.bearer', matches: true, unmet: null, body: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, body: [] },
-      { name: 'anyrouter.beta-flags', matches: true, unmet: null, body: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, body: ['made a list'] },
-      { name: 'anyrouter.identity', matches: true, unmet: null, body: ['the identity is there already'] },
-      { name: 'no-warm-up', matches: false, unmet: 'method is HEAD', body: [] },
+      { name: 'anyrouter.beta-flags', matches: true, unmet: null, body: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, body: ['listed'] },
+      { name: 'anyrouter.identity', matches: true, unmet: null, body: ['it is so already'] },
+      { name: 'no-warm-up', matches: false, unmet: 'method is HEAD', body: [] }, { name: 'cheaper-titles', matches: false, unmet: 'model is claude-haiku-*', body: [] },
+      { name: 'headers-file', matches: true, unmet: null, body: [] },
     ],
     head_diff:
       '--- client\n+++ upstream\n@@ -1,4 +1,5 @@\n-POST /v1/messages HTTP/1.1\n-Host: 127.0.0.1:8088\n+POST /v1/messages?beta=true HTTP/1.1\n+Host: anyrouter.top\n Content-Type: application/json\n-x-api-key: ********\n+Authorization: ********\n+anthropic-beta: claude-code-20250219,context-1m-2025-08-07\n',

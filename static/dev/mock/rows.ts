@@ -11,7 +11,7 @@ interface Failure {
   outcome: Outcome;
   status: number | null;
   type: string | null;
-  message: string;
+  message: string | null;
   reason: string;
 }
 
@@ -27,6 +27,9 @@ const FAILURES: readonly (readonly [Failure, number])[] = [
   [{ cause: 'too_slow', outcome: 'stalled', status: 200, type: null, reason: 'nothing came for 600 s', message: 'read timed out' }, 3],
   [{ cause: 'overloaded', outcome: 'stream_error', status: 200, type: 'overloaded_error', reason: 'error event', message: 'Overloaded' }, 6],
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connection refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
+  [{ cause: 'not_found', outcome: 'upstream_error', status: 404, type: 'not_found_error', reason: '', message: 'Invalid URL (POST /v1/v1/messages)' }, 3],
+  [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: null, reason: 'resolve', message: null }, 3],
+  [{ cause: 'loop', outcome: 'unreachable', status: 508, type: null, reason: '', message: 'The request came back to the gateway: base_url of the upstream "backup" leads to the gateway itself.' }, 2],
   [{ cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
 ];
 const MODELS: readonly (readonly [string, number])[] = [
@@ -97,7 +100,7 @@ export class RowMaker {
       started_at_ms: startedAtMs,
       duration_ms: duration,
       queue_ms: queue,
-      connect_ms: outcome === 'rejected' ? null : connect,
+      connect_ms: outcome === 'rejected' || outcome === 'unreachable' ? null : connect,
       first_byte_ms: hasAnswer ? firstByte : null,
       first_token_ms: hasTokens ? firstToken : null,
       longest_gap_ms: hasTokens ? random.whole(60, 1400) : null,
@@ -119,7 +122,9 @@ export class RowMaker {
       agent,
       parent_agent: null,
       rewrite: isSide ? '' : 'replaced',
-      rules: isSide
+      rules: outcome === 'rejected' || outcome === 'unreachable'
+        ? []
+        : isSide
         ? ['anyrouter.bearer', 'anyrouter.beta-query', 'anyrouter.beta-flags']
         : ['anyrouter.bearer', 'anyrouter.no-forwarded-for', 'anyrouter.beta-query', 'anyrouter.beta-flags', 'anyrouter.beta-1m'],
       model_asked: model,

@@ -9,7 +9,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const CAUSES = [
   'waf_page', 'context_1m', 'pool_closed', 'quota', 'saturated', 'network', 'incomplete_request', 'thinking_off',
   'user_agent', 'country', 'key_refused', 'proxy', 'unreachable', 'too_slow', 'broke_off', 'overloaded',
-  'bad_request', 'rejected', 'gateway', 'other',
+  'bad_request', 'not_found', 'loop', 'rejected', 'gateway', 'other',
 ] as const;
 export type Cause = (typeof CAUSES)[number];
 

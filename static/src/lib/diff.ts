@@ -150,3 +150,25 @@ export function parseUnifiedDiff(diff: string): SideBySideRow[] {
   flush();
   return rows;
 }
+
+export interface UnifiedRow {
+  kind: 'same' | 'removed' | 'added' | 'gap';
+  line: number | null;
+  text: string;
+}
+
+/** The same under each other: of neighbouring changes first what is removed, then what is added. */
+export function unified(rows: readonly SideBySideRow[]): UnifiedRow[] {
+  const result: UnifiedRow[] = [];
+  let added: UnifiedRow[] = [];
+  for (const { kind, left, right } of rows) {
+    if (kind === 'same' || kind === 'gap') {
+      result.push(...added, { kind, line: right?.line ?? null, text: right?.text ?? '' });
+      added = [];
+      continue;
+    }
+    if (left) result.push({ kind: 'removed', ...left });
+    if (right) added.push({ kind: 'added', ...right });
+  }
+  return [...result, ...added];
+}

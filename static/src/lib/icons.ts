@@ -11,6 +11,7 @@ export const ICONS = {
   close: 'M5 5l10 10 M15 5 5 15',
   copy: 'M7.5 7.5h8.7v8.7H7.5z M4.9 12.5H3.8V3.8h8.7v1.1',
   check: 'M4.2 10.6 8 14.3l7.8-8.6',
+  minus: 'M5 10h10',
   chevron: 'M5.5 8 10 12.5 14.5 8',
   right: 'M8 5.5 12.5 10 8 14.5',
   left: 'M12 5.5 7.5 10l4.5 4.5',

@@ -4,11 +4,13 @@
  */
 
 import {
-  Document, isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap,
+  Document, isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap, type YAMLSeq,
 } from 'yaml';
 
+import type { ConfigProblem } from '@/api/types';
+
 /** What is in force when neither file has the list. */
-const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
+export const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
 
 function open(text: string): Document {
   const document = parseDocument(text);
@@ -100,7 +102,7 @@ export function keyAtLine(text: string, line: number): string | null {
 }
 
 /** The list in the overlay; if it has none, a copy of the file's is put there first. */
-function ownList(document: Document, file: string, path: string[], otherwise: unknown): Node[] {
+function ownList(document: Document, file: string, path: string[], otherwise: unknown): YAMLSeq<Node> {
   let list = document.getIn(path, true);
   if (!isSeq(list)) {
     const inFile = parseDocument(file).getIn(path, true);
@@ -108,10 +110,11 @@ function ownList(document: Document, file: string, path: string[], otherwise: un
     list = document.getIn(path, true);
   }
   if (!isSeq(list)) throw new Error(`${path.join('.')} is not a list`);
-  return list.items as Node[];
+  return list as YAMLSeq<Node>;
 }
 
-function named(items: Node[], name: string): YAMLMap {
+
+function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
   const host = (url: unknown): string => (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
   const found = items.filter(isMap).find((item) => (item.get('name') ?? host(item.get('base_url'))) === name);
   if (!found) throw new Error(`"${name}" is not in the list`);
@@ -125,6 +128,23 @@ export function switchProfileRule(overlay: string, file: string, upstream: strin
   const rules = entry.get('profile_rules', true);
   if (isMap(rules)) rules.set(rule, isOn ? 'on' : 'off');
   else entry.set('profile_rules', document.createNode({ [rule]: isOn ? 'on' : 'off' }));
+  return write(document);
+}
+
+export interface NewUpstream {
+  name: string;
+  base_url: string;
+  profile?: string;
+  priority?: number;
+  proxy?: string;
+}
+
+/** One more upstream, at the end of the list. */
+export function addUpstream(overlay: string, file: string, upstream: NewUpstream): string {
+  const document = open(overlay);
+  const list = ownList(document, file, ['gateway', 'upstreams'], DEFAULT_UPSTREAMS);
+  list.flow = false;
+  list.items.push(document.createNode(upstream));
   return write(document);
 }
 
@@ -150,23 +170,71 @@ export function ownRuleTexts(overlay: string, file: string): Map<string, string>
   return texts;
 }
 
+/** The one rule in a text; it may come as an entry of a list too. */
+function ruleIn(document: Document.Parsed): YAMLMap | null {
+  const contents = isSeq(document.contents) ? document.contents.items[0] : document.contents;
+  return isMap(contents) ? contents : null;
+}
+
+export interface RuleEdit {
+  overlay: string;
+  /** Where the rule stands in the overlay's list. */
+  index: number;
+}
+
 /** Puts another text in the place of an own rule; with `null` as its name, at the end of the list. */
-export function replaceOwnRule(overlay: string, file: string, rule: string | null, text: string): string {
+export function editOwnRule(overlay: string, file: string, rule: string | null, text: string): RuleEdit {
   const document = open(overlay);
-  const items = ownList(document, file, RULES, []);
+  const list = ownList(document, file, RULES, []);
   const parsed = parseDocument(text);
   if (parsed.errors[0]) throw new Error(parsed.errors[0].message);
-  // The text of one rule may come as an entry of a list too.
-  const contents = isSeq(parsed.contents) ? (parsed.contents.items[0] as Node | undefined) : parsed.contents;
-  if (!isMap(contents)) throw new Error('a rule is a mapping with a name');
-  if (rule === null) items.push(contents);
-  else items[items.indexOf(named(items, rule))] = contents;
-  return write(document);
+  const contents = ruleIn(parsed);
+  if (!contents) throw new Error('a rule is a mapping with a name');
+  const index = rule === null ? list.items.length : list.items.indexOf(named(list, rule));
+  list.items[index] = contents;
+  // Entries stand line by line, also in a list that was written as `[]`.
+  list.flow = false;
+  return { overlay: write(document), index };
+}
+
+export function replaceOwnRule(overlay: string, file: string, rule: string | null, text: string): string {
+  return editOwnRule(overlay, file, rule, text).overlay;
+}
+
+/** What is wrong with the text of a rule before the gateway is asked; `notARule` for what is no mapping. */
+export function problemsOfRuleText(text: string, notARule: string): ConfigProblem[] {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  const problems = document.errors.map(({ message, pos }): ConfigProblem => {
+    const { line, col } = lineCounter.linePos(pos[0]);
+    return { where: 'rule', line, column: col, message };
+  });
+  if (problems.length > 0) return problems;
+  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: notARule }];
+}
+
+function scalarStarts(node: unknown): number[] {
+  const starts: number[] = [];
+  visit(node as Node, { Scalar: (_, { range }) => void starts.push(range?.[0] ?? 0) });
+  return starts;
+}
+
+/** A problem of the overlay, told by the line of the rule's own text: both texts have the same keys and values in the same order. */
+export function problemInRule(problem: ConfigProblem, { overlay, index }: RuleEdit, text: string): ConfigProblem {
+  if (problem.where !== 'overlay' || problem.line === null) return problem;
+  const [counter, ownCounter] = [new LineCounter(), new LineCounter()];
+  const item = parseDocument(overlay, { lineCounter: counter }).getIn([...RULES, index], true);
+  const rule = ruleIn(parseDocument(text, { lineCounter: ownCounter }));
+  const at = (counter.lineStarts[problem.line - 1] ?? 0) + Math.max(0, (problem.column ?? 1) - 1);
+  if (!rule || !isMap(item) || !item.range || at < item.range[0] || at >= item.range[2]) return problem;
+  const nth = scalarStarts(item).filter((start) => start <= at).length - 1;
+  const { line, col } = ownCounter.linePos(scalarStarts(rule)[Math.max(0, nth)] ?? 0);
+  return { ...problem, where: 'rule', line, column: col };
 }
 
 export function removeOwnRule(overlay: string, file: string, rule: string): string {
   const document = open(overlay);
-  const items = ownList(document, file, RULES, []);
-  items.splice(items.indexOf(named(items, rule)), 1);
+  const list = ownList(document, file, RULES, []);
+  list.items.splice(list.items.indexOf(named(list, rule)), 1);
   return write(document);
 }
