@@ -36,7 +36,7 @@ ROOT = HERE.parent
 REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
 GAP_MS = 40
 START_DEADLINE_S = 30
-SUITE_DEADLINE_S = 300
+SUITE_DEADLINE_S = 600
 LOG_ROWS, LOG_DAYS = 100_000, 30
 
 
@@ -244,14 +244,18 @@ def main() -> int:
         faulty, admin, key = stack.faulty_upstream(), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
         observed = {"API_BASE_URL": "", "API_BASE_URLS": f"{faulty},{upstream}", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
         observed |= {"GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": key, "ADMIN_LISTEN": admin}
-        panel_settings = {"DASHBOARD_API_KEY": key, "GATEWAY_DB": str(stack.past_log())}
+        # Its upstream stands in its file: the panel cannot change one that the environment gives.
+        panel_file = folder / "panel.yaml"
+        panel_upstream = f"  upstreams:\n    - {{name: relay, base_url: {upstream}, profile: anyrouter}}\n"
+        panel_file.write_text((HERE / "panel" / "gateway.yaml").read_text() + panel_upstream)
+        panel_settings = {"API_BASE_URL": "", "DASHBOARD_API_KEY": key, "GATEWAY_DB": str(stack.past_log())}
         env |= {
             "E2E_GATEWAY": stack.gateway("gateway", upstream, SYSTEM_PROMPT_REPLACEMENT=REPLACEMENT),
             "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", faulty),
             "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, HERE / "observed.yaml", **observed),
             "E2E_OBSERVED_ADMIN": f"http://{admin}",
             "E2E_OBSERVED_KEY": key,
-            "PANEL_URL": stack.gateway("panel-gateway", upstream, HERE / "panel" / "gateway.yaml", **panel_settings),
+            "PANEL_URL": stack.gateway("panel-gateway", upstream, panel_file, **panel_settings),
             "PANEL_OPEN_URL": stack.gateway("open-gateway", upstream, GATEWAY_DB="requests.db", HTTPS_PROXY="http://127.0.0.1:9"),
             "PANEL_KEY": key,
             "PANEL_PAGES": os.environ.get("PANEL_PAGES", "dashboard,requests,config"),

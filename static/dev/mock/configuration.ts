@@ -180,20 +180,20 @@ export class Configuration {
   show(): Config {
     return {
       version: this.#present.version, path: 'conf/gateway.yaml', overlay_path: 'data/overlay.yaml', settings: settingsOf(this.#present.overlay),
-      yaml: FILE, overlay: this.#present.overlay, headers_file: 'env/.env.headers.json', headers: this.#present.headers, pending_restart: [],
+      yaml: FILE, overlay: this.#present.overlay, headers_file: 'env/.env.headers.json', headers: this.#present.headers, pending_restart: [], warnings: [],
     };
   }
 
   check(part: Partial<ConfigDraft>): ConfigCheck {
     const draft = this.#draft(part);
     const problems = problemsOf(draft);
-    if (problems.length > 0) return { problems, changes: [], needs_restart: [] };
+    if (problems.length > 0) return { problems, changes: [], needs_restart: [], warnings: [] };
     const before = new Map(settingsOf(this.#present.overlay).map((setting) => [setting.key, setting.value]));
     const isOther = (list: string): boolean => JSON.stringify(listOf(list, this.#present.overlay) ?? listOf(list, FILE)) !== JSON.stringify(listOf(list, draft.overlay) ?? listOf(list, FILE));
     const changed = settingsOf(draft.overlay).filter((setting) => (before.get(setting.key) !== setting.value || isOther(setting.key.replace('gateway.', ''))) && !setting.is_locked);
     const changes = changed.map((setting) => ({ key: setting.key, before: before.get(setting.key) ?? '', after: setting.value }));
     if (draft.headers !== this.#present.headers) changes.push({ key: 'env/.env.headers.json', before: '', after: '…' });
-    return { problems, changes, needs_restart: changed.filter((setting) => setting.needs_restart).map((setting) => setting.key) };
+    return { problems, changes, needs_restart: changed.filter((setting) => setting.needs_restart).map((setting) => setting.key), warnings: [] };
   }
 
   /** The status that the API would answer with. */

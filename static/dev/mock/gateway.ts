@@ -300,6 +300,7 @@ function explain(body: string): Explanation {
     ],
     head_diff:
       '--- client\n+++ upstream\n@@ -1,4 +1,5 @@\n-POST /v1/messages HTTP/1.1\n-Host: 127.0.0.1:8088\n+POST /v1/messages?beta=true HTTP/1.1\n+Host: anyrouter.top\n Content-Type: application/json\n-x-api-key: ********\n+Authorization: ********\n+anthropic-beta: claude-code-20250219,context-1m-2025-08-07\n',
+    not_json: null,
     body_diff:
       '--- client\n+++ upstream\n@@ -2,5 +2,11 @@\n   "model": "claude-sonnet-4-5",\n   "max_tokens": 1024,\n-  "system": "Be brief.",\n+  "system": [\n+    {\n+      "type": "text",\n+      "text": "You are Claude Code, Anthropic\'s official CLI for Claude."\n+    },\n+    { "type": "text", "text": "Be brief. 简短。" }\n+  ],\n   "messages": [\n     {\n',
   };

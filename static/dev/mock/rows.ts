@@ -29,7 +29,6 @@ const FAILURES: readonly (readonly [Failure, number])[] = [
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connection refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
   [{ cause: 'not_found', outcome: 'upstream_error', status: 404, type: 'not_found_error', reason: '', message: 'Invalid URL (POST /v1/v1/messages)' }, 3],
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: null, reason: 'resolve', message: null }, 3],
-  [{ cause: 'loop', outcome: 'unreachable', status: 508, type: null, reason: '', message: 'The request came back to the gateway: base_url of the upstream "backup" leads to the gateway itself.' }, 2],
   [{ cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
 ];
 const MODELS: readonly (readonly [string, number])[] = [

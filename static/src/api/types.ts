@@ -9,7 +9,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const CAUSES = [
   'waf_page', 'context_1m', 'pool_closed', 'quota', 'saturated', 'network', 'incomplete_request', 'thinking_off',
   'user_agent', 'country', 'key_refused', 'proxy', 'unreachable', 'too_slow', 'broke_off', 'overloaded',
-  'bad_request', 'not_found', 'loop', 'rejected', 'gateway', 'other',
+  'bad_request', 'not_found', 'rejected', 'gateway', 'other',
 ] as const;
 export type Cause = (typeof CAUSES)[number];
 
@@ -318,6 +318,7 @@ export interface Explanation {
   rules: { name: string; matches: boolean; unmet: string | null; body: string[] }[];
   head_diff: string;
   body_diff: string;
+  not_json: string | null;
   bytes_before: number;
   bytes_after: number;
   touches_cached_prefix: boolean;
@@ -347,6 +348,7 @@ export interface Config {
   headers_file: string;
   headers: string;
   pending_restart: string[];
+  warnings: ConfigProblem[];
 }
 
 export interface ConfigProblem {
@@ -366,6 +368,7 @@ export interface ConfigCheck {
   problems: ConfigProblem[];
   changes: ConfigChange[];
   needs_restart: string[];
+  warnings: ConfigProblem[];
 }
 
 export interface ConfigDraft {

@@ -87,7 +87,7 @@ export function useConfigDraft() {
       if (error.status === 409) {
         conflict.value = await api.config();
       } else if (error.status === 422) {
-        check.value = { problems: [...error.problems], changes: check.value?.changes ?? [], needs_restart: [] };
+        check.value = { problems: [...error.problems], changes: check.value?.changes ?? [], needs_restart: [], warnings: [] };
       } else throw error;
       return false;
     } finally {

@@ -370,11 +370,6 @@ export default {
       why: 'The upstream answered 404. Usually base_url has a wrong path, such as a /v1 too many: clients add /v1/messages themselves. Or the relay does not offer this path.',
       cure: 'Compare base_url with the address that the relay gives for Claude Code, and leave out a /v1 at its end. If only some paths fail, such as /v1/messages/count_tokens, the relay does not offer them.',
     },
-    loop: {
-      title: 'The request came back to the gateway',
-      why: 'base_url leads to the gateway itself, directly or by way of another server, so the request would go round in circles.',
-      cure: 'Set base_url (or API_BASE_URL) to the address of the relay instead of that of the gateway.',
-    },
     rejected: {
       title: 'The gateway refused the request',
       why: 'It is not valid HTTP, is larger than allowed, or its key has no upstream; nothing was sent.',
@@ -489,6 +484,7 @@ export default {
     goesTo: 'Goes to {upstream}',
     answered: 'The gateway answers by itself, with {status}',
     unmet: 'does not match: {what}',
+    notJson: 'The body is not JSON, so no rule changes anything in it: {error}',
     touchesCache: 'The change lies in the part that the API caches: what was cached before will not be used.',
     headDiff: 'Head',
     bodyDiff: 'Body',

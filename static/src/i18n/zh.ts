@@ -372,11 +372,6 @@ const messages: Messages = {
       why: '上游返回 404。通常是 base_url 的路径有误，例如多写了 /v1（客户端会自行加上 /v1/messages）；也可能是中转站不提供该路径。',
       cure: '请对照中转站给出的 Claude Code 地址检查 base_url，并去掉末尾的 /v1。如果只有部分路径失败（例如 /v1/messages/count_tokens），说明中转站不提供这些路径。',
     },
-    loop: {
-      title: '请求又回到了网关',
-      why: 'base_url 直接或经由其他服务器指向了网关自身，请求会一直循环。',
-      cure: '把 base_url（或 API_BASE_URL）设为中转站的地址，而不是网关的地址。',
-    },
     rejected: {
       title: '网关拒绝了该请求',
       why: '请求不符合 HTTP、超出限制，或其密钥没有对应的上游；没有向上游发送任何内容。',
@@ -491,6 +486,7 @@ const messages: Messages = {
     goesTo: '发往 {upstream}',
     answered: '网关直接应答，状态码 {status}',
     unmet: '不匹配：{what}',
+    notJson: '正文不是 JSON，因此没有规则会修改它：{error}',
     touchesCache: '改动位于 API 缓存的部分，之前的缓存将不再命中。',
     headDiff: '请求头',
     bodyDiff: '正文',
