@@ -40,10 +40,10 @@ pub struct Flush {
 pub fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io::Result<Flush> {
     let (lines, queue) = sync_channel(QUEUE_LINES);
     let mut sink = match file {
-        Some(path) => Sink::File(open(&path)?, path),
+        Some(path) => Sink::File { file: open(&path)?, path, is_failing: false },
         None => Sink::StandardError,
     };
-    let is_file = matches!(sink, Sink::File(..));
+    let is_file = matches!(sink, Sink::File { .. });
     let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&queue, &mut sink))?;
     let mut builder = Builder::new();
     match std::env::var("RUST_LOG") {
@@ -76,12 +76,17 @@ pub fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io::Result
 /// Where lines go.
 enum Sink {
     StandardError,
-    File(File, PathBuf),
+    File {
+        file: File,
+        path: PathBuf,
+        /// Whether the last write failed.
+        is_failing: bool,
+    },
 }
 
 impl Sink {
     fn write(&mut self, lines: &mut Vec<u8>) {
-        if let Self::File(file, path) = self
+        if let Self::File { file, path, .. } = self
             && REOPEN.swap(false, Ordering::Relaxed)
         {
             match open(path) {
@@ -95,11 +100,22 @@ impl Sink {
                 )),
             }
         }
-        // There is no other place to complain to.
-        let _ = match self {
-            Self::StandardError => io::stderr().write_all(lines),
-            Self::File(file, _) => file.write_all(lines),
-        };
+        match self {
+            // There is no other place to complain to.
+            Self::StandardError => drop(io::stderr().write_all(lines)),
+            Self::File { file, path, is_failing } => {
+                let written = file.write_all(lines);
+                // Once, not for each line: standard error may be a file on the same disk.
+                if let (Err(error), false) = (&written, *is_failing) {
+                    let _ = writeln!(
+                        io::stderr(),
+                        "{}: log lines cannot be written, and are lost: {error}",
+                        path.display()
+                    );
+                }
+                *is_failing = written.is_err();
+            }
+        }
     }
 }
 

@@ -58,7 +58,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let has_log_file = loaded.startup.log_file.is_some();
     let served = server::run(loaded, cli.arguments(), cli.upgrade);
+    if let (Err(error), true) = (&served, has_log_file) {
+        log::error!("{error:#}");
+    }
     drop(flush);
     if let (Err(error), true) = (&served, cli.upgrade) {
         operate::upgrade::report_failure(&format!("{error:#}"));

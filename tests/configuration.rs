@@ -303,6 +303,10 @@ async fn what_is_hardly_meant_is_warned_of() {
             vec!["data/overlay.yaml:2:", "gateway.rules", "hides the one at", ":3:5"],
         ),
         (
+            yaml("  debug: false\n").file("env/.env", "RUST_LOG=debug\nDASHBOARD_API_KEY_2=x\n"),
+            vec!["env/.env:", "RUST_LOG has no effect here"],
+        ),
+        (
             yaml("  debug: false\n").file("env/.env", "A_KEY=1\nDASHBOARD_APIKEY=x\n"),
             vec!["env/.env:", "DASHBOARD_APIKEY is no setting; did you mean DASHBOARD_API_KEY?"],
         ),
@@ -326,6 +330,13 @@ async fn an_upstream_that_is_the_gateway_itself_is_refused() {
             output.stderr
         );
     }
+}
+
+#[tokio::test]
+async fn the_same_address_behind_a_proxy_is_another_machine() {
+    let builder = gateway().env("LISTEN", "127.0.0.1:18088").env("API_BASE_URL", "http://127.0.0.1:18088");
+    let output = builder.env("HTTP_PROXY", "socks5h://192.0.2.1:1080").arg("check").run().await;
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }
 
 #[tokio::test]

@@ -25,8 +25,8 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
         return variables;
     }
     let text = std::fs::read_to_string(DOTENV_FILE).unwrap_or_default();
-    let at = |line: Option<usize>, column: usize| match line {
-        Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column },
+    let at = |line: Option<usize>| match line {
+        Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column: 1 },
         None => Source::WholeFile(DOTENV_FILE.to_owned()),
     };
     let mut wrong = |at: Source, message: String| problems.push(Problem { at, message });
@@ -36,18 +36,18 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
                 match line {
                     Ok((name, value)) => drop(variables.insert(name, value)),
                     // The line itself is not shown: it may hold a key.
-                    Err(dotenvy::Error::LineParse(wrong_text, column)) => {
+                    Err(dotenvy::Error::LineParse(wrong_text, _)) => {
                         // It may go over several lines: a quote that is not closed takes all that follow.
                         let first = wrong_text.lines().next().unwrap_or_default();
                         let number = text.lines().position(|line| line == first);
                         let message = "this is not NAME=value, or a quote is not closed; quote values with blanks";
-                        wrong(at(number, column + 1), message.to_owned());
+                        wrong(at(number), message.to_owned());
                     }
-                    Err(error) => wrong(at(None, 0), format!("cannot be read: {error}")),
+                    Err(error) => wrong(at(None), format!("cannot be read: {error}")),
                 }
             }
         }
-        Err(error) => wrong(at(None, 0), format!("cannot be read: {error}")),
+        Err(error) => wrong(at(None), format!("cannot be read: {error}")),
     }
     variables
 }

@@ -214,8 +214,8 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
     let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
     let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
     let lowered = lower(&mut reader, state_dir, &headers, grace);
-    if let Some((_, startup)) = &lowered {
-        reader.problems.extend(warnings::loops(&reader.effective, startup));
+    if let Some((config, startup)) = &lowered {
+        reader.problems.extend(warnings::loops(&reader.effective, config, startup));
     }
     match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {

@@ -130,6 +130,12 @@ impl<'a> Reader<'a> {
         LISTS.into_iter().filter_map(both).collect()
     }
 
+    /// Whether the lists name this variable, as `env:NAME` or `${env.NAME}`.
+    pub fn mentions(&self, name: &str) -> bool {
+        let forms = [format!("\"env:{name}\""), format!("${{env.{name}}}")];
+        self.lists().iter().any(|list| forms.iter().any(|form| list.json.contains(form)))
+    }
+
     /// The names in `env/.env`.
     pub fn dotenv_names(&self) -> impl Iterator<Item = &str> {
         self.dotenv.keys().map(String::as_str)

@@ -9,7 +9,9 @@ use marked_yaml::Node;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Variables that stand for no single setting.
-const OTHER_VARIABLES: [&str; 6] = ["PORT", "API_BASE_URL", "API_BASE_URLS", "GATEWAY_CONFIG", "RUST_LOG", "NO_PROXY"];
+const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
+/// Variables that are looked for in the environment alone.
+const NOT_FOR_THE_FILE: [&str; 2] = ["GATEWAY_CONFIG", "RUST_LOG"];
 /// The upstreams of the shipped file.
 const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"}]"#;
 /// From which likeness on, of 1, another name is taken for a slip of the pen.
@@ -18,15 +20,16 @@ const LIKENESS: f64 = 0.85;
 /// All that is worth a word.
 pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     let mut warnings = hidden_lists(reader);
-    warnings.extend(base_urls(&reader.effective).filter(|(_, url)| url.path_prefix.ends_with("/v1")).map(
-        |(setting, url)| Problem {
-            at: setting.source.clone(),
-            message: format!(
-                "{}: clients add /v1/messages to it, so requests go to {}/v1/messages: leave /v1 out",
-                setting.key, url.path_prefix
-            ),
-        },
-    ));
+    for (setting, url) in base_urls(&reader.effective) {
+        let Some(end) = ["/v1", "/v1/messages"].into_iter().find(|end| url.path_prefix.ends_with(end)) else {
+            continue;
+        };
+        let message = format!(
+            "{}: clients add /v1/messages to it, so requests go to {}/v1/messages: leave {end} out",
+            setting.key, url.path_prefix
+        );
+        warnings.push(Problem { at: setting.source.clone(), message });
+    }
     for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved) {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
             let at = list_place(reader, "gateway.upstreams");
@@ -42,12 +45,14 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     warnings
 }
 
-/// Upstreams that are this gateway itself: requests would go round and round.
-pub fn loops(effective: &[Effective], startup: &Startup) -> Vec<Problem> {
+/// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address
+/// is another one.
+pub fn loops(effective: &[Effective], config: &Config, startup: &Startup) -> Vec<Problem> {
     let own = [startup.listen, startup.admin_listen].into_iter().chain(startup.tls.as_ref().map(|tls| tls.listen));
     let own: Vec<SocketAddr> = own.collect();
     base_urls(effective)
         .filter(|(_, url)| own.iter().any(|own| is_at(url, own)))
+        .filter(|(_, url)| config.upstreams.iter().any(|known| known.base_url == *url && known.proxy.is_none()))
         .map(|(setting, url)| Problem {
             at: setting.source.clone(),
             message: format!(
@@ -61,9 +66,11 @@ pub fn loops(effective: &[Effective], startup: &Startup) -> Vec<Problem> {
 
 /// Whether a URL leads to this listener, as far as that shows without asking a name server.
 fn is_at(url: &BaseUrl, own: &SocketAddr) -> bool {
-    let addresses: Vec<IpAddr> = match url.host.as_str() {
-        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        host => host.parse().into_iter().collect(),
+    let addresses: Vec<IpAddr> = match url.host.trim_end_matches('.') {
+        host if host == "localhost" || host.ends_with(".localhost") => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        host => host.parse::<IpAddr>().iter().map(IpAddr::to_canonical).collect(),
     };
     let is_own =
         |ip: &IpAddr| *ip == own.ip() || ip.is_unspecified() || (own.ip().is_unspecified() && ip.is_loopback());
@@ -102,19 +109,24 @@ pub fn is_shipped(list: &Node) -> bool {
     super::node::json(list) == SHIPPED
 }
 
-/// Names in `env/.env` that are nearly those of settings.
+/// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
+/// setting's name makes it another one, such as for `${env.NAME}`.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
+    let warning = |message: String| Problem { at: Source::WholeFile(super::files::DOTENV_FILE.to_owned()), message };
     let known: Vec<&str> = SETTINGS.iter().flat_map(|setting| setting.env).copied().chain(OTHER_VARIABLES).collect();
     let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
     unknown
         .filter_map(|name| {
+            if NOT_FOR_THE_FILE.contains(&name) {
+                return Some(warning(format!("{name} has no effect here, only in the environment of the process")));
+            }
+            if reader.mentions(name) || known.iter().any(|known| name.starts_with(&format!("{known}_"))) {
+                return None;
+            }
             let upper = name.to_uppercase();
             let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
             let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-            (likeness(&nearest) >= LIKENESS).then(|| Problem {
-                at: Source::WholeFile(super::files::DOTENV_FILE.to_owned()),
-                message: format!("{name} is no setting; did you mean {nearest}?"),
-            })
+            (likeness(&nearest) >= LIKENESS).then(|| warning(format!("{name} is no setting; did you mean {nearest}?")))
         })
         .collect()
 }
@@ -133,6 +145,8 @@ mod tests {
             ("http://127.0.0.1:8088", "0.0.0.0:8088"),
             ("http://[::1]:8088", "[::]:8088"),
             ("http://0.0.0.0:8088", "127.0.0.1:8088"),
+            ("http://localhost.:8088", "127.0.0.1:8088"),
+            ("http://[::ffff:127.0.0.1]:8088", "127.0.0.1:8088"),
             ("https://192.0.2.1", "192.0.2.1:443"),
         ] {
             assert!(is_own(url, own), "{url} {own}");

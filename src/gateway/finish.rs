@@ -94,7 +94,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     if outcome.is_failure()
         && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.is_empty()))
     {
-        record.error = Some(ErrorText { message: Some(failure.message), ..ErrorText::default() });
+        record.error.get_or_insert_default().message = Some(failure.message);
     }
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
         let price = context.snapshot.config.prices.of(record.model()?)?;

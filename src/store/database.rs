@@ -5,7 +5,7 @@ use super::rollup::{HOUR, SPANS};
 use crate::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,8 +67,15 @@ impl Database {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        // It may hold whole prompts. What SQLite puts beside it is as open as the file.
-        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        // It may hold whole prompts. What SQLite puts beside it is as open as the file. Versions before this let all read it.
+        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o007 != 0
+            && let Err(error) = file.set_permissions(std::fs::Permissions::from_mode(mode & 0o770))
+        {
+            log::warn!("{} can be read by everybody on this machine: {error}", path.display());
+        }
+        drop(file);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
