@@ -61,6 +61,76 @@ describe('rebase', () => {
   });
 });
 
+describe('rebase of named lists', () => {
+  const gateway = (list: string, ...entries: string[]): string => `gateway:\n  ${list}:\n${entries.map((entry) => `    - ${entry}\n`).join('')}`;
+  const names = (text: string, list = 'upstreams'): unknown[] => {
+    const { gateway: found } = parse(text) as { gateway: Record<string, { name?: string; base_url?: string }[]> };
+    return (found[list] ?? []).map(({ name, base_url: url }) => name ?? url);
+  };
+  const base = gateway('upstreams', '{name: a, priority: 1}', '{name: b}');
+
+  it('keeps what both added, and the comments of the others\' entries', () => {
+    const mine = gateway('upstreams', '{name: a, priority: 1}', '{name: b}', '{name: mine} # of mine');
+    const theirs = gateway('upstreams', '{name: a, priority: 1} # the first', '{name: b}', '{name: theirs} # new');
+    const both = rebase(base, mine, theirs);
+    expect(names(both)).toEqual(['a', 'b', 'theirs', 'mine']);
+    for (const comment of ['# the first', '# new', '# of mine']) expect(both).toContain(comment);
+  });
+
+  it('removes and changes only the entries that the edit did', () => {
+    const mine = gateway('upstreams', '{name: a, priority: 2}');
+    const theirs = gateway('upstreams', '{name: c}', '{name: a, priority: 1, proxy: direct} # the first', '{name: b}');
+    const both = rebase(base, mine, theirs);
+    expect(parse(both)).toEqual({ gateway: { upstreams: [{ name: 'c' }, { name: 'a', priority: 2, proxy: 'direct' }] } });
+    expect(both).toContain('# the first');
+  });
+
+  it('leaves removed what others removed, unless the edit changed it', () => {
+    const theirs = gateway('upstreams', '{name: c}');
+    expect(names(rebase(base, gateway('upstreams', '{name: a, priority: 1}', '{name: b}', '{name: d}'), theirs))).toEqual(['c', 'd']);
+    expect(names(rebase(base, gateway('upstreams', '{name: a, priority: 9}', '{name: b}'), theirs))).toEqual(['c', 'a']);
+  });
+
+  it('takes the file\'s list, or the built-in one, where an overlay has none', () => {
+    const [mine, theirs] = ['mine', 'theirs'].map((name) => addUpstream('', FILE, { name, base_url: 'https://x.example' })) as [string, string];
+    expect(names(rebase('', mine, theirs, FILE))).toEqual(['a', 'https://b.example/prefix', 'theirs', 'mine']);
+    expect(names(rebase('', mine, '', FILE))).toEqual(names(mine));
+    expect(names(rebase(mine, '', `${mine}    - name: theirs\n`, FILE))).toEqual(['a', 'https://b.example/prefix', 'theirs']);
+    expect(rebase(mine, '', mine, FILE)).toBe('');
+    const [one, two] = ['one', 'two'].map((name) => addUpstream('', '', { name, base_url: 'https://x.example' })) as [string, string];
+    expect(names(rebase('', one, two))).toEqual(['anyrouter', 'two', 'one']);
+  });
+
+  it('lets the own entry count where both added the same name', () => {
+    const both = rebase('', gateway('rules', '{name: x, a: 1}'), gateway('rules', '{name: x, a: 2}', '{name: y}'));
+    expect(parse(both)).toEqual({ gateway: { rules: [{ name: 'x', a: 1 }, { name: 'y' }] } });
+  });
+
+  it('keeps places: of what is put between, and of what is moved', () => {
+    const of = (...rules: string[]): string => gateway('rules', ...rules.map((name) => `name: ${name}`));
+    expect(names(rebase(of('a', 'b'), of('a', 'm', 'b'), of('t', 'a', 'b', 'u')), 'rules')).toEqual(['t', 'a', 'm', 'b', 'u']);
+    expect(names(rebase(of('a', 'b'), of('b', 'a'), of('a', 'b', 'u')), 'rules')).toEqual(['b', 'a', 'u']);
+    expect(names(rebase(of('a', 'b'), 'gateway:\n  rules: []\n', of('a', 'b', 'u')), 'rules')).toEqual(['u']);
+    expect(names(rebase(of('a', 'a'), of('a', 'a', 'a'), of('a', 'a')), 'rules')).toEqual(['a', 'a', 'a']);
+  });
+});
+
+describe('a key that has only a comment', () => {
+  const text = 'gateway:\n  # nothing here yet\n';
+
+  it('takes settings and lists, and keeps the comment', () => {
+    expect(setSetting(text, 'gateway.debug', 'true')).toBe('gateway:\n  # nothing here yet\n  debug: true\n');
+    expect(addUpstream(text, FILE, { name: 'c', base_url: 'https://c.example' })).toContain('# nothing here yet');
+    expect(parse(switchOwnRule(text, FILE, 'one', false))).toMatchObject({ gateway: { rules: [{ enabled: false }, {}] } });
+    expect(parse(rebase('', 'gateway:\n  debug: true\n', text))).toEqual({ gateway: { debug: true } });
+  });
+
+  it('has nothing to remove', () => {
+    expect(setSetting(text, 'gateway.debug', null)).toBe(text);
+    expect(parse(rebase('gateway:\n  debug: true\n', 'gateway: {}\n', text))).toEqual({ gateway: null });
+  });
+});
+
 describe('settingsOf', () => {
   it('tells values as text, lists with commas', () => {
     expect(Object.fromEntries(settingsOf('gateway:\n  debug: true\n  dns:\n    servers: [1.1.1.1, 8.8.8.8]\n'))).toEqual({
