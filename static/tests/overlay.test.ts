@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
 import {
-  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
+  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
 } from '@/lib/overlay';
 
 const FILE = `gateway:
@@ -179,18 +179,26 @@ describe('rules', () => {
     const off = switchOwnRule('', FILE, 'one', false);
     expect(parse(off)).toMatchObject({ gateway: { rules: [{ name: 'one', enabled: false }, { name: 'two' }] } });
     expect(parse(switchOwnRule(off, FILE, 'one', true))).toEqual({ gateway: { rules: [{ name: 'one', match: { method: 'HEAD' } }, { name: 'two' }] } });
-    expect(parse(replaceOwnRule('', FILE, 'two', '- name: zwei\n'))).toMatchObject({ gateway: { rules: [{ name: 'one' }, { name: 'zwei' }] } });
-    expect(parse(replaceOwnRule('', '', null, 'name: new\n'))).toEqual({ gateway: { rules: [{ name: 'new' }] } });
+    expect(parse(editOwnRule('', FILE, 'two', '- name: zwei\n').overlay)).toMatchObject({ gateway: { rules: [{ name: 'one' }, { name: 'zwei' }] } });
+    expect(parse(editOwnRule('', '', null, 'name: new\n').overlay)).toEqual({ gateway: { rules: [{ name: 'new' }] } });
     expect(parse(removeOwnRule('', FILE, 'one'))).toEqual({ gateway: { rules: [{ name: 'two' }] } });
     expect(() => switchOwnRule('', FILE, 'three', true)).toThrow('three');
-    expect(() => replaceOwnRule('', FILE, null, 'just text')).toThrow();
+    expect(() => editOwnRule('', FILE, null, 'just text')).toThrow();
   });
 
   it('are written line by line, also where the file has an empty list in brackets', () => {
     const empty = 'gateway:\n  rules: []\n';
     const added = 'gateway:\n  rules:\n    - name: new\n      match:\n        method: HEAD\n';
-    expect(replaceOwnRule('', empty, null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
-    expect(replaceOwnRule(empty, '', null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
+    expect(editOwnRule('', empty, null, 'name: new\nmatch:\n  method: HEAD\n').overlay).toBe(added);
+    expect(editOwnRule(empty, '', null, 'name: new\nmatch:\n  method: HEAD\n').overlay).toBe(added);
+  });
+
+  it('keep a comment that ends them', () => {
+    for (const text of ['name: new\n# the end\n', 'name: new\nmatch: {method: HEAD}\n# the end\n', 'name: new\nheaders:\n  set:\n    A: b\n# the end\n', '- name: new\n# the end\n']) {
+      const added = editOwnRule('', FILE, null, text).overlay;
+      expect(added).toContain('# the end');
+      expect(ownRuleTexts(added, '').get('new')).toContain('# the end');
+    }
   });
 
   it('have their problems at the lines of their own text', () => {
@@ -208,10 +216,12 @@ describe('rules', () => {
   });
 
   it('are looked at before the gateway is asked', () => {
-    expect(problemsOfRuleText('name: a\n', 'no')).toEqual([]);
-    expect(problemsOfRuleText('- name: a\n', 'no')).toEqual([]);
-    expect(problemsOfRuleText('just text', 'no')).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
-    expect(problemsOfRuleText('name: a\nmatch: [', 'no')[0]).toMatchObject({ where: 'rule', line: 2 });
+    const words = { notARule: 'no', oneOnly: 'one' };
+    expect(problemsOfRuleText('- name: a\n- name: b\n', words)).toEqual([{ where: 'rule', line: 2, column: 3, message: 'one' }]);
+    expect(problemsOfRuleText('name: a\n', words)).toEqual([]);
+    expect(problemsOfRuleText('- name: a\n', words)).toEqual([]);
+    expect(problemsOfRuleText('just text', words)).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
+    expect(problemsOfRuleText('name: a\nmatch: [', words)[0]).toMatchObject({ where: 'rule', line: 2 });
   });
 });
 

@@ -455,6 +455,8 @@ export default {
     conflict: 'Somebody else changed the configuration in the meantime. It has been reloaded: please repeat your change.',
     editorHelp: 'Saved to the panel’s overlay. If your file has a list of rules, the whole list is copied there first, and only the copy counts from then on.',
     remove: 'Delete rule',
+    oneOnly: 'One rule only: add the others by themselves.',
+    ruleConflict: 'Somebody else changed or removed this rule in the meantime. Copy your text, close this window, and repeat your change.',
     notARule: 'A rule is a mapping with a name, such as: name: my-rule',
     problemAt: 'Line {line}: {message}',
     locked: '{place} replaces the list of upstreams: their rules cannot be switched here.',

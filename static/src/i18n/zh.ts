@@ -457,6 +457,8 @@ const messages: Messages = {
     conflict: '配置在此期间被其他人修改，已重新加载，请再改一次。',
     editorHelp: '保存到面板的覆盖层。如果你的文件中有规则列表，会先把整个列表复制过来，此后以覆盖层为准。',
     remove: '删除规则',
+    oneOnly: '只能有一条规则，其他规则请分别添加。',
+    ruleConflict: '这条规则在此期间被其他人修改或删除。请复制你的内容，关闭此窗口后再改一次。',
     notARule: '规则应为带有 name 的映射，例如：name: my-rule',
     problemAt: '第 {line} 行：{message}',
     locked: '{place} 取代了上游列表，无法在此开关其规则。',

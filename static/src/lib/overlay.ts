@@ -255,10 +255,14 @@ export function ownRuleTexts(overlay: string, file: string): Map<string, string>
   return texts;
 }
 
-/** The one rule in a text; it may come as an entry of a list too. */
+/** The one rule in a text, with a comment that ends it; it may come as an entry of a list too. */
 function ruleIn(document: Document.Parsed): YAMLMap | null {
-  const contents = isSeq(document.contents) ? document.contents.items[0] : document.contents;
-  return isMap(contents) ? contents : null;
+  const contents = isSeq(document.contents) && document.contents.items.length === 1 ? document.contents.items[0] : document.contents;
+  if (!isMap(contents)) return null;
+  const comments = [contents.comment, document.contents === contents ? null : document.contents?.comment, document.comment];
+  const comment = comments.filter((one) => typeof one === 'string').join('\n');
+  if (comment !== '') contents.comment = comment;
+  return contents;
 }
 
 export interface RuleEdit {
@@ -282,12 +286,8 @@ export function editOwnRule(overlay: string, file: string, rule: string | null, 
   return { overlay: write(document), index };
 }
 
-export function replaceOwnRule(overlay: string, file: string, rule: string | null, text: string): string {
-  return editOwnRule(overlay, file, rule, text).overlay;
-}
-
-/** What is wrong with the text of a rule before the gateway is asked; `notARule` for what is no mapping. */
-export function problemsOfRuleText(text: string, notARule: string): ConfigProblem[] {
+/** What is wrong with the text of a rule before the gateway is asked, with words for what is no mapping or a list of several. */
+export function problemsOfRuleText(text: string, words: { notARule: string; oneOnly: string }): ConfigProblem[] {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false });
   const problems = document.errors.map(({ message, pos }): ConfigProblem => {
@@ -295,7 +295,12 @@ export function problemsOfRuleText(text: string, notARule: string): ConfigProble
     return { where: 'rule', line, column: col, message };
   });
   if (problems.length > 0) return problems;
-  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: notARule }];
+  const second = isSeq(document.contents) ? (document.contents.items[1] as Node | undefined) : undefined;
+  if (second) {
+    const { line, col } = lineCounter.linePos(second.range?.[0] ?? 0);
+    return [{ where: 'rule', line, column: col, message: words.oneOnly }];
+  }
+  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: words.notARule }];
 }
 
 function scalarStarts(node: unknown): number[] {
