@@ -229,6 +229,7 @@ export default {
     tried: 'Attempts',
     rules: 'Rules applied',
     noRules: 'None: it was passed on unchanged.',
+    noRulesKnown: 'None.',
     nothingSent: 'None: nothing was sent to an upstream.',
     facts: 'Details',
     toSession: 'The whole session',

@@ -231,6 +231,7 @@ const messages: Messages = {
     tried: '尝试过程',
     rules: '应用的规则',
     noRules: '无：请求原样转发。',
+    noRulesKnown: '无。',
     nothingSent: '无：没有向上游发送任何内容。',
     facts: '详情',
     toSession: '查看整个会话',
