@@ -1,6 +1,8 @@
 export default {
   common: {
     product: 'AnyRouter Gateway',
+    comma: ', ',
+    twoSentences: '{first}. {second}',
     close: 'Close',
     cancel: 'Cancel',
     apply: 'Apply',

@@ -3,6 +3,8 @@ import type { Messages } from '.';
 const messages: Messages = {
   common: {
     product: 'AnyRouter Gateway',
+    comma: '、',
+    twoSentences: '{first}。{second}',
     close: '关闭',
     cancel: '取消',
     apply: '应用',
@@ -166,7 +168,7 @@ const messages: Messages = {
     stream: '应答',
     all: '总计',
   },
-  circuit: { closed: '健康', half_open: '试探中', open: '暂停', drained: '已摘除', failing: '正在失败', untried: '尚未使用' },
+  circuit: { closed: '健康', half_open: '试探中', open: '暂停', drained: '已摘除', failing: '近期失败', untried: '尚未使用' },
   circuitHelp: {
     closed: '正常接收请求。',
     half_open: '曾经失败，正用单个请求试探是否恢复。',
