@@ -327,6 +327,39 @@ describe('rules', () => {
       }
     }));
 
+  test('a rule that somebody else changed meanwhile is not overwritten; other edits stay', () =>
+    visiting({}, async (visit, page) => keepingOverlay(visit, async () => {
+      const put = async (overlay) => {
+        const { version } = await visit.api('config');
+        const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+        assert.equal(answer.status(), 200);
+      };
+      const overlayWith = (header) => `gateway:\n  rules:\n    - name: of-both\n      match: {path: /v1/messages}\n      headers: {set: {X-Which: ${header}}}\n`;
+      const edit = async (from, to) => {
+        await page.getByRole('button', { name: 'Edit of-both' }).first().click();
+        await page.locator('dialog .cm-line', { hasText: from }).dblclick({ position: { x: 3, y: 3 } });
+        await page.keyboard.press('Control+End');
+        await page.keyboard.type(to);
+      };
+      await put(overlayWith('one'));
+      await visit.open('/rules');
+      await edit('X-Which', '# mine');
+      await put(`${overlayWith('one')}  debug: false\n`);
+      await page.waitForTimeout(300);
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').waitFor({ state: 'detached' });
+      let { overlay } = await visit.api('config');
+      assert(overlay.includes('# mine') && overlay.includes('debug: false'), overlay);
+
+      await edit('X-Which', '# too');
+      await put(overlayWith('two'));
+      await page.waitForTimeout(300);
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.getByRole('alert').getByText('changed or removed this rule').waitFor();
+      ({ overlay } = await visit.api('config'));
+      assert.equal(overlay, overlayWith('two'));
+    }), [/409/]));
+
   test('a rule of one\'s own is added, and a wrong one is refused', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/rules');

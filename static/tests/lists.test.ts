@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Setting } from '@/api/types';
+import type { ConfigProblem, Setting } from '@/api/types';
 import { entryCount, isOfEntry, listOfKey } from '@/lib/list_settings';
-import { hiddenLists, isCopied, listChanges, lockedLists, namesIn } from '@/lib/lists';
+import { hiddenLists, isCopied, listChanges, lockedLists, namesIn, untoldWarnings } from '@/lib/lists';
 
 const FILE = `gateway:
   upstreams:
@@ -52,5 +52,19 @@ describe('lists', () => {
     expect(lockedLists(OWN, [locked])).toEqual([{ list: 'upstreams', place: 'API_BASE_URL' }]);
     expect(lockedLists('', [locked])).toEqual([]);
     expect(lockedLists(OWN, [{ ...locked, is_locked: false }])).toEqual([]);
+  });
+});
+
+describe('untoldWarnings', () => {
+  it('leaves out only what is told of the same list', () => {
+    const [hides, replaces, other] = [
+      'gateway.rules: the panel\'s list hides the one at conf/gateway.yaml:3: what is edited there has no effect',
+      'gateway.upstreams: environment API_BASE_URL replaces this list, which has no effect', 'env/.env: DEBGU is unknown',
+    ].map((message) => ({ where: 'file', line: 1, column: 1, message })) as [ConfigProblem, ConfigProblem, ConfigProblem];
+    const all = [hides, replaces, other];
+    expect(untoldWarnings(all, [], [])).toEqual(all);
+    expect(untoldWarnings(all, [], ['rules', 'upstreams'])).toEqual([replaces, other]);
+    expect(untoldWarnings(all, ['upstreams'], [])).toEqual([hides, other]);
+    expect(untoldWarnings(all, ['rules'], [])).toEqual([replaces, other]);
   });
 });

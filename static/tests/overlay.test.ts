@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
 import {
-  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, replaceOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
+  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
 } from '@/lib/overlay';
 
 const FILE = `gateway:
@@ -61,6 +61,76 @@ describe('rebase', () => {
   });
 });
 
+describe('rebase of named lists', () => {
+  const gateway = (list: string, ...entries: string[]): string => `gateway:\n  ${list}:\n${entries.map((entry) => `    - ${entry}\n`).join('')}`;
+  const names = (text: string, list = 'upstreams'): unknown[] => {
+    const { gateway: found } = parse(text) as { gateway: Record<string, { name?: string; base_url?: string }[]> };
+    return (found[list] ?? []).map(({ name, base_url: url }) => name ?? url);
+  };
+  const base = gateway('upstreams', '{name: a, priority: 1}', '{name: b}');
+
+  it('keeps what both added, and the comments of the others\' entries', () => {
+    const mine = gateway('upstreams', '{name: a, priority: 1}', '{name: b}', '{name: mine} # of mine');
+    const theirs = gateway('upstreams', '{name: a, priority: 1} # the first', '{name: b}', '{name: theirs} # new');
+    const both = rebase(base, mine, theirs);
+    expect(names(both)).toEqual(['a', 'b', 'theirs', 'mine']);
+    for (const comment of ['# the first', '# new', '# of mine']) expect(both).toContain(comment);
+  });
+
+  it('removes and changes only the entries that the edit did', () => {
+    const mine = gateway('upstreams', '{name: a, priority: 2}');
+    const theirs = gateway('upstreams', '{name: c}', '{name: a, priority: 1, proxy: direct} # the first', '{name: b}');
+    const both = rebase(base, mine, theirs);
+    expect(parse(both)).toEqual({ gateway: { upstreams: [{ name: 'c' }, { name: 'a', priority: 2, proxy: 'direct' }] } });
+    expect(both).toContain('# the first');
+  });
+
+  it('leaves removed what others removed, unless the edit changed it', () => {
+    const theirs = gateway('upstreams', '{name: c}');
+    expect(names(rebase(base, gateway('upstreams', '{name: a, priority: 1}', '{name: b}', '{name: d}'), theirs))).toEqual(['c', 'd']);
+    expect(names(rebase(base, gateway('upstreams', '{name: a, priority: 9}', '{name: b}'), theirs))).toEqual(['c', 'a']);
+  });
+
+  it('takes the file\'s list, or the built-in one, where an overlay has none', () => {
+    const [mine, theirs] = ['mine', 'theirs'].map((name) => addUpstream('', FILE, { name, base_url: 'https://x.example' })) as [string, string];
+    expect(names(rebase('', mine, theirs, FILE))).toEqual(['a', 'https://b.example/prefix', 'theirs', 'mine']);
+    expect(names(rebase('', mine, '', FILE))).toEqual(names(mine));
+    expect(names(rebase(mine, '', `${mine}    - name: theirs\n`, FILE))).toEqual(['a', 'https://b.example/prefix', 'theirs']);
+    expect(rebase(mine, '', mine, FILE)).toBe('');
+    const [one, two] = ['one', 'two'].map((name) => addUpstream('', '', { name, base_url: 'https://x.example' })) as [string, string];
+    expect(names(rebase('', one, two))).toEqual(['anyrouter', 'two', 'one']);
+  });
+
+  it('lets the own entry count where both added the same name', () => {
+    const both = rebase('', gateway('rules', '{name: x, a: 1}'), gateway('rules', '{name: x, a: 2}', '{name: y}'));
+    expect(parse(both)).toEqual({ gateway: { rules: [{ name: 'x', a: 1 }, { name: 'y' }] } });
+  });
+
+  it('keeps places: of what is put between, and of what is moved', () => {
+    const of = (...rules: string[]): string => gateway('rules', ...rules.map((name) => `name: ${name}`));
+    expect(names(rebase(of('a', 'b'), of('a', 'm', 'b'), of('t', 'a', 'b', 'u')), 'rules')).toEqual(['t', 'a', 'm', 'b', 'u']);
+    expect(names(rebase(of('a', 'b'), of('b', 'a'), of('a', 'b', 'u')), 'rules')).toEqual(['b', 'a', 'u']);
+    expect(names(rebase(of('a', 'b'), 'gateway:\n  rules: []\n', of('a', 'b', 'u')), 'rules')).toEqual(['u']);
+    expect(names(rebase(of('a', 'a'), of('a', 'a', 'a'), of('a', 'a')), 'rules')).toEqual(['a', 'a', 'a']);
+  });
+});
+
+describe('a key that has only a comment', () => {
+  const text = 'gateway:\n  # nothing here yet\n';
+
+  it('takes settings and lists, and keeps the comment', () => {
+    expect(setSetting(text, 'gateway.debug', 'true')).toBe('gateway:\n  # nothing here yet\n  debug: true\n');
+    expect(addUpstream(text, FILE, { name: 'c', base_url: 'https://c.example' })).toContain('# nothing here yet');
+    expect(parse(switchOwnRule(text, FILE, 'one', false))).toMatchObject({ gateway: { rules: [{ enabled: false }, {}] } });
+    expect(parse(rebase('', 'gateway:\n  debug: true\n', text))).toEqual({ gateway: { debug: true } });
+  });
+
+  it('has nothing to remove', () => {
+    expect(setSetting(text, 'gateway.debug', null)).toBe(text);
+    expect(parse(rebase('gateway:\n  debug: true\n', 'gateway: {}\n', text))).toEqual({ gateway: null });
+  });
+});
+
 describe('settingsOf', () => {
   it('tells values as text, lists with commas', () => {
     expect(Object.fromEntries(settingsOf('gateway:\n  debug: true\n  dns:\n    servers: [1.1.1.1, 8.8.8.8]\n'))).toEqual({
@@ -109,18 +179,26 @@ describe('rules', () => {
     const off = switchOwnRule('', FILE, 'one', false);
     expect(parse(off)).toMatchObject({ gateway: { rules: [{ name: 'one', enabled: false }, { name: 'two' }] } });
     expect(parse(switchOwnRule(off, FILE, 'one', true))).toEqual({ gateway: { rules: [{ name: 'one', match: { method: 'HEAD' } }, { name: 'two' }] } });
-    expect(parse(replaceOwnRule('', FILE, 'two', '- name: zwei\n'))).toMatchObject({ gateway: { rules: [{ name: 'one' }, { name: 'zwei' }] } });
-    expect(parse(replaceOwnRule('', '', null, 'name: new\n'))).toEqual({ gateway: { rules: [{ name: 'new' }] } });
+    expect(parse(editOwnRule('', FILE, 'two', '- name: zwei\n').overlay)).toMatchObject({ gateway: { rules: [{ name: 'one' }, { name: 'zwei' }] } });
+    expect(parse(editOwnRule('', '', null, 'name: new\n').overlay)).toEqual({ gateway: { rules: [{ name: 'new' }] } });
     expect(parse(removeOwnRule('', FILE, 'one'))).toEqual({ gateway: { rules: [{ name: 'two' }] } });
     expect(() => switchOwnRule('', FILE, 'three', true)).toThrow('three');
-    expect(() => replaceOwnRule('', FILE, null, 'just text')).toThrow();
+    expect(() => editOwnRule('', FILE, null, 'just text')).toThrow();
   });
 
   it('are written line by line, also where the file has an empty list in brackets', () => {
     const empty = 'gateway:\n  rules: []\n';
     const added = 'gateway:\n  rules:\n    - name: new\n      match:\n        method: HEAD\n';
-    expect(replaceOwnRule('', empty, null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
-    expect(replaceOwnRule(empty, '', null, 'name: new\nmatch:\n  method: HEAD\n')).toBe(added);
+    expect(editOwnRule('', empty, null, 'name: new\nmatch:\n  method: HEAD\n').overlay).toBe(added);
+    expect(editOwnRule(empty, '', null, 'name: new\nmatch:\n  method: HEAD\n').overlay).toBe(added);
+  });
+
+  it('keep a comment that ends them', () => {
+    for (const text of ['name: new\n# the end\n', 'name: new\nmatch: {method: HEAD}\n# the end\n', 'name: new\nheaders:\n  set:\n    A: b\n# the end\n', '- name: new\n# the end\n']) {
+      const added = editOwnRule('', FILE, null, text).overlay;
+      expect(added).toContain('# the end');
+      expect(ownRuleTexts(added, '').get('new')).toContain('# the end');
+    }
   });
 
   it('have their problems at the lines of their own text', () => {
@@ -138,10 +216,12 @@ describe('rules', () => {
   });
 
   it('are looked at before the gateway is asked', () => {
-    expect(problemsOfRuleText('name: a\n', 'no')).toEqual([]);
-    expect(problemsOfRuleText('- name: a\n', 'no')).toEqual([]);
-    expect(problemsOfRuleText('just text', 'no')).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
-    expect(problemsOfRuleText('name: a\nmatch: [', 'no')[0]).toMatchObject({ where: 'rule', line: 2 });
+    const words = { notARule: 'no', oneOnly: 'one' };
+    expect(problemsOfRuleText('- name: a\n- name: b\n', words)).toEqual([{ where: 'rule', line: 2, column: 3, message: 'one' }]);
+    expect(problemsOfRuleText('name: a\n', words)).toEqual([]);
+    expect(problemsOfRuleText('- name: a\n', words)).toEqual([]);
+    expect(problemsOfRuleText('just text', words)).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
+    expect(problemsOfRuleText('name: a\nmatch: [', words)[0]).toMatchObject({ where: 'rule', line: 2 });
   });
 });
 

@@ -10,6 +10,7 @@ import { sharesOf } from '@/lib/stats';
 import { RANGE_SHAPES, RANGES } from '@/lib/time_range';
 import { timelineParts } from '@/lib/timeline';
 import { stateOf } from '@/lib/upstream_state';
+import { wasSent } from '@/lib/was_sent';
 
 describe('apiUrl', () => {
   it('leaves out what is not set and encodes the rest', () => {
@@ -109,5 +110,17 @@ describe('small helpers', () => {
     expect(fromLocalInput(toLocalInput(at))).toBe(at);
     expect(toLocalInput(null)).toBe('');
     expect(fromLocalInput('')).toBeNull();
+  });
+});
+
+describe('wasSent', () => {
+  it('is sure only of connections, and of failures to get one', () => {
+    const of = (...tried: string[]) => wasSent({ outcome: 'unreachable', connect_ms: null, first_byte_ms: null, tried: tried.map((what) => ({ upstream: 'a', what })) });
+    const refused = 'refused the connection: check that it is running and that base_url is right';
+    expect(of()).toBe('no');
+    expect(of(refused, 'could not be connected to within 3s: check the network', 'could not be found: no such name')).toBe('no');
+    expect(of('closed the connection without an answer', refused)).toBe('unknown');
+    expect(of('answered 503', refused)).toBe('unknown');
+    expect(wasSent({ outcome: 'unreachable', connect_ms: 4, first_byte_ms: null, tried: [] })).toBe('yes');
   });
 });

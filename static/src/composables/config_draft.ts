@@ -100,9 +100,11 @@ export function useConfigDraft() {
     const [theirs, began] = [conflict.value, base.value];
     if (!theirs || !began) return;
     const isHeadersMine = headers.value !== began.headers;
-    base.value = theirs;
     conflict.value = null;
-    overlay.value = rebase(began.overlay, overlay.value, theirs.overlay);
+    // A text that cannot be read throws here, before anything of theirs could be lost.
+    const rebased = rebase(began.overlay, overlay.value, theirs.overlay, began.yaml, theirs.yaml);
+    base.value = theirs;
+    overlay.value = rebased;
     if (!isHeadersMine) headers.value = theirs.headers;
     void checkNow();
   }

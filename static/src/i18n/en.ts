@@ -1,6 +1,8 @@
 export default {
   common: {
     product: 'AnyRouter Gateway',
+    comma: ', ',
+    twoSentences: '{first}. {second}',
     close: 'Close',
     cancel: 'Cancel',
     apply: 'Apply',
@@ -229,6 +231,7 @@ export default {
     tried: 'Attempts',
     rules: 'Rules applied',
     noRules: 'None: it was passed on unchanged.',
+    noRulesKnown: 'None.',
     nothingSent: 'None: nothing was sent to an upstream.',
     facts: 'Details',
     toSession: 'The whole session',
@@ -455,6 +458,8 @@ export default {
     conflict: 'Somebody else changed the configuration in the meantime. It has been reloaded: please repeat your change.',
     editorHelp: 'Saved to the panel’s overlay. If your file has a list of rules, the whole list is copied there first, and only the copy counts from then on.',
     remove: 'Delete rule',
+    oneOnly: 'One rule only: add the others by themselves.',
+    ruleConflict: 'Somebody else changed or removed this rule in the meantime. Copy your text, close this window, and repeat your change.',
     notARule: 'A rule is a mapping with a name, such as: name: my-rule',
     problemAt: 'Line {line}: {message}',
     locked: '{place} replaces the list of upstreams: their rules cannot be switched here.',

@@ -3,6 +3,8 @@ import type { Messages } from '.';
 const messages: Messages = {
   common: {
     product: 'AnyRouter Gateway',
+    comma: '、',
+    twoSentences: '{first}。{second}',
     close: '关闭',
     cancel: '取消',
     apply: '应用',
@@ -166,7 +168,7 @@ const messages: Messages = {
     stream: '应答',
     all: '总计',
   },
-  circuit: { closed: '健康', half_open: '试探中', open: '暂停', drained: '已摘除', failing: '正在失败', untried: '尚未使用' },
+  circuit: { closed: '健康', half_open: '试探中', open: '暂停', drained: '已摘除', failing: '近期失败', untried: '尚未使用' },
   circuitHelp: {
     closed: '正常接收请求。',
     half_open: '曾经失败，正用单个请求试探是否恢复。',
@@ -231,6 +233,7 @@ const messages: Messages = {
     tried: '尝试过程',
     rules: '应用的规则',
     noRules: '无：请求原样转发。',
+    noRulesKnown: '无。',
     nothingSent: '无：没有向上游发送任何内容。',
     facts: '详情',
     toSession: '查看整个会话',
@@ -457,6 +460,8 @@ const messages: Messages = {
     conflict: '配置在此期间被其他人修改，已重新加载，请再改一次。',
     editorHelp: '保存到面板的覆盖层。如果你的文件中有规则列表，会先把整个列表复制过来，此后以覆盖层为准。',
     remove: '删除规则',
+    oneOnly: '只能有一条规则，其他规则请分别添加。',
+    ruleConflict: '这条规则在此期间被其他人修改或删除。请复制你的内容，关闭此窗口后再改一次。',
     notARule: '规则应为带有 name 的映射，例如：name: my-rule',
     problemAt: '第 {line} 行：{message}',
     locked: '{place} 取代了上游列表，无法在此开关其规则。',

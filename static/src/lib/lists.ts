@@ -2,7 +2,7 @@
 
 import { parse } from 'yaml';
 
-import type { Setting } from '@/api/types';
+import type { ConfigProblem, Setting } from '@/api/types';
 
 import { LISTS, lockOf, type ListName } from './list_settings';
 import { DEFAULT_UPSTREAMS } from './overlay';
@@ -87,5 +87,15 @@ export function lockedLists(overlay: string, settings: readonly Setting[]): { li
   return LISTS.flatMap((list) => {
     const place = listOf(overlay, list) === null ? null : lockOf(settings, list);
     return place === null ? [] : [{ list, place }];
+  });
+}
+
+/** The gateway's warnings without those of lists that are told of as locked or as hidden already. */
+export function untoldWarnings(warnings: readonly ConfigProblem[], locked: readonly ListName[], hidden: readonly ListName[]): ConfigProblem[] {
+  return warnings.filter(({ message }) => {
+    const list = LISTS.find((name) => message.startsWith(`gateway.${name}: `));
+    if (!list) return true;
+    if (message.includes('hides the one at')) return !locked.includes(list) && !hidden.includes(list);
+    return !(message.includes('replaces this list') && locked.includes(list));
   });
 }

@@ -4,13 +4,18 @@
  */
 
 import {
-  Document, isMap, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap, type YAMLSeq,
+  Document, isMap, isNode, isPair, isScalar, isSeq, LineCounter, parse, parseDocument, visit, type Node, type YAMLMap, type YAMLSeq,
 } from 'yaml';
 
 import type { ConfigProblem } from '@/api/types';
 
 /** What is in force when neither file has the list. */
 export const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
+
+const UPSTREAMS = ['gateway', 'upstreams'];
+const RULES = ['gateway', 'rules'];
+/** The lists whose entries have names, and what counts when no file has them. */
+const NAMED_LISTS = [{ at: UPSTREAMS, otherwise: DEFAULT_UPSTREAMS }, { at: RULES, otherwise: [] }];
 
 function open(text: string): Document {
   const document = parseDocument(text);
@@ -25,6 +30,25 @@ function write(document: Document): string {
   return document.toString({ lineWidth: 0 });
 }
 
+type Path = readonly (string | number)[];
+
+/** Puts a value into the document; a key above it that has nothing, or only a comment, becomes a mapping. */
+function put(document: Document, path: Path, value: unknown): void {
+  for (let depth = 1; depth < path.length; depth += 1) {
+    const above = document.getIn(path.slice(0, depth), true);
+    if (!isScalar(above) || above.value !== null) continue;
+    const map = document.createNode({});
+    const comments = [above.commentBefore, above.comment].filter((comment) => typeof comment === 'string');
+    if (comments.length > 0) map.commentBefore = comments.join('\n');
+    document.setIn(path.slice(0, depth), map);
+  }
+  document.setIn(path, value);
+}
+
+function remove(document: Document, path: Path): void {
+  if (document.hasIn(path)) document.deleteIn(path);
+}
+
 /** `true`, `12` and `off` mean in YAML what they mean in the form; everything else is a text. */
 function scalar(text: string): unknown {
   if (text === 'true' || text === 'false') return text === 'true';
@@ -36,32 +60,93 @@ export function setSetting(overlay: string, key: string, value: string | null): 
   const document = open(overlay);
   const path = key.split('.');
   if (value === null) {
+    if (!document.hasIn(path)) return overlay;
     document.deleteIn(path);
     for (let depth = path.length - 1; depth > 0; depth -= 1) {
       const parent = document.getIn(path.slice(0, depth));
       if (isMap(parent) && parent.items.length === 0) document.deleteIn(path.slice(0, depth));
     }
   } else {
-    document.setIn(path, scalar(value));
+    put(document, path, scalar(value));
   }
   return write(document);
 }
 
 /**
  * An edit of `base` that became `mine`, made anew on `theirs`. Where both changed the same, mine counts; what only they
- * changed stays.
+ * changed stays. The entries of named lists are told apart by their names; a list that an overlay lacks is its file's.
  */
-export function rebase(base: string, mine: string, theirs: string): string {
+export function rebase(base: string, mine: string, theirs: string, baseFile = '', file = baseFile): string {
   const document = open(theirs);
-  const apply = (before: unknown, after: unknown, path: string[]): void => {
-    if (JSON.stringify(before) === JSON.stringify(after)) return;
-    if (isPlain(before) && isPlain(after)) {
-      for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) apply(before[key], after[key], [...path, key]);
-    } else if (after === undefined) document.deleteIn(path);
-    else document.setIn(path, document.createNode(after));
+  const apply = (before: unknown, after: unknown, path: Path): void => {
+    if (isSame(before, after)) return;
+    const list = NAMED_LISTS.find(({ at }) => at.join() === path.join());
+    const there = plainAt(document, path);
+    const isAsBefore = isSame(before, there);
+    if (list && (Array.isArray(after) || (after === undefined && !isAsBefore))) {
+      const [old, fresh] = [base, mine].map((text) => entriesOf(ownList(open(text), baseFile, list.at, list.otherwise))) as [Entries, Entries];
+      mergeEntries(ownList(document, file, list.at, list.otherwise), old, fresh, (name, index) => {
+        apply(old.get(name)?.toJSON(), fresh.get(name)?.toJSON(), [...path, index]);
+      });
+      return;
+    }
+    if (after === undefined && isAsBefore) remove(document, path);
+    else if (isPlain(before ?? {}) && isPlain(after ?? {}) && (isPlain(there) || (isPlain(before) && isPlain(after)))) {
+      const [old, fresh] = [before ?? {}, after ?? {}] as [Record<string, unknown>, Record<string, unknown>];
+      for (const key of new Set([...Object.keys(old), ...Object.keys(fresh)])) apply(old[key], fresh[key], [...path, key]);
+    } else if (after === undefined) remove(document, path);
+    else put(document, path, document.createNode(after));
   };
   apply(parse(base) ?? {}, parse(mine) ?? {}, []);
   return write(document);
+}
+
+type Entries = Map<string, Node>;
+
+function entriesOf({ items }: YAMLSeq<Node>): Entries {
+  const found: Entries = new Map();
+  for (const item of items) {
+    const name = (isMap(item) && String(nameOf(item))) || JSON.stringify(item);
+    let unique = name;
+    for (let count = 2; found.has(unique); count += 1) unique = `${name} (${count})`;
+    found.set(unique, item);
+  }
+  return found;
+}
+
+/** Puts what became of `old` into a list that others may have changed too; `change` does it to an entry that all three have. */
+function mergeEntries(list: YAMLSeq<Node>, old: Entries, fresh: Entries, change: (name: string, index: number) => void): void {
+  const theirs = entriesOf(list);
+  for (const [index, name] of [...theirs.keys()].entries()) {
+    if (old.has(name) && fresh.has(name)) change(name, index);
+    else if (fresh.has(name) && !isSame(theirs.get(name), fresh.get(name))) list.items[index] = fresh.get(name) as Node;
+  }
+  // An entry may have got another node by that.
+  const result: Entries = new Map([...theirs.keys()].map((name, index) => [name, list.items[index] as Node]));
+  for (const name of old.keys()) if (!fresh.has(name)) result.delete(name);
+  for (const [name, node] of fresh) if (!result.has(name) && !isSame(old.get(name), node)) result.set(name, node);
+
+  const [before, after] = [old, fresh].map((one) => [...one.keys()].filter((name) => old.has(name) && fresh.has(name)));
+  const orders = [[...theirs.keys()], [...fresh.keys()]];
+  const [first = [], second = []] = isSame(before, after) ? orders : orders.reverse();
+  const names = first.filter((name) => result.has(name));
+  // What the other order alone has goes before the entry that it stands before there.
+  let at = names.length;
+  for (const name of second.reverse()) {
+    if (names.includes(name)) at = names.indexOf(name);
+    else if (result.has(name)) names.splice(at, 0, name);
+  }
+  list.items = names.map((name) => result.get(name) as Node);
+  if (theirs.size === 0) list.flow = false;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function plainAt(document: Document, path: Path): unknown {
+  const node = document.getIn(path, true);
+  return isNode(node) ? (node.toJSON() as unknown) : undefined;
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {
@@ -102,21 +187,24 @@ export function keyAtLine(text: string, line: number): string | null {
 }
 
 /** The list in the overlay; if it has none, a copy of the file's is put there first. */
-function ownList(document: Document, file: string, path: string[], otherwise: unknown): YAMLSeq<Node> {
+function ownList(document: Document, file: string, path: Path, otherwise: unknown): YAMLSeq<Node> {
   let list = document.getIn(path, true);
   if (!isSeq(list)) {
     const inFile = parseDocument(file).getIn(path, true);
-    document.setIn(path, isSeq(inFile) ? inFile.clone() : document.createNode(otherwise));
+    put(document, path, isSeq(inFile) ? inFile.clone() : document.createNode(otherwise));
     list = document.getIn(path, true);
   }
   if (!isSeq(list)) throw new Error(`${path.join('.')} is not a list`);
   return list as YAMLSeq<Node>;
 }
 
+function nameOf(entry: YAMLMap): unknown {
+  const url = entry.get('base_url');
+  return entry.get('name') ?? (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
+}
 
 function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
-  const host = (url: unknown): string => (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
-  const found = items.filter(isMap).find((item) => (item.get('name') ?? host(item.get('base_url'))) === name);
+  const found = items.filter(isMap).find((item) => nameOf(item) === name);
   if (!found) throw new Error(`"${name}" is not in the list`);
   return found;
 }
@@ -124,7 +212,7 @@ function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
 /** Switches a rule of an upstream's profile. */
 export function switchProfileRule(overlay: string, file: string, upstream: string, rule: string, isOn: boolean): string {
   const document = open(overlay);
-  const entry = named(ownList(document, file, ['gateway', 'upstreams'], DEFAULT_UPSTREAMS), upstream);
+  const entry = named(ownList(document, file, UPSTREAMS, DEFAULT_UPSTREAMS), upstream);
   const rules = entry.get('profile_rules', true);
   if (isMap(rules)) rules.set(rule, isOn ? 'on' : 'off');
   else entry.set('profile_rules', document.createNode({ [rule]: isOn ? 'on' : 'off' }));
@@ -142,14 +230,11 @@ export interface NewUpstream {
 /** One more upstream, at the end of the list. */
 export function addUpstream(overlay: string, file: string, upstream: NewUpstream): string {
   const document = open(overlay);
-  const list = ownList(document, file, ['gateway', 'upstreams'], DEFAULT_UPSTREAMS);
+  const list = ownList(document, file, UPSTREAMS, DEFAULT_UPSTREAMS);
   list.flow = false;
   list.items.push(document.createNode(upstream));
   return write(document);
 }
-
-const RULES = ['gateway', 'rules'];
-
 /** Switches one of the operator's own rules. */
 export function switchOwnRule(overlay: string, file: string, rule: string, isOn: boolean): string {
   const document = open(overlay);
@@ -170,10 +255,14 @@ export function ownRuleTexts(overlay: string, file: string): Map<string, string>
   return texts;
 }
 
-/** The one rule in a text; it may come as an entry of a list too. */
+/** The one rule in a text, with a comment that ends it; it may come as an entry of a list too. */
 function ruleIn(document: Document.Parsed): YAMLMap | null {
-  const contents = isSeq(document.contents) ? document.contents.items[0] : document.contents;
-  return isMap(contents) ? contents : null;
+  const contents = isSeq(document.contents) && document.contents.items.length === 1 ? document.contents.items[0] : document.contents;
+  if (!isMap(contents)) return null;
+  const comments = [contents.comment, document.contents === contents ? null : document.contents?.comment, document.comment];
+  const comment = comments.filter((one) => typeof one === 'string').join('\n');
+  if (comment !== '') contents.comment = comment;
+  return contents;
 }
 
 export interface RuleEdit {
@@ -197,12 +286,8 @@ export function editOwnRule(overlay: string, file: string, rule: string | null, 
   return { overlay: write(document), index };
 }
 
-export function replaceOwnRule(overlay: string, file: string, rule: string | null, text: string): string {
-  return editOwnRule(overlay, file, rule, text).overlay;
-}
-
-/** What is wrong with the text of a rule before the gateway is asked; `notARule` for what is no mapping. */
-export function problemsOfRuleText(text: string, notARule: string): ConfigProblem[] {
+/** What is wrong with the text of a rule before the gateway is asked, with words for what is no mapping or a list of several. */
+export function problemsOfRuleText(text: string, words: { notARule: string; oneOnly: string }): ConfigProblem[] {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false });
   const problems = document.errors.map(({ message, pos }): ConfigProblem => {
@@ -210,7 +295,12 @@ export function problemsOfRuleText(text: string, notARule: string): ConfigProble
     return { where: 'rule', line, column: col, message };
   });
   if (problems.length > 0) return problems;
-  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: notARule }];
+  const second = isSeq(document.contents) ? (document.contents.items[1] as Node | undefined) : undefined;
+  if (second) {
+    const { line, col } = lineCounter.linePos(second.range?.[0] ?? 0);
+    return [{ where: 'rule', line, column: col, message: words.oneOnly }];
+  }
+  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: words.notARule }];
 }
 
 function scalarStarts(node: unknown): number[] {
