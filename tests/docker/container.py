@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -46,6 +47,7 @@ class Container:
                 place.mkdir() if Path(source).is_dir() else place.touch()
         for folder in ("dev", "proc"):
             (self.root / folder).mkdir(exist_ok=True)
+        self.pid = 0
         self.spec = {
             "root": str(self.root),
             "mounts": mounts,
@@ -99,6 +101,10 @@ class Container:
 
     def kill(self) -> None:
         """docker kill, if it is still running."""
+        if self.pid:
+            # unshare's own --kill-child is forgotten when the child changes its user.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         # It may have gone with its other end already.
