@@ -94,7 +94,8 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     if outcome.is_failure()
         && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.is_empty()))
     {
-        record.error.get_or_insert_default().message = Some(failure.message);
+        let message = redact::text(&failure.message, &secrets(&request.headers, context));
+        record.error.get_or_insert_default().message = Some(message);
     }
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
         let price = context.snapshot.config.prices.of(record.model()?)?;
