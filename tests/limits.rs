@@ -49,6 +49,21 @@ async fn a_413_reaches_a_client_that_is_still_sending() {
 }
 
 #[tokio::test]
+async fn a_413_reaches_a_client_that_reads_only_when_it_has_sent_all() {
+    use std::io::{Read as _, Write as _};
+    let (_, gateway) = limited("request_body: 10KiB").await;
+    let addr = gateway.addr();
+    let exchange = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(addr)?;
+        stream.write_all(&Request::post("/v1/messages", vec![b'x'; 64 << 20]).bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    let answer = exchange.await.expect("joined").expect("neither sending nor reading was cut");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_chunked_body_over_the_limit_is_refused_when_it_gets_there() {
     let (upstream, gateway) = limited("request_body: 10KiB").await;
     for sizes in [vec![10_241], vec![4096, 4096, 4096], vec![0x7fff_ffff]] {
