@@ -4,6 +4,7 @@
 //! says what to read first.
 
 pub mod access_log;
+pub mod addresses;
 pub mod admin;
 pub mod cli;
 pub mod config;
