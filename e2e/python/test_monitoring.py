@@ -255,3 +255,37 @@ def test_docker_compose_brings_the_same_monitoring(tmp_path):
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "gateway.yml").read_text())["providers"]
     (dashboard,) = (grafana / provider["options"]["path"].removeprefix("/")).iterdir()
     assert json.loads(dashboard.read_text()) == DASHBOARD
+
+
+def test_images_of_others_have_a_version():
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    for name in services.keys() - {"gateway"}:
+        _, _, tag = services[name]["image"].partition(":")
+        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), services[name]["image"]
+
+
+def test_grafana_makes_its_own_password_at_its_first_start(tmp_path):
+    """The entrypoint as Docker Compose runs it, with a program in Grafana's place that tells what it was given."""
+    grafana = yaml.safe_load(COMPOSE.read_text())["services"]["grafana"]
+    (mount,) = [volume for volume in grafana["volumes"] if volume.endswith(f":{grafana['entrypoint'][-1]}:ro")]
+    script = COMPOSE.parent / mount.split(":")[0]
+    told = tmp_path / "run.sh"
+    told.write_text('#!/bin/sh\nprintf %s "${GF_SECURITY_ADMIN_PASSWORD__FILE-none}"\n')
+    told.chmod(0o755)
+
+    def start(data: Path) -> str:
+        data.mkdir(exist_ok=True)
+        name = Path(grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]).name
+        environment = {**os.environ, "GF_SECURITY_ADMIN_PASSWORD__FILE": str(data / name), "GRAFANA_RUN": str(told)}
+        return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=True).stdout
+
+    new, other = Path(start(tmp_path / "new")), Path(start(tmp_path / "other"))
+    password = new.read_text()
+    assert re.fullmatch(r"[A-Za-z0-9+/]{32}", password) and password != other.read_text()
+    assert new.stat().st_mode & 0o777 == 0o600
+    (new.parent / "grafana.db").touch()
+    assert Path(start(new.parent)) == new and new.read_text() == password, "the next start keeps it"
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "grafana.db").touch()
+    assert start(old) == "none", "an old database has a password of its own"
