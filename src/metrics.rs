@@ -1,6 +1,6 @@
 //! Every metric, declared once. Counters with a closed set of labels are looked up once, not per request.
 
-use crate::record::{Labels, RequestRecord, status_class};
+use crate::record::{Labels, Outcome, RequestRecord, status_class};
 use crate::usage::meter::Summary;
 use arc_swap::ArcSwap;
 use pingora_prometheus::prometheus::{
@@ -188,7 +188,7 @@ impl Metrics {
         for rule in record.rules.split(',').filter(|rule| !rule.is_empty()) {
             self.rule_hits.with_label_values(&[rule]).inc();
         }
-        if !record.reason.is_empty() {
+        if !record.reason.is_empty() && record.outcome != Outcome::Completed {
             self.rejected.with_label_values(&[record.reason]).inc();
         }
         if !record.rewrite.is_empty() {

@@ -148,6 +148,7 @@ fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> 
         (Some(failure), _) => (failure.outcome, failure.reason),
         (None, Some(_)) => (Outcome::Truncated, "no_message_stop"),
         (None, None) if status >= 400 => (Outcome::UpstreamError, ""),
+        (None, None) if answer.is_some_and(|answer| answer.is_unreadable) => (Outcome::Completed, "unreadable"),
         (None, None) => (Outcome::Completed, ""),
     }
 }

@@ -53,6 +53,9 @@ pub use held::Budget;
 pub use local::{Pages, Visit};
 pub use snapshot::Snapshot;
 
+/// How long an answer waits that cannot be read as fast as it comes.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// What all requests of this process share.
 #[derive(Debug)]
 pub struct Shared {
@@ -358,7 +361,9 @@ impl ProxyHttp for Gateway {
         if let Some(running) = &context.running {
             running.got(bytes.len());
         }
-        Ok(None)
+        // An answer that stands for more than can be read in one go: others have their turn first.
+        let is_behind = context.attempt.meter.as_ref().is_some_and(|meter| meter.is_behind());
+        Ok(is_behind.then_some(PAUSE))
     }
 
     async fn response_filter(
@@ -407,6 +412,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        while let Some(meter) = context.attempt.meter.as_mut().filter(|meter| meter.is_behind()) {
+            meter.catch_up();
+            tokio::task::yield_now().await;
+        }
         let record = finish::record(session, error, context);
         match context.is_local {
             true => access_log::write_local(&record),

@@ -7,6 +7,7 @@ use crate::http1::{list_members, split_query};
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tunnel;
+use crate::usage::decode::Decoder;
 use crate::usage::error_body::ErrorBody;
 use crate::usage::meter::{self, Meter};
 use http::header::{
@@ -196,13 +197,17 @@ pub fn meter(
     if response.status != StatusCode::OK || !is_messages {
         return None;
     }
-    Meter::new(field(response, &CONTENT_TYPE), field(response, &CONTENT_ENCODING), began, limits).map(Box::new)
+    Meter::new(field(response, &CONTENT_TYPE), decoder(response)?, began, limits).map(Box::new)
 }
 
 /// What keeps the beginning of an error.
 pub fn error_body(response: &ResponseHeader) -> Option<Box<ErrorBody>> {
     let is_error = response.status.is_client_error() || response.status.is_server_error();
-    is_error.then(|| Box::new(ErrorBody::new(field(response, &CONTENT_ENCODING))))
+    is_error.then(|| Box::new(ErrorBody::new(decoder(response))))
+}
+
+fn decoder(response: &ResponseHeader) -> Option<Decoder> {
+    Decoder::new(response.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
 }
 
 /// Whether the answer is a stream of events.

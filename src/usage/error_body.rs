@@ -3,6 +3,7 @@
 use super::decode::Decoder;
 use super::meter::{LONGEST_MESSAGE, LONGEST_WORD, text};
 use serde_json::Value;
+use std::ops::ControlFlow;
 
 /// How much of an error's body is kept.
 pub const ERROR_BODY_BYTES: usize = 8 * 1024;
@@ -29,9 +30,9 @@ pub struct ErrorText {
 }
 
 impl ErrorBody {
-    /// For a body with this `Content-Encoding`.
-    pub fn new(content_encoding: &[u8]) -> Self {
-        Self { decoder: Decoder::new(content_encoding), kept: Vec::new() }
+    /// For a body that `decoder` reads; `None` if nobody can.
+    pub fn new(decoder: Option<Decoder>) -> Self {
+        Self { decoder, kept: Vec::new() }
     }
 
     /// The next bytes of the body.
@@ -41,6 +42,7 @@ impl ErrorBody {
         let decoded = decoder.push(bytes, |decoded| {
             let room = ERROR_BODY_BYTES - kept.len();
             kept.extend_from_slice(&decoded[..decoded.len().min(room)]);
+            if kept.len() == ERROR_BODY_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if decoded.is_err() || self.kept.len() == ERROR_BODY_BYTES {
             self.decoder = None;
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     fn read(coding: &str, body: &[u8]) -> ErrorText {
-        let mut reader = ErrorBody::new(coding.as_bytes());
+        let mut reader = ErrorBody::new(Decoder::new([coding.as_bytes()]));
         body.chunks(5).for_each(|chunk| reader.push(chunk));
         reader.finish()
     }

@@ -1,8 +1,10 @@
 //! Reads an answer of the Messages API as it goes by: a stream of events, or one JSON object.
 
 use super::decode::Decoder;
+use super::reply::Reply;
 use super::sse::{Reader, Sink};
 use serde_json::Value;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Longest name of a model, of an error, or of a reason that is kept.
@@ -117,8 +119,9 @@ struct Facts {
 }
 
 impl Meter {
-    /// For an answer with these fields to a request that began at `began`; `None` if nothing can be read of it.
-    pub fn new(content_type: &[u8], content_encoding: &[u8], began: Instant, limits: Limits) -> Option<Self> {
+    /// For an answer of this type, whose body `decoder` reads, to a request that began at `began`; `None` if nothing can
+    /// be read of it.
+    pub fn new(content_type: &[u8], decoder: Decoder, began: Instant, limits: Limits) -> Option<Self> {
         let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let kind = if is(b"text/event-stream") {
             Kind::Stream(Reader::new(limits.event_bytes))
@@ -129,13 +132,7 @@ impl Meter {
         };
         let now = Instant::now();
         let summary = Summary { is_stream: matches!(kind, Kind::Stream(_)), ..Summary::default() };
-        Some(Self {
-            decoder: Decoder::new(content_encoding)?,
-            kind,
-            facts: Facts { summary, began, now },
-            last: now,
-            reply_bytes: limits.reply_bytes,
-        })
+        Some(Self { decoder, kind, facts: Facts { summary, began, now }, last: now, reply_bytes: limits.reply_bytes })
     }
 
     /// The next bytes of the body.
@@ -147,12 +144,29 @@ impl Meter {
         let gap = &mut self.facts.summary.longest_gap;
         *gap = (*gap).max(now.duration_since(self.last));
         (self.last, self.facts.now) = (now, now);
+        self.read(bytes);
+    }
+
+    /// Whether there are bytes that there was no time for when they came: [`Self::catch_up`] reads them.
+    pub fn is_behind(&self) -> bool {
+        !self.facts.summary.is_unreadable && self.decoder.is_behind()
+    }
+
+    /// Reads some of them, as much as one call may.
+    pub fn catch_up(&mut self) {
+        self.read(&[]);
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
         let (kind, facts, reply_bytes) = (&mut self.kind, &mut self.facts, self.reply_bytes);
         let mut is_too_large = false;
-        let decoded = self.decoder.push(bytes, |decoded| match kind {
-            Kind::Stream(reader) => reader.push(decoded, facts),
-            Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
-            Kind::Reply(text) => text.extend_from_slice(decoded),
+        let decoded = self.decoder.push(bytes, |decoded| {
+            match kind {
+                Kind::Stream(reader) => reader.push(decoded, facts),
+                Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
+                Kind::Reply(text) => text.extend_from_slice(decoded),
+            }
+            if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if decoded.is_err() || is_too_large {
             self.facts.summary.is_unreadable = true;
@@ -160,20 +174,15 @@ impl Meter {
         }
     }
 
-    /// Whether the stream has said that it is over, whatever its framing says.
-    pub fn is_complete(&self) -> bool {
-        self.facts.summary.is_complete
-    }
-
-    /// The answer is over.
+    /// The answer is over, and nothing of it is left to be read.
     pub fn finish(&mut self) -> Summary {
         if let Kind::Reply(text) = &mut self.kind
             && !self.facts.summary.is_stream
             && !self.facts.summary.is_unreadable
         {
-            match serde_json::from_slice(&std::mem::take(text)) {
-                Ok(reply) => self.facts.reply(&reply),
-                Err(_) => self.facts.summary.is_unreadable = true,
+            match Reply::read(&std::mem::take(text)) {
+                Some(reply) => self.facts.reply(&reply),
+                None => self.facts.summary.is_unreadable = true,
             }
         }
         self.facts.summary.clone()
@@ -182,14 +191,13 @@ impl Meter {
 
 impl Facts {
     /// A whole reply.
-    fn reply(&mut self, reply: &Value) {
+    fn reply(&mut self, reply: &Reply) {
         self.summary.is_complete = true;
-        self.error(Some(&reply["error"]));
-        self.message(reply);
-        self.summary.stop_reason = word(&reply["stop_reason"]);
-        let blocks = reply["content"].as_array().map_or(&[][..], Vec::as_slice);
-        let tools = blocks.iter().filter(|block| is_tool_use(block)).count();
-        self.summary.tool_uses = u32::try_from(tools).unwrap_or(u32::MAX);
+        self.error(Some(&reply.error));
+        self.summary.model = word(&reply.model);
+        self.usage(&reply.usage);
+        self.summary.stop_reason = word(&reply.stop_reason);
+        self.summary.tool_uses = reply.tool_uses;
     }
 
     /// The first error counts.
@@ -310,8 +318,12 @@ mod tests {
     const LIMITS: Limits = Limits { event_bytes: 64 * 1024, reply_bytes: 1024 * 1024 };
     const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
+    fn plain() -> Decoder {
+        Decoder::new([]).expect("no coding")
+    }
+
     fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
-        let mut meter = Meter::new(content_type.as_bytes(), b"", Instant::now(), LIMITS).expect("readable");
+        let mut meter = Meter::new(content_type.as_bytes(), plain(), Instant::now(), LIMITS).expect("readable");
         body.chunks(step).for_each(|chunk| meter.push(chunk));
         meter.finish()
     }
@@ -392,6 +404,6 @@ mod tests {
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
         assert!(read("application/json", b"{", 1).is_unreadable);
         assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
-        assert!(Meter::new(b"text/html", b"", Instant::now(), LIMITS).is_none());
+        assert!(Meter::new(b"text/html", plain(), Instant::now(), LIMITS).is_none());
     }
 }

@@ -5,4 +5,5 @@ pub mod decode;
 pub mod error_body;
 pub mod meter;
 pub mod pricing;
+pub mod reply;
 pub mod sse;
