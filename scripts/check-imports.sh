@@ -32,6 +32,7 @@ for module in upstream store metrics; do
   others=$(printf 'upstream|store|metrics|gateway|admin|server' | sed "s/\b$module|//")
   forbid "$module" "$(ours "$others")" "imports config and the pure modules only"
 done
+forbid listen "$(ours 'config|upstream|store|metrics|gateway|admin|operate|server')" "knows sockets and Pingora only"
 forbid feed "$(ours 'config|upstream|store|metrics|gateway|admin|server')" "knows records only"
 forbid gateway "$(ours 'admin|server')" "hands requests for its own pages to whoever serves them"
 forbid admin "$(ours 'server')" "is put together by server"

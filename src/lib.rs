@@ -13,6 +13,7 @@ pub mod drain;
 pub mod feed;
 pub mod gateway;
 pub mod http1;
+pub mod listen;
 pub mod log_output;
 pub mod metrics;
 pub mod operate;

@@ -6,20 +6,16 @@ use crate::admin::{Admin, AdminService};
 use crate::config::{Arguments, Loaded, Startup};
 use crate::feed::Event;
 use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
+use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
-use crate::operate;
+use crate::operate::{self, Claim};
 use crate::store::{Reader, RequestLog, Retention, Writer};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use async_trait::async_trait;
-use pingora::listeners::tls::TlsSettings;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
-use pingora::server::configuration::Opt;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
-use pingora::services::listening::Service;
 use pingora_prometheus::prometheus;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -29,8 +25,10 @@ use tokio::time::MissedTickBehavior;
 /// # Errors
 /// When it cannot start: an address in use, a certificate that cannot be read, ...
 pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Result<()> {
+    listen::raise_descriptor_limit();
     let folder = operation::prepare_folder(&loaded.startup, upgrade)?;
-    check_addresses(&loaded.startup, &operation::taken_over(folder.as_ref(), upgrade))?;
+    let sockets = Arc::new(Sockets::default());
+    let inherited = operation::bind(&sockets, &loaded.startup, folder.as_ref().filter(|_| upgrade))?;
     let snapshot = Snapshot::new(loaded.config.clone()).map_err(anyhow::Error::msg)?;
     let has_panel = snapshot.config.dashboard_enabled;
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
@@ -56,21 +54,18 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     }
     let Loaded { startup, mut server_conf, path, .. } = loaded;
     if let Some(folder) = &folder {
-        server_conf.upgrade_sock = folder.upgrade_socket().display().to_string();
         operate::predecessors::Metrics::new(folder.clone())
             .and_then(|metrics| prometheus::register(Box::new(metrics)))
             .context("registering the metrics of processes that drain")?;
     }
     // Pingora sleeps through it to the end, and cuts what is running then. The supervisor ends the process before.
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
-    let options = Opt { upgrade, ..Opt::default() };
-    let mut server = Server::new_with_opt_and_conf(Some(options), server_conf);
+    let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
     let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live)));
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
-    let mut gateway = Service::new("gateway".to_owned(), Door::new(proxy, Arc::clone(&shared)));
-    add_listeners(&mut gateway, &startup)?;
-    server.add_service(gateway);
+    let (door, endpoints) = (Door::new(proxy, Arc::clone(&shared)), gateway_endpoints(&startup)?);
+    server.add_service(Listening::new("gateway", door, Arc::clone(&sockets), endpoints, handshake_time(&shared)));
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
     let stop_writing = Arc::new(operation::Stop::default());
@@ -80,14 +75,17 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let mut admin = Service::new("admin".to_owned(), AdminService::new(Arc::clone(&shared), admin));
-    admin.add_tcp(&startup.admin_listen.to_string());
-    server.add_service(admin);
+    let admin = AdminService::new(Arc::clone(&shared), admin);
+    let endpoints = vec![Endpoint { address: startup.admin_listen, tls: None }];
+    server.add_service(Listening::new("admin", admin, Arc::clone(&sockets), endpoints, handshake_time(&shared)));
     server.add_service(background_service("live", Seconds(Arc::clone(&shared))));
 
-    let supervisor = operation::supervise(&startup, folder, &shared, live, &server, upgrade)?;
-    if upgrade {
+    let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
+    let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
+    let supervisor = operation::supervise(&startup, folder, &shared, live, &server, (&sockets, heir))?;
+    if let Some(claim) = claim {
         operate::upgrade::report_ready();
+        claim.sockets().and_then(|given| sockets.adopt(given, &inherited)).map_err(anyhow::Error::msg)?;
     }
     server.bootstrap();
     log::info!(
@@ -158,44 +156,18 @@ impl BackgroundService for LogWriting {
     }
 }
 
-fn add_listeners(gateway: &mut Service<Door>, startup: &Startup) -> anyhow::Result<()> {
-    // Requests are read into buffers of their own size: one of Pingora's before them would only cost memory.
-    let unbuffered = L4BufferSettings::default().read(0);
-    gateway.add_listener(ListenerConfig::tcp(startup.listen.to_string()).l4_buffer(unbuffered));
+/// Where requests come in.
+fn gateway_endpoints(startup: &Startup) -> anyhow::Result<Vec<Endpoint>> {
+    let mut endpoints = vec![Endpoint { address: startup.listen, tls: None }];
     if let Some(tls) = &startup.tls {
-        let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key).context("preparing the TLS listener")?;
-        settings
-            .set_certificate_chain_file(&tls.cert)
-            .with_context(|| format!("gateway.tls.cert: \"{}\" holds no certificate in PEM form", tls.cert))?;
-        settings
-            .set_private_key_file(&tls.key)
-            .with_context(|| format!("gateway.tls.key: \"{}\" holds no private key in PEM form", tls.key))?;
-        settings.enable_h2();
-        gateway.add_tls_with_settings(&tls.listen.to_string(), None, settings);
+        let acceptor = listen::tls::acceptor(&tls.cert, &tls.key).map_err(anyhow::Error::msg)?;
+        endpoints.push(Endpoint { address: tls.listen, tls: Some(Arc::new(acceptor)) });
     }
-    Ok(())
+    Ok(endpoints)
 }
 
-/// Finds out about busy addresses before Pingora, which would panic. Those that are taken over are busy, of course.
-fn check_addresses(startup: &Startup, taken_over: &[String]) -> anyhow::Result<()> {
-    let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen (TLS_LISTEN)", tls.listen));
-    let plain = [
-        ("gateway.listen (LISTEN, PORT)", startup.listen),
-        ("gateway.admin_listen (ADMIN_LISTEN)", startup.admin_listen),
-    ];
-    let own = plain.into_iter().chain(tls).filter(|(_, address)| !taken_over.contains(&address.to_string()));
-    for (setting, address) in own {
-        check_address(setting, address)?;
-    }
-    Ok(())
-}
-
-fn check_address(setting: &str, address: SocketAddr) -> anyhow::Result<()> {
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("{address} is in use by another program: stop that one, or choose another address with {setting}")
-        }
-        Err(error) => bail!("cannot listen on {address}: {error}; see {setting}"),
-    }
+/// A TLS handshake has the time of a request head.
+fn handshake_time(shared: &Arc<Shared>) -> impl Fn() -> Duration + Send + Sync + 'static {
+    let shared = Arc::clone(shared);
+    move || shared.snapshot.load().config.limits.header_timeout
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Upstream, within};
+use harness::{Alpn, Authority, Client, Gateway, GatewayBuilder, Port, Reply, Request, Response, Upstream, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -169,6 +169,55 @@ async fn a_connection_that_says_nothing_is_closed() {
     let mut client = gateway.connect().await;
     assert_eq!(client.request(&Request::get("/first")).await.status(), 200);
     assert_eq!(client.closed().await, b"", "an idle connection ends without an answer");
+}
+
+#[tokio::test]
+async fn a_new_connection_has_the_time_of_a_head_for_its_first_request() {
+    const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let authority = Authority::new();
+    let leaf = authority.leaf(&["gateway.test"]);
+    let port = Port::free();
+    let yaml = format!(
+        "gateway:\n  limits: {{header_timeout: 400ms}}\n  tls: {{listen: \"{}\", cert: \"{}\", key: \"{}\"}}\n",
+        port.addr(),
+        leaf.cert.display(),
+        leaf.key.display()
+    );
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = gateway().upstream(upstream.url()).yaml(&yaml).start().await;
+    // keepalive_timeout is 75 s.
+    let tls = async |alpn| Client::connect_tls(port.addr(), authority.ca_file(), "gateway.test", alpn).await;
+    let h2_without_a_request = [PREFACE.as_bytes(), SETTINGS].concat();
+    let cases: [(&str, Client, &[u8]); 8] = [
+        ("silence", gateway.connect().await, b""),
+        ("half a preface in clear", gateway.connect().await, &PREFACE.as_bytes()[..12]),
+        ("HTTP/2 in clear, no request", gateway.connect().await, &h2_without_a_request),
+        ("no TLS handshake", Client::connect(port.addr()).await, b""),
+        ("half a TLS handshake", Client::connect(port.addr()).await, b"\x16\x03\x01\x02\x00\x01"),
+        ("TLS, then silence", tls(Alpn::Http1).await, b""),
+        ("TLS for HTTP/2, no preface", tls(Alpn::H2).await, b""),
+        ("HTTP/2 over TLS, no request", tls(Alpn::H2).await, &h2_without_a_request),
+    ];
+    for (what, mut client, bytes) in cases {
+        if !bytes.is_empty() {
+            client.send(bytes).await;
+        }
+        within(what, client.closed()).await;
+    }
+    let mut h1 = tls(Alpn::H2).await;
+    h1.send("GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n").await;
+    assert_eq!(h1.closed().await, b"", "TLS said HTTP/2");
+    // A connection that was of use may be idle for longer.
+    let mut used = gateway.connect().await;
+    let h2 = gateway.connect_h2().await;
+    for pause in [Duration::from_millis(800), Duration::ZERO] {
+        assert_eq!(used.request(&Request::get("/fine")).await.status(), 200);
+        let request = http::Request::builder().uri("http://gateway.test/fine").body(()).expect("a request");
+        assert_eq!(h2.send(request, &[]).await.status, 200);
+        tokio::time::sleep(pause).await;
+    }
+    assert_eq!(upstream.received().len(), 4);
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, S
 pub const NOT_OURS: [(&str, &str); 3] = [
     ("daemon", "the gateway does not go into the background by itself: use systemd, or nohup ... >>log 2>&1 &"),
     ("pid_file", "gateway.runtime_dir says where gateway.pid is"),
-    ("upgrade_sock", "gateway.runtime_dir says where upgrade.sock is"),
+    ("upgrade_sock", "gateway.runtime_dir says where control.sock is; a new process gets the sockets there"),
 ];
 
 /// Pingora's own settings from the top level of a text.

@@ -240,7 +240,8 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.limits.header_timeout",
         &[],
         "10s",
-        "Time for a request head to come in, from its first byte; beyond it 408.",
+        "Time for a request head to come in, from its first byte; beyond it 408. A new connection has as long for each \
+         step before.",
     ),
     setting(
         "gateway.limits.body_timeout",

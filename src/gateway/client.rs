@@ -192,6 +192,11 @@ impl ClientStream {
         Ok(head)
     }
 
+    /// The way to tell this connection something.
+    pub fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
     /// Hands out what [`ClientStream::read_request`] kept, once.
     pub fn take_request(&self) -> Option<ReadRequest> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -3,9 +3,10 @@
 //! and checked here too.
 
 use super::answer::{Answer, new_request_id};
-use super::client::{ClientStream, NoRequest};
+use super::client::{ClientStream, Control, NoRequest};
 use super::http2::{self, Unread, WholeRequest};
 use super::{Gateway, Shared};
+use crate::config::Limits;
 use crate::http1::Refusal;
 use crate::http1::split_query;
 use crate::record::{Labels, Outcome, RequestRecord, path_text};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// The application of the gateway's listeners.
 pub struct Door {
     proxy: Arc<HttpProxy<Gateway>>,
-    http2: Arc<Http2Door>,
+    http2: HttpServerOptions,
     shared: Arc<Shared>,
 }
 
@@ -31,15 +32,15 @@ impl Door {
     /// The door of this proxy.
     pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>) -> Self {
         let proxy = Arc::new(proxy);
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        options.h2_idle_timeout = Some(shared.snapshot.load().config.limits.keepalive_timeout);
-        let http2 = Arc::new(Http2Door { proxy: Arc::clone(&proxy), shared: Arc::clone(&shared), options });
+        let mut http2 = HttpServerOptions::default();
+        http2.h2c = true;
+        http2.h2_idle_timeout = Some(shared.snapshot.load().config.limits.keepalive_timeout);
         Self { proxy, http2, shared }
     }
 
     /// Reads requests from a connection and has them handled, until one of both ends it.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
+        let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let mut client = Box::new(ClientStream::new(stream));
         let mut settings = None;
         let mut is_first = true;
@@ -48,9 +49,11 @@ impl Door {
         loop {
             let snapshot = self.shared.snapshot.load_full();
             let limits = &snapshot.config.limits;
+            // Who has just come wants something: silence is for those who were answered.
+            let patience = if is_first { limits.header_timeout } else { limits.keepalive_timeout };
             let waited = tokio::select! {
                 biased;
-                waited = client.wait(limits.keepalive_timeout) => waited,
+                waited = client.wait(patience) => waited,
                 () = closing(shutdown, is_first) => return,
             };
             if waited.is_err() {
@@ -58,14 +61,15 @@ impl Door {
             }
             busy.get_or_insert_with(|| self.shared.drain.enter());
             let is_tls = is_first && client.get_ssl_digest().is_some();
-            let read = match is_first && !is_tls {
+            let read = match is_first && (is_http2 || !is_tls) {
                 true => match client.is_http2(limits).await {
                     Ok(true) => {
                         // Its requests count by themselves.
                         drop(busy.take());
-                        self.http2.process_new(client, shutdown).await;
-                        return;
+                        return self.serve_http2(client, limits, shutdown).await;
                     }
+                    // TLS said HTTP/2, and it is something else (RFC 9113 section 3.4).
+                    _ if is_http2 => return,
                     Ok(false) => client.read_request(limits, &self.shared.budget, snapshot.must_see_bodies).await,
                     Err(error) => Err(error),
                 },
@@ -97,6 +101,15 @@ impl Door {
             client = same;
             busy = None;
         }
+    }
+
+    /// Has Pingora take an HTTP/2 connection apart. Its first request has as long as that of any other connection.
+    async fn serve_http2(&self, client: Box<ClientStream>, limits: &Limits, shutdown: &ShutdownWatch) {
+        let first = client.control();
+        first.expect_first_byte(Some(limits.header_timeout));
+        let (proxy, shared, options) = (Arc::clone(&self.proxy), Arc::clone(&self.shared), self.http2.clone());
+        let http2 = Arc::new(Http2Door { proxy, shared, options, first });
+        http2.process_new(client, shutdown).await;
     }
 
     /// Answers a request that could not be read, counts and logs it, and closes the connection.
@@ -182,9 +195,6 @@ async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
 #[async_trait]
 impl ServerApp for Door {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            return self.http2.process_new(stream, shutdown).await;
-        }
         self.serve(stream, shutdown).await;
         None
     }
@@ -194,11 +204,13 @@ impl ServerApp for Door {
     }
 }
 
-/// The same for the requests of an HTTP/2 connection, which Pingora takes apart.
+/// The same for the requests of one HTTP/2 connection, which Pingora takes apart.
 struct Http2Door {
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
     options: HttpServerOptions,
+    /// The connection's deadline for its first request.
+    first: Arc<Control>,
 }
 
 #[async_trait]
@@ -209,6 +221,7 @@ impl HttpServerApp for Http2Door {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let ServerSession::H2(mut session) = session else { return None };
+        self.first.expect_first_byte(None);
         let _busy = self.shared.drain.enter();
         let snapshot = self.shared.snapshot.load_full();
         let started = Instant::now();

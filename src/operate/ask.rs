@@ -1,8 +1,11 @@
 //! The other end of the control socket, for the command line.
 
 use super::RuntimeDir;
-use super::control::{Answer, Question, Status};
-use std::io::{BufRead as _, BufReader, Write as _};
+use super::control::{self, Answer, Question, Status};
+use super::descriptors;
+use rustix::process::geteuid;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -16,27 +19,43 @@ const STATUS_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// When there is none, or it does not answer.
 pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
+    let stream = connect(folder)?;
+    let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
+    let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
+    let (line, _) = asked.map_err(|error| format!("the gateway did not answer: {error}"))?;
+    serde_json::from_slice(&line).map_err(|error| format!("the gateway's answer cannot be read: {error}"))
+}
+
+/// Connects to the process that serves, if its user is one to be listened to: the own one, root, and for root the owner
+/// of the runtime folder.
+///
+/// # Errors
+/// When it cannot be reached, or belongs to somebody else.
+pub fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
     let path = folder.control_socket();
-    let mut stream = UnixStream::connect(&path).map_err(|error| {
+    let stream = UnixStream::connect(&path).map_err(|error| {
         format!(
             "no gateway can be reached at {}: {error}; is it running, with the same configuration file \
              (gateway.runtime_dir), and may this user connect to it?",
             path.display()
         )
     })?;
-    let asked = || -> std::io::Result<String> {
-        let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
-        stream.set_read_timeout(Some(time))?;
-        stream.set_write_timeout(Some(time))?;
-        let mut line = serde_json::to_vec(&question)?;
-        line.push(b'\n');
-        stream.write_all(&line)?;
-        let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer)?;
-        Ok(answer)
-    };
-    let line = asked().map_err(|error| format!("the gateway did not answer: {error}"))?;
-    serde_json::from_str(&line).map_err(|error| format!("the gateway's answer cannot be read: {error}"))
+    let failed = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
+    let user = descriptors::peer_of(&stream).map_err(failed)?;
+    let is_owner = || folder.path().metadata().is_ok_and(|folder| folder.uid() == user);
+    match descriptors::is_trusted(user) || geteuid().is_root() && is_owner() {
+        true => Ok(stream),
+        false => Err(format!("user {user} answers at {}, who is neither this user nor root", path.display())),
+    }
+}
+
+/// Asks a question.
+///
+/// # Errors
+/// When the other end is gone.
+pub fn write(mut stream: &UnixStream, question: Question) -> std::io::Result<()> {
+    stream.set_write_timeout(Some(STATUS_TIME))?;
+    stream.write_all(&control::line(&question)?)
 }
 
 /// Who serves.

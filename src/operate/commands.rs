@@ -1,38 +1,90 @@
 //! Takes commands from the control socket. A reload needs nobody else; the rest is for the supervisor to answer.
 
 use super::control::{self, Answer, Question};
+use super::descriptors;
+use super::successor::Successor;
 use crate::config::live::Live;
 use crate::log_output;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
-/// A command that needs the supervisor's state.
-pub type Command = (Question, oneshot::Sender<Answer>);
+/// Most connections whose question is awaited: the one that has been silent for the longest makes room.
+const MOST_SILENT: usize = 16;
+
+/// What needs the supervisor's state.
+#[derive(Debug)]
+pub enum Command {
+    /// A question, and where its answer goes.
+    Asked(Question, oneshot::Sender<Answer>),
+    /// A new process waits for the listening sockets.
+    Waits(Successor),
+}
 
 /// Takes commands for as long as the process lives.
 pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, live: Arc<Live>) {
+    let mut silent: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, commands.clone(), Arc::clone(&live)))),
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 log::error!("a command cannot be taken: {error}");
                 tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
             }
+        };
+        let peer = match stream.peer_cred() {
+            Ok(peer) if descriptors::is_trusted(peer.uid()) => peer,
+            Ok(peer) => {
+                log::warn!("user {} was not listened to at the control socket", peer.uid());
+                continue;
+            }
+            Err(error) => {
+                log::warn!("who is at the control socket is not known: {error}");
+                continue;
+            }
+        };
+        silent.retain(|reading| !reading.is_finished());
+        if silent.len() >= MOST_SILENT
+            && let Some(oldest) = silent.pop_front()
+        {
+            oldest.abort();
         }
+        let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+        let (commands, live) = (commands.clone(), Arc::clone(&live));
+        let reading = tokio::spawn(async move {
+            let mut stream = stream;
+            let question = control::read(&mut stream).await;
+            // What was asked is answered, however many others come.
+            tokio::spawn(converse(stream, pid, question, commands, live));
+        });
+        silent.push_back(reading.abort_handle());
     }
 }
 
-async fn converse(mut stream: UnixStream, commands: mpsc::Sender<Command>, live: Arc<Live>) {
-    let answer = match control::read(&mut stream).await {
+async fn converse(
+    mut stream: UnixStream,
+    pid: u32,
+    question: std::io::Result<Question>,
+    commands: mpsc::Sender<Command>,
+    live: Arc<Live>,
+) {
+    let answer = match question {
         Ok(Question::Reload) => {
             log_output::reopen();
             reload(live).await
         }
+        Ok(Question::Succeed) => {
+            // The supervisor answers, once it has noted it.
+            let _ = commands.send(Command::Waits(Successor::new(stream, pid))).await;
+            return;
+        }
         Ok(question) => {
             let (reply, answer) = oneshot::channel();
-            let sent = commands.send((question, reply)).await;
+            let sent = commands.send(Command::Asked(question, reply)).await;
             match (sent, answer.await) {
                 (Ok(()), Ok(answer)) => answer,
                 _ => Answer::Refused(vec!["the process is ending".to_owned()]),

@@ -1,5 +1,5 @@
-//! The control socket: one line of JSON in, one line out. Only the user that the gateway runs as, and root, can
-//! connect.
+//! The control socket: one line of JSON in, one line out. Only the user that the gateway runs as, and root, are listened
+//! to.
 
 use super::RuntimeDir;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,13 @@ pub enum Question {
     Status,
     /// Load the configuration anew.
     Reload,
-    /// Give the listening sockets to the process that waits for them.
-    HandOver,
+    /// Give the listening sockets to a process that waits for them.
+    HandOver {
+        /// Its process id; any one without.
+        to: Option<u32>,
+    },
+    /// Wait for the listening sockets.
+    Succeed,
 }
 
 /// Who serves.
@@ -65,6 +70,12 @@ pub enum Answer {
     },
     /// The sockets are handed over.
     HandingOver,
+    /// To [`Question::Succeed`]: they will come over this connection.
+    Waiting,
+    /// The listening sockets are attached.
+    Sockets,
+    /// The service is left to the successor.
+    Yours,
     /// It was refused, for these reasons.
     Refused(Vec<String>),
 }
@@ -98,7 +109,15 @@ pub async fn read(stream: &mut UnixStream) -> io::Result<Question> {
 /// # Errors
 /// When the client is gone.
 pub async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer).map_err(io::Error::other)?;
+    tokio::time::timeout(LINE_TIME, stream.write_all(&line(answer)?)).await?
+}
+
+/// An answer, or a question, as it is sent.
+///
+/// # Errors
+/// None: both can be written as JSON.
+pub fn line(said: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(said).map_err(io::Error::other)?;
     line.push(b'\n');
-    stream.write_all(&line).await
+    Ok(line)
 }

@@ -5,17 +5,20 @@
 //! sleeps: Pingora looks at signals only once, and sleeps through its grace period.
 
 pub mod ask;
+mod claim;
 mod commands;
 pub mod control;
+mod descriptors;
 pub mod health;
 pub mod predecessors;
 pub mod runtime_dir;
 mod signals;
-pub mod successor;
+mod successor;
 pub mod supervisor;
 pub mod systemd;
 pub mod upgrade;
 pub mod watch;
 
+pub use claim::Claim;
 pub use runtime_dir::RuntimeDir;
 pub use supervisor::{Parts, Supervisor};

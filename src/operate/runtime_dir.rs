@@ -52,11 +52,6 @@ impl RuntimeDir {
         self.0.join(format!("control.sock.{pid}"))
     }
 
-    /// Where a new process waits for the listening sockets.
-    pub fn upgrade_socket(&self) -> PathBuf {
-        self.0.join("upgrade.sock")
-    }
-
     /// Held by an upgrade that is under way.
     pub fn upgrade_lock(&self) -> PathBuf {
         self.0.join("upgrade.lock")

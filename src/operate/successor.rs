@@ -1,43 +1,181 @@
-//! Whether a new process waits for the listening sockets.
-//!
-//! To connect to its socket would tell, but also use up the one connection that it waits for: the kernel's list of
-//! sockets is asked instead.
+//! New processes that wait for the listening sockets, as the process that serves sees them: connections at its control
+//! socket. One gets the sockets; whatever it does with them then, this process serves until it has said that it does.
 
-use std::path::Path;
+use super::claim::SERVING;
+use super::control::{self, Answer};
+use super::descriptors;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
 
-/// Set for sockets that take connections (`SO_ACCEPTCON`).
-const ACCEPTS: u32 = 0x10000;
+/// Time for a successor to serve once it has the sockets.
+const SERVING_TIME: Duration = Duration::from_secs(12);
+/// Most that wait.
+const MOST: usize = 4;
 
-/// Whether some process takes connections at this socket. A file that was left over is no such process.
-pub fn is_waiting(socket: &Path) -> bool {
-    std::fs::read_to_string("/proc/self/net/unix").is_ok_and(|list| is_listed(&list, &socket.display().to_string()))
+/// A new process that waits.
+#[derive(Debug)]
+pub struct Successor {
+    stream: UnixStream,
+    pid: u32,
 }
 
-/// Lines: address, references, protocol, flags, type, state, inode, and perhaps a path.
-fn is_listed(list: &str, path: &str) -> bool {
-    list.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let flags = words.nth(3).and_then(|flags| u32::from_str_radix(flags, 16).ok());
-        // The path is the last word; it may have blanks in it.
-        let is_it = line.strip_suffix(path).is_some_and(|before| before.ends_with(' '));
-        is_it && flags.is_some_and(|flags| flags & ACCEPTS != 0)
-    })
+impl Successor {
+    /// The process at the other end of this connection.
+    pub fn new(stream: UnixStream, pid: u32) -> Self {
+        Self { stream, pid }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it still waits: it has not gone, nor said anything out of its turn.
+    fn is_waiting(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Gives it the sockets, and waits until it says that it serves.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn take_over(mut self, sockets: Vec<TcpListener>) -> Result<Self, String> {
+        let (pid, time) = (self.pid, humantime::format_duration(SERVING_TIME));
+        match tokio::time::timeout(SERVING_TIME, self.converse(&sockets)).await {
+            Ok(Ok(())) => Ok(self),
+            Ok(Err(error)) => Err(format!("process {pid} got the sockets, and does not serve: {error}")),
+            Err(_) => Err(format!("process {pid} got the sockets, and did not say within {time} that it serves")),
+        }
+    }
+
+    async fn converse(&mut self, sockets: &[TcpListener]) -> io::Result<()> {
+        let line = control::line(&Answer::Sockets)?;
+        let handles: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
+        let stream = &mut self.stream;
+        let sent = stream.async_io(Interest::WRITABLE, || descriptors::send(&*stream, &line, &handles)).await?;
+        stream.write_all(&line[sent..]).await?;
+        let mut said = vec![0; SERVING.len()];
+        stream.read_exact(&mut said).await?;
+        match said == SERVING {
+            true => Ok(()),
+            false => Err(io::Error::other("it says something else")),
+        }
+    }
+
+    /// Leaves the service to it.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn confirm(&self) -> io::Result<()> {
+        if !self.is_waiting() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        say(&self.stream, &Answer::Yours)
+    }
+}
+
+/// Those that wait, the newest last.
+#[derive(Debug, Default)]
+pub struct Waiting(Vec<Successor>);
+
+impl Waiting {
+    /// Another one waits, and is told that it does.
+    pub fn add(&mut self, successor: Successor) {
+        self.0.retain(Successor::is_waiting);
+        let answer = match self.0.len() < MOST {
+            true => Answer::Waiting,
+            false => Answer::Refused(vec![format!("{MOST} processes wait for the sockets already")]),
+        };
+        if say(&successor.stream, &answer).is_ok() && answer == Answer::Waiting {
+            self.0.push(successor);
+        }
+    }
+
+    /// Takes one out: the one with this process id, or the newest.
+    pub fn take(&mut self, pid: Option<u32>) -> Option<Successor> {
+        self.0.retain(Successor::is_waiting);
+        let at = self.0.iter().rposition(|successor| pid.is_none_or(|pid| successor.pid == pid))?;
+        Some(self.0.remove(at))
+    }
+}
+
+/// Says one line, for which there is always room: nothing else was said before that is not read yet.
+fn say(stream: &UnixStream, answer: &Answer) -> io::Result<()> {
+    let line = control::line(answer)?;
+    let sent = descriptors::send(stream, &line, &[])?;
+    if sent == line.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::io::{BufRead as _, BufReader, Write as _};
 
-    #[test]
-    fn only_a_socket_that_takes_connections_counts() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("a b.sock");
-        assert!(!is_waiting(&path));
-        let listener = UnixListener::bind(&path).expect("bound");
-        assert!(is_waiting(&path) && !is_waiting(&dir.path().join("b.sock")));
-        let _client = UnixStream::connect(&path).expect("connected");
-        drop(listener);
-        assert!(path.exists() && !is_waiting(&path), "a file that was left over");
+    fn successor(pid: u32) -> (Successor, std::os::unix::net::UnixStream) {
+        let (one, two) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        one.set_nonblocking(true).expect("set");
+        (Successor::new(UnixStream::from_std(one).expect("a stream"), pid), two)
+    }
+
+    /// The reactor notices what happened to a stream.
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn only_those_that_wait_are_taken() {
+        let mut waiting = Waiting::default();
+        let (one, gone) = successor(1);
+        let (two, mut talks) = successor(2);
+        let (three, _waits) = successor(3);
+        for successor in [one, two, three] {
+            waiting.add(successor);
+        }
+        assert!(waiting.take(Some(9)).is_none());
+        drop(gone);
+        talks.write_all(b"hello").expect("sent");
+        settle().await;
+        assert!(waiting.take(Some(1)).is_none() && waiting.take(Some(2)).is_none());
+        assert_eq!(waiting.take(None).map(|successor| successor.pid), Some(3));
+        assert!(waiting.take(None).is_none());
+    }
+
+    #[tokio::test]
+    async fn there_is_an_end_to_those_that_wait() {
+        let mut waiting = Waiting::default();
+        let mut others = Vec::new();
+        for pid in 0..=4 {
+            let (successor, other) = successor(pid);
+            waiting.add(successor);
+            others.push(other);
+        }
+        let mut line = String::new();
+        BufReader::new(others.pop().expect("the fifth")).read_line(&mut line).expect("an answer");
+        assert!(line.contains("refused"), "{line}");
+        assert_eq!(waiting.take(None).map(|successor| successor.pid), Some(3));
+    }
+
+    #[tokio::test]
+    async fn one_that_lies_or_dies_gets_nothing() {
+        let (one, mut lies) = successor(1);
+        lies.write_all(b"nonsense").expect("sent");
+        let error = one.take_over(Vec::new()).await.expect_err("it does not serve");
+        assert!(error.contains("process 1") && error.contains("something else"), "{error}");
+        let (two, dies) = successor(2);
+        drop(dies);
+        assert!(two.take_over(Vec::new()).await.is_err());
+        let (three, mut serves) = successor(3);
+        serves.write_all(SERVING).expect("sent");
+        let three = three.take_over(Vec::new()).await.expect("it serves");
+        three.confirm().expect("it is there");
+        drop(serves);
+        settle().await;
+        assert!(three.confirm().is_err(), "it has died in the meantime");
     }
 }

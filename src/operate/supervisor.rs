@@ -1,20 +1,22 @@
 //! What becomes of the process: one state, changed by signals, commands, Pingora's phases and the work that is left.
 
+use super::claim::Claim;
 use super::commands::{self, Command};
 use super::control::{self, Answer, Question, Status};
 use super::predecessors::Predecessor;
 use super::signals::{Signals, Told};
-use super::{RuntimeDir, successor, systemd};
+use super::successor::{Successor, Waiting};
+use super::{RuntimeDir, systemd};
 use crate::config;
 use crate::config::live::Live;
 use crate::drain::Drain;
+use crate::listen::Sockets;
 use crate::log_output;
 use async_trait::async_trait;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How often the work that is left is looked at while draining.
@@ -22,8 +24,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long nothing must have happened before a process that handed over ends: TLS handshakes that are under way count
 /// for nothing yet.
 const QUIET: Duration = Duration::from_millis(500);
-/// Time for the listeners to take connections at the start.
+/// Time until connections are accepted at the start.
 const START_TIME: Duration = Duration::from_secs(10);
+/// How long clients have to see `Connection: close` in an answer after the hand-over, before their idle connections are
+/// closed.
+const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 /// What the supervisor looks after.
 pub struct Parts {
@@ -37,8 +42,12 @@ pub struct Parts {
     pub limits: Box<dyn Fn() -> config::Drain + Send>,
     /// Where the process listens.
     pub addresses: Vec<SocketAddr>,
-    /// Whether it takes over from another one, whose `upgrade` command reads its standard output.
-    pub is_upgrade: bool,
+    /// Its listening sockets.
+    pub sockets: Arc<Sockets>,
+    /// How many loops will accept connections.
+    pub loops: usize,
+    /// What it has of the service that it takes over, if it does; an `upgrade` command may read its standard output.
+    pub claim: Option<Claim>,
     /// Pingora's phases.
     pub phases: broadcast::Receiver<ExecutionPhase>,
 }
@@ -71,8 +80,9 @@ impl Supervisor {
                     Err(error) => return drop(listening.send(Err(error))),
                 };
                 let _ = listening.send(Ok(()));
-                let running = Running::new(parts, shutdown, over);
-                running.run(signals).await;
+                let (taken, outcomes) = mpsc::channel(1);
+                let running = Running::new(parts, shutdown, over, taken);
+                running.run(signals, outcomes).await;
             });
         })?;
         is_listening.recv().unwrap_or_else(|_| Err(std::io::Error::other("the supervisor ended")))?;
@@ -123,7 +133,7 @@ impl ShutdownSignalWatch for Asked {
 enum Stage {
     Starting,
     Serving,
-    /// Pingora sends the listening sockets.
+    /// A successor has the sockets too, and is to say that it serves; this process serves as before.
     HandingOver,
     Draining,
     /// All is said; the process only has to end.
@@ -135,54 +145,71 @@ struct Running {
     stage: Stage,
     shutdown: Option<oneshot::Sender<ShutdownSignal>>,
     end: std_mpsc::SyncSender<()>,
-    is_upgrade: bool,
+    /// Whether this process took over, or tries to.
+    is_successor: bool,
+    waiting: Waiting,
+    /// Where it is told what came of a hand-over.
+    taken: mpsc::Sender<Result<Successor, String>>,
+    has_handed_over: bool,
     since: Option<Instant>,
     deadline: Option<Instant>,
-    /// When nobody listened any more, or something was last under way after that.
+    /// When idle connections are to be closed.
+    leave_at: Option<Instant>,
+    /// When idle connections were closed, or something was last under way after that.
     last_busy: Option<Instant>,
     last_told: Option<Instant>,
 }
 
 impl Running {
-    fn new(parts: Parts, shutdown: oneshot::Sender<ShutdownSignal>, end: std_mpsc::SyncSender<()>) -> Self {
+    fn new(
+        parts: Parts,
+        shutdown: oneshot::Sender<ShutdownSignal>,
+        end: std_mpsc::SyncSender<()>,
+        taken: mpsc::Sender<Result<Successor, String>>,
+    ) -> Self {
         Self {
+            is_successor: parts.claim.is_some(),
             parts,
             stage: Stage::Starting,
             shutdown: Some(shutdown),
             end,
-            is_upgrade: false,
+            waiting: Waiting::default(),
+            taken,
+            has_handed_over: false,
             since: None,
             deadline: None,
+            leave_at: None,
             last_busy: None,
             last_told: None,
         }
     }
 
-    async fn run(mut self, mut signals: Signals) {
-        let (sender, mut asked) = mpsc::channel::<Command>(8);
-        let (served, mut serves) = mpsc::channel::<()>(1);
+    async fn run(mut self, mut signals: Signals, mut outcomes: mpsc::Receiver<Result<Successor, String>>) {
+        let (commands, mut asked) = mpsc::channel::<Command>(8);
+        let (served, mut serves) = mpsc::channel::<Result<(), String>>(1);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let is_ending = matches!(self.stage, Stage::HandingOver | Stage::Draining);
             tokio::select! {
                 told = signals.next() => self.on_signal(told),
                 phase = self.parts.phases.recv() => match phase {
-                    Ok(ExecutionPhase::Running) => {
-                        self.stage = Stage::Serving;
-                        tokio::spawn(wait_for_listeners(self.parts.addresses.clone(), served.clone()));
-                    }
-                    Ok(phase) => self.on_phase(&phase),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Ok(ExecutionPhase::Running) => self.begin(&commands, served.clone()),
+                    // Idle connections are closed.
+                    Ok(ExecutionPhase::ShutdownStarted) => self.last_busy = self.last_busy.or(Some(Instant::now())),
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                     // Pingora has gone, and its end guard with it.
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                Some(()) = serves.recv() => self.serve(&sender),
-                Some((question, reply)) = asked.recv() => {
-                    let answer = self.answer(question);
-                    let _ = reply.send(answer);
-                }
-                _ = look.tick(), if is_ending => {
+                Some(outcome) = serves.recv() => self.on_served(outcome, &commands),
+                Some(outcome) = outcomes.recv() => self.on_taken(outcome),
+                Some(command) = asked.recv() => match command {
+                    Command::Asked(question, reply) => {
+                        let answer = self.answer(question);
+                        let _ = reply.send(answer);
+                    }
+                    Command::Waits(successor) => self.waiting.add(successor),
+                },
+                _ = look.tick(), if self.stage == Stage::Draining => {
                     if self.is_over() {
                         return self.finish();
                     }
@@ -191,25 +218,56 @@ impl Running {
         }
     }
 
-    /// The listeners take connections: everybody may know.
-    fn serve(&mut self, sender: &mpsc::Sender<Command>) {
-        if let Some(folder) = &self.parts.folder {
-            match control::bind(folder) {
-                Ok(listener) => {
-                    drop(tokio::spawn(commands::listen(listener, sender.clone(), Arc::clone(&self.parts.live))))
-                }
-                Err(error) => log::error!(
-                    "commands cannot be taken at {}: {error}; reload with SIGHUP",
-                    folder.control_socket().display()
-                ),
-            }
-            if let Err(error) = folder.write_pid() {
-                log::error!("{} cannot be written: {error}", folder.pid_file().display());
-            }
+    /// Pingora's services run: connections are accepted from here on.
+    fn begin(&mut self, commands: &mpsc::Sender<Command>, served: mpsc::Sender<Result<(), String>>) {
+        self.stage = Stage::Serving;
+        let claim = self.parts.claim.take();
+        if claim.is_none() {
+            // Before anybody is answered: who sees that the gateway is there can give it commands.
+            self.take_names(commands);
         }
-        systemd::ready("serving");
-        if self.parts.is_upgrade {
-            super::upgrade::report(&format!("serving {}", std::process::id()));
+        self.parts.sockets.accept(true);
+        let (sockets, loops) = (Arc::clone(&self.parts.sockets), self.parts.loops);
+        tokio::spawn(async move { served.send(serve(&sockets, loops, claim).await).await });
+    }
+
+    /// Takes the control socket and the pid file, from whoever had them.
+    fn take_names(&self, commands: &mpsc::Sender<Command>) {
+        let Some(folder) = &self.parts.folder else { return };
+        match control::bind(folder) {
+            Ok(listener) => {
+                drop(tokio::spawn(commands::listen(listener, commands.clone(), Arc::clone(&self.parts.live))))
+            }
+            Err(error) => log::error!(
+                "commands cannot be taken at {}: {error}; reload with SIGHUP",
+                folder.control_socket().display()
+            ),
+        }
+        if let Err(error) = folder.write_pid() {
+            log::error!("{} cannot be written: {error}", folder.pid_file().display());
+        }
+    }
+
+    /// Connections are accepted, and the process before this one, if there is one, has left the service to it.
+    fn on_served(&mut self, outcome: Result<(), String>, commands: &mpsc::Sender<Command>) {
+        match outcome {
+            Ok(()) => {
+                if self.is_successor {
+                    self.take_names(commands);
+                }
+                systemd::ready("serving");
+                if self.is_successor {
+                    super::upgrade::report(&format!("serving {}", std::process::id()));
+                }
+            }
+            Err(why) => {
+                log::error!("{why}");
+                if self.is_successor && self.stage == Stage::Serving {
+                    super::upgrade::report_failure(&why);
+                    self.drain_within((self.parts.limits)().stop);
+                    self.close_idle();
+                }
+            }
         }
     }
 
@@ -227,14 +285,15 @@ impl Running {
                 tokio::task::spawn_blocking(move || drop(live.reload()));
             }
             (Told::HandOver, Stage::Serving) => {
-                if let Err(why) = self.hand_over() {
+                if let Err(why) = self.hand_over(None) {
                     log::error!("SIGQUIT is not obeyed: {why}");
                 }
             }
-            (Told::Stop, Stage::Serving) => self.stop(),
-            (Told::Stop, Stage::HandingOver | Stage::Draining) => {
+            (Told::Stop, Stage::Serving | Stage::HandingOver) => self.stop(),
+            (Told::Stop, Stage::Draining) => {
                 let sooner = Instant::now() + (self.parts.limits)().stop;
                 self.deadline = Some(self.deadline.map_or(sooner, |deadline| deadline.min(sooner)));
+                self.close_idle();
                 log::info!("told to stop while draining: {} left", self.parts.drain.busy());
             }
             (Told::StopNow, _) => {
@@ -250,27 +309,39 @@ impl Running {
         }
     }
 
-    fn on_phase(&mut self, phase: &ExecutionPhase) {
-        match phase {
-            ExecutionPhase::GracefulUpgradeCloseTimeout => {
-                log::info!("the listening sockets are handed over; {} left to finish", self.parts.drain.busy());
-                self.stage = Stage::Draining;
-                self.parts.drain.begin();
+    /// What came of a hand-over. As long as nobody else serves, this process does.
+    fn on_taken(&mut self, outcome: Result<Successor, String>) {
+        let confirmed = outcome.and_then(|successor| {
+            let gone = |error| format!("process {} serves no more: {error}", successor.pid());
+            successor.confirm().map(|()| successor.pid()).map_err(gone)
+        });
+        let stage = self.stage;
+        match confirmed {
+            Ok(pid) => {
+                log::info!("process {pid} serves from here on; {} left to finish", self.parts.drain.busy());
+                self.has_handed_over = true;
+                if stage == Stage::HandingOver {
+                    self.drain_within((self.parts.limits)().upgrade);
+                    self.leave_at = Some(Instant::now() + LEAVE_TIME);
+                }
             }
-            // Nobody listens from here on.
-            ExecutionPhase::ShutdownStarted if self.last_busy.is_none() => self.last_busy = Some(Instant::now()),
-            _ => {}
+            Err(why) => {
+                log::error!("the hand-over failed: {why}; this process goes on serving");
+                if stage == Stage::HandingOver {
+                    self.stage = Stage::Serving;
+                }
+            }
         }
     }
 
     fn answer(&mut self, question: Question) -> Answer {
         match question {
-            Question::HandOver => match self.hand_over() {
+            Question::HandOver { to } => match self.hand_over(to) {
                 Ok(()) => Answer::HandingOver,
                 Err(why) => Answer::Refused(vec![why]),
             },
-            // A reload does not come here.
-            Question::Status | Question::Reload => Answer::Status(self.status()),
+            // The others do not come here.
+            Question::Status | Question::Reload | Question::Succeed => Answer::Status(self.status()),
         }
     }
 
@@ -287,22 +358,19 @@ impl Running {
         }
     }
 
-    /// Lets Pingora send the listening sockets, if somebody waits for them: it would end in any case.
-    fn hand_over(&mut self) -> Result<(), String> {
+    /// Gives the listening sockets to a process that waits for them.
+    fn hand_over(&mut self, to: Option<u32>) -> Result<(), String> {
         if self.stage != Stage::Serving {
             return Err(format!("the process is not serving ({:?})", self.stage));
         }
-        let folder = self.parts.folder.as_ref().ok_or("there is no runtime folder (gateway.runtime_dir)")?;
-        let socket = folder.upgrade_socket();
-        if !successor::is_waiting(&socket) {
-            return Err(format!(
-                "no new process waits at {} for the listening sockets; `anyrouter-gateway upgrade` starts one",
-                socket.display()
-            ));
-        }
-        self.is_upgrade = true;
+        let successor = self.waiting.take(to).ok_or(
+            "no new process waits at the control socket for the listening sockets; `anyrouter-gateway upgrade` starts one",
+        )?;
+        let sockets = self.parts.sockets.all();
+        let sockets = sockets.map_err(|error| format!("the listening sockets cannot be handed over: {error}"))?;
         self.stage = Stage::HandingOver;
-        self.end_within((self.parts.limits)().upgrade, ShutdownSignal::GracefulUpgrade);
+        let taken = self.taken.clone();
+        tokio::spawn(async move { taken.send(successor.take_over(sockets).await).await });
         Ok(())
     }
 
@@ -314,18 +382,26 @@ impl Running {
             humantime::format_duration(limit)
         );
         systemd::stopping();
-        self.stage = Stage::Draining;
-        self.parts.drain.begin();
-        self.end_within(limit, ShutdownSignal::GracefulTerminate);
+        self.drain_within(limit);
+        self.close_idle();
     }
 
-    fn end_within(&mut self, limit: Duration, signal: ShutdownSignal) {
+    /// Nothing new is accepted, and what there is has this long.
+    fn drain_within(&mut self, limit: Duration) {
         let now = Instant::now();
+        self.stage = Stage::Draining;
         self.since = Some(now);
         self.deadline = Some(now + limit);
+        self.parts.drain.begin();
+        self.parts.sockets.close();
+    }
+
+    /// Has Pingora close idle connections.
+    fn close_idle(&mut self) {
+        self.leave_at = None;
         if let Some(shutdown) = self.shutdown.take() {
             // Nobody listens only when Pingora has ended already.
-            let _ = shutdown.send(signal);
+            let _ = shutdown.send(ShutdownSignal::GracefulTerminate);
         }
     }
 
@@ -333,11 +409,14 @@ impl Running {
     fn is_over(&mut self) -> bool {
         let (now, busy) = (Instant::now(), self.parts.drain.busy());
         self.tell(now, busy);
+        if self.leave_at.is_some_and(|at| at <= now) {
+            self.close_idle();
+        }
         let Some(last_busy) = &mut self.last_busy else { return false };
         if busy > 0 {
             *last_busy = now;
         }
-        let quiet = if self.is_upgrade { QUIET } else { LOOK };
+        let quiet = if self.has_handed_over { QUIET } else { LOOK };
         if busy == 0 && now.duration_since(*last_busy) >= quiet {
             return true;
         }
@@ -350,7 +429,7 @@ impl Running {
 
     /// Says for others to see how far the drain is, once a second.
     fn tell(&mut self, now: Instant, busy: usize) {
-        let (Some(folder), true) = (&self.parts.folder, self.is_upgrade) else { return };
+        let (Some(folder), true) = (&self.parts.folder, self.has_handed_over) else { return };
         if self.last_told.is_some_and(|told| now.duration_since(told) < Duration::from_secs(1)) {
             return;
         }
@@ -378,19 +457,15 @@ impl Running {
     }
 }
 
-/// Readiness is real: every listener takes a connection.
-async fn wait_for_listeners(addresses: Vec<SocketAddr>, served: mpsc::Sender<()>) {
-    let deadline = tokio::time::Instant::now() + START_TIME;
-    for address in addresses {
-        let address = reachable(address);
-        while TcpStream::connect(address).await.is_err() {
-            if tokio::time::Instant::now() > deadline {
-                return log::error!("{address} takes no connections");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-    let _ = served.send(()).await;
+/// Readiness is real: connections are accepted at every address; and it is the only one: the process before this one
+/// leaves the service to it.
+async fn serve(sockets: &Sockets, loops: usize, claim: Option<Claim>) -> Result<(), String> {
+    tokio::time::timeout(START_TIME, sockets.accepted_by(loops)).await.map_err(|_| {
+        format!("connections are not accepted at all addresses after {}", humantime::format_duration(START_TIME))
+    })?;
+    let Some(claim) = claim else { return Ok(()) };
+    let serving = tokio::task::spawn_blocking(move || claim.serving()).await;
+    serving.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Where a listener can be reached from this machine.

@@ -2,7 +2,7 @@
 //! sockets over, and tells how it went. Whatever goes wrong before, the old process goes on serving.
 
 use super::control::{Answer, Question, Status};
-use super::{RuntimeDir, ask, successor, systemd};
+use super::{RuntimeDir, ask, systemd};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
@@ -20,8 +20,8 @@ const SERVING: &str = "serving ";
 const FAILED: &str = "error: ";
 /// Time for a new process to get ready: a large database may have to be brought up to date.
 const READY_TIME: Duration = Duration::from_secs(60);
-/// Time for the hand-over; Pingora gives up after about six seconds.
-const SERVING_TIME: Duration = Duration::from_secs(15);
+/// Time for the hand-over: longer than either side waits for the other.
+const SERVING_TIME: Duration = Duration::from_secs(30);
 
 /// Says something to the `upgrade` command that started this process, if it was one: it reads the standard output.
 pub fn report(line: &str) {
@@ -143,21 +143,13 @@ fn environment_of(pid: u32) -> Option<Vec<(std::ffi::OsString, std::ffi::OsStrin
 fn take_over(folder: &RuntimeDir, old: &Status, new: &mut New) -> Result<u32, String> {
     let goes_on = format!("process {} goes on serving", old.pid);
     new.wait_for(READY_TIME, |line| (line == READY).then_some(())).map_err(|error| format!("{error}; {goes_on}"))?;
-    let socket = folder.upgrade_socket();
-    let deadline = Instant::now() + READY_TIME;
-    while !successor::is_waiting(&socket) {
-        if new.child.try_wait().is_ok_and(|status| status.is_some()) || Instant::now() > deadline {
-            return Err(format!("the new process does not wait for the sockets; {goes_on}"));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    match ask::ask(folder, Question::HandOver)? {
+    match ask::ask(folder, Question::HandOver { to: Some(new.child.id()) })? {
         Answer::HandingOver => {}
-        Answer::Refused(why) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
+        Answer::Refused(why) => return Err(format!("process {} refused: {}; {goes_on}", old.pid, why.join("; "))),
         other => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
     }
     let serving = new.wait_for(SERVING_TIME, |line| line.strip_prefix(SERVING)?.parse().ok());
-    serving.map_err(|error| format!("{error}; the sockets were handed over: see the log, and start the gateway again"))
+    serving.map_err(|error| format!("{error}; {goes_on}"))
 }
 
 impl New {

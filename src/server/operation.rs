@@ -6,9 +6,11 @@ use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
-use crate::operate::{self, Parts, RuntimeDir, Supervisor};
+use crate::listen::Sockets;
+use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
 use anyhow::{Context, bail};
 use pingora::server::Server;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,13 +44,27 @@ pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option
     }
 }
 
-/// The addresses that come from the process which serves now.
-pub fn taken_over(folder: Option<&RuntimeDir>, upgrade: bool) -> Vec<String> {
-    match folder.filter(|_| upgrade).map(operate::ask::status) {
-        Some(Ok(status)) => status.addresses,
-        // Whoever sends the sockets is not asked then; an address that is in use is found out about now.
-        _ => Vec::new(),
+/// Binds the addresses, but for those whose sockets come from the process that serves from `predecessor`; these are
+/// returned.
+///
+/// # Errors
+/// When one cannot be had, with what to do.
+pub fn bind(sockets: &Sockets, startup: &Startup, predecessor: Option<&RuntimeDir>) -> anyhow::Result<Vec<SocketAddr>> {
+    let theirs = predecessor.map(operate::ask::status).transpose().map_err(anyhow::Error::msg)?;
+    let theirs = theirs.map(|status| status.addresses).unwrap_or_default();
+    let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen (TLS_LISTEN)", tls.listen));
+    let plain = [
+        ("gateway.listen (LISTEN, PORT)", startup.listen),
+        ("gateway.admin_listen (ADMIN_LISTEN)", startup.admin_listen),
+    ];
+    let mut inherited = Vec::new();
+    for (setting, address) in plain.into_iter().chain(tls) {
+        match theirs.contains(&address.to_string()) {
+            true => inherited.push(address),
+            false => sockets.bind(setting, address).map_err(anyhow::Error::msg)?,
+        }
     }
+    Ok(inherited)
 }
 
 /// The configuration in force, which requests see through `shared`.
@@ -85,17 +101,20 @@ pub fn supervise(
     shared: &Arc<Shared>,
     live: Arc<Live>,
     server: &Server,
-    is_upgrade: bool,
+    (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
     let in_force = Arc::clone(shared);
     let tls = startup.tls.as_ref().map(|tls| tls.listen);
+    let addresses: Vec<_> = [startup.listen, startup.admin_listen].into_iter().chain(tls).collect();
     Supervisor::start(Parts {
         folder,
         drain: Arc::clone(&shared.drain),
         live,
         limits: Box::new(move || in_force.snapshot.load().config.drain),
-        addresses: [startup.listen, startup.admin_listen].into_iter().chain(tls).collect(),
-        is_upgrade,
+        loops: addresses.len() * server.configuration.listener_tasks_per_fd,
+        addresses,
+        sockets: Arc::clone(sockets),
+        claim,
         phases: server.watch_execution_phase(),
     })
     .context("listening to signals")

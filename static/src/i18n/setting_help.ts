@@ -42,7 +42,7 @@ const CHINESE: Record<string, string> = {
   'gateway.limits.header_bytes': '请求头的最大体积，超出返回 431。',
   'gateway.limits.header_count': '请求头字段的最大数量（最多 250），超出返回 431。',
   'gateway.limits.target_bytes': '请求目标（路径与查询）的最大长度，超出返回 414。',
-  'gateway.limits.header_timeout': '从首字节起接收完请求头的时限，超出返回 408。',
+  'gateway.limits.header_timeout': '从首字节起接收完请求头的时限，超出返回 408；新连接在此之前的每一步（TLS 握手、HTTP/2 前言、首字节）也各有同样的时限。',
   'gateway.limits.body_timeout': '接收正文时允许的最长静默，总时限为其十倍；超出返回 408。',
   'gateway.limits.keepalive_timeout': '客户端连接在两次请求之间可空闲的时间。',
   'gateway.limits.write_timeout': '客户端不接收任何应答字节的最长时间。',

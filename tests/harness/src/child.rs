@@ -1,6 +1,6 @@
 //! Programs that tests start: killed at the end, and heard.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,10 +36,15 @@ pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     /// Gathers the lines on a thread, so that the pipe never fills.
     pub(crate) fn of(child: &mut Child) -> (Self, std::thread::JoinHandle<()>) {
-        let (log, stderr) = (Self::default(), child.stderr.take().expect("its stderr"));
+        Self::gather(child.stderr.take().expect("its stderr"))
+    }
+
+    /// The same for anything that says lines.
+    pub(crate) fn gather(source: impl Read + Send + 'static) -> (Self, std::thread::JoinHandle<()>) {
+        let log = Self::default();
         let gathered = log.clone();
         let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n') {
+            for line in BufReader::new(source).split(b'\n') {
                 let Ok(line) = line else { return };
                 gathered.lines().push(String::from_utf8_lossy(&line).into_owned());
             }

@@ -260,6 +260,15 @@ impl Gateway {
         run(command).await
     }
 
+    /// Starts another process of the same program, as [`Gateway::command`] does, and goes on.
+    pub fn spawn(&self, arguments: &[&str]) -> Beside {
+        let mut command = clean(&self.binary, self.dir.path(), &self.env);
+        let command = command.args(&self.args).args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the program starts");
+        let (said, _) = Log::gather(child.stdout.take().expect("its stdout"));
+        Beside { child: Running(child), said }
+    }
+
     /// The program.
     pub fn binary(&self) -> &Path {
         &self.binary
@@ -297,6 +306,29 @@ impl Gateway {
     /// Waits for its end, after a signal for one.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         self.child.ended(DEADLINE).await
+    }
+}
+
+/// See [`Gateway::spawn`]; killed when dropped.
+pub struct Beside {
+    child: Running,
+    said: Log,
+}
+
+impl Beside {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Waits for this line on its standard output.
+    pub async fn line(&self, wanted: &str) {
+        within(&format!("a line on stdout: {wanted}"), async {
+            while !self.said.lines().iter().any(|line| line == wanted) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 }
 

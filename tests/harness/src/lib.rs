@@ -39,7 +39,7 @@ use std::time::Duration;
 pub use client::{Client, Request, Response, ResponseHead};
 pub use deaf::Deaf;
 pub use dns::{DnsMode, DnsServer};
-pub use gateway::{Died, Gateway, GatewayBuilder, Output};
+pub use gateway::{Beside, Died, Gateway, GatewayBuilder, Output};
 pub use h2_client::{H2Client, H2Failure, H2Response, H2Stream, H2Unfinished};
 pub use load::{Load, Tally};
 pub use pool::{Pool, ask, failing, named, named_on};

@@ -1,0 +1,159 @@
+//! The loops that accept connections and hand them to an application.
+
+use super::{Accepting, Connection, Sockets};
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::Stream;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use pingora_runtime::current_handle;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How long a loop waits when the kernel gives it no connection: for descriptors to become free.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says so.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// An address, and whether its clients speak TLS.
+pub struct Endpoint {
+    /// One of [`Sockets`].
+    pub address: SocketAddr,
+    /// Makes the TLS handshake.
+    pub tls: Option<Arc<Acceptor>>,
+}
+
+/// A service of Pingora's: an application, and the endpoints whose connections it gets.
+pub struct Listening<A> {
+    name: &'static str,
+    app: Arc<A>,
+    sockets: Arc<Sockets>,
+    endpoints: Vec<Endpoint>,
+    /// Time for a TLS handshake.
+    handshake_time: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl<A: ServerApp + Send + Sync + 'static> Listening<A> {
+    /// `handshake_time` is asked anew for each connection.
+    pub fn new(
+        name: &'static str,
+        app: A,
+        sockets: Arc<Sockets>,
+        endpoints: Vec<Endpoint>,
+        handshake_time: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, app: Arc::new(app), sockets, endpoints, handshake_time: Arc::new(handshake_time) }
+    }
+
+    fn acceptances(&self, endpoint: &Endpoint, loops: usize, shutdown: &ShutdownWatch) -> Vec<Acceptance<A>> {
+        let listener = self.sockets.at(endpoint.address).and_then(TcpListener::from_std);
+        let listener = match listener {
+            Ok(listener) => Arc::new(listener),
+            Err(error) => {
+                log::error!("no connections are accepted at {}: {error}", endpoint.address);
+                return Vec::new();
+            }
+        };
+        let one = || Acceptance {
+            listener: Arc::clone(&listener),
+            address: endpoint.address,
+            tls: endpoint.tls.clone(),
+            app: Arc::clone(&self.app),
+            sockets: Arc::clone(&self.sockets),
+            shutdown: shutdown.clone(),
+            handshake_time: Arc::clone(&self.handshake_time),
+        };
+        (0..loops).map(|_| one()).collect()
+    }
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> Service for Listening<A> {
+    async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, listeners_per_fd: usize) {
+        let loops = self.endpoints.iter().flat_map(|endpoint| self.acceptances(endpoint, listeners_per_fd, &shutdown));
+        let runtime = current_handle();
+        let tasks: Vec<_> = loops.map(|acceptance| runtime.spawn(acceptance.run())).collect();
+        futures::future::join_all(tasks).await;
+        self.app.cleanup().await;
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+/// One loop.
+struct Acceptance<A> {
+    listener: Arc<TcpListener>,
+    address: SocketAddr,
+    tls: Option<Arc<Acceptor>>,
+    app: Arc<A>,
+    sockets: Arc<Sockets>,
+    shutdown: ShutdownWatch,
+    handshake_time: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
+    async fn run(self) {
+        let (mut accepting, mut shutdown) = (self.sockets.watch(), self.shutdown.clone());
+        let mut told: Option<Instant> = None;
+        let mut is_counted = false;
+        loop {
+            let next = accepting.wait_for(|&now| now != Accepting::Paused).await.map(|now| *now);
+            if !matches!(next, Ok(Accepting::On)) {
+                return;
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                self.sockets.loop_began();
+            }
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = accepting.wait_for(|&now| now != Accepting::On) => continue,
+                _ = shutdown.wait_for(|&is_on| is_on) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.begin(stream, peer),
+                // The client has gone again.
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                        told = Some(Instant::now());
+                        log::error!("no connection can be accepted at {} for the moment: {error}", self.address);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection in a task of its own.
+    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(connection) = Connection::new(stream, peer, self.tls.is_some()) else { return };
+        let (app, tls, shutdown) = (Arc::clone(&self.app), self.tls.clone(), self.shutdown.clone());
+        let handshake_time = Arc::clone(&self.handshake_time);
+        current_handle().spawn(async move {
+            let stream: Stream = match tls {
+                None => Box::new(connection),
+                Some(tls) => match tokio::time::timeout(handshake_time(), tls.tls_handshake(connection)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Err(error)) => return log::debug!("no TLS connection with {peer}: {error}"),
+                    Err(_) => return log::debug!("no TLS connection with {peer}: the handshake took too long"),
+                },
+            };
+            let mut next = app.process_new(stream, &shutdown).await;
+            while let Some(stream) = next {
+                next = app.process_new(stream, &shutdown).await;
+            }
+        });
+    }
+}
+
+/// Whether the next connection may be had at once.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
+}

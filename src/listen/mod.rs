@@ -1,0 +1,14 @@
+//! Listening: the sockets of this process, the loops that accept connections from them, and the connection as Pingora
+//! gets it.
+//!
+//! Pingora's own listening service hides its sockets; an upgrade has to hand them over while they are in use. And every
+//! step of a connection before its first request has a time here.
+
+mod accept;
+mod connection;
+mod sockets;
+pub mod tls;
+
+pub use accept::{Endpoint, Listening};
+pub use connection::Connection;
+pub use sockets::{Accepting, Sockets, raise_descriptor_limit};

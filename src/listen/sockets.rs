@@ -1,0 +1,215 @@
+//! The listening sockets of this process, and whether connections are accepted from them.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Most connections that wait in the kernel to be accepted; it takes at most `net.core.somaxconn`.
+const BACKLOG: i32 = 65_535;
+
+/// Whether connections are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepting {
+    /// Not now: they wait in the kernel.
+    Paused,
+    /// As they come.
+    On,
+    /// Never again.
+    Over,
+}
+
+/// The listening sockets by address, whoever bound them: this process, or the one before it.
+#[derive(Debug)]
+pub struct Sockets {
+    listeners: Mutex<Vec<(SocketAddr, TcpListener)>>,
+    accepting: watch::Sender<Accepting>,
+    /// How many loops accept connections.
+    loops: watch::Sender<usize>,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            listeners: Mutex::default(),
+            accepting: watch::Sender::new(Accepting::Paused),
+            loops: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Sockets {
+    /// Binds `address`, which `setting` names. Connections wait in the kernel from here on.
+    ///
+    /// # Errors
+    /// Why that is not possible, and what to do.
+    pub fn bind(&self, setting: &str, address: SocketAddr) -> Result<(), String> {
+        let bound = TcpListener::bind(address).and_then(|listener| {
+            // The standard library's own backlog is short; Linux changes it when told again.
+            rustix::net::listen(&listener, BACKLOG)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        match bound {
+            Ok(listener) => {
+                self.listeners().push((address, listener));
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(format!(
+                "{address} is in use by another program: stop that one, or choose another address with {setting}"
+            )),
+            Err(error) => Err(format!("cannot listen on {address}: {error}; see {setting}")),
+        }
+    }
+
+    /// Takes those of `inherited` that are wanted at `addresses`; the others are closed here.
+    ///
+    /// # Errors
+    /// When one is missing, or cannot be used.
+    pub fn adopt(&self, inherited: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<(), String> {
+        let mut found = Vec::new();
+        for listener in inherited {
+            let usable = listener.local_addr().and_then(|address| {
+                listener.set_nonblocking(true)?;
+                Ok((address, rustix::net::sockopt::socket_acceptconn(&listener)?))
+            });
+            match usable {
+                Ok((address, true)) => found.push((address, listener)),
+                Ok((address, false)) => return Err(format!("the socket of {address} takes no connections")),
+                Err(error) => return Err(format!("a listening socket cannot be used: {error}")),
+            }
+        }
+        for address in addresses {
+            let at = found.iter().position(|(given, _)| given == address);
+            let at = at.ok_or_else(|| format!("the socket of {address} was not handed over"))?;
+            self.listeners().push(found.swap_remove(at));
+        }
+        Ok(())
+    }
+
+    /// Another handle of the socket at `address`.
+    ///
+    /// # Errors
+    /// When there is none, or no descriptor is free.
+    pub fn at(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let listeners = self.listeners();
+        let found = listeners.iter().find(|(own, _)| *own == address);
+        found.ok_or(io::ErrorKind::NotFound)?.1.try_clone()
+    }
+
+    /// Other handles of all of them, for a successor.
+    ///
+    /// # Errors
+    /// When no descriptor is free.
+    pub fn all(&self) -> io::Result<Vec<TcpListener>> {
+        self.listeners().iter().map(|(_, listener)| listener.try_clone()).collect()
+    }
+
+    /// Begins to accept, goes on with it, or pauses; nothing follows [`Sockets::close`].
+    pub fn accept(&self, on: bool) {
+        let wanted = if on { Accepting::On } else { Accepting::Paused };
+        self.accepting.send_if_modified(|now| {
+            let changes = *now != Accepting::Over && *now != wanted;
+            if changes {
+                *now = wanted;
+            }
+            changes
+        });
+    }
+
+    /// Ends the loops, and closes the sockets as far as this process has them.
+    pub fn close(&self) {
+        self.accepting.send_replace(Accepting::Over);
+        self.listeners().clear();
+    }
+
+    /// Resolves once this many loops accept connections.
+    pub async fn accepted_by(&self, loops: usize) {
+        // It cannot fail: the sender is a part of this.
+        let _ = self.loops.subscribe().wait_for(|&running| running >= loops).await;
+    }
+
+    /// Whether connections are accepted, and when that changes.
+    pub fn watch(&self) -> watch::Receiver<Accepting> {
+        self.accepting.subscribe()
+    }
+
+    /// A loop has begun to accept connections.
+    pub fn loop_began(&self) {
+        self.loops.send_modify(|running| *running += 1);
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<(SocketAddr, TcpListener)>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Raises the limit of open descriptors to what the process may have. Returns the limit from here on.
+pub fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound() -> (Sockets, SocketAddr) {
+        let sockets = Sockets::default();
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+        sockets.bind("gateway.listen", free).expect("bound");
+        (sockets, free)
+    }
+
+    #[test]
+    fn an_address_in_use_names_its_setting() {
+        let (_sockets, address) = bound();
+        let error = Sockets::default().bind("gateway.listen (LISTEN, PORT)", address).expect_err("in use");
+        assert!(error.contains(&address.to_string()) && error.contains("(LISTEN, PORT)"), "{error}");
+    }
+
+    #[test]
+    fn what_is_inherited_must_be_what_is_wanted() {
+        let (old, address) = bound();
+        let new = Sockets::default();
+        let other = SocketAddr::from(([127, 0, 0, 1], 9));
+        let error = new.adopt(old.all().expect("handles"), &[other]).expect_err("another address");
+        assert!(error.contains("127.0.0.1:9 was not handed over"), "{error}");
+        new.adopt(old.all().expect("handles"), &[address]).expect("taken");
+        old.close();
+        assert!(old.at(address).is_err());
+        drop(std::net::TcpStream::connect(address).expect("the new one still listens"));
+        new.close();
+        assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+    }
+
+    #[test]
+    fn a_socket_that_does_not_listen_is_refused() {
+        let (old, address) = bound();
+        let connected = std::net::TcpStream::connect(address).expect("connected");
+        let wrong = TcpListener::from(std::os::fd::OwnedFd::from(connected));
+        let error = Sockets::default().adopt(vec![wrong], &[]).expect_err("no listener");
+        assert!(error.contains("takes no connections"), "{error}");
+        drop(old);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_accepted_after_the_end() {
+        let (sockets, _) = bound();
+        let state = sockets.watch();
+        assert_eq!(*state.borrow(), Accepting::Paused);
+        sockets.accept(true);
+        assert_eq!(*state.borrow(), Accepting::On);
+        sockets.accept(false);
+        sockets.close();
+        sockets.accept(true);
+        assert_eq!(*state.borrow(), Accepting::Over);
+        sockets.loop_began();
+        sockets.accepted_by(1).await;
+    }
+}

@@ -1,0 +1,96 @@
+//! A new process takes over from the one that serves: it waits at the control socket, gets the listening sockets, says
+//! when it serves, and is told that the service is its own now. Until then the old process serves too.
+
+use super::RuntimeDir;
+use super::ask;
+use super::control::{Answer, Question};
+use super::descriptors;
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Time for the old process to note that there is a successor, and to leave the service to it.
+const ANSWER_TIME: Duration = Duration::from_secs(15);
+/// Longest wait for the word that the sockets are handed over: SIGQUIT comes from a person.
+const SOCKETS_TIME: Duration = Duration::from_secs(600);
+
+/// What a new process has of the old one's service.
+#[derive(Debug)]
+pub struct Claim {
+    stream: UnixStream,
+}
+
+impl Claim {
+    /// Waits at the control socket of the process that serves.
+    ///
+    /// # Errors
+    /// When there is none, or it wants no successor.
+    pub fn announce(folder: &RuntimeDir) -> Result<Self, String> {
+        let stream = ask::connect(folder)?;
+        let claim = Self { stream };
+        let failed = |error: io::Error| format!("the process that serves cannot be succeeded: {error}");
+        ask::write(&claim.stream, Question::Succeed).map_err(failed)?;
+        match claim.read(ANSWER_TIME)?.0 {
+            Answer::Waiting => Ok(claim),
+            Answer::Refused(why) if why.iter().any(|why| why.contains("unknown variant")) => Err(
+                "the process that serves is of a version whose sockets cannot be taken over: stop it, and start this \
+                 program, once"
+                    .to_owned(),
+            ),
+            Answer::Refused(why) => Err(format!("the process that serves refused: {}", why.join("; "))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits for the listening sockets.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub fn sockets(&self) -> Result<Vec<TcpListener>, String> {
+        match self.read(SOCKETS_TIME)? {
+            (Answer::Sockets, descriptors) => Ok(descriptors.into_iter().map(TcpListener::from).collect()),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says that this process serves, and waits until the old one leaves the service to it.
+    ///
+    /// # Errors
+    /// When the old one does not: it serves as before.
+    pub fn serving(&self) -> Result<(), String> {
+        let failed = |error: io::Error| format!("the process that serves went away: {error}");
+        (&self.stream).write_all(SERVING).map_err(failed)?;
+        match self.read(ANSWER_TIME)?.0 {
+            Answer::Yours => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Another handle of the same.
+    ///
+    /// # Errors
+    /// When no descriptor is free.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()? })
+    }
+
+    fn read(&self, time: Duration) -> Result<(Answer, Vec<std::os::fd::OwnedFd>), String> {
+        let (line, attached) = descriptors::receive(&self.stream, time).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the process that serves broke the hand-over off".to_owned(),
+            io::ErrorKind::TimedOut => {
+                format!("the process that serves said nothing for {}", humantime::format_duration(time))
+            }
+            _ => format!("the process that serves cannot be heard: {error}"),
+        })?;
+        let answer = serde_json::from_slice(&line);
+        Ok((answer.map_err(|error| format!("the process that serves cannot be understood: {error}"))?, attached))
+    }
+}
+
+/// What a successor says once it serves.
+pub const SERVING: &[u8] = b"serving\n";
+
+fn unexpected(answer: &Answer) -> String {
+    format!("the process that serves said something that means nothing here: {answer:?}")
+}
