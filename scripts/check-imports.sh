@@ -23,7 +23,7 @@ forbid() { # MODULE PATTERN REASON
   done
 }
 
-for pure in addresses http1 rules usage record; do
+for pure in addresses http1 redact rules usage record; do
   forbid "$pure" "$outside" "is pure: no Pingora, no tokio, no sockets"
   forbid "$pure" "$(ours 'config|upstream|store|metrics|gateway|admin|server')" "is pure: imports no module but pure ones"
 done

@@ -18,6 +18,7 @@ pub mod log_output;
 pub mod metrics;
 pub mod operate;
 pub mod record;
+pub mod redact;
 pub mod rules;
 pub mod server;
 pub mod store;

@@ -1,7 +1,6 @@
 //! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
 
 pub mod cause;
-pub mod redact;
 
 use crate::usage::error_body::ErrorText;
 use crate::usage::meter::Summary;

@@ -7,6 +7,7 @@
 mod atomic_file;
 mod files;
 pub mod headers;
+mod known_secrets;
 mod layers;
 mod limits;
 pub mod live;

@@ -1,5 +1,6 @@
 //! What the gateway knows of one request while it is handled.
 
+use super::clean::Names;
 use super::client::Control;
 use super::held::HeldBody;
 use super::running::Ticket as RunningTicket;
@@ -62,8 +63,8 @@ pub struct Context {
     pub entered: Option<Instant>,
     /// When the first byte of the upstream's answer came in.
     pub first_byte: Option<Instant>,
-    /// The model that it asks for.
-    pub model_asked: Option<String>,
+    /// What it calls things, once that was noted.
+    pub names: Option<Names>,
     /// What the request log is to keep of it.
     pub capture: Option<Box<Capture>>,
     /// Whether the gateway answers it with a page of its own, which is no traffic.
@@ -151,7 +152,7 @@ impl Context {
             attempts: 0,
             entered: None,
             first_byte: None,
-            model_asked: None,
+            names: None,
             capture: None,
             is_local: false,
             running: None,

@@ -3,13 +3,14 @@
 //! and checked here too.
 
 use super::answer::{Answer, new_request_id};
+use super::clean::Names;
 use super::client::{ClientStream, Control, NoRequest};
 use super::http2::{self, Unread, WholeRequest};
 use super::{Gateway, Shared};
 use crate::config::Limits;
 use crate::http1::Refusal;
-use crate::http1::split_query;
 use crate::record::{Labels, Outcome, RequestRecord, path_text};
+use crate::redact::shapes;
 use async_trait::async_trait;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -120,9 +121,12 @@ impl Door {
         let address = peer_address(&client);
         let record = unread(request_id, address, &refusal, outcome, started, answer.body.len());
         self.shared.finish(match client.refused() {
-            Some((method, path)) => {
-                RequestRecord { http: "1.1", method: method.to_owned(), path: path_text(path.as_bytes()), ..record }
-            }
+            Some((method, path)) => RequestRecord {
+                http: "1.1",
+                method: method.to_owned(),
+                path: shapes(&path_text(path.as_bytes())).into_owned(),
+                ..record
+            },
             None => record,
         });
         let write_timeout = self.shared.snapshot.load().config.limits.write_timeout;
@@ -271,11 +275,11 @@ impl Http2Door {
     ) {
         let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
         let request = session.req_header();
-        let (path, _) = split_query(request.raw_path());
+        let names = Names::of(request, None, &self.shared.snapshot.load().secrets);
         self.shared.finish(RequestRecord {
             http: "2",
             method: request.method.to_string(),
-            path: path_text(path),
+            path: names.path,
             ..unread(request_id, client, refusal, outcome, started, response_bytes)
         });
     }

@@ -1,31 +1,33 @@
 //! The end of a request: from its context to its record.
 
+use super::clean::{self, Cleaner, Names};
 use super::context::Context;
 use super::failure::{self, Failure};
-use super::observe::named;
 use super::snapshot::client_keys;
 use crate::config::Kept;
-use crate::http1::split_query;
-use crate::record::{Labels, Outcome, RequestRecord, cause, path_text, redact};
-use crate::usage::error_body::ErrorText;
+use crate::record::{Labels, Outcome, RequestRecord, cause};
 use crate::usage::meter::Summary;
 use http::{HeaderMap, Version};
 use pingora::Error;
 use pingora::proxy::Session;
 use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// The record of a request that is over; `error` is what Pingora says went wrong, if anything did.
 pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -> RequestRecord {
     let request = session.req_header();
+    let snapshot = Arc::clone(&context.snapshot);
+    let cleaner = OnceCell::new();
+    let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
+    let names = context.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
     let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
-    if let Some(message) = answer.as_mut().and_then(|answer| answer.error_message.as_mut()) {
-        *message = redact::text(message, &secrets(&request.headers, context));
+    if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, names.model.as_deref())) {
+        cleaner().answer(answer);
     }
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
-    let (path, _) = split_query(request.raw_path());
     let (outcome, reason) = match context.rejected {
         Some(reason) => (Outcome::Rejected, reason),
         None => outcome(status, failure.as_ref(), answer.as_ref()),
@@ -39,11 +41,15 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         }
         _ => {}
     }
-    let error_text = context.attempt.error_body.take().map(|body| clean(body.finish(), &request.headers, context));
-    let capture = match context.snapshot.config.capture.requests {
+    let kept = snapshot.config.capture;
+    let error_text = context.attempt.error_body.take().map(|body| cleaner().error(body.finish(), kept.error_body));
+    let mut capture = match kept.requests {
         Kept::Errors if !outcome.is_failure() => None,
         _ => context.capture.take(),
     };
+    if let Some(capture) = &mut capture {
+        cleaner().capture(capture);
+    }
     let since = |at: Option<Instant>| at.map(|at| at.duration_since(context.started));
     let mut record = RequestRecord {
         request_id: context.request_id.clone(),
@@ -59,7 +65,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
             _ => "1.1",
         },
         method: request.method.to_string(),
-        path: path_text(path),
+        path: names.path,
         status,
         outcome,
         reason,
@@ -69,10 +75,10 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
         rewrite: context.attempt.rewrite,
-        session: named(&request.headers, "x-claude-code-session-id"),
-        agent: named(&request.headers, "x-claude-code-agent-id"),
-        parent_agent: named(&request.headers, "x-claude-code-parent-agent-id"),
-        model_asked: context.model_asked.take(),
+        session: names.session,
+        agent: names.agent,
+        parent_agent: names.parent_agent,
+        model_asked: names.model,
         rules: rules(context),
         tried: tried(context),
         answer,
@@ -94,8 +100,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     if outcome.is_failure()
         && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.is_empty()))
     {
-        let message = redact::text(&failure.message, &secrets(&request.headers, context));
-        record.error.get_or_insert_default().message = Some(message);
+        record.error.get_or_insert_default().message = Some(cleaner().text(&failure.message, false));
     }
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
         let price = context.snapshot.config.prices.of(record.model()?)?;
@@ -120,22 +125,6 @@ fn rules(context: &Context) -> String {
 fn tried(context: &Context) -> Vec<(Arc<str>, String)> {
     let name = |at: usize| Arc::from(context.snapshot.upstreams[at].config.name.as_str());
     context.tried.iter().map(|tried| (name(tried.destination), tried.what.clone())).collect()
-}
-
-/// The keys of client and upstream.
-fn secrets<'k>(headers: &'k HeaderMap, context: &'k Context) -> Vec<&'k [u8]> {
-    let upstreams = context.destination().upstream.config.api_key.as_ref().map(|key| key.expose().as_bytes());
-    client_keys(headers).chain(upstreams).collect()
-}
-
-/// The error without the keys of client and upstream, as far as it is to be kept.
-fn clean(error: ErrorText, headers: &HeaderMap, context: &Context) -> ErrorText {
-    let secrets = secrets(headers, context);
-    let body = match context.snapshot.config.capture.error_body {
-        true => redact::text(&error.body, &secrets),
-        false => String::new(),
-    };
-    ErrorText { body, message: error.message.map(|message| redact::text(&message, &secrets)), ..error }
 }
 
 fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {

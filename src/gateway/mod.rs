@@ -1,6 +1,7 @@
 //! The proxy: Pingora's [`ProxyHttp`], each phase a short call into the file of its concern.
 
 mod answer;
+mod clean;
 mod client;
 mod collect;
 mod context;

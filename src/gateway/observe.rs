@@ -1,46 +1,38 @@
 //! What is noted of a request when it begins, for those who look at it while it runs and afterwards.
 
+use super::clean::{LONGEST_NAME, Names};
 use super::context::Context;
 use super::rewrite::is_plain;
 use super::running::{Entry, Progress, Running};
-use super::snapshot::client_keys;
 use crate::config::Kept;
 use crate::http1::split_query;
-use crate::record::{Capture, path_text, redact};
+use crate::record::Capture;
+use crate::redact;
 use crate::rules::document::peek_text;
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use pingora::http::RequestHeader;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Longest name of a model, a session or an agent that is kept, in characters.
-const LONGEST_NAME: usize = 100;
-
 /// Notes what the request is, and shows it among the running ones.
 pub fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Context) {
-    context.model_asked = model_asked(request, context);
+    let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
     if context.snapshot.config.capture.requests != Kept::Off {
         context.capture = Some(Box::new(capture(request, context)));
     }
-    let (path, _) = split_query(request.raw_path());
     context.running = Some(running.enter(Entry {
         request_id: context.request_id.clone(),
         started: context.started,
         started_at: context.started_at,
         method: request.method.to_string(),
-        path: path_text(path),
-        model_asked: context.model_asked.clone(),
+        path: names.path.clone(),
+        model_asked: names.model.clone(),
         client: context.client,
-        session: named(&request.headers, "x-claude-code-session-id"),
+        session: names.session.clone(),
         snapshot: Arc::clone(&context.snapshot),
         progress: Progress::default(),
     }));
-}
-
-/// A client's name for something, cut to a length that logs can bear.
-pub fn named(headers: &HeaderMap, name: &str) -> Option<String> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(LONGEST_NAME).collect();
-    headers.get(name).map(text)
+    context.names = Some(names);
 }
 
 /// The model that the body names: with Claude Code its first member, so that no more than the beginning is read.
@@ -54,22 +46,19 @@ fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
     Some(model.chars().take(LONGEST_NAME).collect())
 }
 
-/// The request without its keys.
+/// The request, as far as it is kept. Its values of secret fields are gone already; the rest is cleaned when it is known that
+/// it is kept at all.
 fn capture(request: &RequestHeader, context: &Context) -> Capture {
-    let keys: Vec<&[u8]> = client_keys(&request.headers).collect();
     // As `explain` reads it.
     let target = String::from_utf8_lossy(request.raw_path());
     let mut head = format!("{} {} {:?}", request.method, redact::target(&target), request.version);
     for (name, value) in &request.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
+        let value = if redact::is_secret_name(name.as_str()) { redact::MASK.into() } else { value };
         // Writing to a string cannot fail.
-        let _ = write!(head, "\n{name}: {}", redact::field(name.as_str(), &value));
+        let _ = write!(head, "\n{name}: {value}");
     }
     let body = context.body.as_ref().map(|held| &held.bytes[..]).unwrap_or_default();
     let kept = &body[..body.len().min(context.snapshot.config.capture.body_bytes)];
-    Capture {
-        head: redact::text(&head, &keys),
-        body: redact::text(&String::from_utf8_lossy(kept), &keys),
-        is_cut: kept.len() < body.len(),
-    }
+    Capture { head, body: String::from_utf8_lossy(kept).into_owned(), is_cut: kept.len() < body.len() }
 }

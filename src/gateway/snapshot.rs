@@ -4,6 +4,7 @@ use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::http1::Refusal;
+use crate::redact::Needles;
 use crate::rules::header::bearer;
 use crate::rules::rule::RuleSet;
 use crate::upstream::budget::RetryBudget;
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub memory: Arc<Memory>,
     /// How many retries there may be.
     pub budget: Arc<RetryBudget>,
+    /// The secrets of the configuration, which are kept nowhere.
+    pub secrets: Needles,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
     pub must_see_bodies: bool,
     open: Vec<usize>,
@@ -93,6 +96,7 @@ impl Snapshot {
                 .map_or_else(|| Arc::new(Memory::new(&config.affinity)), |former| Arc::clone(&former.memory)),
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
+            secrets: config.secrets(),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),

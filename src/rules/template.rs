@@ -98,6 +98,19 @@ impl Template {
         }
     }
 
+    /// What is fixed in it.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether a value in it comes from the environment or from a file of secrets.
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
     /// Whether what is fixed in it can stand in a field value.
     pub fn can_be_sent(&self) -> bool {
         self.parts.iter().all(|part| match part {

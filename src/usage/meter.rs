@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Longest name of a model, of an error, or of a reason that is kept.
-pub(super) const LONGEST_WORD: usize = 100;
+pub const LONGEST_WORD: usize = 100;
 /// Longest message of an error that is kept.
 pub(super) const LONGEST_MESSAGE: usize = 300;
 

@@ -1,0 +1,136 @@
+//! What is kept of requests, without secrets: those that the request brought, those of the configuration, and what looks like
+//! one. An upstream may repeat each of them, in any form.
+
+use crate::record::{Capture, path_text};
+use crate::redact::{self, Needles, Secrets};
+use crate::usage::error_body::ErrorText;
+use crate::usage::meter::{LONGEST_WORD, Summary};
+use http::{HeaderMap, HeaderValue};
+use pingora::http::RequestHeader;
+use std::cell::OnceCell;
+
+/// Longest name of a model, a session or an agent that is kept, in characters.
+pub const LONGEST_NAME: usize = 100;
+/// Paths that hold no secret, for sure.
+const USUAL_PATHS: [&[u8]; 3] = [b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/models"];
+/// Why an answer ended, as the API has it: most answers say one of these.
+const USUAL_REASONS: [&str; 6] = ["end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"];
+
+/// Cleans the texts of one request.
+pub struct Cleaner<'r> {
+    secrets: Secrets<'r>,
+    /// Made when there is something to look through: most requests leave nothing but usual words.
+    needles: OnceCell<Needles>,
+    of_config: &'r Needles,
+}
+
+impl<'r> Cleaner<'r> {
+    /// For the texts of this request.
+    pub fn new(request: &'r RequestHeader, of_config: &'r Needles) -> Self {
+        let secrets = Secrets::of_request(&request.headers, request.raw_path());
+        Self { secrets, needles: OnceCell::new(), of_config }
+    }
+
+    /// A text of any origin; `is_cut` says that it may be only the beginning of one.
+    pub fn text(&self, text: &str, is_cut: bool) -> String {
+        let needles = self.needles.get_or_init(|| Needles::new(&self.secrets));
+        redact::text(text, &[self.of_config, needles], is_cut).into_owned()
+    }
+
+    /// The client's own word for something: it repeats its secrets as they are, if at all.
+    fn own_word(&self, text: String) -> String {
+        let is_suspect = text.contains(['%', '\\']) || self.secrets.are_in(text.as_bytes());
+        match is_suspect || redact::looks_like_secret(text.as_bytes()) {
+            true => self.text(&text, true),
+            false => text,
+        }
+    }
+
+    fn word(&self, text: &mut Option<String>) {
+        if let Some(text) = text {
+            *text = self.text(text, text.len() >= LONGEST_WORD);
+        }
+    }
+
+    /// What an answer says; `model_asked` is clean.
+    pub fn answer(&self, answer: &mut Summary) {
+        self.word(&mut answer.model);
+        self.word(&mut answer.stop_reason);
+        self.word(&mut answer.error);
+        if let Some(message) = &mut answer.error_message {
+            *message = self.text(message, true);
+        }
+    }
+
+    /// An error, as far as it is to be kept.
+    pub fn error(&self, error: ErrorText, with_body: bool) -> ErrorText {
+        let body = if with_body { self.text(&error.body, true) } else { String::new() };
+        let message = error.message.map(|message| self.text(&message, true));
+        let mut kind = error.kind;
+        self.word(&mut kind);
+        ErrorText { body, message, kind, ..error }
+    }
+
+    /// The request itself.
+    pub fn capture(&self, capture: &mut Capture) {
+        capture.head = self.text(&capture.head, false);
+        capture.body = self.text(&capture.body, capture.is_cut);
+    }
+}
+
+/// Whether nothing that an answer says needs a closer look.
+pub fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
+    let is_model_usual = answer.model.is_none() || answer.model.as_deref() == model_asked;
+    let is_reason_usual = answer.stop_reason.as_deref().is_none_or(|reason| USUAL_REASONS.contains(&reason));
+    is_model_usual && is_reason_usual && answer.error.is_none() && answer.error_message.is_none()
+}
+
+/// What a client calls things.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Path without the query.
+    pub path: String,
+    /// The session.
+    pub session: Option<String>,
+    /// The sub-agent.
+    pub agent: Option<String>,
+    /// The agent that started that one.
+    pub parent_agent: Option<String>,
+    /// The model that is asked for.
+    pub model: Option<String>,
+}
+
+impl Names {
+    /// Those of a request; `model` is what its body says.
+    pub fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
+        let (path, _) = crate::http1::split_query(request.raw_path());
+        let named = |name| named(&request.headers, name);
+        let names = Self {
+            path: path_text(path),
+            session: named("x-claude-code-session-id"),
+            agent: named("x-claude-code-agent-id"),
+            parent_agent: named("x-claude-code-parent-agent-id"),
+            model,
+        };
+        let has_names =
+            [&names.session, &names.agent, &names.parent_agent, &names.model].iter().any(|name| name.is_some());
+        if USUAL_PATHS.contains(&path) && !has_names {
+            return names;
+        }
+        let cleaner = Cleaner::new(request, of_config);
+        let clean = |name: Option<String>| name.map(|name| cleaner.own_word(name));
+        Self {
+            path: cleaner.own_word(names.path),
+            session: clean(names.session),
+            agent: clean(names.agent),
+            parent_agent: clean(names.parent_agent),
+            model: clean(names.model),
+        }
+    }
+}
+
+/// A client's name for something, cut to a length that logs can bear.
+fn named(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(LONGEST_NAME).collect();
+    headers.get(name).map(text)
+}

@@ -1,0 +1,77 @@
+//! What is a secret, by its name, its looks, or because it is known to be one; and texts without secrets, for all that is kept
+//! or shown: rows, log lines, views of the configuration.
+
+mod decode;
+mod names;
+mod needles;
+mod secrets;
+mod shapes;
+
+use std::borrow::Cow;
+
+pub use names::is_secret_name;
+pub use needles::Needles;
+pub use secrets::Secrets;
+pub use shapes::looks_like_secret;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "********";
+/// Shorter texts are no secrets, and would be found everywhere.
+const SHORTEST: usize = 6;
+
+/// The text without these secrets, whatever form they have in it, and without what looks like one. `is_cut` says that the
+/// text goes on where it ends: then it may end in the middle of a secret.
+pub fn text<'t>(text: &'t str, needles: &[&Needles], is_cut: bool) -> Cow<'t, str> {
+    let found = needles::find(text.as_bytes(), needles, is_cut);
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut masked, mut from) = (String::with_capacity(text.len()), 0);
+    for at in found {
+        let start = (0..=at.start).rev().find(|&start| text.is_char_boundary(start)).unwrap_or_default();
+        let end = (at.end..=text.len()).find(|&end| text.is_char_boundary(end)).unwrap_or(text.len());
+        if start >= from {
+            masked.push_str(&text[from..start]);
+            masked.push_str(MASK);
+        }
+        from = from.max(end);
+    }
+    masked.push_str(&text[from..]);
+    Cow::Owned(masked)
+}
+
+/// The text without what looks like a secret.
+pub fn shapes(text: &str) -> Cow<'_, str> {
+    self::text(text, &[], false)
+}
+
+/// A target, as it may be kept: the values of a query may be keys.
+pub fn target(target: &str) -> Cow<'_, str> {
+    let Some((path, query)) = target.split_once('?') else { return Cow::Borrowed(target) };
+    let masked = query.split('&').map(|pair| match pair.split_once('=') {
+        // What every client of the API sends.
+        Some(("beta" | "limit", _)) | None => pair.to_owned(),
+        Some((name, _)) => format!("{name}={MASK}"),
+    });
+    Cow::Owned(format!("{path}?{}", masked.collect::<Vec<_>>().join("&")))
+}
+
+/// The value of a field, as it may be kept.
+pub fn field<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
+    match is_secret_name(name) {
+        true => Cow::Borrowed(MASK),
+        false => shapes(value),
+    }
+}
+
+/// The standard alphabet of Base64 in place of that for URLs.
+fn standard(byte: u8) -> u8 {
+    match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

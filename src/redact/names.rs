@@ -1,0 +1,107 @@
+//! Which names are those of secrets: of header fields, of parameters, of settings, of members of JSON.
+
+/// Words that make a name that of a secret.
+const WORDS: [&str; 13] = [
+    "auth",
+    "bearer",
+    "cookies",
+    "credential",
+    "credentials",
+    "jwt",
+    "keys",
+    "passcode",
+    "passphrase",
+    "pwd",
+    "secrets",
+    "sig",
+    "signature",
+];
+/// Ends of words that do.
+const ENDS: [&str; 5] = ["key", "token", "secret", "password", "cookie"];
+/// Parts of words that do.
+const PARTS: [&str; 6] = ["authent", "authoriz", "apikey", "accesskey", "passw", "secret"];
+
+/// Whether what has this name is a secret: keys, credentials, cookies. A number of tokens is not.
+pub fn is_secret_name(name: &str) -> bool {
+    words(name).any(|word| {
+        WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+            || ENDS
+                .iter()
+                .any(|end| word.len().checked_sub(end.len()).is_some_and(|at| is_same(&word.as_bytes()[at..], end)))
+            || PARTS.iter().any(|part| word.as_bytes().windows(part.len()).any(|at| is_same(at, part)))
+    })
+}
+
+fn is_same(bytes: &[u8], known: &str) -> bool {
+    bytes.eq_ignore_ascii_case(known.as_bytes())
+}
+
+/// The words of a name, however they are joined: `x-api-key`, `api_key`, `apiKey`, `/metadata/api.key`.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(|part| {
+        let mut rest = part;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let bytes = rest.as_bytes();
+            let end = (1..bytes.len()).find(|&at| bytes[at - 1].is_ascii_lowercase() && bytes[at].is_ascii_uppercase());
+            let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+            rest = after;
+            Some(word)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known_however_they_are_written() {
+        for name in [
+            "authorization",
+            "Proxy-Authorization",
+            "x-api-key",
+            "X-Goog-Api-Key",
+            "api-key",
+            "apikey",
+            "apiKey",
+            "API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "Cookie",
+            "set-cookie",
+            "x-auth-token",
+            "xtoken",
+            "client-secret",
+            "clientSecret",
+            "keys",
+            "password",
+            "passwd",
+            "/metadata/api_key",
+            "key",
+            "access_token",
+            "X-Amz-Signature",
+            "credentials",
+            "jwt",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "anthropic-beta",
+            "anthropic-ratelimit-tokens-limit",
+            "max_tokens",
+            "/max_tokens",
+            "user-agent",
+            "x-claude-code-session-id",
+            "author",
+            "keepalive",
+            "x-app",
+            "",
+            "models",
+            "input_tokens",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+}

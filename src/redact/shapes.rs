@@ -1,0 +1,106 @@
+//! Which texts are secrets by their looks, whatever their name is.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use once_cell::sync::Lazy;
+use regex::bytes::{Captures, Regex};
+use std::ops::Range;
+
+/// The keys of the usual services, what follows `Bearer` and `Basic`, JSON Web Tokens, passwords in URLs, private keys. Where
+/// a part has a group, only the group is the secret.
+const SHAPES: &str = r"(?x-u)
+    \bsk-[A-Za-z0-9_-]{6,}
+  | \b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}
+  | \bAIza[A-Za-z0-9_-]{20,}
+  | \bya29\.[A-Za-z0-9_-]{20,}
+  | \bgh[opusr]_[A-Za-z0-9]{16,}
+  | \bgithub_pat_[A-Za-z0-9_]{20,}
+  | \bglpat-[A-Za-z0-9_-]{16,}
+  | \bxox[abeoprs]-[A-Za-z0-9-]{8,}
+  | \bA(?:KIA|SIA)[A-Z0-9]{16}\b
+  | \b(?:hf|gsk|cr|tp|nvapi)[_-][A-Za-z0-9]{20,}
+  | \b(?:xai|pplx)-[A-Za-z0-9]{16,}
+  | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?
+  | \b(?i:bearer)[\ \t+]+([A-Za-z0-9._~+/=-]{6,})
+  | \b(?i:basic)[\ \t+]+([A-Za-z0-9+/_-]{8,}={0,2})
+  | ://([^\s/?\#@:\x22'<>]*:[^\s/?\#@\x22'<>]+)@
+  | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----([^-]*)
+";
+static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());
+/// A word behind `Bearer` that is one of English, such as `authentication`.
+const LONGEST_WORD: usize = 20;
+
+/// Whether something in a text looks like a secret.
+pub fn looks_like_secret(text: &[u8]) -> bool {
+    let mut found = false;
+    find(text, |_| found = true);
+    found
+}
+
+/// Calls `found` with the place of everything that looks like a secret.
+pub fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    match &*LOOKS {
+        Some(looks) => {
+            for captures in looks.captures_iter(text).filter(is_one) {
+                let part = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
+                part.into_iter().for_each(|part| found(part.range()));
+            }
+        }
+        // The pattern is a constant, which a test reads; without it nothing may be kept.
+        None => found(0..text.len()),
+    }
+}
+
+fn is_one(captures: &Captures<'_>) -> bool {
+    if let Some(bearer) = captures.get(1) {
+        let is_letters = bearer.as_bytes().iter().all(u8::is_ascii_alphabetic);
+        return !is_letters || bearer.len() > LONGEST_WORD;
+    }
+    match captures.get(2) {
+        Some(basic) => credentials(basic.as_bytes()).is_some(),
+        None => true,
+    }
+}
+
+/// `user:password` of what follows `Basic`.
+pub fn credentials(coded: &[u8]) -> Option<Vec<u8>> {
+    let coded: Vec<u8> =
+        coded.trim_ascii().iter().copied().take_while(|&byte| byte != b'=').map(super::standard).collect();
+    STANDARD_NO_PAD.decode(coded).ok().filter(|pair| pair.contains(&b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        find(text.as_bytes(), |at| found.push(&text[at]));
+        found
+    }
+
+    #[test]
+    fn keys_are_known_by_their_looks() {
+        for (text, secret) in [
+            ("the key sk-ant-api03-AbC_d is bad", "sk-ant-api03-AbC_d"),
+            ("/AIzaSyA1234567890abcdefghijklmnopqrst/v1", "AIzaSyA1234567890abcdefghijklmnopqrst"),
+            ("x ghp_16C7e42F292c6912E7710c838347Ae178B4a y", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+            ("Bearer abc.def-123 no", "abc.def-123"),
+            ("authorization: BASIC dXNlcjpwdzEyMw==", "dXNlcjpwdzEyMw=="),
+            ("http://user:pw@host/", "user:pw"),
+            ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln"),
+        ] {
+            assert_eq!(found(text), [secret], "{text}");
+        }
+        for text in [
+            "a task-force of sk-1, the bearer of news",
+            "Bearer authentication failed; basic authentication too",
+            "http://127.0.0.1:8088/a@b",
+            "claude-sonnet-4-5-20250929",
+            "req_0123456789abcdef0123456789abcdef",
+            "12345678-1234-1234-1234-123456789012",
+        ] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+}
