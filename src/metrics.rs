@@ -70,6 +70,8 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// Bytes of request bodies held.
     pub held_bytes: IntGauge,
+    /// Request bodies that had to make room: those that came in too slowly, and those of clients beyond their share.
+    pub evicted_bodies: [IntCounter; 2],
     /// Attempts to load the configuration anew: those that went well, and those that were refused.
     pub config_reloads: [IntCounter; 2],
     /// When the configuration in force was loaded, in seconds since 1970.
@@ -89,6 +91,12 @@ impl Metrics {
             "gateway_config_reloads_total",
             "Attempts to load the configuration anew.",
             &["result"]
+        )?;
+        let evicted = register_int_counter_vec!(
+            "gateway_evicted_bodies_total",
+            "Request bodies that had to make room for others while they came in: too slowly (slow), or for a client \
+             that held more than its share (share).",
+            &["reason"]
         )?;
         Ok(Self {
             tokens: ["input", "output", "cache_write", "cache_read"].map(|kind| tokens.with_label_values(&[kind])),
@@ -171,7 +179,11 @@ impl Metrics {
                 "When the configuration in force was loaded."
             )?,
             streams: register_int_gauge!("gateway_in_flight_streams", "Streams of events that are open.")?,
-            held_bytes: register_int_gauge!("gateway_held_body_bytes", "Bytes of request bodies held in memory.")?,
+            held_bytes: register_int_gauge!(
+                "gateway_held_body_bytes",
+                "Bytes of the buffers of request bodies that are held in memory."
+            )?,
+            evicted_bodies: ["slow", "share"].map(|reason| evicted.with_label_values(&[reason])),
         })
     }
 

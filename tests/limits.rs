@@ -248,7 +248,7 @@ async fn bodies_in_memory_are_capped_and_the_rest_told_to_come_back() {
     within("the held body to be counted", async {
         loop {
             let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await;
-            if metrics.text().contains("gateway_held_body_bytes 899999") {
+            if metrics.text().contains("gateway_held_body_bytes 1048576") {
                 return;
             }
         }

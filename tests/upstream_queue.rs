@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::{Gate, Gateway, GatewayBuilder, Pool, Reply, Response, Step, Upstream, ask};
+use harness::{Client, Gate, Gateway, GatewayBuilder, Pool, Reply, Request, Response, Step, Upstream, ask, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -74,6 +74,79 @@ async fn a_full_queue_turns_away_at_once() {
         assert_eq!(answer.expect("an answer").status(), 200);
     }
     assert_eq!(upstream.received().len(), 3, "what was turned away never got there");
+}
+
+/// A request of the client with this key.
+fn of(key: &str) -> Request {
+    Request::post("/v1/messages", "{}").header("x-api-key", key)
+}
+
+fn spawn_of(asking: &mut Asking, gateway: &Arc<Gateway>, request: Request) {
+    let gateway = Arc::clone(gateway);
+    asking.spawn(async move { gateway.request(&request).await });
+}
+
+async fn wait_waiting(gateway: &Gateway, count: usize) {
+    within("so many to wait", async {
+        loop {
+            let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await;
+            if metrics.text().contains(&format!("gateway_upstream_waiting_requests{{upstream=\"narrow\"}} {count}\n")) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clients_take_turns() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 100, queue_timeout: 20s }").await;
+    let mut asking = Asking::new();
+    for sent in 1..=22 {
+        spawn_of(&mut asking, &gateway, of("sk-busy"));
+        upstream.wait_received(sent.min(2)).await;
+    }
+    wait_waiting(&gateway, 20).await;
+    spawn_of(&mut asking, &gateway, of("sk-quiet"));
+    wait_waiting(&gateway, 21).await;
+    // Without a key it is the address that counts.
+    spawn_of(&mut asking, &gateway, Request::post("/v1/messages", "{}"));
+    wait_waiting(&gateway, 22).await;
+    for served in 0..3 {
+        gate.open();
+        upstream.wait_received(served + 3).await;
+    }
+    let keys: Vec<_> =
+        upstream.received()[2..].iter().map(|request| request.headers.all("x-api-key").join("")).collect();
+    assert_eq!(keys, ["sk-busy", "sk-quiet", ""]);
+    for _ in 3..24 {
+        gate.open();
+    }
+    while let Some(answer) = asking.join_next().await {
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_away_who_waits_with_most() {
+    let (gate, upstream, gateway) = narrow("limits: { queue: 4, queue_timeout: 20s }").await;
+    let mut asking = Asking::new();
+    for sent in 1..=6 {
+        spawn_of(&mut asking, &gateway, of("sk-busy"));
+        upstream.wait_received(sent.min(2)).await;
+    }
+    wait_waiting(&gateway, 4).await;
+    assert_turned_away(&gateway.request(&of("sk-busy")).await);
+    spawn_of(&mut asking, &gateway, of("sk-quiet"));
+    assert_turned_away(&asking.join_next().await.expect("one of them").expect("an answer"));
+    for _ in 0..6 {
+        gate.open();
+    }
+    while let Some(answer) = asking.join_next().await {
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+    let keys = upstream.received().iter().filter(|request| request.headers.all("x-api-key") == ["sk-quiet"]).count();
+    assert_eq!((keys, upstream.received().len()), (1, 6));
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest silence while a body comes in.
     pub body_timeout: Duration,
+    /// Bytes a second: bodies that come in more slowly are the first to make room.
+    pub body_min_rate: usize,
     /// Longest idle time between requests.
     pub keepalive_timeout: Duration,
     /// Longest time that a client takes no byte of its answer.
@@ -48,6 +50,7 @@ impl Limits {
         let target_bytes = reader.read("gateway.limits.target_bytes", value::size);
         let header_timeout = reader.read("gateway.limits.header_timeout", value::duration);
         let body_timeout = reader.read("gateway.limits.body_timeout", value::duration);
+        let body_min_rate = reader.read("gateway.limits.body_min_rate", value::size);
         let keepalive_timeout = reader.read("gateway.limits.keepalive_timeout", value::duration);
         let write_timeout = reader.read("gateway.limits.write_timeout", value::duration);
         let event_bytes = reader.read("gateway.limits.event", value::size);
@@ -62,6 +65,7 @@ impl Limits {
             request_bodies_total: request_bodies_total?,
             header_timeout: header_timeout?,
             body_timeout: body_timeout?,
+            body_min_rate: body_min_rate?,
             keepalive_timeout: keepalive_timeout?,
             write_timeout: write_timeout?,
             meter: meter::Limits { event_bytes: event_bytes?, reply_bytes: reply_bytes? },

@@ -231,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.limits.request_bodies_total",
         &[],
         "256MiB",
-        "Bytes of request bodies held at one time; beyond it 503.",
+        "Bytes of request bodies held at one time; beyond it 503. A client may have a quarter while others need room.",
     ),
     setting("gateway.limits.header_bytes", &[], "64KiB", "Largest request head; beyond it 431."),
     setting("gateway.limits.header_count", &[], "100", "Most header fields of a request (at most 250); beyond it 431."),
@@ -248,6 +248,12 @@ pub const SETTINGS: &[Setting] = &[
         &[],
         "30s",
         "Longest silence while a request body comes in, a tenth of the time for all of it; beyond it 408.",
+    ),
+    setting(
+        "gateway.limits.body_min_rate",
+        &[],
+        "16KiB",
+        "A second: request bodies that come in more slowly are the first to go when there is no room for others; 408.",
     ),
     setting(
         "gateway.limits.keepalive_timeout",

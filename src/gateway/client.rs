@@ -7,14 +7,20 @@
 mod control;
 mod stand_in;
 
+use super::body_budget::Owners;
 use super::held::{Budget, HeldBody, Hold};
-use super::pool;
+use super::identity::{self, Found};
+use super::incoming::Incoming;
+use super::snapshot::{self, Snapshot};
 use crate::config::Limits;
 use crate::http1::head::{self, Framing, Head, Scanner};
 use crate::http1::{Refusal, chunked};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use pingora::protocols::Stream;
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use pingora::protocols::{GetSocketDigest, Stream};
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,11 +31,6 @@ pub use control::{Control, until};
 
 /// How much is read at a time while a head is expected: most heads, with the beginning of the body.
 const READ_BYTES: usize = 8 * 1024;
-/// Room that is made for a body at once; larger bodies grow as they come in, so that an announced length alone
-/// takes no memory.
-const FIRST_ROOM_BYTES: usize = 1024 * 1024;
-/// How many times the longest silence a whole body may take: a client that sends a byte now and then ends too.
-pub const BODY_TIMEOUTS: u32 = 10;
 /// Bytes of next requests that are taken while one is served; the connection is watched until then.
 const AHEAD_BYTES: usize = 8 * 1024;
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
@@ -59,6 +60,8 @@ pub struct ReadRequest {
     pub started: Instant,
     /// Its body; `None` if it has none.
     pub body: Option<HeldBody>,
+    /// What was found out before that was read; `None` if it has none.
+    pub found: Option<Found>,
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
     /// The way to tell the client's connection something.
@@ -154,24 +157,20 @@ impl ClientStream {
     }
 
     /// Reads a whole request. Returns its head for Pingora, with a body length of zero, or of one byte for a body if
-    /// Pingora `must_see_bodies`; the rest is kept for [`ClientStream::take_request`].
+    /// Pingora must see bodies; the rest is kept for [`ClientStream::take_request`].
     ///
     /// # Errors
     /// Why there is no request to handle.
-    pub async fn read_request(
-        &mut self,
-        limits: &Limits,
-        budget: &Budget,
-        must_see_bodies: bool,
-    ) -> Result<BytesMut, NoRequest> {
+    pub async fn read_request(&mut self, snapshot: &Arc<Snapshot>, budget: &Budget) -> Result<BytesMut, NoRequest> {
         let started = Instant::now();
+        let limits = &snapshot.config.limits;
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
         // A copy of its own size: Pingora keeps the head as long as the answer takes, and would keep the whole buffer.
         let head = BytesMut::from(&self.buffer[..length]);
         self.buffer.advance(length);
-        let body = match self.read_body(&parsed, limits, budget).await {
-            Ok(body) => body,
+        let (found, body) = match self.read_rest(&head, &parsed, snapshot, budget).await {
+            Ok(rest) => rest.unzip(),
             Err(error) => {
                 self.refused = head;
                 return Err(error);
@@ -181,13 +180,13 @@ impl ClientStream {
             self.buffer = BytesMut::new();
         }
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
-        let is_shown = must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
+        let is_shown = snapshot.must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
         let (head, length_name) = without_body(head, &parsed, is_shown);
         self.control.end_hold();
         self.control.expect_first_byte(None);
         self.control.expect_body(is_shown);
         let control = Arc::clone(&self.control);
-        let request = ReadRequest { started, body, length_name, control };
+        let request = ReadRequest { started, body, found, length_name, control };
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
         Ok(head)
     }
@@ -209,6 +208,11 @@ impl ClientStream {
         let mut words = std::str::from_utf8(line).ok()?.split(' ');
         let (method, target) = (words.next().filter(|method| !method.is_empty())?, words.next()?);
         Some((method, target.split('?').next().unwrap_or(target)))
+    }
+
+    /// The head of the request that is refused for its body; empty if it is refused for its head.
+    pub fn refused_head(&self) -> &[u8] {
+        &self.refused
     }
 
     /// Whether the answer to the refused request must not have a body.
@@ -258,29 +262,61 @@ impl ClientStream {
         }
     }
 
-    async fn read_body(
+    /// The address at the other end of the connection.
+    pub fn peer(&self) -> Option<IpAddr> {
+        Some(self.get_socket_digest()?.peer_addr()?.as_inet()?.ip())
+    }
+
+    /// Finds out who sends the request, then reads its body; `None` if it has none.
+    async fn read_rest(
         &mut self,
+        raw: &[u8],
         head: &Head,
-        limits: &Limits,
+        snapshot: &Arc<Snapshot>,
         budget: &Budget,
-    ) -> Result<Option<HeldBody>, NoRequest> {
-        let mut hold = Hold::new(budget);
-        let bytes = match head.framing {
-            Framing::None => return Ok(None),
+    ) -> Result<Option<(Found, HeldBody)>, NoRequest> {
+        if head.framing == Framing::None {
+            return Ok(None);
+        }
+        let fields = identity::fields_of(raw);
+        let identity = identity::identify(&fields, snapshot);
+        if let Err(refusal) = &identity
+            && !self.holds_body(head)
+            && !whole_head(raw, head).is_some_and(|request| identity::is_answered_here(&request, self.peer(), snapshot))
+        {
+            return Err(refusal.clone().into());
+        }
+        let owners = Owners::new(self.peer(), snapshot::client(&fields));
+        let body = self.read_body(head, &snapshot.config.limits, Hold::new(budget, owners)).await?;
+        Ok(body.map(|body| (Found { snapshot: Arc::clone(snapshot), identity }, body)))
+    }
+
+    /// Whether the whole body came together with the head: then it is simpler to take it than to close the connection.
+    fn holds_body(&self, head: &Head) -> bool {
+        matches!(head.framing, Framing::Length(length) if self.buffer.len() as u64 >= length)
+    }
+
+    async fn read_body(&mut self, head: &Head, limits: &Limits, mut hold: Hold) -> Result<Option<HeldBody>, NoRequest> {
+        match head.framing {
+            Framing::None => Ok(None),
             Framing::Length(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                if length > limits.request_body {
-                    return Err(Refusal::too_large(limits.request_body).into());
+                if self.buffer.len() >= length {
+                    hold.take_whole(length, limits)?;
+                    let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
+                    self.buffer.advance(length);
+                    return Ok(Some(HeldBody { bytes, hold: Some(hold) }));
                 }
+                let body = Incoming::new(Some(length), hold, limits)?;
                 self.invite(head, limits.write_timeout).await?;
-                self.read_sized(length, &mut hold, limits).await?
+                self.read_sized(body).await.map(Some)
             }
             Framing::Chunked => {
+                let body = Incoming::new(None, hold, limits)?;
                 self.invite(head, limits.write_timeout).await?;
-                self.read_chunked(&mut hold, limits).await?
+                self.read_chunked(body).await.map(Some)
             }
-        };
-        Ok(Some(HeldBody { bytes, hold }))
+        }
     }
 
     /// Tells a client that waits for it to send the body.
@@ -296,57 +332,58 @@ impl ClientStream {
         Ok(())
     }
 
-    async fn read_sized(&mut self, length: usize, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
-        let mut count = |bytes: usize| match hold.grow_to(bytes, limits.request_bodies_total) {
-            true => Ok(()),
-            false => Err(Refusal::too_many_bytes()),
-        };
-        count(length.min(self.buffer.len()))?;
-        if self.buffer.len() >= length {
-            let body = Bytes::copy_from_slice(&self.buffer[..length]);
-            self.buffer.advance(length);
-            return Ok(body);
-        }
-        let mut body = pool::take_kept(length).unwrap_or_else(|| pool::take(length.min(FIRST_ROOM_BYTES)));
-        body.extend_from_slice(&self.buffer);
+    async fn read_sized(&mut self, mut body: Incoming<'_>) -> Result<HeldBody, NoRequest> {
+        body.push(&self.buffer)?;
         self.buffer.clear();
-        let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
-        while body.len() < length {
-            if body.len() == body.capacity() {
-                body.reserve_exact(length - body.len());
-            }
-            let room = (length - body.len()).min(body.capacity() - body.len());
-            let mut spare = (&mut body).limit(room);
-            let until = deadline.min(Instant::now() + limits.body_timeout);
-            match tokio::time::timeout_at(until.into(), self.inner.read_buf(&mut spare)).await {
-                // Only what came is counted, so that an announced length alone keeps nobody out.
-                Ok(Ok(1..)) => count(body.len())?,
-                Ok(_) => return Err(NoRequest::Aborted),
-                Err(_) => return Err(Refusal::late_body().into()),
+        while !body.is_complete() {
+            match body.read_from(&mut self.inner).await? {
+                Ok(1..) => {}
+                _ => return Err(NoRequest::Aborted),
             }
         }
-        Ok(pool::into_bytes(body))
+        Ok(body.finish()?)
     }
 
-    async fn read_chunked(&mut self, hold: &mut Hold, limits: &Limits) -> Result<Bytes, NoRequest> {
-        let (mut decoder, mut body) = (chunked::Decoder::default(), BytesMut::new());
-        let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
+    async fn read_chunked(&mut self, mut body: Incoming<'_>) -> Result<HeldBody, NoRequest> {
+        let mut decoder = chunked::Decoder::default();
         loop {
-            let taken = decoder.push(&self.buffer, &mut body)?;
+            let taken = body.push_with(self.buffer.len(), |body| decoder.push(&self.buffer, body))?;
             self.buffer.advance(taken);
-            if body.len() > limits.request_body {
-                return Err(Refusal::too_large(limits.request_body).into());
-            }
-            if !hold.grow_to(body.len(), limits.request_bodies_total) {
-                return Err(Refusal::too_many_bytes().into());
-            }
             if decoder.is_done() {
-                return Ok(body.freeze());
+                return Ok(body.finish()?);
             }
-            let until = deadline.min(Instant::now() + limits.body_timeout);
-            self.fill_until(until, Refusal::late_body).await?;
+            match body.in_time(self.fill()).await? {
+                Ok(1..) => {}
+                _ => return Err(NoRequest::Aborted),
+            }
         }
     }
+}
+
+/// The head with all of its fields, as rules ask about them.
+fn whole_head(raw: &[u8], head: &Head) -> Option<RequestHeader> {
+    let line = &raw[..memchr::memchr(b'\r', raw)?];
+    let mut words = line.split(|&byte| byte == b' ');
+    let (method, target) = (words.next()?, words.next()?);
+    let target = match &head.absolute_target {
+        Some(absolute) => origin_form(&raw[absolute.path_and_query.clone()]),
+        None => target.to_vec(),
+    };
+    let mut request = RequestHeader::build(method, &target, None).ok()?;
+    for (name, value) in head::fields(raw) {
+        let name = std::str::from_utf8(name).ok()?;
+        request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
+    }
+    Some(request)
+}
+
+/// Path and query of an absolute target, which may lack the path.
+fn origin_form(path_and_query: &[u8]) -> Vec<u8> {
+    let mut target = path_and_query.to_vec();
+    if target.first() != Some(&b'/') {
+        target.insert(0, b'/');
+    }
+    target
 }
 
 /// `head` with a body length of zero, or of one if the body `is_shown`, and a target in origin form; and the name of
@@ -372,10 +409,7 @@ fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut,
     }
     if let Some(absolute) = &parsed.absolute_target {
         // The target stands before all fields, so its place is still right.
-        let mut target = head[absolute.path_and_query.clone()].to_vec();
-        if target.first() != Some(&b'/') {
-            target.insert(0, b'/');
-        }
+        let target = origin_form(&head[absolute.path_and_query.clone()]);
         replace(&mut head, absolute.target.clone(), &target);
     }
     (head, length_name)

@@ -3,8 +3,10 @@
 use super::clean::Names;
 use super::client::Control;
 use super::held::HeldBody;
+use super::identity::Identity;
 use super::running::Ticket as RunningTicket;
 use super::snapshot::{Destination, Group, Snapshot};
+use crate::http1::Refusal;
 use crate::record::Capture;
 use crate::rules::matcher::Facts;
 use crate::upstream::Ticket;
@@ -39,6 +41,8 @@ pub struct Context {
     pub request_bytes: u64,
     /// The way to tell the client's connection something.
     pub control: Option<Arc<Control>>,
+    /// Who sends it, if that was found out before its body was read.
+    pub identity: Option<Result<Identity, Refusal>>,
     /// The upstreams that it may go to.
     pub group: Group,
     /// Who sends it.
@@ -140,6 +144,7 @@ impl Context {
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,
             control: None,
+            identity: None,
             group: Group::default(),
             sender: Client::UNKNOWN,
             destination: 0,

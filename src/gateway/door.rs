@@ -5,7 +5,9 @@
 use super::answer::{Answer, new_request_id};
 use super::clean::Names;
 use super::client::{ClientStream, Control, NoRequest};
+use super::finish::key_fingerprint;
 use super::http2::{self, Unread, WholeRequest};
+use super::identity;
 use super::{Gateway, Shared};
 use crate::config::Limits;
 use crate::http1::Refusal;
@@ -15,7 +17,7 @@ use async_trait::async_trait;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::HttpSession as Http2Session;
-use pingora::protocols::{ALPN, GetSocketDigest, Ssl, Stream};
+use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::net::IpAddr;
@@ -71,10 +73,10 @@ impl Door {
                     }
                     // TLS said HTTP/2, and it is something else (RFC 9113 section 3.4).
                     _ if is_http2 => return,
-                    Ok(false) => client.read_request(limits, &self.shared.budget, snapshot.must_see_bodies).await,
+                    Ok(false) => client.read_request(&snapshot, &self.shared.budget).await,
                     Err(error) => Err(error),
                 },
-                false => client.read_request(limits, &self.shared.budget, snapshot.must_see_bodies).await,
+                false => client.read_request(&snapshot, &self.shared.budget).await,
             };
             is_first = false;
             let head = match read {
@@ -118,13 +120,13 @@ impl Door {
         let request_id = new_request_id();
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
         let bytes = answer.to_http1(&request_id, client.refused_is_head());
-        let address = peer_address(&client);
-        let record = unread(request_id, address, &refusal, outcome, started, answer.body.len());
+        let record = unread(request_id, client.peer(), &refusal, outcome, started, answer.body.len());
         self.shared.finish(match client.refused() {
             Some((method, path)) => RequestRecord {
                 http: "1.1",
                 method: method.to_owned(),
                 path: shapes(&path_text(path.as_bytes())).into_owned(),
+                key: key_fingerprint(&identity::fields_of(client.refused_head())),
                 ..record
             },
             None => record,
@@ -178,10 +180,6 @@ fn unread(
     }
 }
 
-fn peer_address(client: &ClientStream) -> Option<IpAddr> {
-    Some(client.get_socket_digest()?.peer_addr()?.as_inet()?.ip())
-}
-
 /// How long a new connection waits for its first request when the process shuts down.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -229,7 +227,7 @@ impl HttpServerApp for Http2Door {
         let _busy = self.shared.drain.enter();
         let snapshot = self.shared.snapshot.load_full();
         let started = Instant::now();
-        match http2::read(&mut session, &snapshot.config.limits, &self.shared.budget).await {
+        match http2::read(&mut session, &snapshot, &self.shared.budget).await {
             Ok(control) => {
                 let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control)));
                 return self.proxy.process_new_http(whole, shutdown).await;
@@ -280,6 +278,7 @@ impl Http2Door {
             http: "2",
             method: request.method.to_string(),
             path: names.path,
+            key: key_fingerprint(&request.headers),
             ..unread(request_id, client, refusal, outcome, started, response_bytes)
         });
     }

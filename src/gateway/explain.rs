@@ -2,7 +2,7 @@
 
 use super::answer::new_request_id;
 use super::context::Context;
-use super::held::{Budget, HeldBody, Hold};
+use super::held::HeldBody;
 use super::snapshot::Snapshot;
 use super::{forward, rewrite};
 use crate::rules::body::touches_cached_prefix;
@@ -72,8 +72,7 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
     context.client = Some([127, 0, 0, 1].into());
-    let hold = Hold::new(&Budget::new(gauge()?));
-    context.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold });
+    context.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
     let mut explanation = Explanation {
         upstream: None,
         answered: None,

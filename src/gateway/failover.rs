@@ -5,6 +5,7 @@ use super::{downstream, failure};
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
 use crate::upstream::pool::{self, Choice};
+use crate::upstream::sessions::Owner;
 use crate::upstream::slots::NoPlace;
 use pingora::Result;
 use pingora::proxy::Session;
@@ -100,9 +101,10 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     };
     context.destination = at;
     let upstream = &snapshot.upstreams[at];
+    let sender = Owner::of(context.sender, context.client);
     let entered = tokio::select! {
         biased;
-        entered = upstream.enter_in_turn() => entered,
+        entered = upstream.enter_in_turn(sender) => entered,
         gone = downstream::client_gone(session, context) => return Err(gone),
     };
     let ticket = entered.map_err(|no_place| {

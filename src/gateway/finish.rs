@@ -152,7 +152,7 @@ fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<String> {
 }
 
 /// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.
-fn key_fingerprint(headers: &HeaderMap) -> Option<String> {
+pub fn key_fingerprint(headers: &HeaderMap) -> Option<String> {
     let key = client_keys(headers).next()?;
     let digest = Sha256::digest(key);
     Some(digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect())

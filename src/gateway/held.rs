@@ -1,51 +1,149 @@
 //! Request bodies in memory, and the bound on all of them together.
 
+use super::body_budget::{Bounds, Evicted, Owners, Progress, Shares};
+use crate::config::Limits;
+use crate::http1::Refusal;
+use crate::upstream::clock::now_ms;
 use bytes::Bytes;
-use pingora_prometheus::prometheus::IntGauge;
-use std::sync::Arc;
+use pingora_prometheus::prometheus::{IntCounter, IntGauge};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts the bytes of request bodies that are held. One per process; a gauge that is also a metric.
+/// The memory for request bodies. One per process.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<IntGauge>);
+pub struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Locked once for a body of the usual size, and once more when it is gone; larger ones take it at each step.
+    shares: Mutex<Shares>,
+    held_bytes: IntGauge,
+    /// Bodies that had to make room: those that came in too slowly, and those of clients beyond their share.
+    evicted: [IntCounter; 2],
+}
 
 impl Budget {
-    /// A budget that is counted by `gauge`.
-    pub fn new(gauge: IntGauge) -> Self {
-        Self(Arc::new(gauge))
+    /// A budget that shows itself in these metrics.
+    pub fn new(held_bytes: IntGauge, evicted: [IntCounter; 2]) -> Self {
+        Self(Arc::new(Inner { shares: Mutex::default(), held_bytes, evicted }))
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, shares: &Shares) {
+        self.0.held_bytes.set(i64::try_from(shares.held_bytes()).unwrap_or(i64::MAX));
     }
 }
 
-/// A share of the budget, given back when it is dropped.
+/// A body's part of the budget, given back when it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     budget: Budget,
-    bytes: usize,
+    owners: Owners,
+    number: Option<usize>,
+    progress: Option<Arc<Progress>>,
+    rewritten_bytes: usize,
 }
 
 impl Hold {
-    /// A share of nothing yet.
-    pub fn new(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), bytes: 0 }
+    /// A part of nothing yet.
+    pub fn new(budget: &Budget, owners: Owners) -> Self {
+        Self { budget: budget.clone(), owners, number: None, progress: None, rewritten_bytes: 0 }
     }
 
-    /// Makes the share `bytes` large; `false` if all shares together would then be larger than `limit`.
-    #[must_use]
-    pub fn grow_to(&mut self, bytes: usize, limit: usize) -> bool {
-        let more = i64::try_from(bytes.saturating_sub(self.bytes)).unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.budget.0.add(more);
-        if self.budget.0.get() > limit {
-            self.budget.0.sub(more);
-            return false;
+    /// Makes it as large as a body that is there as a whole.
+    ///
+    /// # Errors
+    /// 503 when there is no room.
+    pub fn take_whole(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+        self.grow(bytes, limits)
+    }
+
+    /// Makes it as large as the buffer of a body that comes in.
+    ///
+    /// # Errors
+    /// 503 when there is no room; what it says when the body had to make room.
+    pub fn grow_to(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+        self.progress.get_or_insert_with(|| Arc::new(Progress::new(now_ms())));
+        self.check()?;
+        self.grow(bytes, limits)
+    }
+
+    fn grow(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+        let bounds = Bounds { total_bytes: limits.request_bodies_total, min_rate: limits.body_min_rate as u64 };
+        let mut shares = self.budget.shares();
+        let number = *self.number.get_or_insert_with(|| shares.enter(self.owners, self.progress.clone()));
+        let grown = shares.grow(number, bytes, bounds, now_ms());
+        self.budget.show(&shares);
+        drop(shares);
+        for why in grown.map_err(|_| Refusal::too_many_bytes())? {
+            self.budget.0.evicted[usize::from(why == Evicted::Share)].inc();
         }
-        self.bytes = self.bytes.max(bytes);
-        true
+        Ok(())
+    }
+
+    /// Counts what the gateway itself makes of the body, of which it holds one at a time, and in any case.
+    pub fn charge_rewritten(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.rewritten_bytes);
+        if let Some(number) = self.number.filter(|_| more > 0) {
+            self.rewritten_bytes = bytes;
+            let mut shares = self.budget.shares();
+            shares.charge(number, more);
+            self.budget.show(&shares);
+        }
+    }
+
+    /// So many bytes are there by now.
+    pub fn came(&self, bytes: usize) {
+        if let Some(progress) = &self.progress {
+            progress.came(bytes, now_ms());
+        }
+    }
+
+    /// Waits until the body has to make room.
+    pub async fn evicted(&self) -> Refusal {
+        loop {
+            match &self.progress {
+                Some(progress) => progress.wake.notified().await,
+                None => std::future::pending().await,
+            }
+            if let Err(refusal) = self.check() {
+                return refusal;
+            }
+        }
+    }
+
+    /// Whether the body may go on coming in.
+    ///
+    /// # Errors
+    /// When it had to make room.
+    pub fn check(&self) -> Result<(), Refusal> {
+        match self.progress.as_ref().and_then(|progress| progress.evicted()) {
+            None => Ok(()),
+            Some(Evicted::Slow) => Err(Refusal::slow_body()),
+            Some(Evicted::Share) => Err(Refusal::over_share()),
+        }
+    }
+
+    /// The body is whole: it stays.
+    ///
+    /// # Errors
+    /// When it had to make room before.
+    pub fn finish(&self) -> Result<(), Refusal> {
+        match &self.progress {
+            Some(progress) if !progress.finish() => self.check(),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.budget.0.sub(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+        let Some(number) = self.number else { return };
+        let mut shares = self.budget.shares();
+        shares.leave(number);
+        self.budget.show(&shares);
     }
 }
 
@@ -54,24 +152,6 @@ impl Drop for Hold {
 pub struct HeldBody {
     /// The body as it is to be sent.
     pub bytes: Bytes,
-    /// Its share of the budget.
-    pub hold: Hold,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_budget_is_shared_and_given_back() {
-        let budget = Budget::new(IntGauge::new("held", "held").expect("a gauge"));
-        let (mut a, mut b) = (Hold::new(&budget), Hold::new(&budget));
-        assert!(a.grow_to(60, 100));
-        assert!(!b.grow_to(41, 100));
-        assert!(b.grow_to(40, 100) && b.grow_to(10, 100));
-        drop(a);
-        assert!(b.grow_to(100, 100));
-        drop(b);
-        assert_eq!(budget.0.get(), 0);
-    }
+    /// Its part of the budget; `None` for one that no client sent.
+    pub hold: Option<Hold>,
 }

@@ -4,9 +4,12 @@
 //! that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
 use super::answer::Answer;
-use super::client::{BODY_TIMEOUTS, Control, ReadRequest, until};
+use super::body_budget::Owners;
+use super::client::{Control, ReadRequest, until};
 use super::held::{Budget, HeldBody, Hold};
-use super::pool;
+use super::identity::{self, Found};
+use super::incoming::Incoming;
+use super::snapshot::{self, Snapshot};
 use crate::config::Limits;
 use crate::http1::Refusal;
 use crate::http1::Target;
@@ -23,6 +26,7 @@ use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::v2::server::HttpSession as Http2Session;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,21 +55,47 @@ impl From<Refusal> for Unread {
     }
 }
 
-/// Checks a request and reads its body; afterwards its head carries both. What it returns is for [`WholeRequest`].
+/// Checks a request, finds out who sends it, and reads its body; afterwards its head carries all that. What it returns
+/// is for [`WholeRequest`].
 ///
 /// # Errors
 /// Why there is no request to handle.
-pub async fn read(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<Arc<Control>, Unread> {
+pub async fn read(
+    session: &mut Http2Session,
+    snapshot: &Arc<Snapshot>,
+    budget: &Budget,
+) -> Result<Arc<Control>, Unread> {
     let started = Instant::now();
+    let limits = &snapshot.config.limits;
     session.set_write_timeout(Some(limits.write_timeout));
     check(session.req_header(), limits)?;
-    let body = if session.is_body_empty() { None } else { Some(read_body(session, limits, budget).await?) };
+    let (found, body) = if session.is_body_empty() {
+        (None, None)
+    } else {
+        let found = find(session, snapshot)?;
+        let owners = Owners::new(peer(session), snapshot::client(&session.req_header().headers));
+        (Some(found), Some(read_body(session, limits, Hold::new(budget, owners)).await?))
+    };
     let length_name = Bytes::from_static(b"Content-Length");
     let control = Arc::<Control>::default();
     control.expect_body(body.as_ref().is_some_and(|held| !held.bytes.is_empty()));
-    let read = ReadRequest { started, body, length_name, control: Arc::clone(&control) };
+    let read = ReadRequest { started, body, found, length_name, control: Arc::clone(&control) };
     session.req_header_mut().extensions_mut().insert(Carried(Arc::new(Mutex::new(Some(read)))));
     Ok(control)
+}
+
+fn peer(session: &Http2Session) -> Option<IpAddr> {
+    Some(session.client_addr()?.as_inet()?.ip())
+}
+
+/// Finds out who sends the request.
+fn find(session: &Http2Session, snapshot: &Arc<Snapshot>) -> Result<Found, Refusal> {
+    let request = session.req_header();
+    let identity = identity::identify(&request.headers, snapshot);
+    match identity {
+        Err(refusal) if !identity::is_answered_here(request, peer(session), snapshot) => Err(refusal),
+        identity => Ok(Found { snapshot: Arc::clone(snapshot), identity }),
+    }
 }
 
 /// Checks what HTTP/2 itself does not make impossible.
@@ -115,7 +145,7 @@ fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     request.headers.get_all(CONNECTION).iter().try_for_each(|value| check_connection(value.as_bytes(), &mut options))
 }
 
-async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget) -> Result<HeldBody, Unread> {
+async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> Result<HeldBody, Unread> {
     let length = match session.req_header().headers.get(CONTENT_LENGTH) {
         None => None,
         Some(value) => {
@@ -123,30 +153,14 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, budget: &Budget)
             Some(length.ok_or_else(|| Refusal::bad("content_length", "The Content-Length header is not a number."))?)
         }
     };
-    if length.is_some_and(|length| length > limits.request_body) {
-        return Err(Refusal::too_large(limits.request_body).into());
-    }
-    let mut hold = Hold::new(budget);
-    let deadline = Instant::now() + limits.body_timeout * BODY_TIMEOUTS;
-    let mut body = length.and_then(pool::take_kept).unwrap_or_default();
-    loop {
-        let until = deadline.min(Instant::now() + limits.body_timeout);
-        let read = tokio::time::timeout_at(until.into(), session.read_body_bytes()).await;
-        let read = read.map_err(|_| Refusal::late_body())?;
-        let Some(chunk) = read.map_err(|_| Unread::Aborted)? else { break };
-        let length = body.len() + chunk.len();
-        if length > limits.request_body {
-            return Err(Refusal::too_large(limits.request_body).into());
-        }
-        if !hold.grow_to(length, limits.request_bodies_total) {
-            return Err(Refusal::too_many_bytes().into());
-        }
-        body.extend_from_slice(&chunk);
+    let mut body = Incoming::new(length, hold, limits)?;
+    while let Some(chunk) = body.in_time(session.read_body_bytes()).await?.map_err(|_| Unread::Aborted)? {
+        body.push(&chunk)?;
     }
     if length.is_some_and(|length| length != body.len()) {
         return Err(Refusal::bad("content_length", "The body is not as long as Content-Length says.").into());
     }
-    Ok(HeldBody { bytes: pool::into_bytes(body), hold })
+    Ok(body.finish()?)
 }
 
 /// Sends an answer of the gateway's own.

@@ -1,6 +1,7 @@
 //! The proxy: Pingora's [`ProxyHttp`], each phase a short call into the file of its concern.
 
 mod answer;
+mod body_budget;
 mod clean;
 mod client;
 mod collect;
@@ -15,6 +16,8 @@ mod forward;
 mod health_checks;
 mod held;
 mod http2;
+mod identity;
+mod incoming;
 mod local;
 mod observe;
 mod pool;
@@ -85,7 +88,7 @@ impl Shared {
     pub fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            budget: Budget::new(metrics.held_bytes.clone()),
+            budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),
             metrics,
             log,
             feed: Feed::default(),
@@ -143,6 +146,10 @@ impl ProxyHttp for Gateway {
             context.request_bytes = read.body.as_ref().map_or(0, |held| held.bytes.len() as u64);
             context.length_name = read.length_name;
             context.body = read.body;
+            if let Some(found) = read.found {
+                context.snapshot = found.snapshot;
+                context.identity = Some(found.identity);
+            }
             context.control = Some(read.control);
         }
         self.close_if_draining(session);
@@ -157,13 +164,18 @@ impl ProxyHttp for Gateway {
             return Ok(true);
         }
         let request = session.req_header();
+        let identity = context.identity.take();
+        let identity = identity.unwrap_or_else(|| identity::identify(&request.headers, &context.snapshot));
         observe::begin(request, &self.shared.running, context);
         if let Some(answer) = rewrite::respond(request, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        match context.snapshot.find_group(&request.headers) {
-            Ok(group) => context.group = group,
+        match identity {
+            Ok(identity) => {
+                context.group = identity.group;
+                context.sender = identity.sender;
+            }
             Err(refusal) => {
                 context.rejected = Some(refusal.reason);
                 let answer = Answer::error(refusal.status, &refusal.message, &context.request_id);
@@ -171,7 +183,6 @@ impl ProxyHttp for Gateway {
                 return Ok(true);
             }
         }
-        context.sender = snapshot::client(&request.headers);
         Ok(false)
     }
 

@@ -61,15 +61,20 @@ impl Pool {
 
 /// An empty buffer with room for `bytes`, from those that are kept if possible.
 pub fn take(bytes: usize) -> Vec<u8> {
+    take_within(bytes, usize::MAX)
+}
+
+/// The same; a new one has no more room than `most` or what is needed.
+pub fn take_within(bytes: usize, most: usize) -> Vec<u8> {
     POOL.take(bytes).unwrap_or_else(|| {
         let room = class_for(bytes).map_or(bytes, |class| SMALLEST_BYTES << class);
-        Vec::with_capacity(if bytes < SMALLEST_BYTES { bytes } else { room })
+        Vec::with_capacity(if bytes < SMALLEST_BYTES || room > most { bytes } else { room })
     })
 }
 
-/// An empty buffer that is kept already and has room for `bytes`.
-pub fn take_kept(bytes: usize) -> Option<Vec<u8>> {
-    POOL.take(bytes)
+/// Gives a buffer back whose content is of no more use.
+pub fn give(buffer: Vec<u8>) {
+    POOL.give(buffer);
 }
 
 /// The content of a buffer as `Bytes`; with the last of them the buffer comes back to the pool.
@@ -127,7 +132,7 @@ mod tests {
         drop(bytes);
         assert_eq!(&other[..], b"bc");
         drop(other);
-        let kept = take_kept(8 * 1024 * 1024).expect("the buffer is back");
+        let kept = take(8 * 1024 * 1024);
         assert_eq!((kept.as_ptr(), kept.len()), (address, 0));
     }
 }

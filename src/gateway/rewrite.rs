@@ -27,6 +27,10 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
     change_head(request, client, &plan, context)?;
     context.attempt.rewrite = outcome_of_prompt(&plan, &context.destination().rules);
     context.attempt.rules = plan.rules;
+    let hold = context.body.as_mut().and_then(|held| held.hold.as_mut());
+    if let (Some(hold), Some(body)) = (hold, &plan.body) {
+        hold.charge_rewritten(body.capacity());
+    }
     context.attempt.body = plan.body.map(pool::into_bytes);
     Ok(())
 }

@@ -138,6 +138,22 @@ pub fn parse(head: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     fields.finish(line)
 }
 
+/// The fields of a head that [`parse`] found good: names and values, in order.
+pub fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = head;
+    let lines = std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)?;
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        rest = &rest[end + 1..];
+        Some(line)
+    });
+    // The first line is the request's.
+    lines.skip(1).filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], trim_ows(&line[colon + 1..])))
+    })
+}
+
 struct RequestLine<'a> {
     target: &'a [u8],
     /// Offset of the target in the head.

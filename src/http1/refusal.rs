@@ -36,6 +36,26 @@ impl Refusal {
         )
     }
 
+    /// 408: the body came in so slowly that it had to make room for another one.
+    pub fn slow_body() -> Self {
+        Self::new(
+            408,
+            "body_min_rate",
+            "The request body came in more slowly than gateway.limits.body_min_rate, and its memory was needed for \
+             another request.",
+        )
+    }
+
+    /// 503: the body had to make room, because its client held more than its share.
+    pub fn over_share() -> Self {
+        Self::new(
+            503,
+            "body_share",
+            "This client's request bodies took more than a quarter of the memory for all (\
+             gateway.limits.request_bodies_total), and another client needed it; try again.",
+        )
+    }
+
     /// 408: the head did not come in in time.
     pub fn late_head() -> Self {
         Self::new(408, "header_timeout", "The request head did not come in in time.")

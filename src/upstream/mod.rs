@@ -12,6 +12,7 @@ pub mod slots;
 pub mod stats;
 pub mod tls;
 pub mod tunnel;
+mod turns;
 pub mod window;
 
 use crate::config::Config;
@@ -26,6 +27,7 @@ use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use resolve::Addresses;
+use sessions::Owner;
 use slots::{NoPlace, Place, Slots};
 use stats::{LastFailure, Stats};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -239,14 +241,14 @@ impl Upstream {
         Some(Ticket { upstream: Arc::clone(self), is_trial, _place: place })
     }
 
-    /// Lets a request in, whatever its health, as soon as there is a place.
+    /// Lets a request in, whatever its health, as soon as there is a place and it is its sender's turn.
     ///
     /// # Errors
     /// When there is none in time.
-    pub async fn enter_in_turn(self: &Arc<Self>) -> Result<Ticket, NoPlace> {
+    pub async fn enter_in_turn(self: &Arc<Self>, sender: Owner) -> Result<Ticket, NoPlace> {
         let place = match self.slots.take() {
             Some(place) => place,
-            None => self.slots.wait().await?,
+            None => self.slots.wait(sender).await?,
         };
         Ok(Ticket { upstream: Arc::clone(self), is_trial: false, _place: place })
     }

@@ -1,9 +1,11 @@
 //! What is remembered of clients: sessions that had to move, and keys that have to wait.
 
+use crate::addresses::client_group;
 use crate::config::resilience::Affinity;
 use moka::Expiry;
 use moka::sync::Cache;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,25 @@ impl Client {
         match self.session {
             Session::Named(number) | Session::Key(number) => Some(number),
             Session::Unknown => None,
+        }
+    }
+}
+
+/// Whom something is charged to that clients share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// Stands for a key.
+    Key(u64),
+    /// The address that stands for a client's ([`crate::addresses::client_group`]).
+    Address(Option<IpAddr>),
+}
+
+impl Owner {
+    /// The client's key, or its address if it has none.
+    pub fn of(client: Client, address: Option<IpAddr>) -> Self {
+        match client.key {
+            0 => Self::Address(address.map(client_group)),
+            key => Self::Key(key),
         }
     }
 }

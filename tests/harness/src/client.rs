@@ -145,6 +145,13 @@ impl Client {
         Self::over(tcp)
     }
 
+    /// Connects as another client: from the address `127.0.0.LAST`.
+    pub async fn connect_from(last: u8, addr: SocketAddr) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, last], 0).into()).expect("an address of the loopback network");
+        Self::over(within("connect", socket.connect(addr)).await.expect("connection refused"))
+    }
+
     /// Uses a connection that the test has prepared.
     pub fn over(tcp: TcpStream) -> Self {
         let _ = tcp.set_nodelay(true);

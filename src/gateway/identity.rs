@@ -1,0 +1,86 @@
+//! Who sends a request, and where it may go: found out once, before a byte of its body is read.
+
+use super::local;
+use super::snapshot::{self, Group, Snapshot};
+use crate::http1::Refusal;
+use crate::rules::matcher::Facts;
+use crate::upstream::sessions::Client;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The fields that [`identify`] reads.
+const FIELDS: [&str; 3] = ["x-api-key", "authorization", "x-claude-code-session-id"];
+
+/// Who sends a request, and where it may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// The upstreams that it may go to.
+    pub group: Group,
+    /// Its session and its key.
+    pub sender: Client,
+}
+
+/// What was found out of a request before its body was read.
+#[derive(Debug)]
+pub struct Found {
+    /// The configuration that it was found out with, and that the request is served with.
+    pub snapshot: Arc<Snapshot>,
+    /// Who sends it; a refusal waits for the rules that answer at once.
+    pub identity: Result<Identity, Refusal>,
+}
+
+/// Who sends a request with these fields.
+///
+/// # Errors
+/// Why it may not go to any upstream.
+pub fn identify(headers: &HeaderMap, snapshot: &Snapshot) -> Result<Identity, Refusal> {
+    let group = snapshot.find_group(headers)?;
+    Ok(Identity { group, sender: snapshot::client(headers) })
+}
+
+/// Those fields of an HTTP/1 head that [`identify`] reads.
+pub fn fields_of(head: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(FIELDS.len());
+    for (name, value) in crate::http1::head::fields(head) {
+        let known = FIELDS.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        if let (Some(name), Ok(value)) = (known, HeaderValue::from_bytes(value)) {
+            map.append(HeaderName::from_static(name), value);
+        }
+    }
+    map
+}
+
+/// Whether a request that no upstream is there for is answered all the same, and without its body: by a page of the
+/// gateway's own, or by a rule.
+pub fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> bool {
+    let Some(destination) = snapshot.destinations.first() else { return false };
+    let facts = Facts {
+        method: request.method.as_str(),
+        target: request.raw_path(),
+        headers: &request.headers,
+        client,
+        request_id: "",
+        upstream: &destination.upstream.config.name,
+        model: None,
+    };
+    local::is_own(request, &snapshot.config) || destination.rules.respond(&facts, None).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_http_1_head_tells_who_sends_it() {
+        let head = b"POST /x-api-key:no HTTP/1.1\r\nHost: a\r\nX-API-Key: \t sk-1 \r\nAuthorization: Bearer sk-2\r\n\
+            x-api-key-2: no\r\nX-Claude-Code-Session-Id: s\r\n\r\n";
+        let fields = fields_of(head);
+        let value = |name: &str| fields.get(name).map(HeaderValue::as_bytes);
+        assert_eq!(value("x-api-key"), Some(&b"sk-1"[..]));
+        assert_eq!(value("authorization"), Some(&b"Bearer sk-2"[..]));
+        assert_eq!(value("x-claude-code-session-id"), Some(&b"s"[..]));
+        assert_eq!(fields.len(), 3);
+    }
+}
