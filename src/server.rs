@@ -25,7 +25,9 @@ use tokio::time::MissedTickBehavior;
 /// # Errors
 /// When it cannot start: an address in use, a certificate that cannot be read, ...
 pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Result<()> {
+    operation::seal(loaded.startup.debug);
     listen::raise_descriptor_limit();
+    operation::prepare_state(&loaded.startup)?;
     let folder = operation::prepare_folder(&loaded.startup, upgrade)?;
     let sockets = Arc::new(Sockets::default());
     let inherited = operation::bind(&sockets, &loaded.startup, folder.as_ref().filter(|_| upgrade))?;

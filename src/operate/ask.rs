@@ -5,6 +5,7 @@ use super::control::{self, Answer, Question, Status};
 use super::descriptors;
 use rustix::process::geteuid;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -19,11 +20,20 @@ const STATUS_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// When there is none, or it does not answer.
 pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
+    Ok(ask_with_descriptors(folder, question)?.0)
+}
+
+/// Asks the process that serves; descriptors may come with the answer.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<(Answer, Vec<OwnedFd>), String> {
     let stream = connect(folder)?;
     let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
     let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
-    let (line, _) = asked.map_err(|error| format!("the gateway did not answer: {error}"))?;
-    serde_json::from_slice(&line).map_err(|error| format!("the gateway's answer cannot be read: {error}"))
+    let (line, attached) = asked.map_err(|error| format!("the gateway did not answer: {error}"))?;
+    let answer = serde_json::from_slice(&line);
+    Ok((answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?, attached))
 }
 
 /// Connects to the process that serves, if its user is one to be listened to: the own one, root, and for root the owner

@@ -2,10 +2,12 @@
 
 use super::control::{self, Answer, Question};
 use super::descriptors;
+use super::inheritance::{self, User};
 use super::successor::Successor;
 use crate::config::live::Live;
 use crate::log_output;
 use std::collections::VecDeque;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -77,6 +79,13 @@ async fn converse(
             log_output::reopen();
             reload(live).await
         }
+        Ok(Question::Inherit) => {
+            let environment = inheritance::environment(&live.files());
+            match User::own() {
+                Ok(user) => Answer::Inheritance { environment, user },
+                Err(error) => Answer::Refused(vec![format!("the process does not know its groups: {error}")]),
+            }
+        }
         Ok(Question::Succeed) => {
             // The supervisor answers, once it has noted it.
             let _ = commands.send(Command::Waits(Successor::new(stream, pid))).await;
@@ -92,7 +101,10 @@ async fn converse(
         }
         Err(error) => Answer::Refused(vec![format!("the question cannot be read: {error}")]),
     };
-    if let Err(error) = control::write(&mut stream, &answer).await {
+    let stderr = std::io::stderr();
+    let attached = [stderr.as_fd()];
+    let attached = if matches!(answer, Answer::Inheritance { .. }) { &attached[..] } else { &[] };
+    if let Err(error) = control::write(&mut stream, &answer, attached).await {
         log::debug!("a command got no answer: {error}");
     }
 }

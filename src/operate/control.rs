@@ -1,12 +1,15 @@
 //! The control socket: one line of JSON in, one line out. Only the user that the gateway runs as, and root, are listened
 //! to.
 
-use super::RuntimeDir;
+use super::inheritance::User;
+use super::{RuntimeDir, descriptors};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Longest question.
@@ -29,6 +32,8 @@ pub enum Question {
     },
     /// Wait for the listening sockets.
     Succeed,
+    /// With what a successor is to be started.
+    Inherit,
 }
 
 /// Who serves.
@@ -74,6 +79,13 @@ pub enum Answer {
     Waiting,
     /// The listening sockets are attached.
     Sockets,
+    /// To [`Question::Inherit`]: standard error is attached.
+    Inheritance {
+        /// Variables.
+        environment: BTreeMap<String, String>,
+        /// Whose rights the process has.
+        user: User,
+    },
     /// The service is left to the successor.
     Yours,
     /// It was refused, for these reasons.
@@ -104,12 +116,18 @@ pub async fn read(stream: &mut UnixStream) -> io::Result<Question> {
     serde_json::from_str(&line).map_err(io::Error::other)
 }
 
-/// Writes the answer.
+/// Writes the answer, with these descriptors.
 ///
 /// # Errors
-/// When the client is gone.
-pub async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
-    tokio::time::timeout(LINE_TIME, stream.write_all(&line(answer)?)).await?
+/// When the client is gone, or does not read.
+pub async fn write(stream: &mut UnixStream, answer: &Answer, attached: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let line = line(answer)?;
+    let written = async {
+        let send = || descriptors::send(&*stream, &line, attached);
+        let sent = stream.async_io(Interest::WRITABLE, send).await?;
+        stream.write_all(&line[sent..]).await
+    };
+    tokio::time::timeout(LINE_TIME, written).await?
 }
 
 /// An answer, or a question, as it is sent.

@@ -10,6 +10,8 @@ mod commands;
 pub mod control;
 mod descriptors;
 pub mod health;
+mod inheritance;
+pub mod own_folder;
 pub mod predecessors;
 pub mod runtime_dir;
 mod signals;

@@ -1,5 +1,6 @@
 //! The runtime folder: the pid file, and the sockets by which processes find each other.
 
+use super::own_folder::{self, Unusable};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,14 +12,16 @@ const SOCKET_PATH_BYTES: usize = 107;
 pub struct RuntimeDir(PathBuf);
 
 impl RuntimeDir {
-    /// The folder at `path`, made if need be.
+    /// The folder at `path`, made if need be, for the gateway alone.
     ///
     /// # Errors
-    /// When it cannot be made or written, or its path is too long for a socket.
-    pub fn prepare(path: &Path) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("gateway.runtime_dir: {} cannot be used: {error}", path.display());
-        std::fs::create_dir_all(path).map_err(failed)?;
-        let folder = Self::open(path)?;
+    /// When it cannot be made or written, somebody else can, or its path is too long for a socket.
+    pub fn prepare(path: &Path) -> Result<Self, Unusable> {
+        let failed = |error: io::Error| {
+            Unusable::Failed(format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()))
+        };
+        own_folder::prepare(path, "gateway.runtime_dir")?;
+        let folder = Self::open(path).map_err(Unusable::Failed)?;
         let probe = folder.0.join(format!(".probe-{}", std::process::id()));
         std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
         Ok(folder)
@@ -50,11 +53,6 @@ impl RuntimeDir {
     /// The same before it has its name.
     pub fn control_socket_of(&self, pid: u32) -> PathBuf {
         self.0.join(format!("control.sock.{pid}"))
-    }
-
-    /// Held by an upgrade that is under way.
-    pub fn upgrade_lock(&self) -> PathBuf {
-        self.0.join("upgrade.lock")
     }
 
     /// What a draining process says of itself.
@@ -112,9 +110,9 @@ mod tests {
     fn a_folder_that_cannot_be_used_says_why() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("file"), "").expect("written");
-        let error = RuntimeDir::prepare(&dir.path().join("file/run")).expect_err("no folder");
+        let error = RuntimeDir::prepare(&dir.path().join("file/run")).expect_err("no folder").message();
         assert!(error.contains("gateway.runtime_dir") && error.contains("file/run"), "{error}");
-        let error = RuntimeDir::prepare(&dir.path().join("x".repeat(100))).expect_err("too long");
+        let error = RuntimeDir::prepare(&dir.path().join("x".repeat(100))).expect_err("too long").message();
         assert!(error.contains("too long"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
 /// Time for a successor to serve once it has the sockets.
@@ -53,13 +53,10 @@ impl Successor {
     }
 
     async fn converse(&mut self, sockets: &[TcpListener]) -> io::Result<()> {
-        let line = control::line(&Answer::Sockets)?;
         let handles: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
-        let stream = &mut self.stream;
-        let sent = stream.async_io(Interest::WRITABLE, || descriptors::send(&*stream, &line, &handles)).await?;
-        stream.write_all(&line[sent..]).await?;
+        control::write(&mut self.stream, &Answer::Sockets, &handles).await?;
         let mut said = vec![0; SERVING.len()];
-        stream.read_exact(&mut said).await?;
+        self.stream.read_exact(&mut said).await?;
         match said == SERVING {
             true => Ok(()),
             false => Err(io::Error::other("it says something else")),

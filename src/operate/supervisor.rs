@@ -341,7 +341,9 @@ impl Running {
                 Err(why) => Answer::Refused(vec![why]),
             },
             // The others do not come here.
-            Question::Status | Question::Reload | Question::Succeed => Answer::Status(self.status()),
+            Question::Status | Question::Reload | Question::Succeed | Question::Inherit => {
+                Answer::Status(self.status())
+            }
         }
     }
 

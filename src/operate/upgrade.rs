@@ -2,10 +2,12 @@
 //! sockets over, and tells how it went. Whatever goes wrong before, the old process goes on serving.
 
 use super::control::{Answer, Question, Status};
+use super::inheritance::User;
 use super::{RuntimeDir, ask, systemd};
-use std::fs::{File, OpenOptions, TryLockError};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -59,7 +61,7 @@ pub fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String
         return through_systemd(&unit);
     }
     let _lock = lock(folder)?;
-    let mut new = start(&old, program)?;
+    let mut new = start(folder, &old, program)?;
     match take_over(folder, &old, &mut new) {
         Ok(pid) => Ok(format!(
             "upgraded: process {pid} serves, away from any terminal (`kill {pid}` stops it); process {} finishes its requests \
@@ -84,10 +86,10 @@ fn through_systemd(unit: &str) -> Result<String, String> {
     }
 }
 
+/// The folder itself is locked: it may belong to another user, who could put any file in the place of a lock file.
 fn lock(folder: &RuntimeDir) -> Result<File, String> {
-    let path = folder.upgrade_lock();
-    let failed = |error: std::io::Error| format!("{} cannot be locked: {error}", path.display());
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let failed = |error: std::io::Error| format!("{} cannot be locked: {error}", folder.path().display());
+    let file = File::open(folder.path()).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err("another upgrade is under way".to_owned()),
@@ -101,23 +103,27 @@ struct New {
     lines: Receiver<String>,
 }
 
-/// Starts this program as the old one was started: with its arguments, folder, environment and standard error.
-fn start(old: &Status, program: Option<&Path>) -> Result<New, String> {
+/// Starts this program as the old one was started: as its user, with its arguments, folder, environment and standard
+/// error.
+fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<New, String> {
     let program = program.map_or_else(std::env::current_exe, std::path::absolute);
     let program = program.map_err(|error| format!("this program cannot be found: {error}"))?;
+    let (environment, user, stderr) = match ask::ask_with_descriptors(folder, Question::Inherit)? {
+        (Answer::Inheritance { environment, user }, stderr) => (environment, user, stderr.into_iter().next()),
+        (Answer::Refused(why), _) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
+        (other, _) => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
+    };
     let mut command = Command::new(&program);
     command.args(&old.arguments).arg("--upgrade").current_dir(&old.folder);
     // A service manager sets the environment by itself, perhaps to something new.
-    if !old.has_systemd
-        && let Some(environment) = environment_of(old.pid)
-    {
+    if !old.has_systemd {
         command.env_clear().envs(environment);
     }
-    let log = OpenOptions::new().append(true).open(format!("/proc/{}/fd/2", old.pid));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.map_or_else(|_| Stdio::inherit(), Stdio::from));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.map_or_else(Stdio::inherit, Stdio::from));
     // What is typed at this terminal is not meant for the new process.
     command.process_group(0);
-    let mut child = command.spawn().map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    let spawned = spawn_as(command, user)?;
+    let mut child = spawned.map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
     let stdout = child.stdout.take().ok_or("its standard output is missing")?;
     let (said, lines) = channel();
     std::thread::spawn(move || {
@@ -130,14 +136,25 @@ fn start(old: &Status, program: Option<&Path>) -> Result<New, String> {
     Ok(New { child, lines })
 }
 
-fn environment_of(pid: u32) -> Option<Vec<(std::ffi::OsString, std::ffi::OsString)>> {
-    let bytes = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let pairs = bytes.split(|&byte| byte == 0).filter_map(|pair| {
-        let at = pair.iter().position(|&byte| byte == b'=').filter(|&at| at > 0)?;
-        let text = |bytes: &[u8]| std::ffi::OsString::from_vec(bytes.to_vec());
-        Some((text(&pair[..at]), text(&pair[at + 1..])))
+/// Starts a process with the rights of the old one, never with more: for root, on a thread that gives up its own first.
+fn spawn_as(mut command: Command, wanted: User) -> Result<std::io::Result<Child>, String> {
+    let own = User::own().map_err(|error| format!("this command does not know its own groups: {error}"))?;
+    if own.user == wanted.user {
+        return Ok(command.spawn());
+    }
+    if own.user != 0 {
+        return Err(format!("the gateway runs as user {}, and only that user and root can upgrade it", wanted.user));
+    }
+    let thread = std::thread::spawn(move || -> std::io::Result<Child> {
+        let (user, group) = (Uid::from_raw(wanted.user), Gid::from_raw(wanted.group));
+        let groups: Vec<Gid> = wanted.groups.into_iter().map(Gid::from_raw).collect();
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(group, group, group)?;
+        set_thread_res_uid(user, user, user)?;
+        // A process has the rights of the thread that starts it.
+        command.spawn()
     });
-    Some(pairs.collect())
+    thread.join().map_err(|_| "the new process could not be started".to_owned())
 }
 
 fn take_over(folder: &RuntimeDir, old: &Status, new: &mut New) -> Result<u32, String> {

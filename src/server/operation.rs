@@ -7,9 +7,11 @@ use crate::config::{Arguments, Loaded, Startup};
 use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
 use crate::listen::Sockets;
+use crate::operate::own_folder::{self, Unusable};
 use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
 use anyhow::{Context, bail};
 use pingora::server::Server;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,10 +19,43 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Pingora's own grace period: an end that nobody waits for.
 pub const LONGER_THAN_ANY_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Keeps the process's memory, with the keys in it, from its own user's other programs, and out of files: not while
+/// somebody looks for a mistake (`gateway.debug`).
+pub fn seal(is_debug: bool) {
+    if is_debug {
+        return;
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        log::warn!("other programs of this user can read the process's memory: {error}");
+    }
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none)
+        && getrlimit(Resource::Core).current != Some(0)
+    {
+        log::warn!("a crash can write the process's memory to a file: {error}");
+    }
+}
+
+/// The state folder. Whoever needs it finds out by itself when it cannot be made.
+///
+/// # Errors
+/// When others can look into it, and that is not to be changed here.
+pub fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
+    match own_folder::prepare(&startup.state_dir, "gateway.state_dir") {
+        Ok(()) => Ok(()),
+        Err(Unusable::Refused(why)) => bail!("{why}"),
+        Err(Unusable::Failed(why)) => {
+            log::warn!("{why}");
+            Ok(())
+        }
+    }
+}
+
 /// The runtime folder. A gateway that only wants to serve can do without.
 ///
 /// # Errors
-/// When it cannot be used, and is needed to take over from another process; or when another gateway uses it.
+/// When it cannot be used, and is needed to take over from another process; when it is not the gateway's alone; or when
+/// another gateway uses it.
 pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option<RuntimeDir>> {
     match RuntimeDir::prepare(&startup.runtime_dir) {
         Ok(folder) => match operate::ask::status(&folder) {
@@ -36,9 +71,10 @@ pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option
             ),
             _ => Ok(Some(folder)),
         },
-        Err(error) if upgrade => Err(anyhow::Error::msg(error)),
-        Err(error) => {
-            log::warn!("{error}: the commands reload and upgrade will not reach this process");
+        Err(Unusable::Refused(why)) => bail!("{why}"),
+        Err(Unusable::Failed(why)) if upgrade => bail!("{why}"),
+        Err(Unusable::Failed(why)) => {
+            log::warn!("{why}: the commands reload and upgrade will not reach this process");
             Ok(None)
         }
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ pub struct GatewayBuilder {
     dir: TempDir,
     listen: Port,
     admin: Port,
+    user: Option<u32>,
 }
 
 impl GatewayBuilder {
@@ -77,6 +79,16 @@ impl GatewayBuilder {
         self.file("gateway.yaml", text).arg("-c").arg("gateway.yaml")
     }
 
+    /// Runs it as this user, for root: its folder and a copy of the program there are that user's. Call it last.
+    pub fn user(mut self, id: u32) -> Self {
+        let program = self.dir.path().join("program");
+        std::fs::copy(&self.binary, &program).expect("the program copied");
+        self.binary = program;
+        give(self.dir.path(), id);
+        self.user = Some(id);
+        self
+    }
+
     /// Its working directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -90,6 +102,9 @@ impl GatewayBuilder {
     fn command(&self) -> Command {
         let mut command = clean(&self.binary, self.dir.path(), &self.env);
         command.args(&self.args);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
     }
 
@@ -180,6 +195,7 @@ impl Gateway {
             dir: tempfile::tempdir().expect("a temporary folder"),
             listen: Port::free(),
             admin: Port::free(),
+            user: None,
         }
     }
 
@@ -338,6 +354,17 @@ impl Drop for Gateway {
         let own = self.pid();
         for pid in self.processes().into_iter().filter(|&pid| pid != own) {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+        }
+    }
+}
+
+/// Makes a folder, and all in it, another user's.
+fn give(folder: &Path, user: u32) {
+    std::os::unix::fs::chown(folder, Some(user), Some(user)).expect("root's rights");
+    for entry in std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
+        match entry.path().is_dir() {
+            true => give(&entry.path(), user),
+            false => std::os::unix::fs::chown(entry.path(), Some(user), Some(user)).expect("root's rights"),
         }
     }
 }

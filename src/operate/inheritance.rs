@@ -1,0 +1,122 @@
+//! What a new process gets of the one that serves: its environment as far as the gateway reads it, where it writes its
+//! log, and who it runs as.
+
+use crate::config::settings::SETTINGS;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Variables that are handed on though no setting has their name.
+const OTHERS: [&str; 20] = [
+    "PORT",
+    "API_BASE_URL",
+    "API_BASE_URLS",
+    "GATEWAY_CONFIG",
+    "PATH",
+    "HOME",
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LC_TIME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "TMPDIR",
+    "SQLITE_TMPDIR",
+    "RUST_LOG",
+    "RUST_LOG_STYLE",
+    "RUST_BACKTRACE",
+    "JOURNAL_STREAM",
+];
+
+/// The user, with all that the kernel looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The user's id.
+    pub user: u32,
+    /// The group's.
+    pub group: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
+}
+
+impl User {
+    /// Who this process runs as.
+    ///
+    /// # Errors
+    /// When the kernel does not tell its groups.
+    pub fn own() -> std::io::Result<Self> {
+        let groups = rustix::process::getgroups()?.into_iter().map(rustix::process::Gid::as_raw);
+        Ok(Self {
+            user: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+            groups: groups.collect(),
+        })
+    }
+}
+
+/// The variables of this process that a successor gets: those of the gateway's settings, those that its files name, and a
+/// few that every program reads. Those of the dynamic linker never.
+pub fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
+    let texts: Vec<String> = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    choose(std::env::vars_os(), &texts)
+}
+
+fn choose(all: impl Iterator<Item = (OsString, OsString)>, texts: &[String]) -> BTreeMap<String, String> {
+    // What is no Unicode, the gateway cannot read either.
+    let all = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    all.filter(|(name, _)| {
+        let name = name.as_str();
+        let is_known = || OTHERS.contains(&name) || SETTINGS.iter().any(|setting| setting.env.contains(&name));
+        !name.starts_with("LD_") && (is_known() || texts.iter().any(|text| names(text, name)))
+    })
+    .collect()
+}
+
+/// Whether a file names this variable, as `${env.NAME}` or `env:NAME`.
+fn names(text: &str, name: &str) -> bool {
+    ["env.", "env:"].iter().any(|form| {
+        text.match_indices(form).any(|(at, _)| {
+            let rest = text[at + form.len()..].strip_prefix(name);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_gateway_reads_is_handed_on() {
+        let texts = ["api_key: ${env.RELAY_KEY}\nroutes: [{key: \"env:TEAM_A\"}]\nx: env.LD_AUDIT\n".to_owned()];
+        let given = [
+            ("LISTEN", "127.0.0.1:1"),
+            ("https_proxy", "http://p"),
+            ("RELAY_KEY", "sk"),
+            ("RELAY_KEY_OLD", "sk"),
+            ("TEAM_A", "sk"),
+            ("TEAM", "sk"),
+            ("TZ", "Asia/Shanghai"),
+            ("LD_PRELOAD", "/tmp/evil.so"),
+            ("LD_AUDIT", "/tmp/evil.so"),
+            ("GLIBC_TUNABLES", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+        ];
+        let given = given.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let chosen: Vec<String> = choose(given, &texts).into_keys().collect();
+        assert_eq!(chosen, ["LISTEN", "RELAY_KEY", "TEAM_A", "TZ", "https_proxy"]);
+    }
+
+    #[test]
+    fn every_variable_that_the_code_reads_by_name_is_handed_on() {
+        for text in [include_str!("../config/startup.rs"), include_str!("../config/upstream.rs")] {
+            for (at, form) in text.match_indices("reader.variable(\"") {
+                let name = text[at + form.len()..].split('"').next().expect("a name");
+                assert!(OTHERS.contains(&name), "{name}");
+            }
+        }
+    }
+}

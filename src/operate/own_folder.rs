@@ -1,0 +1,158 @@
+//! Folders for the gateway alone: what is in them is for nobody else to read, and nobody else may put anything there.
+
+use rustix::process::geteuid;
+use std::fs::{DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Why a folder is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// Somebody else is in it too; what to do.
+    Refused(String),
+    /// It cannot be made or written.
+    Failed(String),
+}
+
+impl Unusable {
+    /// The same in words.
+    pub fn message(self) -> String {
+        match self {
+            Self::Refused(message) | Self::Failed(message) => message,
+        }
+    }
+}
+
+/// What is to be done with a folder that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Private,
+    ToClose,
+    Foreign,
+    Shared,
+}
+
+/// Rights of the group and of others.
+const OTHERS: u32 = 0o077;
+/// Everybody may put something there: `/tmp`.
+const STICKY: u32 = 0o1000;
+
+fn judge(owner: u32, own: u32, mode: u32, is_around_others: bool) -> Verdict {
+    match () {
+        () if owner != own => Verdict::Foreign,
+        () if mode & (OTHERS | STICKY) == 0 => Verdict::Private,
+        () if is_around_others || mode & STICKY != 0 => Verdict::Shared,
+        () => Verdict::ToClose,
+    }
+}
+
+/// Makes the folder at `path`, which `setting` names, or closes the one that is there to everybody else. One that belongs
+/// to somebody else is refused, and one that plainly is not the gateway's alone: `/tmp`, a home, the working directory, and
+/// what they lie in, unless nobody else can look into it as it is.
+///
+/// # Errors
+/// Why the folder is not used.
+pub fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
+    let failed = |error: io::Error| Unusable::Failed(format!("{setting}: {} cannot be used: {error}", path.display()));
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
+            match DirBuilder::new().mode(0o700).create(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map_err(failed),
+            }
+        }
+        found => drop(found.map_err(failed)?),
+    }
+    let folder = path.metadata().map_err(failed)?;
+    if !folder.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    let (own, shown) = (geteuid().as_raw(), path.display());
+    match judge(folder.uid(), own, folder.mode(), is_around_others(path)) {
+        Verdict::Private => Ok(()),
+        Verdict::Foreign => Err(Unusable::Refused(format!(
+            "{setting}: {shown} belongs to user {}, and the gateway runs as user {own}: `chown -R {own} {shown}`, run it as \
+             that user, or name another folder",
+            folder.uid()
+        ))),
+        Verdict::Shared => Err(Unusable::Refused(format!(
+            "{setting}: {shown} is not for the gateway alone, as what it keeps there must be: name a folder of its own, such \
+             as {}",
+            path.join("anyrouter-gateway").display()
+        ))),
+        Verdict::ToClose => {
+            // The folder that was looked at, whatever its name stands for by now.
+            let open = File::open(path).map_err(failed)?;
+            let same = open.metadata().map_err(failed)?;
+            if (same.dev(), same.ino()) != (folder.dev(), folder.ino()) {
+                return Err(failed(io::Error::other("it was replaced just now")));
+            }
+            open.set_permissions(Permissions::from_mode(0o700)).map_err(failed)?;
+            log::info!("{setting}: {shown} was open to others; its mode is 0700 from now on");
+            Ok(())
+        }
+    }
+}
+
+/// Whether the folder is, or holds, the working directory or a home.
+fn is_around_others(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return true };
+    let places = [std::env::current_dir().ok(), std::env::home_dir()];
+    places.into_iter().flatten().filter_map(|place| place.canonicalize().ok()).any(|place| place.starts_with(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().expect("there").mode() & 0o7777
+    }
+
+    fn set(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+    }
+
+    #[test]
+    fn a_new_folder_and_an_open_one_are_closed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let new = dir.path().join("a/b");
+        prepare(&new, "gateway.state_dir").expect("made");
+        assert_eq!(mode(&new), 0o700);
+        for open in [0o755, 0o777, 0o770, 0o711] {
+            set(&new, open);
+            prepare(&new, "gateway.state_dir").expect("closed");
+            assert_eq!(mode(&new), 0o700, "{open:o}");
+        }
+        std::fs::write(dir.path().join("file"), "").expect("written");
+        assert!(matches!(prepare(&dir.path().join("file"), "x"), Err(Unusable::Failed(_))));
+        assert!(matches!(prepare(&dir.path().join("file/in"), "x"), Err(Unusable::Failed(_))));
+    }
+
+    #[test]
+    fn folders_of_others_are_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let sticky = dir.path().join("sticky");
+        std::fs::create_dir(&sticky).expect("made");
+        set(&sticky, 0o1777);
+        let Err(Unusable::Refused(error)) = prepare(&sticky, "gateway.state_dir") else { panic!("used") };
+        assert!(error.starts_with("gateway.state_dir: ") && error.contains("sticky/anyrouter-gateway"), "{error}");
+        assert_eq!(mode(&sticky), 0o1777);
+        for path in ["/", ".."] {
+            assert!(prepare(Path::new(path), "x").is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_owner_counts_before_the_mode_and_the_place_only_where_others_look_in() {
+        assert_eq!(judge(1000, 1000, 0o40700, true), Verdict::Private);
+        assert_eq!(judge(1000, 1000, 0o40755, true), Verdict::Shared);
+        assert_eq!(judge(1000, 1000, 0o40755, false), Verdict::ToClose);
+        assert_eq!(judge(1000, 1000, 0o41700, false), Verdict::Shared);
+        for (owner, own) in [(1000, 0), (0, 1000), (1000, 1001)] {
+            assert_eq!(judge(owner, own, 0o40700, false), Verdict::Foreign);
+        }
+    }
+}
