@@ -10,6 +10,7 @@ use anyrouter_gateway::rules::template::Template;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const BODY: &[u8] = include_bytes!("../tests/fixtures/sdk-cli-2.1.330-turn1.json");
 
@@ -32,7 +33,7 @@ fn fifty_rules(matching: usize, with_body: bool) -> RuleSet {
             ..Rule::default()
         }
     };
-    RuleSet::new((0..50).map(rule).collect())
+    RuleSet::new((0..50).map(rule).map(Arc::new).collect())
 }
 
 fn rules(criterion: &mut Criterion) {

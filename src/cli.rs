@@ -1,7 +1,8 @@
 //! The command line.
 
-use crate::config::{Arguments, EffectiveSetting, Loaded, profile};
+use crate::config::{Arguments, EffectiveSetting, Loaded, headers, profile};
 use crate::doctor;
+use crate::redact::shapes;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -32,7 +33,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and print what is in force, with the source of each value.
-    Check,
+    Check(CheckOptions),
     /// Show what the rules would make of a request, and why, without sending it.
     Explain(ExplainOptions),
     /// Try each upstream step by step, say what is wrong and what to do, and print the settings for Claude Code.
@@ -50,6 +51,14 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What `check` prints.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckOptions {
+    /// Print the values of the headers file too, which may be keys.
+    #[arg(long)]
+    pub show_headers: bool,
 }
 
 /// The program to upgrade to.
@@ -151,14 +160,23 @@ Its state: the request log, what the panel changed.
 ";
 
 /// The effective configuration as a table: key, value, source.
-pub fn report(loaded: &Loaded) -> String {
+pub fn report(loaded: &Loaded, options: &CheckOptions) -> String {
     let mut text = format!("# anyrouter-gateway {}, configuration: {}\n", env!("CARGO_PKG_VERSION"), loaded.path);
     let width = |get: fn(&EffectiveSetting) -> &str, most: usize| {
         loaded.effective.iter().map(|setting| get(setting).chars().count()).max().unwrap_or_default().min(most)
     };
     let (key_width, value_width) = (width(|setting| &setting.key, 60), width(|setting| &setting.value, 40));
+    let headers = headers::parse(&loaded.texts.headers_path, &loaded.texts.headers).unwrap_or_default();
+    let header = |key: &str| {
+        let name = key.strip_prefix("header ").filter(|_| options.show_headers)?;
+        headers.iter().find(|header| header.name == name).map(|header| header.value.expose())
+    };
     for setting in &loaded.effective {
-        let value = if setting.value.is_empty() { "(not set)" } else { &setting.value };
+        let value = match header(&setting.key) {
+            Some(value) => value.into(),
+            None if setting.value.is_empty() => "(not set)".into(),
+            None => shapes(&setting.value),
+        };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{:key_width$}  {:value_width$}  {}", setting.key, value, setting.source);
     }
@@ -198,6 +216,6 @@ mod tests {
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["anyrouter-gateway", "-c", "f", "--listen", "127.0.0.1:1"]);
         assert_eq!(cli.arguments().overrides, [("gateway.listen", "127.0.0.1:1".to_owned())]);
-        assert!(matches!(Cli::parse_from(["anyrouter-gateway", "check", "-c", "f"]).command, Some(Command::Check)));
+        assert!(matches!(Cli::parse_from(["anyrouter-gateway", "check", "-c", "f"]).command, Some(Command::Check(_))));
     }
 }

@@ -36,9 +36,9 @@ fn main() -> ExitCode {
         }
     };
     match &cli.command {
-        Some(Command::Check) => {
-            print!("{}", cli::report(&loaded));
-            for warning in &loaded.warnings {
+        Some(Command::Check(options)) => {
+            print!("{}", cli::report(&loaded, options));
+            for warning in loaded.warnings.iter().chain(&loaded.next_start()) {
                 eprintln!("warning: {warning}");
             }
             return ExitCode::SUCCESS;

@@ -1,8 +1,9 @@
 //! What an operator writes, and what the gateway says when it cannot be meant.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
-use harness::{Gateway, GatewayBuilder, Output, Reply, Request, Upstream, within};
+use harness::{Authority, Gateway, GatewayBuilder, Output, Reply, Request, Upstream, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -310,6 +311,17 @@ async fn what_is_hardly_meant_is_warned_of() {
             yaml("  debug: false\n").file("env/.env", "A_KEY=1\nDASHBOARD_APIKEY=x\n"),
             vec!["env/.env:", "DASHBOARD_APIKEY is no setting; did you mean DASHBOARD_API_KEY?"],
         ),
+        (
+            yaml("  upstreams:\n    - {name: lax, base_url: \"https://relay.example\", insecure: true}\n"),
+            vec![":3:29:", "\"lax\"", "insecure: true", "ca_file"],
+        ),
+        (
+            yaml(
+                "  upstreams:\n    - {name: open, base_url: \"http://relay.example\", api_key: k}\n  routes: [{keys: [c], \
+                  upstream: open}]\n",
+            ),
+            vec![":3:30:", "\"open\"", "without TLS"],
+        ),
     ] {
         let told = warnings(builder).await;
         assert_eq!(told.len(), 1, "{wanted:?}: {told:?}");
@@ -373,4 +385,63 @@ async fn a_second_gateway_with_the_same_runtime_folder_is_refused_and_the_first_
     }
     let reload = first.command(&["reload"]).await;
     assert_eq!(reload.status.code(), Some(0), "{}", told(&reload));
+}
+
+#[tokio::test]
+async fn files_with_keys_that_others_can_read_are_warned_of() {
+    let builder = gateway()
+        .file("env/.env", "DASHBOARD_API_KEY=a-key-of-the-panel-0123456789abcdef\n")
+        .file("env/.env.headers.json", r#"{"x-api-key": "sk-secret-1", "X-App": "cli"}"#)
+        .file("env/.env.key-mappings.json", r#"{"mappings":[{"target_url":"http://127.0.0.1:9","keys":["sk-1"]}]}"#)
+        .yaml("gateway:\n  upstreams: [{base_url: \"http://127.0.0.1:9\", api_key: my-own-key}]\n  routes: [{keys: [k], upstream: 127.0.0.1}]\n");
+    let files = ["env/.env", "env/.env.headers.json", "env/.env.key-mappings.json", "gateway.yaml"];
+    let dir = builder.dir().to_owned();
+    let check = async |builder: GatewayBuilder| {
+        let output = builder.arg("check").run().await;
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        output.stderr
+    };
+    for file in files {
+        std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(0o640)).expect("permissions");
+    }
+    let warned = check(builder).await;
+    for file in files {
+        let message =
+            format!("warning: {file}: there are keys in this file, and others than its owner can read it (640)");
+        assert!(warned.lines().any(|line| line == format!("{message}: chmod 600 {file}")), "{file}: {warned}");
+    }
+    assert!(!warned.contains("my-own-key") && !warned.contains("sk-secret-1"), "{warned}");
+    // Without keys they may be open, and with keys for their owner alone.
+    let harmless = gateway().file("env/.env", "DEBUG_MODE=true\n").yaml("gateway:\n  debug: false\n");
+    let dir = harmless.dir().to_owned();
+    for file in ["env/.env", "gateway.yaml"] {
+        std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(0o644)).expect("permissions");
+    }
+    assert_eq!(check(harmless).await, "");
+}
+
+#[tokio::test]
+async fn a_certificate_and_its_key_are_read_and_must_fit() {
+    let authority = Authority::new();
+    let (one, other) = (authority.leaf(&["localhost"]), authority.leaf(&["127.0.0.1"]));
+    let pem = |path: &std::path::Path| std::fs::read_to_string(path).expect("a PEM file");
+    let yaml = |cert: &str, key: &str| {
+        gateway()
+            .file("one.pem", &pem(&one.cert))
+            .file("one.key", &pem(&one.key))
+            .file("other.key", &pem(&other.key))
+            .file("none.pem", "nothing\n")
+            .yaml(&format!("gateway:\n  tls:\n    listen: 127.0.0.1:9443\n    cert: {cert}\n    key: {key}\n"))
+            .arg("check")
+    };
+    let fits = yaml("one.pem", "one.key").run().await;
+    assert_eq!(fits.status.code(), Some(0), "{}", told(&fits));
+    for (cert, key, wanted) in [
+        ("none.pem", "one.key", "gateway.yaml:4:11: gateway.tls.cert: \"none.pem\" holds no certificate"),
+        ("one.pem", "none.pem", "gateway.yaml:5:10: gateway.tls.key: \"none.pem\" cannot be read as a private key"),
+        ("one.pem", "other.key", "gateway.yaml:5:10: gateway.tls.key: this is not the key of the certificate"),
+    ] {
+        let output = yaml(cert, key).run().await;
+        assert!(output.status.code() == Some(1) && output.stderr.contains(wanted), "{wanted}: {}", told(&output));
+    }
 }

@@ -536,6 +536,22 @@ describe('configuration', () => {
       await page.waitForTimeout(700);
     }));
 
+  test('values of the headers file are shown on a click, and stay hidden before', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/config?view=headers');
+      const editor = page.locator('.cm-content').first();
+      await editor.click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.insertText('{ "X-Hidden": "of-the-panel" }');
+      await page.getByRole('button', { name: 'Preview' }).click();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await editor.getByText('********').waitFor();
+      assert.doesNotMatch(await editor.innerText(), /of-the-panel/);
+      await page.getByRole('button', { name: 'Show values' }).click();
+      await editor.getByText('of-the-panel').waitFor();
+      await visit.screenshot('config-headers-shown-en-light-1440');
+    }));
+
   test('an empty overlay shows an example', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/config?view=yaml');

@@ -1,6 +1,7 @@
 //! `config` and what belongs to it: looking, checking, changing, returning to former versions, reloading.
 
 use super::{Call, Refused, json};
+use crate::admin::turns::Turns;
 use crate::config::live::{Live, Refused as NotApplied};
 use crate::config::schema;
 use crate::gateway::Answer;
@@ -17,17 +18,26 @@ struct Draft {
     headers: Option<String>,
 }
 
-/// The configuration in force.
-pub async fn current(live: &Arc<Live>) -> Result<Answer, Refused> {
-    let current = off_the_worker(live, |live| live.current()).await?;
+/// The configuration in force; `reveal=headers` shows the values of the headers file.
+pub async fn current(live: &Arc<Live>, with_headers: bool) -> Result<Answer, Refused> {
+    let current = off_the_worker(live, move |live| live.current(with_headers)).await?;
     json(&current)
 }
 
+/// Whether a call asks for the values of the headers file. Only who may write gets them.
+pub fn asks_for_headers(call: &Call<'_>) -> Result<bool, Refused> {
+    match call.parameters.get("reveal") {
+        None => Ok(false),
+        Some("headers") => Ok(true),
+        Some(other) => Err(Refused::bad(format!("reveal: \"{other}\" is not headers."))),
+    }
+}
+
 /// What an edit would do.
-pub async fn check(live: &Arc<Live>, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call<'_>) -> Result<Answer, Refused> {
     let draft: Draft = call.json("")?;
-    let checked =
-        off_the_worker(live, move |live| live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
+    let live = Arc::clone(live);
+    let checked = turns.run(move || live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
     json(&checked)
 }
 

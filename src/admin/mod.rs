@@ -11,6 +11,7 @@ mod requests;
 mod service;
 mod statistics;
 mod status;
+mod turns;
 mod upstreams;
 
 use crate::config::live::{Live, ProblemView};
@@ -24,6 +25,7 @@ use http::header::{ALLOW, CACHE_CONTROL, LOCATION};
 use parameters::Parameters;
 use serde::Serialize;
 use std::sync::Arc;
+use turns::Turns;
 
 pub use service::AdminService;
 
@@ -81,6 +83,10 @@ pub struct Admin {
     /// The configuration.
     live: Arc<Live>,
     gate: Gate,
+    /// Checks of edits.
+    checks: Turns,
+    /// Dry runs of requests.
+    dry_runs: Turns,
 }
 
 /// A request to the API.
@@ -142,7 +148,8 @@ impl Refused {
 impl Admin {
     /// The pages of a gateway.
     pub fn new(shared: Arc<Shared>, reader: Option<Reader>, live: Arc<Live>) -> Self {
-        Self { shared, reader, live, gate: Gate::default() }
+        let (checks, dry_runs) = (Turns::new("The check"), Turns::new("The dry run"));
+        Self { shared, reader, live, gate: Gate::default(), checks, dry_runs }
     }
 
     async fn answer(&self, visit: Visit<'_>) -> pingora::Result<()> {
@@ -177,6 +184,10 @@ impl Admin {
                                 Err(refused) => refused.answer(request_id).send_direct(session, request_id).await,
                             };
                         }
+                        // GET says nothing of what may be shown.
+                        (["config"], &Method::GET) if call.parameters.get("reveal").is_some() && !access.may_write => {
+                            access.refuse(request_id)
+                        }
                         (segments, method) => match self.call(segments, method, &call).await {
                             Ok(answer) => answer.with(CACHE_CONTROL, "no-store"),
                             Err(refused) => refused.answer(request_id),
@@ -196,7 +207,7 @@ impl Admin {
             return Err(Refused::Method(methods));
         }
         match path {
-            ["explain"] => self.explain(call),
+            ["explain"] => self.explain(call).await,
             ["health"] => json(&status::health(&self.shared, self.reader.as_ref(), &self.live)),
             ["openapi.yaml"] => Ok(Answer::new(200, "application/yaml", OPENAPI)),
             ["stats"] => statistics::summary(self.reader()?, call).await,
@@ -212,8 +223,8 @@ impl Admin {
             ["upstreams", name, what] => upstreams::drain(&self.shared.snapshot.load(), name, *what == "drain"),
             ["rules"] => json(&upstreams::rules(&self.shared)),
             ["config"] if *method == Method::PUT => configuration::apply(&self.live, call).await,
-            ["config"] => configuration::current(&self.live).await,
-            ["config", "check"] => configuration::check(&self.live, call).await,
+            ["config"] => configuration::current(&self.live, configuration::asks_for_headers(call)?).await,
+            ["config", "check"] => configuration::check(&self.live, &self.checks, call).await,
             ["config", "history"] => configuration::history(&self.live).await,
             ["config", "schema"] => configuration::schema(),
             ["reload"] => configuration::reload(&self.live).await,
@@ -233,7 +244,7 @@ impl Admin {
 
     /// What rules would make of a request: `{"head": "POST /v1/messages HTTP/1.1\n...", "body": "{...}"}`, the head
     /// optional.
-    fn explain(&self, call: &Call<'_>) -> Result<Answer, Refused> {
+    async fn explain(&self, call: &Call<'_>) -> Result<Answer, Refused> {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Question {
@@ -242,8 +253,8 @@ impl Admin {
         }
         let question: Question = call.json("; the command line takes a question of any size")?;
         let snapshot = self.shared.snapshot.load_full();
-        let explained = explain(snapshot, question.head.as_deref(), question.body.as_bytes());
-        json(&explained.map_err(Refused::bad)?)
+        let run = move || explain(snapshot, question.head.as_deref(), question.body.as_bytes());
+        json(&self.dry_runs.run(run).await?.map_err(Refused::bad)?)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use super::Arguments;
 use super::problem::{Problem, Source};
-use super::reader::{Lookup, Reader};
-use pingora::server::configuration::ServerConf;
-use serde_yaml::Mapping;
+use super::reader::Lookup;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -124,63 +122,4 @@ pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, S
             (path, String::new())
         }
     }
-}
-
-/// Settings of Pingora's that would not do what they say.
-pub const NOT_OURS: [(&str, &str); 3] = [
-    ("daemon", "the gateway does not go into the background by itself: use systemd, or nohup ... >>log 2>&1 &"),
-    ("pid_file", "gateway.runtime_dir says where gateway.pid is"),
-    ("upgrade_sock", "gateway.runtime_dir says where control.sock is; a new process gets the sockets there"),
-];
-
-/// Pingora's own settings from the top level of a text.
-fn parse_server_conf(reader: &mut Reader<'_>, text: &str, place: fn(&Reader<'_>, usize, usize) -> Source) -> Mapping {
-    // Only to find mistakes, with their places.
-    if let Err(error) = serde_yaml::from_str::<ServerConf>(text) {
-        let at = error.location().map_or_else(|| place(reader, 1, 1), |at| place(reader, at.line(), at.column()));
-        reader.problem(at, error.to_string());
-        return Mapping::new();
-    }
-    serde_yaml::from_str(text).unwrap_or_default()
-}
-
-/// Pingora's own settings from the top level of the texts, with the gateway's defaults for some.
-pub fn read_server_conf(reader: &mut Reader<'_>, yaml: &str, overlay: &str) -> ServerConf {
-    let known = match serde_yaml::to_value(ServerConf::default()) {
-        Ok(serde_yaml::Value::Mapping(mapping)) => {
-            mapping.keys().filter_map(|key| key.as_str().map(str::to_owned)).collect()
-        }
-        _ => Vec::new(),
-    };
-    reader.refuse_unknown_keys(&known);
-
-    let mut conf = ServerConf::default();
-    if reader.problems.is_empty() {
-        let mut merged = Mapping::new();
-        if !yaml.trim().is_empty() {
-            merged = parse_server_conf(reader, yaml, |reader, line, column| reader.places().in_file(line, column));
-        }
-        if !overlay.trim().is_empty() {
-            let overlay =
-                parse_server_conf(reader, overlay, |reader, line, column| reader.places().in_overlay(line, column));
-            merged.extend(overlay.into_iter().filter(|(_, value)| !value.is_null()));
-        }
-        if let Ok(read) = serde_yaml::from_value(serde_yaml::Value::Mapping(merged)) {
-            conf = read;
-        }
-    }
-    for (key, why) in NOT_OURS {
-        if let Some(place) = reader.node(key).map(|node| reader.place(node.span())) {
-            reader.problem(place, format!("{key}: {why}"));
-        }
-    }
-    // Without work stealing the same work takes 10 to 20 % less CPU.
-    if reader.node("work_stealing").is_none() {
-        conf.work_stealing = false;
-    }
-    if reader.node("upstream_keepalive_pool_size").is_none() {
-        conf.upstream_keepalive_pool_size = 256;
-    }
-    conf.graceful_shutdown_timeout_seconds = conf.graceful_shutdown_timeout_seconds.or(Some(5));
-    conf
 }

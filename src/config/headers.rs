@@ -1,5 +1,6 @@
 //! The file of headers that override those of each request (`env/.env.headers.json`).
 
+use super::bounds;
 use super::problem::{Problem, Source};
 use super::secret::Secret;
 use crate::http1::{is_field_value, is_token};
@@ -51,10 +52,17 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> 
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
+    if text.len() > bounds::TEXT_BYTES {
+        let message = format!("the file has {} bytes, {} are the most", text.len(), bounds::TEXT_BYTES);
+        return Err(vec![Problem { at: Source::WholeFile(path.to_owned()), message }]);
+    }
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
         let at = Source::File { path: path.to_owned(), line: error.line(), column: error.column() };
         vec![Problem { at, message: format!("a JSON object of header names and values is expected: {error}") }]
     })?;
+    if let Err(message) = bounds::count("headers", members.len(), bounds::HEADERS) {
+        return Err(vec![Problem { at: Source::WholeFile(path.to_owned()), message }]);
+    }
     let mut headers: Vec<CustomHeader> = Vec::new();
     let mut problems = Vec::new();
     for (name, value) in members {

@@ -1,5 +1,6 @@
 //! The YAML texts that settings are read from: the panel's overlay before the operator's file.
 
+use super::bounds;
 use super::problem::{Problem, Source};
 use marked_yaml::{Node, Span};
 
@@ -69,6 +70,11 @@ impl Layers {
         self.overlay = parse(&self.places, OVERLAY, yaml, problems);
     }
 
+    /// The overlay.
+    pub fn overlay(&self) -> Option<&Node> {
+        self.overlay.as_ref()
+    }
+
     /// The overlay's node at a dotted path.
     pub fn in_overlay(&self, key: &str) -> Option<&Node> {
         find(self.overlay.as_ref()?, key)
@@ -99,10 +105,20 @@ fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
     key.split('.').try_fold(root, |node, part| node.as_mapping()?.get_node(part))
 }
 
+/// The node of a text alone, if it can be taken apart.
+pub fn parsed(yaml: &str) -> Option<Node> {
+    parse(&Places::file(""), FILE, yaml, &mut Vec::new())
+}
+
 fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     // A text of comments alone is an empty one.
     let has_content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#'));
     if !yaml.lines().any(has_content) {
+        return None;
+    }
+    // First of all: the reader would take the memory that is needed, and go as deep as the text does.
+    if let Err((line, column, message)) = bounds::yaml(yaml) {
+        problems.push(Problem { at: places.at(&marked_yaml::Marker::new(source, 0, line, column)), message });
         return None;
     }
     let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);

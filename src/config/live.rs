@@ -9,10 +9,12 @@ pub mod mask;
 mod view;
 
 use super::problem::{Problem, Problems, Source};
-use super::{Arguments, Config, Edits, Loaded, Texts, load_edited};
+use super::{Arguments, Config, Edits, Loaded, Texts, load_edited, trial};
 use arc_swap::ArcSwap;
 use files::{files, fingerprint, write};
 use history::History;
+use mask::{Hidden, Known};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +41,8 @@ pub struct Live {
     observer: Observer,
     /// What the process was started with.
     started: Shown,
+    /// Where it listens.
+    listening: Vec<SocketAddr>,
     in_force: ArcSwap<InForce>,
     history: Mutex<History>,
     reloads: AtomicU64,
@@ -126,14 +130,16 @@ impl Live {
             observer,
             history: Mutex::new(History::open(&loaded.startup.state_dir)),
             started,
+            listening: trial::addresses(&loaded.startup).into_iter().map(|(_, address)| address).collect(),
             in_force: ArcSwap::from_pointee(in_force),
             reloads: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
         }
     }
 
-    /// The configuration in force, for people: texts and values without secrets.
-    pub fn current(&self) -> Current {
+    /// The configuration in force, for people: texts and values without secrets, and the headers file without its values
+    /// unless they are asked for.
+    pub fn current(&self, with_headers: bool) -> Current {
         let in_force = self.in_force.load_full();
         let (texts, shown) = (&in_force.texts, &in_force.shown);
         Current {
@@ -141,10 +147,10 @@ impl Live {
             path: texts.path.clone(),
             overlay_path: texts.overlay_path.clone(),
             settings: shown.settings(),
-            yaml: mask::mask(&texts.yaml),
-            overlay: mask::mask(&texts.overlay),
+            yaml: mask::mask(&texts.yaml, Hidden::Secrets),
+            overlay: mask::mask(&texts.overlay, Hidden::Secrets),
             headers_file: texts.headers_path.clone(),
-            headers: mask::mask(&texts.headers),
+            headers: if with_headers { texts.headers.clone() } else { mask::mask(&texts.headers, Hidden::Values) },
             pending_restart: self.pending_restart(shown),
             warnings: in_force.warnings.iter().map(|warning| ProblemView::of(warning, texts)).collect(),
             loaded_at_ms: millis(in_force.loaded_at),
@@ -200,7 +206,7 @@ impl Live {
             Checked { problems, ..Checked::default() }
         };
         let checked = self.restore(overlay, headers).and_then(|(overlay, headers)| {
-            let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() })?;
+            let loaded = self.load_edit(overlay.as_deref(), headers.as_deref())?;
             let edited = InForce::of(&loaded);
             drop(self.prepared(loaded)?);
             Ok(edited)
@@ -246,7 +252,7 @@ impl Live {
             Refused::Wrong(problems.0.iter().map(|problem| ProblemView::of(problem, texts)).collect())
         };
         let (overlay, headers) = self.restore_with(&history, overlay, headers).map_err(wrong)?;
-        let loaded = self.load(Edits { overlay: overlay.as_deref(), headers: headers.as_deref() }).map_err(wrong)?;
+        let loaded = self.load_edit(overlay.as_deref(), headers.as_deref()).map_err(wrong)?;
         let edited = InForce::of(&loaded);
         let commit = self.prepared(loaded).map_err(wrong)?;
 
@@ -263,17 +269,22 @@ impl Live {
         commit();
         self.in_force_is(edited);
         drop(history);
-        Ok(self.current())
+        Ok(self.current(false))
     }
 
     /// The last versions, the newest first, without secrets. A secret that is still the same, or that another version
     /// of the history has at its place, is put in again when one of them is applied.
     pub fn history(&self) -> Vec<Version> {
+        let in_force = self.in_force.load();
+        let texts = &in_force.texts;
+        let masked = |version: &Version, text: &str, in_force: &str, hidden| {
+            mask::mask_version(Known { version: &version.version, text }, in_force, hidden)
+        };
         self.turn()
             .versions()
             .map(|version| Version {
-                overlay: mask::mask(&version.overlay),
-                headers: mask::mask(&version.headers),
+                overlay: masked(version, &version.overlay, &texts.overlay, Hidden::Secrets),
+                headers: masked(version, &version.headers, &texts.headers, Hidden::Values),
                 ..version.clone()
             })
             .collect()
@@ -298,12 +309,28 @@ impl Live {
         load_edited(&self.arguments, &*self.env, edits)
     }
 
+    /// An edit from the panel. What it changes of what only a restart uses is tried: it must not break the next start.
+    fn load_edit(&self, overlay: Option<&str>, headers: Option<&str>) -> Result<Loaded, Problems> {
+        let loaded = self.load(Edits { overlay, headers })?;
+        let problems = self.tried(&loaded);
+        if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+    }
+
+    /// What the next start would fail at, of what differs from this one's.
+    fn tried(&self, loaded: &Loaded) -> Vec<Problem> {
+        let changed = Shown::of(loaded).pending_restart(&self.started);
+        trial::problems(&loaded.startup, &loaded.effective, &self.listening, &|key| changed.iter().any(|is| is == key))
+    }
+
     fn prepared(&self, loaded: Loaded) -> Result<Commit, Problems> {
         (self.prepare)(loaded.config)
             .map_err(|message| Problems(vec![Problem { at: Source::WholeFile(loaded.path.clone()), message }]))
     }
 
-    fn put_in_force(&self, loaded: Loaded) -> Result<Reloaded, Problems> {
+    fn put_in_force(&self, mut loaded: Loaded) -> Result<Reloaded, Problems> {
+        // The files are the operator's: they may be ahead of what the machine has.
+        let tried = self.tried(&loaded);
+        loaded.warnings.extend(tried);
         let new = InForce::of(&loaded);
         self.prepared(loaded)?();
         let reloaded = Reloaded {
@@ -375,31 +402,34 @@ impl Live {
     ) -> Result<(Option<String>, Option<String>), Problems> {
         let in_force = self.in_force.load();
         let texts = &in_force.texts;
-        let old = |own: fn(&Version) -> &String| history.versions().map(move |version| own(version).as_str());
-        let mut problems = Vec::new();
-        let mut restored = |edited: Option<&str>, known: Vec<&str>, place: &dyn Fn(usize, usize) -> Source| {
-            let edited = edited?;
-            match mask::restore(edited, &known) {
-                Ok(text) => Some(text),
-                Err(unknown) => {
-                    problems.extend(unknown.into_iter().map(|(line, column)| Problem {
-                        at: place(line, column),
-                        message: format!("{} stands for a secret that is not known here: write it out", mask::MASK),
-                    }));
-                    None
-                }
-            }
+        let old = |own: fn(&Version) -> &String| {
+            history.versions().map(move |version| Known { version: &version.version, text: own(version) })
         };
+        let present = |text| Known { version: "", text };
+        let mut problems = Vec::new();
+        let mut restored =
+            |edited: Option<&str>, known: Vec<Known<'_>>, hidden: Hidden, place: &dyn Fn(usize, usize) -> Source| {
+                let edited = edited?;
+                match mask::restore(edited, &known, hidden) {
+                    Ok(text) => Some(text),
+                    Err(unknown) => {
+                        problems.extend(unknown.into_iter().map(|(line, column)| Problem {
+                            at: place(line, column),
+                            message: format!("{} stands for a secret that is not known here: write it out", mask::MASK),
+                        }));
+                        None
+                    }
+                }
+            };
         // A secret may have moved here from the operator's file.
-        let known =
-            [texts.overlay.as_str()].into_iter().chain([texts.yaml.as_str()]).chain(old(|version| &version.overlay));
-        let overlay = restored(overlay, known.collect(), &|line, column| Source::Overlay {
+        let known = [present(&texts.overlay), present(&texts.yaml)].into_iter().chain(old(|version| &version.overlay));
+        let overlay = restored(overlay, known.collect(), Hidden::Secrets, &|line, column| Source::Overlay {
             path: texts.overlay_path.clone(),
             line,
             column,
         });
-        let known = [texts.headers.as_str()].into_iter().chain(old(|version| &version.headers));
-        let headers = restored(headers, known.collect(), &|line, column| Source::File {
+        let known = [present(&texts.headers)].into_iter().chain(old(|version| &version.headers));
+        let headers = restored(headers, known.collect(), Hidden::Values, &|line, column| Source::File {
             path: texts.headers_path.clone(),
             line,
             column,

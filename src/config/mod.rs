@@ -5,6 +5,7 @@
 //! Every mistake is found in one go, each with its place; a configuration with a mistake is never used.
 
 mod atomic_file;
+mod bounds;
 mod files;
 pub mod headers;
 mod known_secrets;
@@ -12,6 +13,7 @@ mod layers;
 mod limits;
 pub mod live;
 mod node;
+mod panel;
 mod prices;
 pub mod problem;
 pub mod profile;
@@ -22,8 +24,10 @@ pub mod routes;
 mod rules;
 pub mod schema;
 pub mod secret;
+mod server_conf;
 pub mod settings;
 mod startup;
+mod trial;
 pub mod upstream;
 pub mod value;
 mod warnings;
@@ -40,6 +44,7 @@ use reader::{Effective, Reader};
 use resilience::{Affinity, Failover, HealthSettings, Queue};
 use routes::Route;
 use secret::Secret;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -161,6 +166,14 @@ pub struct Loaded {
     pub path: String,
 }
 
+impl Loaded {
+    /// What a start with it would fail at, as far as that can be tried beforehand. An address that is in use may be that of the
+    /// gateway that runs.
+    pub fn next_start(&self) -> Vec<Problem> {
+        trial::problems(&self.startup, &self.effective, &[], &|_| true)
+    }
+}
+
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
@@ -196,31 +209,46 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
     let dotenv = files::read_dotenv(&mut problems);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);
     let in_files = dotenv.clone();
+    // What the panel's overlay was before an edit.
+    let former = RefCell::new(None::<String>);
     let names = |name: &str| {
-        env(name)
-            .filter(|value| !value.is_empty())
-            .or_else(|| in_files.get(name).filter(|value| !value.is_empty()).cloned())
+        let in_file = in_files.get(name).filter(|value| !value.is_empty());
+        let may_tell = match &*former.borrow() {
+            // An edit is not to find out which variables there are.
+            Some(former) => in_file.is_some() || panel::is_named(name, &[&yaml, former]),
+            None => true,
+        };
+        env(name).filter(|value| may_tell && !value.is_empty()).or_else(|| in_file.cloned())
     };
     let mut reader = Reader::new(&path, &yaml, env, &names, dotenv, arguments.overrides.clone());
     let state_dir = PathBuf::from(reader.read("gateway.state_dir", value::text).unwrap_or_default());
     let (overlay_path, mut overlay) = files::read_overlay(&state_dir, &mut problems);
     if let Some(edited) = edits.overlay {
-        overlay = edited.to_owned();
+        former.replace(Some(std::mem::replace(&mut overlay, edited.to_owned())));
     }
     reader.set_overlay(&overlay_path, &overlay);
     problems.append(&mut reader.problems);
     reader.problems = problems;
+    let barred = panel::barred(&reader, former.borrow().as_deref());
+    if !barred.problems.is_empty() {
+        // Nothing else is looked at: what it says of files would tell which ones there are.
+        return Err(Problems(barred.problems));
+    }
 
-    let server_conf = files::read_server_conf(&mut reader, &yaml, &overlay);
+    let server_conf = server_conf::read(&mut reader);
     let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
     let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
     let lowered = lower(&mut reader, state_dir, &headers, grace);
     if let Some((config, startup)) = &lowered {
         reader.problems.extend(warnings::loops(&reader.effective, config, startup));
     }
+    if former.borrow().is_some() {
+        reader.problems.iter_mut().for_each(hint_at_variables);
+    }
+    let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
     match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
-            warnings: warnings::find(&reader, &config),
+            warnings: [barred.warnings, warnings::find(&reader, &config), warnings::open_files(&files)].concat(),
             config,
             startup,
             server_conf,
@@ -230,6 +258,15 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
             path,
         }),
         _ => Err(Problems(reader.problems)),
+    }
+}
+
+/// Says which variables an edit from the panel may name.
+fn hint_at_variables(problem: &mut Problem) {
+    if problem.message.ends_with(" is not set") {
+        problem.message.push_str(
+            ", or the panel may not use it: those in env/.env may be used, and those that the configuration names already",
+        );
     }
 }
 

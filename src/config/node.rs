@@ -1,5 +1,6 @@
 //! Reading of nested YAML: every mistake is noted with its place, and reading goes on.
 
+use super::bounds::{self, Left};
 use super::layers::Places;
 use super::problem::{Problem, suggestion};
 use super::reader::{Lookup, scalar_text};
@@ -10,12 +11,14 @@ pub struct Reading<'p, 'e> {
     places: &'p Places,
     env: Lookup<'e>,
     problems: &'p mut Vec<Problem>,
+    /// What there may still be of tests and regular expressions.
+    pub left: Left,
 }
 
 impl<'p, 'e> Reading<'p, 'e> {
     /// Reads nodes of the texts of `places`; notes what is wrong in `problems`.
     pub fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
-        Self { places, env, problems }
+        Self { places, env, problems, left: Left::default() }
     }
 
     /// The environment.
@@ -87,6 +90,18 @@ impl<'p, 'e> Reading<'p, 'e> {
             (None, Some(scalar)) if scalar_text(scalar).is_empty() => Vec::new(),
             _ => {
                 self.wrong(node, format!("{at}: a list is expected here"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// As [`Reading::list`], of at most so many items.
+    pub fn bounded_list<'n>(&mut self, node: &'n Node, at: &str, most: usize) -> Vec<&'n Node> {
+        let items = self.list(node, at);
+        match bounds::count(at, items.len(), most) {
+            Ok(()) => items,
+            Err(message) => {
+                self.wrong(node, message);
                 Vec::new()
             }
         }

@@ -39,7 +39,7 @@ fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
 
 fn read_list(reading: &mut Reading<'_, '_>, list: &Node) -> Vec<(Glob, Price)> {
     let mut prices = Vec::new();
-    for (index, node) in reading.list(list, "gateway.prices").into_iter().enumerate() {
+    for (index, node) in reading.bounded_list(list, "gateway.prices", super::bounds::PRICES).into_iter().enumerate() {
         let at = format!("gateway.prices[{index}]");
         let (mut models, mut amounts) = (Vec::new(), [None; AMOUNTS.len()]);
         let known: Vec<&str> = AMOUNTS.into_iter().chain(["models"]).collect();

@@ -80,15 +80,32 @@ impl<'a> Reader<'a> {
         self.layers = Layers::new(&self.path, yaml, &mut self.problems);
     }
 
-    /// Puts the panel's overlay before the file; notes what it may not hold.
+    /// Puts the panel's overlay before the file.
     pub fn set_overlay(&mut self, path: &str, yaml: &str) {
         self.layers.set_overlay(path, yaml, &mut self.problems);
-        for key in settings::NOT_IN_OVERLAY {
-            if let Some(node) = self.layers.in_overlay(key) {
-                let place = self.place(node.span());
-                self.problem(place, format!("{key}: this cannot be set from the panel, only where the gateway is run"));
-            }
-        }
+    }
+
+    /// What `read` finds in the overlay.
+    pub fn in_overlay<T>(&self, read: impl Fn(&Node) -> Vec<T>) -> Vec<T> {
+        self.layers.overlay().map(read).unwrap_or_default()
+    }
+
+    /// The overlay's node at a dotted path.
+    pub fn overlay_node(&self, key: &str) -> Option<&Node> {
+        self.layers.in_overlay(key)
+    }
+
+    /// The file's node at a dotted path.
+    pub fn file_node(&self, key: &str) -> Option<&Node> {
+        self.layers.in_file(key)
+    }
+
+    /// The entries at the top level of all texts, those that count last.
+    pub fn top_level(&self) -> Vec<(String, Node)> {
+        let mut roots: Vec<&Node> = self.layers.roots().collect();
+        roots.reverse();
+        let entries = roots.into_iter().filter_map(Node::as_mapping).flat_map(|mapping| mapping.iter());
+        entries.map(|(key, value)| (key.as_str().to_owned(), value.clone())).collect()
     }
 
     /// Where the texts came from.

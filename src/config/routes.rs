@@ -1,5 +1,6 @@
 //! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`.
 
+use super::bounds;
 use super::node::Reading;
 use super::problem::{Problem, Source, suggestion};
 use super::reader::{Lookup, Reader};
@@ -50,13 +51,18 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     let mut problems = Vec::new();
     let mut reading = Reading::new(&places, env, &mut problems);
     let mut routes: Vec<Route> = Vec::new();
-    for (index, node) in reading.list(&list, "gateway.routes").into_iter().enumerate() {
+    for (index, node) in reading.bounded_list(&list, "gateway.routes", bounds::ROUTES).into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");
         let before = reading.problems();
         let (mut keys, mut names) = (Vec::new(), Vec::new());
         for (key, value) in reading.entries(node, &at, &["keys", "upstream", "upstreams"]) {
             let at = format!("{at}.{key}");
             if key == "keys" {
+                let keys_of = value.as_sequence().map_or(1, |keys| keys.len());
+                if let Err(message) = bounds::count(&at, keys_of, bounds::ROUTE_KEYS) {
+                    reading.wrong(value, message);
+                    continue;
+                }
                 let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
                 keys = reading.parse_each(value, &at, |text| {
                     read_key(text, env).and_then(|key| match is_taken(&key) {
@@ -164,6 +170,9 @@ fn from_mappings(
         let message = "{\"mappings\":[{\"target_url\":...,\"keys\":[...]}]} is expected".to_owned();
         problem(error.line(), error.column(), message)
     })?;
+    bounds::count("mappings", file.mappings.len(), bounds::ROUTES).map_err(|message| problem(1, 1, message))?;
+    let all_keys = file.mappings.iter().map(|mapping| mapping.keys.len()).sum();
+    bounds::count("keys", all_keys, bounds::ROUTE_KEYS).map_err(|message| problem(1, 1, message))?;
     // Each key with its upstreams, in the order of the file.
     let mut targets: Vec<([u8; 32], Vec<String>)> = Vec::new();
     let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();

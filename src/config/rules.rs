@@ -1,5 +1,6 @@
 //! Rules as the operator writes them -> compiled rules.
 
+use super::bounds;
 use super::headers::refuse_name;
 use super::node::Reading;
 use super::problem::suggestion;
@@ -16,7 +17,6 @@ use http::HeaderName;
 use http::header::HOST;
 use ipnet::IpNet;
 use marked_yaml::Node;
-use regex::bytes::Regex;
 use std::net::IpAddr;
 
 /// Keys of a rule.
@@ -50,7 +50,7 @@ pub struct List {
 /// Reads a list of rules. Mistakes are noted in `reading`; a rule with one is left out.
 pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
     let mut rules = List::default();
-    for (index, node) in reading.list(list, at).into_iter().enumerate() {
+    for (index, node) in reading.bounded_list(list, at, bounds::RULES).into_iter().enumerate() {
         let at = format!("{at}[{index}]");
         let Some((rule, is_enabled)) = read_rule(reading, node, &at, known) else { continue };
         if rules.on.iter().map(|other| &other.name).chain(&rules.off).any(|name| *name == rule.name) {
@@ -166,6 +166,10 @@ fn read_tests(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<TextT
     if nodes.is_empty() {
         reading.wrong(node, format!("{at}: the list is empty"));
     }
+    if let Err(message) = reading.left.take_tests(nodes.len()) {
+        reading.wrong(node, format!("{at}: {message}"));
+        return Vec::new();
+    }
     let mut tests = Vec::new();
     for node in nodes {
         if node.as_scalar().is_some() {
@@ -190,7 +194,10 @@ fn read_test(reading: &mut Reading<'_, '_>, key: &str, node: &Node, at: &str) ->
         "prefix" => reading.parse(node, at, value::text).map(TextTest::Prefix),
         "glob" => reading.parse(node, at, glob).map(TextTest::Glob),
         "regex" => {
-            reading.parse(node, at, |text| Regex::new(text).map_err(|error| one_line(&error))).map(TextTest::Regex)
+            let left = std::mem::take(&mut reading.left);
+            let regex = reading.parse(node, at, |text| left.bytes_regex(text));
+            reading.left = left;
+            regex.map(TextTest::Regex)
         }
         _ if reading.parse(node, at, value::boolean)? => Some(TextTest::Present),
         _ => {
@@ -198,13 +205,6 @@ fn read_test(reading: &mut Reading<'_, '_>, key: &str, node: &Node, at: &str) ->
             None
         }
     }
-}
-
-/// The regex crate draws its errors over several lines; the last one says what is wrong.
-fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    format!("this is not a regular expression: {}", last.trim_start_matches("error: "))
 }
 
 fn read_headers(reading: &mut Reading<'_, '_>, node: &Node, at: &str, keys: &[&str]) -> Vec<HeaderOp> {
@@ -417,8 +417,10 @@ fn read_target(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<T
             let index = reading.parse(value, &at, |text| value::number(text, 0..=10_000))?;
             return Some(Target::Index(usize::try_from(index).unwrap_or(usize::MAX)));
         }
-        let regex = |text: &str| regex::Regex::new(text).map_err(|error| one_line(&error));
-        return reading.parse(value, &at, regex).map(Target::Matching);
+        let left = std::mem::take(&mut reading.left);
+        let regex = reading.parse(value, &at, |text| left.text_regex(text));
+        reading.left = left;
+        return regex.map(Target::Matching);
     }
     let names = ["first", "identity", "last"];
     match reading.parse(node, at, |text| value::choice(text, &names.map(|name| (name, name))))? {

@@ -1,7 +1,7 @@
 //! A JSON Schema of the YAML file, made from the table of settings: for completion and hints while somebody writes.
 //! What is really valid is decided when the file is loaded.
 
-use super::files::NOT_OURS;
+use super::server_conf::NOT_OURS;
 use super::settings::{LISTS, SETTINGS, Setting, UPSTREAM_SETTINGS};
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};

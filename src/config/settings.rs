@@ -18,8 +18,21 @@ pub struct Setting {
     pub needs_restart: bool,
     /// Whether its value is never shown.
     pub is_secret: bool,
+    /// Whether the panel may set it.
+    pub panel: Panel,
     /// The values that it may have, if they are few.
     pub choices: &'static [&'static str],
+}
+
+/// Whether the panel may set something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panel {
+    /// It may.
+    MaySet,
+    /// It may not any more: what older versions wrote still counts, with a warning.
+    NoMore,
+    /// It may not, and never could.
+    Never,
 }
 
 impl Setting {
@@ -33,20 +46,16 @@ impl Setting {
         self
     }
 
+    const fn panel(mut self, panel: Panel) -> Self {
+        self.panel = panel;
+        self
+    }
+
     const fn choices(mut self, choices: &'static [&'static str]) -> Self {
         self.choices = choices;
         self
     }
 }
-
-/// What the panel may not set: its own key, and the places that it writes to.
-pub const NOT_IN_OVERLAY: [&str; 5] = [
-    "gateway.dashboard.api_key",
-    "gateway.headers_file",
-    "gateway.state_dir",
-    "gateway.runtime_dir",
-    "gateway.log.file",
-];
 
 const fn setting(
     key: &'static str,
@@ -54,7 +63,17 @@ const fn setting(
     default: &'static str,
     help: &'static str,
 ) -> Setting {
-    Setting { key, env, default, is_list: false, help, needs_restart: false, is_secret: false, choices: &[] }
+    Setting {
+        key,
+        env,
+        default,
+        is_list: false,
+        help,
+        needs_restart: false,
+        is_secret: false,
+        panel: Panel::MaySet,
+        choices: &[],
+    }
 }
 
 const fn list(key: &'static str, env: &'static [&'static str], default: &'static str, help: &'static str) -> Setting {
@@ -71,14 +90,16 @@ pub const SETTINGS: &[Setting] = &[
         "data",
         "Folder for what the gateway writes itself: the panel's overlay.yaml and its history.",
     )
-    .restart(),
+    .restart()
+    .panel(Panel::Never),
     setting(
         "gateway.runtime_dir",
         &["GATEWAY_RUNTIME_DIR", "RUNTIME_DIRECTORY"],
         "data/run",
         "Folder for the pid file and the sockets by which reload and upgrade reach the running gateway.",
     )
-    .restart(),
+    .restart()
+    .panel(Panel::Never),
     setting(
         "gateway.watch",
         &[],
@@ -115,8 +136,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("gateway.tls.listen", &["TLS_LISTEN"], "", "Address of an additional TLS listener (HTTP/1.1 and HTTP/2).")
         .restart(),
     setting("gateway.tls.cert", &["TLS_CERT"], "", "PEM file with the certificate chain of the TLS listener.")
-        .restart(),
-    setting("gateway.tls.key", &["TLS_KEY"], "", "PEM file with the private key of the TLS listener.").restart(),
+        .restart()
+        .panel(Panel::NoMore),
+    setting("gateway.tls.key", &["TLS_KEY"], "", "PEM file with the private key of the TLS listener.")
+        .restart()
+        .panel(Panel::NoMore),
     setting(
         "gateway.system_prompt.replacement",
         &["SYSTEM_PROMPT_REPLACEMENT"],
@@ -134,7 +158,8 @@ pub const SETTINGS: &[Setting] = &[
         &[],
         "env/.env.headers.json",
         "JSON file of headers that override those of each request.",
-    ),
+    )
+    .panel(Panel::Never),
     setting(
         "gateway.preserve_host",
         &["PRESERVE_HOST"],
@@ -168,14 +193,17 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Serve the panel at /admin of the gateway port.",
     ),
-    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for.").secret(),
+    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for.")
+        .secret()
+        .panel(Panel::Never),
     setting(
         "gateway.database",
         &["GATEWAY_DB"],
         "data/gateway.db",
         "SQLite file of the request log; off keeps nothing.",
     )
-    .restart(),
+    .restart()
+    .panel(Panel::NoMore),
     setting(
         "gateway.debug",
         &["DEBUG_MODE"],
@@ -192,7 +220,8 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "File that log lines are added to; not set: standard error. SIGUSR1 and a reload open it anew.",
     )
-    .restart(),
+    .restart()
+    .panel(Panel::Never),
     setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows.").restart(),
     setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go.")
         .restart(),
@@ -352,10 +381,16 @@ pub struct UpstreamSetting {
     pub default: &'static str,
     /// One line for the operator.
     pub help: &'static str,
+    /// Whether the panel may set it.
+    pub panel: Panel,
 }
 
 const fn upstream(key: &'static str, default: &'static str, help: &'static str) -> UpstreamSetting {
-    UpstreamSetting { key, default, help }
+    UpstreamSetting { key, default, help, panel: Panel::MaySet }
+}
+
+const fn file_of_upstream(key: &'static str, default: &'static str, help: &'static str) -> UpstreamSetting {
+    UpstreamSetting { key, default, help, panel: Panel::NoMore }
 }
 
 /// All keys of an upstream.
@@ -372,7 +407,7 @@ pub const UPSTREAM_SETTINGS: &[UpstreamSetting] = &[
     upstream("max_in_flight", "", "Most requests at it at one time; not set: no bound."),
     upstream("probe", "", "As gateway.health.probe.path, for this upstream; or off."),
     upstream("preserve_host", "", "As gateway.preserve_host, for this upstream."),
-    upstream("ca_file", "", "PEM file of certificate authorities to trust instead of the system's."),
+    file_of_upstream("ca_file", "", "PEM file of certificate authorities to trust instead of the system's."),
     upstream("sni", "", "Name to ask for and to check in the TLS handshake; the host if not set."),
     upstream("insecure", "false", "Accept any TLS certificate. Only for tests."),
     upstream("connect_timeout", "", "As gateway.timeouts.connect, for this upstream."),

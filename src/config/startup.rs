@@ -3,6 +3,10 @@
 use super::problem::Source;
 use super::reader::{Effective, Reader};
 use super::value;
+use pingora::tls::CryptoProvider;
+use pingora::tls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,10 +150,15 @@ fn database(text: &str) -> Result<Option<PathBuf>, String> {
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
     let listen = reader.read("gateway.tls.listen", value::address);
-    let cert = reader.read("gateway.tls.cert", readable_file);
-    let key = reader.read("gateway.tls.key", readable_file);
+    let cert = reader.read("gateway.tls.cert", |path| certificates(path).map(|chain| (path.to_owned(), chain)));
+    let key = reader.read("gateway.tls.key", |path| private_key(path).map(|key| (path.to_owned(), key)));
     match (listen, cert, key) {
-        (Some(listen), Some(cert), Some(key)) => Some(TlsListener { listen, cert, key }),
+        (Some(listen), Some((cert, chain)), Some((key, secret))) => {
+            if let (Err(message), Some(at)) = (fits(chain, secret), reader.source_of("gateway.tls.key")) {
+                reader.problem(at, format!("gateway.tls.key: {message}"));
+            }
+            Some(TlsListener { listen, cert, key })
+        }
         (Some(_), _, _) => {
             if let Some(at) = reader.source_of("gateway.tls.listen") {
                 reader.problem(at, "gateway.tls: the listener needs cert and key, two readable PEM files");
@@ -160,6 +169,24 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
     }
 }
 
-fn readable_file(path: &str) -> Result<String, String> {
-    std::fs::File::open(path).map(|_| path.to_owned()).map_err(|error| format!("\"{path}\" cannot be read: {error}"))
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match chain.map_err(|error| format!("\"{path}\" cannot be read as a PEM file: {error}"))? {
+        chain if chain.is_empty() => Err(format!("\"{path}\" holds no certificate in PEM form")),
+        chain => Ok(chain),
+    }
+}
+
+fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| format!("\"{path}\" cannot be read as a private key in PEM form: {error}"))
+}
+
+/// Whether a key belongs to a certificate.
+fn fits(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<(), String> {
+    pingora::tls::install_default_crypto_provider();
+    let provider = CryptoProvider::get_default().ok_or("there is no provider of cryptography")?;
+    let both = CertifiedKey::from_der(chain, key, provider);
+    both.map(drop).map_err(|error| format!("this is not the key of the certificate in gateway.tls.cert: {error}"))
 }

@@ -1,5 +1,6 @@
 //! The list of upstreams.
 
+use super::bounds;
 use super::node::Reading;
 use super::problem::Source;
 use super::proxy::{self, OutboundProxy, Proxies};
@@ -222,6 +223,10 @@ fn from_variable(
     inherited: Inherited<'_>,
 ) -> Vec<UpstreamConfig> {
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
+    if let Err(message) = bounds::count("upstreams", text.split(',').count(), bounds::UPSTREAMS) {
+        reader.problem(source.clone(), message);
+        return upstreams;
+    }
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
         match base_url(url) {
             Ok(base_url) => {
@@ -252,6 +257,11 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamC
     if list.is_empty() {
         let place = reader.place(list.span());
         reader.problem(place, "gateway.upstreams: the list is empty; leave the key out to send to AnyRouter");
+    }
+    if let Err(message) = bounds::count("gateway.upstreams", list.len(), bounds::UPSTREAMS) {
+        let place = reader.place(list.span());
+        reader.problem(place, message);
+        return Vec::new();
     }
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
     for (index, node) in list.iter().enumerate() {

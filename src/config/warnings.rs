@@ -1,12 +1,17 @@
 //! What is valid, but hardly what was meant.
 
+use super::files::DOTENV_FILE;
+use super::live::mask;
 use super::problem::{Problem, Source};
 use super::reader::{Effective, Reader};
+use super::routes::KEY_MAPPINGS_FILE;
 use super::settings::SETTINGS;
 use super::upstream::{self, BaseUrl};
 use super::{Config, Startup};
+use crate::redact::{is_secret_name, looks_like_secret};
 use marked_yaml::Node;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Variables that stand for no single setting.
 const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
@@ -41,8 +46,70 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
             warnings.push(Problem { at, message });
         }
     }
+    warnings.extend(insecure_ways(reader, config));
     warnings.extend(misspelt_variables(reader));
     warnings
+}
+
+/// Ways on which keys can be read by others.
+fn insecure_ways(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for upstream in &config.upstreams {
+        let of_upstream = |setting: &&Effective| setting.key.ends_with("].base_url");
+        let is_it = |setting: &&Effective| {
+            upstream::base_url(&setting.value).is_ok_and(|base_url| base_url == upstream.base_url)
+        };
+        let at = reader.effective.iter().filter(of_upstream).find(is_it).map(|setting| setting.source.clone());
+        let at = at.unwrap_or_else(|| list_place(reader, "gateway.upstreams"));
+        if upstream.insecure && upstream.base_url.tls {
+            let message = format!(
+                "the upstream \"{}\" is trusted whoever it is (insecure: true): keys and prompts can be read on the way; name \
+                 its authority with ca_file instead",
+                upstream.name
+            );
+            warnings.push(Problem { at: at.clone(), message });
+        }
+        if !upstream.base_url.tls && upstream.api_key.is_some() && !is_this_machine(&upstream.base_url.host) {
+            let message = format!(
+                "the api_key of the upstream \"{}\" goes over the network without TLS (http://): everybody on the way can read \
+                 it; use https://",
+                upstream.name
+            );
+            warnings.push(Problem { at, message });
+        }
+    }
+    warnings
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    let is_loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    host == "localhost" || host.ends_with(".localhost") || is_loopback
+}
+
+/// Files with secrets in them that others than their owner can read. `texts` are those that were read: paths and texts.
+pub fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
+    let [yaml, overlay, headers] = texts else { return Vec::new() };
+    let has_secrets = |text: &str| mask::has_secrets(text);
+    let with_secrets = |(path, text): &(&String, &String)| has_secrets(text).then(|| (*path).clone());
+    let dotenv = std::fs::read_to_string(DOTENV_FILE).unwrap_or_default();
+    let is_secret_line = |line: &str| {
+        let Some((name, value)) = line.split_once('=') else { return false };
+        let is_comment = line.trim_start().starts_with('#');
+        !is_comment && !value.trim().is_empty() && (is_secret_name(name) || looks_like_secret(value.as_bytes()))
+    };
+    let paths = [yaml, overlay, headers].into_iter().filter_map(with_secrets);
+    let dotenv = dotenv.lines().any(is_secret_line).then(|| DOTENV_FILE.to_owned());
+    let paths = paths.chain(dotenv).chain([KEY_MAPPINGS_FILE.to_owned()]);
+    let mode = |path: &String| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
+    let open = paths.filter_map(|path| Some((mode(&path).filter(|mode| mode & 0o077 != 0)?, path)));
+    open.map(|(mode, path)| Problem {
+        message: format!(
+            "there are keys in this file, and others than its owner can read it ({mode:03o}): chmod 600 {path}"
+        ),
+        at: Source::WholeFile(path),
+    })
+    .collect()
 }
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address
@@ -112,7 +179,7 @@ pub fn is_shipped(list: &Node) -> bool {
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
 /// setting's name makes it another one, such as for `${env.NAME}`.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
-    let warning = |message: String| Problem { at: Source::WholeFile(super::files::DOTENV_FILE.to_owned()), message };
+    let warning = |message: String| Problem { at: Source::WholeFile(DOTENV_FILE.to_owned()), message };
     let known: Vec<&str> = SETTINGS.iter().flat_map(|setting| setting.env).copied().chain(OTHER_VARIABLES).collect();
     let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
     unknown

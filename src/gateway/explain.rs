@@ -1,24 +1,29 @@
 //! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
 
 use super::answer::new_request_id;
+use super::clean::Cleaner;
 use super::context::Context;
 use super::held::HeldBody;
 use super::snapshot::Snapshot;
 use super::{forward, rewrite};
+use crate::redact::{MASK, is_secret_name};
 use crate::rules::body::touches_cached_prefix;
 use crate::rules::document::Document;
+use crate::rules::matcher::Condition;
+use crate::rules::rule::Rule;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
+use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
 use serde::Serialize;
 use similar::TextDiff;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What stands for a value that nobody is to see.
-const MASK: &str = "********";
+/// How long the difference of two texts is looked for; after that it is told more roughly.
+const LONGEST_DIFF: Duration = Duration::from_millis(500);
 /// Lines around a change in a diff.
 const CONTEXT_LINES: usize = 2;
 /// Most header fields of a given head.
@@ -90,6 +95,12 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         Err(refusal) => explanation.answered = Some(refusal.status),
     }
     explanation.rules = rule_reports(&client, &context);
+    let cleaner_of = client.clone();
+    let snapshot = Arc::clone(&context.snapshot);
+    let cleaner = Cleaner::new(&cleaner_of, &snapshot.secrets);
+    for report in &mut explanation.rules {
+        report.unmet = report.unmet.take().map(|unmet| cleaner.text(&unmet, false));
+    }
     explanation.answered = respond.or(explanation.answered);
     if explanation.answered.is_some() {
         return Ok(explanation);
@@ -102,10 +113,10 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     forward::head(&mut outgoing, false, &context).map_err(cannot)?;
     rewrite::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     forward::length(&mut outgoing, &context).map_err(cannot)?;
-    explanation.head_diff = diff(&head_text(&client), &head_text(&outgoing));
+    explanation.head_diff = cleaner.text(&diff(&head_text(&client), &head_text(&outgoing)), false);
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
-        explanation.body_diff = diff(&laid_out(body), &laid_out(changed));
+        explanation.body_diff = cleaner.text(&diff(&laid_out(body), &laid_out(changed)), false);
         explanation.touches_cached_prefix = touches_cache(body, &context);
     }
     Ok(explanation)
@@ -114,8 +125,13 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     let plan = rewrite::plan(client, context);
     let facts = context.facts(client, plan.model.as_deref());
-    let report = |(index, rule): (usize, &crate::rules::rule::Rule)| {
-        let unmet = rule.matcher.first_unmet(&facts).map(ToString::to_string);
+    let report = |(index, rule): (usize, &Arc<Rule>)| {
+        let unmet = rule.matcher.first_unmet(&facts).map(|unmet| match unmet {
+            // What a key is compared with is a key.
+            Condition::Header(name, _) if is_secret_name(name.as_str()) => format!("header {name} is {MASK}"),
+            Condition::Query(name, _) if is_secret_name(name) => format!("query {name} is {MASK}"),
+            unmet => unmet.to_string(),
+        });
         let outcomes = plan.outcomes.iter().filter(|(of, _)| *of == index);
         let body = outcomes.map(|(_, outcome)| match outcome {
             Ok(change) => change.name().to_owned(),
@@ -171,7 +187,7 @@ fn head_text(head: &RequestHeader) -> String {
     let mut text = format!("{} {} HTTP/1.1\n", head.method, String::from_utf8_lossy(head.raw_path()));
     for (name, value) in head.case_header_iter() {
         let name = String::from_utf8_lossy(name.as_slice());
-        let shown = match is_secret(&name, value) {
+        let shown = match value.is_sensitive() || is_secret_name(&name) {
             true => MASK.into(),
             false => String::from_utf8_lossy(value.as_bytes()),
         };
@@ -179,12 +195,6 @@ fn head_text(head: &RequestHeader) -> String {
         let _ = writeln!(text, "{name}: {shown}");
     }
     text
-}
-
-fn is_secret(name: &str, value: &HeaderValue) -> bool {
-    const KEYS: HeaderName = HeaderName::from_static("x-api-key");
-    let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, KEYS];
-    value.is_sensitive() || secret.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_str()))
 }
 
 /// A JSON text over many lines, so that a diff can show what changed; another text as it is.
@@ -195,7 +205,8 @@ fn laid_out(body: &[u8]) -> String {
 }
 
 fn diff(before: &str, after: &str) -> String {
-    let diff = TextDiff::from_lines(before, after);
+    // Two texts that have nothing in common could be compared for minutes.
+    let diff = TextDiff::configure().timeout(LONGEST_DIFF).diff_lines(before, after);
     diff.unified_diff().context_radius(CONTEXT_LINES).header("client", "upstream").to_string()
 }
 

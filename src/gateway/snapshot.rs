@@ -6,7 +6,7 @@ use crate::config::{Config, profile};
 use crate::http1::Refusal;
 use crate::redact::Needles;
 use crate::rules::header::bearer;
-use crate::rules::rule::RuleSet;
+use crate::rules::rule::{Rule, RuleSet};
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
@@ -74,10 +74,13 @@ impl Snapshot {
         if upstreams.is_empty() {
             return Err("there is no upstream".to_owned());
         }
+        let shared = |rules: &[Rule]| rules.iter().cloned().map(Arc::new).collect::<Vec<_>>();
+        let (first, own, last) = (shared(&config.first_rules), shared(&config.rules), shared(&config.last_rules));
         let destinations = upstreams.iter().map(|upstream| {
             let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
-            let rules = config.first_rules.iter().chain(&profile).chain(&config.rules).chain(&config.last_rules);
-            Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.cloned().collect()) })
+            let profile = shared(&profile);
+            let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
+            Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.collect()) })
         });
         let destinations = destinations.collect::<Result<_, String>>()?;
         let places = |is_member: &dyn Fn(&UpstreamConfig) -> bool| {

@@ -23,7 +23,7 @@ const SHAPES: &str = r"(?x-u)
   | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?
   | \b(?i:bearer)[\ \t+]+([A-Za-z0-9._~+/=-]{6,})
   | \b(?i:basic)[\ \t+]+([A-Za-z0-9+/_-]{8,}={0,2})
-  | ://([^\s/?\#@:\x22'<>]*:[^\s/?\#@\x22'<>]+)@
+  | ://([^\s/?\#@:\x22'<>\[\]]*:[^\s/?\#@\x22'<>]+)@
   | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----([^-]*)
 ";
 static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());

@@ -54,6 +54,6 @@ impl RuleSet {
 impl Plan {
     /// The matching rules with their places in `set`.
     pub fn rules<'p, 's>(&'p self, set: &'s RuleSet) -> impl Iterator<Item = (usize, &'s Rule)> + use<'p, 's> {
-        self.rules.iter().map(|&index| (index, &set.rules()[index]))
+        self.rules.iter().map(|&index| (index, &*set.rules()[index]))
     }
 }

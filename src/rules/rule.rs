@@ -5,6 +5,7 @@ use super::document::Document;
 use super::header::{CasedName, HeaderOp};
 use super::matcher::{Facts, Matcher};
 use super::query::QueryOp;
+use std::sync::Arc;
 
 /// An answer that a rule gives in place of any upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,19 +40,20 @@ pub struct Rule {
 /// The rules for requests to one upstream, in the order in which they apply.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
-    rules: Vec<Rule>,
+    /// All upstreams share them.
+    rules: Vec<Arc<Rule>>,
     needs_model: bool,
 }
 
 impl RuleSet {
     /// These rules in this order.
-    pub fn new(rules: Vec<Rule>) -> Self {
+    pub fn new(rules: Vec<Arc<Rule>>) -> Self {
         let needs_model = rules.iter().any(|rule| rule.matcher.needs_model());
         Self { rules, needs_model }
     }
 
     /// All rules.
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
     }
 

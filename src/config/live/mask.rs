@@ -1,12 +1,41 @@
 //! Texts without their secrets: masked where they are shown, put in again where an edited text still has the mask.
 //!
-//! Works on YAML, and on JSON, which is YAML too.
+//! Works on YAML, and on JSON, which is YAML too. A secret is what has the name of one or looks like one, as everywhere
+//! ([`crate::redact`]).
 
+mod lines;
+mod locate;
+
+use crate::redact::{Needles, Secrets, is_secret_name, looks_like_secret, text as without};
+use lines::Masked;
+use locate::locate;
 use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
 
-/// What stands for a secret.
-pub const MASK: &str = "********";
+/// What stands for a secret; in a version of the history that has another one than is in force, `@` and the version follow.
+pub const MASK: &str = crate::redact::MASK;
+/// So much of a version's name follows the mask.
+const TAG_LENGTH: usize = 8;
+/// Where the client's key goes is no key.
+const FIELDS_FOR_KEYS: [&str; 3] = ["bearer", "x-api-key", "keep"];
+
+/// Which values are masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// Secrets.
+    Secrets,
+    /// All of them: the headers file.
+    Values,
+}
+
+/// A text in which secrets are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'t> {
+    /// Names the version that it is of; empty for those in force.
+    pub version: &'t str,
+    /// The text.
+    pub text: &'t str,
+}
 
 /// A secret in a text: where it is, what it is, and the path to it, in which entries of lists go by their names.
 struct Secret {
@@ -18,34 +47,105 @@ struct Secret {
     column: usize,
 }
 
-/// The text with its secrets masked. One whose secrets cannot be found is masked as a whole.
-pub fn mask(text: &str) -> String {
-    match secrets(text) {
-        Some(secrets) => splice(text, &secrets, |_| Some(format!("\"{MASK}\""))),
-        None => MASK.to_owned(),
-    }
+/// The text without what is to be hidden. One whose secrets cannot be delimited is masked as a whole.
+pub fn mask(text: &str, hidden: Hidden) -> String {
+    mask_with(text, hidden, &|_| format!("\"{MASK}\""))
+}
+
+/// As [`mask`], for a version of the history beside the text `in_force`: what differs is told from what is the same.
+pub fn mask_version(known: Known<'_>, in_force: &str, hidden: Hidden) -> String {
+    let present = found(in_force, hidden).unwrap_or_default();
+    let tag = &known.version[..known.version.len().min(TAG_LENGTH)];
+    mask_with(known.text, hidden, &|secret| match present
+        .iter()
+        .any(|present| present.path == secret.path && present.value == secret.value)
+    {
+        true => format!("\"{MASK}\""),
+        false => format!("\"{MASK}@{tag}\""),
+    })
+}
+
+fn mask_with(text: &str, hidden: Hidden, with: &dyn Fn(&Secret) -> String) -> String {
+    let Some(secrets) = found(text, hidden).filter(|_| !text.contains("PRIVATE KEY-----")) else {
+        return MASK.to_owned();
+    };
+    let spliced = splice(text, &secrets, |secret| Some(with(secret)));
+    let known = needles(&secrets);
+    let masked = lines::masked(&spliced, &known);
+    let mut numbered = masked.iter().peekable();
+    let lines = spliced.split_inclusive('\n').enumerate().map(|(number, line)| {
+        match numbered.next_if(|(at, _)| *at == number) {
+            Some((_, masked)) => line.replacen(masked.line, &masked.shown, 1),
+            None => line.to_owned(),
+        }
+    });
+    lines.collect()
 }
 
 /// The text with the secrets of `known` texts, the first one that has it, wherever it has the mask.
 ///
 /// # Errors
 /// Line and column of each mask whose secret nobody knows.
-pub fn restore(text: &str, known: &[&str]) -> Result<String, Vec<(usize, usize)>> {
+pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String, Vec<(usize, usize)>> {
     if text.trim() == MASK {
-        return known.first().map(|known| (*known).to_owned()).ok_or_else(|| vec![(1, 1)]);
+        return known.first().map(|known| known.text.to_owned()).ok_or_else(|| vec![(1, 1)]);
     }
+    let sources: Vec<(&str, Vec<Secret>)> =
+        known.iter().filter_map(|known| Some((known.version, found(known.text, hidden)?))).collect();
+    let spliced: Vec<(String, Needles)> = known
+        .iter()
+        .zip(&sources)
+        .map(|(known, (_, secrets))| {
+            let masked = splice(known.text, secrets, |_| Some(format!("\"{MASK}\"")));
+            (masked, needles(secrets))
+        })
+        .collect();
+    let lines: Vec<Masked<'_>> =
+        spliced.iter().flat_map(|(text, known)| lines::masked(text, known)).map(|(_, masked)| masked).collect();
+    let text = lines::restore(text, &lines);
     // A text that is no YAML is refused later, with a better message.
-    let Some(edited) = secrets(text) else { return Ok(text.to_owned()) };
-    let masked: Vec<Secret> = edited.into_iter().filter(|secret| secret.value == MASK).collect();
-    let known: Vec<Secret> = known.iter().filter_map(|known| secrets(known)).flatten().collect();
-    let find = |secret: &Secret| known.iter().find(|known| known.path == secret.path && known.value != MASK);
+    let Some(edited) = found(&text, hidden) else {
+        let left = left_in_long_texts(&text);
+        return if left.is_empty() { Ok(text) } else { Err(left) };
+    };
+    let masked: Vec<Secret> = edited.into_iter().filter(|secret| secret.value.contains(MASK)).collect();
+    let find = |secret: &Secret| {
+        let tag = match secret.value.strip_prefix(MASK)? {
+            "" => "",
+            tag => tag.strip_prefix('@').filter(|tag| tag.len() == TAG_LENGTH)?,
+        };
+        let of_version = sources.iter().filter(|(version, _)| version.starts_with(tag));
+        of_version
+            .flat_map(|(_, secrets)| secrets)
+            .find(|known| known.path == secret.path && !known.value.contains(MASK))
+    };
     let unknown: Vec<_> = masked.iter().filter(|secret| find(secret).is_none()).map(|s| (s.line, s.column)).collect();
     if !unknown.is_empty() {
         return Err(unknown);
     }
     // A JSON string is one of YAML's too.
     let quoted = |secret: &Secret| Some(serde_json::Value::from(find(secret)?.value.as_str()).to_string());
-    Ok(splice(text, &masked, quoted))
+    Ok(splice(&text, &masked, quoted))
+}
+
+/// Masks in texts over several lines, which only come back with their whole line.
+fn left_in_long_texts(text: &str) -> Vec<(usize, usize)> {
+    let Some(root) = crate::config::layers::parsed(text) else { return Vec::new() };
+    let mut scalars = Vec::new();
+    walk(&root, "", false, &mut scalars);
+    let masked = scalars.into_iter().filter(|(_, scalar, _)| scalar.as_str().contains(MASK));
+    masked.filter_map(|(_, scalar, _)| scalar.span().start().map(|at| (at.line(), at.column()))).collect()
+}
+
+/// Whether a text holds secrets that are written out in it.
+pub fn has_secrets(text: &str) -> bool {
+    mask(text, Hidden::Secrets) != text
+}
+
+fn needles(secrets: &[Secret]) -> Needles {
+    let mut known = Secrets::default();
+    secrets.iter().filter(|secret| !secret.value.contains(MASK)).for_each(|secret| known.add(secret.value.as_bytes()));
+    Needles::new(&known)
 }
 
 fn splice(text: &str, secrets: &[Secret], with: impl Fn(&Secret) -> Option<String>) -> String {
@@ -60,58 +160,93 @@ fn splice(text: &str, secrets: &[Secret], with: impl Fn(&Secret) -> Option<Strin
     spliced
 }
 
-/// The secrets of a text in their order; `None` when it cannot be taken apart, or one of them cannot be delimited.
-fn secrets(text: &str) -> Option<Vec<Secret>> {
+/// What is to be hidden in a text, in its order; `None` when it cannot be taken apart, or a secret cannot be delimited.
+fn found(text: &str, hidden: Hidden) -> Option<Vec<Secret>> {
     let has_content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#'));
     if !text.lines().any(has_content) {
         return Some(Vec::new());
     }
-    let options = marked_yaml::LoaderOptions::default().prevent_coercion(true);
-    let root = marked_yaml::parse_yaml_with_options(0, text, options).ok()?;
+    let root = crate::config::layers::parsed(text)?;
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let mut scalars = Vec::new();
+    walk(&root, "", hidden == Hidden::Values, &mut scalars);
+    // The same secret may stand in a value of another name.
+    let mut named = Secrets::default();
+    for (_, scalar, why) in &scalars {
+        if *why != Why::NotSecret {
+            named.add(scalar.as_str().as_bytes());
+        }
+    }
+    let named = Needles::new(&named);
     let mut found = Vec::new();
-    walk(&root, "", false, &mut |path, scalar| {
-        found.push(locate(text, &offsets, path, scalar));
-    });
-    let mut found: Vec<Secret> = found.into_iter().collect::<Option<_>>()?;
+    for (path, scalar, why) in scalars {
+        let repeats = || !path.ends_with(".name") && without(scalar.as_str(), &[&named], false) != scalar.as_str();
+        match (why, locate(text, &offsets, &path, scalar)) {
+            (Why::NotSecret, Some(place)) if repeats() => found.push(place),
+            // Of a text over several lines, the lines with secrets are masked.
+            (Why::NotSecret | Why::Looks, _) if scalar.as_str().contains('\n') => {}
+            (Why::NotSecret, _) => {}
+            (_, place) => found.push(place?),
+        }
+    }
     found.sort_by_key(|secret| secret.start);
     Some(found)
 }
 
-/// Calls `found` with each scalar that is a secret.
-fn walk(node: &Node, path: &str, is_secret: bool, found: &mut impl FnMut(&str, &MarkedScalarNode)) {
+/// Why a value is hidden.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    NotSecret,
+    Name,
+    Looks,
+}
+
+/// All scalars in which a secret may be, with the paths to them.
+fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(String, &'n MarkedScalarNode, Why)>) {
     match node {
-        Node::Scalar(scalar) if is_secret || scalar.as_str() == MASK || has_password(scalar.as_str()) => {
-            if !is_reference(scalar.as_str()) {
-                found(path, scalar);
-            }
+        Node::Scalar(scalar) => {
+            let text = scalar.as_str();
+            let why = match () {
+                () if is_reference(text) => Why::NotSecret,
+                () if is_secret || text.contains(MASK) => Why::Name,
+                () if has_password(text) || looks_like_secret(text.as_bytes()) || has_member(text) => Why::Looks,
+                () => Why::NotSecret,
+            };
+            scalars.push((path.to_owned(), scalar, why));
         }
-        Node::Scalar(_) => {}
         Node::Mapping(mapping) => {
             for (key, value) in mapping.iter() {
-                let is_secret = is_secret || is_secret_name(key.as_str());
-                walk(value, &format!("{path}.{}", key.as_str()), is_secret, found);
+                let key = key.as_str();
+                let is_field = value.as_scalar().is_some_and(|value| FIELDS_FOR_KEYS.contains(&value.as_str()));
+                // `tls.key` is the path of a file.
+                let is_path = path == ".gateway.tls";
+                let is_secret = is_secret || is_secret_name(key) && !(key == "api_key" && is_field) && !is_path;
+                walk(value, &format!("{path}.{key}"), is_secret, scalars);
             }
         }
         Node::Sequence(list) => {
             for (at, item) in list.iter().enumerate() {
                 let name = item.as_mapping().and_then(|item| item.get_scalar("name"));
                 let name = name.map_or_else(|| at.to_string(), |name| format!("{:?}", name.as_str()));
-                walk(item, &format!("{path}[{name}]"), is_secret, found);
+                walk(item, &format!("{path}[{name}]"), is_secret, scalars);
             }
         }
     }
 }
 
-/// Whether what has this name is a secret: keys, credentials and cookies, in headers too. A number of tokens is not.
-fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    let parts: Vec<&str> = name.split('-').collect();
-    name == "keys"
-        || name.contains("apikey")
-        || ["authorization", "cookie", "key", "token", "secret", "password", "credentials"]
-            .iter()
-            .any(|word| parts.contains(word))
+/// Whether a text is JSON with a secret in it, by its name.
+fn has_member(text: &str) -> bool {
+    fn is_in(value: &serde_json::Value, is_secret: bool) -> bool {
+        match value {
+            serde_json::Value::String(text) => is_secret && !text.is_empty(),
+            serde_json::Value::Array(items) => items.iter().any(|item| is_in(item, is_secret)),
+            serde_json::Value::Object(members) => {
+                members.iter().any(|(name, value)| is_in(value, is_secret || is_secret_name(name)))
+            }
+            _ => false,
+        }
+    }
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str(text).is_ok_and(|value| is_in(&value, false))
 }
 
 /// Whether a text is a URL with a password in it.
@@ -123,53 +258,21 @@ fn has_password(text: &str) -> bool {
 
 /// Whether a text only says where the secret is: a variable, or a digest.
 fn is_reference(text: &str) -> bool {
-    text.is_empty()
-        || text.starts_with("env:")
-        || text.starts_with("sha256:")
-        || (text.starts_with("${env.") && text.find('}') == Some(text.len() - 1))
-}
-
-/// Where a scalar begins and ends, in bytes; `None` for block scalars and others of several lines.
-fn locate(text: &str, offsets: &[usize], path: &str, scalar: &MarkedScalarNode) -> Option<Secret> {
-    let marker = scalar.span().start()?;
-    let start = *offsets.get(marker.character())?;
-    let (before, rest) = text.split_at_checked(start)?;
-    let value = scalar.as_str();
-    let is_alone = before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
-    if is_alone && !rest.starts_with(['"', '\'']) {
-        return None;
+    if text.is_empty() || text.starts_with("env:") || text.starts_with("sha256:") {
+        return true;
     }
-    let length = match rest.chars().next()? {
-        '"' => quoted_length(rest, '"', |_, character| character == '\\')?,
-        '\'' => quoted_length(rest, '\'', |next, character| character == '\'' && next == Some('\''))?,
-        _ => rest.starts_with(value).then_some(value.len())?,
-    };
-    Some(Secret {
-        path: path.to_owned(),
-        value: value.to_owned(),
-        start,
-        end: start + length,
-        line: marker.line(),
-        column: marker.column(),
-    })
-}
-
-/// The length of a quoted text, quotes included; `escapes` says whether a character belongs together with the next.
-fn quoted_length(text: &str, quote: char, escapes: impl Fn(Option<char>, char) -> bool) -> Option<usize> {
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
-        if escapes(characters.peek().map(|(_, next)| *next), character) {
-            characters.next();
-        } else if character == quote {
-            return Some(at + quote.len_utf8());
-        }
-    }
-    None
+    let text = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+    text.starts_with("${") && text.find('}') == Some(text.len() - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn restored(text: &str, known: &[&str]) -> Result<String, Vec<(usize, usize)>> {
+        let known: Vec<Known<'_>> = known.iter().map(|text| Known { version: "", text }).collect();
+        restore(text, &known, Hidden::Secrets)
+    }
 
     const TEXT: &str = "\
 gateway:
@@ -189,7 +292,7 @@ gateway:
 
     #[test]
     fn secrets_are_masked_and_nothing_else() {
-        let masked = mask(TEXT);
+        let masked = mask(TEXT, Hidden::Secrets);
         for secret in ["sk-1", "it''s", "pw@", "sk-2", "sk \\\"", "Bearer"] {
             assert!(TEXT.contains(secret) && !masked.contains(secret), "{secret}: {masked}");
         }
@@ -201,32 +304,109 @@ gateway:
 
     #[test]
     fn masks_become_their_secrets_again_wherever_the_entry_is() {
-        let masked = mask(TEXT);
-        let restored = restore(&masked, &[TEXT]).expect("all known");
-        let values = |text: &str| secrets(text).expect("valid").into_iter().map(|s| s.value).collect::<Vec<_>>();
-        assert_eq!(values(&restored), values(TEXT));
+        let masked = mask(TEXT, Hidden::Secrets);
+        let again = restored(&masked, &[TEXT]).expect("all known");
+        let values =
+            |text: &str| found(text, Hidden::Secrets).expect("valid").into_iter().map(|s| s.value).collect::<Vec<_>>();
+        assert_eq!(values(&again), values(TEXT));
         // Entries go by their names.
         let moved =
             "gateway:\n  upstreams:\n    - {name: new, api_key: sk-9}\n    - {name: a, api_key: \"********\"}\n";
-        assert!(restore(moved, &["", TEXT]).expect("known").contains("api_key: \"sk-1\""));
+        assert!(restored(moved, &["", TEXT]).expect("known").contains("api_key: \"sk-1\""));
         let unknown = "gateway:\n  upstreams:\n    - {name: z, api_key: \"********\"}\n";
-        assert_eq!(restore(unknown, &[TEXT]), Err(vec![(3, 26)]));
-        assert_eq!(restore("a: [", &[TEXT]).as_deref(), Ok("a: ["), "told by who reads it");
+        assert_eq!(restored(unknown, &[TEXT]), Err(vec![(3, 26)]));
+        assert_eq!(restored("a: [", &[TEXT]).as_deref(), Ok("a: ["), "told by who reads it");
     }
 
     #[test]
     fn headers_keep_their_names_and_a_text_that_cannot_be_masked_is_hidden() {
         let headers = "{\n  \"User-Agent\": \"cli\",\n  \"x-api-key\": \"sk-\\\"1\",\n  \"Cookie\": \"a=b\"\n}";
-        let masked = mask(headers);
+        let masked = mask(headers, Hidden::Secrets);
         assert_eq!(
             masked,
             "{\n  \"User-Agent\": \"cli\",\n  \"x-api-key\": \"********\",\n  \"Cookie\": \"********\"\n}"
         );
-        let restored = restore(&masked, &[headers]).expect("known");
-        assert_eq!(restored, headers);
+        let again = restored(&masked, &[headers]).expect("known");
+        assert_eq!(again, headers);
         let block = "gateway:\n  upstreams:\n    - name: a\n      api_key: |\n        sk-1\n";
-        assert_eq!(mask(block), MASK);
-        assert_eq!(restore(MASK, &[block]).as_deref(), Ok(block));
-        assert_eq!(mask("# sk-none\n"), "# sk-none\n");
+        assert_eq!(mask(block, Hidden::Secrets), MASK);
+        assert_eq!(restored(MASK, &[block]).as_deref(), Ok(block));
+        assert_eq!(mask("# none\n", Hidden::Secrets), "# none\n");
+    }
+
+    /// What is known of secrets elsewhere in a text: in comments, in other values, in texts over several lines.
+    const HIDDEN_PLACES: &str = "\
+# the old key was sk-ant-old-1234567
+# api_key: commented-out-key
+# - { name: x, api_key: \"another-old-key\", weight: 1 }
+gateway:
+  upstreams:
+    - { name: a, base_url: \"http://a\", api_key: my-own-key-1 } # not my-own-key-1, please
+    - { name: b, base_url: \"http://b/sk-ant-in-path-123\" }
+  rules:
+    - name: say
+      respond: { status: 200, body: '{\"ok\": true, \"token\": \"respond-token\"}' }
+    - name: again
+      respond: { status: 200, body: { note: 'use my-own-key-1', secret: inside-json } }
+    - name: prompt
+      body: { system: { mode: append, text: 'one' }, set: { /metadata/api_key: pointer-key } }
+    - name: long
+      body:
+        system:
+          mode: append
+          text: |
+            first line
+            use sk-ant-in-prompt-1 for this
+      api_key: bearer
+";
+
+    #[test]
+    fn secrets_in_comments_bodies_and_prompts_are_masked_and_come_back() {
+        let masked = mask(HIDDEN_PLACES, Hidden::Secrets);
+        for secret in [
+            "sk-ant-old",
+            "commented-out",
+            "another-old",
+            "my-own-key",
+            "in-path",
+            "respond-token",
+            "inside-json",
+            "pointer-key",
+            "sk-ant-in-prompt",
+        ] {
+            assert!(HIDDEN_PLACES.contains(secret) && !masked.contains(secret), "{secret}: {masked}");
+        }
+        for shown in ["the old key was", "name: x", "first line", "for this", "api_key: bearer", "'one'", "please"] {
+            assert!(masked.contains(shown), "{shown}: {masked}");
+        }
+        let values = |text: &str| crate::config::layers::parsed(text).map(|root| crate::config::node::json(&root));
+        let again = restored(&masked, &[HIDDEN_PLACES]).expect("all known");
+        assert_eq!(values(&again), values(HIDDEN_PLACES));
+        let comments =
+            |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(comments(&again), comments(HIDDEN_PLACES));
+        assert!(again.contains("# not my-own-key-1, please"), "{again}");
+        // A line that is edited around a mask does not lose the secret without a word.
+        let edited = masked.replace("for this", "for that");
+        assert!(restored(&edited, &[HIDDEN_PLACES]).is_err(), "{edited}");
+    }
+
+    #[test]
+    fn a_version_of_the_history_tells_its_own_secrets_from_those_in_force() {
+        let (old, new) =
+            ("{\n  \"X-A\": \"old\",\n  \"X-B\": \"same\"\n}", "{\n  \"X-A\": \"new\",\n  \"X-B\": \"same\"\n}");
+        let known = Known { version: "0123456789abcdef", text: old };
+        let masked = mask_version(known, new, Hidden::Values);
+        assert_eq!(masked, "{\n  \"X-A\": \"********@01234567\",\n  \"X-B\": \"********\"\n}");
+        let again = restore(&masked, &[Known { version: "", text: new }, known], Hidden::Values);
+        assert_eq!(again.as_deref(), Ok(old));
+        let unknown = masked.replace("@01234567", "@76543210");
+        assert_eq!(restore(&unknown, &[known], Hidden::Values), Err(vec![(2, 10)]));
+    }
+
+    #[test]
+    fn the_shipped_file_is_shown_as_it_is() {
+        let shipped = include_str!("../../../conf/gateway.yaml");
+        assert_eq!(mask(shipped, Hidden::Secrets), shipped);
     }
 }

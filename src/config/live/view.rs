@@ -3,8 +3,9 @@
 
 use super::super::problem::{Problem, Source};
 use super::super::reader::{Effective, List};
-use super::super::settings::{LISTS, SETTINGS, UPSTREAM_SETTINGS};
+use super::super::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_SETTINGS};
 use super::super::{Loaded, Texts};
+use crate::redact::shapes;
 use serde::Serialize;
 
 /// The configuration in force.
@@ -94,7 +95,7 @@ impl ProblemView {
             Source::File { path, line, column } => (path.clone(), Some(*line), Some(*column)),
             other => (other.to_string(), None, None),
         };
-        Self { place, line, column, message: problem.message.clone() }
+        Self { place, line, column, message: shapes(&problem.message).into_owned() }
     }
 }
 
@@ -110,16 +111,11 @@ pub struct Shown {
 impl Shown {
     /// Those of this one.
     pub fn of(loaded: &Loaded) -> Self {
-        let server = match serde_yaml::to_value(&loaded.server_conf) {
-            Ok(serde_yaml::Value::Mapping(mapping)) => mapping
-                .iter()
-                .filter_map(|(key, value)| {
-                    Some((key.as_str()?.to_owned(), serde_json::to_string(value).unwrap_or_default()))
-                })
-                .collect(),
-            _ => Vec::new(),
-        };
+        let server = super::super::server_conf::shown(&loaded.server_conf);
         let mut effective = loaded.effective.clone();
+        for setting in &mut effective {
+            setting.value = shapes(&setting.value).into_owned();
+        }
         // PORT changes a part of another setting, and is no setting of its own.
         if let Some(at) = effective.iter().position(|setting| setting.key == "gateway.listen (port)") {
             let source = effective.remove(at).source;
@@ -215,7 +211,8 @@ fn view(
         Source::File { .. } | Source::WholeFile(_) => ("file", source.to_string(), false),
         Source::Default => ("default", String::new(), false),
     };
-    let is_locked = is_locked || super::super::settings::NOT_IN_OVERLAY.contains(&key);
+    let is_barred = |setting: &Setting| setting.key == key && setting.panel != Panel::MaySet;
+    let is_locked = is_locked || SETTINGS.iter().any(is_barred);
     SettingView {
         key: key.to_owned(),
         value: value.to_owned(),

@@ -117,6 +117,7 @@ export const api = {
     call<Explanation>('explain', { method: 'POST', body: request }),
 
   config: (signal?: AbortSignal) => call<Config>('config', { signal }),
+  configWithHeaders: () => call<Config>('config?reveal=headers'),
   checkConfig: (draft: Partial<ConfigDraft>, signal?: AbortSignal) =>
     call<ConfigCheck>('config/check', { method: 'POST', body: draft, signal }),
   saveConfig: (baseVersion: string, draft: Partial<ConfigDraft>) =>

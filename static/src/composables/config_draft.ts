@@ -39,6 +39,14 @@ export function useConfigDraft() {
     overlay.value = part.overlay ?? overlay.value;
     headers.value = part.headers ?? headers.value;
   }
+  /** Shows the values of the headers file, which are masked until somebody asks for them. */
+  async function showHeaders(): Promise<void> {
+    const shown = await api.configWithHeaders();
+    if (shown.version !== base.value?.version) return void config.load();
+    const isMine = headers.value !== base.value.headers;
+    base.value = { ...base.value, headers: shown.headers };
+    if (!isMine) headers.value = shown.headers;
+  }
   function discard(): void {
     if (base.value) begin(base.value);
   }
@@ -128,7 +136,7 @@ export function useConfigDraft() {
 
   return {
     config, base, overlay, headers, check, checkError, problems, conflict, isDirty, isChecking, isSaving,
-    edit, discard, save, keepMine, takeTheirs, decideLater,
+    edit, showHeaders, discard, save, keepMine, takeTheirs, decideLater,
   };
 }
 

@@ -1,8 +1,10 @@
 //! The real binary as a child process.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -66,11 +68,12 @@ impl GatewayBuilder {
         self
     }
 
-    /// Writes a file into its working directory.
+    /// Writes a file into its working directory, for its owner alone: there may be keys in it.
     pub fn file(self, path: &str, text: &str) -> Self {
         let path = self.dir.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a parent folder")).expect("folder created");
-        std::fs::write(path, text).expect("file written");
+        std::fs::write(&path, text).expect("file written");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("permissions");
         self
     }
 

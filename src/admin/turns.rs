@@ -1,0 +1,68 @@
+//! Work that takes time and memory, done by one at a time and away from the threads that serve requests.
+
+use super::Refused;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long somebody waits for a turn.
+const WAIT: Duration = Duration::from_secs(5);
+/// How long somebody waits for the work itself. It goes on to its end, and the turn with it.
+const WORK: Duration = Duration::from_secs(10);
+
+/// One turn at a time.
+#[derive(Debug)]
+pub struct Turns {
+    free: Arc<Semaphore>,
+    what: &'static str,
+}
+
+impl Turns {
+    /// For this kind of work, as the rest of a sentence: "the check".
+    pub fn new(what: &'static str) -> Self {
+        Self { free: Arc::new(Semaphore::new(1)), what }
+    }
+
+    /// Does some work when it is its turn.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+        let busy = |message: String| Refused::Status(503, message);
+        let turn = timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(busy(format!("Another one waits for {} already: try again in some seconds.", self.what)));
+        };
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        match timeout(WORK, working).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(Refused::Status(500, format!("{} failed: {error}.", self.what))),
+            Err(_) => Err(busy(format!("{} took longer than {} s.", self.what, WORK.as_secs()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn one_works_at_a_time() {
+        let turns = Turns::new("the test");
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = || {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            turns.run(move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(5));
+                now.fetch_sub(1, Ordering::SeqCst);
+            })
+        };
+        let done = tokio::join!(work(), work(), work());
+        assert!(done.0.is_ok() && done.1.is_ok() && done.2.is_ok());
+        assert_eq!(most.load(Ordering::SeqCst), 1);
+    }
+}

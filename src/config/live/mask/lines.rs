@@ -1,0 +1,97 @@
+//! Secrets outside of the values of a YAML text: in comments, and in texts that go over several lines.
+//!
+//! What stands there is masked within its line, and put in again by the line: the masked line, or its comment, leads back to what
+//! it was.
+
+use super::{MASK, is_reference};
+use crate::redact::{self, Needles, is_secret_name};
+use once_cell::sync::Lazy;
+use regex::{Captures, Regex};
+
+/// `name: value` in a comment; the value ends the comment, or an entry in brackets.
+const SETTING: &str =
+    r#"([A-Za-z][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(\[[^\]]*\]|"[^"]*"|'[^']*'|[^\s,\]}#"'\[{]{6,})\s*(?:$|[,}\]#])"#;
+static SETTINGS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SETTING).ok());
+
+/// A line that is shown with masks, and the same line as it is.
+pub struct Masked<'t> {
+    pub shown: String,
+    pub line: &'t str,
+}
+
+/// The lines of `text` in which something is masked, with their numbers from 0; `known` are secrets that stand elsewhere in it.
+pub fn masked<'t>(text: &'t str, known: &Needles) -> Vec<(usize, Masked<'t>)> {
+    let lines = text.lines().enumerate();
+    lines.filter_map(|(number, line)| Some((number, Masked { shown: mask_line(line, known)?, line }))).collect()
+}
+
+/// The comment of a line, from its `#` on. One within quotes is taken for a comment too, which does no harm here.
+pub fn comment(line: &str) -> Option<usize> {
+    let is_one = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
+    line.match_indices('#').map(|(at, _)| at).find(is_one)
+}
+
+fn mask_line(line: &str, known: &Needles) -> Option<String> {
+    // What is a value was masked as one already: its other places here are those of texts.
+    let at = comment(line).unwrap_or(line.len());
+    let (content, comment) = line.split_at(at);
+    let content = redact::shapes(content);
+    let comment = redact::text(comment, &[known], false);
+    let comment = match &*SETTINGS {
+        Some(settings) => settings.replace_all(&comment, mask_setting),
+        None => MASK.into(),
+    };
+    let shown = format!("{content}{comment}");
+    (shown != line).then_some(shown)
+}
+
+fn mask_setting(captures: &Captures<'_>) -> String {
+    let whole = &captures[0];
+    let quotes = ['"', '\'', '[', ']', ' '];
+    // A path says where a key is.
+    let is_one = |text: &str| !is_reference(text) && !text.starts_with('/') && !text.contains(MASK);
+    let has_secret = captures[2].split(',').any(|one| is_one(one.trim_matches(quotes)));
+    let is_plain = !is_secret_name(&captures[1]) || !has_secret;
+    match is_plain {
+        true => whole.to_owned(),
+        false => whole.replacen(&captures[2], MASK, 1),
+    }
+}
+
+/// The text with all lines as they were that come back masked as in `known` texts.
+pub fn restore(text: &str, known: &[Masked<'_>]) -> String {
+    let mut used = vec![false; known.len()];
+    let mut restored = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (bare, end) = match line.trim_end_matches(['\n', '\r']) {
+            bare if bare.contains(MASK) => (bare, &line[bare.len()..]),
+            _ => {
+                restored.push_str(line);
+                continue;
+            }
+        };
+        let mut find = |is_it: &dyn Fn(&Masked<'_>) -> bool| {
+            let matching = || known.iter().enumerate().filter(|(_, masked)| is_it(masked));
+            // The same masked line may stand for several: each is used once, as far as they reach.
+            let at = matching().find(|(at, _)| !used[*at]).or_else(|| matching().next()).map(|(at, _)| at)?;
+            used[at] = true;
+            Some(known[at].line)
+        };
+        let indented = bare.len() - bare.trim_start().len();
+        if let Some(line) = find(&|masked| masked.shown.trim() == bare.trim()) {
+            restored.push_str(&bare[..indented]);
+            restored.push_str(line.trim());
+        } else if let Some(at) = comment(bare)
+            && let Some(line) =
+                find(&|masked| comment(&masked.shown).is_some_and(|own| masked.shown[own..] == bare[at..]))
+            && let Some(own) = comment(line)
+        {
+            restored.push_str(&bare[..at]);
+            restored.push_str(&line[own..]);
+        } else {
+            restored.push_str(bare);
+        }
+        restored.push_str(end);
+    }
+    restored
+}

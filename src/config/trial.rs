@@ -1,0 +1,102 @@
+//! What only a restart uses, tried beforehand as far as it can be: addresses and files.
+
+use super::problem::{Problem, Source};
+use super::reader::Effective;
+use super::startup::Startup;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+/// The addresses at which a gateway listens.
+pub fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
+    let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen", tls.listen));
+    [("gateway.listen", startup.listen), ("gateway.admin_listen", startup.admin_listen)]
+        .into_iter()
+        .chain(tls)
+        .collect()
+}
+
+/// What the next start would fail at, of the settings that `is_asked` names. `own` are the addresses at which this process
+/// listens; without one, it is not known who has an address that is in use.
+pub fn problems(
+    startup: &Startup,
+    effective: &[Effective],
+    own: &[SocketAddr],
+    is_asked: &dyn Fn(&str) -> bool,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut wrong = |key: &str, message: String| {
+        let at =
+            effective.iter().find(|setting| setting.key == key).map_or(Source::Default, |known| known.source.clone());
+        problems.push(Problem { at, message: format!("{key}: {message}") });
+    };
+    let new = addresses(startup).into_iter().filter(|(key, address)| is_asked(key) && !own.contains(address));
+    for (key, address) in new {
+        let is_own_port = own.iter().any(|own| own.port() == address.port());
+        match TcpListener::bind(address).map_err(|error| (error.kind(), error)) {
+            Ok(_) => {}
+            Err((ErrorKind::AddrInUse, _)) if own.is_empty() || is_own_port => {}
+            Err((ErrorKind::AddrInUse, _)) => wrong(key, format!("{address} is in use by another program")),
+            Err((_, error)) => wrong(key, format!("cannot listen on {address}: {error}")),
+        }
+    }
+    let files =
+        [("gateway.database", startup.log.database.as_deref()), ("gateway.log.file", startup.log_file.as_deref())];
+    for (key, path) in files.into_iter().filter(|(key, _)| is_asked(key)) {
+        if let Some(Err(message)) = path.map(writable) {
+            wrong(key, message);
+        }
+    }
+    let folders = [("gateway.state_dir", &startup.state_dir), ("gateway.runtime_dir", &startup.runtime_dir)];
+    for (key, folder) in folders.into_iter().filter(|(key, _)| is_asked(key)) {
+        if let Err(message) = writable_folder(folder) {
+            wrong(key, message);
+        }
+    }
+    problems
+}
+
+/// Whether a file can be written, without making it.
+fn writable(path: &Path) -> Result<(), String> {
+    match OpenOptions::new().append(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            writable_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        }
+        Err(error) => Err(format!("{} cannot be written: {error}", path.display())),
+    }
+}
+
+/// Whether a folder is there, or can be made in one that is.
+fn writable_folder(folder: &Path) -> Result<(), String> {
+    let wrong = |message: &str| Err(format!("{} {message}", folder.display()));
+    let folders = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    for ancestor in folders {
+        match ancestor.metadata() {
+            Ok(metadata) if !metadata.is_dir() => return wrong("cannot be a folder: there is a file of this name"),
+            Ok(metadata) if metadata.permissions().readonly() => return wrong("cannot be written"),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return wrong(&format!("cannot be looked at: {error}")),
+        }
+    }
+    wrong("cannot be made")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_folders_are_tried_without_making_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let new = folder.path().join("a/b/log.db");
+        assert_eq!(writable(&new), Ok(()));
+        assert!(!folder.path().join("a").exists());
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        assert_eq!(writable(&file), Ok(()));
+        assert!(writable(&file.join("log.db")).is_err() && writable(folder.path()).is_err());
+    }
+}
