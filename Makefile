@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load deny bench \
+.PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
   bench-quick fuzz clean
 
 help: ## list the targets
@@ -34,6 +34,10 @@ docker-test: ## run each step of the Dockerfile, and the image as Docker Compose
 upgrade-load: ## ten upgrades and twenty reloads, half of them bad, under load with 200 streams
 	GATEWAY_TEST_UPGRADES=10 GATEWAY_TEST_RELOADS=20 GATEWAY_TEST_STREAMS=200 \
 	  $(CARGO) test $(LOCKED) --test upgrade --test reload -- --nocapture --test-threads 1 under_load
+
+siege: ## 800 slow clients, 10,000 idle connections and a flood of wrong keys from one address, beside another one's requests
+	GATEWAY_TEST_SLOW=800 GATEWAY_TEST_IDLE=10000 GATEWAY_TEST_GUESSERS=4 GATEWAY_TEST_SECONDS=20 \
+	  $(CARGO) test --release $(LOCKED) --test slow_clients -- --nocapture --test-threads 1 while_one_address
 
 test: ## everything: format, import rules, clippy, all tests, licences, real SDK clients
 	@scripts/test.sh

@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod doctor;
 pub mod drain;
 pub mod feed;

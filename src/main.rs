@@ -5,7 +5,7 @@ use anyrouter_gateway::cli::{self, Cli, Command, ExplainOptions};
 use anyrouter_gateway::config::{self, Loaded, problem::Problems};
 use anyrouter_gateway::gateway::{self, Snapshot};
 use anyrouter_gateway::operate::{self, RuntimeDir};
-use anyrouter_gateway::{doctor, log_output, server};
+use anyrouter_gateway::{doctor, listen, log_output, server};
 use clap::Parser;
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -40,6 +40,10 @@ fn main() -> ExitCode {
             print!("{}", cli::report(&loaded, options));
             for warning in loaded.warnings.iter().chain(&loaded.next_start()) {
                 eprintln!("warning: {warning}");
+            }
+            let (limits, open_files) = (&loaded.config.limits, listen::raise_descriptor_limit());
+            if let Some(notice) = limits.fit(open_files).notice(open_files, limits.connections) {
+                eprintln!("warning: {notice}");
             }
             return ExitCode::SUCCESS;
         }

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub held_bytes: IntGauge,
     /// Request bodies that had to make room: those that came in too slowly, and those of clients beyond their share.
     pub evicted_bodies: [IntCounter; 2],
+    /// Bytes of answers that wait for slow clients.
+    pub unsent_bytes: IntGauge,
     /// Attempts to load the configuration anew: those that went well, and those that were refused.
     pub config_reloads: [IntCounter; 2],
     /// When the configuration in force was loaded, in seconds since 1970.
@@ -184,6 +186,10 @@ impl Metrics {
                 "Bytes of the buffers of request bodies that are held in memory."
             )?,
             evicted_bodies: ["slow", "share"].map(|reason| evicted.with_label_values(&[reason])),
+            unsent_bytes: register_int_gauge!(
+                "gateway_unsent_answer_bytes",
+                "Bytes of answers in memory that wait for slow clients (limits.unsent_answers)."
+            )?,
         })
     }
 

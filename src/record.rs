@@ -24,6 +24,8 @@ pub enum Outcome {
     Stalled,
     /// The client went away before the answer was complete.
     ClientAborted,
+    /// The gateway ended the answer, because the client did not take it.
+    ClientStalled,
     /// The gateway refused the request.
     Rejected,
     /// The gateway itself failed.
@@ -34,13 +36,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Completed,
         Self::UpstreamError,
         Self::StreamError,
         Self::Truncated,
         Self::Stalled,
         Self::ClientAborted,
+        Self::ClientStalled,
         Self::Rejected,
         Self::GatewayError,
         Self::Unreachable,
@@ -53,7 +56,7 @@ impl Outcome {
 
     /// Whether the request failed, and that by no doing of the client's.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Self::Completed | Self::ClientAborted | Self::Rejected)
+        !matches!(self, Self::Completed | Self::ClientAborted | Self::ClientStalled | Self::Rejected)
     }
 
     /// The name in logs and metrics.
@@ -65,6 +68,7 @@ impl Outcome {
             Self::Truncated => "truncated",
             Self::Stalled => "stalled",
             Self::ClientAborted => "client_aborted",
+            Self::ClientStalled => "client_stalled",
             Self::Rejected => "rejected",
             Self::GatewayError => "gateway_error",
             Self::Unreachable => "unreachable",

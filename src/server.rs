@@ -26,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 /// When it cannot start: an address in use, a certificate that cannot be read, ...
 pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Result<()> {
     operation::seal(loaded.startup.debug);
-    listen::raise_descriptor_limit();
+    let open_files = listen::raise_descriptor_limit();
     operation::prepare_state(&loaded.startup)?;
     let folder = operation::prepare_folder(&loaded.startup, upgrade)?;
     let sockets = Arc::new(Sockets::default());
@@ -54,7 +54,12 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
+    let fit = loaded.config.limits.fit(open_files);
+    if let Some(notice) = fit.notice(open_files, loaded.config.limits.connections) {
+        log::warn!("{notice}");
+    }
     let Loaded { startup, mut server_conf, path, .. } = loaded;
+    server_conf.upstream_keepalive_pool_size = server_conf.upstream_keepalive_pool_size.min(fit.kept_upstreams);
     if let Some(folder) = &folder {
         operate::predecessors::Metrics::new(folder.clone())
             .and_then(|metrics| prometheus::register(Box::new(metrics)))
@@ -66,8 +71,17 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
 
     let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live)));
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
-    let (door, endpoints) = (Door::new(proxy, Arc::clone(&shared)), gateway_endpoints(&startup)?);
-    server.add_service(Listening::new("gateway", door, Arc::clone(&sockets), endpoints, handshake_time(&shared)));
+    let door = Door::new(proxy, Arc::clone(&shared), Arc::clone(&admin) as _);
+    let endpoints = gateway_endpoints(&startup)?;
+    let admission = operation::admission(&shared, open_files).context("registering the metrics of connections")?;
+    server.add_service(Listening::new(
+        "gateway",
+        door,
+        Arc::clone(&sockets),
+        endpoints,
+        handshake_time(&shared),
+        admission,
+    ));
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
     let stop_writing = Arc::new(operation::Stop::default());
@@ -77,9 +91,18 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let admin = AdminService::new(Arc::clone(&shared), admin);
+    let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
+    let door = Door::of_pages(pages, Arc::clone(&shared), admin).context("preparing the admin service")?;
+    let of_admin = operation::admission_of_admin(open_files);
     let endpoints = vec![Endpoint { address: startup.admin_listen, tls: None }];
-    server.add_service(Listening::new("admin", admin, Arc::clone(&sockets), endpoints, handshake_time(&shared)));
+    server.add_service(Listening::new(
+        "admin",
+        door,
+        Arc::clone(&sockets),
+        endpoints,
+        handshake_time(&shared),
+        of_admin,
+    ));
     server.add_service(background_service("live", Seconds(Arc::clone(&shared))));
 
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;

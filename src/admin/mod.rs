@@ -23,7 +23,9 @@ use async_trait::async_trait;
 use http::Method;
 use http::header::{ALLOW, CACHE_CONTROL, LOCATION};
 use parameters::Parameters;
+use pingora::http::RequestHeader;
 use serde::Serialize;
+use std::net::IpAddr;
 use std::sync::Arc;
 use turns::Turns;
 
@@ -33,6 +35,8 @@ const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 /// Largest body of a request to the API.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Largest body of a request that shows no key before it, such as a login.
+const SMALL_BODY_BYTES: usize = 4 * 1024;
 /// The API's description for machines.
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 
@@ -271,6 +275,21 @@ impl Call<'_> {
 
 #[async_trait]
 impl Pages for Admin {
+    fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer> {
+        let (path, _) = split_query(request.raw_path());
+        let Some(path) = path.strip_prefix(b"/api/admin/") else { return Ok(SMALL_BODY_BYTES) };
+        let segments = parameters::segments(path);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if segments == ["session"] {
+            return Ok(SMALL_BODY_BYTES);
+        }
+        let access = self.gate.access(request, client, &self.shared.snapshot.load().config);
+        match access.may(&request.method, &segments) {
+            true => Ok(MAX_BODY_BYTES),
+            false => Err(access.refuse(request_id)),
+        }
+    }
+
     async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()> {
         self.answer(visit).await
     }

@@ -1,10 +1,10 @@
-//! The admin service: `/metrics`, `/healthz` and `/readyz`, which need no key, and the gateway's own pages.
+//! The admin service, behind a door of its own: `/metrics`, `/healthz` and `/readyz`, which need no key, and the gateway's own pages.
 
 use super::status;
-use crate::gateway::{Answer, Pages, Shared, Visit, new_request_id};
+use crate::gateway::{Answer, Pages, Shared, Visit, new_request_id, peer, take_body};
 use crate::http1::split_query;
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CACHE_CONTROL;
 use pingora::apps::http_app::ServeHttp;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
@@ -12,16 +12,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use pingora_prometheus::PrometheusHttpApp;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Largest body of a request.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Longest silence while a request comes in.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client may take no byte.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an idle connection is kept, in seconds.
-const KEEPALIVE_SECONDS: u64 = 75;
 
 /// The application of the admin service.
 pub struct AdminService {
@@ -53,16 +43,13 @@ impl AdminService {
             b"/readyz" if self.shared.drain.is_on() => text(503, "draining\n"),
             b"/readyz" if status::is_ready(&self.shared) => text(200, "ready\n"),
             b"/readyz" => text(503, "no upstream is usable\n"),
-            _ => match read_body(session).await? {
-                Some(body) => {
-                    let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
-                    return self.pages.serve(Visit { session, client, body, request_id: &request_id }).await;
-                }
-                None => {
-                    session.set_keepalive(None);
-                    Answer::error(413, &format!("The body is larger than {MAX_BODY_BYTES} bytes."), &request_id)
-                }
-            },
+            _ => {
+                let body = take_body(session);
+                let snapshot = self.shared.snapshot.load();
+                let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
+                let client = origin.map(|origin| origin.client);
+                return self.pages.serve(Visit { session, client, body, request_id: &request_id }).await;
+            }
         };
         answer.send_direct(session, &request_id).await
     }
@@ -72,18 +59,6 @@ fn text(status: u16, text: &'static str) -> Answer {
     Answer::new(status, "text/plain; charset=utf-8", text).with(CACHE_CONTROL, "no-store")
 }
 
-/// The whole body; `None` if it is too large.
-async fn read_body(session: &mut ServerSession) -> pingora::Result<Option<Bytes>> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = session.read_request_body().await? {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body.freeze()))
-}
-
 #[async_trait]
 impl HttpServerApp for AdminService {
     async fn process_new_http(
@@ -91,13 +66,13 @@ impl HttpServerApp for AdminService {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_read_timeout(Some(READ_TIMEOUT));
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        // The door has read it, and found it good.
         if !matches!(session.read_request().await, Ok(true)) {
             return None;
         }
-        let is_last = *shutdown.borrow();
-        session.set_keepalive((!is_last).then_some(KEEPALIVE_SECONDS));
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
         if let Err(error) = self.serve(&mut session).await {
             log::debug!("a client of the admin service did not get its answer: {}", error.etype().as_str());
             return None;

@@ -3,15 +3,23 @@
 use super::problem::Source;
 use super::reader::Reader;
 use super::value;
+use crate::connections::{Fit, fit};
 use crate::http1::head;
 use crate::usage::meter;
 use std::time::Duration;
+
+/// Most connections that one may ask for.
+const MOST_CONNECTIONS: u32 = 1_000_000;
 
 /// Bounds on what clients may send, and on the time they may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bounds on request heads.
     pub head: head::Limits,
+    /// Connections of all clients.
+    pub connections: usize,
+    /// Connections of one client.
+    pub connections_per_client: usize,
     /// Bytes of one request body.
     pub request_body: usize,
     /// Bytes of all request bodies held at one time.
@@ -26,11 +34,18 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Longest time that a client takes no byte of its answer.
     pub write_timeout: Duration,
+    /// Bytes of answers that wait for slow clients, all together.
+    pub unsent_answers: usize,
     /// How much of answers is read.
     pub meter: meter::Limits,
 }
 
 impl Limits {
+    /// The caps on connections of a process that may have this many files open.
+    pub fn fit(&self, open_files: u64) -> Fit {
+        fit(open_files, self.connections, self.connections_per_client)
+    }
+
     /// Reads `gateway.limits`, but for the queues of upstreams; `None` when something is wrong.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let request_body = reader.read("gateway.limits.request_body", value::size);
@@ -41,18 +56,23 @@ impl Limits {
             let at = reader.source_of("gateway.limits.request_bodies_total").unwrap_or(Source::Default);
             reader.problem(at, "gateway.limits.request_bodies_total: this is less than gateway.limits.request_body");
         }
+        let connections = reader.read("gateway.limits.connections", |text| value::number(text, 1..=MOST_CONNECTIONS));
+        let connections_per_client =
+            reader.read("gateway.limits.connections_per_client", |text| value::number(text, 1..=MOST_CONNECTIONS));
         let header_bytes = reader.read("gateway.limits.header_bytes", |text| {
             let bytes = value::size(text)?;
             // Pingora itself stops at 1 MiB less one byte.
             if bytes < 1_048_575 { Ok(bytes) } else { Err(format!("\"{text}\" is not below 1 MiB")) }
         });
-        let header_count = reader.read("gateway.limits.header_count", |text| value::number(text, 1..=250));
+        let header_count =
+            reader.read("gateway.limits.header_count", |text| value::number(text, 1..=head::MOST_FIELDS as u32));
         let target_bytes = reader.read("gateway.limits.target_bytes", value::size);
         let header_timeout = reader.read("gateway.limits.header_timeout", value::duration);
         let body_timeout = reader.read("gateway.limits.body_timeout", value::duration);
         let body_min_rate = reader.read("gateway.limits.body_min_rate", value::size);
         let keepalive_timeout = reader.read("gateway.limits.keepalive_timeout", value::duration);
         let write_timeout = reader.read("gateway.limits.write_timeout", value::duration);
+        let unsent_answers = reader.read("gateway.limits.unsent_answers", value::size);
         let event_bytes = reader.read("gateway.limits.event", value::size);
         let reply_bytes = reader.read("gateway.limits.reply", value::size);
         Some(Self {
@@ -61,6 +81,8 @@ impl Limits {
                 header_count: usize::try_from(header_count?).ok()?,
                 target_bytes: target_bytes?,
             },
+            connections: usize::try_from(connections?).ok()?,
+            connections_per_client: usize::try_from(connections_per_client?).ok()?,
             request_body: request_body?,
             request_bodies_total: request_bodies_total?,
             header_timeout: header_timeout?,
@@ -68,6 +90,7 @@ impl Limits {
             body_min_rate: body_min_rate?,
             keepalive_timeout: keepalive_timeout?,
             write_timeout: write_timeout?,
+            unsent_answers: unsent_answers?,
             meter: meter::Limits { event_bytes: event_bytes?, reply_bytes: reply_bytes? },
         })
     }

@@ -33,6 +33,7 @@ pub mod value;
 mod warnings;
 mod whereabouts;
 
+use crate::addresses::TrustedProxies;
 use crate::rules::rule::Rule;
 use crate::usage::pricing::Prices;
 use headers::CustomHeader;
@@ -106,6 +107,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
+    /// The reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Bounds on clients.
     pub limits: Limits,
     /// Longest time that an upstream takes no byte of a request.
@@ -308,6 +311,7 @@ fn lower(
             &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
         )
     });
+    let trusted_proxies = reader.read("gateway.trusted_proxies", TrustedProxies::parse).unwrap_or_default();
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
@@ -350,6 +354,7 @@ fn lower(
         last_rules: profile::headers_file(custom_headers).into_iter().collect(),
         routes,
         forwarded_for: forwarded_for?,
+        trusted_proxies,
         limits: limits?,
         upstream_write_timeout: upstream_write_timeout?,
         pool_idle_timeout: pool_idle_timeout?,

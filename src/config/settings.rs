@@ -173,6 +173,13 @@ pub const SETTINGS: &[Setting] = &[
         "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
     )
     .choices(&["append", "keep", "off"]),
+    list(
+        "gateway.trusted_proxies",
+        &["TRUSTED_PROXIES"],
+        "",
+        "Comma list of addresses and networks of reverse proxies before the gateway: the client is who they name in \
+         X-Forwarded-For.",
+    ),
     setting(
         "gateway.proxy.http",
         &["HTTP_PROXY", "http_proxy"],
@@ -255,6 +262,18 @@ pub const SETTINGS: &[Setting] = &[
         "50",
         "Most models that are counted by name in metrics and statistics; further ones are counted as other.",
     ),
+    setting(
+        "gateway.limits.connections",
+        &[],
+        "16384",
+        "Most connections of all clients; beyond it the one that is idle longest is closed, or a new one if all are busy.",
+    ),
+    setting(
+        "gateway.limits.connections_per_client",
+        &[],
+        "4096",
+        "Most connections of one client address (IPv6: of one /64 network); those of trusted_proxies have no such cap.",
+    ),
     setting("gateway.limits.request_body", &[], "32MiB", "Largest request body; beyond it 413."),
     setting(
         "gateway.limits.request_bodies_total",
@@ -291,6 +310,12 @@ pub const SETTINGS: &[Setting] = &[
         "How long a client connection may stay idle between requests.",
     ),
     setting("gateway.limits.write_timeout", &[], "60s", "Longest time that a client takes no byte of its answer."),
+    setting(
+        "gateway.limits.unsent_answers",
+        &[],
+        "128MiB",
+        "Bytes of answers in memory that wait for slow clients; beyond it the one that waits longest is ended.",
+    ),
     setting(
         "gateway.limits.queue",
         &[],

@@ -47,6 +47,15 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         }
     }
     warnings.extend(insecure_ways(reader, config));
+    for network in config.trusted_proxies.too_wide() {
+        let found = reader.effective.iter().find(|setting| setting.key == "gateway.trusted_proxies");
+        let at = found.map_or(Source::Default, |setting| setting.source.clone());
+        let message = format!(
+            "gateway.trusted_proxies: {network} is no network of proxies: whoever connects from there may say which \
+             address it has; name the addresses of your own reverse proxies"
+        );
+        warnings.push(Problem { at, message });
+    }
     warnings.extend(misspelt_variables(reader));
     warnings
 }

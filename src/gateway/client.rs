@@ -7,18 +7,20 @@
 mod control;
 mod stand_in;
 
-use super::body_budget::Owners;
-use super::held::{Budget, HeldBody, Hold};
-use super::identity::{self, Found};
+use super::answer::Answer;
+use super::held::{HeldBody, Hold};
+use super::identity::Found;
 use super::incoming::Incoming;
-use super::snapshot::{self, Snapshot};
+use super::snapshot::peer;
+use super::unsent::Taking;
 use crate::config::Limits;
 use crate::http1::head::{self, Framing, Head, Scanner};
 use crate::http1::{Refusal, chunked};
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderValue;
 use pingora::http::RequestHeader;
-use pingora::protocols::{GetSocketDigest, Stream};
+use pingora::protocols::Stream;
+use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -45,6 +47,8 @@ pub enum NoRequest {
     Aborted,
     /// The request is refused.
     Refused(Refusal),
+    /// It is one for the gateway's own pages, and is answered without its body; with its id.
+    Answered(Answer, String),
 }
 
 impl From<Refusal> for NoRequest {
@@ -68,6 +72,53 @@ pub struct ReadRequest {
     pub control: Arc<Control>,
 }
 
+/// A request of which the head was read.
+pub struct Begun {
+    started: Instant,
+    parsed: Head,
+    head: BytesMut,
+}
+
+impl Begun {
+    /// Its head as it came in.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Whether a body follows.
+    pub fn has_body(&self) -> bool {
+        self.parsed.framing != Framing::None
+    }
+
+    /// What is asked for: path and query.
+    pub fn target(&self) -> Cow<'_, [u8]> {
+        match &self.parsed.absolute_target {
+            Some(absolute) => origin_form(&self.head[absolute.path_and_query.clone()]).into(),
+            None => self.head[..].split(|&byte| byte == b' ').nth(1).unwrap_or_default().into(),
+        }
+    }
+
+    /// Its head with all of its fields, for those who must know it before there is a session of Pingora's.
+    pub fn request(&self) -> Option<RequestHeader> {
+        let method = self.head[..].split(|&byte| byte == b' ').next()?;
+        let mut request = RequestHeader::build(method, &self.target(), None).ok()?;
+        for (name, value) in head::fields(&self.head) {
+            let name = std::str::from_utf8(name).ok()?;
+            request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
+        }
+        Some(request)
+    }
+}
+
+/// What is known of a body before it is read.
+#[derive(Debug)]
+pub struct Expected {
+    /// Its part of the memory for bodies.
+    pub hold: Hold,
+    /// Who sends it; `None` for one of the gateway's own pages.
+    pub found: Option<Found>,
+}
+
 /// A client's connection.
 pub struct ClientStream {
     inner: Stream,
@@ -87,6 +138,8 @@ pub struct ClientStream {
     is_releasing: bool,
     /// The next deadline, and when that is.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
+    /// How the client takes its answer; `None` before there is one, and for HTTP/2, where each stream has its own.
+    taking: Option<Taking>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +166,13 @@ impl ClientStream {
             held: Bytes::new(),
             is_releasing: false,
             timer: None,
+            taking: None,
         }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Option<IpAddr> {
+        peer(self.inner.get_socket_digest()?.peer_addr())
     }
 
     /// Waits for the first byte of a request, for `idle` at most.
@@ -156,21 +215,41 @@ impl ClientStream {
         }
     }
 
-    /// Reads a whole request. Returns its head for Pingora, with a body length of zero, or of one byte for a body if
-    /// Pingora must see bodies; the rest is kept for [`ClientStream::take_request`].
+    /// Reads the head of a request.
     ///
     /// # Errors
     /// Why there is no request to handle.
-    pub async fn read_request(&mut self, snapshot: &Arc<Snapshot>, budget: &Budget) -> Result<BytesMut, NoRequest> {
+    pub async fn read_head(&mut self, limits: &Limits) -> Result<Begun, NoRequest> {
         let started = Instant::now();
-        let limits = &snapshot.config.limits;
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
         // A copy of its own size: Pingora keeps the head as long as the answer takes, and would keep the whole buffer.
         let head = BytesMut::from(&self.buffer[..length]);
         self.buffer.advance(length);
-        let (found, body) = match self.read_rest(&head, &parsed, snapshot, budget).await {
-            Ok(rest) => rest.unzip(),
+        Ok(Begun { started, parsed, head })
+    }
+
+    /// Reads the body behind a head, with what is known of it; it must be known if there is one. Returns the head for
+    /// Pingora, with a body length of zero, or of one byte for a body if Pingora `must_see_bodies`; the rest is kept for
+    /// [`ClientStream::take_request`].
+    ///
+    /// # Errors
+    /// Why there is no request to handle.
+    pub async fn read_rest(
+        &mut self,
+        begun: Begun,
+        limits: &Limits,
+        expected: Option<Expected>,
+        must_see_bodies: bool,
+    ) -> Result<BytesMut, NoRequest> {
+        let Begun { started, parsed, head } = begun;
+        let (found, hold) = expected.map(|expected| (expected.found, expected.hold)).unzip();
+        let read = match hold {
+            Some(hold) => self.read_body(&parsed, limits, hold).await,
+            None => Ok(None),
+        };
+        let (found, body) = match read {
+            Ok(body) => (found.flatten(), body),
             Err(error) => {
                 self.refused = head;
                 return Err(error);
@@ -180,7 +259,7 @@ impl ClientStream {
             self.buffer = BytesMut::new();
         }
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
-        let is_shown = snapshot.must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
+        let is_shown = must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
         let (head, length_name) = without_body(head, &parsed, is_shown);
         self.control.end_hold();
         self.control.expect_first_byte(None);
@@ -196,7 +275,12 @@ impl ClientStream {
         Arc::clone(&self.control)
     }
 
-    /// Hands out what [`ClientStream::read_request`] kept, once.
+    /// Watches from here on how the client takes what is sent to it.
+    pub fn watch(&mut self, taking: Taking) {
+        self.taking = Some(taking);
+    }
+
+    /// Hands out what [`ClientStream::read_rest`] kept, once.
     pub fn take_request(&self) -> Option<ReadRequest> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -208,6 +292,11 @@ impl ClientStream {
         let mut words = std::str::from_utf8(line).ok()?.split(' ');
         let (method, target) = (words.next().filter(|method| !method.is_empty())?, words.next()?);
         Some((method, target.split('?').next().unwrap_or(target)))
+    }
+
+    /// Notes that this request is refused for its head alone.
+    pub fn refuse(&mut self, begun: Begun) {
+        self.refused = begun.head;
     }
 
     /// The head of the request that is refused for its body; empty if it is refused for its head.
@@ -262,38 +351,9 @@ impl ClientStream {
         }
     }
 
-    /// The address at the other end of the connection.
-    pub fn peer(&self) -> Option<IpAddr> {
-        Some(self.get_socket_digest()?.peer_addr()?.as_inet()?.ip())
-    }
-
-    /// Finds out who sends the request, then reads its body; `None` if it has none.
-    async fn read_rest(
-        &mut self,
-        raw: &[u8],
-        head: &Head,
-        snapshot: &Arc<Snapshot>,
-        budget: &Budget,
-    ) -> Result<Option<(Found, HeldBody)>, NoRequest> {
-        if head.framing == Framing::None {
-            return Ok(None);
-        }
-        let fields = identity::fields_of(raw);
-        let identity = identity::identify(&fields, snapshot);
-        if let Err(refusal) = &identity
-            && !self.holds_body(head)
-            && !whole_head(raw, head).is_some_and(|request| identity::is_answered_here(&request, self.peer(), snapshot))
-        {
-            return Err(refusal.clone().into());
-        }
-        let owners = Owners::new(self.peer(), snapshot::client(&fields));
-        let body = self.read_body(head, &snapshot.config.limits, Hold::new(budget, owners)).await?;
-        Ok(body.map(|body| (Found { snapshot: Arc::clone(snapshot), identity }, body)))
-    }
-
     /// Whether the whole body came together with the head: then it is simpler to take it than to close the connection.
-    fn holds_body(&self, head: &Head) -> bool {
-        matches!(head.framing, Framing::Length(length) if self.buffer.len() as u64 >= length)
+    pub fn holds_body(&self, begun: &Begun) -> bool {
+        matches!(begun.parsed.framing, Framing::Length(length) if self.buffer.len() as u64 >= length)
     }
 
     async fn read_body(&mut self, head: &Head, limits: &Limits, mut hold: Hold) -> Result<Option<HeldBody>, NoRequest> {
@@ -301,6 +361,9 @@ impl ClientStream {
             Framing::None => Ok(None),
             Framing::Length(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if length > limits.request_body {
+                    return Err(Refusal::too_large(limits.request_body).into());
+                }
                 if self.buffer.len() >= length {
                     hold.take_whole(length, limits)?;
                     let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
@@ -358,23 +421,6 @@ impl ClientStream {
             }
         }
     }
-}
-
-/// The head with all of its fields, as rules ask about them.
-fn whole_head(raw: &[u8], head: &Head) -> Option<RequestHeader> {
-    let line = &raw[..memchr::memchr(b'\r', raw)?];
-    let mut words = line.split(|&byte| byte == b' ');
-    let (method, target) = (words.next()?, words.next()?);
-    let target = match &head.absolute_target {
-        Some(absolute) => origin_form(&raw[absolute.path_and_query.clone()]),
-        None => target.to_vec(),
-    };
-    let mut request = RequestHeader::build(method, &target, None).ok()?;
-    for (name, value) in head::fields(raw) {
-        let name = std::str::from_utf8(name).ok()?;
-        request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
-    }
-    Some(request)
 }
 
 /// Path and query of an absolute target, which may lack the path.

@@ -6,6 +6,7 @@ use super::held::HeldBody;
 use super::identity::Identity;
 use super::running::Ticket as RunningTicket;
 use super::snapshot::{Destination, Group, Snapshot};
+use crate::addresses::Origin;
 use crate::http1::Refusal;
 use crate::record::Capture;
 use crate::rules::matcher::Facts;
@@ -31,8 +32,10 @@ pub struct Context {
     pub started: Instant,
     /// The same as a date.
     pub started_at: SystemTime,
-    /// Where it came from.
+    /// Where it came from: the client's own address, whatever proxies stand before the gateway.
     pub client: Option<IpAddr>,
+    /// How many members at the end of its `X-Forwarded-For` stand for that address and for trusted proxies.
+    pub believed: usize,
     /// Its body as the client sent it; `None` if it has none, or once it is of no more use.
     pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
@@ -140,6 +143,7 @@ impl Context {
             started: Instant::now(),
             started_at: SystemTime::now(),
             client: None,
+            believed: 0,
             body: None,
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,
@@ -164,6 +168,12 @@ impl Context {
             stream: None,
             in_flight: Some(InFlight::new(in_flight)),
         }
+    }
+
+    /// Notes where the request came from.
+    pub fn came_from(&mut self, origin: Option<Origin>) {
+        self.client = origin.map(|origin| origin.client);
+        self.believed = origin.map_or(0, |origin| origin.believed);
     }
 
     /// Where the request goes.

@@ -3,54 +3,100 @@
 //! and checked here too.
 
 use super::answer::{Answer, new_request_id};
+use super::body_budget::Owners;
 use super::clean::Names;
-use super::client::{ClientStream, Control, NoRequest};
+use super::client::{Begun, ClientStream, Control, Expected, NoRequest};
 use super::finish::key_fingerprint;
+use super::held::Hold;
 use super::http2::{self, Unread, WholeRequest};
-use super::identity;
-use super::{Gateway, Shared};
+use super::identity::{self, Found};
+use super::local::{self, Pages};
+use super::snapshot::{self, Snapshot, X_FORWARDED_FOR, peer};
+use super::unsent::Taking;
+use super::{Budget, Gateway, Shared};
+use crate::access_log;
+use crate::addresses::{Origin, client_group};
 use crate::config::Limits;
+use crate::connections::{self, Place};
 use crate::http1::Refusal;
+use crate::http1::head::field_values;
 use crate::record::{Labels, Outcome, RequestRecord, path_text};
 use crate::redact::shapes;
+use crate::upstream::sessions::Client;
 use async_trait::async_trait;
+use bytes::BytesMut;
+use http::HeaderMap;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::HttpSession as Http2Session;
-use pingora::protocols::{ALPN, Ssl, Stream};
+use pingora::protocols::http::v2::server::{H2Options, HttpSession as Http2Session, default_h2_options};
+use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use pingora_prometheus::prometheus::{self, IntCounter, IntGauge};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The application of the gateway's listeners.
-pub struct Door {
-    proxy: Arc<HttpProxy<Gateway>>,
-    http2: HttpServerOptions,
-    shared: Arc<Shared>,
+/// The application of a listener: it reads requests, and hands them to another one.
+pub struct Door<A> {
+    app: Arc<A>,
+    /// Where the requests of HTTP/2 connections go; `None` where only HTTP/1 is spoken.
+    http2: Option<Http2Parts>,
+    rules: Arc<HouseRules>,
 }
 
-impl Door {
-    /// The door of this proxy.
-    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>) -> Self {
-        let proxy = Arc::new(proxy);
-        let mut http2 = HttpServerOptions::default();
-        http2.h2c = true;
-        http2.h2_idle_timeout = Some(shared.snapshot.load().config.limits.keepalive_timeout);
-        Self { proxy, http2, shared }
+/// What the doors of all HTTP/2 connections are made of.
+struct Http2Parts {
+    proxy: Arc<HttpProxy<Gateway>>,
+    options: HttpServerOptions,
+}
+
+/// What both kinds of connections go by.
+struct HouseRules {
+    shared: Arc<Shared>,
+    budget: Budget,
+    pages: Arc<dyn Pages>,
+    /// Whether every request is one for the gateway's own pages.
+    is_all_own: bool,
+}
+
+impl Door<HttpProxy<Gateway>> {
+    /// The door of the proxy.
+    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
+        let app = Arc::new(proxy);
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(shared.snapshot.load().config.limits.keepalive_timeout);
+        let budget = shared.budget.clone();
+        let rules = Arc::new(HouseRules { shared, budget, pages, is_all_own: false });
+        let http2 = Some(Http2Parts { proxy: Arc::clone(&app), options });
+        Self { app, http2, rules }
+    }
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+    /// The door of an application that serves nothing but the gateway's own pages, over HTTP/1. Bodies have a budget of
+    /// their own, so that those of other clients keep nobody out.
+    pub fn of_pages(app: A, shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Result<Self, prometheus::Error> {
+        let evicted = || IntCounter::new("evicted", "Not shown.");
+        let budget = Budget::new(IntGauge::new("held", "Not shown.")?, [evicted()?, evicted()?]);
+        let rules = Arc::new(HouseRules { shared, budget, pages, is_all_own: true });
+        Ok(Self { app: Arc::new(app), http2: None, rules })
     }
 
     /// Reads requests from a connection and has them handled, until one of both ends it.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let shared = &self.rules.shared;
         let mut client = Box::new(ClientStream::new(stream));
+        let place = connections::served();
         let mut settings = None;
         let mut is_first = true;
         // A new connection is for a request that is on its way: the process does not end before it was answered.
-        let mut busy = Some(self.shared.drain.enter());
+        let mut busy = Some(shared.drain.enter());
         loop {
-            let snapshot = self.shared.snapshot.load_full();
+            let snapshot = shared.snapshot.load_full();
             let limits = &snapshot.config.limits;
             // Who has just come wants something: silence is for those who were answered.
             let patience = if is_first { limits.header_timeout } else { limits.keepalive_timeout };
@@ -58,37 +104,48 @@ impl Door {
                 biased;
                 waited = client.wait(patience) => waited,
                 () = closing(shutdown, is_first) => return,
+                () = making_room(place.as_ref()) => return,
             };
             if waited.is_err() {
                 return;
             }
-            busy.get_or_insert_with(|| self.shared.drain.enter());
-            let is_tls = is_first && client.get_ssl_digest().is_some();
-            let read = match is_first && (is_http2 || !is_tls) {
-                true => match client.is_http2(limits).await {
+            busy.get_or_insert_with(|| shared.drain.enter());
+            let is_plain = is_first && client.get_ssl_digest().is_none();
+            if let Some(http2) = self.http2.as_ref().filter(|_| is_first && is_http2 || is_plain) {
+                let is_http2_after_all = tokio::select! {
+                    found = client.is_http2(limits) => found,
+                    () = making_room(place.as_ref()) => return,
+                };
+                match is_http2_after_all {
                     Ok(true) => {
                         // Its requests count by themselves.
                         drop(busy.take());
-                        return self.serve_http2(client, limits, shutdown).await;
+                        return self.serve_http2(http2, client, limits, place.as_ref(), shutdown).await;
                     }
                     // TLS said HTTP/2, and it is something else (RFC 9113 section 3.4).
                     _ if is_http2 => return,
-                    Ok(false) => client.read_request(&snapshot, &self.shared.budget).await,
-                    Err(error) => Err(error),
-                },
-                false => client.read_request(&snapshot, &self.shared.budget).await,
-            };
+                    Ok(false) => {}
+                    Err(error) => return self.turn_away(*client, error).await,
+                }
+            }
             is_first = false;
+            let begun = tokio::select! {
+                begun = client.read_head(limits) => begun,
+                // Who takes long for a head is as idle as who sends nothing.
+                () = making_room(place.as_ref()) => return,
+            };
+            let serving = place.as_ref().map(Place::begin).transpose();
+            let read = match (begun, &serving) {
+                (Ok(begun), Ok(_)) => self.rules.read(&mut client, begun, &snapshot).await,
+                (Ok(begun), Err(_)) => {
+                    client.refuse(begun);
+                    Err(Refusal::no_room().into())
+                }
+                (Err(error), _) => Err(error),
+            };
             let head = match read {
                 Ok(head) => head,
-                Err(NoRequest::Gone) => return,
-                Err(NoRequest::Aborted) => {
-                    let refusal = Refusal::bad("incomplete", "The connection was closed in the middle of the request.");
-                    return self.refuse(*client, refusal, Outcome::ClientAborted, Instant::now()).await;
-                }
-                Err(NoRequest::Refused(refusal)) => {
-                    return self.refuse(*client, refusal, Outcome::Rejected, Instant::now()).await;
-                }
+                Err(error) => return self.turn_away(*client, error).await,
             };
             let mut session = ServerSession::new_http1(client);
             match settings.take() {
@@ -96,7 +153,7 @@ impl Door {
                 None => session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1))),
             }
             session.set_pipelined_prefix(head);
-            let Some(reused) = self.proxy.process_new_http(session, shutdown).await else { return };
+            let Some(reused) = self.app.process_new_http(session, shutdown).await else { return };
             let (stream, persistent) = reused.consume();
             settings = persistent;
             // It is the stream that went in.
@@ -107,21 +164,50 @@ impl Door {
     }
 
     /// Has Pingora take an HTTP/2 connection apart. Its first request has as long as that of any other connection.
-    async fn serve_http2(&self, client: Box<ClientStream>, limits: &Limits, shutdown: &ShutdownWatch) {
+    async fn serve_http2(
+        &self,
+        parts: &Http2Parts,
+        client: Box<ClientStream>,
+        limits: &Limits,
+        place: Option<&Place>,
+        shutdown: &ShutdownWatch,
+    ) {
         let first = client.control();
         first.expect_first_byte(Some(limits.header_timeout));
-        let (proxy, shared, options) = (Arc::clone(&self.proxy), Arc::clone(&self.shared), self.http2.clone());
-        let http2 = Arc::new(Http2Door { proxy, shared, options, first });
-        http2.process_new(client, shutdown).await;
+        let (proxy, rules, options) = (Arc::clone(&parts.proxy), Arc::clone(&self.rules), parts.options.clone());
+        let http2 = Arc::new(Http2Door { proxy, rules, options, first, place: place.cloned() });
+        tokio::select! {
+            _ = http2.process_new(client, shutdown) => {}
+            // Without a stream: the streams that there are would not end with it.
+            () = making_room(place) => {}
+        }
+    }
+
+    /// Ends a connection from which no request could be read.
+    async fn turn_away(&self, client: ClientStream, error: NoRequest) {
+        let (refusal, outcome) = match error {
+            NoRequest::Gone => return,
+            NoRequest::Aborted => (
+                Refusal::bad("incomplete", "The connection was closed in the middle of the request."),
+                Outcome::ClientAborted,
+            ),
+            NoRequest::Refused(refusal) => (refusal, Outcome::Rejected),
+            NoRequest::Answered(answer, request_id) => return self.send(client, answer, &request_id).await,
+        };
+        self.refuse(client, refusal, outcome, Instant::now()).await;
     }
 
     /// Answers a request that could not be read, counts and logs it, and closes the connection.
     async fn refuse(&self, client: ClientStream, refusal: Refusal, outcome: Outcome, started: Instant) {
         let request_id = new_request_id();
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
-        let bytes = answer.to_http1(&request_id, client.refused_is_head());
-        let record = unread(request_id, client.peer(), &refusal, outcome, started, answer.body.len());
-        self.shared.finish(match client.refused() {
+        let address = {
+            let snapshot = self.rules.shared.snapshot.load();
+            let lines = field_values(client.refused_head(), X_FORWARDED_FOR);
+            client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines).client)
+        };
+        let record = unread(request_id.clone(), address, &refusal, outcome, started, answer.body.len());
+        self.rules.finish(match client.refused() {
             Some((method, path)) => RequestRecord {
                 http: "1.1",
                 method: method.to_owned(),
@@ -131,8 +217,126 @@ impl Door {
             },
             None => record,
         });
-        let write_timeout = self.shared.snapshot.load().config.limits.write_timeout;
+        self.send(client, answer, &request_id).await;
+    }
+
+    /// Sends a last answer.
+    async fn send(&self, client: ClientStream, answer: Answer, request_id: &str) {
+        let bytes = answer.to_http1(request_id, client.refused_is_head());
+        let write_timeout = self.rules.shared.snapshot.load().config.limits.write_timeout;
         client.send_last(&bytes, write_timeout).await;
+    }
+}
+
+impl HouseRules {
+    /// Reads the rest of a request; what of it is for Pingora.
+    async fn read(
+        &self,
+        client: &mut ClientStream,
+        begun: Begun,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<BytesMut, NoRequest> {
+        let limits = &snapshot.config.limits;
+        let lines = field_values(begun.head(), X_FORWARDED_FOR);
+        let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
+        client.watch(self.taking(origin, limits, client.get_socket_digest()));
+        if !begun.has_body() {
+            return client.read_rest(begun, limits, None, snapshot.must_see_bodies).await;
+        }
+        let address = origin.map(|origin| origin.client);
+        let may_be_own = self.is_all_own || local::may_take_body(&begun.target());
+        if let Some(request) = may_be_own.then(|| begun.request()).flatten().filter(|it| self.is_own(it, snapshot)) {
+            return match self.admit(&request, address, snapshot) {
+                Ok((own, expected)) => {
+                    let read = client.read_rest(begun, &own, Some(expected), false).await;
+                    read.map_err(|error| match error {
+                        NoRequest::Refused(refusal) => NoRequest::Refused(of_page(refusal, &own)),
+                        other => other,
+                    })
+                }
+                Err((answer, request_id)) => {
+                    client.refuse(begun);
+                    Err(NoRequest::Answered(answer, request_id))
+                }
+            };
+        }
+        let is_answered_here = |request: RequestHeader| identity::is_answered_here(&request, address, snapshot);
+        let fields = identity::fields_of(begun.head());
+        let may_come = || client.holds_body(&begun) || begun.request().is_some_and(is_answered_here);
+        match self.expect(&fields, address, snapshot, may_come) {
+            Ok(expected) => client.read_rest(begun, limits, Some(expected), snapshot.must_see_bodies).await,
+            Err(refusal) => {
+                client.refuse(begun);
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// What is known of a body before it is read. One of a request that no upstream is there for comes in only if it
+    /// `may_come` all the same.
+    fn expect(
+        &self,
+        fields: &HeaderMap,
+        client: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+        may_come: impl FnOnce() -> bool,
+    ) -> Result<Expected, Refusal> {
+        let identity = identity::identify(fields, snapshot);
+        if let Err(refusal) = &identity
+            && !may_come()
+        {
+            return Err(refusal.clone());
+        }
+        let hold = Hold::new(&self.budget, Owners::new(client, snapshot::client(fields)));
+        Ok(Expected { hold, found: Some(Found { snapshot: Arc::clone(snapshot), identity }) })
+    }
+
+    /// Watches how a client takes its answer.
+    fn taking(&self, origin: Option<Origin>, limits: &Limits, socket: Option<Arc<SocketDigest>>) -> Taking {
+        let group = origin.map(|origin| client_group(origin.client));
+        Taking::new(&self.shared.unsent, group, limits.write_timeout, limits.unsent_answers, socket)
+    }
+
+    fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
+        self.is_all_own || local::is_own(request, &snapshot.config)
+    }
+
+    /// The limits of a request for the gateway's own pages, and what is known of its body before that is read; or its
+    /// answer.
+    fn admit(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        snapshot: &Snapshot,
+    ) -> Result<(Limits, Expected), (Answer, String)> {
+        let request_id = new_request_id();
+        match self.pages.admit(request, client, &request_id) {
+            Ok(request_body) => {
+                let hold = Hold::new(&self.budget, Owners::new(client, Client::UNKNOWN));
+                let limits = Limits { request_body, ..snapshot.config.limits.clone() };
+                Ok((limits, Expected { hold, found: None }))
+            }
+            Err(answer) => Err((answer, request_id)),
+        }
+    }
+
+    /// Counts and logs a request that was not read. Those of the admin service are no traffic.
+    fn finish(&self, record: RequestRecord) {
+        match self.is_all_own {
+            true => access_log::write_local(&record),
+            false => self.shared.finish(record),
+        }
+    }
+}
+
+/// A refusal of a request for one of the gateway's own pages, whose bodies have a bound that nobody can set.
+fn of_page(refusal: Refusal, limits: &Limits) -> Refusal {
+    match refusal.reason {
+        "request_body" => {
+            let message = format!("The body is larger than {} bytes.", limits.request_body);
+            Refusal::new(refusal.status, refusal.reason, message)
+        }
+        _ => refusal,
     }
 }
 
@@ -183,6 +387,14 @@ fn unread(
 /// How long a new connection waits for its first request when the process shuts down.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
+/// Resolves when an idle connection is to be closed for another one.
+async fn making_room(place: Option<&Place>) {
+    match place {
+        Some(place) => place.closing().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Resolves when an idle connection is to be closed because the process shuts down.
 async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
     let mut shutdown = shutdown.clone();
@@ -195,24 +407,30 @@ async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
 }
 
 #[async_trait]
-impl ServerApp for Door {
+impl<A: HttpServerApp + Send + Sync + 'static> ServerApp for Door<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         self.serve(stream, shutdown).await;
         None
     }
 
     async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
+        self.app.http_cleanup().await;
     }
 }
+
+/// Streams that an HTTP/2 connection may have open.
+const MOST_STREAMS: u32 = 100;
+/// What is held of a stream that was sent, but that the connection has not taken yet.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The same for the requests of one HTTP/2 connection, which Pingora takes apart.
 struct Http2Door {
     proxy: Arc<HttpProxy<Gateway>>,
-    shared: Arc<Shared>,
+    rules: Arc<HouseRules>,
     options: HttpServerOptions,
     /// The connection's deadline for its first request.
     first: Arc<Control>,
+    place: Option<Place>,
 }
 
 #[async_trait]
@@ -224,34 +442,35 @@ impl HttpServerApp for Http2Door {
     ) -> Option<ReusedHttpStream> {
         let ServerSession::H2(mut session) = session else { return None };
         self.first.expect_first_byte(None);
-        let _busy = self.shared.drain.enter();
-        let snapshot = self.shared.snapshot.load_full();
+        let _busy = self.rules.shared.drain.enter();
+        let snapshot = self.rules.shared.snapshot.load_full();
         let started = Instant::now();
-        match http2::read(&mut session, &snapshot, &self.shared.budget).await {
+        let serving = self.place.as_ref().map(Place::begin).transpose();
+        let read = match &serving {
+            Ok(_) => self.read(&mut session, &snapshot).await,
+            Err(_) => Err(Refusal::no_room().into()),
+        };
+        match read {
             Ok(control) => {
-                let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control)));
+                let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
+                let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
+                let taking = self.rules.taking(origin, &snapshot.config.limits, socket);
+                let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control, taking)));
                 return self.proxy.process_new_http(whole, shutdown).await;
             }
             Err(Unread::Aborted) => {
                 let gone = Refusal::bad("incomplete", "The client gave the request up.");
-                self.finish(
-                    &session,
-                    new_request_id(),
-                    &Refusal { status: 0, ..gone },
-                    Outcome::ClientAborted,
-                    started,
-                    0,
-                );
+                let refusal = Refusal { status: 0, ..gone };
+                self.finish(&session, new_request_id(), &refusal, Outcome::ClientAborted, started, 0);
             }
             Err(Unread::Refused(refusal)) => {
                 let request_id = new_request_id();
                 let answer = Answer::error(refusal.status, &refusal.message, &request_id);
                 let bytes = answer.body.len();
-                if let Err(error) = http2::answer(&mut session, answer, &request_id).await {
-                    log::debug!("{request_id}: the client did not get its refusal: {}", error.etype().as_str());
-                }
+                send_http2(&mut session, answer, &request_id).await;
                 self.finish(&session, request_id, &refusal, Outcome::Rejected, started, bytes);
             }
+            Err(Unread::Answered(answer, request_id)) => send_http2(&mut session, answer, &request_id).await,
         }
         None
     }
@@ -259,9 +478,50 @@ impl HttpServerApp for Http2Door {
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
     }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let head = &self.rules.shared.snapshot.load().config.limits.head;
+        // Each field counts for 32 bytes more than it has (RFC 9113 section 6.5.2).
+        let list_bytes = head.header_bytes + 32 * head.header_count;
+        let mut options = default_h2_options();
+        options.max_header_list_size(u32::try_from(list_bytes).unwrap_or(u32::MAX));
+        options.max_concurrent_streams(MOST_STREAMS);
+        options.max_send_buffer_size(SEND_BUFFER_BYTES);
+        Some(options)
+    }
+}
+
+async fn send_http2(session: &mut Http2Session, answer: Answer, request_id: &str) {
+    if let Err(error) = http2::answer(session, answer, request_id).await {
+        log::debug!("{request_id}: the client did not get its answer: {}", error.etype().as_str());
+    }
 }
 
 impl Http2Door {
+    /// Reads a whole request.
+    async fn read(&self, session: &mut Http2Session, snapshot: &Arc<Snapshot>) -> Result<Arc<Control>, Unread> {
+        let limits = &snapshot.config.limits;
+        let has_body = !session.is_body_empty();
+        let request = session.req_header();
+        http2::check(request, limits)?;
+        if !has_body {
+            return http2::read(session, limits, None).await;
+        }
+        let client = snapshot.origin(peer(session.client_addr()), &request.headers).map(|origin| origin.client);
+        if self.rules.is_own(request, snapshot) {
+            return match self.rules.admit(request, client, snapshot) {
+                Ok((own, expected)) => http2::read(session, &own, Some(expected)).await.map_err(|error| match error {
+                    Unread::Refused(refusal) => Unread::Refused(of_page(refusal, &own)),
+                    other => other,
+                }),
+                Err((answer, request_id)) => Err(Unread::Answered(answer, request_id)),
+            };
+        }
+        let may_come = || identity::is_answered_here(request, client, snapshot);
+        let expected = self.rules.expect(&request.headers, client, snapshot, may_come)?;
+        http2::read(session, limits, Some(expected)).await
+    }
+
     fn finish(
         &self,
         session: &Http2Session,
@@ -271,15 +531,16 @@ impl Http2Door {
         started: Instant,
         response_bytes: usize,
     ) {
-        let client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
         let request = session.req_header();
-        let names = Names::of(request, None, &self.shared.snapshot.load().secrets);
-        self.shared.finish(RequestRecord {
+        let snapshot = self.rules.shared.snapshot.load();
+        let origin = snapshot.origin(peer(session.client_addr()), &request.headers);
+        let names = Names::of(request, None, &snapshot.secrets);
+        self.rules.finish(RequestRecord {
             http: "2",
             method: request.method.to_string(),
             path: names.path,
             key: key_fingerprint(&request.headers),
-            ..unread(request_id, client, refusal, outcome, started, response_bytes)
+            ..unread(request_id, origin.map(|origin| origin.client), refusal, outcome, started, response_bytes)
         });
     }
 }

@@ -3,7 +3,7 @@
 use super::client::{ClientStream, ReadRequest};
 use super::context::Context;
 use super::http2;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::Version;
 use pingora::apps::HttpPersistentSettings;
@@ -12,7 +12,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 /// What the door read of the request that Pingora is about to handle.
-pub fn take_request(session: &mut Session) -> Option<ReadRequest> {
+pub fn take_request(session: &mut ServerSession) -> Option<ReadRequest> {
     // This fixes Pingora's view: the body for it to read is the one that the door lets it see, whatever length the head
     // shows from here on.
     session.is_body_empty();
@@ -23,12 +23,18 @@ pub fn take_request(session: &mut Session) -> Option<ReadRequest> {
     session.req_header_mut().extensions_mut().remove::<http2::Carried>()?.take()
 }
 
+/// The body of a request that takes no way through Pingora's proxy.
+pub fn take_body(session: &mut ServerSession) -> Bytes {
+    take_request(session).and_then(|read| Some(read.body?.bytes)).unwrap_or_default()
+}
+
 /// Makes the session ready for what comes: the limits of the configuration, and the real length of the body.
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
 pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
-    session.set_write_timeout(Some(context.snapshot.config.limits.write_timeout));
+    // The client's connection has its own, which ends only who takes nothing at all.
+    session.set_write_timeout(None);
     if session.req_header().version == Version::HTTP_10 {
         session.set_ignore_info_resp(true);
     }

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::held::HeldBody;
 use super::snapshot::Snapshot;
 use super::{forward, rewrite};
+use crate::http1::head::MOST_FIELDS;
 use crate::redact::{MASK, is_secret_name};
 use crate::rules::body::touches_cached_prefix;
 use crate::rules::document::Document;
@@ -26,8 +27,6 @@ use std::time::Duration;
 const LONGEST_DIFF: Duration = Duration::from_millis(500);
 /// Lines around a change in a diff.
 const CONTEXT_LINES: usize = 2;
-/// Most header fields of a given head.
-const MAX_FIELDS: usize = 250;
 /// The request that is assumed when no head is given.
 const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\
     Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\n\r\n";
@@ -76,7 +75,7 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
-    context.client = Some([127, 0, 0, 1].into());
+    context.came_from(context.snapshot.origin(Some([127, 0, 0, 1].into()), &client.headers));
     context.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
     let mut explanation = Explanation {
         upstream: None,
@@ -155,7 +154,7 @@ fn touches_cache(body: &[u8], context: &Context) -> bool {
 /// Reads a request head with CR LF or LF, as it stands in a file.
 fn parse_head(text: &str) -> Result<RequestHeader, String> {
     let normal = format!("{}\r\n\r\n", text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\r\n"));
-    let mut fields = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = vec![httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     let bad = |what: &str| format!("the head cannot be read: {what}");
     match parsed.parse(normal.as_bytes()) {

@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::context::Context;
 use super::respond;
+use super::unsent::Stalled;
 use crate::record::Outcome;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE};
 use pingora::{Error, ErrorSource, ErrorType};
@@ -37,7 +38,7 @@ pub struct Failure {
 pub fn read(error: &Error, request: &Context) -> Failure {
     match error.esource() {
         ErrorSource::Upstream => from_upstream(error, request),
-        ErrorSource::Downstream => from_client(error),
+        ErrorSource::Downstream => from_client(error, request),
         ErrorSource::Internal | ErrorSource::Unset => Failure {
             status: 500,
             outcome: Outcome::GatewayError,
@@ -48,7 +49,18 @@ pub fn read(error: &Error, request: &Context) -> Failure {
     }
 }
 
-fn from_client(error: &Error) -> Failure {
+fn from_client(error: &Error, request: &Context) -> Failure {
+    if let Some(stalled) = request.control.as_ref().and_then(|control| control.stalled()) {
+        let (reason, message) = match stalled {
+            Stalled::TooLong => ("write_timeout", "The client took no byte of its answer for too long."),
+            Stalled::TooMuch => (
+                "unsent_answers",
+                "Too many answers waited for slow clients (limits.unsent_answers), and this one had waited longest.",
+            ),
+        };
+        let message = message.to_owned();
+        return Failure { status: 0, outcome: Outcome::ClientStalled, reason, message, what: String::new() };
+    }
     match error.etype() {
         ErrorType::InvalidHTTPHeader => Failure {
             status: 400,

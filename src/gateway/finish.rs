@@ -132,6 +132,7 @@ fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> 
         answer.filter(|answer| answer.is_stream && !answer.is_unreadable && (answer.is_message || answer.events == 0));
     match (failure, readable) {
         (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, ""),
+        (Some(failure), _) if failure.outcome == Outcome::ClientStalled => (failure.outcome, failure.reason),
         // Everything was said; how the connection ended is no matter then.
         (_, Some(answer)) if answer.is_complete => (Outcome::Completed, ""),
         (Some(failure), _) => (failure.outcome, failure.reason),

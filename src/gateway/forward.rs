@@ -1,6 +1,7 @@
 //! The request as the upstream gets it.
 
 use super::context::Context;
+use crate::addresses::members_before;
 use crate::config::ForwardedFor;
 use crate::upstream::Upstream;
 use bytes::Bytes;
@@ -63,7 +64,8 @@ fn join_cookies(request: &mut RequestHeader, is_http2: bool) -> Result<()> {
     request.insert_header(COOKIE, joined)
 }
 
-/// Adds the client's address to the chain, or removes it, as configured.
+/// Adds the client's address to the chain that it sent, or removes that, as configured. Trusted proxies have no place in
+/// the chain: it is as if the client had come to the gateway itself.
 fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<()> {
     const NAME: &str = "X-Forwarded-For";
     match context.snapshot.config.forwarded_for {
@@ -71,9 +73,14 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
         ForwardedFor::Off => drop(request.remove_header(NAME)),
         ForwardedFor::Append => {
             let Some(client) = context.client else { return Ok(()) };
+            let lines = request.headers.get_all(NAME).iter().map(HeaderValue::as_bytes);
+            let before = match context.believed {
+                0 => lines.collect(),
+                believed => members_before(lines, believed),
+            };
             let mut chain: Vec<u8> = Vec::new();
-            for before in &request.headers.get_all(NAME) {
-                chain.extend_from_slice(before.as_bytes());
+            for before in before {
+                chain.extend_from_slice(before);
                 chain.extend_from_slice(b", ");
             }
             chain.extend_from_slice(client.to_string().as_bytes());

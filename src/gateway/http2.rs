@@ -4,18 +4,17 @@
 //! that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
 use super::answer::Answer;
-use super::body_budget::Owners;
-use super::client::{Control, ReadRequest, until};
-use super::held::{Budget, HeldBody, Hold};
-use super::identity::{self, Found};
+use super::client::{Control, Expected, ReadRequest, until};
+use super::held::{HeldBody, Hold};
 use super::incoming::Incoming;
-use super::snapshot::{self, Snapshot};
+use super::unsent::Taking;
 use crate::config::Limits;
 use crate::http1::Refusal;
 use crate::http1::Target;
 use crate::http1::head::{check_connection, check_expect, check_method};
 use async_trait::async_trait;
 use bytes::Bytes;
+use h2::SendStream;
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -25,9 +24,9 @@ use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session as CustomSession;
 use pingora::protocols::http::v2::server::HttpSession as Http2Session;
 use pingora::protocols::l4::socket::SocketAddr;
-use pingora::{Error, ErrorType, Result};
-use std::net::IpAddr;
+use pingora::{Error, ErrorType, OrErr, Result};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// The request that was read, on its way to the phase that takes it. It travels in the head's extensions.
@@ -47,6 +46,8 @@ pub enum Unread {
     Aborted,
     /// It is refused.
     Refused(Refusal),
+    /// It is one for the gateway's own pages, and is answered without its body; with its id.
+    Answered(Answer, String),
 }
 
 impl From<Refusal> for Unread {
@@ -55,26 +56,21 @@ impl From<Refusal> for Unread {
     }
 }
 
-/// Checks a request, finds out who sends it, and reads its body; afterwards its head carries all that. What it returns
-/// is for [`WholeRequest`].
+/// Reads the body of a request that was checked, with what is known of it; it must be known if there is one. Afterwards its
+/// head carries all that. What it returns is for [`WholeRequest`].
 ///
 /// # Errors
 /// Why there is no request to handle.
 pub async fn read(
     session: &mut Http2Session,
-    snapshot: &Arc<Snapshot>,
-    budget: &Budget,
+    limits: &Limits,
+    expected: Option<Expected>,
 ) -> Result<Arc<Control>, Unread> {
     let started = Instant::now();
-    let limits = &snapshot.config.limits;
     session.set_write_timeout(Some(limits.write_timeout));
-    check(session.req_header(), limits)?;
-    let (found, body) = if session.is_body_empty() {
-        (None, None)
-    } else {
-        let found = find(session, snapshot)?;
-        let owners = Owners::new(peer(session), snapshot::client(&session.req_header().headers));
-        (Some(found), Some(read_body(session, limits, Hold::new(budget, owners)).await?))
+    let (found, body) = match expected {
+        Some(Expected { hold, found }) => (found, Some(read_body(session, limits, hold).await?)),
+        None => (None, None),
     };
     let length_name = Bytes::from_static(b"Content-Length");
     let control = Arc::<Control>::default();
@@ -84,22 +80,11 @@ pub async fn read(
     Ok(control)
 }
 
-fn peer(session: &Http2Session) -> Option<IpAddr> {
-    Some(session.client_addr()?.as_inet()?.ip())
-}
-
-/// Finds out who sends the request.
-fn find(session: &Http2Session, snapshot: &Arc<Snapshot>) -> Result<Found, Refusal> {
-    let request = session.req_header();
-    let identity = identity::identify(&request.headers, snapshot);
-    match identity {
-        Err(refusal) if !identity::is_answered_here(request, peer(session), snapshot) => Err(refusal),
-        identity => Ok(Found { snapshot: Arc::clone(snapshot), identity }),
-    }
-}
-
 /// Checks what HTTP/2 itself does not make impossible.
-fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
+///
+/// # Errors
+/// The refusal of the first rule that the head breaks.
+pub fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     let method = request.method.as_str().as_bytes();
     check_method(method)?;
     if let Target::Absolute { .. } = Target::parse(method, request.raw_path())? {
@@ -181,12 +166,125 @@ pub struct WholeRequest {
     control: Arc<Control>,
     /// The head of an answer that is held back until the first byte of its body is there.
     held: Option<Box<ResponseHeader>>,
+    /// Where the body of the answer goes, once its head was sent.
+    writer: Option<SendStream<Bytes>>,
+    has_ended: bool,
+    body_bytes_sent: usize,
+    taking: Taking,
 }
 
 impl WholeRequest {
-    /// The session, and what [`read`] returned for it.
-    pub fn new(session: Http2Session, control: Arc<Control>) -> Self {
-        Self { session, has_body: control.take_body(), control, held: None }
+    /// The session, what [`read`] returned for it, and how its client takes the answer.
+    pub fn new(session: Http2Session, control: Arc<Control>, taking: Taking) -> Self {
+        let has_body = control.take_body();
+        Self { session, has_body, control, held: None, writer: None, has_ended: false, body_bytes_sent: 0, taking }
+    }
+
+    fn write_head(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.session.write_response_header(head, end)?;
+        // There is none after an interim answer, which Pingora leaves out.
+        if let Some(writer) = self.session.take_response_body_writer() {
+            self.writer = Some(writer);
+            self.has_ended = end;
+        }
+        Ok(())
+    }
+
+    /// Sends a piece of the body as the client makes room for it; `behind` bytes come after it. Pingora's own way would
+    /// end a client that takes its time for a whole piece.
+    async fn send(&mut self, mut data: Bytes, end: bool, behind: usize) -> Result<()> {
+        if self.has_ended || data.is_empty() && !end {
+            return Ok(());
+        }
+        let Some(writer) = &mut self.writer else {
+            return Error::e_explain(ErrorType::H2Error, "a body before its head");
+        };
+        if data.is_empty() {
+            let ended = writer.send_data(Bytes::new(), end);
+            ended.or_err(ErrorType::WriteError, "ending an answer").map_err(|e| e.into_down())?;
+        }
+        while !data.is_empty() {
+            writer.reserve_capacity(data.len());
+            let (taking, in_hand) = (&mut self.taking, data.len() + behind);
+            let granted = std::future::poll_fn(|cx| match writer.poll_capacity(cx) {
+                Poll::Ready(granted) => Poll::Ready(Ok(granted)),
+                Poll::Pending => {
+                    taking.poll_blocked(cx, in_hand).map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending)
+                }
+            });
+            let granted = granted.await.map_err(|stalled| {
+                self.control.stall(stalled);
+                Error::new_down(ErrorType::WriteTimedout)
+            })?;
+            let granted = match granted {
+                Some(granted) => {
+                    granted.or_err(ErrorType::WriteError, "waiting for room").map_err(|e| e.into_down())?
+                }
+                None => return Err(Error::new_down(ErrorType::ConnectionClosed)),
+            };
+            let piece = data.split_to(granted.min(data.len()));
+            self.taking.took(data.is_empty() && behind == 0);
+            self.body_bytes_sent += piece.len();
+            let is_last = end && data.is_empty();
+            writer.send_data(piece, is_last).or_err(ErrorType::WriteError, "sending").map_err(|e| e.into_down())?;
+        }
+        self.has_ended |= end;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.has_ended) else { return Ok(()) };
+        self.has_ended = true;
+        writer
+            .send_data(Bytes::new(), true)
+            .or_err(ErrorType::WriteError, "ending an answer")
+            .map_err(|e| e.into_down())
+    }
+
+    fn send_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.has_ended) else { return Ok(()) };
+        self.has_ended = true;
+        writer.send_trailers(trailers).or_err(ErrorType::WriteError, "sending trailers").map_err(|e| e.into_down())
+    }
+
+    /// Sends what Pingora has of the answer; whether that was its end.
+    async fn send_all(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let mut behind: usize = tasks.iter().map(body_bytes).sum();
+        let mut is_end = false;
+        for task in tasks {
+            behind -= body_bytes(&task);
+            is_end |= match task {
+                HttpTask::Header(head, end) => {
+                    self.write_head(head, end).map_err(|error| error.into_down())?;
+                    end
+                }
+                HttpTask::Body(data, end) => {
+                    self.send(data.unwrap_or_default(), end, behind).await?;
+                    end
+                }
+                HttpTask::Trailer(Some(trailers)) => {
+                    self.send_trailers(*trailers)?;
+                    true
+                }
+                HttpTask::Trailer(None) | HttpTask::Done => true,
+                HttpTask::UpgradedBody(..) => {
+                    return Error::e_explain(ErrorType::InternalError, "HTTP/2 switches no protocols");
+                }
+                HttpTask::Failed(error) => return Err(error),
+            };
+        }
+        if is_end {
+            self.end()?;
+        }
+        Ok(is_end)
+    }
+
+    /// Waits until the client gives the request up.
+    async fn idle(&mut self) -> Result<Option<Bytes>> {
+        let Some(writer) = &mut self.writer else { return self.session.read_body_or_idle(true).await };
+        let reason = std::future::poll_fn(|cx| writer.poll_reset(cx)).await;
+        let reason = reason.or_err(ErrorType::H2Error, "the client's connection failed")?;
+        Error::e_explain(ErrorType::H2Error, format!("the client gave the request up: {reason}"))
     }
 
     /// Sends the head that was held back, unless it is to be forgotten.
@@ -194,7 +292,7 @@ impl WholeRequest {
         let is_wanted = self.control.held_until_ms().is_some();
         self.control.end_hold();
         match self.held.take().filter(|_| is_wanted) {
-            Some(head) => self.session.write_response_header(head, false),
+            Some(head) => self.write_head(head, false),
             None => Ok(()),
         }
     }
@@ -205,10 +303,10 @@ impl WholeRequest {
         loop {
             let held_until = self.control.held_until_ms();
             let Some(at) = held_until.or(self.control.first_byte_by_ms()) else {
-                return self.session.read_body_or_idle(true).await;
+                return self.idle().await;
             };
             tokio::select! {
-                idle = self.session.read_body_or_idle(true) => return idle,
+                idle = self.idle() => return idle,
                 () = tokio::time::sleep(until(at)) => {}
             }
             match held_until {
@@ -216,6 +314,13 @@ impl WholeRequest {
                 None => return Error::e_explain(ErrorType::ReadTimedout, "the answer did not begin in time"),
             }
         }
+    }
+}
+
+fn body_bytes(task: &HttpTask) -> usize {
+    match task {
+        HttpTask::Body(Some(data), _) => data.len(),
+        _ => 0,
     }
 }
 
@@ -254,19 +359,19 @@ impl CustomSession for WholeRequest {
 
     async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
         self.release()?;
-        self.session.write_response_header(response, end)
+        self.write_head(response, end)
     }
 
     async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
-        self.session.write_response_header_ref(response, end)
+        self.write_head(Box::new(response.clone()), end)
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.session.write_body(data, end).await
+        self.send(data, end, 0).await
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        self.session.write_trailers(trailers)
+        self.send_trailers(trailers)
     }
 
     async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
@@ -283,10 +388,10 @@ impl CustomSession for WholeRequest {
         }
         // Broken off before the body began: the head is not sent, so that another upstream can still answer.
         if self.held.is_some() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
-            return self.session.response_duplex_vec(tasks).await;
+            return self.send_all(tasks).await;
         }
         self.release()?;
-        self.session.response_duplex_vec(tasks).await
+        self.send_all(tasks).await
     }
 
     fn set_read_timeout(&mut self, _: Option<Duration>) {}
@@ -295,12 +400,10 @@ impl CustomSession for WholeRequest {
         None
     }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
-        self.session.set_write_timeout(timeout);
-    }
+    fn set_write_timeout(&mut self, _: Option<Duration>) {}
 
     fn get_write_timeout(&self) -> Option<Duration> {
-        self.session.get_write_timeout()
+        None
     }
 
     fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
@@ -320,15 +423,17 @@ impl CustomSession for WholeRequest {
     }
 
     async fn shutdown(&mut self, _: u32, _: &str) {
-        self.session.shutdown();
+        if !self.has_ended {
+            self.session.shutdown();
+        }
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.session.finish()
+        self.end()
     }
 
     fn body_bytes_sent(&self) -> usize {
-        self.session.body_bytes_sent()
+        self.body_bytes_sent
     }
 
     fn body_bytes_read(&self) -> usize {

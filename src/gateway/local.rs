@@ -1,5 +1,6 @@
 //! The few paths that are the gateway's own. Who answers them is not the gateway's business: it hands such a request on.
 
+use super::answer::Answer;
 use super::context::Context;
 use crate::config::Config;
 use crate::http1::split_query;
@@ -28,11 +29,23 @@ pub struct Visit<'v> {
 /// Who answers such requests.
 #[async_trait]
 pub trait Pages: Send + Sync {
+    /// How many bytes of body this request may bring. It is asked before any of them is read.
+    ///
+    /// # Errors
+    /// The answer to a request that gets it without its body.
+    fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer>;
+
     /// Answers one.
     ///
     /// # Errors
     /// When the client is gone.
     async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()>;
+}
+
+/// Whether a request for this target may be one for a page that takes a body: a quick look before the whole one.
+pub fn may_take_body(target: &[u8]) -> bool {
+    let (path, _) = split_query(target);
+    path.contains(&b'%') || path.windows(5).any(|part| part.eq_ignore_ascii_case(b"admin"))
 }
 
 /// Whether the gateway answers this request itself.

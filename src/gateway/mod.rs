@@ -25,6 +25,7 @@ mod respond;
 mod rewrite;
 pub mod running;
 mod snapshot;
+mod unsent;
 
 use crate::access_log;
 use crate::drain::Drain;
@@ -51,11 +52,13 @@ use std::time::{Duration, Instant, SystemTime};
 pub use answer::{Answer, new_request_id};
 pub use collect::Upstreams;
 pub use door::Door;
+pub use downstream::take_body;
 pub use explain::{Explanation, explain};
 pub use health_checks::HealthChecks;
 pub use held::Budget;
 pub use local::{Pages, Visit};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, peer};
+pub use unsent::Unsent;
 
 /// How long an answer waits that cannot be read as fast as it comes.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -67,6 +70,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// The bound on request bodies in memory.
     pub budget: Budget,
+    /// The answers that wait for slow clients.
+    pub unsent: Arc<Unsent>,
     /// All metrics.
     pub metrics: Metrics,
     /// Where requests leave their records.
@@ -89,6 +94,7 @@ impl Shared {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),
+            unsent: Unsent::new(metrics.unsent_bytes.clone()),
             metrics,
             log,
             feed: Feed::default(),
@@ -139,7 +145,8 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
-        context.client = session.client_addr().and_then(|address| Some(address.as_inet()?.ip()));
+        let origin = context.snapshot.origin(snapshot::peer(session.client_addr()), &session.req_header().headers);
+        context.came_from(origin);
         if let Some(read) = downstream::take_request(session) {
             context.started = read.started;
             context.started_at = SystemTime::now() - read.started.elapsed();

@@ -1,5 +1,6 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
+use crate::addresses::Origin;
 use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
@@ -12,8 +13,13 @@ use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use pingora::protocols::l4::socket::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// The field in which reverse proxies say who sent a request to them.
+pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// An upstream with all rules for requests to it.
 #[derive(Debug)]
@@ -108,6 +114,12 @@ impl Snapshot {
         })
     }
 
+    /// Where a request with these headers comes from that `peer` sent; `None` where connections have no addresses.
+    pub fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Origin> {
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.as_bytes());
+        Some(self.config.trusted_proxies.origin(peer?, lines))
+    }
+
     /// The places of the upstreams in a group.
     pub fn group(&self, group: Group) -> &[usize] {
         match group {
@@ -151,6 +163,11 @@ impl Snapshot {
         }
         found
     }
+}
+
+/// Who is at the other end of a connection.
+pub fn peer(address: Option<&SocketAddr>) -> Option<IpAddr> {
+    Some(address?.as_inet()?.ip())
 }
 
 /// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.

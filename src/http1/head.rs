@@ -15,6 +15,9 @@ pub struct Limits {
     pub target_bytes: usize,
 }
 
+/// Most field lines that `header_count` may allow.
+pub const MOST_FIELDS: usize = 250;
+
 /// How the body of a request is delimited (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -151,6 +154,15 @@ pub fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     lines.skip(1).filter_map(|line| {
         let colon = memchr::memchr(b':', line)?;
         Some((&line[..colon], trim_ows(&line[colon + 1..])))
+    })
+}
+
+/// The values of a field in a head that [`parse`] found good, in order.
+pub fn field_values<'h>(head: &'h [u8], name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+    head.split(|&byte| byte == b'\n').filter_map(move |line| {
+        let colon = memchr::memchr(b':', line)?;
+        let is_it = line[..colon].eq_ignore_ascii_case(name.as_bytes());
+        is_it.then(|| line[colon + 1..].trim_ascii())
     })
 }
 

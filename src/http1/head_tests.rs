@@ -151,3 +151,11 @@ fn a_head_is_found_at_every_split_and_garbage_at_once() {
         assert_eq!(Scanner::default().scan(garbage, &LIMITS).expect_err("garbage").status, 400, "{garbage:?}");
     }
 }
+
+#[test]
+fn the_values_of_a_field_are_found_in_order() {
+    let head = b"GET /x-a:0 HTTP/1.1\r\nX-A: 1\r\nx-a:2, 3 \r\nX-AB: 4\r\nx-a:\r\n\r\n";
+    let values: Vec<&[u8]> = field_values(head, "X-a").collect();
+    assert_eq!(values, [&b"1"[..], b"2, 3", b""]);
+    assert_eq!(field_values(head, "x-b").count(), 0);
+}

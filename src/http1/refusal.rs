@@ -56,6 +56,13 @@ impl Refusal {
         )
     }
 
+    /// 503: no descriptor is left for the way to an upstream, or the connection makes room for another one.
+    pub fn no_room() -> Self {
+        let message =
+            "The gateway has as many connections as it may (gateway.limits.connections, ulimit -n); try again.";
+        Self::new(503, "connections", message)
+    }
+
     /// 408: the head did not come in in time.
     pub fn late_head() -> Self {
         Self::new(408, "header_timeout", "The request head did not come in in time.")

@@ -1,6 +1,7 @@
 //! The loops that accept connections and hand them to an application.
 
 use super::{Accepting, Connection, Sockets};
+use crate::connections::{Full, Place};
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
@@ -35,18 +36,24 @@ pub struct Listening<A> {
     endpoints: Vec<Endpoint>,
     /// Time for a TLS handshake.
     handshake_time: Arc<dyn Fn() -> Duration + Send + Sync>,
+    admission: Arc<Admission>,
 }
 
+/// Finds a place for a connection from an address.
+pub type Admission = dyn Fn(SocketAddr) -> Result<Place, Full> + Send + Sync;
+
 impl<A: ServerApp + Send + Sync + 'static> Listening<A> {
-    /// `handshake_time` is asked anew for each connection.
+    /// `handshake_time` and `admission` are asked anew for each connection.
     pub fn new(
         name: &'static str,
         app: A,
         sockets: Arc<Sockets>,
         endpoints: Vec<Endpoint>,
         handshake_time: impl Fn() -> Duration + Send + Sync + 'static,
+        admission: impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, app: Arc::new(app), sockets, endpoints, handshake_time: Arc::new(handshake_time) }
+        let (handshake_time, admission) = (Arc::new(handshake_time), Arc::new(admission));
+        Self { name, app: Arc::new(app), sockets, endpoints, handshake_time, admission }
     }
 
     fn acceptances(&self, endpoint: &Endpoint, loops: usize, shutdown: &ShutdownWatch) -> Vec<Acceptance<A>> {
@@ -66,6 +73,7 @@ impl<A: ServerApp + Send + Sync + 'static> Listening<A> {
             sockets: Arc::clone(&self.sockets),
             shutdown: shutdown.clone(),
             handshake_time: Arc::clone(&self.handshake_time),
+            admission: Arc::clone(&self.admission),
         };
         (0..loops).map(|_| one()).collect()
     }
@@ -95,6 +103,7 @@ struct Acceptance<A> {
     sockets: Arc<Sockets>,
     shutdown: ShutdownWatch,
     handshake_time: Arc<dyn Fn() -> Duration + Send + Sync>,
+    admission: Arc<Admission>,
 }
 
 impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
@@ -116,7 +125,13 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
                 _ = shutdown.wait_for(|&is_on| is_on) => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.begin(stream, peer),
+                Ok((stream, peer)) => match (self.admission)(peer) {
+                    Ok(place) => {
+                        self.begin(stream, peer, place.clone());
+                        place.room_was_made().await;
+                    }
+                    Err(full) => log::debug!("a connection of {peer} is not taken: {}", full.name()),
+                },
                 // The client has gone again.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -131,24 +146,32 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
     }
 
     /// Serves a connection in a task of its own.
-    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(connection) = Connection::new(stream, peer, self.tls.is_some()) else { return };
         let (app, tls, shutdown) = (Arc::clone(&self.app), self.tls.clone(), self.shutdown.clone());
         let handshake_time = Arc::clone(&self.handshake_time);
-        current_handle().spawn(async move {
+        let making_room = place.clone();
+        current_handle().spawn(place.hold(async move {
             let stream: Stream = match tls {
                 None => Box::new(connection),
-                Some(tls) => match tokio::time::timeout(handshake_time(), tls.tls_handshake(connection)).await {
-                    Ok(Ok(stream)) => Box::new(stream),
-                    Ok(Err(error)) => return log::debug!("no TLS connection with {peer}: {error}"),
-                    Err(_) => return log::debug!("no TLS connection with {peer}: the handshake took too long"),
-                },
+                Some(tls) => {
+                    let handshake = tokio::time::timeout(handshake_time(), tls.tls_handshake(connection));
+                    let shaken = tokio::select! {
+                        shaken = handshake => shaken,
+                        () = making_room.closing() => return,
+                    };
+                    match shaken {
+                        Ok(Ok(stream)) => Box::new(stream),
+                        Ok(Err(error)) => return log::debug!("no TLS connection with {peer}: {error}"),
+                        Err(_) => return log::debug!("no TLS connection with {peer}: the handshake took too long"),
+                    }
+                }
             };
             let mut next = app.process_new(stream, &shutdown).await;
             while let Some(stream) = next {
                 next = app.process_new(stream, &shutdown).await;
             }
-        });
+        }));
     }
 }
 

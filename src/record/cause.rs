@@ -48,7 +48,7 @@ pub struct Failed<'a> {
 /// The likely cause; `None` for requests that did not fail.
 pub fn of(failed: &Failed<'_>) -> Option<&'static str> {
     match failed.outcome {
-        Outcome::Completed | Outcome::ClientAborted => None,
+        Outcome::Completed | Outcome::ClientAborted | Outcome::ClientStalled => None,
         Outcome::Rejected => Some("rejected"),
         Outcome::GatewayError => Some("gateway"),
         _ => Some(by_words(failed).unwrap_or_else(|| by_kind(failed))),
@@ -106,6 +106,7 @@ mod tests {
         for (outcome, reason, status, kind, message, is_page, cause) in [
             (Completed, "", 200, "", "", false, None),
             (ClientAborted, "client_gone", 0, "", "", false, None),
+            (ClientStalled, "write_timeout", 200, "", "", false, None),
             (Rejected, "request_body", 413, "", "", false, Some("rejected")),
             (GatewayError, "internal", 500, "", "", false, Some("gateway")),
             (UpstreamError, "web_page", 502, "", "", false, Some("waf_page")),

@@ -4,6 +4,7 @@
 use crate::config::live::{Live, Prepare};
 use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup};
+use crate::connections::{self, Caps, Connections, Full, Place, most_of_one};
 use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
 use crate::listen::Sockets;
@@ -11,6 +12,7 @@ use crate::operate::own_folder::{self, Unusable};
 use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
 use anyhow::{Context, bail};
 use pingora::server::Server;
+use pingora_prometheus::prometheus;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -125,6 +127,34 @@ pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>) -> Live
         }
     });
     Live::new(arguments, Box::new(|name| std::env::var(name).ok()), loaded, prepare, observer)
+}
+
+/// How connections of clients find a place, in a process that may have this many files open.
+///
+/// # Errors
+/// When the metrics are there already.
+pub fn admission(
+    shared: &Arc<Shared>,
+    open_files: u64,
+) -> Result<impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static, prometheus::Error> {
+    let connections = Arc::<Connections>::default();
+    let (for_cap, shared) = (Arc::clone(shared), Arc::clone(shared));
+    let cap = move || for_cap.snapshot.load().config.limits.fit(open_files).caps.total;
+    prometheus::register(Box::new(connections::Collector::new(Arc::clone(&connections), cap)?))?;
+    Ok(move |peer: SocketAddr| {
+        let snapshot = shared.snapshot.load();
+        let is_proxy = snapshot.config.trusted_proxies.trusts(peer.ip());
+        connections.enter(Some(peer.ip()), is_proxy, snapshot.config.limits.fit(open_files).caps)
+    })
+}
+
+/// The same for the admin service, for which descriptors are set aside.
+pub fn admission_of_admin(open_files: u64) -> impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static {
+    let connections = Arc::<Connections>::default();
+    let total = connections::fit(open_files, 1, 1).admin;
+    // Nothing there goes to an upstream.
+    let caps = Caps { total, per_client: most_of_one(total), descriptors: usize::MAX };
+    move |peer: SocketAddr| connections.enter(Some(peer.ip()), false, caps)
 }
 
 /// Starts what looks after the process.

@@ -234,9 +234,14 @@ impl Totals {
         }
     }
 
+    /// Those that ended early for the client's sake.
+    fn left_by_clients(&self) -> u64 {
+        self.of(Outcome::ClientAborted) + self.of(Outcome::ClientStalled)
+    }
+
     /// Of those that no client gave up.
     fn success_rate(&self) -> Option<f64> {
-        share(self.of(Outcome::Completed), self.all[0] - self.of(Outcome::ClientAborted))
+        share(self.of(Outcome::Completed), self.all[0] - self.left_by_clients())
     }
 }
 
@@ -506,7 +511,7 @@ fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
         completed: totals.of(Outcome::Completed),
         failed: totals.failed(),
         rejected: totals.of(Outcome::Rejected),
-        client_aborted: totals.of(Outcome::ClientAborted),
+        client_aborted: totals.left_by_clients(),
         tokens: totals.tokens(),
         cost_usd: dollars(totals.sum("cost_nano")),
         response_bytes: totals.sum("response_bytes"),

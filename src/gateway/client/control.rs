@@ -1,6 +1,8 @@
 //! What the proxy's phases and the client's connection tell each other while a request is served.
 
+use crate::gateway::unsent::Stalled;
 use crate::upstream::clock::{millis, now_ms};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,9 +21,22 @@ pub struct Control {
     held_until_ms: AtomicU64,
     /// Whether Pingora is to read a body of one byte, which stands for the whole one.
     is_body_due: AtomicBool,
+    /// Whether the client is ended for taking too little of its answer, and why.
+    stalled: OnceLock<Stalled>,
 }
 
 impl Control {
+    /// The client is ended because it does not take its answer.
+    pub fn stall(&self, why: Stalled) {
+        // Only the first time says why.
+        let _ = self.stalled.set(why);
+    }
+
+    /// Why the client was ended, if it was for that.
+    pub fn stalled(&self) -> Option<Stalled> {
+        self.stalled.get().copied()
+    }
+
     /// The upstream's answer has to begin within this time.
     pub fn expect_first_byte(&self, within: Option<Duration>) {
         let by = within.map_or(0, |within| now_ms() + millis(within).max(1));

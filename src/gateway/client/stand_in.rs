@@ -47,6 +47,35 @@ impl ClientStream {
         Ok(())
     }
 
+    /// An attempt to send `in_hand` bytes, which fails when the client has taken nothing for too long.
+    fn watched(
+        &mut self,
+        cx: &mut Context<'_>,
+        in_hand: usize,
+        sent: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(taking) = &mut self.taking else { return sent };
+        match &sent {
+            Poll::Ready(Ok(sent)) => taking.took(*sent >= in_hand),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if let Err(stalled) = taking.poll_blocked(cx, in_hand) {
+                    self.control.stall(stalled);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        sent
+    }
+
+    /// Flushes, for as long as the client takes something.
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx).map_ok(|()| 0);
+        let flushed = ready!(self.watched(cx, 0, flushed)).map(drop);
+        self.is_unflushed &= flushed.is_err();
+        Poll::Ready(flushed)
+    }
+
     /// Sends the head that was held back, if there is one.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.held.is_empty() {
@@ -60,7 +89,8 @@ impl ClientStream {
         self.is_releasing = true;
         self.control.end_hold();
         while !self.held.is_empty() {
-            let sent = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
+            let sent = Pin::new(&mut self.inner).poll_write(cx, &self.held);
+            let sent = ready!(self.watched(cx, self.held.len(), sent))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -85,10 +115,9 @@ impl AsyncRead for ClientStream {
         }
         this.poll_deadlines(cx)?;
         if this.is_unflushed
-            && let Poll::Ready(flushed) = Pin::new(&mut this.inner).poll_flush(cx)
+            && let Poll::Ready(flushed) = this.poll_flushed(cx)
         {
             flushed?;
-            this.is_unflushed = false;
         }
         if this.mode == Mode::Tunnel {
             if this.buffer.is_empty() {
@@ -129,16 +158,18 @@ impl AsyncWrite for ClientStream {
         }
         ready!(self.poll_release(cx))?;
         self.is_unflushed = true;
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let sent = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.watched(cx, bytes.len(), sent)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
-        self.is_unflushed &= !matches!(flushed, Poll::Ready(Ok(())));
-        flushed
+        self.poll_flushed(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.control.stalled().is_some() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
@@ -153,7 +184,8 @@ impl AsyncWrite for ClientStream {
         }
         ready!(self.poll_release(cx))?;
         self.is_unflushed = true;
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        let sent = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.watched(cx, slices.iter().map(|slice| slice.len()).sum(), sent)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -176,6 +208,10 @@ impl Peek for ClientStream {
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
+        // What a client that takes nothing has not got yet is not waited for.
+        if self.control.stalled().is_some() {
+            return;
+        }
         Shutdown::shutdown(&mut *self.inner).await;
     }
 }

@@ -2,7 +2,7 @@
 
 export const OUTCOMES = [
   'completed', 'upstream_error', 'stream_error', 'truncated', 'stalled', 'unreachable', 'gateway_error', 'rejected',
-  'client_aborted',
+  'client_aborted', 'client_stalled',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 

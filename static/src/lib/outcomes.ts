@@ -13,4 +13,5 @@ export const OUTCOME_TONES: Record<Outcome, Tone> = {
   gateway_error: 'bad',
   rejected: 'warn',
   client_aborted: 'quiet',
+  client_stalled: 'quiet',
 };

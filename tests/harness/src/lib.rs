@@ -28,6 +28,7 @@ mod pool;
 mod ports;
 mod proxy;
 mod reply;
+pub mod siege;
 mod tls;
 mod upstream;
 mod wire;

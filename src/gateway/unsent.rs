@@ -1,0 +1,284 @@
+//! Answers that clients are slow to take: how long each may wait, and the bound on all of them together.
+//!
+//! Pingora reads ahead of a client: a queue of pieces, and as many that are being written. That is bounded for each
+//! answer (see `docs/operations.md`), but not for all: a client that asks for many large answers and reads none of them
+//! would have them all in memory until `write_timeout`.
+
+use pingora::protocols::SocketDigest;
+use pingora_prometheus::prometheus::IntGauge;
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// What Pingora reads from an upstream at a time, into a buffer that it keeps as long as the answer takes.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// How many pieces it reads ahead: four in its queue, and one that waits for a place there.
+const PIECES_AHEAD: usize = 5;
+/// How long a client that takes nothing is not to be blamed for it: a busy one takes what there is sooner.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The answers of this process that wait for their clients.
+#[derive(Debug)]
+pub struct Unsent {
+    /// The bytes that they hold; a gauge that is also a metric.
+    bytes: IntGauge,
+    waiting: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    answers: HashMap<u64, Waiting>,
+}
+
+/// An answer that waits.
+#[derive(Debug)]
+struct Waiting {
+    /// Whose it is, as caps and rates count clients.
+    client: Option<IpAddr>,
+    /// Since when the bytes wait that are being written.
+    since: Instant,
+    bytes: usize,
+    is_given_up: Arc<AtomicBool>,
+}
+
+impl Unsent {
+    /// No answers; their bytes are counted by `gauge`.
+    pub fn new(gauge: IntGauge) -> Arc<Self> {
+        Arc::new(Self { bytes: gauge, waiting: Mutex::default() })
+    }
+
+    fn add(self: &Arc<Self>, client: Option<IpAddr>, in_hand: usize, now: Instant) -> Place {
+        let bytes = bytes_held(in_hand);
+        let is_given_up = Arc::<AtomicBool>::default();
+        let waiting = Waiting { client, since: now, bytes, is_given_up: Arc::clone(&is_given_up) };
+        let mut table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        table.next += 1;
+        let number = table.next;
+        table.answers.insert(number, waiting);
+        self.bytes.add(signed(bytes));
+        Place { unsent: Arc::clone(self), number, is_given_up }
+    }
+
+    /// Gives answers up until the others hold no more than `limit` bytes.
+    fn relieve(&self, limit: usize, now: Instant) {
+        if self.bytes.get() <= signed(limit) {
+            return;
+        }
+        let mut table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.bytes.get() > signed(limit)
+            && let Some(number) = next_to_give_up(&table.answers, now)
+            && let Some(waiting) = table.answers.remove(&number)
+        {
+            waiting.is_given_up.store(true, Ordering::Relaxed);
+            self.bytes.sub(signed(waiting.bytes));
+        }
+    }
+}
+
+/// Of the client whose answers hold most, the one that waits longest; `None` while all have just begun to wait.
+fn next_to_give_up(answers: &HashMap<u64, Waiting>, now: Instant) -> Option<u64> {
+    let mut held: HashMap<Option<IpAddr>, (usize, Option<(Instant, u64)>)> = HashMap::new();
+    for (&number, waiting) in answers {
+        let (bytes, oldest) = held.entry(waiting.client).or_default();
+        *bytes += waiting.bytes;
+        if now.saturating_duration_since(waiting.since) >= PATIENCE
+            && oldest.is_none_or(|(since, _)| waiting.since < since)
+        {
+            *oldest = Some((waiting.since, number));
+        }
+    }
+    // If it has only begun to wait, nobody else pays for it.
+    held.into_values().max_by_key(|&(bytes, _)| bytes)?.1.map(|(_, number)| number)
+}
+
+/// What is held of an answer while `in_hand` bytes of it are being written: those that come behind are not seen here, but
+/// as large as these.
+fn bytes_held(in_hand: usize) -> usize {
+    in_hand + PIECES_AHEAD * in_hand.min(READ_BUFFER_BYTES) + READ_BUFFER_BYTES
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The place of one answer among those that wait, as long as it lives.
+#[derive(Debug)]
+struct Place {
+    unsent: Arc<Unsent>,
+    number: u64,
+    is_given_up: Arc<AtomicBool>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.unsent.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = table.answers.remove(&self.number) {
+            self.unsent.bytes.sub(signed(waiting.bytes));
+        }
+    }
+}
+
+/// Why a client gets no more of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stalled {
+    /// It took no byte for too long.
+    TooLong,
+    /// All answers that wait hold too much, and this one waited longest.
+    TooMuch,
+}
+
+/// Watches how a client takes its answer.
+#[derive(Debug)]
+pub struct Taking {
+    unsent: Arc<Unsent>,
+    client: Option<IpAddr>,
+    /// Longest time without a byte.
+    timeout: Duration,
+    /// Bytes that all answers which wait may hold.
+    limit: usize,
+    socket: Option<Arc<SocketDigest>>,
+    blocked: Option<Blocked>,
+}
+
+#[derive(Debug)]
+struct Blocked {
+    place: Place,
+    /// When the client took a byte.
+    last_byte: Instant,
+    /// How many bytes it had acknowledged when that was looked at last.
+    acknowledged: u64,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Taking {
+    /// For an answer to `client`, as caps count clients, over `socket`.
+    pub fn new(
+        unsent: &Arc<Unsent>,
+        client: Option<IpAddr>,
+        timeout: Duration,
+        limit: usize,
+        socket: Option<Arc<SocketDigest>>,
+    ) -> Self {
+        Self { unsent: Arc::clone(unsent), client, timeout, limit, socket, blocked: None }
+    }
+
+    /// The client took bytes, and perhaps all that there were for it.
+    pub fn took(&mut self, is_all: bool) {
+        match &mut self.blocked {
+            Some(_) if is_all => self.blocked = None,
+            Some(blocked) => blocked.last_byte = Instant::now(),
+            None => {}
+        }
+    }
+
+    /// The client takes nothing at the moment of the `in_hand` bytes that there are for it.
+    ///
+    /// # Errors
+    /// When that lasts too long.
+    pub fn poll_blocked(&mut self, cx: &mut Context<'_>, in_hand: usize) -> Result<(), Stalled> {
+        let now = Instant::now();
+        let tick = PATIENCE.min(self.timeout);
+        let (unsent, client) = (&self.unsent, self.client);
+        let blocked = self.blocked.get_or_insert_with(|| Blocked {
+            place: unsent.add(client, in_hand, now),
+            last_byte: now,
+            acknowledged: acknowledged(self.socket.as_deref()),
+            timer: Box::pin(tokio::time::sleep(tick)),
+        });
+        while blocked.timer.as_mut().poll(cx).is_ready() {
+            self.unsent.relieve(self.limit, now);
+            let acknowledged = acknowledged(self.socket.as_deref());
+            if std::mem::replace(&mut blocked.acknowledged, acknowledged) != acknowledged {
+                blocked.last_byte = now;
+            }
+            let left = self.timeout.saturating_sub(now.saturating_duration_since(blocked.last_byte));
+            if left.is_zero() {
+                return Err(Stalled::TooLong);
+            }
+            if blocked.place.is_given_up.load(Ordering::Relaxed) {
+                return Err(Stalled::TooMuch);
+            }
+            blocked.timer.as_mut().reset((now + PATIENCE.min(left)).into());
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes the other end has acknowledged while the kernel still has some for it: it takes new ones from us only
+/// when a third of its buffer is free, which a slow client may need minutes for.
+fn acknowledged(socket: Option<&SocketDigest>) -> u64 {
+    let info = socket.and_then(SocketDigest::tcp_info).filter(|info| info.tcpi_notsent_bytes > 0);
+    info.map_or(0, |info| info.tcpi_bytes_acked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsent() -> Arc<Unsent> {
+        Unsent::new(IntGauge::new("unsent", "unsent").expect("a gauge"))
+    }
+
+    fn client(last: u8) -> Option<IpAddr> {
+        Some([192, 0, 2, last].into())
+    }
+
+    #[test]
+    fn of_the_client_that_holds_most_the_answer_that_waits_longest_is_given_up() {
+        let (unsent, start) = (unsent(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let alone = unsent.add(client(1), 100_000, at(0));
+        let many: Vec<Place> = (0..4).map(|second| unsent.add(client(2), 100_000, at(4 - second))).collect();
+        let one = bytes_held(100_000);
+        assert_eq!(unsent.bytes.get(), signed(5 * one));
+        let given_up = || -> Vec<bool> {
+            [&alone].into_iter().chain(&many).map(|it| it.is_given_up.load(Ordering::Relaxed)).collect()
+        };
+        unsent.relieve(5 * one, at(10));
+        assert_eq!(given_up(), vec![false; 5], "they fit");
+        unsent.relieve(3 * one, at(10));
+        assert_eq!(given_up(), [false, false, false, true, true]);
+        assert_eq!(unsent.bytes.get(), signed(3 * one), "what was given up counts no more");
+        drop((alone, many));
+        assert_eq!(unsent.bytes.get(), 0);
+        assert!(unsent.waiting.lock().expect("a table").answers.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_given_up_who_has_only_begun_to_wait() {
+        let (unsent, start) = (unsent(), Instant::now());
+        let place = unsent.add(client(1), 100_000, start);
+        unsent.relieve(1, start + PATIENCE / 2);
+        assert!(!place.is_given_up.load(Ordering::Relaxed));
+        unsent.relieve(1, start + PATIENCE);
+        assert!(place.is_given_up.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_client_may_take_its_time_as_long_as_it_takes_a_byte_now_and_then() {
+        let unsent = unsent();
+        let mut taking = Taking::new(&unsent, client(1), Duration::from_millis(100), 1 << 30, None);
+        let blocked = async |taking: &mut Taking| {
+            std::future::poll_fn(|cx| match taking.poll_blocked(cx, 10) {
+                Ok(()) => std::task::Poll::Pending,
+                Err(stalled) => std::task::Poll::Ready(stalled),
+            })
+            .await
+        };
+        for _ in 0..5 {
+            assert!(tokio::time::timeout(Duration::from_millis(50), blocked(&mut taking)).await.is_err());
+            taking.took(false);
+        }
+        assert!(unsent.bytes.get() > 0);
+        assert_eq!(blocked(&mut taking).await, Stalled::TooLong);
+        taking.took(true);
+        assert_eq!(unsent.bytes.get(), 0);
+    }
+}
