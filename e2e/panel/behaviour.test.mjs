@@ -536,7 +536,7 @@ describe('configuration', () => {
       await page.waitForTimeout(700);
     }));
 
-  test('values of the headers file are shown on a click, and stay hidden before', () =>
+  test('values of the headers file are shown on a click, and stay hidden before', { skip: IS_MOCK }, () =>
     visiting({}, async (visit, page) => {
       await visit.open('/config?view=headers');
       const editor = page.locator('.cm-content').first();

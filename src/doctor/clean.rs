@@ -1,7 +1,7 @@
 //! Text from outside, made fit to be shown: without keys, in one line, and short.
 
 use crate::config::secret::Secret;
-use regex::Regex;
+use crate::redact::{self, Needles, Secrets};
 
 /// Most characters of one text.
 const MOST_CHARACTERS: usize = 300;
@@ -9,26 +9,20 @@ const MOST_CHARACTERS: usize = 300;
 /// Knows the secrets of this run.
 #[derive(Debug)]
 pub struct Cleaner {
-    secrets: Vec<Secret>,
-    /// What looks like a key, whosever it is.
-    keys: Option<Regex>,
+    secrets: Needles,
 }
 
 impl Cleaner {
     /// Hides these secrets wherever they turn up: upstreams like to repeat a bad key in their message.
-    pub fn new(secrets: Vec<Secret>) -> Self {
-        Self { secrets, keys: Regex::new(r"\bsk-[A-Za-z0-9_*.-]{4,}").ok() }
+    pub fn new(keys: Vec<Secret>) -> Self {
+        let mut secrets = Secrets::default();
+        keys.iter().for_each(|key| secrets.add(key.expose().as_bytes()));
+        Self { secrets: Needles::new(&secrets) }
     }
 
     /// The text as it may be shown.
     pub fn line(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "********");
-        }
-        if let Some(keys) = &self.keys {
-            text = keys.replace_all(&text, "sk-********").into_owned();
-        }
+        let text = redact::text(text, &[&self.secrets], true);
         // Control characters could move the cursor of a terminal.
         let mut line =
             text.split(|c: char| c.is_whitespace() || c.is_control()).fold(String::new(), |mut line, word| {
@@ -53,7 +47,7 @@ mod tests {
     #[test]
     fn keys_line_ends_and_length_are_cleaned() {
         let cleaner = Cleaner::new(vec![Secret::new("my key"), Secret::new("")]);
-        assert_eq!(cleaner.line("bad my key:\r\n \x1b[2J sk-abcd1234-x!"), "bad ********: [2J sk-********!");
+        assert_eq!(cleaner.line("bad my key:\r\n \x1b[2J sk-abcd1234-x!"), "bad ********: [2J ********!");
         let long = cleaner.line(&"长".repeat(1000));
         assert_eq!(long.chars().count(), MOST_CHARACTERS + 3);
     }
