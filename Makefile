@@ -31,9 +31,9 @@ docker-test: ## run each step of the Dockerfile, and the image as Docker Compose
 	@scripts/prepare.sh docker
 	tests/docker/test.py
 
-upgrade-load: ## ten upgrades and twenty reloads, half of them bad, under load with 200 streams
+upgrade-load: ## ten upgrades, ten more against another user (root), and twenty reloads, half of them bad, under load with 200 streams
 	GATEWAY_TEST_UPGRADES=10 GATEWAY_TEST_RELOADS=20 GATEWAY_TEST_STREAMS=200 \
-	  $(CARGO) test $(LOCKED) --test upgrade --test reload -- --nocapture --test-threads 1 under_load
+	  $(CARGO) test $(LOCKED) --test upgrade --test other_users --test reload -- --nocapture --test-threads 1 under_load
 
 siege: ## 800 slow clients, 10,000 idle connections and a flood of wrong keys from one address, beside another one's requests
 	GATEWAY_TEST_SLOW=800 GATEWAY_TEST_IDLE=10000 GATEWAY_TEST_GUESSERS=4 GATEWAY_TEST_SECONDS=20 \

@@ -63,7 +63,8 @@ pub fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
                 made => return made.map_err(failed),
             }
         }
-        found => drop(found.map_err(failed)?),
+        Err(error) => return Err(failed(error)),
+        Ok(_) => {}
     }
     let folder = path.metadata().map_err(failed)?;
     if !folder.is_dir() {
