@@ -1,6 +1,6 @@
 //! A new process takes over: nothing is dropped, and whatever goes wrong, somebody serves.
 
-use harness::{Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
+use harness::{Authority, Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -218,15 +218,10 @@ async fn an_upgrade_that_cannot_be_leaves_the_old_process_serving() {
     refused(gateway.command(&["upgrade"]).await, "gateway.yaml:3:3: unknown key").await;
     let busy = std::net::TcpListener::bind("127.0.0.1:0").and_then(|other| other.local_addr().map(|at| (other, at)));
     let (_other, busy) = busy.expect("a port");
-    std::fs::write(
-        &file,
-        format!(
-            "{good}  admin_listen: \"{}\"\n  tls: {{listen: \"{}\", cert: gateway.yaml, key: gateway.yaml}}\n",
-            gateway.admin_addr(),
-            busy
-        ),
-    )
-    .expect("written");
+    let authority = Authority::new();
+    let leaf = authority.leaf(&["gateway.test"]);
+    let tls = format!("{{listen: \"{busy}\", cert: \"{}\", key: \"{}\"}}", leaf.cert.display(), leaf.key.display());
+    std::fs::write(&file, format!("{good}  tls: {tls}\n")).expect("written");
     refused(gateway.command(&["upgrade"]).await, "in use").await;
     std::fs::write(&file, &good).expect("written");
     for (script, why) in [("exit 3", "exit status: 3"), ("echo ready; exit 0", "no new process waits")] {
