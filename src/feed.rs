@@ -9,6 +9,9 @@ use tokio::sync::broadcast::{Receiver, Sender, channel};
 /// Events that a slow listener may be behind; after that it misses some, and is told how many.
 const BEHIND: usize = 256;
 
+/// Requests of those that anybody can send that listeners hear of in one second; of the others only how many there were.
+const STRAYS_A_SECOND: usize = 20;
+
 /// What listeners hear.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -37,6 +40,8 @@ pub struct Second {
     pub cost: u64,
     /// Bytes of answers.
     pub response_bytes: u64,
+    /// Requests that listeners were not told of one by one.
+    pub untold: u64,
 }
 
 /// Where requests tell of themselves.
@@ -51,6 +56,8 @@ pub struct Feed {
     tokens: [AtomicU64; 4],
     cost: AtomicU64,
     response_bytes: AtomicU64,
+    /// Requests in this second that anybody can send.
+    strays: AtomicUsize,
 }
 
 impl Default for Feed {
@@ -64,6 +71,7 @@ impl Default for Feed {
             tokens: Default::default(),
             cost: AtomicU64::default(),
             response_bytes: AtomicU64::default(),
+            strays: AtomicUsize::default(),
         }
     }
 }
@@ -86,7 +94,10 @@ impl Feed {
         }
         add(&self.cost, record.cost.unwrap_or_default());
         add(&self.response_bytes, record.response_bytes);
-        self.send(|| Event::Request(Arc::clone(record)));
+        // A flood of them would leave no room for what was served.
+        if !record.is_stray() || self.strays.fetch_add(1, Ordering::Relaxed) < STRAYS_A_SECOND {
+            self.send(|| Event::Request(Arc::clone(record)));
+        }
     }
 
     /// Ends a second: tells what it brought.
@@ -99,6 +110,7 @@ impl Feed {
             tokens: [0, 1, 2, 3].map(|kind| take(&self.tokens[kind])),
             cost: take(&self.cost),
             response_bytes: take(&self.response_bytes),
+            untold: self.strays.swap(0, Ordering::Relaxed).saturating_sub(STRAYS_A_SECOND) as u64,
         };
         self.send(|| Event::Second(second));
     }
@@ -170,9 +182,42 @@ mod tests {
         let (Event::Request(heard), 0) = listener.next().await else { panic!("a request") };
         assert_eq!(heard.outcome, Outcome::Stalled);
         let (Event::Second(second), 0) = listener.next().await else { panic!("a second") };
-        let wanted = Second { requests: 2, completed: 1, failed: 1, tokens: [3, 4, 0, 0], cost: 7, response_bytes: 8 };
+        let wanted = Second {
+            requests: 2,
+            completed: 1,
+            failed: 1,
+            tokens: [3, 4, 0, 0],
+            cost: 7,
+            response_bytes: 8,
+            untold: 0,
+        };
         assert_eq!(second, wanted);
         let (Event::Second(second), 0) = listener.next().await else { panic!("a second") };
         assert_eq!(second, Second::default());
+    }
+
+    #[tokio::test]
+    async fn a_flood_that_anybody_can_send_leaves_room_for_what_was_served() {
+        let feed = Feed::default();
+        let mut listener = feed.listen();
+        let stray = Arc::new(RequestRecord { outcome: Outcome::Rejected, attempts: 0, ..RequestRecord::sample() });
+        for _ in 0..10 * BEHIND {
+            feed.tell(&stray);
+        }
+        feed.tell(&Arc::new(RequestRecord::sample()));
+        feed.tick();
+        let (mut heard, mut served) = (0, 0);
+        let second = loop {
+            match listener.next().await {
+                (Event::Request(record), 0) => {
+                    heard += 1;
+                    served += usize::from(!record.is_stray());
+                }
+                (Event::Second(second), 0) => break second,
+                _ => panic!("something was missed"),
+            }
+        };
+        assert_eq!((heard, served), (STRAYS_A_SECOND + 1, 1));
+        assert_eq!((second.requests, second.untold), (10 * BEHIND as u64 + 1, (10 * BEHIND - STRAYS_A_SECOND) as u64));
     }
 }

@@ -240,6 +240,8 @@ impl Metrics {
         let path = record.path.strip_suffix('/').unwrap_or(&record.path);
         // Some relays, and so their clients, have a prefix before them.
         let path = PATHS.into_iter().find(|known| path.ends_with(known)).unwrap_or(OTHER);
+        // What nobody served gives no model a name of its own: it may be anything.
+        let most = if record.is_stray() { 0 } else { most };
         Labels { model: self.model(record.model().unwrap_or_default(), most), path }
     }
 

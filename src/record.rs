@@ -115,6 +115,8 @@ pub struct RequestRecord {
     pub response_bytes: u64,
     /// The first eight hexadecimal digits of the SHA-256 of the client's key.
     pub key: Option<String>,
+    /// Whether it went to an upstream with a key, the client's or one that the gateway adds.
+    pub is_keyed: bool,
     /// What became of the system prompt; empty if it was none of the gateway's business.
     pub rewrite: &'static str,
     /// The session that the client names.
@@ -181,6 +183,14 @@ impl RequestRecord {
         self.answer.as_ref().and_then(|answer| answer.model.as_deref()).or(self.model_asked.as_deref())
     }
 
+    /// Whether anybody can make as many such requests as he likes: the gateway answered it by itself, the upstream refused its
+    /// key, or it had none and got no message. These have a share of their own wherever something is bounded, so that
+    /// they push out none of the others.
+    pub fn is_stray(&self) -> bool {
+        let has_tokens = self.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
+        self.attempts == 0 || matches!(self.status, 401 | 403) || !self.is_keyed && !has_tokens
+    }
+
     /// Bytes of texts of any length that it holds.
     pub fn kept_bytes(&self) -> usize {
         let error = self.error.as_ref().map_or(0, |error| error.body.len());
@@ -239,6 +249,7 @@ impl RequestRecord {
             request_bytes: 3,
             response_bytes: 4,
             key: Some("0a1b2c3d".to_owned()),
+            is_keyed: true,
             rewrite: "replaced",
             session: None,
             agent: None,
@@ -264,6 +275,20 @@ mod tests {
     fn a_long_path_is_recorded_by_its_beginning() {
         assert_eq!(path_text(b"/v1/messages"), "/v1/messages");
         assert_eq!(path_text(&[b'x'; 16 * 1024]).len(), LONGEST_PATH);
+    }
+
+    #[test]
+    fn requests_that_anybody_can_make_are_told_from_those_that_were_served() {
+        let served = RequestRecord::sample();
+        let keyless = RequestRecord { key: None, is_keyed: false, ..served.clone() };
+        let message = Summary { tokens: Some(crate::usage::meter::Tokens::default()), ..Summary::default() };
+        assert!(!served.is_stray());
+        assert!(!RequestRecord { status: 529, outcome: Outcome::UpstreamError, ..served.clone() }.is_stray());
+        assert!(!RequestRecord { key: None, ..served.clone() }.is_stray(), "the gateway's own key");
+        assert!(keyless.is_stray());
+        assert!(!RequestRecord { answer: Some(message), ..keyless }.is_stray(), "of an upstream that asks for none");
+        assert!(RequestRecord { attempts: 0, outcome: Outcome::Rejected, ..served.clone() }.is_stray());
+        assert!(RequestRecord { status: 401, outcome: Outcome::UpstreamError, ..served }.is_stray());
     }
 
     #[test]

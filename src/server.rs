@@ -38,8 +38,12 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
     let reader = settings.database.as_deref().map(Reader::new);
     let writer = settings.database.clone().map(|path| {
-        let retention =
-            Retention { age: settings.keep, bytes: settings.keep_bytes as u64, statistics: settings.keep_statistics };
+        let retention = Retention {
+            age: settings.keep,
+            bytes: settings.keep_bytes as u64,
+            stray_bytes: settings.keep_rejected_bytes as u64,
+            statistics: settings.keep_statistics,
+        };
         Arc::new(Writer::new(path, retention, queue))
     });
     if let Some(writer) = writer.as_ref().filter(|_| upgrade) {

@@ -304,6 +304,15 @@ async fn what_is_hardly_meant_is_warned_of() {
             vec!["data/overlay.yaml:2:", "gateway.rules", "hides the one at", ":3:5"],
         ),
         (
+            yaml("  debug: false\n")
+                .file("env/.env.headers.json", r#"{"X-App": "cli", "Authorization": "Bearer sk-secret"}"#),
+            vec!["env/.env.headers.json", "Authorization", "whoever reaches the gateway", "gateway.routes"],
+        ),
+        (
+            yaml("  rules:\n    - {name: a, match: {path: /a}, headers: {set: {x-api-key: sk-secret}}}\n"),
+            vec![":3:5", "\"a\"", "x-api-key", "gateway.routes"],
+        ),
+        (
             yaml("  debug: false\n").file("env/.env", "RUST_LOG=debug\nDASHBOARD_API_KEY_2=x\n"),
             vec!["env/.env:", "RUST_LOG has no effect here"],
         ),
@@ -325,6 +334,7 @@ async fn what_is_hardly_meant_is_warned_of() {
     ] {
         let told = warnings(builder).await;
         assert_eq!(told.len(), 1, "{wanted:?}: {told:?}");
+        assert!(!told[0].contains("sk-secret"));
         assert!(told[0].starts_with("warning: ") && wanted.iter().all(|part| told[0].contains(part)), "{told:?}");
     }
 }

@@ -103,3 +103,48 @@ async fn another_program_that_holds_the_file_only_delays_the_rows() {
     sqlx::query("COMMIT").execute(&mut holder).await.expect("let go");
     wait_rows(&path, 6).await;
 }
+
+#[tokio::test]
+async fn what_is_refused_pushes_no_row_of_a_served_request_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let yaml = format!(
+        "gateway:\n  log: {{keep_size: 1MiB}}\n  upstreams: [{{name: one, base_url: \"{}\"}}, {{name: two, base_url: \"{}\", \
+         api_key: sk-own}}]\n  routes: [{{keys: sk-secret, upstream: one}}]\n  rules: [{{name: no, match: {{path: /v1/no}}, \
+         respond: {{status: 403}}}}]\n",
+        upstream.url(),
+        upstream.url()
+    );
+    {
+        let gateway = gateway(&path).yaml(&yaml).start().await;
+        ask(&gateway, 5).await;
+        let mut client = gateway.connect().await;
+        let long = "x".repeat(900);
+        for number in 0..2_000 {
+            let refused = Request::get("/v1/no").header("x-api-key", format!("sk-{number}"));
+            let refused = refused.header("X-Claude-Code-Session-Id", &long);
+            assert_eq!(client.request(&refused).await.status(), 403);
+        }
+        wait_rows(&path, 2_005).await;
+    }
+    // What is too much goes with the first row after a start.
+    let gateway = gateway(&path).yaml(&yaml).start().await;
+    ask(&gateway, 1).await;
+    within("the row is written", async {
+        while try_sum(&path, "SUM(outcome = 'completed')").await.unwrap_or_default() < 6 {
+            let now = sum(&path, "SUM(outcome = 'completed')").await;
+            assert!(now >= 5, "{now} of 5 rows are left");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let mut client = gateway.connect().await;
+    assert_eq!(client.request(&Request::get("/v1/no")).await.status(), 403);
+    within("one more batch", async {
+        while sum(&path, "SUM(outcome = 'completed')").await != 6 || sum(&path, "COUNT(*)").await < 2_007 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

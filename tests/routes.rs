@@ -403,3 +403,63 @@ async fn a_key_that_is_not_ascii_is_sent_or_refused() {
     let Ok(gateway) = gateway().yaml(&yaml).try_start().await else { return };
     assert_eq!(gateway.request(&with_key("x-api-key", "sk-1")).await.status(), 200);
 }
+
+const HEADERS: &str = "env/.env.headers.json";
+
+/// A request from a page of another site.
+fn from_page(request: Request) -> Request {
+    request.header("Sec-Fetch-Site", "cross-site").header("Origin", "https://evil.example")
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_does_not_spend_the_gateways_key() {
+    let upstream = Upstream::start(|_| Reply::ok("{}").header("Access-Control-Allow-Origin", "*")).await;
+    let gateway = gateway().upstream(upstream.url()).file(HEADERS, r#"{"Authorization": "Bearer sk-ours"}"#);
+    let gateway = gateway.env("ALLOW_ORIGINS", "https://chat.example").start().await;
+    let preflight = Request::new("OPTIONS", "/v1/messages")
+        .header("Access-Control-Request-Method", "POST")
+        .header("Access-Control-Request-Headers", "x-api-key");
+    let unread = "POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: null\r\nContent-Length: 9000\r\n\r\n";
+    for answer in [
+        gateway.request(&from_page(Request::post("/v1/messages", "{}"))).await,
+        gateway.request(&from_page(Request::get("/v1/models"))).await,
+        gateway.request(&from_page(preflight)).await,
+        gateway.request(&Request::post("/v1/messages", "{}").header("Origin", "http://localhost:3000")).await,
+        gateway.exchange(unread, "POST").await,
+    ] {
+        assert_eq!(answer.status(), 403, "{}", answer.text());
+        assert!(answer.text().contains("gateway.allow_origins"), "{}", answer.text());
+        assert_eq!(answer.header("access-control-allow-origin"), None, "the page may not read it");
+    }
+    let client = gateway.connect_h2().await;
+    let request = http::Request::post("http://127.0.0.1/v1/messages").header("sec-fetch-site", "same-site");
+    let answer = client.send(request.body(()).expect("a request"), &[b"{}"]).await;
+    assert!(answer.status == 403 && answer.text().contains("allow_origins"), "{}", answer.text());
+    assert!(upstream.received().is_empty());
+
+    for request in [
+        // Programs, some of which have odd origins, and a page that was named.
+        Request::post("/v1/messages", "{}"),
+        from_page(with_key("x-api-key", "sk-client")),
+        with_key("Authorization", "Bearer sk-client")
+            .header("Origin", "app://desktop")
+            .header("Sec-Fetch-Site", "cross-site"),
+        Request::post("/v1/messages", "{}")
+            .header("Sec-Fetch-Site", "cross-site")
+            .header("Origin", "https://chat.example"),
+        // The gateway's own page, were it one.
+        Request::post("/v1/messages", "{}").header("Host", "127.0.0.1:8088").header("Sec-Fetch-Site", "same-origin"),
+    ] {
+        assert_eq!(gateway.request(&request).await.status(), 200);
+    }
+    assert_eq!(upstream.received().len(), 5);
+    // The gateway's own pages have rules of their own.
+    assert_eq!(gateway.request(&from_page(Request::get("/health"))).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_page_may_ask_where_the_gateway_adds_nothing() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway().upstream(upstream.url()).file(HEADERS, r#"{"X-App": "cli"}"#).start().await;
+    assert_eq!(gateway.request(&from_page(Request::get("/v1/models"))).await.status(), 200);
+}

@@ -92,6 +92,7 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         request_bytes: rng.u64(20_000..900_000),
         response_bytes: 12_000,
         key: Some(format!("key{:05}", number % 5)),
+        is_keyed: true,
         rewrite: "replaced",
         session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
         parent_agent: agent.as_ref().map(|_| "main".to_owned()),

@@ -58,7 +58,7 @@ pub async fn serve(session: &mut ServerSession, shared: &Shared, request_id: &st
             }
             Event::Second(second) => {
                 told = 0;
-                event_text("second", &second_json(&second, std::mem::take(&mut skipped), shared))
+                event_text("second", &second_json(&second, std::mem::take(&mut skipped) + second.untold, shared))
             }
             Event::Config(version) => event_text("config", &json!({ "version": &*version })),
             Event::End => break,

@@ -44,6 +44,7 @@ pub fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
             "path": reader.path().display().to_string(),
             "written": count("written"),
             "dropped": count("dropped"),
+            "dropped_rejected": count("dropped_rejected"),
             "write_failures": count("write_failures"),
             "without_texts": count("without_texts"),
             "queued": shared.log.queued(),

@@ -4,6 +4,7 @@
 //! panel's overlay, the YAML file, default.
 //! Every mistake is found in one go, each with its place; a configuration with a mistake is never used.
 
+mod allow_origins;
 mod atomic_file;
 mod bounds;
 mod files;
@@ -51,6 +52,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use upstream::{Inherited, UpstreamConfig};
 
+pub use allow_origins::AllowOrigins;
 pub use files::{DEFAULT_FILE, Texts};
 pub use limits::Limits;
 pub use reader::{Effective as EffectiveSetting, List, Lookup};
@@ -109,6 +111,8 @@ pub struct Config {
     pub forwarded_for: ForwardedFor,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Which web pages may send requests that the gateway adds a key to.
+    pub allow_origins: AllowOrigins,
     /// Bounds on clients.
     pub limits: Limits,
     /// Longest time that an upstream takes no byte of a request.
@@ -312,6 +316,7 @@ fn lower(
         )
     });
     let trusted_proxies = reader.read("gateway.trusted_proxies", TrustedProxies::parse).unwrap_or_default();
+    let allow_origins = reader.read("gateway.allow_origins", AllowOrigins::parse).unwrap_or_default();
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
     let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
@@ -355,6 +360,7 @@ fn lower(
         routes,
         forwarded_for: forwarded_for?,
         trusted_proxies,
+        allow_origins,
         limits: limits?,
         upstream_write_timeout: upstream_write_timeout?,
         pool_idle_timeout: pool_idle_timeout?,

@@ -180,6 +180,13 @@ pub const SETTINGS: &[Setting] = &[
         "Comma list of addresses and networks of reverse proxies before the gateway: the client is who they name in \
          X-Forwarded-For.",
     ),
+    list(
+        "gateway.allow_origins",
+        &["ALLOW_ORIGINS"],
+        "",
+        "Comma list of web pages (https://host) that may send requests without a key of their own, or *: without it, a \
+         page of another site gets 403 where the gateway would add a key.",
+    ),
     setting(
         "gateway.proxy.http",
         &["HTTP_PROXY", "http_proxy"],
@@ -232,6 +239,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("gateway.log.keep", &[], "30d", "How long the request log keeps its rows.").restart(),
     setting("gateway.log.keep_size", &[], "1GiB", "How large the request log may grow; beyond it the oldest rows go.")
         .restart(),
+    setting(
+        "gateway.log.keep_rejected",
+        &[],
+        "32MiB",
+        "How much room rows may take, beside that, of requests that anybody can send: refused ones, and those without a key.",
+    )
+    .restart(),
     setting(
         "gateway.log.keep_statistics",
         &[],

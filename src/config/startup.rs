@@ -29,6 +29,8 @@ pub struct LogSettings {
     pub keep: Duration,
     /// How large it may grow, in bytes.
     pub keep_bytes: usize,
+    /// How much room requests that anybody can send may take beside that, in bytes.
+    pub keep_rejected_bytes: usize,
     /// How long statistics by the hour and by the day are kept.
     pub keep_statistics: Duration,
     /// Most records that wait for the disk.
@@ -130,6 +132,7 @@ fn read_log(reader: &mut Reader<'_>) -> Option<LogSettings> {
     let database = reader.read("gateway.database", database);
     let keep = reader.read("gateway.log.keep", value::duration);
     let keep_bytes = reader.read("gateway.log.keep_size", value::size);
+    let keep_rejected_bytes = reader.read("gateway.log.keep_rejected", value::size);
     let keep_statistics = reader.read("gateway.log.keep_statistics", value::duration);
     let queue = reader.read("gateway.log.queue", |text| value::number(text, 1..=1_000_000));
     let queue_bytes = reader.read("gateway.log.queue_bytes", value::size);
@@ -137,6 +140,7 @@ fn read_log(reader: &mut Reader<'_>) -> Option<LogSettings> {
         database: database?,
         keep: keep?,
         keep_bytes: keep_bytes?,
+        keep_rejected_bytes: keep_rejected_bytes?,
         keep_statistics: keep_statistics?,
         queue: queue? as usize,
         queue_bytes: queue_bytes?,

@@ -9,6 +9,9 @@ use super::settings::SETTINGS;
 use super::upstream::{self, BaseUrl};
 use super::{Config, Startup};
 use crate::redact::{is_secret_name, looks_like_secret};
+use crate::rules::header::HeaderOp;
+use crate::rules::matcher::Condition;
+use crate::rules::rule::Rule;
 use marked_yaml::Node;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -56,6 +59,7 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         );
         warnings.push(Problem { at, message });
     }
+    warnings.extend(keys_for_all(reader, config));
     warnings.extend(misspelt_variables(reader));
     warnings
 }
@@ -119,6 +123,47 @@ pub fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
         at: Source::WholeFile(path),
     })
     .collect()
+}
+
+/// Keys that are added to everybody's requests: those of the headers file, and of rules that ask for nothing that not
+/// everybody can send. Where all upstreams are reserved for clients whose keys are known, nobody else has any.
+fn keys_for_all(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+    if config.upstreams.iter().all(|upstream| upstream.is_reserved) {
+        return Vec::new();
+    }
+    let what_follows = "whoever reaches the gateway spends it, with a key or without. Give it to an upstream instead \
+                        (api_key), and list in gateway.routes the keys of those who may use it";
+    let in_file = config.last_rules.iter().flat_map(added_keys).map(|name| {
+        let key = format!("header {name}");
+        let at = reader.effective.iter().find(|setting| setting.key == key).map(|setting| setting.source.clone());
+        let message = format!("the key in {name} is sent with every request: {what_follows}");
+        Problem { at: at.unwrap_or(Source::Default), message }
+    });
+    let is_for_all = |rule: &&Rule| {
+        let anybody = |condition: &Condition| {
+            matches!(condition, Condition::Method(_) | Condition::Path(_) | Condition::Query(..) | Condition::Model(_))
+        };
+        rule.matcher.0.iter().all(anybody)
+    };
+    let in_rules = config.rules.iter().filter(is_for_all).flat_map(|rule| {
+        added_keys(rule).map(|name| Problem {
+            at: list_place(reader, "gateway.rules"),
+            message: format!("the rule \"{}\" sends a key in {name}: {what_follows}", rule.name),
+        })
+    });
+    in_file.chain(in_rules).collect()
+}
+
+/// The fields in which a rule sends a key that stands in it.
+fn added_keys(rule: &Rule) -> impl Iterator<Item = &str> {
+    rule.headers.iter().filter_map(|op| match op {
+        HeaderOp::Set(name, value) | HeaderOp::Add(name, value) | HeaderOp::Default(name, value) => {
+            let text = value.fixed_text()?;
+            let is_key = is_secret_name(name.name.as_str()) || looks_like_secret(text.as_bytes());
+            is_key.then_some(name.cased.as_str())
+        }
+        _ => None,
+    })
 }
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address

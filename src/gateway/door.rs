@@ -26,6 +26,7 @@ use crate::upstream::sessions::Client;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use http::HeaderMap;
+use http::uri::Authority;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -263,7 +264,7 @@ impl HouseRules {
         let is_answered_here = |request: RequestHeader| identity::is_answered_here(&request, address, snapshot);
         let fields = identity::fields_of(begun.head());
         let may_come = || client.holds_body(&begun) || begun.request().is_some_and(is_answered_here);
-        match self.expect(&fields, address, snapshot, may_come) {
+        match self.expect(&fields, None, address, snapshot, may_come) {
             Ok(expected) => client.read_rest(begun, limits, Some(expected), snapshot.must_see_bodies).await,
             Err(refusal) => {
                 client.refuse(begun);
@@ -277,11 +278,12 @@ impl HouseRules {
     fn expect(
         &self,
         fields: &HeaderMap,
+        authority: Option<&Authority>,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
         may_come: impl FnOnce() -> bool,
     ) -> Result<Expected, Refusal> {
-        let identity = identity::identify(fields, snapshot);
+        let identity = identity::identify(fields, authority, snapshot);
         if let Err(refusal) = &identity
             && !may_come()
         {
@@ -368,6 +370,7 @@ fn unread(
         request_bytes: 0,
         response_bytes: response_bytes as u64,
         key: None,
+        is_keyed: false,
         rewrite: "",
         session: None,
         agent: None,
@@ -518,7 +521,7 @@ impl Http2Door {
             };
         }
         let may_come = || identity::is_answered_here(request, client, snapshot);
-        let expected = self.rules.expect(&request.headers, client, snapshot, may_come)?;
+        let expected = self.rules.expect(&request.headers, request.uri.authority(), client, snapshot, may_come)?;
         http2::read(session, limits, Some(expected)).await
     }
 

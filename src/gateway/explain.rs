@@ -4,6 +4,7 @@ use super::answer::new_request_id;
 use super::clean::Cleaner;
 use super::context::Context;
 use super::held::HeldBody;
+use super::identity;
 use super::snapshot::Snapshot;
 use super::{forward, rewrite};
 use crate::http1::head::MOST_FIELDS;
@@ -89,8 +90,8 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         touches_cached_prefix: false,
     };
     let respond = rewrite::respond(&client, &mut context).map(|answer| answer.status);
-    match context.snapshot.find_group(&client.headers) {
-        Ok(group) => context.destination = context.snapshot.group(group)[0],
+    match identity::identify(&client.headers, None, &context.snapshot) {
+        Ok(identity) => context.destination = context.snapshot.group(identity.group)[0],
         Err(refusal) => explanation.answered = Some(refusal.status),
     }
     explanation.rules = rule_reports(&client, &context);

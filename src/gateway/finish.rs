@@ -74,6 +74,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         request_bytes: context.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
+        is_keyed: client_keys(&request.headers).next().is_some() || context.snapshot.adds_key_at(context.destination),
         rewrite: context.attempt.rewrite,
         session: names.session,
         agent: names.agent,

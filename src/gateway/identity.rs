@@ -1,17 +1,20 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
+use super::cross_site;
 use super::local;
 use super::snapshot::{self, Group, Snapshot};
 use crate::http1::Refusal;
 use crate::rules::matcher::Facts;
 use crate::upstream::sessions::Client;
+use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The fields that [`identify`] reads.
-const FIELDS: [&str; 3] = ["x-api-key", "authorization", "x-claude-code-session-id"];
+/// The field that names a session.
+const SESSION: &str = "x-claude-code-session-id";
 
 /// Who sends a request, and where it may go.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +34,25 @@ pub struct Found {
     pub identity: Result<Identity, Refusal>,
 }
 
-/// Who sends a request with these fields.
+/// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
 ///
 /// # Errors
 /// Why it may not go to any upstream.
-pub fn identify(headers: &HeaderMap, snapshot: &Snapshot) -> Result<Identity, Refusal> {
+pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Result<Identity, Refusal> {
     let group = snapshot.find_group(headers)?;
+    if snapshot.adds_key(group) {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        cross_site::check(headers, host.or(authority.map(Authority::as_str)), &snapshot.config.allow_origins)?;
+    }
     Ok(Identity { group, sender: snapshot::client(headers) })
 }
 
 /// Those fields of an HTTP/1 head that [`identify`] reads.
 pub fn fields_of(head: &[u8]) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(FIELDS.len());
+    let mut map = HeaderMap::with_capacity(cross_site::FIELDS.len() + 1);
     for (name, value) in crate::http1::head::fields(head) {
-        let known = FIELDS.into_iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        let mut names = cross_site::FIELDS.into_iter().chain([SESSION]);
+        let known = names.find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
         if let (Some(name), Ok(value)) = (known, HeaderValue::from_bytes(value)) {
             map.append(HeaderName::from_static(name), value);
         }
@@ -81,6 +89,7 @@ mod tests {
         assert_eq!(value("x-api-key"), Some(&b"sk-1"[..]));
         assert_eq!(value("authorization"), Some(&b"Bearer sk-2"[..]));
         assert_eq!(value("x-claude-code-session-id"), Some(&b"s"[..]));
-        assert_eq!(fields.len(), 3);
+        assert_eq!(value("host"), Some(&b"a"[..]));
+        assert_eq!(fields.len(), 4);
     }
 }

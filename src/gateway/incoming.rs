@@ -63,8 +63,8 @@ impl<'l> Incoming<'l> {
         let next = match room {
             0 if self.length.is_some() => FIRST_BYTES,
             0 => FIRST_UNKNOWN_BYTES,
-            ..FIRST_BYTES => FIRST_BYTES,
-            ..SECOND_BYTES => SECOND_BYTES,
+            1..FIRST_BYTES => FIRST_BYTES,
+            FIRST_BYTES..SECOND_BYTES => SECOND_BYTES,
             _ => room.saturating_mul(4),
         };
         let mut larger = pool::take_within(next.min(most).max(needed), self.limits.request_body);

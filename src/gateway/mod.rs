@@ -6,6 +6,7 @@ mod clean;
 mod client;
 mod collect;
 mod context;
+mod cross_site;
 mod door;
 mod downstream;
 mod explain;
@@ -172,7 +173,8 @@ impl ProxyHttp for Gateway {
         }
         let request = session.req_header();
         let identity = context.identity.take();
-        let identity = identity.unwrap_or_else(|| identity::identify(&request.headers, &context.snapshot));
+        let identity = identity
+            .unwrap_or_else(|| identity::identify(&request.headers, request.uri.authority(), &context.snapshot));
         observe::begin(request, &self.shared.running, context);
         if let Some(answer) = rewrite::respond(request, context) {
             answer.send(session, &context.request_id).await?;

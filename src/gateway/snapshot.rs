@@ -1,5 +1,6 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
+use super::cross_site;
 use crate::addresses::Origin;
 use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub must_see_bodies: bool,
     open: Vec<usize>,
     routed: Vec<Vec<usize>>,
+    /// Whether a key is added to requests for the upstream in this place: its own, the headers file's, or a rule's.
+    adds_key: Vec<bool>,
 }
 
 impl Snapshot {
@@ -88,7 +91,11 @@ impl Snapshot {
             let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
             Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.collect()) })
         });
-        let destinations = destinations.collect::<Result<_, String>>()?;
+        let destinations = destinations.collect::<Result<Vec<Destination>, String>>()?;
+        let adds_key = destinations.iter().map(|destination| {
+            destination.upstream.config.api_key.is_some()
+                || destination.rules.rules().iter().any(|rule| cross_site::adds_key(rule))
+        });
         let places = |is_member: &dyn Fn(&UpstreamConfig) -> bool| {
             (0..upstreams.len()).filter(|&at| is_member(&upstreams[at].config)).collect::<Vec<_>>()
         };
@@ -100,6 +107,7 @@ impl Snapshot {
         });
         let same_memory = former.filter(|former| former.config.affinity == config.affinity);
         Ok(Self {
+            adds_key: adds_key.collect(),
             destinations,
             memory: same_memory
                 .map_or_else(|| Arc::new(Memory::new(&config.affinity)), |former| Arc::clone(&former.memory)),
@@ -126,6 +134,16 @@ impl Snapshot {
             Group::Open => &self.open,
             Group::Route(number) => &self.routed[number],
         }
+    }
+
+    /// Whether the gateway may add a key to requests of this group.
+    pub fn adds_key(&self, group: Group) -> bool {
+        self.group(group).iter().any(|&at| self.adds_key[at])
+    }
+
+    /// Whether it may add one to requests for this destination.
+    pub fn adds_key_at(&self, destination: usize) -> bool {
+        self.adds_key[destination]
     }
 
     /// Where a request with these headers may go: where a route sends its key, or else to the upstreams that are not

@@ -29,8 +29,10 @@ const LATENCY_BYTES: i64 = 24;
 pub struct Retention {
     /// Rows that are older go.
     pub age: Duration,
-    /// Bytes of the file; beyond them the oldest rows go.
+    /// Bytes of the file, but for those of strays; beyond them the oldest rows go.
     pub bytes: u64,
+    /// Bytes of strays, about; beyond them the oldest of them go, and no others.
+    pub stray_bytes: u64,
     /// Sums by the hour and by the day that are older go.
     pub statistics: Duration,
 }
@@ -125,16 +127,24 @@ impl Database {
                 break;
             }
         }
+        let mut strays = self.bytes_of_strays().await?;
+        for _ in 0..DELETIONS {
+            if strays <= retention.stray_bytes || self.delete_strays(strays - retention.stray_bytes).await? == 0 {
+                break;
+            }
+            strays = self.bytes_of_strays().await?;
+        }
         for span in SPANS {
             let age = if span < HOUR { MINUTES_KEPT } else { retention.statistics };
             self.delete_sums(span, before(age) / 1_000).await?;
         }
         for _ in 0..DELETIONS {
-            if self.bytes().await? <= retention.bytes {
+            if self.bytes().await?.saturating_sub(strays) <= retention.bytes {
                 break;
             }
             // Sums that take more than their share go first: rows alone would not make room then.
-            if !self.delete_oldest_sums(retention.bytes / 2).await? && self.delete_requests("? > 0", 1).await? == 0 {
+            let are_sums = self.delete_oldest_sums(retention.bytes / 2).await?;
+            if !are_sums && self.delete_requests("? > 0 AND stray_bytes IS NULL", 1).await? == 0 {
                 break;
             }
             sqlx::query("PRAGMA incremental_vacuum").execute(&mut self.connection).await?;
@@ -152,6 +162,30 @@ impl Database {
         let deleted = sqlx::query(&rows).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected())
+    }
+
+    /// Deletes the oldest strays, until so many bytes of them are gone, or many of them.
+    async fn delete_strays(&mut self, excess: u64) -> Result<u64, sqlx::Error> {
+        let chosen = "SELECT seq FROM (\
+                          SELECT seq, SUM(stray_bytes) OVER (ORDER BY started_ms, seq) - stray_bytes AS before FROM (\
+                              SELECT seq, started_ms, stray_bytes FROM requests WHERE stray_bytes IS NOT NULL \
+                              ORDER BY started_ms, seq LIMIT ?)) \
+                      WHERE before < ?";
+        let excess = i64::try_from(excess).unwrap_or(i64::MAX);
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let texts = format!("DELETE FROM texts WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
+        sqlx::query(&texts).bind(DELETED_AT_ONCE).bind(excess).execute(&mut *transaction).await?;
+        let rows = format!("DELETE FROM requests WHERE seq IN ({chosen})");
+        let deleted = sqlx::query(&rows).bind(DELETED_AT_ONCE).bind(excess).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected())
+    }
+
+    /// About how much room strays take.
+    async fn bytes_of_strays(&mut self) -> Result<u64, sqlx::Error> {
+        let sql = "SELECT COALESCE(SUM(stray_bytes), 0) FROM requests WHERE stray_bytes IS NOT NULL";
+        let row = sqlx::query(sql).fetch_one(&mut self.connection).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
     }
 
     /// Deletes the older part of sums, the finest first, until all of them take no more bytes than this; whether any went.

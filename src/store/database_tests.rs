@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::Outcome;
 use crate::usage::meter::{Summary, Tokens};
 
 fn record(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
@@ -44,7 +45,7 @@ async fn old_rows_and_too_many_of_them_go() {
     let day = Duration::from_secs(86_400);
     let records: Vec<_> = (0..20_000).map(|id| record(id, if id < 6_000 { now - 2 * day } else { now })).collect();
     database.insert(&records).await.expect("written");
-    let keep = Retention { age: day, bytes: u64::MAX, statistics: 400 * day };
+    let keep = Retention { age: day, bytes: u64::MAX, stray_bytes: u64::MAX, statistics: 400 * day };
     database.retain(keep, now).await.expect("deleted");
     assert_eq!(rows(&mut database).await, 14_000, "the old ones are gone");
     let bytes = database.bytes().await.expect("a size");
@@ -73,10 +74,67 @@ async fn sums_without_end_make_room_before_all_rows_are_gone() {
     let records: Vec<_> = (0..5_000).map(keyed).collect();
     database.insert(&records).await.expect("written");
     let bytes = database.bytes().await.expect("a size");
-    let keep = Retention { age: Duration::MAX, bytes: bytes / 2, statistics: Duration::from_secs(400 * 86_400) };
+    let statistics = Duration::from_secs(400 * 86_400);
+    let keep = Retention { age: Duration::MAX, bytes: bytes / 2, stray_bytes: u64::MAX, statistics };
     database.retain(keep, now).await.expect("deleted");
     assert!(database.bytes().await.expect("a size") <= bytes / 2);
     assert_eq!(rows(&mut database).await, 5_000, "it was the sums that had to go");
+}
+
+/// A request that the gateway refused, with a key and a model that anybody can think of.
+fn stray(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
+    Arc::new(RequestRecord {
+        request_id: format!("req_stray_{id:022}"),
+        started_at,
+        outcome: Outcome::Rejected,
+        reason: "unknown_key",
+        cause: Some("rejected"),
+        status: 401,
+        attempts: 0,
+        upstream: None,
+        key: Some(format!("{id:08x}")),
+        model_asked: Some(format!("model-{id}")),
+        ..RequestRecord::sample()
+    })
+}
+
+#[tokio::test]
+async fn a_flood_of_rejected_requests_removes_no_row_of_a_served_one() {
+    const FLOOD: usize = 100_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    let now = SystemTime::now();
+    let served: Vec<_> = (0..2_000).map(|id| record(id, now - Duration::from_secs(60))).collect();
+    database.insert(&served).await.expect("written");
+    let day = Duration::from_secs(86_400);
+    let full = database.bytes().await.expect("a size");
+    // There is room for what was served, and some for sums, but none for the flood.
+    let stray_bytes = 2 << 20;
+    let keep = Retention { age: 30 * day, bytes: full + (1 << 20), stray_bytes, statistics: 400 * day };
+    for batch in 0..FLOOD / 1_000 {
+        let strays: Vec<_> = (0..1_000).map(|id| stray(batch * 1_000 + id, now)).collect();
+        database.insert(&strays).await.expect("written");
+        database.retain(keep, now).await.expect("deleted");
+    }
+    let count = |condition: &str| format!("SELECT COUNT(*) FROM requests WHERE outcome {condition} 'rejected'");
+    let mut counts = Vec::new();
+    for condition in ["!=", "="] {
+        let row = sqlx::query(&count(condition)).fetch_one(&mut database.connection).await.expect("a count");
+        counts.push(row.get::<i64, _>(0));
+    }
+    assert_eq!(counts[0], 2_000);
+    let bytes = database.bytes().await.expect("a size");
+    assert!(counts[1] > 1_000 && bytes < full + stray_bytes + (1 << 20), "{counts:?} {full} {bytes}");
+    assert!(database.bytes_of_strays().await.expect("a size") <= stray_bytes);
+    // What they are said to take is no less than what they do.
+    assert!(bytes - full < stray_bytes * 11 / 10, "{full} {bytes}");
+    let newest = "SELECT COUNT(*) FROM requests WHERE id = ?";
+    let row = sqlx::query(newest).bind(&stray(FLOOD - 1, now).request_id).fetch_one(&mut database.connection).await;
+    assert_eq!(row.expect("a row").get::<i64, _>(0), 1, "the newest of them stay");
+    let sums = "SELECT SUM(requests), COUNT(DISTINCT key_fingerprint), COUNT(*) FROM rollups WHERE span_s = 86400";
+    let row = sqlx::query(sums).fetch_one(&mut database.connection).await.expect("sums");
+    assert_eq!(row.get::<i64, _>(0), 2_000 + FLOOD as i64, "all of them count");
+    assert!(row.get::<i64, _>(2) <= 6, "and no key of them by itself: {}", row.get::<i64, _>(2));
 }
 
 #[tokio::test]

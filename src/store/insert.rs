@@ -19,7 +19,7 @@ const SUMS_AT_ONCE: usize = 100;
 pub const ALL_SERIES: i64 = 0;
 
 /// The columns of a row, in the order in which [`bind`] gives their values.
-const ROW: [&str; 42] = [
+const ROW: [&str; 43] = [
     "id",
     "started_ms",
     "duration_ms",
@@ -62,6 +62,7 @@ const ROW: [&str; 42] = [
     "tool_uses",
     "events",
     "skipped_events",
+    "stray_bytes",
 ];
 
 static INSERT_ONE: Lazy<String> = Lazy::new(|| insert(1));
@@ -300,6 +301,19 @@ fn bind<'q>(query: Insert<'q>, record: &'q RequestRecord) -> Insert<'q> {
         .bind(answer.map_or(0, |answer| answer.tool_uses))
         .bind(answer.map_or(0, |answer| answer.events))
         .bind(answer.map_or(0, |answer| answer.skipped))
+        .bind(record.is_stray().then(|| stray_bytes(record)))
+}
+
+/// What a row takes with its indexes, beside its texts.
+const ROW_BYTES: usize = 700;
+
+/// About how much room a stray takes.
+pub fn stray_bytes(record: &RequestRecord) -> i64 {
+    let message = record.error_message().map_or(0, str::len);
+    let names = [&record.session, &record.agent, &record.parent_agent, &record.model_asked];
+    let names: usize = names.into_iter().flatten().map(String::len).sum();
+    let texts = record.path.len() + message + 2 * names + record.rules.len() + record.kept_bytes();
+    i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
 }
 
 /// What the upstreams did that failed, as JSON.

@@ -26,12 +26,55 @@ pub use writer::Writer;
 #[derive(Debug)]
 pub struct RequestLog {
     queue: Option<Sender<Arc<RequestRecord>>>,
-    /// Bytes of texts in the queue.
-    waiting_bytes: AtomicUsize,
-    /// Most of them.
-    most_bytes: usize,
+    /// All that waits.
+    waiting: Waits,
+    /// Of that, what anybody can send: it has a share of its own.
+    strays: Waits,
     counts: Counts,
     is_failing: AtomicBool,
+}
+
+/// The part of the queue that strays may take: one in so many.
+const STRAY_SHARE: usize = 4;
+
+/// Records in the queue, and their bounds.
+#[derive(Debug)]
+struct Waits {
+    records: AtomicUsize,
+    most: usize,
+    /// Bytes of texts.
+    bytes: AtomicUsize,
+    most_bytes: usize,
+}
+
+impl Waits {
+    fn new(most: usize, most_bytes: usize) -> Self {
+        Self { records: AtomicUsize::new(0), most, bytes: AtomicUsize::new(0), most_bytes }
+    }
+
+    /// Counts one more record, if there is room for it.
+    fn add_record(&self) -> bool {
+        add(&self.records, 1, self.most)
+    }
+
+    /// Counts its texts, if there is room for them.
+    fn add_bytes(&self, bytes: usize) -> bool {
+        add(&self.bytes, bytes, self.most_bytes)
+    }
+
+    /// Records with so many bytes of texts are written.
+    fn remove(&self, records: usize, bytes: usize) {
+        self.records.fetch_sub(records, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+fn add(count: &AtomicUsize, more: usize, most: usize) -> bool {
+    let fits = count.fetch_add(more, Ordering::Relaxed) + more <= most;
+    if !fits {
+        count.fetch_sub(more, Ordering::Relaxed);
+    }
+    fits
 }
 
 /// What became of records.
@@ -39,6 +82,7 @@ pub struct RequestLog {
 pub struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
+    dropped_rejected: AtomicU64,
     failures: AtomicU64,
     without_texts: AtomicU64,
 }
@@ -62,44 +106,61 @@ impl RequestLog {
         let queue = is_kept.then_some(sender);
         let log = Self {
             queue,
-            waiting_bytes: AtomicUsize::new(0),
-            most_bytes,
+            waiting: Waits::new(most, most_bytes),
+            strays: Waits::new((most / STRAY_SHARE).max(1), most_bytes / STRAY_SHARE),
             counts: Counts::default(),
             is_failing: AtomicBool::new(false),
         };
         (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new() }))))
     }
 
-    /// Hands a record over. When the queue is full it is dropped, and that is counted.
+    /// Hands a record over. When the queue is full it is dropped, and that is counted; strays have a part of it only.
     pub fn submit(&self, record: Arc<RequestRecord>) {
         let Some(queue) = &self.queue else { return };
+        let is_stray = record.is_stray();
+        if is_stray && !self.strays.add_record() {
+            self.counts.dropped_rejected.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let Ok(place) = queue.try_reserve() else {
+            if is_stray {
+                self.strays.remove(1, 0);
+            }
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        place.send(self.within_bounds(record));
+        place.send(self.within_bounds(record, is_stray));
     }
 
     /// The record, without its texts if too many wait already.
-    fn within_bounds(&self, record: Arc<RequestRecord>) -> Arc<RequestRecord> {
+    fn within_bounds(&self, record: Arc<RequestRecord>, is_stray: bool) -> Arc<RequestRecord> {
         let bytes = record.kept_bytes();
-        if bytes == 0 || self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.most_bytes {
+        if bytes == 0 {
             return record;
         }
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if !is_stray || self.strays.add_bytes(bytes) {
+            if self.waiting.add_bytes(bytes) {
+                return record;
+            }
+            if is_stray {
+                self.strays.remove(0, bytes);
+            }
+        }
         self.counts.without_texts.fetch_add(1, Ordering::Relaxed);
         let mut record = Arc::unwrap_or_clone(record);
         record.forget_texts();
         Arc::new(record)
     }
 
-    /// Rows written, records dropped, attempts to write that failed, and rows that had to go without their texts.
-    pub fn counts(&self) -> [(&'static str, u64); 4] {
+    /// Rows written, records dropped (and strays, for the bound on them), attempts to write that failed, and rows that had to
+    /// go without their texts.
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { written, dropped, failures, without_texts } = &self.counts;
+        let Counts { written, dropped, dropped_rejected, failures, without_texts } = &self.counts;
         [
             ("written", count(written)),
             ("dropped", count(dropped)),
+            ("dropped_rejected", count(dropped_rejected)),
             ("write_failures", count(failures)),
             ("without_texts", count(without_texts)),
         ]
@@ -113,8 +174,13 @@ impl RequestLog {
     fn wrote(&self, records: &[Arc<RequestRecord>]) {
         self.is_failing.store(false, Ordering::Relaxed);
         self.counts.written.fetch_add(records.len() as u64, Ordering::Relaxed);
-        let bytes = records.iter().map(|record| record.kept_bytes()).sum();
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let bytes = |records: &mut dyn Iterator<Item = &Arc<RequestRecord>>| {
+            records.fold((0, 0), |(count, bytes), record| (count + 1, bytes + record.kept_bytes()))
+        };
+        let (_, all) = bytes(&mut records.iter());
+        self.waiting.remove(0, all);
+        let (count, strays) = bytes(&mut records.iter().filter(|record| record.is_stray()));
+        self.strays.remove(count, strays);
     }
 
     /// Whether the last attempt to write failed.
@@ -135,5 +201,62 @@ impl Queue {
 
     fn put_back(&self, waiting: Waiting) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Capture, Outcome};
+
+    fn record(is_stray: bool, text_bytes: usize) -> Arc<RequestRecord> {
+        let capture = Capture { head: "x".repeat(text_bytes), body: String::new(), is_cut: false };
+        let attempts = u32::from(!is_stray);
+        let outcome = if is_stray { Outcome::Rejected } else { Outcome::Completed };
+        let capture = (text_bytes > 0).then(|| Box::new(capture));
+        Arc::new(RequestRecord { outcome, attempts, capture, ..RequestRecord::sample() })
+    }
+
+    fn counts(log: &RequestLog) -> Vec<u64> {
+        log.counts().into_iter().filter(|(name, _)| name.starts_with("dropped")).map(|(_, count)| count).collect()
+    }
+
+    #[tokio::test]
+    async fn what_anybody_can_send_fills_a_quarter_of_the_queue_at_most() {
+        let (log, queue) = RequestLog::new(true, 40, 1_000);
+        for _ in 0..1_000 {
+            log.submit(record(true, 0));
+        }
+        assert_eq!((log.queued(), counts(&log)), (10, vec![0, 990]));
+        for _ in 0..31 {
+            log.submit(record(false, 0));
+        }
+        assert_eq!((log.queued(), counts(&log)), (40, vec![1, 990]));
+        let mut waiting = queue.take().expect("what waits");
+        waiting.receiver.recv_many(&mut waiting.batch, 40).await;
+        log.wrote(&waiting.batch);
+        log.submit(record(true, 0));
+        assert_eq!((log.queued(), counts(&log)), (1, vec![1, 990]), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn their_texts_take_a_quarter_of_the_room_for_texts() {
+        let (log, queue) = RequestLog::new(true, 1_000, 1_000);
+        for _ in 0..10 {
+            log.submit(record(true, 100));
+        }
+        for _ in 0..9 {
+            log.submit(record(false, 100));
+        }
+        let mut waiting = queue.take().expect("what waits");
+        waiting.receiver.recv_many(&mut waiting.batch, 1_000).await;
+        let kept = |is_stray: bool| {
+            let with_texts = waiting.batch.iter().filter(|record| record.kept_bytes() > 0);
+            with_texts.filter(|record| record.is_stray() == is_stray).count()
+        };
+        assert_eq!((kept(true), kept(false)), (2, 8));
+        log.wrote(&waiting.batch);
+        assert_eq!((log.waiting.bytes.load(Ordering::Relaxed), log.strays.bytes.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!(log.strays.records.load(Ordering::Relaxed), 0);
     }
 }

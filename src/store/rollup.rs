@@ -87,6 +87,8 @@ impl<'r> Rollup<'r> {
         let started = i64::try_from(started).unwrap_or(i64::MAX);
         let upstream = record.upstream.as_deref().unwrap_or_default();
         let model = &*record.labels.model;
+        // A key that nobody took may be any: sums of each would be without end.
+        let key = record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default();
         let sums = sums(record);
         let first_token = record.answer.as_ref().and_then(|answer| answer.first_token);
         for span in SPANS {
@@ -97,7 +99,7 @@ impl<'r> Rollup<'r> {
                 upstream,
                 model,
                 path: record.labels.path,
-                key: record.key.as_deref().unwrap_or_default(),
+                key,
                 outcome: record.outcome.name(),
                 status: status_class(record.status),
             };

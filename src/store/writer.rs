@@ -1,6 +1,7 @@
 //! Takes records from the queue and writes them, whatever the disk does.
 
 use super::database::{Database, Retention};
+use super::insert::stray_bytes;
 use super::{Queue, RequestLog, Waiting};
 use crate::record::RequestRecord;
 use std::path::PathBuf;
@@ -59,15 +60,21 @@ impl Writer {
         // At once, so that it can be read; what is wrong with it, the first batch reports.
         let mut database = boxed(Database::open(&self.path)).await.ok();
         let mut retained: Option<Instant> = None;
+        let mut strays = 0;
         while let Some(waiting) = &mut taken.waiting
             && waiting.fill().await
         {
             self.write(&mut database, &waiting.batch, log).await;
+            strays +=
+                waiting.batch.iter().filter(|record| record.is_stray()).map(|record| bytes_of(record)).sum::<u64>();
             waiting.batch.clear();
-            if retained.is_none_or(|at| at.elapsed() > RETENTION_TIME)
+            // A flood of strays is kept within its bounds while it goes on.
+            let is_flood = strays > self.retention.stray_bytes / 4;
+            if (is_flood || retained.is_none_or(|at| at.elapsed() > RETENTION_TIME))
                 && let Some(database) = &mut database
             {
                 retained = Some(Instant::now());
+                strays = 0;
                 if let Err(error) = boxed(database.retain(self.retention, SystemTime::now())).await {
                     log::warn!("old rows of the request log cannot be deleted: {error}");
                 }
@@ -145,6 +152,10 @@ impl Writer {
             }
         });
     }
+}
+
+fn bytes_of(stray: &RequestRecord) -> u64 {
+    u64::try_from(stray_bytes(stray)).unwrap_or_default()
 }
 
 /// The compiler cannot see through sqlx's futures that they may go to another thread; behind a pointer it can.

@@ -37,6 +37,7 @@ export interface Health {
     path: string;
     written: number;
     dropped: number;
+    dropped_rejected: number;
     write_failures: number;
     queued: number;
     bytes: number | null;
