@@ -223,7 +223,7 @@ impl WholeRequest {
                 None => return Err(Error::new_down(ErrorType::ConnectionClosed)),
             };
             let piece = data.split_to(granted.min(data.len()));
-            self.taking.took(data.is_empty() && behind == 0);
+            self.taking.took(piece.len(), in_hand);
             self.body_bytes_sent += piece.len();
             let is_last = end && data.is_empty();
             writer.send_data(piece, is_last).or_err(ErrorType::WriteError, "sending").map_err(|e| e.into_down())?;

@@ -54,8 +54,8 @@ impl Unsent {
         Arc::new(Self { bytes: gauge, waiting: Mutex::default() })
     }
 
-    fn add(self: &Arc<Self>, client: Option<IpAddr>, in_hand: usize, now: Instant) -> Place {
-        let bytes = bytes_held(in_hand);
+    fn add(self: &Arc<Self>, client: Option<IpAddr>, batch: usize, now: Instant) -> Place {
+        let bytes = bytes_held(batch);
         let is_given_up = Arc::<AtomicBool>::default();
         let waiting = Waiting { client, since: now, bytes, is_given_up: Arc::clone(&is_given_up) };
         let mut table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,24 +84,21 @@ impl Unsent {
 
 /// Of the client whose answers hold most, the one that waits longest; `None` while all have just begun to wait.
 fn next_to_give_up(answers: &HashMap<u64, Waiting>, now: Instant) -> Option<u64> {
-    let mut held: HashMap<Option<IpAddr>, (usize, Option<(Instant, u64)>)> = HashMap::new();
-    for (&number, waiting) in answers {
-        let (bytes, oldest) = held.entry(waiting.client).or_default();
-        *bytes += waiting.bytes;
-        if now.saturating_duration_since(waiting.since) >= PATIENCE
-            && oldest.is_none_or(|(since, _)| waiting.since < since)
-        {
-            *oldest = Some((waiting.since, number));
-        }
+    let mut held: HashMap<Option<IpAddr>, usize> = HashMap::new();
+    for waiting in answers.values() {
+        *held.entry(waiting.client).or_default() += waiting.bytes;
     }
+    let (most, _) = held.into_iter().max_by_key(|&(_, bytes)| bytes)?;
+    let (number, oldest) =
+        answers.iter().filter(|(_, waiting)| waiting.client == most).min_by_key(|(_, waiting)| waiting.since)?;
     // If it has only begun to wait, nobody else pays for it.
-    held.into_values().max_by_key(|&(bytes, _)| bytes)?.1.map(|(_, number)| number)
+    (now.saturating_duration_since(oldest.since) >= PATIENCE).then_some(*number)
 }
 
-/// What is held of an answer while `in_hand` bytes of it are being written: those that come behind are not seen here, but
-/// as large as these.
-fn bytes_held(in_hand: usize) -> usize {
-    in_hand + PIECES_AHEAD * in_hand.min(READ_BUFFER_BYTES) + READ_BUFFER_BYTES
+/// What is held of an answer while a batch of so many bytes is being written: it is held until all of it was taken, and
+/// the pieces that come behind are not seen here, but as large as these.
+fn bytes_held(batch: usize) -> usize {
+    batch + PIECES_AHEAD * batch.min(READ_BUFFER_BYTES) + READ_BUFFER_BYTES
 }
 
 fn signed(bytes: usize) -> i64 {
@@ -144,6 +141,8 @@ pub struct Taking {
     /// Bytes that all answers which wait may hold.
     limit: usize,
     socket: Option<Arc<SocketDigest>>,
+    /// The bytes that were to be written when the last ones had been taken.
+    batch: usize,
     blocked: Option<Blocked>,
 }
 
@@ -166,15 +165,19 @@ impl Taking {
         limit: usize,
         socket: Option<Arc<SocketDigest>>,
     ) -> Self {
-        Self { unsent: Arc::clone(unsent), client, timeout, limit, socket, blocked: None }
+        Self { unsent: Arc::clone(unsent), client, timeout, limit, socket, batch: 0, blocked: None }
     }
 
-    /// The client took bytes, and perhaps all that there were for it.
-    pub fn took(&mut self, is_all: bool) {
-        match &mut self.blocked {
-            Some(_) if is_all => self.blocked = None,
-            Some(blocked) => blocked.last_byte = Instant::now(),
-            None => {}
+    /// The client took some of the `in_hand` bytes that there were for it, and perhaps all.
+    pub fn took(&mut self, some: usize, in_hand: usize) {
+        if some >= in_hand {
+            self.batch = 0;
+            self.blocked = None;
+            return;
+        }
+        self.batch = self.batch.max(in_hand);
+        if let Some(blocked) = self.blocked.as_mut().filter(|_| some > 0) {
+            blocked.last_byte = Instant::now();
         }
     }
 
@@ -185,9 +188,11 @@ impl Taking {
     pub fn poll_blocked(&mut self, cx: &mut Context<'_>, in_hand: usize) -> Result<(), Stalled> {
         let now = Instant::now();
         let tick = PATIENCE.min(self.timeout);
+        self.batch = self.batch.max(in_hand);
+        let batch = self.batch;
         let (unsent, client) = (&self.unsent, self.client);
         let blocked = self.blocked.get_or_insert_with(|| Blocked {
-            place: unsent.add(client, in_hand, now),
+            place: unsent.add(client, batch, now),
             last_byte: now,
             acknowledged: acknowledged(self.socket.as_deref()),
             timer: Box::pin(tokio::time::sleep(tick)),
@@ -274,11 +279,14 @@ mod tests {
         };
         for _ in 0..5 {
             assert!(tokio::time::timeout(Duration::from_millis(50), blocked(&mut taking)).await.is_err());
-            taking.took(false);
+            taking.took(1, 10);
         }
         assert!(unsent.bytes.get() > 0);
         assert_eq!(blocked(&mut taking).await, Stalled::TooLong);
-        taking.took(true);
+        taking.took(10, 10);
         assert_eq!(unsent.bytes.get(), 0);
+        taking.took(90, 100);
+        let _ = tokio::time::timeout(Duration::from_millis(1), blocked(&mut taking)).await;
+        assert_eq!(unsent.bytes.get(), signed(bytes_held(100)), "a batch is held until the last byte of it was taken");
     }
 }

@@ -56,7 +56,7 @@ impl ClientStream {
     ) -> Poll<io::Result<usize>> {
         let Some(taking) = &mut self.taking else { return sent };
         match &sent {
-            Poll::Ready(Ok(sent)) => taking.took(*sent >= in_hand),
+            Poll::Ready(Ok(sent)) => taking.took(*sent, in_hand),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 if let Err(stalled) = taking.poll_blocked(cx, in_hand) {
