@@ -154,3 +154,48 @@ async fn bytes_behind_an_answer_are_nobodys_answer() {
         }
     }
 }
+
+#[tokio::test]
+async fn interim_responses_without_end_are_ended() {
+    let interim = |count: usize, field: &str| format!("HTTP/1.1 103 Early Hints\r\n{field}\r\n").repeat(count);
+    let upstream = Upstream::start(move |request| {
+        let (interim, end) = match request.target.as_str() {
+            "/many" => (interim(5000, ""), Step::Stall),
+            "/large" => (interim(50, &format!("Link: </{}>\r\n", "x".repeat(8000))), Step::Stall),
+            "/some" => {
+                (interim(100, "Link: </a>\r\n"), Step::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into()))
+            }
+            _ => return Reply::ok("fine"),
+        };
+        Reply::raw(vec![Step::Raw(interim.into_bytes()), end, Step::Close])
+    })
+    .await;
+    let yaml = "gateway:\n  health: { failures: 1000 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    for (target, most) in [("/many", 100), ("/large", 8)] {
+        let before = gateway.stderr_lines();
+        let mut client = gateway.connect().await;
+        let answer = client.request(&Request::get(target)).await;
+        assert_eq!(answer.status(), 502, "{target}: {}", answer.text());
+        assert!(answer.text().contains("interim responses"), "{}", answer.text());
+        assert!((1..=most).contains(&answer.head.interim.len()), "{target}: {}", answer.head.interim.len());
+        let line = gateway.stderr_line(before, "an access line", |line| line.contains(" outcome=")).await;
+        assert!(line.contains(" outcome=unreachable reason=interim_flood "), "{line}");
+        let request = http::Request::get(format!("http://gateway.test{target}")).body(()).expect("a request");
+        let answer = gateway.connect_h2().await.send(request, &[]).await;
+        assert!(answer.status == 502 && answer.text().contains("interim responses"), "{target}: {}", answer.status);
+    }
+    let answer = gateway.request(&Request::get("/some")).await;
+    assert_eq!((answer.status(), answer.head.interim.len(), answer.text().as_str()), (200, 100, "ok"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_sends_interim_responses_without_end_is_replaced_by_another() {
+    let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(5000);
+    let hostile = Upstream::start(move |_| Reply::raw(vec![Step::Raw(flood.clone().into_bytes()), Step::Stall])).await;
+    let good = Upstream::start(|_| Reply::ok("fine")).await;
+    let yaml = harness::Pool::new().add("hostile", hostile.url()).add("good", good.url()).yaml();
+    let gateway = gateway().yaml(&yaml).start().await;
+    let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;
+    assert_eq!((answer.outcome().as_str(), answer.text().as_str()), ("200 good 2", "fine"));
+}

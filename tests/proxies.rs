@@ -135,10 +135,13 @@ async fn an_https_proxy_is_reached_over_tls_and_its_certificate_checked() {
         assert_goes_through(&trusting.start().await, upstream, "https proxy").await;
         // Its authority is not among the system's.
         let heard = upstream.received().len();
-        let answer = gateway().yaml(&yaml).start().await.request(&post(2_000)).await;
+        let wary = gateway().yaml(&yaml).start().await;
+        let answer = wary.request(&post(2_000)).await;
         assert_eq!(answer.status(), 502, "{}", answer.text());
         let place = format!("localhost:{}", front.addr().port());
-        assert!(answer.text().contains(&place) && !answer.text().contains(password), "{}", answer.text());
+        let line = wary.stderr_line(0, "the operator's line", |line| line.contains("could not be reached")).await;
+        assert!(line.contains(&place) && !line.contains(password), "{line}");
+        assert!(!answer.text().contains(&place) && answer.text().contains("outbound proxy"), "{}", answer.text());
         assert_eq!(upstream.received().len(), heard);
     }
     let asked = proxy.requests();

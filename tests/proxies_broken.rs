@@ -25,7 +25,13 @@ async fn told(proxy: &str, https: bool) -> (Response, String) {
     let gateway = gateway().yaml(&Pool::new().add_with("relay", upstream.url(), &more).yaml()).start().await;
     let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;
     assert_eq!(upstream.received().len(), 0, "{proxy}: never around the proxy");
-    (answer, gateway.stderr())
+    (answer, log(&gateway).await)
+}
+
+/// The log, once the failure stands in it.
+async fn log(gateway: &Gateway) -> String {
+    gateway.stderr_line(0, "the operator's line", |line| line.contains("could not be reached: the proxy")).await;
+    gateway.stderr()
 }
 
 fn assert_tells(what: &str, told: (Response, String), place: &str) {
@@ -34,7 +40,8 @@ fn assert_tells(what: &str, told: (Response, String), place: &str) {
     let error = answer.json();
     assert_eq!((error["type"].as_str(), error["error"]["type"].as_str()), (Some("error"), Some("api_error")), "{what}");
     let message = error["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains(place), "{what}: it names {place}: {message}");
+    assert!(!message.contains(place), "{what}: it tells clients of {place}: {message}");
+    assert!(log.contains(place), "{what}: it names {place} to the operator:\n{log}");
     assert!(message.to_lowercase().contains("proxy"), "{what}: {message}");
     for secret in [PASSWORD, CREDENTIALS.1] {
         assert!(!answer.text().contains(secret), "{what}: the password is told: {message}");
@@ -70,7 +77,7 @@ async fn a_proxy_that_wants_another_password() {
     for https in [true, false] {
         for address in [with_password("http", proxy.addr()), format!("http://{}", proxy.addr())] {
             let told = told(&address, https).await;
-            assert!(told.0.text().contains("407") || told.0.text().contains("password"), "{}", told.0.text());
+            assert!(told.1.contains("407") || told.1.contains("password"), "{}", told.1);
             assert_tells(&format!("407, https {https}"), told, &proxy.addr().to_string());
         }
     }
@@ -87,7 +94,7 @@ async fn a_proxy_that_forbids_the_tunnel() {
     // CONNECT to port 1 only.
     let proxy = Proxy::http(false, &[1]).await;
     let told = told(&format!("http://{}", proxy.addr()), true).await;
-    assert!(told.0.text().contains("403"), "{}", told.0.text());
+    assert!(told.1.contains("it answered 403"), "{}", told.1);
     assert_tells("403", told, &proxy.addr().to_string());
 }
 
@@ -99,7 +106,7 @@ async fn a_proxy_that_cannot_reach_the_upstream() {
         let base = format!("https://{}", nobody.addr());
         let gateway = gateway().yaml(&Pool::new().add_with("relay", base, &more).yaml()).start().await;
         let answer = gateway.request(&ask(1)).await;
-        assert_tells(scheme, (answer, gateway.stderr()), &proxy.addr().to_string());
+        assert_tells(scheme, (answer, log(&gateway).await), &proxy.addr().to_string());
     }
 }
 

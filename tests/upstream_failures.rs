@@ -30,7 +30,11 @@ async fn a_refused_connection_is_a_502_that_says_so() {
         let answer = gateway.request(&request).await;
         assert_error("refused", &answer, 502, "api_error");
         let message = answer.json()["error"]["message"].to_string();
-        assert!(message.contains(&port.addr().to_string()), "the message names the upstream: {message}");
+        assert!(!message.contains("127.0.0.1") && !message.contains(&port.addr().port().to_string()), "{message}");
+        assert!(message.contains("refused the connection"), "{message}");
+        let place = port.addr().to_string();
+        let line = gateway.stderr_line(0, "the operator's line", |line| line.contains("refused the connection")).await;
+        assert!(line.contains(&place), "the operator reads where it is: {line}");
     }
     let head = gateway.request(&Request::new("HEAD", "/x")).await;
     assert_eq!((head.status(), head.body.len()), (502, 0));

@@ -1,6 +1,6 @@
 //! https upstreams: whom the gateway trusts, and what it says when it does not.
 
-use harness::{Authority, Gateway, GatewayBuilder, Reply, Response, Upstream, anthropic, fixtures};
+use harness::{Authority, Gateway, GatewayBuilder, Leaf, Reply, Response, Upstream, anthropic, fixtures};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -9,8 +9,13 @@ fn gateway() -> GatewayBuilder {
 /// An upstream with a certificate for `names`, and a gateway that reaches it at `host` with `more` settings, in
 /// which `CA` stands for the authority's file.
 async fn secured(names: &[&str], host: &str, more: &str) -> (Upstream, Gateway) {
+    shown(|authority| authority.leaf(names), host, more).await
+}
+
+/// The same with any certificate.
+async fn shown(leaf: impl FnOnce(&Authority) -> Leaf, host: &str, more: &str) -> (Upstream, Gateway) {
     let authority = Authority::new();
-    let upstream = Upstream::builder().tls(&authority.leaf(names)).start(anthropic::handler()).await;
+    let upstream = Upstream::builder().tls(&leaf(&authority)).start(anthropic::handler()).await;
     let builder = gateway();
     let ca = builder.dir().join("authority.pem");
     std::fs::copy(authority.ca_file(), &ca).expect("the authority's file");
@@ -97,4 +102,36 @@ async fn tls_where_plain_http_is_expected_is_a_502() {
     let gateway = gateway().upstream(format!("http://{}", upstream.addr())).start().await;
     assert_eq!(ask(&gateway).await.status(), 502);
     assert_eq!(upstream.received().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_named_to_the_operator_with_the_cure_and_to_the_client_without_the_place() {
+    let year = 2000..2001;
+    let later = 2900..2901;
+    let trusted = "      ca_file: CA\n";
+    type Make = Box<dyn FnOnce(&Authority) -> Leaf>;
+    let rows: [(&str, Make, &str, &str); 5] = [
+        ("has expired", Box::new(move |of| of.leaf_valid(&["localhost"], year)), trusted, "renewed"),
+        ("is not valid yet", Box::new(move |of| of.leaf_valid(&["localhost"], later)), trusted, "clock"),
+        ("is for another name", Box::new(|of| of.leaf(&["relay.example"])), trusted, "set sni"),
+        ("issued by nobody", Box::new(|of| of.leaf(&["localhost"])), "", "set ca_file"),
+        ("is self-signed", Box::new(|of| of.leaf_that_is_an_authority(&["localhost"])), trusted, "set ca_file"),
+    ];
+    for (fault, leaf, more, cure) in rows {
+        let (upstream, gateway) = shown(leaf, "localhost", more).await;
+        let answer = ask(&gateway).await;
+        assert_eq!(answer.status(), 502);
+        let told = answer.json()["error"]["message"].as_str().expect("a message").to_owned();
+        assert!(
+            told.contains("\"secured\"") && told.contains("TLS: its certificate") && told.contains(fault),
+            "{told}"
+        );
+        for place in ["localhost", "127.0.0.1", "relay.example", &upstream.addr().port().to_string()] {
+            assert!(!told.contains(place), "{place} is in {told}");
+        }
+        let line = gateway.stderr_line(0, "the operator's line", |line| line.contains("its certificate")).await;
+        let place = format!("(https://localhost:{})", upstream.addr().port());
+        assert!([&place, fault, cure].iter().all(|part| line.contains(*part)), "{line}");
+        assert_eq!(upstream.received().len(), 0, "not a byte of the request left");
+    }
 }

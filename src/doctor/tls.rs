@@ -3,7 +3,8 @@
 use super::diagnosis::Failure;
 use super::probe::Stopped;
 use crate::config::upstream::UpstreamConfig;
-use pingora::tls::{CertificateError, RusTlsError, ServerName, TlsConnector};
+use crate::upstream::tls::Fault;
+use pingora::tls::{RusTlsError, ServerName, TlsConnector};
 use std::io::{self, ErrorKind};
 
 /// The name that is asked for and checked.
@@ -34,24 +35,21 @@ pub fn failure(error: &io::Error) -> Failure {
             _ => Failure::Tls,
         };
     };
-    use CertificateError as C;
-    match tls {
-        RusTlsError::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => Failure::TlsName,
-        RusTlsError::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => Failure::TlsExpired,
-        RusTlsError::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => Failure::TlsNotYetValid,
-        RusTlsError::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => Failure::TlsAuthority,
-        // This one has no variant of its own.
-        RusTlsError::InvalidCertificate(C::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
-            Failure::TlsSelfSigned
-        }
-        RusTlsError::InvalidMessage(_) => Failure::NotTls,
-        _ => Failure::Tls,
+    match Fault::of(tls) {
+        Some(Fault::OtherName) => Failure::TlsName,
+        Some(Fault::Expired) => Failure::TlsExpired,
+        Some(Fault::NotYetValid) => Failure::TlsNotYetValid,
+        Some(Fault::UnknownIssuer) => Failure::TlsAuthority,
+        Some(Fault::SelfSigned) => Failure::TlsSelfSigned,
+        Some(Fault::NotTls) => Failure::NotTls,
+        None => Failure::Tls,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pingora::tls::CertificateError;
 
     #[test]
     fn handshakes_fail_by_name() {

@@ -2,6 +2,7 @@
 
 use super::clean::Names;
 use super::client::Control;
+use super::failure::What;
 use super::held::HeldBody;
 use super::identity::Identity;
 use super::running::Ticket as RunningTicket;
@@ -89,8 +90,8 @@ pub struct Context {
 pub struct Tried {
     /// Its place in the snapshot.
     pub destination: usize,
-    /// What it did, as the rest of a sentence that begins with its name.
-    pub what: String,
+    /// What it did.
+    pub what: What,
 }
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.
@@ -104,6 +105,8 @@ pub struct Attempt {
     pub began: Option<Instant>,
     /// Whether anything of an answer came, interim ones included.
     pub something_came: bool,
+    /// How many interim responses came, and how many bytes their fields had.
+    pub interim: (usize, usize),
     /// Whether the head of the answer was a good one.
     pub is_good: bool,
     /// Whether the body was handed to Pingora.

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::http2;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use http::Version;
+use http::{StatusCode, Version};
 use pingora::apps::HttpPersistentSettings;
 use pingora::prelude::*;
 use pingora::protocols::http::ServerSession;
@@ -44,9 +44,10 @@ pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Whether anything of an answer went to the client.
+/// Whether anything of an answer went to the client. Interim responses are none: any answer may follow them.
 pub fn has_answer_begun(session: &Session, context: &Context) -> bool {
-    session.response_written().is_some() && !context.is_head_held()
+    let is_answer = |status: StatusCode| !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS;
+    session.response_written().is_some_and(|head| is_answer(head.status)) && !context.is_head_held()
 }
 
 /// Whether the client went away, as far as that can be told without waiting.

@@ -1,6 +1,7 @@
 //! What follows when an attempt failed: another upstream, or the end.
 
 use super::context::{Context, Tried};
+use super::failure::What;
 use super::{downstream, failure};
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
@@ -15,8 +16,8 @@ use std::sync::atomic::Ordering;
 /// How an attempt failed.
 #[derive(Debug)]
 pub struct Failed<'a> {
-    /// What the upstream did, as the rest of a sentence that begins with its name.
-    pub what: &'a str,
+    /// What the upstream did.
+    pub what: &'a What,
     /// Whether that says something about its health.
     pub is_its_fault: bool,
 }
@@ -26,10 +27,10 @@ pub struct Failed<'a> {
 pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
     let upstream = &context.destination().upstream;
     if failed.is_its_fault {
-        upstream.failed(failed.what.trim_end_matches('.'));
+        upstream.failed(failed.what.full.trim_end_matches('.'));
     }
-    let what = failed.what.trim_end_matches('.');
-    let tried = Tried { destination: context.destination, what: what.to_owned() };
+    let what = failed.what.full.trim_end_matches('.');
+    let tried = Tried { destination: context.destination, what: failed.what.clone() };
     context.tried.push(tried);
     context.was_stale = false;
     let failover = &context.snapshot.config.failover;

@@ -99,9 +99,11 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     });
     // In the gateway's own words, what the upstream did not say.
     if outcome.is_failure()
-        && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.is_empty()))
+        && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.full.is_empty()))
     {
-        record.error.get_or_insert_default().message = Some(cleaner().text(&failure.message, false));
+        let message = cleaner().text(&failure.full, false);
+        log::info!("{}: {message}", context.request_id);
+        record.error.get_or_insert_default().message = Some(message);
     }
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
         let price = context.snapshot.config.prices.of(record.model()?)?;
@@ -125,7 +127,11 @@ fn rules(context: &Context) -> String {
 /// The upstreams that failed, and what each did.
 fn tried(context: &Context) -> Vec<(Arc<str>, String)> {
     let name = |at: usize| Arc::from(context.snapshot.upstreams[at].config.name.as_str());
-    context.tried.iter().map(|tried| (name(tried.destination), tried.what.clone())).collect()
+    context
+        .tried
+        .iter()
+        .map(|tried| (name(tried.destination), tried.what.full.trim_end_matches('.').to_owned()))
+        .collect()
 }
 
 fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {

@@ -313,7 +313,7 @@ impl ProxyHttp for Gateway {
         }
         let what = failure::read(&error, context).what;
         match has_begun {
-            true => context.destination().upstream.failed(&what),
+            true => context.destination().upstream.failed(&what.full),
             false => error.set_retry(failover::take_over(context, &Failed { what: &what, is_its_fault: true })),
         }
         error
@@ -328,7 +328,7 @@ impl ProxyHttp for Gateway {
         respond::check(response, session.is_upgrade_req())?;
         context.attempt.something_came = true;
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
+            return respond::bound_interim(response, context);
         }
         if let Some(control) = &context.control {
             control.expect_first_byte(None);
@@ -342,12 +342,12 @@ impl ProxyHttp for Gateway {
                 bad.keep_to_its_pause(context);
                 let failed = Failed { what: &bad.what, is_its_fault: bad.is_its_fault };
                 if failover::take_over(context, &failed) {
-                    let mut error = failure::found(failure::GIVEN_UP, bad.what);
+                    let mut error = failure::found(failure::GIVEN_UP, bad.what.full);
                     error.set_retry(true);
                     return Err(error);
                 }
                 if let Some(kind) = bad.is_no_answer {
-                    return Err(failure::found(kind, bad.what));
+                    return Err(failure::found(kind, bad.what.full));
                 }
             }
         }
@@ -414,7 +414,7 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
         let failure = failure::of_all(failure::read(error, context), context);
         // Not Pingora's own words: they quote what the other side sent.
-        log::debug!("{}: {} ({})", context.request_id, failure.message, error.etype().as_str());
+        log::debug!("{}: {} ({})", context.request_id, failure.full, error.etype().as_str());
         // Pingora closes the connection after a failure, so the client is told.
         session.set_keepalive(None);
         let is_unanswered = context.is_head_held()

@@ -2,7 +2,7 @@
 
 use super::answer::X_REQUEST_ID;
 use super::context::Context;
-use super::failure::{NO_ANSWER, PROXY_ANSWER, WEB_PAGE};
+use super::failure::{self, NO_ANSWER, PROXY_ANSWER, PROXY_FAILED, WEB_PAGE, What};
 use crate::http1::{list_members, split_query};
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
@@ -29,6 +29,11 @@ const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"
 /// What an upstream may not remove by naming it in `Connection`: without these the answer would not be understood.
 const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "transfer-encoding", "content-type"];
 
+/// Interim responses in one attempt. An upstream that works for ten minutes can say so every six seconds.
+const MOST_INTERIM: usize = 100;
+/// Bytes of all of their fields.
+const INTERIM_BYTES: usize = 64 * 1024;
+
 /// Refuses an answer whose end is not clear, or that nobody asked for, and makes repeats of its length one
 /// (RFC 9112 section 6.3).
 ///
@@ -54,6 +59,30 @@ pub fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> R
         // Pingora has refused lengths that differ.
         let one = list_members(first.as_bytes()).next().unwrap_or_default().to_vec();
         response.insert_header(CONTENT_LENGTH, one)?;
+    }
+    Ok(())
+}
+
+/// Counts an interim response (1xx), of which there may be only so many in one attempt. A first one also begins the time
+/// in which the answer must begin: each of them begins `read_timeout` anew.
+///
+/// # Errors
+/// When there are too many; the client then gets a 502.
+pub fn bound_interim(response: &ResponseHeader, context: &mut Context) -> Result<()> {
+    let (count, bytes) = &mut context.attempt.interim;
+    *count += 1;
+    *bytes += response.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    if *count > MOST_INTERIM || *bytes > INTERIM_BYTES {
+        let what = format!(
+            "sent interim responses (1xx) without an answer: more than {MOST_INTERIM}, or {} KiB of them",
+            INTERIM_BYTES / 1024
+        );
+        return Err(failure::found(failure::INTERIM_FLOOD, what));
+    }
+    if *count == 1
+        && let Some(control) = context.control.as_ref().filter(|control| control.first_byte_by_ms().is_none())
+    {
+        control.expect_first_byte(Some(context.destination().upstream.config.first_byte_timeout));
     }
     Ok(())
 }
@@ -100,8 +129,8 @@ fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
 /// An answer that another upstream may do better.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bad {
-    /// What the upstream did, as the rest of a sentence that begins with its name.
-    pub what: String,
+    /// What the upstream did.
+    pub what: What,
     /// Whether that says something about its health.
     pub is_its_fault: bool,
     /// The pause that it asks for.
@@ -136,13 +165,14 @@ pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Conte
             status @ (401 | 407) => tunnel::refused_credentials(proxy, status),
             status => format!("answered {status}"),
         };
-        return Err(bad(format!("could not be reached: the proxy {} {did}", proxy.shown), Some(PROXY_ANSWER)));
+        let full = format!("could not be reached: the proxy {} {did}", proxy.shown);
+        return Err(bad(What::hiding(full, PROXY_FAILED), Some(PROXY_ANSWER)));
     }
     let status = response.status;
     if context.snapshot.config.failover.retry_on.contains(status.as_u16()) {
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
         return Err(Bad {
-            what: format!("answered {}", status.as_u16()),
+            what: format!("answered {}", status.as_u16()).into(),
             is_its_fault: status != StatusCode::TOO_MANY_REQUESTS,
             retry_after,
             is_no_answer: None,
@@ -154,10 +184,10 @@ pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Conte
     let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
         let what = "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser";
-        return Err(bad(what.to_owned(), Some(WEB_PAGE)));
+        return Err(bad(what.to_owned().into(), Some(WEB_PAGE)));
     }
     if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
-        return Err(bad("answered 200 with an empty body".to_owned(), Some(NO_ANSWER)));
+        return Err(bad("answered 200 with an empty body".to_owned().into(), Some(NO_ANSWER)));
     }
     Ok(())
 }
@@ -197,7 +227,7 @@ pub fn meter(
     if response.status != StatusCode::OK || !is_messages {
         return None;
     }
-    Meter::new(field(response, &CONTENT_TYPE), decoder(response)?, began, limits).map(Box::new)
+    Meter::new(field(response, &CONTENT_TYPE), decoder(response), began, limits).map(Box::new)
 }
 
 /// What keeps the beginning of an error.

@@ -153,7 +153,8 @@ impl Upstream {
         let forwarding = dialer.forwards_through().and_then(|proxy| proxy.credentials.as_ref());
         Ok(Self {
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
-            label: HeaderValue::from_str(&upstream.name).map_err(|_| "its name cannot stand in a head".to_owned())?,
+            label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
+                .map_err(|_| "its name cannot stand in a head".to_owned())?,
             circuit: match same_place.filter(|former| former.made_with.health == made_with.health) {
                 Some(former) => Arc::clone(&former.circuit),
                 None => Arc::new(Circuit::new(config.health.clone())),
@@ -220,7 +221,12 @@ impl Upstream {
         !self.is_drained() && self.circuit.is_ready(now_ms)
     }
 
-    /// Its URL without the path, for messages.
+    /// Its name for clients, if it has one: one that nobody named is called by its host, and addresses are not told.
+    pub fn public_name(&self) -> Option<&str> {
+        public_name(&self.config.name)
+    }
+
+    /// Its URL without the path, for messages to the operator.
     pub fn origin(&self) -> String {
         let url = &self.config.base_url;
         format!("{}://{}", if url.tls { "https" } else { "http" }, url.authority)
@@ -352,6 +358,10 @@ pub fn prepare(config: &Config, former: &[Arc<Upstream>]) -> Result<Vec<Arc<Upst
             .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
     });
     prepared.collect()
+}
+
+fn public_name(name: &str) -> Option<&str> {
+    Some(name).filter(|name| name.parse::<std::net::IpAddr>().is_err())
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ impl Summary {
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Meter {
-    decoder: Decoder,
+    /// `None` if the coding is not known.
+    decoder: Option<Decoder>,
     kind: Kind,
     facts: Facts,
     last: Instant,
@@ -119,9 +120,9 @@ struct Facts {
 }
 
 impl Meter {
-    /// For an answer of this type, whose body `decoder` reads, to a request that began at `began`; `None` if nothing can
-    /// be read of it.
-    pub fn new(content_type: &[u8], decoder: Decoder, began: Instant, limits: Limits) -> Option<Self> {
+    /// For an answer of this type to a request that began at `began`; `None` if it is of no type that can be read.
+    /// `decoder` undoes the body's coding, if that is known.
+    pub fn new(content_type: &[u8], decoder: Option<Decoder>, began: Instant, limits: Limits) -> Option<Self> {
         let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let kind = if is(b"text/event-stream") {
             Kind::Stream(Reader::new(limits.event_bytes))
@@ -131,7 +132,8 @@ impl Meter {
             return None;
         };
         let now = Instant::now();
-        let summary = Summary { is_stream: matches!(kind, Kind::Stream(_)), ..Summary::default() };
+        let (is_stream, is_unreadable) = (matches!(kind, Kind::Stream(_)), decoder.is_none());
+        let summary = Summary { is_stream, is_unreadable, ..Summary::default() };
         Some(Self { decoder, kind, facts: Facts { summary, began, now }, last: now, reply_bytes: limits.reply_bytes })
     }
 
@@ -149,7 +151,7 @@ impl Meter {
 
     /// Whether there are bytes that there was no time for when they came: [`Self::catch_up`] reads them.
     pub fn is_behind(&self) -> bool {
-        !self.facts.summary.is_unreadable && self.decoder.is_behind()
+        !self.facts.summary.is_unreadable && self.decoder.as_ref().is_some_and(Decoder::is_behind)
     }
 
     /// Reads some of them, as much as one call may.
@@ -158,9 +160,10 @@ impl Meter {
     }
 
     fn read(&mut self, bytes: &[u8]) {
+        let Some(decoder) = &mut self.decoder else { return };
         let (kind, facts, reply_bytes) = (&mut self.kind, &mut self.facts, self.reply_bytes);
         let mut is_too_large = false;
-        let decoded = self.decoder.push(bytes, |decoded| {
+        let decoded = decoder.push(bytes, |decoded| {
             match kind {
                 Kind::Stream(reader) => reader.push(decoded, facts),
                 Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
@@ -318,8 +321,8 @@ mod tests {
     const LIMITS: Limits = Limits { event_bytes: 64 * 1024, reply_bytes: 1024 * 1024 };
     const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
-    fn plain() -> Decoder {
-        Decoder::new([]).expect("no coding")
+    fn plain() -> Option<Decoder> {
+        Decoder::new([])
     }
 
     fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
@@ -404,6 +407,9 @@ mod tests {
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
         assert!(read("application/json", b"{", 1).is_unreadable);
         assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
+        let mut unknown = Meter::new(b"application/json", None, Instant::now(), LIMITS).expect("a meter");
+        unknown.push(b"{}");
+        assert!(unknown.finish().is_unreadable && !unknown.is_behind());
         assert!(Meter::new(b"text/html", plain(), Instant::now(), LIMITS).is_none());
     }
 }

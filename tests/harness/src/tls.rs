@@ -69,9 +69,27 @@ impl Authority {
 
     /// A certificate for these names (DNS names or addresses), the first one names the files.
     pub fn leaf(&self, names: &[&str]) -> Leaf {
+        self.leaf_with(names, |_| {})
+    }
+
+    /// The same, valid from the beginning of one year to that of another.
+    pub fn leaf_valid(&self, names: &[&str], years: std::ops::Range<i32>) -> Leaf {
+        self.leaf_with(names, |params| {
+            params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+            params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        })
+    }
+
+    /// An authority's own certificate in place of a server's.
+    pub fn leaf_that_is_an_authority(&self, names: &[&str]) -> Leaf {
+        self.leaf_with(names, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn leaf_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
         let stem = names[0].clone();
-        let params = CertificateParams::new(names).expect("names for a certificate");
+        let mut params = CertificateParams::new(names).expect("names for a certificate");
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("a signed certificate");
         let leaf = Leaf {
