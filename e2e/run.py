@@ -221,7 +221,7 @@ def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
     if not run("traffic for the panel", ["node", "panel/traffic.mjs", gateway, "90"], env):
         return 0, 1, 0
     # Wrong keys are tried at the end of what people do, and make one wait.
-    files = ["panel/pages.test.mjs", "panel/behaviour.test.mjs"]
+    files = ["panel/pages.test.mjs", "panel/relay_pages.test.mjs", "panel/behaviour.test.mjs"]
     results = [
         node(f"the panel: {Path(file).name}", env, folder / f"panel-{index}.tap", "--test-concurrency=1", "--test-timeout=280000", file)
         for index, file in enumerate(files)

@@ -216,3 +216,101 @@ async fn an_answer_before_the_body_was_taken_reaches_the_client() {
         assert_eq!((answer.status(), answer.text().as_str()), (401, "no key"), "{size} bytes");
     }
 }
+
+/// What a relay may say to a browser that looks at a page of its.
+const OF_A_PAGE: [(&str, &str); 9] = [
+    ("Content-Type", "text/html"),
+    ("Content-Security-Policy", "default-src *; sandbox allow-scripts allow-same-origin"),
+    ("X-Content-Type-Options", "sniff"),
+    ("Clear-Site-Data", "\"*\""),
+    ("Alt-Svc", "h3=\"evil.example:443\""),
+    ("Set-Cookie", "own=1"),
+    ("Set-Cookie", "gateway_session=x; Path=/api/admin"),
+    ("set-cookie", "=__Secure-Gateway_Session=x"),
+    ("X-Own", "kept"),
+];
+
+fn relay_page(_: &Received) -> Reply {
+    OF_A_PAGE.iter().fold(Reply::ok("<script>"), |reply, (name, value)| reply.header(name, value))
+}
+
+#[tokio::test]
+async fn what_a_browser_gets_runs_in_no_origin_of_ours_whatever_relay_and_rules_say() {
+    let upstream = Upstream::start(relay_page).await;
+    let yaml = "gateway:\n  rules:\n    - name: lift\n      match: {path: \"/lift*\"}\n      response_headers:\n        \
+                set: {Content-Security-Policy: \"default-src 'self'\", X-Content-Type-Options: \"no\"}\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let browsers = [
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Dest", "iframe"),
+        ("Sec-Fetch-Dest", "embed"),
+        ("Sec-Fetch-Dest", "object"),
+        ("Sec-Fetch-Dest", "frame"),
+        ("Sec-Fetch-Dest", "empty"),
+        ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ];
+    for target in ["/page", "/lift"] {
+        for (name, value) in browsers {
+            let answer = gateway.request(&Request::get(target).header(name, value)).await;
+            let fields = &answer.head.headers;
+            assert_eq!(fields.all("content-security-policy").last().map(String::as_str), Some("sandbox"), "{fields:?}");
+            assert_eq!(fields.all("content-security-policy").len(), 2, "{target} {value}: {fields:?}");
+            assert_eq!(fields.all("x-content-type-options"), ["nosniff"], "{target} {value}");
+            assert_eq!((fields.all("set-cookie"), fields.has("x-own")), (vec!["own=1".to_owned()], true), "{fields:?}");
+            assert!(!fields.has("clear-site-data") && !fields.has("alt-svc"), "{target} {value}: {fields:?}");
+        }
+    }
+    let request = http::Request::get("http://gateway.test/page").header("sec-fetch-dest", "document").body(());
+    let answer = gateway.connect_h2().await.send(request.expect("a request"), &[]).await;
+    let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().collect();
+    assert_eq!((policies.len(), policies[1].to_str().ok()), (2, Some("sandbox")));
+    // What names no browser gets everything as it came, but for what is nobody's to say but ours.
+    for program in
+        [Request::get("/page"), Request::get("/page").header("Accept", "*/*").header("Sec-Fetch-Mode", "cors")]
+    {
+        let fields = gateway.request(&program).await.head.headers;
+        for (name, value) in
+            OF_A_PAGE.iter().filter(|(name, _)| !["Clear-Site-Data", "Set-Cookie", "set-cookie"].contains(name))
+        {
+            assert_eq!(fields.all(name), [*value], "{name}");
+        }
+        assert_eq!((fields.all("set-cookie"), fields.has("clear-site-data")), (vec!["own=1".to_owned()], false));
+    }
+}
+
+#[tokio::test]
+async fn what_the_gateway_says_itself_is_confined_too_and_its_own_pages_keep_their_policy() {
+    let upstream = Upstream::start(|_| Reply::close()).await;
+    let yaml = "gateway:\n  rules:\n    - name: page\n      match: {path: /page}\n      respond: {status: 200, headers: \
+                {Content-Type: text/html}, body: \"<h1>\"}\n    - name: own\n      match: {path: /own}\n      respond: {status: 200, \
+                headers: {Content-Type: text/html, Content-Security-Policy: \"script-src 'none'\"}, body: \"<h1>\"}\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    for (target, status, policy) in
+        [("/page", 200, "sandbox"), ("/own", 200, "script-src 'none'"), ("/x", 502, "sandbox")]
+    {
+        let answer = gateway.request(&Request::get(target).header("Sec-Fetch-Dest", "document")).await;
+        assert_eq!(answer.status(), status, "{target}");
+        assert_eq!(answer.head.headers.all("content-security-policy"), [policy], "{target}");
+        assert_eq!(answer.head.headers.all("x-content-type-options"), ["nosniff"], "{target}");
+        assert!(!gateway.request(&Request::get(target)).await.head.headers.has("x-content-type-options"), "{target}");
+    }
+    let panel = gateway.request(&Request::get("/admin").header("Accept", "text/html")).await;
+    let policies = panel.head.headers.all("content-security-policy");
+    assert!(!policies.iter().any(|policy| policy == "sandbox"), "{policies:?}");
+}
+
+#[tokio::test]
+async fn no_service_worker_comes_from_a_relay() {
+    let (upstream, gateway) = pair(|_| Reply::ok("self.onfetch = 1").header("Service-Worker-Allowed", "/")).await;
+    for (name, value) in [("Service-Worker", "script"), ("Sec-Fetch-Dest", "serviceworker")] {
+        let before = gateway.stderr_lines();
+        let answer = gateway.request(&Request::get("/sw.js").header(name, value)).await;
+        assert_eq!((answer.status(), answer.json()["error"]["type"].as_str()), (403, Some("permission_error")));
+        assert!(answer.text().contains("service worker"), "{}", answer.text());
+        let line = gateway.stderr_line(before, "an access line", |line| line.contains(" path=/sw.js ")).await;
+        assert!(line.contains(" outcome=rejected reason=service_worker"), "{line}");
+        let request = http::Request::get("http://gateway.test/sw.js").header(name, value).body(()).expect("a request");
+        assert_eq!(gateway.connect_h2().await.send(request, &[]).await.status, 403);
+    }
+    assert_eq!(upstream.received().len(), 0);
+}

@@ -23,7 +23,7 @@ export const IS_MOCK = !process.env.PANEL_URL;
 export const OPEN = { url: process.env.PANEL_OPEN_URL, key: '', rows: 0, isThere: IS_MOCK || Boolean(process.env.PANEL_OPEN_URL) };
 mkdirSync(SCREENSHOTS, { recursive: true });
 
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync',
 ];

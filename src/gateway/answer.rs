@@ -1,5 +1,6 @@
 //! Answers that the gateway makes itself: errors in Anthropic's shape, and a few pages of its own.
 
+use super::browser;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
@@ -112,7 +113,8 @@ impl Answer {
     /// # Errors
     /// When the client is gone.
     pub async fn send(self, session: &mut Session, request_id: &str) -> pingora::Result<()> {
-        let header = self.head(request_id)?;
+        let mut header = self.head(request_id)?;
+        browser::confine_own(&mut header, &session.req_header().headers)?;
         let has_body = session.req_header().method != http::Method::HEAD && !self.body.is_empty();
         session.write_response_header(Box::new(header), !has_body).await?;
         if has_body {

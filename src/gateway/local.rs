@@ -1,13 +1,13 @@
 //! The few paths that are the gateway's own. Who answers them is not the gateway's business: it hands such a request on.
 
 use super::answer::Answer;
+use super::browser::accepts_html;
 use super::context::Context;
 use crate::config::Config;
 use crate::http1::split_query;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderMap, Method};
+use http::Method;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
@@ -74,9 +74,4 @@ pub async fn serve(session: &mut Session, pages: &Arc<dyn Pages>, context: &mut 
         request_id: &context.request_id,
     };
     pages.serve(visit).await
-}
-
-/// Whether a browser asks: programs accept anything, or JSON, but do not name HTML.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|value| memchr::memmem::find(value.as_bytes(), b"text/html").is_some())
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body_budget;
+mod browser;
 mod clean;
 mod client;
 mod collect;
@@ -176,6 +177,12 @@ impl ProxyHttp for Gateway {
         let identity = identity
             .unwrap_or_else(|| identity::identify(&request.headers, request.uri.authority(), &context.snapshot));
         observe::begin(request, &self.shared.running, context);
+        if browser::wants_service_worker(&request.headers) {
+            context.rejected = Some("service_worker");
+            let answer = browser::refuse_service_worker(&context.request_id);
+            answer.send(session, &context.request_id).await?;
+            return Ok(true);
+        }
         if let Some(answer) = rewrite::respond(request, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
@@ -398,6 +405,7 @@ impl ProxyHttp for Gateway {
         let is_http10 = client.version == Version::HTTP_10;
         respond::head(response, is_http10, context)?;
         rewrite::response(response, client, context);
+        browser::confine(response, &client.headers)?;
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
