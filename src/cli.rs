@@ -2,6 +2,7 @@
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, profile};
 use crate::doctor;
+use crate::operate::panel;
 use crate::redact::shapes;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::fmt::Write as _;
@@ -42,6 +43,8 @@ pub enum Command {
     Reload,
     /// Replace the running gateway by this program, without dropping a request.
     Upgrade(UpgradeOptions),
+    /// Print a link that logs in to the panel of the running gateway, once.
+    Panel(panel::Options),
     /// Ask the running gateway whether it is well: for container health checks.
     Healthcheck,
     /// Print completions for a shell.
@@ -154,7 +157,7 @@ The configuration of the packaged service.
 Variables for it, one a line.
 .TP
 /var/lib/anyrouter\\-gateway
-Its state: the request log, what the panel changed.
+Its state: the request log, what the panel changed, the panel's key.
 .SH EXIT STATUS
 0 if all went well, 1 if not, 2 for a wrong command line.
 ";
@@ -204,7 +207,7 @@ mod tests {
     fn the_manual_and_the_completions_know_every_command() {
         let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
         let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
-        for command in ["check", "explain", "doctor", "reload", "upgrade", "healthcheck"] {
+        for command in ["check", "explain", "doctor", "reload", "upgrade", "panel", "healthcheck"] {
             assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
             assert!(bash.contains(&format!(" {command} ")), "{command}");
         }

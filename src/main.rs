@@ -84,6 +84,12 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
         Command::Upgrade(options) => {
             Some(folder().and_then(|folder| operate::upgrade::run(&folder, options.program.as_deref())))
         }
+        Command::Panel(options) => {
+            let env = |name: &str| std::env::var(name).ok();
+            Some(
+                folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
+            )
+        }
         Command::Healthcheck => Some(operate::health::check(places.listen)),
         _ => None,
     }
@@ -92,7 +98,9 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
 fn finish_command(result: Result<String, String>) -> ExitCode {
     match result {
         Ok(text) => {
-            println!("{text}");
+            if !text.is_empty() {
+                println!("{text}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
 mod operation;
+mod panel;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::{Arguments, Loaded, Startup};
@@ -50,7 +51,9 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         writer.check().map_err(|error| anyhow!("gateway.database: {error}"))?;
     }
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
-    let live = Arc::new(operation::live(&loaded, arguments, &shared));
+    let panel = Arc::new(panel::Panel::new(Arc::clone(&shared), loaded.startup.clone()));
+    panel.open();
+    let live = Arc::new(operation::live(&loaded, arguments, &shared, Arc::clone(&panel)));
     if loaded.startup.watch {
         operate::watch::start(Arc::clone(&live)).map_err(anyhow::Error::msg)?;
     }
@@ -73,7 +76,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
-    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live)));
+    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live), &startup.state_dir));
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
     let door = Door::new(proxy, Arc::clone(&shared), Arc::clone(&admin) as _);
     let endpoints = gateway_endpoints(&startup)?;
@@ -95,6 +98,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
+    let seconds = Seconds { shared: Arc::clone(&shared), admin: Arc::clone(&admin) };
     let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
     let door = Door::of_pages(pages, Arc::clone(&shared), admin).context("preparing the admin service")?;
     let of_admin = operation::admission_of_admin(open_files);
@@ -107,11 +111,12 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         handshake_time(&shared),
         of_admin,
     ));
-    server.add_service(background_service("live", Seconds(Arc::clone(&shared))));
+    server.add_service(background_service("live", seconds));
 
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
-    let supervisor = operation::supervise(&startup, folder, &shared, live, &server, (&sockets, heir))?;
+    let supervisor =
+        operation::supervise(&startup, folder, &shared, live, Arc::clone(&panel), &server, (&sockets, heir))?;
     if let Some(claim) = claim {
         operate::upgrade::report_ready();
         claim.sockets().and_then(|given| sockets.adopt(given, &inherited)).map_err(anyhow::Error::msg)?;
@@ -126,6 +131,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         admin = startup.admin_listen,
         target = targets.join(", "),
     );
+    panel.tell();
     let (shutdown_signal, end) = (supervisor.shutdown_watch(), supervisor.end_guard());
     let serve = move || {
         let _end = end;
@@ -141,13 +147,17 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     Ok(())
 }
 
-/// Ends each second for those who look on, and their streams once the process drains: they would never end.
-struct Seconds(Arc<Shared>);
+/// Ends each second for those who look on, and their streams once the process drains: they would never end. Looks what
+/// another process has changed.
+struct Seconds {
+    shared: Arc<Shared>,
+    admin: Arc<Admin>,
+}
 
 #[async_trait]
 impl BackgroundService for Seconds {
     async fn start(&self, _: ShutdownWatch) {
-        let Self(shared) = self;
+        let Self { shared, admin } = self;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_draining = false;
@@ -162,6 +172,8 @@ impl BackgroundService for Seconds {
                 true => shared.feed.send(|| Event::End),
                 false => shared.feed.tick(),
             }
+            let admin = Arc::clone(admin);
+            drop(tokio::task::spawn_blocking(move || admin.refresh()));
         }
     }
 }

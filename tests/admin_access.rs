@@ -1,7 +1,8 @@
 //! Who may see the gateway's own pages, and who may change anything.
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Upstream, within};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 /// Every change that the API knows.
 const CHANGES: [(&str, &str); 7] = [
@@ -40,74 +41,126 @@ fn outward_address() -> Option<IpAddr> {
     probe.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
 }
 
+/// A login with this key.
+fn login(key: &str) -> Request {
+    change("session", &format!("{{\"key\":\"{key}\"}}"))
+}
+
+/// The name and the value of the cookie that an answer sets.
+fn cookie(answer: &Response) -> String {
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    cookie.split(';').next().expect("a pair").to_owned()
+}
+
 #[tokio::test]
-async fn only_who_has_the_key_may_look_and_five_wrong_ones_make_one_wait() {
+async fn only_who_has_the_key_or_a_session_may_look() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).env("DASHBOARD_API_KEY", "the-key").start().await;
     let health = || look("health");
     let status = async |request: Request| gateway.request(&request).await.status();
     assert_eq!(status(health()).await, 401);
     assert_eq!(status(health().header("Authorization", "Bearer the-key")).await, 200);
-    let login = |key: &str| change("session", &format!("{{\"key\":\"{key}\"}}"));
     let answer = gateway.request(&login("the-key")).await;
     assert_eq!(answer.status(), 204);
-    let cookie = answer.header("set-cookie").expect("a cookie");
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
-    let pair = cookie.split(';').next().expect("a pair");
-    assert_eq!(status(health().header("Cookie", pair)).await, 200);
+    let set = answer.header("set-cookie").expect("a cookie");
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Path=/api/admin;"), "{set}");
+    let pair = cookie(&answer);
+    assert_eq!(status(health().header("Cookie", &pair)).await, 200);
+    assert_eq!(
+        status(health().header("Cookie", format!("__Secure-{pair}"))).await,
+        200,
+        "the name that it has over TLS"
+    );
     assert_eq!(status(health().header("Cookie", format!("{pair}x"))).await, 401);
-    let cross = health().header("Cookie", pair).header("Sec-Fetch-Site", "cross-site");
+    let cross = health().header("Cookie", &pair).header("Sec-Fetch-Site", "cross-site");
     assert_eq!(status(cross).await, 403);
-    let form = Request::post("/api/admin/upstreams/a/drain", "").header("Cookie", pair);
+    let form = Request::post("/api/admin/upstreams/a/drain", "").header("Cookie", &pair);
     assert_eq!(status(form.header("Content-Type", "application/x-www-form-urlencoded")).await, 415);
-    for _ in 0..5 {
-        assert_eq!(status(login("wrong")).await, 401);
-    }
-    let late = gateway.request(&login("the-key")).await;
-    assert_eq!((late.status(), late.header("retry-after").is_some()), (429, true));
-    assert_eq!(status(health().header("Authorization", "Bearer the-key")).await, 429);
-    assert_eq!(status(health().header("Cookie", pair)).await, 200, "who is logged in stays so");
     let mut admin = Client::connect(gateway.admin_addr()).await;
     assert_eq!(admin.request(&Request::get("/metrics")).await.status(), 200, "Prometheus needs no key");
     assert_eq!(admin.request(&health()).await.status(), 401);
 }
 
 #[tokio::test]
-async fn without_a_key_this_machine_may_look_and_nobody_may_change_anything() {
+async fn wrong_keys_are_slowed_down_and_never_lock_the_right_one_out() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).start().await;
-    let session = gateway.request(&look("session")).await.json();
-    assert_eq!((session["may_read"].as_bool(), session["may_write"].as_bool()), (Some(true), Some(false)));
-    let answer = gateway.request(&change("upstreams/a/drain", "{}")).await;
-    assert_eq!(answer.status(), 403);
-    assert!(answer.text().contains("DASHBOARD_API_KEY"), "{}", answer.text());
-    for (name, value) in [("X-Forwarded-For", "192.0.2.1"), ("Via", "1.1 proxy"), ("Forwarded", "for=192.0.2.1")] {
-        let answer = gateway.request(&look("health").header(name, value)).await;
-        assert_eq!(answer.status(), 401, "{name}");
+    let key = gateway.panel_key();
+    let status = async |request: Request| gateway.request(&request).await.status();
+    let with = |key: &str| look("health").header("Authorization", format!("Bearer {key}"));
+    let session = cookie(&gateway.request(&login(&key)).await);
+    for _ in 0..2 {
+        assert_eq!(status(login("wrong")).await, 401);
+        assert_eq!(status(with("wrong")).await, 401);
     }
-    let rebound = format!("GET /api/admin/health HTTP/1.1\r\nHost: evil.example:{}\r\n\r\n", gateway.addr().port());
-    assert_eq!(gateway.exchange(rebound, "GET").await.status(), 401);
+    // A session that somebody else signed is a guess of the key too.
+    let forged = look("health").header("Cookie", format!("{session}x"));
+    assert_eq!(status(forged).await, 401);
+    let began = Instant::now();
+    let late = gateway.request(&login("wrong")).await;
+    assert_eq!((late.status(), late.header("retry-after").as_deref()), (429, Some("60")));
+    assert_eq!(status(with("wrong")).await, 429);
+    assert!(began.elapsed() >= Duration::from_secs(2), "each of them waits a second");
+    assert_eq!(status(login(&key)).await, 204);
+    assert_eq!(status(with(&key)).await, 200);
+    assert_eq!(status(look("health").header("Cookie", session)).await, 200);
+    assert!(!gateway.stderr().contains(&key));
 }
 
 #[tokio::test]
-async fn without_a_key_no_change_is_made_for_anybody_on_any_path() {
+async fn a_session_can_be_ended_and_stays_ended() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let mut gateway = gateway().upstream(upstream.url()).start().await;
+    let key = gateway.panel_key();
+    let (one, other) = (cookie(&gateway.request(&login(&key)).await), cookie(&gateway.request(&login(&key)).await));
+    let session = |pair: &str| look("health").header("Cookie", pair);
+    let logout = with_method("DELETE", "session").header("Cookie", &one);
+    // Whoever looks on with it sees no more.
+    let mut live = gateway.connect().await;
+    live.send(look("live").header("Cookie", &one).bytes()).await;
+    assert_eq!(live.head("GET").await.status, 200);
+    assert_eq!(gateway.request(&logout).await.status(), 204);
+    within("the live feed of an ended session ends", async { while live.piece().await.is_some() {} }).await;
+    assert_eq!(gateway.request(&session(&one)).await.status(), 401);
+    assert_eq!(gateway.request(&session(&other)).await.status(), 200, "another session goes on");
+    let old = gateway.pid();
+    let output = gateway.command(&["upgrade"]).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert!(!gateway.wait_processes(1).await.contains(&old));
+    assert_eq!(gateway.request(&session(&one)).await.status(), 401, "the next process knows");
+    assert_eq!(gateway.request(&session(&other)).await.status(), 200);
+    let output = gateway.command(&["panel", "--new-key"]).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(gateway.request(&session(&other)).await.status(), 401, "a new key ends all");
+    assert_eq!(gateway.request(&login(&key)).await.status(), 401);
+    assert_eq!(gateway.request(&login(&gateway.panel_key())).await.status(), 204);
+}
+
+/// The original fault: behind a reverse proxy every client is on this machine, and chooses its `Host`.
+#[tokio::test]
+async fn nobody_looks_without_a_key_wherever_a_request_says_it_comes_from() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let builder = gateway().upstream(upstream.url());
     let port = builder.addr().port();
     let gateway = builder.env("LISTEN", &format!("0.0.0.0:{port}")).start().await;
-    for (method, target) in CHANGES {
-        let here = with_method(method, target);
-        assert_eq!(gateway.request(&here).await.status(), 403, "{method} {target} from this machine");
-        let forwarded = here.header("X-Forwarded-For", "192.0.2.1");
-        assert_eq!(gateway.request(&forwarded).await.status(), 401, "{method} {target} from behind a proxy");
+    let session = gateway.request(&look("session")).await.json();
+    assert_eq!((session["may_read"].as_bool(), session["may_write"].as_bool()), (Some(false), Some(false)));
+    let looks =
+        ["health", "config", "requests", "export", "live", "running", "rules", "config/history", "openapi.yaml"];
+    let looks = looks.map(|target| ("GET", target)).into_iter();
+    for (method, target) in looks.chain(CHANGES).chain([("POST", "explain"), ("POST", "config/check")]) {
+        for host in ["localhost", "127.0.0.1:8088", "[::1]", "evil.example"] {
+            let request = Request::new(method, &format!("/api/admin/{target}")).header("Host", host);
+            let request = request.header("Content-Type", "application/json");
+            assert_eq!(gateway.request(&request).await.status(), 401, "{method} {target}, Host: {host}");
+            let forwarded = request.header("X-Forwarded-For", "127.0.0.1");
+            assert_eq!(gateway.request(&forwarded).await.status(), 401, "{method} {target}, forwarded");
+        }
     }
-    // A client that is not on this machine, which may not even look. Not every machine can be one.
+    // A client that is not on this machine. Not every machine can be one.
     let Some(address) = outward_address() else { return };
-    for (method, target) in CHANGES.into_iter().chain([("GET", "requests"), ("GET", "config"), ("GET", "live")]) {
-        let mut client = Client::connect(SocketAddr::new(address, port)).await;
-        let answer = client.request(&with_method(method, target).body("{}")).await;
-        assert_eq!(answer.status(), 401, "{method} {target} from {address}");
-    }
+    let mut client = Client::connect(SocketAddr::new(address, port)).await;
+    assert_eq!(client.request(&look("config")).await.status(), 401, "from {address}");
 }
 
 #[tokio::test]
@@ -157,7 +210,7 @@ async fn tricks_with_paths_lead_nowhere() {
         assert_eq!(gateway.request(&look(target)).await.status(), 401, "{target}");
     }
     assert!(upstream.received().is_empty(), "none of them was sent to the upstream");
-    // These are not the gateway's own paths: they go to the upstream as they are.
+    // These hold nothing that is the gateway's own: they go to the upstream as they are.
     for target in ["//admin", "/ADMIN/", "/administrator", "/api/administer/config", "/%61dmin/", "/x/../admin/"] {
         let answer = gateway.request(&Request::get(target).header("Host", "127.0.0.1")).await;
         assert_eq!((answer.status(), answer.text().as_str()), (200, "from the upstream"), "{target}");
@@ -169,11 +222,104 @@ async fn behind_tls_the_cookie_never_travels_in_the_clear() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let gateway = gateway().upstream(upstream.url()).env("DASHBOARD_API_KEY", "the-key").start().await;
     let cookie = async |origin: &str| {
-        let login = change("session", r#"{"key":"the-key"}"#).header("Origin", origin);
-        let answer = gateway.request(&login).await;
+        let answer = gateway.request(&login("the-key").header("Origin", origin)).await;
         assert_eq!(answer.status(), 204, "{origin}");
         answer.header("set-cookie").expect("a cookie")
     };
-    assert!(cookie("https://127.0.0.1").await.ends_with("; SameSite=Strict; Secure"));
-    assert!(cookie("http://127.0.0.1").await.ends_with("; SameSite=Strict"));
+    let over_tls = cookie("https://127.0.0.1").await;
+    assert!(
+        over_tls.starts_with("__Secure-gateway_session=") && over_tls.ends_with("; SameSite=Strict; Secure"),
+        "{over_tls}"
+    );
+    let plain = cookie("http://127.0.0.1").await;
+    assert!(plain.starts_with("gateway_session=") && plain.ends_with("; SameSite=Strict"), "{plain}");
+}
+
+/// The status of the answer to a request over HTTP/2.
+async fn over_http2(gateway: &Gateway, path: &str, key: &str) -> u16 {
+    let request = http::Request::builder().uri(format!("http://{}{path}", gateway.addr())).header("x-api-key", key);
+    gateway.connect_h2().await.send(request.body(()).expect("a request"), &[]).await.status
+}
+
+#[tokio::test]
+async fn no_spelling_of_the_admin_api_goes_to_an_upstream() {
+    let upstream = Upstream::start(|_| Reply::ok("from the upstream")).await;
+    for is_on in ["true", "false"] {
+        let gateway = gateway().upstream(upstream.url()).env("ENABLE_DASHBOARD", is_on).start().await;
+        for target in [
+            "/api/admin",
+            "/api/admin?x=1",
+            "/API/admin/config",
+            "/api/Admin/",
+            "//api/admin/config",
+            "/api//admin/config",
+            "/x/../api/admin/config",
+            "/./api/admin",
+            "/x/%2e%2e/api/admin/config",
+            "/%61pi/admin/config",
+            "/api%2Fadmin/config",
+            "/%2561pi/admin",
+            "/api%5cadmin",
+            "/api;x/admin/config",
+        ] {
+            for method in ["GET", "POST", "OPTIONS"] {
+                let answer = gateway.request(&gateway.as_admin(Request::new(method, target))).await;
+                assert_eq!(answer.status(), 404, "{method} {target}, dashboard {is_on}");
+            }
+        }
+        let absolute = "GET http://gateway.example/api/admin HTTP/1.1\r\nHost: gateway.example\r\n\r\n";
+        assert_eq!(gateway.exchange(absolute, "GET").await.status(), 404);
+        let config = gateway.request(&gateway.as_admin(look("config"))).await.status();
+        assert_eq!(config, if is_on == "true" { 200 } else { 404 });
+        assert_eq!(over_http2(&gateway, "/api/Admin/config", "").await, 404);
+    }
+    assert!(upstream.received().is_empty(), "nothing was sent to the upstream");
+}
+
+#[tokio::test]
+async fn the_panels_key_never_goes_upstream() {
+    let upstream = Upstream::start(|_| Reply::ok("from the upstream")).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("log.db").display().to_string();
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{ base_url: \"{}\" }}\n  log: {{ capture: all }}\n  rules:\n    \
+         - {{ name: x, match: {{ path: /answered }}, respond: {{ status: 418, body: \"${{header.x-api-key}}\" }} }}\n",
+        upstream.url()
+    );
+    let gateway = gateway().yaml(&yaml).env("GATEWAY_DB", &database).start().await;
+    let key = gateway.panel_key();
+    let with = |name: &str, value: String| Request::post("/v1/messages", "{}").header(name, value);
+    for request in [
+        with("Authorization", format!("Bearer {key}")),
+        with("Authorization", key.clone()),
+        with("x-api-key", key.clone()),
+        with("x-goog-api-key", key.clone()),
+        with("Cookie", format!("a=b; key={key}")),
+        with("X-Whatever", key.clone()),
+        Request::get(&format!("/v1/models?key={key}")),
+        Request::get("/answered").header("x-api-key", &key),
+    ] {
+        let answer = gateway.request(&request).await;
+        assert_eq!((answer.status(), answer.json()["error"]["type"].as_str()), (401, Some("authentication_error")));
+        assert!(answer.text().contains("ANTHROPIC_AUTH_TOKEN") && !answer.text().contains(&key), "{}", answer.text());
+    }
+    assert_eq!(over_http2(&gateway, "/v1/messages", &key).await, 401);
+    assert!(upstream.received().is_empty(), "nothing was sent to the upstream");
+    assert_eq!(gateway.request(&with("x-api-key", format!("{key}x"))).await.status(), 200, "another key");
+    let requests = within("all rows", async {
+        loop {
+            let page = gateway.request(&gateway.as_admin(look("requests?q=panel_key&limit=500"))).await;
+            let text = page.text();
+            if text.matches("\"panel_key\"").count() == 9 {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(!requests.contains(&key) && !gateway.stderr().contains(&key));
+    for file in std::fs::read_dir(folder.path()).expect("a folder") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("read");
+        assert!(memchr::memmem::find(&bytes, key.as_bytes()).is_none(), "the key is in the request log");
+    }
 }

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 fn gateway(folder: &Path) -> GatewayBuilder {
     let database = folder.join("log.db").display().to_string();
-    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", &database)
+    without_log().env("GATEWAY_DB", &database)
+}
+
+fn without_log() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("DASHBOARD_API_KEY", "the-key")
 }
 
 fn message(session: &str) -> Request {
@@ -20,15 +24,16 @@ fn message(session: &str) -> Request {
         .header("x-api-key", "sk-secret-key")
 }
 
-/// A request to the API as a browser on this machine makes it.
+/// A request to the API.
 fn look(target: &str) -> Request {
-    Request::get(&format!("/api/admin/{target}")).header("Host", "127.0.0.1")
+    let request = Request::get(&format!("/api/admin/{target}")).header("Host", "127.0.0.1");
+    request.header("Authorization", "Bearer the-key")
 }
 
 /// A change.
 fn change(target: &str, body: &str) -> Request {
     let request = Request::post(&format!("/api/admin/{target}"), body).header("Host", "127.0.0.1");
-    request.header("Content-Type", "application/json")
+    request.header("Content-Type", "application/json").header("Authorization", "Bearer the-key")
 }
 
 /// What the API says.
@@ -238,7 +243,7 @@ async fn statistics_survive_a_restart_and_the_whole_request_is_kept_if_that_is_a
 #[tokio::test]
 async fn without_a_request_log_the_rest_still_answers() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
-    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", "off");
+    let gateway = without_log().env("GATEWAY_DB", "off");
     let gateway = gateway.upstream(upstream.url()).start().await;
     let answer = gateway.request(&look("stats")).await;
     assert_eq!(answer.status(), 404);
@@ -269,7 +274,7 @@ async fn who_listens_hears_of_each_request_and_of_each_second() {
 #[tokio::test]
 async fn requests_that_are_being_served_are_shown_with_what_they_are_at() {
     let upstream = Upstream::start(|_| Reply::stall()).await;
-    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).start().await;
+    let gateway = without_log().upstream(upstream.url()).start().await;
     let mut client = gateway.connect().await;
     client.send(message("s-run").bytes()).await;
     let shown = within("the request is shown", async {
@@ -297,8 +302,7 @@ async fn requests_that_are_being_served_are_shown_with_what_they_are_at() {
 async fn readiness_is_that_an_upstream_is_usable() {
     let upstream = Upstream::start(|_| Reply::status(503)).await;
     let yaml = "gateway:\n  health: { failures: 1, open: 60s }\n";
-    let gateway =
-        Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).yaml(yaml).start().await;
+    let gateway = without_log().upstream(upstream.url()).yaml(yaml).start().await;
     let mut admin = Client::connect(gateway.admin_addr()).await;
     assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
     assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 200);
@@ -316,12 +320,11 @@ async fn an_upstream_out_of_service_gets_nothing_while_there_is_another() {
         first.url(),
         second.url()
     );
-    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("DASHBOARD_API_KEY", "the-key");
+    let gateway = without_log();
     let gateway = gateway.yaml(&yaml).start().await;
     let ask = async || gateway.request(&Request::get("/v1/models")).await.text();
     let change = async |target: &str| {
-        let request = change(target, "{}").header("Authorization", "Bearer the-key");
-        let answer = gateway.request(&request).await;
+        let answer = gateway.request(&change(target, "{}")).await;
         assert_eq!(answer.status(), 200, "{target}: {}", answer.text());
         answer.json()
     };
@@ -336,7 +339,7 @@ async fn an_upstream_out_of_service_gets_nothing_while_there_is_another() {
     assert_eq!(ask().await, "1");
     let tried = change("upstreams/a/test").await;
     assert_eq!((tried["reachable"].as_bool(), tried["ways"][0]["status"].as_u64()), (Some(true), Some(200)), "{tried}");
-    let unknown = crate::change("upstreams/c/drain", "{}").header("Authorization", "Bearer the-key");
+    let unknown = crate::change("upstreams/c/drain", "{}");
     assert_eq!(gateway.request(&unknown).await.status(), 404);
 }
 
@@ -349,7 +352,7 @@ async fn rules_are_listed_with_where_they_come_from_and_how_often_they_applied()
          - {{ name: off, enabled: false, headers: {{ set: {{ x-a: c }} }} }}\n",
         upstream.url()
     );
-    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).yaml(&yaml).start().await;
+    let gateway = without_log().yaml(&yaml).start().await;
     gateway.request(&Request::get("/v1/models")).await;
     let line = gateway.stderr_line(0, "an access line", |line| line.contains(" path=/v1/models")).await;
     assert!(line.contains("outcome=completed"), "{line}");

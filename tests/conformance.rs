@@ -310,7 +310,7 @@ async fn rows(gateway: &Gateway) -> BTreeMap<String, Value> {
     let mut cursor = String::new();
     loop {
         let target = format!("/api/admin/requests?limit=500&cursor={cursor}");
-        let page = gateway.request(&Request::get(&target).header("Host", "localhost")).await;
+        let page = gateway.request(&gateway.as_admin(Request::get(&target))).await;
         if page.status() != 200 {
             return rows;
         }
@@ -388,7 +388,7 @@ async fn two_thousand_answers_are_told_as_they_were_by_log_metrics_and_api() {
     assert_eq!(outcomes.len(), 6, "{outcomes:?}");
 
     let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
-    let stats = gateway.request(&Request::get("/api/admin/stats").header("Host", "localhost")).await.json();
+    let stats = gateway.request(&gateway.as_admin(Request::get("/api/admin/stats"))).await.json();
     let mut connection = SqliteConnectOptions::new().filename(&database).connect().await.expect("the file");
     for (outcome, count) in &outcomes {
         let counted = sum(&metrics, "gateway_requests_total", &[("outcome", outcome)]);

@@ -83,21 +83,10 @@ async fn why_a_rule_does_not_match_and_what_it_would_change_is_told() {
 #[tokio::test]
 async fn the_admin_api_explains_to_those_who_may_look() {
     let question = r#"{"body":"{\"system\":\"a\"}"}"#;
-    let ask = || Request::post("/api/admin/explain", question);
-    let open = gateway().upstream("http://127.0.0.1:9").start().await;
-    let answer = open.request(&ask().header("Host", "localhost:8088")).await;
+    let gateway = gateway().upstream("http://127.0.0.1:9").start().await;
+    let ask = |body: &str| Request::post("/api/admin/explain", body).header("Host", "panel.example");
+    let answer = gateway.request(&gateway.as_admin(ask(question))).await;
     assert_eq!((answer.status(), answer.json()["upstream"].as_str()), (200, Some("127.0.0.1")), "{}", answer.text());
-    assert_eq!(
-        open.request(&Request::post("/api/admin/explain", "{}").header("Host", "127.0.0.1")).await.status(),
-        400
-    );
-    for stranger in
-        [ask().header("Host", "evil.example"), ask().header("Host", "localhost").header("X-Forwarded-For", "10.0.0.1")]
-    {
-        assert_eq!(open.request(&stranger).await.status(), 401);
-    }
-    let locked = gateway().upstream("http://127.0.0.1:9").env("DASHBOARD_API_KEY", "sk-panel").start().await;
-    assert_eq!(locked.request(&ask().header("Host", "localhost")).await.status(), 401);
-    let with_key = ask().header("Host", "panel.example").header("Authorization", "Bearer sk-panel");
-    assert_eq!(locked.request(&with_key).await.status(), 200);
+    assert_eq!(gateway.request(&gateway.as_admin(ask("{}"))).await.status(), 400);
+    assert_eq!(gateway.request(&ask(question)).await.status(), 401);
 }

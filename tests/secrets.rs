@@ -113,7 +113,6 @@ fn request(kind: &str, number: usize) -> Request {
         .header("Cookie", format!("theme=dark; a={one}; b=\"{two}\""))
         .header("Authorization", format!("Basic {}", STANDARD.encode(basic)))
         .header("x-my-token", token)
-        .header("x-seen", DASHBOARD_KEY)
         .header("X-Claude-Code-Session-Id", format!("session {client}"))
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, IS_MOCK, KEY, OPEN } from './harness.mjs';
+import { Bench, FIRST, IS_MOCK, KEY } from './harness.mjs';
 
 let bench;
 before(async () => {
@@ -674,38 +674,103 @@ describe('access', { skip: KEY === '' }, () => {
       await page.waitForURL(/\/login/);
     }, [/401/]));
 
-  test('too many wrong keys have to wait, and are told how long', () =>
+  test('too many wrong keys are answered slowly, and the right one at any time', () =>
     visiting({ isSignedIn: false }, async (visit, page) => {
       await visit.open('/login');
-      for (let attempt = 0; attempt < 7 && !(await page.getByText(/Try again in \d+ s/).isVisible()); attempt += 1) {
+      const slow = page.getByText('the right one works at any time');
+      for (let attempt = 0; attempt < 7 && !(await slow.isVisible()); attempt += 1) {
         await page.getByLabel('Key').fill(`wrong ${attempt}`);
         await Promise.all([page.waitForResponse('**/api/admin/session'), page.getByRole('button', { name: 'Sign in' }).click()]);
         await page.waitForTimeout(200);
       }
-      await page.getByText(/Try again in \d+ s/).waitFor();
-      assert(await page.getByRole('button', { name: 'Sign in' }).isDisabled());
-      await visit.screenshot('login-wait-en-light-1440');
+      await slow.waitFor();
+      await visit.screenshot('login-slow-en-light-1440');
+      await page.getByLabel('Key').fill(KEY);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).waitFor();
     }, [/401|429/]));
 });
 
-describe('without a key', { skip: !OPEN.isThere }, () => {
-  let open;
+describe('first start', { skip: !FIRST.isThere }, () => {
+  let first;
   before(async () => {
-    open = await Bench.start(OPEN);
+    first = await Bench.start(FIRST);
   });
-  after(() => open.stop());
+  after(() => first.stop());
 
-  test('one may look, not change, and is told how to set a key; an empty log has friendly words', async () => {
-    const visit = await open.visit({ locale: 'zh-CN' });
+  /** Every place where a browser could keep the key. */
+  async function kept({ page, context }) {
+    const devtools = await context.newCDPSession(page);
+    const { entries } = await devtools.send('Page.getNavigationHistory');
+    const inPage = await page.evaluate(async () => ({
+      address: location.href,
+      cookie: document.cookie,
+      stored: JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + JSON.stringify(history.state),
+      caches: (await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => url)))).flat(),
+      html: document.documentElement.outerHTML,
+      fields: [...document.querySelectorAll('input, textarea')].map(({ value }) => value),
+    }));
+    return JSON.stringify({ history: entries.map(({ url }) => url), ...inPage });
+  }
+
+  test('the printed link logs in, and with the second click one is where settings are changed and saved; the key is kept nowhere', async () => {
+    const visit = await first.visit({ isSignedIn: false });
     const { page } = visit;
-    await visit.open('/upstreams');
-    assert(await page.getByRole('button', { name: '立即测试' }).first().isDisabled());
-    await visit.screenshot('read-only-zh-light-1440');
-    await page.getByRole('link', { name: '如何设置' }).click();
-    await page.getByText('DASHBOARD_API_KEY=').waitFor();
-    await page.getByText('anyrouter-gateway reload').waitFor();
-    await visit.screenshot('no-key-zh-light-1440');
+    const requested = [];
+    page.on('request', (request) => requested.push(request.url()));
+    const link = first.link();
+    await page.goto(link);
+    await page.getByRole('button', { name: 'Sign out' }).waitFor();
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    assert.equal(new URL(page.url()).hash, '');
+    await visit.settled();
+    await visit.screenshot('first-start-en-light-1440');
+    await page.getByRole('link', { name: 'Configuration' }).click();
+    await page.getByLabel('timeouts.read').fill('321s');
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('button', { name: 'Apply' }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    const { settings } = await visit.api('config');
+    assert.equal(settings.find(({ key }) => key === 'gateway.timeouts.read').value, '321s');
+    const secrets = [first.key, encodeURIComponent(first.key), new URL(link).hash.replace('#key=', '')];
+    const written = (text) => secrets.some((secret) => text.includes(secret));
+    assert(!written(await kept(visit)), 'the key is nowhere in the browser');
+    assert(requested.length > 5 && !requested.some((url) => written(url.split('#')[0])), 'and in no request but the body of the login');
+    await page.goBack();
+    assert(!page.url().includes('key='));
+    assert.deepEqual(visit.faults, []);
+    await visit.close();
+  });
+
+  test('a link leads to where it points', async () => {
+    const visit = await first.visit({ isSignedIn: false });
+    await visit.page.goto(first.link('/upstreams'));
+    await visit.page.getByRole('heading', { name: 'Upstreams', level: 1 }).waitFor();
+    assert.equal(visit.page.url(), `${first.url}/admin/upstreams`);
+    assert.deepEqual(visit.faults, []);
+    await visit.close();
+  });
+
+  test('a link that is over says so, and one that is pasted into the open page is taken', async () => {
+    const visit = await first.visit({ isSignedIn: false, locale: 'zh-CN' });
+    const { page } = visit;
+    await page.goto(`${first.url}/admin/config#key=no%20longer`);
+    await page.getByText('此链接已失效').waitFor();
+    await page.getByText('anyrouter-gateway panel').waitFor();
+    assert(!page.url().includes('longer'));
+    await visit.screenshot('link-over-zh-light-1440');
     assert.deepEqual(await visit.violations(), []);
+    // The page stays: only what is behind the number sign is another.
+    const { hash } = new URL(first.link());
+    await page.evaluate((pasted) => (location.hash = pasted), hash);
+    await page.getByRole('heading', { name: '配置', level: 1 }).waitFor();
+    assert(!(await kept(visit)).includes(hash.replace('#key=', '')));
+    assert.deepEqual(visit.faults.filter((fault) => !/401|429/.test(fault)), []);
+    await visit.close();
+  });
+
+  test('an empty log has friendly words', async () => {
+    const visit = await first.visit({ locale: 'zh-CN' });
     await visit.open('/errors?range=15m');
     await visit.open('/');
     await visit.screenshot('empty-dashboard-zh-light-1440');
@@ -715,12 +780,29 @@ describe('without a key', { skip: !OPEN.isThere }, () => {
   });
 
   test('what the environment fixes is locked', async () => {
-    const visit = await open.visit();
+    const visit = await first.visit();
     await visit.open('/config');
     assert(await visit.page.getByLabel('proxy.https').isDisabled());
     await visit.page.getByText('Fixed by HTTPS_PROXY').waitFor();
     await visit.screenshot('config-locked-en-light-1440');
     assert.deepEqual(visit.faults, []);
     await visit.close();
+  });
+});
+
+describe('a gateway that could make no key', { skip: !IS_MOCK }, () => {
+  test('is closed, and says what to do', async () => {
+    const closed = await Bench.start({ url: undefined, key: '', rows: 0 });
+    for (const [locale, title] of [['en-US', 'The panel is closed'], ['zh-CN', '面板未开放']]) {
+      const visit = await closed.visit({ locale });
+      await visit.page.goto(`${closed.url}/admin/requests`);
+      await visit.page.getByRole('heading', { name: title }).waitFor();
+      await visit.page.getByText('anyrouter-gateway panel').waitFor();
+      await visit.screenshot(`closed-${locale}-light-1440`);
+      assert.deepEqual(await visit.violations(), []);
+      assert.deepEqual(visit.faults, []);
+      await visit.close();
+    }
+    await closed.stop();
   });
 });

@@ -1,8 +1,9 @@
 // A browser, a gateway to look at, and a watch over what a page must not do.
 //
 // PANEL_URL   origin of a running gateway; without it the mock of static/dev is started on a free port
-// PANEL_KEY   its DASHBOARD_API_KEY (test-key); empty: none is set
-// PANEL_OPEN_URL  origin of another, which has no key, no request in its log, and HTTPS_PROXY in its environment
+// PANEL_KEY   its DASHBOARD_API_KEY (test-key)
+// PANEL_FIRST_KEY    the key that another made at its first start; its log has no request, HTTPS_PROXY is in its environment
+// PANEL_FIRST_LINKS  three links to it that `anyrouter-gateway panel` printed, with blanks between
 // CHROMIUM    the browser (/usr/bin/chromium)
 
 import assert from 'node:assert/strict';
@@ -20,7 +21,11 @@ const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 export const KEY = process.env.PANEL_KEY ?? 'test-key';
 export const SCREENSHOTS = process.env.PANEL_SCREENSHOTS ?? `${root}target/panel-screenshots/`;
 export const IS_MOCK = !process.env.PANEL_URL;
-export const OPEN = { url: process.env.PANEL_OPEN_URL, key: '', rows: 0, isThere: IS_MOCK || Boolean(process.env.PANEL_OPEN_URL) };
+const firstLinks = (process.env.PANEL_FIRST_LINKS ?? '').split(' ').filter(Boolean);
+/** A gateway at its first start. */
+export const FIRST = {
+  url: firstLinks[0] && new URL(firstLinks[0]).origin, key: process.env.PANEL_FIRST_KEY ?? 'made/up key', rows: 0, isThere: IS_MOCK || firstLinks.length > 0,
+};
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 export const FLAGS = [
@@ -72,6 +77,12 @@ export class Bench {
   async stop() {
     await this.browser.close();
     this.server.stop();
+  }
+
+  /** A link that logs in, as the gateway prints it: it is good once. */
+  link(path = IS_MOCK ? '/' : '') {
+    const hash = IS_MOCK ? `#key=${encodeURIComponent(this.key)}` : new URL(firstLinks.shift()).hash;
+    return `${this.url}/admin${path}${hash}`;
   }
 
   /** A browser of its own: signed in, unless told otherwise. */

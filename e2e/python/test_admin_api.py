@@ -171,7 +171,15 @@ def test_logging_in_and_out(observed):
     # The fuzzing above gave wrong keys; this makes sure of it, in whatever order the tests run.
     statuses = [login("wrong").status_code for _ in range(6)]
     assert statuses[-1] == 429 and set(statuses) <= {401, 429}
-    assert login(observed.key).status_code == 429, "who must wait may not try"
+    assert login(observed.key).status_code == 204, "the right key is taken at any time"
+
+
+def test_a_session_that_was_ended_is_over(observed):
+    opened = call(observed.gateway, "openSession", "", body={"key": observed.key}, media_type="application/json")
+    session = opened.headers["Set-Cookie"].partition(";")[0]
+    assert call(observed.gateway, "upstreams", session).status_code == 200
+    assert call(observed.gateway, "closeSession", session).status_code == 204
+    assert call(observed.gateway, "upstreams", session).status_code == 401
 
 
 def validator(name: str):

@@ -20,11 +20,16 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a reader may take no byte.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tells of what happens until the client goes away, or the process drains.
+/// Tells of what happens until the client goes away, the process drains, or the reader may not look any more.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn serve(session: &mut ServerSession, shared: &Shared, request_id: &str) -> pingora::Result<()> {
+pub async fn serve(
+    session: &mut ServerSession,
+    shared: &Shared,
+    request_id: &str,
+    may_look: impl Fn() -> bool,
+) -> pingora::Result<()> {
     if shared.feed.listeners() >= READERS {
         let message = format!("{READERS} readers listen already: close a panel, and try again.");
         return Answer::error(503, &message, request_id).send_direct(session, request_id).await;
@@ -56,6 +61,7 @@ pub async fn serve(session: &mut ServerSession, shared: &Shared, request_id: &st
                 told += 1;
                 event_text("request", &json!(Row::from(&*record)))
             }
+            Event::Second(_) if !may_look() => break,
             Event::Second(second) => {
                 told = 0;
                 event_text("second", &second_json(&second, std::mem::take(&mut skipped) + second.untold, shared))

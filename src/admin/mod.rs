@@ -9,16 +9,18 @@ mod live;
 mod parameters;
 mod requests;
 mod service;
+mod sessions;
 mod statistics;
 mod status;
 mod turns;
 mod upstreams;
+mod wrong_keys;
 
 use crate::config::live::{Live, ProblemView};
 use crate::gateway::{Answer, Pages, Shared, Visit, explain};
 use crate::http1::split_query;
 use crate::store::{ReadError, Reader};
-use access::Gate;
+use access::{Gate, Visitor};
 use async_trait::async_trait;
 use http::Method;
 use http::header::{ALLOW, CACHE_CONTROL, LOCATION};
@@ -26,6 +28,7 @@ use parameters::Parameters;
 use pingora::http::RequestHeader;
 use serde::Serialize;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use turns::Turns;
 
@@ -86,7 +89,7 @@ pub struct Admin {
     reader: Option<Reader>,
     /// The configuration.
     live: Arc<Live>,
-    gate: Gate,
+    gate: Arc<Gate>,
     /// Checks of edits.
     checks: Turns,
     /// Dry runs of requests.
@@ -150,10 +153,15 @@ impl Refused {
 }
 
 impl Admin {
-    /// The pages of a gateway.
-    pub fn new(shared: Arc<Shared>, reader: Option<Reader>, live: Arc<Live>) -> Self {
+    /// The pages of a gateway that keeps its state in this folder.
+    pub fn new(shared: Arc<Shared>, reader: Option<Reader>, live: Arc<Live>, state_dir: &Path) -> Self {
         let (checks, dry_runs) = (Turns::new("The check"), Turns::new("The dry run"));
-        Self { shared, reader, live, gate: Gate::default(), checks, dry_runs }
+        Self { shared, reader, live, gate: Arc::new(Gate::new(state_dir)), checks, dry_runs }
+    }
+
+    /// Takes over what another process has changed in the state folder. This reads a file.
+    pub fn refresh(&self) {
+        self.gate.refresh();
     }
 
     async fn answer(&self, visit: Visit<'_>) -> pingora::Result<()> {
@@ -171,17 +179,21 @@ impl Admin {
             _ => match path.strip_prefix(b"/api/admin/") {
                 None => Refused::not_found("such page").answer(request_id),
                 Some(rest) => {
-                    let access = self.gate.access(&request, client, &self.shared.snapshot.load().config);
+                    let access = self.gate.access(&request, client, &self.shared.panel).await;
                     let parameters = Parameters::read(query.unwrap_or_default());
                     let call = Call { parameters, body: &body };
                     let segments = parameters::segments(rest);
                     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                     match (&segments[..], &request.method) {
                         (["session"], _) => {
-                            self.gate.session(&request, client, &body, &access, &self.shared, request_id)
+                            let visitor = Visitor { request: &request, client, body: &body };
+                            self.gate.session(visitor, &access, &self.shared.panel, request_id).await
                         }
                         _ if !access.may(&request.method, &segments) => access.refuse(request_id),
-                        (["live"], &Method::GET) => return live::serve(session, &self.shared, request_id).await,
+                        (["live"], &Method::GET) => {
+                            let may_look = || self.gate.is_still_good(&access, &self.shared.panel);
+                            return live::serve(session, &self.shared, request_id, may_look).await;
+                        }
                         (["export"], &Method::GET) => {
                             return match self.export(&call) {
                                 Ok(export) => export.serve(session, request_id).await,
@@ -189,7 +201,9 @@ impl Admin {
                             };
                         }
                         // GET says nothing of what may be shown.
-                        (["config"], &Method::GET) if call.parameters.get("reveal").is_some() && !access.may_write => {
+                        (["config"], &Method::GET)
+                            if call.parameters.get("reveal").is_some() && !access.may_write() =>
+                        {
                             access.refuse(request_id)
                         }
                         (segments, method) => match self.call(segments, method, &call).await {
@@ -275,7 +289,7 @@ impl Call<'_> {
 
 #[async_trait]
 impl Pages for Admin {
-    fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer> {
+    async fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer> {
         let (path, _) = split_query(request.raw_path());
         let Some(path) = path.strip_prefix(b"/api/admin/") else { return Ok(SMALL_BODY_BYTES) };
         let segments = parameters::segments(path);
@@ -283,7 +297,7 @@ impl Pages for Admin {
         if segments == ["session"] {
             return Ok(SMALL_BODY_BYTES);
         }
-        let access = self.gate.access(request, client, &self.shared.snapshot.load().config);
+        let access = self.gate.access(request, client, &self.shared.panel).await;
         match access.may(&request.method, &segments) {
             true => Ok(MAX_BODY_BYTES),
             false => Err(access.refuse(request_id)),

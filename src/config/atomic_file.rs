@@ -12,6 +12,14 @@ pub struct Staged {
     path: PathBuf,
 }
 
+/// Puts a file with this content, which only its owner may read, in the place of what is at `path`.
+///
+/// # Errors
+/// What could not be done, with the path.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    Staged::write(path, bytes)?.commit()
+}
+
 impl Staged {
     /// Writes a file that only its owner may read; its folder is made if need be.
     ///
@@ -36,15 +44,35 @@ impl Staged {
         Ok(staged)
     }
 
+    /// Puts it into its place, if nothing is there. Returns whether it did.
+    ///
+    /// # Errors
+    /// What could not be done, with the path.
+    pub fn commit_new(self) -> Result<bool, String> {
+        match std::fs::hard_link(&self.beside, &self.path) {
+            Ok(()) => self.sync_folder().map(|()| true),
+            Err(_) if self.path.exists() => Ok(false),
+            // Not every file system has hard links.
+            Err(_) => self.commit().map(|()| true),
+        }
+    }
+
     /// Puts it into its place.
     ///
     /// # Errors
     /// What could not be done, with the path.
     pub fn commit(self) -> Result<(), String> {
-        let failed = |error: std::io::Error| format!("{} cannot be replaced: {error}", self.path.display());
-        std::fs::rename(&self.beside, &self.path).map_err(failed)?;
-        // The name too is to be on the disk.
-        File::open(folder(&self.path)).and_then(|folder| folder.sync_all()).map_err(failed)
+        std::fs::rename(&self.beside, &self.path).map_err(|error| self.failed(error))?;
+        self.sync_folder()
+    }
+
+    /// The name too is to be on the disk.
+    fn sync_folder(&self) -> Result<(), String> {
+        File::open(folder(&self.path)).and_then(|folder| folder.sync_all()).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: std::io::Error) -> String {
+        format!("{} cannot be replaced: {error}", self.path.display())
     }
 }
 

@@ -15,6 +15,7 @@ mod limits;
 pub mod live;
 mod node;
 mod panel;
+pub mod panel_key;
 mod prices;
 pub mod problem;
 pub mod profile;
@@ -53,6 +54,7 @@ use std::time::Duration;
 use upstream::{Inherited, UpstreamConfig};
 
 pub use allow_origins::AllowOrigins;
+pub use atomic_file::write_whole;
 pub use files::{DEFAULT_FILE, Texts};
 pub use limits::Limits;
 pub use reader::{Effective as EffectiveSetting, List, Lookup};
@@ -131,7 +133,7 @@ pub struct Config {
     pub dns_servers: Vec<SocketAddr>,
     /// Whether the panel is served on the gateway's port.
     pub dashboard_enabled: bool,
-    /// The panel's key.
+    /// The panel's key, if the configuration sets one; else it is a file's (`panel_key`).
     pub dashboard_key: Option<Secret>,
     /// What the request log keeps of bodies.
     pub capture: CaptureSettings,

@@ -88,7 +88,7 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.state_dir",
         &["GATEWAY_STATE_DIR"],
         "data",
-        "Folder for what the gateway writes itself: the panel's overlay.yaml and its history.",
+        "Folder for what the gateway writes itself: the panel's overlay.yaml and its history, the panel's key.",
     )
     .restart()
     .panel(Panel::Never),
@@ -207,9 +207,14 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Serve the panel at /admin of the gateway port.",
     ),
-    setting("gateway.dashboard.api_key", &["DASHBOARD_API_KEY"], "", "Key that the panel asks for.")
-        .secret()
-        .panel(Panel::Never),
+    setting(
+        "gateway.dashboard.api_key",
+        &["DASHBOARD_API_KEY"],
+        "",
+        "Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.",
+    )
+    .secret()
+    .panel(Panel::Never),
     setting(
         "gateway.database",
         &["GATEWAY_DB"],

@@ -51,7 +51,7 @@ pub struct TlsListener {
 }
 
 /// What only a restart can change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Startup {
     /// The gateway's address.
     pub listen: SocketAddr,

@@ -2,6 +2,7 @@
 
 use super::files::DOTENV_FILE;
 use super::live::mask;
+use super::panel_key;
 use super::problem::{Problem, Source};
 use super::reader::{Effective, Reader};
 use super::routes::KEY_MAPPINGS_FILE;
@@ -60,6 +61,7 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         warnings.push(Problem { at, message });
     }
     warnings.extend(keys_for_all(reader, config));
+    warnings.extend(weak_panel_key(reader, config));
     warnings.extend(misspelt_variables(reader));
     warnings
 }
@@ -164,6 +166,18 @@ fn added_keys(rule: &Rule) -> impl Iterator<Item = &str> {
         }
         _ => None,
     })
+}
+
+/// A key of the panel that somebody could guess. Who has it may change everything.
+fn weak_panel_key(reader: &Reader<'_>, config: &Config) -> Option<Problem> {
+    let why = panel_key::weakness(config.dashboard_key.as_ref()?.expose())?;
+    let setting = reader.effective.iter().find(|setting| setting.key == "gateway.dashboard.api_key");
+    let at = setting.map_or(Source::Default, |setting| setting.source.clone());
+    let message = format!(
+        "gateway.dashboard.api_key: this key can be guessed ({why}), and who has it may change everything: take a long \
+         random one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its link)"
+    );
+    Some(Problem { at, message })
 }
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address

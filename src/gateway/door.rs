@@ -10,7 +10,7 @@ use super::finish::key_fingerprint;
 use super::held::Hold;
 use super::http2::{self, Unread, WholeRequest};
 use super::identity::{self, Found};
-use super::local::{self, Pages};
+use super::local::{self, Pages, Whose};
 use super::snapshot::{self, Snapshot, X_FORWARDED_FOR, peer};
 use super::unsent::Taking;
 use super::{Budget, Gateway, Shared};
@@ -247,7 +247,7 @@ impl HouseRules {
         let address = origin.map(|origin| origin.client);
         let may_be_own = self.is_all_own || local::may_take_body(&begun.target());
         if let Some(request) = may_be_own.then(|| begun.request()).flatten().filter(|it| self.is_own(it, snapshot)) {
-            return match self.admit(&request, address, snapshot) {
+            return match self.admit(&request, address, snapshot).await {
                 Ok((own, expected)) => {
                     let read = client.read_rest(begun, &own, Some(expected), false).await;
                     read.map_err(|error| match error {
@@ -300,19 +300,19 @@ impl HouseRules {
     }
 
     fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
-        self.is_all_own || local::is_own(request, &snapshot.config)
+        self.is_all_own || local::whose(request, &snapshot.config) == Whose::Pages
     }
 
     /// The limits of a request for the gateway's own pages, and what is known of its body before that is read; or its
     /// answer.
-    fn admit(
+    async fn admit(
         &self,
         request: &RequestHeader,
         client: Option<IpAddr>,
         snapshot: &Snapshot,
     ) -> Result<(Limits, Expected), (Answer, String)> {
         let request_id = new_request_id();
-        match self.pages.admit(request, client, &request_id) {
+        match self.pages.admit(request, client, &request_id).await {
             Ok(request_body) => {
                 let hold = Hold::new(&self.budget, Owners::new(client, Client::UNKNOWN));
                 let limits = Limits { request_body, ..snapshot.config.limits.clone() };
@@ -512,7 +512,7 @@ impl Http2Door {
         }
         let client = snapshot.origin(peer(session.client_addr()), &request.headers).map(|origin| origin.client);
         if self.rules.is_own(request, snapshot) {
-            return match self.rules.admit(request, client, snapshot) {
+            return match self.rules.admit(request, client, snapshot).await {
                 Ok((own, expected)) => http2::read(session, &own, Some(expected)).await.map_err(|error| match error {
                     Unread::Refused(refusal) => Unread::Refused(of_page(refusal, &own)),
                     other => other,

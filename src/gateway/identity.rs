@@ -1,7 +1,7 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
 use super::cross_site;
-use super::local;
+use super::local::{self, Whose};
 use super::snapshot::{self, Group, Snapshot};
 use crate::http1::Refusal;
 use crate::rules::matcher::Facts;
@@ -73,7 +73,7 @@ pub fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapsho
         upstream: &destination.upstream.config.name,
         model: None,
     };
-    local::is_own(request, &snapshot.config) || destination.rules.respond(&facts, None).is_some()
+    local::whose(request, &snapshot.config) != Whose::Upstreams || destination.rules.respond(&facts, None).is_some()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::browser::accepts_html;
 use super::context::Context;
 use crate::config::Config;
-use crate::http1::split_query;
+use crate::http1::{is_at_or_below, split_query};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
@@ -33,7 +33,7 @@ pub trait Pages: Send + Sync {
     ///
     /// # Errors
     /// The answer to a request that gets it without its body.
-    fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer>;
+    async fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer>;
 
     /// Answers one.
     ///
@@ -48,17 +48,52 @@ pub fn may_take_body(target: &[u8]) -> bool {
     path.contains(&b'%') || path.windows(5).any(|part| part.eq_ignore_ascii_case(b"admin"))
 }
 
-/// Whether the gateway answers this request itself.
-pub fn is_own(request: &RequestHeader, config: &Config) -> bool {
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The pages' own.
+    Pages,
+    /// Nobody's: what a lenient upstream could take for the admin API, whose keys and cookies are not for upstreams.
+    Nobody,
+    /// The upstreams'.
+    Upstreams,
+}
+
+/// Whose request this is.
+pub fn whose(request: &RequestHeader, config: &Config) -> Whose {
     let (path, _) = split_query(request.raw_path());
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
-    match path {
+    let is_api = is_at_or_below(path, &["api", "admin"]);
+    let is_own = match path {
         b"/health" => is_read,
         _ if !config.dashboard_enabled => false,
         b"/" => is_read && accepts_html(&request.headers),
         b"/admin" => true,
         _ => path.starts_with(b"/admin/") || path.starts_with(b"/api/admin/"),
+    };
+    match (is_own, is_api) {
+        (true, _) => Whose::Pages,
+        (false, true) => Whose::Nobody,
+        (false, false) => Whose::Upstreams,
     }
+}
+
+/// The names of the panel's cookie, over TLS and without.
+pub const SESSION_COOKIES: [&str; 2] = ["__Secure-gateway_session", "gateway_session"];
+
+/// The answer to what is [`Whose::Nobody`]'s.
+pub fn nothing_here(request_id: &str) -> Answer {
+    let message = "There is no such page: paths like /api/admin are the gateway's own and go to no upstream. The admin API \
+                   is at /api/admin/ (docs/api.md), unless gateway.dashboard.enabled is false; the admin service always has it.";
+    Answer::error(404, message, request_id)
+}
+
+/// The answer to a request that carries the panel's key to an upstream.
+pub fn panel_key_refused(request_id: &str) -> Answer {
+    let message = "This is the key of the gateway's own panel (DASHBOARD_API_KEY, or data/dashboard.key), which goes to no \
+                   upstream: give the client the relay's key (ANTHROPIC_AUTH_TOKEN). If both are the same, give the panel \
+                   another one.";
+    Answer::error(401, message, request_id)
 }
 
 /// Hands such a request on.

@@ -22,6 +22,7 @@ mod identity;
 mod incoming;
 mod local;
 mod observe;
+mod panel_key;
 mod pool;
 mod respond;
 mod rewrite;
@@ -41,6 +42,7 @@ use bytes::Bytes;
 use context::{Attempt, Context, InFlight};
 use failover::Failed;
 use http::{StatusCode, Version};
+use local::Whose;
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
@@ -58,7 +60,8 @@ pub use downstream::take_body;
 pub use explain::{Explanation, explain};
 pub use health_checks::HealthChecks;
 pub use held::Budget;
-pub use local::{Pages, Visit};
+pub use local::{Pages, SESSION_COOKIES, Visit};
+pub use panel_key::{PanelKey, PanelKeys};
 pub use snapshot::{Snapshot, peer};
 pub use unsent::Unsent;
 
@@ -88,6 +91,8 @@ pub struct Shared {
     pub started_at: SystemTime,
     /// The end of the process's work.
     pub drain: Arc<Drain>,
+    /// What opens the panel.
+    pub panel: PanelKeys,
 }
 
 impl Shared {
@@ -104,6 +109,7 @@ impl Shared {
             boot_id: format!("{:032x}", fastrand::u128(..)),
             started_at: SystemTime::now(),
             drain: Arc::default(),
+            panel: PanelKeys::default(),
         }
     }
 
@@ -166,10 +172,20 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        if local::is_own(session.req_header(), &context.snapshot.config) {
+        let whose = local::whose(session.req_header(), &context.snapshot.config);
+        if whose != Whose::Upstreams {
             context.is_local = true;
             context.in_flight = None;
-            local::serve(session, &self.pages, context).await?;
+            match whose {
+                Whose::Pages => local::serve(session, &self.pages, context).await?,
+                _ => local::nothing_here(&context.request_id).send(session, &context.request_id).await?,
+            }
+            return Ok(true);
+        }
+        // Before anything of it is kept, and before a rule answers.
+        if self.shared.panel.is_in(session.req_header()) {
+            context.rejected = Some("panel_key");
+            local::panel_key_refused(&context.request_id).send(session, &context.request_id).await?;
             return Ok(true);
         }
         let request = session.req_header();

@@ -1,8 +1,10 @@
-//! Takes commands from the control socket. A reload needs nobody else; the rest is for the supervisor to answer.
+//! Takes commands from the control socket. A reload and the panel's key need nobody else; the rest is for the supervisor to
+//! answer.
 
 use super::control::{self, Answer, Question};
 use super::descriptors;
 use super::inheritance::{self, User};
+use super::panel::LetIn;
 use super::successor::Successor;
 use crate::config::live::Live;
 use crate::log_output;
@@ -26,8 +28,17 @@ pub enum Command {
     Waits(Successor),
 }
 
+/// What answers by itself.
+#[derive(Clone)]
+pub struct Own {
+    /// The configuration.
+    pub live: Arc<Live>,
+    /// What lets people into the panel.
+    pub let_in: LetIn,
+}
+
 /// Takes commands for as long as the process lives.
-pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, live: Arc<Live>) {
+pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, own: Own) {
     let mut silent: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
@@ -56,12 +67,12 @@ pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, liv
             oldest.abort();
         }
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
-        let (commands, live) = (commands.clone(), Arc::clone(&live));
+        let (commands, own) = (commands.clone(), own.clone());
         let reading = tokio::spawn(async move {
             let mut stream = stream;
             let question = control::read(&mut stream).await;
             // What was asked is answered, however many others come.
-            tokio::spawn(converse(stream, pid, question, commands, live));
+            tokio::spawn(converse(stream, pid, question, commands, own));
         });
         silent.push_back(reading.abort_handle());
     }
@@ -72,15 +83,15 @@ async fn converse(
     pid: u32,
     question: std::io::Result<Question>,
     commands: mpsc::Sender<Command>,
-    live: Arc<Live>,
+    own: Own,
 ) {
     let answer = match question {
         Ok(Question::Reload) => {
             log_output::reopen();
-            reload(live).await
+            reload(own.live).await
         }
         Ok(Question::Inherit) => {
-            let environment = inheritance::environment(&live.files());
+            let environment = inheritance::environment(&own.live.files());
             match User::own() {
                 Ok(user) => Answer::Inheritance { environment, user },
                 Err(error) => Answer::Refused(vec![format!("the process does not know its groups: {error}")]),
@@ -91,6 +102,11 @@ async fn converse(
             let _ = commands.send(Command::Waits(Successor::new(stream, pid))).await;
             return;
         }
+        Ok(Question::Panel(wish)) => match tokio::task::spawn_blocking(move || (own.let_in)(wish)).await {
+            Ok(Ok(link)) => Answer::Panel { link },
+            Ok(Err(why)) => Answer::Refused(vec![why]),
+            Err(error) => Answer::Refused(vec![format!("the command broke off: {error}")]),
+        },
         Ok(question) => {
             let (reply, answer) = oneshot::channel();
             let sent = commands.send(Command::Asked(question, reply)).await;

@@ -34,6 +34,18 @@ pub enum Question {
     Succeed,
     /// With what a successor is to be started.
     Inherit,
+    /// Let me into the panel.
+    Panel(Wish),
+}
+
+/// How to be let into the panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// By a link that is good once.
+    Link,
+    /// The same, with a new key; the old one, and all sessions, are over.
+    NewKey,
 }
 
 /// Who serves.
@@ -88,6 +100,11 @@ pub enum Answer {
     },
     /// The service is left to the successor.
     Yours,
+    /// A link that logs in.
+    Panel {
+        /// The link.
+        link: String,
+    },
     /// It was refused, for these reasons.
     Refused(Vec<String>),
 }

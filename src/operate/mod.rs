@@ -12,6 +12,7 @@ mod descriptors;
 pub mod health;
 mod inheritance;
 pub mod own_folder;
+pub mod panel;
 pub mod predecessors;
 pub mod runtime_dir;
 mod signals;

@@ -1,8 +1,9 @@
 //! What becomes of the process: one state, changed by signals, commands, Pingora's phases and the work that is left.
 
 use super::claim::Claim;
-use super::commands::{self, Command};
+use super::commands::{self, Command, Own};
 use super::control::{self, Answer, Question, Status};
+use super::panel::LetIn;
 use super::predecessors::Predecessor;
 use super::signals::{Signals, Told};
 use super::successor::{Successor, Waiting};
@@ -38,6 +39,8 @@ pub struct Parts {
     pub drain: Arc<Drain>,
     /// The configuration.
     pub live: Arc<Live>,
+    /// What lets people into the panel.
+    pub let_in: LetIn,
     /// How long the end may take, by the configuration in force.
     pub limits: Box<dyn Fn() -> config::Drain + Send>,
     /// Where the process listens.
@@ -236,7 +239,8 @@ impl Running {
         let Some(folder) = &self.parts.folder else { return };
         match control::bind(folder) {
             Ok(listener) => {
-                drop(tokio::spawn(commands::listen(listener, commands.clone(), Arc::clone(&self.parts.live))))
+                let own = Own { live: Arc::clone(&self.parts.live), let_in: Arc::clone(&self.parts.let_in) };
+                drop(tokio::spawn(commands::listen(listener, commands.clone(), own)))
             }
             Err(error) => log::error!(
                 "commands cannot be taken at {}: {error}; reload with SIGHUP",
@@ -341,7 +345,7 @@ impl Running {
                 Err(why) => Answer::Refused(vec![why]),
             },
             // The others do not come here.
-            Question::Status | Question::Reload | Question::Succeed | Question::Inherit => {
+            Question::Status | Question::Reload | Question::Succeed | Question::Inherit | Question::Panel(_) => {
                 Answer::Status(self.status())
             }
         }

@@ -1,6 +1,7 @@
 //! What the composition root needs to run as a service: the runtime folder, the configuration that can change, the
 //! supervisor, and an end in order.
 
+use super::panel::Panel;
 use crate::config::live::{Live, Prepare};
 use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup};
@@ -106,14 +107,18 @@ pub fn bind(sockets: &Sockets, startup: &Startup, predecessor: Option<&RuntimeDi
 }
 
 /// The configuration in force, which requests see through `shared`.
-pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>) -> Live {
+pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, panel: Arc<Panel>) -> Live {
     let (prepared, observed) = (Arc::clone(shared), Arc::clone(shared));
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     shared.metrics.config_loaded_at.set(now());
     let prepare: Prepare = Box::new(move |config| {
         let shared = Arc::clone(&prepared);
         let snapshot = Arc::new(Snapshot::after(config, Some(&shared.snapshot.load()))?);
-        Ok(Box::new(move || shared.snapshot.store(snapshot)))
+        let panel = Arc::clone(&panel);
+        Ok(Box::new(move || {
+            shared.snapshot.store(snapshot);
+            panel.open();
+        }))
     });
     let observer = Box::new(move |outcome: Result<&str, &[Problem]>| {
         let [good, refused] = &observed.metrics.config_reloads;
@@ -166,6 +171,7 @@ pub fn supervise(
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
     live: Arc<Live>,
+    panel: Arc<Panel>,
     server: &Server,
     (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
@@ -176,6 +182,7 @@ pub fn supervise(
         folder,
         drain: Arc::clone(&shared.drain),
         live,
+        let_in: Arc::new(move |wish| panel.let_in(wish)),
         limits: Box::new(move || in_force.snapshot.load().config.drain),
         loops: addresses.len() * server.configuration.listener_tasks_per_fd,
         addresses,

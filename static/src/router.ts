@@ -1,8 +1,12 @@
-import { createRouter, createWebHistory } from 'vue-router';
+import { createRouter, createWebHistory, type RouteLocationNormalized, type RouteLocationRaw } from 'vue-router';
 
 import { onRefused } from './api/api';
 import { startLive, stopLive } from './api/live';
-import { loadSession, mayRead, session } from './composables/session';
+import { loadSession, mayRead, session, signInByLink } from './composables/session';
+import { onLinkKey, takeLinkKey, watchAddress } from './link_key';
+
+// The router remembers the address that it finds, and writes it back.
+watchAddress();
 
 export const router = createRouter({
   history: createWebHistory(import.meta.env.BASE_URL),
@@ -21,8 +25,17 @@ export const router = createRouter({
   ],
 });
 
+/** Where the login page leads to. Only paths of the panel: the router knows no other places. */
+export function behindLogin({ query: { to } }: Pick<RouteLocationNormalized, 'query'>): RouteLocationRaw {
+  return typeof to === 'string' && to.startsWith('/') ? to : { name: 'dashboard' };
+}
+
 router.beforeEach(async (to) => {
-  if (session.value === null) {
+  const key = takeLinkKey();
+  if (key !== null) {
+    await signInByLink(key);
+    if (mayRead.value && to.name === 'login') return behindLogin(to);
+  } else if (session.value === null) {
     // Without an answer the page itself says what is wrong.
     await loadSession().catch(() => undefined);
   }
@@ -33,6 +46,15 @@ router.beforeEach(async (to) => {
 router.afterEach((to) => {
   if (mayRead.value && to.name !== 'login') startLive();
   else stopLive();
+});
+
+onLinkKey(() => {
+  const key = takeLinkKey();
+  if (key === null) return;
+  void signInByLink(key).then(() => {
+    const here = router.currentRoute.value;
+    if (mayRead.value && here.name === 'login') void router.replace(behindLogin(here));
+  });
 });
 
 onRefused(() => {

@@ -134,7 +134,7 @@ def check_container(image: Image, gateway: dict) -> None:
     environment = {name: value or "" for name, value in (gateway.get("environment") or {}).items()}
     new = lambda: Container(image, environment, volumes, binds)  # noqa: E731
 
-    print("without a key", flush=True)
+    print("first start", flush=True)
     container = new()
     try:
         container.start()
@@ -148,7 +148,14 @@ def check_container(image: Image, gateway: dict) -> None:
         status, text = ask(9188, "/metrics")
         check("/metrics", status == 200 and "gateway_build_info" in text, text)
         status, text = ask(8088, "/api/admin/health")
-        check("nobody may look", status in (401, 403) and "DASHBOARD_API_KEY" in text, (status, text))
+        check("nobody may look", status == 401 and "anyrouter-gateway panel" in text, (status, text))
+        said = container.exec("anyrouter-gateway", "panel")
+        link, _, key = said.stdout.strip().partition("#key=")
+        check("exec ... anyrouter-gateway panel", link == "http://127.0.0.1:8088/admin" and len(key) == 43, said)
+        login = json.dumps({"key": key})
+        status, text = ask(8088, "/api/admin/session", "POST", login, **{"Content-Type": "application/json"})
+        check("its link logs in", status == 204, (status, text))
+        check("the log does not hold it", key not in container.log.read_text())
         said = container.exec("anyrouter-gateway", "upgrade")
         check("process 1 is not replaced", said.returncode == 1 and "new image" in said.stderr, said)
         check("it goes on", container.exec(*image.healthcheck).returncode == 0)

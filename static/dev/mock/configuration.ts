@@ -22,7 +22,7 @@ const DECLARED: Declared[] = [
   ['gateway.proxy.https', '', 'Outbound proxy for https:// upstreams.', { value: 'http://127.0.0.1:7890', source: 'environment', place: 'HTTPS_PROXY', is_locked: true }],
   ['gateway.proxy.none', '', 'Comma list of hosts that are reached without a proxy.'],
   ['gateway.dashboard.enabled', 'true', 'Serve the panel at /admin of the gateway port.', { is_locked: true, source: 'default' }],
-  ['gateway.dashboard.api_key', '', 'Key that the panel asks for.', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
+  ['gateway.dashboard.api_key', '', 'Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
   ['gateway.log.format', 'text', 'Log lines as text or json.'],
   ['gateway.log.keep', '30d', 'How long the request log keeps its rows.'],
   ['gateway.log.keep_size', '1GiB', 'How large the request log may grow; beyond it the oldest rows go.'],

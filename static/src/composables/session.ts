@@ -2,12 +2,15 @@
 
 import { computed, readonly, ref } from 'vue';
 
-import { api } from '@/api/api';
+import { api, ApiError } from '@/api/api';
 import type { Session } from '@/api/types';
 
 const current = ref<Session | null>(null);
+const failure = ref<ApiError | null>(null);
 
 export const session = readonly(current);
+/** Why the last link did not log in, for the login page. */
+export const linkFailure = readonly(failure);
 export const mayRead = computed(() => current.value?.may_read === true);
 export const mayWrite = computed(() => current.value?.may_write === true);
 
@@ -19,6 +22,18 @@ export async function loadSession(): Promise<Session> {
 export async function signIn(key: string): Promise<void> {
   await api.signIn(key);
   await loadSession();
+}
+
+/** Signs in with the key of a link. Without success the login page says why. */
+export async function signInByLink(key: string): Promise<void> {
+  failure.value = null;
+  try {
+    await signIn(key);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    failure.value = error;
+    await loadSession().catch(() => undefined);
+  }
 }
 
 export async function signOut(): Promise<void> {

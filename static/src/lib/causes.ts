@@ -10,6 +10,3 @@ export const CAUSE_SNIPPETS: Partial<Record<Cause, readonly string[]>> = {
   proxy: ['anyrouter-gateway doctor'],
   unreachable: ['anyrouter-gateway doctor'],
 };
-
-/** The cures that speak of the test on the Upstreams page, which needs the key of the panel. */
-export const CAUSES_TO_TEST: readonly Cause[] = ['proxy', 'unreachable'];

@@ -217,6 +217,24 @@ impl Gateway {
         self.dir.path()
     }
 
+    /// The panel's key: of its environment, or the one that it made.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn panel_key(&self) -> String {
+        let of = |name: &str| self.env.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        of("DASHBOARD_API_KEY").unwrap_or_else(|| {
+            let folder = of("GATEWAY_STATE_DIR").unwrap_or_else(|| "data".to_owned());
+            let text = std::fs::read_to_string(self.dir.path().join(folder).join("dashboard.key")).expect("a key");
+            text.trim().to_owned()
+        })
+    }
+
+    /// The request with that key.
+    pub fn as_admin(&self, request: Request) -> Request {
+        request.header("Authorization", format!("Bearer {}", self.panel_key()))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.0.id()

@@ -1,0 +1,261 @@
+//! Sessions: what a browser has instead of the key.
+//!
+//! A session says until when it is good and who it is, signed with the panel's key: nothing is kept of it, so that it
+//! survives restarts and upgrades, and a new key ends all of them. What is kept is the few that were ended before their
+//! time, in memory and in the state folder, where the next process and the one before find them too.
+
+use crate::config::secret::Secret;
+use crate::config::write_whole;
+use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long a session is good.
+pub const SESSION_TIME: Duration = Duration::from_secs(12 * 3600);
+/// Bytes of a session's id.
+const ID_BYTES: usize = 16;
+/// Ended sessions that are remembered one by one.
+const MOST_ENDED: usize = 1000;
+/// Largest file of them that is read.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// A session whose signature is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its random name.
+    id: String,
+    /// Until when it is good, in seconds since 1970.
+    until: u64,
+}
+
+impl Session {
+    /// Whether its time is over.
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.until <= seconds(now)
+    }
+}
+
+/// The text of a new session.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn begin(key: &Secret, now: SystemTime) -> Result<String, String> {
+    let mut id = [0; ID_BYTES];
+    SystemRandom::new().fill(&mut id).map_err(|_| "the system gives no random bytes for a session".to_owned())?;
+    let signed = format!("{}.{}", seconds(now + SESSION_TIME), URL_SAFE_NO_PAD.encode(id));
+    let tag = hmac::sign(&signing_key(key), signed.as_bytes());
+    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
+}
+
+/// What a text that may be a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A session that is good unless it was ended.
+    Good(Session),
+    /// One that is over, or none at all.
+    None,
+    /// One that somebody else signed: as good as a wrong key.
+    Forged,
+}
+
+/// Reads such a text.
+pub fn read(text: &str, key: &Secret, now: SystemTime) -> Read {
+    let Some((signed, tag)) = text.rsplit_once('.') else { return Read::None };
+    let Some((until, id)) = signed.split_once('.') else { return Read::None };
+    let (Ok(tag), Ok(until)) = (URL_SAFE_NO_PAD.decode(tag), until.parse::<u64>()) else { return Read::None };
+    if until <= seconds(now) {
+        return Read::None;
+    }
+    match hmac::verify(&signing_key(key), signed.as_bytes(), &tag) {
+        Ok(()) => Read::Good(Session { id: id.to_owned(), until }),
+        Err(_) => Read::Forged,
+    }
+}
+
+fn signing_key(key: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, format!("anyrouter-gateway session {}", key.expose()).as_bytes())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The sessions that were ended before their time.
+pub struct Ended {
+    path: PathBuf,
+    list: ArcSwap<List>,
+    /// When the file was last changed, as far as this process knows; held while it is written.
+    seen: Mutex<Option<SystemTime>>,
+}
+
+/// As it is in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct List {
+    /// Sessions that would be over by then are over: what does not fit below is among them.
+    #[serde(default)]
+    before: u64,
+    /// Until when each would be good.
+    #[serde(default)]
+    ended: BTreeMap<String, u64>,
+}
+
+impl List {
+    fn has(&self, session: &Session) -> bool {
+        session.until <= self.before || self.ended.contains_key(&session.id)
+    }
+
+    /// With all of another list, without what is over anyway, and bounded: rather too many are ended than one too few.
+    fn with(&self, other: Self, now: u64) -> Self {
+        let mut list = self.clone();
+        list.before = list.before.max(other.before);
+        list.ended.extend(other.ended);
+        list.ended.retain(|_, until| *until > now);
+        while list.ended.len() > MOST_ENDED
+            && let Some((id, until)) =
+                list.ended.iter().min_by_key(|(_, until)| **until).map(|(id, until)| (id.clone(), *until))
+        {
+            list.before = list.before.max(until);
+            list.ended.remove(&id);
+        }
+        list
+    }
+}
+
+impl Ended {
+    /// Those of this state folder.
+    pub fn open(state_dir: &Path) -> Self {
+        let ended =
+            Self { path: state_dir.join("ended-sessions.json"), list: ArcSwap::default(), seen: Mutex::new(None) };
+        ended.refresh();
+        ended
+    }
+
+    /// Whether this session was ended.
+    pub fn has(&self, session: &Session) -> bool {
+        self.list.load().has(session)
+    }
+
+    /// Ends a session, here and in the file.
+    pub fn end(&self, session: Session) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = seconds(SystemTime::now());
+        let one = List { before: 0, ended: BTreeMap::from([(session.id, session.until)]) };
+        let list = self.list.load().with(one, now).with(self.read_file(), now);
+        self.list.store(Arc::new(list.clone()));
+        let text = serde_json::to_string(&list).unwrap_or_default();
+        if let Err(error) = write_whole(&self.path, text.as_bytes()) {
+            log::error!("{error}: a session that was ended is over for this process, but not after a restart");
+        }
+        *seen = self.changed();
+    }
+
+    /// Takes over what another process has ended, if the file was changed. This reads a file.
+    pub fn refresh(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = self.changed();
+        if changed.is_some() && changed != *seen {
+            let list = self.list.load().with(self.read_file(), seconds(SystemTime::now()));
+            self.list.store(Arc::new(list));
+            *seen = changed;
+        }
+    }
+
+    fn changed(&self) -> Option<SystemTime> {
+        std::fs::metadata(&self.path).and_then(|file| file.modified()).ok()
+    }
+
+    fn read_file(&self) -> List {
+        let is_small = std::fs::metadata(&self.path).is_ok_and(|file| file.len() <= MOST_BYTES);
+        let text = is_small.then(|| std::fs::read(&self.path).ok()).flatten();
+        let list = text.map(|text| serde_json::from_slice(&text));
+        list.unwrap_or_else(|| Ok(List::default())).unwrap_or_else(|error| {
+            log::error!("{}: the sessions that were ended cannot be read: {error}", self.path.display());
+            List::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(text: &str, key: &Secret, now: SystemTime) -> Option<Session> {
+        match read(text, key, now) {
+            Read::Good(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_session_is_good_for_its_time_and_its_key() {
+        let (key, other) = (Secret::new("key-1"), Secret::new("key-2"));
+        let now = SystemTime::now();
+        let session = begin(&key, now).expect("random bytes");
+        assert!(good(&session, &key, now).is_some());
+        assert_eq!(read(&session, &other, now), Read::Forged, "another key");
+        assert_eq!(read(&session, &key, now + SESSION_TIME), Read::None, "too late");
+        let (until, rest) = session.split_once('.').expect("parts");
+        let longer = until.parse::<u64>().expect("a time") + 1;
+        assert_eq!(read(&format!("{longer}.{rest}"), &key, now), Read::Forged, "a later time with the same signature");
+        for none in ["", "x.y", "x.y.z", "..", "99999999999999999999.a.b"] {
+            assert_eq!(read(none, &key, now), Read::None, "{none}");
+        }
+        assert_ne!(begin(&key, now).expect("random bytes"), session);
+    }
+
+    #[test]
+    fn an_ended_session_stays_ended_for_every_process() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (key, now) = (Secret::new("key"), SystemTime::now());
+        let new = || good(&begin(&key, now).expect("random bytes"), &key, now).expect("good");
+        let (one, two, three) = (new(), new(), new());
+        let (old, next) = (Ended::open(dir.path()), Ended::open(dir.path()));
+        old.end(one.clone());
+        assert!(old.has(&one) && !old.has(&two));
+        assert!(!next.has(&one));
+        next.end(two.clone());
+        assert!(next.has(&one) && next.has(&two), "what is in the file counts too");
+        old.refresh();
+        assert!(old.has(&two) && !old.has(&three));
+        let restarted = Ended::open(dir.path());
+        assert!(restarted.has(&one) && restarted.has(&two) && !restarted.has(&three));
+    }
+
+    #[test]
+    fn a_full_list_ends_too_many_rather_than_too_few() {
+        let sessions = |range: std::ops::Range<u64>| List {
+            before: 0,
+            ended: range.map(|until| (format!("{until:06}"), until)).collect(),
+        };
+        let most = MOST_ENDED as u64;
+        let list = List::default().with(sessions(100..100 + most), 0).with(sessions(5000..5003), 0);
+        assert_eq!((list.ended.len(), list.before), (MOST_ENDED, 102));
+        for until in [100, 102, 103, 5002] {
+            assert!(list.has(&Session { id: format!("{until:06}"), until }), "{until}");
+        }
+        assert!(!list.has(&Session { id: "another".to_owned(), until: 103 }));
+        assert_eq!(list.with(List::default(), 5001).ended.len(), 1, "what is over anyway is forgotten");
+    }
+
+    #[test]
+    fn a_file_that_is_broken_or_cannot_be_written_does_not_keep_a_session_alive() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let session = Session { id: "a".to_owned(), until: u64::MAX };
+        std::fs::write(dir.path().join("ended-sessions.json"), "{").expect("written");
+        let ended = Ended::open(dir.path());
+        ended.end(session.clone());
+        assert!(ended.has(&session));
+        assert!(Ended::open(dir.path()).has(&session));
+        std::fs::write(dir.path().join("file"), "").expect("written");
+        let ended = Ended::open(&dir.path().join("file"));
+        ended.end(session.clone());
+        assert!(ended.has(&session));
+    }
+}

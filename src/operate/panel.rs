@@ -1,0 +1,148 @@
+//! `anyrouter-gateway panel`: a link that logs in, from the gateway that runs. Only its user and root can ask for it.
+
+use super::RuntimeDir;
+use super::ask::ask;
+use super::control::{Answer, Question, Wish};
+use super::supervisor::reachable;
+use crate::config::{Lookup, Startup};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Gives a link, or says why there is none.
+pub type LetIn = Arc<dyn Fn(Wish) -> Result<String, String> + Send + Sync>;
+
+/// What a fragment holds as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What the command is asked for.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Open the panel in the browser instead of printing the link.
+    #[arg(long)]
+    pub open: bool,
+    /// Replace the key first: the old one, and all sessions, are over.
+    #[arg(long)]
+    pub new_key: bool,
+}
+
+/// A link that logs in with this key, or what stands for it: what is behind the number sign reaches no server.
+pub fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> String {
+    format!("{}/admin#key={}", origin(startup, is_on_gateway_port), utf8_percent_encode(key, ENCODED))
+}
+
+/// Where the panel is, seen from this machine. Only what leaves the machine needs TLS.
+fn origin(startup: &Startup, is_on_gateway_port: bool) -> String {
+    if !is_on_gateway_port {
+        return format!("http://{}", reachable(startup.admin_listen));
+    }
+    let plain = reachable(startup.listen);
+    match &startup.tls {
+        Some(tls) if !plain.ip().is_loopback() => format!("https://{}", reachable(tls.listen)),
+        _ => format!("http://{plain}"),
+    }
+}
+
+/// What else is to be done with a link, at this place: `ssh` is `SSH_CONNECTION`, `user` its user.
+pub fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Option<String> {
+    let authority = link.split_once("://")?.1.split('/').next()?;
+    let address: SocketAddr = authority.parse().ok()?;
+    // Client address and port, server address and port.
+    let mut ssh = ssh?.split(' ').skip(2);
+    let (server, port) = (ssh.next()?, ssh.next()?);
+    let port = if port == "22" { String::new() } else { format!("-p {port} ") };
+    address.ip().is_loopback().then(|| {
+        format!(
+            "This is a session over SSH. Type this on your own machine, then open the link there:\n  \
+             ssh -L {0}:{authority} {port}{1}@{server}",
+            address.port(),
+            user.unwrap_or("USER")
+        )
+    })
+}
+
+/// The same from the variables of this process.
+pub fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
+    advice(link, env("SSH_CONNECTION").as_deref(), env("USER").as_deref())
+}
+
+/// Asks the gateway that runs, and opens the browser if that is wanted. Returns the link to print, if there is one.
+///
+/// # Errors
+/// When there is no gateway, or it refuses.
+pub fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Option<String>, String> {
+    let link = ask_for(folder, if options.new_key { Wish::NewKey } else { Wish::Link })?;
+    if options.new_key {
+        eprintln!("The panel has a new key: the old one, and all sessions, are over.");
+    }
+    if options.open {
+        match open::that_detached(&link) {
+            Ok(()) => {
+                eprintln!("The panel opens in the browser.");
+                return Ok(None);
+            }
+            Err(error) => eprintln!("No browser can be started ({error}): open this link in one."),
+        }
+    }
+    if let Some(advice) = advice_here(&link, env) {
+        eprintln!("{advice}");
+    }
+    Ok(Some(link))
+}
+
+fn ask_for(folder: &RuntimeDir, wish: Wish) -> Result<String, String> {
+    match ask(folder, Question::Panel(wish))? {
+        Answer::Panel { link } => Ok(link),
+        Answer::Refused(why) if why.iter().any(|why| why.starts_with("the question cannot be read")) => {
+            Err("the gateway that runs is an older one, which knows no such link: upgrade it, or start it anew"
+                .to_owned())
+        }
+        Answer::Refused(why) => Err(why.join("\n")),
+        _ => Err("the gateway gave another answer than a link".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Arguments, load};
+
+    fn link_of(settings: &[(&str, &str)], is_on_gateway_port: bool) -> String {
+        let env = |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let arguments = Arguments { file: Some("/dev/null".to_owned()), ..Arguments::default() };
+        let loaded = load(&arguments, &env).expect("a valid configuration");
+        link(&loaded.startup, is_on_gateway_port, "a/b")
+    }
+
+    #[test]
+    fn a_link_leads_to_where_the_panel_listens() {
+        let tls = [("TLS_LISTEN", "0.0.0.0:8443"), ("TLS_CERT", "/dev/null"), ("TLS_KEY", "/dev/null")];
+        for (settings, link) in [
+            (&[][..], "http://127.0.0.1:8088/admin#key=a%2Fb"),
+            (&[("LISTEN", "0.0.0.0:9000")], "http://127.0.0.1:9000/admin#key=a%2Fb"),
+            (&[("LISTEN", "[::]:9000")], "http://[::1]:9000/admin#key=a%2Fb"),
+            (&[("LISTEN", "192.0.2.1:80")], "http://192.0.2.1:80/admin#key=a%2Fb"),
+            (&tls, "http://127.0.0.1:8088/admin#key=a%2Fb"),
+            (
+                &[("LISTEN", "192.0.2.1:80"), tls[1], tls[2], ("TLS_LISTEN", "192.0.2.1:443")],
+                "https://192.0.2.1:443/admin#key=a%2Fb",
+            ),
+        ] {
+            assert_eq!(link_of(settings, true), link);
+        }
+        assert_eq!(link_of(&[], false), "http://127.0.0.1:9188/admin#key=a%2Fb");
+    }
+
+    #[test]
+    fn who_comes_over_ssh_is_told_of_the_tunnel() {
+        let advice = |link: &str, ssh: Option<&str>| advice(link, ssh, Some("me"));
+        let told = advice("http://127.0.0.1:8088/admin#key=x", Some("203.0.113.9 50000 192.0.2.7 22")).expect("advice");
+        assert!(told.ends_with("\n  ssh -L 8088:127.0.0.1:8088 me@192.0.2.7"), "{told}");
+        assert!(!told.contains("key=x"));
+        let told =
+            advice("http://127.0.0.1:8088/admin#key=x", Some("203.0.113.9 50000 192.0.2.7 2222")).expect("advice");
+        assert!(told.ends_with("ssh -L 8088:127.0.0.1:8088 -p 2222 me@192.0.2.7"), "{told}");
+        assert_eq!(advice("http://127.0.0.1:8088/admin#key=x", None), None);
+        assert_eq!(advice("http://192.0.2.7:8088/admin#key=x", Some("203.0.113.9 50000 192.0.2.7 22")), None);
+    }
+}

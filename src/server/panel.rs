@@ -1,0 +1,101 @@
+//! The panel's key: put in force at the start and by each reload, given to who may have it.
+
+use crate::config::{Startup, panel_key};
+use crate::gateway::{PanelKey, Shared};
+use crate::operate::control::Wish;
+use crate::operate::panel::{advice_here, link};
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+/// What opens the panel.
+pub struct Panel {
+    shared: Arc<Shared>,
+    startup: Startup,
+}
+
+impl Panel {
+    /// The panel of this gateway.
+    pub fn new(shared: Arc<Shared>, startup: Startup) -> Self {
+        Self { shared, startup }
+    }
+
+    /// Puts the key of the configuration in force, or else the file's. Without either the panel is closed, and the log says
+    /// why.
+    pub fn open(&self) {
+        if let Err(why) = self.try_open() {
+            log::error!("{why}");
+        }
+    }
+
+    fn try_open(&self) -> Result<(), String> {
+        let configured = self.shared.snapshot.load().config.dashboard_key.clone();
+        let is_configured = configured.is_some();
+        match configured.map_or_else(|| panel_key::read_or_make(&self.startup.state_dir), Ok) {
+            Ok(key) => {
+                self.shared.panel.set(Some(PanelKey::new(key, is_configured)));
+                Ok(())
+            }
+            Err(why) => {
+                self.shared.panel.set(None);
+                Err(format!(
+                    "the panel is closed, because it has no key: {why}; make gateway.state_dir writable and type \
+                     `anyrouter-gateway panel`, or set DASHBOARD_API_KEY"
+                ))
+            }
+        }
+    }
+
+    /// A link for who may have one.
+    ///
+    /// # Errors
+    /// Why there is none, and what to do.
+    pub fn let_in(&self, wish: Wish) -> Result<String, String> {
+        if self.shared.panel.key().is_none() {
+            self.try_open()?;
+        }
+        if wish == Wish::NewKey {
+            self.renew()?;
+        }
+        self.link()
+    }
+
+    fn renew(&self) -> Result<(), String> {
+        if self.shared.panel.key().is_some_and(|key| key.is_configured) {
+            return Err("the panel's key comes from the configuration (DASHBOARD_API_KEY, gateway.dashboard.api_key): change it \
+                        there, then type `anyrouter-gateway reload`; or take it out there, and the gateway makes one"
+                .to_owned());
+        }
+        let key = panel_key::replace(&self.startup.state_dir)?;
+        self.shared.panel.set(Some(PanelKey::new(key, false)));
+        log::warn!("the panel has a new key: the old one, and all sessions, are over");
+        Ok(())
+    }
+
+    fn link(&self) -> Result<String, String> {
+        let ticket = panel_key::random()?;
+        self.shared.panel.issue(ticket.expose());
+        Ok(link(&self.startup, self.shared.snapshot.load().config.dashboard_enabled, ticket.expose()))
+    }
+
+    /// Tells somebody who sits at a terminal the link, and others how to get it.
+    pub fn tell(&self) {
+        if self.shared.panel.key().is_none() {
+            return;
+        }
+        if !std::io::stdout().is_terminal() {
+            log::info!("to open the panel, type `anyrouter-gateway panel`: it prints a link that logs in");
+            return;
+        }
+        let Ok(link) = self.link() else { return };
+        let mut text = format!(
+            "\nOpen the panel with this link, which logs in once (`anyrouter-gateway panel` prints another):\n\n  {link}\n\n"
+        );
+        if let Some(advice) = advice_here(&link, &|name| std::env::var(name).ok()) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{advice}\n");
+        }
+        // There may be nobody who reads.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+}
