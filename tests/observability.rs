@@ -95,7 +95,9 @@ async fn each_request_leaves_one_line_with_what_happened() {
             let answer = gateway.request(&request).await;
             assert_eq!(answer.status(), status);
             let id = answer.header("x-request-id").expect("x-request-id");
-            let line = gateway.stderr_line(before, &format!("{mark} {id}"), |line| line.contains(&id)).await;
+            // What failed on the way is told in lines of their own.
+            let is_access = |line: &str| line.contains(&id) && line.contains("access");
+            let line = gateway.stderr_line(before, &format!("{mark} {id}"), is_access).await;
             assert!(line.contains(&status.to_string()), "{format}: {line}");
             assert!(mark == "400" || line.contains(mark) || status == 405, "{format}: {line}");
             if format == "json" {

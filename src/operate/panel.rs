@@ -116,7 +116,10 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_where_the_panel_listens() {
-        let tls = [("TLS_LISTEN", "0.0.0.0:8443"), ("TLS_CERT", "/dev/null"), ("TLS_KEY", "/dev/null")];
+        let authority = harness::tls::Authority::new();
+        let leaf = authority.leaf(&["gateway.example"]);
+        let [cert, key] = [&leaf.cert, &leaf.key].map(|path| path.display().to_string());
+        let tls = [("TLS_LISTEN", "0.0.0.0:8443"), ("TLS_CERT", cert.as_str()), ("TLS_KEY", key.as_str())];
         for (settings, link) in [
             (&[][..], "http://127.0.0.1:8088/admin#key=a%2Fb"),
             (&[("LISTEN", "0.0.0.0:9000")], "http://127.0.0.1:9000/admin#key=a%2Fb"),
