@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_where_the_panel_listens() {
-        let authority = harness::tls::Authority::new();
+        let authority = harness::Authority::new();
         let leaf = authority.leaf(&["gateway.example"]);
         let [cert, key] = [&leaf.cert, &leaf.key].map(|path| path.display().to_string());
         let tls = [("TLS_LISTEN", "0.0.0.0:8443"), ("TLS_CERT", cert.as_str()), ("TLS_KEY", key.as_str())];
