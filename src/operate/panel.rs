@@ -105,35 +105,33 @@ fn ask_for(folder: &RuntimeDir, wish: Wish) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Arguments, load};
+    use crate::config::{Arguments, TlsListener, load};
 
-    fn link_of(settings: &[(&str, &str)], is_on_gateway_port: bool) -> String {
+    fn link_of(settings: &[(&str, &str)], tls: Option<&str>, is_on_gateway_port: bool) -> String {
         let env = |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let arguments = Arguments { file: Some("/dev/null".to_owned()), ..Arguments::default() };
-        let loaded = load(&arguments, &env).expect("a valid configuration");
-        link(&loaded.startup, is_on_gateway_port, "a/b")
+        let mut startup = load(&arguments, &env).expect("a valid configuration").startup;
+        startup.tls = tls.map(|listen| TlsListener {
+            listen: listen.parse().expect("an address"),
+            cert: String::new(),
+            key: String::new(),
+        });
+        link(&startup, is_on_gateway_port, "a/b")
     }
 
     #[test]
     fn a_link_leads_to_where_the_panel_listens() {
-        let authority = harness::Authority::new();
-        let leaf = authority.leaf(&["gateway.example"]);
-        let [cert, key] = [&leaf.cert, &leaf.key].map(|path| path.display().to_string());
-        let tls = [("TLS_LISTEN", "0.0.0.0:8443"), ("TLS_CERT", cert.as_str()), ("TLS_KEY", key.as_str())];
-        for (settings, link) in [
-            (&[][..], "http://127.0.0.1:8088/admin#key=a%2Fb"),
-            (&[("LISTEN", "0.0.0.0:9000")], "http://127.0.0.1:9000/admin#key=a%2Fb"),
-            (&[("LISTEN", "[::]:9000")], "http://[::1]:9000/admin#key=a%2Fb"),
-            (&[("LISTEN", "192.0.2.1:80")], "http://192.0.2.1:80/admin#key=a%2Fb"),
-            (&tls, "http://127.0.0.1:8088/admin#key=a%2Fb"),
-            (
-                &[("LISTEN", "192.0.2.1:80"), tls[1], tls[2], ("TLS_LISTEN", "192.0.2.1:443")],
-                "https://192.0.2.1:443/admin#key=a%2Fb",
-            ),
+        for (listen, tls, origin) in [
+            ("127.0.0.1:8088", None, "http://127.0.0.1:8088"),
+            ("0.0.0.0:9000", None, "http://127.0.0.1:9000"),
+            ("[::]:9000", None, "http://[::1]:9000"),
+            ("192.0.2.1:80", None, "http://192.0.2.1:80"),
+            ("127.0.0.1:8088", Some("0.0.0.0:8443"), "http://127.0.0.1:8088"),
+            ("192.0.2.1:80", Some("192.0.2.1:443"), "https://192.0.2.1:443"),
         ] {
-            assert_eq!(link_of(settings, true), link);
+            assert_eq!(link_of(&[("LISTEN", listen)], tls, true), format!("{origin}/admin#key=a%2Fb"));
         }
-        assert_eq!(link_of(&[], false), "http://127.0.0.1:9188/admin#key=a%2Fb");
+        assert_eq!(link_of(&[], None, false), "http://127.0.0.1:9188/admin#key=a%2Fb");
     }
 
     #[test]
