@@ -1,21 +1,25 @@
 //! Requests that a web page of another site makes in somebody's browser: they must not be sent on with a key that the
 //! gateway adds. Pure.
 
+use super::snapshot::X_API_KEY;
 use crate::config::AllowOrigins;
 use crate::http1::Refusal;
 use crate::redact::is_secret_name;
 use crate::rules::header::HeaderOp;
 use crate::rules::query::QueryOp;
 use crate::rules::rule::Rule;
-use http::HeaderMap;
+use http::header::{AUTHORIZATION, ORIGIN};
+use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
+/// Fields in which clients of other services send their keys.
+pub const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+/// The same.
+pub const API_KEY: HeaderName = HeaderName::from_static("api-key");
+/// Which site a browser sends a request for.
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Fields in which a client brings a key of its own.
-const KEYS: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
-
-/// The fields that [`check`] reads.
-pub const FIELDS: [&str; 7] =
-    ["authorization", "x-api-key", "x-goog-api-key", "api-key", "origin", "sec-fetch-site", "host"];
+static KEYS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY];
 
 /// Refuses what a page of another site sends without a key of its own; `host` is whom the request is for. A key of its own
 /// needs a preflight, which has none: so that is refused too, and the page learns nothing.
@@ -23,7 +27,7 @@ pub const FIELDS: [&str; 7] =
 /// # Errors
 /// 403.
 pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -> Result<(), Refusal> {
-    let has_key = KEYS.iter().any(|key| headers.get(*key).is_some_and(|value| !value.is_empty()));
+    let has_key = KEYS.iter().any(|key| headers.get(key).is_some_and(|value| !value.is_empty()));
     if has_key || !is_foreign(headers, host, allowed) {
         return Ok(());
     }
@@ -37,15 +41,15 @@ pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) ->
 
 /// Whether another site's page sends this, as far as browsers tell.
 fn is_foreign(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -> bool {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let origin = text("origin");
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let origin = text(ORIGIN);
     if allowed.allow_any() {
         return false;
     }
     if origin.is_some_and(|origin| allowed.allows(origin)) {
         return false;
     }
-    let is_same = match text("sec-fetch-site") {
+    let is_same = match text(SEC_FETCH_SITE) {
         // Somebody typed the address.
         Some("none") => return false,
         Some(site) => site == "same-origin",
@@ -130,7 +134,7 @@ mod tests {
             (vec![name, ("sec-fetch-site", "same-origin")], true),
         ] {
             assert_eq!(is_refused(&fields, ""), refused, "{fields:?}");
-            for key in KEYS {
+            for key in KEYS.iter().map(HeaderName::as_str) {
                 assert!(!is_refused(&[&fields[..], &[(key, "sk-1")]].concat(), ""), "{fields:?} {key}");
             }
             assert_eq!(is_refused(&[&fields[..], &[("x-api-key", "")]].concat(), ""), refused, "an empty key is none");

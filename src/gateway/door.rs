@@ -289,7 +289,8 @@ impl HouseRules {
         {
             return Err(refusal.clone());
         }
-        let hold = Hold::new(&self.budget, Owners::new(client, snapshot::client(fields)));
+        let sender = identity.as_ref().map_or_else(|_| snapshot::client(fields), |identity| identity.sender);
+        let hold = Hold::new(&self.budget, Owners::new(client, sender));
         Ok(Expected { hold, found: Some(Found { snapshot: Arc::clone(snapshot), identity }) })
     }
 

@@ -6,15 +6,24 @@ use super::snapshot::{self, Group, Snapshot};
 use crate::http1::Refusal;
 use crate::rules::matcher::Facts;
 use crate::upstream::sessions::Client;
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The field that names a session.
-const SESSION: &str = "x-claude-code-session-id";
+/// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a body.
+static FIELDS: [HeaderName; 8] = [
+    AUTHORIZATION,
+    HOST,
+    ORIGIN,
+    snapshot::X_API_KEY,
+    snapshot::SESSION,
+    cross_site::SEC_FETCH_SITE,
+    cross_site::X_GOOG_API_KEY,
+    cross_site::API_KEY,
+];
 
 /// Who sends a request, and where it may go.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +58,11 @@ pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &S
 
 /// Those fields of an HTTP/1 head that [`identify`] reads.
 pub fn fields_of(head: &[u8]) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(cross_site::FIELDS.len() + 1);
+    let mut map = HeaderMap::with_capacity(FIELDS.len());
     for (name, value) in crate::http1::head::fields(head) {
-        let mut names = cross_site::FIELDS.into_iter().chain([SESSION]);
-        let known = names.find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        let known = FIELDS.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()));
         if let (Some(name), Ok(value)) = (known, HeaderValue::from_bytes(value)) {
-            map.append(HeaderName::from_static(name), value);
+            map.append(name, value);
         }
     }
     map

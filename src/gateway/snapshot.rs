@@ -12,8 +12,8 @@ use crate::rules::rule::{Rule, RuleSet};
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use pingora::protocols::l4::socket::SocketAddr;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -188,15 +188,20 @@ pub fn peer(address: Option<&SocketAddr>) -> Option<IpAddr> {
     Some(address?.as_inet()?.ip())
 }
 
+/// A field in which a client sends its key.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The field that names a session.
+pub const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
+
 /// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.
 pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let x_api_key = headers.get("x-api-key").map(|value| value.as_bytes());
+    let x_api_key = headers.get(X_API_KEY).map(|value| value.as_bytes());
     let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
     x_api_key.into_iter().chain(authorization)
 }
 
 /// Who sends a request with these headers: the session that it names, and its key.
 pub fn client(headers: &HeaderMap) -> Client {
-    let session = headers.get("x-claude-code-session-id").map(|id| id.as_bytes());
+    let session = headers.get(SESSION).map(|id| id.as_bytes());
     Client::new(session, client_keys(headers).next())
 }
