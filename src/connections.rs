@@ -8,23 +8,16 @@ mod fit;
 
 use crate::addresses::client_group;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 pub use collect::Collector;
 pub use fit::{Fit, fit, most_of_one};
-
-/// How many connections may be on their way out before the next one is accepted.
-const CLOSING_AT_ONCE: usize = 4;
-/// How often that is looked at, if nobody says so.
-const CLOSING_CHECK: Duration = Duration::from_millis(10);
-/// How long it is waited for.
-const LONGEST_CLOSING: Duration = Duration::from_millis(500);
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +39,14 @@ pub enum Full {
     Client,
     /// The files that the process may open.
     Descriptors,
+}
+
+impl Caps {
+    /// How many connections may be on their way out: until they are closed they still have their descriptors, and in a
+    /// flood more would be accepted than there are. Those that come meanwhile are not taken.
+    fn closing_at_once(self) -> usize {
+        (self.total.min(self.descriptors) / 16).clamp(4, 64)
+    }
 }
 
 impl Full {
@@ -82,7 +83,6 @@ pub struct Connections {
     requests: AtomicUsize,
     /// Connections that were told to close, and that still have their descriptors.
     closing: AtomicUsize,
-    has_closed: Notify,
     closed: Counts,
     refused: Counts,
 }
@@ -97,7 +97,7 @@ struct Table {
 /// What one client has.
 #[derive(Debug, Default)]
 struct Share {
-    open: Vec<u64>,
+    open: HashSet<u64>,
     requests: Arc<AtomicUsize>,
 }
 
@@ -151,7 +151,6 @@ impl Default for Connections {
             open: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             closing: AtomicUsize::new(0),
-            has_closed: Notify::new(),
             closed: Counts::default(),
             refused: Counts::default(),
         }
@@ -178,19 +177,20 @@ impl Connections {
     pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<Place, Full> {
         let client = peer.map(client_group).filter(|_| !is_exempt);
         let mut table = self.table();
-        if table.open_of(client) >= caps.per_client {
-            self.make_room(&mut table, Full::Client, client, 1)?;
+        let (own, own_requests) = table.share_of(client);
+        if own >= caps.per_client || own + own_requests >= most_of_one(caps.descriptors) {
+            self.make_room(&mut table, Full::Client, client, (1, caps))?;
         } else if table.open.len() >= caps.total {
-            self.make_room(&mut table, Full::Total, None, 1)?;
+            self.make_room(&mut table, Full::Total, None, (1, caps))?;
         } else if table.open.len() + self.requests.load(Ordering::Relaxed) >= caps.descriptors {
-            self.make_room(&mut table, Full::Descriptors, None, 1)?;
+            self.make_room(&mut table, Full::Descriptors, None, (1, caps))?;
         }
         table.next += 1;
         let number = table.next;
         let state = State { requests: 0, since: Instant::now(), is_closing: false };
         let of_client = client.map(|client| {
             let share = table.of_client.entry(client).or_default();
-            share.open.push(number);
+            share.open.insert(number);
             Arc::clone(&share.requests)
         });
         let of_client = of_client.unwrap_or_default();
@@ -199,12 +199,22 @@ impl Connections {
         self.open.store(table.open.len(), Ordering::Relaxed);
         drop(table);
         let connections = Arc::clone(self);
-        Ok(Place(Arc::new(Guard { connections, number, entry, descriptors: caps.descriptors })))
+        Ok(Place(Arc::new(Guard { connections, number, entry, caps })))
     }
 
     /// Closes what is idle longest: of this client, or else of the one that has most that is idle, so that one client
     /// alone does not push the others out. Of many it closes some at once, because to find them takes a look at all.
-    fn make_room(&self, table: &mut Table, full: Full, client: Option<IpAddr>, count: usize) -> Result<(), Full> {
+    fn make_room(
+        &self,
+        table: &mut Table,
+        full: Full,
+        client: Option<IpAddr>,
+        (count, caps): (usize, Caps),
+    ) -> Result<(), Full> {
+        if self.closing.load(Ordering::Relaxed) + count > caps.closing_at_once() {
+            self.refused.add(full);
+            return Err(full);
+        }
         let idle = match client {
             Some(client) => {
                 let numbers = table.of_client.get(&client).into_iter().flat_map(|share| &share.open);
@@ -238,8 +248,10 @@ impl Connections {
 }
 
 impl Table {
-    fn open_of(&self, client: Option<IpAddr>) -> usize {
-        client.and_then(|client| self.of_client.get(&client)).map_or(0, |share| share.open.len())
+    /// Connections of a client, and its requests that are being served.
+    fn share_of(&self, client: Option<IpAddr>) -> (usize, usize) {
+        let share = client.and_then(|client| self.of_client.get(&client));
+        share.map_or((0, 0), |share| (share.open.len(), share.requests.load(Ordering::Relaxed)))
     }
 
     fn remove(&mut self, number: u64, entry: &Entry) {
@@ -248,7 +260,7 @@ impl Table {
         }
         let Some(client) = entry.client else { return };
         if let Some(share) = self.of_client.get_mut(&client) {
-            share.open.retain(|of_client| *of_client != number);
+            share.open.remove(&number);
             if share.open.is_empty() {
                 self.of_client.remove(&client);
             }
@@ -289,7 +301,7 @@ struct Guard {
     number: u64,
     entry: Arc<Entry>,
     /// What [`Caps`] said when it was opened.
-    descriptors: usize,
+    caps: Caps,
 }
 
 tokio::task_local! {
@@ -308,24 +320,12 @@ impl Place {
         SERVED.scope(self, serving).await;
     }
 
-    /// Waits until those that were closed for this connection have given back their descriptors, or nearly all: in a
-    /// flood more would be accepted than there are.
-    pub async fn room_was_made(&self) {
-        let connections = Arc::clone(&self.0.connections);
-        let settled = async {
-            while connections.closing.load(Ordering::Relaxed) > CLOSING_AT_ONCE {
-                let _ = tokio::time::timeout(CLOSING_CHECK, connections.has_closed.notified()).await;
-            }
-        };
-        let _ = tokio::time::timeout(LONGEST_CLOSING, settled).await;
-    }
-
     /// A request begins, and is served as long as the guard lives.
     ///
     /// # Errors
     /// When the connection makes room for another one, or no descriptor is left for an upstream.
     pub fn begin(&self) -> Result<Serving, Full> {
-        let Guard { connections, entry, descriptors, .. } = &*self.0;
+        let Guard { connections, entry, caps, .. } = &*self.0;
         {
             let mut state = entry.state();
             if state.is_closing {
@@ -337,19 +337,19 @@ impl Place {
         let requests = connections.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let serving = Serving(self.clone());
         // There is room enough then, and no lock is needed.
-        if connections.open_count() + requests <= most_of_one(*descriptors) {
+        if connections.open_count() + requests <= most_of_one(caps.descriptors) {
             return Ok(serving);
         }
         let mut table = connections.table();
         if let Some(client) = entry.client {
-            let too_much = (table.open_of(Some(client)) + own).saturating_sub(most_of_one(*descriptors));
+            let too_much = (table.share_of(Some(client)).0 + own).saturating_sub(most_of_one(caps.descriptors));
             if too_much > 0 {
-                connections.make_room(&mut table, Full::Client, Some(client), too_much)?;
+                connections.make_room(&mut table, Full::Client, Some(client), (too_much, *caps))?;
             }
         }
-        let too_much = (table.open.len() + requests).saturating_sub(*descriptors);
+        let too_much = (table.open.len() + requests).saturating_sub(caps.descriptors);
         if too_much > 0 {
-            connections.make_room(&mut table, Full::Descriptors, None, too_much)?;
+            connections.make_room(&mut table, Full::Descriptors, None, (too_much, *caps))?;
         }
         drop(table);
         Ok(serving)
@@ -365,7 +365,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if self.entry.state().is_closing {
             self.connections.closing.fetch_sub(1, Ordering::Relaxed);
-            self.connections.has_closed.notify_one();
         }
         let mut table = self.connections.table();
         table.remove(self.number, &self.entry);

@@ -18,9 +18,10 @@ fn gateway() -> GatewayBuilder {
 
 /// A gateway with these limits before an upstream whose answers are large, and small ones at `/small`.
 async fn limited(limits: &str) -> (Upstream, Gateway) {
-    let upstream = Upstream::start(|request| match request.target.as_str() {
+    let large = bytes::Bytes::from(vec![b'x'; LARGE]);
+    let upstream = Upstream::start(move |request| match request.target.as_str() {
         "/small" => Reply::ok("small"),
-        _ => Reply::ok(vec![b'x'; LARGE]),
+        _ => Reply::status(200).length(LARGE as u64).step(Step::Shared(large.clone())),
     })
     .await;
     let yaml = format!("gateway:\n  dashboard: {{ api_key: {KEY} }}\n  limits: {{ {limits} }}\n");
@@ -231,12 +232,12 @@ async fn while_one_address_besets_the_gateway_requests_of_another_one_are_answer
     let quiet = ask_from(other, gateway.addr(), clients, how_long).await;
     let siege = Siege { readers: slow / 2, heads: slow / 4, bodies: slow / 4, silent: idle, guessers };
     let beset = siege.begin(besieger, gateway.addr());
-    within("all to be there", async {
-        while beset.opened() < (slow + idle + guessers) as u64 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    let began = std::time::Instant::now();
+    while beset.opened() < (slow + idle + guessers) as u64 {
+        assert!(began.elapsed() < Duration::from_secs(120), "only {} are there", beset.opened());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("{} connections after {:?}", beset.opened(), began.elapsed());
     let besieged = ask_from(other, gateway.addr(), clients, how_long).await;
     let open = metric(&gateway, "gateway_connections").await;
     let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("its status");
@@ -285,12 +286,15 @@ async fn silent_connections_beyond_what_fits_end_neither_port() {
     let (open, cap) =
         (metric(&gateway, "gateway_connections").await, metric(&gateway, "gateway_connections_cap").await);
     assert!(open <= cap && cap < 200.0, "{open} of {cap}");
-    let closed = [r#"{reason="connections"}"#, r#"{reason="connections_per_client"}"#, r#"{reason="open_files"}"#];
-    let mut sum = 0.0;
-    for reason in closed {
-        sum += metric(&gateway, &format!("gateway_connections_closed_total{reason}")).await;
+    let mut sums = [0.0, 0.0];
+    for reason in ["connections", "connections_per_client", "open_files"] {
+        for (sum, what) in sums.iter_mut().zip(["closed", "refused"]) {
+            *sum += metric(&gateway, &format!("gateway_connections_{what}_total{{reason=\"{reason}\"}}")).await;
+        }
     }
-    assert!(sum >= 160.0, "{sum} were closed to make room");
+    let [closed, refused] = sums;
+    // In a flood some are not taken while others are still being closed.
+    assert!(closed > 0.0 && closed + refused >= 160.0, "{closed} made room, {refused} were not taken");
     drop(silent);
 }
 

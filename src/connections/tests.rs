@@ -61,10 +61,13 @@ fn when_all_are_taken_the_client_with_most_idle_ones_makes_room() {
     let connections = connections();
     let caps = Caps { total: 12, ..CAPS };
     let first = connections.enter(client(1), false, caps).expect("a place");
-    let many: Vec<_> = (0..11).map(|_| connections.enter(client(2), false, caps).expect("a place")).collect();
-    let more: Vec<_> = (0..8).map(|_| connections.enter(client(3), false, caps).expect("a place")).collect();
+    let mut others: Vec<_> = (0..11).map(|_| connections.enter(client(2), false, caps).expect("a place")).collect();
+    for _ in 0..8 {
+        others.push(connections.enter(client(3), false, caps).expect("a place"));
+        others.retain(|place| !is_closed(place));
+    }
     assert!(!is_closed(&first), "it is idle longest, but alone");
-    assert_eq!(many.iter().chain(&more).filter(|place| is_closed(place)).count(), 8);
+    assert_eq!((others.len(), connections.open_count(), count(&connections, Full::Total)), (11, 12, (8, 0)));
 }
 
 #[test]
@@ -98,4 +101,17 @@ async fn a_connection_learns_that_it_is_to_be_closed_before_and_while_it_waits()
     waiting.await.expect("told");
     let _third = connections.enter(client(1), false, caps).expect("a place");
     second.closing().await;
+}
+
+#[test]
+fn while_too_many_are_still_closing_new_ones_are_not_taken() {
+    let connections = connections();
+    let caps = Caps { per_client: 2, ..CAPS };
+    let enter = || connections.enter(client(1), false, caps);
+    let closing: Vec<_> = (0..2 + caps.closing_at_once()).map(|_| enter().expect("a place")).collect();
+    assert_eq!(enter().expect_err("their descriptors are not free yet"), Full::Client);
+    assert!(connections.enter(client(2), false, caps).is_ok(), "another client needs no room to be made");
+    drop(closing);
+    enter().expect("all are free");
+    assert_eq!(connections.closing.load(Ordering::Relaxed), 0);
 }

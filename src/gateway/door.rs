@@ -225,7 +225,13 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     async fn send(&self, client: ClientStream, answer: Answer, request_id: &str) {
         let bytes = answer.to_http1(request_id, client.refused_is_head());
         let write_timeout = self.rules.shared.snapshot.load().config.limits.write_timeout;
-        client.send_last(&bytes, write_timeout).await;
+        let place = connections::served();
+        tokio::select! {
+            biased;
+            () = client.send_last(&bytes, write_timeout) => {}
+            // It waits for no more than that its answer is read.
+            () = making_room(place.as_ref()) => {}
+        }
     }
 }
 

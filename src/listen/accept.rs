@@ -126,10 +126,7 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
             };
             match accepted {
                 Ok((stream, peer)) => match (self.admission)(peer) {
-                    Ok(place) => {
-                        self.begin(stream, peer, place.clone());
-                        place.room_was_made().await;
-                    }
+                    Ok(place) => self.begin(stream, peer, place),
                     Err(full) => log::debug!("a connection of {peer} is not taken: {}", full.name()),
                 },
                 // The client has gone again.

@@ -129,6 +129,7 @@ async fn send(wire: &mut Wire, reply: &Reply, to_head_request: bool) -> Result<b
                 }
             }
             Step::Bytes(bytes) | Step::Raw(bytes) => wire.write(bytes).await?,
+            Step::Shared(bytes) => wire.write(bytes).await?,
             Step::Sleep(time) => or_gone(wire, tokio::time::sleep(*time)).await?,
             Step::Wait(gate) => or_gone(wire, gate.pass()).await?,
             Step::Stall => or_gone(wire, std::future::pending()).await?,

@@ -102,7 +102,9 @@ async fn send(
                 Step::Stall => return std::future::poll_fn(|cx| respond.poll_reset(cx)).await.map(|_| ()),
                 Step::Close => drop(asks.send(Ask::Close)),
                 Step::Reset => respond.send_reset(Reason::INTERNAL_ERROR),
-                Step::Bytes(_) | Step::Raw(_) | Step::Echo => panic!("the HTTP/2 mock sends no raw bytes"),
+                Step::Bytes(_) | Step::Shared(_) | Step::Raw(_) | Step::Echo => {
+                    panic!("the HTTP/2 mock sends no raw bytes")
+                }
             }
         }
         return Ok(());
@@ -122,6 +124,7 @@ async fn send(
     for step in &reply.steps {
         match step {
             Step::Bytes(bytes) => stream.send_data(Bytes::from(bytes.clone()), false)?,
+            Step::Shared(bytes) => stream.send_data(bytes.clone(), false)?,
             Step::Sleep(time) => or_reset(&mut stream, tokio::time::sleep(*time)).await?,
             Step::Wait(gate) => or_reset(&mut stream, gate.pass()).await?,
             Step::Stall => or_reset(&mut stream, std::future::pending()).await?,

@@ -36,6 +36,8 @@ impl Gate {
 pub enum Step {
     /// Sends body bytes at once, framed as the reply is (one chunk when chunked).
     Bytes(Vec<u8>),
+    /// Sends body bytes that many replies share, in a body of a declared length: large ones, for many clients.
+    Shared(bytes::Bytes),
     /// Sends these bytes as they are, past all framing.
     Raw(Vec<u8>),
     /// Waits.
@@ -158,7 +160,12 @@ impl Reply {
 
     /// Bytes of the body that the steps send.
     pub fn body_bytes(&self) -> usize {
-        self.steps.iter().map(|step| if let Step::Bytes(bytes) = step { bytes.len() } else { 0 }).sum()
+        let bytes = |step: &Step| match step {
+            Step::Bytes(bytes) => bytes.len(),
+            Step::Shared(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.steps.iter().map(bytes).sum()
     }
 
     /// Adds a [`Step::Bytes`].

@@ -13,6 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::client::{Client, Request};
 
+/// When one that was closed comes back.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// How many of each kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Siege {
@@ -31,7 +34,7 @@ pub struct Siege {
 /// What the clients of the other address saw.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Times of the requests that were answered well.
+    /// Times of the requests that were answered well, the first of each connection with the time to connect.
     times: Vec<Duration>,
     /// What went wrong.
     pub failures: Vec<String>,
@@ -104,7 +107,7 @@ impl Siege {
                             // However it ends: it comes back.
                             let _ = beset(kind, stream, &guesses).await;
                         }
-                        tokio::time::sleep(Duration::from_millis(250)).await;
+                        tokio::time::sleep(PAUSE).await;
                     }
                 });
             }
@@ -158,6 +161,7 @@ pub async fn ask_from(source: [u8; 4], to: SocketAddr, clients: usize, how_long:
         tasks.spawn(async move {
             let mut seen = Seen::default();
             while Instant::now() < end {
+                let mut began = Instant::now();
                 let mut client = match connect_from(source, to, None).await {
                     Ok(stream) => Client::over(stream),
                     Err(error) => {
@@ -166,8 +170,7 @@ pub async fn ask_from(source: [u8; 4], to: SocketAddr, clients: usize, how_long:
                     }
                 };
                 for _ in 0..20 {
-                    let began = Instant::now();
-                    if began >= end {
+                    if Instant::now() >= end {
                         break;
                     }
                     match client.try_request(&Request::post("/small", "{}")).await {
@@ -179,6 +182,7 @@ pub async fn ask_from(source: [u8; 4], to: SocketAddr, clients: usize, how_long:
                         }
                     }
                     tokio::time::sleep(Duration::from_millis(10)).await;
+                    began = Instant::now();
                 }
             }
             seen
