@@ -11,7 +11,7 @@ use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::operate::{self, Claim};
 use crate::store::{Reader, RequestLog, Retention, Writer};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
 use pingora::proxy::http_proxy;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
@@ -138,12 +138,16 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         server.run(RunArgs { shutdown_signal: Box::new(shutdown_signal) });
     };
     std::thread::Builder::new().name("pingora".to_owned()).spawn(serve).context("starting Pingora's thread")?;
-    supervisor.wait();
+    let how = supervisor.wait();
     if let Some(writer) = writer {
         stop_writing.stop();
         writer.finish(&shared.log);
     }
     log::info!("process {} ends", std::process::id());
+    // A service manager starts it again only after a fault.
+    if how == operate::End::Fault {
+        bail!("what serves requests has ended by itself; the log says why");
+    }
     Ok(())
 }
 

@@ -99,7 +99,7 @@ async fn sighup_loads_anew_and_names_what_needs_a_restart() {
 async fn files_are_watched_if_that_is_wanted() {
     let upstream = Upstream::start(|_| Reply::ok("fine")).await;
     let watching = |value: &str| yaml(&upstream, &format!("  watch: true\n{}", stamped(value)));
-    let gateway = start(gateway().yaml(&watching("one")).file("data/note", "")).await;
+    let gateway = start(gateway().yaml(&watching("one")).file("data/overlay.yaml", "")).await;
     write(&gateway, &watching("two"));
     wait_stamp(&upstream, &gateway, "two").await;
     // As editors do it: a new file in the place of the old one.

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that was written beside its place, down to the disk. Dropped, it is gone.
 #[derive(Debug)]
@@ -30,7 +31,10 @@ impl Staged {
         let folder = folder(path);
         std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = folder.join(format!(".{name}.new-{}", std::process::id()));
+        // Several may be written at one time.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let beside = folder.join(format!(".{name}.new-{}-{number}", std::process::id()));
         // Left over from a process of this number that was killed.
         let _ = std::fs::remove_file(&beside);
         let mut file = OpenOptions::new()

@@ -23,6 +23,14 @@ pub const FOR_PANEL: [&str; 8] = [
     "max_retries",
 ];
 
+/// What numbers may be: with none of these the gateway would serve nobody, and too many take all memory.
+const RANGES: [(&str, std::ops::RangeInclusive<u64>); 4] = [
+    ("threads", 1..=1024),
+    ("listener_tasks_per_fd", 1..=64),
+    ("upstream_keepalive_pool_size", 0..=1_000_000),
+    ("max_retries", 0..=100),
+];
+
 /// Each of them with its value as JSON.
 pub fn shown(conf: &ServerConf) -> Vec<(String, String)> {
     match serde_json::to_value(conf) {
@@ -39,6 +47,14 @@ pub fn read(reader: &mut Reader<'_>) -> ServerConf {
     for (key, node) in reader.top_level() {
         let value: Value = serde_json::from_str(&super::node::json(&node)).unwrap_or_default();
         if !known.contains(&key) || value.is_null() {
+            continue;
+        }
+        let range = RANGES.iter().find(|(known, _)| *known == key).map(|(_, range)| range);
+        if let (Some(range), Some(number)) = (range, value.as_u64())
+            && !range.contains(&number)
+        {
+            let place = reader.place(node.span());
+            reader.problem(place, format!("{key}: {number} is not between {} and {}", range.start(), range.end()));
             continue;
         }
         let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));

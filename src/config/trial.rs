@@ -31,7 +31,19 @@ pub fn problems(
             effective.iter().find(|setting| setting.key == key).map_or(Source::Default, |known| known.source.clone());
         problems.push(Problem { at, message: format!("{key}: {message}") });
     };
-    let new = addresses(startup).into_iter().filter(|(key, address)| is_asked(key) && !own.contains(address));
+    let all = addresses(startup);
+    for (at, &(key, address)) in all.iter().enumerate() {
+        let is_same = |other: &SocketAddr| {
+            let is_any = address.ip().is_unspecified() || other.ip().is_unspecified();
+            other.port() == address.port() && (other.ip() == address.ip() || is_any)
+        };
+        if let Some((other, _)) = all[..at].iter().find(|(_, other)| is_same(other))
+            && (is_asked(key) || is_asked(other))
+        {
+            wrong(key, format!("{address} is taken by {other}"));
+        }
+    }
+    let new = all.into_iter().filter(|(key, address)| is_asked(key) && !own.contains(address));
     for (key, address) in new {
         let is_own_port = own.iter().any(|own| own.port() == address.port());
         match TcpListener::bind(address).map_err(|error| (error.kind(), error)) {

@@ -33,7 +33,7 @@ impl<'r> Cleaner<'r> {
 
     /// A text of any origin; `is_cut` says that it may be only the beginning of one.
     pub fn text(&self, text: &str, is_cut: bool) -> String {
-        let needles = self.needles.get_or_init(|| Needles::new(&self.secrets));
+        let needles = self.needles.get_or_init(|| Needles::of_request(&self.secrets));
         redact::text(text, &[self.of_config, needles], is_cut).into_owned()
     }
 

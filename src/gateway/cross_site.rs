@@ -8,7 +8,7 @@ use crate::redact::is_secret_name;
 use crate::rules::header::HeaderOp;
 use crate::rules::query::QueryOp;
 use crate::rules::rule::Rule;
-use http::header::{AUTHORIZATION, ORIGIN};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
@@ -22,13 +22,14 @@ pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site")
 static KEYS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY];
 
 /// Refuses what a page of another site sends without a key of its own; `host` is whom the request is for. A key of its own
-/// needs a preflight, which has none: so that is refused too, and the page learns nothing.
+/// needs a preflight, which has none. A website's is refused too, because it could bring a dummy key that the gateway then
+/// replaces; a desktop program's, whose origin no website can have, is not.
 ///
 /// # Errors
 /// 403.
 pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -> Result<(), Refusal> {
     let has_key = KEYS.iter().any(|key| headers.get(key).is_some_and(|value| !value.is_empty()));
-    if has_key || !is_foreign(headers, host, allowed) {
+    if has_key || is_preflight_of_program(headers) || !is_foreign(headers, host, allowed) {
         return Ok(());
     }
     Err(Refusal::new(
@@ -37,6 +38,16 @@ pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) ->
         "This request comes from a web page of another site and has no key of its own, and the gateway would add one. If \
          the page is trusted, name its origin in gateway.allow_origins.",
     ))
+}
+
+/// Whether a program built on a browser (`app://`, `vscode-file://`, ...) asks whether it may send a key of its own.
+fn is_preflight_of_program(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // `null`, which has no scheme, may be a website's frame.
+    let scheme = text(ORIGIN).split_once("://").map(|(scheme, _)| scheme);
+    let is_program = scheme.is_some_and(|scheme| !matches!(scheme, "http" | "https" | "ws" | "wss" | "file" | ""));
+    let mut asked = text(ACCESS_CONTROL_REQUEST_HEADERS).split(',').map(str::trim);
+    is_program && asked.any(|name| KEYS.iter().any(|key| name.eq_ignore_ascii_case(key.as_str())))
 }
 
 /// Whether another site's page sends this, as far as browsers tell.
@@ -138,6 +149,22 @@ mod tests {
                 assert!(!is_refused(&[&fields[..], &[(key, "sk-1")]].concat(), ""), "{fields:?} {key}");
             }
             assert_eq!(is_refused(&[&fields[..], &[("x-api-key", "")]].concat(), ""), refused, "an empty key is none");
+        }
+    }
+
+    #[test]
+    fn a_desktop_program_may_ask_whether_it_may_send_a_key() {
+        let here = ("host", "127.0.0.1:8088");
+        for (origin, asked, refused) in [
+            ("app://chat", "content-type, X-Api-Key", false),
+            ("vscode-file://vscode-app", "authorization", false),
+            ("app://chat", "content-type", true),
+            ("https://evil.example", "x-api-key", true),
+            ("null", "x-api-key", true),
+        ] {
+            let fields =
+                [here, ("sec-fetch-site", "cross-site"), ("origin", origin), ("access-control-request-headers", asked)];
+            assert_eq!(is_refused(&fields, ""), refused, "{origin} {asked}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::snapshot::{self, Group, Snapshot};
 use crate::http1::Refusal;
 use crate::rules::matcher::Facts;
 use crate::upstream::sessions::Client;
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
@@ -14,13 +14,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a body.
-static FIELDS: [HeaderName; 8] = [
+static FIELDS: [HeaderName; 9] = [
     AUTHORIZATION,
     HOST,
     ORIGIN,
     snapshot::X_API_KEY,
     snapshot::SESSION,
     cross_site::SEC_FETCH_SITE,
+    ACCESS_CONTROL_REQUEST_HEADERS,
     cross_site::X_GOOG_API_KEY,
     cross_site::API_KEY,
 ];

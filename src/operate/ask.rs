@@ -20,20 +20,42 @@ const STATUS_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// When there is none, or it does not answer.
 pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
-    Ok(ask_with_descriptors(folder, question)?.0)
+    Ok(ask_with_descriptors(folder, question)?.answer)
 }
 
 /// Asks the process that serves; descriptors may come with the answer.
 ///
 /// # Errors
 /// As [`ask`].
-pub fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<(Answer, Vec<OwnedFd>), String> {
+pub fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<Answered, String> {
     let stream = connect(folder)?;
     let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
     let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
     let (line, attached) = asked.map_err(|error| format!("the gateway did not answer: {error}"))?;
     let answer = serde_json::from_slice(&line);
-    Ok((answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?, attached))
+    let mut answer = answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?;
+    // It is printed, perhaps by root, and the other end may be any program of the gateway's user.
+    if let Answer::Refused(texts) | Answer::Reloaded { warnings: texts, .. } = &mut answer {
+        texts.iter_mut().for_each(|text| *text = printable(text));
+    }
+    let peer = descriptors::user_and_group_of(&stream);
+    let peer = peer.map_err(|error| format!("nobody knows who answers for the gateway: {error}"))?;
+    Ok(Answered { answer, attached, peer })
+}
+
+/// An answer, and what came with it.
+pub struct Answered {
+    /// What was said.
+    pub answer: Answer,
+    /// Descriptors.
+    pub attached: Vec<OwnedFd>,
+    /// User and group of who said it, as the kernel knows them.
+    pub peer: (u32, u32),
+}
+
+/// A text without what a terminal would obey.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Connects to the process that serves, if its user is one to be listened to: the own one, root, and for root the owner

@@ -25,7 +25,16 @@ pub fn is_trusted(uid: u32) -> bool {
 /// # Errors
 /// When the kernel does not say.
 pub fn peer_of(stream: impl AsFd) -> io::Result<u32> {
-    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
+    Ok(user_and_group_of(stream)?.0)
+}
+
+/// The user and the group at the other end, as the kernel knows them.
+///
+/// # Errors
+/// When it does not say.
+pub fn user_and_group_of(stream: impl AsFd) -> io::Result<(u32, u32)> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?;
+    Ok((peer.uid.as_raw(), peer.gid.as_raw()))
 }
 
 /// Sends the beginning of `line`, and all of `descriptors` with it. Returns how much of the line was sent.

@@ -57,6 +57,40 @@ impl User {
     }
 }
 
+impl User {
+    /// Whether this is who the other end really is, by the kernel's word (user and group) and the user database's (further
+    /// groups): a program of another user could claim to be root.
+    ///
+    /// # Errors
+    /// What is claimed and not so.
+    pub fn check(&self, (user, group): (u32, u32), groups: &[u32]) -> Result<(), String> {
+        if self.user != user {
+            return Err(format!("user {user} answers for the gateway and claims to be user {}", self.user));
+        }
+        let may_have = |claimed: &u32| *claimed == group || groups.contains(claimed);
+        match [self.group].iter().chain(&self.groups).find(|claimed| !may_have(claimed)) {
+            // Root has all rights as it is.
+            Some(claimed) if user != 0 => Err(format!(
+                "the gateway runs as user {user} with group {claimed}, which the user database does not give to that user: run \
+                 the upgrade as user {user}"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The groups of a user by the user database; none for one that is not there.
+pub fn groups_of(user: u32) -> Vec<u32> {
+    let asked = std::process::Command::new("id").arg("-G").arg(user.to_string()).output();
+    let text = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).split_whitespace().filter_map(|group| group.parse().ok()).collect()
+}
+
+/// Whether the dynamic linker or the C library obeys this variable.
+pub fn is_dangerous(name: &str) -> bool {
+    name.starts_with("LD_") || name.starts_with("GLIBC_") || name.starts_with("MALLOC_")
+}
+
 /// The variables of this process that a successor gets: those of the gateway's settings, those that its files name, and a
 /// few that every program reads. Those of the dynamic linker never.
 pub fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
@@ -70,7 +104,7 @@ fn choose(all: impl Iterator<Item = (OsString, OsString)>, texts: &[String]) -> 
     all.filter(|(name, _)| {
         let name = name.as_str();
         let is_known = || OTHERS.contains(&name) || SETTINGS.iter().any(|setting| setting.env.contains(&name));
-        !name.starts_with("LD_") && (is_known() || texts.iter().any(|text| names(text, name)))
+        !is_dangerous(name) && (is_known() || texts.iter().any(|text| names(text, name)))
     })
     .collect()
 }
@@ -108,6 +142,16 @@ mod tests {
         let given = given.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let chosen: Vec<String> = choose(given, &texts).into_keys().collect();
         assert_eq!(chosen, ["LISTEN", "RELAY_KEY", "TEAM_A", "TZ", "https_proxy"]);
+    }
+
+    #[test]
+    fn nobody_is_believed_to_be_another_user_or_in_a_group_that_is_not_his() {
+        let claimed = |user, group, groups: &[u32]| User { user, group, groups: groups.to_vec() };
+        let check = |claim: User| claim.check((12345, 100), &[100, 200]).is_ok();
+        assert!(check(claimed(12345, 100, &[])) && check(claimed(12345, 200, &[100, 200])));
+        assert!(!check(claimed(0, 0, &[])) && !check(claimed(12346, 100, &[])));
+        assert!(!check(claimed(12345, 0, &[])) && !check(claimed(12345, 100, &[0, 42])));
+        assert!(claimed(0, 0, &[4]).check((0, 0), &[0]).is_ok());
     }
 
     #[test]

@@ -24,4 +24,4 @@ pub mod watch;
 
 pub use claim::Claim;
 pub use runtime_dir::RuntimeDir;
-pub use supervisor::{Parts, Supervisor};
+pub use supervisor::{End, Parts, Supervisor};

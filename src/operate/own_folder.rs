@@ -38,6 +38,45 @@ const OTHERS: u32 = 0o077;
 /// Everybody may put something there: `/tmp`.
 const STICKY: u32 = 0o1000;
 
+/// What the gateway keeps in its folders: beginnings of names, without a dot in front.
+const OURS: [&str; 9] = [
+    "overlay.yaml",
+    "config-history.json",
+    "dashboard.key",
+    "ended-sessions.json",
+    "gateway.",
+    "control.sock",
+    "draining-",
+    "upgrade.",
+    "access.log",
+];
+
+/// What lies in the folder that should not: a file of ours that another user made, or, if the folder was open until now, one
+/// that is not ours at all.
+fn stranger(path: &Path, own: u32, was_open: bool) -> io::Result<Option<String>> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let bare = name.trim_start_matches('.');
+        let is_ours = bare == "run" || OURS.iter().any(|ours| bare.starts_with(ours));
+        let owner = entry.metadata()?.uid();
+        if is_ours && owner != own && owner != 0 {
+            return Ok(Some(format!(
+                "{name} in it belongs to user {owner}, who may have put anything there: look at it, then remove it or \
+                 `chown {own}` it"
+            )));
+        }
+        if !is_ours && was_open {
+            return Ok(Some(format!(
+                "it is open to others, and {name} in it is not the gateway's: `chmod 700 {}` if the folder is for the gateway alone, \
+                 else name another",
+                path.display()
+            )));
+        }
+    }
+    Ok(None)
+}
+
 fn judge(owner: u32, own: u32, mode: u32, is_around_others: bool) -> Verdict {
     match () {
         () if owner != own => Verdict::Foreign,
@@ -71,7 +110,13 @@ pub fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
     }
     let (own, shown) = (geteuid().as_raw(), path.display());
-    match judge(folder.uid(), own, folder.mode(), is_around_others(path)) {
+    let verdict = judge(folder.uid(), own, folder.mode(), is_around_others(path));
+    if matches!(verdict, Verdict::Private | Verdict::ToClose)
+        && let Some(why) = stranger(path, own, verdict == Verdict::ToClose).map_err(failed)?
+    {
+        return Err(Unusable::Refused(format!("{setting}: {shown} cannot be used: {why}")));
+    }
+    match verdict {
         Verdict::Private => Ok(()),
         Verdict::Foreign => Err(Unusable::Refused(format!(
             "{setting}: {shown} belongs to user {}, and the gateway runs as user {own}: `chown -R {own} {shown}`, run it as \
@@ -154,6 +199,27 @@ mod tests {
         assert_eq!(judge(1000, 1000, 0o41700, false), Verdict::Shared);
         for (owner, own) in [(1000, 0), (0, 1000), (1000, 1001)] {
             assert_eq!(judge(owner, own, 0o40700, false), Verdict::Foreign);
+        }
+    }
+
+    #[test]
+    fn an_open_folder_with_files_of_somebody_else_is_neither_closed_nor_used() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("data");
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("opened");
+        std::fs::write(folder.join("dashboard.key"), "x").expect("written");
+        std::fs::write(folder.join("letters.txt"), "x").expect("written");
+        let Err(Unusable::Refused(why)) = prepare(&folder, "gateway.state_dir") else { panic!("not refused") };
+        assert!(why.contains("letters.txt") && why.contains("chmod 700"), "{why}");
+        assert_eq!(folder.metadata().expect("there").mode() & 0o777, 0o755, "left as it was");
+        std::fs::remove_file(folder.join("letters.txt")).expect("removed");
+        prepare(&folder, "gateway.state_dir").expect("closed");
+        assert_eq!(folder.metadata().expect("there").mode() & 0o777, 0o700);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(folder.join("dashboard.key"), Some(12345), None).expect("given away");
+            let Err(Unusable::Refused(why)) = prepare(&folder, "gateway.state_dir") else { panic!("not refused") };
+            assert!(why.contains("12345"), "{why}");
         }
     }
 }

@@ -92,7 +92,8 @@ pub fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Opt
 
 fn ask_for(folder: &RuntimeDir, wish: Wish) -> Result<String, String> {
     match ask(folder, Question::Panel(wish))? {
-        Answer::Panel { link } => Ok(link),
+        // It may be opened in a browser, and the other end may be any program of the gateway's user.
+        Answer::Panel { link } if is_web_address(&link) => Ok(link),
         Answer::Refused(why) if why.iter().any(|why| why.starts_with("the question cannot be read")) => {
             Err("the gateway that runs is an older one, which knows no such link: upgrade it, or start it anew"
                 .to_owned())
@@ -100,6 +101,11 @@ fn ask_for(folder: &RuntimeDir, wish: Wish) -> Result<String, String> {
         Answer::Refused(why) => Err(why.join("\n")),
         _ => Err("the gateway gave another answer than a link".to_owned()),
     }
+}
+
+fn is_web_address(link: &str) -> bool {
+    let is_web = link.starts_with("http://") || link.starts_with("https://");
+    is_web && link.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -58,8 +58,8 @@ pub struct Parts {
 /// The supervisor's handle.
 pub struct Supervisor {
     shutdown: Mutex<Option<oneshot::Receiver<ShutdownSignal>>>,
-    ended: std_mpsc::Receiver<()>,
-    end: std_mpsc::SyncSender<()>,
+    ended: std_mpsc::Receiver<End>,
+    end: std_mpsc::SyncSender<End>,
 }
 
 impl Supervisor {
@@ -103,18 +103,27 @@ impl Supervisor {
         EndGuard(self.end.clone())
     }
 
-    /// Waits until the process has nothing left to do.
-    pub fn wait(&self) {
-        let _ = self.ended.recv();
+    /// Waits until the process has nothing left to do, or cannot go on.
+    pub fn wait(&self) -> End {
+        self.ended.recv().unwrap_or(End::Fault)
     }
 }
 
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to, and all is done.
+    InOrder,
+    /// What serves has ended by itself.
+    Fault,
+}
+
 /// See [`Supervisor::end_guard`].
-pub struct EndGuard(std_mpsc::SyncSender<()>);
+pub struct EndGuard(std_mpsc::SyncSender<End>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        let _ = self.0.try_send(());
+        let _ = self.0.try_send(End::Fault);
     }
 }
 
@@ -147,7 +156,7 @@ struct Running {
     parts: Parts,
     stage: Stage,
     shutdown: Option<oneshot::Sender<ShutdownSignal>>,
-    end: std_mpsc::SyncSender<()>,
+    end: std_mpsc::SyncSender<End>,
     /// Whether this process took over, or tries to.
     is_successor: bool,
     waiting: Waiting,
@@ -167,7 +176,7 @@ impl Running {
     fn new(
         parts: Parts,
         shutdown: oneshot::Sender<ShutdownSignal>,
-        end: std_mpsc::SyncSender<()>,
+        end: std_mpsc::SyncSender<End>,
         taken: mpsc::Sender<Result<Successor, String>>,
     ) -> Self {
         Self {
@@ -459,7 +468,7 @@ impl Running {
             Predecessor::remove(folder, std::process::id());
             folder.leave();
         }
-        let _ = self.end.try_send(());
+        let _ = self.end.try_send(End::InOrder);
     }
 }
 

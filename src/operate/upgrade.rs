@@ -2,7 +2,7 @@
 //! sockets over, and tells how it went. Whatever goes wrong before, the old process goes on serving.
 
 use super::control::{Answer, Question, Status};
-use super::inheritance::User;
+use super::inheritance::{self, User};
 use super::{RuntimeDir, ask, systemd};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -108,16 +108,19 @@ struct New {
 fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<New, String> {
     let program = program.map_or_else(std::env::current_exe, std::path::absolute);
     let program = program.map_err(|error| format!("this program cannot be found: {error}"))?;
-    let (environment, user, stderr) = match ask::ask_with_descriptors(folder, Question::Inherit)? {
-        (Answer::Inheritance { environment, user }, stderr) => (environment, user, stderr.into_iter().next()),
-        (Answer::Refused(why), _) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
-        (other, _) => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
+    let answered = ask::ask_with_descriptors(folder, Question::Inherit)?;
+    let (environment, user) = match answered.answer {
+        Answer::Inheritance { environment, user } => (environment, user),
+        Answer::Refused(why) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
+        other => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
     };
+    user.check(answered.peer, &inheritance::groups_of(answered.peer.0))?;
+    let stderr = answered.attached.into_iter().next();
     let mut command = Command::new(&program);
     command.args(&old.arguments).arg("--upgrade").current_dir(&old.folder);
     // A service manager sets the environment by itself, perhaps to something new.
     if !old.has_systemd {
-        command.env_clear().envs(environment);
+        command.env_clear().envs(environment.into_iter().filter(|(name, _)| !inheritance::is_dangerous(name)));
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.map_or_else(Stdio::inherit, Stdio::from));
     // What is typed at this terminal is not meant for the new process.

@@ -9,8 +9,9 @@ use std::ops::Range;
 
 /// Layers of escapes that are taken away.
 const LAYERS: usize = 4;
-/// Secrets beyond this number are not looked for: nothing is kept then.
+/// A request with more secrets, or with more bytes of them, leaves no text: to look for all of them would take too long.
 const MOST: usize = 128;
+const MOST_BYTES: usize = 16 * 1024;
 /// What was cut off may have begun with a secret: from this length on its beginning goes.
 const SHORTEST_BEGINNING: usize = 3;
 /// A beginning in the middle of a text goes if it is at least so long, and half of the secret.
@@ -39,10 +40,19 @@ impl std::fmt::Debug for Needle {
 }
 
 impl Needles {
-    /// Those of some secrets.
+    /// Those of a request, within bounds.
+    pub fn of_request(secrets: &Secrets<'_>) -> Self {
+        let bytes: usize = secrets.iter().map(|secret| secret.len()).sum();
+        if secrets.iter().len() > MOST || bytes > MOST_BYTES {
+            return Self { needles: Vec::new(), is_too_many: true };
+        }
+        Self::new(secrets)
+    }
+
+    /// Those of the configuration, which has bounds of its own.
     pub fn new(secrets: &Secrets<'_>) -> Self {
-        let mut all = Self { needles: Vec::new(), is_too_many: secrets.iter().len() > MOST };
-        for secret in secrets.iter().take(MOST) {
+        let mut all = Self::default();
+        for secret in secrets.iter() {
             all.add(secret.to_vec(), false);
             // As texts show bytes that are no UTF-8, and as those who take them for Latin-1 do.
             if !secret.is_ascii() {

@@ -6,18 +6,19 @@ use crate::operate::control::Wish;
 use crate::operate::panel::{advice_here, link};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What opens the panel.
 pub struct Panel {
     shared: Arc<Shared>,
     startup: Startup,
+    turn: Mutex<()>,
 }
 
 impl Panel {
     /// The panel of this gateway.
     pub fn new(shared: Arc<Shared>, startup: Startup) -> Self {
-        Self { shared, startup }
+        Self { shared, startup, turn: Mutex::default() }
     }
 
     /// Puts the key of the configuration in force, or else the file's. Without either the panel is closed, and the log says
@@ -51,17 +52,18 @@ impl Panel {
     /// # Errors
     /// Why there is none, and what to do.
     pub fn let_in(&self, wish: Wish) -> Result<String, String> {
-        if self.shared.panel.key().is_none() {
-            self.try_open()?;
-        }
+        // One after another: the key in force must be the one in the file.
+        let _one = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if wish == Wish::NewKey {
             self.renew()?;
+        } else if self.shared.panel.key().is_none() {
+            self.try_open()?;
         }
         self.link()
     }
 
     fn renew(&self) -> Result<(), String> {
-        if self.shared.panel.key().is_some_and(|key| key.is_configured) {
+        if self.shared.snapshot.load().config.dashboard_key.is_some() {
             return Err("the panel's key comes from the configuration (DASHBOARD_API_KEY, gateway.dashboard.api_key): change it \
                         there, then type `anyrouter-gateway reload`; or take it out there, and the gateway makes one"
                 .to_owned());

@@ -69,6 +69,9 @@ impl Database {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(sqlx::Error::Io(std::io::Error::other("it is there, and is no file")));
+        }
         // It may hold whole prompts. What SQLite puts beside it is as open as the file. Versions before this let all read it.
         let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mode = file.metadata()?.permissions().mode();
