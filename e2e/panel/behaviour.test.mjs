@@ -26,8 +26,13 @@ async function visiting(options, what, expected = []) {
 /** An answer of the gateway with something in it changed. */
 async function answering(page, path, change) {
   await page.route(`**/api/admin/${path}`, async (route) => {
-    const answer = await route.fetch();
-    await route.fulfill({ response: answer, json: change(await answer.json()) });
+    try {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: change(await answer.json()) });
+    } catch (error) {
+      // A page that was closed meanwhile wants no answer.
+      if (!page.isClosed()) throw error;
+    }
   });
 }
 

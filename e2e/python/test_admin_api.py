@@ -176,7 +176,7 @@ def test_logging_in_and_out(observed):
 
 def test_a_session_that_was_ended_is_over(observed):
     opened = call(observed.gateway, "openSession", "", body={"key": observed.key}, media_type="application/json")
-    session = opened.headers["Set-Cookie"].partition(";")[0]
+    session = opened.headers["set-cookie"][0].partition(";")[0]
     assert call(observed.gateway, "upstreams", session).status_code == 200
     assert call(observed.gateway, "closeSession", session).status_code == 204
     assert call(observed.gateway, "upstreams", session).status_code == 401
