@@ -2,14 +2,17 @@
 //!
 //! Each open connection takes a file descriptor, and each request that is served one more, for the upstream. Both count
 //! against what the process may open, less what is set aside for everything else; so that it never runs out of them.
+//!
+//! A connection makes room when it is idle, and, if none is, as long as its requests are not whole: who sends a body
+//! slowly holds a place no better than who sends nothing.
 
 mod collect;
 mod fit;
+mod place;
 
 use crate::addresses::client_group;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +21,14 @@ use tokio::sync::Notify;
 
 pub use collect::Collector;
 pub use fit::{Fit, fit, most_of_one};
+pub use place::{Place, Serving, making_room, served};
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// Connections.
+    /// Connections, and requests: over HTTP/2 there may be more of these.
     pub total: usize,
-    /// Connections of one client, as [`client_group`] tells them apart.
+    /// The same of one client, as [`client_group`] tells them apart.
     pub per_client: usize,
     /// Connections and requests together.
     pub descriptors: usize,
@@ -79,8 +83,10 @@ pub struct Connections {
     table: Mutex<Table>,
     /// The length of the table, for those who do not want to wait for it.
     open: AtomicUsize,
-    /// Requests that are being served.
+    /// Requests, from their heads on.
     requests: AtomicUsize,
+    /// Requests of clients behind trusted proxies. Those of all others are counted with their connections.
+    behind_proxies: Mutex<HashMap<IpAddr, usize>>,
     /// Connections that were told to close, and that still have their descriptors.
     closing: AtomicUsize,
     closed: Counts,
@@ -104,8 +110,9 @@ struct Share {
 /// One connection.
 #[derive(Debug)]
 struct Entry {
+    /// Whose it is; `None` for one of a trusted proxy, which stands for many clients.
     client: Option<IpAddr>,
-    /// The requests of its client that are being served.
+    /// The requests of its client.
     of_client: Arc<AtomicUsize>,
     state: Mutex<State>,
     close: Notify,
@@ -113,12 +120,33 @@ struct Entry {
 
 #[derive(Debug)]
 struct State {
-    /// Its requests that are being served.
+    /// Its requests, from their heads on.
     requests: usize,
-    /// When the last one ended, or else when it was opened.
+    /// Those of them that are not whole yet.
+    coming: usize,
+    /// When its last request began or ended, or else when it was opened.
     since: Instant,
+    /// Who sent its last request, if that was a client behind a trusted proxy.
+    asking: Option<IpAddr>,
     /// Whether it makes room for another one.
     is_closing: bool,
+}
+
+/// What a connection does that can make room. Those that do the first are taken first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// It has no request.
+    Nothing,
+    /// Its requests are still coming in.
+    Sending,
+}
+
+impl State {
+    /// `None` if it cannot make room.
+    fn doing(&self) -> Option<Doing> {
+        let is_sending = self.requests == self.coming && !self.is_closing;
+        is_sending.then_some(if self.requests == 0 { Doing::Nothing } else { Doing::Sending })
+    }
 }
 
 impl Entry {
@@ -126,21 +154,21 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle_since(&self) -> Option<Instant> {
+    /// Since when it does this, and whose it is.
+    fn since(&self, doing: Doing) -> Option<(Instant, Option<IpAddr>)> {
         let state = self.state();
-        (state.requests == 0 && !state.is_closing).then_some(state.since)
+        (state.doing() == Some(doing)).then_some((state.since, self.client.or(state.asking)))
     }
 
-    /// Has it closed; `false` if a request began in the meantime.
-    fn close(&self) -> bool {
+    /// Has it closed; how many requests end with that, or `None` if it does something else in the meantime.
+    fn close(&self, doing: Doing) -> Option<usize> {
         let mut state = self.state();
-        let is_idle = state.requests == 0 && !state.is_closing;
-        state.is_closing |= is_idle;
-        drop(state);
-        if is_idle {
-            self.close.notify_one();
+        if state.doing() != Some(doing) {
+            return None;
         }
-        is_idle
+        state.is_closing = true;
+        self.close.notify_one();
+        Some(state.requests)
     }
 }
 
@@ -150,6 +178,7 @@ impl Default for Connections {
             table: Mutex::default(),
             open: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
+            behind_proxies: Mutex::default(),
             closing: AtomicUsize::new(0),
             closed: Counts::default(),
             refused: Counts::default(),
@@ -169,8 +198,9 @@ impl Connections {
         Full::ALL.into_iter().map(move |full| (full, count(&self.closed, full), count(&self.refused, full)))
     }
 
-    /// A place for a new connection from `peer`, for which the connection that is idle longest is closed if need be.
-    /// A peer that `is_exempt` stands for many clients: it has no cap of its own.
+    /// A place for a new connection from `peer`, for which the connection that is idle longest is closed if need be, or
+    /// else the one that has been sending a request for longest. A peer that `is_exempt` stands for many clients: it has
+    /// no cap of its own.
     ///
     /// # Errors
     /// When all that would have to make room are busy.
@@ -187,7 +217,7 @@ impl Connections {
         }
         table.next += 1;
         let number = table.next;
-        let state = State { requests: 0, since: Instant::now(), is_closing: false };
+        let state = State { requests: 0, coming: 0, since: Instant::now(), asking: None, is_closing: false };
         let of_client = client.map(|client| {
             let share = table.of_client.entry(client).or_default();
             share.open.insert(number);
@@ -199,11 +229,12 @@ impl Connections {
         self.open.store(table.open.len(), Ordering::Relaxed);
         drop(table);
         let connections = Arc::clone(self);
-        Ok(Place(Arc::new(Guard { connections, number, entry, caps })))
+        Ok(Place::new(connections, number, entry, caps))
     }
 
     /// Closes what is idle longest: of this client, or else of the one that has most that is idle, so that one client
-    /// alone does not push the others out. Of many it closes some at once, because to find them takes a look at all.
+    /// alone does not push the others out. Then, in the same way, what is still sending its requests. Of many it closes
+    /// some at once, because to find them takes a look at all.
     fn make_room(
         &self,
         table: &mut Table,
@@ -215,23 +246,21 @@ impl Connections {
             self.refused.add(full);
             return Err(full);
         }
-        let idle = match client {
-            Some(client) => {
-                let numbers = table.of_client.get(&client).into_iter().flat_map(|share| &share.open);
-                let entries = numbers.filter_map(|number| Some((*number, table.open.get(number)?)));
-                entries.filter_map(|(number, entry)| Some((entry.idle_since()?, number))).collect()
-            }
-            None => idle_of_most(&table.open),
-        };
         let mut closed = 0;
-        for number in longest_idle(idle, count) {
-            let Some(entry) = table.open.get(&number).map(Arc::clone) else { continue };
-            if entry.close() {
-                // Its descriptor is free in a moment; it counts no more.
-                table.remove(number, &entry);
-                self.closing.fetch_add(1, Ordering::Relaxed);
-                self.closed.add(full);
-                closed += 1;
+        for doing in [Doing::Nothing, Doing::Sending] {
+            if closed >= count {
+                break;
+            }
+            for number in longest(table.doing(doing, client), count - closed) {
+                let Some(entry) = table.open.get(&number).map(Arc::clone) else { continue };
+                if let Some(requests) = entry.close(doing) {
+                    // Its descriptor is free in a moment; it counts no more.
+                    table.remove(number, &entry);
+                    self.requests.fetch_sub(requests, Ordering::Relaxed);
+                    self.closing.fetch_add(1, Ordering::Relaxed);
+                    self.closed.add(full);
+                    closed += 1;
+                }
             }
         }
         self.open.store(table.open.len(), Ordering::Relaxed);
@@ -266,125 +295,34 @@ impl Table {
             }
         }
     }
-}
 
-/// What is idle of the client that has most of it.
-fn idle_of_most(open: &HashMap<u64, Arc<Entry>>) -> Vec<(Instant, u64)> {
-    let mut idle: HashMap<Option<IpAddr>, Vec<(Instant, u64)>> = HashMap::new();
-    for (&number, entry) in open {
-        if let Some(since) = entry.idle_since() {
-            idle.entry(entry.client).or_default().push((since, number));
+    /// What does this, and since when: of this client, or else of the one that has most of it.
+    fn doing(&self, doing: Doing, client: Option<IpAddr>) -> Vec<(Instant, u64)> {
+        if let Some(client) = client {
+            let numbers = self.of_client.get(&client).into_iter().flat_map(|share| &share.open);
+            let entries = numbers.filter_map(|number| Some((*number, self.open.get(number)?)));
+            return entries.filter_map(|(number, entry)| Some((entry.since(doing)?.0, number))).collect();
         }
-    }
-    // Of equal ones, that with the oldest.
-    let most = idle.into_values().max_by_key(|idle| (idle.len(), idle.iter().min().map(|&(since, _)| Reverse(since))));
-    most.unwrap_or_default()
-}
-
-/// Those that are idle longest: so many at least, and of many a sixty-fourth part.
-fn longest_idle(mut idle: Vec<(Instant, u64)>, at_least: usize) -> impl Iterator<Item = u64> {
-    let count = at_least.max(idle.len() / 64).min(idle.len());
-    if count < idle.len() {
-        idle.select_nth_unstable(count);
-    }
-    idle.truncate(count);
-    idle.into_iter().map(|(_, number)| number)
-}
-
-/// The place of a connection among all of them. The last clone gives it back.
-#[derive(Clone, Debug)]
-pub struct Place(Arc<Guard>);
-
-#[derive(Debug)]
-struct Guard {
-    connections: Arc<Connections>,
-    number: u64,
-    entry: Arc<Entry>,
-    /// What [`Caps`] said when it was opened.
-    caps: Caps,
-}
-
-tokio::task_local! {
-    /// The place of the connection that a task serves.
-    static SERVED: Place;
-}
-
-/// The place of the connection that this task serves.
-pub fn served() -> Option<Place> {
-    SERVED.try_with(Place::clone).ok()
-}
-
-impl Place {
-    /// Serves the connection, unless it has to make room for another one.
-    pub async fn hold(self, serving: impl Future<Output = ()>) {
-        SERVED.scope(self, serving).await;
-    }
-
-    /// A request begins, and is served as long as the guard lives.
-    ///
-    /// # Errors
-    /// When the connection makes room for another one, or no descriptor is left for an upstream.
-    pub fn begin(&self) -> Result<Serving, Full> {
-        let Guard { connections, entry, caps, .. } = &*self.0;
-        {
-            let mut state = entry.state();
-            if state.is_closing {
-                return Err(Full::Total);
-            }
-            state.requests += 1;
-        }
-        let own = entry.of_client.fetch_add(1, Ordering::Relaxed) + 1;
-        let requests = connections.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let serving = Serving(self.clone());
-        // There is room enough then, and no lock is needed.
-        if connections.open_count() + requests <= most_of_one(caps.descriptors) {
-            return Ok(serving);
-        }
-        let mut table = connections.table();
-        if let Some(client) = entry.client {
-            let too_much = (table.share_of(Some(client)).0 + own).saturating_sub(most_of_one(caps.descriptors));
-            if too_much > 0 {
-                connections.make_room(&mut table, Full::Client, Some(client), (too_much, *caps))?;
+        let mut of_each: HashMap<Option<IpAddr>, Vec<(Instant, u64)>> = HashMap::new();
+        for (&number, entry) in &self.open {
+            if let Some((since, whose)) = entry.since(doing) {
+                of_each.entry(whose).or_default().push((since, number));
             }
         }
-        let too_much = (table.open.len() + requests).saturating_sub(caps.descriptors);
-        if too_much > 0 {
-            connections.make_room(&mut table, Full::Descriptors, None, (too_much, *caps))?;
-        }
-        drop(table);
-        Ok(serving)
-    }
-
-    /// Resolves when the connection is to be closed.
-    pub async fn closing(&self) {
-        self.0.entry.close.notified().await;
+        // Of equal ones, that with the oldest.
+        let oldest = |found: &Vec<(Instant, u64)>| found.iter().min().map(|&(since, _)| Reverse(since));
+        of_each.into_values().max_by_key(|found| (found.len(), oldest(found))).unwrap_or_default()
     }
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.entry.state().is_closing {
-            self.connections.closing.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut table = self.connections.table();
-        table.remove(self.number, &self.entry);
-        self.connections.open.store(table.open.len(), Ordering::Relaxed);
+/// Those that do it longest: so many at least, and of many a sixty-fourth part.
+fn longest(mut found: Vec<(Instant, u64)>, at_least: usize) -> impl Iterator<Item = u64> {
+    let count = at_least.max(found.len() / 64).min(found.len());
+    if count < found.len() {
+        found.select_nth_unstable(count);
     }
-}
-
-/// See [`Place::begin`].
-#[derive(Debug)]
-pub struct Serving(Place);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let Guard { connections, entry, .. } = &*self.0.0;
-        connections.requests.fetch_sub(1, Ordering::Relaxed);
-        entry.of_client.fetch_sub(1, Ordering::Relaxed);
-        let mut state = entry.state();
-        state.requests -= 1;
-        state.since = Instant::now();
-    }
+    found.truncate(count);
+    found.into_iter().map(|(_, number)| number)
 }
 
 #[cfg(test)]

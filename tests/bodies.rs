@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Upstream, within};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Step, Upstream, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -143,7 +143,7 @@ fn post(key: &str, bytes: usize) -> Request {
 
 #[tokio::test]
 async fn one_client_does_not_keep_the_memory_for_bodies_to_itself() {
-    let (_upstream, gateway) = limited("request_body: 2MiB, request_bodies_total: 4MiB").await;
+    let (_upstream, gateway) = limited("request_body: 4MiB, request_bodies_total: 4MiB").await;
     let mut hoarded = Vec::new();
     for _ in 0..2 {
         hoarded.push(hoard(&gateway, 1, 2 << 20, 2).await);
@@ -191,8 +191,31 @@ async fn small_bodies_without_end_make_room_too() {
 }
 
 #[tokio::test]
+async fn whole_bodies_of_one_client_leave_room_for_another() {
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/held" => Reply::raw(vec![Step::Stall]),
+        _ => Reply::ok(request.body.len().to_string()),
+    })
+    .await;
+    let yaml = "gateway:\n  limits: { request_body: 1MiB, request_bodies_total: 4MiB }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let mut client = Client::connect_from(1, gateway.addr()).await;
+        client.send(Request::post("/held", vec![b'x'; 1 << 20]).bytes()).await;
+        held.push(client);
+    }
+    wait_held(&gateway, 3 << 20).await;
+    let mut other = Client::connect_from(2, gateway.addr()).await;
+    let answer = other.request(&post("sk-other", 500_000)).await;
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "500000"));
+    let mut same = Client::connect_from(1, gateway.addr()).await;
+    assert_eq!(same.request(&post("sk-other", 1 << 20)).await.status(), 503, "it has what it may have");
+}
+
+#[tokio::test]
 async fn bodies_that_drip_are_the_first_to_go() {
-    let (_upstream, gateway) = limited("request_body: 256KiB, request_bodies_total: 1MiB").await;
+    let (_upstream, gateway) = limited("request_body: 1MiB, request_bodies_total: 1MiB").await;
     let mut hoarded = Vec::new();
     for from in 1..=4 {
         hoarded.push(hoard(&gateway, from, 256 << 10, 100).await);

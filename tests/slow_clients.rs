@@ -230,10 +230,11 @@ async fn while_one_address_besets_the_gateway_requests_of_another_one_are_answer
     let (_upstream, gateway) = limited("unsent_answers: 32MiB").await;
     let (besieger, other) = ([127, 0, 0, 3], [127, 0, 0, 2]);
     let quiet = ask_from(other, gateway.addr(), clients, how_long).await;
-    let siege = Siege { readers: slow / 2, heads: slow / 4, bodies: slow / 4, silent: idle, guessers };
+    let (readers, heads, bodies) = (slow / 2, slow / 4, slow / 4);
+    let siege = Siege { readers, heads, bodies, hoarders: 2, silent: idle, guessers };
     let beset = siege.begin(besieger, gateway.addr());
     let began = std::time::Instant::now();
-    while beset.opened() < (slow + idle + guessers) as u64 {
+    while beset.opened() < (slow + idle + guessers + siege.hoarders) as u64 {
         assert!(began.elapsed() < Duration::from_secs(120), "only {} are there", beset.opened());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -342,6 +343,99 @@ async fn the_connection_of_an_address_that_is_idle_longest_makes_room_for_its_ne
     drop(busy);
     let check = gateway.command(&["check"]).await;
     assert!(check.stdout.contains("gateway.limits.connections_per_client"), "{}", check.stdout);
+}
+
+/// Requests of which the body does not come, from an address that has as many connections as it may.
+async fn sending(to: SocketAddr, sources: std::ops::RangeInclusive<u8>, each: usize, path: &str) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for source in sources {
+        for _ in 0..each {
+            let mut client = connect_from([127, 0, 0, source], to, None).await.expect("accepted");
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx");
+            client.write_all(head.as_bytes()).await.expect("sent");
+            clients.push(client);
+        }
+    }
+    clients
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_no_place_from_others() {
+    let (_upstream, gateway) = limited("connections: 40, connections_per_client: 10").await;
+    let senders = sending(gateway.addr(), 11..=14, 10, "/small").await;
+    within("all to be there", async { while metric(&gateway, "gateway_connections").await < 40.0 {} }).await;
+    for source in 20..30 {
+        let mut other = Client::connect_from(source, gateway.addr()).await;
+        assert_eq!(other.request(&Request::post("/small", "{}")).await.text(), "small", "from 127.0.0.{source}");
+    }
+    let line = gateway.stderr_line(0, "one that made room", |line| line.contains(" reason=connections ")).await;
+    assert!(line.contains(" path=/small ") && line.contains(" status=503 "), "{line}");
+    // An address makes room for itself too.
+    let mut own = Client::connect_from(11, gateway.addr()).await;
+    assert_eq!(own.request(&Request::post("/small", "{}")).await.text(), "small");
+    drop(senders);
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_nobody_from_the_admin_port() {
+    let (_upstream, gateway) = limited("header_timeout: 30s").await;
+    let senders = sending(gateway.admin_addr(), 11..=12, 200, "/api/admin/session").await;
+    // While so many come at once, some are not taken.
+    within("all of them to be looked at", async {
+        let mut other = Client::connect_from(19, gateway.admin_addr()).await;
+        while other.try_request(&Request::get("/healthz")).await.is_err() {
+            other = Client::connect_from(19, gateway.admin_addr()).await;
+        }
+    })
+    .await;
+    for source in 20..30 {
+        let mut other = Client::connect_from(source, gateway.admin_addr()).await;
+        assert_eq!(other.request(&Request::get("/healthz")).await.status(), 200, "from 127.0.0.{source}");
+    }
+    drop(senders);
+}
+
+#[tokio::test]
+async fn requests_behind_a_trusted_proxy_and_over_http2_count_by_client() {
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/held" => Reply::raw(vec![Step::Stall]),
+        _ => Reply::ok("small"),
+    })
+    .await;
+    let yaml = "gateway:\n  trusted_proxies: 127.0.0.1\n  limits: { connections_per_client: 3 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let from = |client: &str, path: &str| Request::get(path).header("X-Forwarded-For", client);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.send(from("198.51.100.7", "/held").bytes()).await;
+        held.push(client);
+    }
+    within("three to be served", async { while metric(&gateway, "gateway_in_flight_requests").await < 3.0 {} }).await;
+    let refused = gateway.request(&from("198.51.100.7", "/small")).await;
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert!(refused.text().contains("connections_per_client"), "{}", refused.text());
+    assert_eq!(gateway.request(&from("198.51.100.8", "/small")).await.status(), 200);
+    drop(held);
+    within("its requests to be over", async {
+        while gateway.request(&from("198.51.100.7", "/small")).await.status() != 200 {}
+    })
+    .await;
+    // One connection, many streams.
+    let http2 = gateway.connect_h2().await;
+    let request = |client: &str, path: &str| {
+        let request = http::Request::get(format!("http://gateway.test{path}")).header("x-forwarded-for", client);
+        request.body(()).expect("a request")
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(http2.begin(request("198.51.100.9", "/held"), b"x").await);
+    }
+    within("three to be there", async {
+        while http2.send(request("198.51.100.9", "/small"), &[]).await.status != 503 {}
+    })
+    .await;
+    assert_eq!(http2.send(request("198.51.100.8", "/small"), &[]).await.status, 200);
 }
 
 #[tokio::test]

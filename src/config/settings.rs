@@ -285,20 +285,23 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.limits.connections",
         &[],
         "16384",
-        "Most connections of all clients; beyond it the one that is idle longest is closed, or a new one if all are busy.",
+        "Most connections, and requests, of all clients; for a new one the connection that is idle longest is closed, then \
+         those whose requests do not come; if all are busy, it is not taken.",
     ),
     setting(
         "gateway.limits.connections_per_client",
         &[],
         "4096",
-        "Most connections of one client address (IPv6: of one /64 network); those of trusted_proxies have no such cap.",
+        "Most connections, and requests, of one client address (IPv6: of one /64 network). Connections of trusted_proxies have \
+         no such cap; the requests of each client behind them have.",
     ),
     setting("gateway.limits.request_body", &[], "32MiB", "Largest request body; beyond it 413."),
     setting(
         "gateway.limits.request_bodies_total",
         &[],
         "256MiB",
-        "Bytes of request bodies held at one time; beyond it 503. A client may have a quarter while others need room.",
+        "Bytes of request bodies held at one time; beyond it 503. A client may have a quarter while others need room, and never \
+         the last part of it all.",
     ),
     setting("gateway.limits.header_bytes", &[], "64KiB", "Largest request head; beyond it 431."),
     setting("gateway.limits.header_count", &[], "100", "Most header fields of a request (at most 250); beyond it 431."),

@@ -6,12 +6,19 @@ fn client(last: u8) -> Option<IpAddr> {
     Some([192, 0, 2, last].into())
 }
 
+/// A request that is whole, if there is room for it.
+fn request(place: &Place, client: Option<IpAddr>) -> Result<Serving, Full> {
+    let mut serving = place.begin(client)?;
+    serving.whole()?;
+    Ok(serving)
+}
+
 fn connections() -> Arc<Connections> {
     Arc::default()
 }
 
 fn is_closed(place: &Place) -> bool {
-    place.0.entry.state().is_closing
+    place.is_closing()
 }
 
 fn count(connections: &Connections, full: Full) -> (usize, usize) {
@@ -26,14 +33,14 @@ fn the_connection_that_is_idle_longest_makes_room() {
     let enter = || connections.enter(client(1), false, caps);
     let [first, second, third] = [enter(), enter(), enter()].map(|place| place.expect("a place"));
     // The first one had a request since.
-    drop(first.begin().expect("a request"));
-    let _busy = third.begin().expect("a request");
+    drop(request(&first, None).expect("a request"));
+    let _busy = request(&third, None).expect("a request");
     let fourth = enter().expect("a place");
     assert!(is_closed(&second) && ![&first, &third, &fourth].into_iter().any(is_closed));
-    assert!(second.begin().is_err(), "no request begins on it any more");
+    assert!(request(&second, None).is_err(), "no request begins on it any more");
     let fifth = enter().expect("a place");
     assert!(is_closed(&first) && !is_closed(&third));
-    let _others = [fourth.begin(), fifth.begin()].map(|serving| serving.expect("a request"));
+    let _others = [request(&fourth, None), request(&fifth, None)].map(|serving| serving.expect("a request"));
     assert_eq!(enter().expect_err("all are busy"), Full::Total);
     assert_eq!((connections.open_count(), count(&connections, Full::Total)), (3, (2, 1)));
     drop(third);
@@ -76,15 +83,75 @@ fn requests_need_descriptors_too_and_no_client_takes_all() {
     let caps = Caps { descriptors: 20, ..CAPS };
     let enter = |who: u8| connections.enter(client(who), false, caps);
     let places: Vec<_> = (0..16).map(|_| enter(1).expect("a place")).collect();
-    let serving: Vec<_> = places.iter().filter_map(|place| place.begin().ok()).collect();
+    let serving: Vec<_> = places.iter().filter_map(|place| request(place, None).ok()).collect();
     let open = connections.open_count();
     assert!(open + serving.len() <= most_of_one(20), "{open} connections, {} requests", serving.len());
     let other = enter(2).expect("there is room for another client");
-    let _serving = other.begin().expect("and for its request");
+    let _serving = request(&other, None).expect("and for its request");
     assert!(connections.open_count() + connections.requests.load(Ordering::Relaxed) <= 20);
     drop((serving, places));
     assert_eq!((connections.open_count(), connections.requests.load(Ordering::Relaxed)), (1, 1), "all is given back");
     assert_eq!(connections.table().of_client.len(), 1);
+}
+
+#[test]
+fn who_sends_a_request_slowly_makes_room_when_nobody_is_idle() {
+    let connections = connections();
+    let caps = Caps { total: 4, ..CAPS };
+    let enter = |who| connections.enter(client(who), false, caps).expect("a place");
+    let places = [enter(1), enter(1), enter(2), enter(3)];
+    let _sending: Vec<_> = places[..3].iter().map(|place| place.begin(None).expect("a request")).collect();
+    let mut served = Vec::new();
+    // First who is idle, then of those who send most the one that does it longest.
+    for closed in [[false, false, false, true], [true, false, false, true], [true, true, false, true], [true; 4]] {
+        let place = enter(4);
+        assert_eq!(places.each_ref().map(is_closed), closed);
+        served.push(request(&place, None).expect("a request"));
+    }
+    drop(places);
+    assert_eq!(connections.enter(client(5), false, caps).expect_err("all are served"), Full::Total);
+}
+
+#[test]
+fn a_request_whose_connection_made_room_meanwhile_is_not_served() {
+    let connections = connections();
+    let caps = Caps { total: 1, ..CAPS };
+    let first = connections.enter(client(1), false, caps).expect("a place");
+    let mut coming = first.begin(None).expect("a request");
+    let _second = connections.enter(client(2), false, caps).expect("a place");
+    assert_eq!(coming.whole(), Err(Full::Total));
+}
+
+#[test]
+fn requests_count_over_http2_and_behind_proxies_too() {
+    let connections = connections();
+    let caps = Caps { per_client: 3, total: 8, ..CAPS };
+    // Streams of one connection.
+    let one = connections.enter(client(1), false, caps).expect("a place");
+    let streams: Vec<_> = (0..5).map(|_| request(&one, client(1))).collect();
+    assert_eq!(streams.iter().filter(|stream| stream.is_ok()).count(), 3);
+    // Clients behind a trusted proxy, whichever connection of it they come over.
+    let proxy: Vec<_> = (0..2).map(|_| connections.enter(client(9), true, caps).expect("a place")).collect();
+    let from = |who| proxy.iter().cycle().take(4).map(|place| request(place, client(who))).collect::<Vec<_>>();
+    let (second, third) = (from(2), from(3));
+    assert_eq!(second.iter().filter(|stream| stream.is_ok()).count(), 3);
+    assert_eq!(third.iter().filter(|stream| stream.is_ok()).count(), 2, "eight in all");
+    drop((second, third, streams));
+    assert_eq!(connections.requests.load(Ordering::Relaxed), 0);
+    assert!(connections.behind_proxies.lock().expect("not poisoned").is_empty());
+    assert!(request(&proxy[0], client(2)).is_ok());
+}
+
+#[test]
+fn connections_of_a_proxy_count_as_those_of_who_sends_over_them() {
+    let connections = connections();
+    let caps = Caps { total: 4, ..CAPS };
+    let proxy: Vec<_> = (0..4).map(|_| connections.enter(client(9), true, caps).expect("a place")).collect();
+    let senders = [5, 6, 6, 6];
+    let _sending: Vec<_> =
+        proxy.iter().zip(senders).map(|(place, who)| place.begin(client(who)).expect("a request")).collect();
+    let _next = connections.enter(client(9), true, caps).expect("a place");
+    assert_eq!(proxy.iter().map(is_closed).collect::<Vec<_>>(), [false, true, false, false]);
 }
 
 #[tokio::test]
@@ -94,13 +161,13 @@ async fn a_connection_learns_that_it_is_to_be_closed_before_and_while_it_waits()
     let first = connections.enter(client(1), false, caps).expect("a place");
     let waiting = tokio::spawn({
         let first = first.clone();
-        async move { first.closing().await }
+        async move { making_room(Some(&first)).await }
     });
     tokio::task::yield_now().await;
     let second = connections.enter(client(1), false, caps).expect("a place");
     waiting.await.expect("told");
     let _third = connections.enter(client(1), false, caps).expect("a place");
-    second.closing().await;
+    making_room(Some(&second)).await;
 }
 
 #[test]

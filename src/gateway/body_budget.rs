@@ -2,8 +2,12 @@
 //!
 //! As long as there is room, anybody gets it. When there is none, a client that holds no more than its share (a quarter)
 //! gets it from bodies that are still coming in: first from those that come in too slowly, then from those of clients that
-//! hold more than their share. A client beyond its share displaces nothing but its own slow bodies. A body that is whole
-//! is never given up.
+//! hold more than their share. A client beyond its share displaces nothing but its own slow bodies.
+//!
+//! A body that is whole is never given up. So that whole ones do not take all there is, a client of more than a few bodies
+//! gets room only if a third of what it then holds stays free for others: one alone ends at three quarters, four at
+//! 3/13 each, and a next one always finds something. (Switches share their buffers among ports in this way: Choudhury and
+//! Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
 
 use crate::addresses::client_group;
 use crate::upstream::sessions::{Client, Owner};
@@ -16,6 +20,10 @@ use tokio::sync::Notify;
 
 /// A share of the memory is one part of so many.
 const SHARES: usize = 4;
+/// A client leaves this part of what it holds free for others.
+const LEFT_FREE: usize = 3;
+/// One that holds no more than this part of the memory need not.
+const FEW: usize = 64;
 /// Bodies are watched for so long before they count as slow.
 pub const WINDOW_MS: u64 = 3_000;
 /// After somebody had to be turned away, clients beyond their share get nothing for so long: the time after which a client
@@ -49,8 +57,20 @@ impl Owners {
 pub struct Bounds {
     /// Bytes of all of them.
     pub total_bytes: usize,
+    /// Bytes of one, which must always be possible.
+    pub body_bytes: usize,
     /// Bytes a second from which on a body does not count as slow.
     pub min_rate: u64,
+}
+
+impl Bounds {
+    /// What a client that holds so much must leave free.
+    fn left_free(self, held_bytes: usize) -> usize {
+        match held_bytes <= self.total_bytes / FEW {
+            true => 0,
+            false => (held_bytes / LEFT_FREE).min(self.total_bytes.saturating_sub(self.body_bytes)),
+        }
+    }
 }
 
 /// Why a body that was coming in had to make room.
@@ -201,7 +221,8 @@ impl Shares {
         if !is_within && now_ms < self.short_until_ms {
             return Err(NoRoom);
         }
-        let missing = (self.held_bytes + more).saturating_sub(bounds.total_bytes);
+        let left_free = bounds.left_free(self.most_of(owners) + more);
+        let missing = (self.held_bytes + more + left_free).saturating_sub(bounds.total_bytes);
         let evicted = match missing {
             0 => Vec::new(),
             _ => match self.make_room(number, missing, is_within, bounds, now_ms) {
@@ -248,7 +269,12 @@ impl Shares {
 
     /// Whether one of these holds more than its share, with so much more.
     fn is_over(&self, owners: Owners, more: usize, bounds: Bounds) -> bool {
-        owners.each().any(|owner| self.by_owner.get(&owner).copied().unwrap_or(0) + more > bounds.total_bytes / SHARES)
+        self.most_of(owners) + more > bounds.total_bytes / SHARES
+    }
+
+    /// What the one of these holds that holds most.
+    fn most_of(&self, owners: Owners) -> usize {
+        owners.each().filter_map(|owner| self.by_owner.get(&owner)).max().copied().unwrap_or(0)
     }
 
     /// Gives up bodies until there are so many bytes more, or none if that cannot be.

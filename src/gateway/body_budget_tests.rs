@@ -1,7 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-const BOUNDS: Bounds = Bounds { total_bytes: 1_000, min_rate: 10 };
+/// One body may take it all.
+const BOUNDS: Bounds = Bounds { total_bytes: 1_000, body_bytes: 1_000, min_rate: 10 };
 
 fn owners(address: u8, key: u64) -> Owners {
     Owners::new(Some(IpAddr::from([192, 0, 2, address])), Client { key, ..Client::UNKNOWN })
@@ -90,6 +91,29 @@ fn a_body_that_is_whole_is_never_given_up() {
     let more = shares.coming(owners(1, 0), 100_000);
     assert_eq!(shares.grow(more.number, 10, BOUNDS, 100_000), Err(NoRoom));
     assert_eq!(shares.grow(more.number, 10, BOUNDS, 100_000 + SHORT_MS), Ok(vec![]));
+}
+
+#[test]
+fn whole_bodies_leave_room_for_the_next_client() {
+    let bounds = Bounds { body_bytes: 100, ..BOUNDS };
+    for clients in [1, 2, 4, 16] {
+        let mut shares = Shares::default();
+        // Each takes what it gets, in turns.
+        for _ in 0..100 {
+            for client in 1..=clients {
+                let number = shares.enter(owners(client, 0), None);
+                let _ = shares.grow(number, 10, bounds, 0);
+            }
+        }
+        let held = shares.held_bytes();
+        let fair = 1_000 * 3 * usize::from(clients) / (3 * usize::from(clients) + 1);
+        assert!((fair - 10 * usize::from(clients)..=fair).contains(&held), "{clients} hold {held}, not {fair}");
+        let next = shares.enter(owners(100, 0), None);
+        assert_eq!(shares.grow(next, bounds.total_bytes / FEW, bounds, 0), Ok(vec![]), "beside {clients}");
+    }
+    let mut shares = Shares::default();
+    let largest = shares.enter(owners(1, 0), None);
+    assert_eq!(shares.grow(largest, 750, Bounds { body_bytes: 750, ..BOUNDS }, 0), Ok(vec![]), "one body fits");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{Budget, Gateway, Shared};
 use crate::access_log;
 use crate::addresses::{Origin, client_group};
 use crate::config::Limits;
-use crate::connections::{self, Place};
+use crate::connections::{self, Place, Serving, making_room};
 use crate::http1::Refusal;
 use crate::http1::head::field_values;
 use crate::record::{Labels, Outcome, RequestRecord, path_text};
@@ -135,17 +135,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 // Who takes long for a head is as idle as who sends nothing.
                 () = making_room(place.as_ref()) => return,
             };
-            let serving = place.as_ref().map(Place::begin).transpose();
-            let read = match (begun, &serving) {
-                (Ok(begun), Ok(_)) => self.rules.read(&mut client, begun, &snapshot).await,
-                (Ok(begun), Err(_)) => {
-                    client.refuse(begun);
-                    Err(Refusal::no_room().into())
-                }
-                (Err(error), _) => Err(error),
+            let read = match begun {
+                Ok(begun) => self.rules.read(&mut client, begun, &snapshot, place.as_ref()).await,
+                Err(error) => Err(error),
             };
-            let head = match read {
-                Ok(head) => head,
+            let (head, _serving) = match read {
+                Ok(read) => read,
                 Err(error) => return self.turn_away(*client, error).await,
             };
             let mut session = ServerSession::new_http1(client);
@@ -226,31 +221,55 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let bytes = answer.to_http1(request_id, client.refused_is_head());
         let write_timeout = self.rules.shared.snapshot.load().config.limits.write_timeout;
         let place = connections::served();
+        // It waits for no more than that its answer is read. If another connection waits for its descriptor already, it
+        // sends what can be sent at once.
+        let hurry = async {
+            if !place.as_ref().is_some_and(Place::is_closing) {
+                making_room(place.as_ref()).await;
+            }
+        };
         tokio::select! {
             biased;
             () = client.send_last(&bytes, write_timeout) => {}
-            // It waits for no more than that its answer is read.
-            () = making_room(place.as_ref()) => {}
+            () = hurry => {}
         }
     }
 }
 
 impl HouseRules {
-    /// Reads the rest of a request; what of it is for Pingora.
+    /// Reads the rest of a request; what of it is for Pingora, and its part of the connections while it is served.
     async fn read(
         &self,
         client: &mut ClientStream,
         begun: Begun,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<BytesMut, NoRequest> {
-        let limits = &snapshot.config.limits;
+        place: Option<&Place>,
+    ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
         let lines = field_values(begun.head(), X_FORWARDED_FOR);
         let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
-        client.watch(self.taking(origin, limits, client.get_socket_digest()));
+        let begin = |place: &Place| place.begin(origin.map(|origin| origin.client));
+        let Ok(mut serving) = place.map(begin).transpose() else {
+            client.refuse(begun);
+            return Err(Refusal::no_room().into());
+        };
+        client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest()));
+        let head = self.read_rest(client, begun, origin.map(|origin| origin.client), snapshot).await?;
+        // It may have had to make room in the last moment.
+        serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
+        Ok((head, serving))
+    }
+
+    async fn read_rest(
+        &self,
+        client: &mut ClientStream,
+        begun: Begun,
+        address: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<BytesMut, NoRequest> {
+        let limits = &snapshot.config.limits;
         if !begun.has_body() {
             return client.read_rest(begun, limits, None, snapshot.must_see_bodies).await;
         }
-        let address = origin.map(|origin| origin.client);
         let may_be_own = self.is_all_own || local::may_take_body(&begun.target());
         if let Some(request) = may_be_own.then(|| begun.request()).flatten().filter(|it| self.is_own(it, snapshot)) {
             return match self.admit(&request, address, snapshot).await {
@@ -397,14 +416,6 @@ fn unread(
 /// How long a new connection waits for its first request when the process shuts down.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
-/// Resolves when an idle connection is to be closed for another one.
-async fn making_room(place: Option<&Place>) {
-    match place {
-        Some(place) => place.closing().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Resolves when an idle connection is to be closed because the process shuts down.
 async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
     let mut shutdown = shutdown.clone();
@@ -455,14 +466,9 @@ impl HttpServerApp for Http2Door {
         let _busy = self.rules.shared.drain.enter();
         let snapshot = self.rules.shared.snapshot.load_full();
         let started = Instant::now();
-        let serving = self.place.as_ref().map(Place::begin).transpose();
-        let read = match &serving {
-            Ok(_) => self.read(&mut session, &snapshot).await,
-            Err(_) => Err(Refusal::no_room().into()),
-        };
-        match read {
-            Ok(control) => {
-                let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
+        let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
+        match self.read(&mut session, origin.map(|origin| origin.client), &snapshot).await {
+            Ok((control, _serving)) => {
                 let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
                 let taking = self.rules.taking(origin, &snapshot.config.limits, socket);
                 let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control, taking)));
@@ -508,8 +514,26 @@ async fn send_http2(session: &mut Http2Session, answer: Answer, request_id: &str
 }
 
 impl Http2Door {
-    /// Reads a whole request.
-    async fn read(&self, session: &mut Http2Session, snapshot: &Arc<Snapshot>) -> Result<Arc<Control>, Unread> {
+    /// Reads a whole request; what Pingora's session is told about it, and its part of the connections while it is served.
+    async fn read(
+        &self,
+        session: &mut Http2Session,
+        client: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(Arc<Control>, Option<Serving>), Unread> {
+        let serving = self.place.as_ref().map(|place| place.begin(client)).transpose();
+        let mut serving = serving.map_err(|_| Refusal::no_room())?;
+        let control = self.read_rest(session, client, snapshot).await?;
+        serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
+        Ok((control, serving))
+    }
+
+    async fn read_rest(
+        &self,
+        session: &mut Http2Session,
+        client: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<Arc<Control>, Unread> {
         let limits = &snapshot.config.limits;
         let has_body = !session.is_body_empty();
         let request = session.req_header();
@@ -517,7 +541,6 @@ impl Http2Door {
         if !has_body {
             return http2::read(session, limits, None).await;
         }
-        let client = snapshot.origin(peer(session.client_addr()), &request.headers).map(|origin| origin.client);
         if self.rules.is_own(request, snapshot) {
             return match self.rules.admit(request, client, snapshot).await {
                 Ok((own, expected)) => http2::read(session, &own, Some(expected)).await.map_err(|error| match error {

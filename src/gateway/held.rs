@@ -71,7 +71,11 @@ impl Hold {
     }
 
     fn grow(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
-        let bounds = Bounds { total_bytes: limits.request_bodies_total, min_rate: limits.body_min_rate as u64 };
+        let bounds = Bounds {
+            total_bytes: limits.request_bodies_total,
+            body_bytes: limits.request_body,
+            min_rate: limits.body_min_rate as u64,
+        };
         let mut shares = self.budget.shares();
         let number = *self.number.get_or_insert_with(|| shares.enter(self.owners, self.progress.clone()));
         let grown = shares.grow(number, bytes, bounds, now_ms());

@@ -3,6 +3,7 @@
 use super::held::{HeldBody, Hold};
 use super::pool;
 use crate::config::Limits;
+use crate::connections::{self, Place};
 use crate::http1::Refusal;
 use bytes::BufMut;
 use std::io;
@@ -27,6 +28,8 @@ pub struct Incoming<'l> {
     length: Option<usize>,
     limits: &'l Limits,
     deadline: Instant,
+    /// The place of the connection that it comes from; `None` over HTTP/2, where a connection is closed as a whole.
+    place: Option<Place>,
 }
 
 impl<'l> Incoming<'l> {
@@ -39,7 +42,7 @@ impl<'l> Incoming<'l> {
             return Err(Refusal::too_large(limits.request_body));
         }
         let deadline = Instant::now() + limits.body_timeout * TIMEOUTS;
-        Ok(Self { bytes: Vec::new(), hold, length, limits, deadline })
+        Ok(Self { bytes: Vec::new(), hold, length, limits, deadline, place: connections::served() })
     }
 
     /// How much of it is there.
@@ -105,12 +108,13 @@ impl<'l> Incoming<'l> {
         Ok(written)
     }
 
-    /// What `read` gives, unless that takes too long or the body has to make room.
+    /// What `read` gives, unless that takes too long, or the body or its connection has to make room.
     ///
     /// # Errors
     /// 408 or 503.
     pub async fn in_time<T>(&self, read: impl Future<Output = T>) -> Result<T, Refusal> {
-        in_time(&self.hold, self.deadline.min(Instant::now() + self.limits.body_timeout), read).await
+        let until = self.deadline.min(Instant::now() + self.limits.body_timeout);
+        in_time(&self.hold, self.place.as_ref(), until, read).await
     }
 
     /// Reads some of it.
@@ -123,7 +127,7 @@ impl<'l> Incoming<'l> {
         let left = self.length.map_or(room, |length| length - self.bytes.len());
         let mut spare = (&mut self.bytes).limit(room.min(left));
         let until = self.deadline.min(Instant::now() + self.limits.body_timeout);
-        let read = in_time(&self.hold, until, from.read_buf(&mut spare)).await;
+        let read = in_time(&self.hold, self.place.as_ref(), until, from.read_buf(&mut spare)).await;
         self.hold.came(self.bytes.len());
         read
     }
@@ -138,12 +142,18 @@ impl<'l> Incoming<'l> {
     }
 }
 
-async fn in_time<T>(hold: &Hold, until: Instant, read: impl Future<Output = T>) -> Result<T, Refusal> {
+async fn in_time<T>(
+    hold: &Hold,
+    place: Option<&Place>,
+    until: Instant,
+    read: impl Future<Output = T>,
+) -> Result<T, Refusal> {
     // One that always has something to read ends too.
     hold.check()?;
     tokio::select! {
         biased;
         read = tokio::time::timeout_at(until.into(), read) => read.map_err(|_| Refusal::late_body()),
         refusal = hold.evicted() => Err(refusal),
+        () = connections::making_room(place) => Err(Refusal::no_room()),
     }
 }

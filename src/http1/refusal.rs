@@ -58,8 +58,8 @@ impl Refusal {
 
     /// 503: no descriptor is left for the way to an upstream, or the connection makes room for another one.
     pub fn no_room() -> Self {
-        let message =
-            "The gateway has as many connections as it may (gateway.limits.connections, ulimit -n); try again.";
+        let message = "The gateway has as many connections and requests as it may, or as this client may have \
+                       (gateway.limits.connections, connections_per_client, ulimit -n); try again.";
         Self::new(503, "connections", message)
     }
 

@@ -1,7 +1,7 @@
 //! The loops that accept connections and hand them to an application.
 
 use super::{Accepting, Connection, Sockets};
-use crate::connections::{Full, Place};
+use crate::connections::{self, Full, Place};
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
@@ -147,7 +147,7 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
         let Ok(connection) = Connection::new(stream, peer, self.tls.is_some()) else { return };
         let (app, tls, shutdown) = (Arc::clone(&self.app), self.tls.clone(), self.shutdown.clone());
         let handshake_time = Arc::clone(&self.handshake_time);
-        let making_room = place.clone();
+        let at = place.clone();
         current_handle().spawn(place.hold(async move {
             let stream: Stream = match tls {
                 None => Box::new(connection),
@@ -155,7 +155,7 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
                     let handshake = tokio::time::timeout(handshake_time(), tls.tls_handshake(connection));
                     let shaken = tokio::select! {
                         shaken = handshake => shaken,
-                        () = making_room.closing() => return,
+                        () = connections::making_room(Some(&at)) => return,
                     };
                     match shaken {
                         Ok(Ok(stream)) => Box::new(stream),

@@ -16,6 +16,9 @@ use crate::client::{Client, Request};
 /// When one that was closed comes back.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// `limits.request_body`, as it is without a configuration.
+const LARGEST_BODY: usize = 32 << 20;
+
 /// How many of each kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Siege {
@@ -25,6 +28,8 @@ pub struct Siege {
     pub heads: usize,
     /// Clients that send a body byte by byte.
     pub bodies: usize,
+    /// Clients that send all but the last two bytes of the largest body that there may be.
+    pub hoarders: usize,
     /// Connections that say nothing.
     pub silent: usize,
     /// Clients that try one wrong key of the panel after the other.
@@ -94,7 +99,8 @@ impl Siege {
     pub fn begin(self, source: [u8; 4], to: SocketAddr) -> Beset {
         let mut clients = JoinSet::new();
         let (opened, guesses) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let kinds = [(0, self.readers), (1, self.heads), (2, self.bodies), (3, self.silent), (4, self.guessers)];
+        let slow = [(0, self.readers), (1, self.heads), (2, self.bodies), (3, self.silent)];
+        let kinds = slow.into_iter().chain([(4, self.guessers), (5, self.hoarders)]);
         for (kind, count) in kinds {
             for number in 0..count {
                 let (opened, guesses) = (Arc::clone(&opened), Arc::clone(&guesses));
@@ -130,6 +136,17 @@ async fn beset(kind: usize, mut stream: TcpStream, guesses: &AtomicU64) -> std::
         1 => b"GET /small HTTP/1.1\r\nHost: a\r\nX-Slow: ",
         2 => b"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n",
         3 => {
+            while stream.read(&mut scratch).await? > 0 {}
+            return Ok(());
+        }
+        5 => {
+            let head = format!("POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGEST_BODY}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            let piece = vec![b'x'; 1 << 20];
+            for _ in 1..LARGEST_BODY >> 20 {
+                stream.write_all(&piece).await?;
+            }
+            stream.write_all(&piece[2..]).await?;
             while stream.read(&mut scratch).await? > 0 {}
             return Ok(());
         }
