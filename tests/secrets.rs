@@ -43,7 +43,42 @@ fn forms(text: &str) -> Vec<String> {
         forms.push(STANDARD.encode(format!("{before}{text}")));
         forms.push(URL_SAFE_NO_PAD.encode(format!("{before}{text}")));
     }
+    forms.extend(rare_forms(text));
     forms
+}
+
+/// Forms that nobody comes upon by chance.
+fn rare_forms(text: &str) -> Vec<String> {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let lines = |text: &str| text.as_bytes().chunks(12).map(|line| String::from_utf8_lossy(line) + "\r\n").collect();
+    let each = |form: &dyn Fn(u32) -> String| text.chars().map(|c| form(u32::from(c))).collect::<String>();
+    let sign = |c: char| match c {
+        '-' => "&hyphen;".to_owned(),
+        '_' => "&lowbar;".to_owned(),
+        '/' => "&sol;".to_owned(),
+        '+' => "&plus;".to_owned(),
+        '=' => "&equals;".to_owned(),
+        c => c.to_string(),
+    };
+    vec![
+        hex.to_uppercase(),
+        hex,
+        lines(&STANDARD.encode(text)),
+        STANDARD.encode(STANDARD.encode(text)),
+        STANDARD.encode(percent(text)),
+        each(&|code| format!("&#{code}")),
+        each(&|code| format!("%u{code:04X}")),
+        each(&|code| format!("\\u{{{code:x}}}")),
+        text.chars().map(sign).collect(),
+    ]
+}
+
+/// Parts of a text, each of which says enough of it.
+fn parts(text: &str) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let part = |from: usize, to: usize| characters[from..to].iter().collect::<String>();
+    let length = characters.len();
+    vec![part(3, length), part(length - 13, length), part(2, 2 + 12), part(0, 12)]
 }
 
 /// What must be nowhere: of each form the middle, which says as much as all of it. (The beginning and the end of a coded text
@@ -55,24 +90,26 @@ fn traces() -> Vec<String> {
         characters[quarter..characters.len() - quarter].iter().collect::<String>()
     };
     let mut traces: Vec<String> = SECRETS.iter().flat_map(|secret| forms(secret)).map(|form| middle(&form)).collect();
+    traces.extend(SECRETS.iter().flat_map(|secret| parts(secret)));
     // As texts in JSON show them.
     let escaped: Vec<String> = traces.iter().map(|trace| Value::from(trace.as_str()).to_string()).collect();
     traces.extend(escaped.iter().map(|trace| trace.trim_matches('"').to_owned()));
     traces
 }
 
-/// Everything that came in, and all secrets in all forms.
-fn echo(request: &Received) -> String {
-    String::from_utf8_lossy(&request.raw_head).into_owned()
-        + &SECRETS.iter().flat_map(|secret| forms(secret)).collect::<Vec<_>>().join(" ")
+/// All secrets in all forms, and everything that came in. Of a long body only the beginning is kept: it begins with another
+/// secret for each number.
+fn echo(request: &Received, number: usize) -> String {
+    let secrets = SECRETS.iter().cycle().skip(number % SECRETS.len()).take(SECRETS.len());
+    let told: Vec<String> = secrets.flat_map(|secret| [parts(secret), forms(secret)].concat()).collect();
+    told.join(" ") + &String::from_utf8_lossy(&request.raw_head)
 }
 
 /// Answers with an error, of the kind that the path asks for.
 fn answer(request: &Received) -> Reply {
-    let echo = echo(request);
     let wanted = request.target.split(['?', '/']).find(|part| part.starts_with("kind-")).unwrap_or_default();
     let number: usize = wanted.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
-    let secret = SECRETS[number % SECRETS.len()];
+    let (secret, echo) = (SECRETS[number % SECRETS.len()], echo(request, number));
     match wanted.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-') {
         "kind-json" => Reply::status(400)
             .header("Content-Type", "application/json")
@@ -149,7 +186,7 @@ fn assert_clean(place: &str, bytes: &[u8], traces: &[String]) {
     }
 }
 
-/// 13 secrets, each of which an upstream repeats in 16 forms at every place that it can write to.
+/// 13 secrets, each of which an upstream repeats in 25 forms and in part at every place that it can write to.
 #[tokio::test]
 async fn what_an_upstream_repeats_of_secrets_is_nowhere() {
     let upstream = Upstream::start(answer).await;

@@ -3,6 +3,8 @@
 //! What an upstream repeats may be escaped for JSON, for a URL or for HTML, wholly or in part, and more than once: taking the
 //! escapes away leads back to one form, in which secrets can be looked for.
 
+use super::entities;
+
 /// The bytes of a text, and where each stands in what it was read from.
 pub struct Layer {
     pub bytes: Vec<u8>,
@@ -16,15 +18,17 @@ impl Layer {
         Self { bytes: text.to_vec(), places: (0..text.len()).map(|at| (at, at + 1)).collect() }
     }
 
-    /// With one layer of escapes taken away; `None` if there are none. An escape that the end cuts off goes too.
-    pub fn decoded(&self) -> Option<Self> {
+    /// With one layer of escapes taken away; `None` if there are none. Of a text that is cut, an escape that the end cuts
+    /// off goes too.
+    pub fn decoded(&self, is_cut: bool) -> Option<Self> {
+        memchr::memchr3(b'\\', b'%', b'&', &self.bytes)?;
         let mut decoded = Self { bytes: Vec::with_capacity(self.bytes.len()), places: Vec::new() };
         decoded.places.reserve(self.bytes.len());
         let (mut at, mut has_escapes) = (0, false);
         while at < self.bytes.len() {
             let rest = &self.bytes[at..];
             let mut buffer = [0; 4];
-            let (length, bytes) = match escape(rest) {
+            let (length, bytes) = match escape(rest, is_cut) {
                 Escape::Byte(length, byte) => (length, {
                     buffer[0] = byte;
                     &buffer[..1]
@@ -49,7 +53,7 @@ impl Layer {
 }
 
 /// What stands at the beginning of some bytes.
-enum Escape {
+pub enum Escape {
     /// An escape of this length for a byte.
     Byte(usize, u8),
     /// The same for a character.
@@ -60,19 +64,35 @@ enum Escape {
     None,
 }
 
-fn escape(bytes: &[u8]) -> Escape {
+fn escape(bytes: &[u8], is_cut: bool) -> Escape {
     match bytes[0] {
         b'\\' => backslash(bytes),
-        b'%' => match (bytes.get(1..3).and_then(hex), bytes) {
-            (Some(byte), _) => Escape::Byte(3, byte as u8),
-            (None, [_] | [_, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F']) => Escape::Cut,
-            _ => Escape::None,
-        },
-        b'&' => entity(bytes),
+        b'%' => percent(bytes),
+        b'&' => entities::entity(bytes, is_cut),
         _ => Escape::None,
     }
 }
 
+/// `%2D`, and `%u002D` of JavaScript's `escape`.
+fn percent(bytes: &[u8]) -> Escape {
+    let is_cut = |from: usize, length: usize| {
+        bytes.len() < length && bytes.get(from..).is_some_and(|rest| rest.iter().all(u8::is_ascii_hexdigit))
+    };
+    match bytes.get(1) {
+        Some(b'u' | b'U') => match bytes.get(2..6).and_then(hex) {
+            Some(unit) => Escape::Char(6, char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)),
+            None if is_cut(2, 6) => Escape::Cut,
+            None => Escape::None,
+        },
+        _ => match bytes.get(1..3).and_then(hex) {
+            Some(byte) => Escape::Byte(3, byte as u8),
+            None if is_cut(1, 3) => Escape::Cut,
+            None => Escape::None,
+        },
+    }
+}
+
+/// Those of JSON and of programming languages; before a sign, as in regular expressions and Markdown, it stands for nothing.
 fn backslash(bytes: &[u8]) -> Escape {
     let Some(&kind) = bytes.get(1) else { return Escape::Cut };
     let is_cut = |length: usize| bytes.len() < length && bytes[2..].iter().all(u8::is_ascii_hexdigit);
@@ -80,12 +100,12 @@ fn backslash(bytes: &[u8]) -> Escape {
         b'n' => Escape::Byte(2, b'\n'),
         b'r' => Escape::Byte(2, b'\r'),
         b't' => Escape::Byte(2, b'\t'),
-        b'"' | b'\'' | b'/' | b'\\' => Escape::Byte(2, kind),
         b'x' => match bytes.get(2..4).and_then(hex) {
             Some(byte) => Escape::Byte(4, byte as u8),
             None if is_cut(4) => Escape::Cut,
             None => Escape::None,
         },
+        b'u' if bytes.get(2) == Some(&b'{') => braces(bytes),
         b'u' => match bytes.get(2..6).and_then(hex) {
             Some(unit @ 0xd800..0xdc00) => match bytes.get(6..12) {
                 Some([b'\\', b'u', low @ ..]) if hex(low).is_some_and(|low| (0xdc00..0xe000).contains(&low)) => {
@@ -100,35 +120,24 @@ fn backslash(bytes: &[u8]) -> Escape {
             None if is_cut(6) => Escape::Cut,
             None => Escape::None,
         },
+        sign if sign.is_ascii_punctuation() => Escape::Byte(2, sign),
         _ => Escape::None,
     }
 }
 
-/// Longest reference of HTML that is looked for.
-const LONGEST_ENTITY: usize = 10;
-
-fn entity(bytes: &[u8]) -> Escape {
-    let window = &bytes[..bytes.len().min(LONGEST_ENTITY)];
-    let Some(end) = window.iter().position(|&byte| byte == b';') else {
-        let is_begun =
-            bytes.len() < LONGEST_ENTITY && bytes[1..].iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'#');
+/// `\u{2d}`.
+fn braces(bytes: &[u8]) -> Escape {
+    let window = &bytes[3..bytes.len().min(10)];
+    let Some(end) = window.iter().position(|&byte| byte == b'}') else {
+        let is_begun = bytes.len() < 10 && window.iter().all(u8::is_ascii_hexdigit);
         return if is_begun { Escape::Cut } else { Escape::None };
     };
-    let name = &bytes[1..end];
-    let known = match name {
-        b"amp" => Some('&'),
-        b"lt" => Some('<'),
-        b"gt" => Some('>'),
-        b"quot" => Some('"'),
-        b"apos" => Some('\''),
-        [b'#', b'x' | b'X', digits @ ..] => hex(digits).and_then(char::from_u32),
-        [b'#', digits @ ..] => std::str::from_utf8(digits).ok().and_then(|n| n.parse().ok()).and_then(char::from_u32),
-        _ => None,
-    };
-    known.map_or(Escape::None, |character| Escape::Char(end + 1, character))
+    let character = hex(&window[..end]).and_then(char::from_u32);
+    character.map_or(Escape::None, |character| Escape::Char(4 + end, character))
 }
 
-fn hex(digits: &[u8]) -> Option<u32> {
+/// The number that these hexadecimal digits are, if they are some and nothing else.
+pub fn hex(digits: &[u8]) -> Option<u32> {
     let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
     is_hex.then(|| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()).flatten()
 }
@@ -142,19 +151,28 @@ mod tests {
         for (text, plain) in [
             (r"a\u0062\n\/\x41", "ab\n/A"),
             ("%41b%C3%bc", "Abü"),
+            ("%u0041%u4f60%u00", "A你"),
+            (r"\u{41}\-\_\.", "A-_."),
             ("&lt;&#65;&#x42;&amp;amp;", "<AB&amp;"),
+            ("&hyphen;&lowbar;&period;&sol;&Hat;", "-_./^"),
+            ("&#65&#66&#x2dz&lt&lowbar!", "AB-z<_!"),
             (r"\ud83d\ude00!", "😀!"),
             ("100 % of it & more; \\d", "100 % of it & more; \\d"),
+            ("?a=1&period=5&numbers=2&copy;", "?a=1&period=5&numbers=2&copy;"),
             ("cut %4", "cut "),
             (r"cut \u00", "cut "),
+            (r"cut \u{2", "cut "),
             ("cut &#6", "cut "),
+            ("cut &per", "cut "),
             ("cut \\", "cut "),
         ] {
             let layer = Layer::of(text.as_bytes());
-            let decoded = layer.decoded().unwrap_or(layer);
+            let decoded = layer.decoded(true).unwrap_or(layer);
             assert_eq!(String::from_utf8_lossy(&decoded.bytes), plain, "{text}");
             assert!(decoded.places.last().is_some_and(|&(_, end)| end == text.len()), "{text}");
         }
-        assert!(Layer::of(b"plain").decoded().is_none());
+        assert!(Layer::of(b"plain").decoded(true).is_none());
+        let whole = Layer::of(b"ends in &#45").decoded(false).expect("an escape");
+        assert_eq!(String::from_utf8_lossy(&whole.bytes), "ends in -");
     }
 }

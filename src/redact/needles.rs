@@ -1,41 +1,43 @@
 //! Secrets in all the forms in which another side may repeat them, and where those stand in a text.
 
+use super::coded::{Code, Parts};
 use super::decode::Layer;
+use super::pieces::{Pieces, SHORTEST_WHOLE};
 use super::{SHORTEST, Secrets, shapes, standard};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use memchr::memmem;
 use std::ops::Range;
 
-/// Layers of escapes that are taken away.
-const LAYERS: usize = 4;
+/// Layers of escapes and codes that are taken away.
+const LAYERS: usize = 5;
+/// Layers of codes among them.
+const CODES: usize = 2;
 /// A request with more secrets, or with more bytes of them, leaves no text: to look for all of them would take too long.
 const MOST: usize = 128;
 const MOST_BYTES: usize = 16 * 1024;
 /// What was cut off may have begun with a secret: from this length on its beginning goes.
-const SHORTEST_BEGINNING: usize = 3;
-/// A beginning in the middle of a text goes if it is at least so long, and half of the secret.
+pub const SHORTEST_BEGINNING: usize = 3;
+/// A beginning in the middle of a text goes if it is at least so long.
 const SHORTEST_PART: usize = 12;
-/// How often a text may be compared with secrets, as a multiple of its length.
-const EFFORT: usize = 256;
+/// How many bytes all layers of a text may have together, as a multiple of its own; nothing stays of a text with more.
+const EFFORT: usize = 16;
+/// Costs of a layer besides its bytes.
+const LAYER_EFFORT: usize = 64;
+/// So much a text may cost in any case.
+const LEAST_EFFORT: usize = 32 * 1024;
 
 /// Secrets in the forms that are looked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Needles {
-    needles: Vec<Needle>,
+    /// In lower case, and in the standard alphabet of Base64.
+    needles: Vec<Vec<u8>>,
+    /// Of the long ones among them.
+    pieces: Pieces,
     is_too_many: bool,
 }
 
-struct Needle {
-    /// In the standard alphabet of Base64; one that is not coded in lower case.
-    bytes: Vec<u8>,
-    /// A coded secret shares its outermost characters with its neighbours, and upper and lower case differ in it.
-    is_coded: bool,
-}
-
-impl std::fmt::Debug for Needle {
+impl std::fmt::Debug for Needles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Needle")
+        write!(f, "{} needles", self.needles.len())
     }
 }
 
@@ -44,7 +46,7 @@ impl Needles {
     pub fn of_request(secrets: &Secrets<'_>) -> Self {
         let bytes: usize = secrets.iter().map(|secret| secret.len()).sum();
         if secrets.iter().len() > MOST || bytes > MOST_BYTES {
-            return Self { needles: Vec::new(), is_too_many: true };
+            return Self { is_too_many: true, ..Self::default() };
         }
         Self::new(secrets)
     }
@@ -53,127 +55,117 @@ impl Needles {
     pub fn new(secrets: &Secrets<'_>) -> Self {
         let mut all = Self::default();
         for secret in secrets.iter() {
-            all.add(secret.to_vec(), false);
+            all.add(secret.to_vec());
             // As texts show bytes that are no UTF-8, and as those who take them for Latin-1 do.
             if !secret.is_ascii() {
-                all.add(String::from_utf8_lossy(secret).into_owned().into_bytes(), false);
-                all.add(secret.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes(), false);
+                all.add(String::from_utf8_lossy(secret).into_owned().into_bytes());
+                all.add(secret.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes());
             }
             // Behind all escapes of a text, those of the secret are gone too.
             if secret.contains(&b' ') {
-                all.add(secret.iter().map(|&byte| if byte == b' ' { b'+' } else { byte }).collect(), false);
+                all.add(secret.iter().map(|&byte| if byte == b' ' { b'+' } else { byte }).collect());
             }
             let mut layer = Layer::of(secret);
             for _ in 0..LAYERS {
-                let Some(decoded) = layer.decoded() else { break };
+                let Some(decoded) = layer.decoded(false) else { break };
                 layer = decoded;
-                all.add(layer.bytes.clone(), false);
-            }
-            for offset in 0..3 {
-                all.add(coded(secret, offset), true);
+                all.add(layer.bytes.clone());
             }
         }
+        all.pieces = Pieces::of(all.needles.iter().map(Vec::as_slice));
         all
     }
 
-    fn add(&mut self, bytes: Vec<u8>, is_coded: bool) {
-        let mut bytes: Vec<u8> = bytes.into_iter().map(standard).collect();
-        if !is_coded {
-            bytes.make_ascii_lowercase();
+    fn add(&mut self, bytes: Vec<u8>) {
+        let bytes = plain(&bytes);
+        if bytes.len() >= SHORTEST && !self.needles.contains(&bytes) {
+            self.needles.push(bytes);
         }
-        if bytes.len() >= SHORTEST && !self.needles.iter().any(|known| known.bytes == bytes) {
-            self.needles.push(Needle { bytes, is_coded });
+    }
+
+    /// Calls `found` with each place in a text that is [`plain`]; `is_end` says that it ends where the whole text does, which
+    /// goes on there if it `is_cut`.
+    fn find(&self, text: &[u8], is_end: bool, is_cut: bool, mut found: impl FnMut(Range<usize>)) {
+        self.pieces.find(text, &mut found);
+        for needle in &self.needles {
+            let is_long = needle.len() >= SHORTEST_WHOLE;
+            if !is_long {
+                let begins = &needle[..needle.len().min(SHORTEST_PART)];
+                for at in memmem::find_iter(text, begins) {
+                    found(at..at + common(&text[at..], needle));
+                }
+            }
+            if is_end {
+                let least = if is_cut { SHORTEST_BEGINNING } else { SHORTEST };
+                // More of a long one is a piece.
+                let most = if is_long { SHORTEST_PART } else { needle.len() } - 1;
+                let begun = (least..=most.min(text.len())).rev().find(|&length| text.ends_with(&needle[..length]));
+                begun.into_iter().for_each(|length| found(text.len() - length..text.len()));
+            }
         }
     }
 }
 
-/// The characters that stand for a secret in Base64, whatever is before and behind it, when `offset` bytes of the group of
-/// three are before it.
-fn coded(secret: &[u8], offset: usize) -> Vec<u8> {
-    let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(secret.iter().copied()).collect();
-    let text = STANDARD_NO_PAD.encode(&padded);
-    let (first, end) = ((offset * 8).div_ceil(6), padded.len() * 8 / 6);
-    text.as_bytes().get(first..end).unwrap_or_default().to_vec()
+/// A text as needles are: upper case and the alphabet of Base64 make no difference.
+fn plain(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|&byte| standard(byte).to_ascii_lowercase()).collect()
 }
 
 /// The places in `text` of these secrets, and of what looks like one; `is_cut` says whether the text goes on where it ends.
 /// They are in order, and none overlaps another.
+///
+/// The time grows with the length of the text, which all its layers together exceed no more than [`EFFORT`] times.
 pub fn find(text: &[u8], needles: &[&Needles], is_cut: bool) -> Vec<Range<usize>> {
-    if needles.iter().any(|needles| needles.is_too_many) {
-        return whole(text);
+    let is_too_many = needles.iter().any(|needles| needles.is_too_many);
+    let left = (EFFORT * text.len()).max(LEAST_EFFORT);
+    let mut search = Search { needles, is_cut, end: text.len(), left, found: Vec::new() };
+    match !is_too_many && search.look(&Layer::of(text), 0, 0) {
+        true => joined(search.found),
+        false => std::iter::once(0..text.len()).collect(),
     }
-    let mut effort = EFFORT * (text.len() + 1024);
-    let mut found: Vec<Range<usize>> = Vec::new();
-    let mut layer = Layer::of(text);
-    for _ in 0..=LAYERS {
-        let place = |at: Range<usize>, places: &[(usize, usize)]| places[at.start].0..places[at.end - 1].1;
-        shapes::find(&layer.bytes, |at| {
+}
+
+/// What is looked for in all layers of a text.
+struct Search<'n> {
+    needles: &'n [&'n Needles],
+    is_cut: bool,
+    /// Where the text ends.
+    end: usize,
+    /// How many bytes may still be looked at.
+    left: usize,
+    found: Vec<Range<usize>>,
+}
+
+impl Search<'_> {
+    /// Looks at a layer and at all that is behind it; `layers` and `codes` were taken away before. `false` if that would take
+    /// too long.
+    fn look(&mut self, layer: &Layer, layers: usize, codes: usize) -> bool {
+        let Some(left) = self.left.checked_sub(layer.bytes.len() + LAYER_EFFORT) else { return false };
+        self.left = left;
+        let is_end = layer.places.last().is_some_and(|&(_, end)| end == self.end);
+        let is_cut = is_end && self.is_cut;
+        let found = &mut self.found;
+        let mut add = |at: Range<usize>| {
             if !at.is_empty() {
-                found.push(place(at, &layer.places));
+                found.push(layer.places[at.start].0..layer.places[at.end - 1].1);
             }
-        });
-        let cased: Vec<u8> = layer.bytes.iter().copied().map(standard).collect();
-        let lower = cased.to_ascii_lowercase();
-        for needle in needles.iter().flat_map(|needles| &needles.needles) {
-            let haystack = if needle.is_coded { &cased } else { &lower };
-            let is_done = needle.find(haystack, is_cut, &mut effort, |at| found.push(place(at, &layer.places)));
-            if !is_done {
-                return whole(text);
-            }
-        }
-        match layer.decoded() {
-            Some(decoded) => layer = decoded,
-            None => break,
-        }
-    }
-    joined(found)
-}
-
-impl Needle {
-    /// Calls `found` with each place; `false` if that would take too long.
-    fn find(&self, haystack: &[u8], is_cut: bool, effort: &mut usize, mut found: impl FnMut(Range<usize>)) -> bool {
-        let whole = self.bytes.len();
-        let begins = if whole <= SHORTEST_PART { whole } else { SHORTEST_PART.max(whole / 2) };
-        let finder = memmem::Finder::new(&self.bytes[..begins]);
-        let mut from = 0;
-        while let Some(at) = finder.find(&haystack[from..]) {
-            let at = from + at;
-            let same = common(&haystack[at..], &self.bytes);
-            found(self.with_edges(haystack, at..at + same));
-            *effort = effort.saturating_sub(same);
-            if *effort == 0 {
-                return false;
-            }
-            from = at + 1;
-        }
-        let least = match (is_cut, self.is_coded) {
-            (true, _) => SHORTEST_BEGINNING,
-            (false, false) => SHORTEST,
-            (false, true) => SHORTEST_PART,
         };
-        let most = (whole - 1).min(haystack.len());
-        let begun = (least..=most).rev().find(|&length| haystack.ends_with(&self.bytes[..length]));
-        if let Some(length) = begun {
-            found(self.with_edges(haystack, haystack.len() - length..haystack.len()));
+        shapes::find(&layer.bytes, &mut add);
+        let text = plain(&layer.bytes);
+        self.needles.iter().for_each(|needles| needles.find(&text, is_end, is_cut, &mut add));
+        if layers == LAYERS {
+            return true;
         }
-        true
-    }
-
-    /// A coded secret goes with the characters that it shares.
-    fn with_edges(&self, haystack: &[u8], at: Range<usize>) -> Range<usize> {
-        let is_code =
-            |at: usize| haystack.get(at).is_some_and(|&byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-        if !self.is_coded {
-            return at;
+        if layer.decoded(is_cut).is_some_and(|decoded| !self.look(&decoded, layers + 1, codes)) {
+            return false;
         }
-        let start = at.start.checked_sub(1).filter(|&before| is_code(before)).unwrap_or(at.start);
-        start..if is_code(at.end) { at.end + 1 } else { at.end }
+        codes == CODES
+            || Code::ALL.iter().all(|&code| {
+                let parts = Parts::of(layer, code, layers == 0, is_cut);
+                let mut decoded = (0..code.group()).filter_map(|skipped| parts.decoded(layer, skipped));
+                decoded.all(|decoded| self.look(&decoded, layers + 1, codes + 1))
+            })
     }
-}
-
-/// All of a text.
-fn whole(text: &[u8]) -> Vec<Range<usize>> {
-    std::iter::once(0..text.len()).collect()
 }
 
 fn common(a: &[u8], b: &[u8]) -> usize {

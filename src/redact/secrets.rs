@@ -37,10 +37,14 @@ impl<'s> Secrets<'s> {
         }
     }
 
-    /// Those of a field: the value, if its name is that of a secret, or if it looks like one.
+    /// Those of a field: the value, if its name is that of a secret, and otherwise what looks like one in it.
     pub fn add_field(&mut self, name: &str, value: &'s [u8]) {
-        if !is_secret_name(name) && !looks_like_secret(value) {
-            return;
+        if !is_secret_name(name) {
+            return shapes::find(value, |at| {
+                let found = &value[at];
+                self.add(found);
+                shapes::credentials(found).into_iter().for_each(|pair| self.add_pair(pair));
+            });
         }
         if name.eq_ignore_ascii_case("cookie") {
             for cookie in value.split(|&byte| byte == b';') {
@@ -58,10 +62,15 @@ impl<'s> Secrets<'s> {
         if scheme.eq_ignore_ascii_case(b"basic")
             && let Some(pair) = shapes::credentials(secret)
         {
-            let at = pair.iter().position(|&byte| byte == b':').map_or(0, |at| at + 1);
-            self.add(pair[at..].to_vec());
-            self.add(pair);
+            self.add_pair(pair);
         }
+    }
+
+    /// `user:password`, and the password alone.
+    fn add_pair(&mut self, pair: Vec<u8>) {
+        let at = pair.iter().position(|&byte| byte == b':').map_or(0, |at| at + 1);
+        self.add(pair[at..].to_vec());
+        self.add(pair);
     }
 
     /// Those of a target: values of its query by name and looks, and segments of its path by looks.
@@ -105,6 +114,8 @@ mod tests {
             ("cookie", "a=cookie-1; b=\"cookie-2\"; c=x"),
             ("x-forwarded-thing", "sk-ant-1234567"),
             ("x-app", "nothing to hide"),
+            ("referer", "https://docs.example.com/page?token=of-a-referer"),
+            ("x-again", "Basic dXNlcjpwYXNzd29yZDI="),
         ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -119,6 +130,10 @@ mod tests {
             "dXNlcjpwYXNzd29yZDE=",
             "user:password1",
             "password1",
+            "of-a-referer",
+            "dXNlcjpwYXNzd29yZDI=",
+            "user:password2",
+            "password2",
             "cookie-1",
             "cookie-2",
             "sk-ant-1234567",

@@ -1,13 +1,14 @@
 //! Which texts are secrets by their looks, whatever their name is.
 
+use super::is_secret_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use once_cell::sync::Lazy;
 use regex::bytes::{Captures, Regex};
 use std::ops::Range;
 
-/// The keys of the usual services, what follows `Bearer` and `Basic`, JSON Web Tokens, passwords in URLs, private keys. Where
-/// a part has a group, only the group is the secret.
+/// The keys of the usual services, what follows `Bearer` and `Basic`, JSON Web Tokens, passwords in URLs, parameters
+/// of queries, private keys. Where a part has a group, only the group is the secret.
 const SHAPES: &str = r"(?x-u)
     \bsk-[A-Za-z0-9_-]{6,}
   | \b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}
@@ -24,6 +25,7 @@ const SHAPES: &str = r"(?x-u)
   | \b(?i:bearer)[\ \t+]+([A-Za-z0-9._~+/=-]{6,})
   | \b(?i:basic)[\ \t+]+([A-Za-z0-9+/_-]{8,}={0,2})
   | ://([^\s/?\#@:\x22'<>\[\]]*:[^\s/?\#@\x22'<>]+)@
+  | [?&](?P<name>[A-Za-z0-9_.-]{1,64})=(?P<value>[^\s&\#\x22'<>`\\*$\{\[(][^\s&\#\x22'<>`\\\])]{5,})
   | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----([^-]*)
 ";
 static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());
@@ -42,7 +44,8 @@ pub fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
     match &*LOOKS {
         Some(looks) => {
             for captures in looks.captures_iter(text).filter(is_one) {
-                let part = captures.iter().skip(1).flatten().next().or_else(|| captures.get(0));
+                let value = captures.name("value");
+                let part = value.or_else(|| captures.iter().skip(1).flatten().next()).or_else(|| captures.get(0));
                 part.into_iter().for_each(|part| found(part.range()));
             }
         }
@@ -55,6 +58,9 @@ fn is_one(captures: &Captures<'_>) -> bool {
     if let Some(bearer) = captures.get(1) {
         let is_letters = bearer.as_bytes().iter().all(u8::is_ascii_alphabetic);
         return !is_letters || bearer.len() > LONGEST_WORD;
+    }
+    if let Some(name) = captures.name("name") {
+        return std::str::from_utf8(name.as_bytes()).is_ok_and(is_secret_name);
     }
     match captures.get(2) {
         Some(basic) => credentials(basic.as_bytes()).is_some(),
@@ -88,6 +94,7 @@ mod tests {
             ("Bearer abc.def-123 no", "abc.def-123"),
             ("authorization: BASIC dXNlcjpwdzEyMw==", "dXNlcjpwdzEyMw=="),
             ("http://user:pw@host/", "user:pw"),
+            ("see https://relay/?a=b&access_token=abc-123&x=y)", "abc-123"),
             ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln"),
         ] {
             assert_eq!(found(text), [secret], "{text}");
@@ -97,6 +104,8 @@ mod tests {
             "Bearer authentication failed; basic authentication too",
             "http://127.0.0.1:8088/a@b",
             "claude-sonnet-4-5-20250929",
+            "/v1/messages?beta=true&max_tokens=100000&after_id=msg_0123456789",
+            "http://relay/?key=${env.RELAY_KEY}",
             "req_0123456789abcdef0123456789abcdef",
             "12345678-1234-1234-1234-123456789012",
         ] {
