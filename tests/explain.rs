@@ -81,6 +81,21 @@ async fn why_a_rule_does_not_match_and_what_it_would_change_is_told() {
 }
 
 #[tokio::test]
+async fn what_a_name_makes_a_secret_is_not_shown() {
+    let yaml = "gateway:\n  upstreams: [{name: up, base_url: \"http://127.0.0.1:9\"}]\n  rules:\n    \
+                - {name: key, body: {set: {/metadata/api_key: literal-of-a-rule}}, query: {set: {token: of-a-query-rule}}}\n";
+    let body = r#"{"metadata":{"api_key":"of-the-client","note":"kept"}}"#;
+    let output = gateway().yaml(yaml).file("body", body).arg("explain").arg("body").run().await;
+    assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
+    for secret in ["literal-of-a-rule", "of-the-client", "of-a-query-rule"] {
+        assert!(!output.stdout.contains(secret), "{secret}: {}", output.stdout);
+    }
+    for shown in ["+    \"api_key\": \"********\"", "\"note\": \"kept\"", "token=********"] {
+        assert!(output.stdout.contains(shown), "{shown}: {}", output.stdout);
+    }
+}
+
+#[tokio::test]
 async fn the_admin_api_explains_to_those_who_may_look() {
     let question = r#"{"body":"{\"system\":\"a\"}"}"#;
     let gateway = gateway().upstream("http://127.0.0.1:9").start().await;

@@ -1,5 +1,7 @@
 //! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
 
+mod diff;
+
 use super::answer::new_request_id;
 use super::clean::Cleaner;
 use super::context::Context;
@@ -19,15 +21,9 @@ use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODI
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
 use serde::Serialize;
-use similar::TextDiff;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long the difference of two texts is looked for; after that it is told more roughly.
-const LONGEST_DIFF: Duration = Duration::from_millis(500);
-/// Lines around a change in a diff.
-const CONTEXT_LINES: usize = 2;
 /// The request that is assumed when no head is given.
 const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\
     Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\n\r\n";
@@ -43,7 +39,7 @@ pub struct Explanation {
     pub rules: Vec<RuleReport>,
     /// Unified diff of the head, secrets masked; empty if nothing changes.
     pub head_diff: String,
-    /// Unified diff of the body, laid out over lines; empty if it stays as it is.
+    /// Unified diff of the body, laid out over lines, secrets masked; empty if it stays as it is.
     pub body_diff: String,
     /// Why the body is not JSON: rules change nothing in it then. `None` if it is, or there is none.
     pub not_json: Option<String>,
@@ -113,10 +109,10 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     forward::head(&mut outgoing, false, &context).map_err(cannot)?;
     rewrite::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     forward::length(&mut outgoing, &context).map_err(cannot)?;
-    explanation.head_diff = cleaner.text(&diff(&head_text(&client), &head_text(&outgoing)), false);
+    explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
-        explanation.body_diff = cleaner.text(&diff(&laid_out(body), &laid_out(changed)), false);
+        explanation.body_diff = cleaner.text(&diff::of_bodies(body, changed), false);
         explanation.touches_cached_prefix = touches_cache(body, &context);
     }
     Ok(explanation)
@@ -195,19 +191,6 @@ fn head_text(head: &RequestHeader) -> String {
         let _ = writeln!(text, "{name}: {shown}");
     }
     text
-}
-
-/// A JSON text over many lines, so that a diff can show what changed; another text as it is.
-fn laid_out(body: &[u8]) -> String {
-    let pretty =
-        serde_json::from_slice::<serde_json::Value>(body).and_then(|value| serde_json::to_string_pretty(&value));
-    pretty.map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |text| text + "\n")
-}
-
-fn diff(before: &str, after: &str) -> String {
-    // Two texts that have nothing in common could be compared for minutes.
-    let diff = TextDiff::configure().timeout(LONGEST_DIFF).diff_lines(before, after);
-    diff.unified_diff().context_radius(CONTEXT_LINES).header("client", "upstream").to_string()
 }
 
 /// The explanation for a terminal.

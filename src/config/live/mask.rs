@@ -5,9 +5,10 @@
 
 mod lines;
 mod locate;
+mod texts;
 
-use crate::redact::{Needles, Secrets, is_secret_name, looks_like_secret, text as without};
-use lines::Masked;
+use crate::redact::{Needles, Secrets, is_secret_name};
+use lines::{Elsewhere, Masked};
 use locate::locate;
 use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
@@ -41,10 +42,37 @@ pub struct Known<'t> {
 struct Secret {
     path: String,
     value: String,
+    /// What in it is secret.
+    known: Vec<String>,
     start: usize,
     end: usize,
     line: usize,
     column: usize,
+}
+
+/// What is to be hidden in a text.
+#[derive(Default)]
+struct Found {
+    /// In its order.
+    secrets: Vec<Secret>,
+    /// What is secret in its texts over several lines.
+    in_long_texts: Vec<String>,
+}
+
+impl Found {
+    /// For the lines of the text, in which the values themselves are masked.
+    fn elsewhere(&self) -> Elsewhere {
+        let needles = |known: &mut dyn Iterator<Item = &String>| {
+            let mut secrets = Secrets::default();
+            known.for_each(|known| secrets.add(known.as_bytes()));
+            Needles::new(&secrets)
+        };
+        let values = self.secrets.iter().filter(|secret| !secret.value.contains(MASK));
+        Elsewhere {
+            in_values: needles(&mut values.flat_map(|secret| &secret.known)),
+            in_long_texts: needles(&mut self.in_long_texts.iter()),
+        }
+    }
 }
 
 /// The text without what is to be hidden. One whose secrets cannot be delimited is masked as a whole.
@@ -54,7 +82,7 @@ pub fn mask(text: &str, hidden: Hidden) -> String {
 
 /// As [`mask`], for a version of the history beside the text `in_force`: what differs is told from what is the same.
 pub fn mask_version(known: Known<'_>, in_force: &str, hidden: Hidden) -> String {
-    let present = found(in_force, hidden).unwrap_or_default();
+    let present = found(in_force, hidden).unwrap_or_default().secrets;
     let tag = &known.version[..known.version.len().min(TAG_LENGTH)];
     mask_with(known.text, hidden, &|secret| match present
         .iter()
@@ -66,12 +94,12 @@ pub fn mask_version(known: Known<'_>, in_force: &str, hidden: Hidden) -> String 
 }
 
 fn mask_with(text: &str, hidden: Hidden, with: &dyn Fn(&Secret) -> String) -> String {
-    let Some(secrets) = found(text, hidden).filter(|_| !text.contains("PRIVATE KEY-----")) else {
+    let Some(found) = found(text, hidden).filter(|_| !text.contains("PRIVATE KEY-----")) else {
         return MASK.to_owned();
     };
-    let spliced = splice(text, &secrets, |secret| Some(with(secret)));
-    let known = needles(&secrets);
-    let masked = lines::masked(&spliced, &known);
+    let spliced = splice(text, &found.secrets, |secret| Some(with(secret)));
+    let elsewhere = found.elsewhere();
+    let masked = lines::masked(&spliced, &elsewhere);
     let mut numbered = masked.iter().peekable();
     let lines = spliced.split_inclusive('\n').enumerate().map(|(number, line)| {
         match numbered.next_if(|(at, _)| *at == number) {
@@ -90,14 +118,14 @@ pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String
     if text.trim() == MASK {
         return known.first().map(|known| known.text.to_owned()).ok_or_else(|| vec![(1, 1)]);
     }
-    let sources: Vec<(&str, Vec<Secret>)> =
+    let sources: Vec<(&str, Found)> =
         known.iter().filter_map(|known| Some((known.version, found(known.text, hidden)?))).collect();
-    let spliced: Vec<(String, Needles)> = known
+    let spliced: Vec<(String, Elsewhere)> = known
         .iter()
         .zip(&sources)
-        .map(|(known, (_, secrets))| {
-            let masked = splice(known.text, secrets, |_| Some(format!("\"{MASK}\"")));
-            (masked, needles(secrets))
+        .map(|(known, (_, found))| {
+            let masked = splice(known.text, &found.secrets, |_| Some(format!("\"{MASK}\"")));
+            (masked, found.elsewhere())
         })
         .collect();
     let lines: Vec<Masked<'_>> =
@@ -108,7 +136,7 @@ pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String
         let left = left_in_long_texts(&text);
         return if left.is_empty() { Ok(text) } else { Err(left) };
     };
-    let masked: Vec<Secret> = edited.into_iter().filter(|secret| secret.value.contains(MASK)).collect();
+    let masked: Vec<Secret> = edited.secrets.into_iter().filter(|secret| secret.value.contains(MASK)).collect();
     let find = |secret: &Secret| {
         let tag = match secret.value.strip_prefix(MASK)? {
             "" => "",
@@ -116,7 +144,7 @@ pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String
         };
         let of_version = sources.iter().filter(|(version, _)| version.starts_with(tag));
         of_version
-            .flat_map(|(_, secrets)| secrets)
+            .flat_map(|(_, found)| &found.secrets)
             .find(|known| known.path == secret.path && !known.value.contains(MASK))
     };
     let unknown: Vec<_> = masked.iter().filter(|secret| find(secret).is_none()).map(|s| (s.line, s.column)).collect();
@@ -142,12 +170,6 @@ pub fn has_secrets(text: &str) -> bool {
     mask(text, Hidden::Secrets) != text
 }
 
-fn needles(secrets: &[Secret]) -> Needles {
-    let mut known = Secrets::default();
-    secrets.iter().filter(|secret| !secret.value.contains(MASK)).for_each(|secret| known.add(secret.value.as_bytes()));
-    Needles::new(&known)
-}
-
 fn splice(text: &str, secrets: &[Secret], with: impl Fn(&Secret) -> Option<String>) -> String {
     let (mut spliced, mut from) = (String::new(), 0);
     for secret in secrets {
@@ -160,37 +182,49 @@ fn splice(text: &str, secrets: &[Secret], with: impl Fn(&Secret) -> Option<Strin
     spliced
 }
 
-/// What is to be hidden in a text, in its order; `None` when it cannot be taken apart, or a secret cannot be delimited.
-fn found(text: &str, hidden: Hidden) -> Option<Vec<Secret>> {
+/// What is to be hidden in a text; `None` when it cannot be taken apart, or a secret cannot be delimited.
+fn found(text: &str, hidden: Hidden) -> Option<Found> {
     let has_content = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#'));
     if !text.lines().any(has_content) {
-        return Some(Vec::new());
+        return Some(Found::default());
     }
     let root = crate::config::layers::parsed(text)?;
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut scalars = Vec::new();
     walk(&root, "", hidden == Hidden::Values, &mut scalars);
+    let known = |scalar: &MarkedScalarNode, why: Why| match why {
+        Why::NotSecret => Vec::new(),
+        Why::Looks => texts::secrets(scalar.as_str()),
+        Why::Name => [vec![scalar.as_str().to_owned()], texts::secrets(scalar.as_str())].concat(),
+    };
+    let scalars = scalars.into_iter().map(|(path, scalar, why)| (path, scalar, why, known(scalar, why)));
+    let scalars: Vec<_> = scalars.collect();
     // The same secret may stand in a value of another name.
     let mut named = Secrets::default();
-    for (_, scalar, why) in &scalars {
-        if *why != Why::NotSecret {
-            named.add(scalar.as_str().as_bytes());
-        }
+    for (.., known) in scalars.iter().filter(|(_, scalar, ..)| !scalar.as_str().contains(MASK)) {
+        known.iter().for_each(|known| named.add(known.as_bytes()));
     }
     let named = Needles::new(&named);
-    let mut found = Vec::new();
-    for (path, scalar, why) in scalars {
-        let repeats = || !path.ends_with(".name") && without(scalar.as_str(), &[&named], false) != scalar.as_str();
+    let mut found = Found::default();
+    for (path, scalar, why, known) in scalars {
         match (why, locate(text, &offsets, &path, scalar)) {
-            (Why::NotSecret, Some(place)) if repeats() => found.push(place),
-            // Of a text over several lines, the lines with secrets are masked.
-            (Why::NotSecret | Why::Looks, _) if scalar.as_str().contains('\n') => {}
+            (Why::NotSecret, Some(place)) if !is_name(&path) && texts::repeats(scalar.as_str(), &named) => {
+                found.secrets.push(place);
+            }
             (Why::NotSecret, _) => {}
-            (_, place) => found.push(place?),
+            // Of a text over several lines, the lines with secrets are masked.
+            (Why::Looks, _) if scalar.as_str().contains('\n') => found.in_long_texts.extend(known),
+            (_, place) => found.secrets.push(Secret { known, ..place? }),
         }
     }
-    found.sort_by_key(|secret| secret.start);
+    found.secrets.sort_by_key(|secret| secret.start);
     Some(found)
+}
+
+/// Whether the value at this path is the name of something.
+fn is_name(path: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    matches!(key.split('[').next(), Some("name" | "upstream" | "upstreams"))
 }
 
 /// Why a value is hidden.
@@ -209,7 +243,7 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
             let why = match () {
                 () if is_reference(text) => Why::NotSecret,
                 () if is_secret || text.contains(MASK) => Why::Name,
-                () if has_password(text) || looks_like_secret(text.as_bytes()) || has_member(text) => Why::Looks,
+                () if !texts::secrets(text).is_empty() => Why::Looks,
                 () => Why::NotSecret,
             };
             scalars.push((path.to_owned(), scalar, why));
@@ -232,28 +266,6 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
             }
         }
     }
-}
-
-/// Whether a text is JSON with a secret in it, by its name.
-fn has_member(text: &str) -> bool {
-    fn is_in(value: &serde_json::Value, is_secret: bool) -> bool {
-        match value {
-            serde_json::Value::String(text) => is_secret && !text.is_empty(),
-            serde_json::Value::Array(items) => items.iter().any(|item| is_in(item, is_secret)),
-            serde_json::Value::Object(members) => {
-                members.iter().any(|(name, value)| is_in(value, is_secret || is_secret_name(name)))
-            }
-            _ => false,
-        }
-    }
-    text.trim_start().starts_with(['{', '[']) && serde_json::from_str(text).is_ok_and(|value| is_in(&value, false))
-}
-
-/// Whether a text is a URL with a password in it.
-fn has_password(text: &str) -> bool {
-    let after = text.split_once("://").map_or(text, |(_, after)| after);
-    let authority = after.split(['/', '?', ' ']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Whether a text only says where the secret is: a variable, or a digest.
@@ -306,8 +318,9 @@ gateway:
     fn masks_become_their_secrets_again_wherever_the_entry_is() {
         let masked = mask(TEXT, Hidden::Secrets);
         let again = restored(&masked, &[TEXT]).expect("all known");
-        let values =
-            |text: &str| found(text, Hidden::Secrets).expect("valid").into_iter().map(|s| s.value).collect::<Vec<_>>();
+        let values = |text: &str| {
+            found(text, Hidden::Secrets).expect("valid").secrets.into_iter().map(|s| s.value).collect::<Vec<_>>()
+        };
         assert_eq!(values(&again), values(TEXT));
         // Entries go by their names.
         let moved =
@@ -389,6 +402,62 @@ gateway:
         // A line that is edited around a mask does not lose the secret without a word.
         let edited = masked.replace("for this", "for that");
         assert!(restored(&edited, &[HIDDEN_PLACES]).is_err(), "{edited}");
+    }
+
+    /// What only its place or a name beside it makes a secret.
+    const NAMED_PLACES: &str = "\
+# https://relay.example.com/?token=abcdef-in-a-comment
+# the password: hunter22 was used before
+gateway:
+  upstreams:
+    - { name: local-relay, base_url: \"http://local-relay:8080\", api_key: local-relay }
+    - { name: path, base_url: \"https://relay.example.com/sk-ant-in-a-path-1/v1\" }
+    - { name: other, base_url: \"https://relay.example.com/v1\" } # https://relay.example.com/docs
+    - { name: again, base_url: \"http://b/local-relay\" }
+  routes: [{ keys: [\"env:K\"], upstream: local-relay }]
+  rules:
+    - name: say
+      respond: { status: 200, body: 'token=of-a-response' }
+    - name: note
+      body: { set: { /metadata/note: 'password: of-a-note-1' } }
+    - name: regex
+      match: { path: { regex: '^/sk\\-ant\\-in\\-a\\-regex/' } }
+    - name: long
+      respond:
+        status: 200
+        body: |
+          {\"note\": \"kept\",
+           \"token\": \"in-a-long-text\"}
+";
+
+    #[test]
+    fn what_a_name_beside_it_makes_a_secret_is_masked_and_comes_back() {
+        let masked = mask(NAMED_PLACES, Hidden::Secrets);
+        for secret in [
+            "abcdef-in",
+            "hunter22",
+            "in-a-path",
+            "of-a-response",
+            "of-a-note",
+            "regex/",
+            "in-a-long-text",
+            "b/local-relay",
+        ] {
+            assert!(NAMED_PLACES.contains(secret) && !masked.contains(secret), "{secret}: {masked}");
+        }
+        for shown in [
+            "name: local-relay, base_url: \"http://local-relay:8080\"",
+            "base_url: \"https://relay.example.com/v1\" } # https://relay.example.com/docs",
+            "upstream: local-relay",
+            "https://relay.example.com/?token=********",
+            "\"note\": \"kept\"",
+        ] {
+            assert!(masked.contains(shown), "{shown}: {masked}");
+        }
+        let values = |text: &str| crate::config::layers::parsed(text).map(|root| crate::config::node::json(&root));
+        let again = restored(&masked, &[NAMED_PLACES]).expect("all known");
+        assert_eq!(values(&again), values(NAMED_PLACES));
+        assert!(again.starts_with(&NAMED_PLACES[..NAMED_PLACES.find("gateway:").expect("there")]), "{again}");
     }
 
     #[test]

@@ -3,15 +3,16 @@
 //! What stands there is masked within its line, and put in again by the line: the masked line, or its comment, leads back to what
 //! it was.
 
-use super::{MASK, is_reference};
-use crate::redact::{self, Needles, is_secret_name};
-use once_cell::sync::Lazy;
-use regex::{Captures, Regex};
+use super::{MASK, texts};
+use crate::redact::{self, Needles};
 
-/// `name: value` in a comment; the value ends the comment, or an entry in brackets.
-const SETTING: &str =
-    r#"([A-Za-z][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(\[[^\]]*\]|"[^"]*"|'[^']*'|[^\s,\]}#"'\[{]{6,})\s*(?:$|[,}\]#])"#;
-static SETTINGS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SETTING).ok());
+/// Secrets that stand elsewhere in a text.
+pub struct Elsewhere {
+    /// In its values: to be masked in comments.
+    pub in_values: Needles,
+    /// In texts over several lines: to be masked in all lines.
+    pub in_long_texts: Needles,
+}
 
 /// A line that is shown with masks, and the same line as it is.
 pub struct Masked<'t> {
@@ -19,8 +20,8 @@ pub struct Masked<'t> {
     pub line: &'t str,
 }
 
-/// The lines of `text` in which something is masked, with their numbers from 0; `known` are secrets that stand elsewhere in it.
-pub fn masked<'t>(text: &'t str, known: &Needles) -> Vec<(usize, Masked<'t>)> {
+/// The lines of `text` in which something is masked, with their numbers from 0.
+pub fn masked<'t>(text: &'t str, known: &Elsewhere) -> Vec<(usize, Masked<'t>)> {
     let lines = text.lines().enumerate();
     lines.filter_map(|(number, line)| Some((number, Masked { shown: mask_line(line, known)?, line }))).collect()
 }
@@ -31,31 +32,17 @@ pub fn comment(line: &str) -> Option<usize> {
     line.match_indices('#').map(|(at, _)| at).find(is_one)
 }
 
-fn mask_line(line: &str, known: &Needles) -> Option<String> {
+fn mask_line(line: &str, known: &Elsewhere) -> Option<String> {
     // What is a value was masked as one already: its other places here are those of texts.
     let at = comment(line).unwrap_or(line.len());
     let (content, comment) = line.split_at(at);
-    let content = redact::shapes(content);
-    let comment = redact::text(comment, &[known], false);
-    let comment = match &*SETTINGS {
-        Some(settings) => settings.replace_all(&comment, mask_setting),
-        None => MASK.into(),
-    };
+    let content = redact::text(content, &[&known.in_long_texts], false);
+    let mut comment = redact::text(comment, &[&known.in_values, &known.in_long_texts], false).into_owned();
+    for at in texts::settings(&comment).into_iter().rev() {
+        comment.replace_range(at, MASK);
+    }
     let shown = format!("{content}{comment}");
     (shown != line).then_some(shown)
-}
-
-fn mask_setting(captures: &Captures<'_>) -> String {
-    let whole = &captures[0];
-    let quotes = ['"', '\'', '[', ']', ' '];
-    // A path says where a key is.
-    let is_one = |text: &str| !is_reference(text) && !text.starts_with('/') && !text.contains(MASK);
-    let has_secret = captures[2].split(',').any(|one| is_one(one.trim_matches(quotes)));
-    let is_plain = !is_secret_name(&captures[1]) || !has_secret;
-    match is_plain {
-        true => whole.to_owned(),
-        false => whole.replacen(&captures[2], MASK, 1),
-    }
 }
 
 /// The text with all lines as they were that come back masked as in `known` texts.

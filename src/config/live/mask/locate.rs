@@ -21,6 +21,7 @@ pub fn locate(text: &str, offsets: &[usize], path: &str, scalar: &MarkedScalarNo
     Some(Secret {
         path: path.to_owned(),
         value: value.to_owned(),
+        known: Vec::new(),
         start,
         end: start + length,
         line: marker.line(),
