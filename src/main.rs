@@ -77,8 +77,9 @@ fn main() -> ExitCode {
 /// What came of a command to the gateway that runs, if this is one. It needs no valid configuration: it is the running
 /// gateway that says what is wrong with it.
 fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, String>> {
-    let places = config::whereabouts(&cli.arguments(), &|name| std::env::var(name).ok());
-    let folder = || RuntimeDir::open(&places.runtime_dir);
+    // Only for those that need it: a configuration that comes through a pipe can be read once.
+    let places = || config::whereabouts(&cli.arguments(), &|name| std::env::var(name).ok());
+    let folder = || RuntimeDir::open(&places().runtime_dir);
     match command {
         Command::Reload => Some(folder().and_then(|folder| operate::ask::reload(&folder))),
         Command::Upgrade(options) => {
@@ -90,7 +91,7 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
                 folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
             )
         }
-        Command::Healthcheck => Some(operate::health::check(places.listen)),
+        Command::Healthcheck => Some(operate::health::check(places().listen)),
         _ => None,
     }
 }

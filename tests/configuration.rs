@@ -168,6 +168,31 @@ async fn a_missing_file_is_named() {
 }
 
 #[tokio::test]
+async fn endless_files_are_refused_and_pipes_are_read() {
+    for file in ["endless.yaml", "env/.env", "env/headers.json", "env/.env.key-mappings.json", "ca.pem"] {
+        let authority = if file == "ca.pem" { ", ca_file: ca.pem" } else { "" };
+        let yaml = format!(
+            "gateway:\n  headers_file: env/headers.json\n  upstreams: [{{base_url: \"https://up.test\"{authority}}}]\n"
+        );
+        let builder = gateway().file("env/.keep", "");
+        let builder = if file == "endless.yaml" { builder.arg("-c").arg(file) } else { builder.yaml(&yaml) };
+        std::os::unix::fs::symlink("/dev/zero", builder.dir().join(file)).expect("a link");
+        let output = builder.arg("check").run().await;
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{file}: {told}");
+        assert!(told.contains(file) && told.contains("it is a device; a file or a pipe is expected"), "{file}: {told}");
+    }
+    let piped = Gateway::builder("bash")
+        .env("PROGRAM", env!("CARGO_BIN_EXE_anyrouter-gateway"))
+        .arg("-c")
+        .arg("exec \"$PROGRAM\" check -c <(echo 'gateway: {limits: {queue: 77}}')")
+        .run()
+        .await;
+    assert_eq!(piped.status.code(), Some(0), "{}", told(&piped));
+    assert!(piped.stdout.contains("77"), "{}", told(&piped));
+}
+
+#[tokio::test]
 async fn the_environment_beats_the_dotenv_file_which_beats_the_yaml() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;
     let yaml = format!("gateway:\n  upstreams:\n    - base_url: {}/yaml\n", upstream.url());

@@ -3,6 +3,7 @@
 use super::Arguments;
 use super::problem::{Problem, Source};
 use super::reader::Lookup;
+use super::text_file;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +23,14 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
     if !Path::new(DOTENV_FILE).exists() {
         return variables;
     }
-    let text = std::fs::read_to_string(DOTENV_FILE).unwrap_or_default();
     let at = |line: Option<usize>| match line {
         Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column: 1 },
         None => Source::WholeFile(DOTENV_FILE.to_owned()),
     };
     let mut wrong = |at: Source, message: String| problems.push(Problem { at, message });
-    match dotenvy::from_path_iter(DOTENV_FILE) {
-        Ok(lines) => {
-            for line in lines {
+    match text_file::read(DOTENV_FILE) {
+        Ok(text) => {
+            for line in dotenvy::from_read_iter(text.as_bytes()) {
                 match line {
                     Ok((name, value)) => drop(variables.insert(name, value)),
                     // The line itself is not shown: it may hold a key.
@@ -58,7 +58,7 @@ pub fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Prob
         None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.to_owned(),
         None => return ("built-in defaults".to_owned(), BUILT_IN.to_owned()),
     };
-    match std::fs::read_to_string(&path) {
+    match text_file::read(&path) {
         Ok(text) => (path, text),
         Err(error) => {
             problems.push(Problem {
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Texts {
 /// The path and text of the panel's overlay in this folder; no file is an empty text.
 pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, String) {
     let path = state_dir.join(OVERLAY_FILE).display().to_string();
-    match std::fs::read_to_string(&path) {
+    match text_file::read(&path) {
         Ok(text) => (path, text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (path, String::new()),
         Err(error) => {

@@ -35,7 +35,7 @@ pub struct CustomHeader {
 /// # Errors
 /// When it is there, but cannot be read.
 pub fn read(path: &str) -> Result<String, Problem> {
-    match std::fs::read_to_string(path) {
+    match super::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => {

@@ -9,7 +9,7 @@ pub mod mask;
 mod view;
 
 use super::problem::{Problem, Problems, Source};
-use super::{Arguments, Config, Edits, Loaded, Texts, load_edited, trial};
+use super::{Arguments, Config, Edits, Loaded, Texts, load_edited, text_file, trial};
 use arc_swap::ArcSwap;
 use files::{files, fingerprint, write};
 use history::History;
@@ -381,7 +381,7 @@ impl Live {
 
     /// Whether nobody else has edited what the panel writes.
     fn is_on_disk(&self, texts: &Texts) -> bool {
-        let is_same = |path: &str, text: &str| std::fs::read_to_string(path).unwrap_or_default() == text;
+        let is_same = |path: &str, text: &str| text_file::read_again(path.as_ref()).unwrap_or_default() == text;
         is_same(&texts.overlay_path, &texts.overlay) && is_same(&texts.headers_path, &texts.headers)
     }
 

@@ -29,6 +29,7 @@ pub mod secret;
 mod server_conf;
 pub mod settings;
 mod startup;
+pub mod text_file;
 mod trial;
 pub mod upstream;
 pub mod value;

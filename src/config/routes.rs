@@ -29,7 +29,7 @@ pub fn digest(key: &[u8]) -> [u8; 32] {
 /// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
 pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited<'_>) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
-    match std::fs::read_to_string(KEY_MAPPINGS_FILE) {
+    match super::text_file::read(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {
             Ok(mapped) => routes.extend(mapped),
             Err(problem) => reader.problems.push(problem),

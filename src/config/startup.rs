@@ -2,7 +2,7 @@
 
 use super::problem::Source;
 use super::reader::{Effective, Reader};
-use super::value;
+use super::{text_file, value};
 use pingora::tls::CryptoProvider;
 use pingora::tls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -175,15 +175,14 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
 
 /// The certificates of a PEM file, at least one.
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match chain.map_err(|error| format!("\"{path}\" cannot be read as a PEM file: {error}"))? {
+    match text_file::certificates(path)? {
         chain if chain.is_empty() => Err(format!("\"{path}\" holds no certificate in PEM form")),
         chain => Ok(chain),
     }
 }
 
 fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(path)
+    PrivateKeyDer::from_pem_slice(&text_file::pem(path)?)
         .map_err(|error| format!("\"{path}\" cannot be read as a private key in PEM form: {error}"))
 }
 

@@ -7,11 +7,10 @@ use super::proxy::{self, OutboundProxy, Proxies};
 use super::reader::{Effective, Reader, scalar_text};
 use super::secret::Secret;
 use super::settings::UPSTREAM_SETTINGS;
-use super::{resilience, value};
+use super::{resilience, text_file, value};
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::time::Duration;
 
 /// Where requests go if nobody says so.
@@ -395,8 +394,7 @@ impl Entry<'_, '_> {
 
 /// The certificates of a PEM file, checked to be usable as authorities.
 fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates.map_err(|error| format!("\"{path}\" cannot be read as a PEM file: {error}"))?;
+    let certificates = text_file::certificates(path)?;
     if certificates.is_empty() {
         return Err(format!("\"{path}\" holds no certificate"));
     }

@@ -8,7 +8,7 @@ use super::reader::{Effective, Reader};
 use super::routes::KEY_MAPPINGS_FILE;
 use super::settings::SETTINGS;
 use super::upstream::{self, BaseUrl};
-use super::{Config, Startup};
+use super::{Config, Startup, text_file};
 use crate::redact::{is_secret_name, looks_like_secret};
 use crate::rules::header::HeaderOp;
 use crate::rules::matcher::Condition;
@@ -16,6 +16,7 @@ use crate::rules::rule::Rule;
 use marked_yaml::Node;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 /// Variables that stand for no single setting.
 const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
@@ -107,7 +108,7 @@ pub fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
     let [yaml, overlay, headers] = texts else { return Vec::new() };
     let has_secrets = |text: &str| mask::has_secrets(text);
     let with_secrets = |(path, text): &(&String, &String)| has_secrets(text).then(|| (*path).clone());
-    let dotenv = std::fs::read_to_string(DOTENV_FILE).unwrap_or_default();
+    let dotenv = text_file::read_again(Path::new(DOTENV_FILE)).unwrap_or_default();
     let is_secret_line = |line: &str| {
         let Some((name, value)) = line.split_once('=') else { return false };
         let is_comment = line.trim_start().starts_with('#');

@@ -2,6 +2,7 @@
 //! log, and who it runs as.
 
 use crate::config::settings::SETTINGS;
+use crate::config::text_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -94,7 +95,7 @@ pub fn is_dangerous(name: &str) -> bool {
 /// The variables of this process that a successor gets: those of the gateway's settings, those that its files name, and a
 /// few that every program reads. Those of the dynamic linker never.
 pub fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
-    let texts: Vec<String> = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    let texts: Vec<String> = files.iter().filter_map(|file| text_file::read_again(file)).collect();
     choose(std::env::vars_os(), &texts)
 }
 

@@ -1,7 +1,7 @@
 //! The files of a configuration: written together, and watched for changes.
 
 use super::super::atomic_file::Staged;
-use super::super::{Texts, files::OTHER_FILES};
+use super::super::{Texts, files::OTHER_FILES, text_file};
 use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub fn files(texts: &Texts) -> Vec<PathBuf> {
 pub fn fingerprint(files: &[PathBuf]) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     for file in files {
-        std::fs::read(file).ok().hash(&mut hasher);
+        text_file::read_again(file).hash(&mut hasher);
     }
     hasher.finish()
 }

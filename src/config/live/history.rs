@@ -2,12 +2,16 @@
 
 use super::super::Texts;
 use super::super::atomic_file::Staged;
+use super::super::bounds::TEXT_BYTES;
+use super::super::text_file;
 use super::millis;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// How many versions are kept.
 const MOST: usize = 20;
+/// Bytes of the file that are read: two texts of each version, which JSON may make twice as long.
+const MOST_BYTES: usize = MOST * 2 * 2 * TEXT_BYTES;
 const FILE: &str = "config-history.json";
 
 /// One version.
@@ -41,7 +45,7 @@ impl History {
     /// The history in this folder; one that cannot be read is begun anew, and the log says so.
     pub fn open(state_dir: &Path) -> Self {
         let path = state_dir.join(FILE);
-        let versions = match std::fs::read(&path) {
+        let versions = match text_file::read_bytes(&path, MOST_BYTES) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
                 log::warn!("{} cannot be read, the history begins anew: {error}", path.display());
                 Vec::new()
