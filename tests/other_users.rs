@@ -2,9 +2,11 @@
 //! users: for others there is nothing to test.
 
 use harness::{Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -75,21 +77,50 @@ fn intruder() {
     }
 }
 
-struct Intruder(std::process::Child, std::sync::Arc<std::sync::Mutex<String>>);
+/// Not a test: what another user runs in the place of the gateway. It claims rights that it does not have, and hands over an
+/// environment that would run its own library; what it is asked, it tells.
+#[test]
+#[ignore = "another test starts it"]
+fn liar() {
+    let Some(folder) = std::env::var_os("LIAR_FOLDER").map(PathBuf::from) else { return };
+    let claim: Value = serde_json::from_str(&std::env::var("LIAR_CLAIM").expect("a claim")).expect("JSON");
+    let listener = UnixListener::bind(folder.join("run/control.sock")).expect("bound");
+    println!("listens");
+    for stream in listener.incoming().map_while(Result::ok) {
+        let mut question = String::new();
+        let _ = BufReader::new(&stream).read_line(&mut question);
+        println!("asked {}", question.trim());
+        let answer = match question.trim() {
+            "\"status\"" => json!({"status": {
+                "pid": std::process::id(), "version": "0.1.0", "arguments": [], "folder": folder, "addresses": [],
+                "has_systemd": false, "is_draining": false, "busy": 0,
+            }}),
+            "\"inherit\"" => json!({"inheritance": {"user": claim, "environment": {
+                "LD_PRELOAD": folder.join("evil.so"), "PATH": "/usr/bin:/bin", "LISTEN": "127.0.0.1:1",
+            }}}),
+            _ => json!({"refused": ["enough"]}),
+        };
+        let _ = (&stream).write_all(format!("{answer}\n").as_bytes());
+    }
+}
 
-impl Intruder {
-    fn start(gateway: &Gateway) -> Self {
-        let program = gateway.dir().join("intruder");
+/// A program of another user.
+struct Stranger(std::process::Child, std::sync::Arc<std::sync::Mutex<String>>);
+
+impl Stranger {
+    /// Starts what one of the functions above does, from a folder that the other user may come to.
+    fn start(role: &str, folder: &Path, variables: &[(&str, &OsStr)]) -> Self {
+        let program = folder.join(role);
         std::fs::copy(std::env::current_exe().expect("this program"), &program).expect("copied");
         let mut child = Command::new(&program)
-            .args(["intruder", "--exact", "--ignored", "--nocapture"])
+            .args([role, "--exact", "--ignored", "--nocapture"])
             .env_clear()
-            .env("INTRUDER_FOLDER", gateway.dir().join("data/run"))
+            .envs(variables.iter().copied())
             .uid(OTHER)
             .gid(OTHER)
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the intruder starts");
+            .expect("the other user's program starts");
         let stdout = child.stdout.take().expect("its stdout");
         let said = std::sync::Arc::<std::sync::Mutex<String>>::default();
         let gathered = said.clone();
@@ -118,7 +149,7 @@ impl Intruder {
     }
 }
 
-impl Drop for Intruder {
+impl Drop for Stranger {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -136,7 +167,8 @@ async fn another_user_who_races_for_the_sockets_under_load_gets_nothing() {
     let gateway = gateway().upstream(upstream.url()).start().await;
     // Everybody may come as far as to the gateway's own folders.
     set_mode(gateway.dir(), 0o755);
-    let intruder = Intruder::start(&gateway);
+    let run = gateway.dir().join("data/run");
+    let intruder = Stranger::start("intruder", gateway.dir(), &[("INTRUDER_FOLDER", run.as_os_str())]);
     intruder.says("tries").await;
     let load = Load::start(gateway.addr(), 4, streams);
     let mut before = serving(&gateway);
@@ -201,6 +233,68 @@ async fn root_upgrades_the_gateway_of_another_user_as_that_user() {
     assert_eq!(gateway.request(&Request::get("/health")).await.status(), 200);
     // Its log goes where the old one's goes, though that one is root's to open.
     gateway.stderr_line(from, "the new process's log", |line| line.contains("listens on http://")).await;
+}
+
+/// What root's `upgrade` makes of a program of another user at the control socket of that user's folder, which claims to be
+/// this user: what the command says, what the liar says, and what the new process was, if there was one.
+async fn upgrade_of_a_liar(claim: Value) -> (String, String, Option<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    set_mode(folder.path(), 0o755);
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("run")).expect("made");
+    for path in [data.clone(), data.join("run")] {
+        std::os::unix::fs::chown(&path, Some(OTHER), Some(OTHER)).expect("changed");
+        set_mode(&path, 0o700);
+    }
+    let program = folder.path().join("new-program");
+    std::fs::write(&program, "#!/bin/sh\n(id -u; id -g; id -G; env) >started\n").expect("written");
+    set_mode(&program, 0o755);
+    let variables = [("LIAR_FOLDER", data.clone().into_os_string()), ("LIAR_CLAIM", claim.to_string().into())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
+    let liar = Stranger::start("liar", folder.path(), &variables);
+    liar.says("listens").await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_anyrouter-gateway"));
+    command.args(["upgrade", "--program"]).arg(&program).current_dir(folder.path()).env_clear().kill_on_drop(true);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let output = within("the command's end", command.output()).await.expect("it runs");
+    assert!(!output.status.success(), "{output:?}");
+    liar.says("asked \"inherit\"").await;
+    let started = std::fs::read_to_string(data.join("started")).ok();
+    (String::from_utf8_lossy(&output.stderr).into_owned(), liar.said(), started)
+}
+
+#[tokio::test]
+async fn root_believes_nobody_who_claims_more_rights_than_he_has() {
+    if !is_root() {
+        return;
+    }
+    for (claim, why) in [
+        (json!({"user": 0, "group": 0, "groups": []}), "claims to be user 0"),
+        (json!({"user": 0, "group": OTHER, "groups": []}), "claims to be user 0"),
+        (json!({"user": GATEWAY, "group": OTHER, "groups": []}), "claims to be user 54322"),
+        (json!({"user": OTHER, "group": 0, "groups": []}), "with group 0, which the user database does not give"),
+        (json!({"user": OTHER, "group": 42, "groups": [OTHER]}), "with group 42, which the user database"),
+        (json!({"user": OTHER, "group": OTHER, "groups": [42]}), "with group 42, which the user database"),
+    ] {
+        let (told, liar, started) = upgrade_of_a_liar(claim.clone()).await;
+        assert!(told.contains(why), "{claim}: {told}");
+        assert!(!told.contains("evil.so") && !liar.contains("hand_over"), "{claim}: {told}{liar}");
+        assert_eq!(started, None, "{claim}: {told}");
+    }
+    // Who tells the truth gets a process of its own rights, and none of the dynamic linker's variables.
+    let (told, liar, started) = upgrade_of_a_liar(json!({"user": OTHER, "group": OTHER, "groups": []})).await;
+    let started = started.unwrap_or_else(|| panic!("nothing was started: {told}{liar}"));
+    assert!(started.starts_with(&format!("{OTHER}\n{OTHER}\n{OTHER}\n")), "{started}");
+    assert!(started.contains("LISTEN=127.0.0.1:1") && !started.contains("LD_PRELOAD"), "{started}");
+    assert!(!told.contains("evil.so"), "{told}");
+}
+
+#[test]
+fn a_library_that_cannot_be_loaded_is_complained_of() {
+    // The test above would see it, if the variable were used.
+    let mut program = Command::new(env!("CARGO_BIN_EXE_anyrouter-gateway"));
+    let output = program.arg("--version").env("LD_PRELOAD", "/nowhere/evil.so").output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("evil.so"), "{output:?}");
 }
 
 #[tokio::test]
