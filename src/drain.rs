@@ -1,19 +1,20 @@
 //! The end of a process's work: whether it has begun, and what is still going on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// One per process.
 #[derive(Debug)]
 pub struct Drain {
     began: watch::Sender<bool>,
+    has_successor: AtomicBool,
     busy: AtomicUsize,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { began: watch::Sender::new(false), busy: AtomicUsize::new(0) }
+        Self { began: watch::Sender::new(false), has_successor: AtomicBool::new(false), busy: AtomicUsize::new(0) }
     }
 }
 
@@ -21,6 +22,16 @@ impl Drain {
     /// From here on no connection is kept, and whatever waits for news is to end.
     pub fn begin(&self) {
         self.began.send_replace(true);
+    }
+
+    /// Another process serves from here on.
+    pub fn hand_over(&self) {
+        self.has_successor.store(true, Ordering::Release);
+    }
+
+    /// Whether another process serves, and what is said to this one comes too late.
+    pub fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::Acquire)
     }
 
     /// Whether the process finishes what it has, and is to get nothing new.

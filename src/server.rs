@@ -53,7 +53,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
     let panel = Arc::new(panel::Panel::new(Arc::clone(&shared), loaded.startup.clone()));
     panel.open();
-    let live = Arc::new(operation::live(&loaded, arguments, &shared, Arc::clone(&panel)));
+    let live = Arc::new(operation::live(&loaded, arguments.clone(), &shared, Arc::clone(&panel)));
     if loaded.startup.watch {
         operate::watch::start(Arc::clone(&live)).map_err(anyhow::Error::msg)?;
     }
@@ -131,7 +131,7 @@ pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Resul
         admin = startup.admin_listen,
         target = targets.join(", "),
     );
-    panel.tell();
+    panel.tell(&arguments);
     let (shutdown_signal, end) = (supervisor.shutdown_watch(), supervisor.end_guard());
     let serve = move || {
         let _end = end;

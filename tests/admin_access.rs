@@ -1,7 +1,11 @@
 //! Who may see the gateway's own pages, and who may change anything.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Upstream, within};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Every change that the API knows.
@@ -105,6 +109,67 @@ async fn wrong_keys_are_slowed_down_and_never_lock_the_right_one_out() {
     assert_eq!(status(with(&key)).await, 200);
     assert_eq!(status(look("health").header("Cookie", session)).await, 200);
     assert!(!gateway.stderr().contains(&key));
+}
+
+/// Who opens many connections learns no more of his guesses than who waits for each answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_guesses_at_once_get_few_answers_and_the_right_key_gets_its_own() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway().upstream(upstream.url()).start().await;
+    let key = gateway.panel_key();
+    let with = |key: &str| look("health").header("Authorization", format!("Bearer {key}"));
+    let answered = Arc::new(AtomicUsize::new(0));
+    let guessers: Vec<_> = (0..60)
+        .map(|guesser| {
+            let (address, answered) = (gateway.addr(), Arc::clone(&answered));
+            let guess = match guesser % 3 {
+                0 => with("wrong"),
+                1 => login("wrong"),
+                _ => change("explain", "{}").header("Authorization", "Bearer wrong"),
+            };
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    if Client::connect(address).await.try_request(&guess).await.is_ok() {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    // The owner comes from the same address, with a link too, and with a cookie of a key from before.
+    for _ in 0..20 {
+        assert_eq!(gateway.request(&with(&key)).await.status(), 200);
+        assert_eq!(
+            gateway.request(&login(&key).header("Cookie", "gateway_session=9999999999.x.y")).await.status(),
+            204
+        );
+    }
+    within("all guesses to be made", async {
+        for guesser in guessers {
+            guesser.await.expect("no panic");
+        }
+    })
+    .await;
+    let answered = answered.load(Ordering::Relaxed);
+    assert!(answered < 60, "{answered} of 1200 guesses were answered");
+    // Over HTTP/2 the stream ends. Another client that waits makes it so.
+    let mut waiting = gateway.connect().await;
+    waiting.send(with("wrong").bytes()).await;
+    let request = http::Request::get(format!("http://{}/api/admin/health", gateway.addr()));
+    let request = request.header("authorization", format!("Bearer {key}")).body(()).expect("a request");
+    assert_eq!(gateway.connect_h2().await.send(request, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn large_cookies_of_other_programs_hide_no_session() {
+    let gateway = gateway().upstream("http://127.0.0.1:9").start().await;
+    let pair = cookie(&gateway.request(&login(&gateway.panel_key())).await);
+    // Browsers send those of all ports of a host, in the order of their age.
+    let theirs = "gateway_session=9999999999.x.y; ".repeat(20);
+    let look = look("health").header("Cookie", [theirs.as_bytes(), b"name=caf\xe9; ", pair.as_bytes()].concat());
+    assert_eq!(gateway.request(&look).await.status(), 200);
+    let large = Request::get("/api/admin/health").header("Cookie", format!("a={}; {pair}", "x".repeat(30_000)));
+    assert_eq!(gateway.request(&large).await.status(), 200);
 }
 
 #[tokio::test]
@@ -235,6 +300,11 @@ async fn behind_tls_the_cookie_never_travels_in_the_clear() {
     assert!(plain.starts_with("gateway_session=") && plain.ends_with("; SameSite=Strict"), "{plain}");
 }
 
+/// With each character percent-encoded.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
 /// The status of the answer to a request over HTTP/2.
 async fn over_http2(gateway: &Gateway, path: &str, key: &str) -> u16 {
     let request = http::Request::builder().uri(format!("http://{}{path}", gateway.addr())).header("x-api-key", key);
@@ -261,6 +331,12 @@ async fn no_spelling_of_the_admin_api_goes_to_an_upstream() {
             "/%2561pi/admin",
             "/api%5cadmin",
             "/api;x/admin/config",
+            "/api/admin%3fx",
+            "/api/admin%23",
+            "/api/admin%0d%0aX-Field:1",
+            "/%25252525252561pi/admin",
+            "/api%c0%afadmin",
+            "/ap%u0069/admin/config",
         ] {
             for method in ["GET", "POST", "OPTIONS"] {
                 let answer = gateway.request(&gateway.as_admin(Request::new(method, target))).await;
@@ -296,7 +372,15 @@ async fn the_panels_key_never_goes_upstream() {
         with("x-goog-api-key", key.clone()),
         with("Cookie", format!("a=b; key={key}")),
         with("X-Whatever", key.clone()),
+        with("Authorization", format!("Bearer a.{key}")),
+        with("Authorization", format!("Basic {}", STANDARD.encode(format!("user:{key}")))),
+        with("Referer", format!("http://127.0.0.1/x{key}x")),
+        with("Sec-WebSocket-Protocol", format!("chat, key.{key}")),
+        with("Cookie", format!("a={}", escaped(&key))),
+        with(&format!("X-{key}"), "1".to_owned()),
         Request::get(&format!("/v1/models?key={key}")),
+        Request::get(&format!("/v1/models?key={}", escaped(&key))),
+        Request::get(&format!("/v1/models/a.{key}")),
         Request::get("/answered").header("x-api-key", &key),
     ] {
         let answer = gateway.request(&request).await;
@@ -304,13 +388,24 @@ async fn the_panels_key_never_goes_upstream() {
         assert!(answer.text().contains("ANTHROPIC_AUTH_TOKEN") && !answer.text().contains(&key), "{}", answer.text());
     }
     assert_eq!(over_http2(&gateway, "/v1/messages", &key).await, 401);
+    // A program has read the file, say.
+    let text = format!("{{\"messages\":[{{\"content\":\"{}dashboard.key: {key}\\n\"}}]}}", "x".repeat(100_000));
+    for body in [
+        Request::post("/v1/messages", text.clone()),
+        Request::post("/v1/messages", text).header("Expect", "100-continue"),
+    ] {
+        let answer = gateway.request(&body).await;
+        assert_eq!((answer.status(), answer.json()["error"]["type"].as_str()), (403, Some("permission_error")));
+        assert!(answer.text().contains("--new-key") && !answer.text().contains(&key), "{}", answer.text());
+    }
     assert!(upstream.received().is_empty(), "nothing was sent to the upstream");
-    assert_eq!(gateway.request(&with("x-api-key", format!("{key}x"))).await.status(), 200, "another key");
+    let another = with("x-api-key", key[1..].to_owned()).body(format!("{{\"x\":\"{}\"}}", &key[1..]));
+    assert_eq!(gateway.request(&another).await.status(), 200, "another key");
     let requests = within("all rows", async {
         loop {
             let page = gateway.request(&gateway.as_admin(look("requests?q=panel_key&limit=500"))).await;
             let text = page.text();
-            if text.matches("\"panel_key\"").count() == 9 {
+            if text.matches("\"panel_key\"").count() == 19 {
                 return text;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

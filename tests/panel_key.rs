@@ -1,6 +1,6 @@
 //! The panel's key: made at the first start, kept from everybody else, replaced on demand; and the link that logs in.
 
-use harness::{Gateway, GatewayBuilder, Request, Response, within};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Step, Upstream, within};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -46,7 +46,8 @@ async fn the_first_start_makes_a_key_that_its_owner_alone_can_read() {
     let key = gateway.panel_key();
     assert_eq!((key.len(), mode(&gateway)), (43, 0o600), "256 bits in base64url");
     assert!(opens(&gateway, &key).await);
-    let told = gateway.stderr_line(0, "how to get in", |line| line.contains("type `anyrouter-gateway panel`")).await;
+    let told = gateway.stderr_line(0, "how to get in", |line| line.contains("to open the panel, type `")).await;
+    assert!(told.contains(&format!("`{} panel`", env!("CARGO_BIN_EXE_anyrouter-gateway"))), "as it was called: {told}");
     assert!(!told.contains("key="), "{told}");
     let config = gateway.request(&gateway.as_admin(Request::get("/api/admin/config"))).await.text();
     let metrics = harness::Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
@@ -64,7 +65,7 @@ async fn a_link_logs_in_once_and_does_not_hold_the_key() {
     assert!(output.status.success(), "{}", output.stderr);
     assert!(output.stdout.starts_with(&format!("http://{}/admin#key=", gateway.addr())), "{}", output.stdout);
     let ticket = ticket(&output.stdout);
-    assert_eq!(ticket.len(), 43);
+    assert_eq!(ticket.len(), "once-".len() + 43);
     assert_ne!(ticket, gateway.panel_key());
     assert!(!opens(&gateway, &ticket).await, "it logs in, and is no key");
     let first = login(&gateway, &ticket).await;
@@ -72,7 +73,12 @@ async fn a_link_logs_in_once_and_does_not_hold_the_key() {
     let session = first.header("set-cookie").expect("a cookie");
     let look = Request::get("/api/admin/health").header("Cookie", session.split(';').next().expect("a pair"));
     assert_eq!(gateway.request(&look).await.status(), 200);
-    assert_eq!(login(&gateway, &ticket).await.status(), 401, "once");
+    // Who tries it again is no guesser.
+    for _ in 0..8 {
+        let again = login(&gateway, &ticket).await;
+        assert_eq!(again.status(), 401, "once");
+        assert!(again.text().contains("This link is over"), "{}", again.text());
+    }
     assert!(!gateway.stderr().contains(&ticket));
 }
 
@@ -110,6 +116,8 @@ async fn a_start_at_a_terminal_prints_the_link() {
     .await;
     let key = std::fs::read_to_string(folder.join("data/dashboard.key")).expect("a key");
     assert!(told.contains(&format!("\r\n  http://{address}/admin#key=")) && !told.contains(key.trim()), "{told}");
+    let again = format!("`{} panel` prints another", env!("CARGO_BIN_EXE_anyrouter-gateway"));
+    assert!(told.contains(&again), "{told}");
     assert!(told.contains(&format!("ssh -L {0}:{address} me@192.0.2.7", address.port())), "{told}");
     let pid = std::fs::read_to_string(folder.join("data/run/gateway.pid"));
     let _ = child.kill();
@@ -133,6 +141,43 @@ async fn a_new_key_is_in_force_at_once_whatever_is_wrong_with_the_configuration_
     assert!(opens(&gateway, &new).await && !opens(&gateway, &old).await);
     assert_eq!(login(&gateway, &former).await.status(), 401, "links of the old key are over too");
     assert_eq!(login(&gateway, &ticket(&output.stdout)).await.status(), 204);
+}
+
+#[tokio::test]
+async fn after_an_upgrade_the_old_process_lets_nobody_in_and_its_links_are_over() {
+    let upstream = Upstream::start(|_| Reply::sse().bytes("data: a\n\n").step(Step::Stall)).await;
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).start().await;
+    let (old, link) = (gateway.panel_key(), ticket(&gateway.command(&["panel"]).await.stdout));
+    let look = Request::get("/api/admin/health").header("Authorization", format!("Bearer {old}"));
+    let mut kept = [gateway.connect().await, gateway.connect().await, Client::connect(gateway.admin_addr()).await];
+    for client in &mut kept {
+        assert_eq!(client.request(&look).await.status(), 200);
+    }
+    // Something that the old process still waits for.
+    let mut stream = gateway.connect().await;
+    stream.send(Request::get("/v1/x").bytes()).await;
+    assert_eq!(stream.head("GET").await.status, 200);
+    assert!(gateway.command(&["upgrade"]).await.status.success());
+    assert_eq!(gateway.processes().len(), 2);
+    assert!(gateway.command(&["panel", "--new-key"]).await.status.success());
+    let [first, second, admin] = &mut kept;
+    let change = Request::post("/api/admin/reload", "{}").header("Authorization", format!("Bearer {old}"));
+    for (client, request) in
+        [(first, &look), (second, &change.header("Content-Type", "application/json")), (admin, &look)]
+    {
+        let answer = client.try_request(request).await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    assert!(!opens(&gateway, &old).await && opens(&gateway, &gateway.panel_key()).await);
+    for _ in 0..8 {
+        let over = login(&gateway, &link).await;
+        assert_eq!(over.status(), 401);
+        assert!(
+            over.text().contains("an upgrade") && over.text().contains("anyrouter-gateway panel"),
+            "{}",
+            over.text()
+        );
+    }
 }
 
 #[tokio::test]
@@ -188,9 +233,50 @@ async fn without_a_place_for_its_key_the_panel_stays_closed_and_requests_go_on()
 
 #[tokio::test]
 async fn without_a_gateway_there_is_no_link() {
-    let output = gateway().arg("panel").run().await;
-    assert!(!output.status.success() && output.stdout.is_empty(), "{}", output.stdout);
-    assert!(output.stderr.contains("gateway.runtime_dir"), "{}", output.stderr);
+    for command in ["panel", "reload", "upgrade"] {
+        let builder = gateway();
+        let folder = builder.dir().join("data/run").display().to_string();
+        let output = builder.arg(command).run().await;
+        assert!(!output.status.success() && output.stdout.is_empty(), "{}", output.stdout);
+        for part in ["no gateway runs here", &folder, "-c FILE", "GATEWAY_RUNTIME_DIR"] {
+            assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+        }
+    }
+    // One that has ended leaves its folder.
+    let mut ended = gateway().start().await;
+    ended.signal(ended.pid(), "KILL");
+    ended.ended().await.expect("ended");
+    let output = ended.command(&["panel"]).await;
+    assert!(output.stderr.contains("no gateway runs here"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn a_damaged_key_file_closes_the_panel_and_is_replaced_on_demand() {
+    let builder = gateway();
+    std::fs::create_dir(builder.dir().join("data")).expect("a folder");
+    std::fs::set_permissions(builder.dir().join("data"), Permissions::from_mode(0o700)).expect("changed");
+    std::fs::write(builder.dir().join("data/dashboard.key"), "half a k").expect("written");
+    let gateway = builder.start().await;
+    let output = gateway.command(&["panel"]).await;
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    for part in ["dashboard.key holds no key", "`anyrouter-gateway panel --new-key` writes a new one"] {
+        assert!(output.stderr.contains(part) && !output.stderr.contains("half a k"), "{}", output.stderr);
+    }
+    let output = gateway.command(&["panel", "--new-key"]).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert_eq!(login(&gateway, &ticket(&output.stdout)).await.status(), 204);
+}
+
+#[tokio::test]
+async fn where_no_browser_can_be_started_the_link_is_printed() {
+    let gateway = gateway().file("bin/xdg-open", "#!/bin/sh\nexit 3\n");
+    let programs = gateway.dir().join("bin");
+    std::fs::set_permissions(programs.join("xdg-open"), Permissions::from_mode(0o755)).expect("changed");
+    let gateway = gateway.env("PATH", &programs.display().to_string()).start().await;
+    let output = gateway.command(&["panel", "--open"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stderr.trim(), "No browser can be started here: open this link in one.");
+    assert_eq!(login(&gateway, &ticket(&output.stdout)).await.status(), 204);
 }
 
 #[tokio::test]

@@ -218,27 +218,52 @@ async fn an_answer_before_the_body_was_taken_reaches_the_client() {
 }
 
 /// What a relay may say to a browser that looks at a page of its.
-const OF_A_PAGE: [(&str, &str); 9] = [
+const OF_A_PAGE: [(&str, &str); 6] = [
     ("Content-Type", "text/html"),
     ("Content-Security-Policy", "default-src *; sandbox allow-scripts allow-same-origin"),
     ("X-Content-Type-Options", "sniff"),
-    ("Clear-Site-Data", "\"*\""),
+    ("X-Own", "kept"),
+    ("Location", "/elsewhere"),
+    ("Refresh", "60"),
+];
+/// What would go on for the whole origin, or the whole host, which are the gateway's.
+const BEYOND_THE_PAGE: [(&str, &str); 17] = [
+    ("Set-Cookie", "own=1; Path=/api/admin"),
+    ("Set-Cookie", "__cf_bm=x; Path=/; HttpOnly"),
+    ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+    ("Public-Key-Pins", "pin-sha256=\"x\"; max-age=9"),
     ("Alt-Svc", "h3=\"evil.example:443\""),
-    ("Set-Cookie", "own=1"),
+    ("NEL", "{\"report_to\":\"x\"}"),
+    ("Report-To", "{\"group\":\"x\"}"),
+    ("Reporting-Endpoints", "x=\"https://evil.example/\""),
+    ("Service-Worker-Allowed", "/"),
+    ("Sec-Session-Registration", "(RS256);path=\"/x\""),
+    ("Secure-Session-Registration", "(RS256);path=\"/x\""),
+    ("Accept-CH", "Sec-CH-UA-Model"),
+    ("Use-As-Dictionary", "match=\"/admin/*\""),
+    ("Speculation-Rules", "\"/rules\""),
+    ("WWW-Authenticate", "Basic realm=\"the gateway\""),
+    ("Set-Login", "logged-out"),
+    ("Origin-Agent-Cluster", "?0"),
+];
+/// What is nobody's to say but ours.
+const OURS: [(&str, &str); 3] = [
+    ("Clear-Site-Data", "\"*\""),
     ("Set-Cookie", "gateway_session=x; Path=/api/admin"),
     ("set-cookie", "=__Secure-Gateway_Session=x"),
-    ("X-Own", "kept"),
 ];
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 fn relay_page(_: &Received) -> Reply {
-    OF_A_PAGE.iter().fold(Reply::ok("<script>"), |reply, (name, value)| reply.header(name, value))
+    let fields = OF_A_PAGE.iter().chain(&BEYOND_THE_PAGE).chain(&OURS);
+    fields.fold(Reply::ok("<script>"), |reply, (name, value)| reply.header(name, value))
 }
 
 #[tokio::test]
 async fn what_a_browser_gets_runs_in_no_origin_of_ours_whatever_relay_and_rules_say() {
     let upstream = Upstream::start(relay_page).await;
     let yaml = "gateway:\n  rules:\n    - name: lift\n      match: {path: \"/lift*\"}\n      response_headers:\n        \
-                set: {Content-Security-Policy: \"default-src 'self'\", X-Content-Type-Options: \"no\"}\n";
+                set: {Content-Security-Policy: \"default-src 'self'\", X-Content-Type-Options: \"no\", Set-Cookie: \"a=1\"}\n";
     let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
     let browsers = [
         ("Sec-Fetch-Dest", "document"),
@@ -248,6 +273,8 @@ async fn what_a_browser_gets_runs_in_no_origin_of_ours_whatever_relay_and_rules_
         ("Sec-Fetch-Dest", "frame"),
         ("Sec-Fetch-Dest", "empty"),
         ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        // A part of a page, over plain HTTP from another machine.
+        ("User-Agent", FIREFOX),
     ];
     for target in ["/page", "/lift"] {
         for (name, value) in browsers {
@@ -256,25 +283,30 @@ async fn what_a_browser_gets_runs_in_no_origin_of_ours_whatever_relay_and_rules_
             assert_eq!(fields.all("content-security-policy").last().map(String::as_str), Some("sandbox"), "{fields:?}");
             assert_eq!(fields.all("content-security-policy").len(), 2, "{target} {value}: {fields:?}");
             assert_eq!(fields.all("x-content-type-options"), ["nosniff"], "{target} {value}");
-            assert_eq!((fields.all("set-cookie"), fields.has("x-own")), (vec!["own=1".to_owned()], true), "{fields:?}");
-            assert!(!fields.has("clear-site-data") && !fields.has("alt-svc"), "{target} {value}: {fields:?}");
+            assert_eq!((fields.all("x-own"), answer.text().as_str()), (vec!["kept".to_owned()], "<script>"));
+            for (name, _) in BEYOND_THE_PAGE.iter().chain(&OURS) {
+                assert!(!fields.has(name), "{name} came, {target} {value}: {fields:?}");
+            }
         }
     }
     let request = http::Request::get("http://gateway.test/page").header("sec-fetch-dest", "document").body(());
     let answer = gateway.connect_h2().await.send(request.expect("a request"), &[]).await;
     let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().collect();
     assert_eq!((policies.len(), policies[1].to_str().ok()), (2, Some("sandbox")));
+    assert!(!answer.headers.contains_key("set-cookie"));
     // What names no browser gets everything as it came, but for what is nobody's to say but ours.
-    for program in
-        [Request::get("/page"), Request::get("/page").header("Accept", "*/*").header("Sec-Fetch-Mode", "cors")]
-    {
+    for program in [
+        Request::get("/page"),
+        Request::get("/page").header("Accept", "*/*").header("Sec-Fetch-Mode", "cors").header("User-Agent", "node"),
+        Request::get("/page").header("Accept", "application/json").header("User-Agent", "Anthropic/Python 0.70.0"),
+        Request::get("/page").header("User-Agent", "claude-cli/2.0.30 (external, cli)"),
+    ] {
         let fields = gateway.request(&program).await.head.headers;
-        for (name, value) in
-            OF_A_PAGE.iter().filter(|(name, _)| !["Clear-Site-Data", "Set-Cookie", "set-cookie"].contains(name))
-        {
+        for (name, value) in OF_A_PAGE.iter().chain(&BEYOND_THE_PAGE[2..]) {
             assert_eq!(fields.all(name), [*value], "{name}");
         }
-        assert_eq!((fields.all("set-cookie"), fields.has("clear-site-data")), (vec!["own=1".to_owned()], false));
+        assert_eq!(fields.all("set-cookie"), [BEYOND_THE_PAGE[0].1, BEYOND_THE_PAGE[1].1]);
+        assert!(!fields.has("clear-site-data"));
     }
 }
 

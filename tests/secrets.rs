@@ -141,7 +141,9 @@ fn answer(request: &Received) -> Reply {
 fn request(kind: &str, number: usize) -> Request {
     let [_, _, _, query, client, goog, azure, one, two, basic, token, path, _] = SECRETS;
     let target = format!("/{path}/kind-{kind}-{number}/v1/messages?{}={}&beta=true", "access_token", percent(query));
-    let body = json!({"model": client, "note": SECRETS.iter().flat_map(|secret| forms(secret)).collect::<Vec<_>>()});
+    // But for the panel's key: a request that holds it goes nowhere.
+    let note: Vec<_> = SECRETS[1..].iter().flat_map(|secret| forms(secret)).collect();
+    let body = json!({"model": client, "note": note});
     Request::post(&target, body.to_string())
         .header("Content-Type", "application/json")
         .header("x-api-key", client)

@@ -2,9 +2,9 @@
 //! with it. Nobody else, wherever a request comes from.
 
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
-use super::wrong_keys::{WINDOW, WrongKeys};
+use super::wrong_keys::{Noted, WINDOW, WrongKeys};
 use super::{Call, Refused};
-use crate::gateway::{Answer, PanelKey, PanelKeys, SESSION_COOKIES};
+use crate::gateway::{Answer, PanelKey, PanelKeys, SESSION_COOKIES, looks_like_ticket};
 use crate::rules::header::bearer;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE,
@@ -16,8 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Cookies of our names that are looked at.
-const MOST_COOKIES: usize = 4;
+/// Cookies of our names that are looked at: more than a browser keeps for one host, so that other programs on other ports,
+/// whose cookies it sends too, hide none.
+const MOST_COOKIES: usize = 256;
 
 /// What a request may do, and why not more.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ enum Reason {
     NoKey,
     /// There were too many wrong keys.
     TooOften,
+    /// There were so many that this one is not answered.
+    Unanswered,
     /// The gateway itself has no key.
     Closed,
     /// It comes from another site's page.
@@ -76,6 +79,7 @@ impl Access {
     /// The answer to a request that is not allowed.
     pub fn refuse(&self, request_id: &str) -> Answer {
         let (status, message) = match self.reason {
+            Reason::Unanswered => return Answer::silence(),
             Reason::TooOften => {
                 (429, "Too many wrong keys within a minute: wait a minute. The right key is taken at any time.")
             }
@@ -131,12 +135,19 @@ impl Gate {
             },
         };
         if is_wrong {
-            let is_too_often = self.wrong.note(client).await;
-            return Access::none(if is_too_often { Reason::TooOften } else { Reason::NoKey });
+            return Access::none(self.note_wrong(client).await);
         }
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         let reason = if is_read || is_json(headers) { Reason::None } else { Reason::NotJson };
         Access { pass: Some(Pass { key, session }), reason }
+    }
+
+    async fn note_wrong(&self, client: Option<IpAddr>) -> Reason {
+        match self.wrong.note(client).await {
+            Noted::Counted => Reason::NoKey,
+            Noted::Late => Reason::TooOften,
+            Noted::Unanswered => Reason::Unanswered,
+        }
     }
 
     /// Whether what let a request in is still good: for answers without an end.
@@ -164,22 +175,23 @@ impl Gate {
     }
 
     /// `session`: who one is, a login, a logout.
-    pub async fn session(
-        self: &Arc<Self>,
-        visitor: Visitor<'_>,
-        access: &Access,
-        keys: &PanelKeys,
-        request_id: &str,
-    ) -> Answer {
+    pub async fn session(self: &Arc<Self>, visitor: Visitor<'_>, keys: &PanelKeys, request_id: &str) -> Answer {
         let request = visitor.request;
         let answer = match request.method {
-            Method::GET | Method::HEAD => super::json(&serde_json::json!({
-                "may_read": access.may_read(),
-                "may_write": access.may_write(),
-                "key_is_set": keys.key().is_some(),
-                "version": env!("CARGO_PKG_VERSION"),
-            })),
-            _ if access.reason == Reason::CrossSite => return access.refuse(request_id),
+            Method::GET | Method::HEAD => {
+                let access = self.access(request, visitor.client, keys).await;
+                if access.reason == Reason::Unanswered {
+                    return access.refuse(request_id);
+                }
+                super::json(&serde_json::json!({
+                    "may_read": access.may_read(),
+                    "may_write": access.may_write(),
+                    "key_is_set": keys.key().is_some(),
+                    "version": env!("CARGO_PKG_VERSION"),
+                }))
+            }
+            // What comes with a login does not matter: a cookie that is good no more is what there was before.
+            _ if is_cross_site(request) => return Access::none(Reason::CrossSite).refuse(request_id),
             Method::POST => self.login(visitor, keys, request_id).await,
             Method::DELETE => {
                 self.logout(request, keys).await;
@@ -206,9 +218,14 @@ impl Gate {
         let login: Login = call.json("")?;
         let given = login.key.as_bytes();
         if !key.is(given) && !keys.redeem(given) {
-            return match self.wrong.note(visitor.client).await {
-                true => Ok(Access::none(Reason::TooOften).refuse(request_id)),
-                false => Err(Refused::Status(401, "This is not the panel's key.".to_owned())),
+            if looks_like_ticket(&login.key) {
+                let over = "This link is over: each logs in once, within a day, and those from before a restart, an upgrade or \
+                            a new key do not. Type `anyrouter-gateway panel` again.";
+                return Err(Refused::Status(401, over.to_owned()));
+            }
+            return match self.note_wrong(visitor.client).await {
+                Reason::NoKey => Err(Refused::Status(401, "This is not the panel's key.".to_owned())),
+                reason => Ok(Access::none(reason).refuse(request_id)),
             };
         }
         let session = sessions::begin(key.secret(), SystemTime::now()).map_err(|error| Refused::Status(500, error))?;
@@ -263,11 +280,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
-/// The values of our cookies. There may be one of each name: browsers do not keep the ports of a host apart.
+/// The values of our cookies. There may be many: browsers do not keep the ports of a host apart. Whatever else is among them
+/// hides none.
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
-    cookies.filter(|(name, _)| SESSION_COOKIES.contains(name)).map(|(_, value)| value).take(MOST_COOKIES)
+    let cookies = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
+    let pairs = cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='));
+    pairs.filter(|(name, _)| SESSION_COOKIES.contains(name)).map(|(_, value)| value).take(MOST_COOKIES)
 }
 
 /// Sets our cookie, or takes it away. Behind TLS, ours or that of a reverse proxy, the browser names an `https` origin: then
@@ -307,6 +325,15 @@ mod tests {
     fn both_names_of_the_cookie_are_read() {
         let found = request(&[("cookie", "a=b; gateway_session=x.y"), ("cookie", "__Secure-gateway_session=z; c=d")]);
         assert_eq!(cookies(&found.headers).collect::<Vec<_>>(), ["x.y", "z"]);
+    }
+
+    #[test]
+    fn a_good_cookie_is_found_among_those_of_other_programs() {
+        let mut many = "gateway_session=1.2.3; ".repeat(200).into_bytes();
+        many.extend_from_slice(b"name=caf\xe9; gateway_session=good");
+        let mut found = request(&[]);
+        found.append_header("cookie", HeaderValue::from_bytes(&many).expect("a value")).expect("a field");
+        assert!(cookies(&found.headers).any(|value| value == "good"));
     }
 
     #[test]

@@ -178,17 +178,21 @@ impl Admin {
             }
             _ => match path.strip_prefix(b"/api/admin/") {
                 None => Refused::not_found("such page").answer(request_id),
+                // What changes from now on, this process does not hear of: the key, for one. Clients try again at once, and
+                // come to the next process.
+                Some(_) if self.shared.drain.has_successor() => Answer::silence(),
                 Some(rest) => {
-                    let access = self.gate.access(&request, client, &self.shared.panel).await;
                     let parameters = Parameters::read(query.unwrap_or_default());
                     let call = Call { parameters, body: &body };
                     let segments = parameters::segments(rest);
                     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+                    if segments == ["session"] {
+                        let visitor = Visitor { request: &request, client, body: &body };
+                        let answer = self.gate.session(visitor, &self.shared.panel, request_id).await;
+                        return answer.send_direct(session, request_id).await;
+                    }
+                    let access = self.gate.access(&request, client, &self.shared.panel).await;
                     match (&segments[..], &request.method) {
-                        (["session"], _) => {
-                            let visitor = Visitor { request: &request, client, body: &body };
-                            self.gate.session(visitor, &access, &self.shared.panel, request_id).await
-                        }
                         _ if !access.may(&request.method, &segments) => access.refuse(request_id),
                         (["live"], &Method::GET) => {
                             let may_look = || self.gate.is_still_good(&access, &self.shared.panel);
@@ -296,6 +300,9 @@ impl Pages for Admin {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         if segments == ["session"] {
             return Ok(SMALL_BODY_BYTES);
+        }
+        if self.shared.drain.has_successor() {
+            return Err(Answer::silence());
         }
         let access = self.gate.access(request, client, &self.shared.panel).await;
         match access.may(&request.method, &segments) {

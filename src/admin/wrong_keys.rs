@@ -1,5 +1,5 @@
-//! Wrong keys: counted by client and in all, and answered late when there are too many. The right key is compared before
-//! anything of this is asked: nobody can lock its owner out.
+//! Wrong keys: counted by client and in all, and answered late, or not at all, when there are too many. The right key is
+//! compared before anything of this is asked: nobody can lock its owner out.
 
 use crate::addresses::client_group;
 use moka::sync::Cache;
@@ -17,14 +17,37 @@ const FREE_IN_ALL: u64 = 100;
 pub const WINDOW: Duration = Duration::from_secs(60);
 /// How long the answer to one too many waits.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Answers that wait at one time: others are refused at once, since what waits takes memory.
+/// Answers that wait at one time, one of each client: others get none, since what waits takes memory.
 const MOST_WAITING: usize = 64;
 /// Clients that are remembered.
 const MOST_CLIENTS: u64 = 10_000;
 
+/// What becomes of a wrong key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// It is answered at once.
+    Counted,
+    /// There were too many: the answer has waited.
+    Late,
+    /// There were too many, and others of this client wait: an answer would tell as many guessers as come at one time.
+    Unanswered,
+}
+
+/// The wrong keys of one client.
+struct Tried {
+    count: AtomicU32,
+    waiting: Semaphore,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Self { count: AtomicU32::new(0), waiting: Semaphore::new(1) }
+    }
+}
+
 /// The wrong keys of the last minute.
 pub struct WrongKeys {
-    by_client: Cache<IpAddr, Arc<AtomicU32>>,
+    by_client: Cache<IpAddr, Arc<Tried>>,
     /// The number of the window, in the upper half, and how many came in it.
     in_all: AtomicU64,
     began: Instant,
@@ -43,23 +66,30 @@ impl Default for WrongKeys {
 }
 
 impl WrongKeys {
-    /// Counts one, and waits a moment if there were too many. Returns whether there were.
-    pub async fn note(&self, client: Option<IpAddr>) -> bool {
-        let is_too_many = self.count(client);
-        if is_too_many && let Ok(_place) = self.waiting.try_acquire() {
-            tokio::time::sleep(PAUSE).await;
+    /// Counts one, and waits a moment if there were too many.
+    pub async fn note(&self, client: Option<IpAddr>) -> Noted {
+        let tried = client.map(|client| self.by_client.get_with(client_group(client), Arc::default));
+        if !self.is_too_many(client, tried.as_deref()) {
+            return Noted::Counted;
         }
-        is_too_many
+        let own = tried.as_ref().map(|tried| tried.waiting.try_acquire()).transpose();
+        match (own, self.waiting.try_acquire()) {
+            (Ok(_own), Ok(_place)) => {
+                tokio::time::sleep(PAUSE).await;
+                Noted::Late
+            }
+            _ => Noted::Unanswered,
+        }
     }
 
-    fn count(&self, client: Option<IpAddr>) -> bool {
-        let of_client = client.map_or(0, |client| {
-            self.by_client.get_with(client_group(client), Arc::default).fetch_add(1, Ordering::Relaxed)
-        });
+    fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>) -> bool {
+        let of_client = tried.map_or(0, |tried| tried.count.fetch_add(1, Ordering::Relaxed));
         let in_all = self.count_in_all(self.began.elapsed().as_secs() / WINDOW.as_secs());
         if of_client == FREE_BY_CLIENT || in_all == FREE_IN_ALL {
             let who = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
-            log::warn!("{who} tries wrong keys for the panel: from now on, for a minute, the answers to them are slow");
+            log::warn!(
+                "{who} tries wrong keys for the panel: from now on, for a minute, one of a client at a time is answered, slowly"
+            );
         }
         of_client >= FREE_BY_CLIENT || in_all >= FREE_IN_ALL
     }
@@ -77,52 +107,62 @@ impl WrongKeys {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_client_is_an_address_or_an_ipv6_network() {
+    impl WrongKeys {
+        async fn is_free(&self, client: Option<IpAddr>) -> bool {
+            self.note(client).await == Noted::Counted
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_an_address_or_an_ipv6_network() {
         let wrong = WrongKeys::default();
         let v6 = |last: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]));
         for last in 0..5 {
-            assert!(!wrong.count(v6(last)));
+            assert!(wrong.is_free(v6(last)).await);
         }
-        assert!(wrong.count(v6(99)), "another address of the same network");
-        assert!(!wrong.count(Some(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]))));
-        assert!(!wrong.count(Some([192, 0, 2, 1].into())));
+        assert!(!wrong.is_free(v6(99)).await, "another address of the same network");
+        assert!(wrong.is_free(Some(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]))).await);
+        assert!(wrong.is_free(Some([192, 0, 2, 1].into())).await);
     }
 
-    #[test]
-    fn many_clients_together_are_too_many_too() {
+    #[tokio::test(start_paused = true)]
+    async fn many_clients_together_are_too_many_too() {
         let wrong = WrongKeys::default();
-        let slow = (0..200u8).filter(|&last| wrong.count(Some([192, 0, 2, last].into()))).count();
+        let mut slow = 0;
+        for last in 0..200u8 {
+            slow += usize::from(!wrong.is_free(Some([192, 0, 2, last].into())).await);
+        }
         assert_eq!(slow, 100);
         assert_eq!(wrong.count_in_all(7), 0, "another minute");
         assert_eq!(wrong.count_in_all(7), 1);
     }
 
+    /// What `each` wrong keys of some clients learn that come at one time.
+    async fn at_once(wrong: &Arc<WrongKeys>, clients: u8, each: usize) -> Vec<Noted> {
+        let tries = (0..clients).flat_map(|client| std::iter::repeat_n(Some(IpAddr::from([192, 0, 2, client])), each));
+        let tries = tries.map(|client| {
+            let wrong = Arc::clone(wrong);
+            tokio::spawn(async move { wrong.note(client).await })
+        });
+        let mut noted = Vec::new();
+        for one in tries.collect::<Vec<_>>() {
+            noted.push(one.await.expect("no panic"));
+        }
+        noted
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn answers_to_too_many_are_slow_and_few_of_them_wait() {
+    async fn of_too_many_one_of_each_client_is_answered_a_second() {
         let wrong = Arc::new(WrongKeys::default());
-        let client = Some([192, 0, 2, 1].into());
         let began = tokio::time::Instant::now();
-        for _ in 0..5 {
-            assert!(!wrong.note(client).await);
+        let count = |noted: &[Noted], what| noted.iter().filter(|&&one| one == what).count();
+        let first = at_once(&wrong, 1, 1000).await;
+        assert_eq!((count(&first, Noted::Counted), count(&first, Noted::Late)), (5, 1));
+        for _ in 0..9 {
+            assert_eq!(count(&at_once(&wrong, 1, 1000).await, Noted::Late), 1);
         }
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        assert!(wrong.note(client).await);
-        assert_eq!(began.elapsed(), PAUSE);
-        let all: Vec<_> = (0..MOST_WAITING + 36)
-            .map(|_| {
-                let wrong = Arc::clone(&wrong);
-                tokio::spawn(async move {
-                    let began = tokio::time::Instant::now();
-                    wrong.note(client).await;
-                    began.elapsed()
-                })
-            })
-            .collect();
-        let mut waited = 0;
-        for one in all {
-            waited += usize::from(one.await.expect("no panic") == PAUSE);
-        }
-        assert_eq!(waited, MOST_WAITING);
+        assert_eq!(began.elapsed(), 10 * PAUSE);
+        // However many clients there are.
+        assert_eq!(count(&at_once(&wrong, 200, 10).await, Noted::Late), MOST_WAITING);
     }
 }

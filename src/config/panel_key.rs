@@ -106,8 +106,7 @@ pub fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
     }
     if key.len() < SHORTEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
-            "{} holds no key: one line of at least {SHORTEST} visible ASCII characters is expected; \
-             `anyrouter-gateway panel --new-key` writes a new one",
+            "{} holds no key: one line of at least {SHORTEST} visible ASCII characters is expected",
             path.display()
         ));
     }

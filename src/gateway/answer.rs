@@ -36,6 +36,16 @@ impl Answer {
         Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))], body: body.into() }
     }
 
+    /// None: the connection is closed, or the stream over HTTP/2, for one of the gateway's own pages.
+    pub fn silence() -> Self {
+        Self { status: 0, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// Whether this is none.
+    pub fn is_silence(&self) -> bool {
+        self.status == 0
+    }
+
     /// An error as the Anthropic API tells it, so that clients show its message.
     pub fn error(status: u16, message: &str, request_id: &str) -> Self {
         // The order of the members is the API's own.
@@ -130,6 +140,10 @@ impl Answer {
     /// # Errors
     /// When the client is gone.
     pub async fn send_direct(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
+        if self.is_silence() {
+            session.shutdown().await;
+            return Ok(());
+        }
         let header = self.head(request_id)?;
         let is_head = session.req_header().method == http::Method::HEAD;
         session.write_response_header(Box::new(header)).await?;

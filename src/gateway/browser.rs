@@ -6,28 +6,67 @@
 
 use super::answer::Answer;
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use pingora::http::ResponseHeader;
 
 /// The panel's cookie, whatever prefix it has.
 const SESSION_COOKIE: &[u8] = b"gateway_session";
 /// What browsers demand more of: a name is one with it and without.
 const COOKIE_PREFIXES: [&[u8]; 2] = [b"__secure-", b"__host-"];
-/// Fields by which an upstream speaks for the whole origin, which is the gateway's here: where else it is served, and
-/// whom to tell of its errors.
-const OF_THE_ORIGIN: [&str; 4] = ["alt-svc", "nel", "report-to", "service-worker-allowed"];
+/// Fields that bind a browser beyond the response that they come with: for the whole origin, or the whole host, which are
+/// the gateway's here. What holds for its own document alone (policies, `Link`, `Refresh`, `Location`) stays: the sandbox
+/// has taken the origin from that document.
+const BEYOND_THE_RESPONSE: [&str; 27] = [
+    // Cookies go with every request to the host, whatever its port and path: some hide the panel's, many make its
+    // requests too large.
+    "set-cookie",
+    // Browsers send what the visitor types then with all requests to the origin, and it looks like the gateway asked.
+    "www-authenticate",
+    "proxy-authenticate",
+    // TLS for the whole host from then on, with a certificate that nobody has.
+    "strict-transport-security",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "expect-ct",
+    // Where else the origin is served.
+    "alt-svc",
+    // Empties what the origin has stored.
+    "clear-site-data",
+    // Whom to tell of what goes wrong at the origin; its addresses go with it.
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    // Scripts that answer for the origin, and sessions that hold back its requests until somebody has answered.
+    "service-worker-allowed",
+    "sec-session-registration",
+    "sec-session-challenge",
+    "secure-session-registration",
+    "secure-session-challenge",
+    // More fields in every request to the origin, and requests made again with them.
+    "accept-ch",
+    "accept-ch-lifetime",
+    "critical-ch",
+    // A key to read later responses of the origin with, also those of other paths.
+    "use-as-dictionary",
+    // Pages of the origin that are fetched, or run, before anybody asks for them.
+    "speculation-rules",
+    // What browsers note of the origin: who is logged in, what was advertised, data for other sites, how its pages run.
+    "set-login",
+    "attribution-reporting-register-source",
+    "attribution-reporting-register-trigger",
+    "shared-storage-write",
+    "origin-agent-cluster",
+];
 
 /// Whether a browser asks, for a document or for a part of one: what was fetched as a part can come out of the browser's
-/// cache as a document later. Over plain HTTP, but on this machine, browsers tell only by what they accept. (Node sends
-/// `Sec-Fetch-Mode`, and is none.)
-fn is_browser(request: &HeaderMap) -> bool {
-    request.contains_key("sec-fetch-dest") || accepts_html(request)
-}
-
-/// Whether HTML is named among what is accepted: programs accept anything, or JSON.
-pub fn accepts_html(request: &HeaderMap) -> bool {
+/// cache as a document later. Over plain HTTP, but on this machine, browsers send no `Sec-Fetch-*`; all of them call
+/// themselves `Mozilla`, as programs do that are built of one. (Node sends `Sec-Fetch-Mode`, and is none.)
+pub fn is_browser(request: &HeaderMap) -> bool {
     let names_html = |value: &[u8]| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
-    request.get_all(ACCEPT).iter().any(|value| names_html(value.as_bytes()))
+    let is_mozilla = |value: &[u8]| value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"mozilla/"));
+    request.contains_key("sec-fetch-dest")
+        || request.get(USER_AGENT).is_some_and(|value| is_mozilla(value.as_bytes()))
+        || request.get_all(ACCEPT).iter().any(|value| names_html(value.as_bytes()))
 }
 
 /// Whether a browser wants a script that would answer for other pages from then on.
@@ -48,13 +87,17 @@ pub fn refuse_service_worker(request_id: &str) -> Answer {
 /// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their changes
 /// before: they cannot take this back.
 pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
+    // Of nobody's, should a browser have passed for a program.
     response.remove_header("clear-site-data");
     keep_our_cookies(response)?;
-    if !is_browser(request) || response.status.is_informational() {
+    if !is_browser(request) {
         return Ok(());
     }
-    for name in OF_THE_ORIGIN {
+    for name in BEYOND_THE_RESPONSE {
         response.remove_header(name);
+    }
+    if response.status.is_informational() {
+        return Ok(());
     }
     // A line of its own: browsers keep to all of them.
     response.append_header("Content-Security-Policy", "sandbox")?;
@@ -142,18 +185,20 @@ mod tests {
             &[("sec-fetch-dest", "empty")],
             &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
             &[("accept", "Text/HTML")],
+            &[("accept", "*/*"), ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")],
         ] {
             let answer = confined(200, browser, &SAID);
             assert!(answer.contains("content-security-policy: default-src *\n"), "{answer}");
             assert!(answer.contains("content-security-policy: sandbox"), "{answer}");
             assert!(answer.contains("x-content-type-options: nosniff") && !answer.contains("alt-svc"), "{answer}");
-            assert!(answer.contains("set-cookie: a=1") && !answer.contains("clear-site-data"), "{answer}");
+            assert!(!answer.contains("set-cookie") && !answer.contains("clear-site-data"), "{answer}");
         }
         for program in [
             &[][..],
             &[("accept", "*/*"), ("sec-fetch-mode", "cors")],
             &[("accept", "application/json")],
             &[("accept", "text/event-stream")],
+            &[("accept", "*/*"), ("user-agent", "claude-cli/2.0 (external, cli)")],
         ] {
             let answer = confined(200, program, &SAID);
             let wanted = "content-type: text/html\ncontent-security-policy: default-src *\nalt-svc: h3=\":443\"\nset-cookie: a=1";
@@ -163,6 +208,8 @@ mod tests {
         let switched =
             confined(101, &[("sec-fetch-dest", "websocket")], &[("set-cookie", "gateway_session=x"), ("x", "1")]);
         assert_eq!(switched, "x: 1");
+        let hints = confined(103, &[("sec-fetch-dest", "document")], &[("set-cookie", "a=1"), ("link", "</a>")]);
+        assert_eq!(hints, "link: </a>");
     }
 
     #[test]

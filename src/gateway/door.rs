@@ -218,6 +218,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 
     /// Sends a last answer.
     async fn send(&self, client: ClientStream, answer: Answer, request_id: &str) {
+        if answer.is_silence() {
+            return;
+        }
         let bytes = answer.to_http1(request_id, client.refused_is_head());
         let write_timeout = self.rules.shared.snapshot.load().config.limits.write_timeout;
         let place = connections::served();

@@ -153,6 +153,10 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
 /// # Errors
 /// When the client is gone.
 pub async fn answer(session: &mut Http2Session, answer: Answer, request_id: &str) -> Result<()> {
+    if answer.is_silence() {
+        session.shutdown();
+        return Ok(());
+    }
     let is_head = session.req_header().method == http::Method::HEAD;
     let header = answer.head(request_id)?;
     session.write_response_header(Box::new(header), is_head || answer.body.is_empty())?;

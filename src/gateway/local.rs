@@ -1,8 +1,9 @@
 //! The few paths that are the gateway's own. Who answers them is not the gateway's business: it hands such a request on.
 
 use super::answer::Answer;
-use super::browser::accepts_html;
+use super::browser::is_browser;
 use super::context::Context;
+use super::panel_key::Carried;
 use crate::config::Config;
 use crate::http1::{is_at_or_below, split_query};
 use async_trait::async_trait;
@@ -67,7 +68,7 @@ pub fn whose(request: &RequestHeader, config: &Config) -> Whose {
     let is_own = match path {
         b"/health" => is_read,
         _ if !config.dashboard_enabled => false,
-        b"/" => is_read && accepts_html(&request.headers),
+        b"/" => is_read && is_browser(&request.headers),
         b"/admin" => true,
         _ => path.starts_with(b"/admin/") || path.starts_with(b"/api/admin/"),
     };
@@ -89,11 +90,22 @@ pub fn nothing_here(request_id: &str) -> Answer {
 }
 
 /// The answer to a request that carries the panel's key to an upstream.
-pub fn panel_key_refused(request_id: &str) -> Answer {
-    let message = "This is the key of the gateway's own panel (DASHBOARD_API_KEY, or data/dashboard.key), which goes to no \
-                   upstream: give the client the relay's key (ANTHROPIC_AUTH_TOKEN). If both are the same, give the panel \
-                   another one.";
-    Answer::error(401, message, request_id)
+pub fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
+    match carried {
+        Carried::InHead => {
+            let message = "This is the key of the gateway's own panel (DASHBOARD_API_KEY, or data/dashboard.key), which goes \
+                           to no upstream: give the client the relay's key (ANTHROPIC_AUTH_TOKEN). If both are the same, \
+                           give the panel another one.";
+            Answer::error(401, message, request_id)
+        }
+        // No 401: clients would ask for another key of theirs, which is right.
+        Carried::InBody => {
+            let message = "The text of this request holds the key of the gateway's own panel, which goes to no upstream. Give \
+                           the panel another key (`anyrouter-gateway panel --new-key`, or DASHBOARD_API_KEY), and the \
+                           conversation goes on; or take the key out of it.";
+            Answer::error(403, message, request_id)
+        }
+    }
 }
 
 /// Hands such a request on.

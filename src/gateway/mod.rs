@@ -20,6 +20,7 @@ mod held;
 mod http2;
 mod identity;
 mod incoming;
+mod key_search;
 mod local;
 mod observe;
 mod panel_key;
@@ -35,14 +36,17 @@ use crate::drain::Drain;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::record::RequestRecord;
+use crate::redact;
 use crate::store::RequestLog;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use clean::Names;
 use context::{Attempt, Context, InFlight};
 use failover::Failed;
 use http::{StatusCode, Version};
 use local::Whose;
+use panel_key::Carried;
 use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
@@ -61,7 +65,7 @@ pub use explain::{Explanation, explain};
 pub use health_checks::HealthChecks;
 pub use held::Budget;
 pub use local::{Pages, SESSION_COOKIES, Visit};
-pub use panel_key::{PanelKey, PanelKeys};
+pub use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
 pub use snapshot::{Snapshot, peer};
 pub use unsent::Unsent;
 
@@ -183,9 +187,14 @@ impl ProxyHttp for Gateway {
             return Ok(true);
         }
         // Before anything of it is kept, and before a rule answers.
-        if self.shared.panel.is_in(session.req_header()) {
+        let body = context.body.as_ref().map_or(&b""[..], |held| &held.bytes);
+        if let Some(carried) = self.shared.panel.carried(session.req_header(), body) {
             context.rejected = Some("panel_key");
-            local::panel_key_refused(&context.request_id).send(session, &context.request_id).await?;
+            if carried == Carried::InHead {
+                // Any of them may hold it.
+                context.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
+            }
+            local::panel_key_refused(carried, &context.request_id).send(session, &context.request_id).await?;
             return Ok(true);
         }
         let request = session.req_header();

@@ -3,8 +3,9 @@
 use super::RuntimeDir;
 use super::control::{self, Answer, Question, Status};
 use super::descriptors;
+use super::runtime_dir::elsewhere;
 use rustix::process::geteuid;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -65,12 +66,11 @@ pub fn printable(text: &str) -> String {
 /// When it cannot be reached, or belongs to somebody else.
 pub fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
     let path = folder.control_socket();
-    let stream = UnixStream::connect(&path).map_err(|error| {
-        format!(
-            "no gateway can be reached at {}: {error}; is it running, with the same configuration file \
-             (gateway.runtime_dir), and may this user connect to it?",
-            path.display()
-        )
+    let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            format!("the gateway cannot be reached at {}: {error}; its own user and root can", path.display())
+        }
+        _ => format!("no gateway runs here ({error}): {}", elsewhere(folder.path())),
     })?;
     let failed = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
     let user = descriptors::peer_of(&stream).map_err(failed)?;

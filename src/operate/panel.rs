@@ -4,7 +4,7 @@ use super::RuntimeDir;
 use super::ask::ask;
 use super::control::{Answer, Question, Wish};
 use super::supervisor::reachable;
-use crate::config::{Lookup, Startup};
+use crate::config::{Arguments, Lookup, Startup};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +29,29 @@ pub struct Options {
 /// A link that logs in with this key, or what stands for it: what is behind the number sign reaches no server.
 pub fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> String {
     format!("{}/admin#key={}", origin(startup, is_on_gateway_port), utf8_percent_encode(key, ENCODED))
+}
+
+/// What to type for a link: the program and its configuration as this process was called, and the `variables` that it
+/// would look for its folder with.
+pub fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>) -> String {
+    let mut words: Vec<String> =
+        variables.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env(name)?)))).collect();
+    let program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
+    words.push(quoted(&program.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())));
+    if let Some(file) = &arguments.file {
+        words.extend(["-c".to_owned(), quoted(file)]);
+    }
+    words.push("panel".to_owned());
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=,+@%".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// Where the panel is, seen from this machine. Only what leaves the machine needs TLS.
@@ -81,7 +104,8 @@ pub fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Opt
                 eprintln!("The panel opens in the browser.");
                 return Ok(None);
             }
-            Err(error) => eprintln!("No browser can be started ({error}): open this link in one."),
+            // The error quotes the link among the words of the program that failed.
+            Err(_) => eprintln!("No browser can be started here: open this link in one."),
         }
     }
     if let Some(advice) = advice_here(&link, env) {
@@ -111,7 +135,7 @@ fn is_web_address(link: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Arguments, TlsListener, load};
+    use crate::config::{TlsListener, load};
 
     fn link_of(settings: &[(&str, &str)], tls: Option<&str>, is_on_gateway_port: bool) -> String {
         let env = |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -138,6 +162,19 @@ mod tests {
             assert_eq!(link_of(&[("LISTEN", listen)], tls, true), format!("{origin}/admin#key=a%2Fb"));
         }
         assert_eq!(link_of(&[], None, false), "http://127.0.0.1:9188/admin#key=a%2Fb");
+    }
+
+    #[test]
+    fn the_command_for_another_link_is_the_one_that_started_the_gateway() {
+        let env = |name: &str| (name == "GATEWAY_RUNTIME_DIR").then(|| "/tmp/my run".to_owned());
+        let arguments = |file: Option<&str>| Arguments { file: file.map(str::to_owned), ..Arguments::default() };
+        let program = quoted(&std::env::args().next().expect("a program"));
+        let variables = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
+        assert_eq!(command(&arguments(None), &[], &env), format!("{program} panel"));
+        assert_eq!(
+            command(&arguments(Some("it's.yaml")), &variables, &env),
+            format!(r"GATEWAY_RUNTIME_DIR='/tmp/my run' {program} -c 'it'\''s.yaml' panel")
+        );
     }
 
     #[test]

@@ -32,7 +32,10 @@ impl RuntimeDir {
     /// # Errors
     /// When it is not, or its path is too long for a socket.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("gateway.runtime_dir: {} cannot be used: {error}", path.display());
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => format!("no gateway runs here: {}", elsewhere(path)),
+            _ => format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()),
+        };
         let folder = Self(path.canonicalize().map_err(failed)?);
         match folder.control_socket_of(u32::MAX).as_os_str().len() <= SOCKET_PATH_BYTES {
             true => Ok(folder),
@@ -84,6 +87,16 @@ impl RuntimeDir {
             let _ = std::fs::remove_file(self.control_socket());
         }
     }
+}
+
+/// What to do when no gateway is found by way of this folder.
+pub fn elsewhere(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    format!(
+        "its folder would be {} (gateway.runtime_dir). If it runs elsewhere, type this in the folder that it was started in, \
+         or name its configuration with -c FILE, or that folder with GATEWAY_RUNTIME_DIR",
+        path.display()
+    )
 }
 
 #[cfg(test)]

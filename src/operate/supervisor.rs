@@ -333,6 +333,7 @@ impl Running {
             Ok(pid) => {
                 log::info!("process {pid} serves from here on; {} left to finish", self.parts.drain.busy());
                 self.has_handed_over = true;
+                self.parts.drain.hand_over();
                 if stage == Stage::HandingOver {
                     self.drain_within((self.parts.limits)().upgrade);
                     self.leave_at = Some(Instant::now() + LEAVE_TIME);

@@ -1,12 +1,15 @@
 //! The panel's key: put in force at the start and by each reload, given to who may have it.
 
-use crate::config::{Startup, panel_key};
-use crate::gateway::{PanelKey, Shared};
+use crate::config::{Arguments, Startup, panel_key};
+use crate::gateway::{PanelKey, Shared, ticket};
 use crate::operate::control::Wish;
-use crate::operate::panel::{advice_here, link};
+use crate::operate::panel::{advice_here, command, link};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Variables with which a command finds the folder of the gateway that runs.
+const WHEREABOUTS: [&str; 2] = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
 
 /// What opens the panel.
 pub struct Panel {
@@ -40,8 +43,8 @@ impl Panel {
             Err(why) => {
                 self.shared.panel.set(None);
                 Err(format!(
-                    "the panel is closed, because it has no key: {why}; make gateway.state_dir writable and type \
-                     `anyrouter-gateway panel`, or set DASHBOARD_API_KEY"
+                    "the panel is closed, because it has no key: {why}. `anyrouter-gateway panel --new-key` writes a new one, \
+                     where gateway.state_dir can be written; or set DASHBOARD_API_KEY, and type `anyrouter-gateway reload`"
                 ))
             }
         }
@@ -75,25 +78,27 @@ impl Panel {
     }
 
     fn link(&self) -> Result<String, String> {
-        let ticket = panel_key::random()?;
+        let ticket = ticket(&panel_key::random()?);
         self.shared.panel.issue(ticket.expose());
         Ok(link(&self.startup, self.shared.snapshot.load().config.dashboard_enabled, ticket.expose()))
     }
 
     /// Tells somebody who sits at a terminal the link, and others how to get it.
-    pub fn tell(&self) {
+    pub fn tell(&self, arguments: &Arguments) {
         if self.shared.panel.key().is_none() {
             return;
         }
+        let env = |name: &str| std::env::var(name).ok();
         if !std::io::stdout().is_terminal() {
-            log::info!("to open the panel, type `anyrouter-gateway panel`: it prints a link that logs in");
+            // Who has its variables, in a container say, has no need to be told, and others cannot use them.
+            log::info!("to open the panel, type `{}`: it prints a link that logs in", command(arguments, &[], &env));
             return;
         }
         let Ok(link) = self.link() else { return };
-        let mut text = format!(
-            "\nOpen the panel with this link, which logs in once (`anyrouter-gateway panel` prints another):\n\n  {link}\n\n"
-        );
-        if let Some(advice) = advice_here(&link, &|name| std::env::var(name).ok()) {
+        let again = command(arguments, &WHEREABOUTS, &env);
+        let mut text =
+            format!("\nOpen the panel with this link, which logs in once (`{again}` prints another):\n\n  {link}\n\n");
+        if let Some(advice) = advice_here(&link, &env) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{advice}\n");
         }
