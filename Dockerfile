@@ -15,22 +15,24 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY bench/Cargo.toml bench/
+COPY crates/gateway-core/Cargo.toml crates/gateway-core/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY benches benches
 # Everything that is depended on, with empty crates in the place of ours: this layer stays until Cargo.lock changes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    mkdir -p src bench/src tests/harness/src \
-    && touch src/lib.rs tests/harness/src/lib.rs \
+    mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
+    && touch src/lib.rs crates/gateway-core/src/lib.rs tests/harness/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs bench/src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
 COPY build.rs .
+COPY crates crates
 COPY src src
 COPY conf/gateway.yaml conf/
 COPY docs/openapi.yaml docs/
 COPY --from=panel /src/dist static/dist
 # Files keep their dates, which may be older than the empty crates are.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    touch build.rs src/lib.rs src/main.rs \
+    touch build.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
 # The files of the image: ldd names the libraries, and the loader finds them at the same places.
 RUN program=target/release/anyrouter-gateway \

@@ -1,13 +1,13 @@
 //! The rule engine alone, on the 54 KB fixture: `cargo bench --bench rules`.
 
-use anyrouter_gateway::rules::body::{BodyAction, Mode, System, Target};
-use anyrouter_gateway::rules::document::Document;
-use anyrouter_gateway::rules::glob::Glob;
-use anyrouter_gateway::rules::header::{CasedName, HeaderOp};
-use anyrouter_gateway::rules::matcher::{Condition, Facts, Matcher, TextTest};
-use anyrouter_gateway::rules::rule::{Rule, RuleSet};
-use anyrouter_gateway::rules::template::Template;
 use criterion::{Criterion, criterion_group, criterion_main};
+use gateway_core::rules::body::{BodyAction, Mode, System, Target};
+use gateway_core::rules::document::Document;
+use gateway_core::rules::glob::Glob;
+use gateway_core::rules::header::{CasedName, HeaderOp};
+use gateway_core::rules::matcher::{Condition, Facts, Matcher, TextTest};
+use gateway_core::rules::rule::{Rule, RuleSet};
+use gateway_core::rules::template::Template;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
 use std::sync::Arc;

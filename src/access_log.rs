@@ -1,7 +1,7 @@
 //! One line per request on the log target `access`.
 
-use crate::record::RequestRecord;
-use crate::usage::meter::Summary;
+use gateway_core::record::RequestRecord;
+use gateway_core::usage::meter::Summary;
 use std::fmt;
 
 /// The log target of access lines.
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_line_is_a_row_of_pairs() {
-        let mut record = RequestRecord::sample();
+        let mut record = crate::sample::record();
         assert_eq!(
             Line(&record).to_string(),
             "request_id=req_1 client=127.0.0.1 http=1.1 method=POST path=/v1/messages status=200 outcome=completed \

@@ -3,8 +3,8 @@
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, profile};
 use crate::doctor;
 use crate::operate::panel;
-use crate::redact::shapes;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use gateway_core::redact::shapes;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ mod collect;
 mod fit;
 mod place;
 
-use crate::addresses::client_group;
+use gateway_core::addresses::client_group;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

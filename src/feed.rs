@@ -1,6 +1,6 @@
 //! Tells those who look on of each request that is over, and what each second brought. Requests never wait for them.
 
-use crate::record::{Outcome, RequestRecord};
+use gateway_core::record::{Outcome, RequestRecord};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::broadcast::error::RecvError;
@@ -165,18 +165,18 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::meter::{Summary, Tokens};
+    use gateway_core::usage::meter::{Summary, Tokens};
 
     #[tokio::test]
     async fn listeners_hear_of_each_request_and_of_what_a_second_brought() {
         let feed = Feed::default();
         let answer =
             Summary { tokens: Some(Tokens { input: 3, output: 4, ..Tokens::default() }), ..Summary::default() };
-        let record = Arc::new(RequestRecord { answer: Some(answer), cost: Some(7), ..RequestRecord::sample() });
+        let record = Arc::new(RequestRecord { answer: Some(answer), cost: Some(7), ..crate::sample::record() });
         // Nobody hears of this one, but it counts.
         feed.tell(&record);
         let mut listener = feed.listen();
-        feed.tell(&Arc::new(RequestRecord { outcome: Outcome::Stalled, ..RequestRecord::sample() }));
+        feed.tell(&Arc::new(RequestRecord { outcome: Outcome::Stalled, ..crate::sample::record() }));
         feed.tick();
         feed.tick();
         let (Event::Request(heard), 0) = listener.next().await else { panic!("a request") };
@@ -200,11 +200,11 @@ mod tests {
     async fn a_flood_that_anybody_can_send_leaves_room_for_what_was_served() {
         let feed = Feed::default();
         let mut listener = feed.listen();
-        let stray = Arc::new(RequestRecord { outcome: Outcome::Rejected, attempts: 0, ..RequestRecord::sample() });
+        let stray = Arc::new(RequestRecord { outcome: Outcome::Rejected, attempts: 0, ..crate::sample::record() });
         for _ in 0..10 * BEHIND {
             feed.tell(&stray);
         }
-        feed.tell(&Arc::new(RequestRecord::sample()));
+        feed.tell(&Arc::new(crate::sample::record()));
         feed.tick();
         let (mut heard, mut served) = (0, 0);
         let second = loop {

@@ -4,7 +4,6 @@
 //! says what to read first.
 
 pub mod access_log;
-pub mod addresses;
 pub mod admin;
 pub mod cli;
 pub mod config;
@@ -13,15 +12,12 @@ pub mod doctor;
 pub mod drain;
 pub mod feed;
 pub mod gateway;
-pub mod http1;
 pub mod listen;
 pub mod log_output;
 pub mod metrics;
 pub mod operate;
-pub mod record;
-pub mod redact;
-pub mod rules;
+#[cfg(test)]
+mod sample;
 pub mod server;
 pub mod store;
 pub mod upstream;
-pub mod usage;

@@ -1,9 +1,9 @@
 //! Made-up records that look like a busy month: days and nights, three models, sessions with a sub-agent, and the ways in
 //! which requests fail.
 
-use anyrouter_gateway::record::{Labels, Outcome, RequestRecord};
-use anyrouter_gateway::usage::error_body::ErrorText;
-use anyrouter_gateway::usage::meter::{Summary, Tokens};
+use gateway_core::record::{Labels, Outcome, RequestRecord};
+use gateway_core::usage::error_body::ErrorText;
+use gateway_core::usage::meter::{Summary, Tokens};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -74,8 +74,6 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
     let agent = (index % 5 > 2).then(|| format!("agent-{}", index / SESSION % 7));
     let number = index / SESSION;
     Arc::new(RequestRecord {
-        request_id: format!("req_{index:032x}"),
-        started_at: now - age,
         duration,
         queue: Some(Duration::ZERO),
         connect: Some(Duration::from_millis(1)),
@@ -86,7 +84,6 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         path: "/v1/messages".to_owned(),
         status,
         outcome,
-        reason: "",
         upstream: Some(UPSTREAMS[[0, 0, 0, 0, 1, 1, 2][rng.usize(..7)]].into()),
         attempts: 1 + u32::from(rng.u8(..40) == 0),
         request_bytes: rng.u64(20_000..900_000),
@@ -99,7 +96,6 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         agent,
         model_asked: Some(model.to_owned()),
         rules: "anyrouter.beta,anyrouter.metadata".to_owned(),
-        tried: Vec::new(),
         answer: is_answer.then_some(answer),
         error: (!error.is_empty()).then(|| ErrorText {
             body: format!(r#"{{"type":"error","error":{{"type":"api_error","message":"{error}"}}}}"#),
@@ -110,6 +106,6 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         cause,
         cost: is_answer.then_some((dollars * 1_000.0) as u64),
         labels: Labels { model: model.into(), path: "/v1/messages" },
-        capture: None,
+        ..RequestRecord::new(format!("req_{index:032x}"), now - age)
     })
 }

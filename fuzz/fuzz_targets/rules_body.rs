@@ -3,20 +3,8 @@
 
 #![no_main]
 
-// The modules come whole; not all of them is used here.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/rules"]
-mod rules {
-    pub mod body;
-    pub mod document;
-    pub mod glob;
-}
-
-#[path = "../../src/rules/body/oracle.rs"]
-mod oracle;
-
+use gateway_core::rules::body::oracle::{check, steps_from};
 use libfuzzer_sys::fuzz_target;
-use oracle::{check, steps_from};
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(2, |byte| *byte == 0xff);

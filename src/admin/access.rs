@@ -5,7 +5,7 @@ use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
 use super::wrong_keys::{Noted, WINDOW, WrongKeys};
 use super::{Call, Refused};
 use crate::gateway::{Answer, PanelKey, PanelKeys, SESSION_COOKIES, looks_like_ticket};
-use crate::rules::header::bearer;
+use gateway_core::rules::header::bearer;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE,
 };

@@ -158,11 +158,11 @@ fn cell(row: &Value, column: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::RequestRecord;
+    use gateway_core::record::RequestRecord;
 
     #[test]
     fn rows_become_lines() {
-        let record = RequestRecord { path: "=1+1,\"x\"".to_owned(), ..RequestRecord::sample() };
+        let record = RequestRecord { path: "=1+1,\"x\"".to_owned(), ..crate::sample::record() };
         let rows = [Row::from(&record)];
         let csv = text(Format::Csv, &rows, true);
         let (head, row) = csv.split_once("\r\n").expect("two lines");

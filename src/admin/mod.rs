@@ -18,10 +18,10 @@ mod wrong_keys;
 
 use crate::config::live::{Live, ProblemView};
 use crate::gateway::{Answer, Pages, Shared, Visit, explain};
-use crate::http1::split_query;
 use crate::store::{ReadError, Reader};
 use access::{Gate, Visitor};
 use async_trait::async_trait;
+use gateway_core::http1::split_query;
 use http::Method;
 use http::header::{ALLOW, CACHE_CONTROL, LOCATION};
 use parameters::Parameters;

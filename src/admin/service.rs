@@ -2,9 +2,9 @@
 
 use super::status;
 use crate::gateway::{Answer, Pages, Shared, Visit, new_request_id, peer, take_body};
-use crate::http1::split_query;
 use async_trait::async_trait;
 use bytes::Bytes;
+use gateway_core::http1::split_query;
 use http::header::CACHE_CONTROL;
 use pingora::apps::http_app::ServeHttp;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};

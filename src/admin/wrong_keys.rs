@@ -1,7 +1,7 @@
 //! Wrong keys: counted by client and in all, and answered late, or not at all, when there are too many. The right key is
 //! compared before anything of this is asked: nobody can lock its owner out.
 
-use crate::addresses::client_group;
+use gateway_core::addresses::client_group;
 use moka::sync::Cache;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -53,7 +53,7 @@ fn is_origin(text: &str) -> bool {
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let is_web = matches!(scheme, "http" | "https");
-    is_scheme && (crate::http1::is_host(authority.as_bytes()) || authority.is_empty() && !is_web)
+    is_scheme && (gateway_core::http1::is_host(authority.as_bytes()) || authority.is_empty() && !is_web)
 }
 
 /// In lower case, without the port that goes without saying; `None` if there is no scheme.

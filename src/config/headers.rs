@@ -3,7 +3,7 @@
 use super::bounds;
 use super::problem::{Problem, Source};
 use super::secret::Secret;
-use crate::http1::{is_field_value, is_token};
+use gateway_core::http1::{is_field_value, is_token};
 
 /// Fields that say how a message is delimited or that belong to one connection: nobody may set them from outside.
 const REFUSED: [&str; 12] = [
@@ -100,7 +100,7 @@ fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Resu
     if !is_field_value(value.as_bytes()) {
         return Err(format!("the value of \"{name}\" has control characters in it"));
     }
-    if name.eq_ignore_ascii_case("host") && !crate::http1::is_host(value.as_bytes()) {
+    if name.eq_ignore_ascii_case("host") && !gateway_core::http1::is_host(value.as_bytes()) {
         return Err("the value of \"Host\" is not a host name or address with an optional port".to_owned());
     }
     Ok(value.to_owned())

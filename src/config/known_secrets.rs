@@ -1,11 +1,11 @@
 //! The secrets that a configuration holds: none of them is to be kept or shown anywhere.
 
 use super::Config;
-use crate::redact::{Needles, Secrets, is_secret_name};
-use crate::rules::header::HeaderOp;
-use crate::rules::query::QueryOp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateway_core::redact::{Needles, Secrets, is_secret_name};
+use gateway_core::rules::header::HeaderOp;
+use gateway_core::rules::query::QueryOp;
 
 impl Config {
     /// What to look for in texts: keys of upstreams and of the panel, passwords of proxies, and what rules and the headers

@@ -4,8 +4,8 @@ use super::problem::Source;
 use super::reader::Reader;
 use super::value;
 use crate::connections::{Fit, fit};
-use crate::http1::head;
-use crate::usage::meter;
+use gateway_core::http1::head;
+use gateway_core::usage::meter;
 use std::time::Duration;
 
 /// Most connections that one may ask for.

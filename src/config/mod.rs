@@ -36,9 +36,9 @@ pub mod value;
 mod warnings;
 mod whereabouts;
 
-use crate::addresses::TrustedProxies;
-use crate::rules::rule::Rule;
-use crate::usage::pricing::Prices;
+use gateway_core::addresses::TrustedProxies;
+use gateway_core::rules::rule::Rule;
+use gateway_core::usage::pricing::Prices;
 use headers::CustomHeader;
 use node::Reading;
 use pingora::server::configuration::ServerConf;

@@ -4,8 +4,8 @@ use super::layers::Places;
 use super::node::Reading;
 use super::problem::Problem;
 use super::reader::Reader;
-use crate::rules::glob::Glob;
-use crate::usage::pricing::{NanoUsd, Price, Prices};
+use gateway_core::rules::glob::Glob;
+use gateway_core::usage::pricing::{NanoUsd, Price, Prices};
 use marked_yaml::Node;
 
 /// The prices that the gateway comes with, and their date.

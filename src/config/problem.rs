@@ -61,7 +61,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, crate::redact::shapes(&self.message))
+        write!(f, "{}: {}", self.at, gateway_core::redact::shapes(&self.message))
     }
 }
 

@@ -6,11 +6,11 @@ use super::node::Reading;
 use super::problem::{Problem, suggestion};
 use super::rules;
 use super::upstream::Profile;
-use crate::rules::body::{BodyAction, Mode, System, Target};
-use crate::rules::header::{CasedName, HeaderOp};
-use crate::rules::matcher::{Condition, Matcher, TextTest};
-use crate::rules::rule::Rule;
-use crate::rules::template::Template;
+use gateway_core::rules::body::{BodyAction, Mode, System, Target};
+use gateway_core::rules::header::{CasedName, HeaderOp};
+use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
+use gateway_core::rules::rule::Rule;
+use gateway_core::rules::template::Template;
 
 /// The rules of `profile: anyrouter`, in the operator's own language.
 pub const ANYROUTER: &str = include_str!("anyrouter.yaml");

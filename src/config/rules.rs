@@ -5,14 +5,14 @@ use super::headers::refuse_name;
 use super::node::Reading;
 use super::problem::suggestion;
 use super::{profile, value};
-use crate::rules::body::{BodyAction, Mode, System, Target};
-use crate::rules::document::{Json, Pointer};
-use crate::rules::glob::Glob;
-use crate::rules::header::{ApiKeyField, CasedName, HeaderOp};
-use crate::rules::matcher::{Condition, Matcher, TextTest};
-use crate::rules::query::QueryOp;
-use crate::rules::rule::{Respond, Rule};
-use crate::rules::template::Template;
+use gateway_core::rules::body::{BodyAction, Mode, System, Target};
+use gateway_core::rules::document::{Json, Pointer};
+use gateway_core::rules::glob::Glob;
+use gateway_core::rules::header::{ApiKeyField, CasedName, HeaderOp};
+use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
+use gateway_core::rules::query::QueryOp;
+use gateway_core::rules::rule::{Respond, Rule};
+use gateway_core::rules::template::Template;
 use http::HeaderName;
 use http::header::HOST;
 use ipnet::IpNet;
@@ -251,7 +251,7 @@ fn template(reading: &mut Reading<'_, '_>, node: &Node, at: &str, name: &CasedNa
     reading.parse(node, at, |text| {
         let template = parse_template(text, env)?;
         match template.fixed_text() {
-            Some(host) if name.name == HOST && !crate::http1::is_host(host.as_bytes()) => {
+            Some(host) if name.name == HOST && !gateway_core::http1::is_host(host.as_bytes()) => {
                 Err("this is not a host name or address with an optional port".to_owned())
             }
             _ => Ok(template),
@@ -365,7 +365,8 @@ fn read_body(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<BodyAc
 }
 
 fn pointer(text: &str) -> Result<Pointer, String> {
-    let pointer: Pointer = text.parse().map_err(|error: crate::rules::document::PointerError| error.to_string())?;
+    let pointer: Pointer =
+        text.parse().map_err(|error: gateway_core::rules::document::PointerError| error.to_string())?;
     if pointer.is_root() {
         Err("the whole body cannot be meant here; name a member, as in /metadata".to_owned())
     } else {
@@ -445,10 +446,11 @@ fn read_respond(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<
                     let name = header_name(&name, "set")
                         .map_err(|message| reading.wrong(value, format!("{at}: {message}")))
                         .ok();
-                    let text = reading.parse(value, &at, |text| match crate::http1::is_field_value(text.as_bytes()) {
-                        true => Ok(text.to_owned()),
-                        false => Err("the value has control characters in it".to_owned()),
-                    });
+                    let text =
+                        reading.parse(value, &at, |text| match gateway_core::http1::is_field_value(text.as_bytes()) {
+                            true => Ok(text.to_owned()),
+                            false => Err("the value has control characters in it".to_owned()),
+                        });
                     respond.headers.extend(name.zip(text));
                 }
             }

@@ -362,7 +362,7 @@ impl Entry<'_, '_> {
         let env = self.reader.names;
         self.get("api_key", |text| {
             let key = super::routes::expand(text, env)?;
-            match crate::http1::is_field_value(key.as_bytes()) {
+            match gateway_core::http1::is_field_value(key.as_bytes()) {
                 true => Ok(Secret::new(key)),
                 false => Err("the key has control characters in it".to_owned()),
             }

@@ -1,7 +1,7 @@
 //! The place of one connection among all of them, and of its requests.
 
 use super::{Caps, Connections, Entry, Full, most_of_one};
-use crate::addresses::client_group;
+use gateway_core::addresses::client_group;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,7 @@
 //! Text from outside, made fit to be shown: without keys, in one line, and short.
 
 use crate::config::secret::Secret;
-use crate::redact::{self, Needles, Secrets};
+use gateway_core::redact::{self, Needles, Secrets};
 
 /// Most characters of one text.
 const MOST_CHARACTERS: usize = 300;

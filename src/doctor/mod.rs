@@ -71,7 +71,7 @@ fn key(options: &Options, env: Lookup<'_>) -> Result<Option<Secret>, String> {
         let name = if is_name { name } else { "with this name" };
         return Err(format!("--key-env: the environment variable {name} is not set, or is empty"));
     }
-    if !crate::http1::is_field_value(key.as_bytes()) {
+    if !gateway_core::http1::is_field_value(key.as_bytes()) {
         return Err(format!("--key-env: the key in {name} has control characters in it"));
     }
     Ok(Some(Secret::new(key)))

@@ -9,8 +9,8 @@
 //! 3/13 each, and a next one always finds something. (Switches share their buffers among ports in this way: Choudhury and
 //! Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
 
-use crate::addresses::client_group;
 use crate::upstream::sessions::{Client, Owner};
+use gateway_core::addresses::client_group;
 use slab::Slab;
 use std::collections::HashMap;
 use std::net::IpAddr;

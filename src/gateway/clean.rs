@@ -1,10 +1,10 @@
 //! What is kept of requests, without secrets: those that the request brought, those of the configuration, and what looks like
 //! one. An upstream may repeat each of them, in any form.
 
-use crate::record::{Capture, path_text};
-use crate::redact::{self, Needles, Secrets};
-use crate::usage::error_body::ErrorText;
-use crate::usage::meter::{LONGEST_WORD, Summary};
+use gateway_core::record::{Capture, path_text};
+use gateway_core::redact::{self, Needles, Secrets};
+use gateway_core::usage::error_body::ErrorText;
+use gateway_core::usage::meter::{LONGEST_WORD, Summary};
 use http::{HeaderMap, HeaderValue};
 use pingora::http::RequestHeader;
 use std::cell::OnceCell;
@@ -103,7 +103,7 @@ pub struct Names {
 impl Names {
     /// Those of a request; `model` is what its body says.
     pub fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
-        let (path, _) = crate::http1::split_query(request.raw_path());
+        let (path, _) = gateway_core::http1::split_query(request.raw_path());
         let named = |name| named(&request.headers, name);
         let names = Self {
             path: path_text(path),

@@ -3,11 +3,11 @@
 
 use super::snapshot::X_API_KEY;
 use crate::config::AllowOrigins;
-use crate::http1::Refusal;
-use crate::redact::is_secret_name;
-use crate::rules::header::HeaderOp;
-use crate::rules::query::QueryOp;
-use crate::rules::rule::Rule;
+use gateway_core::http1::Refusal;
+use gateway_core::redact::is_secret_name;
+use gateway_core::rules::header::HeaderOp;
+use gateway_core::rules::query::QueryOp;
+use gateway_core::rules::rule::Rule;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;

@@ -15,16 +15,16 @@ use super::snapshot::{self, Snapshot, X_FORWARDED_FOR, peer};
 use super::unsent::Taking;
 use super::{Budget, Gateway, Shared};
 use crate::access_log;
-use crate::addresses::{Origin, client_group};
 use crate::config::Limits;
 use crate::connections::{self, Place, Serving, making_room};
-use crate::http1::Refusal;
-use crate::http1::head::field_values;
-use crate::record::{Labels, Outcome, RequestRecord, path_text};
-use crate::redact::shapes;
 use crate::upstream::sessions::Client;
 use async_trait::async_trait;
 use bytes::BytesMut;
+use gateway_core::addresses::{Origin, client_group};
+use gateway_core::http1::Refusal;
+use gateway_core::http1::head::field_values;
+use gateway_core::record::{Outcome, RequestRecord, path_text};
+use gateway_core::redact::shapes;
 use http::HeaderMap;
 use http::uri::Authority;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -381,38 +381,14 @@ fn unread(
     response_bytes: usize,
 ) -> RequestRecord {
     RequestRecord {
-        request_id,
-        started_at: SystemTime::now() - started.elapsed(),
         duration: started.elapsed(),
-        queue: None,
-        connect: None,
-        first_byte: None,
         client,
-        http: "",
-        method: String::new(),
-        path: String::new(),
         status: refusal.status,
         outcome,
         reason: refusal.reason,
-        upstream: None,
-        attempts: 0,
-        request_bytes: 0,
         response_bytes: response_bytes as u64,
-        key: None,
-        is_keyed: false,
-        rewrite: "",
-        session: None,
-        agent: None,
-        parent_agent: None,
-        model_asked: None,
-        rules: String::new(),
-        tried: Vec::new(),
-        answer: None,
-        error: None,
         cause: (outcome == Outcome::Rejected).then_some("rejected"),
-        cost: None,
-        labels: Labels::default(),
-        capture: None,
+        ..RequestRecord::new(request_id, SystemTime::now() - started.elapsed())
     }
 }
 

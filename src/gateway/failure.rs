@@ -4,9 +4,9 @@ use super::answer::Answer;
 use super::context::{Context, Tried};
 use super::respond;
 use super::unsent::Stalled;
-use crate::record::Outcome;
 use crate::upstream::tls::Fault;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE};
+use gateway_core::record::Outcome;
 use pingora::{Error, ErrorSource, ErrorType};
 
 /// An answer that was given up because another upstream takes the request over.

@@ -1,10 +1,10 @@
 //! The request as the upstream gets it.
 
 use super::context::Context;
-use crate::addresses::members_before;
 use crate::config::ForwardedFor;
 use crate::upstream::Upstream;
 use bytes::Bytes;
+use gateway_core::addresses::members_before;
 use http::HeaderValue;
 use http::header::{COOKIE, EXPECT, HOST};
 use pingora::http::RequestHeader;

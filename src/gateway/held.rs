@@ -2,9 +2,9 @@
 
 use super::body_budget::{Bounds, Evicted, Owners, Progress, Shares};
 use crate::config::Limits;
-use crate::http1::Refusal;
 use crate::upstream::clock::now_ms;
 use bytes::Bytes;
+use gateway_core::http1::Refusal;
 use pingora_prometheus::prometheus::{IntCounter, IntGauge};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -9,11 +9,11 @@ use super::held::{HeldBody, Hold};
 use super::incoming::Incoming;
 use super::unsent::Taking;
 use crate::config::Limits;
-use crate::http1::Refusal;
-use crate::http1::Target;
-use crate::http1::head::{check_connection, check_expect, check_method};
 use async_trait::async_trait;
 use bytes::Bytes;
+use gateway_core::http1::Refusal;
+use gateway_core::http1::Target;
+use gateway_core::http1::head::{check_connection, check_expect, check_method};
 use h2::SendStream;
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -97,7 +97,7 @@ pub fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
         (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => {
             return Err(Refusal::bad("host", "The :authority and the Host of the request differ."));
         }
-        (Some(given), _) | (None, Some(given)) if !crate::http1::is_host(given) => {
+        (Some(given), _) | (None, Some(given)) if !gateway_core::http1::is_host(given) => {
             return Err(Refusal::bad(
                 "host",
                 "The host of the request is not a name or address with an optional port.",

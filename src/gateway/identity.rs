@@ -3,9 +3,9 @@
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{self, Group, Snapshot};
-use crate::http1::Refusal;
-use crate::rules::matcher::Facts;
 use crate::upstream::sessions::Client;
+use gateway_core::http1::Refusal;
+use gateway_core::rules::matcher::Facts;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -60,7 +60,7 @@ pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &S
 /// Those fields of an HTTP/1 head that [`identify`] reads.
 pub fn fields_of(head: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(FIELDS.len());
-    for (name, value) in crate::http1::head::fields(head) {
+    for (name, value) in gateway_core::http1::head::fields(head) {
         let known = FIELDS.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()));
         if let (Some(name), Ok(value)) = (known, HeaderValue::from_bytes(value)) {
             map.append(name, value);

@@ -1,9 +1,9 @@
 //! Where a key stands in a request: in its target, its fields, their names, or its body.
 
 use crate::config::secret::Secret;
-use crate::http1::decoded;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use gateway_core::http1::decoded;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION};
 use memchr::memmem::Finder;

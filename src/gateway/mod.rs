@@ -35,8 +35,6 @@ use crate::access_log;
 use crate::drain::Drain;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
-use crate::record::RequestRecord;
-use crate::redact;
 use crate::store::RequestLog;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -44,6 +42,8 @@ use bytes::Bytes;
 use clean::Names;
 use context::{Attempt, Context, InFlight};
 use failover::Failed;
+use gateway_core::record::RequestRecord;
+use gateway_core::redact;
 use http::{StatusCode, Version};
 use local::Whose;
 use panel_key::Carried;
@@ -406,7 +406,7 @@ impl ProxyHttp for Gateway {
         context.forget_body();
         let Some(bytes) = bytes else { return Ok(None) };
         if let Some(meter) = &mut context.attempt.meter {
-            meter.push(bytes);
+            meter.push(bytes, Instant::now());
         }
         if let Some(error) = &mut context.attempt.error_body {
             error.push(bytes);

@@ -3,13 +3,13 @@
 use super::answer::X_REQUEST_ID;
 use super::context::Context;
 use super::failure::{self, NO_ANSWER, PROXY_ANSWER, PROXY_FAILED, WEB_PAGE, What};
-use crate::http1::{list_members, split_query};
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tunnel;
-use crate::usage::decode::Decoder;
-use crate::usage::error_body::ErrorBody;
-use crate::usage::meter::{self, Meter};
+use gateway_core::http1::{list_members, split_query};
+use gateway_core::usage::decode::Decoder;
+use gateway_core::usage::error_body::ErrorBody;
+use gateway_core::usage::meter::{self, Meter};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING, UPGRADE,
@@ -227,7 +227,7 @@ pub fn meter(
     if response.status != StatusCode::OK || !is_messages {
         return None;
     }
-    Meter::new(field(response, &CONTENT_TYPE), decoder(response), began, limits).map(Box::new)
+    Meter::new(field(response, &CONTENT_TYPE), decoder(response), (began, Instant::now()), limits).map(Box::new)
 }
 
 /// What keeps the beginning of an error.

@@ -4,10 +4,10 @@ use super::answer::Answer;
 use super::context::Context;
 use super::pool;
 use crate::config::profile::SYSTEM_PROMPT;
-use crate::rules::body::{Change, Unchanged};
-use crate::rules::header::{CasedName, Fields};
-use crate::rules::plan::Plan;
-use crate::rules::rule::RuleSet;
+use gateway_core::rules::body::{Change, Unchanged};
+use gateway_core::rules::header::{CasedName, Fields};
+use gateway_core::rules::plan::Plan;
+use gateway_core::rules::rule::RuleSet;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -164,7 +164,7 @@ impl Fields for Outgoing<'_> {
         &self.0.headers
     }
     fn set(&mut self, name: &CasedName, value: HeaderValue) {
-        if name.name == HOST && !crate::http1::is_host(value.as_bytes()) {
+        if name.name == HOST && !gateway_core::http1::is_host(value.as_bytes()) {
             log::warn!("a rule makes a Host that is none; the request goes with the one before");
             return;
         }

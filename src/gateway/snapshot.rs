@@ -1,17 +1,17 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
 use super::cross_site;
-use crate::addresses::Origin;
 use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
-use crate::http1::Refusal;
-use crate::redact::Needles;
-use crate::rules::header::bearer;
-use crate::rules::rule::{Rule, RuleSet};
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
+use gateway_core::addresses::Origin;
+use gateway_core::http1::Refusal;
+use gateway_core::redact::Needles;
+use gateway_core::rules::header::bearer;
+use gateway_core::rules::rule::{Rule, RuleSet};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use pingora::protocols::l4::socket::SocketAddr;

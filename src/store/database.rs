@@ -2,7 +2,7 @@
 
 use super::insert::Inserter;
 use super::rollup::{HOUR, SPANS};
-use crate::record::RequestRecord;
+use gateway_core::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};

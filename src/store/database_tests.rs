@@ -1,6 +1,6 @@
 use super::*;
-use crate::record::Outcome;
-use crate::usage::meter::{Summary, Tokens};
+use gateway_core::record::Outcome;
+use gateway_core::usage::meter::{Summary, Tokens};
 
 fn record(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
     Arc::new(RequestRecord {
@@ -10,7 +10,7 @@ fn record(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
             tokens: Some(Tokens { input: 5, output: 6, ..Tokens::default() }),
             ..Summary::default()
         }),
-        ..RequestRecord::sample()
+        ..crate::sample::record()
     })
 }
 
@@ -68,7 +68,7 @@ async fn sums_without_end_make_room_before_all_rows_are_gone() {
             request_id: format!("req_{id}"),
             started_at,
             key: Some(format!("{id:08x}")),
-            ..RequestRecord::sample()
+            ..crate::sample::record()
         })
     };
     let records: Vec<_> = (0..5_000).map(keyed).collect();
@@ -94,7 +94,7 @@ fn stray(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
         upstream: None,
         key: Some(format!("{id:08x}")),
         model_asked: Some(format!("model-{id}")),
-        ..RequestRecord::sample()
+        ..crate::sample::record()
     })
 }
 

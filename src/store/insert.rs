@@ -2,7 +2,7 @@
 
 use super::database::millis;
 use super::rollup::{COLUMNS, Rollup, SUMS};
-use crate::record::RequestRecord;
+use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;

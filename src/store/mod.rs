@@ -11,7 +11,7 @@ pub mod row;
 mod statistics;
 mod writer;
 
-use crate::record::RequestRecord;
+use gateway_core::record::RequestRecord;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -207,14 +207,14 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Capture, Outcome};
+    use gateway_core::record::{Capture, Outcome};
 
     fn record(is_stray: bool, text_bytes: usize) -> Arc<RequestRecord> {
         let capture = Capture { head: "x".repeat(text_bytes), body: String::new(), is_cut: false };
         let attempts = u32::from(!is_stray);
         let outcome = if is_stray { Outcome::Rejected } else { Outcome::Completed };
         let capture = (text_bytes > 0).then(|| Box::new(capture));
-        Arc::new(RequestRecord { outcome, attempts, capture, ..RequestRecord::sample() })
+        Arc::new(RequestRecord { outcome, attempts, capture, ..crate::sample::record() })
     }
 
     fn counts(log: &RequestLog) -> Vec<u64> {

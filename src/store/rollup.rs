@@ -2,7 +2,7 @@
 //! cover it. Pure.
 
 use super::latency::bucket;
-use crate::record::{RequestRecord, status_class};
+use gateway_core::record::{RequestRecord, status_class};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
@@ -188,7 +188,7 @@ pub fn ceil(time: i64, span: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::meter::{Summary, Tokens};
+    use gateway_core::usage::meter::{Summary, Tokens};
     use std::time::Duration;
 
     #[test]
@@ -216,8 +216,8 @@ mod tests {
             first_token: Some(Duration::from_millis(11)),
             ..Summary::default()
         };
-        let first = RequestRecord { started_at: at(119), answer: Some(answer), ..RequestRecord::sample() };
-        let second = RequestRecord { started_at: at(120), ..RequestRecord::sample() };
+        let first = RequestRecord { started_at: at(119), answer: Some(answer), ..crate::sample::record() };
+        let second = RequestRecord { started_at: at(120), ..crate::sample::record() };
         let rollup = Rollup::of([&first, &second].into_iter());
         let requests: Vec<_> = rollup.sums.iter().map(|(key, sums)| (key.span, key.at, sums[0])).collect();
         assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (600, 0, 2), (3_600, 0, 2), (86_400, 0, 2)]);

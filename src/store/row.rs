@@ -1,8 +1,8 @@
 //! A request as the admin API shows it: from the request log, or from a record that has just come.
 
 use super::database::millis;
-use crate::record::RequestRecord;
-use crate::usage::meter::Tokens;
+use gateway_core::record::RequestRecord;
+use gateway_core::usage::meter::Tokens;
 use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;

@@ -6,7 +6,7 @@ use super::latency::Times;
 use super::reader::{ReadError, Reader};
 use super::rollup::{COLUMNS, HOUR, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
 use super::row::{TokenCounts, count, dollars};
-use crate::record::Outcome;
+use gateway_core::record::Outcome;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};

@@ -3,7 +3,7 @@
 use super::database::{Database, Retention};
 use super::insert::stray_bytes;
 use super::{Queue, RequestLog, Waiting};
-use crate::record::RequestRecord;
+use gateway_core::record::RequestRecord;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What is remembered of clients: sessions that had to move, and keys that have to wait.
 
-use crate::addresses::client_group;
 use crate::config::resilience::Affinity;
+use gateway_core::addresses::client_group;
 use moka::Expiry;
 use moka::sync::Cache;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -54,7 +54,7 @@ impl Client {
 pub enum Owner {
     /// Stands for a key.
     Key(u64),
-    /// The address that stands for a client's ([`crate::addresses::client_group`]).
+    /// The address that stands for a client's ([`gateway_core::addresses::client_group`]).
     Address(Option<IpAddr>),
 }
 

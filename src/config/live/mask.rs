@@ -1,20 +1,20 @@
 //! Texts without their secrets: masked where they are shown, put in again where an edited text still has the mask.
 //!
 //! Works on YAML, and on JSON, which is YAML too. A secret is what has the name of one or looks like one, as everywhere
-//! ([`crate::redact`]).
+//! ([`gateway_core::redact`]).
 
 mod lines;
 mod locate;
 mod texts;
 
-use crate::redact::{Needles, Secrets, is_secret_name};
+use gateway_core::redact::{Needles, Secrets, is_secret_name};
 use lines::{Elsewhere, Masked};
 use locate::locate;
 use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
 
 /// What stands for a secret; in a version of the history that has another one than is in force, `@` and the version follow.
-pub const MASK: &str = crate::redact::MASK;
+pub const MASK: &str = gateway_core::redact::MASK;
 /// So much of a version's name follows the mask.
 const TAG_LENGTH: usize = 8;
 /// Where the client's key goes is no key.

@@ -5,7 +5,7 @@ use super::super::problem::{Problem, Source};
 use super::super::reader::{Effective, List};
 use super::super::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_SETTINGS};
 use super::super::{Loaded, Texts};
-use crate::redact::shapes;
+use gateway_core::redact::shapes;
 use serde::Serialize;
 
 /// The configuration in force.

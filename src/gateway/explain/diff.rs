@@ -1,6 +1,6 @@
 //! What differs between two texts, for people.
 
-use crate::redact::{MASK, is_secret_name};
+use gateway_core::redact::{MASK, is_secret_name};
 use serde_json::Value;
 use similar::TextDiff;
 use std::fmt::Write as _;

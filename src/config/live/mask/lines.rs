@@ -4,7 +4,7 @@
 //! it was.
 
 use super::{MASK, texts};
-use crate::redact::{self, Needles};
+use gateway_core::redact::{self, Needles};
 
 /// Secrets that stand elsewhere in a text.
 pub struct Elsewhere {

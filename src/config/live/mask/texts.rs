@@ -1,7 +1,7 @@
 //! Secrets inside of texts that are no settings of their own: what a rule answers, notes, prompts, comments.
 
 use super::{FIELDS_FOR_KEYS, MASK, is_reference};
-use crate::redact::{self, is_secret_name};
+use gateway_core::redact::{self, is_secret_name};
 use once_cell::sync::Lazy;
 use regex::Regex;
 use std::ops::Range;
@@ -101,7 +101,7 @@ const LONG: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{Needles, Secrets};
+    use gateway_core::redact::{Needles, Secrets};
 
     #[test]
     fn what_a_name_makes_a_secret_is_found_in_any_text() {

@@ -5,7 +5,7 @@
 //! nothing and says why; the actions after it go on.
 
 mod cached;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod oracle;
 mod system;
 

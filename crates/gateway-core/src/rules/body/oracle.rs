@@ -1,6 +1,6 @@
 //! What body actions mean, on parsed values: written a second time, plainly, to compare with.
 //!
-//! Used by the property tests and, through a `#[path]`, by the fuzz target `rules_body`.
+//! Used by the property tests and by the fuzz target `rules_body`.
 
 use crate::rules::body::{BodyAction, IDENTITIES, Mode, System, Target, apply, model_of, touches_cached_prefix};
 use crate::rules::document::{Document, Json};

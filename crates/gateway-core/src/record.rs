@@ -166,6 +166,44 @@ pub struct Capture {
 }
 
 impl RequestRecord {
+    /// A request of which nothing more is known.
+    pub fn new(request_id: String, started_at: SystemTime) -> Self {
+        Self {
+            request_id,
+            started_at,
+            duration: Duration::ZERO,
+            queue: None,
+            connect: None,
+            first_byte: None,
+            client: None,
+            http: "",
+            method: String::new(),
+            path: String::new(),
+            status: 0,
+            outcome: Outcome::Completed,
+            reason: "",
+            upstream: None,
+            attempts: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            key: None,
+            is_keyed: false,
+            rewrite: "",
+            session: None,
+            agent: None,
+            parent_agent: None,
+            model_asked: None,
+            rules: String::new(),
+            tried: Vec::new(),
+            answer: None,
+            error: None,
+            cause: None,
+            cost: None,
+            labels: Labels::default(),
+            capture: None,
+        }
+    }
+
     /// The type of the error in the answer.
     pub fn error_type(&self) -> Option<&str> {
         let in_stream = self.answer.as_ref().and_then(|answer| answer.error.as_deref());
@@ -227,47 +265,6 @@ pub fn status_class(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-impl RequestRecord {
-    /// One for tests: a request that went well.
-    pub fn sample() -> Self {
-        Self {
-            request_id: "req_1".to_owned(),
-            started_at: SystemTime::UNIX_EPOCH,
-            duration: Duration::from_millis(12),
-            queue: Some(Duration::ZERO),
-            connect: Some(Duration::from_millis(2)),
-            first_byte: Some(Duration::from_millis(9)),
-            client: Some([127, 0, 0, 1].into()),
-            http: "1.1",
-            method: "POST".to_owned(),
-            path: "/v1/messages".to_owned(),
-            status: 200,
-            outcome: Outcome::Completed,
-            reason: "",
-            upstream: Some("a".into()),
-            attempts: 1,
-            request_bytes: 3,
-            response_bytes: 4,
-            key: Some("0a1b2c3d".to_owned()),
-            is_keyed: true,
-            rewrite: "replaced",
-            session: None,
-            agent: None,
-            parent_agent: None,
-            model_asked: None,
-            rules: String::new(),
-            tried: Vec::new(),
-            answer: None,
-            error: None,
-            cause: None,
-            cost: None,
-            labels: Labels { model: "".into(), path: "/v1/messages" },
-            capture: None,
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -279,7 +276,9 @@ mod tests {
 
     #[test]
     fn requests_that_anybody_can_make_are_told_from_those_that_were_served() {
-        let served = RequestRecord::sample();
+        let new = RequestRecord::new(String::new(), SystemTime::UNIX_EPOCH);
+        let key = Some("0a1b2c3d".to_owned());
+        let served = RequestRecord { status: 200, attempts: 1, key, is_keyed: true, ..new };
         let keyless = RequestRecord { key: None, is_keyed: false, ..served.clone() };
         let message = Summary { tokens: Some(crate::usage::meter::Tokens::default()), ..Summary::default() };
         assert!(!served.is_stray());

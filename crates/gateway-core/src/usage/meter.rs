@@ -120,9 +120,14 @@ struct Facts {
 }
 
 impl Meter {
-    /// For an answer of this type to a request that began at `began`; `None` if it is of no type that can be read.
-    /// `decoder` undoes the body's coding, if that is known.
-    pub fn new(content_type: &[u8], decoder: Option<Decoder>, began: Instant, limits: Limits) -> Option<Self> {
+    /// For a response of this type, that begins now, to a request that began at `began`; `None` if it is of no type that
+    /// can be read. `decoder` undoes the body's coding, if that is known.
+    pub fn new(
+        content_type: &[u8],
+        decoder: Option<Decoder>,
+        (began, now): (Instant, Instant),
+        limits: Limits,
+    ) -> Option<Self> {
         let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let kind = if is(b"text/event-stream") {
             Kind::Stream(Reader::new(limits.event_bytes))
@@ -131,18 +136,16 @@ impl Meter {
         } else {
             return None;
         };
-        let now = Instant::now();
         let (is_stream, is_unreadable) = (matches!(kind, Kind::Stream(_)), decoder.is_none());
         let summary = Summary { is_stream, is_unreadable, ..Summary::default() };
         Some(Self { decoder, kind, facts: Facts { summary, began, now }, last: now, reply_bytes: limits.reply_bytes })
     }
 
-    /// The next bytes of the body.
-    pub fn push(&mut self, bytes: &[u8]) {
+    /// The next bytes of the body, which came now.
+    pub fn push(&mut self, bytes: &[u8], now: Instant) {
         if self.facts.summary.is_unreadable || bytes.is_empty() {
             return;
         }
-        let now = Instant::now();
         let gap = &mut self.facts.summary.longest_gap;
         *gap = (*gap).max(now.duration_since(self.last));
         (self.last, self.facts.now) = (now, now);
@@ -321,13 +324,19 @@ mod tests {
     const LIMITS: Limits = Limits { event_bytes: 64 * 1024, reply_bytes: 1024 * 1024 };
     const STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
+    #[expect(clippy::disallowed_methods, reason = "a test has to begin somewhere")]
+    fn at() -> (Instant, Instant) {
+        let now = Instant::now();
+        (now, now)
+    }
+
     fn plain() -> Option<Decoder> {
         Decoder::new([])
     }
 
     fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
-        let mut meter = Meter::new(content_type.as_bytes(), plain(), Instant::now(), LIMITS).expect("readable");
-        body.chunks(step).for_each(|chunk| meter.push(chunk));
+        let mut meter = Meter::new(content_type.as_bytes(), plain(), at(), LIMITS).expect("readable");
+        body.chunks(step).for_each(|chunk| meter.push(chunk, at().1));
         meter.finish()
     }
 
@@ -407,9 +416,9 @@ mod tests {
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
         assert!(read("application/json", b"{", 1).is_unreadable);
         assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
-        let mut unknown = Meter::new(b"application/json", None, Instant::now(), LIMITS).expect("a meter");
-        unknown.push(b"{}");
+        let mut unknown = Meter::new(b"application/json", None, at(), LIMITS).expect("a meter");
+        unknown.push(b"{}", at().1);
         assert!(unknown.finish().is_unreadable && !unknown.is_behind());
-        assert!(Meter::new(b"text/html", plain(), Instant::now(), LIMITS).is_none());
+        assert!(Meter::new(b"text/html", plain(), at(), LIMITS).is_none());
     }
 }

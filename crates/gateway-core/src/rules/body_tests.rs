@@ -343,7 +343,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     fixtures
 }
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
 
 #[test]
 fn the_fixtures_are_changed_as_their_values_are() {

@@ -1,0 +1,11 @@
+//! The parts of the gateway that only compute: bytes and values in, values out.
+//!
+//! No Pingora, no tokio, no sockets, no clock. So they can be fuzzed, measured and tested alone, and cargo itself sees to
+//! it that they stay so. What runs is in the `anyrouter-gateway` package, which uses this one.
+
+pub mod addresses;
+pub mod http1;
+pub mod record;
+pub mod redact;
+pub mod rules;
+pub mod usage;
