@@ -6,7 +6,7 @@
 
 use pingora::protocols::SocketDigest;
 use pingora_prometheus::prometheus::IntGauge;
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -73,27 +73,42 @@ impl Unsent {
             return;
         }
         let mut table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.bytes.get() > signed(limit)
-            && let Some(number) = next_to_give_up(&table.answers, now)
-            && let Some(waiting) = table.answers.remove(&number)
-        {
-            waiting.is_given_up.store(true, Ordering::Relaxed);
-            self.bytes.sub(signed(waiting.bytes));
+        let excess = usize::try_from(self.bytes.get() - signed(limit)).unwrap_or_default();
+        for number in to_give_up(&table.answers, excess, now) {
+            if let Some(waiting) = table.answers.remove(&number) {
+                waiting.is_given_up.store(true, Ordering::Relaxed);
+                self.bytes.sub(signed(waiting.bytes));
+            }
         }
     }
 }
 
-/// Of the client whose answers hold most, the one that waits longest; `None` while all have just begun to wait.
-fn next_to_give_up(answers: &HashMap<u64, Waiting>, now: Instant) -> Option<u64> {
-    let mut held: HashMap<Option<IpAddr>, usize> = HashMap::new();
-    for waiting in answers.values() {
-        *held.entry(waiting.client).or_default() += waiting.bytes;
+/// Answers that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client whose
+/// answers hold most, the one that waits longest.
+fn to_give_up(answers: &HashMap<u64, Waiting>, excess: usize, now: Instant) -> Vec<u64> {
+    let mut of_each: HashMap<Option<IpAddr>, (usize, Vec<(Instant, u64, usize)>)> = HashMap::new();
+    for (&number, waiting) in answers {
+        let (held, theirs) = of_each.entry(waiting.client).or_default();
+        *held += waiting.bytes;
+        theirs.push((waiting.since, number, waiting.bytes));
     }
-    let (most, _) = held.into_iter().max_by_key(|&(_, bytes)| bytes)?;
-    let (number, oldest) =
-        answers.iter().filter(|(_, waiting)| waiting.client == most).min_by_key(|(_, waiting)| waiting.since)?;
-    // If it has only begun to wait, nobody else pays for it.
-    (now.saturating_duration_since(oldest.since) >= PATIENCE).then_some(*number)
+    let mut clients = BinaryHeap::new();
+    for (client, (held, theirs)) in &mut of_each {
+        theirs.sort_unstable_by(|one, other| other.cmp(one));
+        clients.push((*held, *client));
+    }
+    let (mut given_up, mut freed) = (Vec::new(), 0);
+    while freed < excess
+        && let Some((held, client)) = clients.pop()
+        && let Some((since, number, bytes)) = of_each.get_mut(&client).and_then(|(_, theirs)| theirs.pop())
+        // If it has only begun to wait, nobody else pays for it.
+        && now.saturating_duration_since(since) >= PATIENCE
+    {
+        freed += bytes;
+        given_up.push(number);
+        clients.push((held - bytes, client));
+    }
+    given_up
 }
 
 /// What is held of an answer while a batch of so many bytes is being written: it is held until all of it was taken, and

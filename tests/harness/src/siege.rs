@@ -62,7 +62,8 @@ impl Seen {
 
 /// The besetting clients, until this is dropped.
 pub struct Beset {
-    _clients: JoinSet<()>,
+    /// Ends the thread that they are on.
+    _end: tokio::sync::oneshot::Sender<()>,
     opened: Arc<AtomicU64>,
     guesses: Arc<AtomicU64>,
 }
@@ -95,15 +96,35 @@ pub async fn connect_from(source: [u8; 4], to: SocketAddr, receive_buffer: Optio
 }
 
 impl Siege {
-    /// Besets the gateway at `to` from `source`. `/large` must have a large answer.
+    /// Besets the gateway at `to` from `source`, from a thread of its own, so that whoever measures does not wait for it.
+    /// `/large` must have a large answer.
     pub fn begin(self, source: [u8; 4], to: SocketAddr) -> Beset {
-        let mut clients = JoinSet::new();
         let (opened, guesses) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let beset = Beset { _end: end, opened: Arc::clone(&opened), guesses: Arc::clone(&guesses) };
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let _clients = self.clients(source, to, &opened, &guesses);
+                let _ = ended.await;
+            });
+        });
+        beset
+    }
+
+    fn clients(
+        self,
+        source: [u8; 4],
+        to: SocketAddr,
+        opened: &Arc<AtomicU64>,
+        guesses: &Arc<AtomicU64>,
+    ) -> JoinSet<()> {
+        let mut clients = JoinSet::new();
         let slow = [(0, self.readers), (1, self.heads), (2, self.bodies), (3, self.silent)];
         let kinds = slow.into_iter().chain([(4, self.guessers), (5, self.hoarders)]);
         for (kind, count) in kinds {
             for number in 0..count {
-                let (opened, guesses) = (Arc::clone(&opened), Arc::clone(&guesses));
+                let (opened, guesses) = (Arc::clone(opened), Arc::clone(guesses));
                 clients.spawn(async move {
                     // Not all at once: what the kernel queues for a listener is bounded.
                     tokio::time::sleep(Duration::from_micros(300 * number as u64)).await;
@@ -118,7 +139,7 @@ impl Siege {
                 });
             }
         }
-        Beset { _clients: clients, opened, guesses }
+        clients
     }
 }
 
