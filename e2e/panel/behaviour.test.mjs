@@ -420,7 +420,7 @@ describe('a dry run in Chinese', () => {
       await page.locator('.rules li').first().waitFor();
       const lines = await page.locator('.rules li').allInnerTexts();
       assert.deepEqual(lines.map((line) => line.replace(/\s+/g, ' ').trim()), [
-        'one 已转为列表', 'two 正文无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
+        'one 已转为列表', 'two 请求体无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
       ]);
       assert.equal(await page.locator('.rules li.check').count(), 2);
       assert.equal(await page.locator('.rules li.minus').count(), 2);

@@ -22,6 +22,13 @@ const page = `<!doctype html><title>a relay</title><h1>Welcome</h1><img src="/to
   <form method="post" action="/told?form"><input name="key" value="1"><button>Sign in</button></form><script>${script}</script>`;
 const svg = `<svg xmlns="http://www.w3.org/2000/svg"><script>${script}</script></svg>`;
 
+/** Cookies that hide the panel's, and make its requests larger than any head may be. */
+const heavy = [
+  ...Array.from({ length: 17 }, (_, number) => `heavy${number}=${'x'.repeat(4000)}; Path=/api/admin`),
+  ...Array.from({ length: 4 }, (_, number) => `gateway_session=9999999999.x.y; Path=/api/admin${'/config'.repeat(number % 2)}`),
+  'everywhere=1; Path=/',
+];
+
 /** A relay that notes what its pages tell, and a site of its own beside the gateway. */
 class Relay {
   static async start() {
@@ -42,6 +49,7 @@ class Relay {
       case '/page': return send('text/html', page, { 'set-cookie': 'gateway_session=; Path=/api/admin; Max-Age=0', 'clear-site-data': '"*"' });
       case '/lax': return send('text/html', page, { 'content-security-policy': 'sandbox allow-scripts allow-same-origin allow-popups' });
       case '/cached': return send('text/html', page, { 'cache-control': 'max-age=600' });
+      case '/heavy': return send('text/html', page, { 'set-cookie': heavy, 'www-authenticate': 'Basic realm="the gateway"' });
       case '/svg': return send('image/svg+xml', svg);
       case '/xhtml': return send('application/xhtml+xml', `<html xmlns="http://www.w3.org/1999/xhtml"><body><script>${script}</script></body></html>`);
       case '/sw.js': return send('text/javascript', 'self.onfetch = () => {}', { 'service-worker-allowed': '/' });
@@ -119,6 +127,14 @@ describe("a relay's page in the operator's browser", { skip: IS_MOCK && 'the moc
       }));
   }
 
+  test("a relay's cookies reach no request to the panel", () =>
+    tab(async (page) => {
+      await page.goto(`${bench.url}/heavy`);
+      const names = (await operator.context.cookies(`${bench.url}/api/admin/config`)).map(({ name }) => name);
+      assert.deepEqual(names, ['gateway_session']);
+      assert((await operator.api('config')).version, "the operator's session goes on");
+    }));
+
   test("another site on this machine gets nothing out of the gateway's paths, however it shows them", () =>
     tab(async (page) => {
       for (const path of ['/page', '/cached']) {
@@ -171,6 +187,10 @@ describe("a relay's page in the operator's browser", { skip: IS_MOCK && 'the moc
         await page.waitForFunction(() => document.title === 'fetched');
       });
       assert.deepEqual(found, ['image']);
+      // What the gateway's own host fetched as a part of a page, with nothing but its name to tell that it is a browser.
+      const answer = await page.context().request.get(`${bench.url}/heavy`, { headers: { 'user-agent': await page.evaluate(() => navigator.userAgent) } });
+      assert.equal(answer.headers()['content-security-policy'], 'sandbox');
+      assert.equal(answer.headers()['set-cookie'], undefined);
     } finally {
       await browser.close();
     }

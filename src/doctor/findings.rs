@@ -56,7 +56,7 @@ findings! {
     REACHABLE, "reachable", Ok,
         en "The upstream answered as an API does.",
         "Nothing to do.",
-        zh "上游按 API 的方式正常应答。",
+        zh "上游按 API 的方式正常响应。",
         "无需处理。";
     REACHABLE_WITHOUT_KEY, "reachable_without_key", Ok,
         en "The upstream is reachable; it asks for a key, and none was sent.",
@@ -100,7 +100,7 @@ findings! {
     DNS_TIMEOUT, "dns_timeout", Problem,
         en "The DNS servers of this machine did not answer in time.",
         "Check the network and the DNS servers (resolv.conf); a public one such as 223.5.5.5 or 1.1.1.1 may help.",
-        zh "本机的 DNS 服务器没有及时应答。",
+        zh "本机的 DNS 服务器没有及时响应。",
         "请检查网络和 DNS 服务器（resolv.conf）；可以改用公共 DNS，例如 223.5.5.5 或 1.1.1.1。";
     CONNECT_REFUSED, "connect_refused", Problem,
         en "The connection was refused: nothing listens at this address and port, or a firewall rejects it.",
@@ -187,17 +187,17 @@ findings! {
     CLOSED, "closed_without_answer", Problem,
         en "The upstream closed the connection without an answer.",
         "Try again; if it stays so, check whether base_url should be https:// instead of http://, and the upstream itself.",
-        zh "上游没有应答就关闭了连接。",
+        zh "上游没有响应就关闭了连接。",
         "请重试；如果一直如此，请检查 base_url 是否应为 https:// 而不是 http://，并检查上游本身。";
     ANSWER_TIMEOUT, "answer_timeout", Problem,
         en "The upstream took the request, but did not answer in time: it is overloaded, or the network loses packets.",
         "Try again later or use another mirror; from mainland China an outbound proxy (usually 127.0.0.1:7890) may help.",
-        zh "上游接收了请求，但没有及时应答：上游过载，或网络丢包。",
+        zh "上游接收了请求，但没有及时响应：上游过载，或网络丢包。",
         "请稍后重试或换用其他镜像；在中国大陆使用出站代理（通常是 127.0.0.1:7890）可能有帮助。";
     NOT_HTTP, "not_http", Problem,
         en "What came back is not a valid HTTP answer.",
         "Check scheme (http or https), host and port in base_url.",
-        zh "返回的内容不是有效的 HTTP 应答。",
+        zh "返回的内容不是有效的 HTTP 响应。",
         "请检查 base_url 的协议（http 或 https）、主机和端口。";
 
     // --- the proxy ---
@@ -220,7 +220,7 @@ findings! {
     PROXY_TIMEOUT, "proxy_timeout", Problem,
         en "The outbound proxy did not answer in time: perhaps its node does not work.",
         "Choose another node in the proxy program, then try again.",
-        zh "出站代理没有及时应答：可能是当前节点不可用。",
+        zh "出站代理没有及时响应：可能是当前节点不可用。",
         "请在代理软件中更换节点后重试。";
     PROXY_BROKEN, "proxy_broken", Problem,
         en "What answers at the proxy's address does not speak the protocol of the proxy's URL.",
@@ -303,7 +303,7 @@ findings! {
     BAD_GATEWAY, "bad_gateway", Problem,
         en "A server in front of the relay (CDN or load balancer) got no good answer from the relay behind it.",
         "Try again later, or use another mirror of the relay; nothing in your settings causes this.",
-        zh "中转站前面的服务器（CDN 或负载均衡）没有从后端得到正常应答。",
+        zh "中转站前面的服务器（CDN 或负载均衡）没有从后端得到正常响应。",
         "请稍后再试，或换用中转站的其他镜像；这不是你的设置造成的。";
     SERVER_ERROR, "server_error", Problem,
         en "The upstream failed by itself (5xx).",
@@ -315,7 +315,7 @@ findings! {
          models also a beta flag that does not suit the model.",
         "Try again later or use another mirror; CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 helps some. If only one \
          model does it, use profile: anyrouter.",
-        zh "CDN 从后端的中转站得到空的或异常的应答（520）：网络或源站故障；如果只有个别模型如此，也可能是 beta 标志不适合该模型。",
+        zh "CDN 从后端的中转站得到空的或异常的响应（520）：网络或源站故障；如果只有个别模型如此，也可能是 beta 标志不适合该模型。",
         "请稍后再试或换用其他镜像；设置 CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 有时有帮助。\
          如果只有个别模型如此，请使用 profile: anyrouter。";
     CDN_521, "cdn_521", Problem,
@@ -331,7 +331,7 @@ findings! {
     CDN_524, "cdn_524", Problem,
         en "The relay behind the CDN took the request, but did not answer within the CDN's time (524, about 100 s).",
         "Let requests stream, shorten them (/compact), try again later or another mirror.",
-        zh "CDN 后面的中转站收到了请求，但没有在 CDN 的时限内应答（524，约 100 秒）。",
+        zh "CDN 后面的中转站收到了请求，但没有在 CDN 的时限内响应（524，约 100 秒）。",
         "请使用流式请求，缩短上下文（/compact），稍后再试或换用其他镜像。";
     CDN_TLS, "cdn_tls", Problem,
         en "The CDN and the relay's server behind it do not agree on TLS (525, 526).",

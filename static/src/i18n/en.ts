@@ -682,10 +682,10 @@ export default {
     linkOver: 'This link is no longer good. Get a new one as shown below.',
     wait: 'This is not the key. There were too many wrong ones within a minute, so the answer to each is slow now; the right one works at any time.',
     offline: 'It may be restarting, or the network is down.',
-    getLink: 'No key at hand? This command prints a link that signs you in. Type it where the gateway runs (in a container: docker compose exec gateway …).',
+    getLink: 'No key at hand? This command prints a link that signs you in. Type it where the gateway runs (built from source, it is in target/release/; in a container, put docker compose exec gateway before it).',
     terminal: 'Terminal',
     closed: 'The panel is closed',
-    closedAbout: 'The gateway has no key for it, because it could not write one; its log says why. Mend that, type this where the gateway runs, and open the link that it prints.',
+    closedAbout: 'The gateway has no usable key for it; its log says why. Mend that, type this where the gateway runs, and open the link that it prints.',
   },
   missing: { title: 'Not found', what: 'There is no such page', home: 'Back to the dashboard' },
 };
