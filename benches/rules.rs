@@ -23,7 +23,7 @@ fn fifty_rules(matching: usize, with_body: bool) -> RuleSet {
         let system =
             System::new(Mode::Replace, Target::First, "You are Claude Code, Anthropic's official CLI for Claude.");
         Rule {
-            name: format!("rule-{index}"),
+            name: format!("rule-{index}").into(),
             matcher: Matcher(vec![
                 Condition::Method(vec!["POST".to_owned()]),
                 Condition::Path(vec![TextTest::Glob(Glob::new(&path))]),

@@ -45,8 +45,8 @@ impl fmt::Display for Line<'_> {
             write!(f, " http={} method={} path={}", record.http, Word(&record.method), Word(&record.path))?;
         }
         write!(f, " status={} outcome={}", record.status, record.outcome.name())?;
-        if !record.reason.is_empty() {
-            write!(f, " reason={}", record.reason)?;
+        if let Some(reason) = record.reason {
+            write!(f, " reason={}", reason.code())?;
         }
         if let Some(upstream) = &record.upstream {
             write!(f, " upstream={upstream} attempts={}", record.attempts)?;
@@ -59,8 +59,8 @@ impl fmt::Display for Line<'_> {
         if let Some(key) = &record.key {
             write!(f, " key={key}")?;
         }
-        if !record.rewrite.is_empty() {
-            write!(f, " rewrite={}", record.rewrite)?;
+        if let Some(rewrite) = record.rewrite {
+            write!(f, " rewrite={}", rewrite.code())?;
         }
         if let Some(model) = &record.model_asked {
             write!(f, " model_asked={}", Word(model))?;
@@ -72,7 +72,7 @@ impl fmt::Display for Line<'_> {
             write!(f, " cost_usd={}", cost as f64 / 1e9)?;
         }
         match record.cause {
-            Some(cause) => write!(f, " cause={cause}"),
+            Some(cause) => write!(f, " cause={}", cause.code()),
             None => Ok(()),
         }
     }

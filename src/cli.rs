@@ -192,7 +192,7 @@ pub fn report(loaded: &Loaded, options: &CheckOptions) -> String {
             .chain(&profile)
             .chain(&loaded.config.rules)
             .chain(&loaded.config.last_rules);
-        let names: Vec<&str> = rules.map(|rule| rule.name.as_str()).collect();
+        let names: Vec<&str> = rules.map(|rule| &*rule.name).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);
     }

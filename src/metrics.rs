@@ -203,14 +203,14 @@ impl Metrics {
         self.retries.inc_by(u64::from(record.attempts.saturating_sub(1)));
         self.request_bytes.inc_by(record.request_bytes);
         self.response_bytes.inc_by(record.response_bytes);
-        for rule in record.rules.split(',').filter(|rule| !rule.is_empty()) {
+        for rule in &record.rules {
             self.rule_hits.with_label_values(&[rule]).inc();
         }
-        if !record.reason.is_empty() && record.outcome != Outcome::Completed {
-            self.rejected.with_label_values(&[record.reason]).inc();
+        if let Some(reason) = record.reason.filter(|_| record.outcome != Outcome::Completed) {
+            self.rejected.with_label_values(&[reason.code()]).inc();
         }
-        if !record.rewrite.is_empty() {
-            self.rewrites.with_label_values(&[record.rewrite]).inc();
+        if let Some(rewrite) = record.rewrite {
+            self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
         self.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {

@@ -1,6 +1,7 @@
 //! A request for unit tests.
 
-use gateway_core::record::{Labels, RequestRecord};
+use gateway_core::record::{Labels, PromptOutcome, RequestRecord};
+use gateway_core::rules::body::Change;
 use std::time::{Duration, SystemTime};
 
 /// One that went well.
@@ -21,7 +22,7 @@ pub fn record() -> RequestRecord {
         response_bytes: 4,
         key: Some("0a1b2c3d".to_owned()),
         is_keyed: true,
-        rewrite: "replaced",
+        rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
         labels: Labels { model: "".into(), path: "/v1/messages" },
         ..RequestRecord::new("req_1".to_owned(), SystemTime::UNIX_EPOCH)
     }

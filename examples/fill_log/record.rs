@@ -1,7 +1,8 @@
 //! Made-up records that look like a busy month: days and nights, three models, sessions with a sub-agent, and the ways in
 //! which requests fail.
 
-use gateway_core::record::{Labels, Outcome, RequestRecord};
+use gateway_core::record::{Cause, Labels, Outcome, PromptOutcome, RequestRecord};
+use gateway_core::rules::body::Change;
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::meter::{Summary, Tokens};
 use std::f64::consts::TAU;
@@ -15,13 +16,13 @@ const UPSTREAMS: [&str; 3] = ["anyrouter", "mirror", "spare"];
 /// Requests of one session.
 const SESSION: u64 = 40;
 /// How one request in a thousand ends, and how many do.
-const FAILURES: [(u32, Outcome, u16, Option<&str>, &str); 6] = [
-    (12, Outcome::UpstreamError, 503, Some("pool_closed"), "no account is available"),
-    (8, Outcome::UpstreamError, 429, Some("quota"), "the quota of this hour is used up"),
+const FAILURES: [(u32, Outcome, u16, Option<Cause>, &str); 6] = [
+    (12, Outcome::UpstreamError, 503, Some(Cause::PoolClosed), "no account is available"),
+    (8, Outcome::UpstreamError, 429, Some(Cause::Quota), "the quota of this hour is used up"),
     (6, Outcome::ClientAborted, 200, None, ""),
-    (4, Outcome::Truncated, 200, Some("broke_off"), ""),
-    (3, Outcome::Stalled, 200, Some("too_slow"), ""),
-    (2, Outcome::Unreachable, 502, Some("unreachable"), ""),
+    (4, Outcome::Truncated, 200, Some(Cause::BrokeOff), ""),
+    (3, Outcome::Stalled, 200, Some(Cause::TooSlow), ""),
+    (2, Outcome::Unreachable, 502, Some(Cause::Unreachable), ""),
 ];
 
 /// The record number `index` of `rows` that end at `now` and began `days` earlier; always the same for the same numbers.
@@ -90,12 +91,12 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         response_bytes: 12_000,
         key: Some(format!("key{:05}", number % 5)),
         is_keyed: true,
-        rewrite: "replaced",
+        rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
         session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
         parent_agent: agent.as_ref().map(|_| "main".to_owned()),
         agent,
         model_asked: Some(model.to_owned()),
-        rules: "anyrouter.beta,anyrouter.metadata".to_owned(),
+        rules: vec!["anyrouter.beta".into(), "anyrouter.metadata".into()],
         answer: is_answer.then_some(answer),
         error: (!error.is_empty()).then(|| ErrorText {
             body: format!(r#"{{"type":"error","error":{{"type":"api_error","message":"{error}"}}}}"#),

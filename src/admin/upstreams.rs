@@ -8,6 +8,7 @@ use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::stats::StepCounts;
+use gateway_core::record::fault::Told;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,7 +49,8 @@ struct Shown<'s> {
 #[derive(Debug, Serialize)]
 struct LastFailure {
     at: String,
-    what: String,
+    #[serde(flatten)]
+    told: Told,
 }
 
 /// All upstreams.
@@ -84,9 +86,9 @@ pub fn rules(shared: &Shared) -> Value {
         .iter()
         .map(|destination| {
             let config = &destination.upstream.config;
-            let on: Vec<&str> = destination.rules.rules().iter().map(|rule| rule.name.as_str()).collect();
+            let on: Vec<&str> = destination.rules.rules().iter().map(|rule| &*rule.name).collect();
             let all = profile::rules(config.profile).unwrap_or_default();
-            let of_profile = all.iter().map(|rule| rule.name.as_str());
+            let of_profile = all.iter().map(|rule| &*rule.name);
             // Those that are off have lost their place: they come last.
             let off = of_profile.chain(snapshot.config.rules_off.iter().map(String::as_str));
             let off: Vec<&str> = off.filter(|name| !on.contains(name)).collect();
@@ -136,7 +138,7 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         waiting,
         last_failure: last_failure.as_ref().map(|failure| LastFailure {
             at: humantime::format_rfc3339_millis(failure.at).to_string(),
-            what: failure.what.clone(),
+            told: failure.fault.clone().into(),
         }),
         connecting: stats.steps().into_iter().collect(),
     }

@@ -55,13 +55,13 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
 pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, String> {
     let all =
         rules(profile).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    if let Some((unknown, _)) = switches.iter().find(|(name, _)| !all.iter().any(|rule| rule.name == *name)) {
-        let hint = suggestion(unknown, all.iter().map(|rule| rule.name.as_str()));
+    if let Some((unknown, _)) = switches.iter().find(|(name, _)| !all.iter().any(|rule| *rule.name == **name)) {
+        let hint = suggestion(unknown, all.iter().map(|rule| &*rule.name));
         return Err(format!("\"{unknown}\" is no rule of this profile{hint}"));
     }
     let is_on = |rule: &Rule| {
-        let switch = switches.iter().rfind(|(name, _)| *name == rule.name);
-        switch.map_or(!OFF.contains(&rule.name.as_str()), |(_, is_on)| *is_on)
+        let switch = switches.iter().rfind(|(name, _)| **name == *rule.name);
+        switch.map_or(!OFF.contains(&&*rule.name), |(_, is_on)| *is_on)
     };
     Ok(all.into_iter().filter(is_on).collect())
 }
@@ -72,7 +72,7 @@ pub fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
     let action = |mode| BodyAction::System(System::new(mode, Target::First, text));
     let insert = insert_if_missing.then(|| action(Mode::InsertIfMissing));
     Rule {
-        name: SYSTEM_PROMPT.to_owned(),
+        name: SYSTEM_PROMPT.into(),
         matcher: Matcher(vec![
             Condition::Method(vec!["POST".to_owned()]),
             Condition::Path(["/v1/messages", "/v1/messages/"].map(|path| TextTest::Equals(path.to_owned())).to_vec()),
@@ -92,7 +92,7 @@ pub fn headers_file(headers: &[CustomHeader]) -> Option<Rule> {
             Some(HeaderOp::Set(name, Template::secret(header.value.expose())))
         })
         .collect();
-    (!ops.is_empty()).then(|| Rule { name: HEADERS_FILE.to_owned(), headers: ops, ..Rule::default() })
+    (!ops.is_empty()).then(|| Rule { name: HEADERS_FILE.into(), headers: ops, ..Rule::default() })
 }
 
 #[cfg(test)]
@@ -104,10 +104,13 @@ mod tests {
         let all = rules(Profile::AnyRouter).expect("valid");
         assert!(all.len() >= 8, "{}", all.len());
         let on = switched(Profile::AnyRouter, &[]).expect("valid");
-        assert!(on.iter().all(|rule| rule.name != "anyrouter.compact") && on.len() == all.len() - 1);
+        assert!(on.iter().all(|rule| &*rule.name != "anyrouter.compact") && on.len() == all.len() - 1);
         let switches = [("anyrouter.compact".to_owned(), true), ("anyrouter.bearer".to_owned(), false)];
-        let names: Vec<String> =
-            switched(Profile::AnyRouter, &switches).expect("valid").into_iter().map(|rule| rule.name).collect();
+        let names: Vec<String> = switched(Profile::AnyRouter, &switches)
+            .expect("valid")
+            .into_iter()
+            .map(|rule| rule.name.to_string())
+            .collect();
         assert!(names.contains(&"anyrouter.compact".to_owned()) && !names.contains(&"anyrouter.bearer".to_owned()));
         let error = switched(Profile::AnyRouter, &[("anyrouter.bearr".to_owned(), true)]).expect_err("unknown");
         assert!(error.contains("did you mean \"anyrouter.bearer\"?"), "{error}");

@@ -53,12 +53,18 @@ pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'
     for (index, node) in reading.bounded_list(list, at, bounds::RULES).into_iter().enumerate() {
         let at = format!("{at}[{index}]");
         let Some((rule, is_enabled)) = read_rule(reading, node, &at, known) else { continue };
-        if rules.on.iter().map(|other| &other.name).chain(&rules.off).any(|name| *name == rule.name) {
+        if rules
+            .on
+            .iter()
+            .map(|other| &*other.name)
+            .chain(rules.off.iter().map(String::as_str))
+            .any(|name| *name == *rule.name)
+        {
             reading.wrong(node, format!("the rule name \"{}\" is there twice", rule.name));
         }
         match is_enabled {
             true => rules.on.push(rule),
-            false => rules.off.push(rule.name),
+            false => rules.off.push(rule.name.to_string()),
         }
     }
     rules
@@ -73,7 +79,7 @@ fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<
         let at = format!("{at}.{key}");
         does_something |= !matches!(key.as_str(), "name" | "enabled" | "match");
         match key.as_str() {
-            "name" => rule.name = reading.parse(value, &at, value::text).unwrap_or_default(),
+            "name" => rule.name = reading.parse(value, &at, value::text).unwrap_or_default().into(),
             "enabled" => is_enabled = reading.parse(value, &at, value::boolean).unwrap_or(true),
             // An empty one is for all requests.
             "match" if value.as_mapping().is_some_and(|match_all| match_all.is_empty()) => {}

@@ -3,7 +3,8 @@
 use super::diagnosis::Failure;
 use super::probe::Stopped;
 use crate::config::upstream::UpstreamConfig;
-use crate::upstream::tls::Fault;
+use crate::upstream::tls::fault_of;
+use gateway_core::record::fault::TlsFault;
 use pingora::tls::{RusTlsError, ServerName, TlsConnector};
 use std::io::{self, ErrorKind};
 
@@ -35,13 +36,13 @@ pub fn failure(error: &io::Error) -> Failure {
             _ => Failure::Tls,
         };
     };
-    match Fault::of(tls) {
-        Some(Fault::OtherName) => Failure::TlsName,
-        Some(Fault::Expired) => Failure::TlsExpired,
-        Some(Fault::NotYetValid) => Failure::TlsNotYetValid,
-        Some(Fault::UnknownIssuer) => Failure::TlsAuthority,
-        Some(Fault::SelfSigned) => Failure::TlsSelfSigned,
-        Some(Fault::NotTls) => Failure::NotTls,
+    match fault_of(tls) {
+        Some(TlsFault::OtherName) => Failure::TlsName,
+        Some(TlsFault::Expired) => Failure::TlsExpired,
+        Some(TlsFault::NotYetValid) => Failure::TlsNotYetValid,
+        Some(TlsFault::UnknownIssuer) => Failure::TlsAuthority,
+        Some(TlsFault::SelfSigned) => Failure::TlsSelfSigned,
+        Some(TlsFault::NotTls) => Failure::NotTls,
         None => Failure::Tls,
     }
 }

@@ -2,7 +2,6 @@
 
 use super::clean::Names;
 use super::client::Control;
-use super::failure::What;
 use super::held::HeldBody;
 use super::identity::Identity;
 use super::running::Ticket as RunningTicket;
@@ -12,7 +11,9 @@ use crate::upstream::sessions::Client;
 use bytes::Bytes;
 use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
-use gateway_core::record::Capture;
+use gateway_core::reason::Reason;
+use gateway_core::record::fault::UpstreamFault;
+use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
 use gateway_core::usage::error_body::ErrorBody;
 use gateway_core::usage::meter::Meter;
@@ -58,7 +59,7 @@ pub struct Context {
     /// The upstreams that were tried in vain.
     pub tried: Vec<Tried>,
     /// Why the gateway answered it by itself with an error.
-    pub rejected: Option<&'static str>,
+    pub rejected: Option<Reason>,
     /// The way to the upstream.
     pub attempt: Attempt,
     /// Whether a kept connection to this upstream turned out to be closed: the request is sent again once.
@@ -91,7 +92,7 @@ pub struct Tried {
     /// Its place in the snapshot.
     pub destination: usize,
     /// What it did.
-    pub what: What,
+    pub fault: UpstreamFault,
 }
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.
@@ -111,8 +112,8 @@ pub struct Attempt {
     pub is_good: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
-    /// What became of the system prompt; empty if that was not asked for.
-    pub rewrite: &'static str,
+    /// What became of the system prompt, if that was asked for.
+    pub rewrite: Option<PromptOutcome>,
     /// When there was a connection.
     pub connected: Option<Instant>,
     /// Reads the answer as it goes by.

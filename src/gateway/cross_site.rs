@@ -4,6 +4,7 @@
 use super::snapshot::X_API_KEY;
 use crate::config::AllowOrigins;
 use gateway_core::http1::Refusal;
+use gateway_core::reason::Reason;
 use gateway_core::redact::is_secret_name;
 use gateway_core::rules::header::HeaderOp;
 use gateway_core::rules::query::QueryOp;
@@ -34,7 +35,7 @@ pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) ->
     }
     Err(Refusal::new(
         403,
-        "cross_site",
+        Reason::CrossSite,
         "This request comes from a web page of another site and has no key of its own, and the gateway would add one. If \
          the page is trusted, name its origin in gateway.allow_origins.",
     ))

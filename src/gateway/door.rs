@@ -23,7 +23,8 @@ use bytes::BytesMut;
 use gateway_core::addresses::{Origin, client_group};
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
-use gateway_core::record::{Outcome, RequestRecord, path_text};
+use gateway_core::reason::Reason;
+use gateway_core::record::{Cause, Outcome, RequestRecord, path_text};
 use gateway_core::redact::shapes;
 use http::HeaderMap;
 use http::uri::Authority;
@@ -184,7 +185,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let (refusal, outcome) = match error {
             NoRequest::Gone => return,
             NoRequest::Aborted => (
-                Refusal::bad("incomplete", "The connection was closed in the middle of the request."),
+                Refusal::bad(Reason::Incomplete, "The connection was closed in the middle of the request."),
                 Outcome::ClientAborted,
             ),
             NoRequest::Refused(refusal) => (refusal, Outcome::Rejected),
@@ -363,7 +364,7 @@ impl HouseRules {
 /// A refusal of a request for one of the gateway's own pages, whose bodies have a bound that nobody can set.
 fn of_page(refusal: Refusal, limits: &Limits) -> Refusal {
     match refusal.reason {
-        "request_body" => {
+        Reason::RequestBody => {
             let message = format!("The body is larger than {} bytes.", limits.request_body);
             Refusal::new(refusal.status, refusal.reason, message)
         }
@@ -385,9 +386,9 @@ fn unread(
         client,
         status: refusal.status,
         outcome,
-        reason: refusal.reason,
+        reason: Some(refusal.reason),
         response_bytes: response_bytes as u64,
-        cause: (outcome == Outcome::Rejected).then_some("rejected"),
+        cause: (outcome == Outcome::Rejected).then_some(Cause::Rejected),
         ..RequestRecord::new(request_id, SystemTime::now() - started.elapsed())
     }
 }
@@ -454,7 +455,7 @@ impl HttpServerApp for Http2Door {
                 return self.proxy.process_new_http(whole, shutdown).await;
             }
             Err(Unread::Aborted) => {
-                let gone = Refusal::bad("incomplete", "The client gave the request up.");
+                let gone = Refusal::bad(Reason::Incomplete, "The client gave the request up.");
                 let refusal = Refusal { status: 0, ..gone };
                 self.finish(&session, new_request_id(), &refusal, Outcome::ClientAborted, started, 0);
             }

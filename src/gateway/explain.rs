@@ -133,7 +133,7 @@ fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
             Ok(change) => change.name().to_owned(),
             Err(unchanged) => unchanged.to_string(),
         });
-        RuleReport { name: rule.name.clone(), matches: unmet.is_none(), unmet, body: body.collect() }
+        RuleReport { name: rule.name.to_string(), matches: unmet.is_none(), unmet, body: body.collect() }
     };
     context.destination().rules.rules().iter().enumerate().map(report).collect()
 }

@@ -1,37 +1,26 @@
 //! What follows when an attempt failed: another upstream, or the end.
 
 use super::context::{Context, Tried};
-use super::failure::What;
 use super::{downstream, failure};
+use crate::config::resilience::Queue;
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
 use crate::upstream::pool::{self, Choice};
 use crate::upstream::sessions::Owner;
 use crate::upstream::slots::NoPlace;
+use gateway_core::record::fault::UpstreamFault;
 use pingora::Result;
 use pingora::proxy::Session;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// How an attempt failed.
-#[derive(Debug)]
-pub struct Failed<'a> {
-    /// What the upstream did.
-    pub what: &'a What,
-    /// Whether that says something about its health.
-    pub is_its_fault: bool,
-}
-
 /// Notes that the present attempt failed. If another upstream can take the request over, it has its place there
 /// from here on, and the answer is `true`.
-pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
-    let upstream = &context.destination().upstream;
-    if failed.is_its_fault {
-        upstream.failed(failed.what.full.trim_end_matches('.'));
+pub fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
+    if fault.is_upstreams() {
+        context.destination().upstream.failed(fault.clone());
     }
-    let what = failed.what.full.trim_end_matches('.');
-    let tried = Tried { destination: context.destination, what: failed.what.clone() };
-    context.tried.push(tried);
+    context.tried.push(Tried { destination: context.destination, fault: fault.clone() });
     context.was_stale = false;
     let failover = &context.snapshot.config.failover;
     if context.tried.len() >= failover.max_attempts as usize {
@@ -44,10 +33,9 @@ pub fn take_over(context: &mut Context, failed: &Failed<'_>) -> bool {
     }
     let to = &context.snapshot.upstreams[next];
     log::info!(
-        "{}: upstream \"{}\" {}; trying \"{}\"",
+        "{}: upstream \"{}\" {fault}; trying \"{}\"",
         context.request_id,
         context.destination().upstream.config.name,
-        what,
         to.config.name
     );
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
@@ -109,21 +97,12 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
         gone = downstream::client_gone(session, context) => return Err(gone),
     };
     let ticket = entered.map_err(|no_place| {
-        let most = upstream.config.max_in_flight.unwrap_or_default();
-        let queue = &snapshot.config.queue;
-        failure::found(
-            failure::NO_PLACE,
-            match no_place {
-                NoPlace::QueueFull => format!(
-                    "has as many requests as it may have (max_in_flight {most}), and {} wait (limits.queue)",
-                    queue.length
-                ),
-                NoPlace::Late => format!(
-                    "had no room for one more request (max_in_flight {most}) within {} (limits.queue_timeout)",
-                    humantime::format_duration(queue.timeout)
-                ),
-            },
-        )
+        let max_in_flight = upstream.config.max_in_flight.unwrap_or_default();
+        let Queue { length, timeout, .. } = snapshot.config.queue;
+        failure::found(match no_place {
+            NoPlace::QueueFull => UpstreamFault::QueueFull { max_in_flight, queue: length },
+            NoPlace::Late => UpstreamFault::QueueTimeout { max_in_flight, within: timeout },
+        })
     })?;
     context.ticket = Some(ticket);
     Ok(())

@@ -5,6 +5,8 @@ use super::context::Context;
 use super::failure::{self, Failure};
 use super::snapshot::client_keys;
 use crate::config::Kept;
+use gateway_core::reason::Reason;
+use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, Outcome, RequestRecord, cause};
 use gateway_core::usage::meter::Summary;
 use http::{HeaderMap, Version};
@@ -29,12 +31,12 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let failure = error.map(|error| failure::read(error, context));
     let (outcome, reason) = match context.rejected {
-        Some(reason) => (Outcome::Rejected, reason),
+        Some(reason) => (Outcome::Rejected, Some(reason)),
         None => outcome(status, failure.as_ref(), answer.as_ref()),
     };
     let upstream = (context.attempts > 0).then(|| Arc::clone(&context.destination().upstream));
     match (&upstream, error, broken(outcome, answer.as_ref())) {
-        (Some(upstream), None, Some(what)) => upstream.failed(&what),
+        (Some(upstream), None, Some(fault)) => upstream.failed(fault),
         // What the client did is no fault of the upstream's.
         (Some(upstream), _, None) if context.attempt.is_good && !matches!(outcome, Outcome::Stalled) => {
             upstream.completed();
@@ -99,9 +101,9 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
     });
     // In the gateway's own words, what the upstream did not say.
     if outcome.is_failure()
-        && let (None, Some(failure)) = (record.error_message(), failure.filter(|failure| !failure.what.full.is_empty()))
+        && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &failure)
     {
-        let message = cleaner().text(&failure.full, false);
+        let message = cleaner().text(&failure::sentence(context, fault, Reader::Operator), false);
         log::info!("{}: {message}", context.request_id);
         record.error.get_or_insert_default().message = Some(message);
     }
@@ -113,48 +115,40 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
 }
 
 /// Names of the rules that applied at the last attempt.
-fn rules(context: &Context) -> String {
-    let mut names = String::new();
-    for &index in &context.attempt.rules {
-        if !names.is_empty() {
-            names.push(',');
-        }
-        names.push_str(&context.destination().rules.rules()[index].name);
-    }
-    names
+fn rules(context: &Context) -> Vec<Arc<str>> {
+    let rules = context.destination().rules.rules();
+    context.attempt.rules.iter().map(|&index| Arc::clone(&rules[index].name)).collect()
 }
 
 /// The upstreams that failed, and what each did.
-fn tried(context: &Context) -> Vec<(Arc<str>, String)> {
+fn tried(context: &Context) -> Vec<(Arc<str>, UpstreamFault)> {
     let name = |at: usize| Arc::from(context.snapshot.upstreams[at].config.name.as_str());
-    context
-        .tried
-        .iter()
-        .map(|tried| (name(tried.destination), tried.what.full.trim_end_matches('.').to_owned()))
-        .collect()
+    context.tried.iter().map(|tried| (name(tried.destination), tried.fault.clone())).collect()
 }
 
-fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, &'static str) {
+fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, Option<Reason>) {
     let readable =
         answer.filter(|answer| answer.is_stream && !answer.is_unreadable && (answer.is_message || answer.events == 0));
     match (failure, readable) {
-        (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, ""),
-        (Some(failure), _) if failure.outcome == Outcome::ClientStalled => (failure.outcome, failure.reason),
+        (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, None),
+        (Some(failure @ Failure::SlowClient(_)), _) => (failure.outcome(), failure.reason()),
         // Everything was said; how the connection ended is no matter then.
-        (_, Some(answer)) if answer.is_complete => (Outcome::Completed, ""),
-        (Some(failure), _) => (failure.outcome, failure.reason),
-        (None, Some(_)) => (Outcome::Truncated, "no_message_stop"),
-        (None, None) if status >= 400 => (Outcome::UpstreamError, ""),
-        (None, None) if answer.is_some_and(|answer| answer.is_unreadable) => (Outcome::Completed, "unreadable"),
-        (None, None) => (Outcome::Completed, ""),
+        (_, Some(answer)) if answer.is_complete => (Outcome::Completed, None),
+        (Some(failure), _) => (failure.outcome(), failure.reason()),
+        (None, Some(_)) => (Outcome::Truncated, Some(Reason::NoMessageStop)),
+        (None, None) if status >= 400 => (Outcome::UpstreamError, None),
+        (None, None) if answer.is_some_and(|answer| answer.is_unreadable) => {
+            (Outcome::Completed, Some(Reason::Unreadable))
+        }
+        (None, None) => (Outcome::Completed, None),
     }
 }
 
 /// What the upstream did, if its answer went through and was none all the same.
-fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<String> {
+fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<UpstreamFault> {
     match outcome {
-        Outcome::Truncated => Some("ended its stream without message_stop".to_owned()),
-        Outcome::StreamError => Some(format!("sent the error {} in its stream", answer?.error.as_deref()?)),
+        Outcome::Truncated => Some(UpstreamFault::NoMessageStop),
+        Outcome::StreamError => Some(UpstreamFault::StreamError { kind: answer?.error.clone()? }),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::Target;
 use gateway_core::http1::head::{check_connection, check_expect, check_method};
+use gateway_core::reason::Reason;
 use h2::SendStream;
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -88,40 +89,40 @@ pub fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     let method = request.method.as_str().as_bytes();
     check_method(method)?;
     if let Target::Absolute { .. } = Target::parse(method, request.raw_path())? {
-        return Err(Refusal::bad("target", "The request target must be a path."));
+        return Err(Refusal::bad(Reason::Target, "The request target must be a path."));
     }
     let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = request.headers.get(HOST).map(|host| host.as_bytes());
     match (authority, host) {
-        (None, None) => return Err(Refusal::bad("host", "The request has neither :authority nor Host.")),
+        (None, None) => return Err(Refusal::bad(Reason::Host, "The request has neither :authority nor Host.")),
         (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => {
-            return Err(Refusal::bad("host", "The :authority and the Host of the request differ."));
+            return Err(Refusal::bad(Reason::Host, "The :authority and the Host of the request differ."));
         }
         (Some(given), _) | (None, Some(given)) if !gateway_core::http1::is_host(given) => {
             return Err(Refusal::bad(
-                "host",
+                Reason::Host,
                 "The host of the request is not a name or address with an optional port.",
             ));
         }
         _ => {}
     }
-    for (name, reason) in [(HOST, "host"), (CONTENT_LENGTH, "content_length")] {
+    for (name, reason) in [(HOST, Reason::Host), (CONTENT_LENGTH, Reason::ContentLength)] {
         if request.headers.get_all(&name).iter().count() > 1 {
             return Err(Refusal::bad(reason, format!("The {name} header is there more than once.")));
         }
     }
     if request.headers.len() > limits.head.header_count {
         let message = format!("The request has more than {} header fields.", limits.head.header_count);
-        return Err(Refusal::new(431, "header_count", message));
+        return Err(Refusal::new(431, Reason::HeaderCount, message));
     }
     let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.head.header_bytes {
         let message = format!("The request head is larger than {} bytes.", limits.head.header_bytes);
-        return Err(Refusal::new(431, "header_bytes", message));
+        return Err(Refusal::new(431, Reason::HeaderBytes, message));
     }
     if request.raw_path().len() > limits.head.target_bytes {
         let message = format!("The request target is longer than {} bytes.", limits.head.target_bytes);
-        return Err(Refusal::new(414, "target_bytes", message));
+        return Err(Refusal::new(414, Reason::TargetBytes, message));
     }
     if let Some(value) = request.headers.get(EXPECT) {
         check_expect(value.as_bytes())?;
@@ -135,7 +136,10 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
         None => None,
         Some(value) => {
             let length = value.to_str().ok().and_then(|digits| digits.parse::<usize>().ok());
-            Some(length.ok_or_else(|| Refusal::bad("content_length", "The Content-Length header is not a number."))?)
+            Some(
+                length
+                    .ok_or_else(|| Refusal::bad(Reason::ContentLength, "The Content-Length header is not a number."))?,
+            )
         }
     };
     let mut body = Incoming::new(length, hold, limits)?;
@@ -143,7 +147,7 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
         body.push(&chunk)?;
     }
     if length.is_some_and(|length| length != body.len()) {
-        return Err(Refusal::bad("content_length", "The body is not as long as Content-Length says.").into());
+        return Err(Refusal::bad(Reason::ContentLength, "The body is not as long as Content-Length says.").into());
     }
     Ok(body.finish()?)
 }

@@ -41,8 +41,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clean::Names;
 use context::{Attempt, Context, InFlight};
-use failover::Failed;
+use gateway_core::reason::Reason;
 use gateway_core::record::RequestRecord;
+use gateway_core::record::fault::Reader;
 use gateway_core::redact;
 use http::{StatusCode, Version};
 use local::Whose;
@@ -189,7 +190,7 @@ impl ProxyHttp for Gateway {
         // Before anything of it is kept, and before a rule answers.
         let body = context.body.as_ref().map_or(&b""[..], |held| &held.bytes);
         if let Some(carried) = self.shared.panel.carried(session.req_header(), body) {
-            context.rejected = Some("panel_key");
+            context.rejected = Some(Reason::PanelKey);
             if carried == Carried::InHead {
                 // Any of them may hold it.
                 context.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
@@ -203,7 +204,7 @@ impl ProxyHttp for Gateway {
             .unwrap_or_else(|| identity::identify(&request.headers, request.uri.authority(), &context.snapshot));
         observe::begin(request, &self.shared.running, context);
         if browser::wants_service_worker(&request.headers) {
-            context.rejected = Some("service_worker");
+            context.rejected = Some(Reason::ServiceWorker);
             let answer = browser::refuse_service_worker(&context.request_id);
             answer.send(session, &context.request_id).await?;
             return Ok(true);
@@ -313,8 +314,8 @@ impl ProxyHttp for Gateway {
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.as_up();
-        let what = failure::read(&error, context).what;
-        error.set_retry(failover::take_over(context, &Failed { what: &what, is_its_fault: true }));
+        let fault = failure::fault(&error, context);
+        error.set_retry(failover::take_over(context, &fault));
         error
     }
 
@@ -328,7 +329,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        if failure::is_decided(error.etype()) {
+        if failure::is_settled(&error) {
             return error;
         }
         let mut error = failure::unless_late(error, context);
@@ -343,10 +344,10 @@ impl ProxyHttp for Gateway {
             error.set_retry(true);
             return error;
         }
-        let what = failure::read(&error, context).what;
+        let fault = failure::fault(&error, context);
         match has_begun {
-            true => context.destination().upstream.failed(&what.full),
-            false => error.set_retry(failover::take_over(context, &Failed { what: &what, is_its_fault: true })),
+            true => context.destination().upstream.failed(fault),
+            false => error.set_retry(failover::take_over(context, &fault)),
         }
         error
     }
@@ -372,14 +373,11 @@ impl ProxyHttp for Gateway {
             }
             Err(bad) => {
                 bad.keep_to_its_pause(context);
-                let failed = Failed { what: &bad.what, is_its_fault: bad.is_its_fault };
-                if failover::take_over(context, &failed) {
-                    let mut error = failure::found(failure::GIVEN_UP, bad.what.full);
-                    error.set_retry(true);
+                let is_taken_over = failover::take_over(context, &bad.fault);
+                if is_taken_over || !bad.fault.has_response() {
+                    let mut error = failure::settled(bad.fault);
+                    error.set_retry(is_taken_over);
                     return Err(error);
-                }
-                if let Some(kind) = bad.is_no_answer {
-                    return Err(failure::found(kind, bad.what.full));
                 }
             }
         }
@@ -445,14 +443,16 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        let failure = failure::of_all(failure::read(error, context), context);
+        let failure = failure::read(error, context);
         // Not Pingora's own words: they quote what the other side sent.
-        log::debug!("{}: {} ({})", context.request_id, failure.full, error.etype().as_str());
+        let told = failure.told(context, Reader::Operator);
+        log::debug!("{}: {told} ({})", context.request_id, error.etype().as_str());
         // Pingora closes the connection after a failure, so the client is told.
         session.set_keepalive(None);
         let is_unanswered = context.is_head_held()
             || session.response_written().is_none_or(|response| response.status.is_informational());
-        if failure.status > 0 && !session.was_upgraded() && is_unanswered {
+        let status = failure.status(context);
+        if status > 0 && !session.was_upgraded() && is_unanswered {
             let answered = async {
                 downstream::start_over(session, context)?;
                 session.set_keepalive(None);
@@ -462,7 +462,7 @@ impl ProxyHttp for Gateway {
                 log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
             }
         }
-        FailToProxy { error_code: failure.status, can_reuse_downstream: false }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {

@@ -2,11 +2,11 @@
 
 use super::answer::X_REQUEST_ID;
 use super::context::Context;
-use super::failure::{self, NO_ANSWER, PROXY_ANSWER, PROXY_FAILED, WEB_PAGE, What};
+use super::failure;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
-use crate::upstream::tunnel;
 use gateway_core::http1::{list_members, split_query};
+use gateway_core::record::fault::UpstreamFault;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::error_body::ErrorBody;
 use gateway_core::usage::meter::{self, Meter};
@@ -73,11 +73,8 @@ pub fn bound_interim(response: &ResponseHeader, context: &mut Context) -> Result
     *count += 1;
     *bytes += response.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
     if *count > MOST_INTERIM || *bytes > INTERIM_BYTES {
-        let what = format!(
-            "sent interim responses (1xx) without an answer: more than {MOST_INTERIM}, or {} KiB of them",
-            INTERIM_BYTES / 1024
-        );
-        return Err(failure::found(failure::INTERIM_FLOOD, what));
+        let flood = UpstreamFault::InterimFlood { most: MOST_INTERIM, kib: INTERIM_BYTES / 1024 };
+        return Err(failure::found(flood));
     }
     if *count == 1
         && let Some(control) = context.control.as_ref().filter(|control| control.first_byte_by_ms().is_none())
@@ -130,13 +127,9 @@ fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bad {
     /// What the upstream did.
-    pub what: What,
-    /// Whether that says something about its health.
-    pub is_its_fault: bool,
+    pub fault: UpstreamFault,
     /// The pause that it asks for.
     pub retry_after: Option<Duration>,
-    /// Set if this is nothing that the client could be given as its answer.
-    pub is_no_answer: Option<ErrorType>,
 }
 
 impl Bad {
@@ -144,7 +137,7 @@ impl Bad {
     pub fn keep_to_its_pause(&self, context: &Context) {
         let Some(pause) = self.retry_after else { return };
         let upstream = &context.destination().upstream;
-        match self.is_its_fault {
+        match self.fault.is_upstreams() {
             true => upstream.circuit.hold(pause, now_ms()),
             false => context.snapshot.memory.wait(context.sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER)),
         }
@@ -157,37 +150,27 @@ impl Bad {
 /// What is bad about it.
 pub fn judge(response: &ResponseHeader, request: &RequestHeader, context: &Context) -> std::result::Result<(), Bad> {
     let upstream = &context.destination().upstream;
-    let bad = |what, is_no_answer| Bad { what, is_its_fault: true, retry_after: None, is_no_answer };
+    let bad = |fault| Err(Bad { fault, retry_after: None });
+    let status = response.status.as_u16();
     if let Some(proxy) = upstream.forwarding_proxy()
         && is_of_proxy(response)
     {
-        let did = match response.status.as_u16() {
-            status @ (401 | 407) => tunnel::refused_credentials(proxy, status),
-            status => format!("answered {status}"),
-        };
-        let full = format!("could not be reached: the proxy {} {did}", proxy.shown);
-        return Err(bad(What::hiding(full, PROXY_FAILED), Some(PROXY_ANSWER)));
+        let has_credentials = matches!(status, 401 | 407).then(|| proxy.credentials.is_some());
+        return bad(UpstreamFault::ProxyAnswer { proxy: proxy.shown.clone(), status, has_credentials });
     }
-    let status = response.status;
-    if context.snapshot.config.failover.retry_on.contains(status.as_u16()) {
+    if context.snapshot.config.failover.retry_on.contains(status) {
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
-        return Err(Bad {
-            what: format!("answered {}", status.as_u16()).into(),
-            is_its_fault: status != StatusCode::TOO_MANY_REQUESTS,
-            retry_after,
-            is_no_answer: None,
-        });
+        return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });
     }
-    if status != StatusCode::OK || !request.raw_path().starts_with(b"/v1/") || request.method == Method::HEAD {
+    if status != 200 || !request.raw_path().starts_with(b"/v1/") || request.method == Method::HEAD {
         return Ok(());
     }
     let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
-        let what = "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser";
-        return Err(bad(what.to_owned().into(), Some(WEB_PAGE)));
+        return bad(UpstreamFault::WebPage);
     }
     if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
-        return Err(bad("answered 200 with an empty body".to_owned().into(), Some(NO_ANSWER)));
+        return bad(UpstreamFault::NoAnswer);
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ use super::answer::Answer;
 use super::context::Context;
 use super::pool;
 use crate::config::profile::SYSTEM_PROMPT;
-use gateway_core::rules::body::{Change, Unchanged};
+use gateway_core::reason::Reason;
+use gateway_core::record::PromptOutcome;
+use gateway_core::rules::body::Change;
 use gateway_core::rules::header::{CasedName, Fields};
 use gateway_core::rules::plan::Plan;
 use gateway_core::rules::rule::RuleSet;
@@ -75,24 +77,16 @@ fn change_head(request: &mut RequestHeader, client: &RequestHeader, plan: &Plan,
     }
 }
 
-/// What became of the system prompt, if `SYSTEM_PROMPT_REPLACEMENT` was for this request; else empty.
-fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> &'static str {
-    let is_prompt = |index: usize| rules.rules()[index].name == SYSTEM_PROMPT;
+/// What became of the system prompt, if `SYSTEM_PROMPT_REPLACEMENT` was for this request.
+fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
+    let is_prompt = |index: usize| &*rules.rules()[index].name == SYSTEM_PROMPT;
     if plan.is_not_json && plan.rules.iter().any(|&index| is_prompt(index)) {
-        return "not_json";
+        return Some(PromptOutcome::NotJson);
     }
-    let mut name = "";
-    for (_, outcome) in plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)) {
-        // Inserting comes first; what it leaves undone is replacing's.
-        if name != Change::Inserted.name() {
-            name = match outcome {
-                Err(Unchanged::NotAnObject) => "not_json",
-                Err(unchanged) => unchanged.name(),
-                Ok(change) => change.name(),
-            };
-        }
-    }
-    name
+    let mut outcomes = plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)).map(|(_, outcome)| *outcome);
+    // Inserting comes first; what it leaves undone is replacing's.
+    let decides = outcomes.clone().find(|outcome| *outcome == Ok(Change::Inserted)).or_else(|| outcomes.next_back());
+    decides.map(PromptOutcome::of)
 }
 
 /// The answer of the first matching rule that gives one at once.
@@ -104,7 +98,7 @@ pub fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> 
         fields.filter_map(|(name, text)| Some((name.name.clone(), HeaderValue::from_bytes(text.as_bytes()).ok()?)));
     let answer = Answer { status: respond.status, headers: headers.collect(), body: respond.body.clone().into() };
     if answer.status >= 400 {
-        context.rejected = Some("rule");
+        context.rejected = Some(Reason::Rule);
     }
     Some(answer)
 }

@@ -9,6 +9,7 @@ use crate::upstream::sessions::{Client, Memory};
 use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
+use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
 use gateway_core::rules::header::bearer;
 use gateway_core::rules::rule::{Rule, RuleSet};
@@ -156,7 +157,7 @@ impl Snapshot {
         if self.group(group).is_empty() {
             return Err(Refusal::new(
                 401,
-                "unknown_key",
+                Reason::UnknownKey,
                 "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
             ));
         }

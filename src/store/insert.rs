@@ -2,7 +2,9 @@
 
 use super::database::millis;
 use super::rollup::{COLUMNS, Rollup, SUMS};
-use gateway_core::record::RequestRecord;
+use super::tried;
+use gateway_core::reason::Reason;
+use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
 use once_cell::sync::Lazy;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -274,19 +276,19 @@ fn bind<'q>(query: Insert<'q>, record: &'q RequestRecord) -> Insert<'q> {
         .bind(&record.path)
         .bind(record.status)
         .bind(record.outcome.name())
-        .bind(record.reason)
-        .bind(record.cause)
+        .bind(record.reason.map_or("", Reason::code))
+        .bind(record.cause.map(Cause::code))
         .bind(record.upstream.as_deref())
         .bind(record.attempts)
-        .bind(tried(record))
+        .bind(tried::write(record))
         .bind(number(record.request_bytes))
         .bind(number(record.response_bytes))
         .bind(&record.key)
         .bind(&record.session)
         .bind(&record.agent)
         .bind(&record.parent_agent)
-        .bind(record.rewrite)
-        .bind(&record.rules)
+        .bind(record.rewrite.map_or("", PromptOutcome::code))
+        .bind(record.rules.join(","))
         .bind(&record.model_asked)
         .bind(answer.and_then(|answer| answer.model.as_deref()))
         .bind(answer.is_some_and(|answer| answer.is_stream))
@@ -312,16 +314,7 @@ pub fn stray_bytes(record: &RequestRecord) -> i64 {
     let message = record.error_message().map_or(0, str::len);
     let names = [&record.session, &record.agent, &record.parent_agent, &record.model_asked];
     let names: usize = names.into_iter().flatten().map(String::len).sum();
-    let texts = record.path.len() + message + 2 * names + record.rules.len() + record.kept_bytes();
+    let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
+    let texts = record.path.len() + message + 2 * names + rules + record.kept_bytes();
     i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
-}
-
-/// What the upstreams did that failed, as JSON.
-fn tried(record: &RequestRecord) -> Option<String> {
-    let list: Vec<_> = record
-        .tried
-        .iter()
-        .map(|(upstream, what)| serde_json::json!({ "upstream": &**upstream, "what": what }))
-        .collect();
-    (!list.is_empty()).then(|| serde_json::Value::from(list).to_string())
 }

@@ -2,6 +2,7 @@
 
 use super::reader::{ReadError, Reader};
 use super::row::{self, Row, TokenCounts, count, dollars};
+use super::tried::{self, Tried};
 use serde::Serialize;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::ops::Range;
@@ -53,8 +54,8 @@ pub struct Detail {
     /// The row.
     #[serde(flatten)]
     pub row: Row,
-    /// The upstreams that failed, as JSON.
-    pub tried: serde_json::Value,
+    /// The upstreams that failed, in order.
+    pub tried: Vec<Tried>,
     /// The beginning of an error's body.
     pub error_body: Option<String>,
     /// The request.
@@ -231,7 +232,7 @@ impl Reader {
         let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
-        let tried = tried.and_then(|tried| serde_json::from_str(&tried).ok()).unwrap_or(serde_json::json!([]));
+        let tried = tried::read(tried.as_deref());
         let mut detail = Detail { row: row::read(&found)?, tried, error_body: None, capture: None };
         let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
         if let Some(texts) = texts {

@@ -9,6 +9,7 @@ mod reader;
 mod rollup;
 pub mod row;
 mod statistics;
+mod tried;
 mod writer;
 
 use gateway_core::record::RequestRecord;

@@ -1,7 +1,8 @@
 //! A request as the admin API shows it: from the request log, or from a record that has just come.
 
 use super::database::millis;
-use gateway_core::record::RequestRecord;
+use gateway_core::reason::Reason;
+use gateway_core::record::{PromptOutcome, RequestRecord};
 use gateway_core::usage::meter::Tokens;
 use serde::Serialize;
 use sqlx::Row as _;
@@ -101,8 +102,8 @@ impl From<&RequestRecord> for Row {
             path: record.path.clone(),
             status: record.status,
             outcome: record.outcome.name().to_owned(),
-            reason: record.reason.to_owned(),
-            cause: record.cause.map(str::to_owned),
+            reason: record.reason.map_or("", Reason::code).to_owned(),
+            cause: record.cause.map(|cause| cause.code().to_owned()),
             upstream: record.upstream.as_deref().map(str::to_owned),
             attempts: record.attempts,
             request_bytes: record.request_bytes,
@@ -111,8 +112,8 @@ impl From<&RequestRecord> for Row {
             session: record.session.clone(),
             agent: record.agent.clone(),
             parent_agent: record.parent_agent.clone(),
-            rewrite: record.rewrite.to_owned(),
-            rules: names(&record.rules),
+            rewrite: record.rewrite.map_or("", PromptOutcome::code).to_owned(),
+            rules: record.rules.iter().map(|rule| rule.to_string()).collect(),
             model_asked: record.model_asked.clone(),
             model: answer.and_then(|answer| answer.model.clone()),
             is_stream: answer.is_some_and(|answer| answer.is_stream),

@@ -21,6 +21,7 @@ use crate::config::resilience::{HealthSettings, Queue};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::Circuit;
 use dial::{Destination, Dialer};
+use gateway_core::record::fault::UpstreamFault;
 use http::HeaderValue;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use pingora::http::RequestHeader;
@@ -280,16 +281,16 @@ impl Upstream {
         }
     }
 
-    /// Notes that a request failed here; `what` says how.
-    pub fn failed(&self, what: &str) {
+    /// Notes that a request failed here.
+    pub fn failed(&self, fault: UpstreamFault) {
         self.stats.bad.fetch_add(1, Ordering::Relaxed);
-        self.note(what);
+        self.note(fault);
     }
 
-    /// Notes how a health check went: `failure` says what was wrong. A good one ends the pause of a circuit.
-    pub fn probed(&self, failure: Option<&str>) {
-        match failure {
-            Some(what) => self.note(what),
+    /// Notes how a health check went. A good one ends the pause of a circuit.
+    pub fn probed(&self, fault: Option<UpstreamFault>) {
+        match fault {
+            Some(fault) => self.note(fault),
             None if self.circuit.state(clock::now_ms()) == circuit::State::Closed => {}
             None => {
                 self.circuit.close();
@@ -298,14 +299,15 @@ impl Upstream {
         }
     }
 
-    fn note(&self, what: &str) {
-        let failure = LastFailure { at: SystemTime::now(), what: what.to_owned() };
-        self.stats.last_failure.store(Some(Arc::new(failure)));
+    fn note(&self, fault: UpstreamFault) {
+        let failure = Arc::new(LastFailure { at: SystemTime::now(), fault });
+        self.stats.last_failure.store(Some(Arc::clone(&failure)));
         if let Some(pause) = self.circuit.failed(clock::now_ms()) {
             let pause = humantime::format_duration(Duration::from_millis(clock::millis(pause)));
             log::warn!(
-                "upstream \"{}\" is left alone for {pause}: it failed too often, last it {what}",
-                self.config.name
+                "upstream \"{}\" is left alone for {pause}: it failed too often, last it {}",
+                self.config.name,
+                failure.fault
             );
         }
     }

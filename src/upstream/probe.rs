@@ -2,6 +2,7 @@
 
 use super::Upstream;
 use crate::config::resilience::ProbeSettings;
+use gateway_core::record::fault::UpstreamFault;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Uri, Version};
 use pingora::connectors::http::Connector;
@@ -14,12 +15,12 @@ use tokio::time::timeout;
 pub async fn probe(connector: &Connector, upstream: &Upstream, settings: &ProbeSettings, path: &str) {
     match timeout(settings.timeout, ask(connector, upstream, &settings.method, path)).await {
         Ok(Ok(status)) if settings.status.contains(status) => upstream.probed(None),
-        Ok(Ok(status)) => upstream.probed(Some(&format!("answered {status} to the health check"))),
-        Ok(Err(error)) => upstream.probed(Some(&format!("failed the health check: {}", error.root_cause()))),
-        Err(_) => {
-            let limit = humantime::format_duration(settings.timeout);
-            upstream.probed(Some(&format!("did not answer the health check within {limit}")));
+        Ok(Ok(status)) => upstream.probed(Some(UpstreamFault::ProbeStatus { status })),
+        Ok(Err(error)) => {
+            let said = error.root_cause().to_string();
+            upstream.probed(Some(UpstreamFault::ProbeFailed { said }));
         }
+        Err(_) => upstream.probed(Some(UpstreamFault::ProbeTimeout { within: settings.timeout })),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was counted and timed of one upstream, where metrics and the panel read it.
 
 use arc_swap::ArcSwapOption;
+use gateway_core::record::fault::UpstreamFault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -46,8 +47,8 @@ impl Step {
 pub struct LastFailure {
     /// When it was.
     pub at: SystemTime,
-    /// What happened, in words.
-    pub what: String,
+    /// What happened.
+    pub fault: UpstreamFault,
 }
 
 /// All numbers of one upstream.

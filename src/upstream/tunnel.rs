@@ -101,7 +101,7 @@ where
 }
 
 /// What a proxy means that answers 407, in words.
-pub fn refused_credentials(proxy: &OutboundProxy, status: u16) -> String {
+fn refused_credentials(proxy: &OutboundProxy, status: u16) -> String {
     match proxy.credentials {
         Some(_) => format!("refused the user and password of its URL ({status})"),
         None => format!("wants a user and a password ({status}): write them into its URL"),

@@ -4,7 +4,10 @@
 //! it that they stay so. What runs is in the `anyrouter-gateway` package, which uses this one.
 
 pub mod addresses;
+mod codes;
 pub mod http1;
+pub mod language;
+pub mod reason;
 pub mod record;
 pub mod redact;
 pub mod rules;

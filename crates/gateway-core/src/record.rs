@@ -1,80 +1,22 @@
 //! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
 
 pub mod cause;
+pub mod fault;
+mod outcome;
+mod prompt;
 
+pub use cause::Cause;
+pub use outcome::Outcome;
+pub use prompt::PromptOutcome;
+
+use crate::reason::Reason;
 use crate::usage::error_body::ErrorText;
 use crate::usage::meter::Summary;
 use crate::usage::pricing::NanoUsd;
+use fault::UpstreamFault;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-/// How a request ended. Each request has exactly one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The whole answer went to the client.
-    Completed,
-    /// The upstream answered with a status of 400 or more, which was passed on.
-    UpstreamError,
-    /// An error came in the middle of the stream.
-    StreamError,
-    /// The upstream's answer ended too early: before its framing said so, or without `message_stop`.
-    Truncated,
-    /// The upstream fell silent in mid-answer for longer than the limit.
-    Stalled,
-    /// The client went away before the answer was complete.
-    ClientAborted,
-    /// The gateway ended the answer, because the client did not take it.
-    ClientStalled,
-    /// The gateway refused the request.
-    Rejected,
-    /// The gateway itself failed.
-    GatewayError,
-    /// No upstream answered.
-    Unreachable,
-}
-
-impl Outcome {
-    /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 10] = [
-        Self::Completed,
-        Self::UpstreamError,
-        Self::StreamError,
-        Self::Truncated,
-        Self::Stalled,
-        Self::ClientAborted,
-        Self::ClientStalled,
-        Self::Rejected,
-        Self::GatewayError,
-        Self::Unreachable,
-    ];
-
-    /// Place in [`Outcome::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Whether the request failed, and that by no doing of the client's.
-    pub fn is_failure(self) -> bool {
-        !matches!(self, Self::Completed | Self::ClientAborted | Self::ClientStalled | Self::Rejected)
-    }
-
-    /// The name in logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::UpstreamError => "upstream_error",
-            Self::StreamError => "stream_error",
-            Self::Truncated => "truncated",
-            Self::Stalled => "stalled",
-            Self::ClientAborted => "client_aborted",
-            Self::ClientStalled => "client_stalled",
-            Self::Rejected => "rejected",
-            Self::GatewayError => "gateway_error",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
 
 /// A request that is over.
 #[derive(Clone, Debug)]
@@ -103,8 +45,8 @@ pub struct RequestRecord {
     pub status: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why the gateway refused it or failed, as a short name; empty otherwise.
-    pub reason: &'static str,
+    /// Why the gateway refused it or failed.
+    pub reason: Option<Reason>,
     /// Name of the upstream that it went to last.
     pub upstream: Option<Arc<str>>,
     /// How many times it was sent to an upstream.
@@ -117,8 +59,8 @@ pub struct RequestRecord {
     pub key: Option<String>,
     /// Whether it went to an upstream with a key, the client's or one that the gateway adds.
     pub is_keyed: bool,
-    /// What became of the system prompt; empty if it was none of the gateway's business.
-    pub rewrite: &'static str,
+    /// What became of the system prompt, if that was the gateway's business.
+    pub rewrite: Option<PromptOutcome>,
     /// The session that the client names.
     pub session: Option<String>,
     /// The sub-agent that the client names.
@@ -127,16 +69,16 @@ pub struct RequestRecord {
     pub parent_agent: Option<String>,
     /// The model that the request asks for.
     pub model_asked: Option<String>,
-    /// Names of the rules that applied, commas between.
-    pub rules: String,
-    /// The upstreams that failed before the last one, and what each did.
-    pub tried: Vec<(Arc<str>, String)>,
+    /// Names of the rules that applied.
+    pub rules: Vec<Arc<str>>,
+    /// The upstreams that failed, in order, and what each did.
+    pub tried: Vec<(Arc<str>, UpstreamFault)>,
     /// What the answer says, if it is one to a request for a message.
     pub answer: Option<Summary>,
     /// What the upstream's error says, without keys.
     pub error: Option<ErrorText>,
-    /// The likely cause, if it failed: one of [`cause::ALL`].
-    pub cause: Option<&'static str>,
+    /// The likely cause, if it failed.
+    pub cause: Option<Cause>,
     /// What the tokens cost; `None` for a model without a price.
     pub cost: Option<NanoUsd>,
     /// Under which names it is counted.
@@ -181,19 +123,19 @@ impl RequestRecord {
             path: String::new(),
             status: 0,
             outcome: Outcome::Completed,
-            reason: "",
+            reason: None,
             upstream: None,
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,
             key: None,
             is_keyed: false,
-            rewrite: "",
+            rewrite: None,
             session: None,
             agent: None,
             parent_agent: None,
             model_asked: None,
-            rules: String::new(),
+            rules: Vec::new(),
             tried: Vec::new(),
             answer: None,
             error: None,
@@ -288,12 +230,5 @@ mod tests {
         assert!(!RequestRecord { answer: Some(message), ..keyless }.is_stray(), "of an upstream that asks for none");
         assert!(RequestRecord { attempts: 0, outcome: Outcome::Rejected, ..served.clone() }.is_stray());
         assert!(RequestRecord { status: 401, outcome: Outcome::UpstreamError, ..served }.is_stray());
-    }
-
-    #[test]
-    fn every_outcome_has_its_place() {
-        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome.index(), index, "{}", outcome.name());
-        }
     }
 }

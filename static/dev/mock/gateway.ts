@@ -209,7 +209,7 @@ export class MockGateway {
       proxy: isDown ? null : 'http://127.0.0.1:7890', profile: isDown ? 'none' : 'anyrouter', circuit: isDown ? 'open' : 'closed', open_for_ms: isDown ? 42_000 : null,
       is_drained: this.#drained.has(name), failures_in_a_row: isDown ? 5 : 0, recent_good: isDown ? 0 : 38 - index * 20, recent_bad: isDown ? 5 : index, good: 18_211, bad: 402,
       taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
-      last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'connect: connection refused (10.0.0.9:8443)' } : null,
+      last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } : null,
     };
   }
 

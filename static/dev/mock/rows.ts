@@ -164,7 +164,7 @@ export function detailOf(row: RequestRow): RequestDetail {
   const body = { model: row.model_asked, max_tokens: 32_000, system: 'You are Claude Code, Anthropic\'s official CLI for Claude.', messages: [{ role: 'user', content: '请解释这个函数的作用' }], stream: true };
   return {
     ...row,
-    tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503: 当前分组下无可用渠道' }] : [],
+    tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503', what_zh: '返回了 503', code: 'status', parameters: { status: 503 } }] : [],
     error_body: row.error_message === null || row.status === 520 ? null : JSON.stringify({ type: 'error', error: { type: row.error_type ?? 'api_error', message: row.error_message } }),
     capture:
       row.cause === null && row.id.charCodeAt(9) % 2 === 0

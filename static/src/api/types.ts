@@ -170,8 +170,22 @@ export interface RequestPage {
   next_cursor: string | null;
 }
 
+export type FaultCode =
+  | 'resolve' | 'connect_refused' | 'connect_timeout' | 'connect' | 'tls' | 'proxy' | 'proxy_timeout' | 'proxy_answer'
+  | 'queue_full' | 'queue_timeout' | 'first_byte_timeout' | 'write_timeout' | 'closed' | 'bad_answer' | 'interim_flood'
+  | 'web_page' | 'no_answer' | 'status' | 'stalled' | 'truncated' | 'no_message_stop' | 'stream_error'
+  | 'probe_status' | 'probe_failed' | 'probe_timeout';
+
+/** What an upstream did, as the rest of a sentence that begins with its name. Rows of older versions have no code. */
+export interface Fault {
+  what: string;
+  what_zh: string | null;
+  code?: FaultCode | undefined;
+  parameters?: Record<string, string | number | boolean | null>;
+}
+
 export interface RequestDetail extends RequestRow {
-  tried: { upstream: string; what: string }[];
+  tried: (Fault & { upstream: string })[];
   error_body: string | null;
   capture: { head: string; body: string; is_cut: boolean } | null;
 }
@@ -246,7 +260,7 @@ export interface Upstream {
   in_flight: number;
   max_in_flight: number | null;
   waiting: number;
-  last_failure: { at: string; what: string } | null;
+  last_failure: (Fault & { at: string }) | null;
 }
 
 export interface Upstreams {

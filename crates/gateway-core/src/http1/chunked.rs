@@ -1,6 +1,7 @@
 //! The chunked transfer coding of a request body (RFC 9112 section 7.1), read strictly.
 
 use super::{Refusal, is_field_value, is_token, is_token_byte, trim_ows};
+use crate::reason::Reason;
 use bytes::BufMut;
 
 /// Digits of a chunk size: 8 hex digits are 4 GiB, far over any body limit.
@@ -108,7 +109,7 @@ impl Decoder {
 }
 
 fn bad(message: &'static str) -> Refusal {
-    Refusal::bad("chunked", message)
+    Refusal::bad(Reason::Chunked, message)
 }
 
 fn parse_size_line(line: &[u8]) -> Result<usize, Refusal> {

@@ -2,6 +2,7 @@
 
 use super::target::{Target, is_host};
 use super::{Refusal, is_field_value, is_token, is_token_byte, list_members, trim_ows};
+use crate::reason::Reason;
 use std::ops::Range;
 
 /// Upper bounds of a request head.
@@ -75,7 +76,7 @@ impl Scanner {
         while let Some(found) = memchr::memchr(b'\n', &bytes[self.line_start..]) {
             let end = self.line_start + found;
             if end == self.line_start || bytes[end - 1] != b'\r' {
-                return Err(Refusal::bad("line_end", "A line of the request head ends without CR LF."));
+                return Err(Refusal::bad(Reason::LineEnd, "A line of the request head ends without CR LF."));
             }
             let is_blank = end - 1 == self.line_start;
             self.line_start = end + 1;
@@ -89,7 +90,7 @@ impl Scanner {
             if self.lines > limits.header_count + 1 {
                 return Err(Refusal::new(
                     431,
-                    "header_count",
+                    Reason::HeaderCount,
                     format!("The request has more than {} header fields.", limits.header_count),
                 ));
             }
@@ -100,7 +101,7 @@ impl Scanner {
         if bytes.len() > limits.header_bytes || self.line_start > limits.header_bytes {
             return Err(Refusal::new(
                 431,
-                "header_bytes",
+                Reason::HeaderBytes,
                 format!("The request head is larger than {} bytes.", limits.header_bytes),
             ));
         }
@@ -113,11 +114,11 @@ fn not_http(bytes: &[u8]) -> Refusal {
         [0x16, ..] => "This port speaks plain HTTP, but a TLS handshake came in: use http:// instead of https://.",
         _ => "This is not an HTTP request.",
     };
-    Refusal::bad("not_http", message)
+    Refusal::bad(Reason::NotHttp, message)
 }
 
 fn target_too_long(limits: &Limits) -> Refusal {
-    Refusal::new(414, "target_bytes", format!("The request target is longer than {} bytes.", limits.target_bytes))
+    Refusal::new(414, Reason::TargetBytes, format!("The request target is longer than {} bytes.", limits.target_bytes))
 }
 
 /// Reads a whole head, its final blank line included, as [`Scanner`] found it.
@@ -176,7 +177,7 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn parse(line: &'a [u8], limits: &Limits) -> Result<Self, Refusal> {
-        let malformed = || Refusal::bad("request_line", "The request line is not 'METHOD TARGET HTTP/1.1'.");
+        let malformed = || Refusal::bad(Reason::RequestLine, "The request line is not 'METHOD TARGET HTTP/1.1'.");
         let method_end = memchr::memchr(b' ', line).ok_or_else(malformed)?;
         let version_at = memchr::memrchr(b' ', line).ok_or_else(malformed)?;
         if method_end == version_at {
@@ -185,13 +186,13 @@ impl<'a> RequestLine<'a> {
         let (method, target, version) =
             (&line[..method_end], &line[method_end + 1..version_at], &line[version_at + 1..]);
         if !is_token(method) {
-            return Err(Refusal::bad("method", "The request method is not a token."));
+            return Err(Refusal::bad(Reason::Method, "The request method is not a token."));
         }
         let is_http10 = match version {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-                return Err(Refusal::new(505, "version", "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here."));
+                return Err(Refusal::new(505, Reason::Version, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here."));
             }
             _ => return Err(malformed()),
         };
@@ -210,7 +211,9 @@ impl<'a> RequestLine<'a> {
 /// 405 for CONNECT, which would make a tunnel, and TRACE, which would show a client the injected credentials.
 pub fn check_method(method: &[u8]) -> Result<(), Refusal> {
     match method {
-        b"CONNECT" | b"TRACE" => Err(Refusal::new(405, "method", "CONNECT and TRACE are not served by this gateway.")),
+        b"CONNECT" | b"TRACE" => {
+            Err(Refusal::new(405, Reason::Method, "CONNECT and TRACE are not served by this gateway."))
+        }
         _ => Ok(()),
     }
 }
@@ -223,7 +226,7 @@ pub fn check_expect(value: &[u8]) -> Result<(), Refusal> {
     if value.eq_ignore_ascii_case(b"100-continue") {
         Ok(())
     } else {
-        Err(Refusal::new(417, "expect", "The only expectation that can be met is 100-continue."))
+        Err(Refusal::new(417, Reason::Expect, "The only expectation that can be met is 100-continue."))
     }
 }
 
@@ -240,7 +243,7 @@ pub fn check_connection(value: &[u8], nominated: &mut usize) -> Result<(), Refus
             .any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
         if !is_token(option) || protected || *nominated > 9 {
             return Err(Refusal::bad(
-                "connection",
+                Reason::Connection,
                 "The Connection header names a field that may not be removed, is malformed, or has over 9 options.",
             ));
         }
@@ -264,14 +267,14 @@ impl<'a> Fields<'a> {
     /// Takes in one field line without its CRLF; `whole` is its place in the head, CRLF included.
     fn read(&mut self, line: &'a [u8], whole: Range<usize>) -> Result<(), Refusal> {
         let malformed =
-            || Refusal::bad("header", "A header line is malformed: 'name: value' is expected, on one line.");
+            || Refusal::bad(Reason::Header, "A header line is malformed: 'name: value' is expected, on one line.");
         let colon = memchr::memchr(b':', line).ok_or_else(malformed)?;
         let (name, value) = (&line[..colon], trim_ows(&line[colon + 1..]));
         if !is_token(name) {
             return Err(malformed());
         }
         if !is_field_value(value) {
-            return Err(Refusal::bad("header", "A header value has control characters in it."));
+            return Err(Refusal::bad(Reason::Header, "A header value has control characters in it."));
         }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
@@ -296,17 +299,20 @@ impl<'a> Fields<'a> {
 
     fn read_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if self.host.is_some() {
-            return Err(Refusal::bad("host", "The Host header is there more than once."));
+            return Err(Refusal::bad(Reason::Host, "The Host header is there more than once."));
         }
         if !is_host(value) {
-            return Err(Refusal::bad("host", "The Host header is not a host name or address with an optional port."));
+            return Err(Refusal::bad(
+                Reason::Host,
+                "The Host header is not a host name or address with an optional port.",
+            ));
         }
         self.host = Some(value);
         Ok(())
     }
 
     fn read_content_length(&mut self, value: &[u8], whole: Range<usize>) -> Result<(), Refusal> {
-        let bad = |message| Err(Refusal::bad("content_length", message));
+        let bad = |message| Err(Refusal::bad(Reason::ContentLength, message));
         if self.content_length.is_some() {
             return bad("The Content-Length header is there more than once.");
         }
@@ -324,7 +330,10 @@ impl<'a> Fields<'a> {
 
     fn read_transfer_encoding(&mut self, value: &[u8], whole: Range<usize>) -> Result<(), Refusal> {
         if self.transfer_encoding.is_some() {
-            return Err(Refusal::bad("transfer_encoding", "The Transfer-Encoding header is there more than once."));
+            return Err(Refusal::bad(
+                Reason::TransferEncoding,
+                "The Transfer-Encoding header is there more than once.",
+            ));
         }
         let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
         let mut codings: Vec<&[u8]> = list_members(value).collect();
@@ -333,10 +342,17 @@ impl<'a> Fields<'a> {
             Some(last)
                 if is_chunked(last) && !codings.is_empty() && !codings.iter().any(|coding| is_chunked(coding)) =>
             {
-                return Err(Refusal::new(501, "transfer_encoding", "The only transfer coding spoken here is chunked."));
+                return Err(Refusal::new(
+                    501,
+                    Reason::TransferEncoding,
+                    "The only transfer coding spoken here is chunked.",
+                ));
             }
             _ => {
-                return Err(Refusal::bad("transfer_encoding", "The Transfer-Encoding of a request must be 'chunked'."));
+                return Err(Refusal::bad(
+                    Reason::TransferEncoding,
+                    "The Transfer-Encoding of a request must be 'chunked'.",
+                ));
             }
         }
         self.transfer_encoding = Some(whole);
@@ -346,13 +362,13 @@ impl<'a> Fields<'a> {
     /// The rules that need more than one field.
     fn finish(self, line: RequestLine<'_>) -> Result<Head, Refusal> {
         if self.host.is_none() && !line.is_http10 {
-            return Err(Refusal::bad("host", "The Host header is missing."));
+            return Err(Refusal::bad(Reason::Host, "The Host header is missing."));
         }
         let absolute_target = match line.form {
             Target::Absolute { authority, path_and_query } => {
                 if !self.host.is_some_and(|host| authority.eq_ignore_ascii_case(host)) {
                     return Err(Refusal::bad(
-                        "target",
+                        Reason::Target,
                         "The request target names another host than the Host header: this gateway is no open proxy.",
                     ));
                 }
@@ -364,12 +380,12 @@ impl<'a> Fields<'a> {
         let (framing, framing_line) = match (self.content_length, self.transfer_encoding) {
             (Some(_), Some(_)) => {
                 return Err(Refusal::bad(
-                    "framing",
+                    Reason::Framing,
                     "Content-Length and Transfer-Encoding are both there: the body's end is ambiguous.",
                 ));
             }
             (None, Some(_)) if line.is_http10 => {
-                return Err(Refusal::bad("framing", "HTTP/1.0 requests cannot use Transfer-Encoding."));
+                return Err(Refusal::bad(Reason::Framing, "HTTP/1.0 requests cannot use Transfer-Encoding."));
             }
             (None, Some(whole)) => (Framing::Chunked, whole),
             (Some((0, _)), None) | (None, None) => (Framing::None, 0..0),

@@ -1,6 +1,7 @@
 //! Request targets and authorities (RFC 9112 section 3.2, RFC 3986).
 
 use super::Refusal;
+use crate::reason::Reason;
 
 /// Whether `byte` may stand in a request target as a client sends it.
 ///
@@ -34,7 +35,7 @@ impl<'a> Target<'a> {
     pub fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, Refusal> {
         if !target.iter().copied().all(is_target_byte) {
             return Err(Refusal::bad(
-                "target",
+                Reason::Target,
                 "The request target has characters that a URI may not have; percent-encode them.",
             ));
         }
@@ -42,7 +43,10 @@ impl<'a> Target<'a> {
             [b'/', ..] => Ok(Self::Origin),
             b"*" if method == b"OPTIONS" => Ok(Self::Asterisk),
             _ => Self::parse_absolute(target).ok_or_else(|| {
-                Refusal::bad("target", "The request target must be a path that starts with '/', or an http(s) URI.")
+                Refusal::bad(
+                    Reason::Target,
+                    "The request target must be a path that starts with '/', or an http(s) URI.",
+                )
             }),
         }
     }

@@ -22,7 +22,7 @@ pub struct Respond {
 #[derive(Clone, Debug, Default)]
 pub struct Rule {
     /// Its name in logs and in `explain`; unique.
-    pub name: String,
+    pub name: Arc<str>,
     /// Which requests it is for.
     pub matcher: Matcher,
     /// Changes of the request's fields, in order.

@@ -1,0 +1,137 @@
+//! Why the gateway refused a request, or failed to serve it: the `reason` of logs, metrics and the API.
+
+use crate::codes::codes;
+
+codes! {
+    /// Why the gateway refused a request, or failed to serve it.
+    Reason {
+        // --- the request breaks HTTP ---
+        /// It is no HTTP at all.
+        NotHttp = "not_http",
+        /// Its first line is none.
+        RequestLine = "request_line",
+        /// A line ends without CR LF.
+        LineEnd = "line_end",
+        /// Its method is no token, or one that is not served.
+        Method = "method",
+        /// A version that is not spoken here.
+        Version = "version",
+        /// Its target is none.
+        Target = "target",
+        /// A header is malformed.
+        Header = "header",
+        /// `Host` is missing, malformed, or there twice.
+        Host = "host",
+        /// `Connection` is malformed, or names too much.
+        Connection = "connection",
+        /// `Content-Length` is none, or not the length of the body.
+        ContentLength = "content_length",
+        /// A transfer coding that is not spoken here.
+        TransferEncoding = "transfer_encoding",
+        /// It is not clear where the body ends.
+        Framing = "framing",
+        /// The chunks of the body are malformed.
+        Chunked = "chunked",
+        /// It expects what nobody can meet.
+        Expect = "expect",
+        // --- it is larger or slower than it may be ---
+        /// Its target is too long.
+        TargetBytes = "target_bytes",
+        /// Its head is too large.
+        HeaderBytes = "header_bytes",
+        /// It has too many headers.
+        HeaderCount = "header_count",
+        /// Its head did not come in in time.
+        HeaderTimeout = "header_timeout",
+        /// Its body is too large.
+        RequestBody = "request_body",
+        /// All bodies together are too large.
+        RequestBodiesTotal = "request_bodies_total",
+        /// Its client holds too much of the memory for bodies.
+        BodyShare = "body_share",
+        /// Its body came in too slowly.
+        BodyMinRate = "body_min_rate",
+        /// Its body stopped coming in.
+        BodyTimeout = "body_timeout",
+        /// There is no room for one more connection.
+        Connections = "connections",
+        /// The client left in the middle of it.
+        Incomplete = "incomplete",
+        // --- it may not go to an upstream ---
+        /// No route is there for its key.
+        UnknownKey = "unknown_key",
+        /// Another site's page sends it, and the gateway would add a key.
+        CrossSite = "cross_site",
+        /// It carries the panel's key.
+        PanelKey = "panel_key",
+        /// A browser wants a service worker.
+        ServiceWorker = "service_worker",
+        /// A rule answers it with an error.
+        Rule = "rule",
+        // --- the client ---
+        /// It took no byte of its response for too long; or the upstream none of the request.
+        WriteTimeout = "write_timeout",
+        /// Too many responses waited for slow clients.
+        UnsentAnswers = "unsent_answers",
+        /// It closed the connection.
+        ClientGone = "client_gone",
+        // --- the upstream ---
+        /// Its name, or its proxy's, does not resolve.
+        Resolve = "resolve",
+        /// No connection, for another reason than those below.
+        Connect = "connect",
+        /// It refused the connection.
+        ConnectRefused = "connect_refused",
+        /// The connection took too long.
+        ConnectTimeout = "connect_timeout",
+        /// No TLS.
+        Tls = "tls",
+        /// The outbound proxy did not do its work.
+        Proxy = "proxy",
+        /// The outbound proxy took too long.
+        ProxyTimeout = "proxy_timeout",
+        /// It has no room for one more request.
+        UpstreamFull = "upstream_full",
+        /// It did not begin its response in time.
+        FirstByteTimeout = "first_byte_timeout",
+        /// It closed the connection without a response.
+        Closed = "closed",
+        /// It sent something that is no HTTP response.
+        BadAnswer = "bad_answer",
+        /// It sent a success with an empty body.
+        NoAnswer = "no_answer",
+        /// It sent a web page.
+        WebPage = "web_page",
+        /// It sent interim responses without end.
+        InterimFlood = "interim_flood",
+        /// It fell silent in the middle of its response.
+        Stalled = "stalled",
+        /// It ended its response too early.
+        Truncated = "truncated",
+        /// It ended its stream without `message_stop`.
+        NoMessageStop = "no_message_stop",
+        // --- the gateway ---
+        /// What the response says could not be read; it was passed on.
+        Unreadable = "unreadable",
+        /// A fault of the gateway's.
+        Internal = "internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of the request log, dashboards and alerts go by these.
+    #[test]
+    fn the_codes_of_reasons_stay_as_they_are() {
+        let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        let pinned = "not_http request_line line_end method version target header host connection content_length \
+            transfer_encoding framing chunked expect target_bytes header_bytes header_count header_timeout request_body \
+            request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key cross_site \
+            panel_key service_worker rule write_timeout unsent_answers client_gone resolve connect connect_refused \
+            connect_timeout tls proxy proxy_timeout upstream_full first_byte_timeout closed bad_answer no_answer web_page \
+            interim_flood stalled truncated no_message_stop unreadable internal";
+        assert_eq!(codes.join(" "), pinned.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+}

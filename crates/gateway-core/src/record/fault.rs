@@ -1,0 +1,172 @@
+//! What an upstream did that made a request, or a health check, fail.
+
+mod text;
+mod tls;
+
+pub use text::{Reader, Told};
+pub use tls::TlsFault;
+
+use super::outcome::Outcome;
+use crate::reason::Reason;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What an upstream did. As JSON it is a `code`, which stays as it is for ever, and `parameters`, if there are any.
+/// `said` is another side's text or the system's: for the operator only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", content = "parameters", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "docs/openapi.yaml has the parameters")]
+pub enum UpstreamFault {
+    // --- no connection ---
+    /// Its name does not resolve.
+    Resolve { said: String },
+    /// It refused the connection.
+    ConnectRefused,
+    /// The connection took too long.
+    ConnectTimeout {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+    /// No connection, for another reason.
+    Connect { said: String },
+    /// The TLS handshake failed; `fault` is `None` for an unusual reason.
+    Tls { fault: Option<TlsFault>, said: String },
+    /// Its outbound proxy did not open the way.
+    Proxy { said: String },
+    /// The same, in time.
+    ProxyTimeout { said: String },
+    /// The outbound proxy answered in its place. `has_credentials` is `None` unless it asks for some.
+    ProxyAnswer { proxy: String, status: u16, has_credentials: Option<bool> },
+    // --- no room ---
+    /// All its places are taken, and so is the queue.
+    QueueFull { max_in_flight: u32, queue: usize },
+    /// None of its places became free in time.
+    QueueTimeout {
+        max_in_flight: u32,
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+    // --- no response, or none that can be passed on ---
+    /// It did not begin its response in time.
+    FirstByteTimeout {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+    /// It stopped taking the request.
+    WriteTimeout,
+    /// It closed the connection without a response.
+    Closed,
+    /// It sent something that is no HTTP response.
+    BadAnswer,
+    /// It sent interim responses without end.
+    InterimFlood { most: usize, kib: usize },
+    /// It sent a web page where the API sends JSON.
+    WebPage,
+    /// It sent a success with an empty body.
+    NoAnswer,
+    /// It answered with a status after which another upstream is tried (`failover.retry_on`).
+    Status { status: u16 },
+    // --- a response that broke off ---
+    /// It fell silent.
+    Stalled {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+    /// It ended its response too early.
+    Truncated,
+    /// It ended its stream without `message_stop`.
+    NoMessageStop,
+    /// It sent an error in its stream.
+    StreamError { kind: String },
+    // --- a health check ---
+    /// It answered with another status than it should.
+    ProbeStatus { status: u16 },
+    /// There was no response.
+    ProbeFailed { said: String },
+    /// There was none in time.
+    ProbeTimeout {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+}
+
+/// Durations as whole milliseconds.
+mod millis {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_millis(u64::deserialize(from)?))
+    }
+}
+
+impl UpstreamFault {
+    /// The reason of a request that ends with it. `None` where the response says it itself; health checks have none.
+    pub fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Resolve { .. } => Reason::Resolve,
+            Self::ConnectRefused => Reason::ConnectRefused,
+            Self::ConnectTimeout { .. } => Reason::ConnectTimeout,
+            Self::Connect { .. } => Reason::Connect,
+            Self::Tls { .. } => Reason::Tls,
+            Self::Proxy { .. } | Self::ProxyAnswer { .. } => Reason::Proxy,
+            Self::ProxyTimeout { .. } => Reason::ProxyTimeout,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::UpstreamFull,
+            Self::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
+            Self::WriteTimeout => Reason::WriteTimeout,
+            Self::Closed => Reason::Closed,
+            Self::BadAnswer => Reason::BadAnswer,
+            Self::InterimFlood { .. } => Reason::InterimFlood,
+            Self::WebPage => Reason::WebPage,
+            Self::NoAnswer => Reason::NoAnswer,
+            Self::Stalled { .. } => Reason::Stalled,
+            Self::Truncated => Reason::Truncated,
+            Self::NoMessageStop => Reason::NoMessageStop,
+            Self::Status { .. } | Self::StreamError { .. } => return None,
+            Self::ProbeStatus { .. } | Self::ProbeFailed { .. } | Self::ProbeTimeout { .. } => return None,
+        })
+    }
+
+    /// How a request ends that ends with it.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } => Outcome::Rejected,
+            Self::WebPage | Self::NoAnswer | Self::Status { .. } => Outcome::UpstreamError,
+            Self::Stalled { .. } => Outcome::Stalled,
+            Self::Truncated | Self::NoMessageStop => Outcome::Truncated,
+            Self::StreamError { .. } => Outcome::StreamError,
+            _ => Outcome::Unreachable,
+        }
+    }
+
+    /// The status of the response that the gateway makes of it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::ConnectTimeout { .. } | Self::FirstByteTimeout { .. } => 504,
+            Self::WriteTimeout | Self::Stalled { .. } => 504,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } => 503,
+            Self::Status { status } => *status,
+            _ => 502,
+        }
+    }
+
+    /// Whether it says something about the upstream's health: not if only a key is used up, or the gateway itself
+    /// sends it no more.
+    pub fn is_upstreams(&self) -> bool {
+        !matches!(self, Self::Status { status: 429 } | Self::QueueFull { .. } | Self::QueueTimeout { .. })
+    }
+
+    /// Whether the upstream gave a response that the client can get as it is, if no other upstream has a better one.
+    pub fn has_response(&self) -> bool {
+        matches!(self, Self::Status { .. })
+    }
+}
+
+impl std::error::Error for UpstreamFault {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use super::*;
+use crate::language::Language;
+
+const SAID: &str = "10.1.2.3:443 says so";
+
+/// One of each, with its JSON.
+fn all() -> Vec<(UpstreamFault, &'static str)> {
+    use UpstreamFault as F;
+    let (said, within) = (|| SAID.to_owned(), Duration::from_millis(1_500));
+    let expired = Some(TlsFault::Expired);
+    let proxy_answer = F::ProxyAnswer { proxy: SAID.to_owned(), status: 407, has_credentials: Some(false) };
+    vec![
+        (F::Resolve { said: said() }, r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (F::ConnectRefused, r#"{"code":"connect_refused"}"#),
+        (F::ConnectTimeout { within }, r#"{"code":"connect_timeout","parameters":{"within_ms":1500}}"#),
+        (F::Connect { said: said() }, r#"{"code":"connect","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (
+            F::Tls { fault: expired, said: said() },
+            r#"{"code":"tls","parameters":{"fault":"expired","said":"10.1.2.3:443 says so"}}"#,
+        ),
+        (F::Proxy { said: said() }, r#"{"code":"proxy","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (F::ProxyTimeout { said: said() }, r#"{"code":"proxy_timeout","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (
+            proxy_answer,
+            r#"{"code":"proxy_answer","parameters":{"proxy":"10.1.2.3:443 says so","status":407,"has_credentials":false}}"#,
+        ),
+        (
+            F::QueueFull { max_in_flight: 2, queue: 64 },
+            r#"{"code":"queue_full","parameters":{"max_in_flight":2,"queue":64}}"#,
+        ),
+        (
+            F::QueueTimeout { max_in_flight: 2, within },
+            r#"{"code":"queue_timeout","parameters":{"max_in_flight":2,"within_ms":1500}}"#,
+        ),
+        (F::FirstByteTimeout { within }, r#"{"code":"first_byte_timeout","parameters":{"within_ms":1500}}"#),
+        (F::WriteTimeout, r#"{"code":"write_timeout"}"#),
+        (F::Closed, r#"{"code":"closed"}"#),
+        (F::BadAnswer, r#"{"code":"bad_answer"}"#),
+        (F::InterimFlood { most: 100, kib: 64 }, r#"{"code":"interim_flood","parameters":{"most":100,"kib":64}}"#),
+        (F::WebPage, r#"{"code":"web_page"}"#),
+        (F::NoAnswer, r#"{"code":"no_answer"}"#),
+        (F::Status { status: 503 }, r#"{"code":"status","parameters":{"status":503}}"#),
+        (F::Stalled { within }, r#"{"code":"stalled","parameters":{"within_ms":1500}}"#),
+        (F::Truncated, r#"{"code":"truncated"}"#),
+        (F::NoMessageStop, r#"{"code":"no_message_stop"}"#),
+        (
+            F::StreamError { kind: "overloaded_error".to_owned() },
+            r#"{"code":"stream_error","parameters":{"kind":"overloaded_error"}}"#,
+        ),
+        (F::ProbeStatus { status: 500 }, r#"{"code":"probe_status","parameters":{"status":500}}"#),
+        (F::ProbeFailed { said: said() }, r#"{"code":"probe_failed","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (F::ProbeTimeout { within }, r#"{"code":"probe_timeout","parameters":{"within_ms":1500}}"#),
+    ]
+}
+
+/// The request log holds these for as long as it is kept, and other programs go by them.
+#[test]
+fn codes_and_parameters_stay_as_they_are() {
+    for (fault, json) in all() {
+        assert_eq!(serde_json::to_string(&fault).expect("JSON"), json);
+        assert_eq!(serde_json::from_str::<UpstreamFault>(json).expect("a fault"), fault);
+    }
+    let tls = [
+        (TlsFault::Expired, "expired"),
+        (TlsFault::NotYetValid, "not_yet_valid"),
+        (TlsFault::OtherName, "other_name"),
+        (TlsFault::UnknownIssuer, "unknown_issuer"),
+        (TlsFault::SelfSigned, "self_signed"),
+        (TlsFault::NotTls, "not_tls"),
+    ];
+    for (fault, code) in tls {
+        assert_eq!(serde_json::to_value(fault).expect("JSON"), code);
+    }
+    assert!(serde_json::from_str::<UpstreamFault>(r#"{"upstream":"a","what":"answered 503"}"#).is_err(), "an old row");
+}
+
+/// A new fault stops this from compiling: it belongs into the list above too.
+fn known(fault: &UpstreamFault) {
+    use UpstreamFault as F;
+    match fault {
+        F::Resolve { .. } | F::ConnectRefused | F::ConnectTimeout { .. } | F::Connect { .. } | F::Tls { .. } => {}
+        F::Proxy { .. } | F::ProxyTimeout { .. } | F::ProxyAnswer { .. } => {}
+        F::QueueFull { .. } | F::QueueTimeout { .. } | F::FirstByteTimeout { .. } | F::WriteTimeout | F::Closed => {}
+        F::BadAnswer | F::InterimFlood { .. } | F::WebPage | F::NoAnswer | F::Status { .. } => {}
+        F::Stalled { .. } | F::Truncated | F::NoMessageStop | F::StreamError { .. } => {}
+        F::ProbeStatus { .. } | F::ProbeFailed { .. } | F::ProbeTimeout { .. } => {}
+    }
+}
+
+#[test]
+fn the_documented_codes_are_those_of_all_faults() {
+    all().iter().for_each(|(fault, _)| known(fault));
+    // `code` in docs/openapi.yaml is the same list.
+    let openapi = include_str!("../../../../../docs/openapi.yaml");
+    let (_, schema) = openapi.split_once("\n    FaultCode:\n").expect("the schema");
+    let (_, list) = schema.split_once("enum: [").expect("its values");
+    let (list, _) = list.split_once(']').expect("their end");
+    let documented: Vec<&str> = list.split(',').map(str::trim).collect();
+    let codes: Vec<String> = all().iter().map(|(fault, _)| code(fault)).collect();
+    assert_eq!(documented, codes);
+}
+
+fn code(fault: &UpstreamFault) -> String {
+    serde_json::to_value(fault).expect("JSON")["code"].as_str().expect("a code").to_owned()
+}
+
+#[test]
+fn clients_do_not_read_what_another_side_said_and_operators_do() {
+    for (fault, json) in all() {
+        for language in [Language::English, Language::Chinese] {
+            let (operator, client) = (fault.text(language, Reader::Operator), fault.text(language, Reader::Client));
+            assert_eq!(operator.contains(SAID), json.contains(SAID), "{operator}");
+            assert!(!client.contains(SAID) && !client.is_empty(), "{client}");
+            for text in [&operator, &client] {
+                assert!(!text.ends_with(['.', '。']), "a sentence goes on after it: {text}");
+                let is_chinese = text.chars().any(|char| ('\u{4e00}'..='\u{9fff}').contains(&char));
+                assert_eq!(is_chinese, language == Language::Chinese, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parameters_are_in_the_words() {
+    let fault = UpstreamFault::QueueTimeout { max_in_flight: 7, within: Duration::from_millis(90_500) };
+    for language in [Language::English, Language::Chinese] {
+        let text = fault.text(language, Reader::Client);
+        assert!(text.contains("max_in_flight 7") && text.contains("1m 30s 500ms"), "{text}");
+    }
+}
+
+#[test]
+fn a_used_up_key_and_a_full_queue_say_nothing_about_health() {
+    let blameless: Vec<String> = all()
+        .into_iter()
+        .map(|(fault, _)| fault)
+        .chain([UpstreamFault::Status { status: 429 }])
+        .filter(|fault| !fault.is_upstreams())
+        .map(|fault| code(&fault))
+        .collect();
+    assert_eq!(blameless, ["queue_full", "queue_timeout", "status"]);
+}
+
+#[test]
+fn what_the_gateway_answers_fits_how_the_request_ends() {
+    for (fault, _) in all() {
+        let (status, outcome) = (fault.status(), fault.outcome());
+        assert_eq!(outcome == Outcome::Rejected, status == 503 && !fault.has_response(), "{fault:?}");
+        assert_eq!(fault.has_response(), matches!(fault, UpstreamFault::Status { .. }), "{fault:?}");
+        assert!((500..600).contains(&status), "{fault:?}");
+        assert!(outcome.is_failure() || outcome == Outcome::Rejected, "{fault:?}");
+    }
+}

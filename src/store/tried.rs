@@ -1,0 +1,85 @@
+//! The upstreams that failed, in a column of JSON.
+
+use gateway_core::record::RequestRecord;
+use gateway_core::record::fault::{Told, UpstreamFault};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An upstream that failed, as the API shows it.
+#[derive(Debug, Serialize)]
+pub struct Tried {
+    /// Its name.
+    pub upstream: String,
+    /// What it did.
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// The same, as the column has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    upstream: Arc<str>,
+    what: String,
+    /// Older versions kept the words alone.
+    #[serde(flatten)]
+    fault: Option<UpstreamFault>,
+}
+
+/// The column of a record; `None` if no upstream failed.
+pub fn write(record: &RequestRecord) -> Option<String> {
+    let kept = |(upstream, fault): &(Arc<str>, UpstreamFault)| Kept {
+        upstream: Arc::clone(upstream),
+        what: fault.to_string(),
+        fault: Some(fault.clone()),
+    };
+    let list: Vec<Kept> = record.tried.iter().map(kept).collect();
+    serde_json::to_string(&list).ok().filter(|_| !list.is_empty())
+}
+
+/// What the column says.
+pub fn read(column: Option<&str>) -> Vec<Tried> {
+    let list: Vec<Kept> = column.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let tried = |Kept { upstream, what, fault }| Tried {
+        upstream: String::from(&*upstream),
+        told: match fault {
+            Some(fault) => fault.into(),
+            None => Told { what, what_zh: None, fault: None },
+        },
+    };
+    list.into_iter().map(tried).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_kept_as_codes_and_words() {
+        let tried =
+            vec![("a".into(), UpstreamFault::Status { status: 503 }), ("b".into(), UpstreamFault::ConnectRefused)];
+        let record = RequestRecord { tried, ..crate::sample::record() };
+        let column = write(&record).expect("a column");
+        let shown = serde_json::to_value(read(Some(&column))).expect("JSON");
+        let wanted = serde_json::json!([
+            {"upstream": "a", "what": "answered 503", "what_zh": "返回了 503", "code": "status",
+             "parameters": {"status": 503}},
+            {"upstream": "b", "what": "refused the connection: check that it is running and that base_url is right",
+             "what_zh": "拒绝了连接：请确认它正在运行，并检查 base_url", "code": "connect_refused"},
+        ]);
+        assert_eq!(shown, wanted);
+        assert!(column.contains(r#"{"upstream":"a","what":"answered 503","code":"status""#), "{column}");
+        assert_eq!(write(&crate::sample::record()), None);
+    }
+
+    #[test]
+    fn rows_of_other_versions_keep_their_words() {
+        for column in [
+            r#"[{"upstream":"a","what":"answered 503"}]"#,
+            r#"[{"upstream":"a","what":"answered 503","code":"not_yet_invented","parameters":{"x":1}}]"#,
+        ] {
+            let shown = serde_json::to_value(read(Some(column))).expect("JSON");
+            assert_eq!(shown, serde_json::json!([{"upstream": "a", "what": "answered 503", "what_zh": null}]));
+        }
+        assert!(read(None).is_empty() && read(Some("no JSON")).is_empty());
+    }
+}
