@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-quick fuzz clean
+  bench-quick fuzz hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ fuzz: ## fuzz the JSON edits for FUZZ_SECONDS (600), compared with serde_json (n
 	@mkdir -p fuzz/corpus/rules_body
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run rules_body fuzz/corpus/rules_body fuzz/seeds/rules_body -- \
 	  -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=4096 -dict=fuzz/json.dict
+
+hooks: ## check format and imports before each commit in this clone
+	git config core.hooksPath scripts/hooks
 
 clean: ## remove everything that was built or installed here
 	$(CARGO) clean
