@@ -1,6 +1,6 @@
 //! The admin API: what it tells, and to whom.
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, within};
+use harness::{Client, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Step, Upstream, anthropic, within};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -341,6 +341,43 @@ async fn an_upstream_out_of_service_gets_nothing_while_there_is_another() {
     assert_eq!((tried["reachable"].as_bool(), tried["ways"][0]["status"].as_u64()), (Some(true), Some(200)), "{tried}");
     let unknown = crate::change("upstreams/c/drain", "{}");
     assert_eq!(gateway.request(&unknown).await.status(), 404);
+}
+
+#[tokio::test]
+async fn what_upstreams_did_has_codes_and_parameters_beside_its_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dead = Port::free();
+    let busy = Upstream::start(|_| Reply::status(503)).await;
+    let cut = Upstream::start(|_| {
+        let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n";
+        Reply::sse().bytes(start).step(Step::Sleep(Duration::from_millis(50))).step(Step::Reset)
+    })
+    .await;
+    let pool = Pool::new().add("dead", format!("http://{}", dead.addr())).add("busy", busy.url()).add("cut", cut.url());
+    let gateway = gateway(folder.path()).yaml(&pool.yaml()).start().await;
+    let mut client = gateway.connect().await;
+    client.send(message("s").bytes()).await;
+    let rows = wait_rows(&gateway, 1).await;
+    let row = &rows["requests"][0];
+    assert_eq!((row["outcome"].as_str(), row["reason"].as_str()), (Some("truncated"), Some("truncated")), "{row}");
+    let detail = get(&gateway, &format!("requests/{}", row["id"].as_str().expect("an id"))).await;
+    let tried: Vec<(&str, &str)> = detail["tried"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|tried| (tried["upstream"].as_str().unwrap_or_default(), tried["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(tried, [("dead", "connect_refused"), ("busy", "status"), ("cut", "truncated")], "{detail}");
+    assert_eq!(detail["tried"][1]["parameters"]["status"], 503, "{detail}");
+    let upstreams = get(&gateway, "upstreams").await;
+    for (at, (_, code)) in tried.iter().enumerate() {
+        let failure = &upstreams["upstreams"][at]["last_failure"];
+        assert_eq!(failure["code"].as_str(), Some(*code), "{upstreams}");
+        for words in ["what", "what_zh"] {
+            assert_eq!(failure[words], detail["tried"][at][words], "one place makes the words: {upstreams}");
+        }
+    }
+    assert_eq!(upstreams["upstreams"][2]["bad"], 1, "what broke off counts once: {upstreams}");
 }
 
 #[tokio::test]

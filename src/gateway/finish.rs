@@ -1,48 +1,30 @@
 //! The end of a request: from its context to its record.
 
-use super::clean::{self, Cleaner, Names};
+use super::clean::{Cleaner, Names};
 use super::context::Context;
+use super::ending::Ending;
 use super::failure::{self, Failure};
 use super::snapshot::client_keys;
 use crate::config::Kept;
-use gateway_core::reason::Reason;
 use gateway_core::record::fault::{Reader, UpstreamFault};
-use gateway_core::record::{Labels, Outcome, RequestRecord, cause};
-use gateway_core::usage::meter::Summary;
+use gateway_core::record::{Labels, RequestRecord, cause};
 use http::{HeaderMap, Version};
-use pingora::Error;
 use pingora::proxy::Session;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The record of a request that is over; `error` is what Pingora says went wrong, if anything did.
-pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -> RequestRecord {
+/// The record of a request that ended so.
+pub fn record(session: &Session, ending: Ending, context: &mut Context) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
     let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
     let names = context.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
-    let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
-    if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, names.model.as_deref())) {
-        cleaner().answer(answer);
-    }
-    let status = session.response_written().map_or(0, |response| response.status.as_u16());
-    let failure = error.map(|error| failure::read(error, context));
-    let (outcome, reason) = match context.rejected {
-        Some(reason) => (Outcome::Rejected, Some(reason)),
-        None => outcome(status, failure.as_ref(), answer.as_ref()),
-    };
-    let upstream = (context.attempts > 0).then(|| Arc::clone(&context.destination().upstream));
-    match (&upstream, error, broken(outcome, answer.as_ref())) {
-        (Some(upstream), None, Some(fault)) => upstream.failed(fault),
-        // What the client did is no fault of the upstream's.
-        (Some(upstream), _, None) if context.attempt.is_good && !matches!(outcome, Outcome::Stalled) => {
-            upstream.completed();
-        }
-        _ => {}
-    }
+    let tried = tried(context, ending.fault());
+    let Ending { status, answer, failure, outcome, reason } = ending;
+    let upstream = (context.attempts > 0).then(|| Arc::from(context.destination().upstream.config.name.as_str()));
     let kept = snapshot.config.capture;
     let error_text = context.attempt.error_body.take().map(|body| cleaner().error(body.finish(), kept.error_body));
     let mut capture = match kept.requests {
@@ -71,7 +53,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         status,
         outcome,
         reason,
-        upstream: upstream.map(|upstream| Arc::from(upstream.config.name.as_str())),
+        upstream,
         attempts: context.attempts,
         request_bytes: context.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
@@ -83,7 +65,7 @@ pub fn record(session: &Session, error: Option<&Error>, context: &mut Context) -
         parent_agent: names.parent_agent,
         model_asked: names.model,
         rules: rules(context),
-        tried: tried(context),
+        tried,
         answer,
         error: error_text,
         cause: None,
@@ -120,37 +102,15 @@ fn rules(context: &Context) -> Vec<Arc<str>> {
     context.attempt.rules.iter().map(|&index| Arc::clone(&rules[index].name)).collect()
 }
 
-/// The upstreams that failed, and what each did.
-fn tried(context: &Context) -> Vec<(Arc<str>, UpstreamFault)> {
-    let name = |at: usize| Arc::from(context.snapshot.upstreams[at].config.name.as_str());
-    context.tried.iter().map(|tried| (name(tried.destination), tried.fault.clone())).collect()
-}
-
-fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, Option<Reason>) {
-    let readable =
-        answer.filter(|answer| answer.is_stream && !answer.is_unreadable && (answer.is_message || answer.events == 0));
-    match (failure, readable) {
-        (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, None),
-        (Some(failure @ Failure::SlowClient(_)), _) => (failure.outcome(), failure.reason()),
-        // Everything was said; how the connection ended is no matter then.
-        (_, Some(answer)) if answer.is_complete => (Outcome::Completed, None),
-        (Some(failure), _) => (failure.outcome(), failure.reason()),
-        (None, Some(_)) => (Outcome::Truncated, Some(Reason::NoMessageStop)),
-        (None, None) if status >= 400 => (Outcome::UpstreamError, None),
-        (None, None) if answer.is_some_and(|answer| answer.is_unreadable) => {
-            (Outcome::Completed, Some(Reason::Unreadable))
-        }
-        (None, None) => (Outcome::Completed, None),
-    }
-}
-
-/// What the upstream did, if its answer went through and was none all the same.
-fn broken(outcome: Outcome, answer: Option<&Summary>) -> Option<UpstreamFault> {
-    match outcome {
-        Outcome::Truncated => Some(UpstreamFault::NoMessageStop),
-        Outcome::StreamError => Some(UpstreamFault::StreamError { kind: answer?.error.clone()? }),
-        _ => None,
-    }
+/// The upstreams that failed, in order, and what each did; `last` is what the last one did if the request failed there.
+fn tried(context: &Context, last: Option<UpstreamFault>) -> Vec<(Arc<str>, UpstreamFault)> {
+    let named = |at: usize, fault| (Arc::from(context.snapshot.upstreams[at].config.name.as_str()), fault);
+    let here = context.destination;
+    // One that failed before its response began is among them already.
+    let last =
+        last.filter(|last| context.tried.last().is_none_or(|tried| tried.destination != here || tried.fault != *last));
+    let before = context.tried.iter().map(|tried| named(tried.destination, tried.fault.clone()));
+    before.chain(last.map(|fault| named(here, fault))).collect()
 }
 
 /// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.

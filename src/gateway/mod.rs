@@ -10,6 +10,7 @@ mod context;
 mod cross_site;
 mod door;
 mod downstream;
+mod ending;
 mod explain;
 mod failover;
 mod failure;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clean::Names;
 use context::{Attempt, Context, InFlight};
+use ending::Ending;
 use gateway_core::reason::Reason;
 use gateway_core::record::RequestRecord;
 use gateway_core::record::fault::Reader;
@@ -470,7 +472,9 @@ impl ProxyHttp for Gateway {
             meter.catch_up();
             tokio::task::yield_now().await;
         }
-        let record = finish::record(session, error, context);
+        let ending = Ending::of(session, error, context);
+        ending.settle(context);
+        let record = finish::record(session, ending, context);
         match context.is_local {
             true => access_log::write_local(&record),
             false => self.shared.finish(record),

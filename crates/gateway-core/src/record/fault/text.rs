@@ -146,25 +146,25 @@ impl UpstreamFault {
                 format!("在 {} 内没有空出位置（max_in_flight {max_in_flight}，limits.queue_timeout）", spelled(*within))
             }
             Self::FirstByteTimeout { within } => {
-                format!("在 {} 内没有开始应答（first_byte_timeout、read_timeout）", spelled(*within))
+                format!("在 {} 内没有开始响应（first_byte_timeout、read_timeout）", spelled(*within))
             }
             Self::WriteTimeout => "不再接收请求内容".to_owned(),
-            Self::Closed => "没有应答就关闭了连接".to_owned(),
-            Self::BadAnswer => "返回的内容不是有效的 HTTP 应答".to_owned(),
+            Self::Closed => "没有响应就关闭了连接".to_owned(),
+            Self::BadAnswer => "返回的内容不是有效的 HTTP 响应".to_owned(),
             Self::InterimFlood { most, kib } => {
-                format!("只发送临时应答（1xx）而没有正式应答：超过 {most} 个，或超过 {kib} KiB")
+                format!("只发送临时响应（1xx）而没有正式响应：超过 {most} 个，或超过 {kib} KiB")
             }
-            Self::WebPage => "返回了网页而不是 API 应答，多半来自防火墙（WAF）：请用浏览器打开看看".to_owned(),
+            Self::WebPage => "返回了网页而不是 API 响应，多半来自防火墙（WAF）：请用浏览器打开看看".to_owned(),
             Self::NoAnswer => "返回了 200，但内容为空".to_owned(),
             Self::Status { status } => format!("返回了 {status}"),
-            Self::Stalled { within } => format!("在应答中途有 {} 没有发送任何内容", spelled(*within)),
-            Self::Truncated => "的应答没有发完就结束了".to_owned(),
+            Self::Stalled { within } => format!("在响应中途有 {} 没有发送任何内容", spelled(*within)),
+            Self::Truncated => "的响应没有发完就结束了".to_owned(),
             Self::NoMessageStop => "的流没有以 message_stop 结束".to_owned(),
             Self::StreamError { kind } => format!("在流中发送了错误 {kind}"),
             Self::ProbeStatus { status } => format!("对健康检查返回了 {status}"),
             Self::ProbeFailed { said } if is_operator => format!("没有通过健康检查：{said}"),
             Self::ProbeFailed { .. } => "没有通过健康检查".to_owned(),
-            Self::ProbeTimeout { within } => format!("在 {} 内没有应答健康检查", spelled(*within)),
+            Self::ProbeTimeout { within } => format!("在 {} 内没有响应健康检查", spelled(*within)),
         }
     }
 }
