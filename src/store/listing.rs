@@ -56,6 +56,8 @@ pub struct Detail {
     pub row: Row,
     /// The upstreams that failed, in order.
     pub tried: Vec<Tried>,
+    /// Of those the one that the row's reason is for.
+    pub fault: Option<Tried>,
     /// The beginning of an error's body.
     pub error_body: Option<String>,
     /// The request.
@@ -233,7 +235,9 @@ impl Reader {
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
-        let mut detail = Detail { row: row::read(&found)?, tried, error_body: None, capture: None };
+        let row = row::read(&found)?;
+        let fault = tried::of_reason(&tried, &row.reason).cloned();
+        let mut detail = Detail { row, tried, fault, error_body: None, capture: None };
         let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// An upstream that failed, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Tried {
     /// Its name.
     pub upstream: String,
@@ -34,6 +34,12 @@ pub fn write(record: &RequestRecord) -> Option<String> {
     };
     let list: Vec<Kept> = record.tried.iter().map(kept).collect();
     serde_json::to_string(&list).ok().filter(|_| !list.is_empty())
+}
+
+/// The one that is the reason of the request's failure: the last one, if it is any.
+pub fn of_reason<'t>(tried: &'t [Tried], reason: &str) -> Option<&'t Tried> {
+    let of_fault = |fault: &UpstreamFault| fault.reason().is_some_and(|of_fault| of_fault.code() == reason);
+    tried.last().filter(|tried| tried.told.fault.as_ref().is_some_and(of_fault))
 }
 
 /// What the column says.
@@ -69,6 +75,18 @@ mod tests {
         assert_eq!(shown, wanted);
         assert!(column.contains(r#"{"upstream":"a","what":"answered 503","code":"status""#), "{column}");
         assert_eq!(write(&crate::sample::record()), None);
+    }
+
+    #[test]
+    fn the_fault_of_a_failure_is_the_one_that_its_reason_is_for() {
+        let tried = read(Some(
+            r#"[{"upstream":"a","what":"-","code":"closed"},
+                {"upstream":"b","what":"-","code":"queue_full","parameters":{"max_in_flight":2,"queue":3}}]"#,
+        ));
+        let of = |reason| of_reason(&tried, reason).map(|tried| tried.upstream.as_str());
+        assert_eq!(of("upstream_full"), Some("b"));
+        assert_eq!(of("closed"), None, "another upstream took the request over");
+        assert_eq!((of("client_gone"), of("")), (None, None));
     }
 
     #[test]

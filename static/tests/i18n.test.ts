@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { CAUSES, OUTCOMES } from '@/api/types';
+import { CAUSES, OUTCOMES, REASONS } from '@/api/types';
 import { preferredLocale } from '@/i18n';
 import en from '@/i18n/en';
 import zh from '@/i18n/zh';
@@ -34,9 +34,10 @@ describe('the two languages', () => {
     for (const [key, text] of english) expect([1, forms(text)], key).toContain(forms(chinese.get(key) ?? ''));
   });
 
-  it('diagnose every cause and name every outcome', () => {
+  it('diagnose every cause, tell every reason, and name every outcome', () => {
     expect(Object.keys(en.cause).sort()).toEqual([...CAUSES].sort());
     expect(Object.keys(en.outcome).sort()).toEqual([...OUTCOMES].sort());
+    expect(Object.keys(en.reason).sort()).toEqual([...REASONS].sort());
     expect(Object.keys(en.outcomeHelp).sort()).toEqual([...OUTCOMES].sort());
   });
 });

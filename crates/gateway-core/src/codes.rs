@@ -20,3 +20,13 @@ macro_rules! codes {
     };
 }
 pub(crate) use codes;
+
+/// The values of a schema of docs/openapi.yaml.
+#[cfg(test)]
+pub(crate) fn documented(schema: &str) -> Vec<&'static str> {
+    let openapi = include_str!("../../../docs/openapi.yaml");
+    let (_, schema) = openapi.split_once(&format!("\n    {schema}:\n")).expect("the schema");
+    let (_, list) = schema.split_once("enum: [").expect("its values");
+    let (list, _) = list.split_once(']').expect("their end");
+    list.split(',').map(str::trim).collect()
+}

@@ -165,6 +165,7 @@ export function detailOf(row: RequestRow): RequestDetail {
   return {
     ...row,
     tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503', what_zh: '返回了 503', code: 'status', parameters: { status: 503 } }] : [],
+    fault: null,
     error_body: row.error_message === null || row.status === 520 ? null : JSON.stringify({ type: 'error', error: { type: row.error_type ?? 'api_error', message: row.error_message } }),
     capture:
       row.cause === null && row.id.charCodeAt(9) % 2 === 0

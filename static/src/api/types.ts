@@ -13,6 +13,17 @@ export const CAUSES = [
 ] as const;
 export type Cause = (typeof CAUSES)[number];
 
+/** Why the gateway refused a request, or failed to serve it. */
+export const REASONS = [
+  'not_http', 'request_line', 'line_end', 'method', 'version', 'target', 'header', 'host', 'connection',
+  'content_length', 'transfer_encoding', 'framing', 'chunked', 'expect', 'target_bytes', 'header_bytes',
+  'header_count', 'header_timeout', 'request_body', 'request_bodies_total', 'body_share', 'body_min_rate',
+  'body_timeout', 'connections', 'incomplete', 'unknown_key', 'cross_site', 'panel_key', 'service_worker', 'rule',
+  'write_timeout', 'unsent_answers', 'client_gone', 'resolve', 'connect', 'connect_refused', 'connect_timeout',
+  'tls', 'proxy', 'proxy_timeout', 'upstream_full', 'first_byte_timeout', 'closed', 'bad_answer', 'no_answer',
+  'web_page', 'interim_flood', 'stalled', 'truncated', 'no_message_stop', 'unreadable', 'internal',
+] as const;
+
 export interface Session {
   may_read: boolean;
   may_write: boolean;
@@ -186,6 +197,8 @@ export interface Fault {
 
 export interface RequestDetail extends RequestRow {
   tried: (Fault & { upstream: string })[];
+  /** What the gateway itself says of a failure; then `error_message` is its words for that. */
+  fault: (Fault & { upstream: string }) | null;
   error_body: string | null;
   capture: { head: string; body: string; is_cut: boolean } | null;
 }

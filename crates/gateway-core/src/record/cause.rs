@@ -189,5 +189,6 @@ mod tests {
         let pinned = "waf_page context_1m pool_closed quota saturated network incomplete_request thinking_off user_agent \
             country key_refused proxy unreachable too_slow broke_off overloaded not_found bad_request rejected gateway other";
         assert_eq!(codes.join(" "), pinned);
+        assert_eq!(codes, crate::codes::documented("Cause"));
     }
 }

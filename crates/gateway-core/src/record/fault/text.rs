@@ -16,7 +16,7 @@ pub enum Reader {
 }
 
 /// What an upstream did with its words for the operator, as the API tells it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Told {
     /// In English.
     pub what: String,
