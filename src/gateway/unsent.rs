@@ -83,10 +83,13 @@ impl Unsent {
     }
 }
 
+/// The answers of a client: bytes of all, and since when each waits, its number and its bytes.
+type Held = (usize, Vec<(Instant, u64, usize)>);
+
 /// Answers that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client whose
 /// answers hold most, the one that waits longest.
 fn to_give_up(answers: &HashMap<u64, Waiting>, excess: usize, now: Instant) -> Vec<u64> {
-    let mut of_each: HashMap<Option<IpAddr>, (usize, Vec<(Instant, u64, usize)>)> = HashMap::new();
+    let mut of_each: HashMap<Option<IpAddr>, Held> = HashMap::new();
     for (&number, waiting) in answers {
         let (held, theirs) = of_each.entry(waiting.client).or_default();
         *held += waiting.bytes;
