@@ -61,7 +61,8 @@ async fn main() {
     }
     let reader = &reader;
     median("newest 100 failures", || async {
-        let filter = Filter { cause: vec!["pool_closed".to_owned()], ..Filter::default() };
+        let only = [("cause", vec!["pool_closed".to_owned()])].into();
+        let filter = Filter { only, ..Filter::default() };
         reader.page(&filter, None, 100).await.expect("read")
     })
     .await;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the panel into static/dist, where the program takes it from, if anything changed since. Usage: panel.sh [check]
+# `check` tests it first, and that src/api/openapi.ts is what `npm run api` makes of docs/openapi.yaml.
 #
 # Without a Node.js that is new enough the program is built without its panel, and says so on its page.
 set -euo pipefail

@@ -3,7 +3,7 @@ import vue from 'eslint-plugin-vue';
 import ts from 'typescript-eslint';
 
 export default ts.config(
-  { ignores: ['dist', 'node_modules'] },
+  { ignores: ['dist', 'node_modules', 'src/api/openapi.ts'] },
   ...ts.configs.strict,
   ...ts.configs.stylistic,
   ...vue.configs['flat/recommended'],

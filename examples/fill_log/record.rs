@@ -1,7 +1,7 @@
 //! Made-up records that look like a busy month: days and nights, three models, sessions with a sub-agent, and the ways in
 //! which requests fail.
 
-use gateway_core::record::{Cause, Labels, Outcome, PromptOutcome, RequestRecord};
+use gateway_core::record::{Cause, ClientNames, Labels, Outcome, PromptOutcome, RequestRecord};
 use gateway_core::rules::body::Change;
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::meter::{Summary, Tokens};
@@ -92,9 +92,12 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         key: Some(format!("key{:05}", number % 5)),
         is_keyed: true,
         rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
-        session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
-        parent_agent: agent.as_ref().map(|_| "main".to_owned()),
-        agent,
+        names: ClientNames {
+            session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
+            parent_agent: agent.as_ref().map(|_| "main".to_owned()),
+            agent,
+            ..ClientNames::default()
+        },
         model_asked: Some(model.to_owned()),
         rules: vec!["anyrouter.beta".into(), "anyrouter.metadata".into()],
         answer: is_answer.then_some(answer),

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Most rows of one download.
@@ -77,81 +76,29 @@ impl Export {
     }
 }
 
-/// The columns of CSV; those of tokens stand for the members of `tokens`.
-const COLUMNS: [&str; 41] = [
-    "id",
-    "started_at_ms",
-    "duration_ms",
-    "queue_ms",
-    "connect_ms",
-    "first_byte_ms",
-    "first_token_ms",
-    "longest_gap_ms",
-    "tokens_per_second",
-    "client",
-    "http",
-    "method",
-    "path",
-    "status",
-    "outcome",
-    "reason",
-    "cause",
-    "upstream",
-    "attempts",
-    "request_bytes",
-    "response_bytes",
-    "key",
-    "session",
-    "agent",
-    "parent_agent",
-    "rewrite",
-    "rules",
-    "model_asked",
-    "model",
-    "is_stream",
-    "input_tokens",
-    "output_tokens",
-    "cache_write_tokens",
-    "cache_read_tokens",
-    "cost_usd",
-    "stop_reason",
-    "error_type",
-    "error_message",
-    "tool_uses",
-    "events",
-    "skipped_events",
-];
-
-fn text(format: Format, rows: &[Row], with_head: bool) -> String {
+fn text(format: Format, rows: &[Row<'_>], with_head: bool) -> String {
     match format {
         Format::Json => rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect(),
         Format::Csv => csv(rows, with_head),
     }
 }
 
-fn csv(rows: &[Row], with_head: bool) -> String {
+fn csv(rows: &[Row<'_>], with_head: bool) -> String {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let head = with_head.then(|| COLUMNS.map(str::to_owned));
-    let values = rows.iter().filter_map(|row| serde_json::to_value(row).ok());
-    for line in head.into_iter().chain(values.map(|row| COLUMNS.map(|column| cell(&row, column)))) {
+    let head = with_head.then(|| Row::head().map(str::to_owned).collect::<Vec<_>>());
+    let lines = rows.iter().map(|row| row.cells().map(no_formula).collect());
+    for line in head.into_iter().chain(lines) {
         // Writing to memory cannot fail, and all lines are of one length.
         let _ = writer.write_record(&line);
     }
     writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
-/// A value of a row. A text that a spreadsheet would take for a formula begins with an apostrophe.
-fn cell(row: &Value, column: &str) -> String {
-    let value = match column.strip_suffix("_tokens") {
-        Some(kind) => &row["tokens"][kind],
-        None => &row[column],
-    };
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
+/// A text that a spreadsheet would take for a formula begins with an apostrophe.
+fn no_formula(cell: String) -> String {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}"),
+        false => cell,
     }
 }
 
@@ -159,6 +106,7 @@ fn cell(row: &Value, column: &str) -> String {
 mod tests {
     use super::*;
     use gateway_core::record::RequestRecord;
+    use serde_json::Value;
 
     #[test]
     fn rows_become_lines() {

@@ -3,6 +3,7 @@
 use super::parameters::Parameters;
 use super::{Call, Refused, json};
 use crate::gateway::Answer;
+use crate::store::columns::{self, Column};
 use crate::store::{Filter, Reader, read_cursor};
 
 /// Most rows of a page.
@@ -13,18 +14,14 @@ const LONGEST_TEXT: usize = 200;
 
 /// Which rows a query asks for.
 pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
+    let values = |column: &'static Column| Ok((column.name, parameters.list(column.name)?));
     let text = parameters.get("q").map(|text| text.chars().take(LONGEST_TEXT).collect());
     Ok(Filter {
         from: parameters.time("from")?,
         to: parameters.time("to")?,
-        outcome: parameters.list("outcome")?,
         status: parameters.statuses()?,
         model: parameters.list("model")?,
-        upstream: parameters.list("upstream")?,
-        key: parameters.list("key")?,
-        session: parameters.list("session")?,
-        path: parameters.list("path")?,
-        cause: parameters.list("cause")?,
+        only: columns::filters().map(values).collect::<Result<_, Refused>>()?,
         text,
     })
 }

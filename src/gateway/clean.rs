@@ -1,7 +1,7 @@
 //! What is kept of requests, without secrets: those that the request brought, those of the configuration, and what looks like
 //! one. An upstream may repeat each of them, in any form.
 
-use gateway_core::record::{Capture, path_text};
+use gateway_core::record::{Capture, ClientNames, path_text};
 use gateway_core::redact::{self, Needles, Secrets};
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::meter::{LONGEST_WORD, Summary};
@@ -85,17 +85,13 @@ pub fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
     is_model_usual && is_reason_usual && answer.error.is_none() && answer.error_message.is_none()
 }
 
-/// What a client calls things.
+/// The texts of a request that are kept of every one: few, short, and clean.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// Path without the query.
     pub path: String,
-    /// The session.
-    pub session: Option<String>,
-    /// The sub-agent.
-    pub agent: Option<String>,
-    /// The agent that started that one.
-    pub parent_agent: Option<String>,
+    /// What the client calls things.
+    pub client: ClientNames,
     /// The model that is asked for.
     pub model: Option<String>,
 }
@@ -104,28 +100,14 @@ impl Names {
     /// Those of a request; `model` is what its body says.
     pub fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
         let (path, _) = gateway_core::http1::split_query(request.raw_path());
-        let named = |name| named(&request.headers, name);
-        let names = Self {
-            path: path_text(path),
-            session: named("x-claude-code-session-id"),
-            agent: named("x-claude-code-agent-id"),
-            parent_agent: named("x-claude-code-parent-agent-id"),
-            model,
-        };
-        let has_names =
-            [&names.session, &names.agent, &names.parent_agent, &names.model].iter().any(|name| name.is_some());
-        if USUAL_PATHS.contains(&path) && !has_names {
+        let client = ClientNames::read(|header| named(&request.headers, header));
+        let names = Self { path: path_text(path), client, model };
+        if USUAL_PATHS.contains(&path) && names.model.is_none() && names.client.iter().next().is_none() {
             return names;
         }
         let cleaner = Cleaner::new(request, of_config);
-        let clean = |name: Option<String>| name.map(|name| cleaner.own_word(name));
-        Self {
-            path: cleaner.own_word(names.path),
-            session: clean(names.session),
-            agent: clean(names.agent),
-            parent_agent: clean(names.parent_agent),
-            model: clean(names.model),
-        }
+        let clean = |name| cleaner.own_word(name);
+        Self { path: clean(names.path), client: names.client.map(clean), model: names.model.map(clean) }
     }
 }
 

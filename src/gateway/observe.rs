@@ -28,7 +28,7 @@ pub fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Cont
         path: names.path.clone(),
         model_asked: names.model.clone(),
         client: context.client,
-        session: names.session.clone(),
+        session: names.client.session.clone(),
         snapshot: Arc::clone(&context.snapshot),
         progress: Progress::default(),
     }));

@@ -1,17 +1,16 @@
 //! Records into rows, sums and counts, in one transaction.
 
+use super::columns::{COLUMNS, Value, number};
 use super::database::millis;
-use super::rollup::{COLUMNS, Rollup, SUMS};
-use super::tried;
-use gateway_core::reason::Reason;
-use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
+use super::rollup::{self, Rollup, SUMS};
+use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Records that are inserted by one statement: each one has its price, most of all for the way to SQLite's thread.
 const AT_ONCE: usize = 50;
@@ -20,60 +19,14 @@ const SUMS_AT_ONCE: usize = 100;
 /// The number in `latencies` that stands for all upstreams and models together; those in `series` begin with 1.
 pub const ALL_SERIES: i64 = 0;
 
-/// The columns of a row, in the order in which [`bind`] gives their values.
-const ROW: [&str; 43] = [
-    "id",
-    "started_ms",
-    "duration_ms",
-    "queue_ms",
-    "connect_ms",
-    "first_byte_ms",
-    "first_token_ms",
-    "longest_gap_ms",
-    "tokens_per_second",
-    "client",
-    "http",
-    "method",
-    "path",
-    "status",
-    "outcome",
-    "reason",
-    "cause",
-    "upstream",
-    "attempts",
-    "tried",
-    "request_bytes",
-    "response_bytes",
-    "key_fingerprint",
-    "session",
-    "agent",
-    "parent_agent",
-    "rewrite",
-    "rules",
-    "model_asked",
-    "model",
-    "is_stream",
-    "input_tokens",
-    "output_tokens",
-    "cache_write_tokens",
-    "cache_read_tokens",
-    "cost_nano",
-    "stop_reason",
-    "error_type",
-    "error_message",
-    "tool_uses",
-    "events",
-    "skipped_events",
-    "stray_bytes",
-];
-
 static INSERT_ONE: Lazy<String> = Lazy::new(|| insert(1));
 static INSERT_MANY: Lazy<String> = Lazy::new(|| insert(AT_ONCE));
 
 /// A record that is there already stays as it is: what was being written at a shutdown is written once more.
 fn insert(rows: usize) -> String {
-    let places = format!("({})", ["?"; ROW.len()].join(","));
-    format!("INSERT OR IGNORE INTO requests ({}) VALUES {}", ROW.join(","), vec![places; rows].join(","))
+    let names: Vec<_> = COLUMNS.iter().map(|column| column.sql).collect();
+    let places = format!("({})", vec!["?"; names.len()].join(","));
+    format!("INSERT OR IGNORE INTO requests ({}) VALUES {}", names.join(","), vec![places; rows].join(","))
 }
 
 /// Writes records.
@@ -226,7 +179,7 @@ async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Res
         let mut sql = QueryBuilder::<Sqlite>::new(
             "INSERT INTO rollups (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status",
         );
-        for column in COLUMNS {
+        for column in rollup::COLUMNS {
             sql.push(", ").push(column);
         }
         sql.push(") ");
@@ -239,82 +192,24 @@ async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Res
         });
         sql.push(" ON CONFLICT DO UPDATE SET ");
         let mut list = sql.separated(", ");
-        for column in COLUMNS {
+        for column in rollup::COLUMNS {
             list.push(format_args!("{column} = rollups.{column} + excluded.{column}"));
         }
         sql.build().execute(&mut *connection).await?;
     }
-    debug_assert_eq!(COLUMNS.len(), SUMS);
+    debug_assert_eq!(rollup::COLUMNS.len(), SUMS);
     Ok(())
-}
-
-/// Counts as SQL knows them.
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 type Insert<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
 
-/// Adds a record's values to a statement, in the order of [`ROW`].
+/// Adds a record's values to a statement, in the order of the columns.
 fn bind<'q>(query: Insert<'q>, record: &'q RequestRecord) -> Insert<'q> {
-    let answer = record.answer.as_ref();
-    let tokens = answer.and_then(|answer| answer.tokens);
-    let time = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    query
-        .bind(&record.request_id)
-        .bind(millis(record.started_at))
-        .bind(time(record.duration))
-        .bind(record.queue.map(time))
-        .bind(record.connect.map(time))
-        .bind(record.first_byte.map(time))
-        .bind(answer.and_then(|answer| answer.first_token).map(time))
-        .bind(answer.map(|answer| time(answer.longest_gap)))
-        .bind(answer.and_then(|answer| answer.tokens_per_second()))
-        .bind(record.client.map(|client| client.to_string()))
-        .bind(record.http)
-        .bind(&record.method)
-        .bind(&record.path)
-        .bind(record.status)
-        .bind(record.outcome.name())
-        .bind(record.reason.map_or("", Reason::code))
-        .bind(record.cause.map(Cause::code))
-        .bind(record.upstream.as_deref())
-        .bind(record.attempts)
-        .bind(tried::write(record))
-        .bind(number(record.request_bytes))
-        .bind(number(record.response_bytes))
-        .bind(&record.key)
-        .bind(&record.session)
-        .bind(&record.agent)
-        .bind(&record.parent_agent)
-        .bind(record.rewrite.map_or("", PromptOutcome::code))
-        .bind(record.rules.join(","))
-        .bind(&record.model_asked)
-        .bind(answer.and_then(|answer| answer.model.as_deref()))
-        .bind(answer.is_some_and(|answer| answer.is_stream))
-        .bind(tokens.map(|tokens| number(tokens.input)))
-        .bind(tokens.map(|tokens| number(tokens.output)))
-        .bind(tokens.map(|tokens| number(tokens.cache_write)))
-        .bind(tokens.map(|tokens| number(tokens.cache_read)))
-        .bind(record.cost.map(number))
-        .bind(answer.and_then(|answer| answer.stop_reason.as_deref()))
-        .bind(record.error_type())
-        .bind(record.error_message())
-        .bind(answer.map_or(0, |answer| answer.tool_uses))
-        .bind(answer.map_or(0, |answer| answer.events))
-        .bind(answer.map_or(0, |answer| answer.skipped))
-        .bind(record.is_stray().then(|| stray_bytes(record)))
-}
-
-/// What a row takes with its indexes, beside its texts.
-const ROW_BYTES: usize = 700;
-
-/// About how much room a stray takes.
-pub fn stray_bytes(record: &RequestRecord) -> i64 {
-    let message = record.error_message().map_or(0, str::len);
-    let names = [&record.session, &record.agent, &record.parent_agent, &record.model_asked];
-    let names: usize = names.into_iter().flatten().map(String::len).sum();
-    let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
-    let texts = record.path.len() + message + 2 * names + rules + record.kept_bytes();
-    i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
+    COLUMNS.iter().fold(query, |query, column| match (column.value)(record) {
+        Value::Null => query.bind(None::<i64>),
+        Value::Integer(number) => query.bind(number),
+        Value::Real(number) => query.bind(number),
+        Value::Text(Cow::Borrowed(text)) => query.bind(text),
+        Value::Text(Cow::Owned(text)) => query.bind(text),
+    })
 }

@@ -1,10 +1,12 @@
 //! Rows of the request log: filtered, page by page, one by one, a session's, and errors by cause.
 
+use super::columns;
 use super::reader::{ReadError, Reader};
-use super::row::{self, Row, TokenCounts, count, dollars};
+use super::row::{Row, TokenCounts, count, dollars};
 use super::tried::{self, Tried};
 use serde::Serialize;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Rows of a session that are shown.
@@ -19,22 +21,12 @@ pub struct Filter {
     pub from: Option<i64>,
     /// The same, exclusive.
     pub to: Option<i64>,
-    /// Outcomes.
-    pub outcome: Vec<String>,
     /// Ranges of statuses.
     pub status: Vec<Range<u16>>,
     /// Models, asked or served.
     pub model: Vec<String>,
-    /// Upstreams.
-    pub upstream: Vec<String>,
-    /// Fingerprints of keys.
-    pub key: Vec<String>,
-    /// Sessions.
-    pub session: Vec<String>,
-    /// Paths.
-    pub path: Vec<String>,
-    /// Causes of failure.
-    pub cause: Vec<String>,
+    /// Values of other columns, by the name of one of [`columns::filters`].
+    pub only: BTreeMap<&'static str, Vec<String>>,
     /// A part of a text.
     pub text: Option<String>,
 }
@@ -43,7 +35,7 @@ pub struct Filter {
 #[derive(Debug, Serialize)]
 pub struct Page {
     /// The rows.
-    pub requests: Vec<Row>,
+    pub requests: Vec<Row<'static>>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
 }
@@ -53,7 +45,7 @@ pub struct Page {
 pub struct Detail {
     /// The row.
     #[serde(flatten)]
-    pub row: Row,
+    pub row: Row<'static>,
     /// The upstreams that failed, in order.
     pub tried: Vec<Tried>,
     /// Of those the one that the row's reason is for.
@@ -82,7 +74,7 @@ pub struct Session {
     pub last_at_ms: i64,
     pub total: Total,
     pub agents: Vec<Agent>,
-    pub requests: Vec<Row>,
+    pub requests: Vec<Row<'static>>,
 }
 
 /// The requests of one agent of a conversation.
@@ -154,16 +146,9 @@ impl Filter {
         if let Some(to) = self.to {
             sql.push(" AND started_ms < ").push_bind(to);
         }
-        for (column, values) in [
-            ("outcome", &self.outcome),
-            ("upstream", &self.upstream),
-            ("key_fingerprint", &self.key),
-            ("session", &self.session),
-            ("path", &self.path),
-            ("cause", &self.cause),
-        ] {
-            if !values.is_empty() {
-                sql.push(" AND ").push(column);
+        for column in columns::filters() {
+            if let Some(values) = self.only.get(column.name).filter(|values| !values.is_empty()) {
+                sql.push(" AND ").push(column.sql);
                 is_one_of(sql, values);
             }
         }
@@ -184,8 +169,8 @@ impl Filter {
         if let Some(text) = &self.text {
             let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             sql.push(" AND (1 = 0");
-            for column in ["id", "path", "model", "model_asked", "session", "reason", "error_message"] {
-                sql.push(" OR ").push(column).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+            for column in columns::COLUMNS.iter().filter(|column| column.is_searched) {
+                sql.push(" OR ").push(column.sql).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
             }
             sql.push(")");
         }
@@ -222,7 +207,7 @@ impl Reader {
             Some(last) => Some(cursor(last.try_get("started_ms")?, last.try_get("seq")?)),
             None => None,
         };
-        let requests = rows.iter().map(row::read).collect::<Result<_, _>>()?;
+        let requests = rows.iter().map(Row::read).collect::<Result<_, _>>()?;
         Ok(Page { requests, next_cursor })
     }
 
@@ -235,9 +220,8 @@ impl Reader {
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
-        let row = row::read(&found)?;
-        let fault = tried::of_reason(&tried, &row.reason).cloned();
-        let mut detail = Detail { row, tried, fault, error_body: None, capture: None };
+        let fault = tried::of_reason(&tried, found.try_get("reason")?).cloned();
+        let mut detail = Detail { row: Row::read(&found)?, tried, fault, error_body: None, capture: None };
         let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
@@ -290,7 +274,8 @@ impl Reader {
         if agents.is_empty() {
             return Ok(None);
         }
-        let filter = Filter { session: vec![session.to_owned()], ..Filter::default() };
+        let only = BTreeMap::from([("session", vec![session.to_owned()])]);
+        let filter = Filter { only, ..Filter::default() };
         let requests = self.page(&filter, None, SESSION_ROWS as u32).await?.requests;
         let session = session.to_owned();
         Ok(Some(Session { session, first_at_ms: first, last_at_ms: last, total, agents, requests }))

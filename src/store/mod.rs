@@ -1,6 +1,7 @@
 //! The request log: a row for each request, in SQLite. Requests hand their records to a bounded queue and never wait;
 //! one writer takes them from there in batches.
 
+pub mod columns;
 mod database;
 mod insert;
 mod latency;

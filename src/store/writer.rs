@@ -1,7 +1,7 @@
 //! Takes records from the queue and writes them, whatever the disk does.
 
+use super::columns::stray_bytes;
 use super::database::{Database, Retention};
-use super::insert::stray_bytes;
 use super::{Queue, RequestLog, Waiting};
 use gateway_core::record::RequestRecord;
 use std::path::PathBuf;

@@ -75,7 +75,7 @@ describe('byCause', () => {
     const group = (cause: ErrorGroup['cause'], count: number, first: number, last: number): ErrorGroup => ({
       cause, count, first_at_ms: first, last_at_ms: last, outcome: 'upstream_error', status: 503, reason: '', error_type: null, upstream: 'a', message: null, example_id: `${count}`,
     });
-    const causes = byCause([group('quota', 5, 10, 20), group('pool_closed', 4, 5, 9), group('pool_closed', 3, 1, 30), group(null, 1, 1, 1)]);
+    const causes = byCause([group('quota', 5, 10, 20), group('pool_closed', 4, 5, 9), group('pool_closed', 3, 1, 30), group('other', 1, 1, 1)]);
     expect(causes.map(({ cause, count, firstAtMs, lastAtMs }) => [cause, count, firstAtMs, lastAtMs])).toEqual([
       ['pool_closed', 7, 1, 30], ['quota', 5, 10, 20], ['other', 1, 1, 1],
     ]);
@@ -86,7 +86,7 @@ describe('stateOf', () => {
   it('is healthy only after a success', () => {
     const upstream: Upstream = {
       name: 'a', url: '', priority: 0, weight: 1, proxy: null, profile: 'none', circuit: 'closed', open_for_ms: null, is_drained: false, failures_in_a_row: 0, recent_good: 0, recent_bad: 0, good: 0, bad: 0,
-      taken_over: 0, in_flight: 0, max_in_flight: null, waiting: 0, last_failure: null,
+      taken_over: 0, in_flight: 0, max_in_flight: null, waiting: 0, last_failure: null, connecting: {},
     };
     expect(stateOf(upstream)).toBe('untried');
     expect(stateOf({ ...upstream, good: 3 })).toBe('closed');
@@ -117,7 +117,7 @@ describe('wasSent', () => {
   it('is sure only of connections, and of failures to get one', () => {
     const what = 'refused the connection';
     const of = (...codes: (FaultCode | undefined)[]) => wasSent({
-      outcome: 'unreachable', connect_ms: null, first_byte_ms: null, tried: codes.map((code) => ({ upstream: 'a', what, what_zh: null, code })),
+      outcome: 'unreachable', connect_ms: null, first_byte_ms: null, tried: codes.map((code) => ({ upstream: 'a', what, what_zh: null, ...(code && { code }) })),
     });
     expect(of()).toBe('no');
     expect(of('connect_refused', 'connect_timeout', 'resolve', 'tls', 'proxy', 'queue_full')).toBe('no');

@@ -1,11 +1,13 @@
 //! What is known of a request when it is over: plain data for the access log, the metrics and the request log.
 
 pub mod cause;
+mod client_names;
 pub mod fault;
 mod outcome;
 mod prompt;
 
 pub use cause::Cause;
+pub use client_names::ClientNames;
 pub use outcome::Outcome;
 pub use prompt::PromptOutcome;
 
@@ -61,12 +63,8 @@ pub struct RequestRecord {
     pub is_keyed: bool,
     /// What became of the system prompt, if that was the gateway's business.
     pub rewrite: Option<PromptOutcome>,
-    /// The session that the client names.
-    pub session: Option<String>,
-    /// The sub-agent that the client names.
-    pub agent: Option<String>,
-    /// The agent that started that one.
-    pub parent_agent: Option<String>,
+    /// What the client calls things.
+    pub names: ClientNames,
     /// The model that the request asks for.
     pub model_asked: Option<String>,
     /// Names of the rules that applied.
@@ -131,9 +129,7 @@ impl RequestRecord {
             key: None,
             is_keyed: false,
             rewrite: None,
-            session: None,
-            agent: None,
-            parent_agent: None,
+            names: ClientNames::default(),
             model_asked: None,
             rules: Vec::new(),
             tried: Vec::new(),

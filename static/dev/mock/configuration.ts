@@ -180,7 +180,7 @@ export class Configuration {
   show(): Config {
     return {
       version: this.#present.version, path: 'conf/gateway.yaml', overlay_path: 'data/overlay.yaml', settings: settingsOf(this.#present.overlay),
-      yaml: FILE, overlay: this.#present.overlay, headers_file: 'env/.env.headers.json', headers: this.#present.headers, pending_restart: [], warnings: [],
+      yaml: FILE, overlay: this.#present.overlay, headers_file: 'env/.env.headers.json', headers: this.#present.headers, pending_restart: [], warnings: [], loaded_at_ms: 0,
     };
   }
 

@@ -156,18 +156,18 @@ export class MockGateway {
 
   #filtered(query: URLSearchParams): RequestRow[] {
     const list = (name: string): string[] => (query.get(name) ?? '').split(',').filter(Boolean);
-    const [outcome, status, model, upstream, key, cause] = ['outcome', 'status', 'model', 'upstream', 'key', 'cause'].map(list);
-    const among = (wanted: string[] | undefined, ...values: (string | null)[]): boolean => !wanted?.length || values.some((value) => value !== null && wanted.includes(value));
+    const [status, model] = [list('status'), list('model')];
+    // Every other parameter that is named like a column asks for its values.
+    const others = [...query.keys()].filter((name): name is 'path' => name !== 'status' && name !== 'model' && name in (this.#rows[0] ?? {}));
+    const among = (wanted: string[], ...values: (string | null)[]): boolean => wanted.length === 0 || values.some((value) => value !== null && wanted.includes(value));
     const from = Number(query.get('from') ?? 0);
     const to = Number(query.get('to') ?? Infinity);
     const q = query.get('q')?.toLowerCase();
-    const session = query.get('session');
-    const path = query.get('path');
     return this.#rows.filter(
       (row) =>
-        row.started_at_ms >= from && row.started_at_ms < to && among(outcome, row.outcome) && among(model, row.model, row.model_asked) &&
-        among(status, String(row.status), `${String(row.status).charAt(0)}xx`) && among(upstream, row.upstream) && among(key, row.key) && among(cause, row.cause) &&
-        (!session || row.session === session) && (!path || row.path === path) &&
+        row.started_at_ms >= from && row.started_at_ms < to && among(model, row.model, row.model_asked) &&
+        among(status, String(row.status), `${String(row.status).charAt(0)}xx`) &&
+        others.every((name) => among(list(name), row[name])) &&
         (!q || [row.id, row.path, row.model, row.session, row.reason, row.error_message].some((text) => text?.toLowerCase().includes(q))),
     );
   }
@@ -210,6 +210,7 @@ export class MockGateway {
       is_drained: this.#drained.has(name), failures_in_a_row: isDown ? 5 : 0, recent_good: isDown ? 0 : 38 - index * 20, recent_bad: isDown ? 5 : index, good: 18_211, bad: 402,
       taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
       last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } : null,
+      connecting: {},
     };
   }
 
@@ -254,14 +255,14 @@ export class MockGateway {
     const second: SecondOfTraffic = {
       at_ms: now, requests: ended.length, completed: ended.filter((row) => row.outcome === 'completed').length, failed, in_flight: this.#running.length,
       streams: this.#running.filter((one) => one.phase === 'answer').length, tokens: tokensOf(ended), cost_usd: ended.reduce((sum, row) => sum + (row.cost_usd ?? 0), 0),
-      response_bytes: ended.reduce((sum, row) => sum + row.response_bytes, 0), skipped: 0, running: this.#running,
+      response_bytes: ended.reduce((sum, row) => sum + row.response_bytes, 0), skipped: 0, running: this.#running, more: 0,
     };
     this.#tell('second', second);
   }
 }
 
 function testOf(name: string): UpstreamTest {
-  const step = (of: string, milliseconds: number, detail: string, ok = true): TestStep => ({ step: of, ok, milliseconds, detail });
+  const step = (of: TestStep['step'], milliseconds: number, detail: string, ok = true): TestStep => ({ step: of, ok, milliseconds, detail });
   const refused: Finding = {
     id: 'connect_refused', severity: 'problem',
     cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',

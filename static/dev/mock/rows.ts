@@ -9,10 +9,10 @@ export const UPSTREAMS = ['anyrouter', 'mirror-hk', 'backup'] as const;
 interface Failure {
   cause: Cause;
   outcome: Outcome;
-  status: number | null;
+  status: number;
   type: string | null;
   message: string | null;
-  reason: string;
+  reason: RequestRow['reason'];
 }
 
 const FAILURES: readonly (readonly [Failure, number])[] = [
@@ -21,12 +21,12 @@ const FAILURES: readonly (readonly [Failure, number])[] = [
   [{ cause: 'context_1m', outcome: 'upstream_error', status: 400, type: 'invalid_request_error', reason: '', message: '请开启 1m 上下文后使用：anthropic-beta 需要包含 context-1m-2025-08-07' }, 9],
   [{ cause: 'quota', outcome: 'upstream_error', status: 429, type: 'rate_limit_error', reason: '', message: '用户额度不足, 剩余额度: $0.000000' }, 8],
   [{ cause: 'network', outcome: 'upstream_error', status: 520, type: null, reason: '', message: 'error code: 520' }, 11],
-  [{ cause: 'waf_page', outcome: 'upstream_error', status: 200, type: null, reason: 'a web page instead of an answer', message: '<!doctype html><html><head><title>Just a moment...</title></head>' }, 6],
+  [{ cause: 'waf_page', outcome: 'upstream_error', status: 200, type: null, reason: 'web_page', message: '<!doctype html><html><head><title>Just a moment...</title></head>' }, 6],
   [{ cause: 'thinking_off', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: "Cannot read properties of undefined (reading 'map')" }, 4],
-  [{ cause: 'broke_off', outcome: 'truncated', status: 200, type: null, reason: 'the stream ended before message_stop', message: 'connection closed by the upstream after 41 events' }, 7],
-  [{ cause: 'too_slow', outcome: 'stalled', status: 200, type: null, reason: 'nothing came for 600 s', message: 'read timed out' }, 3],
-  [{ cause: 'overloaded', outcome: 'stream_error', status: 200, type: 'overloaded_error', reason: 'error event', message: 'Overloaded' }, 6],
-  [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connection refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
+  [{ cause: 'broke_off', outcome: 'truncated', status: 200, type: null, reason: 'no_message_stop', message: 'connection closed by the upstream after 41 events' }, 7],
+  [{ cause: 'too_slow', outcome: 'stalled', status: 200, type: null, reason: 'stalled', message: 'read timed out' }, 3],
+  [{ cause: 'overloaded', outcome: 'stream_error', status: 200, type: 'overloaded_error', reason: '', message: 'Overloaded' }, 6],
+  [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connect_refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
   [{ cause: 'not_found', outcome: 'upstream_error', status: 404, type: 'not_found_error', reason: '', message: 'Invalid URL (POST /v1/v1/messages)' }, 3],
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: null, reason: 'resolve', message: null }, 3],
   [{ cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
@@ -110,7 +110,7 @@ export class RowMaker {
       path: isCount ? '/v1/messages/count_tokens' : '/v1/messages',
       status: outcome === 'rejected' ? 413 : failure ? failure.status : 200,
       outcome,
-      reason: failure?.reason ?? (isRejected ? 'the body is larger than limits.request_body' : ''),
+      reason: failure?.reason ?? (isRejected ? 'request_body' : ''),
       cause: failure?.cause ?? null,
       upstream: outcome === 'rejected' ? null : random.pick([['anyrouter', 78], ['mirror-hk', 19], ['backup', 3]]),
       attempts: random.next() < 0.05 ? 2 : 1,
@@ -134,8 +134,10 @@ export class RowMaker {
       stop_reason: hasTokens ? random.pick([['end_turn', 40], ['tool_use', 60]]) : null,
       error_type: failure?.type ?? (isRejected ? 'request_too_large' : null),
       error_message: failure?.message ?? (isRejected ? 'the request body has 41 MiB, the limit is 32 MiB' : null),
-      tool_uses: hasTokens ? random.whole(0, 2) : null,
-      events: hasTokens ? output : null,
+      tool_uses: hasTokens ? random.whole(0, 2) : 0,
+      events: hasTokens ? output : 0,
+      skipped_events: 0,
+      request_class: agent !== null ? 'subagent' : isSide ? 'auxiliary' : 'main',
     };
   }
 

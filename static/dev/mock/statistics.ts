@@ -37,10 +37,10 @@ export function statsOf(rows: readonly RequestRow[], from: number, to: number): 
   const tokens = tokensOf(rows);
   const allInput = tokens.input + tokens.cache_write + tokens.cache_read;
   const outcomes = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(rows, (row) => row.outcome === outcome)])) as Record<Outcome, number>;
-  const status = (first: number): number => count(rows, (row) => row.status !== null && Math.floor(row.status / 100) === first);
+  const status = (first: number): number => count(rows, (row) => Math.floor(row.status / 100) === first);
   return {
     from_ms: from, to_ms: to, requests: rows.length, success_rate: successRate(rows), outcomes,
-    statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === null) },
+    statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === 0) },
     tokens, cache_hit_rate: allInput > 0 ? tokens.cache_read / allInput : null,
     cost_usd: sum(rows, (row) => row.cost_usd), unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
@@ -101,7 +101,7 @@ export function errorsOf(rows: readonly RequestRow[]): ErrorGroup[] {
   const groups = [...split(failed, (row) => [row.cause, row.outcome, row.status, row.upstream].join()).values()].flatMap((mine) => {
     const newest = mine[0];
     const oldest = mine.at(-1);
-    if (!newest || !oldest) return [];
+    if (!newest?.cause || !oldest) return [];
     return [{
       cause: newest.cause, outcome: newest.outcome, status: newest.status, reason: newest.reason, error_type: newest.error_type,
       upstream: newest.upstream, message: newest.error_message, count: mine.length, first_at_ms: oldest.started_at_ms,

@@ -201,6 +201,7 @@ export default {
     size: 'Bytes in → out',
     stream: 'Streamed',
     events: 'Events',
+    skippedEvents: 'Events not read',
     toolUses: 'Tool uses',
     client: 'Client',
     agent: 'Agent',

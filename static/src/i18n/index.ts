@@ -1,7 +1,7 @@
 /** The panel's languages. Only the one in use is loaded. */
 
 import { watch } from 'vue';
-import { createI18n } from 'vue-i18n';
+import { createI18n, useI18n } from 'vue-i18n';
 
 import type en from './en';
 
@@ -34,6 +34,11 @@ export async function useLocale(locale: Locale): Promise<void> {
   const messages = await load[locale]();
   i18n.global.setLocaleMessage(locale, messages.default);
   i18n.global.locale.value = locale;
+}
+
+/** The texts, and which language they are in. */
+export function useLanguage() {
+  return useI18n<[Messages], Locale>();
 }
 
 /** Changes the language and remembers it. */

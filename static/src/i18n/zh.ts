@@ -203,6 +203,7 @@ const messages: Messages = {
     size: '字节 入 → 出',
     stream: '流式',
     events: '事件数',
+    skippedEvents: '未读取的事件',
     toolUses: '工具调用',
     client: '客户端',
     agent: '代理',

@@ -10,11 +10,11 @@ export interface CauseOfErrors {
   groups: ErrorGroup[];
 }
 
-/** Most frequent causes first; what has no known cause counts as `other`. */
+/** Most frequent causes first. */
 export function byCause(groups: readonly ErrorGroup[]): CauseOfErrors[] {
   const causes = new Map<Cause, CauseOfErrors>();
   for (const group of groups) {
-    const cause = group.cause ?? 'other';
+    const { cause } = group;
     const known = causes.get(cause);
     if (known) {
       known.count += group.count;

@@ -2,10 +2,11 @@
 
 import { CAUSES, OUTCOMES, type RequestRow } from '@/api/types';
 
+import { LOG_COLUMN_NAMES } from './log_columns';
 import { isRange, RANGE_SHAPES, type Range } from './time_range';
 
 /** Filters that take several values. */
-export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause'] as const;
+export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', ...LOG_COLUMN_NAMES] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];
 /** Filters that are one text. */
 export const TEXT_FILTERS = ['session', 'path', 'q'] as const;
@@ -23,18 +24,16 @@ export type Query = Record<string, unknown>;
 
 export function noFilters(): RequestFilters {
   return {
-    outcome: [], status: [], model: [], upstream: [], key: [], cause: [],
+    ...(Object.fromEntries(LIST_FILTERS.map((name) => [name, []])) as unknown as Record<ListFilter, string[]>),
     session: '', path: '', q: '',
     range: null, from: null, to: null,
   };
 }
 
-const isAllowed: Record<ListFilter, (value: string) => boolean> = {
+/** What a filter's values look like, if not any text will do. */
+const isAllowed: Partial<Record<ListFilter, (value: string) => boolean>> = {
   outcome: (value) => OUTCOMES.some((outcome) => outcome === value),
   status: (value) => /^[1-5](\d\d|xx)$/.test(value),
-  model: () => true,
-  upstream: () => true,
-  key: () => true,
   cause: (value) => CAUSES.some((cause) => cause === value),
 };
 
@@ -53,7 +52,7 @@ export function filtersFromQuery(query: Query): RequestFilters {
   const filters = noFilters();
   for (const name of LIST_FILTERS) {
     const values = text(query[name]).split(',').map((value) => value.trim());
-    filters[name] = [...new Set(values.filter((value) => value !== '' && isAllowed[name](value)))];
+    filters[name] = [...new Set(values.filter((value) => value !== '' && (isAllowed[name]?.(value) ?? true)))];
   }
   for (const name of TEXT_FILTERS) filters[name] = text(query[name]).trim();
   const range = text(query['range']);
@@ -98,13 +97,14 @@ export function matchesFilters(row: RequestRow, filters: RequestFilters): boolea
   if (filters.from !== null && row.started_at_ms < filters.from) return false;
   const among = (wanted: string[], ...values: (string | null)[]): boolean =>
     wanted.length === 0 || values.some((value) => value !== null && wanted.includes(value));
-  const status = row.status === null ? null : String(row.status);
+  const status = String(row.status);
   if (!among(filters.outcome, row.outcome)) return false;
-  if (!among(filters.status, status, status && `${status.charAt(0)}xx`)) return false;
+  if (!among(filters.status, status, `${status.charAt(0)}xx`)) return false;
   if (!among(filters.model, row.model, row.model_asked)) return false;
   if (!among(filters.upstream, row.upstream)) return false;
   if (!among(filters.key, row.key)) return false;
   if (!among(filters.cause, row.cause)) return false;
+  if (!LOG_COLUMN_NAMES.every((name) => among(filters[name], row[name]))) return false;
   if (filters.session !== '' && row.session !== filters.session) return false;
   if (filters.path !== '' && row.path !== filters.path) return false;
   if (filters.q === '') return true;

@@ -1,0 +1,279 @@
+//! The columns of the request log. Each is declared once, in [`COLUMNS`]: what is stored of a record, how that is shown in JSON
+//! and CSV, and whether rows can be chosen by it. INSERT, reading, lists, the live feed and exports follow the table.
+//!
+//! A new column needs a line here, a migration that leaves old `INSERT`s valid, and its member in `docs/openapi.yaml`.
+
+use super::database::millis;
+use super::tried;
+use gateway_core::reason::Reason;
+use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
+use gateway_core::usage::meter::{Summary, Tokens};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What SQLite stores.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "they are SQLite's own")]
+pub enum Value<'r> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'r, str>),
+}
+
+/// What a stored value means, and so how it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Integer,
+    /// A number.
+    Real,
+    /// A text.
+    Text,
+    /// 0 or 1, shown as a boolean.
+    Flag,
+    /// Names with commas between, shown as an array.
+    List,
+    /// Billionths of a dollar, shown as dollars.
+    Dollars,
+}
+
+/// Where a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A member of the row.
+    Row,
+    /// A member of an object in the row; the object is null if its first member is. CSV has a column of its own for it.
+    Within {
+        /// The object.
+        object: &'static str,
+        /// The name in there.
+        member: &'static str,
+    },
+    /// Not in lists.
+    Aside,
+}
+
+/// A column of the table `requests`.
+#[derive(Debug)]
+pub struct Column {
+    /// The name in the API, in exports, and as a filter.
+    pub name: &'static str,
+    /// The name in the table.
+    pub sql: &'static str,
+    /// What a value means.
+    pub kind: Kind,
+    /// Where it is shown.
+    pub place: Place,
+    /// Whether `?name=a,b` asks for the rows that have one of these values.
+    pub is_filter: bool,
+    /// Whether `?q=` looks for a part of it.
+    pub is_searched: bool,
+    /// What is stored of a record.
+    pub value: fn(&RequestRecord) -> Value<'_>,
+}
+
+/// All columns, in the order in which they are written and shown. New ones come last: readers of CSV may count them.
+pub static COLUMNS: &[Column] = &[
+    text("id", |record| (&record.request_id).into()).searched(),
+    integer("started_at_ms", |record| millis(record.started_at).into()).stored_as("started_ms"),
+    integer("duration_ms", |record| record.duration.into()),
+    integer("queue_ms", |record| record.queue.into()),
+    integer("connect_ms", |record| record.connect.into()),
+    integer("first_byte_ms", |record| record.first_byte.into()),
+    integer("first_token_ms", |record| answer(record).and_then(|answer| answer.first_token).into()),
+    integer("longest_gap_ms", |record| answer(record).map(|answer| answer.longest_gap).into()),
+    column("tokens_per_second", Kind::Real, |record| answer(record).and_then(Summary::tokens_per_second).into()),
+    text("client", |record| record.client.map(|client| client.to_string()).into()),
+    text("http", |record| record.http.into()),
+    text("method", |record| (&record.method).into()),
+    text("path", |record| (&record.path).into()).filter().searched(),
+    integer("status", |record| i64::from(record.status).into()),
+    text("outcome", |record| record.outcome.name().into()).filter(),
+    text("reason", |record| record.reason.map_or("", Reason::code).into()).searched(),
+    text("cause", |record| record.cause.map(Cause::code).into()).filter(),
+    text("upstream", |record| record.upstream.as_deref().into()).filter(),
+    integer("attempts", |record| i64::from(record.attempts).into()),
+    text("tried", |record| tried::write(record).into()).aside(),
+    integer("request_bytes", |record| record.request_bytes.into()),
+    integer("response_bytes", |record| record.response_bytes.into()),
+    text("key", |record| record.key.as_ref().into()).stored_as("key_fingerprint").filter(),
+    text("session", |record| record.names.session.as_ref().into()).filter().searched(),
+    text("agent", |record| record.names.agent.as_ref().into()),
+    text("parent_agent", |record| record.names.parent_agent.as_ref().into()),
+    text("rewrite", |record| record.rewrite.map_or("", PromptOutcome::code).into()),
+    column("rules", Kind::List, |record| record.rules.join(",").into()),
+    text("model_asked", |record| record.model_asked.as_ref().into()).searched(),
+    text("model", |record| answer(record).and_then(|answer| answer.model.as_ref()).into()).searched(),
+    column("is_stream", Kind::Flag, |record| i64::from(answer(record).is_some_and(|answer| answer.is_stream)).into()),
+    integer("input_tokens", |record| tokens(record).map(|tokens| tokens.input).into()).within("tokens", "input"),
+    integer("output_tokens", |record| tokens(record).map(|tokens| tokens.output).into()).within("tokens", "output"),
+    integer("cache_write_tokens", |record| tokens(record).map(|tokens| tokens.cache_write).into())
+        .within("tokens", "cache_write"),
+    integer("cache_read_tokens", |record| tokens(record).map(|tokens| tokens.cache_read).into())
+        .within("tokens", "cache_read"),
+    column("cost_usd", Kind::Dollars, |record| record.cost.into()).stored_as("cost_nano"),
+    text("stop_reason", |record| answer(record).and_then(|answer| answer.stop_reason.as_ref()).into()),
+    text("error_type", |record| record.error_type().into()),
+    text("error_message", |record| record.error_message().into()).searched(),
+    integer("tool_uses", |record| i64::from(answer(record).map_or(0, |answer| answer.tool_uses)).into()),
+    integer("events", |record| i64::from(answer(record).map_or(0, |answer| answer.events)).into()),
+    integer("skipped_events", |record| i64::from(answer(record).map_or(0, |answer| answer.skipped)).into()),
+    integer("stray_bytes", |record| record.is_stray().then(|| stray_bytes(record)).into()).aside(),
+    text("request_class", |record| record.names.request_class.as_ref().into()).filter(),
+];
+
+/// The columns that a row shows, in the order of its values.
+pub fn shown() -> impl Iterator<Item = &'static Column> {
+    COLUMNS.iter().filter(|column| column.place != Place::Aside)
+}
+
+/// The columns by which rows can be chosen, value by value.
+pub fn filters() -> impl Iterator<Item = &'static Column> {
+    COLUMNS.iter().filter(|column| column.is_filter)
+}
+
+const fn column(name: &'static str, kind: Kind, value: fn(&RequestRecord) -> Value<'_>) -> Column {
+    Column { name, sql: name, kind, place: Place::Row, is_filter: false, is_searched: false, value }
+}
+
+const fn text(name: &'static str, value: fn(&RequestRecord) -> Value<'_>) -> Column {
+    column(name, Kind::Text, value)
+}
+
+const fn integer(name: &'static str, value: fn(&RequestRecord) -> Value<'_>) -> Column {
+    column(name, Kind::Integer, value)
+}
+
+impl Column {
+    const fn stored_as(self, sql: &'static str) -> Self {
+        Self { sql, ..self }
+    }
+
+    const fn within(self, object: &'static str, member: &'static str) -> Self {
+        Self { place: Place::Within { object, member }, ..self }
+    }
+
+    const fn aside(self) -> Self {
+        Self { place: Place::Aside, ..self }
+    }
+
+    const fn filter(self) -> Self {
+        Self { is_filter: true, ..self }
+    }
+
+    const fn searched(self) -> Self {
+        Self { is_searched: true, ..self }
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(count: u64) -> Self {
+        Self::Integer(number(count))
+    }
+}
+
+impl From<Duration> for Value<'_> {
+    fn from(time: Duration) -> Self {
+        Self::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<f64> for Value<'_> {
+    fn from(number: f64) -> Self {
+        Self::Real(number)
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl<'r, T: AsRef<str> + ?Sized> From<&'r T> for Value<'r> {
+    fn from(text: &'r T) -> Self {
+        Self::Text(Cow::Borrowed(text.as_ref()))
+    }
+}
+
+impl<'r, T: Into<Value<'r>>> From<Option<T>> for Value<'r> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Counts as SQL knows them.
+pub fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn answer(record: &RequestRecord) -> Option<&Summary> {
+    record.answer.as_ref()
+}
+
+fn tokens(record: &RequestRecord) -> Option<Tokens> {
+    answer(record)?.tokens
+}
+
+/// What a row takes with its indexes, beside its texts.
+const ROW_BYTES: usize = 700;
+
+/// About how much room a stray takes.
+pub fn stray_bytes(record: &RequestRecord) -> i64 {
+    let message = record.error_message().map_or(0, str::len);
+    let names: usize = record.names.iter().chain(record.model_asked.as_deref()).map(str::len).sum();
+    let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
+    let texts = record.path.len() + message + 2 * names + rules + record.kept_bytes();
+    i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let names: HashSet<_> = COLUMNS.iter().map(|column| column.name).collect();
+        let stored: HashSet<_> = COLUMNS.iter().map(|column| column.sql).collect();
+        assert_eq!((names.len(), stored.len()), (COLUMNS.len(), COLUMNS.len()));
+    }
+
+    #[test]
+    fn the_members_of_an_object_stand_side_by_side() {
+        let objects: Vec<_> = shown()
+            .map(|column| match column.place {
+                Place::Within { object, .. } => Some(object),
+                _ => None,
+            })
+            .collect();
+        let runs = objects.chunk_by(|one, next| one == next).filter_map(|run| run[0]);
+        assert_eq!(runs.collect::<Vec<_>>(), ["tokens"]);
+    }
+
+    #[test]
+    fn the_api_is_documented_column_by_column() {
+        let yaml = include_str!("../../docs/openapi.yaml");
+        let (_, row) = yaml.split_once("\n    Row:\n").expect("the schema of a row");
+        let (required, _) = row.split_once("]\n").expect("its required members");
+        let (_, required) = required.split_once("required: [").expect("its required members");
+        let documented: HashSet<_> = required.split(',').map(str::trim).collect();
+        let told: HashSet<_> = shown()
+            .map(|column| match column.place {
+                Place::Within { object, .. } => object,
+                _ => column.name,
+            })
+            .collect();
+        assert_eq!(documented, told);
+        for column in filters() {
+            assert!(yaml.contains(&format!("{{name: {}, in: query, explode: false", column.name)), "{}", column.name);
+        }
+    }
+}

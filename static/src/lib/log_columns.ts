@@ -1,0 +1,49 @@
+/**
+ * Columns of the request log that are plain texts. Each is declared once: the fact in the drawer, the chip in the list and the
+ * filter follow from it.
+ */
+
+import type { RequestRow } from '@/api/types';
+import type { Locale } from '@/i18n';
+
+export type Words = Record<Locale, string>;
+type TextColumn = { [Name in keyof RequestRow]-?: RequestRow[Name] extends string | null ? Name : never }[keyof RequestRow];
+
+export interface LogColumn {
+  label: Words;
+  /** What the usual values are called; others are shown as they are. They can be chosen before a row has them. */
+  values: Record<string, Words>;
+  /** Whether the list shows this value beside the model. */
+  isInList: (value: string) => boolean;
+}
+
+const declared = <Name extends TextColumn>(columns: Record<Name, LogColumn>): Record<Name, LogColumn> => columns;
+
+export const LOG_COLUMNS = declared({
+  request_class: {
+    label: { en: 'Request class', 'zh-CN': '请求类别' },
+    values: {
+      main: { en: 'main', 'zh-CN': '主对话' },
+      subagent: { en: 'sub-agent', 'zh-CN': '子代理' },
+      workflow: { en: 'workflow', 'zh-CN': '工作流' },
+      compaction: { en: 'compaction', 'zh-CN': '压缩上下文' },
+      auxiliary: { en: 'auxiliary', 'zh-CN': '辅助请求' },
+    },
+    // The list says already which requests are a sub-agent's.
+    isInList: (value) => value !== 'main' && value !== 'subagent',
+  },
+});
+
+export type LogColumnName = keyof typeof LOG_COLUMNS;
+export const LOG_COLUMN_NAMES = Object.keys(LOG_COLUMNS) as LogColumnName[];
+
+export function valueText(name: LogColumnName, value: string, locale: Locale): string {
+  const values = LOG_COLUMNS[name].values;
+  return Object.hasOwn(values, value) ? (values[value]?.[locale] ?? value) : value;
+}
+
+/** The values that a filter offers: the usual ones, and those that were seen. */
+export function choicesOf(name: LogColumnName, seen: ReadonlySet<string>, locale: Locale): { value: string; text: string }[] {
+  const others = [...seen].filter((value) => !Object.hasOwn(LOG_COLUMNS[name].values, value)).sort();
+  return [...Object.keys(LOG_COLUMNS[name].values), ...others].map((value) => ({ value, text: valueText(name, value, locale) }));
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+
+import { LOCALES } from '@/i18n';
+import { choicesOf, LOG_COLUMN_NAMES, LOG_COLUMNS, valueText } from '@/lib/log_columns';
+
+describe('columns of the request log', () => {
+  it('have words in both languages, and no two columns or values the same', () => {
+    for (const locale of LOCALES) {
+      const labels = LOG_COLUMN_NAMES.map((name) => LOG_COLUMNS[name].label[locale].trim());
+      expect(labels).not.toContain('');
+      expect(new Set(labels).size).toBe(labels.length);
+      for (const name of LOG_COLUMN_NAMES) {
+        const values = Object.values(LOG_COLUMNS[name].values).map((words) => words[locale].trim());
+        expect(values).not.toContain('');
+        expect(new Set(values).size).toBe(values.length);
+      }
+    }
+  });
+
+  it('show usual values in words, others as they are', () => {
+    expect(valueText('request_class', 'compaction', 'zh-CN')).toBe('压缩上下文');
+    expect(valueText('request_class', 'new-one', 'zh-CN')).toBe('new-one');
+    expect(valueText('request_class', 'constructor', 'en')).toBe('constructor');
+  });
+
+  it('offer usual values first, then those that were seen', () => {
+    const values = choicesOf('request_class', new Set(['zeta', 'main', 'alpha']), 'en').map((choice) => choice.value);
+    expect(values).toEqual(['main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'alpha', 'zeta']);
+  });
+});
