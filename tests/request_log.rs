@@ -1,6 +1,7 @@
 //! The request log: a row for each request, whatever happens to the process or the file.
 
 use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, within};
+use serde_json::Value;
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -147,4 +148,71 @@ async fn what_is_refused_pushes_no_row_of_a_served_request_out() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_be_filtered_by() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let gateway = gateway(&path).env("DASHBOARD_API_KEY", "the-key").upstream(upstream.url()).start().await;
+    let body = r#"{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}"#;
+    let long = "x".repeat(300);
+    for (class, kind) in [("main", ""), ("subagent", "Explore"), ("new,one", &long), ("auxiliary", "sk-secret")] {
+        let mut request = Request::post("/v1/messages", body)
+            .header("Content-Type", "application/json")
+            .header("anthropic-version", "2023-06-01")
+            .header("x-api-key", "sk-secret")
+            .header("X-Claude-Code-Request-Class", class);
+        if !kind.is_empty() {
+            request = request.header("X-Claude-Code-Agent-Type", kind);
+        }
+        assert_eq!(gateway.connect().await.request(&request).await.status(), 200);
+    }
+    ask(&gateway, 1).await;
+    wait_rows(&path, 5).await;
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    let mut read = async |what: &str| {
+        let request = Request::get(&format!("/api/admin/{what}")).header("Authorization", "Bearer the-key");
+        let answer = admin.request(&request).await;
+        assert_eq!(answer.status(), 200, "{what}: {}", answer.text());
+        answer.text()
+    };
+    let page: Value = serde_json::from_str(&read("requests").await).expect("JSON");
+    let names: Vec<_> = page["requests"].as_array().expect("rows").iter().map(of_client).collect();
+    let cut = "x".repeat(100);
+    for wanted in [
+        (Some("main"), None),
+        (Some("subagent"), Some("Explore")),
+        (Some("new,one"), Some(&*cut)),
+        (Some("auxiliary"), Some("********")),
+        (None, None),
+    ] {
+        assert!(names.contains(&wanted), "{wanted:?} is not in {names:?}");
+    }
+    for (query, count) in [
+        ("request_class=main,subagent", 2),
+        ("agent_type=Explore", 1),
+        ("request_class=main&agent_type=Explore", 0),
+        ("agent_type=explore", 0),
+    ] {
+        let page: Value = serde_json::from_str(&read(&format!("requests?{query}")).await).expect("JSON");
+        assert_eq!(page["requests"].as_array().expect("rows").len(), count, "{query}");
+    }
+    let csv = read("export?format=csv&agent_type=Explore").await;
+    let lines: Vec<_> = csv.split("\r\n").collect();
+    assert!(lines[0].ends_with(",skipped_events,request_class,agent_type"), "{csv}");
+    assert!(lines[1].ends_with(",0,subagent,Explore") && lines.len() == 3, "{csv}");
+    let json: Value =
+        serde_json::from_str(read("export?format=json&agent_type=Explore").await.trim_end()).expect("JSON");
+    assert_eq!(of_client(&json), (Some("subagent"), Some("Explore")));
+    let id = json["id"].as_str().expect("an id");
+    let detail: Value = serde_json::from_str(&read(&format!("requests/{id}")).await).expect("JSON");
+    assert_eq!(of_client(&detail), (Some("subagent"), Some("Explore")));
+    assert_eq!(detail["tried"], serde_json::json!([]));
+}
+
+/// What the client says of a row's request: its class, and the kind of agent.
+fn of_client(row: &Value) -> (Option<&str>, Option<&str>) {
+    (row["request_class"].as_str(), row["agent_type"].as_str())
 }

@@ -68,6 +68,30 @@ describe('requests', () => {
       await page.waitForURL((url) => !url.search.includes('outcome') && !url.search.includes('q='));
     }));
 
+  test('what Claude Code says of a request is a filter, a chip in the list and a fact, in both languages', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests');
+      await page.getByRole('button', { name: 'Request class' }).click();
+      await page.getByRole('checkbox', { name: 'sub-agent' }).check();
+      await page.waitForURL(/request_class=subagent/);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Agent type' }).click();
+      await page.getByRole('checkbox', { name: 'Explore' }).check();
+      await page.waitForURL(/agent_type=Explore/);
+      await page.keyboard.press('Escape');
+      await visit.settled();
+      const chips = await page.locator('[data-index] .chips').allInnerTexts();
+      assert(chips.length > 0);
+      for (const text of chips) assert.match(text, /Explore/);
+      await page.locator('[data-index] .title').first().click();
+      const fact = (name) => page.locator('.facts div', { hasText: name }).locator('dd').innerText();
+      assert.deepEqual([await fact('Request class'), await fact('Agent type')], ['sub-agent', 'Explore']);
+      await page.evaluate(() => localStorage.setItem('panel.locale', 'zh-CN'));
+      await page.reload();
+      await visit.settled();
+      assert.deepEqual([await fact('请求类别'), await fact('代理类型')], ['子代理', 'Explore']);
+    }));
+
   test('the list goes on and on, but only the rows in sight exist', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/requests');

@@ -12,9 +12,10 @@ async function ask(index) {
     'anthropic-version': '2023-06-01',
     'user-agent': 'claude-cli/2.1.330 (external, cli)',
     authorization: `Bearer sk-e2e-${index % 3}`,
+    'x-claude-code-request-class': index % 10 === 4 ? 'subagent' : 'main',
     'x-claude-code-session-id': `0000000${Math.floor(index / 10) % 10}-1111-4222-8333-444455556666`,
   };
-  if (index % 10 === 4) Object.assign(headers, { 'x-claude-code-agent-id': 'agent-1', 'x-claude-code-parent-agent-id': 'main' });
+  if (index % 10 === 4) Object.assign(headers, { 'x-claude-code-agent-id': 'agent-1', 'x-claude-code-parent-agent-id': 'main', 'x-claude-code-agent-type': 'Explore' });
   const path = index % 12 === 11 ? '/v1/messages/count_tokens?beta=true' : '/v1/messages?beta=true';
   const body = { model: models[index % models.length], max_tokens: 64, stream: isStream, messages: [{ role: 'user', content: `question ${index}` }] };
   // One in fifteen breaks the API, which the upstream answers with an error of its own.

@@ -121,6 +121,7 @@ pub static COLUMNS: &[Column] = &[
     integer("skipped_events", |record| i64::from(answer(record).map_or(0, |answer| answer.skipped)).into()),
     integer("stray_bytes", |record| record.is_stray().then(|| stray_bytes(record)).into()).aside(),
     text("request_class", |record| record.names.request_class.as_ref().into()).filter(),
+    text("agent_type", |record| record.names.agent_type.as_ref().into()).filter(),
 ];
 
 /// The columns that a row shows, in the order of its values.

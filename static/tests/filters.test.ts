@@ -5,7 +5,7 @@ import { countFilters, filtersFromQuery, filtersToParameters, filtersToQuery, ma
 
 describe('filters in the URL', () => {
   it('survive the way there and back', () => {
-    const query = { range: '24h', outcome: 'completed,stalled', status: '200,5xx', model: 'claude-sonnet-4-5', session: 's', q: 'a b', request_class: 'main,compaction' };
+    const query = { range: '24h', outcome: 'completed,stalled', status: '200,5xx', model: 'claude-sonnet-4-5', session: 's', q: 'a b', request_class: 'main,compaction', agent_type: 'general-purpose' };
     expect(filtersToQuery(filtersFromQuery(query))).toEqual(query);
   });
 
@@ -31,7 +31,7 @@ describe('filters in the URL', () => {
 describe('matchesFilters', () => {
   const row = {
     id: 'req_1', started_at_ms: 1000, outcome: 'upstream_error', status: 503, cause: 'pool_closed', model: null, model_asked: 'claude-opus-4-8',
-    upstream: 'anyrouter', key: '0a1b', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent',
+    upstream: 'anyrouter', key: '0a1b', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent', agent_type: 'Explore',
   } as unknown as RequestRow;
   const matches = (part: Partial<ReturnType<typeof noFilters>>): boolean => matchesFilters(row, { ...noFilters(), ...part });
 
@@ -39,7 +39,7 @@ describe('matchesFilters', () => {
     expect(matches({})).toBe(true);
     expect(matches({ status: ['200', '5xx'], outcome: ['upstream_error'], model: ['claude-opus-4-8'], cause: ['pool_closed'] })).toBe(true);
     expect(matches({ status: ['503'], q: 'OPUS', session: 's', path: '/v1/messages' })).toBe(true);
-    expect(matches({ request_class: ['main', 'subagent'] })).toBe(true);
+    expect(matches({ request_class: ['main', 'subagent'], agent_type: ['Explore'] })).toBe(true);
   });
 
   it('leaves out others', () => {
@@ -48,7 +48,9 @@ describe('matchesFilters', () => {
     expect(matches({ q: 'sonnet' })).toBe(false);
     expect(matches({ session: 'other' })).toBe(false);
     expect(matches({ request_class: ['main'] })).toBe(false);
+    expect(matches({ agent_type: ['general-purpose'] })).toBe(false);
     expect(matches({ from: 1001 })).toBe(false);
     expect(matches({ to: 1000 })).toBe(false);
+    expect(matchesFilters({ ...row, agent_type: null }, { ...noFilters(), agent_type: ['Explore'] })).toBe(false);
   });
 });

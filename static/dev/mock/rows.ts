@@ -138,6 +138,7 @@ export class RowMaker {
       events: hasTokens ? output : 0,
       skipped_events: 0,
       request_class: agent !== null ? 'subagent' : isSide ? 'auxiliary' : 'main',
+      agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
     };
   }
 

@@ -709,6 +709,8 @@ export interface components {
             skipped_events: number;
             /** @description What the request is for, as the client says in x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, ... */
             request_class: string | null;
+            /** @description The kind of agent that the client names in x-claude-code-agent-type. */
+            agent_type: string | null;
         };
         Page: {
             requests: components["schemas"]["Row"][];
@@ -1148,6 +1150,7 @@ export interface components {
         Paths: components["schemas"]["Names"];
         Causes: components["schemas"]["Cause"][];
         RequestClasses: components["schemas"]["Names"];
+        AgentTypes: components["schemas"]["Names"];
         /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
         Text: string;
     };
@@ -1239,6 +1242,7 @@ export type ParameterSessions = components['parameters']['Sessions'];
 export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
+export type ParameterAgentTypes = components['parameters']['AgentTypes'];
 export type ParameterText = components['parameters']['Text'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
@@ -1551,6 +1555,7 @@ export interface operations {
                 path?: components["parameters"]["Paths"];
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
+                agent_type?: components["parameters"]["AgentTypes"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 limit?: number;
@@ -1651,6 +1656,7 @@ export interface operations {
                 path?: components["parameters"]["Paths"];
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
+                agent_type?: components["parameters"]["AgentTypes"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Row) a line. */

@@ -32,6 +32,7 @@ export const LOG_COLUMNS = declared({
     // The list says already which requests are a sub-agent's.
     isInList: (value) => value !== 'main' && value !== 'subagent',
   },
+  agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },
 });
 
 export type LogColumnName = keyof typeof LOG_COLUMNS;

@@ -38,6 +38,8 @@ client_names! {
     parent_agent: "x-claude-code-parent-agent-id",
     /// What the request is for: `main`, `subagent`, `compaction`, ...
     request_class: "x-claude-code-request-class",
+    /// What kind of agent makes it.
+    agent_type: "x-claude-code-agent-type",
 }
 
 #[cfg(test)]
