@@ -3,8 +3,8 @@
 //! Each open connection takes a file descriptor, and each request that is served one more, for the upstream. Both count
 //! against what the process may open, less what is set aside for everything else; so that it never runs out of them.
 //!
-//! A connection makes room when it is idle, and, if none is, as long as its requests are not whole: who sends a body
-//! slowly holds a place no better than who sends nothing.
+//! A connection makes room when it is idle, and, if none is, as long as its requests are not whole, or while its client
+//! takes nothing of their responses: who sends or reads slowly holds a place no better than who does nothing.
 
 mod collect;
 mod fit;
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 pub use collect::Collector;
 pub use fit::{Fit, fit, most_of_one};
-pub use place::{Place, Serving, making_room, served};
+pub use place::{Place, Serving, Untaken, making_room, served};
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,8 @@ struct State {
     requests: usize,
     /// Those of them that are not whole yet.
     coming: usize,
+    /// Those of which the client takes nothing of the response.
+    untaken: usize,
     /// When its last request began or ended, or else when it was opened.
     since: Instant,
     /// Who sent its last request, if that was a client behind a trusted proxy.
@@ -139,13 +141,23 @@ enum Doing {
     Nothing,
     /// Its requests are still coming in.
     Sending,
+    /// Its requests are coming in, or wait for the client to take their responses.
+    Waiting,
+}
+
+impl Doing {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Sending, Self::Waiting];
 }
 
 impl State {
     /// `None` if it cannot make room.
     fn doing(&self) -> Option<Doing> {
-        let is_sending = self.requests == self.coming && !self.is_closing;
-        is_sending.then_some(if self.requests == 0 { Doing::Nothing } else { Doing::Sending })
+        match self.requests {
+            _ if self.is_closing => None,
+            0 => Some(Doing::Nothing),
+            all if all == self.coming => Some(Doing::Sending),
+            all => (all == self.coming + self.untaken).then_some(Doing::Waiting),
+        }
     }
 }
 
@@ -167,7 +179,7 @@ impl Entry {
             return None;
         }
         state.is_closing = true;
-        self.close.notify_one();
+        self.close.notify_waiters();
         Some(state.requests)
     }
 }
@@ -209,15 +221,16 @@ impl Connections {
         let mut table = self.table();
         let (own, own_requests) = table.share_of(client);
         if own >= caps.per_client || own + own_requests >= most_of_one(caps.descriptors) {
-            self.make_room(&mut table, Full::Client, client, (1, caps))?;
+            self.make_room(&mut table, Full::Client, client, &Doing::ALL, (1, caps))?;
         } else if table.open.len() >= caps.total {
-            self.make_room(&mut table, Full::Total, None, (1, caps))?;
+            self.make_room(&mut table, Full::Total, None, &Doing::ALL, (1, caps))?;
         } else if table.open.len() + self.requests.load(Ordering::Relaxed) >= caps.descriptors {
-            self.make_room(&mut table, Full::Descriptors, None, (1, caps))?;
+            self.make_room(&mut table, Full::Descriptors, None, &Doing::ALL, (1, caps))?;
         }
         table.next += 1;
         let number = table.next;
-        let state = State { requests: 0, coming: 0, since: Instant::now(), asking: None, is_closing: false };
+        let state =
+            State { requests: 0, coming: 0, untaken: 0, since: Instant::now(), asking: None, is_closing: false };
         let of_client = client.map(|client| {
             let share = table.of_client.entry(client).or_default();
             share.open.insert(number);
@@ -233,13 +246,14 @@ impl Connections {
     }
 
     /// Closes what is idle longest: of this client, or else of the one that has most that is idle, so that one client
-    /// alone does not push the others out. Then, in the same way, what is still sending its requests. Of many it closes
-    /// some at once, because to find them takes a look at all.
+    /// alone does not push the others out. Then, in the same way, what is sending its requests, and what takes no
+    /// response. Of many it closes some at once, because to find them takes a look at all.
     fn make_room(
         &self,
         table: &mut Table,
         full: Full,
         client: Option<IpAddr>,
+        what: &[Doing],
         (count, caps): (usize, Caps),
     ) -> Result<(), Full> {
         if self.closing.load(Ordering::Relaxed) + count > caps.closing_at_once() {
@@ -247,7 +261,7 @@ impl Connections {
             return Err(full);
         }
         let mut closed = 0;
-        for doing in [Doing::Nothing, Doing::Sending] {
+        for &doing in what {
             if closed >= count {
                 break;
             }

@@ -1,11 +1,14 @@
 //! The place of one connection among all of them, and of its requests.
 
-use super::{Caps, Connections, Entry, Full, most_of_one};
+use super::{Caps, Connections, Doing, Entry, Full, most_of_one};
 use gateway_core::addresses::client_group;
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// The place of a connection. The last clone gives it back.
@@ -31,7 +34,7 @@ pub fn served() -> Option<Place> {
     SERVED.try_with(Place::clone).ok()
 }
 
-/// Resolves when the connection that has this place is to be closed for another one; for one of those who wait for it.
+/// Resolves when the connection that has this place is to be closed for another one.
 pub async fn making_room(place: Option<&Place>) {
     match place {
         Some(place) => place.closing().await,
@@ -91,23 +94,34 @@ impl Place {
         if let Some(client) = entry.client {
             let too_much = (table.share_of(Some(client)).0 + own).saturating_sub(most_of_one(caps.descriptors));
             if too_much > 0 {
-                connections.make_room(&mut table, Full::Client, Some(client), (too_much, *caps))?;
+                connections.make_room(&mut table, Full::Client, Some(client), &Doing::ALL, (too_much, *caps))?;
             }
         }
         let too_much = (table.open.len() + requests).saturating_sub(caps.descriptors);
         if too_much > 0 {
-            connections.make_room(&mut table, Full::Descriptors, None, (too_much, *caps))?;
+            connections.make_room(&mut table, Full::Descriptors, None, &Doing::ALL, (too_much, *caps))?;
         }
         let too_much = requests.saturating_sub(caps.total);
         if too_much > 0 {
-            connections.make_room(&mut table, Full::Total, None, (too_much, *caps))?;
+            // Idle connections have no requests that could make room.
+            connections.make_room(&mut table, Full::Total, None, &Doing::ALL[1..], (too_much, *caps))?;
         }
         Ok(())
     }
 
-    /// Resolves when the connection is to be closed; for one of those who wait for it.
+    /// The client takes nothing of the response to one of its requests, as long as this lives.
+    pub fn untaken(&self) -> Untaken {
+        self.0.entry.state().untaken += 1;
+        let place = self.clone();
+        Untaken { place: self.clone(), closing: Box::pin(async move { place.closing().await }) }
+    }
+
+    /// Resolves when the connection is to be closed.
     async fn closing(&self) {
-        self.0.entry.close.notified().await;
+        let told = self.0.entry.close.notified();
+        if !self.is_closing() {
+            told.await;
+        }
     }
 
     /// Whether the connection is to be closed.
@@ -118,12 +132,14 @@ impl Place {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.entry.state().is_closing {
-            self.connections.closing.fetch_sub(1, Ordering::Relaxed);
-        }
         let mut table = self.connections.table();
         table.remove(self.number, &self.entry);
         self.connections.open.store(table.open.len(), Ordering::Relaxed);
+        drop(table);
+        // Nobody can close it any more: not before, for whoever does has the table.
+        if self.entry.state().is_closing {
+            self.connections.closing.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -200,5 +216,30 @@ impl Drop for Serving {
         if !state.is_closing {
             connections.requests.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// See [`Place::untaken`].
+pub struct Untaken {
+    place: Place,
+    closing: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Untaken {
+    /// Whether its connection is to be closed.
+    pub fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.closing.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Untaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Untaken").field(&self.place).finish()
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        self.place.0.entry.state().untaken -= 1;
     }
 }

@@ -113,6 +113,53 @@ fn who_sends_a_request_slowly_makes_room_when_nobody_is_idle() {
 }
 
 #[test]
+fn who_takes_no_response_makes_room_when_nobody_else_does() {
+    let connections = connections();
+    let caps = Caps { total: 3, ..CAPS };
+    let enter = |who| connections.enter(client(who), false, caps).expect("a place");
+    let [first, second, third] = [1, 2, 3].map(enter);
+    let _served = [&first, &second].map(|place| request(place, None).expect("a request"));
+    let _untaken = first.untaken();
+    // A body that does not come, and a response that is not taken, on one connection.
+    let _more = first.begin(None).expect("a request");
+    let fourth = enter(4);
+    assert_eq!([&first, &second, &third].map(is_closed), [false, false, true]);
+    let _served = request(&fourth, None).expect("a request");
+    let _fifth = enter(5);
+    assert_eq!([&first, &second, &fourth].map(is_closed), [true, false, false]);
+}
+
+#[test]
+fn beyond_the_cap_on_requests_no_idle_connection_is_closed_in_vain() {
+    let connections = connections();
+    let caps = Caps { total: 2, ..CAPS };
+    let place = connections.enter(client(1), false, caps).expect("a place");
+    let idle = connections.enter(client(2), false, caps).expect("a place");
+    let _served = [(); 2].map(|()| request(&place, None).expect("a request"));
+    assert_eq!(request(&place, None).expect_err("two are all"), Full::Total);
+    assert!(!is_closed(&idle));
+}
+
+#[test]
+fn what_was_closing_is_counted_to_its_end_whoever_else_comes_and_goes() {
+    let connections = connections();
+    let caps = Caps { total: 8, per_client: 8, ..CAPS };
+    std::thread::scope(|scope| {
+        for who in 0..4 {
+            let connections = &connections;
+            scope.spawn(move || {
+                for _ in 0..5_000 {
+                    // They are the longest idle just when they go.
+                    let places: Vec<_> = (0..3).map(|_| connections.enter(client(who), false, caps)).collect();
+                    drop(places);
+                }
+            });
+        }
+    });
+    assert_eq!((connections.closing.load(Ordering::Relaxed), connections.open_count()), (0, 0));
+}
+
+#[test]
 fn a_request_whose_connection_made_room_meanwhile_is_not_served() {
     let connections = connections();
     let caps = Caps { total: 1, ..CAPS };

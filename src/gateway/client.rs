@@ -100,14 +100,19 @@ impl Begun {
 
     /// Its head with all of its fields, for those who must know it before there is a session of Pingora's.
     pub fn request(&self) -> Option<RequestHeader> {
-        let method = self.head[..].split(|&byte| byte == b' ').next()?;
-        let mut request = RequestHeader::build(method, &self.target(), None).ok()?;
-        for (name, value) in head::fields(&self.head) {
-            let name = std::str::from_utf8(name).ok()?;
-            request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
-        }
-        Some(request)
+        request_of(&self.head, &self.target())
     }
+}
+
+/// A head as Pingora has it, with this target.
+fn request_of(head: &[u8], target: &[u8]) -> Option<RequestHeader> {
+    let method = head.split(|&byte| byte == b' ').next()?;
+    let mut request = RequestHeader::build(method, target, None).ok()?;
+    for (name, value) in head::fields(head) {
+        let name = std::str::from_utf8(name).ok()?;
+        request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
+    }
+    Some(request)
 }
 
 /// What is known of a body before it is read.
@@ -285,13 +290,10 @@ impl ClientStream {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Method and path of the request that is refused, as far as they can be told: of a head that cannot be read
-    /// nothing is shown, for it may be anything.
-    pub fn refused(&self) -> Option<(&str, &str)> {
-        let line = self.refused[..].split(|&byte| byte == b'\r').next()?;
-        let mut words = std::str::from_utf8(line).ok()?.split(' ');
-        let (method, target) = (words.next().filter(|method| !method.is_empty())?, words.next()?);
-        Some((method, target.split('?').next().unwrap_or(target)))
+    /// The request that is refused, if its head can be read.
+    pub fn refused(&self) -> Option<RequestHeader> {
+        let target = self.refused[..].split(|&byte| byte == b' ').nth(1)?;
+        request_of(&self.refused, target)
     }
 
     /// Notes that this request is refused for its head alone.

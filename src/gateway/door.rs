@@ -24,8 +24,8 @@ use gateway_core::addresses::{Origin, client_group};
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
 use gateway_core::reason::Reason;
-use gateway_core::record::{Cause, Outcome, RequestRecord, path_text};
-use gateway_core::redact::shapes;
+use gateway_core::record::{Cause, Outcome, RequestRecord};
+use gateway_core::redact::MASK;
 use http::HeaderMap;
 use http::uri::Authority;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -198,22 +198,17 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     async fn refuse(&self, client: ClientStream, refusal: Refusal, outcome: Outcome, started: Instant) {
         let request_id = new_request_id();
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
-        let address = {
+        let record = {
             let snapshot = self.rules.shared.snapshot.load();
             let lines = field_values(client.refused_head(), X_FORWARDED_FOR);
-            client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines).client)
+            let address = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines).client);
+            let record = unread(request_id.clone(), address, &refusal, outcome, started, answer.body.len());
+            match client.refused() {
+                Some(request) => RequestRecord { http: "1.1", ..self.rules.named(&request, &snapshot, record) },
+                None => record,
+            }
         };
-        let record = unread(request_id.clone(), address, &refusal, outcome, started, answer.body.len());
-        self.rules.finish(match client.refused() {
-            Some((method, path)) => RequestRecord {
-                http: "1.1",
-                method: method.to_owned(),
-                path: shapes(&path_text(path.as_bytes())).into_owned(),
-                key: key_fingerprint(&identity::fields_of(client.refused_head())),
-                ..record
-            },
-            None => record,
-        });
+        self.rules.finish(record);
         self.send(client, answer, &request_id).await;
     }
 
@@ -225,17 +220,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let bytes = answer.to_http1(request_id, client.refused_is_head());
         let write_timeout = self.rules.shared.snapshot.load().config.limits.write_timeout;
         let place = connections::served();
-        // It waits for no more than that its answer is read. If another connection waits for its descriptor already, it
-        // sends what can be sent at once.
-        let hurry = async {
-            if !place.as_ref().is_some_and(Place::is_closing) {
-                making_room(place.as_ref()).await;
-            }
-        };
         tokio::select! {
             biased;
             () = client.send_last(&bytes, write_timeout) => {}
-            () = hurry => {}
+            // It waits for no more than that its answer is read.
+            () = making_room(place.as_ref()) => {}
         }
     }
 }
@@ -256,7 +245,7 @@ impl HouseRules {
             client.refuse(begun);
             return Err(Refusal::no_room().into());
         };
-        client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest()));
+        client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest(), place));
         let head = self.read_rest(client, begun, origin.map(|origin| origin.client), snapshot).await?;
         // It may have had to make room in the last moment.
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
@@ -324,9 +313,15 @@ impl HouseRules {
     }
 
     /// Watches how a client takes its answer.
-    fn taking(&self, origin: Option<Origin>, limits: &Limits, socket: Option<Arc<SocketDigest>>) -> Taking {
+    fn taking(
+        &self,
+        origin: Option<Origin>,
+        limits: &Limits,
+        socket: Option<Arc<SocketDigest>>,
+        place: Option<&Place>,
+    ) -> Taking {
         let group = origin.map(|origin| client_group(origin.client));
-        Taking::new(&self.shared.unsent, group, limits.write_timeout, limits.unsent_answers, socket)
+        Taking::new(&self.shared.unsent, group, limits.write_timeout, limits.unsent_answers, socket, place.cloned())
     }
 
     fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
@@ -350,6 +345,16 @@ impl HouseRules {
             }
             Err(answer) => Err((answer, request_id)),
         }
+    }
+
+    /// What a record tells of the head of a request that was not read.
+    fn named(&self, request: &RequestHeader, snapshot: &Snapshot, record: RequestRecord) -> RequestRecord {
+        let (method, path) = match self.shared.panel.carried(request, b"") {
+            // Any of them may hold it.
+            Some(_) => (MASK.to_owned(), MASK.to_owned()),
+            None => (request.method.to_string(), Names::of(request, None, &snapshot.secrets).path),
+        };
+        RequestRecord { method, path, key: key_fingerprint(&request.headers), ..record }
     }
 
     /// Counts and logs a request that was not read. Those of the admin service are no traffic.
@@ -450,9 +455,14 @@ impl HttpServerApp for Http2Door {
         match self.read(&mut session, origin.map(|origin| origin.client), &snapshot).await {
             Ok((control, _serving)) => {
                 let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
-                let taking = self.rules.taking(origin, &snapshot.config.limits, socket);
+                let taking = self.rules.taking(origin, &snapshot.config.limits, socket, self.place.as_ref());
                 let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control, taking)));
                 return self.proxy.process_new_http(whole, shutdown).await;
+            }
+            // The connection ended with all of its requests.
+            Err(Unread::Aborted) if self.place.as_ref().is_some_and(Place::is_closing) => {
+                let refusal = Refusal { status: 0, ..Refusal::no_room() };
+                self.finish(&session, new_request_id(), &refusal, Outcome::Rejected, started, 0);
             }
             Err(Unread::Aborted) => {
                 let gone = Refusal::bad(Reason::Incomplete, "The client gave the request up.");
@@ -547,13 +557,8 @@ impl Http2Door {
         let request = session.req_header();
         let snapshot = self.rules.shared.snapshot.load();
         let origin = snapshot.origin(peer(session.client_addr()), &request.headers);
-        let names = Names::of(request, None, &snapshot.secrets);
-        self.rules.finish(RequestRecord {
-            http: "2",
-            method: request.method.to_string(),
-            path: names.path,
-            key: key_fingerprint(&request.headers),
-            ..unread(request_id, origin.map(|origin| origin.client), refusal, outcome, started, response_bytes)
-        });
+        let client = origin.map(|origin| origin.client);
+        let record = unread(request_id, client, refusal, outcome, started, response_bytes);
+        self.rules.finish(RequestRecord { http: "2", ..self.rules.named(request, &snapshot, record) });
     }
 }

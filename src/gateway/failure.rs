@@ -165,6 +165,7 @@ impl Failure {
             Self::Upstream(fault) => return fault.reason(),
             Self::SlowClient(Stalled::TooLong) => Reason::WriteTimeout,
             Self::SlowClient(Stalled::TooMuch) => Reason::UnsentAnswers,
+            Self::SlowClient(Stalled::NoRoom) => Reason::Connections,
             Self::ClientGone => Reason::ClientGone,
             Self::BadHeader => Reason::Header,
             Self::Internal => Reason::Internal,
@@ -190,6 +191,9 @@ impl Failure {
             Self::SlowClient(Stalled::TooLong) => "The client took no byte of its answer for too long.",
             Self::SlowClient(Stalled::TooMuch) => {
                 "Too many answers waited for slow clients (limits.unsent_answers), and this one had waited longest."
+            }
+            Self::SlowClient(Stalled::NoRoom) => {
+                "Another client needed the connection (limits.connections), and this one took nothing of its answer."
             }
             Self::ClientGone => "The client closed the connection.",
             Self::BadHeader => "A header of the request is malformed.",

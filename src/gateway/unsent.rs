@@ -4,6 +4,7 @@
 //! answer (see `docs/operations.md`), but not for all: a client that asks for many large answers and reads none of them
 //! would have them all in memory until `write_timeout`.
 
+use crate::connections;
 use pingora::protocols::SocketDigest;
 use pingora_prometheus::prometheus::IntGauge;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
@@ -35,6 +36,8 @@ pub struct Unsent {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
+    /// When it was looked through for answers to give up.
+    looked: Option<Instant>,
     answers: HashMap<u64, Waiting>,
 }
 
@@ -73,6 +76,11 @@ impl Unsent {
             return;
         }
         let mut table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // All that are blocked ask for this.
+        if table.looked.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE / 10) {
+            return;
+        }
+        table.looked = Some(now);
         let excess = usize::try_from(self.bytes.get() - signed(limit)).unwrap_or_default();
         for number in to_give_up(&table.answers, excess, now) {
             if let Some(waiting) = table.answers.remove(&number) {
@@ -148,6 +156,8 @@ pub enum Stalled {
     TooLong,
     /// All answers that wait hold too much, and this one waited longest.
     TooMuch,
+    /// Its connection makes room for another one.
+    NoRoom,
 }
 
 /// Watches how a client takes its answer.
@@ -160,6 +170,8 @@ pub struct Taking {
     /// Bytes that all answers which wait may hold.
     limit: usize,
     socket: Option<Arc<SocketDigest>>,
+    /// The place of its connection.
+    connection: Option<connections::Place>,
     /// The bytes that were to be written when the last ones had been taken.
     batch: usize,
     blocked: Option<Blocked>,
@@ -173,6 +185,8 @@ struct Blocked {
     /// How many bytes it had acknowledged when that was looked at last.
     acknowledged: u64,
     timer: Pin<Box<Sleep>>,
+    /// Once it has lasted for some time.
+    untaken: Option<connections::Untaken>,
 }
 
 impl Taking {
@@ -183,8 +197,9 @@ impl Taking {
         timeout: Duration,
         limit: usize,
         socket: Option<Arc<SocketDigest>>,
+        connection: Option<connections::Place>,
     ) -> Self {
-        Self { unsent: Arc::clone(unsent), client, timeout, limit, socket, batch: 0, blocked: None }
+        Self { unsent: Arc::clone(unsent), client, timeout, limit, socket, connection, batch: 0, blocked: None }
     }
 
     /// The client took some of the `in_hand` bytes that there were for it, and perhaps all.
@@ -215,8 +230,12 @@ impl Taking {
             last_byte: now,
             acknowledged: acknowledged(self.socket.as_deref()),
             timer: Box::pin(tokio::time::sleep(tick)),
+            untaken: None,
         });
         while blocked.timer.as_mut().poll(cx).is_ready() {
+            if blocked.untaken.is_none() {
+                blocked.untaken = self.connection.as_ref().map(connections::Place::untaken);
+            }
             self.unsent.relieve(self.limit, now);
             let acknowledged = acknowledged(self.socket.as_deref());
             if std::mem::replace(&mut blocked.acknowledged, acknowledged) != acknowledged {
@@ -231,7 +250,10 @@ impl Taking {
             }
             blocked.timer.as_mut().reset((now + PATIENCE.min(left)).into());
         }
-        Ok(())
+        match blocked.untaken.as_mut().map(|untaken| untaken.poll_closing(cx)) {
+            Some(Poll::Ready(())) => Err(Stalled::NoRoom),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -288,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_may_take_its_time_as_long_as_it_takes_a_byte_now_and_then() {
         let unsent = unsent();
-        let mut taking = Taking::new(&unsent, client(1), Duration::from_millis(100), 1 << 30, None);
+        let mut taking = Taking::new(&unsent, client(1), Duration::from_millis(100), 1 << 30, None, None);
         let blocked = async |taking: &mut Taking| {
             std::future::poll_fn(|cx| match taking.poll_blocked(cx, 10) {
                 Ok(()) => std::task::Poll::Pending,

@@ -11,8 +11,7 @@ use std::ops::Range;
 const LAYERS: usize = 5;
 /// Layers of codes among them.
 const CODES: usize = 2;
-/// A request with more secrets, or with more bytes of them, leaves no text: to look for all of them would take too long.
-const MOST: usize = 128;
+/// A request with more bytes of secrets, or with too many, leaves no text: to look for all of them would take too long.
 const MOST_BYTES: usize = 16 * 1024;
 /// What was cut off may have begun with a secret: from this length on its beginning goes.
 pub const SHORTEST_BEGINNING: usize = 3;
@@ -45,7 +44,7 @@ impl Needles {
     /// Those of a request, within bounds.
     pub fn of_request(secrets: &Secrets<'_>) -> Self {
         let bytes: usize = secrets.iter().map(|secret| secret.len()).sum();
-        if secrets.iter().len() > MOST || bytes > MOST_BYTES {
+        if secrets.are_too_many() || bytes > MOST_BYTES {
             return Self { is_too_many: true, ..Self::default() };
         }
         Self::new(secrets)

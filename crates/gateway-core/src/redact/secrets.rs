@@ -5,6 +5,8 @@ use http::HeaderMap;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
+/// How many are looked for.
+const MOST: usize = 128;
 /// Schemes of `Authorization` behind whose name the secret stands.
 const LONGEST_SCHEME: usize = 20;
 
@@ -32,7 +34,8 @@ impl<'s> Secrets<'s> {
     /// One more.
     pub fn add(&mut self, secret: impl Into<Cow<'s, [u8]>>) {
         let secret = secret.into();
-        if secret.len() >= SHORTEST && !self.0.contains(&secret) {
+        // Of more than can be looked for nothing is shown, whatever the others are.
+        if secret.len() >= SHORTEST && !self.are_too_many() && !self.0.contains(&secret) {
             self.0.push(secret);
         }
     }
@@ -88,9 +91,14 @@ impl<'s> Secrets<'s> {
         shapes::find(path, |at| self.add(&path[at]));
     }
 
+    /// Whether there are more than can be looked for.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.0.len() > MOST
+    }
+
     /// Whether one of them stands in this text as it is.
     pub fn are_in(&self, text: &[u8]) -> bool {
-        self.0.iter().any(|secret| memchr::memmem::find(text, secret).is_some())
+        self.are_too_many() || self.0.iter().any(|secret| memchr::memmem::find(text, secret).is_some())
     }
 
     /// All of them.
@@ -103,6 +111,15 @@ impl<'s> Secrets<'s> {
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
+
+    #[test]
+    fn of_very_many_no_more_are_kept_than_tell_that_they_are_too_many() {
+        let mut headers = HeaderMap::new();
+        let cookies: String = (0..20_000).map(|number| format!("{number:06};")).collect();
+        headers.append(http::header::COOKIE, HeaderValue::from_str(&cookies).expect("a field"));
+        let secrets = Secrets::of_request(&headers, b"/");
+        assert!(secrets.iter().len() == MOST + 1 && secrets.are_too_many() && secrets.are_in(b"anything"));
+    }
 
     #[test]
     fn every_secret_of_a_request_is_known() {
