@@ -30,6 +30,15 @@ ORDER = {
         "cli server",
         "main",
     ],
+    "src/config": [
+        "source",
+        "section",
+        "files mask panel panel_key",
+        "locate lower schema trial",
+        "known_secrets warnings",
+        "load",
+        "live",
+    ],
     "crates/gateway-core/src": ["addresses language reason", "http1", "redact rules", "usage", "record"],
 }
 
@@ -63,21 +72,6 @@ EXCEPTIONS = {
     "src/admin/mod.rs -> src/admin/status.rs",
     "src/admin/mod.rs -> src/admin/turns.rs",
     "src/admin/mod.rs -> src/admin/upstreams.rs",
-    "src/config/files.rs -> src/config/mod.rs",
-    "src/config/layers.rs -> src/config/reader.rs",
-    "src/config/live/history.rs -> src/config/live.rs",
-    "src/config/live/mask.rs -> src/config/live/mask/lines.rs",
-    "src/config/live/mask.rs -> src/config/live/mask/texts.rs",
-    "src/config/live/mask/locate.rs -> src/config/live/mask.rs",
-    "src/config/mod.rs -> src/config/warnings.rs",
-    "src/config/mod.rs -> src/config/whereabouts.rs",
-    "src/config/node.rs -> src/config/reader.rs",
-    "src/config/profile.rs -> src/config/rules.rs",
-    "src/config/profile.rs -> src/config/upstream.rs",
-    "src/config/proxy.rs -> src/config/upstream.rs",
-    "src/config/reader.rs -> src/config/upstream.rs",
-    "src/config/reader.rs -> src/config/warnings.rs",
-    "src/config/routes.rs -> src/config/upstream.rs",
     "src/connections.rs -> src/connections/place.rs",
     "src/connections/fit.rs -> src/connections.rs",
     "src/doctor/probe.rs -> src/doctor/tls.rs",
@@ -185,7 +179,7 @@ class Module:
                 if (root / candidate).exists():
                     self.children[name] = Module(candidate.as_posix(), self)
                     self.children[name].read(root)
-        rest = USE.sub(" ", code)
+        rest = MODULE.sub(" ", USE.sub(" ", code))
         for public, tree in USE.findall(code):
             for path, name in branches(tree):
                 # A re-export is an arrow only if the file uses the name itself.

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
 /// gateway that says what is wrong with it.
 fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, String>> {
     // Only for those that need it: a configuration that comes through a pipe can be read once.
-    let places = || config::whereabouts(&cli.arguments(), &|name| std::env::var(name).ok());
+    let places = || config::locate(&cli.arguments(), &|name| std::env::var(name).ok());
     let folder = || RuntimeDir::open(&places().runtime_dir);
     match command {
         Command::Reload => Some(folder().and_then(|folder| operate::ask::reload(&folder))),

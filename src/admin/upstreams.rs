@@ -1,8 +1,8 @@
 //! `upstreams` and `rules`: what is known of them, and taking upstreams out of service.
 
 use super::{Refused, json};
-use crate::config::profile;
-use crate::config::upstream::Profile;
+use crate::config::profile::Profile;
+use crate::config::{built_in, profile};
 use crate::doctor;
 use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
@@ -94,8 +94,8 @@ pub fn rules(shared: &Shared) -> Value {
             let off: Vec<&str> = off.filter(|name| !on.contains(name)).collect();
             let rule = |name: &str, is_enabled: bool| {
                 let source = match name {
-                    profile::SYSTEM_PROMPT | profile::HEADERS_FILE => name,
-                    _ if profile::is_built_in(name) => "profile",
+                    built_in::SYSTEM_PROMPT | built_in::HEADERS_FILE => name,
+                    _ if built_in::is_built_in(name) => "profile",
                     _ => "operator",
                 };
                 let hits = shared.metrics.rule_hits(name);

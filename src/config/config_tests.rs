@@ -1,5 +1,10 @@
+use super::super::locate;
+use super::super::section::resilience::{Affinity, Failover, Queue};
+use super::super::section::upstream::{self, UpstreamConfig};
+use super::super::source::settings;
 use super::files::BUILT_IN;
 use super::*;
+use std::net::SocketAddr;
 
 fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
     let dir = tempfile::tempdir().expect("temporary folder");
@@ -242,7 +247,7 @@ fn a_gateway_is_found_whatever_is_wrong_with_its_file() {
         std::fs::write(&path, yaml).expect("written");
         let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
-        let found = whereabouts(&arguments, &lookup);
+        let found = locate(&arguments, &lookup);
         (found.runtime_dir.display().to_string(), found.listen.map(|listen| listen.port()))
     };
     let run = dir.path().display().to_string();

@@ -1,9 +1,8 @@
 //! The files that the configuration is read from: the YAML file, `env/.env`, and Pingora's part of the former.
 
-use super::Arguments;
-use super::problem::{Problem, Source};
-use super::reader::Lookup;
-use super::text_file;
+use super::source::environment::Lookup;
+use super::source::problem::{Problem, Source};
+use super::source::text_file;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +14,16 @@ pub const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
 /// Variables that count where the environment has none.
 pub const DOTENV_FILE: &str = "env/.env";
 /// What is read besides the three texts of [`Texts`].
-pub const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::routes::KEY_MAPPINGS_FILE];
+pub const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::section::routes::KEY_MAPPINGS_FILE];
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// The YAML file.
+    pub file: Option<String>,
+    /// Settings given as flags: key and text.
+    pub overrides: Vec<(&'static str, String)>,
+}
 
 /// The variables of `env/.env`.
 pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {

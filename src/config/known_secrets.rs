@@ -1,6 +1,6 @@
 //! The secrets that a configuration holds: none of them is to be kept or shown anywhere.
 
-use super::Config;
+use super::lower::Config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway_core::redact::{Needles, Secrets, is_secret_name};

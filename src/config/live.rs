@@ -5,11 +5,15 @@
 
 mod files;
 mod history;
-pub mod mask;
 mod view;
 
-use super::problem::{Problem, Problems, Source};
-use super::{Arguments, Config, Edits, Loaded, Texts, load_edited, text_file, trial};
+use super::files::{Arguments, Texts};
+use super::load::{Edits, Loaded, load_edited};
+use super::lower::Config;
+use super::mask;
+use super::source::problem::{Problem, Problems, Source};
+use super::source::text_file;
+use super::trial;
 use arc_swap::ArcSwap;
 use files::{files, fingerprint, write};
 use history::History;
@@ -18,8 +22,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use view::Shown;
+
+use history::millis;
 
 pub use history::Version;
 pub use view::{Change, Current, ProblemView, SettingView};
@@ -436,10 +442,6 @@ impl Live {
         });
         if problems.is_empty() { Ok((overlay, headers)) } else { Err(Problems(problems)) }
     }
-}
-
-fn millis(time: SystemTime) -> u64 {
-    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! Whoever has the panel's key changes how requests are handled. Where files are read and written, as whom the gateway runs and
 //! what Pingora shows of itself is decided where it is run; and an edit must not find out what else there is on the machine.
 
-use super::layers::parsed;
-use super::problem::Problem;
-use super::reader::Reader;
-use super::server_conf;
-use super::settings::{Panel, SETTINGS, UPSTREAM_SETTINGS};
+use super::section::server_conf;
+use super::source::layers::parsed;
+use super::source::problem::Problem;
+use super::source::settings::{Panel, SETTINGS, UPSTREAM_SETTINGS};
+use super::source::settings_reader::Reader;
 use marked_yaml::Node;
 use std::collections::BTreeMap;
 
@@ -32,7 +32,8 @@ pub fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
             false if server_conf::FOR_PANEL.contains(&key.as_str()) => Panel::MaySet,
             false => Panel::NoMore,
         };
-        let is_as_before = former.as_ref().is_none_or(|former| former.get(&key) == Some(&super::node::json(&node)));
+        let is_as_before =
+            former.as_ref().is_none_or(|former| former.get(&key) == Some(&super::source::node::json(&node)));
         let message =
             format!("{key}: this cannot be set from the panel, only where the gateway is run ({})", reader.path);
         match allowed {
@@ -66,10 +67,10 @@ fn new_files(reader: &Reader<'_>, former: &BTreeMap<String, String>) -> Vec<Prob
     };
     let of = |list: Option<Node>| list.map(|list| values(&list)).unwrap_or_default();
     let known = of(reader.file_node(LIST).cloned());
-    let known: Vec<String> = known.iter().map(|(_, node)| super::node::json(node)).collect();
+    let known: Vec<String> = known.iter().map(|(_, node)| super::source::node::json(node)).collect();
     let before = former.get(LIST).map_or("", String::as_str);
     let new = of(reader.overlay_node(LIST).cloned()).into_iter().filter(|(_, node)| {
-        let json = super::node::json(node);
+        let json = super::source::node::json(node);
         !known.contains(&json) && !before.contains(&json)
     });
     new.map(|(key, node)| Problem {
@@ -84,7 +85,7 @@ fn new_files(reader: &Reader<'_>, former: &BTreeMap<String, String>) -> Vec<Prob
 
 /// The settings in a text, and their values as JSON.
 fn keys(root: &Node) -> BTreeMap<String, String> {
-    keys_with_nodes(root).into_iter().map(|(key, node)| (key, super::node::json(&node))).collect()
+    keys_with_nodes(root).into_iter().map(|(key, node)| (key, super::source::node::json(&node))).collect()
 }
 
 /// The settings in a text: those under `gateway:` by their whole path, and Pingora's.
@@ -92,7 +93,7 @@ fn keys_with_nodes(root: &Node) -> Vec<(String, Node)> {
     fn collect(prefix: &str, node: &Node, found: &mut Vec<(String, Node)>) {
         for (key, value) in node.as_mapping().into_iter().flat_map(|mapping| mapping.iter()) {
             let path = if prefix.is_empty() { key.as_str().to_owned() } else { format!("{prefix}.{}", key.as_str()) };
-            let is_level = |known: &&super::settings::Setting| {
+            let is_level = |known: &&super::source::settings::Setting| {
                 known.key.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))
             };
             match SETTINGS.iter().any(|known| is_level(&known)) {
@@ -103,7 +104,8 @@ fn keys_with_nodes(root: &Node) -> Vec<(String, Node)> {
     }
     let mut found = Vec::new();
     collect("", root, &mut found);
-    found.retain(|(_, node)| node.as_scalar().is_none_or(|scalar| !super::reader::scalar_text(scalar).is_empty()));
+    found
+        .retain(|(_, node)| node.as_scalar().is_none_or(|scalar| !super::source::node::scalar_text(scalar).is_empty()));
     found
 }
 

@@ -1,8 +1,8 @@
 //! The panel's key in the state folder, for a gateway whose configuration sets none; and how good a key is that somebody
 //! chose.
 
-use super::atomic_file::Staged;
-use super::secret::Secret;
+use super::source::atomic_file::Staged;
+use super::source::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom as _, SystemRandom};

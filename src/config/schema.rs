@@ -1,8 +1,8 @@
 //! A JSON Schema of the YAML file, made from the table of settings: for completion and hints while somebody writes.
 //! What is really valid is decided when the file is loaded.
 
-use super::server_conf::NOT_OURS;
-use super::settings::{LISTS, SETTINGS, Setting, UPSTREAM_SETTINGS};
+use super::section::server_conf::NOT_OURS;
+use super::source::settings::{LISTS, SETTINGS, Setting, UPSTREAM_SETTINGS};
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};
 
@@ -109,7 +109,7 @@ fn route() -> Value {
 
 fn rule() -> Value {
     let mut properties = Map::new();
-    for key in super::rules::RULE_KEYS {
+    for key in super::section::rules::RULE_KEYS {
         properties.insert(key.to_owned(), json!({}));
     }
     json!({"type": "object", "additionalProperties": false, "properties": properties})

@@ -1,8 +1,8 @@
 //! What only a restart uses, tried beforehand as far as it can be: addresses and files.
 
-use super::problem::{Problem, Source};
-use super::reader::Effective;
-use super::startup::Startup;
+use super::section::startup::Startup;
+use super::source::problem::{Problem, Source};
+use super::source::settings_reader::Effective;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};

@@ -1,14 +1,16 @@
 //! What is valid, but hardly what was meant.
 
 use super::files::DOTENV_FILE;
-use super::live::mask;
+use super::lower::Config;
+use super::mask;
 use super::panel_key;
-use super::problem::{Problem, Source};
-use super::reader::{Effective, Reader};
-use super::routes::KEY_MAPPINGS_FILE;
-use super::settings::SETTINGS;
-use super::upstream::{self, BaseUrl};
-use super::{Config, Startup, text_file};
+use super::section::base_url::{self, BaseUrl};
+use super::section::routes::KEY_MAPPINGS_FILE;
+use super::section::startup::Startup;
+use super::source::problem::{Problem, Source};
+use super::source::settings::SETTINGS;
+use super::source::settings_reader::{Effective, Reader};
+use super::source::text_file;
 use gateway_core::redact::{is_secret_name, looks_like_secret};
 use gateway_core::rules::header::HeaderOp;
 use gateway_core::rules::matcher::Condition;
@@ -72,9 +74,8 @@ fn insecure_ways(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for upstream in &config.upstreams {
         let of_upstream = |setting: &&Effective| setting.key.ends_with("].base_url");
-        let is_it = |setting: &&Effective| {
-            upstream::base_url(&setting.value).is_ok_and(|base_url| base_url == upstream.base_url)
-        };
+        let is_it =
+            |setting: &&Effective| base_url::parse(&setting.value).is_ok_and(|base_url| base_url == upstream.base_url);
         let at = reader.effective.iter().filter(of_upstream).find(is_it).map(|setting| setting.source.clone());
         let at = at.unwrap_or_else(|| list_place(reader, "gateway.upstreams"));
         if upstream.insecure && upstream.base_url.tls {
@@ -217,7 +218,7 @@ fn is_at(url: &BaseUrl, own: &SocketAddr) -> bool {
 fn base_urls(effective: &[Effective]) -> impl Iterator<Item = (&Effective, BaseUrl)> {
     let is_one =
         |setting: &&Effective| setting.key.starts_with("gateway.upstreams[") && setting.key.ends_with("].base_url");
-    effective.iter().filter(is_one).filter_map(|setting| Some((setting, upstream::base_url(&setting.value).ok()?)))
+    effective.iter().filter(is_one).filter_map(|setting| Some((setting, base_url::parse(&setting.value).ok()?)))
 }
 
 fn list_place(reader: &Reader<'_>, key: &str) -> Source {
@@ -227,13 +228,13 @@ fn list_place(reader: &Reader<'_>, key: &str) -> Source {
 /// Lists that another source replaces as a whole.
 fn hidden_lists(reader: &Reader<'_>) -> Vec<Problem> {
     let mut warnings = Vec::new();
-    for (key, panel, file) in reader.hidden_lists() {
+    for (key, panel, file) in reader.hidden_lists(|list| !is_shipped(list)) {
         let message = format!("{key}: the panel's list hides the one at {file}: what is edited there has no effect");
         warnings.push(Problem { at: panel, message });
     }
     let is_list =
         reader.node("gateway.upstreams").is_some_and(|node| node.as_sequence().is_some() && !is_shipped(node));
-    if let (true, Some(variable)) = (is_list, upstream::variable(reader)) {
+    if let (true, Some((_, variable))) = (is_list, reader.upstreams_variable()) {
         let message = format!("gateway.upstreams: {variable} replaces this list, which has no effect");
         warnings.push(Problem { at: list_place(reader, "gateway.upstreams"), message });
     }
@@ -241,8 +242,8 @@ fn hidden_lists(reader: &Reader<'_>) -> Vec<Problem> {
 }
 
 /// Whether this is the list of the shipped file, which nobody misses.
-pub fn is_shipped(list: &Node) -> bool {
-    super::node::json(list) == SHIPPED
+fn is_shipped(list: &Node) -> bool {
+    super::source::node::json(list) == SHIPPED
 }
 
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_gateway_knows_its_own_address() {
-        let is_own = |url: &str, own: &str| is_at(&upstream::base_url(url).expect("a URL"), &own.parse().expect("one"));
+        let is_own = |url: &str, own: &str| is_at(&base_url::parse(url).expect("a URL"), &own.parse().expect("one"));
         for (url, own) in [
             ("http://127.0.0.1:8088", "127.0.0.1:8088"),
             ("http://localhost:8088/prefix", "127.0.0.1:8088"),

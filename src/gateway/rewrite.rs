@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::context::Context;
 use super::pool;
-use crate::config::profile::SYSTEM_PROMPT;
+use crate::config::built_in::SYSTEM_PROMPT;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
 use gateway_core::rules::body::Change;

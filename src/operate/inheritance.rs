@@ -157,8 +157,9 @@ mod tests {
 
     #[test]
     fn every_variable_that_the_code_reads_by_name_is_handed_on() {
-        for text in [include_str!("../config/startup.rs"), include_str!("../config/upstream.rs")] {
-            for (at, form) in text.match_indices("reader.variable(\"") {
+        for text in [include_str!("../config/section/startup.rs"), include_str!("../config/source/settings_reader.rs")]
+        {
+            for (at, form) in text.match_indices(".variable(\"") {
                 let name = text[at + form.len()..].split('"').next().expect("a name");
                 assert!(OTHERS.contains(&name), "{name}");
             }

@@ -1,7 +1,8 @@
 //! The files of a configuration: written together, and watched for changes.
 
-use super::super::atomic_file::Staged;
-use super::super::{Texts, files::OTHER_FILES, text_file};
+use super::super::files::{OTHER_FILES, Texts};
+use super::super::source::atomic_file::Staged;
+use super::super::source::text_file;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
 

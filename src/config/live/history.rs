@@ -1,12 +1,11 @@
 //! The last versions of what the panel edits, kept in the state folder.
 
-use super::super::Texts;
-use super::super::atomic_file::Staged;
-use super::super::bounds::TEXT_BYTES;
-use super::super::text_file;
-use super::millis;
+use super::super::files::Texts;
+use super::super::source::atomic_file::Staged;
+use super::super::source::bounds::TEXT_BYTES;
+use super::super::source::text_file;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How many versions are kept.
 const MOST: usize = 20;
@@ -90,4 +89,9 @@ impl History {
         let text = serde_json::to_vec(&self.versions).map_err(|error| error.to_string())?;
         Staged::write(&self.path, &text)?.commit()
     }
+}
+
+/// Milliseconds since 1970.
+pub fn millis(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,11 @@
 //! A configuration as people see it: each setting with its value and where that comes from, and what differs between
 //! two of them. No secrets.
 
-use super::super::problem::{Problem, Source};
-use super::super::reader::{Effective, List};
-use super::super::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_SETTINGS};
-use super::super::{Loaded, Texts};
+use super::super::files::Texts;
+use super::super::load::Loaded;
+use super::super::source::problem::{Problem, Source};
+use super::super::source::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_SETTINGS};
+use super::super::source::settings_reader::{Effective, List};
 use gateway_core::redact::shapes;
 use serde::Serialize;
 
@@ -111,7 +112,7 @@ pub struct Shown {
 impl Shown {
     /// Those of this one.
     pub fn of(loaded: &Loaded) -> Self {
-        let server = super::super::server_conf::shown(&loaded.server_conf);
+        let server = super::super::section::server_conf::shown(&loaded.server_conf);
         let mut effective = loaded.effective.clone();
         for setting in &mut effective {
             setting.value = shapes(&setting.value).into_owned();

@@ -1,8 +1,8 @@
 //! The file of headers that override those of each request (`env/.env.headers.json`).
 
-use super::bounds;
-use super::problem::{Problem, Source};
-use super::secret::Secret;
+use crate::config::source::bounds;
+use crate::config::source::problem::{Problem, Source};
+use crate::config::source::secret::Secret;
 use gateway_core::http1::{is_field_value, is_token};
 
 /// Fields that say how a message is delimited or that belong to one connection: nobody may set them from outside.
@@ -35,7 +35,7 @@ pub struct CustomHeader {
 /// # Errors
 /// When it is there, but cannot be read.
 pub fn read(path: &str) -> Result<String, Problem> {
-    match super::text_file::read(path) {
+    match crate::config::source::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => {

@@ -1,11 +1,12 @@
 //! The rules that come with the gateway: those of a profile, and those that older settings stand for.
 
+use super::built_in::{HEADERS_FILE, SYSTEM_PROMPT};
 use super::headers::CustomHeader;
-use super::layers::Places;
-use super::node::Reading;
-use super::problem::{Problem, suggestion};
 use super::rules;
-use super::upstream::Profile;
+use crate::config::source::environment::Lookup;
+use crate::config::source::layers::Places;
+use crate::config::source::node_reader::NodeReader;
+use crate::config::source::problem::{Problem, Source, suggestion};
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
 use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
@@ -16,14 +17,13 @@ use gateway_core::rules::template::Template;
 pub const ANYROUTER: &str = include_str!("anyrouter.yaml");
 /// Rules of a profile that are off unless they are switched on.
 const OFF: [&str; 1] = ["anyrouter.compact"];
-/// The rule that `SYSTEM_PROMPT_REPLACEMENT` stands for.
-pub const SYSTEM_PROMPT: &str = "system-prompt";
-/// The rule that the headers file stands for.
-pub const HEADERS_FILE: &str = "headers-file";
-
-/// Whether a name is that of a rule of the gateway's own.
-pub fn is_built_in(name: &str) -> bool {
-    name == SYSTEM_PROMPT || name == HEADERS_FILE || name.starts_with("anyrouter.")
+/// The rules that an upstream needs by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What AnyRouter demands.
+    AnyRouter,
+    /// Nothing is changed.
+    None,
 }
 
 /// All rules of a profile, whether they are on or not.
@@ -37,13 +37,12 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     };
     let mut problems = Vec::new();
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
-    let node = marked_yaml::parse_yaml_with_options(0, text, options).map_err(|error| {
-        vec![Problem { at: super::problem::Source::WholeFile("profile".to_owned()), message: error.to_string() }]
-    })?;
-    let no_env: super::reader::Lookup<'_> = &|_| None;
+    let node = marked_yaml::parse_yaml_with_options(0, text, options)
+        .map_err(|error| vec![Problem { at: Source::WholeFile("profile".to_owned()), message: error.to_string() }])?;
+    let no_env: Lookup<'_> = &|_| None;
     let rules = {
         let known = rules::Known { upstreams: None, is_built_in: true };
-        rules::read(&mut Reading::new(&Places::file("profile"), no_env, &mut problems), &node, "rules", known).on
+        rules::read(&mut NodeReader::new(&Places::file("profile"), no_env, &mut problems), &node, "rules", known).on
     };
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }

@@ -1,6 +1,6 @@
 //! Secrets inside of texts that are no settings of their own: what a rule answers, notes, prompts, comments.
 
-use super::{FIELDS_FOR_KEYS, MASK, is_reference};
+use super::marks::{FIELDS_FOR_KEYS, MASK, is_reference};
 use gateway_core::redact::{self, is_secret_name};
 use once_cell::sync::Lazy;
 use regex::Regex;

@@ -3,7 +3,8 @@
 //! What stands there is masked within its line, and put in again by the line: the masked line, or its comment, leads back to what
 //! it was.
 
-use super::{MASK, texts};
+use super::marks::MASK;
+use super::texts;
 use gateway_core::redact::{self, Needles};
 
 /// Secrets that stand elsewhere in a text.

@@ -1,6 +1,6 @@
 //! Pingora's own settings, at the top level of the texts.
 
-use super::reader::Reader;
+use crate::config::source::settings_reader::Reader;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value};
 
@@ -45,7 +45,7 @@ pub fn read(reader: &mut Reader<'_>) -> ServerConf {
     reader.refuse_unknown_keys(&known);
     let mut members = Map::new();
     for (key, node) in reader.top_level() {
-        let value: Value = serde_json::from_str(&super::node::json(&node)).unwrap_or_default();
+        let value: Value = serde_json::from_str(&crate::config::source::node::json(&node)).unwrap_or_default();
         if !known.contains(&key) || value.is_null() {
             continue;
         }

@@ -1,17 +1,16 @@
 //! Finds the value of each setting in the order of precedence, and remembers what was found and what was wrong.
 
+use super::environment::Lookup;
 use super::layers::{Layers, Places};
+use super::node::scalar_text;
 use super::problem::{Problem, Source, suggestion};
 use super::settings::{self, SETTINGS, UPSTREAM_SETTINGS};
-use marked_yaml::types::{MarkedMappingNode, MarkedScalarNode};
+use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
 
 /// Keys under `gateway:` that are lists, read apart from the table of settings.
 const LISTS: [&str; 4] = ["gateway.upstreams", "gateway.rules", "gateway.routes", "gateway.prices"];
-
-/// Looks up an environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// One line of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +119,7 @@ impl<'a> Reader<'a> {
 
     /// The lists, each from the text that counts. Of upstreams that a variable gives, only that is said.
     pub fn lists(&self) -> Vec<List> {
-        let variable = super::upstream::variable(self);
+        let variable = self.upstreams_variable().map(|(_, source)| source);
         let list = |key: &'static str| {
             let replaced = variable.clone().filter(|_| key == "gateway.upstreams");
             let node = self.node(key).filter(|_| replaced.is_none());
@@ -136,10 +135,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The lists of the overlay that stand before one of the file: key, and both places.
-    pub fn hidden_lists(&self) -> Vec<(&'static str, Source, Source)> {
-        let is_there = |node: &&Node| {
-            node.as_sequence().is_some_and(|list| !list.is_empty()) && !super::warnings::is_shipped(node)
-        };
+    pub fn hidden_lists(&self, is_missed: impl Fn(&Node) -> bool) -> Vec<(&'static str, Source, Source)> {
+        let is_there = |node: &&Node| node.as_sequence().is_some_and(|list| !list.is_empty()) && is_missed(node);
         let both = |key: &'static str| {
             let (panel, file) = (self.layers.in_overlay(key)?, self.layers.in_file(key).filter(is_there)?);
             panel.as_sequence().map(|_| (key, self.place(panel.span()), self.place(file.span())))
@@ -204,6 +201,11 @@ impl<'a> Reader<'a> {
         text.or_else(|| {
             self.dotenv.get(name).filter(|text| !text.is_empty()).map(|text| (text.clone(), Source::DotEnv(name)))
         })
+    }
+
+    /// The variable that gives the upstreams, and replaces the list of the file.
+    pub fn upstreams_variable(&self) -> Option<(String, Source)> {
+        self.variable("API_BASE_URLS").or_else(|| self.variable("API_BASE_URL"))
     }
 
     fn find(&mut self, key: &str) -> Option<(String, Source)> {
@@ -310,12 +312,4 @@ fn one_text(node: &Node) -> Option<String> {
 fn list_text(node: &Node) -> Option<String> {
     let texts: Option<Vec<String>> = node.as_sequence()?.iter().map(one_text).collect();
     Some(texts?.join(", "))
-}
-
-/// The text of a scalar; YAML's nulls are empty.
-pub fn scalar_text(scalar: &MarkedScalarNode) -> &str {
-    match scalar.as_str() {
-        "~" | "null" if scalar.may_coerce() => "",
-        text => text,
-    }
 }

@@ -1,9 +1,9 @@
 //! `gateway.prices`: what tokens cost, by model; behind the operator's prices come the built-in ones.
 
-use super::layers::Places;
-use super::node::Reading;
-use super::problem::Problem;
-use super::reader::Reader;
+use crate::config::source::layers::Places;
+use crate::config::source::node_reader::NodeReader;
+use crate::config::source::problem::Problem;
+use crate::config::source::settings_reader::Reader;
 use gateway_core::rules::glob::Glob;
 use gateway_core::usage::pricing::{NanoUsd, Price, Prices};
 use marked_yaml::Node;
@@ -21,7 +21,7 @@ pub fn read(reader: &mut Reader<'_>) -> Prices {
     let mut prices = Vec::new();
     if let Some(list) = reader.node("gateway.prices").cloned() {
         let places = reader.places();
-        prices = read_list(&mut Reading::new(&places, reader.names, &mut problems), &list);
+        prices = read_list(&mut NodeReader::new(&places, reader.names, &mut problems), &list);
     }
     prices.extend(built_in(&mut problems));
     reader.problems.append(&mut problems);
@@ -31,15 +31,17 @@ pub fn read(reader: &mut Reader<'_>) -> Prices {
 fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
     match marked_yaml::parse_yaml_with_options(0, BUILT_IN, options) {
-        Ok(list) => read_list(&mut Reading::new(&Places::file("the built-in prices"), &|_| None, problems), &list),
+        Ok(list) => read_list(&mut NodeReader::new(&Places::file("the built-in prices"), &|_| None, problems), &list),
         // A test reads them.
         Err(_) => Vec::new(),
     }
 }
 
-fn read_list(reading: &mut Reading<'_, '_>, list: &Node) -> Vec<(Glob, Price)> {
+fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<(Glob, Price)> {
     let mut prices = Vec::new();
-    for (index, node) in reading.bounded_list(list, "gateway.prices", super::bounds::PRICES).into_iter().enumerate() {
+    for (index, node) in
+        reading.bounded_list(list, "gateway.prices", crate::config::source::bounds::PRICES).into_iter().enumerate()
+    {
         let at = format!("gateway.prices[{index}]");
         let (mut models, mut amounts) = (Vec::new(), [None; AMOUNTS.len()]);
         let known: Vec<&str> = AMOUNTS.into_iter().chain(["models"]).collect();

@@ -1,10 +1,12 @@
 //! Rules as the operator writes them -> compiled rules.
 
-use super::bounds;
+use super::built_in::is_built_in;
 use super::headers::refuse_name;
-use super::node::Reading;
-use super::problem::suggestion;
-use super::{profile, value};
+use crate::config::source::bounds;
+use crate::config::source::environment::Lookup;
+use crate::config::source::node_reader::NodeReader;
+use crate::config::source::problem::suggestion;
+use crate::config::source::value;
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
 use gateway_core::rules::document::{Json, Pointer};
 use gateway_core::rules::glob::Glob;
@@ -48,7 +50,7 @@ pub struct List {
 }
 
 /// Reads a list of rules. Mistakes are noted in `reading`; a rule with one is left out.
-pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
+pub fn read(reading: &mut NodeReader<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
     let mut rules = List::default();
     for (index, node) in reading.bounded_list(list, at, bounds::RULES).into_iter().enumerate() {
         let at = format!("{at}[{index}]");
@@ -70,7 +72,7 @@ pub fn read(reading: &mut Reading<'_, '_>, list: &Node, at: &str, known: Known<'
     rules
 }
 
-fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Option<(Rule, bool)> {
+fn read_rule(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Option<(Rule, bool)> {
     let before = reading.problems();
     let mut rule = Rule::default();
     let mut is_enabled = true;
@@ -99,7 +101,7 @@ fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<
     if reading.problems() > before {
         return None;
     }
-    if !known.is_built_in && profile::is_built_in(&rule.name) {
+    if !known.is_built_in && is_built_in(&rule.name) {
         reading.wrong(node, format!("{at}: \"{}\" is the name of a rule of the gateway's own", rule.name));
     }
     if !does_something {
@@ -111,7 +113,7 @@ fn read_rule(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<
     (reading.problems() == before).then_some((rule, is_enabled))
 }
 
-fn read_matcher(reading: &mut Reading<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Matcher {
+fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Matcher {
     let mut conditions = Vec::new();
     for (key, value) in reading.entries(node, at, &MATCH_KEYS) {
         let at = format!("{at}.{key}");
@@ -167,7 +169,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 /// One test or a list of them, of which one is enough: a text, or a mapping of `equals`, `prefix`, `glob`, `regex` and
 /// `present`, which must all hold.
-fn read_tests(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<TextTest> {
+fn read_tests(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<TextTest> {
     let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
     if nodes.is_empty() {
         reading.wrong(node, format!("{at}: the list is empty"));
@@ -194,7 +196,7 @@ fn read_tests(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<TextT
     tests
 }
 
-fn read_test(reading: &mut Reading<'_, '_>, key: &str, node: &Node, at: &str) -> Option<TextTest> {
+fn read_test(reading: &mut NodeReader<'_, '_>, key: &str, node: &Node, at: &str) -> Option<TextTest> {
     match key {
         "equals" => reading.parse(node, at, value::text).map(TextTest::Equals),
         "prefix" => reading.parse(node, at, value::text).map(TextTest::Prefix),
@@ -213,7 +215,7 @@ fn read_test(reading: &mut Reading<'_, '_>, key: &str, node: &Node, at: &str) ->
     }
 }
 
-fn read_headers(reading: &mut Reading<'_, '_>, node: &Node, at: &str, keys: &[&str]) -> Vec<HeaderOp> {
+fn read_headers(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, keys: &[&str]) -> Vec<HeaderOp> {
     let mut ops = Vec::new();
     for (key, value) in reading.entries(node, at, keys) {
         let at = format!("{at}.{key}");
@@ -252,7 +254,7 @@ fn read_headers(reading: &mut Reading<'_, '_>, node: &Node, at: &str, keys: &[&s
     ops
 }
 
-fn template(reading: &mut Reading<'_, '_>, node: &Node, at: &str, name: &CasedName) -> Option<Template> {
+fn template(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, name: &CasedName) -> Option<Template> {
     let env = reading.env();
     reading.parse(node, at, |text| {
         let template = parse_template(text, env)?;
@@ -265,12 +267,12 @@ fn template(reading: &mut Reading<'_, '_>, node: &Node, at: &str, name: &CasedNa
     })
 }
 
-fn templates(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<Template> {
+fn templates(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Template> {
     let env = reading.env();
     reading.parse_each(node, at, |text| parse_template(text, env))
 }
 
-fn parse_template(text: &str, env: super::reader::Lookup<'_>) -> Result<Template, String> {
+fn parse_template(text: &str, env: Lookup<'_>) -> Result<Template, String> {
     let template = Template::parse(text, env)?;
     match template.can_be_sent() {
         true => Ok(template),
@@ -288,7 +290,7 @@ fn header_name(text: &str, change: &str) -> Result<CasedName, String> {
     }
 }
 
-fn read_api_key(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<HeaderOp> {
+fn read_api_key(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Option<HeaderOp> {
     // The value is not repeated: it may be a key that was meant for an upstream.
     let field = reading.parse(node, at, |text| match text {
         "bearer" => Ok(Some(ApiKeyField::Bearer)),
@@ -303,7 +305,7 @@ fn read_api_key(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<
     field?.map(HeaderOp::ApiKey)
 }
 
-fn read_query(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<QueryOp> {
+fn read_query(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<QueryOp> {
     let mut ops = Vec::new();
     for (key, value) in reading.entries(node, at, &["set", "remove"]) {
         let at = format!("{at}.{key}");
@@ -319,7 +321,7 @@ fn read_query(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<Query
     ops
 }
 
-fn read_body(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Vec<BodyAction> {
+fn read_body(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<BodyAction> {
     let mut actions = Vec::new();
     for (key, value) in reading.entries(node, at, &BODY_KEYS) {
         let at = format!("{at}.{key}");
@@ -380,7 +382,7 @@ fn pointer(text: &str) -> Result<Pointer, String> {
     }
 }
 
-fn read_system(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<System> {
+fn read_system(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Option<System> {
     let modes = [
         ("replace", Mode::Replace),
         ("prepend", Mode::Prepend),
@@ -416,7 +418,7 @@ fn read_system(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<S
     Some(if is_marked { system } else { system.unmarked() })
 }
 
-fn read_target(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<Target> {
+fn read_target(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Option<Target> {
     if node.as_mapping().is_some() {
         let (key, value) = reading.entries(node, at, &["index", "matching"]).into_iter().next()?;
         let at = format!("{at}.{key}");
@@ -437,7 +439,7 @@ fn read_target(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<T
     }
 }
 
-fn read_respond(reading: &mut Reading<'_, '_>, node: &Node, at: &str) -> Option<Respond> {
+fn read_respond(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Option<Respond> {
     let mut respond = Respond { status: 200, headers: Vec::new(), body: String::new() };
     for (key, value) in reading.entries(node, at, &["status", "headers", "body"]) {
         let at = format!("{at}.{key}");

@@ -484,7 +484,7 @@ mod tests {
 
     #[test]
     fn the_panel_tells_the_meaning_of_each_in_chinese_too() {
-        let chinese = include_str!("../../static/src/i18n/setting_help.ts");
+        let chinese = include_str!("../../../static/src/i18n/setting_help.ts");
         let keys = SETTINGS.iter().map(|setting| setting.key.to_owned());
         let lists = LISTS.iter().map(|(key, _)| (*key).to_owned());
         let upstream = UPSTREAM_SETTINGS.iter().map(|setting| format!("gateway.upstreams[].{}", setting.key));

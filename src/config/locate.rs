@@ -1,8 +1,10 @@
 //! Where the gateway that runs is found.
 
-use super::reader::{Lookup, Reader};
-use super::startup::read_listen;
-use super::{Arguments, files, value};
+use super::files::{self, Arguments};
+use super::section::startup::read_listen;
+use super::source::environment::Lookup;
+use super::source::settings_reader::Reader;
+use super::source::value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ const SERVICE_RUNTIME_DIR: &str = "/run/anyrouter-gateway";
 
 /// Where a gateway with this configuration is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct Located {
     /// Its runtime folder.
     pub runtime_dir: PathBuf,
     /// Its address; `None` if that is wrong.
@@ -20,7 +22,7 @@ pub struct Whereabouts {
 
 /// Where a gateway with this configuration is found, whatever else may be wrong with it by now: the one that runs has
 /// loaded a better one.
-pub fn whereabouts(arguments: &Arguments, env: Lookup<'_>) -> Whereabouts {
+pub fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
     let mut problems = Vec::new();
     let dotenv = files::read_dotenv(&mut problems);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);
@@ -37,5 +39,5 @@ pub fn whereabouts(arguments: &Arguments, env: Lookup<'_>) -> Whereabouts {
     if !runtime_dir.exists() && Path::new(SERVICE_RUNTIME_DIR).exists() {
         runtime_dir = PathBuf::from(SERVICE_RUNTIME_DIR);
     }
-    Whereabouts { runtime_dir, listen: read_listen(&mut reader) }
+    Located { runtime_dir, listen: read_listen(&mut reader) }
 }

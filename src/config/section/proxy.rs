@@ -1,10 +1,10 @@
 //! Outbound proxies: what an operator writes, and which one an upstream is reached through. As with curl, but that
 //! a proxy without a port is at its scheme's.
 
-use super::reader::Reader;
-use super::secret::Secret;
-use super::upstream::BaseUrl;
-use super::value;
+use super::base_url::BaseUrl;
+use crate::config::source::secret::Secret;
+use crate::config::source::settings_reader::Reader;
+use crate::config::source::value;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::net::IpAddr;
@@ -210,7 +210,7 @@ fn is_listed(list: &str, url: &BaseUrl) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::upstream::base_url;
+    use crate::config::section::base_url::parse as base_url;
 
     fn proxy(text: &str) -> OutboundProxy {
         OutboundProxy::parse(text).expect("a proxy")

@@ -98,7 +98,7 @@ impl Layers {
 
 /// Whether a node is an empty value, which counts as not set.
 fn is_empty(node: &Node) -> bool {
-    node.as_scalar().is_some_and(|scalar| super::reader::scalar_text(scalar).is_empty())
+    node.as_scalar().is_some_and(|scalar| super::node::scalar_text(scalar).is_empty())
 }
 
 fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {

@@ -1,7 +1,24 @@
 //! Where the scalars of a YAML text stand, in bytes.
 
-use super::Secret;
 use marked_yaml::types::MarkedScalarNode;
+
+/// A secret in a text: where it is, what it is, and the path to it, in which entries of lists go by their names.
+pub struct Secret {
+    /// Path to it.
+    pub path: String,
+    /// Its text.
+    pub value: String,
+    /// What in it is secret.
+    pub known: Vec<String>,
+    /// Where it begins, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Its line.
+    pub line: usize,
+    /// Its column.
+    pub column: usize,
+}
 
 /// Where a scalar begins and ends, in bytes; `None` for block scalars and others of several lines.
 pub fn locate(text: &str, offsets: &[usize], path: &str, scalar: &MarkedScalarNode) -> Option<Secret> {

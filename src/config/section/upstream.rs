@@ -1,13 +1,19 @@
 //! The list of upstreams.
 
-use super::bounds;
-use super::node::Reading;
-use super::problem::Source;
+use super::base_url::{self, BaseUrl};
+use super::profile::{self, Profile};
 use super::proxy::{self, OutboundProxy, Proxies};
-use super::reader::{Effective, Reader, scalar_text};
-use super::secret::Secret;
-use super::settings::UPSTREAM_SETTINGS;
-use super::{resilience, text_file, value};
+use super::resilience;
+use crate::config::source::bounds;
+use crate::config::source::environment::expand;
+use crate::config::source::node::scalar_text;
+use crate::config::source::node_reader::NodeReader;
+use crate::config::source::problem::Source;
+use crate::config::source::secret::Secret;
+use crate::config::source::settings::UPSTREAM_SETTINGS;
+use crate::config::source::settings_reader::{Effective, Reader};
+use crate::config::source::text_file;
+use crate::config::source::value;
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -15,15 +21,6 @@ use std::time::Duration;
 
 /// Where requests go if nobody says so.
 const DEFAULT_BASE_URL: &str = "https://anyrouter.top";
-
-/// The rules that an upstream needs by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// What AnyRouter demands.
-    AnyRouter,
-    /// Nothing is changed.
-    None,
-}
 
 /// The version of HTTP that an upstream is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,21 +31,6 @@ pub enum HttpVersion {
     Two,
     /// HTTP/2 if the TLS handshake agrees on it, else HTTP/1.1; only for `https://`.
     Auto,
-}
-
-/// Where an upstream is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl {
-    /// Whether it is `https`.
-    pub tls: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port, the scheme's if the URL has none.
-    pub port: u16,
-    /// `Host` for requests to it: as in the URL, without the scheme's port.
-    pub authority: String,
-    /// What comes before every request's path: empty, or `/prefix` without a slash at its end.
-    pub path_prefix: String,
 }
 
 /// One place to send requests to, ready to use.
@@ -130,37 +112,6 @@ impl Inherited<'_> {
     };
 }
 
-/// Reads `http(s)://host[:port][/prefix]`.
-///
-/// # Errors
-/// What is wrong with the text. It is not repeated, for it may hold a password.
-pub fn base_url(text: &str) -> Result<BaseUrl, String> {
-    let url = url::Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => "https:// or http:// is missing in front of the host".to_owned(),
-        error => format!("this is not a URL such as https://host/prefix: {error}"),
-    })?;
-    let tls = match url.scheme() {
-        "https" => true,
-        "http" => false,
-        other => return Err(format!("the scheme must be http or https, not {other}")),
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("user and password do not belong into the URL; set a header instead".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("the URL may have a path, but no query and no fragment".to_owned());
-    }
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
-    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    Ok(BaseUrl {
-        tls,
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: url.port_or_known_default().ok_or("the URL has no port")?,
-        authority,
-        path_prefix: url.path().trim_end_matches('/').to_owned(),
-    })
-}
-
 fn default_profile(base_url: &BaseUrl) -> Profile {
     if base_url.host == "anyrouter.top" { Profile::AnyRouter } else { Profile::None }
 }
@@ -192,19 +143,10 @@ impl UpstreamConfig {
     }
 }
 
-/// The variable that gives the upstreams, and replaces the list of the file.
-pub fn variable(reader: &Reader<'_>) -> Option<Source> {
-    given(reader).map(|(_, source)| source)
-}
-
-fn given(reader: &Reader<'_>) -> Option<(String, Source)> {
-    reader.variable("API_BASE_URLS").or_else(|| reader.variable("API_BASE_URL"))
-}
-
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
 pub fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
-    let mut upstreams = match given(reader) {
+    let mut upstreams = match reader.upstreams_variable() {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
         None => from_file(reader, inherited),
     };
@@ -227,7 +169,7 @@ fn from_variable(
         return upstreams;
     }
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
-        match base_url(url) {
+        match base_url::parse(url) {
             Ok(base_url) => {
                 let mut upstream = UpstreamConfig::at(base_url, inherited);
                 upstream.priority = u32::try_from(index).unwrap_or(u32::MAX);
@@ -294,7 +236,7 @@ struct Entry<'r, 'a> {
 impl Entry<'_, '_> {
     fn read(mut self, inherited: Inherited<'_>) -> Option<UpstreamConfig> {
         let before = self.reader.problems.len();
-        let Some(base_url) = self.get("base_url", base_url) else {
+        let Some(base_url) = self.get("base_url", base_url::parse) else {
             if self.reader.problems.len() == before {
                 self.reader.problem(self.place, format!("{}: base_url is missing", self.at));
             }
@@ -342,14 +284,14 @@ impl Entry<'_, '_> {
         let at = format!("{}.profile_rules", self.at);
         let mut problems = Vec::new();
         let places = self.reader.places();
-        let mut reading = Reading::new(&places, self.reader.names, &mut problems);
+        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
         let mut switches = Vec::new();
         for (name, value) in reading.any_entries(&node, &at) {
             let switch = reading.parse(value, &format!("{at}.{name}"), value::boolean);
             switches.extend(switch.map(|is_on| (name, is_on)));
         }
         for switch in &switches {
-            if let Err(message) = super::profile::switched(profile, std::slice::from_ref(switch)) {
+            if let Err(message) = profile::switched(profile, std::slice::from_ref(switch)) {
                 reading.wrong_key(&node, &switch.0, format!("{at}: {message}"));
             }
         }
@@ -361,7 +303,7 @@ impl Entry<'_, '_> {
     fn api_key(&mut self) -> Option<Secret> {
         let env = self.reader.names;
         self.get("api_key", |text| {
-            let key = super::routes::expand(text, env)?;
+            let key = expand(text, env)?;
             match gateway_core::http1::is_field_value(key.as_bytes()) {
                 true => Ok(Secret::new(key)),
                 false => Err("the key has control characters in it".to_owned()),
@@ -416,26 +358,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_taken_apart() {
-        let url = base_url("https://Relay.example/api/").expect("valid");
-        assert_eq!((url.tls, url.host.as_str(), url.port), (true, "relay.example", 443));
-        assert_eq!((url.authority.as_str(), url.path_prefix.as_str()), ("relay.example", "/api"));
-        let url = base_url("http://[::1]:8080").expect("valid");
-        assert_eq!((url.host.as_str(), url.port, url.authority.as_str()), ("::1", 8080, "[::1]:8080"));
-        assert_eq!(url.path_prefix, "");
-        for bad in ["", "anyrouter.top", "ftp://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://", "/x"] {
-            assert!(base_url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn the_profile_follows_the_host() {
         for (url, profile) in [
             ("https://anyrouter.top", Profile::AnyRouter),
             ("https://anyrouter.top.evil.example", Profile::None),
             ("http://127.0.0.1:1", Profile::None),
         ] {
-            assert_eq!(default_profile(&base_url(url).expect("valid")), profile, "{url}");
+            assert_eq!(default_profile(&base_url::parse(url).expect("valid")), profile, "{url}");
         }
     }
 }

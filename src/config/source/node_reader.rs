@@ -1,13 +1,14 @@
-//! Reading of nested YAML: every mistake is noted with its place, and reading goes on.
+//! NodeReader of nested YAML: every mistake is noted with its place, and reading goes on.
 
 use super::bounds::{self, Left};
+use super::environment::Lookup;
 use super::layers::Places;
+use super::node::scalar_text;
 use super::problem::{Problem, suggestion};
-use super::reader::{Lookup, scalar_text};
 use marked_yaml::{Node, Span};
 
 /// A YAML text that is being read.
-pub struct Reading<'p, 'e> {
+pub struct NodeReader<'p, 'e> {
     places: &'p Places,
     env: Lookup<'e>,
     problems: &'p mut Vec<Problem>,
@@ -15,7 +16,7 @@ pub struct Reading<'p, 'e> {
     pub left: Left,
 }
 
-impl<'p, 'e> Reading<'p, 'e> {
+impl<'p, 'e> NodeReader<'p, 'e> {
     /// Reads nodes of the texts of `places`; notes what is wrong in `problems`.
     pub fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
         Self { places, env, problems, left: Left::default() }
@@ -95,7 +96,7 @@ impl<'p, 'e> Reading<'p, 'e> {
         }
     }
 
-    /// As [`Reading::list`], of at most so many items.
+    /// As [`NodeReader::list`], of at most so many items.
     pub fn bounded_list<'n>(&mut self, node: &'n Node, at: &str, most: usize) -> Vec<&'n Node> {
         let items = self.list(node, at);
         match bounds::count(at, items.len(), most) {
@@ -145,63 +146,6 @@ impl<'p, 'e> Reading<'p, 'e> {
     /// The node as a JSON text, members in their order. Plain values are what YAML's core schema says they are; in
     /// quotes they are texts.
     pub fn json(&self, node: &Node) -> String {
-        json(node)
-    }
-}
-
-/// As [`Reading::json`].
-pub fn json(node: &Node) -> String {
-    let mut text = String::new();
-    write_json(node, &mut text);
-    text
-}
-
-fn write_json(node: &Node, text: &mut String) {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    match node {
-        Node::Scalar(scalar) if scalar.may_coerce() => text.push_str(&plain_json(scalar.as_str())),
-        Node::Scalar(scalar) => text.push_str(&quoted(scalar.as_str())),
-        Node::Mapping(mapping) => {
-            text.push('{');
-            for (index, (key, value)) in mapping.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                text.push_str(&quoted(key.as_str()));
-                text.push(':');
-                write_json(value, text);
-            }
-            text.push('}');
-        }
-        Node::Sequence(list) => {
-            text.push('[');
-            for (index, value) in list.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write_json(value, text);
-            }
-            text.push(']');
-        }
-    }
-}
-
-/// A plain scalar by YAML 1.2's core schema.
-fn plain_json(plain: &str) -> String {
-    match plain {
-        "" | "~" | "null" | "Null" | "NULL" => return "null".to_owned(),
-        "true" | "True" | "TRUE" => return "true".to_owned(),
-        "false" | "False" | "FALSE" => return "false".to_owned(),
-        _ => {}
-    }
-    let in_base = |prefix: &str, base| u64::from_str_radix(plain.strip_prefix(prefix)?, base).ok();
-    if let Some(number) = in_base("0x", 16).or_else(|| in_base("0o", 8)) {
-        return number.to_string();
-    }
-    let number = plain.strip_prefix('+').unwrap_or(plain);
-    match serde_json::from_str::<&serde_json::value::RawValue>(number) {
-        // As it is written: no digit is lost.
-        Ok(raw) if number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => raw.get().to_owned(),
-        _ => serde_json::Value::from(plain).to_string(),
+        super::node::json(node)
     }
 }

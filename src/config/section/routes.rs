@@ -1,10 +1,12 @@
 //! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`.
 
-use super::bounds;
-use super::node::Reading;
-use super::problem::{Problem, Source, suggestion};
-use super::reader::{Lookup, Reader};
-use super::upstream::{self, Inherited, UpstreamConfig};
+use super::base_url;
+use super::upstream::{Inherited, UpstreamConfig};
+use crate::config::source::bounds;
+use crate::config::source::environment::Lookup;
+use crate::config::source::node_reader::NodeReader;
+use crate::config::source::problem::{Problem, Source, suggestion};
+use crate::config::source::settings_reader::Reader;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +31,7 @@ pub fn digest(key: &[u8]) -> [u8; 32] {
 /// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
 pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited<'_>) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
-    match super::text_file::read(KEY_MAPPINGS_FILE) {
+    match crate::config::source::text_file::read(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {
             Ok(mapped) => routes.extend(mapped),
             Err(problem) => reader.problems.push(problem),
@@ -47,9 +49,9 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     let Some(list) = reader.node("gateway.routes").cloned() else { return Vec::new() };
     let (places, env) = (reader.places(), reader.names);
     // The variable replaces the upstreams that the routes name: they are of no use then.
-    let is_replaced = upstream::variable(reader).is_some();
+    let is_replaced = reader.upstreams_variable().is_some();
     let mut problems = Vec::new();
-    let mut reading = Reading::new(&places, env, &mut problems);
+    let mut reading = NodeReader::new(&places, env, &mut problems);
     let mut routes: Vec<Route> = Vec::new();
     for (index, node) in reading.bounded_list(&list, "gateway.routes", bounds::ROUTES).into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");
@@ -123,25 +125,6 @@ fn read_key(text: &str, env: Lookup<'_>) -> Result<[u8; 32], String> {
     Ok(digest(text.as_bytes()))
 }
 
-/// A text in which `${env.X}` stands for a variable.
-///
-/// # Errors
-/// When it names anything else, or a variable that is not set. The text is not repeated: it may be a key.
-pub fn expand(text: &str, env: Lookup<'_>) -> Result<String, String> {
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or("a } is missing after ${")?;
-        let name = name.strip_prefix("env.").ok_or("only ${env.NAME} can stand in a key")?;
-        let value = env(name).filter(|value| !value.is_empty());
-        expanded.push_str(before);
-        expanded.push_str(&value.ok_or_else(|| format!("the variable {name} is not set"))?);
-        rest = after;
-    }
-    expanded.push_str(rest);
-    Ok(expanded)
-}
-
 /// The shape of `env/.env.key-mappings.json`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,7 +161,7 @@ fn from_mappings(
     let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
     for mapping in file.mappings {
         let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
-        let base_url = upstream::base_url(&mapping.target_url).map_err(|message| problem(line, 1, message))?;
+        let base_url = base_url::parse(&mapping.target_url).map_err(|message| problem(line, 1, message))?;
         let known =
             upstreams.iter().find(|upstream| upstream.base_url == base_url).map(|upstream| upstream.name.clone());
         let name = match known {
@@ -215,7 +198,7 @@ fn from_mappings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::proxy::{OutboundProxy, Proxies};
+    use crate::config::section::proxy::{OutboundProxy, Proxies};
 
     #[test]
     fn keys_are_written_in_three_ways() {
@@ -226,16 +209,12 @@ mod tests {
             assert_eq!(read_key(text, &env), Ok(expected), "{text}");
         }
         assert!(read_key("env:NONE", &env).is_err() && read_key("sha256:12", &env).is_err());
-        assert_eq!(expand("a${env.K}b", &env).as_deref(), Ok("ask-1b"));
-        assert!(
-            expand("${K}", &env).is_err() && expand("${env.NONE}", &env).is_err() && expand("${env.K", &env).is_err()
-        );
     }
 
     #[test]
     fn key_mappings_bring_their_upstreams() {
         let mut upstreams =
-            vec![UpstreamConfig::at(upstream::base_url("https://a.example").expect("a URL"), Inherited::NONE)];
+            vec![UpstreamConfig::at(base_url::parse("https://a.example").expect("a URL"), Inherited::NONE)];
         let text = r#"{"mappings":[
             {"target_url":"https://a.example/","keys":["sk-1"]},
             {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;

@@ -1,8 +1,9 @@
 //! What only a restart can change: listeners, logs, folders.
 
-use super::problem::Source;
-use super::reader::{Effective, Reader};
-use super::{text_file, value};
+use crate::config::source::problem::Source;
+use crate::config::source::settings_reader::{Effective, Reader};
+use crate::config::source::text_file;
+use crate::config::source::value;
 use pingora::tls::CryptoProvider;
 use pingora::tls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;

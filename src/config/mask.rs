@@ -5,21 +5,20 @@
 
 mod lines;
 mod locate;
+mod marks;
 mod texts;
 
 use gateway_core::redact::{Needles, Secrets, is_secret_name};
 use lines::{Elsewhere, Masked};
-use locate::locate;
+use locate::{Secret, locate};
 use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
+use marks::{FIELDS_FOR_KEYS, is_reference};
 
-/// What stands for a secret; in a version of the history that has another one than is in force, `@` and the version follow.
-pub const MASK: &str = gateway_core::redact::MASK;
+pub use marks::MASK;
+
 /// So much of a version's name follows the mask.
 const TAG_LENGTH: usize = 8;
-/// Where the client's key goes is no key.
-const FIELDS_FOR_KEYS: [&str; 3] = ["bearer", "x-api-key", "keep"];
-
 /// Which values are masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hidden {
@@ -36,18 +35,6 @@ pub struct Known<'t> {
     pub version: &'t str,
     /// The text.
     pub text: &'t str,
-}
-
-/// A secret in a text: where it is, what it is, and the path to it, in which entries of lists go by their names.
-struct Secret {
-    path: String,
-    value: String,
-    /// What in it is secret.
-    known: Vec<String>,
-    start: usize,
-    end: usize,
-    line: usize,
-    column: usize,
 }
 
 /// What is to be hidden in a text.
@@ -158,7 +145,7 @@ pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String
 
 /// Masks in texts over several lines, which only come back with their whole line.
 fn left_in_long_texts(text: &str) -> Vec<(usize, usize)> {
-    let Some(root) = crate::config::layers::parsed(text) else { return Vec::new() };
+    let Some(root) = crate::config::source::layers::parsed(text) else { return Vec::new() };
     let mut scalars = Vec::new();
     walk(&root, "", false, &mut scalars);
     let masked = scalars.into_iter().filter(|(_, scalar, _)| scalar.as_str().contains(MASK));
@@ -188,7 +175,7 @@ fn found(text: &str, hidden: Hidden) -> Option<Found> {
     if !text.lines().any(has_content) {
         return Some(Found::default());
     }
-    let root = crate::config::layers::parsed(text)?;
+    let root = crate::config::source::layers::parsed(text)?;
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut scalars = Vec::new();
     walk(&root, "", hidden == Hidden::Values, &mut scalars);
@@ -266,15 +253,6 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
             }
         }
     }
-}
-
-/// Whether a text only says where the secret is: a variable, or a digest.
-fn is_reference(text: &str) -> bool {
-    if text.is_empty() || text.starts_with("env:") || text.starts_with("sha256:") {
-        return true;
-    }
-    let text = text.strip_prefix("Bearer ").unwrap_or(text).trim();
-    text.starts_with("${") && text.find('}') == Some(text.len() - 1)
 }
 
 #[cfg(test)]
@@ -392,7 +370,9 @@ gateway:
         for shown in ["the old key was", "name: x", "first line", "for this", "api_key: bearer", "'one'", "please"] {
             assert!(masked.contains(shown), "{shown}: {masked}");
         }
-        let values = |text: &str| crate::config::layers::parsed(text).map(|root| crate::config::node::json(&root));
+        let values = |text: &str| {
+            crate::config::source::layers::parsed(text).map(|root| crate::config::source::node::json(&root))
+        };
         let again = restored(&masked, &[HIDDEN_PLACES]).expect("all known");
         assert_eq!(values(&again), values(HIDDEN_PLACES));
         let comments =
@@ -454,7 +434,9 @@ gateway:
         ] {
             assert!(masked.contains(shown), "{shown}: {masked}");
         }
-        let values = |text: &str| crate::config::layers::parsed(text).map(|root| crate::config::node::json(&root));
+        let values = |text: &str| {
+            crate::config::source::layers::parsed(text).map(|root| crate::config::source::node::json(&root))
+        };
         let again = restored(&masked, &[NAMED_PLACES]).expect("all known");
         assert_eq!(values(&again), values(NAMED_PLACES));
         assert!(again.starts_with(&NAMED_PLACES[..NAMED_PLACES.find("gateway:").expect("there")]), "{again}");
@@ -475,7 +457,7 @@ gateway:
 
     #[test]
     fn the_shipped_file_is_shown_as_it_is() {
-        let shipped = include_str!("../../../conf/gateway.yaml");
+        let shipped = include_str!("../../conf/gateway.yaml");
         assert_eq!(mask(shipped, Hidden::Secrets), shipped);
     }
 }

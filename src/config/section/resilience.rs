@@ -1,8 +1,8 @@
 //! What is done when an upstream fails: other upstreams, pauses, probes, queues.
 
-use super::problem::Source;
-use super::reader::Reader;
-use super::value;
+use crate::config::source::problem::Source;
+use crate::config::source::settings_reader::Reader;
+use crate::config::source::value;
 use http::Method;
 use std::ops::RangeInclusive;
 use std::time::Duration;

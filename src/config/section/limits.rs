@@ -1,8 +1,8 @@
 //! Bounds on clients.
 
-use super::problem::Source;
-use super::reader::Reader;
-use super::value;
+use crate::config::source::problem::Source;
+use crate::config::source::settings_reader::Reader;
+use crate::config::source::value;
 use crate::connections::{Fit, fit};
 use gateway_core::http1::head;
 use gateway_core::usage::meter;

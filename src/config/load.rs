@@ -1,0 +1,158 @@
+//! Loads the configuration: the one place where precedence lives.
+
+use super::files::{self, Arguments, Texts};
+use super::lower::{Config, lower};
+use super::section::headers::{self, CustomHeader};
+use super::section::server_conf;
+use super::section::startup::Startup;
+use super::source::environment::Lookup;
+use super::source::problem::{Problem, Problems, Source};
+use super::source::settings_reader::{Effective, List, Reader};
+use super::source::value;
+use super::{panel, trial, warnings};
+use pingora::server::configuration::ServerConf;
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole, valid configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What requests are handled with.
+    pub config: Config,
+    /// What only a restart can change.
+    pub startup: Startup,
+    /// Pingora's own settings; only a restart can change them either.
+    pub server_conf: ServerConf,
+    /// Each setting with its value and source.
+    pub effective: Vec<Effective>,
+    /// The lists that are no single settings.
+    pub lists: Vec<List>,
+    /// What is valid, but hardly what was meant.
+    pub warnings: Vec<Problem>,
+    /// The texts of the files.
+    pub texts: Texts,
+    /// The file that was read.
+    pub path: String,
+}
+
+impl Loaded {
+    /// What a start with it would fail at, as far as that can be tried beforehand. An address that is in use may be that of the
+    /// gateway that runs.
+    pub fn next_start(&self) -> Vec<Problem> {
+        trial::problems(&self.startup, &self.effective, &[], &|_| true)
+    }
+}
+
+/// Texts that count instead of what the files hold, before they are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edits<'a> {
+    /// The panel's overlay.
+    pub overlay: Option<&'a str>,
+    /// The headers file.
+    pub headers: Option<&'a str>,
+}
+
+/// Loads the configuration from its files, the environment `env` and `env/.env`.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> {
+    load_edited(arguments, env, Edits::default())
+}
+
+/// As [`load`], with some texts in the place of files.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let dotenv = files::read_dotenv(&mut problems);
+    let (path, yaml) = files::read_file(arguments, env, &mut problems);
+    let in_files = dotenv.clone();
+    // What the panel's overlay was before an edit.
+    let former = RefCell::new(None::<String>);
+    let names = |name: &str| {
+        let in_file = in_files.get(name).filter(|value| !value.is_empty());
+        let may_tell = match &*former.borrow() {
+            // An edit is not to find out which variables there are.
+            Some(former) => in_file.is_some() || panel::is_named(name, &[&yaml, former]),
+            None => true,
+        };
+        env(name).filter(|value| may_tell && !value.is_empty()).or_else(|| in_file.cloned())
+    };
+    let mut reader = Reader::new(&path, &yaml, env, &names, dotenv, arguments.overrides.clone());
+    let state_dir = PathBuf::from(reader.read("gateway.state_dir", value::text).unwrap_or_default());
+    let (overlay_path, mut overlay) = files::read_overlay(&state_dir, &mut problems);
+    if let Some(edited) = edits.overlay {
+        former.replace(Some(std::mem::replace(&mut overlay, edited.to_owned())));
+    }
+    reader.set_overlay(&overlay_path, &overlay);
+    problems.append(&mut reader.problems);
+    reader.problems = problems;
+    let barred = panel::barred(&reader, former.borrow().as_deref());
+    if !barred.problems.is_empty() {
+        // Nothing else is looked at: what it says of files would tell which ones there are.
+        return Err(Problems(barred.problems));
+    }
+
+    let server_conf = server_conf::read(&mut reader);
+    let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
+    let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
+    let lowered = lower(&mut reader, state_dir, &headers, grace);
+    if let Some((config, startup)) = &lowered {
+        reader.problems.extend(warnings::loops(&reader.effective, config, startup));
+    }
+    if former.borrow().is_some() {
+        reader.problems.iter_mut().for_each(hint_at_variables);
+    }
+    let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
+    match lowered {
+        Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
+            warnings: [barred.warnings, warnings::find(&reader, &config), warnings::open_files(&files)].concat(),
+            config,
+            startup,
+            server_conf,
+            lists: reader.lists(),
+            effective: reader.effective,
+            texts: Texts { path: path.clone(), yaml, overlay_path, overlay, headers_path, headers: headers_text },
+            path,
+        }),
+        _ => Err(Problems(reader.problems)),
+    }
+}
+
+/// Says which variables an edit from the panel may name.
+fn hint_at_variables(problem: &mut Problem) {
+    if problem.message.ends_with(" is not set") {
+        problem.message.push_str(
+            ", or the panel may not use it: those in env/.env may be used, and those that the configuration names already",
+        );
+    }
+}
+
+/// Path and text of the headers file, and the headers in it.
+fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, String, Vec<CustomHeader>) {
+    let path = reader.read("gateway.headers_file", value::text).unwrap_or_default();
+    let text = match edited {
+        Some(text) => text.to_owned(),
+        None => headers::read(&path).unwrap_or_else(|problem| {
+            reader.problems.push(problem);
+            String::new()
+        }),
+    };
+    let headers = headers::parse(&path, &text).unwrap_or_else(|mut problems| {
+        reader.problems.append(&mut problems);
+        Vec::new()
+    });
+    for header in &headers {
+        let source = Source::WholeFile(path.clone());
+        let key = format!("header {}", header.name);
+        reader.effective.push(Effective { key, value: header.value.to_string(), source });
+    }
+    (path, text, headers)
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,14 @@
+//! Where settings come from: the table of them, YAML texts, variables, files; and what a value and a mistake look like.
+
+pub mod atomic_file;
+pub mod bounds;
+pub mod environment;
+pub mod layers;
+pub mod node;
+pub mod node_reader;
+pub mod problem;
+pub mod secret;
+pub mod settings;
+pub mod settings_reader;
+pub mod text_file;
+pub mod value;
