@@ -18,7 +18,9 @@ mod finish;
 mod forward;
 mod health_checks;
 mod held;
+mod house_rules;
 mod http2;
+mod http2_door;
 mod identity;
 mod incoming;
 mod key_search;
@@ -31,6 +33,7 @@ mod rewrite;
 pub mod running;
 mod snapshot;
 mod unsent;
+mod whole_request;
 
 use crate::access_log;
 use crate::drain::Drain;

@@ -3,6 +3,7 @@
 
 pub mod columns;
 mod database;
+mod figures;
 mod insert;
 mod latency;
 mod listing;

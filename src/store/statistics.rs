@@ -1,13 +1,12 @@
 //! Statistics from the sums: of a time as a whole, by steps, and by group.
 
 use super::database::MINUTES_KEPT;
+use super::figures::{Group, Percentiles, Series, Summary, ThreeTimes, Totals, group, point, share};
 use super::insert::ALL_SERIES;
-use super::latency::Times;
 use super::reader::{ReadError, Reader};
 use super::rollup::{COLUMNS, HOUR, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
-use super::row::{TokenCounts, count, dollars};
+use super::row::{count, dollars};
 use gateway_core::record::Outcome;
-use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::{BTreeMap, HashMap};
@@ -102,155 +101,6 @@ impl By {
         matches!(self, Self::Model | Self::Upstream)
     }
 }
-
-/// Times of some requests, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Percentiles {
-    pub count: u64,
-    pub mean: Option<f64>,
-    pub p50: Option<f64>,
-    pub p90: Option<f64>,
-    pub p95: Option<f64>,
-    pub p99: Option<f64>,
-}
-
-impl Percentiles {
-    fn new(count: u64, sum_ms: u64, times: Option<&Times>) -> Self {
-        let at = |share| times.and_then(|times| times.percentile(share)).map(rounded);
-        let mean = (count > 0).then(|| rounded(sum_ms as f64 / count as f64));
-        Self { count, mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99) }
-    }
-}
-
-/// To a tenth.
-fn rounded(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
-}
-
-/// A time as a whole.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Summary {
-    pub from_ms: i64,
-    pub to_ms: i64,
-    pub requests: u64,
-    pub success_rate: Option<f64>,
-    pub outcomes: BTreeMap<&'static str, u64>,
-    pub statuses: BTreeMap<&'static str, u64>,
-    pub tokens: TokenCounts,
-    pub cache_hit_rate: Option<f64>,
-    pub cost_usd: f64,
-    pub unpriced_requests: u64,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub attempts: u64,
-    pub tool_uses: u64,
-    pub duration_ms: Percentiles,
-    pub first_byte_ms: Percentiles,
-    pub first_token_ms: Percentiles,
-}
-
-/// One step of a series.
-#[derive(Clone, Debug, Default, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Point {
-    pub at_ms: i64,
-    pub requests: u64,
-    pub completed: u64,
-    pub failed: u64,
-    pub rejected: u64,
-    pub client_aborted: u64,
-    pub tokens: TokenCounts,
-    pub cost_usd: f64,
-    pub response_bytes: u64,
-    pub duration_p50_ms: Option<f64>,
-    pub duration_p95_ms: Option<f64>,
-    pub first_token_p50_ms: Option<f64>,
-    pub first_token_p95_ms: Option<f64>,
-}
-
-/// A time by steps.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Series {
-    pub from_ms: i64,
-    pub to_ms: i64,
-    pub step_ms: i64,
-    pub points: Vec<Point>,
-}
-
-/// The requests of one group.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Group {
-    pub name: Option<String>,
-    pub requests: u64,
-    pub completed: u64,
-    pub failed: u64,
-    pub success_rate: Option<f64>,
-    pub tokens: TokenCounts,
-    pub cost_usd: f64,
-    pub unpriced_requests: u64,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub duration_ms: Percentiles,
-    pub first_token_ms: Percentiles,
-}
-
-/// Sums by outcome.
-#[derive(Clone, Debug, Default)]
-struct Totals {
-    all: Sums,
-    outcomes: [u64; Outcome::ALL.len()],
-}
-
-impl Totals {
-    fn add(&mut self, outcome: &str, sums: &Sums) {
-        self.all.iter_mut().zip(sums).for_each(|(all, sum)| *all = all.saturating_add(*sum));
-        if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
-            self.outcomes[outcome.index()] += sums[0];
-        }
-    }
-
-    fn of(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome.index()]
-    }
-
-    fn failed(&self) -> u64 {
-        Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure()).map(|outcome| self.of(outcome)).sum()
-    }
-
-    fn sum(&self, column: &str) -> u64 {
-        COLUMNS.iter().position(|known| *known == column).map_or(0, |at| self.all[at])
-    }
-
-    fn tokens(&self) -> TokenCounts {
-        TokenCounts {
-            input: self.sum("input_tokens"),
-            output: self.sum("output_tokens"),
-            cache_write: self.sum("cache_write_tokens"),
-            cache_read: self.sum("cache_read_tokens"),
-        }
-    }
-
-    /// Those that ended early for the client's sake.
-    fn left_by_clients(&self) -> u64 {
-        self.of(Outcome::ClientAborted) + self.of(Outcome::ClientStalled)
-    }
-
-    /// Of those that no client gave up.
-    fn success_rate(&self) -> Option<f64> {
-        share(self.of(Outcome::Completed), self.all[0] - self.left_by_clients())
-    }
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-/// Durations, times to the first byte and times to the first token.
-type ThreeTimes = [Times; 3];
 
 fn add_times(times: &mut ThreeTimes, row: &SqliteRow) -> Result<(), sqlx::Error> {
     let bucket = row.try_get("bucket")?;
@@ -500,42 +350,5 @@ impl Reader {
         groups.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
         groups.truncate(limit);
         Ok(groups)
-    }
-}
-
-fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
-    let at = |which: usize, share| times[which].percentile(share).map(rounded);
-    Point {
-        at_ms,
-        requests: totals.sum("requests"),
-        completed: totals.of(Outcome::Completed),
-        failed: totals.failed(),
-        rejected: totals.of(Outcome::Rejected),
-        client_aborted: totals.left_by_clients(),
-        tokens: totals.tokens(),
-        cost_usd: dollars(totals.sum("cost_nano")),
-        response_bytes: totals.sum("response_bytes"),
-        duration_p50_ms: at(0, 0.5),
-        duration_p95_ms: at(0, 0.95),
-        first_token_p50_ms: at(2, 0.5),
-        first_token_p95_ms: at(2, 0.95),
-    }
-}
-
-fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -> Group {
-    let times = |which: usize| times.map(|times| &times[which]);
-    Group {
-        name: (!name.is_empty()).then_some(name),
-        requests: totals.sum("requests"),
-        completed: totals.of(Outcome::Completed),
-        failed: totals.failed(),
-        success_rate: totals.success_rate(),
-        tokens: totals.tokens(),
-        cost_usd: dollars(totals.sum("cost_nano")),
-        unpriced_requests: totals.sum("unpriced"),
-        request_bytes: totals.sum("request_bytes"),
-        response_bytes: totals.sum("response_bytes"),
-        duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
-        first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
     }
 }

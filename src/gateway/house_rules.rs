@@ -1,0 +1,214 @@
+//! What the doors of both kinds of connections go by: which requests come in, with what limits, and what is told of those
+//! that do not.
+
+use super::answer::{Answer, new_request_id};
+use super::body_budget::Owners;
+use super::clean::Names;
+use super::client::{Begun, ClientStream, Expected, NoRequest};
+use super::finish::key_fingerprint;
+use super::held::Hold;
+use super::identity::{self, Found};
+use super::local::{self, Pages, Whose};
+use super::snapshot::{self, Snapshot, X_FORWARDED_FOR};
+use super::unsent::Taking;
+use super::{Budget, Shared};
+use crate::access_log;
+use crate::config::Limits;
+use crate::connections::{Place, Serving};
+use crate::upstream::sessions::Client;
+use bytes::BytesMut;
+use gateway_core::addresses::{Origin, client_group};
+use gateway_core::http1::Refusal;
+use gateway_core::http1::head::field_values;
+use gateway_core::reason::Reason;
+use gateway_core::record::{Cause, Outcome, RequestRecord};
+use gateway_core::redact::MASK;
+use http::HeaderMap;
+use http::uri::Authority;
+use pingora::http::RequestHeader;
+use pingora::protocols::{GetSocketDigest, SocketDigest};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// What both kinds of connections go by.
+pub struct HouseRules {
+    /// What all requests share.
+    pub shared: Arc<Shared>,
+    /// The memory for request bodies.
+    pub budget: Budget,
+    /// Who answers requests for the gateway's own pages.
+    pub pages: Arc<dyn Pages>,
+    /// Whether every request is one for the gateway's own pages.
+    pub is_all_own: bool,
+}
+
+impl HouseRules {
+    /// Reads the rest of a request; what of it is for Pingora, and its part of the connections while it is served.
+    pub async fn read(
+        &self,
+        client: &mut ClientStream,
+        begun: Begun,
+        snapshot: &Arc<Snapshot>,
+        place: Option<&Place>,
+    ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
+        let lines = field_values(begun.head(), X_FORWARDED_FOR);
+        let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
+        let begin = |place: &Place| place.begin(origin.map(|origin| origin.client));
+        let Ok(mut serving) = place.map(begin).transpose() else {
+            client.refuse(begun);
+            return Err(Refusal::no_room().into());
+        };
+        client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest(), place));
+        let head = self.read_rest(client, begun, origin.map(|origin| origin.client), snapshot).await?;
+        // It may have had to make room in the last moment.
+        serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
+        Ok((head, serving))
+    }
+
+    async fn read_rest(
+        &self,
+        client: &mut ClientStream,
+        begun: Begun,
+        address: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<BytesMut, NoRequest> {
+        let limits = &snapshot.config.limits;
+        if !begun.has_body() {
+            return client.read_rest(begun, limits, None, snapshot.must_see_bodies).await;
+        }
+        let may_be_own = self.is_all_own || local::may_take_body(&begun.target());
+        if let Some(request) = may_be_own.then(|| begun.request()).flatten().filter(|it| self.is_own(it, snapshot)) {
+            return match self.admit(&request, address, snapshot).await {
+                Ok((own, expected)) => {
+                    let read = client.read_rest(begun, &own, Some(expected), false).await;
+                    read.map_err(|error| match error {
+                        NoRequest::Refused(refusal) => NoRequest::Refused(of_page(refusal, &own)),
+                        other => other,
+                    })
+                }
+                Err((answer, request_id)) => {
+                    client.refuse(begun);
+                    Err(NoRequest::Answered(answer, request_id))
+                }
+            };
+        }
+        let is_answered_here = |request: RequestHeader| identity::is_answered_here(&request, address, snapshot);
+        let fields = identity::fields_of(begun.head());
+        let may_come = || client.holds_body(&begun) || begun.request().is_some_and(is_answered_here);
+        match self.expect(&fields, None, address, snapshot, may_come) {
+            Ok(expected) => client.read_rest(begun, limits, Some(expected), snapshot.must_see_bodies).await,
+            Err(refusal) => {
+                client.refuse(begun);
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// What is known of a body before it is read. One of a request that no upstream is there for comes in only if it
+    /// `may_come` all the same.
+    pub fn expect(
+        &self,
+        fields: &HeaderMap,
+        authority: Option<&Authority>,
+        client: Option<IpAddr>,
+        snapshot: &Arc<Snapshot>,
+        may_come: impl FnOnce() -> bool,
+    ) -> Result<Expected, Refusal> {
+        let identity = identity::identify(fields, authority, snapshot);
+        if let Err(refusal) = &identity
+            && !may_come()
+        {
+            return Err(refusal.clone());
+        }
+        let sender = identity.as_ref().map_or_else(|_| snapshot::client(fields), |identity| identity.sender);
+        let hold = Hold::new(&self.budget, Owners::new(client, sender));
+        Ok(Expected { hold, found: Some(Found { snapshot: Arc::clone(snapshot), identity }) })
+    }
+
+    /// Watches how a client takes its answer.
+    pub fn taking(
+        &self,
+        origin: Option<Origin>,
+        limits: &Limits,
+        socket: Option<Arc<SocketDigest>>,
+        place: Option<&Place>,
+    ) -> Taking {
+        let group = origin.map(|origin| client_group(origin.client));
+        Taking::new(&self.shared.unsent, group, limits.write_timeout, limits.unsent_answers, socket, place.cloned())
+    }
+
+    /// Whether it is one for the gateway's own pages.
+    pub fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
+        self.is_all_own || local::whose(request, &snapshot.config) == Whose::Pages
+    }
+
+    /// The limits of a request for the gateway's own pages, and what is known of its body before that is read; or its
+    /// answer.
+    pub async fn admit(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        snapshot: &Snapshot,
+    ) -> Result<(Limits, Expected), (Answer, String)> {
+        let request_id = new_request_id();
+        match self.pages.admit(request, client, &request_id).await {
+            Ok(request_body) => {
+                let hold = Hold::new(&self.budget, Owners::new(client, Client::UNKNOWN));
+                let limits = Limits { request_body, ..snapshot.config.limits.clone() };
+                Ok((limits, Expected { hold, found: None }))
+            }
+            Err(answer) => Err((answer, request_id)),
+        }
+    }
+
+    /// What a record tells of the head of a request that was not read.
+    pub fn named(&self, request: &RequestHeader, snapshot: &Snapshot, record: RequestRecord) -> RequestRecord {
+        let (method, path) = match self.shared.panel.carried(request, b"") {
+            // Any of them may hold it.
+            Some(_) => (MASK.to_owned(), MASK.to_owned()),
+            None => (request.method.to_string(), Names::of(request, None, &snapshot.secrets).path),
+        };
+        RequestRecord { method, path, key: key_fingerprint(&request.headers), ..record }
+    }
+
+    /// Counts and logs a request that was not read. Those of the admin service are no traffic.
+    pub fn finish(&self, record: RequestRecord) {
+        match self.is_all_own {
+            true => access_log::write_local(&record),
+            false => self.shared.finish(record),
+        }
+    }
+}
+
+/// A refusal of a request for one of the gateway's own pages, whose bodies have a bound that nobody can set.
+pub fn of_page(refusal: Refusal, limits: &Limits) -> Refusal {
+    match refusal.reason {
+        Reason::RequestBody => {
+            let message = format!("The body is larger than {} bytes.", limits.request_body);
+            Refusal::new(refusal.status, refusal.reason, message)
+        }
+        _ => refusal,
+    }
+}
+
+/// The record of a request that was not read to its end.
+pub fn unread(
+    request_id: String,
+    client: Option<IpAddr>,
+    refusal: &Refusal,
+    outcome: Outcome,
+    started: Instant,
+    response_bytes: usize,
+) -> RequestRecord {
+    RequestRecord {
+        duration: started.elapsed(),
+        client,
+        status: refusal.status,
+        outcome,
+        reason: Some(refusal.reason),
+        response_bytes: response_bytes as u64,
+        cause: (outcome == Outcome::Rejected).then_some(Cause::Rejected),
+        ..RequestRecord::new(request_id, SystemTime::now() - started.elapsed())
+    }
+}
