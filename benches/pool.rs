@@ -3,7 +3,7 @@
 use anyrouter_gateway::config::resilience::Affinity;
 use anyrouter_gateway::config::{Arguments, load};
 use anyrouter_gateway::upstream::pool::{choose, home};
-use anyrouter_gateway::upstream::sessions::{Client, Memory};
+use anyrouter_gateway::upstream::sessions::{AffinityTable, Client};
 use anyrouter_gateway::upstream::{Upstream, clock, prepare};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -31,12 +31,12 @@ fn upstreams() -> Vec<Arc<Upstream>> {
 fn pool(criterion: &mut Criterion) {
     let upstreams = upstreams();
     let group: Vec<usize> = (0..16).collect();
-    let memory = || Memory::new(&Affinity { sessions: 10_000, idle: Duration::from_secs(3600) });
+    let memory = || AffinityTable::new(&Affinity { sessions: 10_000, idle: Duration::from_secs(3600) });
     let (unused, used) = (memory(), memory());
     let session = |at: u64| Client::new(Some(&at.to_le_bytes()), None);
     (0..10_000).for_each(|at| used.move_to(session(at), upstreams[3].seed));
     let mut at = 0;
-    let mut bench = |name: &str, memory: &Memory| {
+    let mut bench = |name: &str, memory: &AffinityTable| {
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
                 at = (at + 1) % 10_000;

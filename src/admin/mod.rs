@@ -17,7 +17,7 @@ mod upstreams;
 mod wrong_keys;
 
 use crate::config::live::{Live, ProblemView};
-use crate::gateway::{Answer, Pages, Shared, Visit, explain};
+use crate::gateway::{Answer, LocalHandler, LocalRequest, Shared, explain};
 use crate::store::{ReadError, Reader};
 use access::{Gate, Visitor};
 use async_trait::async_trait;
@@ -164,8 +164,8 @@ impl Admin {
         self.gate.refresh();
     }
 
-    async fn answer(&self, visit: Visit<'_>) -> pingora::Result<()> {
-        let Visit { session, client, body, request_id } = visit;
+    async fn answer(&self, request: LocalRequest<'_>) -> pingora::Result<()> {
+        let LocalRequest { session, client, body, request_id } = request;
         let request = session.req_header().clone();
         let (path, query) = split_query(request.raw_path());
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
@@ -292,7 +292,7 @@ impl Call<'_> {
 }
 
 #[async_trait]
-impl Pages for Admin {
+impl LocalHandler for Admin {
     async fn admit(&self, request: &RequestHeader, client: Option<IpAddr>, request_id: &str) -> Result<usize, Answer> {
         let (path, _) = split_query(request.raw_path());
         let Some(path) = path.strip_prefix(b"/api/admin/") else { return Ok(SMALL_BODY_BYTES) };
@@ -311,8 +311,8 @@ impl Pages for Admin {
         }
     }
 
-    async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()> {
-        self.answer(visit).await
+    async fn serve(&self, request: LocalRequest<'_>) -> pingora::Result<()> {
+        self.answer(request).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The admin service, behind a door of its own: `/metrics`, `/healthz` and `/readyz`, which need no key, and the gateway's own pages.
 
 use super::status;
-use crate::gateway::{Answer, Pages, Shared, Visit, new_request_id, peer, take_body};
+use crate::gateway::{Answer, LocalHandler, LocalRequest, Shared, new_request_id, peer, take_body};
 use async_trait::async_trait;
 use bytes::Bytes;
 use gateway_core::http1::split_query;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 /// The application of the admin service.
 pub struct AdminService {
     shared: Arc<Shared>,
-    pages: Arc<dyn Pages>,
+    pages: Arc<dyn LocalHandler>,
 }
 
 impl AdminService {
     /// A service for these pages.
-    pub fn new(shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
+    pub fn new(shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
         Self { shared, pages }
     }
 
@@ -48,7 +48,7 @@ impl AdminService {
                 let snapshot = self.shared.snapshot.load();
                 let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
                 let client = origin.map(|origin| origin.client);
-                return self.pages.serve(Visit { session, client, body, request_id: &request_id }).await;
+                return self.pages.serve(LocalRequest { session, client, body, request_id: &request_id }).await;
             }
         };
         answer.send_direct(session, &request_id).await

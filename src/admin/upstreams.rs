@@ -56,7 +56,7 @@ struct LastFailure {
 /// All upstreams.
 pub fn all(snapshot: &Snapshot) -> Value {
     let upstreams: Vec<Shown<'_>> = snapshot.upstreams.iter().map(|upstream| shown(upstream)).collect();
-    serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.memory.moved() })
+    serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.affinity.moved() })
 }
 
 /// Takes an upstream out of service, or puts it back.

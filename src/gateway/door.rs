@@ -2,12 +2,13 @@
 //! and answers by itself what Pingora must not see. HTTP/2 connections go on to [`Http2Door`].
 
 use super::answer::{Answer, new_request_id};
-use super::client::{ClientStream, NoRequest};
+use super::client::body_budget::Budget;
+use super::client::http1::{ClientStream, NoRequest};
 use super::house_rules::{HouseRules, unread};
 use super::http2_door::Http2Door;
-use super::local::Pages;
+use super::local::LocalHandler;
 use super::snapshot::X_FORWARDED_FOR;
-use super::{Budget, Gateway, Shared};
+use super::{Gateway, Shared};
 use crate::config::Limits;
 use crate::connections::{self, Place, making_room};
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ struct Http2Parts {
 
 impl Door<HttpProxy<Gateway>> {
     /// The door of the proxy.
-    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
+    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
         let app = Arc::new(proxy);
         let mut options = HttpServerOptions::default();
         options.h2c = true;
@@ -55,7 +56,7 @@ impl Door<HttpProxy<Gateway>> {
 impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// The door of an application that serves nothing but the gateway's own pages, over HTTP/1. Bodies have a budget of
     /// their own, so that those of other clients keep nobody out.
-    pub fn of_pages(app: A, shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Result<Self, prometheus::Error> {
+    pub fn of_pages(app: A, shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Result<Self, prometheus::Error> {
         let evicted = || IntCounter::new("evicted", "Not shown.");
         let budget = Budget::new(IntGauge::new("held", "Not shown.")?, [evicted()?, evicted()?]);
         let rules = Arc::new(HouseRules { shared, budget, pages, is_all_own: true });

@@ -4,11 +4,11 @@ mod diff;
 
 use super::answer::new_request_id;
 use super::clean::Cleaner;
-use super::context::Context;
-use super::held::HeldBody;
+use super::client::body_budget::HeldBody;
 use super::identity;
+use super::proxy::context::Context;
+use super::proxy::{apply_rules, request_head};
 use super::snapshot::Snapshot;
-use super::{forward, rewrite};
 use bytes::Bytes;
 use gateway_core::http1::head::MOST_FIELDS;
 use gateway_core::redact::{MASK, is_secret_name};
@@ -85,7 +85,7 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         bytes_after: body.len(),
         touches_cached_prefix: false,
     };
-    let respond = rewrite::respond(&client, &mut context).map(|answer| answer.status);
+    let respond = apply_rules::respond(&client, &mut context).map(|answer| answer.status);
     match identity::identify(&client.headers, None, &context.snapshot) {
         Ok(identity) => context.destination = context.snapshot.group(identity.group)[0],
         Err(refusal) => explanation.answered = Some(refusal.status),
@@ -106,9 +106,9 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     let cannot = |error: Box<pingora::Error>| format!("the request cannot be made: {}", error.etype().as_str());
     let mut outgoing = client.clone();
     remove_hop_by_hop(&mut outgoing);
-    forward::head(&mut outgoing, false, &context).map_err(cannot)?;
-    rewrite::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
-    forward::length(&mut outgoing, &context).map_err(cannot)?;
+    request_head::head(&mut outgoing, false, &context).map_err(cannot)?;
+    apply_rules::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
+    request_head::length(&mut outgoing, &context).map_err(cannot)?;
     explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
@@ -119,7 +119,7 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
 }
 
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
-    let plan = rewrite::plan(client, context);
+    let plan = apply_rules::plan(client, context);
     let facts = context.facts(client, plan.model.as_deref());
     let report = |(index, rule): (usize, &Arc<Rule>)| {
         let unmet = rule.matcher.first_unmet(&facts).map(|unmet| match unmet {

@@ -1,17 +1,18 @@
 //! What the doors of both kinds of connections go by: which requests come in, with what limits, and what is told of those
 //! that do not.
 
+use super::Shared;
 use super::answer::{Answer, new_request_id};
-use super::body_budget::Owners;
 use super::clean::Names;
-use super::client::{Begun, ClientStream, Expected, NoRequest};
-use super::finish::key_fingerprint;
-use super::held::Hold;
+use super::client::body_budget::Budget;
+use super::client::body_budget::Hold;
+use super::client::body_shares::Owners;
+use super::client::http1::{Begun, ClientStream, Expected, NoRequest};
+use super::client::unsent::Taking;
 use super::identity::{self, Found};
-use super::local::{self, Pages, Whose};
+use super::local::{self, LocalHandler, Whose};
+use super::proxy::finish::key_fingerprint;
 use super::snapshot::{self, Snapshot, X_FORWARDED_FOR};
-use super::unsent::Taking;
-use super::{Budget, Shared};
 use crate::access_log;
 use crate::config::Limits;
 use crate::connections::{Place, Serving};
@@ -38,7 +39,7 @@ pub struct HouseRules {
     /// The memory for request bodies.
     pub budget: Budget,
     /// Who answers requests for the gateway's own pages.
-    pub pages: Arc<dyn Pages>,
+    pub pages: Arc<dyn LocalHandler>,
     /// Whether every request is one for the gateway's own pages.
     pub is_all_own: bool,
 }

@@ -3,12 +3,12 @@
 
 use super::Gateway;
 use super::answer::{Answer, new_request_id};
-use super::client::Control;
+use super::client::http2::{self, Unread};
+use super::client::response_hold::ResponseHold;
+use super::client::whole_request::WholeRequest;
 use super::house_rules::{HouseRules, of_page, unread};
-use super::http2::{self, Unread};
 use super::identity;
 use super::snapshot::{Snapshot, peer};
-use super::whole_request::WholeRequest;
 use crate::connections::{Place, Serving};
 use async_trait::async_trait;
 use gateway_core::http1::Refusal;
@@ -37,7 +37,7 @@ pub struct Http2Door {
     /// What Pingora takes the connection apart with.
     pub options: HttpServerOptions,
     /// The connection's deadline for its first request.
-    pub first: Arc<Control>,
+    pub first: Arc<ResponseHold>,
     /// The connection's place.
     pub place: Option<Place>,
 }
@@ -113,7 +113,7 @@ impl Http2Door {
         session: &mut Http2Session,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<(Arc<Control>, Option<Serving>), Unread> {
+    ) -> Result<(Arc<ResponseHold>, Option<Serving>), Unread> {
         let serving = self.place.as_ref().map(|place| place.begin(client)).transpose();
         let mut serving = serving.map_err(|_| Refusal::no_room())?;
         let control = self.read_rest(session, client, snapshot).await?;
@@ -126,7 +126,7 @@ impl Http2Door {
         session: &mut Http2Session,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<Arc<Control>, Unread> {
+    ) -> Result<Arc<ResponseHold>, Unread> {
         let limits = &snapshot.config.limits;
         let has_body = !session.is_body_empty();
         let request = session.req_header();

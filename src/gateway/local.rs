@@ -2,8 +2,8 @@
 
 use super::answer::Answer;
 use super::browser::is_browser;
-use super::context::Context;
 use super::panel_key::Carried;
+use super::proxy::context::Context;
 use crate::config::Config;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A request for one of the gateway's own pages.
-pub struct Visit<'v> {
+pub struct LocalRequest<'v> {
     /// Its head, and the way to answer it.
     pub session: &'v mut ServerSession,
     /// Where it came from.
@@ -29,7 +29,7 @@ pub struct Visit<'v> {
 
 /// Who answers such requests.
 #[async_trait]
-pub trait Pages: Send + Sync {
+pub trait LocalHandler: Send + Sync {
     /// How many bytes of body this request may bring. It is asked before any of them is read.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ pub trait Pages: Send + Sync {
     ///
     /// # Errors
     /// When the client is gone.
-    async fn serve(&self, visit: Visit<'_>) -> pingora::Result<()>;
+    async fn serve(&self, request: LocalRequest<'_>) -> pingora::Result<()>;
 }
 
 /// Whether a request for this target may be one for a page that takes a body: a quick look before the whole one.
@@ -112,13 +112,13 @@ pub fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn serve(session: &mut Session, pages: &Arc<dyn Pages>, context: &mut Context) -> pingora::Result<()> {
+pub async fn serve(session: &mut Session, pages: &Arc<dyn LocalHandler>, context: &mut Context) -> pingora::Result<()> {
     let body = context.body.take();
-    let visit = Visit {
+    let request = LocalRequest {
         session: session.as_downstream_mut(),
         client: context.client,
         body: body.as_ref().map(|held| held.bytes.clone()).unwrap_or_default(),
         request_id: &context.request_id,
     };
-    pages.serve(visit).await
+    pages.serve(request).await
 }

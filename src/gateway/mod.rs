@@ -1,39 +1,23 @@
 //! The proxy: Pingora's [`ProxyHttp`], each phase a short call into the file of its concern.
 
 mod answer;
-mod body_budget;
 mod browser;
 mod clean;
 mod client;
-mod collect;
-mod context;
 mod cross_site;
 mod door;
-mod downstream;
-mod ending;
 mod explain;
-mod failover;
-mod failure;
-mod finish;
-mod forward;
 mod health_checks;
-mod held;
 mod house_rules;
-mod http2;
 mod http2_door;
 mod identity;
-mod incoming;
 mod key_search;
 mod local;
-mod observe;
 mod panel_key;
-mod pool;
-mod respond;
-mod rewrite;
+mod proxy;
 pub mod running;
 mod snapshot;
-mod unsent;
-mod whole_request;
+mod upstream_metrics;
 
 use crate::access_log;
 use crate::drain::Drain;
@@ -44,8 +28,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clean::Names;
-use context::{Attempt, Context, InFlight};
-use ending::Ending;
+use client::body_budget::Budget;
+use client::unsent::Unsent;
 use gateway_core::reason::Reason;
 use gateway_core::record::RequestRecord;
 use gateway_core::record::fault::Reader;
@@ -58,22 +42,23 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use proxy::context::{Attempt, Context, InFlight};
+use proxy::ending::Ending;
+use proxy::{apply_rules, downstream, failover, failure, finish, observe, request_head, response};
 use running::{Phase, Running};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use answer::{Answer, new_request_id};
-pub use collect::Upstreams;
 pub use door::Door;
-pub use downstream::take_body;
 pub use explain::{Explanation, explain};
 pub use health_checks::HealthChecks;
-pub use held::Budget;
-pub use local::{Pages, SESSION_COOKIES, Visit};
+pub use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
+pub use proxy::downstream::take_body;
 pub use snapshot::{Snapshot, peer};
-pub use unsent::Unsent;
+pub use upstream_metrics::Upstreams;
 
 /// How long an answer waits that cannot be read as fast as it comes.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -137,12 +122,12 @@ impl Shared {
 /// The proxy's logic.
 pub struct Gateway {
     shared: Arc<Shared>,
-    pages: Arc<dyn Pages>,
+    pages: Arc<dyn LocalHandler>,
 }
 
 impl Gateway {
     /// A proxy over the shared state, with pages of its own.
-    pub fn new(shared: Arc<Shared>, pages: Arc<dyn Pages>) -> Self {
+    pub fn new(shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
         Self { shared, pages }
     }
 
@@ -214,7 +199,7 @@ impl ProxyHttp for Gateway {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
-        if let Some(answer) = rewrite::respond(request, context) {
+        if let Some(answer) = apply_rules::respond(request, context) {
             answer.send(session, &context.request_id).await?;
             return Ok(true);
         }
@@ -284,9 +269,9 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         let client = session.req_header();
-        forward::head(request, client.version == Version::HTTP_2, context)?;
-        rewrite::request(request, client, context)?;
-        forward::length(request, context)?;
+        request_head::head(request, client.version == Version::HTTP_2, context)?;
+        apply_rules::request(request, client, context)?;
+        request_head::length(request, context)?;
         context.destination().upstream.address_to_proxy(request)?;
         let upstream = &context.destination().upstream.config;
         // A longer one would be read_timeout's, which Pingora keeps.
@@ -306,7 +291,7 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         // After a switch of protocols the bytes are the tunnel's.
         if !session.was_upgraded() {
-            *chunk = forward::body(context);
+            *chunk = request_head::body(context);
         }
         Ok(())
     }
@@ -363,21 +348,21 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        respond::check(response, session.is_upgrade_req())?;
+        response::check(response, session.is_upgrade_req())?;
         context.attempt.something_came = true;
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            return respond::bound_interim(response, context);
+            return response::bound_interim(response, context);
         }
         if let Some(control) = &context.control {
             control.expect_first_byte(None);
         }
-        match respond::judge(response, session.req_header(), context) {
+        match response::judge(response, session.req_header(), context) {
             Ok(()) => {
                 context.attempt.is_good = true;
                 failover::succeeded(context);
             }
             Err(bad) => {
-                bad.keep_to_its_pause(context);
+                bad.apply_retry_after(context);
                 let is_taken_over = failover::take_over(context, &bad.fault);
                 if is_taken_over || !bad.fault.has_response() {
                     let mut error = failure::settled(bad.fault);
@@ -388,9 +373,9 @@ impl ProxyHttp for Gateway {
         }
         context.first_byte.get_or_insert_with(Instant::now);
         let limits = context.snapshot.config.limits.meter;
-        context.attempt.meter = respond::meter(response, session.req_header(), context.started, limits);
-        context.attempt.error_body = respond::error_body(response);
-        if respond::is_stream(response) {
+        context.attempt.meter = response::meter(response, session.req_header(), context.started, limits);
+        context.attempt.error_body = response::error_body(response);
+        if response::is_stream(response) {
             context.stream = Some(InFlight::new(&self.shared.metrics.streams));
         }
         if let Some(running) = &context.running {
@@ -431,14 +416,14 @@ impl ProxyHttp for Gateway {
         self.close_if_draining(session);
         let client = session.req_header();
         let is_http10 = client.version == Version::HTTP_10;
-        respond::head(response, is_http10, context)?;
-        rewrite::response(response, client, context);
+        response::head(response, is_http10, context)?;
+        apply_rules::response(response, client, context);
         browser::confine(response, &client.headers)?;
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
         match &context.control {
-            Some(control) if respond::has_body_to_come(response, &client.method, is_http10) => {
+            Some(control) if response::has_body_to_come(response, &client.method, is_http10) => {
                 control.hold_next_head(context.snapshot.config.failover.hold_head);
             }
             // Nothing can be tried again from here on: what is still being sent, Pingora holds.

@@ -5,7 +5,7 @@ use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::sessions::{Client, Memory};
+use crate::upstream::sessions::{AffinityTable, Client};
 use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
@@ -52,7 +52,7 @@ pub struct Snapshot {
     /// The upstreams of the destinations, in the same order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// What is remembered of clients.
-    pub memory: Arc<Memory>,
+    pub affinity: Arc<AffinityTable>,
     /// How many retries there may be.
     pub budget: Arc<RetryBudget>,
     /// The secrets of the configuration, which are kept nowhere.
@@ -106,12 +106,12 @@ impl Snapshot {
             let failover = &former.config.failover;
             (failover.retry_budget_percent, failover.retry_budget_min_per_second) == budget
         });
-        let same_memory = former.filter(|former| former.config.affinity == config.affinity);
+        let same_affinity = former.filter(|former| former.config.affinity == config.affinity);
         Ok(Self {
             adds_key: adds_key.collect(),
             destinations,
-            memory: same_memory
-                .map_or_else(|| Arc::new(Memory::new(&config.affinity)), |former| Arc::clone(&former.memory)),
+            affinity: same_affinity
+                .map_or_else(|| Arc::new(AffinityTable::new(&config.affinity)), |former| Arc::clone(&former.affinity)),
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
             secrets: config.secrets(),

@@ -1,7 +1,7 @@
 //! Which upstream gets a request: by priority, then the one that its session belongs to, if it is healthy.
 
 use super::Upstream;
-use super::sessions::{Client, Memory};
+use super::sessions::{AffinityTable, Client};
 use std::sync::Arc;
 
 /// What was chosen.
@@ -21,7 +21,7 @@ pub fn choose(
     group: &[usize],
     tried: &[usize],
     client: Client,
-    memory: &Memory,
+    memory: &AffinityTable,
     now_ms: u64,
 ) -> Option<Choice> {
     let number = client.number().unwrap_or_else(|| fastrand::u64(..));

@@ -29,12 +29,12 @@ fn upstreams(settings: &[(u32, u32)]) -> Vec<Arc<Upstream>> {
 struct Pool {
     upstreams: Vec<Arc<Upstream>>,
     group: Vec<usize>,
-    memory: Memory,
+    memory: AffinityTable,
 }
 
 impl Pool {
     fn new(settings: &[(u32, u32)]) -> Self {
-        let memory = Memory::new(&Affinity { sessions: 100, idle: Duration::from_secs(60) });
+        let memory = AffinityTable::new(&Affinity { sessions: 100, idle: Duration::from_secs(60) });
         Self { upstreams: upstreams(settings), group: (0..settings.len()).collect(), memory }
     }
 

@@ -77,7 +77,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
 
 /// What is remembered of clients; bounded. Upstreams are known by their seeds.
 #[derive(Debug)]
-pub struct Memory {
+pub struct AffinityTable {
     /// Where sessions are that had to move. They stay there when their first upstream is back: its caches know nothing
     /// of what was said in the meantime.
     moved: Cache<u64, Moved>,
@@ -126,7 +126,7 @@ impl Expiry<(u64, u64), Duration> for AsTold {
     }
 }
 
-impl Memory {
+impl AffinityTable {
     /// Room for as many sessions as configured, and for as many keys.
     pub fn new(settings: &Affinity) -> Self {
         let most = settings.sessions as u64;
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_key_waits_at_the_upstream_that_told_it_to() {
-        let memory = Memory::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
+        let memory = AffinityTable::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
         let (one, other) = (Client::new(None, Some(b"sk-1")), Client::new(Some(b"session"), Some(b"sk-2")));
         memory.wait(one, 7, Duration::from_secs(60));
         assert!(memory.must_wait(one, 7));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn sessions_are_named_or_known_by_their_key() {
-        let memory = Memory::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
+        let memory = AffinityTable::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
         let (named, keyed) = (Client::new(Some(b"a"), Some(b"k")), Client::new(None, Some(b"k")));
         memory.move_to(named, 1);
         memory.move_to(Client::UNKNOWN, 2);

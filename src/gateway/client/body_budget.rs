@@ -1,6 +1,6 @@
 //! Request bodies in memory, and the bound on all of them together.
 
-use super::body_budget::{Bounds, Evicted, Owners, Progress, Shares};
+use super::body_shares::{Bounds, Evicted, Owners, Progress, Shares};
 use crate::config::Limits;
 use crate::upstream::clock::now_ms;
 use bytes::Bytes;

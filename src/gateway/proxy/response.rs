@@ -1,8 +1,8 @@
 //! The upstream's answer on its way to the client: everything stays but what belongs to the upstream's connection.
 
-use super::answer::X_REQUEST_ID;
 use super::context::Context;
 use super::failure;
+use crate::gateway::answer::X_REQUEST_ID;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use gateway_core::http1::{list_members, split_query};
@@ -134,12 +134,12 @@ pub struct Bad {
 
 impl Bad {
     /// Leaves the upstream alone for as long as it asked: all clients do, but where only a key was used up.
-    pub fn keep_to_its_pause(&self, context: &Context) {
+    pub fn apply_retry_after(&self, context: &Context) {
         let Some(pause) = self.retry_after else { return };
         let upstream = &context.destination().upstream;
         match self.fault.is_upstreams() {
             true => upstream.circuit.hold(pause, now_ms()),
-            false => context.snapshot.memory.wait(context.sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER)),
+            false => context.snapshot.affinity.wait(context.sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER)),
         }
     }
 }

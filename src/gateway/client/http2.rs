@@ -1,10 +1,11 @@
 //! HTTP/2 requests: checked and read as a whole before Pingora handles them, as HTTP/1 requests are.
 
-use super::answer::Answer;
-use super::client::{Control, Expected, ReadRequest};
-use super::held::{HeldBody, Hold};
+use super::body_budget::{HeldBody, Hold};
+use super::http1::{Expected, ReadRequest};
 use super::incoming::Incoming;
+use super::response_hold::ResponseHold;
 use crate::config::Limits;
+use crate::gateway::answer::Answer;
 use bytes::Bytes;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::Target;
@@ -53,7 +54,7 @@ pub async fn read(
     session: &mut Http2Session,
     limits: &Limits,
     expected: Option<Expected>,
-) -> Result<Arc<Control>, Unread> {
+) -> Result<Arc<ResponseHold>, Unread> {
     let started = Instant::now();
     session.set_write_timeout(Some(limits.write_timeout));
     let (found, body) = match expected {
@@ -61,7 +62,7 @@ pub async fn read(
         None => (None, None),
     };
     let length_name = Bytes::from_static(b"Content-Length");
-    let control = Arc::<Control>::default();
+    let control = Arc::<ResponseHold>::default();
     control.expect_body(body.as_ref().is_some_and(|held| !held.bytes.is_empty()));
     let read = ReadRequest { started, body, found, length_name, control: Arc::clone(&control) };
     session.req_header_mut().extensions_mut().insert(Carried(Arc::new(Mutex::new(Some(read)))));

@@ -1,7 +1,7 @@
 //! A request body that comes in: its buffer, its part of the memory, and its time.
 
-use super::held::{HeldBody, Hold};
-use super::pool;
+use super::body_budget::{HeldBody, Hold};
+use super::buffers;
 use crate::config::Limits;
 use crate::connections::{self, Place};
 use bytes::BufMut;
@@ -70,11 +70,11 @@ impl<'l> Incoming<'l> {
             FIRST_BYTES..SECOND_BYTES => SECOND_BYTES,
             _ => room.saturating_mul(4),
         };
-        let mut larger = pool::take_within(next.min(most).max(needed), self.limits.request_body);
+        let mut larger = buffers::take_within(next.min(most).max(needed), self.limits.request_body);
         // No body counts for more than the largest one may have, whatever the size of its buffer.
         self.hold.grow_to(larger.capacity().min(self.limits.request_body.max(needed)), self.limits)?;
         larger.extend_from_slice(&self.bytes);
-        pool::give(std::mem::replace(&mut self.bytes, larger));
+        buffers::give(std::mem::replace(&mut self.bytes, larger));
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl<'l> Incoming<'l> {
     /// When it had to make room in the last moment.
     pub fn finish(self) -> Result<HeldBody, Refusal> {
         self.hold.finish()?;
-        Ok(HeldBody { bytes: pool::into_bytes(self.bytes), hold: Some(self.hold) })
+        Ok(HeldBody { bytes: buffers::into_bytes(self.bytes), hold: Some(self.hold) })
     }
 }
 

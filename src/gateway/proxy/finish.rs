@@ -1,11 +1,11 @@
 //! The end of a request: from its context to its record.
 
-use super::clean::{Cleaner, Names};
 use super::context::Context;
 use super::ending::Ending;
 use super::failure::{self, Failure};
-use super::snapshot::client_keys;
 use crate::config::Kept;
+use crate::gateway::clean::{Cleaner, Names};
+use crate::gateway::snapshot::client_keys;
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, RequestRecord, cause};
 use http::{HeaderMap, Version};
@@ -59,7 +59,7 @@ pub fn record(session: &Session, ending: Ending, context: &mut Context) -> Reque
         response_bytes: session.body_bytes_sent() as u64,
         key: key_fingerprint(&request.headers),
         is_keyed: client_keys(&request.headers).next().is_some() || context.snapshot.adds_key_at(context.destination),
-        rewrite: context.attempt.rewrite,
+        rewrite: context.attempt.prompt_outcome,
         names: names.client,
         model_asked: names.model,
         rules: rules(context),

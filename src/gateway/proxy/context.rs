@@ -1,11 +1,11 @@
 //! What the gateway knows of one request while it is handled.
 
-use super::clean::Names;
-use super::client::Control;
-use super::held::HeldBody;
-use super::identity::Identity;
-use super::running::Ticket as RunningTicket;
-use super::snapshot::{Destination, Group, Snapshot};
+use crate::gateway::clean::Names;
+use crate::gateway::client::body_budget::HeldBody;
+use crate::gateway::client::response_hold::ResponseHold;
+use crate::gateway::identity::Identity;
+use crate::gateway::running::Ticket as RunningTicket;
+use crate::gateway::snapshot::{Destination, Group, Snapshot};
 use crate::upstream::Ticket;
 use crate::upstream::sessions::Client;
 use bytes::Bytes;
@@ -45,7 +45,7 @@ pub struct Context {
     /// Bytes of its body as the client sent it.
     pub request_bytes: u64,
     /// The way to tell the client's connection something.
-    pub control: Option<Arc<Control>>,
+    pub control: Option<Arc<ResponseHold>>,
     /// Who sends it, if that was found out before its body was read.
     pub identity: Option<Result<Identity, Refusal>>,
     /// The upstreams that it may go to.
@@ -113,7 +113,7 @@ pub struct Attempt {
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
-    pub rewrite: Option<PromptOutcome>,
+    pub prompt_outcome: Option<PromptOutcome>,
     /// When there was a connection.
     pub connected: Option<Instant>,
     /// Reads the answer as it goes by.

@@ -52,7 +52,7 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
     loop {
         let now = now_ms();
         let group = snapshot.group(context.group);
-        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.memory, now);
+        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.affinity, now);
         let Some(Choice::Ready(at)) = choice else { return None };
         match snapshot.upstreams[at].enter(now) {
             Some(ticket) => return Some((at, ticket)),
@@ -73,7 +73,7 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     snapshot.budget.request(now);
     let mut left_out = Vec::new();
     let at = loop {
-        match pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.memory, now) {
+        match pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.affinity, now) {
             Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(now) {
                 Some(ticket) => {
                     context.destination = at;
@@ -122,10 +122,10 @@ pub fn succeeded(context: &Context) {
     let has_moved = !context.tried.is_empty();
     if home == here {
         if has_moved {
-            snapshot.memory.move_home(context.sender);
+            snapshot.affinity.move_home(context.sender);
         }
     // One that only had no room for a moment is still its own.
     } else if has_moved || !snapshot.upstreams[home].is_usable(now_ms()) {
-        snapshot.memory.move_to(context.sender, upstream.seed);
+        snapshot.affinity.move_to(context.sender, upstream.seed);
     }
 }

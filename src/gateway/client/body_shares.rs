@@ -337,5 +337,5 @@ impl Shares {
 }
 
 #[cfg(test)]
-#[path = "body_budget_tests.rs"]
+#[path = "body_shares_tests.rs"]
 mod tests;

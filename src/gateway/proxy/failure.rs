@@ -1,9 +1,9 @@
 //! What a failed request means, and what the client is told.
 
-use super::answer::Answer;
 use super::context::Context;
-use super::respond;
-use super::unsent::Stalled;
+use super::response;
+use crate::gateway::answer::Answer;
+use crate::gateway::client::unsent::Stalled;
 use crate::upstream::tls::fault_named_in;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
 use gateway_core::language::Language;
@@ -206,7 +206,7 @@ impl Failure {
     pub fn answer(&self, request: &Context) -> Answer {
         let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
         if request.attempts > 0 {
-            answer.headers.extend(respond::tell(request));
+            answer.headers.extend(response::tell(request));
         }
         answer
     }

@@ -1,9 +1,9 @@
 //! Applies the rules: to the outgoing request for each attempt, and to the answer's head.
 
-use super::answer::Answer;
 use super::context::Context;
-use super::pool;
 use crate::config::built_in::SYSTEM_PROMPT;
+use crate::gateway::answer::Answer;
+use crate::gateway::client::buffers;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
 use gateway_core::rules::body::Change;
@@ -27,13 +27,13 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
     }
     let plan = plan(client, context);
     change_head(request, client, &plan, context)?;
-    context.attempt.rewrite = outcome_of_prompt(&plan, &context.destination().rules);
+    context.attempt.prompt_outcome = outcome_of_prompt(&plan, &context.destination().rules);
     context.attempt.rules = plan.rules;
     let hold = context.body.as_mut().and_then(|held| held.hold.as_mut());
     if let (Some(hold), Some(body)) = (hold, &plan.body) {
         hold.charge_rewritten(body.capacity());
     }
-    context.attempt.body = plan.body.map(pool::into_bytes);
+    context.attempt.body = plan.body.map(buffers::into_bytes);
     Ok(())
 }
 
@@ -41,7 +41,7 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
 pub fn plan(client: &RequestHeader, context: &Context) -> Plan {
     let body = readable_body(client, context);
     let rules = &context.destination().rules;
-    let plan = rules.plan(&context.facts(client, None), body, pool::take);
+    let plan = rules.plan(&context.facts(client, None), body, buffers::take);
     if log::log_enabled!(log::Level::Debug) {
         if plan.is_not_json {
             log::debug!("{}: the body stays as it is: it is not JSON", context.request_id);

@@ -1,19 +1,17 @@
 //! A client's HTTP/1 connection: reads whole requests from it, then stands in for it towards Pingora.
 //!
 //! Pingora gets the head of a request that was read and checked, and nothing more: the body has its own way to the
-//! upstream (see `forward`), so that Pingora neither copies it nor touches an upstream before it is whole. What
+//! upstream (see `proxy::request_head`), so that Pingora neither copies it nor touches an upstream before it is whole. What
 //! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
-mod control;
-mod stand_in;
-
-use super::answer::Answer;
-use super::held::{HeldBody, Hold};
-use super::identity::Found;
+use super::body_budget::{HeldBody, Hold};
 use super::incoming::Incoming;
-use super::snapshot::peer;
+use super::response_hold::ResponseHold;
 use super::unsent::Taking;
 use crate::config::Limits;
+use crate::gateway::answer::Answer;
+use crate::gateway::identity::Found;
+use crate::gateway::snapshot::peer;
 use bytes::{Buf, Bytes, BytesMut};
 use gateway_core::http1::head::{self, Framing, Head, Scanner};
 use gateway_core::http1::{Refusal, chunked};
@@ -29,12 +27,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 
-pub use control::{Control, until};
-
 /// How much is read at a time while a head is expected: most heads, with the beginning of the body.
 const READ_BYTES: usize = 8 * 1024;
 /// Bytes of next requests that are taken while one is served; the connection is watched until then.
-const AHEAD_BYTES: usize = 8 * 1024;
+pub(super) const AHEAD_BYTES: usize = 8 * 1024;
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -69,7 +65,7 @@ pub struct ReadRequest {
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
     /// The way to tell the client's connection something.
-    pub control: Arc<Control>,
+    pub control: Arc<ResponseHold>,
 }
 
 /// A request of which the head was read.
@@ -126,29 +122,29 @@ pub struct Expected {
 
 /// A client's connection.
 pub struct ClientStream {
-    inner: Stream,
+    pub(super) inner: Stream,
     /// Read from the socket, but not part of the current request.
-    buffer: BytesMut,
+    pub(super) buffer: BytesMut,
     /// The request that Pingora is about to handle. The lock is never contended: the connection's one task takes it.
-    request: Mutex<Option<ReadRequest>>,
-    mode: Mode,
+    pub(super) request: Mutex<Option<ReadRequest>>,
+    pub(super) mode: Mode,
     /// The head of a request that is refused for its body.
-    refused: BytesMut,
+    pub(super) refused: BytesMut,
     /// Whether something was written that may still be in a buffer.
-    is_unflushed: bool,
-    control: Arc<Control>,
+    pub(super) is_unflushed: bool,
+    pub(super) control: Arc<ResponseHold>,
     /// The head of an answer that is held back.
-    held: Bytes,
+    pub(super) held: Bytes,
     /// Whether that head is on its way out, a part of it perhaps sent.
-    is_releasing: bool,
+    pub(super) is_releasing: bool,
     /// The next deadline, and when that is.
-    timer: Option<(u64, Pin<Box<Sleep>>)>,
+    pub(super) timer: Option<(u64, Pin<Box<Sleep>>)>,
     /// How the client takes its answer; `None` before there is one, and for HTTP/2, where each stream has its own.
-    taking: Option<Taking>,
+    pub(super) taking: Option<Taking>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// A request is being handled; the client may only wait or go away.
     Waiting,
     /// As `Waiting`, but the answer may switch protocols.
@@ -276,7 +272,7 @@ impl ClientStream {
     }
 
     /// The way to tell this connection something.
-    pub fn control(&self) -> Arc<Control> {
+    pub fn control(&self) -> Arc<ResponseHold> {
         Arc::clone(&self.control)
     }
 

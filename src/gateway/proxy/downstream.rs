@@ -1,8 +1,8 @@
 //! The client's side of a session: what was read of its request, and beginning the answer anew.
 
-use super::client::{ClientStream, ReadRequest};
 use super::context::Context;
-use super::http2;
+use crate::gateway::client::http1::{ClientStream, ReadRequest};
+use crate::gateway::client::http2;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::{StatusCode, Version};

@@ -1,8 +1,8 @@
 //! The client's connection as Pingora sees it: the head that was read, then nothing until the answer is out, then, after
 //! a `101`, whatever comes.
 
-use super::control::until;
-use super::{AHEAD_BYTES, ClientStream, Mode};
+use super::http1::{AHEAD_BYTES, ClientStream, Mode};
+use super::response_hold::until;
 use crate::upstream::clock::now_ms;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 impl ClientStream {
-    /// Keeps the deadlines of [`super::Control`]: an answer that does not begin in time is an error, a head that was
+    /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: an answer that does not begin in time is an error, a head that was
     /// held back for long enough goes out.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let held_until = self.control.held_until_ms();

@@ -1,8 +1,8 @@
 //! How a request ended, and what that says about its upstream.
 
-use super::clean::{self, Cleaner};
 use super::context::Context;
 use super::failure::{self, Failure};
+use crate::gateway::clean::{self, Cleaner};
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::UpstreamFault;

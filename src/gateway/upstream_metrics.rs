@@ -106,7 +106,7 @@ impl Families {
                 self.step_seconds.with_label_values(&[name, step]).inc_by(counts.micros as f64 / 1e6);
             }
         }
-        self.moved_sessions.set(i64::try_from(snapshot.memory.moved()).unwrap_or(i64::MAX));
+        self.moved_sessions.set(i64::try_from(snapshot.affinity.moved()).unwrap_or(i64::MAX));
     }
 
     fn all(&self) -> [&dyn Collector; 9] {

@@ -1,6 +1,6 @@
 //! What the proxy's phases and the client's connection tell each other while a request is served.
 
-use crate::gateway::unsent::Stalled;
+use super::unsent::Stalled;
 use crate::upstream::clock::{millis, now_ms};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Pingora has none for. And it is where the head of an answer can be held back: an upstream that breaks off right
 /// after its head can still be replaced then.
 #[derive(Debug, Default)]
-pub struct Control {
+pub struct ResponseHold {
     /// When the answer must have begun; 0 for no deadline.
     first_byte_by_ms: AtomicU64,
     /// How long the next head may be held back; 0 for not at all.
@@ -25,7 +25,7 @@ pub struct Control {
     stalled: OnceLock<Stalled>,
 }
 
-impl Control {
+impl ResponseHold {
     /// The client is ended because it does not take its answer.
     pub fn stall(&self, why: Stalled) {
         // Only the first time says why.
@@ -89,7 +89,7 @@ impl Control {
     }
 }
 
-impl Control {
+impl ResponseHold {
     /// No deadlines, and no body, as long as the guard lives: the client is only watched.
     pub fn quiet(&self) -> Quiet<'_> {
         self.expect_first_byte(None);
@@ -97,9 +97,9 @@ impl Control {
     }
 }
 
-/// See [`Control::quiet`].
+/// See [`ResponseHold::quiet`].
 pub struct Quiet<'c> {
-    control: &'c Control,
+    control: &'c ResponseHold,
     is_body_due: bool,
 }
 

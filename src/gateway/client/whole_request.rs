@@ -1,7 +1,7 @@
 //! An HTTP/2 request as Pingora sees it: Pingora's own session to which one thing was done. Its body was read already, and
 //! it says that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
-use super::client::{Control, until};
+use super::response_hold::{ResponseHold, until};
 use super::unsent::Taking;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub struct WholeRequest {
     session: Http2Session,
     has_body: bool,
-    control: Arc<Control>,
+    control: Arc<ResponseHold>,
     /// The head of an answer that is held back until the first byte of its body is there.
     held: Option<Box<ResponseHeader>>,
     /// Where the body of the answer goes, once its head was sent.
@@ -35,7 +35,7 @@ pub struct WholeRequest {
 
 impl WholeRequest {
     /// The session, what `http2::read` returned for it, and how its client takes the answer.
-    pub fn new(session: Http2Session, control: Arc<Control>, taking: Taking) -> Self {
+    pub fn new(session: Http2Session, control: Arc<ResponseHold>, taking: Taking) -> Self {
         let has_body = control.take_body();
         Self { session, has_body, control, held: None, writer: None, has_ended: false, body_bytes_sent: 0, taking }
     }

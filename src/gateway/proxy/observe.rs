@@ -1,10 +1,10 @@
 //! What is noted of a request when it begins, for those who look at it while it runs and afterwards.
 
-use super::clean::{LONGEST_NAME, Names};
+use super::apply_rules::is_plain;
 use super::context::Context;
-use super::rewrite::is_plain;
-use super::running::{Entry, Progress, Running};
 use crate::config::Kept;
+use crate::gateway::clean::{LONGEST_NAME, Names};
+use crate::gateway::running::{Entry, Progress, Running};
 use gateway_core::http1::split_query;
 use gateway_core::record::Capture;
 use gateway_core::redact;

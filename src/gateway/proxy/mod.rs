@@ -1,0 +1,12 @@
+//! What each of the hooks of Pingora's `ProxyHttp` does for one request.
+
+pub mod apply_rules;
+pub mod context;
+pub mod downstream;
+pub mod ending;
+pub mod failover;
+pub mod failure;
+pub mod finish;
+pub mod observe;
+pub mod request_head;
+pub mod response;
