@@ -76,6 +76,10 @@ pub enum Failure {
     ProxyBroken,
 }
 
+/// Why a step was the last one, and what can be told of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped(pub Failure, pub String);
+
 /// What is known of an answer to a request on an API path.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {

@@ -1,7 +1,7 @@
 //! The way to one upstream, step by step, each with its time.
 
 use super::clean::Cleaner;
-use super::diagnosis::{self, Failure};
+use super::diagnosis::{self, Failure, Stopped};
 use super::findings::{self, Finding, Severity};
 use super::{http, tls};
 use crate::config::proxy::{OutboundProxy, ProxyKind};
@@ -25,10 +25,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const MOST_ADDRESSES: usize = 8;
 /// How long the other addresses have after one of them has connected.
 const LATECOMERS: Duration = Duration::from_secs(2);
-
-/// Why a step was the last one, and what can be told of it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Stopped(pub Failure, pub String);
 
 /// One step on the way.
 #[derive(Debug, Serialize)]

@@ -1,7 +1,6 @@
 //! The TLS handshake with an upstream, checked as the gateway checks it.
 
-use super::diagnosis::Failure;
-use super::probe::Stopped;
+use super::diagnosis::{Failure, Stopped};
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tls::fault_of;
 use gateway_core::record::fault::TlsFault;

@@ -1,6 +1,6 @@
 //! `anyrouter-gateway healthcheck`: one request to the gateway's own port.
 
-use super::supervisor::reachable;
+use super::reachable::reachable;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

@@ -14,6 +14,7 @@ mod inheritance;
 pub mod own_folder;
 pub mod panel;
 pub mod predecessors;
+mod reachable;
 pub mod runtime_dir;
 mod signals;
 mod successor;

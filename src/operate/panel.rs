@@ -3,7 +3,7 @@
 use super::RuntimeDir;
 use super::ask::ask;
 use super::control::{Answer, Question, Wish};
-use super::supervisor::reachable;
+use super::reachable::reachable;
 use crate::config::{Arguments, Lookup, Startup};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::net::SocketAddr;

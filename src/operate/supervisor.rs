@@ -15,7 +15,7 @@ use crate::listen::Sockets;
 use crate::log_output;
 use async_trait::async_trait;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -482,15 +482,4 @@ async fn serve(sockets: &Sockets, loops: usize, claim: Option<Claim>) -> Result<
     let Some(claim) = claim else { return Ok(()) };
     let serving = tokio::task::spawn_blocking(move || claim.serving()).await;
     serving.unwrap_or_else(|error| Err(error.to_string()))
-}
-
-/// Where a listener can be reached from this machine.
-pub fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    address
 }

@@ -3,13 +3,12 @@
 //!
 //! A new column needs a line here, a migration that leaves old `INSERT`s valid, and its member in `docs/openapi.yaml`.
 
-use super::database::millis;
 use super::tried;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
 use gateway_core::usage::meter::{Summary, Tokens};
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What SQLite stores.
 #[derive(Clone, Debug, PartialEq)]
@@ -233,6 +232,11 @@ pub fn stray_bytes(record: &RequestRecord) -> i64 {
     let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
     let texts = record.path.len() + message + 2 * names + rules + record.kept_bytes();
     i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since 1970.
+pub fn millis(time: SystemTime) -> i64 {
+    i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The file of the request log: its opening, and what is deleted from it. All SQL is in this folder.
 
+use super::columns::millis;
 use super::insert::Inserter;
 use super::rollup::{HOUR, SPANS};
 use gateway_core::record::RequestRecord;
@@ -8,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// How long another program may hold the file before writing fails, to be tried again.
 const BUSY: Duration = Duration::from_secs(2);
@@ -247,11 +248,6 @@ impl Database {
     pub async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
-}
-
-/// Milliseconds since 1970.
-pub fn millis(time: SystemTime) -> i64 {
-    i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether the file itself is the matter: `SQLITE_CORRUPT`, `SQLITE_NOTADB`.

@@ -1,7 +1,6 @@
 //! Records into rows, sums and counts, in one transaction.
 
-use super::columns::{COLUMNS, Value, number};
-use super::database::millis;
+use super::columns::{COLUMNS, Value, millis, number};
 use super::rollup::{self, Rollup, SUMS};
 use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;

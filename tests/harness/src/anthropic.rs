@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::received::Received;
 use crate::reply::{Reply, Step};
-use crate::upstream::Received;
 
 /// What the model says.
 pub const TEXT: &str = "Hello from the mock";

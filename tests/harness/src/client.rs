@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::deadline::within;
 use crate::tls::{self, Alpn};
 use crate::wire::{self, BodyReader, Framing, Headers, Socket, Wire, WireError, malformed, show};
-use crate::within;
 
 /// A request to be written as bytes: `Content-Length` is added for a body, `Host` first.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
-use crate::within;
+use crate::deadline::within;
 
 /// How the server treats queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 
 use crate::child::{Log, Running};
 use crate::client::{Client, Request, Response};
+use crate::deadline::{DEADLINE, within};
 use crate::h2_client::H2Client;
 use crate::ports::Port;
-use crate::{DEADLINE, within};
 
 /// What a run to the end left.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The mock upstream's HTTP/1.1 side.
 
+use crate::received::{Answering, Received, Shared};
 use crate::reply::{Reply, Step};
-use crate::upstream::{Answering, Received, Shared};
 use crate::wire::{self, BodyReader, Framing, Wire, WireError, malformed, show};
 
 /// Serves one connection to its end.

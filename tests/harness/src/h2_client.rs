@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::net::TcpStream;
 
+use crate::deadline::within;
 use crate::tls::{self, Alpn};
 use crate::wire::Socket;
-use crate::within;
 
 /// Why an HTTP/2 request got no whole answer.
 #[derive(Debug)]

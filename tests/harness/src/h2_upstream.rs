@@ -8,8 +8,8 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::received::{Answering, Received, Shared};
 use crate::reply::{Reply, Step};
-use crate::upstream::{Answering, Received, Shared};
 use crate::wire::{Framing, Headers, Socket};
 
 /// What a stream asks of its connection, once all that was sent before is out.

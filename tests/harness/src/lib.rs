@@ -15,6 +15,7 @@
 pub mod anthropic;
 mod child;
 mod client;
+mod deadline;
 mod deaf;
 mod dns;
 pub mod fixtures;
@@ -27,17 +28,16 @@ pub mod metrics;
 mod pool;
 mod ports;
 mod proxy;
+mod received;
 mod reply;
 pub mod siege;
+mod through;
 mod tls;
 mod upstream;
 mod wire;
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
-
 pub use client::{Client, Request, Response, ResponseHead};
+pub use deadline::{DEADLINE, within};
 pub use deaf::Deaf;
 pub use dns::{DnsMode, DnsServer};
 pub use gateway::{Beside, Died, Gateway, GatewayBuilder, Output};
@@ -46,32 +46,9 @@ pub use load::{Load, Tally};
 pub use pool::{Pool, ask, failing, named, named_on};
 pub use ports::Port;
 pub use proxy::{CREDENTIALS, Proxy, Stub, TlsFront};
+pub use received::Received;
 pub use reply::{Gate, Reply, Step, gzip};
+pub use through::through;
 pub use tls::{Alpn, Authority, Leaf};
-pub use upstream::{Received, Upstream, UpstreamBuilder};
+pub use upstream::{Upstream, UpstreamBuilder};
 pub use wire::{Framing, Headers, WireError};
-
-/// How long anything may take before a test gives up on it. Generous: it is there to end a hang, not to
-/// measure.
-pub const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Awaits `work`, panicking with `what` when [`DEADLINE`] passes first.
-pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, work).await {
-        Ok(value) => value,
-        Err(_) => panic!("gave up after {DEADLINE:?}: {what}"),
-    }
-}
-
-/// Sends a request through the gateway; what the upstream got of it: one request, with an exact length.
-pub async fn through(upstream: &Upstream, gateway: &Gateway, request: &Request) -> Arc<Received> {
-    let before = upstream.received().len();
-    assert_eq!(gateway.request(request).await.status(), 200);
-    assert_eq!(upstream.received().len(), before + 1, "one request");
-    let got = upstream.last();
-    if !got.body.is_empty() {
-        assert_eq!(got.framing, Framing::Length(got.body.len() as u64), "the length is exact");
-        assert_eq!(got.headers.all("content-length"), [got.body.len().to_string()]);
-    }
-    got
-}

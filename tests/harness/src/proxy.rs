@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::child::{Log, Running};
+use crate::deadline::within;
 use crate::ports::Port;
 use crate::tls::{Alpn, Leaf};
 use crate::wire::{Socket, Wire};
-use crate::within;
 
 /// User and password that the real proxies ask for, when asked to.
 pub const CREDENTIALS: (&str, &str) = ("proxy-user", "proxy-s3cret");

@@ -2,84 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::deadline::within;
+use crate::received::{Early, Open, Received, Shared};
 use crate::reply::Reply;
 use crate::tls::{Alpn, Leaf};
-use crate::wire::{Framing, Headers, Socket, Wire, show};
-use crate::{h1_upstream, h2_upstream, within};
-
-/// One request as it came in.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// The head's bytes, up to and with the empty line; nothing over HTTP/2.
-    pub raw_head: Vec<u8>,
-    /// The method token.
-    pub method: String,
-    /// The request target as spelled.
-    pub target: String,
-    /// The fields, in order and as spelled.
-    pub headers: Headers,
-    /// The body without its framing.
-    pub body: Vec<u8>,
-    /// How the body was framed.
-    pub framing: Framing,
-    /// Fields after a chunked body.
-    pub trailers: Headers,
-    /// Why this request is not to be trusted: it is incomplete, or could be parsed in more than one way.
-    pub malformed: Option<String>,
-    /// Which connection it came on, from 1.
-    pub connection: usize,
-}
-
-impl Received {
-    /// Nothing yet, on this connection.
-    pub(crate) fn on(connection: usize) -> Self {
-        Self {
-            raw_head: vec![],
-            method: String::new(),
-            target: String::new(),
-            headers: Headers::default(),
-            body: vec![],
-            framing: Framing::None,
-            trailers: Headers::default(),
-            malformed: None,
-            connection,
-        }
-    }
-}
-
-type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
-type Early = dyn Fn(&Received) -> Option<Reply> + Send + Sync;
-
-pub(crate) struct Shared {
-    pub(crate) handler: Box<Handler>,
-    pub(crate) early: Option<Box<Early>>,
-    received: Mutex<Vec<Arc<Received>>>,
-    connections: AtomicUsize,
-    open: AtomicUsize,
-    answering: AtomicUsize,
-    changed: Notify,
-}
-
-impl Shared {
-    fn received(&self) -> MutexGuard<'_, Vec<Arc<Received>>> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a request for the test to look at.
-    pub(crate) fn record(&self, request: Received) -> Arc<Received> {
-        let request = Arc::new(request);
-        self.received().push(Arc::clone(&request));
-        self.changed.notify_waiters();
-        request
-    }
-}
+use crate::wire::{Socket, Wire, show};
+use crate::{h1_upstream, h2_upstream};
 
 /// How to start an [`Upstream`].
 #[derive(Default)]
@@ -145,15 +79,7 @@ impl UpstreamBuilder {
     ) -> io::Result<Upstream> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            handler: Box::new(handler),
-            early: self.early,
-            received: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
-            answering: AtomicUsize::new(0),
-            changed: Notify::new(),
-        });
+        let shared = Arc::new(Shared::new(Box::new(handler), self.early));
         let alpn = if self.http2 { Alpn::H2 } else { Alpn::Http1 };
         let speech = Speech { tls: self.tls.map(|leaf| leaf.acceptor(alpn)), http2: self.http2 };
         let serving = Mutex::new(Some(Serving::start(listener, speech.clone(), &shared)));
@@ -237,12 +163,12 @@ impl Upstream {
 
     /// How many connections were accepted so far.
     pub fn connections(&self) -> usize {
-        self.shared.connections.load(Ordering::SeqCst)
+        self.shared.connections()
     }
 
     /// How many of them are open.
     pub fn open_connections(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
+        self.shared.open()
     }
 
     /// Waits until exactly `n` connections are open.
@@ -254,22 +180,11 @@ impl Upstream {
     /// Waits until exactly `n` answers are under way (over HTTP/2: streams).
     pub async fn wait_answering(&self, n: usize) {
         let what = format!("{n} answers under way at the mock upstream");
-        self.until(&what, || self.shared.answering.load(Ordering::SeqCst) == n).await;
+        self.until(&what, || self.shared.answering() == n).await;
     }
 
-    async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
-        within(what, async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if reached() {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await;
+    async fn until(&self, what: &str, reached: impl FnMut() -> bool) {
+        within(what, self.shared.until(reached)).await;
     }
 }
 
@@ -325,47 +240,11 @@ async fn accept(listener: TcpListener, speech: Speech, shared: Arc<Shared>, mut 
         let Ok((tcp, _)) = accepted else { continue };
         while connections.try_join_next().is_some() {}
         let _ = tcp.set_nodelay(true);
-        let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = shared.next_connection();
         connections.spawn(connection(tcp, speech.clone(), number, Open::new(&shared), killed.clone()));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
-}
-
-/// Counts an answer as under way until dropped.
-pub(crate) struct Answering<'a>(&'a Shared);
-
-impl<'a> Answering<'a> {
-    pub(crate) fn new(shared: &'a Shared) -> Self {
-        shared.answering.fetch_add(1, Ordering::SeqCst);
-        shared.changed.notify_waiters();
-        Self(shared)
-    }
-}
-
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.answering.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_waiters();
-    }
-}
-
-/// Counts a connection as open until dropped.
-struct Open(Arc<Shared>);
-
-impl Open {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.open.fetch_add(1, Ordering::SeqCst);
-        shared.changed.notify_waiters();
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_waiters();
-    }
 }
 
 async fn connection(tcp: TcpStream, speech: Speech, number: usize, open: Open, mut is_killed: watch::Receiver<bool>) {
@@ -383,14 +262,14 @@ async fn connection(tcp: TcpStream, speech: Speech, number: usize, open: Open, m
     };
     if speech.http2 {
         tokio::select! {
-            _ = h2_upstream::serve(socket, number, &open.0) => {}
+            _ = h2_upstream::serve(socket, number, open.shared()) => {}
             Ok(()) = &mut killed => {}
         }
         return;
     }
     let mut wire = Wire::new(socket);
     let was_killed = tokio::select! {
-        () = h1_upstream::serve(&mut wire, number, &open.0) => false,
+        () = h1_upstream::serve(&mut wire, number, open.shared()) => false,
         Ok(()) = &mut killed => true,
     };
     if was_killed {

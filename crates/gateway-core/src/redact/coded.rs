@@ -1,8 +1,8 @@
 //! What stands in a text in Base64 or in hexadecimal digits, decoded, and where in the text each byte stands.
 
-use super::decode::{Layer, hex};
-use super::needles::SHORTEST_BEGINNING;
-use super::{SHORTEST, standard};
+use super::decode::Layer;
+use super::escape::hex;
+use super::length::{SHORTEST, SHORTEST_BEGINNING};
 
 /// Shortest texts in a code that may hold a secret.
 const SHORTEST_BASE64: usize = (SHORTEST * 4).div_ceil(3);
@@ -175,6 +175,15 @@ fn next(bytes: &[u8], at: usize, code: Code) -> Option<usize> {
 fn line_break(bytes: &[u8]) -> Option<usize> {
     let blanks = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     bytes[..blanks].contains(&b'\n').then_some(blanks)
+}
+
+/// The standard alphabet of Base64 in place of that for URLs.
+pub fn standard(byte: u8) -> u8 {
+    match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    }
 }
 
 /// The six bits of a character of Base64.

@@ -4,6 +4,7 @@
 //! escapes away leads back to one form, in which secrets can be looked for.
 
 use super::entities;
+use super::escape::{Escape, hex};
 
 /// The bytes of a text, and where each stands in what it was read from.
 pub struct Layer {
@@ -50,18 +51,6 @@ impl Layer {
         }
         has_escapes.then_some(decoded)
     }
-}
-
-/// What stands at the beginning of some bytes.
-pub enum Escape {
-    /// An escape of this length for a byte.
-    Byte(usize, u8),
-    /// The same for a character.
-    Char(usize, char),
-    /// The beginning of one that the end cuts off.
-    Cut,
-    /// None.
-    None,
 }
 
 fn escape(bytes: &[u8], is_cut: bool) -> Escape {
@@ -134,12 +123,6 @@ fn braces(bytes: &[u8]) -> Escape {
     };
     let character = hex(&window[..end]).and_then(char::from_u32);
     character.map_or(Escape::None, |character| Escape::Char(4 + end, character))
-}
-
-/// The number that these hexadecimal digits are, if they are some and nothing else.
-pub fn hex(digits: &[u8]) -> Option<u32> {
-    let is_hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    is_hex.then(|| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Character references of HTML, as far as they may stand for a part of a secret: numbers, and the names of signs in ASCII.
 
-use super::decode::{Escape, hex};
+use super::escape::{Escape, hex};
 
 /// Longest reference that is looked for, with `&` and `;`.
 const LONGEST: usize = 19;

@@ -4,6 +4,8 @@
 mod coded;
 mod decode;
 mod entities;
+mod escape;
+mod length;
 mod names;
 mod needles;
 mod pieces;
@@ -20,8 +22,6 @@ pub use shapes::looks_like_secret;
 
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
-/// Shorter texts are no secrets, and would be found everywhere.
-const SHORTEST: usize = 6;
 
 /// The text without these secrets, whatever form they have in it, and without what looks like one. `is_cut` says that the
 /// text goes on where it ends: then it may end in the middle of a secret.
@@ -73,15 +73,6 @@ pub fn field<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
     match is_secret_name(name) {
         true => Cow::Borrowed(MASK),
         false => shapes(value),
-    }
-}
-
-/// The standard alphabet of Base64 in place of that for URLs.
-fn standard(byte: u8) -> u8 {
-    match byte {
-        b'-' => b'+',
-        b'_' => b'/',
-        other => other,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Secrets in all the forms in which another side may repeat them, and where those stand in a text.
 
-use super::coded::{Code, Parts};
+use super::coded::{Code, Parts, standard};
 use super::decode::Layer;
+use super::length::{SHORTEST, SHORTEST_BEGINNING};
 use super::pieces::{Pieces, SHORTEST_WHOLE};
-use super::{SHORTEST, Secrets, shapes, standard};
+use super::{Secrets, shapes};
 use memchr::memmem;
 use std::ops::Range;
 
@@ -13,8 +14,6 @@ const LAYERS: usize = 5;
 const CODES: usize = 2;
 /// A request with more bytes of secrets, or with too many, leaves no text: to look for all of them would take too long.
 const MOST_BYTES: usize = 16 * 1024;
-/// What was cut off may have begun with a secret: from this length on its beginning goes.
-pub const SHORTEST_BEGINNING: usize = 3;
 /// A beginning in the middle of a text goes if it is at least so long.
 const SHORTEST_PART: usize = 12;
 /// How many bytes all layers of a text may have together, as a multiple of its own; nothing stays of a text with more.

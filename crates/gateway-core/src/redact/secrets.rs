@@ -1,6 +1,7 @@
 //! The secrets that a request brings.
 
-use super::{SHORTEST, is_secret_name, looks_like_secret, shapes};
+use super::length::SHORTEST;
+use super::{is_secret_name, looks_like_secret, shapes};
 use http::HeaderMap;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;

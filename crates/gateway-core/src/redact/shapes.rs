@@ -1,5 +1,6 @@
 //! Which texts are secrets by their looks, whatever their name is.
 
+use super::coded::standard;
 use super::is_secret_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -70,8 +71,7 @@ fn is_one(captures: &Captures<'_>) -> bool {
 
 /// `user:password` of what follows `Basic`.
 pub fn credentials(coded: &[u8]) -> Option<Vec<u8>> {
-    let coded: Vec<u8> =
-        coded.trim_ascii().iter().copied().take_while(|&byte| byte != b'=').map(super::standard).collect();
+    let coded: Vec<u8> = coded.trim_ascii().iter().copied().take_while(|&byte| byte != b'=').map(standard).collect();
     STANDARD_NO_PAD.decode(coded).ok().filter(|pair| pair.contains(&b':'))
 }
 

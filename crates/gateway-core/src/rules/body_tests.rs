@@ -1,6 +1,7 @@
 use super::super::document::tests::{json_text, request_text};
 use super::oracle::{self, Step, check, steps_from};
 use super::*;
+use crate::rules::document::NoChange;
 use crate::rules::glob::Glob;
 use proptest::prelude::*;
 use regex::Regex;

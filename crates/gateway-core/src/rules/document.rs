@@ -8,6 +8,7 @@
 //! any size are valid here, as they are in JSON's grammar.
 
 mod json;
+mod no_change;
 mod node;
 mod peek;
 mod pointer;
@@ -15,6 +16,7 @@ mod scan;
 
 pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
+pub use no_change::NoChange;
 pub use node::MAX_ENTRIES;
 pub(in crate::rules) use node::{Container, Node};
 pub use peek::peek_text;
@@ -24,23 +26,6 @@ use json::{BLANKS, check, has_blanks};
 use node::{Existing, Piece, Text, Writer, entries_of};
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// Why an operation on a document changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoChange {
-    /// This very text stands there already.
-    #[error("it is so already")]
-    Same,
-    /// The path leads through something that has no members, or past the end of a list.
-    #[error("the path leads to no place in this body")]
-    NoPlace,
-    /// There is nothing to remove.
-    #[error("it is not there")]
-    Absent,
-    /// A default is not needed.
-    #[error("it is there already")]
-    Present,
-}
 
 /// One change of a text: the bytes of `span` give way to `replacement`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The system prompt of a Messages request: which of its blocks is meant, and what becomes of it.
 
-use super::{Change, Outcome, Unchanged};
+use super::outcome::{Change, Outcome, Unchanged};
 use crate::rules::document::{Container, Document, Json, NoChange, Node, unquoted};
 use regex::Regex;
 

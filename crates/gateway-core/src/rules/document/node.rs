@@ -1,7 +1,7 @@
 //! The values of a document: texts that nobody looked into, and containers that were taken apart.
 
-use super::NoChange;
 use super::json::{BLANKS, Json, NotJson, unquoted, without_blanks};
+use super::no_change::NoChange;
 use super::pointer::Token;
 use super::scan;
 use serde_json::Value;

@@ -1,0 +1,98 @@
+//! What an action did to a body, or why it changed nothing.
+
+use crate::rules::document::NoChange;
+
+/// What an action did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The text of a block was replaced.
+    Replaced,
+    /// Text was put before the text of a block.
+    Prepended,
+    /// Text was put after the text of a block.
+    Appended,
+    /// A block was inserted.
+    Inserted,
+    /// `system` became a list.
+    Listed,
+    /// Something was removed.
+    Removed,
+    /// The model got another name.
+    Mapped,
+    /// A value was set.
+    Set,
+    /// Blanks were dropped.
+    Compacted,
+}
+
+impl Change {
+    /// The name in the access log and the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Prepended => "prepended",
+            Self::Appended => "appended",
+            Self::Inserted => "inserted",
+            Self::Listed => "listed",
+            Self::Removed => "removed",
+            Self::Mapped => "mapped",
+            Self::Set => "set",
+            Self::Compacted => "compacted",
+        }
+    }
+}
+
+/// Why an action changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// The body is a JSON text, but no object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// There is no member `system`.
+    #[error("the body has no `system`")]
+    NoSystem,
+    /// `system` is something else than a list.
+    #[error("`system` is not a list")]
+    NotAList,
+    /// `system` is an empty list.
+    #[error("`system` is empty")]
+    Empty,
+    /// The block has no text, or one that is no string.
+    #[error("the block of `system` has no text")]
+    NoText,
+    /// No block of `system` is the one that is meant.
+    #[error("`system` has no such block")]
+    NoBlock,
+    /// There is no member `model`, or it is no string.
+    #[error("the body names no model")]
+    NoModel,
+    /// No glob matches the model.
+    #[error("no name is given for this model")]
+    NoName,
+    /// The document has no place for it, or needs no change.
+    #[error(transparent)]
+    Document(#[from] NoChange),
+}
+
+impl Unchanged {
+    /// The name in the access log and the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotAnObject => "not_an_object",
+            Self::NoSystem => "no_system",
+            Self::NotAList => "not_a_list",
+            Self::Empty => "empty",
+            Self::NoText => "no_text",
+            Self::NoBlock => "no_block",
+            Self::NoModel => "no_model",
+            Self::NoName => "no_name",
+            Self::Document(NoChange::Same) => "same",
+            Self::Document(NoChange::NoPlace) => "no_place",
+            Self::Document(NoChange::Absent) => "absent",
+            Self::Document(NoChange::Present) => "present",
+        }
+    }
+}
+
+/// What an action did, or why nothing.
+pub type Outcome = Result<Change, Unchanged>;

@@ -1,0 +1,18 @@
+//! Why an edit of a document changes nothing.
+
+/// Why an operation on a document changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoChange {
+    /// This very text stands there already.
+    #[error("it is so already")]
+    Same,
+    /// The path leads through something that has no members, or past the end of a list.
+    #[error("the path leads to no place in this body")]
+    NoPlace,
+    /// There is nothing to remove.
+    #[error("it is not there")]
+    Absent,
+    /// A default is not needed.
+    #[error("it is there already")]
+    Present,
+}
