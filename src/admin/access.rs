@@ -1,14 +1,13 @@
 //! Who may see the gateway's own pages, and who may change anything: who has the panel's key, or a session that began
 //! with it. Nobody else, wherever a request comes from.
 
+use super::call::Call;
+use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
 use super::wrong_keys::{Noted, WINDOW, WrongKeys};
-use super::{Call, Refused};
 use crate::gateway::{Answer, PanelKey, PanelKeys, SESSION_COOKIES, looks_like_ticket};
 use gateway_core::rules::header::bearer;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE,
-};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
@@ -19,6 +18,17 @@ use std::time::{Duration, SystemTime};
 /// Cookies of our names that are looked at: more than a browser keeps for one host, so that other programs on other ports,
 /// whose cookies it sends too, hide none.
 const MOST_COOKIES: usize = 256;
+
+/// What a request must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: whoever wants to log in, or out, has nothing yet.
+    Nothing,
+    /// The key, or a session.
+    Look,
+    /// The same, in a request that no form of another site's page can make.
+    Change,
+}
 
 /// What a request may do, and why not more.
 #[derive(Clone, Debug)]
@@ -64,25 +74,30 @@ impl Access {
         self.pass.is_some()
     }
 
-    /// Whether it may change something.
-    pub fn may_write(&self) -> bool {
+    fn may_write(&self) -> bool {
         self.pass.is_some() && self.reason == Reason::None
     }
 
-    /// Whether a request with this method to this path is allowed. `explain` runs the rules that are in force, on a text, and
-    /// changes nothing; a check of an edit runs what somebody wrote, which is for those who may put it in force.
-    pub fn may(&self, method: &Method, path: &[&str]) -> bool {
-        let is_look = matches!(*method, Method::GET | Method::HEAD) || path == ["explain"];
-        if is_look { self.may_read() } else { self.may_write() }
+    /// Lets a request pass that has what it needs.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn permit(&self, needs: Needs) -> Result<(), Refused> {
+        let may = match needs {
+            Needs::Nothing => true,
+            Needs::Look => self.may_read(),
+            Needs::Change => self.may_write(),
+        };
+        if may { Ok(()) } else { Err(self.reason.refuse()) }
     }
+}
 
-    /// The answer to a request that is not allowed.
-    pub fn refuse(&self, request_id: &str) -> Answer {
-        let (status, message) = match self.reason {
-            Reason::Unanswered => return Answer::silence(),
-            Reason::TooOften => {
-                (429, "Too many wrong keys within a minute: wait a minute. The right key is taken at any time.")
-            }
+impl Reason {
+    /// Why the request is refused, in words.
+    fn refuse(self) -> Refused {
+        let (status, message) = match self {
+            Reason::Unanswered => return Refused::Unanswered,
+            Reason::TooOften => return Refused::TooOften(WINDOW),
             Reason::CrossSite => (403, "This is not for pages of other sites."),
             Reason::NotJson => (415, "A change must have Content-Type: application/json."),
             Reason::Closed => (
@@ -96,8 +111,7 @@ impl Access {
                  that logs in.",
             ),
         };
-        let answer = Answer::error(status, message, request_id).with(CACHE_CONTROL, "no-store");
-        if status == 429 { answer.with_value(RETRY_AFTER, HeaderValue::from(WINDOW.as_secs())) } else { answer }
+        Refused::Status(status, message.to_owned())
     }
 }
 
@@ -174,47 +188,34 @@ impl Gate {
         worst
     }
 
-    /// `session`: who one is, a login, a logout.
-    pub async fn session(self: &Arc<Self>, visitor: Visitor<'_>, keys: &PanelKeys, request_id: &str) -> Answer {
-        let request = visitor.request;
-        let answer = match request.method {
-            Method::GET | Method::HEAD => {
-                let access = self.access(request, visitor.client, keys).await;
-                if access.reason == Reason::Unanswered {
-                    return access.refuse(request_id);
-                }
-                super::json(&serde_json::json!({
-                    "may_read": access.may_read(),
-                    "may_write": access.may_write(),
-                    "key_is_set": keys.key().is_some(),
-                    "version": env!("CARGO_PKG_VERSION"),
-                }))
-            }
-            // What comes with a login does not matter: a cookie that is good no more is what there was before.
-            _ if is_cross_site(request) => return Access::none(Reason::CrossSite).refuse(request_id),
-            Method::POST => self.login(visitor, keys, request_id).await,
-            Method::DELETE => {
-                self.logout(request, keys).await;
-                set_cookies(request, "", Duration::ZERO)
-            }
-            _ => Err(Refused::Method(super::methods(&["session"]).unwrap_or_default())),
-        };
-        match answer {
-            Ok(answer) => answer.with(CACHE_CONTROL, "no-store"),
-            Err(refused) => refused.answer(request_id),
+    /// Who asks, and what it may do.
+    pub async fn who(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
+        let access = self.access(&call.request, call.client, keys).await;
+        if access.reason == Reason::Unanswered {
+            return Err(access.reason.refuse());
         }
+        json(&serde_json::json!({
+            "may_read": access.may_read(),
+            "may_write": access.may_write(),
+            "key_is_set": keys.key().is_some(),
+            "version": env!("CARGO_PKG_VERSION"),
+        }))
     }
 
-    async fn login(&self, visitor: Visitor<'_>, keys: &PanelKeys, request_id: &str) -> Result<Answer, Refused> {
+    /// Begins a session for who has the key. What else comes with a login does not matter: a cookie that is good no more is
+    /// what there was before.
+    pub async fn login(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
         #[derive(serde::Deserialize)]
         struct Login {
             key: String,
         }
-        if !is_json(&visitor.request.headers) {
+        if is_cross_site(&call.request) {
+            return Err(Reason::CrossSite.refuse());
+        }
+        if !is_json(&call.request.headers) {
             return Err(Refused::Status(415, "A login must have Content-Type: application/json.".to_owned()));
         }
-        let Some(key) = keys.key() else { return Ok(Access::none(Reason::Closed).refuse(request_id)) };
-        let call = Call { parameters: Default::default(), body: visitor.body };
+        let Some(key) = keys.key() else { return Err(Reason::Closed.refuse()) };
         let login: Login = call.json("")?;
         let given = login.key.as_bytes();
         if !key.is(given) && !keys.redeem(given) {
@@ -223,37 +224,32 @@ impl Gate {
                             a new key do not. Type `anyrouter-gateway panel` again.";
                 return Err(Refused::Status(401, over.to_owned()));
             }
-            return match self.note_wrong(visitor.client).await {
-                Reason::NoKey => Err(Refused::Status(401, "This is not the panel's key.".to_owned())),
-                reason => Ok(Access::none(reason).refuse(request_id)),
-            };
+            return Err(match self.note_wrong(call.client).await {
+                Reason::NoKey => Refused::Status(401, "This is not the panel's key.".to_owned()),
+                reason => reason.refuse(),
+            });
         }
         let session = sessions::begin(key.secret(), SystemTime::now()).map_err(|error| Refused::Status(500, error))?;
-        set_cookies(visitor.request, &session, SESSION_TIME)
+        set_cookies(&call.request, &session, SESSION_TIME)
     }
 
     /// Ends every session that the request has.
-    async fn logout(self: &Arc<Self>, request: &RequestHeader, keys: &PanelKeys) {
-        let Some(key) = keys.key() else { return };
-        let now = SystemTime::now();
-        for cookie in cookies(&request.headers) {
-            if let Read::Good(session) = sessions::read(cookie, key.secret(), now) {
-                let gate = Arc::clone(self);
-                // It writes a file. Whatever comes of it is in the log.
-                drop(tokio::task::spawn_blocking(move || gate.ended.end(session)).await);
+    pub async fn logout(self: &Arc<Self>, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
+        if is_cross_site(&call.request) {
+            return Err(Reason::CrossSite.refuse());
+        }
+        if let Some(key) = keys.key() {
+            let now = SystemTime::now();
+            for cookie in cookies(&call.request.headers) {
+                if let Read::Good(session) = sessions::read(cookie, key.secret(), now) {
+                    let gate = Arc::clone(self);
+                    // It writes a file. Whatever comes of it is in the log.
+                    drop(tokio::task::spawn_blocking(move || gate.ended.end(session)).await);
+                }
             }
         }
+        set_cookies(&call.request, "", Duration::ZERO)
     }
-}
-
-/// Who asks for a session.
-pub struct Visitor<'v> {
-    /// The request.
-    pub request: &'v RequestHeader,
-    /// Where it comes from.
-    pub client: Option<IpAddr>,
-    /// Its body.
-    pub body: &'v [u8],
 }
 
 /// Whether a browser says that another site's page makes the request.

@@ -1,7 +1,6 @@
 //! The panel's own files, built by `make panel` into `static/dist` and embedded here. They hold nothing of a user's, and
 //! need no key.
 
-use super::HTML;
 use crate::gateway::Answer;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,6 +11,8 @@ use http::header::{
 use rust_embed::{Embed, EmbeddedFile};
 use std::borrow::Cow;
 
+/// The type of pages.
+pub const HTML: &str = "text/html; charset=utf-8";
 /// Nothing inline, nothing from elsewhere, in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
     connect-src 'self'; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; \

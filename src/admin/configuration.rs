@@ -1,7 +1,8 @@
 //! `config` and what belongs to it: looking, checking, changing, returning to former versions, reloading.
 
-use super::{Call, Refused, json};
-use crate::admin::turns::Turns;
+use super::call::Call;
+use super::refused::{Refused, json};
+use super::turns::Turns;
 use crate::config::live::{Live, Refused as NotApplied};
 use crate::config::schema;
 use crate::gateway::Answer;
@@ -19,22 +20,18 @@ struct Draft {
 }
 
 /// The configuration in force; `reveal=headers` shows the values of the headers file.
-pub async fn current(live: &Arc<Live>, with_headers: bool) -> Result<Answer, Refused> {
+pub async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
+    let with_headers = match call.parameters.get("reveal") {
+        None => false,
+        Some("headers") => true,
+        Some(other) => return Err(Refused::bad(format!("reveal: \"{other}\" is not headers."))),
+    };
     let current = off_the_worker(live, move |live| live.current(with_headers)).await?;
     json(&current)
 }
 
-/// Whether a call asks for the values of the headers file. Only who may write gets them.
-pub fn asks_for_headers(call: &Call<'_>) -> Result<bool, Refused> {
-    match call.parameters.get("reveal") {
-        None => Ok(false),
-        Some("headers") => Ok(true),
-        Some(other) => Err(Refused::bad(format!("reveal: \"{other}\" is not headers."))),
-    }
-}
-
 /// What an edit would do.
-pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Result<Answer, Refused> {
     let draft: Draft = call.json("")?;
     let live = Arc::clone(live);
     let checked = turns.run(move || live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
@@ -42,7 +39,7 @@ pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call<'_>) -> Result<A
 }
 
 /// Puts an edit in force.
-pub async fn apply(live: &Arc<Live>, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
     let draft: Draft = call.json("")?;
     let Some(base) = draft.base_version else {
         return Err(Refused::bad("base_version is missing: the version that the edit was made for."));

@@ -1,7 +1,8 @@
 //! `export`: rows as a download, in CSV or as one JSON object a line, a page of rows at a time.
 
 use super::parameters::Parameters;
-use super::{Refused, requests};
+use super::refused::Refused;
+use super::requests;
 use crate::store::row::Row;
 use crate::store::{Filter, Reader, read_cursor};
 use bytes::Bytes;

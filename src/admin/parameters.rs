@@ -1,6 +1,6 @@
 //! What a query says: names and values, percent-decoded, each name once.
 
-use super::Refused;
+use super::refused::Refused;
 use percent_encoding::percent_decode;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,7 +1,8 @@
 //! `requests`, `requests/{id}`, `sessions/{id}` and `errors`.
 
+use super::call::Call;
 use super::parameters::Parameters;
-use super::{Call, Refused, json};
+use super::refused::{Refused, json};
 use crate::gateway::Answer;
 use crate::store::columns::{self, Column};
 use crate::store::{Filter, Reader, read_cursor};
@@ -27,7 +28,7 @@ pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
 }
 
 /// A page of rows.
-pub async fn page(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let filter = filter(&call.parameters)?;
     let limit = call.parameters.number("limit", 1..MOST_ROWS + 1, DEFAULT_ROWS)?;
     let after = match call.parameters.get("cursor") {
@@ -54,7 +55,7 @@ pub async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
 }
 
 /// Failures by cause.
-pub async fn errors(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn errors(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (from, to) = call.parameters.span()?;
     json(&reader.errors(from, to).await?)
 }

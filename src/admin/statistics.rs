@@ -1,7 +1,8 @@
 //! `stats`, `stats/series` and `stats/groups`.
 
+use super::call::Call;
 use super::parameters::{Parameters, now_ms};
-use super::{Call, Refused, json};
+use super::refused::{Refused, json};
 use crate::gateway::Answer;
 use crate::store::{By, Reader, Span, StatsFilter};
 
@@ -22,13 +23,13 @@ fn filter(parameters: &Parameters) -> StatsFilter {
 }
 
 /// A time as a whole.
-pub async fn summary(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     json(&reader.summary(&span, &filter).await?)
 }
 
 /// A time by steps.
-pub async fn series(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
     match reader.series(&span, i64::from(step), &filter).await? {
@@ -42,7 +43,7 @@ pub async fn series(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused>
 }
 
 /// A time by group.
-pub async fn groups(reader: &Reader, call: &Call<'_>) -> Result<Answer, Refused> {
+pub async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let by = call.parameters.get("by").and_then(By::read);
     let by = by.ok_or_else(|| Refused::bad("by: one of model, upstream, path, key is expected."))?;

@@ -1,6 +1,7 @@
 //! How the process is, and what it is doing.
 
-use super::{JSON, parameters::now_ms};
+use super::parameters::now_ms;
+use super::refused::JSON;
 use crate::config::live::Live;
 use crate::gateway::running::{Entry, Running};
 use crate::gateway::{Answer, Shared};

@@ -1,6 +1,6 @@
 //! Work that takes time and memory, done by one at a time and away from the threads that serve requests.
 
-use super::Refused;
+use super::refused::Refused;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;

@@ -1,6 +1,6 @@
 //! `upstreams` and `rules`: what is known of them, and taking upstreams out of service.
 
-use super::{Refused, json};
+use super::refused::{Refused, json};
 use crate::config::profile::Profile;
 use crate::config::{built_in, profile};
 use crate::doctor;
@@ -60,15 +60,17 @@ pub fn all(snapshot: &Snapshot) -> Value {
 }
 
 /// Takes an upstream out of service, or puts it back.
-pub fn drain(snapshot: &Snapshot, name: &str, is_drained: bool) -> Result<Answer, Refused> {
-    let upstream = find(snapshot, name)?;
+pub fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Answer, Refused> {
+    let snapshot = shared.snapshot.load();
+    let upstream = find(&snapshot, name)?;
     upstream.drain(is_drained);
     json(&shown(upstream))
 }
 
 /// Tries the way to an upstream, step by step, as `doctor` does.
-pub async fn test(snapshot: &Snapshot, name: &str) -> Result<Answer, Refused> {
-    let upstream = find(snapshot, name)?;
+pub async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused> {
+    let snapshot = shared.snapshot.load_full();
+    let upstream = find(&snapshot, name)?;
     let report = doctor::try_one(&upstream.config, &snapshot.config.dns_servers).await;
     json(&report.map_err(|message| Refused::Status(500, message))?)
 }

@@ -1,0 +1,23 @@
+//! `explain`: what rules would make of a request.
+
+use super::call::Call;
+use super::parts::Parts;
+use super::refused::{Refused, json};
+use crate::gateway::{Answer, explain};
+use serde::Deserialize;
+
+/// `{"head": "POST /v1/messages HTTP/1.1\n...", "body": "{...}"}`, the head optional.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    head: Option<String>,
+    body: String,
+}
+
+/// What the rules in force would make of a request.
+pub async fn answer(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
+    let question: Question = call.json("; the command line takes a question of any size")?;
+    let snapshot = parts.shared.snapshot.load_full();
+    let run = move || explain(snapshot, question.head.as_deref(), question.body.as_bytes());
+    json(&parts.dry_runs.run(run).await?.map_err(Refused::bad)?)
+}

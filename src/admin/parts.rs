@@ -1,0 +1,33 @@
+//! What the handlers work with.
+
+use super::access::Gate;
+use super::refused::Refused;
+use super::turns::Turns;
+use crate::config::live::Live;
+use crate::gateway::Shared;
+use crate::store::Reader;
+use std::sync::Arc;
+
+/// What the handlers work with.
+pub struct Parts {
+    /// The gateway.
+    pub shared: Arc<Shared>,
+    /// The request log; `None` if there is none.
+    pub log: Option<Reader>,
+    /// The configuration.
+    pub live: Arc<Live>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
+    /// Checks of edits.
+    pub checks: Turns,
+    /// Dry runs of requests.
+    pub dry_runs: Turns,
+}
+
+impl Parts {
+    /// Whoever reads the request log.
+    pub fn reader(&self) -> Result<&Reader, Refused> {
+        let message = "There is no request log: it is switched off (GATEWAY_DB, gateway.database).";
+        self.log.as_ref().ok_or_else(|| Refused::Status(404, message.to_owned()))
+    }
+}

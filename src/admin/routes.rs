@@ -1,0 +1,178 @@
+//! The paths of the admin API: which methods each takes, who may use it, and what answers.
+
+use super::access::Needs::{self, Change, Look, Nothing};
+use super::call::Call;
+use super::export::Export;
+use super::parts::Parts;
+use super::refused::{Refused, json};
+use super::{configuration, dry_run, requests, statistics, status, upstreams};
+use crate::gateway::Answer;
+use futures::future::BoxFuture;
+use http::Method;
+
+/// The API's description for machines.
+pub const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
+
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+/// A read without an end, or as long as the log: its length is not known beforehand.
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const PUT: &[Method] = &[Method::PUT];
+const DELETE: &[Method] = &[Method::DELETE];
+
+/// What a handler gives.
+pub enum Reply {
+    /// All of an answer.
+    Whole(Answer),
+    /// A download.
+    Rows(Box<Export>),
+    /// What happens, as it happens.
+    Live,
+}
+
+type Handler = for<'a> fn(&'a Parts, &'a Call) -> BoxFuture<'a, Result<Reply, Refused>>;
+
+/// A path with methods that one handler answers.
+pub struct Route {
+    methods: &'static [Method],
+    /// The path below `/api/admin/`; a segment in braces stands for any.
+    template: &'static str,
+    /// Who may use it.
+    pub needs: Needs,
+    /// What answers.
+    pub handler: Handler,
+}
+
+const fn route(methods: &'static [Method], template: &'static str, needs: Needs, handler: Handler) -> Route {
+    Route { methods, template, needs, handler }
+}
+
+/// A handler: the work, with names for the parts and the call, gives an answer.
+macro_rules! answer {
+    ($parts:pat, $call:pat => $work:expr) => {
+        |$parts, $call| Box::pin(async move { $work.map(Reply::Whole) })
+    };
+}
+
+/// All of them. docs/openapi.yaml describes each.
+static ROUTES: [Route; 27] = [
+    route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
+    route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
+    route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
+    route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
+    route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
+    route(READ, "stats", Look, answer!(it, call => statistics::summary(it.reader()?, call).await)),
+    route(READ, "stats/series", Look, answer!(it, call => statistics::series(it.reader()?, call).await)),
+    route(READ, "stats/groups", Look, answer!(it, call => statistics::groups(it.reader()?, call).await)),
+    route(READ, "requests", Look, answer!(it, call => requests::page(it.reader()?, call).await)),
+    route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it.reader()?, &call.named).await)),
+    route(READ, "sessions/{id}", Look, answer!(it, call => requests::session(it.reader()?, &call.named).await)),
+    route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
+    route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running)))),
+    route(READ, "upstreams", Look, answer!(it, _ => json(&upstreams::all(&it.shared.snapshot.load())))),
+    route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstreams::test(&it.shared, &call.named).await)),
+    route(POST, "upstreams/{name}/drain", Change, answer!(it, call => upstreams::drain(&it.shared, &call.named, true))),
+    route(
+        POST,
+        "upstreams/{name}/enable",
+        Change,
+        answer!(it, call => upstreams::drain(&it.shared, &call.named, false)),
+    ),
+    route(READ, "rules", Look, answer!(it, _ => json(&upstreams::rules(&it.shared)))),
+    route(READ, "config", Look, answer!(it, call => configuration::current(&it.live, call).await)),
+    route(PUT, "config", Change, answer!(it, call => configuration::apply(&it.live, call).await)),
+    // This runs what somebody wrote, which is for those who may put it in force.
+    route(POST, "config/check", Change, answer!(it, call => configuration::check(&it.live, &it.checks, call).await)),
+    route(READ, "config/history", Look, answer!(it, _ => configuration::history(&it.live).await)),
+    route(READ, "config/schema", Look, answer!(_, _ => configuration::schema())),
+    route(POST, "reload", Change, answer!(it, _ => configuration::reload(&it.live).await)),
+    // This runs the rules that are in force, on a text, and changes nothing.
+    route(POST, "explain", Look, answer!(it, call => dry_run::answer(it, call).await)),
+    route(GET, "live", Look, |_, _| Box::pin(async { Ok(Reply::Live) })),
+    route(GET, "export", Look, |it, call| {
+        Box::pin(async { Ok(Reply::Rows(Box::new(Export::new(it.reader()?.clone(), &call.parameters)?))) })
+    }),
+];
+
+/// The route of a request, and what its path names.
+///
+/// # Errors
+/// When there is no such path, or it does not take this method.
+pub fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static Route, &'p str), Refused> {
+    let mut others = Vec::new();
+    for route in &ROUTES {
+        match named(route.template, path) {
+            Some(named) if route.methods.contains(method) => return Ok((route, named)),
+            Some(_) => others.extend(route.methods.iter().map(Method::as_str)),
+            None => {}
+        }
+    }
+    match others.is_empty() {
+        true => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
+        false => Err(Refused::Method(others.join(", "))),
+    }
+}
+
+/// What a path names if it is one of this template; `None` if it is another one.
+fn named<'p>(template: &str, path: &'p [String]) -> Option<&'p str> {
+    if template.split('/').count() != path.len() {
+        return None;
+    }
+    let mut named = "";
+    for (known, segment) in template.split('/').zip(path) {
+        match known.starts_with('{') {
+            true => named = segment,
+            false if known == segment => {}
+            false => return None,
+        }
+    }
+    Some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_path_and_method_is_described_and_no_other() {
+        let described: serde_yaml::Value = serde_yaml::from_str(OPENAPI).expect("YAML");
+        let mut in_file = BTreeSet::new();
+        for (path, item) in described["paths"].as_mapping().expect("paths") {
+            let Some(path) = path.as_str().expect("a path").strip_prefix("/api/admin/") else { continue };
+            for (method, operation) in item.as_mapping().expect("methods") {
+                let is_open =
+                    operation.get("security").is_some_and(|security| security.as_sequence().is_some_and(Vec::is_empty));
+                in_file.insert((path.to_owned(), method.as_str().expect("a method").to_uppercase(), is_open));
+            }
+        }
+        // HEAD goes without saying.
+        let of = |route: &Route| {
+            let methods = route.methods.iter().filter(|method| *method != Method::HEAD).map(Method::to_string);
+            let (template, is_open) = (route.template.to_owned(), route.needs == Nothing);
+            methods.map(move |method| (template.clone(), method, is_open)).collect::<Vec<_>>()
+        };
+        assert_eq!(ROUTES.iter().flat_map(of).collect::<BTreeSet<_>>(), in_file);
+    }
+
+    #[test]
+    fn a_path_is_what_its_template_says() {
+        let of = |method: Method, path: &str| {
+            let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+            match find(&method, &path) {
+                Ok((route, named)) => format!("{} {named}", route.template),
+                Err(Refused::Method(methods)) => methods,
+                Err(_) => "none".to_owned(),
+            }
+        };
+        assert_eq!(of(Method::HEAD, "requests/req_1"), "requests/{id} req_1");
+        assert_eq!(of(Method::POST, "upstreams/a/drain"), "upstreams/{name}/drain a");
+        assert_eq!(of(Method::GET, "explain"), "POST");
+        assert_eq!(of(Method::PATCH, "config"), "GET, HEAD, PUT");
+        assert_eq!(of(Method::PUT, "session"), "GET, HEAD, POST, DELETE");
+        assert_eq!(of(Method::HEAD, "live"), "GET");
+        for none in ["requests/a/b", "", "stats/x", "{id}"] {
+            assert_eq!(of(Method::GET, none), "none", "{none}");
+        }
+    }
+}
