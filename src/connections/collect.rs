@@ -1,6 +1,6 @@
 //! The connections, for Prometheus: read when it asks.
 
-use super::Connections;
+use super::table::Connections;
 use pingora_prometheus::prometheus::core::{self, Desc};
 use pingora_prometheus::prometheus::proto::MetricFamily;
 use pingora_prometheus::prometheus::{Error, IntCounterVec, IntGauge, Opts};

@@ -1,6 +1,6 @@
 //! How many connections fit into what the process may open.
 
-use super::Caps;
+use super::caps::{Caps, most_of_one};
 
 /// What the process itself has open: its log, the request log and those who read it, sockets, event queues.
 const OWN: usize = 64;
@@ -44,11 +44,6 @@ pub fn fit(open_files: u64, total: usize, per_client: usize) -> Fit {
         descriptors,
     };
     Fit { caps, admin, kept_upstreams, is_lowered: total > descriptors }
-}
-
-/// What one client may have of the descriptors: never all.
-pub fn most_of_one(descriptors: usize) -> usize {
-    descriptors - descriptors / 4
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The place of one connection among all of them, and of its requests.
 
-use super::{Caps, Connections, Doing, Entry, Full, most_of_one};
+use super::caps::{Caps, Full, most_of_one};
+use super::table::{Connections, Doing, Entry};
 use gateway_core::addresses::client_group;
 use std::fmt;
 use std::future::Future;
@@ -43,10 +44,6 @@ pub async fn making_room(place: Option<&Place>) {
 }
 
 impl Place {
-    pub(super) fn new(connections: Arc<Connections>, number: u64, entry: Arc<Entry>, caps: Caps) -> Self {
-        Self(Arc::new(Guard { connections, number, entry, caps }))
-    }
-
     /// Serves the connection, unless it has to make room for another one.
     pub async fn hold(self, serving: impl Future<Output = ()>) {
         SERVED.scope(self, serving).await;
@@ -144,6 +141,17 @@ impl Drop for Guard {
 }
 
 impl Connections {
+    /// A place for a new connection from `peer`, for which the connection that is idle longest is closed if need be, or
+    /// else the one that has been sending a request for longest. A peer that `is_exempt` stands for many clients: it has
+    /// no cap of its own.
+    ///
+    /// # Errors
+    /// When all that would have to make room are busy.
+    pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<Place, Full> {
+        let (number, entry) = self.open(peer, is_exempt, caps)?;
+        Ok(Place(Arc::new(Guard { connections: Arc::clone(self), number, entry, caps })))
+    }
+
     fn behind_proxies(&self) -> MutexGuard<'_, std::collections::HashMap<IpAddr, usize>> {
         self.behind_proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }

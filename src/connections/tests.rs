@@ -1,4 +1,7 @@
 use super::*;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const CAPS: Caps = Caps { total: 100, per_client: 100, descriptors: 1000 };
 

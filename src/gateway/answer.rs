@@ -1,11 +1,9 @@
 //! Answers that the gateway makes itself: errors in Anthropic's shape, and a few pages of its own.
 
-use super::browser;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::Session;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field that every answer carries, the gateway's own and the upstream's.
@@ -118,24 +116,7 @@ impl Answer {
         Ok(header)
     }
 
-    /// Sends it to the client of `session`.
-    ///
-    /// # Errors
-    /// When the client is gone.
-    pub async fn send(self, session: &mut Session, request_id: &str) -> pingora::Result<()> {
-        let mut header = self.head(request_id)?;
-        browser::confine_own(&mut header, &session.req_header().headers)?;
-        let has_body = session.req_header().method != http::Method::HEAD && !self.body.is_empty();
-        session.write_response_header(Box::new(header), !has_body).await?;
-        if has_body {
-            session.write_response_body(Some(self.body), true).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Answer {
-    /// The same, past the proxy's filters: for pages of the gateway's own.
+    /// Sends it to the client of `session`, past the proxy's filters: for pages of the gateway's own.
     ///
     /// # Errors
     /// When the client is gone.

@@ -1,7 +1,7 @@
 //! Requests that a web page of another site makes in somebody's browser: they must not be sent on with a key that the
 //! gateway adds. Pure.
 
-use super::snapshot::X_API_KEY;
+use super::client_keys::X_API_KEY;
 use crate::config::AllowOrigins;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;

@@ -1,14 +1,15 @@
 //! What comes before Pingora's proxy: one task per client connection, which reads and checks each HTTP/1 request
 //! and answers by itself what Pingora must not see. HTTP/2 connections go on to [`Http2Door`].
 
+use super::Gateway;
 use super::answer::{Answer, new_request_id};
 use super::client::body_budget::Budget;
 use super::client::http1::{ClientStream, NoRequest};
 use super::house_rules::{HouseRules, unread};
 use super::http2_door::Http2Door;
 use super::local::LocalHandler;
+use super::shared::Shared;
 use super::snapshot::X_FORWARDED_FOR;
-use super::{Gateway, Shared};
 use crate::config::Limits;
 use crate::connections::{self, Place, making_room};
 use async_trait::async_trait;

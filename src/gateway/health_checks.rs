@@ -1,7 +1,7 @@
 //! The service behind active health checks: asks every upstream of the snapshot in force, all at once, from time to
 //! time.
 
-use super::Shared;
+use super::shared::Shared;
 use crate::upstream::probe::probe;
 use async_trait::async_trait;
 use futures::future::join_all;

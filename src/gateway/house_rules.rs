@@ -1,7 +1,6 @@
 //! What the doors of both kinds of connections go by: which requests come in, with what limits, and what is told of those
 //! that do not.
 
-use super::Shared;
 use super::answer::{Answer, new_request_id};
 use super::clean::Names;
 use super::client::body_budget::Budget;
@@ -9,10 +8,11 @@ use super::client::body_budget::Hold;
 use super::client::body_shares::Owners;
 use super::client::http1::{Begun, ClientStream, Expected, NoRequest};
 use super::client::unsent::Taking;
+use super::client_keys::{self, key_fingerprint};
 use super::identity::{self, Found};
 use super::local::{self, LocalHandler, Whose};
-use super::proxy::finish::key_fingerprint;
-use super::snapshot::{self, Snapshot, X_FORWARDED_FOR};
+use super::shared::Shared;
+use super::snapshot::{Snapshot, X_FORWARDED_FOR};
 use crate::access_log;
 use crate::config::Limits;
 use crate::connections::{Place, Serving};
@@ -122,7 +122,7 @@ impl HouseRules {
         {
             return Err(refusal.clone());
         }
-        let sender = identity.as_ref().map_or_else(|_| snapshot::client(fields), |identity| identity.sender);
+        let sender = identity.as_ref().map_or_else(|_| client_keys::client(fields), |identity| identity.sender);
         let hold = Hold::new(&self.budget, Owners::new(client, sender));
         Ok(Expected { hold, found: Some(Found { snapshot: Arc::clone(snapshot), identity }) })
     }

@@ -1,8 +1,9 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
+use super::client_keys::{self, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
-use super::snapshot::{self, Group, Snapshot};
+use super::snapshot::{Group, Snapshot};
 use crate::upstream::sessions::Client;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;
@@ -18,8 +19,8 @@ static FIELDS: [HeaderName; 9] = [
     AUTHORIZATION,
     HOST,
     ORIGIN,
-    snapshot::X_API_KEY,
-    snapshot::SESSION,
+    X_API_KEY,
+    SESSION,
     cross_site::SEC_FETCH_SITE,
     ACCESS_CONTROL_REQUEST_HEADERS,
     cross_site::X_GOOG_API_KEY,
@@ -54,7 +55,7 @@ pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &S
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         cross_site::check(headers, host.or(authority.map(Authority::as_str)), &snapshot.config.allow_origins)?;
     }
-    Ok(Identity { group, sender: snapshot::client(headers) })
+    Ok(Identity { group, sender: client_keys::client(headers) })
 }
 
 /// Those fields of an HTTP/1 head that [`identify`] reads.

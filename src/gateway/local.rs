@@ -3,7 +3,6 @@
 use super::answer::Answer;
 use super::browser::is_browser;
 use super::panel_key::Carried;
-use super::proxy::context::Context;
 use crate::config::Config;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,9 +10,7 @@ use gateway_core::http1::{is_at_or_below, split_query};
 use http::Method;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::Session;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// A request for one of the gateway's own pages.
 pub struct LocalRequest<'v> {
@@ -106,19 +103,4 @@ pub fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
             Answer::error(403, message, request_id)
         }
     }
-}
-
-/// Hands such a request on.
-///
-/// # Errors
-/// When the client is gone.
-pub async fn serve(session: &mut Session, pages: &Arc<dyn LocalHandler>, context: &mut Context) -> pingora::Result<()> {
-    let body = context.body.take();
-    let request = LocalRequest {
-        session: session.as_downstream_mut(),
-        client: context.client,
-        body: body.as_ref().map(|held| held.bytes.clone()).unwrap_or_default(),
-        request_id: &context.request_id,
-    };
-    pages.serve(request).await
 }

@@ -4,6 +4,7 @@ mod answer;
 mod browser;
 mod clean;
 mod client;
+mod client_keys;
 mod cross_site;
 mod door;
 mod explain;
@@ -16,22 +17,15 @@ mod local;
 mod panel_key;
 mod proxy;
 pub mod running;
+mod shared;
 mod snapshot;
 mod upstream_metrics;
 
 use crate::access_log;
-use crate::drain::Drain;
-use crate::feed::Feed;
-use crate::metrics::Metrics;
-use crate::store::RequestLog;
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clean::Names;
-use client::body_budget::Budget;
-use client::unsent::Unsent;
 use gateway_core::reason::Reason;
-use gateway_core::record::RequestRecord;
 use gateway_core::record::fault::Reader;
 use gateway_core::redact;
 use http::{StatusCode, Version};
@@ -45,7 +39,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use proxy::context::{Attempt, Context, InFlight};
 use proxy::ending::Ending;
 use proxy::{apply_rules, downstream, failover, failure, finish, observe, request_head, response};
-use running::{Phase, Running};
+use running::Phase;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -57,67 +51,12 @@ pub use health_checks::HealthChecks;
 pub use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
 pub use proxy::downstream::take_body;
+pub use shared::Shared;
 pub use snapshot::{Snapshot, peer};
 pub use upstream_metrics::Upstreams;
 
 /// How long an answer waits that cannot be read as fast as it comes.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// What all requests of this process share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The configuration in force.
-    pub snapshot: ArcSwap<Snapshot>,
-    /// The bound on request bodies in memory.
-    pub budget: Budget,
-    /// The answers that wait for slow clients.
-    pub unsent: Arc<Unsent>,
-    /// All metrics.
-    pub metrics: Metrics,
-    /// Where requests leave their records.
-    pub log: RequestLog,
-    /// Who wants to hear of each request.
-    pub feed: Feed,
-    /// The requests that are being served.
-    pub running: Arc<Running>,
-    /// Differs with every start of the process.
-    pub boot_id: String,
-    /// When the process started.
-    pub started_at: SystemTime,
-    /// The end of the process's work.
-    pub drain: Arc<Drain>,
-    /// What opens the panel.
-    pub panel: PanelKeys,
-}
-
-impl Shared {
-    /// What all requests share at the start of the process.
-    pub fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
-        Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
-            budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),
-            unsent: Unsent::new(metrics.unsent_bytes.clone()),
-            metrics,
-            log,
-            feed: Feed::default(),
-            running: Arc::default(),
-            boot_id: format!("{:032x}", fastrand::u128(..)),
-            started_at: SystemTime::now(),
-            drain: Arc::default(),
-            panel: PanelKeys::default(),
-        }
-    }
-
-    /// Counts and logs a request that is over.
-    fn finish(&self, mut record: RequestRecord) {
-        record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
-        self.metrics.count(&record);
-        access_log::write(&record);
-        let record = Arc::new(record);
-        self.feed.tell(&record);
-        self.log.submit(record);
-    }
-}
 
 /// The proxy's logic.
 pub struct Gateway {
@@ -172,8 +111,8 @@ impl ProxyHttp for Gateway {
             context.is_local = true;
             context.in_flight = None;
             match whose {
-                Whose::Pages => local::serve(session, &self.pages, context).await?,
-                _ => local::nothing_here(&context.request_id).send(session, &context.request_id).await?,
+                Whose::Pages => downstream::serve_local(session, &*self.pages, context).await?,
+                _ => downstream::send(local::nothing_here(&context.request_id), session, context).await?,
             }
             return Ok(true);
         }
@@ -185,7 +124,7 @@ impl ProxyHttp for Gateway {
                 // Any of them may hold it.
                 context.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
             }
-            local::panel_key_refused(carried, &context.request_id).send(session, &context.request_id).await?;
+            downstream::send(local::panel_key_refused(carried, &context.request_id), session, context).await?;
             return Ok(true);
         }
         let request = session.req_header();
@@ -196,11 +135,11 @@ impl ProxyHttp for Gateway {
         if browser::wants_service_worker(&request.headers) {
             context.rejected = Some(Reason::ServiceWorker);
             let answer = browser::refuse_service_worker(&context.request_id);
-            answer.send(session, &context.request_id).await?;
+            downstream::send(answer, session, context).await?;
             return Ok(true);
         }
         if let Some(answer) = apply_rules::respond(request, context) {
-            answer.send(session, &context.request_id).await?;
+            downstream::send(answer, session, context).await?;
             return Ok(true);
         }
         match identity {
@@ -211,7 +150,7 @@ impl ProxyHttp for Gateway {
             Err(refusal) => {
                 context.rejected = Some(refusal.reason);
                 let answer = Answer::error(refusal.status, &refusal.message, &context.request_id);
-                answer.send(session, &context.request_id).await?;
+                downstream::send(answer, session, context).await?;
                 return Ok(true);
             }
         }
@@ -446,7 +385,7 @@ impl ProxyHttp for Gateway {
             let answered = async {
                 downstream::start_over(session, context)?;
                 session.set_keepalive(None);
-                failure.answer(context).send(session, &context.request_id).await
+                downstream::send(failure.answer(context), session, context).await
             };
             if let Err(error) = answered.await {
                 log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());

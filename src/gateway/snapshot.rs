@@ -1,20 +1,19 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
+use super::client_keys::client_keys;
 use super::cross_site;
 use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::sessions::{AffinityTable, Client};
+use crate::upstream::sessions::AffinityTable;
 use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
-use gateway_core::rules::header::bearer;
 use gateway_core::rules::rule::{Rule, RuleSet};
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use pingora::protocols::l4::socket::SocketAddr;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -187,22 +186,4 @@ impl Snapshot {
 /// Who is at the other end of a connection.
 pub fn peer(address: Option<&SocketAddr>) -> Option<IpAddr> {
     Some(address?.as_inet()?.ip())
-}
-
-/// A field in which a client sends its key.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// The field that names a session.
-pub const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
-
-/// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.
-pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let x_api_key = headers.get(X_API_KEY).map(|value| value.as_bytes());
-    let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
-    x_api_key.into_iter().chain(authorization)
-}
-
-/// Who sends a request with these headers: the session that it names, and its key.
-pub fn client(headers: &HeaderMap) -> Client {
-    let session = headers.get(SESSION).map(|id| id.as_bytes());
-    Client::new(session, client_keys(headers).next())
 }

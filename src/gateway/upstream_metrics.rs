@@ -1,6 +1,7 @@
 //! What is known of the upstreams, for Prometheus: read when it asks, from where the requests leave it.
 
-use super::{Shared, Snapshot};
+use super::shared::Shared;
+use super::snapshot::Snapshot;
 use crate::upstream::circuit::State;
 use crate::upstream::clock::now_ms;
 use pingora_prometheus::prometheus::core::{Collector, Desc};

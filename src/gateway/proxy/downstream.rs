@@ -1,11 +1,14 @@
-//! The client's side of a session: what was read of its request, and beginning the answer anew.
+//! The client's side of a session: what was read of its request, responses of the gateway's own, and beginning one anew.
 
 use super::context::Context;
+use crate::gateway::answer::Answer;
+use crate::gateway::browser;
 use crate::gateway::client::http1::{ClientStream, ReadRequest};
 use crate::gateway::client::http2;
+use crate::gateway::local::{LocalHandler, LocalRequest};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use pingora::apps::HttpPersistentSettings;
 use pingora::prelude::*;
 use pingora::protocols::http::ServerSession;
@@ -95,4 +98,34 @@ pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
     control.expect_body(!new.is_body_empty());
     *session.downstream_session = new;
     prepare(session, context)
+}
+
+/// Sends a response of the gateway's own to the client.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn send(answer: Answer, session: &mut Session, context: &Context) -> Result<()> {
+    let mut header = answer.head(&context.request_id)?;
+    browser::confine_own(&mut header, &session.req_header().headers)?;
+    let has_body = session.req_header().method != Method::HEAD && !answer.body.is_empty();
+    session.write_response_header(Box::new(header), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(answer.body), true).await?;
+    }
+    Ok(())
+}
+
+/// Hands a request for one of the gateway's own pages on.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn serve_local(session: &mut Session, local: &dyn LocalHandler, context: &mut Context) -> Result<()> {
+    let body = context.body.take();
+    let request = LocalRequest {
+        session: session.as_downstream_mut(),
+        client: context.client,
+        body: body.as_ref().map(|held| held.bytes.clone()).unwrap_or_default(),
+        request_id: &context.request_id,
+    };
+    local.serve(request).await
 }

@@ -1,7 +1,7 @@
 //! What a failed request means, and what the client is told.
 
 use super::context::Context;
-use super::response;
+use super::origin_headers;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::unsent::Stalled;
 use crate::upstream::tls::fault_named_in;
@@ -206,7 +206,7 @@ impl Failure {
     pub fn answer(&self, request: &Context) -> Answer {
         let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
         if request.attempts > 0 {
-            answer.headers.extend(response::tell(request));
+            answer.headers.extend(origin_headers::of(request));
         }
         answer
     }

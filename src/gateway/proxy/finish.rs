@@ -5,12 +5,11 @@ use super::ending::Ending;
 use super::failure::{self, Failure};
 use crate::config::Kept;
 use crate::gateway::clean::{Cleaner, Names};
-use crate::gateway::snapshot::client_keys;
+use crate::gateway::client_keys::{client_keys, key_fingerprint};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, RequestRecord, cause};
-use http::{HeaderMap, Version};
+use http::Version;
 use pingora::proxy::Session;
-use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
@@ -109,31 +108,4 @@ fn tried(context: &Context, last: Option<UpstreamFault>) -> Vec<(Arc<str>, Upstr
         last.filter(|last| context.tried.last().is_none_or(|tried| tried.destination != here || tried.fault != *last));
     let before = context.tried.iter().map(|tried| named(tried.destination, tried.fault.clone()));
     before.chain(last.map(|fault| named(here, fault))).collect()
-}
-
-/// The first eight hexadecimal digits of the SHA-256 of the client's key: enough to tell keys apart, of no other use.
-pub fn key_fingerprint(headers: &HeaderMap) -> Option<String> {
-    let key = client_keys(headers).next()?;
-    let digest = Sha256::digest(key);
-    Some(digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_has_one_fingerprint_in_both_headers() {
-        let headers = |name: &'static str, value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().expect("a value"));
-            headers
-        };
-        let a = key_fingerprint(&headers("x-api-key", "sk-1"));
-        assert_eq!(a, key_fingerprint(&headers("authorization", "Bearer sk-1")));
-        assert_eq!(a, key_fingerprint(&headers("authorization", "bearer sk-1")));
-        assert_ne!(a, key_fingerprint(&headers("x-api-key", "sk-2")));
-        assert_eq!(a.expect("a fingerprint").len(), 8);
-        assert_eq!(key_fingerprint(&HeaderMap::new()), None);
-    }
 }

@@ -8,5 +8,6 @@ pub mod failover;
 pub mod failure;
 pub mod finish;
 pub mod observe;
+mod origin_headers;
 pub mod request_head;
 pub mod response;

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure;
+use super::origin_headers;
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
@@ -18,11 +19,6 @@ use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use std::time::{Duration, Instant, SystemTime};
-
-/// Tells the client which upstream answered.
-const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstream");
-/// Tells the client how many upstreams its request was sent to.
-const X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
@@ -93,19 +89,13 @@ pub fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Con
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    for (name, value) in tell(context) {
+    for (name, value) in origin_headers::of(context) {
         response.insert_header(name, value)?;
     }
     match response.headers.contains_key(&X_REQUEST_ID) {
         true => Ok(()),
         false => response.insert_header(X_REQUEST_ID, &*context.request_id),
     }
-}
-
-/// Says where the answer comes from, or where the last failure was.
-pub fn tell(context: &Context) -> [(HeaderName, HeaderValue); 2] {
-    let label = context.destination().upstream.label.clone();
-    [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, HeaderValue::from(context.attempts))]
 }
 
 /// Removes what belongs to the upstream's connection.

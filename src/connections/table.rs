@@ -1,15 +1,6 @@
-//! The clients' connections: how many there may be, who they belong to, and which one makes room for a new one.
-//!
-//! Each open connection takes a file descriptor, and each request that is served one more, for the upstream. Both count
-//! against what the process may open, less what is set aside for everything else; so that it never runs out of them.
-//!
-//! A connection makes room when it is idle, and, if none is, as long as its requests are not whole, or while its client
-//! takes nothing of their responses: who sends or reads slowly holds a place no better than who does nothing.
+//! All connections, and which one of them makes room for another one.
 
-mod collect;
-mod fit;
-mod place;
-
+use super::caps::{Caps, Full, most_of_one};
 use gateway_core::addresses::client_group;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -19,60 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
 
-pub use collect::Collector;
-pub use fit::{Fit, fit, most_of_one};
-pub use place::{Place, Serving, Untaken, making_room, served};
-
-/// How many there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// Connections, and requests: over HTTP/2 there may be more of these.
-    pub total: usize,
-    /// The same of one client, as [`client_group`] tells them apart.
-    pub per_client: usize,
-    /// Connections and requests together.
-    pub descriptors: usize,
-}
-
-/// Why a connection was closed to make room, or a new one was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// All connections.
-    Total,
-    /// Those of its client.
-    Client,
-    /// The files that the process may open.
-    Descriptors,
-}
-
-impl Caps {
-    /// How many connections may be on their way out: until they are closed they still have their descriptors, and in a
-    /// flood more would be accepted than there are. Those that come meanwhile are not taken.
-    fn closing_at_once(self) -> usize {
-        (self.total.min(self.descriptors) / 16).clamp(4, 64)
-    }
-}
-
-impl Full {
-    /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Total, Self::Client, Self::Descriptors];
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Total => "connections",
-            Self::Client => "connections_per_client",
-            Self::Descriptors => "open_files",
-        }
-    }
-}
-
 /// Counts by [`Full`].
 #[derive(Debug, Default)]
-struct Counts([AtomicUsize; 3]);
+pub(super) struct Counts([AtomicUsize; 3]);
 
 impl Counts {
-    fn add(&self, full: Full) {
+    pub(super) fn add(&self, full: Full) {
         self.0[full as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -82,61 +25,61 @@ impl Counts {
 pub struct Connections {
     table: Mutex<Table>,
     /// The length of the table, for those who do not want to wait for it.
-    open: AtomicUsize,
+    pub(super) open: AtomicUsize,
     /// Requests, from their heads on.
-    requests: AtomicUsize,
+    pub(super) requests: AtomicUsize,
     /// Requests of clients behind trusted proxies. Those of all others are counted with their connections.
-    behind_proxies: Mutex<HashMap<IpAddr, usize>>,
+    pub(super) behind_proxies: Mutex<HashMap<IpAddr, usize>>,
     /// Connections that were told to close, and that still have their descriptors.
-    closing: AtomicUsize,
+    pub(super) closing: AtomicUsize,
     closed: Counts,
-    refused: Counts,
+    pub(super) refused: Counts,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     next: u64,
-    open: HashMap<u64, Arc<Entry>>,
-    of_client: HashMap<IpAddr, Share>,
+    pub(super) open: HashMap<u64, Arc<Entry>>,
+    pub(super) of_client: HashMap<IpAddr, Share>,
 }
 
 /// What one client has.
 #[derive(Debug, Default)]
-struct Share {
+pub(super) struct Share {
     open: HashSet<u64>,
     requests: Arc<AtomicUsize>,
 }
 
 /// One connection.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// Whose it is; `None` for one of a trusted proxy, which stands for many clients.
-    client: Option<IpAddr>,
+    pub(super) client: Option<IpAddr>,
     /// The requests of its client.
-    of_client: Arc<AtomicUsize>,
+    pub(super) of_client: Arc<AtomicUsize>,
     state: Mutex<State>,
-    close: Notify,
+    pub(super) close: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Its requests, from their heads on.
-    requests: usize,
+    pub(super) requests: usize,
     /// Those of them that are not whole yet.
-    coming: usize,
+    pub(super) coming: usize,
     /// Those of which the client takes nothing of the response.
-    untaken: usize,
+    pub(super) untaken: usize,
     /// When its last request began or ended, or else when it was opened.
-    since: Instant,
+    pub(super) since: Instant,
     /// Who sent its last request, if that was a client behind a trusted proxy.
-    asking: Option<IpAddr>,
+    pub(super) asking: Option<IpAddr>,
     /// Whether it makes room for another one.
-    is_closing: bool,
+    pub(super) is_closing: bool,
 }
 
 /// What a connection does that can make room. Those that do the first are taken first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+pub(super) enum Doing {
     /// It has no request.
     Nothing,
     /// Its requests are still coming in.
@@ -146,7 +89,7 @@ enum Doing {
 }
 
 impl Doing {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Sending, Self::Waiting];
+    pub(super) const ALL: [Self; 3] = [Self::Nothing, Self::Sending, Self::Waiting];
 }
 
 impl State {
@@ -162,7 +105,7 @@ impl State {
 }
 
 impl Entry {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,13 +153,8 @@ impl Connections {
         Full::ALL.into_iter().map(move |full| (full, count(&self.closed, full), count(&self.refused, full)))
     }
 
-    /// A place for a new connection from `peer`, for which the connection that is idle longest is closed if need be, or
-    /// else the one that has been sending a request for longest. A peer that `is_exempt` stands for many clients: it has
-    /// no cap of its own.
-    ///
-    /// # Errors
-    /// When all that would have to make room are busy.
-    pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<Place, Full> {
+    /// Enters a new connection into the table (see `Connections::enter`); its number there.
+    pub(super) fn open(&self, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<(u64, Arc<Entry>), Full> {
         let client = peer.map(client_group).filter(|_| !is_exempt);
         let mut table = self.table();
         let (own, own_requests) = table.share_of(client);
@@ -240,15 +178,13 @@ impl Connections {
         let entry = Arc::new(Entry { client, of_client, state: Mutex::new(state), close: Notify::new() });
         table.open.insert(number, Arc::clone(&entry));
         self.open.store(table.open.len(), Ordering::Relaxed);
-        drop(table);
-        let connections = Arc::clone(self);
-        Ok(Place::new(connections, number, entry, caps))
+        Ok((number, entry))
     }
 
     /// Closes what is idle longest: of this client, or else of the one that has most that is idle, so that one client
     /// alone does not push the others out. Then, in the same way, what is sending its requests, and what takes no
     /// response. Of many it closes some at once, because to find them takes a look at all.
-    fn make_room(
+    pub(super) fn make_room(
         &self,
         table: &mut Table,
         full: Full,
@@ -285,19 +221,19 @@ impl Connections {
         Ok(())
     }
 
-    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
     /// Connections of a client, and its requests that are being served.
-    fn share_of(&self, client: Option<IpAddr>) -> (usize, usize) {
+    pub(super) fn share_of(&self, client: Option<IpAddr>) -> (usize, usize) {
         let share = client.and_then(|client| self.of_client.get(&client));
         share.map_or((0, 0), |share| (share.open.len(), share.requests.load(Ordering::Relaxed)))
     }
 
-    fn remove(&mut self, number: u64, entry: &Entry) {
+    pub(super) fn remove(&mut self, number: u64, entry: &Entry) {
         if self.open.remove(&number).is_none() {
             return;
         }
@@ -338,7 +274,3 @@ fn longest(mut found: Vec<(Instant, u64)>, at_least: usize) -> impl Iterator<Ite
     found.truncate(count);
     found.into_iter().map(|(_, number)| number)
 }
-
-#[cfg(test)]
-#[path = "connections/tests.rs"]
-mod tests;

@@ -1,0 +1,72 @@
+//! What all requests of this process share.
+
+use super::client::body_budget::Budget;
+use super::client::unsent::Unsent;
+use super::panel_key::PanelKeys;
+use super::running::Running;
+use super::snapshot::Snapshot;
+use crate::access_log;
+use crate::drain::Drain;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::store::RequestLog;
+use arc_swap::ArcSwap;
+use gateway_core::record::RequestRecord;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What all requests of this process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The bound on request bodies in memory.
+    pub budget: Budget,
+    /// The answers that wait for slow clients.
+    pub unsent: Arc<Unsent>,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// Where requests leave their records.
+    pub log: RequestLog,
+    /// Who wants to hear of each request.
+    pub feed: Feed,
+    /// The requests that are being served.
+    pub running: Arc<Running>,
+    /// Differs with every start of the process.
+    pub boot_id: String,
+    /// When the process started.
+    pub started_at: SystemTime,
+    /// The end of the process's work.
+    pub drain: Arc<Drain>,
+    /// What opens the panel.
+    pub panel: PanelKeys,
+}
+
+impl Shared {
+    /// What all requests share at the start of the process.
+    pub fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),
+            unsent: Unsent::new(metrics.unsent_bytes.clone()),
+            metrics,
+            log,
+            feed: Feed::default(),
+            running: Arc::default(),
+            boot_id: format!("{:032x}", fastrand::u128(..)),
+            started_at: SystemTime::now(),
+            drain: Arc::default(),
+            panel: PanelKeys::default(),
+        }
+    }
+
+    /// Counts and logs a request that is over.
+    pub(super) fn finish(&self, mut record: RequestRecord) {
+        record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
+        self.metrics.count(&record);
+        access_log::write(&record);
+        let record = Arc::new(record);
+        self.feed.tell(&record);
+        self.log.submit(record);
+    }
+}
