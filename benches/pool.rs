@@ -1,10 +1,8 @@
 //! Choosing among 16 upstreams: `cargo bench --bench pool`.
 
-use anyrouter_gateway::config::resilience::Affinity;
-use anyrouter_gateway::config::{Arguments, load};
-use anyrouter_gateway::upstream::pool::{choose, home};
-use anyrouter_gateway::upstream::sessions::{AffinityTable, Client};
-use anyrouter_gateway::upstream::{Upstream, clock, prepare};
+use anyrouter_gateway::measured::{
+    Affinity, AffinityTable, Arguments, Client, Upstream, choose, clock, home, load, prepare,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! How long the panel's first page takes with a million rows: `cargo bench --bench store`. ROWS=100000 for fewer.
 
-use anyrouter_gateway::store::{By, Database, Filter, Reader, Span, StatsFilter};
+use anyrouter_gateway::measured::{By, Database, Filter, Reader, Span, StatsFilter};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[path = "../examples/fill_log/record.rs"]

@@ -28,6 +28,7 @@ ORDER = {
         "doctor gateway log_output",
         "admin operate",
         "cli server",
+        "command",
         "main",
     ],
     "src/config": [

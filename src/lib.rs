@@ -1,23 +1,37 @@
 //! A programmable gateway on Pingora between Claude Code and an Anthropic-compatible relay.
 //!
-//! The binary is all there is to use; this library is its parts, for its own tests and benchmarks. ARCHITECTURE.md
-//! says what to read first.
+//! The binary is all there is to use: [`run`]. Its parts are private, so that the compiler finds what nobody uses.
+//! ARCHITECTURE.md says what to read first.
 
-pub mod access_log;
-pub mod admin;
-pub mod cli;
-pub mod config;
-pub mod connections;
-pub mod doctor;
-pub mod drain;
-pub mod feed;
-pub mod gateway;
-pub mod listen;
-pub mod log_output;
-pub mod metrics;
-pub mod operate;
+mod access_log;
+mod admin;
+mod cli;
+mod command;
+mod config;
+mod connections;
+mod doctor;
+mod drain;
+mod feed;
+mod gateway;
+mod listen;
+mod log_output;
+mod metrics;
+mod operate;
 #[cfg(test)]
 mod sample;
-pub mod server;
-pub mod store;
-pub mod upstream;
+mod server;
+mod store;
+mod upstream;
+
+pub use command::run;
+
+/// What `benches/` and `examples/` use of the parts.
+#[doc(hidden)]
+pub mod measured {
+    pub use crate::config::resilience::Affinity;
+    pub use crate::config::{Arguments, load};
+    pub use crate::store::{By, Database, Filter, Reader, Span, StatsFilter};
+    pub use crate::upstream::pool::{choose, home};
+    pub use crate::upstream::sessions::{AffinityTable, Client};
+    pub use crate::upstream::{Upstream, clock, prepare};
+}

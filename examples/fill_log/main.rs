@@ -5,7 +5,7 @@
 //! GATEWAY_DB=FILE anyrouter-gateway
 //! ```
 
-use anyrouter_gateway::store::Database;
+use anyrouter_gateway::measured::Database;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 

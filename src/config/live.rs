@@ -20,7 +20,6 @@ use history::History;
 use mask::{Hidden, Known};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use view::Shown;
@@ -28,7 +27,7 @@ use view::Shown;
 use history::millis;
 
 pub use history::Version;
-pub use view::{Change, Current, ProblemView, SettingView};
+pub use view::{Change, Current, ProblemView};
 
 /// Looks up an environment variable, for as long as the process lives.
 pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -51,8 +50,6 @@ pub struct Live {
     listening: Vec<SocketAddr>,
     in_force: ArcSwap<InForce>,
     history: Mutex<History>,
-    reloads: AtomicU64,
-    refusals: AtomicU64,
 }
 
 /// A configuration as it was loaded, without what requests use of it.
@@ -138,8 +135,6 @@ impl Live {
             started,
             listening: trial::addresses(&loaded.startup).into_iter().map(|(_, address)| address).collect(),
             in_force: ArcSwap::from_pointee(in_force),
-            reloads: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
         }
     }
 
@@ -176,11 +171,6 @@ impl Live {
     /// When what is in force was loaded.
     pub fn loaded_at(&self) -> SystemTime {
         self.in_force.load().loaded_at
-    }
-
-    /// How often the configuration was loaded anew, and how often that was refused.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.reloads.load(Ordering::Relaxed), self.refusals.load(Ordering::Relaxed))
     }
 
     /// Loads all files anew and puts them in force at once.
@@ -357,7 +347,6 @@ impl Live {
         // After what was written for it.
         let new = InForce { fingerprint: fingerprint(&files(&new.texts)), loaded_at: SystemTime::now(), ..new };
         self.in_force.store(Arc::new(new));
-        self.reloads.fetch_add(1, Ordering::Relaxed);
         (self.observer)(Ok(&version));
         match pending.is_empty() {
             true => log::info!("the configuration was loaded anew"),
@@ -369,7 +358,6 @@ impl Live {
     }
 
     fn refused(&self, problems: &[Problem]) {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
         for problem in problems {
             log::error!("the new configuration is refused: {problem}");
         }

@@ -20,15 +20,17 @@ mod source;
 mod trial;
 mod warnings;
 
-pub use files::{Arguments, DEFAULT_FILE, Texts};
-pub use load::{Edits, Loaded, load, load_edited};
-pub use locate::{Located, locate};
-pub use lower::{CaptureSettings, Config, Drain, ForwardedFor, Kept};
+pub use files::Arguments;
+pub use load::{Loaded, load};
+pub use locate::locate;
+pub use lower::{Config, Drain, ForwardedFor, Kept};
 pub use section::allow_origins::AllowOrigins;
 pub use section::limits::Limits;
-pub use section::startup::{LogFormat, LogSettings, Startup, TlsListener};
+#[cfg(test)]
+pub use section::startup::TlsListener;
+pub use section::startup::{LogFormat, Startup};
 pub use section::{built_in, headers, profile, proxy, resilience, routes, upstream};
 pub use source::atomic_file::write_whole;
 pub use source::environment::Lookup;
-pub use source::settings_reader::{Effective as EffectiveSetting, List};
-pub use source::{problem, secret, settings, text_file, value};
+pub use source::settings_reader::Effective as EffectiveSetting;
+pub use source::{problem, secret, settings, text_file};

@@ -47,7 +47,8 @@ macro_rules! findings {
             };
         )*
         /// All of them.
-        pub const ALL: &[Finding] = &[$($name),*];
+        #[cfg(test)]
+        const ALL: &[Finding] = &[$($name),*];
     };
 }
 

@@ -46,7 +46,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use answer::{Answer, new_request_id};
 pub use door::Door;
-pub use explain::{Explanation, explain};
+pub use explain::explain;
 pub use health_checks::HealthChecks;
 pub use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};

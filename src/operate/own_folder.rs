@@ -15,15 +15,6 @@ pub enum Unusable {
     Failed(String),
 }
 
-impl Unusable {
-    /// The same in words.
-    pub fn message(self) -> String {
-        match self {
-            Self::Refused(message) | Self::Failed(message) => message,
-        }
-    }
-}
-
 /// What is to be done with a folder that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {

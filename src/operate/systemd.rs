@@ -20,11 +20,6 @@ pub fn ready(status: &str) {
     tell(&format!("MAINPID={}\nREADY=1\nSTATUS={status}", std::process::id()));
 }
 
-/// What the process is doing.
-pub fn status(status: &str) {
-    tell(&format!("STATUS={status}"));
-}
-
 /// The process will end soon.
 pub fn stopping() {
     tell("STOPPING=1\nSTATUS=finishing the last requests");

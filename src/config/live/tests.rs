@@ -1,3 +1,4 @@
+use super::view::SettingView;
 use super::*;
 use crate::config::load;
 use std::os::unix::fs::PermissionsExt as _;
@@ -80,7 +81,7 @@ fn a_reload_takes_a_good_file_and_refuses_a_bad_one_as_a_whole() {
     assert!(problems[1].contains("gateway.yaml:3:19: gateway.limits.queue"), "{problems:?}");
     bench.write(&YAML.replace("name: a", "name: unusable"));
     assert!(bench.live.reload().expect_err("unusable").to_string().contains("gateway.yaml: it cannot be used"));
-    assert_eq!((bench.live.version(), bench.puts(), bench.live.counts()), (reloaded.version, 1, (1, 2)));
+    assert_eq!((bench.live.version(), bench.puts()), (reloaded.version, 1));
 }
 
 #[test]

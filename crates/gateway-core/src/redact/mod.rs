@@ -68,13 +68,5 @@ pub fn target(target: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{path}?{}", masked.collect::<Vec<_>>().join("&")))
 }
 
-/// The value of a field, as it may be kept.
-pub fn field<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
-    match is_secret_name(name) {
-        true => Cow::Borrowed(MASK),
-        false => shapes(value),
-    }
-}
-
 #[cfg(test)]
 mod tests;

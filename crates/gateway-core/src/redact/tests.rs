@@ -113,12 +113,9 @@ fn walk(folder: std::path::PathBuf) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn fields_and_targets_keep_what_is_no_secret() {
+fn targets_keep_what_is_no_secret() {
     assert_eq!(target("/v1/messages?beta=true&key=abc&x"), "/v1/messages?beta=true&key=********&x");
     assert_eq!(target("/v1/messages"), "/v1/messages");
-    assert_eq!(field("x-api-key", "sk-1"), MASK);
-    assert_eq!(field("accept", "*/*"), "*/*");
-    assert_eq!(field("x-note", "see sk-ant-12345678"), "see ********");
 }
 
 /// One of the ways in which a side may escape a character.

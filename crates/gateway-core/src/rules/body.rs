@@ -12,7 +12,7 @@ mod system;
 
 pub use cached::touches_cached_prefix;
 pub use outcome::{Change, Outcome, Unchanged};
-pub use system::{IDENTITIES, Mode, System, Target};
+pub use system::{Mode, System, Target};
 
 use super::document::{Document, Json, Pointer, unquoted};
 use super::glob::Glob;
@@ -33,11 +33,6 @@ pub enum BodyAction {
     Remove(Pointer),
     /// Drop the blanks between the tokens of the whole body.
     Compact,
-}
-
-/// Applies the actions in their order; each sees what those before it did. One outcome for each.
-pub fn apply<'a>(actions: &'a [BodyAction], document: &mut Document<'a>) -> Vec<Outcome> {
-    actions.iter().map(|action| action.apply(document)).collect()
 }
 
 impl BodyAction {

@@ -1,5 +1,6 @@
 use super::super::document::tests::{json_text, request_text};
-use super::oracle::{self, Step, check, steps_from};
+use super::oracle::{self, Step, apply, check, steps_from};
+use super::system::IDENTITIES;
 use super::*;
 use crate::rules::document::NoChange;
 use crate::rules::glob::Glob;

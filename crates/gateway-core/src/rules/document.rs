@@ -13,28 +13,18 @@ mod node;
 mod peek;
 mod pointer;
 mod scan;
+#[cfg(any(test, fuzzing))]
+mod seen;
 
 pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
 pub use no_change::NoChange;
-pub use node::MAX_ENTRIES;
 pub(in crate::rules) use node::{Container, Node};
 pub use peek::peek_text;
 pub use pointer::{Pointer, PointerError};
 
 use json::{BLANKS, check, has_blanks};
 use node::{Existing, Piece, Text, Writer, entries_of};
-use std::borrow::Cow;
-use std::ops::Range;
-
-/// One change of a text: the bytes of `span` give way to `replacement`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
-    /// Byte offsets in the original text; empty for an insertion.
-    pub span: Range<usize>,
-    /// What stands there afterwards; empty for a removal.
-    pub replacement: String,
-}
 
 /// A JSON text and what has been changed in it so far.
 #[derive(Clone, Debug)]
@@ -77,12 +67,6 @@ impl<'a> Document<'a> {
         self.source
     }
 
-    /// The text at `pointer` as it stands now. Borrowed unless something inside of it was edited.
-    pub fn get(&mut self, pointer: &Pointer) -> Option<Cow<'_, str>> {
-        let source = self.source;
-        Some(self.root.descend(&pointer.tokens)?.text(source))
-    }
-
     /// Puts `json` at `pointer`, over what is there. Objects that are missing on the way are made, lists only for
     /// `-`, which appends. Any other index must exist.
     ///
@@ -98,27 +82,6 @@ impl<'a> Document<'a> {
     /// Why nothing changed.
     pub fn set_default(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
         self.root.place(&pointer.tokens, json, Existing::Keep)
-    }
-
-    /// Like [`set`](Self::set), but only where something is.
-    ///
-    /// # Errors
-    /// Why nothing changed.
-    pub fn replace(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
-        self.root.descend(&pointer.tokens).ok_or(NoChange::Absent)?.replace(json)
-    }
-
-    /// Inserts `json` into the list at `pointer`, so that it gets this index.
-    ///
-    /// # Errors
-    /// When there is no list, or it is shorter than `index`.
-    pub fn insert(&mut self, pointer: &Pointer, index: usize, json: Json<'a>) -> Result<(), NoChange> {
-        let list = self.root.descend(&pointer.tokens).and_then(Node::list).ok_or(NoChange::NoPlace)?;
-        if index > list.len() {
-            return Err(NoChange::NoPlace);
-        }
-        list.insert(index, json);
-        Ok(())
     }
 
     /// Removes the member or element at `pointer` with its comma; all repeats of a member.
@@ -176,26 +139,6 @@ impl<'a> Document<'a> {
             bytes.extend_from_slice(piece.text.as_bytes());
         }
         bytes
-    }
-
-    /// What differs from the text that was parsed, in order; the spans neither overlap nor touch.
-    pub fn edits(&self) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        let mut replacement = String::new();
-        let mut at = 0;
-        let end = Piece { at: Some(self.source.len()), text: "" };
-        for piece in self.pieces().into_iter().chain([end]) {
-            let Some(start) = piece.at else {
-                replacement.push_str(piece.text);
-                continue;
-            };
-            if self.source[at..start] != replacement {
-                edits.push(Edit { span: at..start, replacement: std::mem::take(&mut replacement) });
-            }
-            replacement.clear();
-            at = start + piece.text.len();
-        }
-        edits
     }
 
     /// The root.

@@ -1,3 +1,5 @@
+use super::node::MAX_ENTRIES;
+use super::seen::Edit;
 use super::*;
 use proptest::prelude::*;
 use serde_json::Value;

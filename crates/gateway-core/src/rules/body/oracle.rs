@@ -2,7 +2,8 @@
 //!
 //! Used by the property tests and by the fuzz target `rules_body`.
 
-use crate::rules::body::{BodyAction, IDENTITIES, Mode, System, Target, apply, model_of, touches_cached_prefix};
+use crate::rules::body::system::IDENTITIES;
+use crate::rules::body::{BodyAction, Mode, Outcome, System, Target, model_of, touches_cached_prefix};
 use crate::rules::document::{Document, Json};
 use crate::rules::glob::Glob;
 use regex::Regex;
@@ -320,6 +321,11 @@ pub fn check(body: &[u8], steps: &[Step]) {
         let got = document.get(&at.parse().expect("a pointer")).map(|text| parsed(&text));
         assert_eq!(got.as_ref(), expected.pointer(at), "{at}");
     }
+}
+
+/// Applies the actions in their order; each sees what those before it did. One outcome for each.
+pub fn apply<'a>(actions: &'a [BodyAction], document: &mut Document<'a>) -> Vec<Outcome> {
+    actions.iter().map(|action| action.apply(document)).collect()
 }
 
 fn check_edits(body: &[u8], document: &Document<'_>, changed: &[u8]) {

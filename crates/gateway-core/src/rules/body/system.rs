@@ -80,16 +80,6 @@ impl System {
         self
     }
 
-    /// What it does.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
-    /// Where it does it.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
     pub(super) fn apply<'a>(&'a self, document: &mut Document<'a>) -> Outcome {
         let root = document.root_mut().object().ok_or(Unchanged::NotAnObject)?;
         let place = root.find("system");

@@ -1,0 +1,162 @@
+//! What the program does with its command line: a command, or configuration -> server.
+
+use crate::cli::{self, Cli, Command, ExplainOptions};
+use crate::config::{self, Loaded, problem::Problems};
+use crate::gateway::{self, Snapshot};
+use crate::operate::{self, RuntimeDir};
+use crate::{doctor, listen, log_output, server};
+use anyhow::Context as _;
+use clap::Parser;
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The whole program; how it ended.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Doctor(options)) = &cli.command {
+        return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
+    }
+    match &cli.command {
+        Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),
+        Some(Command::Man) => return print(&cli::manual().unwrap_or_default()),
+        _ => {}
+    }
+    if let Some(command) = &cli.command
+        && let Some(result) = to_the_running_one(&cli, command)
+    {
+        return finish_command(result);
+    }
+    let loaded = match config::load(&cli.arguments(), &|name| std::env::var(name).ok()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            if cli.upgrade {
+                operate::upgrade::report_failure(&problems.to_string());
+            }
+            return refuse(&problems, cli.command.is_none());
+        }
+    };
+    match &cli.command {
+        Some(Command::Check(options)) => {
+            print!("{}", cli::report(&loaded, options));
+            for warning in loaded.warnings.iter().chain(&loaded.next_start()) {
+                eprintln!("warning: {warning}");
+            }
+            let (limits, open_files) = (&loaded.config.limits, listen::raise_descriptor_limit());
+            if let Some(notice) = limits.fit(open_files).notice(open_files, limits.connections) {
+                eprintln!("warning: {notice}");
+            }
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Explain(options)) => return finish(explain(loaded, options)),
+        _ => {}
+    }
+    let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug, loaded.startup.log_file.clone())
+    {
+        Ok(flush) => flush,
+        Err(error) => {
+            let message = format!("the log cannot be started: {error}");
+            if cli.upgrade {
+                operate::upgrade::report_failure(&message);
+            }
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let has_log_file = loaded.startup.log_file.is_some();
+    let served = server::run(loaded, cli.arguments(), cli.upgrade);
+    if let (Err(error), true) = (&served, has_log_file) {
+        log::error!("{error:#}");
+    }
+    drop(flush);
+    if let (Err(error), true) = (&served, cli.upgrade) {
+        operate::upgrade::report_failure(&format!("{error:#}"));
+    }
+    finish(served)
+}
+
+/// What came of a command to the gateway that runs, if this is one. It needs no valid configuration: it is the running
+/// gateway that says what is wrong with it.
+fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, String>> {
+    // Only for those that need it: a configuration that comes through a pipe can be read once.
+    let places = || config::locate(&cli.arguments(), &|name| std::env::var(name).ok());
+    let folder = || RuntimeDir::open(&places().runtime_dir);
+    match command {
+        Command::Reload => Some(folder().and_then(|folder| operate::ask::reload(&folder))),
+        Command::Upgrade(options) => {
+            Some(folder().and_then(|folder| operate::upgrade::run(&folder, options.program.as_deref())))
+        }
+        Command::Panel(options) => {
+            let env = |name: &str| std::env::var(name).ok();
+            Some(
+                folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
+            )
+        }
+        Command::Healthcheck => Some(operate::health::check(places().listen)),
+        _ => None,
+    }
+}
+
+fn finish_command(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            if !text.is_empty() {
+                println!("{text}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            for line in error.lines() {
+                eprintln!("error: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    finish(std::io::stdout().write_all(text).context("writing to standard output"))
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn explain(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
+    let head = options
+        .head
+        .as_ref()
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading the head from {}", path.display())));
+    let body = match options.body.to_str() {
+        Some("-") => {
+            let mut body = Vec::new();
+            std::io::stdin().read_to_end(&mut body).map(|_| body).context("reading the body from standard input")
+        }
+        _ => std::fs::read(&options.body).with_context(|| format!("reading the body from {}", options.body.display())),
+    };
+    let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
+    let explanation = gateway::explain(Arc::new(snapshot), head.transpose()?.as_deref(), &body?);
+    let explanation = explanation.map_err(anyhow::Error::msg)?;
+    match options.json {
+        true => println!("{}", serde_json::to_string_pretty(&explanation)?),
+        false => print!("{explanation}"),
+    }
+    Ok(())
+}
+
+fn refuse(problems: &Problems, is_start: bool) -> ExitCode {
+    for problem in &problems.0 {
+        eprintln!("error: {problem}");
+    }
+    let count = problems.0.len();
+    let errors = if count == 1 { "error" } else { "errors" };
+    let end = if is_start { "; nothing was started" } else { "" };
+    eprintln!("{count} {errors} in the configuration{end}");
+    ExitCode::FAILURE
+}
