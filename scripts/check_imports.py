@@ -40,7 +40,33 @@ ORDER = {
         "load",
         "live",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "redact rules", "usage", "record"],
+    "src/gateway": [
+        "answer client_keys key_search",
+        "browser cross_site panel_key",
+        "clean local snapshot",
+        "identity running",
+        "client",
+        "shared",
+        "house_rules proxy",
+        "explain health_checks mod upstream_metrics",
+        "http2_door",
+        "door",
+    ],
+    "src/gateway/client": [
+        "body_shares buffers unsent",
+        "body_budget response_hold",
+        "incoming",
+        "http1",
+        "http1_stream http2 whole_request",
+    ],
+    "src/gateway/proxy": [
+        "context",
+        "origin_headers",
+        "apply_rules downstream failure request_head",
+        "ending failover observe response_head",
+        "attempt begin finish upstream_response",
+    ],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "protocol redact rules", "usage", "record"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -17,16 +17,6 @@ const SECONDS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Buckets for the time that a connection takes.
 const CONNECT_SECONDS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-/// The paths that are counted by name.
-const PATHS: [&str; 7] = [
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/messages/batches",
-    "/v1/models",
-    "/v1/complete",
-    "/v1/files",
-    "/api/hello",
-];
 /// What all others are counted as.
 const OTHER: &str = "other";
 /// The errors that the API can send in a stream.
@@ -237,12 +227,9 @@ impl Metrics {
 
     /// The names under which a request is counted. The first `most` models have names of their own.
     pub fn labels(&self, record: &RequestRecord, most: usize) -> Labels {
-        let path = record.path.strip_suffix('/').unwrap_or(&record.path);
-        // Some relays, and so their clients, have a prefix before them.
-        let path = PATHS.into_iter().find(|known| path.ends_with(known)).unwrap_or(OTHER);
         // What nobody served gives no model a name of its own: it may be anything.
         let most = if record.is_stray() { 0 } else { most };
-        Labels { model: self.model(record.model().unwrap_or_default(), most), path }
+        Labels { model: self.model(record.model().unwrap_or_default(), most), path: record.endpoint.name() }
     }
 
     fn model(&self, name: &str, most: usize) -> Arc<str> {

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::snapshot::X_FORWARDED_FOR;
 use crate::config::Limits;
 use crate::connections::{self, Place, making_room};
+use crate::upstream::clock::now_ms;
 use async_trait::async_trait;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
@@ -146,8 +147,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         place: Option<&Place>,
         shutdown: &ShutdownWatch,
     ) {
-        let first = client.control();
-        first.expect_first_byte(Some(limits.header_timeout));
+        let first = client.response_hold();
+        first.expect_first_byte(Some(limits.header_timeout), now_ms());
         let (proxy, rules, options) = (Arc::clone(&parts.proxy), Arc::clone(&self.rules), parts.options.clone());
         let http2 = Arc::new(Http2Door { proxy, rules, options, first, place: place.cloned() });
         tokio::select! {

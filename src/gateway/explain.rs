@@ -72,8 +72,8 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
-    context.came_from(context.snapshot.origin(Some([127, 0, 0, 1].into()), &client.headers));
-    context.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
+    context.arrival.came_from(context.snapshot.origin(Some([127, 0, 0, 1].into()), &client.headers));
+    context.arrival.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
     let mut explanation = Explanation {
         upstream: None,
         answered: None,
@@ -86,8 +86,9 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
         touches_cached_prefix: false,
     };
     let respond = apply_rules::respond(&client, &mut context).map(|answer| answer.status);
-    match identity::identify(&client.headers, None, &context.snapshot) {
-        Ok(identity) => context.destination = context.snapshot.group(identity.group)[0],
+    context.arrival.identity = identity::identify(&client.headers, None, &context.snapshot);
+    match &context.arrival.identity.group {
+        Ok(_) => context.routing.destination = context.group().first().copied(),
         Err(refusal) => explanation.answered = Some(refusal.status),
     }
     explanation.rules = rule_reports(&client, &context);
@@ -101,9 +102,8 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     if explanation.answered.is_some() {
         return Ok(explanation);
     }
-    explanation.upstream = Some(context.destination().upstream.config.name.clone());
-
     let cannot = |error: Box<pingora::Error>| format!("the request cannot be made: {}", error.etype().as_str());
+    explanation.upstream = Some(context.destination().map_err(cannot)?.upstream.config.name.clone());
     let mut outgoing = client.clone();
     remove_hop_by_hop(&mut outgoing);
     request_head::head(&mut outgoing, false, &context).map_err(cannot)?;
@@ -119,8 +119,10 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
 }
 
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
-    let plan = apply_rules::plan(client, context);
-    let facts = context.facts(client, plan.model.as_deref());
+    // One that goes nowhere meets the rules that might have answered it.
+    let Some(destination) = context.chosen().or(context.snapshot.answering()) else { return Vec::new() };
+    let plan = apply_rules::plan(client, destination, context);
+    let facts = context.facts(client, destination, plan.model.as_deref());
     let report = |(index, rule): (usize, &Arc<Rule>)| {
         let unmet = rule.matcher.first_unmet(&facts).map(|unmet| match unmet {
             // What a key is compared with is a key.
@@ -135,12 +137,12 @@ fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
         });
         RuleReport { name: rule.name.to_string(), matches: unmet.is_none(), unmet, body: body.collect() }
     };
-    context.destination().rules.rules().iter().enumerate().map(report).collect()
+    destination.rules.rules().iter().enumerate().map(report).collect()
 }
 
 fn touches_cache(body: &[u8], context: &Context) -> bool {
-    let Ok(mut document) = Document::parse(body) else { return false };
-    let rules = context.destination().rules.rules();
+    let (Ok(mut document), Some(destination)) = (Document::parse(body), context.chosen()) else { return false };
+    let rules = destination.rules.rules();
     for action in context.attempt.rules.iter().flat_map(|&index| &rules[index].body) {
         // What it leaves undone was left undone before too.
         let _ = action.apply(&mut document);

@@ -8,12 +8,11 @@ use super::client::body_budget::Hold;
 use super::client::body_shares::Owners;
 use super::client::http1::{Begun, ClientStream, Expected, NoRequest};
 use super::client::unsent::Taking;
-use super::client_keys::{self, key_fingerprint};
+use super::client_keys::KeyFingerprint;
 use super::identity::{self, Found};
 use super::local::{self, LocalHandler, Whose};
 use super::shared::Shared;
 use super::snapshot::{Snapshot, X_FORWARDED_FOR};
-use crate::access_log;
 use crate::config::Limits;
 use crate::connections::{Place, Serving};
 use crate::upstream::sessions::Client;
@@ -21,6 +20,7 @@ use bytes::BytesMut;
 use gateway_core::addresses::{Origin, client_group};
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
+use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, Outcome, RequestRecord};
 use gateway_core::redact::MASK;
@@ -117,13 +117,12 @@ impl HouseRules {
         may_come: impl FnOnce() -> bool,
     ) -> Result<Expected, Refusal> {
         let identity = identity::identify(fields, authority, snapshot);
-        if let Err(refusal) = &identity
+        if let Err(refusal) = &identity.group
             && !may_come()
         {
             return Err(refusal.clone());
         }
-        let sender = identity.as_ref().map_or_else(|_| client_keys::client(fields), |identity| identity.sender);
-        let hold = Hold::new(&self.budget, Owners::new(client, sender));
+        let hold = Hold::new(&self.budget, Owners::new(client, identity.sender));
         Ok(Expected { hold, found: Some(Found { snapshot: Arc::clone(snapshot), identity }) })
     }
 
@@ -165,20 +164,21 @@ impl HouseRules {
 
     /// What a record tells of the head of a request that was not read.
     pub fn named(&self, request: &RequestHeader, snapshot: &Snapshot, record: RequestRecord) -> RequestRecord {
-        let (method, path) = match self.shared.panel.carried(request, b"") {
+        let (method, path, endpoint) = match self.shared.panel.carried(request, b"") {
             // Any of them may hold it.
-            Some(_) => (MASK.to_owned(), MASK.to_owned()),
-            None => (request.method.to_string(), Names::of(request, None, &snapshot.secrets).path),
+            Some(_) => (MASK.to_owned(), MASK.to_owned(), Endpoint::Other),
+            None => {
+                let path = Names::of(request, None, &snapshot.secrets).path;
+                (request.method.to_string(), path, Protocol::of(request.method.as_str(), request.raw_path()).endpoint())
+            }
         };
-        RequestRecord { method, path, key: key_fingerprint(&request.headers), ..record }
+        let key = KeyFingerprint::in_headers(&request.headers).map(|key| key.to_string());
+        RequestRecord { method, path, endpoint, key, ..record }
     }
 
     /// Counts and logs a request that was not read. Those of the admin service are no traffic.
     pub fn finish(&self, record: RequestRecord) {
-        match self.is_all_own {
-            true => access_log::write_local(&record),
-            false => self.shared.finish(record),
-        }
+        self.shared.finish(record, self.is_all_own);
     }
 }
 

@@ -50,16 +50,16 @@ impl HttpServerApp for Http2Door {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let ServerSession::H2(mut session) = session else { return None };
-        self.first.expect_first_byte(None);
+        self.first.expect_nothing();
         let _busy = self.rules.shared.drain.enter();
         let snapshot = self.rules.shared.snapshot.load_full();
         let started = Instant::now();
         let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
         match self.read(&mut session, origin.map(|origin| origin.client), &snapshot).await {
-            Ok((control, _serving)) => {
+            Ok((hold, _serving)) => {
                 let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
                 let taking = self.rules.taking(origin, &snapshot.config.limits, socket, self.place.as_ref());
-                let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, control, taking)));
+                let whole = ServerSession::new_custom(Box::new(WholeRequest::new(session, hold, taking)));
                 return self.proxy.process_new_http(whole, shutdown).await;
             }
             // The connection ended with all of its requests.
@@ -116,9 +116,9 @@ impl Http2Door {
     ) -> Result<(Arc<ResponseHold>, Option<Serving>), Unread> {
         let serving = self.place.as_ref().map(|place| place.begin(client)).transpose();
         let mut serving = serving.map_err(|_| Refusal::no_room())?;
-        let control = self.read_rest(session, client, snapshot).await?;
+        let hold = self.read_rest(session, client, snapshot).await?;
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
-        Ok((control, serving))
+        Ok((hold, serving))
     }
 
     async fn read_rest(

@@ -1,9 +1,10 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
-use super::client_keys::{self, SESSION, X_API_KEY};
+use super::client_keys::{self, KeyFingerprint, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
+use crate::config::routes::digest;
 use crate::upstream::sessions::Client;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;
@@ -27,13 +28,26 @@ static FIELDS: [HeaderName; 9] = [
     cross_site::API_KEY,
 ];
 
-/// Who sends a request, and where it may go.
-#[derive(Clone, Copy, Debug)]
+/// Who sends a request, and where it may go. It is settled once, before a rule may answer; everything that asks later
+/// reads it here.
+#[derive(Debug)]
 pub struct Identity {
-    /// The upstreams that it may go to.
-    pub group: Group,
-    /// Its session and its key.
+    /// Stands for its session and its key.
     pub sender: Client,
+    /// Its key, as records tell keys apart; `None` without one.
+    pub key: Option<KeyFingerprint>,
+    /// The upstreams that it may go to.
+    ///
+    /// # Errors
+    /// Why it may go to none; that waits for the rules that answer at once.
+    pub group: Result<Group, Refusal>,
+}
+
+impl Default for Identity {
+    /// Of a request of which nothing is known yet.
+    fn default() -> Self {
+        Self { sender: Client::UNKNOWN, key: None, group: Ok(Group::Open) }
+    }
 }
 
 /// What was found out of a request before its body was read.
@@ -41,21 +55,34 @@ pub struct Identity {
 pub struct Found {
     /// The configuration that it was found out with, and that the request is served with.
     pub snapshot: Arc<Snapshot>,
-    /// Who sends it; a refusal waits for the rules that answer at once.
-    pub identity: Result<Identity, Refusal>,
+    /// Who sends it.
+    pub identity: Identity,
 }
 
 /// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
-///
-/// # Errors
-/// Why it may not go to any upstream.
-pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Result<Identity, Refusal> {
-    let group = snapshot.find_group(headers)?;
+pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
+    let mut keys = client_keys::client_keys(headers).map(digest);
+    let first = keys.next();
+    Identity {
+        sender: client_keys::client(headers),
+        key: first.map(KeyFingerprint::of),
+        // A second key is looked at only where there are routes.
+        group: find_group(headers, first.into_iter().chain(keys), authority, snapshot),
+    }
+}
+
+fn find_group(
+    headers: &HeaderMap,
+    keys: impl Iterator<Item = [u8; 32]>,
+    authority: Option<&Authority>,
+    snapshot: &Snapshot,
+) -> Result<Group, Refusal> {
+    let group = snapshot.find_group(keys)?;
     if snapshot.adds_key(group) {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         cross_site::check(headers, host.or(authority.map(Authority::as_str)), &snapshot.config.allow_origins)?;
     }
-    Ok(Identity { group, sender: client_keys::client(headers) })
+    Ok(group)
 }
 
 /// Those fields of an HTTP/1 head that [`identify`] reads.
@@ -73,7 +100,7 @@ pub fn fields_of(head: &[u8]) -> HeaderMap {
 /// Whether a request that no upstream is there for is answered all the same, and without its body: by a page of the
 /// gateway's own, or by a rule.
 pub fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> bool {
-    let Some(destination) = snapshot.destinations.first() else { return false };
+    let Some(destination) = snapshot.answering() else { return false };
     let facts = Facts {
         method: request.method.as_str(),
         target: request.raw_path(),

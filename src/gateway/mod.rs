@@ -1,4 +1,4 @@
-//! The proxy: Pingora's [`ProxyHttp`], each phase a short call into the file of its concern.
+//! The proxy: Pingora's [`ProxyHttp`], each hook a short call into the file of its concern.
 
 mod answer;
 mod browser;
@@ -21,28 +21,18 @@ mod shared;
 mod snapshot;
 mod upstream_metrics;
 
-use crate::access_log;
 use async_trait::async_trait;
 use bytes::Bytes;
-use clean::Names;
-use gateway_core::reason::Reason;
-use gateway_core::record::fault::Reader;
-use gateway_core::redact;
-use http::{StatusCode, Version};
-use local::Whose;
-use panel_key::Carried;
-use pingora::ErrorSource;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use proxy::context::{Attempt, Context, InFlight};
-use proxy::ending::Ending;
-use proxy::{apply_rules, downstream, failover, failure, finish, observe, request_head, response};
-use running::Phase;
+use proxy::context::Context;
+use proxy::ending::{self, Ending};
+use proxy::{attempt, begin, finish, request_head, response_head, upstream_response};
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 pub use answer::{Answer, new_request_id};
 pub use door::Door;
@@ -55,19 +45,16 @@ pub use shared::Shared;
 pub use snapshot::{Snapshot, peer};
 pub use upstream_metrics::Upstreams;
 
-/// How long an answer waits that cannot be read as fast as it comes.
-const PAUSE: Duration = Duration::from_millis(1);
-
 /// The proxy's logic.
 pub struct Gateway {
     shared: Arc<Shared>,
-    pages: Arc<dyn LocalHandler>,
+    local: Arc<dyn LocalHandler>,
 }
 
 impl Gateway {
     /// A proxy over the shared state, with pages of its own.
-    pub fn new(shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
-        Self { shared, pages }
+    pub fn new(shared: Arc<Shared>, local: Arc<dyn LocalHandler>) -> Self {
+        Self { shared, local }
     }
 
     /// A connection that is not kept, and whose client is told so, cannot be closed under the next request.
@@ -87,98 +74,17 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
-        let origin = context.snapshot.origin(snapshot::peer(session.client_addr()), &session.req_header().headers);
-        context.came_from(origin);
-        if let Some(read) = downstream::take_request(session) {
-            context.started = read.started;
-            context.started_at = SystemTime::now() - read.started.elapsed();
-            context.request_bytes = read.body.as_ref().map_or(0, |held| held.bytes.len() as u64);
-            context.length_name = read.length_name;
-            context.body = read.body;
-            if let Some(found) = read.found {
-                context.snapshot = found.snapshot;
-                context.identity = Some(found.identity);
-            }
-            context.control = Some(read.control);
-        }
+        begin::arrive(session, context)?;
         self.close_if_draining(session);
-        downstream::prepare(session, context)
+        Ok(())
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
-        let whose = local::whose(session.req_header(), &context.snapshot.config);
-        if whose != Whose::Upstreams {
-            context.is_local = true;
-            context.in_flight = None;
-            match whose {
-                Whose::Pages => downstream::serve_local(session, &*self.pages, context).await?,
-                _ => downstream::send(local::nothing_here(&context.request_id), session, context).await?,
-            }
-            return Ok(true);
-        }
-        // Before anything of it is kept, and before a rule answers.
-        let body = context.body.as_ref().map_or(&b""[..], |held| &held.bytes);
-        if let Some(carried) = self.shared.panel.carried(session.req_header(), body) {
-            context.rejected = Some(Reason::PanelKey);
-            if carried == Carried::InHead {
-                // Any of them may hold it.
-                context.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
-            }
-            downstream::send(local::panel_key_refused(carried, &context.request_id), session, context).await?;
-            return Ok(true);
-        }
-        let request = session.req_header();
-        let identity = context.identity.take();
-        let identity = identity
-            .unwrap_or_else(|| identity::identify(&request.headers, request.uri.authority(), &context.snapshot));
-        observe::begin(request, &self.shared.running, context);
-        if browser::wants_service_worker(&request.headers) {
-            context.rejected = Some(Reason::ServiceWorker);
-            let answer = browser::refuse_service_worker(&context.request_id);
-            downstream::send(answer, session, context).await?;
-            return Ok(true);
-        }
-        if let Some(answer) = apply_rules::respond(request, context) {
-            downstream::send(answer, session, context).await?;
-            return Ok(true);
-        }
-        match identity {
-            Ok(identity) => {
-                context.group = identity.group;
-                context.sender = identity.sender;
-            }
-            Err(refusal) => {
-                context.rejected = Some(refusal.reason);
-                let answer = Answer::error(refusal.status, &refusal.message, &context.request_id);
-                downstream::send(answer, session, context).await?;
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        begin::answer_here(session, &self.shared, &*self.local, context).await
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        if context.attempts > 0 {
-            // First of all: to look at the client would let a head go out whose time is over.
-            downstream::start_over(session, context)?;
-            if downstream::is_client_gone(session, context) {
-                return Err(Error::new_down(ErrorType::ConnectionClosed));
-            }
-        }
-        if context.ticket.is_none() {
-            failover::enter(session, context).await?;
-        }
-        context.entered.get_or_insert_with(Instant::now);
-        if let Some(running) = &context.running {
-            running.at_upstream(context.destination);
-            running.phase(Phase::Connect);
-        }
-        context.first_byte = None;
-        context.attempt = Attempt { began: Some(Instant::now()), ..Attempt::default() };
-        let is_fresh = std::mem::take(&mut context.must_be_fresh);
-        // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
-        context.attempts += u32::from(!is_fresh);
-        Ok(Box::new(context.destination().upstream.peer(is_fresh)))
+        attempt::begin(session, context).await
     }
 
     async fn connected_to_upstream(
@@ -190,14 +96,7 @@ impl ProxyHttp for Gateway {
         _: Option<&Digest>,
         context: &mut Context,
     ) -> Result<()> {
-        let now = Instant::now();
-        context.attempt.connected = Some(now);
-        if let Some(began) = context.attempt.began.filter(|_| !reused) {
-            self.shared.metrics.connected(&context.destination().upstream.config.name, now.duration_since(began));
-        }
-        if let Some(running) = &context.running {
-            running.phase(Phase::Wait);
-        }
+        attempt::connected(reused, &self.shared, context);
         Ok(())
     }
 
@@ -207,18 +106,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         context: &mut Context,
     ) -> Result<()> {
-        let client = session.req_header();
-        request_head::head(request, client.version == Version::HTTP_2, context)?;
-        apply_rules::request(request, client, context)?;
-        request_head::length(request, context)?;
-        context.destination().upstream.address_to_proxy(request)?;
-        let upstream = &context.destination().upstream.config;
-        // A longer one would be read_timeout's, which Pingora keeps.
-        let within = Some(upstream.first_byte_timeout).filter(|&within| within < upstream.read_timeout);
-        if let Some(control) = &context.control {
-            control.expect_first_byte(within);
-        }
-        Ok(())
+        attempt::request(request, session.req_header(), context)
     }
 
     async fn request_body_filter(
@@ -235,21 +123,10 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    fn fail_to_connect(
-        &self,
-        _: &mut Session,
-        _: &HttpPeer,
-        context: &mut Context,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        error.as_up();
-        let fault = failure::fault(&error, context);
-        error.set_retry(failover::take_over(context, &fault));
-        error
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+        attempt::no_connection(error, context)
     }
 
-    /// The default forbids every retry of a POST; here the whole body is kept, and as long as the client has nothing
-    /// of an answer, another upstream can give one.
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
@@ -258,27 +135,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
         reused: bool,
     ) -> Box<Error> {
-        if failure::is_settled(&error) {
-            return error;
-        }
-        let mut error = failure::unless_late(error, context);
-        error.set_retry(false);
-        if *error.esource() != ErrorSource::Upstream {
-            return error;
-        }
-        let has_begun = downstream::has_answer_begun(session, context);
-        if !has_begun && !context.was_stale && reused && context.attempt.may_be_stale(error.etype()) {
-            context.was_stale = true;
-            context.must_be_fresh = true;
-            error.set_retry(true);
-            return error;
-        }
-        let fault = failure::fault(&error, context);
-        match has_begun {
-            true => context.destination().upstream.failed(fault),
-            false => error.set_retry(failover::take_over(context, &fault)),
-        }
-        error
+        attempt::failed(session, error, reused, context)
     }
 
     async fn upstream_response_filter(
@@ -287,40 +144,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        response::check(response, session.is_upgrade_req())?;
-        context.attempt.something_came = true;
-        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            return response::bound_interim(response, context);
-        }
-        if let Some(control) = &context.control {
-            control.expect_first_byte(None);
-        }
-        match response::judge(response, session.req_header(), context) {
-            Ok(()) => {
-                context.attempt.is_good = true;
-                failover::succeeded(context);
-            }
-            Err(bad) => {
-                bad.apply_retry_after(context);
-                let is_taken_over = failover::take_over(context, &bad.fault);
-                if is_taken_over || !bad.fault.has_response() {
-                    let mut error = failure::settled(bad.fault);
-                    error.set_retry(is_taken_over);
-                    return Err(error);
-                }
-            }
-        }
-        context.first_byte.get_or_insert_with(Instant::now);
-        let limits = context.snapshot.config.limits.meter;
-        context.attempt.meter = response::meter(response, session.req_header(), context.started, limits);
-        context.attempt.error_body = response::error_body(response);
-        if response::is_stream(response) {
-            context.stream = Some(InFlight::new(&self.shared.metrics.streams));
-        }
-        if let Some(running) = &context.running {
-            running.phase(Phase::Answer);
-        }
-        Ok(())
+        upstream_response::head_came(session, response, &self.shared, context)
     }
 
     fn upstream_response_body_filter(
@@ -330,20 +154,7 @@ impl ProxyHttp for Gateway {
         _: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
-        context.forget_body();
-        let Some(bytes) = bytes else { return Ok(None) };
-        if let Some(meter) = &mut context.attempt.meter {
-            meter.push(bytes, Instant::now());
-        }
-        if let Some(error) = &mut context.attempt.error_body {
-            error.push(bytes);
-        }
-        if let Some(running) = &context.running {
-            running.got(bytes.len());
-        }
-        // An answer that stands for more than can be read in one go: others have their turn first.
-        let is_behind = context.attempt.meter.as_ref().is_some_and(|meter| meter.is_behind());
-        Ok(is_behind.then_some(PAUSE))
+        Ok(upstream_response::body_came(bytes.as_deref(), context))
     }
 
     async fn response_filter(
@@ -353,59 +164,19 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> Result<()> {
         self.close_if_draining(session);
-        let client = session.req_header();
-        let is_http10 = client.version == Version::HTTP_10;
-        response::head(response, is_http10, context)?;
-        apply_rules::response(response, client, context);
-        browser::confine(response, &client.headers)?;
-        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
-        }
-        match &context.control {
-            Some(control) if response::has_body_to_come(response, &client.method, is_http10) => {
-                control.hold_next_head(context.snapshot.config.failover.hold_head);
-            }
-            // Nothing can be tried again from here on: what is still being sent, Pingora holds.
-            _ => context.forget_body(),
-        }
-        Ok(())
+        response_head::pass_on(response, session.req_header(), context)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
-        let failure = failure::read(error, context);
-        // Not Pingora's own words: they quote what the other side sent.
-        let told = failure.told(context, Reader::Operator);
-        log::debug!("{}: {told} ({})", context.request_id, error.etype().as_str());
-        // Pingora closes the connection after a failure, so the client is told.
-        session.set_keepalive(None);
-        let is_unanswered = context.is_head_held()
-            || session.response_written().is_none_or(|response| response.status.is_informational());
-        let status = failure.status(context);
-        if status > 0 && !session.was_upgraded() && is_unanswered {
-            let answered = async {
-                downstream::start_over(session, context)?;
-                session.set_keepalive(None);
-                downstream::send(failure.answer(context), session, context).await
-            };
-            if let Err(error) = answered.await {
-                log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
-            }
-        }
+        let status = ending::tell_client(session, error, context).await;
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
-        while let Some(meter) = context.attempt.meter.as_mut().filter(|meter| meter.is_behind()) {
-            meter.catch_up();
-            tokio::task::yield_now().await;
-        }
+        upstream_response::read_rest(context).await;
         let ending = Ending::of(session, error, context);
         ending.settle(context);
-        let record = finish::record(session, ending, context);
-        match context.is_local {
-            true => access_log::write_local(&record),
-            false => self.shared.finish(record),
-        }
+        self.shared.finish(finish::record(session, ending, context), context.observation.is_local);
     }
 
     /// The access log says it all, without the query, which may hold keys.

@@ -60,8 +60,11 @@ impl Shared {
         }
     }
 
-    /// Counts and logs a request that is over.
-    pub(super) fn finish(&self, mut record: RequestRecord) {
+    /// Counts and logs a request that is over. One that `is_local`, for the gateway's own pages, is no traffic.
+    pub(super) fn finish(&self, mut record: RequestRecord, is_local: bool) {
+        if is_local {
+            return access_log::write_local(&record);
+        }
         record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
         self.metrics.count(&record);
         access_log::write(&record);

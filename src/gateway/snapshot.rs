@@ -1,8 +1,6 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
-use super::client_keys::client_keys;
 use super::cross_site;
-use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
@@ -146,13 +144,18 @@ impl Snapshot {
         self.adds_key[destination]
     }
 
-    /// Where a request with these headers may go: where a route sends its key, or else to the upstreams that are not
-    /// reserved for routed keys.
+    /// The destination whose rules may answer a request at once, before it is known where it goes.
+    pub fn answering(&self) -> Option<&Destination> {
+        self.destinations.first()
+    }
+
+    /// Where a request with the keys of these digests may go: where a route sends one, or else to the upstreams that are
+    /// not reserved for routed keys.
     ///
     /// # Errors
     /// 401 if there is no such upstream.
-    pub fn find_group(&self, headers: &HeaderMap) -> Result<Group, Refusal> {
-        let group = self.routed(headers).map_or(Group::Open, Group::Route);
+    pub fn find_group(&self, keys: impl Iterator<Item = [u8; 32]>) -> Result<Group, Refusal> {
+        let group = self.routed(keys).map_or(Group::Open, Group::Route);
         if self.group(group).is_empty() {
             return Err(Refusal::new(
                 401,
@@ -163,15 +166,14 @@ impl Snapshot {
         Ok(group)
     }
 
-    /// The number of the route of the request's key. Every key is compared, in constant time.
-    fn routed(&self, headers: &HeaderMap) -> Option<usize> {
+    /// The number of the route of one of these keys. Every key is compared, in constant time.
+    fn routed(&self, keys: impl Iterator<Item = [u8; 32]>) -> Option<usize> {
         let routes = &self.config.routes;
         if routes.is_empty() {
             return None;
         }
         let mut found = None;
-        for key in client_keys(headers) {
-            let given = digest(key);
+        for given in keys {
             for (number, route) in routes.iter().enumerate() {
                 let is_listed = route.keys.iter().fold(0, |any, key| any | key.ct_eq(&given).unwrap_u8());
                 if is_listed == 1 && found.is_none() {

@@ -14,3 +14,8 @@ pub fn now_ms() -> u64 {
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// The time from now until `at_ms`.
+pub fn until(at_ms: u64) -> Duration {
+    Duration::from_millis(at_ms.saturating_sub(now_ms()))
+}

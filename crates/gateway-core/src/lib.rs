@@ -7,6 +7,7 @@ pub mod addresses;
 mod codes;
 pub mod http1;
 pub mod language;
+pub mod protocol;
 pub mod reason;
 pub mod record;
 pub mod redact;

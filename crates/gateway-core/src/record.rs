@@ -11,6 +11,7 @@ pub use client_names::ClientNames;
 pub use outcome::Outcome;
 pub use prompt::PromptOutcome;
 
+use crate::protocol::Endpoint;
 use crate::reason::Reason;
 use crate::usage::error_body::ErrorText;
 use crate::usage::meter::Summary;
@@ -43,6 +44,8 @@ pub struct RequestRecord {
     pub method: String,
     /// Path without the query, which may hold keys.
     pub path: String,
+    /// The endpoint that it was for.
+    pub endpoint: Endpoint,
     /// Status sent to the client; 0 if none was.
     pub status: u16,
     /// How it ended.
@@ -119,6 +122,7 @@ impl RequestRecord {
             http: "",
             method: String::new(),
             path: String::new(),
+            endpoint: Endpoint::Other,
             status: 0,
             outcome: Outcome::Completed,
             reason: None,

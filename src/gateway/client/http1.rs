@@ -6,7 +6,7 @@
 
 use super::body_budget::{HeldBody, Hold};
 use super::incoming::Incoming;
-use super::response_hold::ResponseHold;
+use super::response_hold::{HeldHead, ResponseHold};
 use super::unsent::Taking;
 use crate::config::Limits;
 use crate::gateway::answer::Answer;
@@ -65,7 +65,7 @@ pub struct ReadRequest {
     /// `Content-Length` in the client's own case.
     pub length_name: Bytes,
     /// The way to tell the client's connection something.
-    pub control: Arc<ResponseHold>,
+    pub hold: Arc<ResponseHold>,
 }
 
 /// A request of which the head was read.
@@ -132,11 +132,11 @@ pub struct ClientStream {
     pub(super) refused: BytesMut,
     /// Whether something was written that may still be in a buffer.
     pub(super) is_unflushed: bool,
-    pub(super) control: Arc<ResponseHold>,
+    pub(super) hold: Arc<ResponseHold>,
     /// The head of an answer that is held back.
-    pub(super) held: Bytes,
-    /// Whether that head is on its way out, a part of it perhaps sent.
-    pub(super) is_releasing: bool,
+    pub(super) held: HeldHead<Bytes>,
+    /// What is left to be sent of a head that was held back.
+    pub(super) releasing: Bytes,
     /// The next deadline, and when that is.
     pub(super) timer: Option<(u64, Pin<Box<Sleep>>)>,
     /// How the client takes its answer; `None` before there is one, and for HTTP/2, where each stream has its own.
@@ -163,9 +163,9 @@ impl ClientStream {
             mode: Mode::Waiting,
             refused: BytesMut::new(),
             is_unflushed: false,
-            control: Arc::default(),
-            held: Bytes::new(),
-            is_releasing: false,
+            hold: Arc::default(),
+            held: HeldHead::default(),
+            releasing: Bytes::new(),
             timer: None,
             taking: None,
         }
@@ -262,18 +262,18 @@ impl ClientStream {
         self.mode = if parsed.wants_upgrade { Mode::MaySwitch } else { Mode::Waiting };
         let is_shown = must_see_bodies && body.as_ref().is_some_and(|held| !held.bytes.is_empty());
         let (head, length_name) = without_body(head, &parsed, is_shown);
-        self.control.end_hold();
-        self.control.expect_first_byte(None);
-        self.control.expect_body(is_shown);
-        let control = Arc::clone(&self.control);
-        let request = ReadRequest { started, body, found, length_name, control };
+        self.hold.end_hold();
+        self.hold.expect_nothing();
+        self.hold.expect_body(is_shown);
+        let hold = Arc::clone(&self.hold);
+        let request = ReadRequest { started, body, found, length_name, hold };
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
         Ok(head)
     }
 
     /// The way to tell this connection something.
-    pub fn control(&self) -> Arc<ResponseHold> {
-        Arc::clone(&self.control)
+    pub fn response_hold(&self) -> Arc<ResponseHold> {
+        Arc::clone(&self.hold)
     }
 
     /// Watches from here on how the client takes what is sent to it.

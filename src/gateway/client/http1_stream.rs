@@ -2,8 +2,8 @@
 //! a `101`, whatever comes.
 
 use super::http1::{AHEAD_BYTES, ClientStream, Mode};
-use super::response_hold::until;
-use crate::upstream::clock::now_ms;
+use super::response_hold::Due;
+use crate::upstream::clock::{now_ms, until};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -20,15 +20,11 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 impl ClientStream {
-    /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: an answer that does not begin in time is an error, a head that was
-    /// held back for long enough goes out.
+    /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: a response that does not begin in time is an error,
+    /// a head that was held back for long enough goes out.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let held_until = self.control.held_until_ms();
-        let Some(at) = held_until.or(self.control.first_byte_by_ms()) else {
-            self.timer = None;
-            return Ok(());
-        };
-        if at > now_ms() {
+        let mut due = self.hold.due(now_ms);
+        if let Due::At(at) = due {
             let timer = match &mut self.timer {
                 Some((set_to, timer)) if *set_to == at => timer,
                 other => &mut other.insert((at, Box::pin(tokio::time::sleep(until(at))))).1,
@@ -36,15 +32,17 @@ impl ClientStream {
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
+            due = self.hold.due(|| at);
         }
         self.timer = None;
-        if held_until.is_none() {
-            return Err(io::ErrorKind::TimedOut.into());
+        match due {
+            Due::Nothing | Due::At(_) => Ok(()),
+            Due::Late => Err(io::ErrorKind::TimedOut.into()),
+            Due::Release => match self.poll_release(cx) {
+                Poll::Ready(released) => released,
+                Poll::Pending => Ok(()),
+            },
         }
-        if let Poll::Ready(released) = self.poll_release(cx) {
-            released?;
-        }
-        Ok(())
     }
 
     /// An attempt to send `in_hand` bytes, which fails when the client has taken nothing for too long.
@@ -60,7 +58,7 @@ impl ClientStream {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 if let Err(stalled) = taking.poll_blocked(cx, in_hand) {
-                    self.control.stall(stalled);
+                    self.hold.stall(stalled);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
@@ -78,26 +76,21 @@ impl ClientStream {
 
     /// Sends the head that was held back, if there is one.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.held.is_empty() {
+        if self.releasing.is_empty() && self.held.is_there() {
+            self.releasing = self.held.release(&self.hold).unwrap_or_default();
+        }
+        if self.releasing.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        // One that was forgotten is not sent.
-        if self.control.held_until_ms().is_none() && !self.is_releasing {
-            self.held = Bytes::new();
-            return Poll::Ready(Ok(()));
-        }
-        self.is_releasing = true;
-        self.control.end_hold();
-        while !self.held.is_empty() {
-            let sent = Pin::new(&mut self.inner).poll_write(cx, &self.held);
-            let sent = ready!(self.watched(cx, self.held.len(), sent))?;
+        while !self.releasing.is_empty() {
+            let sent = Pin::new(&mut self.inner).poll_write(cx, &self.releasing);
+            let sent = ready!(self.watched(cx, self.releasing.len(), sent))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.held.advance(sent);
+            self.releasing.advance(sent);
         }
-        self.held = Bytes::new();
-        self.is_releasing = false;
+        self.releasing = Bytes::new();
         self.is_unflushed = true;
         Poll::Ready(Ok(()))
     }
@@ -109,7 +102,7 @@ impl AsyncRead for ClientStream {
     /// body is slow to come, goes out then.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.control.take_body() {
+        if this.hold.take_body() {
             buf.put_slice(b"x");
             return Poll::Ready(Ok(()));
         }
@@ -152,8 +145,8 @@ impl AsyncWrite for ClientStream {
                 self.mode = Mode::Waiting;
             }
         }
-        if self.control.begin_to_hold() {
-            self.held = Bytes::copy_from_slice(bytes);
+        if self.hold.begin_to_hold(now_ms) {
+            self.held.keep(Bytes::copy_from_slice(bytes));
             return Poll::Ready(Ok(bytes.len()));
         }
         ready!(self.poll_release(cx))?;
@@ -167,7 +160,7 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.control.stalled().is_some() {
+        if self.hold.stalled().is_some() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.inner).poll_shutdown(cx)
@@ -209,7 +202,7 @@ impl Peek for ClientStream {
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         // What a client that takes nothing has not got yet is not waited for.
-        if self.control.stalled().is_some() {
+        if self.hold.stalled().is_some() {
             return;
         }
         Shutdown::shutdown(&mut *self.inner).await;

@@ -62,11 +62,11 @@ pub async fn read(
         None => (None, None),
     };
     let length_name = Bytes::from_static(b"Content-Length");
-    let control = Arc::<ResponseHold>::default();
-    control.expect_body(body.as_ref().is_some_and(|held| !held.bytes.is_empty()));
-    let read = ReadRequest { started, body, found, length_name, control: Arc::clone(&control) };
+    let response_hold = Arc::<ResponseHold>::default();
+    response_hold.expect_body(body.as_ref().is_some_and(|held| !held.bytes.is_empty()));
+    let read = ReadRequest { started, body, found, length_name, hold: Arc::clone(&response_hold) };
     session.req_header_mut().extensions_mut().insert(Carried(Arc::new(Mutex::new(Some(read)))));
-    Ok(control)
+    Ok(response_hold)
 }
 
 /// Checks what HTTP/2 itself does not make impossible.

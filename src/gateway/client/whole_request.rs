@@ -1,8 +1,9 @@
 //! An HTTP/2 request as Pingora sees it: Pingora's own session to which one thing was done. Its body was read already, and
 //! it says that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
 
-use super::response_hold::{ResponseHold, until};
+use super::response_hold::{Due, HeldHead, ResponseHold};
 use super::unsent::Taking;
+use crate::upstream::clock::{now_ms, until};
 use async_trait::async_trait;
 use bytes::Bytes;
 use h2::SendStream;
@@ -23,9 +24,9 @@ use std::time::Duration;
 pub struct WholeRequest {
     session: Http2Session,
     has_body: bool,
-    control: Arc<ResponseHold>,
+    hold: Arc<ResponseHold>,
     /// The head of an answer that is held back until the first byte of its body is there.
-    held: Option<Box<ResponseHeader>>,
+    held: HeldHead<Box<ResponseHeader>>,
     /// Where the body of the answer goes, once its head was sent.
     writer: Option<SendStream<Bytes>>,
     has_ended: bool,
@@ -35,9 +36,18 @@ pub struct WholeRequest {
 
 impl WholeRequest {
     /// The session, what `http2::read` returned for it, and how its client takes the answer.
-    pub fn new(session: Http2Session, control: Arc<ResponseHold>, taking: Taking) -> Self {
-        let has_body = control.take_body();
-        Self { session, has_body, control, held: None, writer: None, has_ended: false, body_bytes_sent: 0, taking }
+    pub fn new(session: Http2Session, hold: Arc<ResponseHold>, taking: Taking) -> Self {
+        let has_body = hold.take_body();
+        Self {
+            session,
+            has_body,
+            hold,
+            held: HeldHead::default(),
+            writer: None,
+            has_ended: false,
+            body_bytes_sent: 0,
+            taking,
+        }
     }
 
     fn write_head(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
@@ -73,7 +83,7 @@ impl WholeRequest {
                 }
             });
             let granted = granted.await.map_err(|stalled| {
-                self.control.stall(stalled);
+                self.hold.stall(stalled);
                 Error::new_down(ErrorType::WriteTimedout)
             })?;
             let granted = match granted {
@@ -149,29 +159,24 @@ impl WholeRequest {
 
     /// Sends the head that was held back, unless it is to be forgotten.
     fn release(&mut self) -> Result<()> {
-        let is_wanted = self.control.held_until_ms().is_some();
-        self.control.end_hold();
-        match self.held.take().filter(|_| is_wanted) {
+        match self.held.release(&self.hold) {
             Some(head) => self.write_head(head, false),
             None => Ok(()),
         }
     }
 
-    /// Waits until the client gives the request up, or a deadline has passed: an answer that does not begin in time is
+    /// Waits until the client gives the request up, or a deadline has passed: a response that does not begin in time is
     /// an error, a head that was held back for long enough goes out.
     async fn watch(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let held_until = self.control.held_until_ms();
-            let Some(at) = held_until.or(self.control.first_byte_by_ms()) else {
-                return self.idle().await;
-            };
-            tokio::select! {
-                idle = self.idle() => return idle,
-                () = tokio::time::sleep(until(at)) => {}
-            }
-            match held_until {
-                Some(_) => self.release()?,
-                None => return Error::e_explain(ErrorType::ReadTimedout, "the answer did not begin in time"),
+            match self.hold.due(now_ms) {
+                Due::Nothing => return self.idle().await,
+                Due::At(at) => tokio::select! {
+                    idle = self.idle() => return idle,
+                    () = tokio::time::sleep(until(at)) => {}
+                },
+                Due::Release => self.release()?,
+                Due::Late => return Error::e_explain(ErrorType::ReadTimedout, "the response did not begin in time"),
             }
         }
     }
@@ -236,18 +241,18 @@ impl CustomSession for WholeRequest {
 
     async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
         if let [HttpTask::Header(_, false)] | [HttpTask::Header(_, false), HttpTask::Failed(_)] = &tasks[..]
-            && self.control.begin_to_hold()
+            && self.hold.begin_to_hold(now_ms)
         {
             if let Some(HttpTask::Failed(error)) = tasks.pop_if(|task| matches!(task, HttpTask::Failed(_))) {
                 return Err(error);
             }
             if let Some(HttpTask::Header(head, _)) = tasks.pop() {
-                self.held = Some(head);
+                self.held.keep(head);
             }
             return Ok(false);
         }
         // Broken off before the body began: the head is not sent, so that another upstream can still answer.
-        if self.held.is_some() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
+        if self.held.is_there() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
             return self.send_all(tasks).await;
         }
         self.release()?;

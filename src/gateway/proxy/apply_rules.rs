@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::config::built_in::SYSTEM_PROMPT;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::buffers;
+use crate::gateway::snapshot::Destination;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
 use gateway_core::rules::body::Change;
@@ -21,15 +22,15 @@ use pingora::prelude::*;
 /// # Errors
 /// When a changed field or target cannot be sent.
 pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
-    let destination = context.destination();
+    let destination = context.destination()?;
     if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() {
         return Ok(());
     }
-    let plan = plan(client, context);
-    change_head(request, client, &plan, context)?;
-    context.attempt.prompt_outcome = outcome_of_prompt(&plan, &context.destination().rules);
+    let plan = plan(client, destination, context);
+    change_head(request, client, &plan, destination, context)?;
+    context.attempt.prompt_outcome = outcome_of_prompt(&plan, &destination.rules);
     context.attempt.rules = plan.rules;
-    let hold = context.body.as_mut().and_then(|held| held.hold.as_mut());
+    let hold = context.arrival.body.as_mut().and_then(|held| held.hold.as_mut());
     if let (Some(hold), Some(body)) = (hold, &plan.body) {
         hold.charge_rewritten(body.capacity());
     }
@@ -37,11 +38,11 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
     Ok(())
 }
 
-/// What the rules make of a request.
-pub fn plan(client: &RequestHeader, context: &Context) -> Plan {
+/// What the rules for `destination` make of a request.
+pub fn plan(client: &RequestHeader, destination: &Destination, context: &Context) -> Plan {
     let body = readable_body(client, context);
-    let rules = &context.destination().rules;
-    let plan = rules.plan(&context.facts(client, None), body, buffers::take);
+    let rules = &destination.rules;
+    let plan = rules.plan(&context.facts(client, destination, None), body, buffers::take);
     if log::log_enabled!(log::Level::Debug) {
         if plan.is_not_json {
             log::debug!("{}: the body stays as it is: it is not JSON", context.request_id);
@@ -56,9 +57,14 @@ pub fn plan(client: &RequestHeader, context: &Context) -> Plan {
     plan
 }
 
-fn change_head(request: &mut RequestHeader, client: &RequestHeader, plan: &Plan, context: &Context) -> Result<()> {
-    let destination = context.destination();
-    let facts = context.facts(client, plan.model.as_deref());
+fn change_head(
+    request: &mut RequestHeader,
+    client: &RequestHeader,
+    plan: &Plan,
+    destination: &Destination,
+    context: &Context,
+) -> Result<()> {
+    let facts = context.facts(client, destination, plan.model.as_deref());
     let mut outgoing = Outgoing(request);
     // Pingora parses a target anew whenever it is set.
     let mut target: Option<Vec<u8>> = None;
@@ -92,19 +98,20 @@ fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
 /// The answer of the first matching rule that gives one at once.
 pub fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> {
     let body = readable_body(client, context);
-    let respond = context.destination().rules.respond(&context.facts(client, None), body)?;
+    let destination = context.snapshot.answering()?;
+    let respond = destination.rules.respond(&context.facts(client, destination, None), body)?;
     let fields = respond.headers.iter();
     let headers =
         fields.filter_map(|(name, text)| Some((name.name.clone(), HeaderValue::from_bytes(text.as_bytes()).ok()?)));
     let answer = Answer { status: respond.status, headers: headers.collect(), body: respond.body.clone().into() };
     if answer.status >= 400 {
-        context.rejected = Some(Reason::Rule);
+        context.observation.rejected = Some(Reason::Rule);
     }
     Some(answer)
 }
 
 fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c [u8]> {
-    context.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| &held.bytes[..])
+    context.arrival.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| &held.bytes[..])
 }
 
 /// Whether the body can be read: one in a content coding is left alone.
@@ -117,8 +124,9 @@ pub fn response(response: &mut ResponseHeader, client: &RequestHeader, context: 
     if response.status.is_informational() {
         return;
     }
-    let rules = context.destination().rules.rules();
-    let facts = context.facts(client, None);
+    let Some(destination) = context.chosen() else { return };
+    let rules = destination.rules.rules();
+    let facts = context.facts(client, destination, None);
     let mut outgoing = Incoming(response);
     for &index in &context.attempt.rules {
         rules[index].response.iter().for_each(|op| op.apply(&mut outgoing, &facts));

@@ -5,20 +5,19 @@ use crate::gateway::client::body_budget::HeldBody;
 use crate::gateway::client::response_hold::ResponseHold;
 use crate::gateway::identity::Identity;
 use crate::gateway::running::Ticket as RunningTicket;
-use crate::gateway::snapshot::{Destination, Group, Snapshot};
+use crate::gateway::snapshot::{Destination, Snapshot};
 use crate::upstream::Ticket;
-use crate::upstream::sessions::Client;
 use bytes::Bytes;
 use gateway_core::addresses::Origin;
-use gateway_core::http1::Refusal;
+use gateway_core::protocol::Protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
 use gateway_core::usage::error_body::ErrorBody;
 use gateway_core::usage::meter::Meter;
-use pingora::ErrorType;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
 use pingora_prometheus::prometheus::IntGauge;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +29,18 @@ pub struct Context {
     pub snapshot: Arc<Snapshot>,
     /// The gateway's id of the request.
     pub request_id: String,
+    /// What came in.
+    pub arrival: Arrival,
+    /// Where it goes, and where it was in vain.
+    pub routing: Routing,
+    /// The way to the upstream.
+    pub attempt: Attempt,
+    /// What is noted of it, for those who look on and for its record.
+    pub observation: Observation,
+}
+
+/// A request as it came in.
+pub struct Arrival {
     /// When its first byte came in.
     pub started: Instant,
     /// The same as a date.
@@ -38,6 +49,10 @@ pub struct Context {
     pub client: Option<IpAddr>,
     /// How many members at the end of its `X-Forwarded-For` stand for that address and for trusted proxies.
     pub believed: usize,
+    /// Who sends it, and where that may go.
+    pub identity: Identity,
+    /// Which API it is for, and what of it.
+    pub protocol: Protocol,
     /// Its body as the client sent it; `None` if it has none, or once it is of no more use.
     pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
@@ -45,42 +60,41 @@ pub struct Context {
     /// Bytes of its body as the client sent it.
     pub request_bytes: u64,
     /// The way to tell the client's connection something.
-    pub control: Option<Arc<ResponseHold>>,
-    /// Who sends it, if that was found out before its body was read.
-    pub identity: Option<Result<Identity, Refusal>>,
-    /// The upstreams that it may go to.
-    pub group: Group,
-    /// Who sends it.
-    pub sender: Client,
-    /// The place of its destination in the snapshot.
-    pub destination: usize,
+    pub hold: Option<Arc<ResponseHold>>,
+}
+
+/// Where a request goes.
+#[derive(Default)]
+pub struct Routing {
+    /// The place of its destination in the snapshot, once one is chosen.
+    pub destination: Option<usize>,
     /// Its place at that destination's upstream.
     pub ticket: Option<Ticket>,
+    /// When it had one first.
+    pub entered: Option<Instant>,
     /// The upstreams that were tried in vain.
     pub tried: Vec<Tried>,
-    /// Why the gateway answered it by itself with an error.
-    pub rejected: Option<Reason>,
-    /// The way to the upstream.
-    pub attempt: Attempt,
+    /// How many attempts were begun.
+    pub attempts: u32,
     /// Whether a kept connection to this upstream turned out to be closed: the request is sent again once.
     pub was_stale: bool,
     /// Whether the next connection must be one that was not used before.
     pub must_be_fresh: bool,
-    /// How many attempts were begun.
-    pub attempts: u32,
-    /// When it had a place at an upstream.
-    pub entered: Option<Instant>,
-    /// When the first byte of the upstream's answer came in.
-    pub first_byte: Option<Instant>,
+}
+
+/// What is noted of a request.
+pub struct Observation {
     /// What it calls things, once that was noted.
     pub names: Option<Names>,
     /// What the request log is to keep of it.
     pub capture: Option<Box<Capture>>,
+    /// Why the gateway answered it by itself with an error.
+    pub rejected: Option<Reason>,
     /// Whether the gateway answers it with a page of its own, which is no traffic.
     pub is_local: bool,
     /// Shows it among the running requests.
     pub running: Option<RunningTicket>,
-    /// Counts its answer among the open streams.
+    /// Counts its response among the open streams.
     pub stream: Option<InFlight>,
     /// Counts the request as long as the context lives, unless it is one for the gateway's own pages.
     pub in_flight: Option<InFlight>,
@@ -104,19 +118,21 @@ pub struct Attempt {
     pub body: Option<Bytes>,
     /// When it began.
     pub began: Option<Instant>,
-    /// Whether anything of an answer came, interim ones included.
+    /// When there was a connection.
+    pub connected: Option<Instant>,
+    /// When the first byte of the response came in.
+    pub first_byte: Option<Instant>,
+    /// Whether anything of a response came, interim ones included.
     pub something_came: bool,
     /// How many interim responses came, and how many bytes their fields had.
     pub interim: (usize, usize),
-    /// Whether the head of the answer was a good one.
+    /// Whether the head of the response was a good one.
     pub is_good: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
     pub prompt_outcome: Option<PromptOutcome>,
-    /// When there was a connection.
-    pub connected: Option<Instant>,
-    /// Reads the answer as it goes by.
+    /// Reads the response as it goes by.
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.
     pub error_body: Option<Box<ErrorBody>>,
@@ -138,39 +154,19 @@ impl Attempt {
     }
 }
 
-impl Context {
-    /// The context of a request that just came in; `in_flight` counts it.
-    pub fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
+impl Arrival {
+    fn now() -> Self {
         Self {
-            snapshot,
-            request_id,
             started: Instant::now(),
             started_at: SystemTime::now(),
             client: None,
             believed: 0,
+            identity: Identity::default(),
+            protocol: Protocol::default(),
             body: None,
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,
-            control: None,
-            identity: None,
-            group: Group::default(),
-            sender: Client::UNKNOWN,
-            destination: 0,
-            ticket: None,
-            tried: Vec::new(),
-            rejected: None,
-            attempt: Attempt::default(),
-            was_stale: false,
-            must_be_fresh: false,
-            attempts: 0,
-            entered: None,
-            first_byte: None,
-            names: None,
-            capture: None,
-            is_local: false,
-            running: None,
-            stream: None,
-            in_flight: Some(InFlight::new(in_flight)),
+            hold: None,
         }
     }
 
@@ -180,32 +176,71 @@ impl Context {
         self.believed = origin.map_or(0, |origin| origin.believed);
     }
 
+    /// The whole body; empty if there is none.
+    pub fn body_bytes(&self) -> &[u8] {
+        self.body.as_ref().map(|held| &held.bytes[..]).unwrap_or_default()
+    }
+}
+
+impl Context {
+    /// The context of a request that just came in; `in_flight` counts it.
+    pub fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
+        let observation = Observation {
+            names: None,
+            capture: None,
+            rejected: None,
+            is_local: false,
+            running: None,
+            stream: None,
+            in_flight: Some(InFlight::new(in_flight)),
+        };
+        let (arrival, routing, attempt) = (Arrival::now(), Routing::default(), Attempt::default());
+        Self { snapshot, request_id, arrival, routing, attempt, observation }
+    }
+
+    /// Where the request goes, if that is known yet.
+    pub fn chosen(&self) -> Option<&Destination> {
+        self.snapshot.destinations.get(self.routing.destination?)
+    }
+
     /// Where the request goes.
-    pub fn destination(&self) -> &Destination {
-        // There is at least one destination, and `destination` is a place among them.
-        &self.snapshot.destinations[self.destination]
+    ///
+    /// # Errors
+    /// When that is not known yet; that would be a mistake of the gateway's.
+    pub fn destination(&self) -> Result<&Destination> {
+        self.chosen().ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))
+    }
+
+    /// The places of the upstreams that the request may go to.
+    pub fn group(&self) -> &[usize] {
+        self.arrival.identity.group.as_ref().map_or(&[], |&group| self.snapshot.group(group))
     }
 
     /// Gives the body up, of which nothing is needed any more.
     pub fn forget_body(&mut self) {
-        self.body = None;
+        self.arrival.body = None;
         self.attempt.body = None;
     }
 
-    /// Whether the head of an answer waits for the first byte of its body, so that the client has nothing of it yet.
+    /// Whether the head of a response waits for the first byte of its body, so that the client has nothing of it yet.
     pub fn is_head_held(&self) -> bool {
-        self.control.as_ref().is_some_and(|control| control.held_until_ms().is_some())
+        self.arrival.hold.as_ref().is_some_and(|hold| hold.is_holding())
     }
 
-    /// What rules can ask about the request; `headers` and `target` are the client's.
-    pub fn facts<'a>(&'a self, request: &'a RequestHeader, model: Option<&'a str>) -> Facts<'a> {
+    /// What rules for `destination` can ask about the request; `request` has the client's own headers and target.
+    pub fn facts<'a>(
+        &'a self,
+        request: &'a RequestHeader,
+        destination: &'a Destination,
+        model: Option<&'a str>,
+    ) -> Facts<'a> {
         Facts {
             method: request.method.as_str(),
             target: request.raw_path(),
             headers: &request.headers,
-            client: self.client,
+            client: self.arrival.client,
             request_id: &self.request_id,
-            upstream: &self.destination().upstream.config.name,
+            upstream: &destination.upstream.config.name,
             model,
         }
     }

@@ -41,8 +41,8 @@ pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     if session.req_header().version == Version::HTTP_10 {
         session.set_ignore_info_resp(true);
     }
-    if let Some(held) = &context.body {
-        session.req_header_mut().insert_header(context.length_name.clone(), held.bytes.len())?;
+    if let Some(held) = &context.arrival.body {
+        session.req_header_mut().insert_header(context.arrival.length_name.clone(), held.bytes.len())?;
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub fn is_client_gone(session: &mut Session, context: &Context) -> bool {
 /// Waits until the client goes away.
 pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error> {
     // What the connection does for Pingora while an upstream is at work is not wanted here.
-    let _quiet = context.control.as_ref().map(|control| control.quiet());
+    let _quiet = context.arrival.hold.as_ref().map(|hold| hold.quiet());
     loop {
         if let Err(error) = session.downstream_session.read_body_or_idle(true).await {
             return error.into_down();
@@ -75,10 +75,10 @@ pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error>
 /// # Errors
 /// When the session cannot be made anew; that would be a mistake of the gateway's.
 pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
-    let Some(control) = context.control.as_ref().filter(|control| control.held_until_ms().is_some()) else {
+    let Some(hold) = context.arrival.hold.as_ref().filter(|hold| hold.is_holding()) else {
         return Ok(());
     };
-    control.end_hold();
+    hold.end_hold();
     if session.as_http1().is_none() {
         return Ok(());
     }
@@ -95,7 +95,7 @@ pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
     if !matches!(new.read_request().now_or_never(), Some(Ok(true))) {
         return Error::e_explain(ErrorType::InternalError, "the request cannot be read again");
     }
-    control.expect_body(!new.is_body_empty());
+    hold.expect_body(!new.is_body_empty());
     *session.downstream_session = new;
     prepare(session, context)
 }
@@ -120,10 +120,10 @@ pub async fn send(answer: Answer, session: &mut Session, context: &Context) -> R
 /// # Errors
 /// When the client is gone.
 pub async fn serve_local(session: &mut Session, local: &dyn LocalHandler, context: &mut Context) -> Result<()> {
-    let body = context.body.take();
+    let body = context.arrival.body.take();
     let request = LocalRequest {
         session: session.as_downstream_mut(),
-        client: context.client,
+        client: context.arrival.client,
         body: body.as_ref().map(|held| held.bytes.clone()).unwrap_or_default(),
         request_id: &context.request_id,
     };

@@ -1,14 +1,39 @@
 //! How a request ended, and what that says about its upstream.
 
 use super::context::Context;
+use super::downstream;
 use super::failure::{self, Failure};
 use crate::gateway::clean::{self, Cleaner};
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
-use gateway_core::record::fault::UpstreamFault;
+use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::usage::meter::Summary;
 use pingora::Error;
 use pingora::proxy::Session;
+
+/// Tells the client that its request failed, if it can still be told; the status that it got.
+pub async fn tell_client(session: &mut Session, error: &Error, context: &mut Context) -> u16 {
+    let failure = failure::read(error, context);
+    // Not Pingora's own words: they quote what the other side sent.
+    let told = failure.told(context, Reader::Operator);
+    log::debug!("{}: {told} ({})", context.request_id, error.etype().as_str());
+    // Pingora closes the connection after a failure, so the client is told.
+    session.set_keepalive(None);
+    let is_unanswered =
+        context.is_head_held() || session.response_written().is_none_or(|response| response.status.is_informational());
+    let status = failure.status(context);
+    if status > 0 && !session.was_upgraded() && is_unanswered {
+        let answered = async {
+            downstream::start_over(session, context)?;
+            session.set_keepalive(None);
+            downstream::send(failure.answer(context), session, context).await
+        };
+        if let Err(error) = answered.await {
+            log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
+        }
+    }
+    status
+}
 
 /// How a request ended.
 pub struct Ending {
@@ -28,13 +53,13 @@ impl Ending {
     /// Of a request that is over; `error` is what Pingora says went wrong.
     pub fn of(session: &Session, error: Option<&Error>, context: &mut Context) -> Self {
         let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
-        let model = context.names.as_ref().and_then(|names| names.model.as_deref());
+        let model = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
         if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, model)) {
             Cleaner::new(session.req_header(), &context.snapshot.secrets).answer(answer);
         }
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
         let failure = error.map(|error| failure::read(error, context));
-        let (outcome, reason) = match context.rejected {
+        let (outcome, reason) = match context.observation.rejected {
             Some(reason) => (Outcome::Rejected, Some(reason)),
             None => outcome(status, failure.as_ref(), answer.as_ref()),
         };
@@ -43,10 +68,8 @@ impl Ending {
 
     /// Tells the upstream how the request ended there, as far as it does not know that yet.
     pub fn settle(&self, context: &Context) {
-        if context.attempts == 0 {
-            return;
-        }
-        let upstream = &context.destination().upstream;
+        let Some(destination) = context.chosen().filter(|_| context.routing.attempts > 0) else { return };
+        let upstream = &destination.upstream;
         match (&self.failure, self.broken()) {
             (None, Some(fault)) => upstream.failed(fault),
             // What the client did is no fault of the upstream's.

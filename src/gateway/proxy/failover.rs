@@ -9,21 +9,23 @@ use crate::upstream::pool::{self, Choice};
 use crate::upstream::sessions::Owner;
 use crate::upstream::slots::NoPlace;
 use gateway_core::record::fault::UpstreamFault;
-use pingora::Result;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Notes that the present attempt failed. If another upstream can take the request over, it has its place there
 /// from here on, and the answer is `true`.
 pub fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
+    let Some(here) = context.routing.destination else { return false };
+    let upstream = &context.snapshot.upstreams[here];
     if fault.is_upstreams() {
-        context.destination().upstream.failed(fault.clone());
+        upstream.failed(fault.clone());
     }
-    context.tried.push(Tried { destination: context.destination, fault: fault.clone() });
-    context.was_stale = false;
+    context.routing.tried.push(Tried { destination: here, fault: fault.clone() });
+    context.routing.was_stale = false;
     let failover = &context.snapshot.config.failover;
-    if context.tried.len() >= failover.max_attempts as usize {
+    if context.routing.tried.len() >= failover.max_attempts as usize {
         return false;
     }
     let Some((next, ticket)) = next(context) else { return false };
@@ -32,27 +34,22 @@ pub fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
         return false;
     }
     let to = &context.snapshot.upstreams[next];
-    log::info!(
-        "{}: upstream \"{}\" {fault}; trying \"{}\"",
-        context.request_id,
-        context.destination().upstream.config.name,
-        to.config.name
-    );
+    log::info!("{}: upstream \"{}\" {fault}; trying \"{}\"", context.request_id, upstream.config.name, to.config.name);
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
-    context.destination = next;
-    // The place at the other one is free with this; an answer that is passed on keeps it to its end.
-    context.ticket = Some(ticket);
+    context.routing.destination = Some(next);
+    // The place at the other one is free with this; a response that is passed on keeps it to its end.
+    context.routing.ticket = Some(ticket);
     true
 }
 
 /// The next upstream that is healthy and has room, and the request's place there.
 fn next(context: &Context) -> Option<(usize, Ticket)> {
     let snapshot = &context.snapshot;
-    let mut left_out: Vec<usize> = context.tried.iter().map(|tried| tried.destination).collect();
+    let mut left_out: Vec<usize> = context.routing.tried.iter().map(|tried| tried.destination).collect();
     loop {
         let now = now_ms();
-        let group = snapshot.group(context.group);
-        let choice = pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.affinity, now);
+        let sender = context.arrival.identity.sender;
+        let choice = pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now);
         let Some(Choice::Ready(at)) = choice else { return None };
         match snapshot.upstreams[at].enter(now) {
             Some(ticket) => return Some((at, ticket)),
@@ -69,15 +66,15 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
 /// When there is no place in time, or the client goes away.
 pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     let snapshot = Arc::clone(&context.snapshot);
-    let (group, now) = (snapshot.group(context.group), now_ms());
+    let (sender, now) = (context.arrival.identity.sender, now_ms());
     snapshot.budget.request(now);
     let mut left_out = Vec::new();
     let at = loop {
-        match pool::choose(&snapshot.upstreams, group, &left_out, context.sender, &snapshot.affinity, now) {
+        match pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now) {
             Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(now) {
                 Some(ticket) => {
-                    context.destination = at;
-                    context.ticket = Some(ticket);
+                    context.routing.destination = Some(at);
+                    context.routing.ticket = Some(ticket);
                     return Ok(());
                 }
                 // Another request was faster.
@@ -85,12 +82,15 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
             },
             Some(Choice::Full(at) | Choice::LeastBad(at)) => break at,
             // All were taken at this moment; a group has at least one member.
-            None => break left_out[0],
+            None => match left_out.first() {
+                Some(&at) => break at,
+                None => return Error::e_explain(ErrorType::InternalError, "a request that may go to no upstream"),
+            },
         }
     };
-    context.destination = at;
+    context.routing.destination = Some(at);
     let upstream = &snapshot.upstreams[at];
-    let sender = Owner::of(context.sender, context.client);
+    let sender = Owner::of(sender, context.arrival.client);
     let entered = tokio::select! {
         biased;
         entered = upstream.enter_in_turn(sender) => entered,
@@ -104,28 +104,28 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
             NoPlace::Late => UpstreamFault::QueueTimeout { max_in_flight, within: timeout },
         })
     })?;
-    context.ticket = Some(ticket);
+    context.routing.ticket = Some(ticket);
     Ok(())
 }
 
 /// Notes that the present upstream answered well. A session that had to leave its own stays here from now on.
 pub fn succeeded(context: &Context) {
-    let snapshot = &context.snapshot;
-    let here = context.destination;
+    let Some(here) = context.routing.destination else { return };
+    let (snapshot, sender) = (&context.snapshot, context.arrival.identity.sender);
     let upstream = &snapshot.upstreams[here];
     upstream.succeeded();
-    let group = snapshot.group(context.group);
+    let group = context.group();
     if group.len() < 2 {
         return;
     }
-    let Some(home) = pool::home(&snapshot.upstreams, group, context.sender) else { return };
-    let has_moved = !context.tried.is_empty();
+    let Some(home) = pool::home(&snapshot.upstreams, group, sender) else { return };
+    let has_moved = !context.routing.tried.is_empty();
     if home == here {
         if has_moved {
-            snapshot.affinity.move_home(context.sender);
+            snapshot.affinity.move_home(sender);
         }
     // One that only had no room for a moment is still its own.
     } else if has_moved || !snapshot.upstreams[home].is_usable(now_ms()) {
-        snapshot.affinity.move_to(context.sender, upstream.seed);
+        snapshot.affinity.move_to(sender, upstream.seed);
     }
 }

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::origin_headers;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::unsent::Stalled;
+use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
 use gateway_core::language::Language;
@@ -38,30 +39,30 @@ pub enum Failure {
 /// Reads Pingora's error in the light of what is known of the request.
 pub fn read(error: &Error, request: &Context) -> Failure {
     match error.esource() {
-        ErrorSource::Upstream => Failure::Upstream(fault(error, request)),
+        ErrorSource::Upstream => fault(error, request).map_or(Failure::Internal, Failure::Upstream),
         ErrorSource::Downstream => from_client(error, request),
         ErrorSource::Internal | ErrorSource::Unset => Failure::Internal,
     }
 }
 
 fn from_client(error: &Error, request: &Context) -> Failure {
-    match request.control.as_ref().and_then(|control| control.stalled()) {
+    match request.arrival.hold.as_ref().and_then(|hold| hold.stalled()) {
         Some(stalled) => Failure::SlowClient(stalled),
         None if *error.etype() == ErrorType::InvalidHTTPHeader => Failure::BadHeader,
         None => Failure::ClientGone,
     }
 }
 
-/// What an upstream did, of an error that is one of an upstream's.
-pub fn fault(error: &Error, request: &Context) -> UpstreamFault {
+/// What an upstream did, of an error that is one of an upstream's; `None` if the request was at none.
+pub fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
     use ErrorType as E;
     use UpstreamFault as F;
     if let Some(fault) = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<UpstreamFault>()) {
-        return fault.clone();
+        return Some(fault.clone());
     }
-    let config = &request.destination().upstream.config;
-    let has_begun = request.first_byte.is_some();
-    match error.etype() {
+    let config = &request.chosen()?.upstream.config;
+    let has_begun = request.attempt.first_byte.is_some();
+    Some(match error.etype() {
         E::ConnectTimedout | E::TLSHandshakeTimedout => F::ConnectTimeout { within: config.connect_timeout },
         E::ConnectRefused => F::ConnectRefused,
         kind if *kind == RESOLVE => F::Resolve { said: cause(error) },
@@ -77,7 +78,7 @@ pub fn fault(error: &Error, request: &Context) -> UpstreamFault {
         _ if has_begun => F::Truncated,
         E::InvalidHTTPHeader | E::H1Error | E::H2Error | E::InvalidH2 => F::BadAnswer,
         _ => F::Closed,
-    }
+    })
 }
 
 /// A TLS handshake that failed: what is wrong with the certificate, if that is it.
@@ -112,7 +113,8 @@ pub fn is_settled(error: &Error) -> bool {
 
 /// The client's connection is where the time to the first byte is kept: its error is the upstream's then.
 pub fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
-    let is_late = context.first_byte.is_none() && context.control.as_ref().is_some_and(|control| control.is_late());
+    let is_late = context.attempt.first_byte.is_none()
+        && context.arrival.hold.as_ref().is_some_and(|hold| hold.is_late(now_ms()));
     if *error.esource() == ErrorSource::Downstream && is_late {
         return Error::new_up(ErrorType::ReadTimedout);
     }
@@ -121,17 +123,18 @@ pub fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
 
 /// What the upstream that a request went to last did, as a sentence.
 pub fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader) -> String {
-    let upstream = &request.destination().upstream;
-    let name = match reader {
-        Reader::Client if upstream.public_name().is_none() => "The upstream".to_owned(),
-        _ => format!("The upstream {}", named(upstream, reader)),
+    let upstream = request.chosen().map(|destination| &destination.upstream);
+    let shown = upstream.filter(|upstream| reader == Reader::Operator || upstream.public_name().is_some());
+    let name = match shown {
+        Some(upstream) => format!("The upstream {}", named(upstream, reader)),
+        None => "The upstream".to_owned(),
     };
     format!("{name} {}.", fault.text(Language::English, reader))
 }
 
 /// What each of several upstreams did, as a sentence.
 fn sentence_of_all(request: &Context, reader: Reader) -> String {
-    let each = request.tried.iter().map(|tried| {
+    let each = request.routing.tried.iter().map(|tried| {
         let upstream = &request.snapshot.upstreams[tried.destination];
         format!("{} {}", named(upstream, reader), tried.fault.text(Language::English, reader))
     });
@@ -175,7 +178,7 @@ impl Failure {
     /// Status of the answer; 0 if there is nobody to answer to.
     pub fn status(&self, request: &Context) -> u16 {
         match self {
-            Self::Upstream(_) if request.tried.len() > 1 => 502,
+            Self::Upstream(_) if request.routing.tried.len() > 1 => 502,
             Self::Upstream(fault) => fault.status(),
             Self::SlowClient(_) | Self::ClientGone => 0,
             Self::BadHeader => 400,
@@ -186,7 +189,7 @@ impl Failure {
     /// What failed and what to do: of several upstreams that were tried, what each of them did.
     pub fn told(&self, request: &Context, reader: Reader) -> String {
         let text = match self {
-            Self::Upstream(_) if request.tried.len() > 1 => return sentence_of_all(request, reader),
+            Self::Upstream(_) if request.routing.tried.len() > 1 => return sentence_of_all(request, reader),
             Self::Upstream(fault) => return sentence(request, fault, reader),
             Self::SlowClient(Stalled::TooLong) => "The client took no byte of its answer for too long.",
             Self::SlowClient(Stalled::TooMuch) => {
@@ -205,7 +208,7 @@ impl Failure {
     /// What the client gets.
     pub fn answer(&self, request: &Context) -> Answer {
         let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
-        if request.attempts > 0 {
+        if request.routing.attempts > 0 {
             answer.headers.extend(origin_headers::of(request));
         }
         answer

@@ -5,9 +5,9 @@ use super::ending::Ending;
 use super::failure::{self, Failure};
 use crate::config::Kept;
 use crate::gateway::clean::{Cleaner, Names};
-use crate::gateway::client_keys::{client_keys, key_fingerprint};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, RequestRecord, cause};
+use gateway_core::usage::pricing::Prices;
 use http::Version;
 use pingora::proxy::Session;
 use std::cell::OnceCell;
@@ -20,28 +20,27 @@ pub fn record(session: &Session, ending: Ending, context: &mut Context) -> Reque
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
     let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
-    let names = context.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
-    let tried = tried(context, ending.fault());
-    let Ending { status, answer, failure, outcome, reason } = ending;
-    let upstream = (context.attempts > 0).then(|| Arc::from(context.destination().upstream.config.name.as_str()));
+    let names = context.observation.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
     let kept = snapshot.config.capture;
-    let error_text = context.attempt.error_body.take().map(|body| cleaner().error(body.finish(), kept.error_body));
+    let error = context.attempt.error_body.take().map(|body| cleaner().error(body.finish(), kept.error_body));
     let mut capture = match kept.requests {
-        Kept::Errors if !outcome.is_failure() => None,
-        _ => context.capture.take(),
+        Kept::Errors if !ending.outcome.is_failure() => None,
+        _ => context.observation.capture.take(),
     };
     if let Some(capture) = &mut capture {
         cleaner().capture(capture);
     }
-    let since = |at: Option<Instant>| at.map(|at| at.duration_since(context.started));
+    let Context { arrival, routing, attempt, .. } = &*context;
+    let reached = context.chosen().filter(|_| routing.attempts > 0);
+    let since = |at: Option<Instant>| at.map(|at| at.duration_since(arrival.started));
     let mut record = RequestRecord {
         request_id: context.request_id.clone(),
-        started_at: context.started_at,
-        duration: context.started.elapsed(),
-        queue: since(context.entered),
-        connect: since(context.attempt.connected),
-        first_byte: since(context.first_byte),
-        client: context.client,
+        started_at: arrival.started_at,
+        duration: arrival.started.elapsed(),
+        queue: since(routing.entered),
+        connect: since(attempt.connected),
+        first_byte: since(attempt.first_byte),
+        client: arrival.client,
         http: match request.version {
             Version::HTTP_2 => "2",
             Version::HTTP_10 => "1.0",
@@ -49,63 +48,70 @@ pub fn record(session: &Session, ending: Ending, context: &mut Context) -> Reque
         },
         method: request.method.to_string(),
         path: names.path,
-        status,
-        outcome,
-        reason,
-        upstream,
-        attempts: context.attempts,
-        request_bytes: context.request_bytes,
+        endpoint: arrival.protocol.endpoint(),
+        status: ending.status,
+        outcome: ending.outcome,
+        reason: ending.reason,
+        upstream: reached.map(|destination| Arc::from(destination.upstream.config.name.as_str())),
+        attempts: routing.attempts,
+        request_bytes: arrival.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
-        key: key_fingerprint(&request.headers),
-        is_keyed: client_keys(&request.headers).next().is_some() || context.snapshot.adds_key_at(context.destination),
-        rewrite: context.attempt.prompt_outcome,
+        key: arrival.identity.key.map(|key| key.to_string()),
+        is_keyed: arrival.identity.key.is_some() || routing.destination.is_some_and(|at| snapshot.adds_key_at(at)),
+        rewrite: attempt.prompt_outcome,
         names: names.client,
         model_asked: names.model,
         rules: rules(context),
-        tried,
-        answer,
-        error: error_text,
+        tried: tried(context, ending.fault()),
+        answer: ending.answer,
+        error,
         cause: None,
         cost: None,
         labels: Labels::default(),
         capture,
     };
-    record.cause = cause::of(&cause::Failed {
-        outcome,
-        reason,
-        status,
-        error_type: record.error_type(),
-        message: record.error_message(),
-        is_page: record.error.as_ref().is_some_and(|error| error.is_page),
-    });
+    conclude(&mut record, &snapshot.config.prices);
     // In the gateway's own words, what the upstream did not say.
-    if outcome.is_failure()
-        && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &failure)
+    if record.outcome.is_failure()
+        && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)
     {
         let message = cleaner().text(&failure::sentence(context, fault, Reader::Operator), false);
         log::info!("{}: {message}", context.request_id);
         record.error.get_or_insert_default().message = Some(message);
     }
+    record
+}
+
+/// What follows from all the rest: the likely cause of a failure, and the price.
+fn conclude(record: &mut RequestRecord, prices: &Prices) {
+    record.cause = cause::of(&cause::Failed {
+        outcome: record.outcome,
+        reason: record.reason,
+        status: record.status,
+        error_type: record.error_type(),
+        message: record.error_message(),
+        is_page: record.error.as_ref().is_some_and(|error| error.is_page),
+    });
     record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
-        let price = context.snapshot.config.prices.of(record.model()?)?;
+        let price = prices.of(record.model()?)?;
         Some(price.cost(&tokens))
     });
-    record
 }
 
 /// Names of the rules that applied at the last attempt.
 fn rules(context: &Context) -> Vec<Arc<str>> {
-    let rules = context.destination().rules.rules();
+    let rules = context.chosen().map_or(&[][..], |destination| destination.rules.rules());
     context.attempt.rules.iter().map(|&index| Arc::clone(&rules[index].name)).collect()
 }
 
 /// The upstreams that failed, in order, and what each did; `last` is what the last one did if the request failed there.
 fn tried(context: &Context, last: Option<UpstreamFault>) -> Vec<(Arc<str>, UpstreamFault)> {
     let named = |at: usize, fault| (Arc::from(context.snapshot.upstreams[at].config.name.as_str()), fault);
-    let here = context.destination;
+    let here = context.routing.destination;
     // One that failed before its response began is among them already.
-    let last =
-        last.filter(|last| context.tried.last().is_none_or(|tried| tried.destination != here || tried.fault != *last));
-    let before = context.tried.iter().map(|tried| named(tried.destination, tried.fault.clone()));
-    before.chain(last.map(|fault| named(here, fault))).collect()
+    let last = last.filter(|last| {
+        context.routing.tried.last().is_none_or(|tried| Some(tried.destination) != here || tried.fault != *last)
+    });
+    let before = context.routing.tried.iter().map(|tried| named(tried.destination, tried.fault.clone()));
+    before.chain(last.zip(here).map(|(fault, here)| named(here, fault))).collect()
 }

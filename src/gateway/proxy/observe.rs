@@ -5,11 +5,9 @@ use super::context::Context;
 use crate::config::Kept;
 use crate::gateway::clean::{LONGEST_NAME, Names};
 use crate::gateway::running::{Entry, Progress, Running};
-use gateway_core::http1::split_query;
 use gateway_core::record::Capture;
 use gateway_core::redact;
 use gateway_core::rules::document::peek_text;
-use http::Method;
 use pingora::http::RequestHeader;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,31 +16,29 @@ use std::sync::Arc;
 pub fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Context) {
     let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
     if context.snapshot.config.capture.requests != Kept::Off {
-        context.capture = Some(Box::new(capture(request, context)));
+        context.observation.capture = Some(Box::new(capture(request, context)));
     }
-    context.running = Some(running.enter(Entry {
+    context.observation.running = Some(running.enter(Entry {
         request_id: context.request_id.clone(),
-        started: context.started,
-        started_at: context.started_at,
+        started: context.arrival.started,
+        started_at: context.arrival.started_at,
         method: request.method.to_string(),
         path: names.path.clone(),
         model_asked: names.model.clone(),
-        client: context.client,
+        client: context.arrival.client,
         session: names.client.session.clone(),
         snapshot: Arc::clone(&context.snapshot),
         progress: Progress::default(),
     }));
-    context.names = Some(names);
+    context.observation.names = Some(names);
 }
 
 /// The model that the body names: with Claude Code its first member, so that no more than the beginning is read.
 fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
-    if request.method != Method::POST || !is_plain(&request.headers) {
+    if !context.arrival.protocol.names_model() || !is_plain(&request.headers) {
         return None;
     }
-    let (path, _) = split_query(request.raw_path());
-    memchr::memmem::find(path, b"/v1/messages")?;
-    let model = peek_text(&context.body.as_ref()?.bytes, "model")?;
+    let model = peek_text(context.arrival.body_bytes(), "model")?;
     Some(model.chars().take(LONGEST_NAME).collect())
 }
 
@@ -58,7 +54,7 @@ fn capture(request: &RequestHeader, context: &Context) -> Capture {
         // Writing to a string cannot fail.
         let _ = write!(head, "\n{name}: {value}");
     }
-    let body = context.body.as_ref().map(|held| &held.bytes[..]).unwrap_or_default();
+    let body = context.arrival.body_bytes();
     let kept = &body[..body.len().min(context.snapshot.config.capture.body_bytes)];
     Capture { head, body: String::from_utf8_lossy(kept).into_owned(), is_cut: kept.len() < body.len() }
 }

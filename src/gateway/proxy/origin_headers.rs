@@ -9,7 +9,8 @@ const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstre
 const X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 
 /// Says where the answer comes from, or where the last failure was.
-pub fn of(context: &Context) -> [(HeaderName, HeaderValue); 2] {
-    let label = context.destination().upstream.label.clone();
-    [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, HeaderValue::from(context.attempts))]
+pub fn of(context: &Context) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let named = |label| [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, context.routing.attempts.into())];
+    let label = context.chosen().map(|destination| destination.upstream.label.clone());
+    label.map(named).into_iter().flatten()
 }

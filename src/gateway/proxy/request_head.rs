@@ -15,7 +15,7 @@ use pingora::prelude::*;
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
 pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> Result<()> {
-    let upstream = &context.destination().upstream;
+    let upstream = &context.destination()?.upstream;
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
     request.remove_header(&EXPECT);
@@ -31,9 +31,9 @@ pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> R
 /// # Errors
 /// When the field cannot be set; that would be a mistake of the gateway's.
 pub fn length(request: &mut RequestHeader, context: &Context) -> Result<()> {
-    let Some(held) = &context.body else { return Ok(()) };
+    let Some(held) = &context.arrival.body else { return Ok(()) };
     let body = context.attempt.body.as_ref().unwrap_or(&held.bytes);
-    request.insert_header(context.length_name.clone(), body.len())
+    request.insert_header(context.arrival.length_name.clone(), body.len())
 }
 
 /// Puts the upstream's path prefix before the target, and makes an HTTP/2 request's URI a plain path.
@@ -72,9 +72,9 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
         ForwardedFor::Keep => {}
         ForwardedFor::Off => drop(request.remove_header(NAME)),
         ForwardedFor::Append => {
-            let Some(client) = context.client else { return Ok(()) };
+            let Some(client) = context.arrival.client else { return Ok(()) };
             let lines = request.headers.get_all(NAME).iter().map(HeaderValue::as_bytes);
-            let before = match context.believed {
+            let before = match context.arrival.believed {
                 0 => lines.collect(),
                 believed => members_before(lines, believed),
             };
@@ -94,6 +94,6 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
 /// The whole body, once per attempt; `None` if there is none.
 pub fn body(context: &mut Context) -> Option<Bytes> {
     let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
-    let held = context.body.as_ref().filter(|_| is_first)?;
+    let held = context.arrival.body.as_ref().filter(|_| is_first)?;
     Some(context.attempt.body.take().unwrap_or_else(|| held.bytes.clone()))
 }

@@ -1,0 +1,147 @@
+//! Which API a request is for, and what of it: asked once, by method and target, when the request begins. A further API
+//! is a further answer here, and a reader of its responses in [`crate::usage`].
+
+use crate::http1::split_query;
+
+/// An endpoint that requests are counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A message.
+    Messages,
+    /// How many tokens a message would have.
+    CountTokens,
+    /// Messages in batches.
+    Batches,
+    /// The models that there are.
+    Models,
+    /// The text completions of old.
+    Complete,
+    /// Files.
+    Files,
+    /// What Claude Code asks to find out whether it has a connection.
+    Hello,
+    /// Any other.
+    #[default]
+    Other,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Messages,
+        Self::CountTokens,
+        Self::Batches,
+        Self::Models,
+        Self::Complete,
+        Self::Files,
+        Self::Hello,
+        Self::Other,
+    ];
+
+    /// Its path, as metrics and sums name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+            Self::Batches => "/v1/messages/batches",
+            Self::Models => "/v1/models",
+            Self::Complete => "/v1/complete",
+            Self::Files => "/v1/files",
+            Self::Hello => "/api/hello",
+            Self::Other => "other",
+        }
+    }
+
+    /// By a path without its query. Some relays, and so their clients, have a prefix before it.
+    fn of(path: &[u8]) -> Self {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let known = Self::ALL.into_iter().filter(|endpoint| *endpoint != Self::Other);
+        known.into_iter().find(|known| path.ends_with(known.name().as_bytes())).unwrap_or_default()
+    }
+}
+
+/// What a request asks of the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protocol {
+    endpoint: Endpoint,
+    is_post: bool,
+    is_head: bool,
+    /// Whether the path stands where the API has it, with no prefix.
+    is_at_root: bool,
+    is_about_messages: bool,
+}
+
+impl Protocol {
+    /// Of a request with this method and this target.
+    pub fn of(method: &str, target: &[u8]) -> Self {
+        let (path, _) = split_query(target);
+        Self {
+            endpoint: Endpoint::of(path),
+            is_post: method == "POST",
+            is_head: method == "HEAD",
+            is_at_root: path.starts_with(b"/v1/"),
+            is_about_messages: memchr::memmem::find(path, b"/v1/messages").is_some(),
+        }
+    }
+
+    /// Which endpoint it is counted by.
+    pub fn endpoint(self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// Whether its body may name a model.
+    pub fn names_model(self) -> bool {
+        self.is_post && self.is_about_messages
+    }
+
+    /// Whether a good response to it is a message, with events and tokens in it.
+    pub fn asks_for_message(self) -> bool {
+        self.is_post && self.endpoint == Endpoint::Messages
+    }
+
+    /// Whether a good response to it has a body, and one of the API's: no web page.
+    pub fn wants_api_response(self) -> bool {
+        self.is_at_root && !self.is_head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_found_behind_a_prefix_and_before_a_slash() {
+        for endpoint in Endpoint::ALL {
+            for path in [endpoint.name().to_owned(), format!("/relay{}/", endpoint.name())] {
+                assert_eq!(Protocol::of("GET", path.as_bytes()).endpoint(), endpoint, "{path}");
+            }
+        }
+        for path in ["", "/", "/v1/messages/x", "/v1/messages//", "/v2/models", "/v1/MESSAGES"] {
+            assert_eq!(Protocol::of("POST", path.as_bytes()).endpoint(), Endpoint::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_follows_from_method_and_path() {
+        for (method, path, names_model, asks_for_message, wants_api_response) in [
+            ("POST", "/v1/messages", true, true, true),
+            ("POST", "/v1/messages/?beta=true", true, true, true),
+            ("POST", "/relay/v1/messages", true, true, false),
+            ("POST", "/v1/messages/count_tokens", true, false, true),
+            ("POST", "/v1/messages/batches/b/cancel", true, false, true),
+            ("POST", "/v1/complete", false, false, true),
+            ("GET", "/v1/messages", false, false, true),
+            ("HEAD", "/v1/models", false, false, false),
+            ("GET", "/v1/models", false, false, true),
+            ("post", "/v1/messages", false, false, true),
+            ("GET", "/?/v1/messages", false, false, false),
+        ] {
+            let asked = Protocol::of(method, path.as_bytes());
+            assert_eq!(
+                (asked.names_model(), asked.asks_for_message(), asked.wants_api_response()),
+                (names_model, asks_for_message, wants_api_response),
+                "{method} {path}"
+            );
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One try at an upstream: its beginning, its connection, and what follows when it fails.
+
+use super::context::{Attempt, Context};
+use super::{apply_rules, downstream, failover, failure, request_head};
+use crate::gateway::running::Phase;
+use crate::gateway::shared::Shared;
+use crate::upstream::clock::now_ms;
+use http::Version;
+use pingora::ErrorSource;
+use pingora::http::RequestHeader;
+use pingora::prelude::*;
+use pingora::proxy::Session;
+use std::time::Instant;
+
+/// Begins an attempt, if need be after a place at an upstream was found; its peer.
+///
+/// # Errors
+/// When there is no place, or the client is gone.
+pub async fn begin(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    if context.routing.attempts > 0 {
+        // First of all: to look at the client would let a head go out whose time is over.
+        downstream::start_over(session, context)?;
+        if downstream::is_client_gone(session, context) {
+            return Err(Error::new_down(ErrorType::ConnectionClosed));
+        }
+    }
+    if context.routing.ticket.is_none() {
+        failover::enter(session, context).await?;
+    }
+    let now = Instant::now();
+    context.routing.entered.get_or_insert(now);
+    if let (Some(running), Some(at)) = (&context.observation.running, context.routing.destination) {
+        running.at_upstream(at);
+        running.phase(Phase::Connect);
+    }
+    context.attempt = Attempt { began: Some(now), ..Attempt::default() };
+    let is_fresh = std::mem::take(&mut context.routing.must_be_fresh);
+    // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
+    context.routing.attempts += u32::from(!is_fresh);
+    Ok(Box::new(context.destination()?.upstream.peer(is_fresh)))
+}
+
+/// There is a connection, a new one or one that `is_reused`.
+pub fn connected(is_reused: bool, shared: &Shared, context: &mut Context) {
+    let now = Instant::now();
+    context.attempt.connected = Some(now);
+    if let (Some(began), Some(destination)) = (context.attempt.began.filter(|_| !is_reused), context.chosen()) {
+        shared.metrics.connected(&destination.upstream.config.name, now.duration_since(began));
+    }
+    if let Some(running) = &context.observation.running {
+        running.phase(Phase::Wait);
+    }
+}
+
+/// Makes the request as this upstream gets it; `client` is the head as it came.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+    request_head::head(request, client.version == Version::HTTP_2, context)?;
+    apply_rules::request(request, client, context)?;
+    request_head::length(request, context)?;
+    let upstream = &context.destination()?.upstream;
+    upstream.address_to_proxy(request)?;
+    // A longer one would be read_timeout's, which Pingora keeps.
+    let within = Some(upstream.config.first_byte_timeout).filter(|&within| within < upstream.config.read_timeout);
+    if let Some(hold) = &context.arrival.hold {
+        hold.expect_first_byte(within, now_ms());
+    }
+    Ok(())
+}
+
+/// There is no connection: another upstream may take over.
+pub fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error> {
+    error.as_up();
+    if let Some(fault) = failure::fault(&error, context) {
+        error.set_retry(failover::take_over(context, &fault));
+    }
+    error
+}
+
+/// The attempt failed. Pingora's default forbids every retry of a POST; here the whole body is kept, and as long as the
+/// client has nothing of a response, another upstream can give one.
+pub fn failed(session: &Session, error: Box<Error>, is_reused: bool, context: &mut Context) -> Box<Error> {
+    if failure::is_settled(&error) {
+        return error;
+    }
+    let mut error = failure::unless_late(error, context);
+    error.set_retry(false);
+    if *error.esource() != ErrorSource::Upstream {
+        return error;
+    }
+    let has_begun = downstream::has_answer_begun(session, context);
+    if !has_begun && !context.routing.was_stale && is_reused && context.attempt.may_be_stale(error.etype()) {
+        context.routing.was_stale = true;
+        context.routing.must_be_fresh = true;
+        error.set_retry(true);
+        return error;
+    }
+    let Some(fault) = failure::fault(&error, context) else { return error };
+    match context.chosen().filter(|_| has_begun) {
+        Some(destination) => destination.upstream.failed(fault),
+        None => error.set_retry(failover::take_over(context, &fault)),
+    }
+    error
+}

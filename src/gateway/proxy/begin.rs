@@ -1,0 +1,101 @@
+//! The beginning of a request: what came in, who sends it, and whether the gateway answers it by itself.
+
+use super::context::Context;
+use super::{apply_rules, downstream, observe};
+use crate::gateway::answer::Answer;
+use crate::gateway::browser;
+use crate::gateway::clean::Names;
+use crate::gateway::identity::identify;
+use crate::gateway::local::{self, LocalHandler, Whose};
+use crate::gateway::panel_key::Carried;
+use crate::gateway::shared::Shared;
+use crate::gateway::snapshot::peer;
+use gateway_core::protocol::Protocol;
+use gateway_core::reason::Reason;
+use gateway_core::redact;
+use pingora::Result;
+use pingora::proxy::Session;
+use std::time::SystemTime;
+
+/// Takes over what the door read of the request, and settles who sends it and what it asks.
+///
+/// # Errors
+/// When Pingora's session cannot be made ready; that would be a mistake of the gateway's.
+pub fn arrive(session: &mut Session, context: &mut Context) -> Result<()> {
+    let origin = context.snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
+    context.arrival.came_from(origin);
+    let read = downstream::take_request(session);
+    let request = session.req_header();
+    context.arrival.protocol = Protocol::of(request.method.as_str(), request.raw_path());
+    let found = read.and_then(|read| {
+        let arrival = &mut context.arrival;
+        arrival.started = read.started;
+        arrival.started_at = SystemTime::now() - read.started.elapsed();
+        arrival.request_bytes = read.body.as_ref().map_or(0, |held| held.bytes.len() as u64);
+        arrival.length_name = read.length_name;
+        arrival.body = read.body;
+        arrival.hold = Some(read.hold);
+        read.found
+    });
+    context.arrival.identity = match found {
+        // A request is served with the configuration that its head met.
+        Some(found) => {
+            context.snapshot = found.snapshot;
+            found.identity
+        }
+        None => identify(&request.headers, request.uri.authority(), &context.snapshot),
+    };
+    downstream::prepare(session, context)
+}
+
+/// Answers what is not for the upstreams, or must not go there; whether it was that.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn answer_here(
+    session: &mut Session,
+    shared: &Shared,
+    local: &dyn LocalHandler,
+    context: &mut Context,
+) -> Result<bool> {
+    let whose = local::whose(session.req_header(), &context.snapshot.config);
+    if whose != Whose::Upstreams {
+        context.observation.is_local = true;
+        context.observation.in_flight = None;
+    }
+    let answer = match whose {
+        Whose::Pages => return downstream::serve_local(session, local, context).await.map(|()| true),
+        Whose::Nobody => Some(local::nothing_here(&context.request_id)),
+        Whose::Upstreams => answer(session, shared, context),
+    };
+    match answer {
+        Some(answer) => downstream::send(answer, session, context).await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The gateway's own response to a request for the upstreams; `None` if it goes to one of them.
+fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<Answer> {
+    let request = session.req_header();
+    // Before anything of it is kept, and before a rule answers.
+    if let Some(carried) = shared.panel.carried(request, context.arrival.body_bytes()) {
+        context.observation.rejected = Some(Reason::PanelKey);
+        if carried == Carried::InHead {
+            // Any of them may hold it.
+            context.observation.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
+            context.arrival.protocol = Protocol::default();
+        }
+        return Some(local::panel_key_refused(carried, &context.request_id));
+    }
+    observe::begin(request, &shared.running, context);
+    if browser::wants_service_worker(&request.headers) {
+        context.observation.rejected = Some(Reason::ServiceWorker);
+        return Some(browser::refuse_service_worker(&context.request_id));
+    }
+    if let Some(answer) = apply_rules::respond(request, context) {
+        return Some(answer);
+    }
+    let refusal = context.arrival.identity.group.as_ref().err()?;
+    context.observation.rejected = Some(refusal.reason);
+    Some(Answer::error(refusal.status, &refusal.message, &context.request_id))
+}

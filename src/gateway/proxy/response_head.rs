@@ -1,0 +1,155 @@
+//! The head of the response on its way to the client: everything stays but what belongs to the upstream's connection.
+
+use super::context::Context;
+use super::{apply_rules, origin_headers};
+use crate::gateway::answer::X_REQUEST_ID;
+use crate::gateway::browser;
+use gateway_core::http1::list_members;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::{Method, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+
+/// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
+const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
+/// What an upstream may not remove by naming it in `Connection`: without these the answer would not be understood.
+const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "transfer-encoding", "content-type"];
+
+/// Makes the upstream's head the client's, and has it wait for its body if it can. `client` is the request.
+///
+/// # Errors
+/// When a header cannot be set; that would be a mistake of the gateway's.
+pub fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+    let is_http10 = client.version == Version::HTTP_10;
+    head(response, is_http10, context)?;
+    apply_rules::response(response, client, context);
+    browser::confine(response, &client.headers)?;
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    match &context.arrival.hold {
+        Some(hold) if has_body_to_come(response, &client.method, is_http10) => {
+            hold.hold_next_head(context.snapshot.config.failover.hold_head);
+        }
+        // Nothing can be tried again from here on: what is still being sent, Pingora holds.
+        _ => context.forget_body(),
+    }
+    Ok(())
+}
+
+/// Makes the head of the upstream's response the client's.
+///
+/// # Errors
+/// When a field cannot be set; that would be a mistake of the gateway's.
+fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context) -> Result<()> {
+    strip(response, client_is_http10);
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    for (name, value) in origin_headers::of(context) {
+        response.insert_header(name, value)?;
+    }
+    match response.headers.contains_key(&X_REQUEST_ID) {
+        true => Ok(()),
+        false => response.insert_header(X_REQUEST_ID, &*context.request_id),
+    }
+}
+
+/// Removes what belongs to the upstream's connection.
+fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
+    remove_named_by_connection(response);
+    for name in HOP_BY_HOP {
+        response.remove_header(name);
+    }
+    if response.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        response.remove_header(&UPGRADE);
+    }
+    // Such a client does not know chunks: the end of the connection ends the answer.
+    if client_is_http10 {
+        response.remove_header(&TRANSFER_ENCODING);
+    }
+}
+
+fn remove_named_by_connection(response: &mut ResponseHeader) {
+    let is_usual = |option: &[u8]| KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept.as_bytes()));
+    let lines = response.headers.get_all(CONNECTION);
+    // Almost no answer names anything, and then nothing is allocated.
+    if lines.iter().flat_map(|line| list_members(line.as_bytes())).all(is_usual) {
+        return;
+    }
+    let named: Vec<String> = lines
+        .iter()
+        .flat_map(|line| list_members(line.as_bytes()))
+        .filter(|option| !is_usual(option))
+        .map(|option| String::from_utf8_lossy(option).into_owned())
+        .collect();
+    for name in named {
+        response.remove_header(name.as_str());
+    }
+}
+
+/// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.
+fn has_body_to_come(response: &ResponseHeader, method: &Method, client_is_http10: bool) -> bool {
+    let status = response.status;
+    if status.is_informational() || matches!(status.as_u16(), 204 | 304) || method == Method::HEAD {
+        return false;
+    }
+    match response.headers.get(CONTENT_LENGTH) {
+        Some(length) => length.as_bytes().iter().any(|digit| matches!(digit, b'1'..=b'9')),
+        None => !client_is_http10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(headers: &[(&'static str, &'static str)]) -> ResponseHeader {
+        let mut response = ResponseHeader::build(200, None).expect("a head");
+        for (name, value) in headers {
+            response.append_header(*name, *value).expect("a header");
+        }
+        response
+    }
+
+    #[test]
+    fn only_what_belongs_to_the_connection_goes() {
+        let mut answer = response(&[
+            ("Set-Cookie", "a"),
+            ("Set-Cookie", "b"),
+            ("Connection", "X-Hop, content-length"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Content-Length", "3"),
+            ("Upgrade", "h2c"),
+            ("X-Request-Id", "theirs"),
+        ]);
+        strip(&mut answer, false);
+        assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 2);
+        assert_eq!(answer.headers["x-request-id"], "theirs");
+        assert_eq!(answer.headers["content-length"], "3");
+        for gone in ["x-hop", "keep-alive", "upgrade"] {
+            assert!(!answer.headers.contains_key(gone), "{gone}");
+        }
+    }
+
+    #[test]
+    fn old_clients_get_no_chunks() {
+        let mut answer = response(&[("Transfer-Encoding", "chunked")]);
+        strip(&mut answer, true);
+        assert!(!answer.headers.contains_key("transfer-encoding"));
+    }
+
+    #[test]
+    fn a_head_waits_only_for_a_body_that_comes() {
+        let waits = |headers: &[(&'static str, &'static str)], method: &Method, is_old| {
+            has_body_to_come(&response(headers), method, is_old)
+        };
+        assert!(waits(&[("Content-Length", "10")], &Method::POST, false));
+        assert!(waits(&[("Transfer-Encoding", "chunked")], &Method::GET, false));
+        assert!(waits(&[], &Method::GET, false), "HTTP/2 upstreams need say nothing");
+        assert!(!waits(&[], &Method::GET, true), "an old client's answer may end without another byte");
+        assert!(!waits(&[("Content-Length", "0")], &Method::POST, false));
+        assert!(!waits(&[("Content-Length", "10")], &Method::HEAD, false));
+    }
+}

@@ -1,0 +1,287 @@
+//! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
+
+use super::context::{Context, InFlight};
+use super::{failover, failure};
+use crate::config::resilience::RetryOn;
+use crate::gateway::running::Phase;
+use crate::gateway::shared::Shared;
+use crate::upstream::Upstream;
+use crate::upstream::circuit::LONGEST_RETRY_AFTER;
+use crate::upstream::clock::now_ms;
+use gateway_core::http1::list_members;
+use gateway_core::protocol::Protocol;
+use gateway_core::record::fault::UpstreamFault;
+use gateway_core::usage::decode::Decoder;
+use gateway_core::usage::error_body::ErrorBody;
+use gateway_core::usage::meter::{self, Meter};
+use http::StatusCode;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use pingora::http::ResponseHeader;
+use pingora::prelude::*;
+use pingora::proxy::Session;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a response waits that cannot be read as fast as it comes.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Interim responses in one attempt. An upstream that works for ten minutes can say so every six seconds.
+const MOST_INTERIM: usize = 100;
+/// Bytes of all of their fields.
+const INTERIM_BYTES: usize = 64 * 1024;
+
+/// The head of a response, interim ones included: if it is a bad one, another upstream may take over.
+///
+/// # Errors
+/// When it cannot be passed on, or another upstream takes the request over.
+pub fn head_came(
+    session: &Session,
+    response: &mut ResponseHeader,
+    shared: &Shared,
+    context: &mut Context,
+) -> Result<()> {
+    check(response, session.is_upgrade_req())?;
+    context.attempt.something_came = true;
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return bound_interim(response, context);
+    }
+    if let Some(hold) = &context.arrival.hold {
+        hold.expect_first_byte(None, now_ms());
+    }
+    let upstream = &context.destination()?.upstream;
+    let retry_on = &context.snapshot.config.failover.retry_on;
+    match judge(response, upstream, retry_on, context.arrival.protocol) {
+        Ok(()) => {
+            context.attempt.is_good = true;
+            failover::succeeded(context);
+        }
+        Err(bad) => {
+            bad.apply_retry_after(upstream, context);
+            let is_taken_over = failover::take_over(context, &bad.fault);
+            if is_taken_over || !bad.fault.has_response() {
+                let mut error = failure::settled(bad.fault);
+                error.set_retry(is_taken_over);
+                return Err(error);
+            }
+        }
+    }
+    read_along(response, shared, context);
+    Ok(())
+}
+
+/// Has what reads the response ready for its body.
+fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context) {
+    let now = Instant::now();
+    context.attempt.first_byte.get_or_insert(now);
+    let limits = context.snapshot.config.limits.meter;
+    context.attempt.meter = meter(response, context.arrival.protocol, (context.arrival.started, now), limits);
+    context.attempt.error_body = error_body(response);
+    if is_stream(response) {
+        context.observation.stream = Some(InFlight::new(&shared.metrics.streams));
+    }
+    if let Some(running) = &context.observation.running {
+        running.phase(Phase::Answer);
+    }
+}
+
+/// A piece of the body, perhaps none; how long the next one has to wait.
+pub fn body_came(bytes: Option<&[u8]>, context: &mut Context) -> Option<Duration> {
+    context.forget_body();
+    let bytes = bytes?;
+    let attempt = &mut context.attempt;
+    if let Some(meter) = &mut attempt.meter {
+        meter.push(bytes, Instant::now());
+    }
+    if let Some(error) = &mut attempt.error_body {
+        error.push(bytes);
+    }
+    if let Some(running) = &context.observation.running {
+        running.got(bytes.len());
+    }
+    // A response that stands for more than can be read in one go: others have their turn first.
+    let is_behind = attempt.meter.as_ref().is_some_and(|meter| meter.is_behind());
+    is_behind.then_some(PAUSE)
+}
+
+/// Reads what there was no time for while it came.
+pub async fn read_rest(context: &mut Context) {
+    while let Some(meter) = context.attempt.meter.as_mut().filter(|meter| meter.is_behind()) {
+        meter.catch_up();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Refuses an answer whose end is not clear, or that nobody asked for, and makes repeats of its length one
+/// (RFC 9112 section 6.3).
+///
+/// # Errors
+/// When the answer cannot be passed on; the client then gets a 502.
+fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> Result<()> {
+    let bad = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !client_asked_for_upgrade {
+        return bad("a switch of protocols that nobody asked for");
+    }
+    let mut codings = response.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return bad("a transfer coding other than chunked");
+    }
+    if response.status == http::StatusCode::NO_CONTENT {
+        response.remove_header(&CONTENT_LENGTH);
+    }
+    let mut lengths = response.headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    if lengths.next().is_some() || first.as_bytes().contains(&b',') {
+        // Pingora has refused lengths that differ.
+        let one = list_members(first.as_bytes()).next().unwrap_or_default().to_vec();
+        response.insert_header(CONTENT_LENGTH, one)?;
+    }
+    Ok(())
+}
+
+/// Counts an interim response (1xx), of which there may be only so many in one attempt. A first one also begins the time
+/// in which the answer must begin: each of them begins `read_timeout` anew.
+///
+/// # Errors
+/// When there are too many; the client then gets a 502.
+fn bound_interim(response: &ResponseHeader, context: &mut Context) -> Result<()> {
+    let (count, bytes) = &mut context.attempt.interim;
+    *count += 1;
+    *bytes += response.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+    if *count > MOST_INTERIM || *bytes > INTERIM_BYTES {
+        let flood = UpstreamFault::InterimFlood { most: MOST_INTERIM, kib: INTERIM_BYTES / 1024 };
+        return Err(failure::found(flood));
+    }
+    if *count == 1
+        && let Some(hold) = context.arrival.hold.as_ref().filter(|hold| !hold.expects_first_byte())
+    {
+        hold.expect_first_byte(Some(context.destination()?.upstream.config.first_byte_timeout), now_ms());
+    }
+    Ok(())
+}
+
+/// An answer that another upstream may do better.
+#[derive(Debug, PartialEq, Eq)]
+struct Bad {
+    /// What the upstream did.
+    fault: UpstreamFault,
+    /// The pause that it asks for.
+    retry_after: Option<Duration>,
+}
+
+impl Bad {
+    /// Leaves the upstream alone for as long as it asked: all clients do, but where only a key was used up.
+    fn apply_retry_after(&self, upstream: &Upstream, context: &Context) {
+        let Some(pause) = self.retry_after else { return };
+        if self.fault.is_upstreams() {
+            return upstream.circuit.hold(pause, now_ms());
+        }
+        let sender = context.arrival.identity.sender;
+        context.snapshot.affinity.wait(sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER));
+    }
+}
+
+/// Whether a response is a good one, by its head.
+fn judge(
+    response: &ResponseHeader,
+    upstream: &Upstream,
+    retry_on: &RetryOn,
+    asked: Protocol,
+) -> std::result::Result<(), Bad> {
+    let bad = |fault| Err(Bad { fault, retry_after: None });
+    let status = response.status.as_u16();
+    if let Some(proxy) = upstream.forwarding_proxy()
+        && is_of_proxy(response)
+    {
+        let has_credentials = matches!(status, 401 | 407).then(|| proxy.credentials.is_some());
+        return bad(UpstreamFault::ProxyAnswer { proxy: proxy.shown.clone(), status, has_credentials });
+    }
+    if retry_on.contains(status) {
+        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
+        return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });
+    }
+    if status != 200 || !asked.wants_api_response() {
+        return Ok(());
+    }
+    let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
+        return bad(UpstreamFault::WebPage);
+    }
+    if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
+        return bad(UpstreamFault::NoAnswer);
+    }
+    Ok(())
+}
+
+/// Whether a proxy that forwards requests gave this answer by itself: it wants credentials, or says that it is Squid or
+/// Tinyproxy (of which others tell only in `Via`), or that something failed on its way (RFC 9209).
+fn is_of_proxy(response: &ResponseHeader) -> bool {
+    let says = |name: &str, what: &[u8]| {
+        let value = response.headers.get(name);
+        value.is_some_and(|value| memchr::memmem::find(value.as_bytes(), what).is_some())
+    };
+    response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        || response.headers.contains_key("x-squid-error")
+        || says("server", b"tinyproxy/")
+        || says("proxy-status", b"error=")
+}
+
+/// The pause that an answer asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).
+fn retry_after(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
+/// What reads the response to a request for a message as it goes by; `times` are when the request began and when its
+/// response did.
+fn meter(
+    response: &ResponseHeader,
+    asked: Protocol,
+    times: (Instant, Instant),
+    limits: meter::Limits,
+) -> Option<Box<Meter>> {
+    if response.status != StatusCode::OK || !asked.asks_for_message() {
+        return None;
+    }
+    Meter::new(field(response, &CONTENT_TYPE), decoder(response), times, limits).map(Box::new)
+}
+
+/// What keeps the beginning of an error.
+fn error_body(response: &ResponseHeader) -> Option<Box<ErrorBody>> {
+    let is_error = response.status.is_client_error() || response.status.is_server_error();
+    is_error.then(|| Box::new(ErrorBody::new(decoder(response))))
+}
+
+fn decoder(response: &ResponseHeader) -> Option<Decoder> {
+    Decoder::new(response.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
+}
+
+/// Whether the answer is a stream of events.
+fn is_stream(response: &ResponseHeader) -> bool {
+    let name = b"text/event-stream";
+    field(response, &CONTENT_TYPE).get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+fn field<'r>(response: &'r ResponseHeader, name: &HeaderName) -> &'r [u8] {
+    response.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_seconds_or_dates() {
+        assert_eq!(retry_after(b"30"), Some(Duration::from_secs(30)));
+        let date = SystemTime::now() + Duration::from_secs(100);
+        let pause = retry_after(httpdate::fmt_http_date(date).as_bytes()).expect("a pause");
+        assert!((90..=100).contains(&pause.as_secs()), "{pause:?}");
+        for none in [&b"soon"[..], b"", b"-1", b"Sun, 06 Nov 1994 08:49:37 GMT", b"\xff"] {
+            assert_eq!(retry_after(none), None, "{}", String::from_utf8_lossy(none));
+        }
+    }
+}
