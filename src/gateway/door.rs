@@ -4,7 +4,8 @@
 use super::Gateway;
 use super::answer::{Answer, new_request_id};
 use super::client::body_budget::Budget;
-use super::client::http1::{ClientStream, NoRequest};
+use super::client::http1::ClientStream;
+use super::client::request::NoRequest;
 use super::house_rules::{HouseRules, unread};
 use super::http2_door::Http2Door;
 use super::local::LocalHandler;

@@ -3,7 +3,8 @@
 
 use super::Gateway;
 use super::answer::{Answer, new_request_id};
-use super::client::http2::{self, Unread};
+use super::client::http2;
+use super::client::request::NoRequest;
 use super::client::response_hold::ResponseHold;
 use super::client::whole_request::WholeRequest;
 use super::house_rules::{HouseRules, of_page, unread};
@@ -63,23 +64,23 @@ impl HttpServerApp for Http2Door {
                 return self.proxy.process_new_http(whole, shutdown).await;
             }
             // The connection ended with all of its requests.
-            Err(Unread::Aborted) if self.place.as_ref().is_some_and(Place::is_closing) => {
+            Err(NoRequest::Aborted) if self.place.as_ref().is_some_and(Place::is_closing) => {
                 let refusal = Refusal { status: 0, ..Refusal::no_room() };
                 self.finish(&session, new_request_id(), &refusal, Outcome::Rejected, started, 0);
             }
-            Err(Unread::Aborted) => {
+            Err(NoRequest::Aborted | NoRequest::Gone) => {
                 let gone = Refusal::bad(Reason::Incomplete, "The client gave the request up.");
                 let refusal = Refusal { status: 0, ..gone };
                 self.finish(&session, new_request_id(), &refusal, Outcome::ClientAborted, started, 0);
             }
-            Err(Unread::Refused(refusal)) => {
+            Err(NoRequest::Refused(refusal)) => {
                 let request_id = new_request_id();
                 let answer = Answer::error(refusal.status, &refusal.message, &request_id);
                 let bytes = answer.body.len();
                 send_http2(&mut session, answer, &request_id).await;
                 self.finish(&session, request_id, &refusal, Outcome::Rejected, started, bytes);
             }
-            Err(Unread::Answered(answer, request_id)) => send_http2(&mut session, answer, &request_id).await,
+            Err(NoRequest::Answered(answer, request_id)) => send_http2(&mut session, answer, &request_id).await,
         }
         None
     }
@@ -113,7 +114,7 @@ impl Http2Door {
         session: &mut Http2Session,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<(Arc<ResponseHold>, Option<Serving>), Unread> {
+    ) -> Result<(Arc<ResponseHold>, Option<Serving>), NoRequest> {
         let serving = self.place.as_ref().map(|place| place.begin(client)).transpose();
         let mut serving = serving.map_err(|_| Refusal::no_room())?;
         let hold = self.read_rest(session, client, snapshot).await?;
@@ -126,7 +127,7 @@ impl Http2Door {
         session: &mut Http2Session,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<Arc<ResponseHold>, Unread> {
+    ) -> Result<Arc<ResponseHold>, NoRequest> {
         let limits = &snapshot.config.limits;
         let has_body = !session.is_body_empty();
         let request = session.req_header();
@@ -137,10 +138,10 @@ impl Http2Door {
         if self.rules.is_own(request, snapshot) {
             return match self.rules.admit(request, client, snapshot).await {
                 Ok((own, expected)) => http2::read(session, &own, Some(expected)).await.map_err(|error| match error {
-                    Unread::Refused(refusal) => Unread::Refused(of_page(refusal, &own)),
+                    NoRequest::Refused(refusal) => NoRequest::Refused(of_page(refusal, &own)),
                     other => other,
                 }),
-                Err((answer, request_id)) => Err(Unread::Answered(answer, request_id)),
+                Err((answer, request_id)) => Err(NoRequest::Answered(answer, request_id)),
             };
         }
         let may_come = || identity::is_answered_here(request, client, snapshot);

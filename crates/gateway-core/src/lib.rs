@@ -4,6 +4,7 @@
 //! it that they stay so. What runs is in the `anyrouter-gateway` package, which uses this one.
 
 pub mod addresses;
+pub mod body_intake;
 mod codes;
 pub mod http1;
 pub mod language;

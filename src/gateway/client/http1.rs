@@ -6,14 +6,14 @@
 
 use super::body_budget::{HeldBody, Hold};
 use super::incoming::Incoming;
+use super::request::{Expected, NoRequest, ReadRequest};
 use super::response_hold::{HeldHead, ResponseHold};
 use super::unsent::Taking;
 use crate::config::Limits;
-use crate::gateway::answer::Answer;
-use crate::gateway::identity::Found;
 use crate::gateway::snapshot::peer;
 use bytes::{Buf, Bytes, BytesMut};
-use gateway_core::http1::head::{self, Framing, Head, Scanner};
+use gateway_core::body_intake::Framing;
+use gateway_core::http1::head::{self, Head, Scanner};
 use gateway_core::http1::{Refusal, chunked};
 use http::HeaderValue;
 use pingora::http::RequestHeader;
@@ -34,40 +34,6 @@ pub(super) const AHEAD_BYTES: usize = 8 * 1024;
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Why no request was read.
-#[derive(Debug)]
-pub enum NoRequest {
-    /// The client closed the connection, or left it idle for too long.
-    Gone,
-    /// The client closed the connection in mid-request.
-    Aborted,
-    /// The request is refused.
-    Refused(Refusal),
-    /// It is one for the gateway's own pages, and is answered without its body; with its id.
-    Answered(Answer, String),
-}
-
-impl From<Refusal> for NoRequest {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// What was read of a request beside its head.
-#[derive(Debug)]
-pub struct ReadRequest {
-    /// When its first byte came in.
-    pub started: Instant,
-    /// Its body; `None` if it has none.
-    pub body: Option<HeldBody>,
-    /// What was found out before that was read; `None` if it has none.
-    pub found: Option<Found>,
-    /// `Content-Length` in the client's own case.
-    pub length_name: Bytes,
-    /// The way to tell the client's connection something.
-    pub hold: Arc<ResponseHold>,
-}
-
 /// A request of which the head was read.
 pub struct Begun {
     started: Instant,
@@ -83,7 +49,7 @@ impl Begun {
 
     /// Whether a body follows.
     pub fn has_body(&self) -> bool {
-        self.parsed.framing != Framing::None
+        self.parsed.framing != head::Framing::None
     }
 
     /// What is asked for: path and query.
@@ -109,15 +75,6 @@ fn request_of(head: &[u8], target: &[u8]) -> Option<RequestHeader> {
         request.append_header(name.to_owned(), HeaderValue::from_bytes(value).ok()?).ok()?;
     }
     Some(request)
-}
-
-/// What is known of a body before it is read.
-#[derive(Debug)]
-pub struct Expected {
-    /// Its part of the memory for bodies.
-    pub hold: Hold,
-    /// Who sends it; `None` for one of the gateway's own pages.
-    pub found: Option<Found>,
 }
 
 /// A client's connection.
@@ -351,31 +308,40 @@ impl ClientStream {
 
     /// Whether the whole body came together with the head: then it is simpler to take it than to close the connection.
     pub fn holds_body(&self, begun: &Begun) -> bool {
-        matches!(begun.parsed.framing, Framing::Length(length) if self.buffer.len() as u64 >= length)
+        matches!(begun.parsed.framing, head::Framing::Length(length) if self.buffer.len() as u64 >= length)
     }
 
     async fn read_body(&mut self, head: &Head, limits: &Limits, mut hold: Hold) -> Result<Option<HeldBody>, NoRequest> {
-        match head.framing {
-            Framing::None => Ok(None),
-            Framing::Length(length) => {
-                let length = usize::try_from(length).unwrap_or(usize::MAX);
-                if length > limits.request_body {
-                    return Err(Refusal::too_large(limits.request_body).into());
-                }
-                if self.buffer.len() >= length {
-                    hold.take_whole(length, limits)?;
-                    let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
-                    self.buffer.advance(length);
-                    return Ok(Some(HeldBody { bytes, hold: Some(hold) }));
-                }
-                let body = Incoming::new(Some(length), hold, limits)?;
-                self.invite(head, limits.write_timeout).await?;
-                self.read_sized(body).await.map(Some)
+        let framing = match head.framing {
+            head::Framing::None => return Ok(None),
+            head::Framing::Length(length) => Framing::Length(usize::try_from(length).unwrap_or(usize::MAX)),
+            head::Framing::Chunked => Framing::Chunked(chunked::Decoder::default()),
+        };
+        if let Framing::Length(length) = framing
+            && length <= self.buffer.len().min(limits.request_body)
+        {
+            // It came with the head, as most do.
+            hold.take_whole(length, limits)?;
+            let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
+            self.buffer.advance(length);
+            return Ok(Some(HeldBody { bytes, hold: Some(hold) }));
+        }
+        let mut body = Incoming::new(framing, hold, limits)?;
+        self.invite(head, limits.write_timeout).await?;
+        loop {
+            if !self.buffer.is_empty() {
+                let taken = body.push(&self.buffer)?;
+                self.buffer.advance(taken);
             }
-            Framing::Chunked => {
-                let body = Incoming::new(None, hold, limits)?;
-                self.invite(head, limits.write_timeout).await?;
-                self.read_chunked(body).await.map(Some)
+            if body.is_complete() {
+                return Ok(Some(body.finish()?));
+            }
+            let read = match body.read_from(&mut self.inner).await? {
+                Some(read) => read,
+                None => body.in_time(self.fill()).await?,
+            };
+            if !matches!(read, Ok(1..)) {
+                return Err(NoRequest::Aborted);
             }
         }
     }
@@ -391,33 +357,6 @@ impl ClientStream {
             sent.ok().and_then(Result::ok).ok_or(NoRequest::Aborted)?;
         }
         Ok(())
-    }
-
-    async fn read_sized(&mut self, mut body: Incoming<'_>) -> Result<HeldBody, NoRequest> {
-        body.push(&self.buffer)?;
-        self.buffer.clear();
-        while !body.is_complete() {
-            match body.read_from(&mut self.inner).await? {
-                Ok(1..) => {}
-                _ => return Err(NoRequest::Aborted),
-            }
-        }
-        Ok(body.finish()?)
-    }
-
-    async fn read_chunked(&mut self, mut body: Incoming<'_>) -> Result<HeldBody, NoRequest> {
-        let mut decoder = chunked::Decoder::default();
-        loop {
-            let taken = body.push_with(self.buffer.len(), |body| decoder.push(&self.buffer, body))?;
-            self.buffer.advance(taken);
-            if decoder.is_done() {
-                return Ok(body.finish()?);
-            }
-            match body.in_time(self.fill()).await? {
-                Ok(1..) => {}
-                _ => return Err(NoRequest::Aborted),
-            }
-        }
     }
 }
 
@@ -435,8 +374,8 @@ fn origin_form(path_and_query: &[u8]) -> Vec<u8> {
 fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut, Bytes) {
     let mut length_name = Bytes::from_static(b"Content-Length");
     match parsed.framing {
-        Framing::None => {}
-        Framing::Length(_) => {
+        head::Framing::None => {}
+        head::Framing::Length(_) => {
             let line = &mut head[parsed.framing_line.clone()];
             let colon = memchr::memchr(b':', line).unwrap_or(line.len());
             if &line[..colon] != b"Content-Length" {
@@ -448,8 +387,8 @@ fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut,
                 *last = b'1';
             }
         }
-        Framing::Chunked if is_shown => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 1\r\n"),
-        Framing::Chunked => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 0\r\n"),
+        head::Framing::Chunked if is_shown => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 1\r\n"),
+        head::Framing::Chunked => replace(&mut head, parsed.framing_line.clone(), b"Content-Length: 0\r\n"),
     }
     if let Some(absolute) = &parsed.absolute_target {
         // The target stands before all fields, so its place is still right.

@@ -1,12 +1,13 @@
 //! HTTP/2 requests: checked and read as a whole before Pingora handles them, as HTTP/1 requests are.
 
 use super::body_budget::{HeldBody, Hold};
-use super::http1::{Expected, ReadRequest};
 use super::incoming::Incoming;
+use super::request::{Expected, NoRequest, ReadRequest};
 use super::response_hold::ResponseHold;
 use crate::config::Limits;
 use crate::gateway::answer::Answer;
 use bytes::Bytes;
+use gateway_core::body_intake::Framing;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::Target;
 use gateway_core::http1::head::{check_connection, check_expect, check_method};
@@ -29,22 +30,6 @@ impl Carried {
     }
 }
 
-/// Why a request was not read.
-pub enum Unread {
-    /// The client gave it up.
-    Aborted,
-    /// It is refused.
-    Refused(Refusal),
-    /// It is one for the gateway's own pages, and is answered without its body; with its id.
-    Answered(Answer, String),
-}
-
-impl From<Refusal> for Unread {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
 /// Reads the body of a request that was checked, with what is known of it; it must be known if there is one. Afterwards its
 /// head carries all that. What it returns is for `WholeRequest`.
 ///
@@ -54,7 +39,7 @@ pub async fn read(
     session: &mut Http2Session,
     limits: &Limits,
     expected: Option<Expected>,
-) -> Result<Arc<ResponseHold>, Unread> {
+) -> Result<Arc<ResponseHold>, NoRequest> {
     let started = Instant::now();
     session.set_write_timeout(Some(limits.write_timeout));
     let (found, body) = match expected {
@@ -119,7 +104,7 @@ pub fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     request.headers.get_all(CONNECTION).iter().try_for_each(|value| check_connection(value.as_bytes(), &mut options))
 }
 
-async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> Result<HeldBody, Unread> {
+async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> Result<HeldBody, NoRequest> {
     let length = match session.req_header().headers.get(CONTENT_LENGTH) {
         None => None,
         Some(value) => {
@@ -130,13 +115,11 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
             )
         }
     };
-    let mut body = Incoming::new(length, hold, limits)?;
-    while let Some(chunk) = body.in_time(session.read_body_bytes()).await?.map_err(|_| Unread::Aborted)? {
+    let mut body = Incoming::new(Framing::UntilEnd(length), hold, limits)?;
+    while let Some(chunk) = body.in_time(session.read_body_bytes()).await?.map_err(|_| NoRequest::Aborted)? {
         body.push(&chunk)?;
     }
-    if length.is_some_and(|length| length != body.len()) {
-        return Err(Refusal::bad(Reason::ContentLength, "The body is not as long as Content-Length says.").into());
-    }
+    body.end()?;
     Ok(body.finish()?)
 }
 

@@ -1,111 +1,69 @@
-//! A request body that comes in: its buffer, its part of the memory, and its time.
+//! A request body that comes in: its buffer, its part of the memory, and its time. What of it belongs to the body is
+//! [`BodyIntake`]'s.
 
 use super::body_budget::{HeldBody, Hold};
 use super::buffers;
 use crate::config::Limits;
 use crate::connections::{self, Place};
-use bytes::BufMut;
+use gateway_core::body_intake::{BodyIntake, Bounds, Framing};
 use gateway_core::http1::Refusal;
 use std::io;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Room that is made for a body of a known length at once. A usual one has it all, so that its part of the budget is taken
-/// in one go; and an announced length alone takes no more than this.
-const FIRST_BYTES: usize = 64 * 1024;
-/// Room that is made when this is full; from there on four times as much each time.
-const SECOND_BYTES: usize = 1024 * 1024;
-/// The first room for a body of an unknown length.
-const FIRST_UNKNOWN_BYTES: usize = 16 * 1024;
-/// How many times the longest silence a whole body may take: a client that sends a byte now and then ends too.
-const TIMEOUTS: u32 = 10;
-
 /// A body that comes in.
 pub struct Incoming<'l> {
-    bytes: Vec<u8>,
+    intake: BodyIntake,
     hold: Hold,
-    /// Its length, if that is known.
-    length: Option<usize>,
     limits: &'l Limits,
-    deadline: Instant,
     /// The place of the connection that it comes from; `None` over HTTP/2, where a connection is closed as a whole.
     place: Option<Place>,
 }
 
 impl<'l> Incoming<'l> {
-    /// A body of this length, or of an unknown one, of which nothing came yet.
+    /// A body of which nothing came yet.
     ///
     /// # Errors
     /// 413 when it is too long.
-    pub fn new(length: Option<usize>, hold: Hold, limits: &'l Limits) -> Result<Self, Refusal> {
-        if length.is_some_and(|length| length > limits.request_body) {
-            return Err(Refusal::too_large(limits.request_body));
-        }
-        let deadline = Instant::now() + limits.body_timeout * TIMEOUTS;
-        Ok(Self { bytes: Vec::new(), hold, length, limits, deadline, place: connections::served() })
+    pub fn new(framing: Framing, hold: Hold, limits: &'l Limits) -> Result<Self, Refusal> {
+        let bounds = Bounds { bytes: limits.request_body, silence: limits.body_timeout };
+        let intake = BodyIntake::new(framing, bounds, Instant::now())?;
+        Ok(Self { intake, hold, limits, place: connections::served() })
     }
 
-    /// How much of it is there.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether as much is there as was announced.
+    /// Whether all of it is there.
     pub fn is_complete(&self) -> bool {
-        self.length.is_some_and(|length| self.bytes.len() >= length)
+        self.intake.is_complete()
+    }
+
+    /// The client says that it ends here.
+    ///
+    /// # Errors
+    /// When it announced another length.
+    pub fn end(&self) -> Result<(), Refusal> {
+        self.intake.end()
     }
 
     /// Makes room for so many bytes more, and some.
     fn reserve(&mut self, more: usize) -> Result<(), Refusal> {
-        let needed = self.bytes.len() + more;
-        let room = self.bytes.capacity();
-        if needed <= room {
-            return Ok(());
-        }
-        let most = self.length.unwrap_or(self.limits.request_body);
-        let next = match room {
-            0 if self.length.is_some() => FIRST_BYTES,
-            0 => FIRST_UNKNOWN_BYTES,
-            1..FIRST_BYTES => FIRST_BYTES,
-            FIRST_BYTES..SECOND_BYTES => SECOND_BYTES,
-            _ => room.saturating_mul(4),
-        };
-        let mut larger = buffers::take_within(next.min(most).max(needed), self.limits.request_body);
+        let Some(room) = self.intake.room_for(more) else { return Ok(()) };
+        let larger = buffers::take_within(room, self.limits.request_body);
         // No body counts for more than the largest one may have, whatever the size of its buffer.
-        self.hold.grow_to(larger.capacity().min(self.limits.request_body.max(needed)), self.limits)?;
-        larger.extend_from_slice(&self.bytes);
-        buffers::give(std::mem::replace(&mut self.bytes, larger));
+        let most = self.limits.request_body.max(self.intake.len() + more);
+        self.hold.grow_to(larger.capacity().min(most), self.limits)?;
+        buffers::give(self.intake.move_to(larger));
         Ok(())
     }
 
-    /// Adds bytes that came.
+    /// Takes bytes that came, and says how many: what follows the end of the body is not taken.
     ///
     /// # Errors
-    /// When it becomes too long, or there is no room for them.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.push_with(bytes.len(), |body| {
-            body.extend_from_slice(bytes);
-            Ok(())
-        })
-        .map(drop)
-    }
-
-    /// Adds what `write` does, which is no more than `most` bytes.
-    ///
-    /// # Errors
-    /// When it becomes too long, there is no room, or `write` says so.
-    pub fn push_with<T>(
-        &mut self,
-        most: usize,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        self.reserve(most)?;
-        let written = write(&mut self.bytes)?;
-        if self.bytes.len() > self.limits.request_body {
-            return Err(Refusal::too_large(self.limits.request_body));
-        }
-        self.hold.came(self.bytes.len());
-        Ok(written)
+    /// When it becomes too long, it is malformed, or there is no room.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+        self.reserve(bytes.len())?;
+        let taken = self.intake.push(bytes)?;
+        self.hold.came(self.intake.len());
+        Ok(taken)
     }
 
     /// What `read` gives, unless that takes too long, or the body or its connection has to make room.
@@ -113,23 +71,26 @@ impl<'l> Incoming<'l> {
     /// # Errors
     /// 408 or 503.
     pub async fn in_time<T>(&self, read: impl Future<Output = T>) -> Result<T, Refusal> {
-        let until = self.deadline.min(Instant::now() + self.limits.body_timeout);
-        in_time(&self.hold, self.place.as_ref(), until, read).await
+        in_time(&self.hold, self.place.as_ref(), self.intake.read_by(Instant::now()), read).await
     }
 
-    /// Reads some of it.
+    /// Reads some of it straight into its buffer; `None` if what comes must go through [`Self::push`].
     ///
     /// # Errors
     /// 408 or 503.
-    pub async fn read_from(&mut self, from: &mut (impl AsyncRead + Unpin)) -> Result<io::Result<usize>, Refusal> {
+    pub async fn read_from(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> Result<Option<io::Result<usize>>, Refusal> {
+        if self.intake.spare().is_none() {
+            return Ok(None);
+        }
         self.reserve(1)?;
-        let room = self.bytes.capacity() - self.bytes.len();
-        let left = self.length.map_or(room, |length| length - self.bytes.len());
-        let mut spare = (&mut self.bytes).limit(room.min(left));
-        let until = self.deadline.min(Instant::now() + self.limits.body_timeout);
+        let until = self.intake.read_by(Instant::now());
+        let Some(mut spare) = self.intake.spare() else { return Ok(None) };
         let read = in_time(&self.hold, self.place.as_ref(), until, from.read_buf(&mut spare)).await;
-        self.hold.came(self.bytes.len());
-        read
+        self.hold.came(self.intake.len());
+        read.map(Some)
     }
 
     /// The whole body.
@@ -138,7 +99,7 @@ impl<'l> Incoming<'l> {
     /// When it had to make room in the last moment.
     pub fn finish(self) -> Result<HeldBody, Refusal> {
         self.hold.finish()?;
-        Ok(HeldBody { bytes: buffers::into_bytes(self.bytes), hold: Some(self.hold) })
+        Ok(HeldBody { bytes: buffers::into_bytes(self.intake.into_bytes()), hold: Some(self.hold) })
     }
 }
 

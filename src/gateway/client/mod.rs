@@ -8,6 +8,7 @@ pub mod http1;
 mod http1_stream;
 pub mod http2;
 mod incoming;
+pub mod request;
 pub mod response_hold;
 pub mod unsent;
 pub mod whole_request;

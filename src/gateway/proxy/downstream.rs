@@ -3,8 +3,9 @@
 use super::context::Context;
 use crate::gateway::answer::Answer;
 use crate::gateway::browser;
-use crate::gateway::client::http1::{ClientStream, ReadRequest};
+use crate::gateway::client::http1::ClientStream;
 use crate::gateway::client::http2;
+use crate::gateway::client::request::ReadRequest;
 use crate::gateway::local::{LocalHandler, LocalRequest};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
