@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use harness::{
     Alpn, Authority, Client, Framing, Gate, Gateway, GatewayBuilder, H2Client, Port, Received, Reply, Request as H1,
-    Step, Upstream, anthropic, fixtures,
+    Step, Upstream, anthropic, fixtures, within,
 };
 use http::Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -311,4 +313,22 @@ async fn the_tls_listener_speaks_http_2_and_http_1() {
     plain.send(H1::get("/plain").bytes()).await;
     plain.closed().await;
     assert_eq!(gateway.request(&H1::get("/after")).await.text(), "/after");
+}
+
+#[tokio::test]
+async fn an_http2_connection_says_how_many_streams_and_how_large_heads_it_takes() {
+    let upstream = Upstream::start(|_| Reply::ok("")).await;
+    let yaml = "gateway:\n  limits: { header_bytes: 16KiB, header_count: 50 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let mut client = TcpStream::connect(gateway.addr()).await.expect("connected");
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
+    let mut head = [0; 9];
+    within("a frame", client.read_exact(&mut head)).await.expect("a frame");
+    assert_eq!(head[3], 4, "SETTINGS come first");
+    let mut settings = vec![0; usize::from(head[2]) + (usize::from(head[1]) << 8)];
+    within("the settings", client.read_exact(&mut settings)).await.expect("settings");
+    let settings: Vec<(u8, u32)> =
+        settings.chunks_exact(6).map(|one| (one[1], u32::from_be_bytes([one[2], one[3], one[4], one[5]]))).collect();
+    assert!(settings.contains(&(3, 100)), "MAX_CONCURRENT_STREAMS: {settings:?}");
+    assert!(settings.contains(&(6, 16 * 1024 + 32 * 50)), "MAX_HEADER_LIST_SIZE: {settings:?}");
 }

@@ -493,19 +493,3 @@ async fn peers_that_are_trusted_proxies_have_no_cap_of_their_own() {
         assert_eq!(client.request(&Request::get("/small")).await.status(), 200);
     }
 }
-
-#[tokio::test]
-async fn an_http2_connection_says_how_many_streams_and_how_large_heads_it_takes() {
-    let (_upstream, gateway) = limited("header_bytes: 16KiB, header_count: 50").await;
-    let mut client = narrow(gateway.addr(), [127, 0, 0, 1]).await;
-    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
-    let mut head = [0; 9];
-    within("a frame", client.read_exact(&mut head)).await.expect("a frame");
-    assert_eq!(head[3], 4, "SETTINGS come first");
-    let mut settings = vec![0; usize::from(head[2]) + (usize::from(head[1]) << 8)];
-    within("the settings", client.read_exact(&mut settings)).await.expect("settings");
-    let settings: Vec<(u8, u32)> =
-        settings.chunks_exact(6).map(|one| (one[1], u32::from_be_bytes([one[2], one[3], one[4], one[5]]))).collect();
-    assert!(settings.contains(&(3, 100)), "MAX_CONCURRENT_STREAMS: {settings:?}");
-    assert!(settings.contains(&(6, 16 * 1024 + 32 * 50)), "MAX_HEADER_LIST_SIZE: {settings:?}");
-}

@@ -13,6 +13,8 @@ const MODELS: [&str; 3] = ["claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku
 /// Dollars for a million tokens: input, output, written to the cache, read from it.
 const PRICES: [[f64; 4]; 3] = [[3.0, 15.0, 3.75, 0.3], [5.0, 25.0, 6.25, 0.5], [1.0, 5.0, 1.25, 0.1]];
 const UPSTREAMS: [&str; 3] = ["anyrouter", "mirror", "spare"];
+/// Types of sub-agents.
+const AGENT_TYPES: [&str; 3] = ["Explore", "Plan", "general-purpose"];
 /// Requests of one session.
 const SESSION: u64 = 40;
 /// How one request in a thousand ends, and how many do.
@@ -95,6 +97,8 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
         names: ClientNames {
             session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
             parent_agent: agent.as_ref().map(|_| "main".to_owned()),
+            agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
+            request_class: Some(if agent.is_some() { "subagent" } else { "main" }.to_owned()),
             agent,
             ..ClientNames::default()
         },

@@ -2,14 +2,13 @@
 //! one writer takes them from there in batches.
 
 pub mod columns;
-mod database;
 mod figures;
-mod insert;
 mod latency;
 mod listing;
-mod reader;
+mod retention;
 mod rollup;
 pub mod row;
+mod sqlite;
 mod statistics;
 mod tried;
 mod writer;
@@ -19,9 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-pub use database::{Database, Retention};
 pub use listing::{Filter, read_cursor};
-pub use reader::{ReadError, Reader};
+pub use retention::Retention;
+pub use sqlite::{Database, ReadError, Reader};
 pub use statistics::{By, MOST_POINTS, Span, StatsFilter};
 pub use writer::Writer;
 

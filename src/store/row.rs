@@ -6,8 +6,6 @@ use gateway_core::record::RequestRecord;
 use gateway_core::usage::meter::Tokens;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
 /// Tokens by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -39,20 +37,9 @@ impl<'r> From<&'r RequestRecord> for Row<'r> {
     }
 }
 
-impl Row<'static> {
-    /// What can be read of a row of the table `requests`.
-    ///
-    /// # Errors
-    /// When a column is missing, or not of its type.
-    pub fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let value = |column: &Column| {
-            Ok(match column.kind {
-                Kind::Integer | Kind::Flag | Kind::Dollars => row.try_get::<Option<i64>, _>(column.sql)?.into(),
-                Kind::Real => row.try_get::<Option<f64>, _>(column.sql)?.into(),
-                Kind::Text | Kind::List => row.try_get::<Option<String>, _>(column.sql)?.into(),
-            })
-        };
-        shown().map(value).collect::<Result<_, _>>().map(Self)
+impl FromIterator<Value<'static>> for Row<'static> {
+    fn from_iter<I: IntoIterator<Item = Value<'static>>>(values: I) -> Self {
+        Self(values.into_iter().collect())
     }
 }
 

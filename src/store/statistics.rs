@@ -1,22 +1,11 @@
-//! Statistics from the sums: of a time as a whole, by steps, and by group.
+//! What is asked of the statistics: for which time, which requests, by what.
 
-use super::database::MINUTES_KEPT;
-use super::figures::{Group, Percentiles, Series, Summary, ThreeTimes, Totals, group, point, share};
-use super::insert::ALL_SERIES;
-use super::reader::{ReadError, Reader};
-use super::rollup::{COLUMNS, HOUR, Piece, SPANS, SUMS, Sums, ceil, cover, floor};
-use super::row::{count, dollars};
-use gateway_core::record::Outcome;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
-use std::collections::{BTreeMap, HashMap};
+use super::retention::MINUTES_KEPT;
+use super::rollup::{HOUR, SPANS, ceil, floor};
 use std::ops::Range;
 
 /// Most points of a series.
 pub const MOST_POINTS: i64 = 2_000;
-/// The classes of statuses.
-const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
-
 /// Which requests; `None` asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsFilter {
@@ -34,8 +23,8 @@ pub struct StatsFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Seconds since 1970.
-    time: Range<i64>,
-    finest: i64,
+    pub(super) time: Range<i64>,
+    pub(super) finest: i64,
 }
 
 impl Span {
@@ -54,7 +43,7 @@ impl Span {
     }
 
     /// The same in steps of so many seconds, and the span of the sums that make them: the coarsest that fits.
-    fn steps(&self, step: i64) -> Option<(Range<i64>, i64)> {
+    pub(super) fn steps(&self, step: i64) -> Option<(Range<i64>, i64)> {
         let span = SPANS.into_iter().find(|span| step % span == 0 && *span >= self.finest)?;
         Some((floor(self.time.start, step)..ceil(self.time.end, step), span))
     }
@@ -89,266 +78,15 @@ impl By {
         }
     }
 
-    fn column(self) -> &'static str {
-        match self {
-            Self::Key => "key_fingerprint",
-            other => other.name(),
-        }
-    }
-
     /// Whether times are counted by it.
-    fn has_times(self) -> bool {
+    pub(super) fn has_times(self) -> bool {
         matches!(self, Self::Model | Self::Upstream)
     }
 }
 
-fn add_times(times: &mut ThreeTimes, row: &SqliteRow) -> Result<(), sqlx::Error> {
-    let bucket = row.try_get("bucket")?;
-    for (times, column) in times.iter_mut().zip(["durations", "first_bytes", "first_tokens"]) {
-        times.add(bucket, count(row.try_get(column)?));
-    }
-    Ok(())
-}
-
-fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
-    let mut sums = [0; SUMS];
-    for (sum, column) in sums.iter_mut().zip(COLUMNS) {
-        *sum = count(row.try_get(column)?);
-    }
-    Ok(sums)
-}
-
-fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
-    for column in COLUMNS {
-        sql.push(format_args!(", SUM({column}) AS {column}"));
-    }
-}
-
-const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
-
-/// Sums, or counts of times of these series.
-fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
-    // Only conditions on the columns of the index, so that SQLite takes each of them from there.
-    sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
-    for (index, piece) in pieces.iter().enumerate() {
-        sql.push(if index == 0 { "(" } else { " OR (" });
-        sql.push("span_s = ").push_bind(piece.span);
-        if let Some(series) = series {
-            sql.push(" AND series IN (");
-            let mut list = sql.separated(", ");
-            for id in series {
-                list.push_bind(*id);
-            }
-            sql.push(")");
-        }
-        sql.push(" AND at_s >= ").push_bind(piece.time.start);
-        sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
-    }
-    sql.push(")");
-}
-
 impl StatsFilter {
-    fn write(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
-        let columns = [
-            ("model", &self.model),
-            ("upstream", &self.upstream),
-            ("path", &self.path),
-            ("key_fingerprint", &self.key),
-        ];
-        for (column, value) in columns {
-            if let Some(value) = value {
-                sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());
-            }
-        }
-    }
-
     /// Whether times are counted by what it asks for.
-    fn has_times(&self) -> bool {
+    pub(super) fn has_times(&self) -> bool {
         self.path.is_none() && self.key.is_none()
-    }
-}
-
-impl Reader {
-    /// A time as a whole.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn summary(&self, span: &Span, filter: &StatsFilter) -> Result<Summary, ReadError> {
-        let pieces = cover(span.time.clone(), span.finest);
-        let mut sql = QueryBuilder::new("SELECT outcome, status");
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        filter.write(&mut sql);
-        sql.push(" GROUP BY outcome, status");
-        let mut totals = Totals::default();
-        let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
-        for row in sql.build().fetch_all(self.pool()).await? {
-            let sums = sums_of(&row)?;
-            totals.add(row.try_get("outcome")?, &sums);
-            if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status")?) {
-                *status += sums[0];
-            }
-        }
-        let times = self.times(&pieces, filter).await?;
-        let times = |which: usize| times.as_ref().map(|times| &times[which]);
-        let tokens = totals.tokens();
-        Ok(Summary {
-            from_ms: span.millis().0,
-            to_ms: span.millis().1,
-            requests: totals.sum("requests"),
-            success_rate: totals.success_rate(),
-            outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), totals.of(outcome))).collect(),
-            statuses,
-            tokens,
-            cache_hit_rate: share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read),
-            cost_usd: dollars(totals.sum("cost_nano")),
-            unpriced_requests: totals.sum("unpriced"),
-            request_bytes: totals.sum("request_bytes"),
-            response_bytes: totals.sum("response_bytes"),
-            attempts: totals.sum("attempts"),
-            tool_uses: totals.sum("tool_uses"),
-            duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
-            first_byte_ms: Percentiles::new(totals.sum("first_bytes"), totals.sum("first_byte_ms"), times(1)),
-            first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
-        })
-    }
-
-    /// The series of times that a filter asks for: each by itself, or the one of all.
-    async fn series_of(&self, filter: &StatsFilter) -> Result<Vec<i64>, ReadError> {
-        if filter.model.is_none() && filter.upstream.is_none() {
-            return Ok(vec![ALL_SERIES]);
-        }
-        Ok(self.named_series(filter).await?.into_iter().map(|(id, ..)| id).collect())
-    }
-
-    /// The series of times with their upstream and model.
-    async fn named_series(&self, filter: &StatsFilter) -> Result<Vec<(i64, String, String)>, ReadError> {
-        let rows = sqlx::query("SELECT id, upstream, model FROM series").fetch_all(self.pool()).await?;
-        let mut named = Vec::new();
-        for row in rows {
-            let (upstream, model): (String, String) = (row.try_get("upstream")?, row.try_get("model")?);
-            let is_wanted = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
-            if is_wanted(&filter.upstream, &upstream) && is_wanted(&filter.model, &model) {
-                named.push((row.try_get("id")?, upstream, model));
-            }
-        }
-        Ok(named)
-    }
-
-    async fn times(&self, pieces: &[Piece], filter: &StatsFilter) -> Result<Option<ThreeTimes>, ReadError> {
-        if !filter.has_times() {
-            return Ok(None);
-        }
-        let series = self.series_of(filter).await?;
-        let mut sql = QueryBuilder::new("SELECT bucket");
-        sql.push(TIMES).push(" FROM latencies");
-        within(&mut sql, pieces, Some(&series));
-        sql.push(" GROUP BY bucket");
-        let mut times = ThreeTimes::default();
-        for row in sql.build().fetch_all(self.pool()).await? {
-            add_times(&mut times, &row)?;
-        }
-        Ok(Some(times))
-    }
-
-    /// A time by steps of so many milliseconds; `None` if that is no whole number of minutes (or of hours, where those by
-    /// the minute are gone), or would be too many points.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn series(&self, span: &Span, step_ms: i64, filter: &StatsFilter) -> Result<Option<Series>, ReadError> {
-        let step = step_ms / 1_000;
-        if step_ms <= 0 || step_ms % 60_000 != 0 {
-            return Ok(None);
-        }
-        let Some((time, sums_span)) = span.steps(step) else { return Ok(None) };
-        let steps = (time.end - time.start) / step;
-        if steps > MOST_POINTS {
-            return Ok(None);
-        }
-        let pieces = [Piece { span: sums_span, time: time.clone() }];
-        let place = format!("(at_s - {}) / {step}", time.start);
-        let mut sql = QueryBuilder::new("SELECT outcome");
-        sql.push(format_args!(", {place} AS step"));
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        filter.write(&mut sql);
-        sql.push(" GROUP BY step, outcome");
-        let mut totals = vec![Totals::default(); usize::try_from(steps).unwrap_or_default()];
-        for row in sql.build().fetch_all(self.pool()).await? {
-            if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
-                totals.add(row.try_get("outcome")?, &sums_of(&row)?);
-            }
-        }
-        let mut times = vec![ThreeTimes::default(); totals.len()];
-        if filter.has_times() {
-            let series = self.series_of(filter).await?;
-            let mut sql = QueryBuilder::new("SELECT bucket");
-            sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
-            within(&mut sql, &pieces, Some(&series));
-            sql.push(" GROUP BY step, bucket");
-            for row in sql.build().fetch_all(self.pool()).await? {
-                if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
-                    add_times(times, &row)?;
-                }
-            }
-        }
-        let at = |index: usize| (time.start + index as i64 * step) * 1_000;
-        let points =
-            totals.iter().zip(&times).enumerate().map(|(index, (totals, times))| point(at(index), totals, times));
-        Ok(Some(Series { from_ms: time.start * 1_000, to_ms: time.end * 1_000, step_ms, points: points.collect() }))
-    }
-
-    /// A time by group, those with most requests first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn groups(
-        &self,
-        span: &Span,
-        by: By,
-        filter: &StatsFilter,
-        limit: usize,
-    ) -> Result<Vec<Group>, ReadError> {
-        let pieces = cover(span.time.clone(), span.finest);
-        let mut sql = QueryBuilder::new("SELECT outcome, ");
-        sql.push(by.column()).push(" AS name");
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        filter.write(&mut sql);
-        sql.push(" GROUP BY name, outcome");
-        let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        for row in sql.build().fetch_all(self.pool()).await? {
-            groups.entry(row.try_get("name")?).or_default().add(row.try_get("outcome")?, &sums_of(&row)?);
-        }
-        let mut times: HashMap<String, ThreeTimes> = HashMap::new();
-        let has_times = by.has_times() && filter.has_times();
-        if has_times {
-            let named = self.named_series(filter).await?;
-            let ids: Vec<i64> = named.iter().map(|(id, ..)| *id).collect();
-            let mut sql = QueryBuilder::new("SELECT series, bucket");
-            sql.push(TIMES).push(" FROM latencies");
-            within(&mut sql, &pieces, Some(&ids));
-            sql.push(" GROUP BY series, bucket");
-            for row in sql.build().fetch_all(self.pool()).await? {
-                let id: i64 = row.try_get("series")?;
-                let Some((_, upstream, model)) = named.iter().find(|(named, ..)| *named == id) else { continue };
-                let name = if by == By::Model { model } else { upstream };
-                add_times(times.entry(name.clone()).or_default(), &row)?;
-            }
-        }
-        let mut groups: Vec<Group> = groups
-            .into_iter()
-            .map(|(name, totals)| {
-                let times = times.get(&name).filter(|_| has_times);
-                group(name, &totals, times)
-            })
-            .collect();
-        groups.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
-        groups.truncate(limit);
-        Ok(groups)
     }
 }

@@ -1,7 +1,8 @@
 //! Takes records from the queue and writes them, whatever the disk does.
 
 use super::columns::stray_bytes;
-use super::database::{Database, Retention};
+use super::retention::Retention;
+use super::sqlite::{Database, WriteError};
 use super::{Queue, RequestLog, Waiting};
 use gateway_core::record::RequestRecord;
 use std::path::PathBuf;
@@ -107,11 +108,7 @@ impl Writer {
         }
     }
 
-    async fn try_write(
-        &self,
-        database: &mut Option<Database>,
-        batch: &[Arc<RequestRecord>],
-    ) -> Result<(), sqlx::Error> {
+    async fn try_write(&self, database: &mut Option<Database>, batch: &[Arc<RequestRecord>]) -> Result<(), WriteError> {
         let database = match database {
             Some(database) => database,
             none => none.insert(boxed(Database::open(&self.path)).await?),

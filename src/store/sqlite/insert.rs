@@ -1,7 +1,7 @@
 //! Records into rows, sums and counts, in one transaction.
 
-use super::columns::{COLUMNS, Value, millis, number};
-use super::rollup::{self, Rollup, SUMS};
+use crate::store::columns::{COLUMNS, Value, millis, number};
+use crate::store::rollup::{self, Rollup, SUMS};
 use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;
 use sqlx::query::Query;

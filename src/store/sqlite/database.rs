@@ -1,8 +1,9 @@
-//! The file of the request log: its opening, and what is deleted from it. All SQL is in this folder.
+//! The file of the request log: its opening, and what is deleted from it.
 
-use super::columns::millis;
 use super::insert::Inserter;
-use super::rollup::{HOUR, SPANS};
+use crate::store::columns::millis;
+use crate::store::retention::{MINUTES_KEPT, Retention};
+use crate::store::rollup::{HOUR, SPANS};
 use gateway_core::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
@@ -13,8 +14,6 @@ use std::time::{Duration, SystemTime};
 
 /// How long another program may hold the file before writing fails, to be tried again.
 const BUSY: Duration = Duration::from_secs(2);
-/// How long sums over less than an hour are kept: for times further back those by the hour do.
-pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 /// Rows that are deleted in one statement, so that readers and the writer are not kept waiting.
 const DELETED_AT_ONCE: i64 = 5_000;
 /// Such statements in one go.
@@ -24,19 +23,6 @@ const NEWEST_SHARE: i64 = 8;
 /// What a row of sums takes, about, and a count of times, in bytes.
 const ROLLUP_BYTES: i64 = 160;
 const LATENCY_BYTES: i64 = 24;
-
-/// How much is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Rows that are older go.
-    pub age: Duration,
-    /// Bytes of the file, but for those of strays; beyond them the oldest rows go.
-    pub bytes: u64,
-    /// Bytes of strays, about; beyond them the oldest of them go, and no others.
-    pub stray_bytes: u64,
-    /// Sums by the hour and by the day that are older go.
-    pub statistics: Duration,
-}
 
 /// The open file, to be written.
 pub struct Database {
@@ -91,7 +77,7 @@ impl Database {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let mut connection = options.connect().await?;
-        let mut migrations = sqlx::migrate!("src/store/migrations");
+        let mut migrations = sqlx::migrate!("src/store/sqlite/migrations");
         // A newer process may have added some already: while it takes over, the old one still writes its last rows.
         migrations.set_ignore_missing(true);
         migrations.run_direct(&mut connection).await?;

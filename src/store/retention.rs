@@ -1,0 +1,19 @@
+//! How much of the request log is kept.
+
+use std::time::Duration;
+
+/// How long sums over less than an hour are kept: for times further back those by the hour do.
+pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows that are older go.
+    pub age: Duration,
+    /// Bytes of the file, but for those of strays; beyond them the oldest rows go.
+    pub bytes: u64,
+    /// Bytes of strays, about; beyond them the oldest of them go, and no others.
+    pub stray_bytes: u64,
+    /// Sums by the hour and by the day that are older go.
+    pub statistics: Duration,
+}

@@ -1,0 +1,207 @@
+//! Reading rows: filtered, page by page, one by one, a session's, and errors by cause.
+
+use super::reader::{ReadError, Reader};
+use crate::store::columns::{self, Column, Kind};
+use crate::store::listing::{Agent, CaptureText, Detail, ErrorGroup, Errors, Filter, Page, Session, Total, cursor};
+use crate::store::row::{Row, TokenCounts, count, dollars};
+use crate::store::tried;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+use std::collections::BTreeMap;
+
+/// Rows of a session that are shown.
+const SESSION_ROWS: i64 = 500;
+/// Groups of errors that are shown.
+const ERROR_GROUPS: i64 = 100;
+
+/// The condition that a filter is.
+fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
+    sql.push(" WHERE 1 = 1");
+    if let Some(from) = filter.from {
+        sql.push(" AND started_ms >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        sql.push(" AND started_ms < ").push_bind(to);
+    }
+    for column in columns::filters() {
+        if let Some(values) = filter.only.get(column.name).filter(|values| !values.is_empty()) {
+            sql.push(" AND ").push(column.sql);
+            is_one_of(sql, values);
+        }
+    }
+    if !filter.model.is_empty() {
+        sql.push(" AND (model");
+        is_one_of(sql, &filter.model);
+        sql.push(" OR model_asked");
+        is_one_of(sql, &filter.model);
+        sql.push(")");
+    }
+    if !filter.status.is_empty() {
+        sql.push(" AND (1 = 0");
+        for statuses in &filter.status {
+            sql.push(" OR status >= ").push_bind(statuses.start).push(" AND status < ").push_bind(statuses.end);
+        }
+        sql.push(")");
+    }
+    if let Some(text) = &filter.text {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        sql.push(" AND (1 = 0");
+        for column in columns::COLUMNS.iter().filter(|column| column.is_searched) {
+            sql.push(" OR ").push(column.sql).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+        }
+        sql.push(")");
+    }
+}
+
+fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
+    sql.push(" IN (");
+    let mut list = sql.separated(", ");
+    for value in values {
+        list.push_bind(value.clone());
+    }
+    sql.push(")");
+}
+
+const NEWEST_FIRST: &str = " ORDER BY started_ms DESC, seq DESC LIMIT ";
+
+impl Reader {
+    /// A page of rows, from `after` on, which is a cursor's.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn page(&self, filter: &Filter, after: Option<(i64, i64)>, limit: u32) -> Result<Page, ReadError> {
+        let mut sql = QueryBuilder::new("SELECT * FROM requests");
+        write(filter, &mut sql);
+        if let Some((started_ms, seq)) = after {
+            sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
+        }
+        sql.push(NEWEST_FIRST).push_bind(i64::from(limit) + 1);
+        let mut rows = sql.build().fetch_all(self.pool()).await?;
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next_cursor = match rows.last().filter(|_| has_more) {
+            Some(last) => Some(cursor(last.try_get("started_ms")?, last.try_get("seq")?)),
+            None => None,
+        };
+        let requests = rows.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { requests, next_cursor })
+    }
+
+    /// One row with its texts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
+        let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
+        let Some(found) = found else { return Ok(None) };
+        let tried: Option<String> = found.try_get("tried")?;
+        let tried = tried::read(tried.as_deref());
+        let fault = tried::of_reason(&tried, found.try_get("reason")?).cloned();
+        let mut detail = Detail { row: read(&found)?, tried, fault, error_body: None, capture: None };
+        let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
+        if let Some(texts) = texts {
+            detail.error_body = texts.try_get("error_body")?;
+            if let Some(head) = texts.try_get("head")? {
+                detail.capture =
+                    Some(CaptureText { head, body: texts.try_get("body")?, is_cut: texts.try_get("is_cut")? });
+            }
+        }
+        Ok(Some(detail))
+    }
+
+    /// A conversation; `None` if there is no row of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn session(&self, session: &str) -> Result<Option<Session>, ReadError> {
+        let sql = "SELECT agent, MAX(parent_agent) AS parent, MIN(started_ms) AS first, MAX(started_ms) AS last, \
+                   COUNT(*) AS requests, SUM(outcome = 'completed') AS completed, \
+                   SUM(outcome NOT IN ('completed', 'client_aborted', 'client_stalled', 'rejected')) AS failed, \
+                   COALESCE(SUM(input_tokens), 0) AS input_tokens, COALESCE(SUM(output_tokens), 0) AS output_tokens, \
+                   COALESCE(SUM(cache_write_tokens), 0) AS cache_write_tokens, \
+                   COALESCE(SUM(cache_read_tokens), 0) AS cache_read_tokens, COALESCE(SUM(cost_nano), 0) AS cost_nano, \
+                   SUM(input_tokens IS NOT NULL AND cost_nano IS NULL) AS unpriced, \
+                   SUM(request_bytes) AS request_bytes, SUM(response_bytes) AS response_bytes \
+                   FROM requests WHERE session = ? GROUP BY agent ORDER BY first";
+        let groups = sqlx::query(sql).bind(session).fetch_all(self.pool()).await?;
+        let (mut total, mut agents, mut first, mut last) = (Total::default(), Vec::new(), i64::MAX, 0);
+        for group in &groups {
+            let number = |name: &str| group.try_get::<i64, _>(name).map(count);
+            let part = Total {
+                requests: number("requests")?,
+                completed: number("completed")?,
+                failed: number("failed")?,
+                tokens: TokenCounts {
+                    input: number("input_tokens")?,
+                    output: number("output_tokens")?,
+                    cache_write: number("cache_write_tokens")?,
+                    cache_read: number("cache_read_tokens")?,
+                },
+                cost_usd: dollars(number("cost_nano")?),
+                unpriced_requests: number("unpriced")?,
+                request_bytes: number("request_bytes")?,
+                response_bytes: number("response_bytes")?,
+            };
+            total.add(&part);
+            first = first.min(group.try_get("first")?);
+            last = last.max(group.try_get("last")?);
+            agents.push(Agent { name: group.try_get("agent")?, parent: group.try_get("parent")?, total: part });
+        }
+        if agents.is_empty() {
+            return Ok(None);
+        }
+        let only = BTreeMap::from([("session", vec![session.to_owned()])]);
+        let filter = Filter { only, ..Filter::default() };
+        let requests = self.page(&filter, None, SESSION_ROWS as u32).await?.requests;
+        let session = session.to_owned();
+        Ok(Some(Session { session, first_at_ms: first, last_at_ms: last, total, agents, requests }))
+    }
+
+    /// Failures by cause.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn errors(&self, from: i64, to: i64) -> Result<Errors, ReadError> {
+        let sql = "SELECT found.*, newest.id, newest.error_message FROM (\
+                   SELECT cause, outcome, status, reason, error_type, upstream, COUNT(*) AS count, \
+                   MIN(started_ms) AS first, MAX(started_ms) AS last, MAX(seq) AS newest FROM requests \
+                   WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ? \
+                   GROUP BY cause, outcome, status, reason, error_type, upstream ORDER BY count DESC, last DESC LIMIT ?\
+                   ) AS found JOIN requests AS newest ON newest.seq = found.newest ORDER BY count DESC, last DESC";
+        let rows = sqlx::query(sql).bind(from).bind(to).bind(ERROR_GROUPS).fetch_all(self.pool()).await?;
+        let group = |row: &SqliteRow| {
+            Ok::<_, sqlx::Error>(ErrorGroup {
+                cause: row.try_get("cause")?,
+                outcome: row.try_get("outcome")?,
+                status: row.try_get("status")?,
+                reason: row.try_get("reason")?,
+                error_type: row.try_get("error_type")?,
+                upstream: row.try_get("upstream")?,
+                message: row.try_get("error_message")?,
+                count: count(row.try_get("count")?),
+                first_at_ms: row.try_get("first")?,
+                last_at_ms: row.try_get("last")?,
+                example_id: row.try_get("id")?,
+            })
+        };
+        let groups = rows.iter().map(group).collect::<Result<Vec<_>, _>>()?;
+        let all = "SELECT COUNT(*) FROM requests WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ?";
+        let total = sqlx::query(all).bind(from).bind(to).fetch_one(self.pool()).await?.try_get(0)?;
+        Ok(Errors { groups, total: count(total) })
+    }
+}
+
+/// What can be read of a row of the table `requests`.
+///
+/// # Errors
+/// When a column is missing, or not of its type.
+fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
+    let value = |column: &Column| {
+        Ok(match column.kind {
+            Kind::Integer | Kind::Flag | Kind::Dollars => row.try_get::<Option<i64>, _>(column.sql)?.into(),
+            Kind::Real => row.try_get::<Option<f64>, _>(column.sql)?.into(),
+            Kind::Text | Kind::List => row.try_get::<Option<String>, _>(column.sql)?.into(),
+        })
+    };
+    columns::shown().map(value).collect()
+}

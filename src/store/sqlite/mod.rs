@@ -1,0 +1,15 @@
+//! The request log in SQLite: all SQL of the program is in this folder, and what is done with the file.
+//!
+//! The rest asks for little: [`Database`] opens, writes a batch and deletes what is too old; [`Reader`] lists and sums. Another
+//! database would be a folder beside this one with these two.
+
+mod database;
+mod insert;
+mod listing;
+mod reader;
+mod statistics;
+
+pub use database::Database;
+pub use reader::{ReadError, Reader};
+/// Why something could not be written.
+pub use sqlx::Error as WriteError;
