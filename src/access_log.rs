@@ -1,7 +1,7 @@
 //! One line per request on the log target `access`.
 
 use gateway_core::record::RequestRecord;
-use gateway_core::usage::meter::Summary;
+use gateway_core::usage::summary::Summary;
 use std::fmt;
 
 /// The log target of access lines.

@@ -165,7 +165,7 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_core::usage::meter::{Summary, Tokens};
+    use gateway_core::usage::summary::{Summary, Tokens};
 
     #[tokio::test]
     async fn listeners_hear_of_each_request_and_of_what_a_second_brought() {

@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use gateway_core::record::{Labels, Outcome, RequestRecord, status_class};
-use gateway_core::usage::meter::Summary;
+use gateway_core::usage::summary::Summary;
 use pingora_prometheus::prometheus::{
     Counter, CounterVec, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
     register_gauge, register_histogram, register_histogram_vec, register_int_counter, register_int_counter_vec,

@@ -4,7 +4,7 @@
 use gateway_core::record::{Cause, ClientNames, Labels, Outcome, PromptOutcome, RequestRecord};
 use gateway_core::rules::body::Change;
 use gateway_core::usage::error_body::ErrorText;
-use gateway_core::usage::meter::{Summary, Tokens};
+use gateway_core::usage::summary::{Summary, Tokens};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

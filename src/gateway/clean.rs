@@ -4,7 +4,7 @@
 use gateway_core::record::{Capture, ClientNames, path_text};
 use gateway_core::redact::{self, Needles, Secrets};
 use gateway_core::usage::error_body::ErrorText;
-use gateway_core::usage::meter::{LONGEST_WORD, Summary};
+use gateway_core::usage::summary::{LONGEST_WORD, Summary};
 use http::{HeaderMap, HeaderValue};
 use pingora::http::RequestHeader;
 use std::cell::OnceCell;

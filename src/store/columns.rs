@@ -6,7 +6,7 @@
 use super::tried;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
-use gateway_core::usage::meter::{Summary, Tokens};
+use gateway_core::usage::summary::{Summary, Tokens};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

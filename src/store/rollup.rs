@@ -188,7 +188,7 @@ pub fn ceil(time: i64, span: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_core::usage::meter::{Summary, Tokens};
+    use gateway_core::usage::summary::{Summary, Tokens};
     use std::time::Duration;
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::columns::{Column, Kind, Place, Value, shown};
 use gateway_core::record::RequestRecord;
-use gateway_core::usage::meter::Tokens;
+use gateway_core::usage::summary::Tokens;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
@@ -117,7 +117,7 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use gateway_core::record::ClientNames;
-    use gateway_core::usage::meter::Summary;
+    use gateway_core::usage::summary::Summary;
 
     #[test]
     fn a_row_tells_each_value_as_what_it_means() {

@@ -179,6 +179,9 @@ mod tests {
         BodyIntake::new(framing, BOUNDS, start()).expect("within bounds")
     }
 
+    /// Makes a framing; what it takes on the wire for `abcde`; whether it knows its end.
+    type Case<'w> = (fn() -> Framing, &'w [u8], bool);
+
     /// Pushes pieces as a reader does: into a buffer that is large enough; what was left of them.
     fn push(intake: &mut BodyIntake, pieces: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
         let mut waiting = Vec::new();
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn a_body_is_the_same_however_it_is_framed_and_cut() {
         let chunks = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: 1\r\n\r\nGET";
-        let framings: [(fn() -> Framing, &[u8], bool); 4] = [
+        let framings: [Case<'_>; 4] = [
             (|| Framing::Length(5), b"abcdeGET", true),
             (|| Framing::Chunked(chunked::Decoder::default()), chunks, true),
             (|| Framing::UntilEnd(None), b"abcde", false),

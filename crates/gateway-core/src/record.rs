@@ -14,8 +14,8 @@ pub use prompt::PromptOutcome;
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
 use crate::usage::error_body::ErrorText;
-use crate::usage::meter::Summary;
 use crate::usage::pricing::NanoUsd;
+use crate::usage::summary::Summary;
 use fault::UpstreamFault;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -222,7 +222,7 @@ mod tests {
         let key = Some("0a1b2c3d".to_owned());
         let served = RequestRecord { status: 200, attempts: 1, key, is_keyed: true, ..new };
         let keyless = RequestRecord { key: None, is_keyed: false, ..served.clone() };
-        let message = Summary { tokens: Some(crate::usage::meter::Tokens::default()), ..Summary::default() };
+        let message = Summary { tokens: Some(crate::usage::summary::Tokens::default()), ..Summary::default() };
         assert!(!served.is_stray());
         assert!(!RequestRecord { status: 529, outcome: Outcome::UpstreamError, ..served.clone() }.is_stray());
         assert!(!RequestRecord { key: None, ..served.clone() }.is_stray(), "the gateway's own key");

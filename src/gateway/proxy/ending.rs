@@ -7,7 +7,7 @@ use crate::gateway::clean::{self, Cleaner};
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
-use gateway_core::usage::meter::Summary;
+use gateway_core::usage::summary::Summary;
 use pingora::Error;
 use pingora::proxy::Session;
 

@@ -236,7 +236,7 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
     }
 }
 
-/// What reads the response to a request for a message as it goes by; `times` are when the request began and when its
+/// What reads a good response as it goes by, if its API is known; `times` are when the request began and when its
 /// response did.
 fn meter(
     response: &ResponseHeader,
@@ -244,10 +244,9 @@ fn meter(
     times: (Instant, Instant),
     limits: meter::Limits,
 ) -> Option<Box<Meter>> {
-    if response.status != StatusCode::OK || !asked.asks_for_message() {
-        return None;
-    }
-    Meter::new(field(response, &CONTENT_TYPE), decoder(response), times, limits).map(Box::new)
+    let is_good = response.status == StatusCode::OK;
+    let meter = || Meter::new(asked, field(response, &CONTENT_TYPE), || decoder(response), times, limits);
+    is_good.then(meter).flatten().map(Box::new)
 }
 
 /// What keeps the beginning of an error.

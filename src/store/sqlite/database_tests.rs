@@ -1,6 +1,6 @@
 use super::*;
 use gateway_core::record::Outcome;
-use gateway_core::usage::meter::{Summary, Tokens};
+use gateway_core::usage::summary::{Summary, Tokens};
 
 fn record(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
     Arc::new(RequestRecord {

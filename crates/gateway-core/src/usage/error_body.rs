@@ -1,7 +1,7 @@
 //! The beginning of an error's body: what it says, and what it says in short.
 
 use super::decode::Decoder;
-use super::meter::{LONGEST_MESSAGE, LONGEST_WORD, text};
+use super::summary::{LONGEST_MESSAGE, LONGEST_WORD, text};
 use serde_json::Value;
 use std::ops::ControlFlow;
 

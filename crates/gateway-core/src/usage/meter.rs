@@ -1,31 +1,13 @@
-//! Reads an answer of the Messages API as it goes by: a stream of events, or one JSON object.
+//! Reads a response as it goes by: undoes its coding, and takes it apart into events, or keeps it as one JSON text. What
+//! they say is for the reader of its API: today that is `messages`.
 
 use super::decode::Decoder;
-use super::reply::Reply;
-use super::sse::{Reader, Sink};
-use serde_json::Value;
+use super::messages::Messages;
+use super::sse::Reader;
+use super::summary::Summary;
+use crate::protocol::Protocol;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-
-/// Longest name of a model, of an error, or of a reason that is kept.
-pub const LONGEST_WORD: usize = 100;
-/// Longest message of an error that is kept.
-pub(super) const LONGEST_MESSAGE: usize = 300;
-
-/// More tokens than any answer has: an upstream that tells of more must not spoil the sums of all others.
-const MOST_TOKENS: u64 = 1 << 31;
-
-/// The events of the Messages API.
-const EVENTS: [&[u8]; 8] = [
-    b"content_block_delta",
-    b"message_start",
-    b"content_block_start",
-    b"content_block_stop",
-    b"message_delta",
-    b"message_stop",
-    b"ping",
-    b"error",
-];
+use std::time::Instant;
 
 /// How much of an answer is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,72 +18,13 @@ pub struct Limits {
     pub reply_bytes: usize,
 }
 
-/// Tokens as the upstream counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Input that no cache was used for.
-    pub input: u64,
-    /// Output.
-    pub output: u64,
-    /// Input that was written to the prompt cache.
-    pub cache_write: u64,
-    /// How much of that was written to be kept for an hour, which has a price of its own.
-    pub cache_write_1h: u64,
-    /// Input that was read from it.
-    pub cache_read: u64,
-}
-
-/// What is known of an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Whether it is a stream of events.
-    pub is_stream: bool,
-    /// Whether it came to its end: `message_stop`, or a whole reply.
-    pub is_complete: bool,
-    /// Whether an event of the Messages API was among its events: of other streams it cannot be told where they end.
-    pub is_message: bool,
-    /// The type of an error that came in the middle of the stream.
-    pub error: Option<String>,
-    /// What that error says.
-    pub error_message: Option<String>,
-    /// The model that answered.
-    pub model: Option<String>,
-    /// Tokens, once any were told.
-    pub tokens: Option<Tokens>,
-    /// Why it ended.
-    pub stop_reason: Option<String>,
-    /// Tools that were to be used.
-    pub tool_uses: u32,
-    /// From the beginning of the request to the first piece of content.
-    pub first_token: Option<Duration>,
-    /// The same to the last piece.
-    pub last_token: Option<Duration>,
-    /// The longest time in which nothing came, once the answer had begun.
-    pub longest_gap: Duration,
-    /// Events.
-    pub events: u32,
-    /// Events that were too large to be looked into.
-    pub skipped: u32,
-    /// Whether the bytes could be read at all.
-    pub is_unreadable: bool,
-}
-
-impl Summary {
-    /// Tokens of output for each second in which content came; `None` for replies that came as a whole.
-    pub fn tokens_per_second(&self) -> Option<f64> {
-        let seconds = self.last_token?.checked_sub(self.first_token?)?.as_secs_f64();
-        let output = self.tokens?.output;
-        (seconds > 0.0 && output > 1).then(|| output as f64 / seconds)
-    }
-}
-
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Meter {
     /// `None` if the coding is not known.
     decoder: Option<Decoder>,
     kind: Kind,
-    facts: Facts,
+    response: Messages,
     last: Instant,
     reply_bytes: usize,
 }
@@ -112,22 +35,19 @@ enum Kind {
     Reply(Vec<u8>),
 }
 
-#[derive(Debug)]
-struct Facts {
-    summary: Summary,
-    began: Instant,
-    now: Instant,
-}
-
 impl Meter {
-    /// For a response of this type, that begins now, to a request that began at `began`; `None` if it is of no type that
-    /// can be read. `decoder` undoes the body's coding, if that is known.
+    /// For a response of this type, that begins now, to a request that asked this and began at `began`; `None` if it is of
+    /// no API or type that can be read. `decoder` makes what undoes the body's coding, if that is known.
     pub fn new(
+        asked: Protocol,
         content_type: &[u8],
-        decoder: Option<Decoder>,
+        decoder: impl FnOnce() -> Option<Decoder>,
         (began, now): (Instant, Instant),
         limits: Limits,
     ) -> Option<Self> {
+        if !asked.asks_for_message() {
+            return None;
+        }
         let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let kind = if is(b"text/event-stream") {
             Kind::Stream(Reader::new(limits.event_bytes))
@@ -136,25 +56,32 @@ impl Meter {
         } else {
             return None;
         };
+        let decoder = decoder();
         let (is_stream, is_unreadable) = (matches!(kind, Kind::Stream(_)), decoder.is_none());
         let summary = Summary { is_stream, is_unreadable, ..Summary::default() };
-        Some(Self { decoder, kind, facts: Facts { summary, began, now }, last: now, reply_bytes: limits.reply_bytes })
+        Some(Self {
+            decoder,
+            kind,
+            response: Messages { summary, began, now },
+            last: now,
+            reply_bytes: limits.reply_bytes,
+        })
     }
 
     /// The next bytes of the body, which came now.
     pub fn push(&mut self, bytes: &[u8], now: Instant) {
-        if self.facts.summary.is_unreadable || bytes.is_empty() {
+        if self.response.summary.is_unreadable || bytes.is_empty() {
             return;
         }
-        let gap = &mut self.facts.summary.longest_gap;
+        let gap = &mut self.response.summary.longest_gap;
         *gap = (*gap).max(now.duration_since(self.last));
-        (self.last, self.facts.now) = (now, now);
+        (self.last, self.response.now) = (now, now);
         self.read(bytes);
     }
 
     /// Whether there are bytes that there was no time for when they came: [`Self::catch_up`] reads them.
     pub fn is_behind(&self) -> bool {
-        !self.facts.summary.is_unreadable && self.decoder.as_ref().is_some_and(Decoder::is_behind)
+        !self.response.summary.is_unreadable && self.decoder.as_ref().is_some_and(Decoder::is_behind)
     }
 
     /// Reads some of them, as much as one call may.
@@ -164,18 +91,18 @@ impl Meter {
 
     fn read(&mut self, bytes: &[u8]) {
         let Some(decoder) = &mut self.decoder else { return };
-        let (kind, facts, reply_bytes) = (&mut self.kind, &mut self.facts, self.reply_bytes);
+        let (kind, response, reply_bytes) = (&mut self.kind, &mut self.response, self.reply_bytes);
         let mut is_too_large = false;
         let decoded = decoder.push(bytes, |decoded| {
             match kind {
-                Kind::Stream(reader) => reader.push(decoded, facts),
+                Kind::Stream(reader) => reader.push(decoded, response),
                 Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
                 Kind::Reply(text) => text.extend_from_slice(decoded),
             }
             if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if decoded.is_err() || is_too_large {
-            self.facts.summary.is_unreadable = true;
+            self.response.summary.is_unreadable = true;
             self.kind = Kind::Reply(Vec::new());
         }
     }
@@ -183,133 +110,21 @@ impl Meter {
     /// The answer is over, and nothing of it is left to be read.
     pub fn finish(&mut self) -> Summary {
         if let Kind::Reply(text) = &mut self.kind
-            && !self.facts.summary.is_stream
-            && !self.facts.summary.is_unreadable
+            && !self.response.summary.is_stream
+            && !self.response.summary.is_unreadable
         {
-            match Reply::read(&std::mem::take(text)) {
-                Some(reply) => self.facts.reply(&reply),
-                None => self.facts.summary.is_unreadable = true,
-            }
+            self.response.summary.is_unreadable = !self.response.reply(&std::mem::take(text));
         }
-        self.facts.summary.clone()
+        self.response.summary.clone()
     }
-}
-
-impl Facts {
-    /// A whole reply.
-    fn reply(&mut self, reply: &Reply) {
-        self.summary.is_complete = true;
-        self.error(Some(&reply.error));
-        self.summary.model = word(&reply.model);
-        self.usage(&reply.usage);
-        self.summary.stop_reason = word(&reply.stop_reason);
-        self.summary.tool_uses = reply.tool_uses;
-    }
-
-    /// The first error counts.
-    fn error(&mut self, error: Option<&Value>) {
-        if let Some(error) = error
-            && self.summary.error.is_none()
-        {
-            self.summary.error = word(&error["type"]);
-            self.summary.error_message = text(&error["message"], LONGEST_MESSAGE);
-        }
-    }
-
-    /// What a message says at its beginning.
-    fn message(&mut self, message: &Value) {
-        self.summary.model = word(&message["model"]);
-        self.usage(&message["usage"]);
-    }
-
-    /// Counts are cumulative: later ones replace earlier ones.
-    fn usage(&mut self, usage: &Value) {
-        let Some(usage) = usage.as_object() else { return };
-        let tokens = self.summary.tokens.get_or_insert_default();
-        for (name, count) in [
-            ("input_tokens", &mut tokens.input),
-            ("output_tokens", &mut tokens.output),
-            ("cache_creation_input_tokens", &mut tokens.cache_write),
-            ("cache_read_input_tokens", &mut tokens.cache_read),
-        ] {
-            if let Some(told) = usage.get(name).and_then(Value::as_u64) {
-                *count = told.min(MOST_TOKENS);
-            }
-        }
-        if let Some(told) = usage.get("cache_creation").and_then(|kept| kept["ephemeral_1h_input_tokens"].as_u64()) {
-            tokens.cache_write_1h = told.min(MOST_TOKENS);
-        }
-    }
-
-    fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
-        self.summary.is_message |= EVENTS.contains(&name);
-        match name {
-            b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
-            b"content_block_start" if data.is_some_and(|data| is_tool_use(&data["content_block"])) => {
-                self.summary.tool_uses = self.summary.tool_uses.saturating_add(1);
-            }
-            b"content_block_delta" => {
-                let now = self.now.duration_since(self.began);
-                self.summary.first_token.get_or_insert(now);
-                self.summary.last_token = Some(now);
-            }
-            b"message_delta" => {
-                let data = data.unwrap_or(&Value::Null);
-                if let Some(reason) = word(&data["delta"]["stop_reason"]) {
-                    self.summary.stop_reason = Some(reason);
-                }
-                self.usage(&data["usage"]);
-            }
-            b"message_stop" => self.summary.is_complete = true,
-            b"error" => {
-                self.error(data.map(|data| &data["error"]));
-                self.summary.error.get_or_insert_with(|| "unknown".to_owned());
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Sink for Facts {
-    /// Pieces of content are most of a stream, and only their coming is of interest; so it is with pings.
-    fn wants_data(&self, name: &[u8]) -> bool {
-        !matches!(name, b"content_block_delta" | b"content_block_stop" | b"ping" | b"message_stop")
-    }
-
-    fn event(&mut self, name: &[u8], data: Option<&[u8]>) {
-        self.summary.events = self.summary.events.saturating_add(1);
-        let data: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
-        if name.is_empty() {
-            // Some relays leave the names out: the data has them too.
-            let Some(data) = data else { return };
-            let name = data["type"].as_str().unwrap_or_default().to_owned();
-            return self.named_event(name.as_bytes(), Some(&data));
-        }
-        self.named_event(name, data.as_ref());
-    }
-
-    fn too_large(&mut self) {
-        self.summary.skipped = self.summary.skipped.saturating_add(1);
-    }
-}
-
-fn is_tool_use(block: &Value) -> bool {
-    block["type"].as_str().is_some_and(|kind| kind.ends_with("tool_use"))
-}
-
-/// A name; longer ones are cut.
-fn word(value: &Value) -> Option<String> {
-    text(value, LONGEST_WORD)
-}
-
-/// A text, cut to so many characters.
-pub(super) fn text(value: &Value, longest: usize) -> Option<String> {
-    Some(value.as_str()?.chars().take(longest).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::messages::MOST_TOKENS;
+    use crate::usage::summary::Tokens;
+    use std::time::Duration;
 
     const STREAM: &str = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-x\",\"usage\":",
@@ -330,12 +145,16 @@ mod tests {
         (now, now)
     }
 
+    fn asked() -> Protocol {
+        Protocol::of("POST", b"/v1/messages")
+    }
+
     fn plain() -> Option<Decoder> {
         Decoder::new([])
     }
 
     fn read(content_type: &str, body: &[u8], step: usize) -> Summary {
-        let mut meter = Meter::new(content_type.as_bytes(), plain(), at(), LIMITS).expect("readable");
+        let mut meter = Meter::new(asked(), content_type.as_bytes(), plain, at(), LIMITS).expect("readable");
         body.chunks(step).for_each(|chunk| meter.push(chunk, at().1));
         meter.finish()
     }
@@ -394,20 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn speed_is_output_over_the_time_in_which_content_came() {
-        let summary = |first, last, output| Summary {
-            first_token: first,
-            last_token: last,
-            tokens: Some(Tokens { output, ..Tokens::default() }),
-            ..Summary::default()
-        };
-        let second = Some(Duration::from_secs(1));
-        assert_eq!(summary(second, Some(Duration::from_secs(3)), 100).tokens_per_second(), Some(50.0));
-        assert_eq!(summary(second, second, 100).tokens_per_second(), None);
-        assert_eq!(summary(None, None, 100).tokens_per_second(), None);
-    }
-
-    #[test]
     fn a_whole_reply_is_read_too() {
         let reply = r#"{"model":"m","content":[{"type":"text"},{"type":"tool_use"},{"type":"server_tool_use"}],
             "stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
@@ -416,9 +221,11 @@ mod tests {
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
         assert!(read("application/json", b"{", 1).is_unreadable);
         assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
-        let mut unknown = Meter::new(b"application/json", None, at(), LIMITS).expect("a meter");
+        let mut unknown = Meter::new(asked(), b"application/json", || None, at(), LIMITS).expect("a meter");
         unknown.push(b"{}", at().1);
         assert!(unknown.finish().is_unreadable && !unknown.is_behind());
-        assert!(Meter::new(b"text/html", plain(), at(), LIMITS).is_none());
+        assert!(Meter::new(asked(), b"text/html", plain, at(), LIMITS).is_none());
+        let other = Protocol::of("POST", b"/v1/messages/count_tokens");
+        assert!(Meter::new(other, b"application/json", plain, at(), LIMITS).is_none());
     }
 }

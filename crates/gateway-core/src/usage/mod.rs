@@ -3,7 +3,9 @@
 
 pub mod decode;
 pub mod error_body;
+mod messages;
 pub mod meter;
 pub mod pricing;
 pub mod reply;
 pub mod sse;
+pub mod summary;

@@ -1,6 +1,6 @@
 //! From tokens to money.
 
-use super::meter::Tokens;
+use super::summary::Tokens;
 use crate::rules::glob::Glob;
 
 /// Billionths of a US dollar: small enough that every usual price of a token is a whole number of them, so that sums are

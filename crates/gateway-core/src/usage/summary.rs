@@ -1,0 +1,97 @@
+//! What is known of a response when it was read, whichever API it is of; and how long its texts may be that are kept.
+
+use serde_json::Value;
+use std::time::Duration;
+
+/// Longest name of a model, of an error, or of a reason that is kept.
+pub const LONGEST_WORD: usize = 100;
+/// Longest message of an error that is kept.
+pub(super) const LONGEST_MESSAGE: usize = 300;
+
+/// Tokens as the upstream counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input that no cache was used for.
+    pub input: u64,
+    /// Output.
+    pub output: u64,
+    /// Input that was written to the prompt cache.
+    pub cache_write: u64,
+    /// How much of that was written to be kept for an hour, which has a price of its own.
+    pub cache_write_1h: u64,
+    /// Input that was read from it.
+    pub cache_read: u64,
+}
+
+/// What is known of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether it is a stream of events.
+    pub is_stream: bool,
+    /// Whether it came to its end: `message_stop`, or a whole reply.
+    pub is_complete: bool,
+    /// Whether an event of the Messages API was among its events: of other streams it cannot be told where they end.
+    pub is_message: bool,
+    /// The type of an error that came in the middle of the stream.
+    pub error: Option<String>,
+    /// What that error says.
+    pub error_message: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Tokens, once any were told.
+    pub tokens: Option<Tokens>,
+    /// Why it ended.
+    pub stop_reason: Option<String>,
+    /// Tools that were to be used.
+    pub tool_uses: u32,
+    /// From the beginning of the request to the first piece of content.
+    pub first_token: Option<Duration>,
+    /// The same to the last piece.
+    pub last_token: Option<Duration>,
+    /// The longest time in which nothing came, once the answer had begun.
+    pub longest_gap: Duration,
+    /// Events.
+    pub events: u32,
+    /// Events that were too large to be looked into.
+    pub skipped: u32,
+    /// Whether the bytes could be read at all.
+    pub is_unreadable: bool,
+}
+
+impl Summary {
+    /// Tokens of output for each second in which content came; `None` for replies that came as a whole.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let seconds = self.last_token?.checked_sub(self.first_token?)?.as_secs_f64();
+        let output = self.tokens?.output;
+        (seconds > 0.0 && output > 1).then(|| output as f64 / seconds)
+    }
+}
+
+/// A name; longer ones are cut.
+pub(super) fn word(value: &Value) -> Option<String> {
+    text(value, LONGEST_WORD)
+}
+
+/// A text, cut to so many characters.
+pub(super) fn text(value: &Value, longest: usize) -> Option<String> {
+    Some(value.as_str()?.chars().take(longest).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_is_output_over_the_time_in_which_content_came() {
+        let summary = |first, last, output| Summary {
+            first_token: first,
+            last_token: last,
+            tokens: Some(Tokens { output, ..Tokens::default() }),
+            ..Summary::default()
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(summary(second, Some(Duration::from_secs(3)), 100).tokens_per_second(), Some(50.0));
+        assert_eq!(summary(second, second, 100).tokens_per_second(), None);
+        assert_eq!(summary(None, None, 100).tokens_per_second(), None);
+    }
+}
