@@ -100,7 +100,6 @@ pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestR
             agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
             request_class: Some(if agent.is_some() { "subagent" } else { "main" }.to_owned()),
             agent,
-            ..ClientNames::default()
         },
         model_asked: Some(model.to_owned()),
         rules: vec!["anyrouter.beta".into(), "anyrouter.metadata".into()],
