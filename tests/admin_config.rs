@@ -80,6 +80,9 @@ async fn a_bad_edit_is_refused_with_its_line_and_nothing_changes() {
     assert_eq!((problem["where"].as_str(), problem["line"].as_u64()), (Some("overlay"), Some(4)), "{refused}");
     let (_, checked) = send(&gateway, "POST", "config/check", &json!({ "overlay": bad })).await;
     assert_eq!(checked["problems"][0]["line"], 4, "{checked}");
+    let told = |problem: &Value| (problem["key"].clone(), problem["code"].clone(), problem["parameters"].clone());
+    let wanted = (json!("gateway.limits.request_body"), json!("not_a_size"), json!({ "text": "many" }));
+    assert_eq!((told(problem), told(&checked["problems"][0])), (wanted.clone(), wanted), "{checked}");
     let after = get(&gateway, "config").await;
     assert_eq!((after["version"].as_str(), after["overlay"].as_str()), (before["version"].as_str(), Some("")));
     // The panel's key is not the panel's to change.

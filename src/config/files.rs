@@ -1,6 +1,7 @@
 //! The files that the configuration is read from: the YAML file, `env/.env`, and Pingora's part of the former.
 
 use super::source::environment::Lookup;
+use super::source::message::Message;
 use super::source::problem::{Problem, Source};
 use super::source::text_file;
 use sha2::{Digest, Sha256};
@@ -35,7 +36,7 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
         Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column: 1 },
         None => Source::WholeFile(DOTENV_FILE.to_owned()),
     };
-    let mut wrong = |at: Source, message: String| problems.push(Problem { at, message });
+    let mut wrong = |at: Source, what: Message| problems.push(Problem { at, key: String::new(), what });
     match text_file::read(DOTENV_FILE) {
         Ok(text) => {
             for line in dotenvy::from_read_iter(text.as_bytes()) {
@@ -46,14 +47,13 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
                         // It may go over several lines: a quote that is not closed takes all that follow.
                         let first = wrong_text.lines().next().unwrap_or_default();
                         let number = text.lines().position(|line| line == first);
-                        let message = "this is not NAME=value, or a quote is not closed; quote values with blanks";
-                        wrong(at(number), message.to_owned());
+                        wrong(at(number), Message::NotAVariable);
                     }
-                    Err(error) => wrong(at(None), format!("cannot be read: {error}")),
+                    Err(error) => wrong(at(None), Message::CannotBeRead { said: error.to_string() }),
                 }
             }
         }
-        Err(error) => wrong(at(None), format!("cannot be read: {error}")),
+        Err(error) => wrong(at(None), Message::CannotBeRead { said: error.to_string() }),
     }
     variables
 }
@@ -69,10 +69,8 @@ pub fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Prob
     match text_file::read(&path) {
         Ok(text) => (path, text),
         Err(error) => {
-            problems.push(Problem {
-                at: Source::WholeFile(path.clone()),
-                message: format!("the configuration cannot be read: {error}"),
-            });
+            let what = Message::ConfigurationUnreadable { said: error.to_string() };
+            problems.push(Problem::of_file(&path, what));
             (path, String::new())
         }
     }
@@ -125,8 +123,7 @@ pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, S
         Ok(text) => (path, text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (path, String::new()),
         Err(error) => {
-            let message = format!("the panel's overlay cannot be read: {error}");
-            problems.push(Problem { at: Source::WholeFile(path.clone()), message });
+            problems.push(Problem::of_file(&path, Message::OverlayUnreadable { said: error.to_string() }));
             (path, String::new())
         }
     }

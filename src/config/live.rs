@@ -11,6 +11,7 @@ use super::files::{Arguments, Texts};
 use super::load::{Edits, Loaded, load_edited};
 use super::lower::Config;
 use super::mask;
+use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::text_file;
 use super::trial;
@@ -320,7 +321,7 @@ impl Live {
 
     fn prepared(&self, loaded: Loaded) -> Result<Commit, Problems> {
         (self.prepare)(loaded.config)
-            .map_err(|message| Problems(vec![Problem { at: Source::WholeFile(loaded.path.clone()), message }]))
+            .map_err(|said| Problems(vec![Problem::of_file(&loaded.path, Message::CannotBeUsed { said })]))
     }
 
     fn put_in_force(&self, mut loaded: Loaded) -> Result<Reloaded, Problems> {
@@ -409,7 +410,8 @@ impl Live {
                     Err(unknown) => {
                         problems.extend(unknown.into_iter().map(|(line, column)| Problem {
                             at: place(line, column),
-                            message: format!("{} stands for a secret that is not known here: write it out", mask::MASK),
+                            key: String::new(),
+                            what: Message::SecretUnknown { mask: mask::MASK.to_owned() },
                         }));
                         None
                     }

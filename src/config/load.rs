@@ -6,6 +6,7 @@ use super::section::headers::{self, CustomHeader};
 use super::section::server_conf;
 use super::section::startup::Startup;
 use super::source::environment::Lookup;
+use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::settings_reader::{Effective, List, Reader};
 use super::source::value;
@@ -124,10 +125,8 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
 
 /// Says which variables an edit from the panel may name.
 fn hint_at_variables(problem: &mut Problem) {
-    if problem.message.ends_with(" is not set") {
-        problem.message.push_str(
-            ", or the panel may not use it: those in env/.env may be used, and those that the configuration names already",
-        );
+    if let Message::VariableNotSet { name } = &problem.what {
+        problem.what = Message::VariableNotForPanel { name: name.clone() };
     }
 }
 

@@ -9,6 +9,7 @@ use super::section::routes::{self, Route};
 use super::section::startup::Startup;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
 use super::section::{prices, profile, rules};
+use super::source::message::Message;
 use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
@@ -129,7 +130,11 @@ pub fn lower(
             &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
         )
     });
-    let trusted_proxies = reader.read("gateway.trusted_proxies", TrustedProxies::parse).unwrap_or_default();
+    let trusted_proxies = reader
+        .read("gateway.trusted_proxies", |text| {
+            TrustedProxies::parse(text).map_err(|text| Message::NotAddresses { text })
+        })
+        .unwrap_or_default();
     let allow_origins = reader.read("gateway.allow_origins", AllowOrigins::parse).unwrap_or_default();
     let proxies = Proxies::read(reader);
     let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);

@@ -5,6 +5,7 @@
 
 use super::section::server_conf;
 use super::source::layers::parsed;
+use super::source::message::Message;
 use super::source::problem::Problem;
 use super::source::settings::{Panel, SETTINGS, UPSTREAM_SETTINGS};
 use super::source::settings_reader::Reader;
@@ -34,18 +35,13 @@ pub fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
         };
         let is_as_before =
             former.as_ref().is_none_or(|former| former.get(&key) == Some(&super::source::node::json(&node)));
-        let message =
-            format!("{key}: this cannot be set from the panel, only where the gateway is run ({})", reader.path);
+        let path = reader.path.clone();
         match allowed {
             Panel::MaySet => {}
-            Panel::NoMore if is_as_before => barred.warnings.push(Problem {
-                at: place,
-                message: format!(
-                    "{key}: the panel cannot set this any more; it still counts: move it from here to {}",
-                    reader.path
-                ),
-            }),
-            _ => barred.problems.push(Problem { at: place, message }),
+            Panel::NoMore if is_as_before => {
+                barred.warnings.push(Problem { at: place, key, what: Message::NoMoreFromPanel { path } });
+            }
+            _ => barred.problems.push(Problem { at: place, key, what: Message::NotFromPanel { path } }),
         }
     }
     if let Some(former) = &former {
@@ -75,10 +71,8 @@ fn new_files(reader: &Reader<'_>, former: &BTreeMap<String, String>) -> Vec<Prob
     });
     new.map(|(key, node)| Problem {
         at: reader.place(node.span()),
-        message: format!(
-            "{key}: a file cannot be named from the panel, only where the gateway is run ({})",
-            reader.path
-        ),
+        key,
+        what: Message::FileNotFromPanel { path: reader.path.clone() },
     })
     .collect()
 }

@@ -154,28 +154,41 @@ pub fn random() -> Result<Secret, String> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
+/// Why somebody could guess a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// It is shorter than 16 characters.
+    Short,
+    /// It has few different characters.
+    Plain,
+    /// Its characters follow one another as in the alphabet, or repeat.
+    Sequence,
+    /// It is made of well-known words.
+    Words,
+}
+
 /// Why somebody could guess this key; `None` for one that is good.
-pub fn weakness(key: &str) -> Option<&'static str> {
+pub fn weakness(key: &str) -> Option<Weakness> {
     let characters: Vec<char> = key.chars().collect();
     if characters.len() < SHORTEST {
-        return Some("it is shorter than 16 characters");
+        return Some(Weakness::Short);
     }
     let mut different = characters.clone();
     different.sort_unstable();
     different.dedup();
     if different.len() < FEWEST_DIFFERENT {
-        return Some("it has few different characters");
+        return Some(Weakness::Plain);
     }
     let is_step = |pair: &[char]| (pair[0] as u32).abs_diff(pair[1] as u32) <= 1;
     if characters.windows(2).filter(|pair| is_step(pair)).count() * 2 > characters.len() {
-        return Some("its characters follow one another as in the alphabet, or repeat");
+        return Some(Weakness::Sequence);
     }
     let mut left = key.to_lowercase();
     for word in WORDS {
         left = left.replace(word, "");
     }
     left.retain(|character| character.is_alphanumeric());
-    (left.chars().count() * 2 < characters.len()).then_some("it is made of well-known words")
+    (left.chars().count() * 2 < characters.len()).then_some(Weakness::Words)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What only a restart uses, tried beforehand as far as it can be: addresses and files.
 
 use super::section::startup::Startup;
+use super::source::message::Message;
 use super::source::problem::{Problem, Source};
 use super::source::settings_reader::Effective;
 use std::fs::OpenOptions;
@@ -26,10 +27,10 @@ pub fn problems(
     is_asked: &dyn Fn(&str) -> bool,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut wrong = |key: &str, message: String| {
+    let mut wrong = |key: &str, what: Message| {
         let at =
             effective.iter().find(|setting| setting.key == key).map_or(Source::Default, |known| known.source.clone());
-        problems.push(Problem { at, message: format!("{key}: {message}") });
+        problems.push(Problem { at, key: key.to_owned(), what });
     };
     let all = addresses(startup);
     for (at, &(key, address)) in all.iter().enumerate() {
@@ -40,7 +41,7 @@ pub fn problems(
         if let Some((other, _)) = all[..at].iter().find(|(_, other)| is_same(other))
             && (is_asked(key) || is_asked(other))
         {
-            wrong(key, format!("{address} is taken by {other}"));
+            wrong(key, Message::AddressTaken { address: address.to_string(), other: (*other).to_owned() });
         }
     }
     let new = all.into_iter().filter(|(key, address)| is_asked(key) && !own.contains(address));
@@ -49,51 +50,53 @@ pub fn problems(
         match TcpListener::bind(address).map_err(|error| (error.kind(), error)) {
             Ok(_) => {}
             Err((ErrorKind::AddrInUse, _)) if own.is_empty() || is_own_port => {}
-            Err((ErrorKind::AddrInUse, _)) => wrong(key, format!("{address} is in use by another program")),
-            Err((_, error)) => wrong(key, format!("cannot listen on {address}: {error}")),
+            Err((ErrorKind::AddrInUse, _)) => wrong(key, Message::AddressInUse { address: address.to_string() }),
+            Err((_, error)) => {
+                wrong(key, Message::CannotListen { address: address.to_string(), said: error.to_string() });
+            }
         }
     }
     let files =
         [("gateway.database", startup.log.database.as_deref()), ("gateway.log.file", startup.log_file.as_deref())];
     for (key, path) in files.into_iter().filter(|(key, _)| is_asked(key)) {
-        if let Some(Err(message)) = path.map(writable) {
-            wrong(key, message);
+        if let Some(Err(what)) = path.map(writable) {
+            wrong(key, what);
         }
     }
     let folders = [("gateway.state_dir", &startup.state_dir), ("gateway.runtime_dir", &startup.runtime_dir)];
     for (key, folder) in folders.into_iter().filter(|(key, _)| is_asked(key)) {
-        if let Err(message) = writable_folder(folder) {
-            wrong(key, message);
+        if let Err(what) = writable_folder(folder) {
+            wrong(key, what);
         }
     }
     problems
 }
 
 /// Whether a file can be written, without making it.
-fn writable(path: &Path) -> Result<(), String> {
+fn writable(path: &Path) -> Result<(), Message> {
     match OpenOptions::new().append(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             writable_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
         }
-        Err(error) => Err(format!("{} cannot be written: {error}", path.display())),
+        Err(error) => Err(Message::CannotBeWritten { path: path.display().to_string(), said: error.to_string() }),
     }
 }
 
 /// Whether a folder is there, or can be made in one that is.
-fn writable_folder(folder: &Path) -> Result<(), String> {
-    let wrong = |message: &str| Err(format!("{} {message}", folder.display()));
+fn writable_folder(folder: &Path) -> Result<(), Message> {
+    let path = folder.display().to_string();
     let folders = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
     for ancestor in folders {
         match ancestor.metadata() {
-            Ok(metadata) if !metadata.is_dir() => return wrong("cannot be a folder: there is a file of this name"),
-            Ok(metadata) if metadata.permissions().readonly() => return wrong("cannot be written"),
+            Ok(metadata) if !metadata.is_dir() => return Err(Message::FolderIsFile { path }),
+            Ok(metadata) if metadata.permissions().readonly() => return Err(Message::FolderReadOnly { path }),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return wrong(&format!("cannot be looked at: {error}")),
+            Err(error) => return Err(Message::FolderUnknown { path, said: error.to_string() }),
         }
     }
-    wrong("cannot be made")
+    Err(Message::FolderCannotBeMade { path })
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use super::files::DOTENV_FILE;
 use super::lower::Config;
 use super::mask;
-use super::panel_key;
+use super::panel_key::{self, Weakness};
 use super::section::base_url::{self, BaseUrl};
 use super::section::routes::KEY_MAPPINGS_FILE;
 use super::section::startup::Startup;
+use super::source::message::Message;
 use super::source::problem::{Problem, Source};
 use super::source::settings::SETTINGS;
 use super::source::settings_reader::{Effective, Reader};
@@ -36,32 +37,22 @@ pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         let Some(end) = ["/v1", "/v1/messages"].into_iter().find(|end| url.path_prefix.ends_with(end)) else {
             continue;
         };
-        let message = format!(
-            "{}: clients add /v1/messages to it, so requests go to {}/v1/messages: leave {end} out",
-            setting.key, url.path_prefix
-        );
-        warnings.push(Problem { at: setting.source.clone(), message });
+        let what = Message::UrlHasV1 { prefix: url.path_prefix.clone(), end: end.to_owned() };
+        warnings.push(Problem { at: setting.source.clone(), key: setting.key.clone(), what });
     }
     for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved) {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
             let at = list_place(reader, "gateway.upstreams");
-            let message = format!(
-                "the upstream \"{}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to \
-                 it, and no route does",
-                upstream.name
-            );
-            warnings.push(Problem { at, message });
+            let what = Message::UpstreamUnused { name: upstream.name.clone() };
+            warnings.push(Problem { at, key: String::new(), what });
         }
     }
     warnings.extend(insecure_ways(reader, config));
     for network in config.trusted_proxies.too_wide() {
         let found = reader.effective.iter().find(|setting| setting.key == "gateway.trusted_proxies");
         let at = found.map_or(Source::Default, |setting| setting.source.clone());
-        let message = format!(
-            "gateway.trusted_proxies: {network} is no network of proxies: whoever connects from there may say which \
-             address it has; name the addresses of your own reverse proxies"
-        );
-        warnings.push(Problem { at, message });
+        let what = Message::ProxiesTooWide { network: network.to_string() };
+        warnings.push(Problem { at, key: "gateway.trusted_proxies".to_owned(), what });
     }
     warnings.extend(keys_for_all(reader, config));
     warnings.extend(weak_panel_key(reader, config));
@@ -79,20 +70,12 @@ fn insecure_ways(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         let at = reader.effective.iter().filter(of_upstream).find(is_it).map(|setting| setting.source.clone());
         let at = at.unwrap_or_else(|| list_place(reader, "gateway.upstreams"));
         if upstream.insecure && upstream.base_url.tls {
-            let message = format!(
-                "the upstream \"{}\" is trusted whoever it is (insecure: true): keys and prompts can be read on the way; name \
-                 its authority with ca_file instead",
-                upstream.name
-            );
-            warnings.push(Problem { at: at.clone(), message });
+            let what = Message::UpstreamInsecure { name: upstream.name.clone() };
+            warnings.push(Problem { at: at.clone(), key: String::new(), what });
         }
         if !upstream.base_url.tls && upstream.api_key.is_some() && !is_this_machine(&upstream.base_url.host) {
-            let message = format!(
-                "the api_key of the upstream \"{}\" goes over the network without TLS (http://): everybody on the way can read \
-                 it; use https://",
-                upstream.name
-            );
-            warnings.push(Problem { at, message });
+            let what = Message::KeyWithoutTls { name: upstream.name.clone() };
+            warnings.push(Problem { at, key: String::new(), what });
         }
     }
     warnings
@@ -120,11 +103,9 @@ pub fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
     let paths = paths.chain(dotenv).chain([KEY_MAPPINGS_FILE.to_owned()]);
     let mode = |path: &String| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
     let open = paths.filter_map(|path| Some((mode(&path).filter(|mode| mode & 0o077 != 0)?, path)));
-    open.map(|(mode, path)| Problem {
-        message: format!(
-            "there are keys in this file, and others than its owner can read it ({mode:03o}): chmod 600 {path}"
-        ),
-        at: Source::WholeFile(path),
+    open.map(|(mode, path)| {
+        let mode = format!("{mode:03o}");
+        Problem::of_file(&path, Message::FileOpen { path: path.clone(), mode })
     })
     .collect()
 }
@@ -135,13 +116,11 @@ fn keys_for_all(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     if config.upstreams.iter().all(|upstream| upstream.is_reserved) {
         return Vec::new();
     }
-    let what_follows = "whoever reaches the gateway spends it, with a key or without. Give it to an upstream instead \
-                        (api_key), and list in gateway.routes the keys of those who may use it";
     let in_file = config.last_rules.iter().flat_map(added_keys).map(|name| {
         let key = format!("header {name}");
         let at = reader.effective.iter().find(|setting| setting.key == key).map(|setting| setting.source.clone());
-        let message = format!("the key in {name} is sent with every request: {what_follows}");
-        Problem { at: at.unwrap_or(Source::Default), message }
+        let what = Message::HeaderKeyForAll { name: name.to_owned() };
+        Problem { at: at.unwrap_or(Source::Default), key: String::new(), what }
     });
     let is_for_all = |rule: &&Rule| {
         let anybody = |condition: &Condition| {
@@ -152,7 +131,8 @@ fn keys_for_all(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     let in_rules = config.rules.iter().filter(is_for_all).flat_map(|rule| {
         added_keys(rule).map(|name| Problem {
             at: list_place(reader, "gateway.rules"),
-            message: format!("the rule \"{}\" sends a key in {name}: {what_follows}", rule.name),
+            key: String::new(),
+            what: Message::RuleKeyForAll { rule: rule.name.to_string(), name: name.to_owned() },
         })
     });
     in_file.chain(in_rules).collect()
@@ -172,14 +152,15 @@ fn added_keys(rule: &Rule) -> impl Iterator<Item = &str> {
 
 /// A key of the panel that somebody could guess. Who has it may change everything.
 fn weak_panel_key(reader: &Reader<'_>, config: &Config) -> Option<Problem> {
-    let why = panel_key::weakness(config.dashboard_key.as_ref()?.expose())?;
+    let what = match panel_key::weakness(config.dashboard_key.as_ref()?.expose())? {
+        Weakness::Short => Message::PanelKeyShort,
+        Weakness::Plain => Message::PanelKeyPlain,
+        Weakness::Sequence => Message::PanelKeySequence,
+        Weakness::Words => Message::PanelKeyWords,
+    };
     let setting = reader.effective.iter().find(|setting| setting.key == "gateway.dashboard.api_key");
     let at = setting.map_or(Source::Default, |setting| setting.source.clone());
-    let message = format!(
-        "gateway.dashboard.api_key: this key can be guessed ({why}), and who has it may change everything: take a long \
-         random one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its link)"
-    );
-    Some(Problem { at, message })
+    Some(Problem { at, key: "gateway.dashboard.api_key".to_owned(), what })
 }
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address
@@ -192,11 +173,8 @@ pub fn loops(effective: &[Effective], config: &Config, startup: &Startup) -> Vec
         .filter(|(_, url)| config.upstreams.iter().any(|known| known.base_url == *url && known.proxy.is_none()))
         .map(|(setting, url)| Problem {
             at: setting.source.clone(),
-            message: format!(
-                "{}: {} is this gateway's own address, and requests would go round in circles: name the relay's address \
-                 here (ANTHROPIC_BASE_URL of the clients is the gateway's)",
-                setting.key, url.authority
-            ),
+            key: setting.key.clone(),
+            what: Message::UpstreamIsGateway { authority: url.authority },
         })
         .collect()
 }
@@ -229,14 +207,15 @@ fn list_place(reader: &Reader<'_>, key: &str) -> Source {
 fn hidden_lists(reader: &Reader<'_>) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for (key, panel, file) in reader.hidden_lists(|list| !is_shipped(list)) {
-        let message = format!("{key}: the panel's list hides the one at {file}: what is edited there has no effect");
-        warnings.push(Problem { at: panel, message });
+        let what = Message::ListHidden { file: file.to_string() };
+        warnings.push(Problem { at: panel, key: key.to_owned(), what });
     }
     let is_list =
         reader.node("gateway.upstreams").is_some_and(|node| node.as_sequence().is_some() && !is_shipped(node));
     if let (true, Some((_, variable))) = (is_list, reader.upstreams_variable()) {
-        let message = format!("gateway.upstreams: {variable} replaces this list, which has no effect");
-        warnings.push(Problem { at: list_place(reader, "gateway.upstreams"), message });
+        let key = "gateway.upstreams".to_owned();
+        let what = Message::ListReplaced { variable: variable.to_string() };
+        warnings.push(Problem { at: list_place(reader, &key), key, what });
     }
     warnings
 }
@@ -249,13 +228,13 @@ fn is_shipped(list: &Node) -> bool {
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
 /// setting's name makes it another one, such as for `${env.NAME}`.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
-    let warning = |message: String| Problem { at: Source::WholeFile(DOTENV_FILE.to_owned()), message };
+    let warning = |what: Message| Problem::of_file(DOTENV_FILE, what);
     let known: Vec<&str> = SETTINGS.iter().flat_map(|setting| setting.env).copied().chain(OTHER_VARIABLES).collect();
     let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
     unknown
         .filter_map(|name| {
             if NOT_FOR_THE_FILE.contains(&name) {
-                return Some(warning(format!("{name} has no effect here, only in the environment of the process")));
+                return Some(warning(Message::VariableNotHere { name: name.to_owned() }));
             }
             if reader.mentions(name) || known.iter().any(|known| name.starts_with(&format!("{known}_"))) {
                 return None;
@@ -263,7 +242,8 @@ fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
             let upper = name.to_uppercase();
             let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
             let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-            (likeness(&nearest) >= LIKENESS).then(|| warning(format!("{name} is no setting; did you mean {nearest}?")))
+            let meant = || Message::VariableMisspelt { name: name.to_owned(), meant: (*nearest).to_owned() };
+            (likeness(&nearest) >= LIKENESS).then(|| warning(meant()))
         })
         .collect()
 }

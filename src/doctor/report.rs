@@ -82,7 +82,9 @@ impl Report {
     /// For programs.
     pub fn json(&self) -> Value {
         let problems = |list: &[Problem]| -> Vec<Value> {
-            list.iter().map(|one| json!({ "at": one.at.to_string(), "message": one.message })).collect()
+            list.iter()
+                .map(|one| json!({ "at": one.at.to_string(), "message": one.message(), "code": one.what.code() }))
+                .collect()
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),

@@ -84,7 +84,8 @@ impl Snapshot {
         let shared = |rules: &[Rule]| rules.iter().cloned().map(Arc::new).collect::<Vec<_>>();
         let (first, own, last) = (shared(&config.first_rules), shared(&config.rules), shared(&config.last_rules));
         let destinations = upstreams.iter().map(|upstream| {
-            let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)?;
+            let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)
+                .map_err(|message| message.to_string())?;
             let profile = shared(&profile);
             let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
             Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.collect()) })

@@ -58,9 +58,8 @@ describe('lists', () => {
 describe('untoldWarnings', () => {
   it('leaves out only what is told of the same list', () => {
     const [hides, replaces, other] = [
-      'gateway.rules: the panel\'s list hides the one at conf/gateway.yaml:3: what is edited there has no effect',
-      'gateway.upstreams: environment API_BASE_URL replaces this list, which has no effect', 'env/.env: DEBGU is unknown',
-    ].map((message) => ({ where: 'file', line: 1, column: 1, message })) as [ConfigProblem, ConfigProblem, ConfigProblem];
+      ['gateway.rules', 'list_hidden'], ['gateway.upstreams', 'list_replaced'], [null, 'variable_misspelt'],
+    ].map(([key, code]) => ({ where: 'file', line: 1, column: 1, key, message: '', code, parameters: {} })) as [ConfigProblem, ConfigProblem, ConfigProblem];
     const all = [hides, replaces, other];
     expect(untoldWarnings(all, [], [])).toEqual(all);
     expect(untoldWarnings(all, [], ['rules', 'upstreams'])).toEqual([replaces, other]);

@@ -5,6 +5,9 @@ import {
   addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
 } from '@/lib/overlay';
 
+/** A problem but for its place. */
+const TOLD = { key: null, message: 'm', code: 'rule_name', parameters: {} };
+
 const FILE = `gateway:
   upstreams:
     - name: a            # the first
@@ -207,20 +210,20 @@ describe('rules', () => {
     const problem = (key: string) => {
       const line = edit.overlay.split('\n').findIndex((one) => one.includes(key)) + 1;
       const column = (edit.overlay.split('\n')[line - 1] ?? '').indexOf(key) + 1;
-      return problemInRule({ where: 'overlay', line, column, message: 'm' }, edit, text);
+      return problemInRule({ ...TOLD, where: 'overlay', line, column }, edit, text);
     };
-    expect(problem('bla')).toEqual({ where: 'rule', line: 5, column: 1, message: 'm' });
-    expect(problem('/x')).toEqual({ where: 'rule', line: 4, column: 9, message: 'm' });
+    expect(problem('bla')).toEqual({ ...TOLD, where: 'rule', line: 5, column: 1 });
+    expect(problem('/x')).toEqual({ ...TOLD, where: 'rule', line: 4, column: 9 });
     expect(problem('two').where).toBe('overlay');
-    expect(problemInRule({ where: 'headers', line: 1, column: 1, message: 'm' }, edit, text).where).toBe('headers');
+    expect(problemInRule({ ...TOLD, where: 'headers', line: 1, column: 1 }, edit, text).where).toBe('headers');
   });
 
   it('are looked at before the gateway is asked', () => {
     const words = { notARule: 'no', oneOnly: 'one' };
-    expect(problemsOfRuleText('- name: a\n- name: b\n', words)).toEqual([{ where: 'rule', line: 2, column: 3, message: 'one' }]);
+    expect(problemsOfRuleText('- name: a\n- name: b\n', words)).toMatchObject([{ where: 'rule', line: 2, column: 3, message: 'one' }]);
     expect(problemsOfRuleText('name: a\n', words)).toEqual([]);
     expect(problemsOfRuleText('- name: a\n', words)).toEqual([]);
-    expect(problemsOfRuleText('just text', words)).toEqual([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
+    expect(problemsOfRuleText('just text', words)).toMatchObject([{ where: 'rule', line: 1, column: 1, message: 'no' }]);
     expect(problemsOfRuleText('name: a\nmatch: [', words)[0]).toMatchObject({ where: 'rule', line: 2 });
   });
 });

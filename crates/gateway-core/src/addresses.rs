@@ -31,15 +31,13 @@ impl TrustedProxies {
     /// Addresses and networks, commas between.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// The member that is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
         let network = |member: &str| {
             let address = member.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
             let network = address.ok().or_else(|| Some(canonical(member.parse().ok()?)));
-            network.ok_or_else(|| {
-                format!("\"{member}\" is not an address or a network, such as 127.0.0.1, 10.0.0.0/8 or fd00::/8")
-            })
+            network.ok_or_else(|| member.to_owned())
         };
         members.map(network).collect::<Result<_, _>>().map(Self)
     }

@@ -8,6 +8,7 @@ use super::super::source::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_S
 use super::super::source::settings_reader::{Effective, List};
 use gateway_core::redact::shapes;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The configuration in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,8 +81,14 @@ pub struct ProblemView {
     pub line: Option<usize>,
     /// Column, from 1.
     pub column: Option<usize>,
-    /// What is wrong and what to do.
+    /// The path of the setting; `None` if it is no setting's.
+    pub key: Option<String>,
+    /// What is wrong and what to do, in English, with the key before it.
     pub message: String,
+    /// The same for programs.
+    pub code: &'static str,
+    /// What differs from case to case.
+    pub parameters: Map<String, Value>,
 }
 
 impl ProblemView {
@@ -96,7 +103,14 @@ impl ProblemView {
             Source::File { path, line, column } => (path.clone(), Some(*line), Some(*column)),
             other => (other.to_string(), None, None),
         };
-        Self { place, line, column, message: shapes(&problem.message).into_owned() }
+        let mut parameters = problem.what.parameters();
+        for parameter in parameters.values_mut() {
+            if let Value::String(text) = parameter {
+                *text = shapes(text).into_owned();
+            }
+        }
+        let key = (!problem.key.is_empty()).then(|| problem.key.clone());
+        Self { place, line, column, key, message: problem.message(), code: problem.what.code(), parameters }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which web pages may send requests that the gateway adds a key to: `gateway.allow_origins`.
 
+use crate::config::source::message::Message;
+
 /// The origins of such pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowOrigins {
@@ -13,18 +15,18 @@ impl AllowOrigins {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Message> {
         let mut origins = Self::default();
         for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
             match origin {
                 "*" => origins.any = true,
                 // Pages of any site can hide theirs.
-                "null" => return Err("\"null\" is the origin of any page that hides its own: name it, or *".to_owned()),
-                _ => origins.listed.push(normal(origin).filter(|_| is_origin(origin)).ok_or_else(|| {
-                    format!(
-                        "\"{origin}\" is not an origin, such as https://chat.example or http://localhost:3000, or *"
-                    )
-                })?),
+                "null" => return Err(Message::NullOrigin),
+                _ => origins.listed.push(
+                    normal(origin)
+                        .filter(|_| is_origin(origin))
+                        .ok_or_else(|| Message::NotAnOrigin { text: origin.to_owned() })?,
+                ),
             }
         }
         Ok(origins)

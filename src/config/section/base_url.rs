@@ -1,5 +1,7 @@
 //! Where an upstream is.
 
+use crate::config::source::message::Message;
+
 /// Where an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -19,28 +21,28 @@ pub struct BaseUrl {
 ///
 /// # Errors
 /// What is wrong with the text. It is not repeated, for it may hold a password.
-pub fn parse(text: &str) -> Result<BaseUrl, String> {
+pub fn parse(text: &str) -> Result<BaseUrl, Message> {
     let url = url::Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => "https:// or http:// is missing in front of the host".to_owned(),
-        error => format!("this is not a URL such as https://host/prefix: {error}"),
+        url::ParseError::RelativeUrlWithoutBase => Message::UrlSchemeMissing,
+        error => Message::NotAUrl { said: error.to_string() },
     })?;
     let tls = match url.scheme() {
         "https" => true,
         "http" => false,
-        other => return Err(format!("the scheme must be http or https, not {other}")),
+        other => return Err(Message::UrlScheme { scheme: other.to_owned() }),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("user and password do not belong into the URL; set a header instead".to_owned());
+        return Err(Message::UrlCredentials);
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("the URL may have a path, but no query and no fragment".to_owned());
+        return Err(Message::UrlQuery);
     }
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(Message::UrlHost)?;
     let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Ok(BaseUrl {
         tls,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: url.port_or_known_default().ok_or("the URL has no port")?,
+        port: url.port_or_known_default().ok_or(Message::UrlPort)?,
         authority,
         path_prefix: url.path().trim_end_matches('/').to_owned(),
     })

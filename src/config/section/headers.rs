@@ -1,6 +1,7 @@
 //! The file of headers that override those of each request (`env/.env.headers.json`).
 
 use crate::config::source::bounds;
+use crate::config::source::message::Message;
 use crate::config::source::problem::{Problem, Source};
 use crate::config::source::secret::Secret;
 use gateway_core::http1::{is_field_value, is_token};
@@ -38,9 +39,7 @@ pub fn read(path: &str) -> Result<String, Problem> {
     match crate::config::source::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => {
-            Err(Problem { at: Source::WholeFile(path.to_owned()), message: format!("cannot be read: {error}") })
-        }
+        Err(error) => Err(Problem::of_file(path, Message::CannotBeRead { said: error.to_string() })),
     }
 }
 
@@ -53,15 +52,16 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> 
         return Ok(Vec::new());
     }
     if text.len() > bounds::TEXT_BYTES {
-        let message = format!("the file has {} bytes, {} are the most", text.len(), bounds::TEXT_BYTES);
-        return Err(vec![Problem { at: Source::WholeFile(path.to_owned()), message }]);
+        let what = Message::TextTooLong { bytes: text.len() as u64, most: bounds::TEXT_BYTES as u64 };
+        return Err(vec![Problem::of_file(path, what)]);
     }
     let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
         let at = Source::File { path: path.to_owned(), line: error.line(), column: error.column() };
-        vec![Problem { at, message: format!("a JSON object of header names and values is expected: {error}") }]
+        let what = Message::HeadersExpected { said: error.to_string() };
+        vec![Problem { at, key: String::new(), what }]
     })?;
-    if let Err(message) = bounds::count("headers", members.len(), bounds::HEADERS) {
-        return Err(vec![Problem { at: Source::WholeFile(path.to_owned()), message }]);
+    if let Err(what) = bounds::count(members.len(), bounds::HEADERS) {
+        return Err(vec![Problem { key: "headers".to_owned(), ..Problem::of_file(path, what) }]);
     }
     let mut headers: Vec<CustomHeader> = Vec::new();
     let mut problems = Vec::new();
@@ -71,7 +71,7 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> 
         }
         match check(&name, &value, &headers) {
             Ok(value) => headers.push(CustomHeader { name, value: Secret::new(value) }),
-            Err(message) => problems.push(Problem { at: place_of(path, text, &name), message }),
+            Err(what) => problems.push(Problem { at: place_of(path, text, &name), key: String::new(), what }),
         }
     }
     if problems.is_empty() { Ok(headers) } else { Err(problems) }
@@ -81,27 +81,28 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> 
 ///
 /// # Errors
 /// For the names that say how a message is delimited, or that belong to one connection.
-pub fn refuse_name(name: &str) -> Result<(), String> {
+pub fn refuse_name(name: &str) -> Result<(), Message> {
     match REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
-        true => Err(format!("\"{name}\" may not be set: it belongs to the framing or to one connection")),
+        true => Err(Message::HeaderRefused { name: name.to_owned() }),
         false => Ok(()),
     }
 }
 
-fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<String, String> {
+fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<String, Message> {
+    let own = || name.to_owned();
     if !is_token(name.as_bytes()) {
-        return Err(format!("\"{name}\" is not a header name"));
+        return Err(Message::NotAHeaderName { name: own() });
     }
     refuse_name(name)?;
     if before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
-        return Err(format!("\"{name}\" is there twice (upper and lower case count as the same)"));
+        return Err(Message::HeaderTwice { name: own() });
     }
-    let value = value.as_str().ok_or_else(|| format!("the value of \"{name}\" must be a string"))?;
+    let value = value.as_str().ok_or_else(|| Message::HeaderNotText { name: own() })?;
     if !is_field_value(value.as_bytes()) {
-        return Err(format!("the value of \"{name}\" has control characters in it"));
+        return Err(Message::HeaderControls { name: own() });
     }
     if name.eq_ignore_ascii_case("host") && !gateway_core::http1::is_host(value.as_bytes()) {
-        return Err("the value of \"Host\" is not a host name or address with an optional port".to_owned());
+        return Err(Message::HeaderHost);
     }
     Ok(value.to_owned())
 }

@@ -1,5 +1,6 @@
 //! Bounds on clients.
 
+use crate::config::source::message::Message;
 use crate::config::source::problem::Source;
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
@@ -54,7 +55,8 @@ impl Limits {
             && one > all
         {
             let at = reader.source_of("gateway.limits.request_bodies_total").unwrap_or(Source::Default);
-            reader.problem(at, "gateway.limits.request_bodies_total: this is less than gateway.limits.request_body");
+            let other = "gateway.limits.request_body".to_owned();
+            reader.problem(at, "gateway.limits.request_bodies_total", Message::LessThan { other });
         }
         let connections = reader.read("gateway.limits.connections", |text| value::number(text, 1..=MOST_CONNECTIONS));
         let connections_per_client =
@@ -62,7 +64,7 @@ impl Limits {
         let header_bytes = reader.read("gateway.limits.header_bytes", |text| {
             let bytes = value::size(text)?;
             // Pingora itself stops at 1 MiB less one byte.
-            if bytes < 1_048_575 { Ok(bytes) } else { Err(format!("\"{text}\" is not below 1 MiB")) }
+            if bytes < 1_048_575 { Ok(bytes) } else { Err(Message::NotBelowMib { text: text.to_owned() }) }
         });
         let header_count =
             reader.read("gateway.limits.header_count", |text| value::number(text, 1..=head::MOST_FIELDS as u32));

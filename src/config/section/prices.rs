@@ -1,6 +1,7 @@
 //! `gateway.prices`: what tokens cost, by model; behind the operator's prices come the built-in ones.
 
 use crate::config::source::layers::Places;
+use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Problem;
 use crate::config::source::settings_reader::Reader;
@@ -55,12 +56,12 @@ fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<(Glob, Price)
         }
         let [Some(input), Some(output), cache_write, cache_write_1h, cache_read] = amounts else {
             if reading.problems() == before {
-                reading.wrong(node, format!("{at}: a price needs models, input and output"));
+                reading.wrong(node, &at, Message::PriceIncomplete);
             }
             continue;
         };
         if models.is_empty() && reading.problems() == before {
-            reading.wrong(node, format!("{at}: a price needs models"));
+            reading.wrong(node, &at, Message::PriceModels);
         }
         let price = Price {
             input,
@@ -78,12 +79,12 @@ fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<(Glob, Price)
 const AMOUNTS: [&str; 5] = ["input", "output", "cache_write", "cache_write_1h", "cache_read"];
 
 /// Dollars per million tokens.
-fn amount(text: &str) -> Result<NanoUsd, String> {
+fn amount(text: &str) -> Result<NanoUsd, Message> {
     let dollars: f64 = text
         .parse()
         .ok()
         .filter(|dollars| (0.0..=MOST).contains(dollars))
-        .ok_or_else(|| format!("\"{text}\" is not a price in US dollars per million tokens, such as 3 or 0.25"))?;
+        .ok_or_else(|| Message::NotAPrice { text: text.to_owned() })?;
     Ok((dollars * NANO_PER_TOKEN).round() as NanoUsd)
 }
 

@@ -5,8 +5,9 @@ use super::headers::CustomHeader;
 use super::rules;
 use crate::config::source::environment::Lookup;
 use crate::config::source::layers::Places;
+use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
-use crate::config::source::problem::{Problem, Source, suggestion};
+use crate::config::source::problem::{Problem, near};
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
 use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
@@ -38,7 +39,7 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     let mut problems = Vec::new();
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
     let node = marked_yaml::parse_yaml_with_options(0, text, options)
-        .map_err(|error| vec![Problem { at: Source::WholeFile("profile".to_owned()), message: error.to_string() }])?;
+        .map_err(|error| vec![Problem::of_file("profile", Message::NotYaml { said: error.to_string() })])?;
     let no_env: Lookup<'_> = &|_| None;
     let rules = {
         let known = rules::Known { upstreams: None, is_built_in: true };
@@ -51,12 +52,14 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
 ///
 /// # Errors
 /// When a switch names no rule.
-pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, String> {
-    let all =
-        rules(profile).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, Message> {
+    let all = rules(profile).map_err(|problems| {
+        let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        Message::ProfileBroken { said }
+    })?;
     if let Some((unknown, _)) = switches.iter().find(|(name, _)| !all.iter().any(|rule| *rule.name == **name)) {
-        let hint = suggestion(unknown, all.iter().map(|rule| &*rule.name));
-        return Err(format!("\"{unknown}\" is no rule of this profile{hint}"));
+        let near = near(unknown, all.iter().map(|rule| &*rule.name));
+        return Err(Message::NoProfileRule { name: unknown.clone(), near });
     }
     let is_on = |rule: &Rule| {
         let switch = switches.iter().rfind(|(name, _)| **name == *rule.name);
@@ -112,7 +115,7 @@ mod tests {
             .collect();
         assert!(names.contains(&"anyrouter.compact".to_owned()) && !names.contains(&"anyrouter.bearer".to_owned()));
         let error = switched(Profile::AnyRouter, &[("anyrouter.bearr".to_owned(), true)]).expect_err("unknown");
-        assert!(error.contains("did you mean \"anyrouter.bearer\"?"), "{error}");
+        assert!(error.to_string().contains("did you mean \"anyrouter.bearer\"?"), "{error}");
         assert_eq!(switched(Profile::None, &[]).expect("none").len(), 0);
     }
 }

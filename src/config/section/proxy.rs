@@ -2,6 +2,7 @@
 //! a proxy without a port is at its scheme's.
 
 use super::base_url::BaseUrl;
+use crate::config::source::message::Message;
 use crate::config::source::secret::Secret;
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
@@ -62,7 +63,7 @@ impl OutboundProxy {
     ///
     /// # Errors
     /// What is wrong with the text. It is not repeated, for it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Message> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
@@ -71,23 +72,22 @@ impl OutboundProxy {
             "socks5" => (ProxyKind::Socks5 { remote_dns: false }, "socks5", 1080),
             "socks5h" | "socks" => (ProxyKind::Socks5 { remote_dns: true }, "socks5h", 1080),
             "socks4" | "socks4a" => {
-                return Err("SOCKS4 proxies are not supported; use socks5://, socks5h:// or http://".to_owned());
+                return Err(Message::ProxySocks4);
             }
-            _ => return Err("a proxy begins with http://, https://, socks5:// or socks5h://".to_owned()),
+            _ => return Err(Message::ProxyScheme),
         };
-        let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|error| format!("the proxy's URL: {error}"))?;
+        let url =
+            Url::parse(&format!("{scheme}://{rest}")).map_err(|error| Message::ProxyUrl { said: error.to_string() })?;
         // What stands behind a / is no part of a proxy, but perhaps of a password that is not encoded.
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err("the proxy's URL may have nothing after its port; \
-                        percent-encode special characters in user and password"
-                .to_owned());
+            return Err(Message::ProxyRest);
         }
         // Only for http and https does the URL hold a host that is checked already.
         let host = url.host_str().and_then(|host| Host::parse(host).ok());
-        let host = host.filter(|host| !host.to_string().is_empty()).ok_or("the proxy's URL has no valid host")?;
+        let host = host.filter(|host| !host.to_string().is_empty()).ok_or(Message::ProxyHost)?;
         let port = url.port().unwrap_or(default_port);
         if port == 0 {
-            return Err("the proxy's port is not one from 1 to 65535".to_owned());
+            return Err(Message::ProxyPort);
         }
         Ok(Self {
             kind,
@@ -99,21 +99,21 @@ impl OutboundProxy {
     }
 }
 
-fn credentials(kind: ProxyKind, url: &Url) -> Result<Option<Credentials>, String> {
+fn credentials(kind: ProxyKind, url: &Url) -> Result<Option<Credentials>, Message> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
     let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err("user and password of the proxy must be UTF-8".to_owned()),
+        Err(_) => Err(Message::ProxyEncoding),
     };
     let (user, password) = (decode(url.username())?, decode(url.password().unwrap_or_default())?);
     match kind {
         ProxyKind::Http | ProxyKind::Https if user.contains(':') => {
-            return Err("the user of an HTTP proxy may have no colon".to_owned());
+            return Err(Message::ProxyColon);
         }
         ProxyKind::Socks5 { .. } if user.len().max(password.len()) > SOCKS_CREDENTIAL_BYTES => {
-            return Err(format!("user and password of a SOCKS5 proxy have at most {SOCKS_CREDENTIAL_BYTES} bytes"));
+            return Err(Message::ProxyLong { most: SOCKS_CREDENTIAL_BYTES as u64 });
         }
         _ => {}
     }
@@ -124,7 +124,7 @@ fn credentials(kind: ProxyKind, url: &Url) -> Result<Option<Credentials>, String
 ///
 /// # Errors
 /// As [`OutboundProxy::parse`].
-pub fn own(text: &str) -> Result<Option<OutboundProxy>, String> {
+pub fn own(text: &str) -> Result<Option<OutboundProxy>, Message> {
     match text.to_ascii_lowercase().as_str() {
         "off" | "direct" => Ok(None),
         _ => OutboundProxy::parse(text).map(Some),
@@ -327,7 +327,7 @@ mod tests {
             ("http://a%3Ab:secret@h:1", "colon"),
             (&long, "255"),
         ] {
-            let error = OutboundProxy::parse(text).expect_err(text);
+            let error = OutboundProxy::parse(text).expect_err(text).to_string();
             assert!(error.contains(word) && !error.contains("secret"), "{text}: {error}");
             assert_eq!(shown(text), "********");
         }

@@ -1,5 +1,6 @@
 //! What is done when an upstream fails: other upstreams, pauses, probes, queues.
 
+use crate::config::source::message::Message;
 use crate::config::source::problem::Source;
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
@@ -24,7 +25,7 @@ impl Statuses {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn parse(text: &str, bounds: RangeInclusive<u16>) -> Result<Self, String> {
+    pub fn parse(text: &str, bounds: RangeInclusive<u16>) -> Result<Self, Message> {
         if text.trim().eq_ignore_ascii_case("none") {
             return Ok(Self::default());
         }
@@ -33,11 +34,11 @@ impl Statuses {
             let status = |text: &str| text.trim().parse().ok().filter(|status| bounds.contains(status));
             match (status(first), status(last)) {
                 (Some(first), Some(last)) if first <= last => Ok(first..=last),
-                _ => Err(format!(
-                    "\"{member}\" is no status from {} to {} and no range of them; write them as 500, 520-524, or none",
-                    bounds.start(),
-                    bounds.end()
-                )),
+                _ => Err(Message::NotStatuses {
+                    text: member.to_owned(),
+                    least: u64::from(*bounds.start()),
+                    most: u64::from(*bounds.end()),
+                }),
             }
         });
         members.collect::<Result<_, _>>().map(Self)
@@ -116,10 +117,8 @@ impl HealthSettings {
             && open > open_max
         {
             let set = reader.source_of("gateway.health.open_max").or_else(|| reader.source_of("gateway.health.open"));
-            reader.problem(
-                set.unwrap_or(Source::Default),
-                "gateway.health.open_max: this is less than gateway.health.open",
-            );
+            let what = Message::LessThan { other: "gateway.health.open".to_owned() };
+            reader.problem(set.unwrap_or(Source::Default), "gateway.health.open_max", what);
         }
         let probe = ProbeSettings::read(reader);
         Some(Self {
@@ -134,11 +133,11 @@ impl HealthSettings {
     }
 }
 
-fn window(text: &str) -> Result<Duration, String> {
+fn window(text: &str) -> Result<Duration, Message> {
     let window = value::duration_within(text, SECOND..=600 * SECOND)?;
     match window.subsec_nanos() {
         0 => Ok(window),
-        _ => Err(format!("\"{text}\" is not a whole number of seconds")),
+        _ => Err(Message::NotWholeSeconds { text: text.to_owned() }),
     }
 }
 
@@ -170,7 +169,7 @@ impl ProbeSettings {
         let timeout =
             reader.read("gateway.health.probe.timeout", |text| value::duration_within(text, MILLISECOND..=DAY));
         let status = reader.read("gateway.health.probe.status", |text| match Statuses::parse(text, 100..=599)? {
-            nothing if nothing == Statuses::default() => Err("an upstream must be able to pass the probe".to_owned()),
+            nothing if nothing == Statuses::default() => Err(Message::ProbeNothing),
             statuses => Ok(statuses),
         });
         Some(Self { path: path.flatten(), method: method?, interval: interval?, timeout: timeout?, status: status? })
@@ -181,14 +180,14 @@ impl ProbeSettings {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn probe_path(text: &str) -> Result<Option<String>, String> {
+pub fn probe_path(text: &str) -> Result<Option<String>, Message> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
     let is_target = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'));
     match text.starts_with('/') && is_target {
         true => Ok(Some(text.to_owned())),
-        false => Err(format!("\"{text}\" is neither off nor a path such as /v1/models?limit=1")),
+        false => Err(Message::NotAProbePath { text: text.to_owned() }),
     }
 }
 
@@ -245,7 +244,7 @@ mod tests {
         let nothing = Statuses::parse("None", 400..=599).expect("valid");
         assert!((0..=u16::MAX).all(|status| !nothing.contains(status)));
         for bad in ["", "399", "600", "500-", "-500", "524-520", "500 502", "5xx", "500,", "500,none", "+500-6000"] {
-            let error = Statuses::parse(bad, 400..=599).expect_err(bad);
+            let error = Statuses::parse(bad, 400..=599).expect_err(bad).to_string();
             assert!(error.contains("from 400 to 599"), "{error}");
         }
     }

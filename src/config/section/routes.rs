@@ -4,8 +4,9 @@ use super::base_url;
 use super::upstream::{Inherited, UpstreamConfig};
 use crate::config::source::bounds;
 use crate::config::source::environment::Lookup;
+use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
-use crate::config::source::problem::{Problem, Source, suggestion};
+use crate::config::source::problem::{Problem, Source, near};
 use crate::config::source::settings_reader::Reader;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inheri
         },
         Err(error) if Path::new(KEY_MAPPINGS_FILE).exists() => {
             let at = Source::WholeFile(KEY_MAPPINGS_FILE.to_owned());
-            reader.problem(at, format!("cannot be read: {error}"));
+            reader.problem(at, "", Message::CannotBeRead { said: error.to_string() });
         }
         Err(_) => {}
     }
@@ -61,14 +62,14 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
             let at = format!("{at}.{key}");
             if key == "keys" {
                 let keys_of = value.as_sequence().map_or(1, |keys| keys.len());
-                if let Err(message) = bounds::count(&at, keys_of, bounds::ROUTE_KEYS) {
-                    reading.wrong(value, message);
+                if let Err(what) = bounds::count(keys_of, bounds::ROUTE_KEYS) {
+                    reading.wrong(value, &at, what);
                     continue;
                 }
                 let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
                 keys = reading.parse_each(value, &at, |text| {
                     read_key(text, env).and_then(|key| match is_taken(&key) {
-                        true => Err("another route has this key already".to_owned()),
+                        true => Err(Message::KeyOfAnotherRoute),
                         false => Ok(key),
                     })
                 });
@@ -78,8 +79,8 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
                 if is_replaced || upstreams.iter().any(|upstream| upstream.name == name) {
                     return Ok(name.to_owned());
                 }
-                let hint = suggestion(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
-                Err(format!("there is no upstream \"{name}\"{hint}"))
+                let near = near(name, upstreams.iter().map(|upstream| upstream.name.as_str()));
+                Err(Message::NoUpstream { name: name.to_owned(), near })
             };
             let named = match key.as_str() {
                 "upstream" => reading.parse(value, &at, known).into_iter().collect(),
@@ -87,7 +88,7 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
             };
             for name in named {
                 if names.contains(&name) {
-                    reading.wrong(value, format!("{at}: \"{name}\" is there twice"));
+                    reading.wrong(value, &at, Message::Twice { name: name.clone() });
                 }
                 names.push(name);
             }
@@ -97,8 +98,8 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
         }
         match (keys.is_empty(), names.is_empty()) {
             (false, false) => routes.push(Route { keys, upstreams: names }),
-            (true, false) => reading.wrong(node, format!("{at}: keys are missing")),
-            (_, true) => reading.wrong(node, format!("{at}: upstream is missing, or upstreams: [a, b]")),
+            (true, false) => reading.wrong(node, &at, Message::KeysMissing),
+            (_, true) => reading.wrong(node, &at, Message::UpstreamMissing),
         }
     }
     reader.problems.append(&mut problems);
@@ -110,17 +111,17 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
 }
 
 /// `sha256:HEX`, `env:NAME`, or the key itself. Messages never repeat it.
-fn read_key(text: &str, env: Lookup<'_>) -> Result<[u8; 32], String> {
+fn read_key(text: &str, env: Lookup<'_>) -> Result<[u8; 32], Message> {
     if let Some(hex) = text.strip_prefix("sha256:") {
         let bytes: Option<Vec<u8>> = (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .then(|| (0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect())
             .flatten();
         let digest = bytes.and_then(|bytes| bytes.try_into().ok());
-        return digest.ok_or_else(|| "sha256: must be followed by 64 hexadecimal digits".to_owned());
+        return digest.ok_or(Message::NotSha256);
     }
     if let Some(name) = text.strip_prefix("env:") {
         let key = env(name).filter(|key| !key.is_empty());
-        return key.map(|key| digest(key.as_bytes())).ok_or_else(|| format!("the variable {name} is not set"));
+        return key.map(|key| digest(key.as_bytes())).ok_or_else(|| Message::VariableNotSet { name: name.to_owned() });
     }
     Ok(digest(text.as_bytes()))
 }
@@ -144,24 +145,24 @@ fn from_mappings(
     upstreams: &mut Vec<UpstreamConfig>,
     inherited: Inherited<'_>,
 ) -> Result<Vec<Route>, Problem> {
-    let problem = |line: usize, column: usize, message: String| Problem {
+    let problem = |line: usize, column: usize, key: &str, what: Message| Problem {
         at: Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column },
-        message,
+        key: key.to_owned(),
+        what,
     };
     let file: KeyMappings = serde_json::from_str(text).map_err(|error| {
         // serde_json quotes unexpected values, which may be keys.
-        let message = "{\"mappings\":[{\"target_url\":...,\"keys\":[...]}]} is expected".to_owned();
-        problem(error.line(), error.column(), message)
+        problem(error.line(), error.column(), "", Message::MappingsExpected)
     })?;
-    bounds::count("mappings", file.mappings.len(), bounds::ROUTES).map_err(|message| problem(1, 1, message))?;
+    bounds::count(file.mappings.len(), bounds::ROUTES).map_err(|what| problem(1, 1, "mappings", what))?;
     let all_keys = file.mappings.iter().map(|mapping| mapping.keys.len()).sum();
-    bounds::count("keys", all_keys, bounds::ROUTE_KEYS).map_err(|message| problem(1, 1, message))?;
+    bounds::count(all_keys, bounds::ROUTE_KEYS).map_err(|what| problem(1, 1, "keys", what))?;
     // Each key with its upstreams, in the order of the file.
     let mut targets: Vec<([u8; 32], Vec<String>)> = Vec::new();
     let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
     for mapping in file.mappings {
         let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
-        let base_url = base_url::parse(&mapping.target_url).map_err(|message| problem(line, 1, message))?;
+        let base_url = base_url::parse(&mapping.target_url).map_err(|what| problem(line, 1, "", what))?;
         let known =
             upstreams.iter().find(|upstream| upstream.base_url == base_url).map(|upstream| upstream.name.clone());
         let name = match known {

@@ -4,8 +4,9 @@ use super::built_in::is_built_in;
 use super::headers::refuse_name;
 use crate::config::source::bounds;
 use crate::config::source::environment::Lookup;
+use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
-use crate::config::source::problem::suggestion;
+use crate::config::source::problem::near;
 use crate::config::source::value;
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
 use gateway_core::rules::document::{Json, Pointer};
@@ -14,7 +15,7 @@ use gateway_core::rules::header::{ApiKeyField, CasedName, HeaderOp};
 use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
 use gateway_core::rules::query::QueryOp;
 use gateway_core::rules::rule::{Respond, Rule};
-use gateway_core::rules::template::Template;
+use gateway_core::rules::template::{Template, TemplateError};
 use http::HeaderName;
 use http::header::HOST;
 use ipnet::IpNet;
@@ -62,7 +63,7 @@ pub fn read(reading: &mut NodeReader<'_, '_>, list: &Node, at: &str, known: Know
             .chain(rules.off.iter().map(String::as_str))
             .any(|name| *name == *rule.name)
         {
-            reading.wrong(node, format!("the rule name \"{}\" is there twice", rule.name));
+            reading.wrong(node, "", Message::RuleTwice { name: rule.name.to_string() });
         }
         match is_enabled {
             true => rules.on.push(rule),
@@ -96,19 +97,19 @@ fn read_rule(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Kno
         }
     }
     if node.as_mapping().is_some_and(|entry| entry.get_node("name").is_none()) {
-        reading.wrong(node, format!("{at}: the rule needs a name"));
+        reading.wrong(node, at, Message::RuleName);
     }
     if reading.problems() > before {
         return None;
     }
     if !known.is_built_in && is_built_in(&rule.name) {
-        reading.wrong(node, format!("{at}: \"{}\" is the name of a rule of the gateway's own", rule.name));
+        reading.wrong(node, at, Message::RuleNameTaken { name: rule.name.to_string() });
     }
     if !does_something {
-        reading.wrong(node, format!("{at}: the rule changes nothing; give it headers, query, body, ... or respond"));
+        reading.wrong(node, at, Message::RuleChangesNothing);
     }
     if rule.respond.is_some() && rule.matcher.needs_upstream() {
-        reading.wrong(node, format!("{at}: respond answers before an upstream is chosen, so match cannot ask for one"));
+        reading.wrong(node, at, Message::RespondBeforeUpstream);
     }
     (reading.problems() == before).then_some((rule, is_enabled))
 }
@@ -128,7 +129,7 @@ fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: 
                     let at = format!("{at}.{name}");
                     match HeaderName::from_bytes(name.as_bytes()) {
                         Ok(name) => conditions.push(Condition::Header(name, read_tests(reading, test, &at))),
-                        Err(_) => reading.wrong(test, format!("{at}: \"{name}\" is not a header name")),
+                        Err(_) => reading.wrong(test, &at, Message::NotAHeaderName { name }),
                     }
                 }
             }
@@ -142,8 +143,8 @@ fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: 
             "upstream" => {
                 let names = reading.parse_each(value, &at, |text| match known.upstreams {
                     Some(names) if !names.iter().any(|name| name == text) => {
-                        let hint = suggestion(text, names.iter().map(String::as_str));
-                        Err(format!("there is no upstream \"{text}\"{hint}"))
+                        let near = near(text, names.iter().map(String::as_str));
+                        Err(Message::NoUpstream { name: text.to_owned(), near })
                     }
                     _ => Ok(text.to_owned()),
                 });
@@ -157,14 +158,14 @@ fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: 
     Matcher(conditions)
 }
 
-fn glob(text: &str) -> Result<Glob, String> {
+fn glob(text: &str) -> Result<Glob, Message> {
     Ok(Glob::new(text))
 }
 
 /// An address stands for the network of it alone.
-fn network(text: &str) -> Result<IpNet, String> {
+fn network(text: &str) -> Result<IpNet, Message> {
     let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(alone).ok_or_else(|| format!("\"{text}\" is not a network such as 192.168.0.0/16"))
+    text.parse().ok().or_else(alone).ok_or_else(|| Message::NotANetwork { text: text.to_owned() })
 }
 
 /// One test or a list of them, of which one is enough: a text, or a mapping of `equals`, `prefix`, `glob`, `regex` and
@@ -172,10 +173,10 @@ fn network(text: &str) -> Result<IpNet, String> {
 fn read_tests(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<TextTest> {
     let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
     if nodes.is_empty() {
-        reading.wrong(node, format!("{at}: the list is empty"));
+        reading.wrong(node, at, Message::ListEmpty);
     }
-    if let Err(message) = reading.left.take_tests(nodes.len()) {
-        reading.wrong(node, format!("{at}: {message}"));
+    if let Err(what) = reading.left.take_tests(nodes.len()) {
+        reading.wrong(node, at, what);
         return Vec::new();
     }
     let mut tests = Vec::new();
@@ -209,7 +210,7 @@ fn read_test(reading: &mut NodeReader<'_, '_>, key: &str, node: &Node, at: &str)
         }
         _ if reading.parse(node, at, value::boolean)? => Some(TextTest::Present),
         _ => {
-            reading.wrong(node, format!("{at}: for a field that is absent, write it under \"not:\""));
+            reading.wrong(node, at, Message::AbsentUnderNot);
             None
         }
     }
@@ -228,8 +229,8 @@ fn read_headers(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, keys: &
             let at = format!("{at}.{name}");
             let name = match header_name(&name, &key) {
                 Ok(name) => name,
-                Err(message) => {
-                    reading.wrong(value, format!("{at}: {message}"));
+                Err(what) => {
+                    reading.wrong(value, &at, what);
                     continue;
                 }
             };
@@ -259,9 +260,7 @@ fn template(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, name: &Case
     reading.parse(node, at, |text| {
         let template = parse_template(text, env)?;
         match template.fixed_text() {
-            Some(host) if name.name == HOST && !gateway_core::http1::is_host(host.as_bytes()) => {
-                Err("this is not a host name or address with an optional port".to_owned())
-            }
+            Some(host) if name.name == HOST && !gateway_core::http1::is_host(host.as_bytes()) => Err(Message::NotAHost),
             _ => Ok(template),
         }
     })
@@ -272,20 +271,29 @@ fn templates(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Tem
     reading.parse_each(node, at, |text| parse_template(text, env))
 }
 
-fn parse_template(text: &str, env: Lookup<'_>) -> Result<Template, String> {
-    let template = Template::parse(text, env)?;
+fn parse_template(text: &str, env: Lookup<'_>) -> Result<Template, Message> {
+    let template = Template::parse(text, env).map_err(of_template)?;
     match template.can_be_sent() {
         true => Ok(template),
-        false => Err("the value has control characters in it".to_owned()),
+        false => Err(Message::ValueControls),
+    }
+}
+
+fn of_template(error: TemplateError) -> Message {
+    match error {
+        TemplateError::BraceMissing => Message::BraceMissing,
+        TemplateError::NotAHeaderName(name) => Message::NotAHeaderName { name },
+        TemplateError::NotSet(name) => Message::VariableNotSet { name },
+        TemplateError::Unknown(name) => Message::UnknownPlaceholder { name },
     }
 }
 
 /// The name of a field that may be changed by this kind of change. A request has one `Host`: it can only be set.
-fn header_name(text: &str, change: &str) -> Result<CasedName, String> {
-    let name = CasedName::new(text)?;
+fn header_name(text: &str, change: &str) -> Result<CasedName, Message> {
+    let name = CasedName::new(text).map_err(|_| Message::NotAHeaderName { name: text.to_owned() })?;
     refuse_name(text)?;
     match name.name == HOST && change != "set" {
-        true => Err("Host can only be set: a request has one and no more".to_owned()),
+        true => Err(Message::HostOnlySet),
         false => Ok(name),
     }
 }
@@ -296,11 +304,7 @@ fn read_api_key(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Opti
         "bearer" => Ok(Some(ApiKeyField::Bearer)),
         "x-api-key" => Ok(Some(ApiKeyField::XApiKey)),
         "keep" => Ok(None),
-        _ => {
-            let hint = suggestion(text, ["bearer", "x-api-key", "keep"]);
-            let cure = "a key belongs to an upstream's api_key";
-            Err(format!("one of bearer, x-api-key, keep is expected here{hint}; {cure}"))
-        }
+        _ => Err(Message::ApiKeyField { near: near(text, ["bearer", "x-api-key", "keep"]) }),
     });
     field?.map(HeaderOp::ApiKey)
 }
@@ -356,14 +360,14 @@ fn read_body(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Bod
                     let json_value = match Json::parse(&text) {
                         Ok(value) => value,
                         Err(error) => {
-                            reading.wrong(json, format!("{at}: {error}"));
+                            reading.wrong(json, &at, Message::NotJson { said: error.to_string() });
                             continue;
                         }
                     };
                     match parsed {
                         Ok(pointer) if key == "default" => actions.push(BodyAction::Default(pointer, json_value)),
                         Ok(pointer) => actions.push(BodyAction::Set(pointer, json_value)),
-                        Err(message) => reading.wrong(json, format!("{at}: {message}")),
+                        Err(what) => reading.wrong(json, &at, what),
                     }
                 }
             }
@@ -372,14 +376,11 @@ fn read_body(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Bod
     actions
 }
 
-fn pointer(text: &str) -> Result<Pointer, String> {
-    let pointer: Pointer =
-        text.parse().map_err(|error: gateway_core::rules::document::PointerError| error.to_string())?;
-    if pointer.is_root() {
-        Err("the whole body cannot be meant here; name a member, as in /metadata".to_owned())
-    } else {
-        Ok(pointer)
-    }
+fn pointer(text: &str) -> Result<Pointer, Message> {
+    let pointer: Pointer = text.parse().map_err(|error: gateway_core::rules::document::PointerError| {
+        Message::NotAPointer { said: error.to_string() }
+    })?;
+    if pointer.is_root() { Err(Message::PointerRoot) } else { Ok(pointer) }
 }
 
 fn read_system(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Option<System> {
@@ -407,11 +408,11 @@ fn read_system(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Optio
         return None;
     }
     let Some(mode) = mode else {
-        reading.wrong(node, format!("{at}: mode is missing"));
+        reading.wrong(node, at, Message::ModeMissing);
         return None;
     };
     if text.is_none() && !matches!(mode, Mode::EnsureList | Mode::Remove) {
-        reading.wrong(node, format!("{at}: text is missing"));
+        reading.wrong(node, at, Message::TextMissing);
         return None;
     }
     let system = System::new(mode, target, text.as_deref().unwrap_or_default());
@@ -451,13 +452,11 @@ fn read_respond(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Opti
             "headers" => {
                 for (name, value) in reading.any_entries(value, &at) {
                     let at = format!("{at}.{name}");
-                    let name = header_name(&name, "set")
-                        .map_err(|message| reading.wrong(value, format!("{at}: {message}")))
-                        .ok();
+                    let name = header_name(&name, "set").map_err(|what| reading.wrong(value, &at, what)).ok();
                     let text =
                         reading.parse(value, &at, |text| match gateway_core::http1::is_field_value(text.as_bytes()) {
                             true => Ok(text.to_owned()),
-                            false => Err("the value has control characters in it".to_owned()),
+                            false => Err(Message::ValueControls),
                         });
                     respond.headers.extend(name.zip(text));
                 }
@@ -468,7 +467,7 @@ fn read_respond(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Opti
         }
     }
     if !respond.body.is_empty() && matches!(respond.status, 204 | 205 | 304) {
-        reading.wrong(node, format!("{at}: an answer with status {} has no body", respond.status));
+        reading.wrong(node, at, Message::NoBodyWithStatus { status: u64::from(respond.status) });
     }
     if !respond.body.is_empty() && !respond.headers.iter().any(|(name, _)| name.name == http::header::CONTENT_TYPE) {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&respond.body).is_ok();

@@ -1,15 +1,13 @@
 //! Pingora's own settings, at the top level of the texts.
 
+use crate::config::source::message::Message;
 use crate::config::source::settings_reader::Reader;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value};
 
 /// Those that would not do what they say.
-pub const NOT_OURS: [(&str, &str); 3] = [
-    ("daemon", "the gateway does not go into the background by itself: use systemd, or nohup ... >>log 2>&1 &"),
-    ("pid_file", "gateway.runtime_dir says where gateway.pid is"),
-    ("upgrade_sock", "gateway.runtime_dir says where control.sock is; a new process gets the sockets there"),
-];
+pub const NOT_OURS: [(&str, Message); 3] =
+    [("daemon", Message::NotInBackground), ("pid_file", Message::PidFile), ("upgrade_sock", Message::UpgradeSocket)];
 /// Those that the panel may set: numbers that say how the work is shared out. All others name files, users or addresses, or are
 /// there to look into Pingora.
 pub const FOR_PANEL: [&str; 8] = [
@@ -54,7 +52,7 @@ pub fn read(reader: &mut Reader<'_>) -> ServerConf {
             && !range.contains(&number)
         {
             let place = reader.place(node.span());
-            reader.problem(place, format!("{key}: {number} is not between {} and {}", range.start(), range.end()));
+            reader.problem(place, &key, Message::NotBetween { number, least: *range.start(), most: *range.end() });
             continue;
         }
         let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
@@ -62,14 +60,14 @@ pub fn read(reader: &mut Reader<'_>) -> ServerConf {
             Ok(_) => drop(members.insert(key, value)),
             Err(error) => {
                 let place = reader.place(node.span());
-                reader.problem(place, format!("{key}: {error}"));
+                reader.problem(place, &key, Message::Unsuitable { said: error.to_string() });
             }
         }
     }
     let mut conf: ServerConf = serde_json::from_value(Value::Object(members)).unwrap_or_default();
-    for (key, why) in NOT_OURS {
+    for (key, what) in NOT_OURS {
         if let Some(place) = reader.node(key).map(|node| reader.place(node.span())) {
-            reader.problem(place, format!("{key}: {why}"));
+            reader.problem(place, key, what);
         }
     }
     // Without work stealing the same work takes 10 to 20 % less CPU.

@@ -1,5 +1,6 @@
 //! What only a restart can change: listeners, logs, folders.
 
+use crate::config::source::message::Message;
 use crate::config::source::problem::Source;
 use crate::config::source::settings_reader::{Effective, Reader};
 use crate::config::source::text_file;
@@ -85,7 +86,7 @@ impl Startup {
             && listen == admin
         {
             let at = reader.source_of("gateway.admin_listen").unwrap_or(Source::Default);
-            reader.problem(at, format!("gateway.admin_listen: {admin} is the gateway's own address"));
+            reader.problem(at, "gateway.admin_listen", Message::OwnAddress { address: admin.to_string() });
         }
         let tls = read_tls(reader);
         let debug = reader.read("gateway.debug", value::boolean);
@@ -115,7 +116,7 @@ impl Startup {
 pub fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let listen = reader.read("gateway.listen", value::address);
     let Some((text, source)) = reader.variable("PORT") else { return listen };
-    let port = value::port(&text).map_err(|message| reader.problem(source.clone(), format!("PORT: {message}"))).ok()?;
+    let port = value::port(&text).map_err(|what| reader.problem(source.clone(), "PORT", what)).ok()?;
     let is_outranked = match reader.source_of("gateway.listen") {
         Some(Source::CommandLine) => true,
         Some(Source::Environment(_)) => matches!(source, Source::DotEnv(_)),
@@ -149,7 +150,7 @@ fn read_log(reader: &mut Reader<'_>) -> Option<LogSettings> {
 }
 
 /// A path, or `off`.
-fn database(text: &str) -> Result<Option<PathBuf>, String> {
+fn database(text: &str) -> Result<Option<PathBuf>, Message> {
     Ok((!text.eq_ignore_ascii_case("off")).then(|| PathBuf::from(text)))
 }
 
@@ -159,14 +160,14 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
     let key = reader.read("gateway.tls.key", |path| private_key(path).map(|key| (path.to_owned(), key)));
     match (listen, cert, key) {
         (Some(listen), Some((cert, chain)), Some((key, secret))) => {
-            if let (Err(message), Some(at)) = (fits(chain, secret), reader.source_of("gateway.tls.key")) {
-                reader.problem(at, format!("gateway.tls.key: {message}"));
+            if let (Err(what), Some(at)) = (fits(chain, secret), reader.source_of("gateway.tls.key")) {
+                reader.problem(at, "gateway.tls.key", what);
             }
             Some(TlsListener { listen, cert, key })
         }
         (Some(_), _, _) => {
             if let Some(at) = reader.source_of("gateway.tls.listen") {
-                reader.problem(at, "gateway.tls: the listener needs cert and key, two readable PEM files");
+                reader.problem(at, "gateway.tls", Message::TlsNeedsBoth);
             }
             None
         }
@@ -175,22 +176,22 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<TlsListener> {
 }
 
 /// The certificates of a PEM file, at least one.
-fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
     match text_file::certificates(path)? {
-        chain if chain.is_empty() => Err(format!("\"{path}\" holds no certificate in PEM form")),
+        chain if chain.is_empty() => Err(Message::NoCertificate { path: path.to_owned() }),
         chain => Ok(chain),
     }
 }
 
-fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
+fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, Message> {
     PrivateKeyDer::from_pem_slice(&text_file::pem(path)?)
-        .map_err(|error| format!("\"{path}\" cannot be read as a private key in PEM form: {error}"))
+        .map_err(|error| Message::NotAPrivateKey { path: path.to_owned(), said: error.to_string() })
 }
 
 /// Whether a key belongs to a certificate.
-fn fits(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<(), String> {
+fn fits(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<(), Message> {
     pingora::tls::install_default_crypto_provider();
-    let provider = CryptoProvider::get_default().ok_or("there is no provider of cryptography")?;
+    let provider = CryptoProvider::get_default().ok_or(Message::NoCryptography)?;
     let both = CertifiedKey::from_der(chain, key, provider);
-    both.map(drop).map_err(|error| format!("this is not the key of the certificate in gateway.tls.cert: {error}"))
+    both.map(drop).map_err(|error| Message::KeyDoesNotFit { said: error.to_string() })
 }

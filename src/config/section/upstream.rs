@@ -6,6 +6,7 @@ use super::proxy::{self, OutboundProxy, Proxies};
 use super::resilience;
 use crate::config::source::bounds;
 use crate::config::source::environment::expand;
+use crate::config::source::message::Message;
 use crate::config::source::node::scalar_text;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Source;
@@ -164,8 +165,8 @@ fn from_variable(
     inherited: Inherited<'_>,
 ) -> Vec<UpstreamConfig> {
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
-    if let Err(message) = bounds::count("upstreams", text.split(',').count(), bounds::UPSTREAMS) {
-        reader.problem(source.clone(), message);
+    if let Err(what) = bounds::count(text.split(',').count(), bounds::UPSTREAMS) {
+        reader.problem(source.clone(), "upstreams", what);
         return upstreams;
     }
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
@@ -180,7 +181,7 @@ fn from_variable(
                 reader.effective.push(Effective { key, value: url.to_owned(), source: source.clone() });
                 upstreams.push(upstream);
             }
-            Err(message) => reader.problem(source.clone(), message),
+            Err(what) => reader.problem(source.clone(), "", what),
         }
     }
     upstreams
@@ -191,17 +192,17 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamC
     let Some(list) = list.as_sequence() else {
         if list.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
             let place = reader.place(list.span());
-            reader.problem(place, "gateway.upstreams: a list is expected here");
+            reader.problem(place, "gateway.upstreams", Message::ListExpected);
         }
         return Vec::new();
     };
     if list.is_empty() {
         let place = reader.place(list.span());
-        reader.problem(place, "gateway.upstreams: the list is empty; leave the key out to send to AnyRouter");
+        reader.problem(place, "gateway.upstreams", Message::UpstreamsEmpty);
     }
-    if let Err(message) = bounds::count("gateway.upstreams", list.len(), bounds::UPSTREAMS) {
+    if let Err(what) = bounds::count(list.len(), bounds::UPSTREAMS) {
         let place = reader.place(list.span());
-        reader.problem(place, message);
+        reader.problem(place, "gateway.upstreams", what);
         return Vec::new();
     }
     let mut upstreams: Vec<UpstreamConfig> = Vec::new();
@@ -211,13 +212,13 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamC
         let first = node.as_mapping().and_then(|entry| entry.keys().next()).map_or(node.span(), |key| key.span());
         let place = reader.place(first);
         let Some(entry) = node.as_mapping() else {
-            reader.problem(place, format!("{at}: a mapping with base_url is expected here"));
+            reader.problem(place, &at, Message::MappingExpected { keys: "base_url".to_owned() });
             continue;
         };
         reader.refuse_unknown_upstream_keys(&at, entry);
         if let Some(upstream) = (Entry { reader, entry, at, place: place.clone() }).read(inherited) {
             if upstreams.iter().any(|other| other.name == upstream.name) {
-                reader.problem(place, format!("the upstream name \"{}\" is there twice", upstream.name));
+                reader.problem(place, "", Message::UpstreamTwice { name: upstream.name.clone() });
             }
             upstreams.push(upstream);
         }
@@ -238,7 +239,7 @@ impl Entry<'_, '_> {
         let before = self.reader.problems.len();
         let Some(base_url) = self.get("base_url", base_url::parse) else {
             if self.reader.problems.len() == before {
-                self.reader.problem(self.place, format!("{}: base_url is missing", self.at));
+                self.reader.problem(self.place, &self.at, Message::BaseUrlMissing);
             }
             return None;
         };
@@ -291,8 +292,8 @@ impl Entry<'_, '_> {
             switches.extend(switch.map(|is_on| (name, is_on)));
         }
         for switch in &switches {
-            if let Err(message) = profile::switched(profile, std::slice::from_ref(switch)) {
-                reading.wrong_key(&node, &switch.0, format!("{at}: {message}"));
+            if let Err(what) = profile::switched(profile, std::slice::from_ref(switch)) {
+                reading.wrong_name(&node, &at, &switch.0, what);
             }
         }
         self.reader.problems.append(&mut problems);
@@ -306,18 +307,18 @@ impl Entry<'_, '_> {
             let key = expand(text, env)?;
             match gateway_core::http1::is_field_value(key.as_bytes()) {
                 true => Ok(Secret::new(key)),
-                false => Err("the key has control characters in it".to_owned()),
+                false => Err(Message::KeyControls),
             }
         })
     }
 
-    fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
         debug_assert!(UPSTREAM_SETTINGS.iter().any(|setting| setting.key == key), "{key}");
         let node = self.entry.get_node(key)?;
         let source = self.reader.place(node.span());
         let path = format!("{}.{key}", self.at);
         let Some(scalar) = node.as_scalar() else {
-            self.reader.problem(source, format!("{path}: one value is expected here"));
+            self.reader.problem(source, &path, Message::OneValue);
             return None;
         };
         let text = scalar_text(scalar);
@@ -330,27 +331,27 @@ impl Entry<'_, '_> {
             _ => text.to_owned(),
         };
         self.reader.effective.push(Effective { key: path.clone(), value, source: source.clone() });
-        parse(text).map_err(|message| self.reader.problem(source, format!("{path}: {message}"))).ok()
+        parse(text).map_err(|what| self.reader.problem(source, &path, what)).ok()
     }
 }
 
 /// The certificates of a PEM file, checked to be usable as authorities.
-fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
     let certificates = text_file::certificates(path)?;
     if certificates.is_empty() {
-        return Err(format!("\"{path}\" holds no certificate"));
+        return Err(Message::NoCertificate { path: path.to_owned() });
     }
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         let added = store.add(certificate.clone());
-        added.map_err(|error| format!("\"{path}\" holds a certificate that cannot be an authority: {error}"))?;
+        added.map_err(|error| Message::NoAuthority { path: path.to_owned(), said: error.to_string() })?;
     }
     Ok(certificates)
 }
 
-fn name(text: &str) -> Result<String, String> {
+fn name(text: &str) -> Result<String, Message> {
     let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if fits { Ok(text.to_owned()) } else { Err("a name has up to 64 letters, digits, '-', '_' and '.'".to_owned()) }
+    if fits { Ok(text.to_owned()) } else { Err(Message::NotAName) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Bounds on what a configuration may hold: whoever may edit it must not be able to use up the memory or the time of the gateway.
 //! They hold at the start, at a reload and for the panel alike, and lie far beyond what anybody needs.
 
+use super::message::Message;
 use regex::bytes;
 use std::cell::Cell;
 use yaml_rust2::parser::{Event, Parser};
@@ -38,36 +39,36 @@ const REGEX_CACHE_BYTES: usize = 256 << 10;
 ///
 /// # Errors
 /// That it has.
-pub fn count(what: &str, found: usize, most: usize) -> Result<(), String> {
-    if found > most { Err(format!("{what}: {found} are too many, {most} are the most")) } else { Ok(()) }
+pub fn count(found: usize, most: usize) -> Result<(), Message> {
+    if found > most { Err(Message::TooMany { found: found as u64, most: most as u64 }) } else { Ok(()) }
 }
 
 /// Whether a YAML text is too large, too deep, or has too much in it. One that is no YAML is told by who reads it.
 ///
 /// # Errors
 /// Line and column, and what is too much.
-pub fn yaml(text: &str) -> Result<(), (usize, usize, String)> {
+pub fn yaml(text: &str) -> Result<(), (usize, usize, Message)> {
     if text.len() > TEXT_BYTES {
-        return Err((1, 1, format!("the text has {} bytes, {TEXT_BYTES} are the most", text.len())));
+        return Err((1, 1, Message::TextTooLong { bytes: text.len() as u64, most: TEXT_BYTES as u64 }));
     }
     let mut parser = Parser::new_from_str(text);
     let (mut depth, mut values) = (0_usize, 0_usize);
     loop {
         let Ok((event, mark)) = parser.next_token() else { return Ok(()) };
-        let wrong = |message: String| Err((mark.line(), mark.col() + 1, message));
+        let wrong = |message: Message| Err((mark.line(), mark.col() + 1, message));
         match event {
             Event::StreamEnd => return Ok(()),
             Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
             Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
-            Event::Alias(_) => return wrong("aliases (*name) are not supported: write the value out".to_owned()),
+            Event::Alias(_) => return wrong(Message::AliasesUnsupported),
             _ => {}
         }
         values += 1;
         if depth > DEPTH {
-            return wrong(format!("this is nested more than {DEPTH} deep"));
+            return wrong(Message::NestedTooDeep { most: DEPTH as u64 });
         }
         if values > VALUES {
-            return wrong(format!("the text has more than {VALUES} values"));
+            return wrong(Message::TooManyValues { most: VALUES as u64 });
         }
     }
 }
@@ -90,16 +91,16 @@ impl Left {
     ///
     /// # Errors
     /// That there are too many.
-    pub fn take_tests(&self, count: usize) -> Result<(), String> {
+    pub fn take_tests(&self, count: usize) -> Result<(), Message> {
         let left = self.tests.get().checked_sub(count);
-        left.map(|left| self.tests.set(left)).ok_or_else(|| format!("all rules together have more than {TESTS} tests"))
+        left.map(|left| self.tests.set(left)).ok_or_else(|| Message::TooManyTests { most: TESTS as u64 })
     }
 
     /// Compiles a regular expression for bytes.
     ///
     /// # Errors
     /// What is wrong with it, or that it is too large.
-    pub fn bytes_regex(&self, pattern: &str) -> Result<bytes::Regex, String> {
+    pub fn bytes_regex(&self, pattern: &str) -> Result<bytes::Regex, Message> {
         self.compile(pattern, |size| {
             bytes::RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(REGEX_CACHE_BYTES).build()
         })
@@ -109,19 +110,16 @@ impl Left {
     ///
     /// # Errors
     /// What is wrong with it, or that it is too large.
-    pub fn text_regex(&self, pattern: &str) -> Result<regex::Regex, String> {
+    pub fn text_regex(&self, pattern: &str) -> Result<regex::Regex, Message> {
         self.compile(pattern, |size| {
             regex::RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(REGEX_CACHE_BYTES).build()
         })
     }
 
     /// The crate does not tell how large one became: it is at most the first size with which it could be made.
-    fn compile<R>(&self, pattern: &str, build: impl Fn(usize) -> Result<R, regex::Error>) -> Result<R, String> {
+    fn compile<R>(&self, pattern: &str, build: impl Fn(usize) -> Result<R, regex::Error>) -> Result<R, Message> {
         if pattern.len() > REGEX_TEXT_BYTES {
-            return Err(format!(
-                "a regular expression has at most {REGEX_TEXT_BYTES} bytes, this one {}",
-                pattern.len()
-            ));
+            return Err(Message::RegexTooLong { bytes: pattern.len() as u64, most: REGEX_TEXT_BYTES as u64 });
         }
         let left = self.regex_bytes.get();
         for size in REGEX_BYTES.into_iter().filter(|size| *size <= left) {
@@ -131,22 +129,15 @@ impl Left {
                     return Ok(regex);
                 }
                 Err(regex::Error::CompiledTooBig(_)) => {}
-                Err(error) => return Err(one_line(&error)),
+                Err(error) => return Err(Message::NotARegex { said: one_line(&error) }),
             }
         }
         // The work was done all the same: it counts.
         let largest = REGEX_BYTES[REGEX_BYTES.len() - 1];
         self.regex_bytes.set(left.saturating_sub(largest));
         Err(match left < largest {
-            true => format!(
-                "all regular expressions together take more than {} MiB: use fewer or simpler ones",
-                ALL_REGEX_BYTES >> 20
-            ),
-            false => format!(
-                "this regular expression takes more than {} MiB when it is compiled: use smaller classes (\\w and \\d stand for \
-                 those of all scripts; [0-9A-Za-z_] is small) or fewer repetitions",
-                largest >> 20
-            ),
+            true => Message::RegexesTooLarge { mib: (ALL_REGEX_BYTES >> 20) as u64 },
+            false => Message::RegexTooLarge { mib: (largest >> 20) as u64 },
         })
     }
 }
@@ -155,7 +146,7 @@ impl Left {
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
-    format!("this is not a regular expression: {}", last.trim_start_matches("error: "))
+    last.trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -173,7 +164,7 @@ mod tests {
             (format!("a: [{}]", "1,".repeat(VALUES + 1)), "values"),
             ("a: &x [1, 2]\nb: [*x, *x]\n".to_owned(), "aliases"),
         ] {
-            let (.., message) = yaml(&text).expect_err(what);
+            let message = yaml(&text).expect_err(what).2.to_string();
             assert!(message.contains(what), "{message}");
         }
         // A bracket in a text is no list.
@@ -185,11 +176,11 @@ mod tests {
         let left = Left::default();
         assert!(left.bytes_regex("^claude-(opus|sonnet)-[0-9.-]+$").expect("small").is_match(b"claude-opus-4"));
         assert!(left.text_regex(r"\w+@\w+").is_ok());
-        let error = left.bytes_regex(r"\w{100}N").expect_err("too large");
+        let error = left.bytes_regex(r"\w{100}N").expect_err("too large").to_string();
         assert!(error.contains("more than 1 MiB"), "{error}");
         assert!(left.text_regex(&"x".repeat(REGEX_TEXT_BYTES + 1)).is_err());
-        assert!(left.text_regex("(").expect_err("none").contains("not a regular expression"));
+        assert!(left.text_regex("(").expect_err("none").to_string().contains("not a regular expression"));
         let many: Result<Vec<_>, _> = (0..1000).map(|_| left.bytes_regex(r"\w{5}N")).collect();
-        assert!(many.expect_err("too many").contains("together"));
+        assert!(many.expect_err("too many").to_string().contains("together"));
     }
 }

@@ -1,5 +1,7 @@
 //! Environment variables, and texts that name some.
 
+use super::message::Message;
+
 /// Looks up an environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -7,15 +9,15 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// # Errors
 /// When it names anything else, or a variable that is not set. The text is not repeated: it may be a key.
-pub fn expand(text: &str, env: Lookup<'_>) -> Result<String, String> {
+pub fn expand(text: &str, env: Lookup<'_>) -> Result<String, Message> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or("a } is missing after ${")?;
-        let name = name.strip_prefix("env.").ok_or("only ${env.NAME} can stand in a key")?;
+        let (name, after) = after.split_once('}').ok_or(Message::BraceMissing)?;
+        let name = name.strip_prefix("env.").ok_or(Message::OnlyVariables)?;
         let value = env(name).filter(|value| !value.is_empty());
         expanded.push_str(before);
-        expanded.push_str(&value.ok_or_else(|| format!("the variable {name} is not set"))?);
+        expanded.push_str(&value.ok_or_else(|| Message::VariableNotSet { name: name.to_owned() })?);
         rest = after;
     }
     expanded.push_str(rest);

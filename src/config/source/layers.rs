@@ -1,6 +1,7 @@
 //! The YAML texts that settings are read from: the panel's overlay before the operator's file.
 
 use super::bounds;
+use super::message::Message;
 use super::problem::{Problem, Source};
 use marked_yaml::{Node, Span};
 
@@ -117,8 +118,9 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
         return None;
     }
     // First of all: the reader would take the memory that is needed, and go as deep as the text does.
-    if let Err((line, column, message)) = bounds::yaml(yaml) {
-        problems.push(Problem { at: places.at(&marked_yaml::Marker::new(source, 0, line, column)), message });
+    if let Err((line, column, what)) = bounds::yaml(yaml) {
+        let at = places.at(&marked_yaml::Marker::new(source, 0, line, column));
+        problems.push(Problem { at, key: String::new(), what });
         return None;
     }
     let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);
@@ -127,8 +129,9 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
         Err(error) => {
             // It begins with the place, which is told already.
             let text = error.to_string();
-            let message = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').to_owned();
-            problems.push(Problem { at: error_place(places, source, &error), message });
+            let said = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').to_owned();
+            let at = error_place(places, source, &error);
+            problems.push(Problem { at, key: String::new(), what: Message::NotYaml { said } });
             None
         }
     }

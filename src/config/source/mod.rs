@@ -4,6 +4,7 @@ pub mod atomic_file;
 pub mod bounds;
 pub mod environment;
 pub mod layers;
+pub mod message;
 pub mod node;
 pub mod node_reader;
 pub mod problem;

@@ -3,8 +3,9 @@
 use super::bounds::{self, Left};
 use super::environment::Lookup;
 use super::layers::Places;
+use super::message::Message;
 use super::node::scalar_text;
-use super::problem::{Problem, suggestion};
+use super::problem::{Problem, near};
 use marked_yaml::{Node, Span};
 
 /// A YAML text that is being read.
@@ -32,33 +33,34 @@ impl<'p, 'e> NodeReader<'p, 'e> {
         self.problems.len()
     }
 
-    /// Notes a mistake at a node. A mapping begins with its first key.
-    pub fn wrong(&mut self, node: &Node, message: impl Into<String>) {
+    /// Notes a mistake at a node, which is the setting `key`. A mapping begins with its first key.
+    pub fn wrong(&mut self, node: &Node, key: &str, what: Message) {
         let first = node.as_mapping().and_then(|entries| entries.keys().next()).map_or(node.span(), |key| key.span());
         let first = *first;
-        self.wrong_at(&first, message);
+        self.wrong_at(&first, key, what);
     }
 
-    fn wrong_at(&mut self, span: &Span, message: impl Into<String>) {
-        self.problems.push(Problem { at: self.places.of(span), message: message.into() });
+    fn wrong_at(&mut self, span: &Span, key: &str, what: Message) {
+        self.problems.push(Problem { at: self.places.of(span), key: key.to_owned(), what });
     }
 
     /// The entries of a mapping, of which only `known` ones are handed out.
     pub fn entries<'n>(&mut self, node: &'n Node, at: &str, known: &[&str]) -> Vec<(String, &'n Node)> {
         let Some(mapping) = node.as_mapping() else {
-            self.wrong(node, format!("{at}: a mapping with {} is expected here", known.join(", ")));
+            self.wrong(node, at, Message::MappingExpected { keys: known.join(", ") });
             return Vec::new();
         };
         if mapping.is_empty() {
-            self.wrong(node, format!("{at}: this is empty; {} is expected here", known.join(", ")));
+            self.wrong(node, at, Message::MappingEmpty { keys: known.join(", ") });
         }
         let mut entries = Vec::new();
         for (key, value) in mapping.iter() {
             if known.contains(&key.as_str()) {
                 entries.push((key.as_str().to_owned(), value));
             } else {
-                let hint = suggestion(key.as_str(), known.iter().copied());
-                self.wrong_at(key.span(), format!("unknown key \"{at}.{}\"{hint}", key.as_str()));
+                let near = near(key.as_str(), known.iter().copied());
+                let name = format!("{at}.{}", key.as_str());
+                self.wrong_at(key.span(), "", Message::UnknownKey { name, near });
             }
         }
         entries
@@ -71,17 +73,17 @@ impl<'p, 'e> NodeReader<'p, 'e> {
                 mapping.iter().map(|(key, value)| (key.as_str().to_owned(), value)).collect()
             }
             _ => {
-                self.wrong(node, format!("{at}: a mapping of names and values is expected here"));
+                self.wrong(node, at, Message::NamesExpected);
                 Vec::new()
             }
         }
     }
 
-    /// Notes a mistake at a key of a mapping.
-    pub fn wrong_key(&mut self, node: &Node, key: &str, message: impl Into<String>) {
-        let found = node.as_mapping().and_then(|mapping| mapping.keys().find(|known| known.as_str() == key));
-        let span = found.map_or(*node.span(), |key| *key.span());
-        self.wrong_at(&span, message);
+    /// Notes a mistake at the name of a member of the mapping `key`.
+    pub fn wrong_name(&mut self, node: &Node, key: &str, name: &str, what: Message) {
+        let found = node.as_mapping().and_then(|mapping| mapping.keys().find(|known| known.as_str() == name));
+        let span = found.map_or(*node.span(), |name| *name.span());
+        self.wrong_at(&span, key, what);
     }
 
     /// The items of a list; nothing is an empty one.
@@ -90,7 +92,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
             (Some(list), _) => list.iter().collect(),
             (None, Some(scalar)) if scalar_text(scalar).is_empty() => Vec::new(),
             _ => {
-                self.wrong(node, format!("{at}: a list is expected here"));
+                self.wrong(node, at, Message::ListExpected);
                 Vec::new()
             }
         }
@@ -99,23 +101,23 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     /// As [`NodeReader::list`], of at most so many items.
     pub fn bounded_list<'n>(&mut self, node: &'n Node, at: &str, most: usize) -> Vec<&'n Node> {
         let items = self.list(node, at);
-        match bounds::count(at, items.len(), most) {
+        match bounds::count(items.len(), most) {
             Ok(()) => items,
-            Err(message) => {
-                self.wrong(node, message);
+            Err(what) => {
+                self.wrong(node, at, what);
                 Vec::new()
             }
         }
     }
 
     /// One value, not empty.
-    pub fn parse<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub fn parse<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
         let text = self.parse_empty(node, at)?;
         if text.is_empty() {
-            self.wrong(node, format!("{at}: the value is missing"));
+            self.wrong(node, at, Message::ValueMissing);
             return None;
         }
-        parse(&text).map_err(|message| self.wrong(node, format!("{at}: {message}"))).ok()
+        parse(&text).map_err(|what| self.wrong(node, at, what)).ok()
     }
 
     /// One text, which may be empty.
@@ -123,17 +125,17 @@ impl<'p, 'e> NodeReader<'p, 'e> {
         match node.as_scalar() {
             Some(scalar) => Some(scalar_text(scalar).to_owned()),
             None => {
-                self.wrong(node, format!("{at}: one value is expected here"));
+                self.wrong(node, at, Message::OneValue);
                 None
             }
         }
     }
 
     /// One value or a list of them.
-    pub fn parse_each<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub fn parse_each<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Vec<T> {
         let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
         if nodes.is_empty() {
-            self.wrong(node, format!("{at}: the list is empty"));
+            self.wrong(node, at, Message::ListEmpty);
         }
         nodes.into_iter().filter_map(|node| self.parse(node, at, &parse)).collect()
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a configuration, and where.
 
+use super::message::{Message, Near};
+use gateway_core::redact::shapes;
 use std::fmt;
 
 /// Where a value comes from.
@@ -55,13 +57,29 @@ impl fmt::Display for Source {
 pub struct Problem {
     /// Where the wrong value stands.
     pub at: Source,
+    /// The path of the setting, such as `gateway.listen`; empty if it is no setting's.
+    pub key: String,
     /// What is wrong and what to do.
-    pub message: String,
+    pub what: Message,
+}
+
+impl Problem {
+    /// What is wrong with the file as a whole.
+    pub fn of_file(path: &str, what: Message) -> Self {
+        Self { at: Source::WholeFile(path.to_owned()), key: String::new(), what }
+    }
+
+    /// Key and words, in English, without secrets.
+    pub fn message(&self) -> String {
+        let what = self.what.to_string();
+        let text = if self.key.is_empty() { what } else { format!("{}: {what}", self.key) };
+        shapes(&text).into_owned()
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, gateway_core::redact::shapes(&self.message))
+        write!(f, "{}: {}", self.at, self.message())
     }
 }
 
@@ -83,12 +101,12 @@ impl fmt::Display for Problems {
     }
 }
 
-/// `; did you mean "x"?` for the name in `known` that is nearest to `given`, or nothing if none is near.
-pub fn suggestion<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    known
+/// The name in `known` that is nearest to `given`, if one is near.
+pub fn near<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Near {
+    let nearest = known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(given, name), name))
         .min()
-        .filter(|(distance, name)| *distance <= name.len().max(given.len()) / 2)
-        .map_or_else(String::new, |(_, name)| format!("; did you mean \"{name}\"?"))
+        .filter(|(distance, name)| *distance <= name.len().max(given.len()) / 2);
+    Near(nearest.map(|(_, name)| name.to_owned()))
 }

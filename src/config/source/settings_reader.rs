@@ -2,8 +2,9 @@
 
 use super::environment::Lookup;
 use super::layers::{Layers, Places};
+use super::message::Message;
 use super::node::scalar_text;
-use super::problem::{Problem, Source, suggestion};
+use super::problem::{Problem, Source, near};
 use super::settings::{self, SETTINGS, UPSTREAM_SETTINGS};
 use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
@@ -155,9 +156,9 @@ impl<'a> Reader<'a> {
         self.dotenv.keys().map(String::as_str)
     }
 
-    /// Notes something that is wrong.
-    pub fn problem(&mut self, at: Source, message: impl Into<String>) {
-        self.problems.push(Problem { at, message: message.into() });
+    /// Notes something that is wrong with the setting `key`.
+    pub fn problem(&mut self, at: Source, key: &str, what: Message) {
+        self.problems.push(Problem { at, key: key.to_owned(), what });
     }
 
     /// The node at a dotted path of the overlay, or else of the file.
@@ -166,7 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a setting, from the highest source that has one. `None` if it is not set or if it is wrong.
-    pub fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
         self.read_shown(key, parse, |text| text.to_owned())
     }
 
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
     pub fn read_shown<T>(
         &mut self,
         key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, Message>,
         show: impl Fn(&str) -> String,
     ) -> Option<T> {
         let found = self.find(key);
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
         if text.is_empty() {
             return None;
         }
-        parse(&text).map_err(|message| self.problem(source, format!("{key}: {message}"))).ok()
+        parse(&text).map_err(|what| self.problem(source, key, what)).ok()
     }
 
     /// Who set a setting, if anybody did.
@@ -232,11 +233,7 @@ impl<'a> Reader<'a> {
             Some(text) if text.is_empty() => None,
             Some(text) => Some((text, place)),
             None => {
-                let wanted = match is_list {
-                    true => "one value or a list of values is expected here",
-                    false => "one value is expected here, not a list or a mapping",
-                };
-                self.problem(place, format!("{key}: {wanted}"));
+                self.problem(place, key, if is_list { Message::OneValueOrList } else { Message::OneValueAlone });
                 None
             }
         }
@@ -251,14 +248,14 @@ impl<'a> Reader<'a> {
                     self.check_level("gateway", value);
                 } else if !server_keys.iter().any(|known| known == key.as_str()) {
                     let known = server_keys.iter().map(String::as_str).chain(["gateway"]);
-                    let hint = suggestion(key.as_str(), known);
+                    let name = key.as_str().to_owned();
                     // A setting of ours at the top level is a likely slip of indentation.
-                    let hint = match SETTINGS.iter().any(|s| s.key.split('.').nth(1) == Some(key.as_str())) {
-                        true => format!("; it belongs under \"gateway:\" ({})", key.as_str()),
-                        false => hint,
+                    let what = match SETTINGS.iter().any(|s| s.key.split('.').nth(1) == Some(key.as_str())) {
+                        true => Message::MisplacedKey { name },
+                        false => Message::UnknownKey { near: near(&name, known), name },
                     };
                     let place = self.place(key.span());
-                    self.problem(place, format!("unknown key \"{}\"{hint}", key.as_str()));
+                    self.problem(place, "", what);
                 }
             }
         }
@@ -268,7 +265,7 @@ impl<'a> Reader<'a> {
         let Some(mapping) = node.as_mapping() else {
             if node.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
                 let place = self.place(node.span());
-                self.problem(place, format!("{prefix}: a mapping of settings is expected here"));
+                self.problem(place, prefix, Message::SettingsExpected);
             }
             return;
         };
@@ -285,9 +282,9 @@ impl<'a> Reader<'a> {
                     .chain(LISTS)
                     .filter_map(|key| key.strip_prefix(&level)?.split('.').next())
                     .collect();
-                let hint = suggestion(key.as_str(), known);
+                let near = near(key.as_str(), known);
                 let place = self.place(key.span());
-                self.problem(place, format!("unknown key \"{path}\"{hint}"));
+                self.problem(place, "", Message::UnknownKey { name: path, near });
             }
         }
     }
@@ -296,9 +293,9 @@ impl<'a> Reader<'a> {
     pub fn refuse_unknown_upstream_keys(&mut self, at: &str, entry: &MarkedMappingNode) {
         for (key, _) in entry.iter() {
             if !UPSTREAM_SETTINGS.iter().any(|s| s.key == key.as_str()) {
-                let hint = suggestion(key.as_str(), UPSTREAM_SETTINGS.iter().map(|s| s.key));
+                let near = near(key.as_str(), UPSTREAM_SETTINGS.iter().map(|s| s.key));
                 let place = self.place(key.span());
-                self.problem(place, format!("unknown key \"{at}.{}\"{hint}", key.as_str()));
+                self.problem(place, "", Message::UnknownKey { name: format!("{at}.{}", key.as_str()), near });
             }
         }
     }

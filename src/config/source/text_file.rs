@@ -1,6 +1,7 @@
 //! Files that a configuration is read from: as a whole, within bounds, and never from a device.
 
 use super::bounds::TEXT_BYTES;
+use super::message::Message;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fs::{File, FileType, Metadata};
@@ -52,17 +53,21 @@ pub fn read_again(path: &Path) -> Option<String> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
     let certificates = CertificateDer::pem_slice_iter(&pem(path)?).collect::<Result<_, _>>();
-    certificates.map_err(|error| format!("\"{path}\" cannot be read as a PEM file: {error}"))
+    certificates.map_err(|error: rustls_pki_types::pem::Error| Message::NotPem {
+        path: path.to_owned(),
+        said: error.to_string(),
+    })
 }
 
 /// What stands in a PEM file.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn pem(path: &str) -> Result<Vec<u8>, String> {
-    read_bytes(path.as_ref(), TEXT_BYTES).map_err(|error| format!("\"{path}\" cannot be read: {error}"))
+pub fn pem(path: &str) -> Result<Vec<u8>, Message> {
+    read_bytes(path.as_ref(), TEXT_BYTES)
+        .map_err(|error| Message::FileUnreadable { path: path.to_owned(), said: error.to_string() })
 }
 
 fn check(metadata: &Metadata, most: usize) -> io::Result<()> {

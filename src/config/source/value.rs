@@ -1,5 +1,7 @@
 //! From a setting's text to its value, with an error that says what would be right.
 
+use super::message::Message;
+use super::problem::near;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,30 +10,30 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
+pub fn address(text: &str) -> Result<SocketAddr, Message> {
     if let Some(port) = text.strip_prefix("localhost:") {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, self::port(port)?)));
     }
-    text.parse().map_err(|_| format!("\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088"))
+    text.parse().map_err(|_| Message::NotAnAddress { text: text.to_owned() })
 }
 
 /// A port number from 1 on.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn port(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|&port| port > 0).ok_or_else(|| format!("\"{text}\" is not a port from 1 to 65535"))
+pub fn port(text: &str) -> Result<u16, Message> {
+    text.parse().ok().filter(|&port| port > 0).ok_or_else(|| Message::NotAPort { text: text.to_owned() })
 }
 
 /// `true` or `false`, and the spellings that people use in environments.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn boolean(text: &str) -> Result<bool, String> {
+pub fn boolean(text: &str) -> Result<bool, Message> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("\"{text}\" is neither true nor false")),
+        _ => Err(Message::NotABoolean { text: text.to_owned() }),
     }
 }
 
@@ -39,52 +41,49 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, Message> {
     humantime::parse_duration(text)
         .ok()
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m"))
+        .ok_or_else(|| Message::NotADuration { text: text.to_owned() })
 }
 
 /// A time within a range, perhaps zero.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| format!("\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m"))?;
+pub fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Message> {
+    let time = humantime::parse_duration(text).map_err(|_| Message::NotADuration { text: text.to_owned() })?;
     if range.contains(&time) {
         return Ok(time);
     }
-    let (least, most) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
-    Err(format!("\"{text}\" is not a time from {least} to {most}"))
+    let spelled = |duration: &Duration| humantime::format_duration(*duration).to_string();
+    let (least, most) = (spelled(range.start()), spelled(range.end()));
+    Err(Message::NotADurationWithin { text: text.to_owned(), least, most })
 }
 
 /// Whole percents such as `20%`, within a range.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+pub fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
     let percents = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
-    percents
-        .filter(|percents| range.contains(percents))
-        .ok_or_else(|| format!("\"{text}\" is not a percentage from {}% to {}%", range.start(), range.end()))
+    percents.filter(|percents| range.contains(percents)).ok_or_else(|| {
+        let (least, most) = (u64::from(*range.start()), u64::from(*range.end()));
+        Message::NotAPercentage { text: text.to_owned(), least, most }
+    })
 }
 
 /// A comma list of name servers, each an address with perhaps a port (53 if there is none).
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, String> {
+pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Message> {
     let servers = text.split(',').map(str::trim).filter(|server| !server.is_empty()).map(|server| {
         let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
         let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).ok();
         let address = address.or_else(|| server.parse().ok()).filter(|address| address.port() > 0);
-        address.ok_or_else(|| {
-            format!(
-                "\"{server}\" is not the address of a name server, such as 1.1.1.1, 1.1.1.1:53 or [2606:4700::1]:53"
-            )
-        })
+        address.ok_or_else(|| Message::NotANameServer { text: server.to_owned() })
     });
     servers.collect()
 }
@@ -93,37 +92,34 @@ pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, String> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn size(text: &str) -> Result<usize, String> {
+pub fn size(text: &str) -> Result<usize, Message> {
     text.parse::<bytesize::ByteSize>()
         .ok()
         .and_then(|size| usize::try_from(size.as_u64()).ok())
         .filter(|&size| size > 0)
-        .ok_or_else(|| format!("\"{text}\" is not a size, such as 64KiB or 32MiB"))
+        .ok_or_else(|| Message::NotASize { text: text.to_owned() })
 }
 
 /// A whole number in a range.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
-    text.parse()
-        .ok()
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| format!("\"{text}\" is not a whole number from {} to {}", range.start(), range.end()))
+pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (u64::from(*range.start()), u64::from(*range.end()));
+        Message::NotANumber { text: text.to_owned(), least, most }
+    })
 }
 
 /// One of the names in `choices`.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Message> {
     choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        format!(
-            "\"{text}\" is not one of {}{}",
-            names.join(", "),
-            super::problem::suggestion(text, names.iter().copied())
-        )
+        let near = near(text, names.iter().copied());
+        Message::NotAChoice { text: text.to_owned(), choices: names.join(", "), near }
     })
 }
 
@@ -131,7 +127,7 @@ pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
 ///
 /// # Errors
 /// None.
-pub fn text(text: &str) -> Result<String, String> {
+pub fn text(text: &str) -> Result<String, Message> {
     Ok(text.to_owned())
 }
 
@@ -152,7 +148,7 @@ mod tests {
         assert!(boolean("maybe").is_err());
         assert!(number("0", 1..=9).is_err() && number("9", 1..=9) == Ok(9));
         assert_eq!(
-            choice("jsno", &[("text", 1), ("json", 2)]),
+            choice("jsno", &[("text", 1), ("json", 2)]).map_err(|message| message.to_string()),
             Err("\"jsno\" is not one of text, json; did you mean \"json\"?".to_owned())
         );
     }
@@ -162,7 +158,7 @@ mod tests {
         assert_eq!(duration_within("0s", Duration::ZERO..=second), Ok(Duration::ZERO));
         assert_eq!(duration_within("1s", Duration::ZERO..=second), Ok(second));
         let error = duration_within("1001ms", Duration::ZERO..=second).expect_err("too long");
-        assert_eq!(error, "\"1001ms\" is not a time from 0s to 1s");
+        assert_eq!(error.to_string(), "\"1001ms\" is not a time from 0s to 1s");
         assert!(duration_within("1", Duration::ZERO..=second).is_err());
         assert_eq!((percentage("20%", 0..=100), percentage("20 %", 0..=100)), (Ok(20), Ok(20)));
         for bad in ["20", "%", "101%", "-1%", "0.5%", "20%%", ""] {

@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto';
 import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument } from 'yaml';
 
 import type { Config, ConfigCheck, ConfigDraft, ConfigProblem, ConfigVersion, Rule, Setting } from '../../src/api/types.ts';
+import WORDS from '../../src/i18n/problems/en.json' with { type: 'json' };
+import { fill } from '../../src/lib/gateway_words.ts';
 
 type Declared = [key: string, fallback: string, help: string, more?: Partial<Setting>];
 
@@ -117,22 +119,28 @@ function listRow(list: string, overlay: string): Setting {
   };
 }
 
+/** A problem but for its place. */
+function told(code: keyof typeof WORDS, parameters: ConfigProblem['parameters'], key: string | null = null): Omit<ConfigProblem, 'where' | 'line' | 'column'> {
+  const text = fill(WORDS[code], parameters, (name) => name);
+  return { key, message: key === null ? text : `${key}: ${text}`, code, parameters };
+}
+
 function problemsOf(draft: ConfigDraft): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const counter = new LineCounter();
   const document = parseDocument(draft.overlay, { lineCounter: counter });
   for (const error of document.errors) {
     const { line, col } = counter.linePos(error.pos[0]);
-    problems.push({ where: 'overlay', line, column: col, message: error.message.split('\n')[0] ?? '' });
+    problems.push({ where: 'overlay', line, column: col, ...told('not_yaml', { said: error.message.split('\n')[0] ?? '' }) });
   }
   if (problems.length === 0) {
     const known = new Set(DECLARED.map(([key]) => key));
     for (const [key, value] of flat(document.toJS())) {
       const line = draft.overlay.split('\n').findIndex((text) => text.trim().startsWith(`${key.split('.').at(-1)}:`)) + 1;
       const isList = /^gateway\.(upstreams|rules|routes|prices)/.test(key);
-      if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, message: `unknown key "${key}"` });
+      if (key !== 'gateway' && key !== 'threads' && !known.has(key) && !isList) problems.push({ where: 'overlay', line, column: 3, ...told('unknown_key', { name: key, near: null }) });
       if (/timeouts\.(connect|read|first_byte)$/.test(key) && !/^\d+(ms|s|m|h)?$/.test(value)) {
-        problems.push({ where: 'overlay', line, column: 5, message: `"${value}" is no duration; such as 500ms, 10s, 5m` });
+        problems.push({ where: 'overlay', line, column: 5, ...told('not_a_duration', { text: value }, key) });
       }
     }
   }
@@ -142,13 +150,13 @@ function problemsOf(draft: ConfigDraft): ConfigProblem[] {
     for (const { key } of rule.items) {
       if (!isScalar(key) || !key.range || RULE_KEYS.includes(String(key.value))) continue;
       const { line, col } = counter.linePos(key.range[0]);
-      problems.push({ where: 'overlay', line, column: col, message: `unknown key "gateway.rules[${index}].${String(key.value)}"` });
+      problems.push({ where: 'overlay', line, column: col, ...told('unknown_key', { name: `gateway.rules[${index}].${String(key.value)}`, near: null }) });
     }
   }
   try {
     JSON.parse(draft.headers);
   } catch (error) {
-    problems.push({ where: 'headers', line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
+    problems.push({ where: 'headers', line: 1, column: 1, ...told('headers_expected', { said: error instanceof Error ? error.message : String(error) }) });
   }
   return problems;
 }

@@ -941,7 +941,16 @@ export interface components {
             where: string;
             line: number | null;
             column: number | null;
+            /** @description The path of the setting, such as gateway.listen; null if it is no setting's. */
+            key: string | null;
+            /** @description In English, with the key before it. */
             message: string;
+            /** @description The same for programs; static/src/i18n/problems has each code with its words in both languages. */
+            code: string;
+            /** @description What differs from case to case; the words have places for them. */
+            parameters: {
+                [key: string]: string | number | null;
+            };
         };
         Checked: {
             problems: components["schemas"]["Problem"][];

@@ -1,6 +1,6 @@
 /** The panel's languages. Only the one in use is loaded. */
 
-import { watch } from 'vue';
+import { shallowRef, watch } from 'vue';
 import { createI18n, useI18n } from 'vue-i18n';
 
 import type en from './en';
@@ -17,6 +17,14 @@ const load: Record<Locale, () => Promise<{ default: Messages }>> = {
   'zh-CN': () => import('./zh'),
 };
 
+/** The words for each problem of a configuration, by its code: templates, which the gateway's tests write. */
+export type ProblemWords = Readonly<Record<string, string>>;
+const loadProblems: Record<Locale, () => Promise<{ default: ProblemWords }>> = {
+  en: () => import('./problems/en.json'),
+  'zh-CN': () => import('./problems/zh.json'),
+};
+export const problemWords = shallowRef<ProblemWords>({});
+
 export const i18n = createI18n<[Messages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
 
 /** What was chosen before, else the first language of the browser that the panel speaks. */
@@ -31,7 +39,8 @@ export function preferredLocale(storedLocale: string | null, wanted: readonly st
 }
 
 export async function useLocale(locale: Locale): Promise<void> {
-  const messages = await load[locale]();
+  const [messages, problems] = await Promise.all([load[locale](), loadProblems[locale]()]);
+  problemWords.value = problems.default;
   i18n.global.setLocaleMessage(locale, messages.default);
   i18n.global.locale.value = locale;
 }

@@ -92,10 +92,10 @@ export function lockedLists(overlay: string, settings: readonly Setting[]): { li
 
 /** The gateway's warnings without those of lists that are told of as locked or as hidden already. */
 export function untoldWarnings(warnings: readonly ConfigProblem[], locked: readonly ListName[], hidden: readonly ListName[]): ConfigProblem[] {
-  return warnings.filter(({ message }) => {
-    const list = LISTS.find((name) => message.startsWith(`gateway.${name}: `));
+  return warnings.filter(({ key, code }) => {
+    const list = LISTS.find((name) => key === `gateway.${name}`);
     if (!list) return true;
-    if (message.includes('hides the one at')) return !locked.includes(list) && !hidden.includes(list);
-    return !(message.includes('replaces this list') && locked.includes(list));
+    if (code === 'list_hidden') return !locked.includes(list) && !hidden.includes(list);
+    return !(code === 'list_replaced' && locked.includes(list));
   });
 }

@@ -286,21 +286,24 @@ export function editOwnRule(overlay: string, file: string, rule: string | null, 
   return { overlay: write(document), index };
 }
 
+/** A problem that the panel finds itself, in words of its own. */
+const OWN = { where: 'rule', key: null, code: '', parameters: {} };
+
 /** What is wrong with the text of a rule before the gateway is asked, with words for what is no mapping or a list of several. */
 export function problemsOfRuleText(text: string, words: { notARule: string; oneOnly: string }): ConfigProblem[] {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false });
   const problems = document.errors.map(({ message, pos }): ConfigProblem => {
     const { line, col } = lineCounter.linePos(pos[0]);
-    return { where: 'rule', line, column: col, message };
+    return { where: 'rule', line, column: col, key: null, message, code: 'not_yaml', parameters: { said: message } };
   });
   if (problems.length > 0) return problems;
   const second = isSeq(document.contents) ? (document.contents.items[1] as Node | undefined) : undefined;
   if (second) {
     const { line, col } = lineCounter.linePos(second.range?.[0] ?? 0);
-    return [{ where: 'rule', line, column: col, message: words.oneOnly }];
+    return [{ ...OWN, line, column: col, message: words.oneOnly }];
   }
-  return ruleIn(document) ? [] : [{ where: 'rule', line: 1, column: 1, message: words.notARule }];
+  return ruleIn(document) ? [] : [{ ...OWN, line: 1, column: 1, message: words.notARule }];
 }
 
 function scalarStarts(node: unknown): number[] {

@@ -4,6 +4,7 @@ use super::matcher::Facts;
 use super::template::Template;
 use crate::http1::list_members;
 use http::header::AUTHORIZATION;
+use http::header::InvalidHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A field name as the operator wrote it, for HTTP/1.1 upstreams, and as it is compared.
@@ -20,9 +21,8 @@ impl CasedName {
     ///
     /// # Errors
     /// When the text is no field name.
-    pub fn new(text: &str) -> Result<Self, String> {
-        let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("\"{text}\" is not a header name"))?;
-        Ok(Self { cased: text.to_owned(), name })
+    pub fn new(text: &str) -> Result<Self, InvalidHeaderName> {
+        Ok(Self { cased: text.to_owned(), name: HeaderName::from_bytes(text.as_bytes())? })
     }
 }
 

@@ -27,12 +27,25 @@ enum Part {
     RequestId,
 }
 
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// A `}` is missing after `${`.
+    BraceMissing,
+    /// This is no header name.
+    NotAHeaderName(String),
+    /// The environment variable with this name is not set.
+    NotSet(String),
+    /// No placeholder has this name.
+    Unknown(String),
+}
+
 impl Template {
     /// Reads a template; `env` gives the values of `${env.X}`, which are fixed from then on. `$${` stands for `${`.
     ///
     /// # Errors
     /// When a name is unknown, a variable is not set, or a brace is missing.
-    pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut is_secret = false;
         let mut literal = String::new();
@@ -45,22 +58,21 @@ impl Template {
                 continue;
             }
             literal.push_str(&rest[..at]);
-            let (name, after) = rest[at + 2..].split_once('}').ok_or("a } is missing after ${")?;
+            let (name, after) = rest[at + 2..].split_once('}').ok_or(TemplateError::BraceMissing)?;
             let part = match name.split_once('.') {
                 Some(("header", name)) => Part::Header(
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("\"{name}\" is not a header name"))?,
+                    HeaderName::from_bytes(name.as_bytes())
+                        .map_err(|_| TemplateError::NotAHeaderName(name.to_owned()))?,
                 ),
                 Some(("env", name)) => Part::Text(
                     env(name)
                         .filter(|value| !value.is_empty())
-                        .ok_or_else(|| format!("the environment variable {name} is not set"))?,
+                        .ok_or_else(|| TemplateError::NotSet(name.to_owned()))?,
                 ),
                 Some(("client", "ip")) => Part::ClientIp,
                 Some(("request", "id")) => Part::RequestId,
                 _ => {
-                    return Err(format!(
-                        "${{{name}}} is unknown: header.NAME, env.NAME, client.ip and request.id are known"
-                    ));
+                    return Err(TemplateError::Unknown(name.to_owned()));
                 }
             };
             match part {

@@ -1,0 +1,451 @@
+//! What can be wrong with a configuration: every message with its code, its parameters, and its words in both languages.
+//! The panel has the words from here too: a test writes them to static/src/i18n/problems.
+
+use gateway_core::language::Language;
+use serde_json::{Map, Value, json};
+use std::fmt::{self, Display};
+
+/// The name that somebody probably meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Near(pub Option<String>);
+
+impl Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |name| write!(f, "; did you mean \"{name}\"?"))
+    }
+}
+
+/// A part of a message that differs from case to case.
+trait Parameter: Display {
+    fn chinese(&self) -> String {
+        self.to_string()
+    }
+    fn json(&self) -> Value;
+}
+
+impl Parameter for String {
+    fn json(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl Parameter for u64 {
+    fn json(&self) -> Value {
+        (*self).into()
+    }
+}
+
+impl Parameter for Near {
+    fn chinese(&self) -> String {
+        self.0.as_ref().map_or_else(String::new, |name| format!("；是不是想写“{name}”？"))
+    }
+
+    fn json(&self) -> Value {
+        json!(self.0)
+    }
+}
+
+/// A list of messages: the name, the parameters, the code, and the words. No code changes once it was released.
+macro_rules! messages {
+    ($($name:ident $({$($parameter:ident: $type:ty),+})? = $code:literal, $english:literal, $chinese:literal;)+) => {
+        /// What is wrong, without the place and the key.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the words say it")]
+        pub enum Message { $($name $({$($parameter: $type),+})?,)+ }
+
+        impl Message {
+            /// What programs know it by.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name $({$($parameter: _),+})? => $code,)+ }
+            }
+
+            /// What differs from case to case, by name.
+            pub fn parameters(&self) -> Map<String, Value> {
+                match self {
+                    $(Self::$name $({$($parameter),+})? => {
+                        Map::from_iter([$($((stringify!($parameter).to_owned(), $parameter.json())),+)?])
+                    })+
+                }
+            }
+
+            /// The words for it.
+            pub fn text(&self, language: Language) -> String {
+                match language {
+                    Language::English => match self {
+                        $(Self::$name $({$($parameter),+})? => { $($(let _ = $parameter;)+)? format!($english) })+
+                    },
+                    Language::Chinese => match self {
+                        $(Self::$name $({$($parameter),+})? => {
+                            $($(let $parameter = $parameter.chinese(); let _ = &$parameter;)+)?
+                            format!($chinese)
+                        })+
+                    },
+                }
+            }
+        }
+
+        /// Of each message: its code, the names of its parameters, and its words in English and Chinese.
+        #[cfg(test)]
+        const TEMPLATES: &[(&str, &[&str], &str, &str)] =
+            &[$(($code, &[$($(stringify!($parameter)),+)?], $english, $chinese),)+];
+    };
+}
+
+messages! {
+    // --- one value ---
+    NotAnAddress { text: String } = "not_an_address",
+        "\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088",
+        "“{text}”不是“主机:端口”，例如 127.0.0.1:8088 或 [::1]:8088";
+    NotAPort { text: String } = "not_a_port",
+        "\"{text}\" is not a port from 1 to 65535", "“{text}”不是 1 到 65535 之间的端口";
+    NotABoolean { text: String } = "not_a_boolean",
+        "\"{text}\" is neither true nor false", "“{text}”既不是 true 也不是 false";
+    NotADuration { text: String } = "not_a_duration",
+        "\"{text}\" is not a time with a unit, such as 500ms, 10s or 5m",
+        "“{text}”不是带单位的时长，例如 500ms、10s 或 5m";
+    NotADurationWithin { text: String, least: String, most: String } = "not_a_duration_within",
+        "\"{text}\" is not a time from {least} to {most}", "“{text}”不是 {least} 到 {most} 之间的时长";
+    NotWholeSeconds { text: String } = "not_whole_seconds",
+        "\"{text}\" is not a whole number of seconds", "“{text}”不是整数秒";
+    NotAPercentage { text: String, least: u64, most: u64 } = "not_a_percentage",
+        "\"{text}\" is not a percentage from {least}% to {most}%", "“{text}”不是 {least}% 到 {most}% 之间的百分比";
+    NotANameServer { text: String } = "not_a_name_server",
+        "\"{text}\" is not the address of a name server, such as 1.1.1.1, 1.1.1.1:53 or [2606:4700::1]:53",
+        "“{text}”不是 DNS 服务器的地址，例如 1.1.1.1、1.1.1.1:53 或 [2606:4700::1]:53";
+    NotASize { text: String } = "not_a_size",
+        "\"{text}\" is not a size, such as 64KiB or 32MiB", "“{text}”不是大小，例如 64KiB 或 32MiB";
+    NotBelowMib { text: String } = "not_below_mib",
+        "\"{text}\" is not below 1 MiB", "“{text}”不小于 1 MiB";
+    NotANumber { text: String, least: u64, most: u64 } = "not_a_number",
+        "\"{text}\" is not a whole number from {least} to {most}", "“{text}”不是 {least} 到 {most} 之间的整数";
+    NotBetween { number: u64, least: u64, most: u64 } = "not_between",
+        "{number} is not between {least} and {most}", "{number} 不在 {least} 到 {most} 之间";
+    NotAChoice { text: String, choices: String, near: Near } = "not_a_choice",
+        "\"{text}\" is not one of {choices}{near}", "“{text}”不是 {choices} 之一{near}";
+    NotStatuses { text: String, least: u64, most: u64 } = "not_statuses",
+        "\"{text}\" is no status from {least} to {most} and no range of them; write them as 500, 520-524, or none",
+        "“{text}”不是 {least} 到 {most} 之间的状态码或范围；写法如 500, 520-524，或 none";
+    NotAPrice { text: String } = "not_a_price",
+        "\"{text}\" is not a price in US dollars per million tokens, such as 3 or 0.25",
+        "“{text}”不是每百万 token 的美元价格，例如 3 或 0.25";
+    NotANetwork { text: String } = "not_a_network",
+        "\"{text}\" is not a network such as 192.168.0.0/16", "“{text}”不是网段，例如 192.168.0.0/16";
+    NotAnOrigin { text: String } = "not_an_origin",
+        "\"{text}\" is not an origin, such as https://chat.example or http://localhost:3000, or *",
+        "“{text}”不是来源（origin），例如 https://chat.example、http://localhost:3000 或 *";
+    NotAddresses { text: String } = "not_addresses",
+        "\"{text}\" is not an address or a network, such as 127.0.0.1, 10.0.0.0/8 or fd00::/8",
+        "“{text}”不是地址或网段，例如 127.0.0.1、10.0.0.0/8 或 fd00::/8";
+    NullOrigin = "null_origin",
+        "\"null\" is the origin of any page that hides its own: name it, or *",
+        "“null”是任何隐藏来源的页面的来源：请写明具体来源，或写 *";
+    NotAProbePath { text: String } = "not_a_probe_path",
+        "\"{text}\" is neither off nor a path such as /v1/models?limit=1",
+        "“{text}”既不是 off 也不是路径，例如 /v1/models?limit=1";
+    LessThan { other: String } = "less_than", "this is less than {other}", "此值小于 {other}";
+    ValueMissing = "value_missing", "the value is missing", "缺少值";
+    OneValue = "one_value", "one value is expected here", "这里应为单个值";
+    OneValueAlone = "one_value_alone",
+        "one value is expected here, not a list or a mapping", "这里应为单个值，不能是列表或映射";
+    OneValueOrList = "one_value_or_list",
+        "one value or a list of values is expected here", "这里应为单个值，或由值组成的列表";
+    Unsuitable { said: String } = "unsuitable", "{said}", "值不合适：{said}";
+
+    // --- lists and mappings ---
+    ListExpected = "list_expected", "a list is expected here", "这里应为列表";
+    ListEmpty = "list_empty", "the list is empty", "列表是空的";
+    MappingExpected { keys: String } = "mapping_expected",
+        "a mapping with {keys} is expected here", "这里应为映射，可用的键：{keys}";
+    MappingEmpty { keys: String } = "mapping_empty",
+        "this is empty; {keys} is expected here", "这里是空的；可用的键：{keys}";
+    NamesExpected = "names_expected",
+        "a mapping of names and values is expected here", "这里应为由名称和值组成的映射";
+    SettingsExpected = "settings_expected", "a mapping of settings is expected here", "这里应为由设置组成的映射";
+    UnknownKey { name: String, near: Near } = "unknown_key", "unknown key \"{name}\"{near}", "没有“{name}”这个键{near}";
+    MisplacedKey { name: String } = "misplaced_key",
+        "unknown key \"{name}\"; it belongs under \"gateway:\" ({name})",
+        "这里没有“{name}”这个键；它应放在“gateway:”之下（{name}）";
+    TooMany { found: u64, most: u64 } = "too_many",
+        "{found} are too many, {most} are the most", "{found} 个太多了，最多 {most} 个";
+    Twice { name: String } = "twice", "\"{name}\" is there twice", "“{name}”出现了两次";
+
+    // --- texts and files ---
+    TextTooLong { bytes: u64, most: u64 } = "text_too_long",
+        "the text has {bytes} bytes, {most} are the most", "文本有 {bytes} 字节，最多 {most} 字节";
+    AliasesUnsupported = "aliases_unsupported",
+        "aliases (*name) are not supported: write the value out", "不支持别名（*name）：请把值完整写出";
+    NestedTooDeep { most: u64 } = "nested_too_deep", "this is nested more than {most} deep", "嵌套超过了 {most} 层";
+    TooManyValues { most: u64 } = "too_many_values", "the text has more than {most} values", "文本中的值超过了 {most} 个";
+    NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
+    CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
+    ConfigurationUnreadable { said: String } = "configuration_unreadable",
+        "the configuration cannot be read: {said}", "无法读取配置：{said}";
+    OverlayUnreadable { said: String } = "overlay_unreadable",
+        "the panel's overlay cannot be read: {said}", "无法读取面板的覆盖文件：{said}";
+    FileUnreadable { path: String, said: String } = "file_unreadable",
+        "\"{path}\" cannot be read: {said}", "无法读取“{path}”：{said}";
+    NotPem { path: String, said: String } = "not_pem",
+        "\"{path}\" cannot be read as a PEM file: {said}", "“{path}”不是可读的 PEM 文件：{said}";
+    NoCertificate { path: String } = "no_certificate",
+        "\"{path}\" holds no certificate in PEM form", "“{path}”中没有 PEM 格式的证书";
+    NoAuthority { path: String, said: String } = "no_authority",
+        "\"{path}\" holds a certificate that cannot be an authority: {said}",
+        "“{path}”中有一个不能作为签发机构的证书：{said}";
+    NotAPrivateKey { path: String, said: String } = "not_a_private_key",
+        "\"{path}\" cannot be read as a private key in PEM form: {said}", "“{path}”不是可读的 PEM 格式私钥：{said}";
+    KeyDoesNotFit { said: String } = "key_does_not_fit",
+        "this is not the key of the certificate in gateway.tls.cert: {said}",
+        "这不是 gateway.tls.cert 中证书的私钥：{said}";
+    NoCryptography = "no_cryptography", "there is no provider of cryptography", "没有可用的加密组件";
+    NotAVariable = "not_a_variable",
+        "this is not NAME=value, or a quote is not closed; quote values with blanks",
+        "这不是 NAME=value，或者引号没有闭合；含空格的值请加引号";
+    VariableNotSet { name: String } = "variable_not_set", "the variable {name} is not set", "变量 {name} 没有设置";
+    VariableNotForPanel { name: String } = "variable_not_for_panel",
+        "the variable {name} is not set, or the panel may not use it: those in env/.env may be used, and those that the \
+         configuration names already",
+        "变量 {name} 没有设置，或面板不能使用它：可用的是 env/.env 中的变量，以及配置中已经出现过的变量";
+    BraceMissing = "brace_missing", "a }} is missing after ${{", "${{ 之后缺少 }}";
+    OnlyVariables = "only_variables", "only ${{env.NAME}} can stand in a key", "密钥中只能使用 ${{env.NAME}}";
+    UnknownPlaceholder { name: String } = "unknown_placeholder",
+        "${{{name}}} is unknown: header.NAME, env.NAME, client.ip and request.id are known",
+        "没有 ${{{name}}}：可用的有 header.NAME、env.NAME、client.ip 和 request.id";
+    SecretUnknown { mask: String } = "secret_unknown",
+        "{mask} stands for a secret that is not known here: write it out",
+        "{mask} 代表的密钥在这里无从得知：请完整写出";
+
+    // --- URLs and proxies ---
+    UrlSchemeMissing = "url_scheme_missing",
+        "https:// or http:// is missing in front of the host", "主机名前缺少 https:// 或 http://";
+    NotAUrl { said: String } = "not_a_url",
+        "this is not a URL such as https://host/prefix: {said}", "这不是 URL（例如 https://host/prefix）：{said}";
+    UrlScheme { scheme: String } = "url_scheme",
+        "the scheme must be http or https, not {scheme}", "协议必须是 http 或 https，不能是 {scheme}";
+    UrlCredentials = "url_credentials",
+        "user and password do not belong into the URL; set a header instead",
+        "URL 中不能有用户名和密码；请改为设置请求头";
+    UrlQuery = "url_query",
+        "the URL may have a path, but no query and no fragment", "URL 可以有路径，但不能有查询参数和片段";
+    UrlHost = "url_host", "the URL has no host", "URL 中没有主机名";
+    UrlPort = "url_port", "the URL has no port", "URL 中没有端口";
+    ProxySocks4 = "proxy_socks4",
+        "SOCKS4 proxies are not supported; use socks5://, socks5h:// or http://",
+        "不支持 SOCKS4 代理；请使用 socks5://、socks5h:// 或 http://";
+    ProxyScheme = "proxy_scheme",
+        "a proxy begins with http://, https://, socks5:// or socks5h://",
+        "代理应以 http://、https://、socks5:// 或 socks5h:// 开头";
+    ProxyUrl { said: String } = "proxy_url", "the proxy's URL: {said}", "代理的 URL 有误：{said}";
+    ProxyRest = "proxy_rest",
+        "the proxy's URL may have nothing after its port; percent-encode special characters in user and password",
+        "代理的 URL 在端口之后不能有其他内容；用户名和密码中的特殊字符请用百分号编码";
+    ProxyHost = "proxy_host", "the proxy's URL has no valid host", "代理的 URL 中没有有效的主机名";
+    ProxyPort = "proxy_port", "the proxy's port is not one from 1 to 65535", "代理的端口不在 1 到 65535 之间";
+    ProxyEncoding = "proxy_encoding",
+        "user and password of the proxy must be UTF-8", "代理的用户名和密码必须是 UTF-8";
+    ProxyColon = "proxy_colon",
+        "the user of an HTTP proxy may have no colon", "HTTP 代理的用户名中不能有冒号";
+    ProxyLong { most: u64 } = "proxy_long",
+        "user and password of a SOCKS5 proxy have at most {most} bytes", "SOCKS5 代理的用户名和密码最多 {most} 字节";
+
+    // --- headers ---
+    HeadersExpected { said: String } = "headers_expected",
+        "a JSON object of header names and values is expected: {said}", "应为由请求头名称和值组成的 JSON 对象：{said}";
+    NotAHeaderName { name: String } = "not_a_header_name",
+        "\"{name}\" is not a header name", "“{name}”不是合法的请求头名称";
+    HeaderRefused { name: String } = "header_refused",
+        "\"{name}\" may not be set: it belongs to the framing or to one connection",
+        "不能设置“{name}”：它只属于传输格式或单个连接";
+    HeaderTwice { name: String } = "header_twice",
+        "\"{name}\" is there twice (upper and lower case count as the same)", "“{name}”出现了两次（不区分大小写）";
+    HeaderNotText { name: String } = "header_not_text",
+        "the value of \"{name}\" must be a string", "“{name}”的值必须是字符串";
+    HeaderControls { name: String } = "header_controls",
+        "the value of \"{name}\" has control characters in it", "“{name}”的值中含有控制字符";
+    ValueControls = "value_controls", "the value has control characters in it", "值中含有控制字符";
+    KeyControls = "key_controls", "the key has control characters in it", "密钥中含有控制字符";
+    HeaderHost = "header_host",
+        "the value of \"Host\" is not a host name or address with an optional port",
+        "“Host”的值不是主机名或地址（可带端口）";
+    NotAHost = "not_a_host",
+        "this is not a host name or address with an optional port", "这不是主机名或地址（可带端口）";
+    HostOnlySet = "host_only_set",
+        "Host can only be set: a request has one and no more", "Host 只能设置：一个请求有且只有一个";
+
+    // --- upstreams, routes, prices ---
+    UpstreamsEmpty = "upstreams_empty",
+        "the list is empty; leave the key out to send to AnyRouter", "列表是空的；如要发往 AnyRouter，请去掉这个键";
+    UpstreamTwice { name: String } = "upstream_twice",
+        "the upstream name \"{name}\" is there twice", "上游名称“{name}”出现了两次";
+    BaseUrlMissing = "base_url_missing", "base_url is missing", "缺少 base_url";
+    NotAName = "not_a_name",
+        "a name has up to 64 letters, digits, '-', '_' and '.'", "名称最多 64 个字符，只能用字母、数字、“-”、“_”和“.”";
+    NoUpstream { name: String, near: Near } = "no_upstream",
+        "there is no upstream \"{name}\"{near}", "没有名为“{name}”的上游{near}";
+    NoProfileRule { name: String, near: Near } = "no_profile_rule",
+        "\"{name}\" is no rule of this profile{near}", "此配置方案中没有规则“{name}”{near}";
+    ProfileBroken { said: String } = "profile_broken", "{said}", "内置的配置方案有误：{said}";
+    KeyOfAnotherRoute = "key_of_another_route", "another route has this key already", "另一条路由已经有这个密钥";
+    KeysMissing = "keys_missing", "keys are missing", "缺少 keys";
+    UpstreamMissing = "upstream_missing",
+        "upstream is missing, or upstreams: [a, b]", "缺少 upstream，或 upstreams: [a, b]";
+    NotSha256 = "not_sha256",
+        "sha256: must be followed by 64 hexadecimal digits", "sha256: 之后应为 64 位十六进制数字";
+    MappingsExpected = "mappings_expected",
+        "{{\"mappings\":[{{\"target_url\":...,\"keys\":[...]}}]}} is expected",
+        "应为 {{\"mappings\":[{{\"target_url\":...,\"keys\":[...]}}]}}";
+    PriceIncomplete = "price_incomplete",
+        "a price needs models, input and output", "每个价格都需要 models、input 和 output";
+    PriceModels = "price_models", "a price needs models", "价格缺少 models";
+    ProbeNothing = "probe_nothing",
+        "an upstream must be able to pass the probe", "上游必须有可能通过健康检查";
+
+    // --- rules ---
+    RuleTwice { name: String } = "rule_twice", "the rule name \"{name}\" is there twice", "规则名称“{name}”出现了两次";
+    RuleName = "rule_name", "the rule needs a name", "规则缺少名称";
+    RuleNameTaken { name: String } = "rule_name_taken",
+        "\"{name}\" is the name of a rule of the gateway's own", "“{name}”是网关自带规则的名称";
+    RuleChangesNothing = "rule_changes_nothing",
+        "the rule changes nothing; give it headers, query, body, ... or respond",
+        "这条规则什么也不改；请给它 headers、query、body 等，或 respond";
+    RespondBeforeUpstream = "respond_before_upstream",
+        "respond answers before an upstream is chosen, so match cannot ask for one",
+        "respond 在选定上游之前就已响应，因此 match 中不能指定上游";
+    AbsentUnderNot = "absent_under_not",
+        "for a field that is absent, write it under \"not:\"", "如要匹配不存在的字段，请写在“not:”之下";
+    TooManyTests { most: u64 } = "too_many_tests",
+        "all rules together have more than {most} tests", "所有规则的匹配条件合计超过 {most} 个";
+    NotARegex { said: String } = "not_a_regex",
+        "this is not a regular expression: {said}", "这不是合法的正则表达式：{said}";
+    RegexTooLong { bytes: u64, most: u64 } = "regex_too_long",
+        "a regular expression has at most {most} bytes, this one {bytes}",
+        "正则表达式最多 {most} 字节，这一个有 {bytes} 字节";
+    RegexTooLarge { mib: u64 } = "regex_too_large",
+        "this regular expression takes more than {mib} MiB when it is compiled: use smaller classes (\\w and \\d stand for \
+         those of all scripts; [0-9A-Za-z_] is small) or fewer repetitions",
+        "这个正则表达式编译后超过 {mib} MiB：请使用更小的字符类（\\w 和 \\d 包含所有文字，[0-9A-Za-z_] 则很小），或减少重复次数";
+    RegexesTooLarge { mib: u64 } = "regexes_too_large",
+        "all regular expressions together take more than {mib} MiB: use fewer or simpler ones",
+        "所有正则表达式合计超过 {mib} MiB：请减少数量或简化";
+    ApiKeyField { near: Near } = "api_key_field",
+        "one of bearer, x-api-key, keep is expected here{near}; a key belongs to an upstream's api_key",
+        "这里应为 bearer、x-api-key 或 keep{near}；密钥应写在上游的 api_key 中";
+    NotJson { said: String } = "not_json", "{said}", "不是合法的 JSON：{said}";
+    NotAPointer { said: String } = "not_a_pointer", "{said}", "不是合法的 JSON 指针：{said}";
+    PointerRoot = "pointer_root",
+        "the whole body cannot be meant here; name a member, as in /metadata",
+        "这里不能指整个请求体；请写明成员，例如 /metadata";
+    ModeMissing = "mode_missing", "mode is missing", "缺少 mode";
+    TextMissing = "text_missing", "text is missing", "缺少 text";
+    NoBodyWithStatus { status: u64 } = "no_body_with_status",
+        "an answer with status {status} has no body", "状态码为 {status} 的响应不能有正文";
+
+    // --- the process ---
+    OwnAddress { address: String } = "own_address",
+        "{address} is the gateway's own address", "{address} 是网关自己的地址";
+    TlsNeedsBoth = "tls_needs_both",
+        "the listener needs cert and key, two readable PEM files", "TLS 监听需要 cert 和 key 两个可读的 PEM 文件";
+    NotInBackground = "not_in_background",
+        "the gateway does not go into the background by itself: use systemd, or nohup ... >>log 2>&1 &",
+        "网关不会自行转入后台：请使用 systemd，或 nohup ... >>log 2>&1 &";
+    PidFile = "pid_file", "gateway.runtime_dir says where gateway.pid is", "gateway.pid 的位置由 gateway.runtime_dir 决定";
+    UpgradeSocket = "upgrade_socket",
+        "gateway.runtime_dir says where control.sock is; a new process gets the sockets there",
+        "control.sock 的位置由 gateway.runtime_dir 决定；新进程从那里接管套接字";
+    AddressTaken { address: String, other: String } = "address_taken",
+        "{address} is taken by {other}", "{address} 已被 {other} 使用";
+    AddressInUse { address: String } = "address_in_use",
+        "{address} is in use by another program", "{address} 正被另一个程序使用";
+    CannotListen { address: String, said: String } = "cannot_listen",
+        "cannot listen on {address}: {said}", "无法监听 {address}：{said}";
+    CannotBeWritten { path: String, said: String } = "cannot_be_written",
+        "{path} cannot be written: {said}", "无法写入 {path}：{said}";
+    FolderIsFile { path: String } = "folder_is_file",
+        "{path} cannot be a folder: there is a file of this name", "{path} 不能是文件夹：已有同名文件";
+    FolderReadOnly { path: String } = "folder_read_only", "{path} cannot be written", "无法写入 {path}";
+    FolderUnknown { path: String, said: String } = "folder_unknown",
+        "{path} cannot be looked at: {said}", "无法查看 {path}：{said}";
+    FolderCannotBeMade { path: String } = "folder_cannot_be_made", "{path} cannot be made", "无法创建 {path}";
+    CannotBeUsed { said: String } = "cannot_be_used", "{said}", "无法启用：{said}";
+
+    // --- the panel ---
+    NotFromPanel { path: String } = "not_from_panel",
+        "this cannot be set from the panel, only where the gateway is run ({path})",
+        "这一项不能在面板中设置，只能在运行网关的地方设置（{path}）";
+    FileNotFromPanel { path: String } = "file_not_from_panel",
+        "a file cannot be named from the panel, only where the gateway is run ({path})",
+        "不能在面板中指定文件，只能在运行网关的地方指定（{path}）";
+    NoMoreFromPanel { path: String } = "no_more_from_panel",
+        "the panel cannot set this any more; it still counts: move it from here to {path}",
+        "面板已不能再设置这一项，但它仍然有效：请把它移到 {path}";
+
+    // --- valid, but hardly what was meant ---
+    UrlHasV1 { prefix: String, end: String } = "url_has_v1",
+        "clients add /v1/messages to it, so requests go to {prefix}/v1/messages: leave {end} out",
+        "客户端会在后面加上 /v1/messages，请求会发往 {prefix}/v1/messages：请去掉 {end}";
+    UpstreamUnused { name: String } = "upstream_unused",
+        "the upstream \"{name}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to it, and \
+         no route does",
+        "上游“{name}”收不到任何请求：它的 api_key 只供 gateway.routes 中指向它的客户端使用，而没有任何路由指向它";
+    ProxiesTooWide { network: String } = "proxies_too_wide",
+        "{network} is no network of proxies: whoever connects from there may say which address it has; name the addresses \
+         of your own reverse proxies",
+        "{network} 不会是代理的网段：来自那里的任何人都可以自称是任意地址；请写明自己的反向代理的地址";
+    UpstreamInsecure { name: String } = "upstream_insecure",
+        "the upstream \"{name}\" is trusted whoever it is (insecure: true): keys and prompts can be read on the way; name its \
+         authority with ca_file instead",
+        "上游“{name}”不验证证书（insecure: true）：密钥和提示词可能在途中被读取；请改用 ca_file 指定签发机构";
+    KeyWithoutTls { name: String } = "key_without_tls",
+        "the api_key of the upstream \"{name}\" goes over the network without TLS (http://): everybody on the way can read it; \
+         use https://",
+        "上游“{name}”的 api_key 会不经 TLS（http://）在网络上传输，途中任何人都能读取；请使用 https://";
+    FileOpen { path: String, mode: String } = "file_open",
+        "there are keys in this file, and others than its owner can read it ({mode}): chmod 600 {path}",
+        "此文件中有密钥，而所有者以外的用户也能读取（{mode}）：请执行 chmod 600 {path}";
+    HeaderKeyForAll { name: String } = "header_key_for_all",
+        "the key in {name} is sent with every request: whoever reaches the gateway spends it, with a key or without. Give it \
+         to an upstream instead (api_key), and list in gateway.routes the keys of those who may use it",
+        "{name} 中的密钥会随每个请求发出：能访问网关的任何人，无论有没有密钥，都在花它的钱。请改为写在上游的 api_key 中，并在 gateway.routes 中列出可以使用它的客户端密钥";
+    RuleKeyForAll { rule: String, name: String } = "rule_key_for_all",
+        "the rule \"{rule}\" sends a key in {name}: whoever reaches the gateway spends it, with a key or without. Give it to an \
+         upstream instead (api_key), and list in gateway.routes the keys of those who may use it",
+        "规则“{rule}”会在 {name} 中发送密钥：能访问网关的任何人，无论有没有密钥，都在花它的钱。请改为写在上游的 api_key 中，并在 gateway.routes 中列出可以使用它的客户端密钥";
+    PanelKeyShort = "panel_key_short",
+        "this key can be guessed (it is shorter than 16 characters), and who has it may change everything: take a long random \
+         one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its link)",
+        "这个密钥可能被猜到（不足 16 个字符），而持有它的人可以更改一切：请换成较长的随机密钥，或不设置，由网关生成（`anyrouter-gateway panel` 会给出登录链接）";
+    PanelKeyPlain = "panel_key_plain",
+        "this key can be guessed (it has few different characters), and who has it may change everything: take a long random \
+         one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its link)",
+        "这个密钥可能被猜到（不同的字符太少），而持有它的人可以更改一切：请换成较长的随机密钥，或不设置，由网关生成（`anyrouter-gateway panel` 会给出登录链接）";
+    PanelKeySequence = "panel_key_sequence",
+        "this key can be guessed (its characters follow one another as in the alphabet, or repeat), and who has it may change \
+         everything: take a long random one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its \
+         link)",
+        "这个密钥可能被猜到（字符按顺序排列或重复），而持有它的人可以更改一切：请换成较长的随机密钥，或不设置，由网关生成（`anyrouter-gateway panel` 会给出登录链接）";
+    PanelKeyWords = "panel_key_words",
+        "this key can be guessed (it is made of well-known words), and who has it may change everything: take a long random \
+         one, or leave it out, and the gateway makes one (`anyrouter-gateway panel` prints its link)",
+        "这个密钥可能被猜到（由常见单词组成），而持有它的人可以更改一切：请换成较长的随机密钥，或不设置，由网关生成（`anyrouter-gateway panel` 会给出登录链接）";
+    UpstreamIsGateway { authority: String } = "upstream_is_gateway",
+        "{authority} is this gateway's own address, and requests would go round in circles: name the relay's address here \
+         (ANTHROPIC_BASE_URL of the clients is the gateway's)",
+        "{authority} 是网关自己的地址，请求会不停循环：这里应写中转站的地址（客户端的 ANTHROPIC_BASE_URL 才是网关的地址）";
+    ListHidden { file: String } = "list_hidden",
+        "the panel's list hides the one at {file}: what is edited there has no effect",
+        "面板的列表遮住了 {file} 处的列表：在那里的修改不起作用";
+    ListReplaced { variable: String } = "list_replaced",
+        "{variable} replaces this list, which has no effect", "{variable} 取代了这个列表，列表不起作用";
+    VariableNotHere { name: String } = "variable_not_here",
+        "{name} has no effect here, only in the environment of the process", "{name} 在这里不起作用，只在进程的环境变量中有效";
+    VariableMisspelt { name: String, meant: String } = "variable_misspelt",
+        "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
+}
+
+impl Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(Language::English))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+/** What went wrong with a call of the API, in the language of the panel. */
+
+import { useI18n } from 'vue-i18n';
+
+import { ApiError } from '@/api/api';
+
+import { useProblemText } from './problem_text';
+
+const STATUSES = [400, 401, 403, 404, 409, 413, 415, 429, 500, 503] as const;
+
+export function useErrorText(): (error: unknown) => string {
+  const { t, locale } = useI18n();
+  const problemText = useProblemText();
+  return (error) => {
+    const said = error instanceof Error ? error.message : String(error);
+    if (!(error instanceof ApiError)) return t('apiError.other', { said });
+    if (error.status === 0) return t('apiError.offline');
+    const [problem] = error.problems;
+    if (problem) return problemText.at(problem);
+    // In English the gateway's own words say more than the status does.
+    const status = STATUSES.find((known) => known === error.status);
+    return locale.value === 'en' || status === undefined ? t('apiError.other', { said }) : t(`apiError.${status}`);
+  };
+}

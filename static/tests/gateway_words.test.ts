@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+
+import english from '@/i18n/problems/en.json';
+import chinese from '@/i18n/problems/zh.json';
+import { fill } from '@/lib/gateway_words';
+
+const near = (name: string): string => ` (${name}?)`;
+const places = (template: string): string[] => {
+  const found: string[] = [];
+  fill(template, new Proxy({}, { get: (_, name) => (found.push(String(name)), '') }), near);
+  return [...new Set(found)].sort();
+};
+
+describe('words of the gateway', () => {
+  it('take parameters, and braces that are doubled', () => {
+    expect(fill('{a} of {b}', { a: 1, b: 'x' }, near)).toBe('1 of x');
+    expect(fill('"{a}" is unknown{near}', { a: '{b}', near: 'c' }, near)).toBe('"{b}" is unknown (c?)');
+    expect(fill('"{a}" is unknown{near}', { a: 'x', near: null }, near)).toBe('"x" is unknown');
+    expect(fill('${{{name}}} and }}', { name: 'x' }, near)).toBe('${x} and }');
+  });
+
+  it('are there for every problem, in both languages, with the same parameters', () => {
+    expect(Object.keys(chinese)).toEqual(Object.keys(english));
+    expect(Object.keys(english).length).toBeGreaterThan(100);
+    for (const [code, template] of Object.entries(english)) {
+      const other = chinese[code as keyof typeof chinese];
+      expect(other.trim(), code).not.toBe('');
+      expect(/[一-鿿]/.test(other), code).toBe(true);
+      expect(places(other), code).toEqual(places(template));
+    }
+  });
+});
