@@ -380,6 +380,41 @@ async fn a_warm_up_without_a_key_is_answered_by_its_rule() {
 }
 
 #[tokio::test]
+async fn who_asks_is_known_whether_a_rule_answers_an_upstream_or_nobody() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{name: own, base_url: \"{}\", api_key: sk-own}}\n  routes:\n    \
+         - {{keys: sk-1, upstream: own}}\n  rules:\n    - {{name: warm-up, match: {{path: /warm}}, respond: {{status: 200}}}}\n",
+        upstream.url()
+    );
+    let gateway = gateway().yaml(&yaml).start().await;
+    let h2 = gateway.connect_h2().await;
+    for (path, key, status, is_sent) in [
+        ("/warm", "sk-of-nobody", 200, false),
+        ("/warm", "sk-1", 200, false),
+        ("/v1/messages", "sk-of-nobody", 401, false),
+        ("/v1/messages", "sk-1", 200, true),
+    ] {
+        for (number, body) in [None, Some("{}")].into_iter().enumerate() {
+            let path = format!("{path}?{key}-{number}");
+            let request = body.map_or_else(|| Request::get(&path), |body| Request::post(&path, body));
+            let lines = gateway.stderr_lines();
+            assert_eq!(gateway.request(&request.header("x-api-key", key)).await.status(), status, "{path}");
+            let request = http::Request::post(format!("http://gateway.test{path}")).header("x-api-key", key);
+            let body: Vec<&[u8]> = body.into_iter().map(str::as_bytes).collect();
+            assert_eq!(h2.send(request.body(()).expect("a request"), &body).await.status, status, "{path}");
+            let fingerprint = format!(" key={} ", &sha256(key.as_bytes())[..8]);
+            for http in [" http=1.1 ", " http=2 "] {
+                let line = gateway.stderr_line(lines, "the request", |line| line.contains(http)).await;
+                let line = format!("{line} ");
+                assert!(line.contains(&fingerprint), "{line}");
+                assert_eq!(line.contains(" upstream=own "), is_sent, "{line}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 
 async fn a_base_url_of_the_environment_leaves_a_file_with_routes_valid() {
     let upstream = Upstream::start(|_| Reply::ok("{}")).await;

@@ -40,10 +40,7 @@ impl<'r> Cleaner<'r> {
     /// The client's own word for something: it repeats its secrets as they are, if at all.
     fn own_word(&self, text: String) -> String {
         let is_suspect = text.contains(['%', '\\']) || self.secrets.are_in(text.as_bytes());
-        match is_suspect || redact::looks_like_secret(text.as_bytes()) {
-            true => self.text(&text, true),
-            false => text,
-        }
+        if is_suspect || redact::looks_like_secret(text.as_bytes()) { self.text(&text, true) } else { text }
     }
 
     fn word(&self, text: &mut Option<String>) {

@@ -84,10 +84,7 @@ impl HouseRules {
             return match self.admit(&request, address, snapshot).await {
                 Ok((own, expected)) => {
                     let read = client.read_rest(begun, &own, Some(expected), false).await;
-                    read.map_err(|error| match error {
-                        NoRequest::Refused(refusal) => NoRequest::Refused(of_page(refusal, &own)),
-                        other => other,
-                    })
+                    read.map_err(|error| of_page(error, &own))
                 }
                 Err((answer, request_id)) => {
                     client.refuse(begun);
@@ -183,14 +180,14 @@ impl HouseRules {
     }
 }
 
-/// A refusal of a request for one of the gateway's own pages, whose bodies have a bound that nobody can set.
-pub fn of_page(refusal: Refusal, limits: &Limits) -> Refusal {
-    match refusal.reason {
-        Reason::RequestBody => {
+/// Why a request for one of the gateway's own pages was not read: the bound on its body is one that nobody can set.
+pub fn of_page(error: NoRequest, limits: &Limits) -> NoRequest {
+    match error {
+        NoRequest::Refused(refusal) if refusal.reason == Reason::RequestBody => {
             let message = format!("The body is larger than {} bytes.", limits.request_body);
-            Refusal::new(refusal.status, refusal.reason, message)
+            Refusal::new(refusal.status, refusal.reason, message).into()
         }
-        _ => refusal,
+        other => other,
     }
 }
 

@@ -137,10 +137,9 @@ impl Http2Door {
         }
         if self.rules.is_own(request, snapshot) {
             return match self.rules.admit(request, client, snapshot).await {
-                Ok((own, expected)) => http2::read(session, &own, Some(expected)).await.map_err(|error| match error {
-                    NoRequest::Refused(refusal) => NoRequest::Refused(of_page(refusal, &own)),
-                    other => other,
-                }),
+                Ok((own, expected)) => {
+                    http2::read(session, &own, Some(expected)).await.map_err(|error| of_page(error, &own))
+                }
                 Err((answer, request_id)) => Err(NoRequest::Answered(answer, request_id)),
             };
         }

@@ -122,10 +122,10 @@ impl BodyIntake {
                 input.len()
             }
         };
-        match self.bytes.len() > self.bounds.bytes {
-            true => Err(Refusal::too_large(self.bounds.bytes)),
-            false => Ok(taken),
+        if self.bytes.len() > self.bounds.bytes {
+            return Err(Refusal::too_large(self.bounds.bytes));
         }
+        Ok(taken)
     }
 
     /// Where the rest of the body can be read to as it comes, with no step between: as much as there is room for. `None` if

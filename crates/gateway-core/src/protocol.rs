@@ -68,19 +68,20 @@ pub struct Protocol {
     is_head: bool,
     /// Whether the path stands where the API has it, with no prefix.
     is_at_root: bool,
-    is_about_messages: bool,
+    names_model: bool,
 }
 
 impl Protocol {
     /// Of a request with this method and this target.
     pub fn of(method: &str, target: &[u8]) -> Self {
         let (path, _) = split_query(target);
+        let is_post = method == "POST";
         Self {
             endpoint: Endpoint::of(path),
-            is_post: method == "POST",
+            is_post,
             is_head: method == "HEAD",
             is_at_root: path.starts_with(b"/v1/"),
-            is_about_messages: memchr::memmem::find(path, b"/v1/messages").is_some(),
+            names_model: is_post && memchr::memmem::find(path, b"/v1/messages").is_some(),
         }
     }
 
@@ -91,7 +92,7 @@ impl Protocol {
 
     /// Whether its body may name a model.
     pub fn names_model(self) -> bool {
-        self.is_post && self.is_about_messages
+        self.names_model
     }
 
     /// Whether a good response to it is a message, with events and tokens in it.

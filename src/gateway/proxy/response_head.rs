@@ -49,10 +49,10 @@ fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context
     for (name, value) in origin_headers::of(context) {
         response.insert_header(name, value)?;
     }
-    match response.headers.contains_key(&X_REQUEST_ID) {
-        true => Ok(()),
-        false => response.insert_header(X_REQUEST_ID, &*context.request_id),
+    if response.headers.contains_key(&X_REQUEST_ID) {
+        return Ok(());
     }
+    response.insert_header(X_REQUEST_ID, &*context.request_id)
 }
 
 /// Removes what belongs to the upstream's connection.
