@@ -9,7 +9,8 @@ use tokio::sync::broadcast::{Receiver, Sender, channel};
 /// Events that a slow listener may be behind; after that it misses some, and is told how many.
 const BEHIND: usize = 256;
 
-/// Requests of those that anybody can send that listeners hear of in one second; of the others only how many there were.
+/// Requests of those that anybody can send that listeners hear of in one second; of the others only how many there
+/// were.
 const STRAYS_A_SECOND: usize = 20;
 
 /// What listeners hear.

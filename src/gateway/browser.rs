@@ -1,8 +1,8 @@
 //! What keeps a page of a relay's out of the panel. Both have one origin, because all that is not the gateway's own is
 //! proxied on the same port: such a page would run with the operator's cookie.
 //!
-//! So a browser gets every answer that is not a page of the gateway's own with `Content-Security-Policy: sandbox`, which
-//! gives a document an origin of its own, without scripts. Programs get answers as they came.
+//! So a browser gets every answer that is not a page of the gateway's own with `Content-Security-Policy: sandbox`,
+//! which gives a document an origin of its own, without scripts. Programs get answers as they came.
 
 use super::answer::Answer;
 use http::HeaderMap;
@@ -13,9 +13,9 @@ use pingora::http::ResponseHeader;
 const SESSION_COOKIE: &[u8] = b"gateway_session";
 /// What browsers demand more of: a name is one with it and without.
 const COOKIE_PREFIXES: [&[u8]; 2] = [b"__secure-", b"__host-"];
-/// Fields that bind a browser beyond the response that they come with: for the whole origin, or the whole host, which are
-/// the gateway's here. What holds for its own document alone (policies, `Link`, `Refresh`, `Location`) stays: the sandbox
-/// has taken the origin from that document.
+/// Fields that bind a browser beyond the response that they come with: for the whole origin, or the whole host, which
+/// are the gateway's here. What holds for its own document alone (policies, `Link`, `Refresh`, `Location`) stays: the
+/// sandbox has taken the origin from that document.
 const BEYOND_THE_RESPONSE: [&str; 27] = [
     // Cookies go with every request to the host, whatever its port and path: some hide the panel's, many make its
     // requests too large.
@@ -58,9 +58,9 @@ const BEYOND_THE_RESPONSE: [&str; 27] = [
     "origin-agent-cluster",
 ];
 
-/// Whether a browser asks, for a document or for a part of one: what was fetched as a part can come out of the browser's
-/// cache as a document later. Over plain HTTP, but on this machine, browsers send no `Sec-Fetch-*`; all of them call
-/// themselves `Mozilla`, as programs do that are built of one. (Node sends `Sec-Fetch-Mode`, and is none.)
+/// Whether a browser asks, for a document or for a part of one: what was fetched as a part can come out of the
+/// browser's cache as a document later. Over plain HTTP, but on this machine, browsers send no `Sec-Fetch-*`; all of
+/// them call themselves `Mozilla`, as programs do that are built of one. (Node sends `Sec-Fetch-Mode`, and is none.)
 pub fn is_browser(request: &HeaderMap) -> bool {
     let names_html = |value: &[u8]| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
     let is_mozilla = |value: &[u8]| value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"mozilla/"));
@@ -84,8 +84,8 @@ pub fn refuse_service_worker(request_id: &str) -> Answer {
     Answer::error(403, message, request_id)
 }
 
-/// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their changes
-/// before: they cannot take this back.
+/// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their
+/// changes before: they cannot take this back.
 pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
     // Of nobody's, should a browser have passed for a program.
     response.remove_header("clear-site-data");
@@ -104,7 +104,8 @@ pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::R
     response.insert_header("X-Content-Type-Options", "nosniff")
 }
 
-/// The same for what the gateway says by itself; a rule that answers may say by a policy of its own what its page may do.
+/// The same for what the gateway says by itself; a rule that answers may say by a policy of its own what its page may
+/// do.
 pub fn confine_own(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
     if !is_browser(request) {
         return Ok(());
@@ -129,8 +130,8 @@ fn keep_our_cookies(response: &mut ResponseHeader) -> pingora::Result<()> {
     Ok(())
 }
 
-/// Whether a browser would send this cookie under the name of ours, or somebody could take it for that. A cookie without
-/// a name is sent as its value alone, so that `=name=value` comes back as `name=value`
+/// Whether a browser would send this cookie under the name of ours, or somebody could take it for that. A cookie
+/// without a name is sent as its value alone, so that `=name=value` comes back as `name=value`
 /// (draft-ietf-httpbis-rfc6265bis section 5.6 and 5.8.3).
 fn sets_our_cookie(line: &[u8]) -> bool {
     let pair = line.split(|&byte| byte == b';').next().unwrap_or_default();

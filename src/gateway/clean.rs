@@ -1,5 +1,5 @@
-//! What is kept of requests, without secrets: those that the request brought, those of the configuration, and what looks like
-//! one. An upstream may repeat each of them, in any form.
+//! What is kept of requests, without secrets: those that the request brought, those of the configuration, and what
+//! looks like one. An upstream may repeat each of them, in any form.
 
 use gateway_core::record::{Capture, ClientNames, path_text};
 use gateway_core::redact::{self, Needles, Secrets};

@@ -22,9 +22,9 @@ pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site")
 /// Fields in which a client brings a key of its own.
 static KEYS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY];
 
-/// Refuses what a page of another site sends without a key of its own; `host` is whom the request is for. A key of its own
-/// needs a preflight, which has none. A website's is refused too, because it could bring a dummy key that the gateway then
-/// replaces; a desktop program's, whose origin no website can have, is not.
+/// Refuses what a page of another site sends without a key of its own; `host` is whom the request is for. A key of its
+/// own needs a preflight, which has none. A website's is refused too, because it could bring a dummy key that the
+/// gateway then replaces; a desktop program's, whose origin no website can have, is not.
 ///
 /// # Errors
 /// 403.
@@ -77,7 +77,8 @@ fn is_foreign(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -
             }
         },
     };
-    // Any name can be made to lead here (DNS rebinding): only addresses, and those of the machine itself, prove something.
+    // Any name can be made to lead here (DNS rebinding): only addresses, and those of the machine itself, prove
+    // something.
     !is_same || !host.is_some_and(|host| is_no_name(host) || allowed.allows_host(host))
 }
 

@@ -1,5 +1,5 @@
-//! What the doors of both kinds of connections go by: which requests come in, with what limits, and what is told of those
-//! that do not.
+//! What the doors of both kinds of connections go by: which requests come in, with what limits, and what is told of
+//! those that do not.
 
 use super::answer::{Answer, new_request_id};
 use super::clean::Names;

@@ -108,7 +108,8 @@ async fn send_http2(session: &mut Http2Session, answer: Answer, request_id: &str
 }
 
 impl Http2Door {
-    /// Reads a whole request; what Pingora's session is told about it, and its part of the connections while it is served.
+    /// Reads a whole request; what Pingora's session is told about it, and its part of the connections while it is
+    /// served.
     async fn read(
         &self,
         session: &mut Http2Session,

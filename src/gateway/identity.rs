@@ -15,7 +15,8 @@ use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a body.
+/// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a
+/// body.
 static FIELDS: [HeaderName; 9] = [
     AUTHORIZATION,
     HOST,

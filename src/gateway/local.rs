@@ -1,4 +1,5 @@
-//! The few paths that are the gateway's own. Who answers them is not the gateway's business: it hands such a request on.
+//! The few paths that are the gateway's own. Who answers them is not the gateway's business: it hands such a request
+//! on.
 
 use super::answer::Answer;
 use super::browser::is_browser;

@@ -1,5 +1,5 @@
-//! The requests that are being served, for people to look at. Each takes a slot when it begins and gives it back when its
-//! context goes; nobody waits for anybody.
+//! The requests that are being served, for people to look at. Each takes a slot when it begins and gives it back when
+//! its context goes; nobody waits for anybody.
 
 use super::snapshot::Snapshot;
 use arc_swap::ArcSwapOption;

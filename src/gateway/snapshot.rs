@@ -150,8 +150,8 @@ impl Snapshot {
         self.destinations.first()
     }
 
-    /// Where a request with the keys of these digests may go: where a route sends one, or else to the upstreams that are
-    /// not reserved for routed keys.
+    /// Where a request with the keys of these digests may go: where a route sends one, or else to the upstreams that
+    /// are not reserved for routed keys.
     ///
     /// # Errors
     /// 401 if there is no such upstream.

@@ -127,7 +127,8 @@ impl Families {
 
 impl Collector for Upstreams {
     fn desc(&self) -> Vec<&Desc> {
-        // The registry wants descriptions that live as long as the collector; it uses them to find names that are taken.
+        // The registry wants descriptions that live as long as the collector; it uses them to find names that are
+        // taken.
         Vec::new()
     }
 

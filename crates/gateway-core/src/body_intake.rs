@@ -1,5 +1,6 @@
-//! A request body that comes in, pure: however it is framed and cut, bytes go in, and it says how large its buffer has to
-//! be, until when something must come, and when it is whole. Whoever reads has the buffers, the memory and the clock.
+//! A request body that comes in, pure: however it is framed and cut, bytes go in, and it says how large its buffer has
+//! to be, until when something must come, and when it is whole. Whoever reads has the buffers, the memory and the
+//! clock.
 
 use crate::http1::{Refusal, chunked};
 use crate::reason::Reason;
@@ -7,8 +8,8 @@ use bytes::BufMut;
 use bytes::buf::Limit;
 use std::time::{Duration, Instant};
 
-/// Room that is made for a body of a known length at once. A usual one has it all, so that its part of the budget is taken
-/// in one go; and an announced length alone takes no more than this.
+/// Room that is made for a body of a known length at once. A usual one has it all, so that its part of the budget is
+/// taken in one go; and an announced length alone takes no more than this.
 const FIRST_BYTES: usize = 64 * 1024;
 /// Room that is made when this is full; from there on four times as much each time.
 const SECOND_BYTES: usize = 1024 * 1024;
@@ -128,8 +129,8 @@ impl BodyIntake {
         Ok(taken)
     }
 
-    /// Where the rest of the body can be read to as it comes, with no step between: as much as there is room for. `None` if
-    /// what comes must be looked at first.
+    /// Where the rest of the body can be read to as it comes, with no step between: as much as there is room for.
+    /// `None` if what comes must be looked at first.
     pub fn spare(&mut self) -> Option<Limit<&mut Vec<u8>>> {
         let Framing::Length(length) = self.framing else { return None };
         let room = self.bytes.capacity().min(length) - self.bytes.len();

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A request that is over.
+/// A request that is over. One flat list, because it is a row: `store/columns.rs` names a column for almost each field.
 #[derive(Clone, Debug)]
 pub struct RequestRecord {
     /// The gateway's id of the request.

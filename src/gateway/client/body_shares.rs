@@ -1,13 +1,13 @@
 //! Who may hold how much of the memory for request bodies, pure: shares by client, and who makes room for whom.
 //!
-//! As long as there is room, anybody gets it. When there is none, a client that holds no more than its share (a quarter)
-//! gets it from bodies that are still coming in: first from those that come in too slowly, then from those of clients that
-//! hold more than their share. A client beyond its share displaces nothing but its own slow bodies.
+//! As long as there is room, anybody gets it. When there is none, a client that holds no more than its share (a
+//! quarter) gets it from bodies that are still coming in: first from those that come in too slowly, then from those of
+//! clients that hold more than their share. A client beyond its share displaces nothing but its own slow bodies.
 //!
-//! A body that is whole is never given up. So that whole ones do not take all there is, a client of more than a few bodies
-//! gets room only if a third of what it then holds stays free for others: one alone ends at three quarters, four at
-//! 3/13 each, and a next one always finds something. (Switches share their buffers among ports in this way: Choudhury and
-//! Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
+//! A body that is whole is never given up. So that whole ones do not take all there is, a client of more than a few
+//! bodies gets room only if a third of what it then holds stays free for others: one alone ends at three quarters, four
+//! at 3/13 each, and a next one always finds something. (Switches share their buffers among ports in this way:
+//! Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
 
 use crate::upstream::sessions::{Client, Owner};
 use gateway_core::addresses::client_group;
@@ -26,8 +26,8 @@ const LEFT_FREE: usize = 3;
 const FEW: usize = 64;
 /// Bodies are watched for so long before they count as slow.
 pub const WINDOW_MS: u64 = 3_000;
-/// After somebody had to be turned away, clients beyond their share get nothing for so long: the time after which a client
-/// that was told so tries again, and some more.
+/// After somebody had to be turned away, clients beyond their share get nothing for so long: the time after which a
+/// client that was told so tries again, and some more.
 const SHORT_MS: u64 = 2_000;
 
 /// Who a body is charged to: the client's address, and its key if it has one.

@@ -1,8 +1,8 @@
 //! A client's HTTP/1 connection: reads whole requests from it, then stands in for it towards Pingora.
 //!
 //! Pingora gets the head of a request that was read and checked, and nothing more: the body has its own way to the
-//! upstream (see `proxy::request_head`), so that Pingora neither copies it nor touches an upstream before it is whole. What
-//! follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
+//! upstream (see `proxy::request_head`), so that Pingora neither copies it nor touches an upstream before it is whole.
+//! What follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
 
 use super::body_budget::{HeldBody, Hold};
 use super::incoming::Incoming;
@@ -188,8 +188,8 @@ impl ClientStream {
     }
 
     /// Reads the body behind a head, with what is known of it; it must be known if there is one. Returns the head for
-    /// Pingora, with a body length of zero, or of one byte for a body if Pingora `must_see_bodies`; the rest is kept for
-    /// [`ClientStream::take_request`].
+    /// Pingora, with a body length of zero, or of one byte for a body if Pingora `must_see_bodies`; the rest is kept
+    /// for [`ClientStream::take_request`].
     ///
     /// # Errors
     /// Why there is no request to handle.

@@ -1,5 +1,5 @@
-//! The client's connection as Pingora sees it: the head that was read, then nothing until the answer is out, then, after
-//! a `101`, whatever comes.
+//! The client's connection as Pingora sees it: the head that was read, then nothing until the answer is out, then,
+//! after a `101`, whatever comes.
 
 use super::http1::{AHEAD_BYTES, ClientStream, Mode};
 use super::response_hold::Due;
@@ -20,8 +20,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 impl ClientStream {
-    /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: a response that does not begin in time is an error,
-    /// a head that was held back for long enough goes out.
+    /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: a response that does not begin in time is an
+    /// error, a head that was held back for long enough goes out.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut due = self.hold.due(now_ms);
         if let Due::At(at) = due {

@@ -30,8 +30,8 @@ impl Carried {
     }
 }
 
-/// Reads the body of a request that was checked, with what is known of it; it must be known if there is one. Afterwards its
-/// head carries all that. What it returns is for `WholeRequest`.
+/// Reads the body of a request that was checked, with what is known of it; it must be known if there is one. Afterwards
+/// its head carries all that. What it returns is for `WholeRequest`.
 ///
 /// # Errors
 /// Why there is no request to handle.

@@ -1,5 +1,5 @@
-//! What the proxy's hooks and the client's connection tell each other while a request is served: deadlines, and heads of
-//! responses that are held back. Pure: whoever asks says what time it is.
+//! What the proxy's hooks and the client's connection tell each other while a request is served: deadlines, and heads
+//! of responses that are held back. Pure: whoever asks says what time it is.
 
 use super::unsent::Stalled;
 use crate::upstream::clock::millis;

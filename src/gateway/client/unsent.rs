@@ -21,8 +21,8 @@ use tokio::time::Sleep;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// How many pieces it reads ahead: four in its queue, and one that waits for a place there.
 const PIECES_AHEAD: usize = 5;
-/// How long a client that has not taken a whole batch is not to be blamed for it: one that reads, at 10 Mbit/s, takes it
-/// in this time. How often one that is blocked is looked at.
+/// How long a client that has not taken a whole batch is not to be blamed for it: one that reads, at 10 Mbit/s, takes
+/// it in this time. How often one that is blocked is looked at.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The answers of this process that wait for their clients.
@@ -94,8 +94,8 @@ impl Unsent {
 /// The answers of a client: bytes of all, and since when each waits, its number and its bytes.
 type Held = (usize, Vec<(Instant, u64, usize)>);
 
-/// Answers that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client whose
-/// answers hold most, the one that waits longest.
+/// Answers that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client
+/// whose answers hold most, the one that waits longest.
 fn to_give_up(answers: &HashMap<u64, Waiting>, excess: usize, now: Instant) -> Vec<u64> {
     let mut of_each: HashMap<Option<IpAddr>, Held> = HashMap::new();
     for (&number, waiting) in answers {

@@ -1,5 +1,6 @@
-//! An HTTP/2 request as Pingora sees it: Pingora's own session to which one thing was done. Its body was read already, and
-//! it says that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is delegated.
+//! An HTTP/2 request as Pingora sees it: Pingora's own session to which one thing was done. Its body was read already,
+//! and it says that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is
+//! delegated.
 
 use super::response_hold::{Due, HeldHead, ResponseHold};
 use super::unsent::Taking;

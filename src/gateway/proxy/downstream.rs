@@ -1,4 +1,5 @@
-//! The client's side of a session: what was read of its request, responses of the gateway's own, and beginning one anew.
+//! The client's side of a session: what was read of its request, responses of the gateway's own, and beginning one
+//! anew.
 
 use super::context::Context;
 use crate::gateway::answer::Answer;

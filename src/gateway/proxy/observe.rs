@@ -42,8 +42,8 @@ fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
     Some(model.chars().take(LONGEST_NAME).collect())
 }
 
-/// The request, as far as it is kept. Its values of secret fields are gone already; the rest is cleaned when it is known that
-/// it is kept at all.
+/// The request, as far as it is kept. Its values of secret fields are gone already; the rest is cleaned when it is
+/// known that it is kept at all.
 fn capture(request: &RequestHeader, context: &Context) -> Capture {
     // As `explain` reads it.
     let target = String::from_utf8_lossy(request.raw_path());

@@ -64,8 +64,8 @@ fn join_cookies(request: &mut RequestHeader, is_http2: bool) -> Result<()> {
     request.insert_header(COOKIE, joined)
 }
 
-/// Adds the client's address to the chain that it sent, or removes that, as configured. Trusted proxies have no place in
-/// the chain: it is as if the client had come to the gateway itself.
+/// Adds the client's address to the chain that it sent, or removes that, as configured. Trusted proxies have no place
+/// in the chain: it is as if the client had come to the gateway itself.
 fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<()> {
     const NAME: &str = "X-Forwarded-For";
     match context.snapshot.config.forwarded_for {

@@ -140,8 +140,8 @@ fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> Resul
     Ok(())
 }
 
-/// Counts an interim response (1xx), of which there may be only so many in one attempt. A first one also begins the time
-/// in which the answer must begin: each of them begins `read_timeout` anew.
+/// Counts an interim response (1xx), of which there may be only so many in one attempt. A first one also begins the
+/// time in which the answer must begin: each of them begins `read_timeout` anew.
 ///
 /// # Errors
 /// When there are too many; the client then gets a 502.

@@ -1,5 +1,5 @@
-//! A look inside of content codings, piece by piece, next to what is forwarded, and within bounds: some hundred bytes can
-//! stand for a gigabyte.
+//! A look inside of content codings, piece by piece, next to what is forwarded, and within bounds: some hundred bytes
+//! can stand for a gigabyte.
 //!
 //! Decoded bytes go through one small buffer. One call decodes no more than [`GO_BYTES`]; what it did not get to
 //! waits for the next one. All of an answer may be [`MOST_FOLD`] times as large as what came in.
@@ -38,7 +38,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// For the values of `Content-Encoding`, in their order; `None` if they name a coding that is not known, or several.
+    /// For the values of `Content-Encoding`, in their order; `None` if they name a coding that is not known, or
+    /// several.
     pub fn new<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
         let members = values.into_iter().flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
         let mut codings = members.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));

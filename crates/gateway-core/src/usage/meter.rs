@@ -1,5 +1,5 @@
-//! Reads a response as it goes by: undoes its coding, and takes it apart into events, or keeps it as one JSON text. What
-//! they say is for the reader of its API: today that is `messages`.
+//! Reads a response as it goes by: undoes its coding, and takes it apart into events, or keeps it as one JSON text.
+//! What they say is for the reader of its API: today that is `messages`.
 
 use super::decode::Decoder;
 use super::messages::Messages;
@@ -36,8 +36,8 @@ enum Kind {
 }
 
 impl Meter {
-    /// For a response of this type, that begins now, to a request that asked this and began at `began`; `None` if it is of
-    /// no API or type that can be read. `decoder` makes what undoes the body's coding, if that is known.
+    /// For a response of this type, that begins now, to a request that asked this and began at `began`; `None` if it is
+    /// of no API or type that can be read. `decoder` makes what undoes the body's coding, if that is known.
     pub fn new(
         asked: Protocol,
         content_type: &[u8],

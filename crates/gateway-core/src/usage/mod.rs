@@ -1,5 +1,5 @@
-//! What an answer says: how it ended, and what it used. Pure: bytes in, values out; nothing of an answer is held back or
-//! changed for it.
+//! What an answer says: how it ended, and what it used. Pure: bytes in, values out; nothing of an answer is held back
+//! or changed for it.
 
 pub mod decode;
 pub mod error_body;

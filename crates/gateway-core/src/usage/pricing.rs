@@ -3,8 +3,8 @@
 use super::summary::Tokens;
 use crate::rules::glob::Glob;
 
-/// Billionths of a US dollar: small enough that every usual price of a token is a whole number of them, so that sums are
-/// exact in whatever order they are made.
+/// Billionths of a US dollar: small enough that every usual price of a token is a whole number of them, so that sums
+/// are exact in whatever order they are made.
 pub type NanoUsd = u64;
 
 /// What one token costs.
