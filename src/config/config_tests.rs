@@ -1,7 +1,8 @@
 use super::super::locate;
 use super::super::section::resilience::{Affinity, Failover, Queue};
+use super::super::section::settings;
 use super::super::section::upstream::{self, UpstreamConfig};
-use super::super::source::settings;
+use super::super::section::upstream_keys::UPSTREAM_KEYS;
 use super::files::BUILT_IN;
 use super::*;
 use std::net::SocketAddr;
@@ -43,14 +44,14 @@ fn the_shipped_file_is_valid_and_equals_the_defaults() {
 
 #[test]
 fn every_setting_is_in_the_shipped_file_with_its_variable() {
-    for setting in settings::SETTINGS {
+    for setting in settings::all().map(|setting| setting.about) {
         let leaf = setting.key.rsplit('.').next().expect("a leaf");
         assert!(BUILT_IN.contains(&format!("{leaf}:")), "{}", setting.key);
         for name in setting.env.iter().filter(|name| name.chars().all(|c| !c.is_lowercase())) {
             assert!(BUILT_IN.contains(name), "{name}");
         }
     }
-    for setting in settings::UPSTREAM_SETTINGS {
+    for setting in UPSTREAM_KEYS {
         assert!(BUILT_IN.contains(&format!("{}:", setting.key)), "{}", setting.key);
     }
 }

@@ -4,12 +4,11 @@ use super::files::{self, Arguments, Texts};
 use super::lower::{Config, lower};
 use super::section::headers::{self, CustomHeader};
 use super::section::server_conf;
-use super::section::startup::Startup;
+use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::settings_reader::{Effective, List, Reader};
-use super::source::value;
 use super::{panel, trial, warnings};
 use pingora::server::configuration::ServerConf;
 use std::cell::RefCell;
@@ -83,7 +82,7 @@ pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> 
         env(name).filter(|value| may_tell && !value.is_empty()).or_else(|| in_file.cloned())
     };
     let mut reader = Reader::new(&path, &yaml, env, &names, dotenv, arguments.overrides.clone());
-    let state_dir = PathBuf::from(reader.read("gateway.state_dir", value::text).unwrap_or_default());
+    let state_dir = PathBuf::from(reader.get(&startup::STATE_DIR));
     let (overlay_path, mut overlay) = files::read_overlay(&state_dir, &mut problems);
     if let Some(edited) = edits.overlay {
         former.replace(Some(std::mem::replace(&mut overlay, edited.to_owned())));
@@ -132,7 +131,7 @@ fn hint_at_variables(problem: &mut Problem) {
 
 /// Path and text of the headers file, and the headers in it.
 fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, String, Vec<CustomHeader>) {
-    let path = reader.read("gateway.headers_file", value::text).unwrap_or_default();
+    let path = reader.get(&headers::HEADERS_FILE);
     let text = match edited {
         Some(text) => text.to_owned(),
         None => headers::read(&path).unwrap_or_else(|problem| {

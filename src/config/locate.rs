@@ -1,10 +1,9 @@
 //! Where the gateway that runs is found.
 
 use super::files::{self, Arguments};
-use super::section::startup::read_listen;
+use super::section::startup::{RUNTIME_DIR, read_listen};
 use super::source::environment::Lookup;
 use super::source::settings_reader::Reader;
-use super::source::value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +33,7 @@ pub fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
         let text = format!("gateway: {{runtime_dir: {}}}", serde_json::Value::from(value));
         reader.set_file(&text);
     }
-    let mut runtime_dir = PathBuf::from(reader.read("gateway.runtime_dir", value::text).unwrap_or_default());
+    let mut runtime_dir = PathBuf::from(reader.get(&RUNTIME_DIR));
     // The systemd unit gives its own folder to the gateway, which a shell knows nothing of.
     if !runtime_dir.exists() && Path::new(SERVICE_RUNTIME_DIR).exists() {
         runtime_dir = PathBuf::from(SERVICE_RUNTIME_DIR);

@@ -1,58 +1,27 @@
 //! What requests are handled with: all sections, read to values.
 
-use super::section::allow_origins::AllowOrigins;
+use super::section::allow_origins::{ALLOW_ORIGINS, AllowOrigins};
+use super::section::forwarding::{self, ForwardedFor};
 use super::section::headers::CustomHeader;
+use super::section::health::HealthSettings;
 use super::section::limits::Limits;
 use super::section::proxy::Proxies;
-use super::section::resilience::{Affinity, Failover, HealthSettings, Queue};
+use super::section::request_log::CaptureSettings;
+use super::section::resilience::{Affinity, Failover, Queue};
 use super::section::routes::{self, Route};
+use super::section::service::{self, Drain};
 use super::section::startup::Startup;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
-use super::section::{prices, profile, rules};
-use super::source::message::Message;
+use super::section::{prices, profile, rules, system_prompt, timeouts};
 use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
-use super::source::value;
 use gateway_core::addresses::TrustedProxies;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::Prices;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// What becomes of `X-Forwarded-For`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForwardedFor {
-    /// The client's address is added to the chain.
-    Append,
-    /// The chain goes through as it came.
-    Keep,
-    /// The field is removed.
-    Off,
-}
-
-/// Which requests are kept as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// None.
-    Off,
-    /// Those that failed.
-    Errors,
-    /// All.
-    All,
-}
-
-/// What the request log keeps of bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaptureSettings {
-    /// Whether the beginning of an error's body is kept.
-    pub error_body: bool,
-    /// Which requests are kept as a whole.
-    pub requests: Kept,
-    /// How much of the body of such a request is kept, in bytes.
-    pub body_bytes: usize,
-}
 
 /// What requests are handled with: a reload replaces it as a whole.
 #[derive(Clone, Debug)]
@@ -105,16 +74,7 @@ pub struct Config {
     pub drain: Drain,
 }
 
-/// How long a process that ends goes on with its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
-    /// After a new process took over.
-    pub upgrade: Duration,
-    /// After SIGTERM.
-    pub stop: Duration,
-}
-
-/// All settings to their values; `None` when one without a default is wrong.
+/// All settings to their values; `None` when one with a default is wrong.
 pub fn lower(
     reader: &mut Reader<'_>,
     state_dir: PathBuf,
@@ -122,89 +82,46 @@ pub fn lower(
     grace: Option<Duration>,
 ) -> Option<(Config, Startup)> {
     let startup = Startup::read(reader, state_dir);
-    let system_prompt = read_system_prompt(reader);
-    let preserve_host = reader.read("gateway.preserve_host", value::boolean);
-    let forwarded_for = reader.read("gateway.forwarded_for", |text| {
-        value::choice(
-            text,
-            &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
-        )
-    });
-    let trusted_proxies = reader
-        .read("gateway.trusted_proxies", |text| {
-            TrustedProxies::parse(text).map_err(|text| Message::NotAddresses { text })
-        })
-        .unwrap_or_default();
-    let allow_origins = reader.read("gateway.allow_origins", AllowOrigins::parse).unwrap_or_default();
+    let system_prompt = system_prompt::read(reader);
     let proxies = Proxies::read(reader);
-    let dashboard_enabled = reader.read("gateway.dashboard.enabled", value::boolean);
-    let dashboard_key = reader.read_shown("gateway.dashboard.api_key", value::text, |_| "********".to_owned());
-    let capture = read_capture(reader);
-    let models_by_name = reader.read("gateway.metrics.models", |text| value::number(text, 1..=1000));
-    let prices = prices::read(reader);
-    let drain_upgrade = reader.read("gateway.drain.upgrade", value::duration);
-    let drain_stop = reader.read("gateway.drain.stop", value::duration);
-    let is_stop_set = reader.source_of("gateway.drain.stop").is_some();
-    let limits = Limits::read(reader);
-    let connect_timeout = reader.read("gateway.timeouts.connect", value::duration);
-    let read_timeout = reader.read("gateway.timeouts.read", value::duration);
-    let upstream_write_timeout = reader.read("gateway.timeouts.write", value::duration);
-    let first_byte_timeout = reader.read("gateway.timeouts.first_byte", value::duration);
-    let pool_idle_timeout = reader.read("gateway.timeouts.pool_idle", value::duration);
-    let failover = Failover::read(reader);
     let health = HealthSettings::read(reader);
-    let affinity = Affinity::read(reader);
-    let queue = Queue::read(reader);
-    let dns_servers = reader.read("gateway.dns.servers", value::name_servers).unwrap_or_default();
-
-    // A wrong value is noted already; a stand-in lets the upstreams be checked in the same go.
     let inherited = Inherited {
-        preserve_host: preserve_host.unwrap_or_default(),
-        connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(10)),
-        read_timeout: read_timeout.unwrap_or(Duration::from_secs(600)),
-        first_byte_timeout,
-        probe: health.as_ref().and_then(|health| health.probe.path.as_deref()),
+        preserve_host: reader.get(&forwarding::PRESERVE_HOST),
+        connect_timeout: reader.get(&timeouts::CONNECT),
+        read_timeout: reader.get(&timeouts::READ),
+        first_byte_timeout: reader.get_if_set(&timeouts::FIRST_BYTE),
+        probe: health.probe.path.as_deref(),
         proxies: &proxies,
     };
-    let mut upstreams = upstream::read(reader, inherited);
-    let routes = routes::read(reader, &mut upstreams, inherited);
-    let rules = read_rules(reader, &upstreams);
-
-    let config = Config {
-        upstreams,
-        rules: rules.on,
-        rules_off: rules.off,
+    let mut config = Config {
+        upstreams: Vec::new(),
+        rules: Vec::new(),
+        rules_off: Vec::new(),
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(custom_headers).into_iter().collect(),
-        routes,
-        forwarded_for: forwarded_for?,
-        trusted_proxies,
-        allow_origins,
-        limits: limits?,
-        upstream_write_timeout: upstream_write_timeout?,
-        pool_idle_timeout: pool_idle_timeout?,
-        failover: failover?,
-        health: health?,
-        affinity: affinity?,
-        queue: queue?,
-        dns_servers,
-        dashboard_enabled: dashboard_enabled?,
-        dashboard_key: dashboard_key.map(Secret::new),
-        drain: Drain { upgrade: drain_upgrade?, stop: grace.filter(|_| !is_stop_set).or(drain_stop)? },
-        capture: capture?,
-        models_by_name: models_by_name? as usize,
-        prices,
+        routes: Vec::new(),
+        forwarded_for: reader.get(&forwarding::FORWARDED_FOR),
+        trusted_proxies: reader.get_if_set(&forwarding::TRUSTED_PROXIES).unwrap_or_default(),
+        allow_origins: reader.get_if_set(&ALLOW_ORIGINS).unwrap_or_default(),
+        limits: Limits::read(reader),
+        upstream_write_timeout: reader.get(&timeouts::WRITE),
+        pool_idle_timeout: reader.get(&timeouts::POOL_IDLE),
+        failover: Failover::read(reader),
+        health: health.clone(),
+        affinity: Affinity::read(reader),
+        queue: Queue::read(reader),
+        dns_servers: reader.get_if_set(&timeouts::DNS_SERVERS).unwrap_or_default(),
+        dashboard_enabled: reader.get(&service::DASHBOARD_ENABLED),
+        dashboard_key: reader.get_if_set(&service::DASHBOARD_KEY).map(Secret::new),
+        capture: CaptureSettings::read(reader),
+        models_by_name: reader.get(&service::MODELS_BY_NAME),
+        prices: prices::read(reader),
+        drain: Drain::read(reader, grace),
     };
-    Some((config, startup?))
-}
-
-fn read_capture(reader: &mut Reader<'_>) -> Option<CaptureSettings> {
-    let error_body = reader.read("gateway.log.capture_error_body", value::boolean);
-    let requests = reader.read("gateway.log.capture", |text| {
-        value::choice(text, &[("off", Kept::Off), ("errors", Kept::Errors), ("all", Kept::All)])
-    });
-    let body_bytes = reader.read("gateway.log.capture_body", value::size);
-    Some(CaptureSettings { error_body: error_body?, requests: requests?, body_bytes: body_bytes? })
+    config.upstreams = upstream::read(reader, inherited);
+    config.routes = routes::read(reader, &mut config.upstreams, inherited);
+    rules::List { on: config.rules, off: config.rules_off } = read_rules(reader, &config.upstreams);
+    (!reader.has_stand_ins()).then_some((config, startup))
 }
 
 /// The operator's rules.
@@ -221,15 +138,4 @@ fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> rules::L
     let rules = rules::read(&mut NodeReader::new(&places, reader.names, &mut problems), &list, "gateway.rules", known);
     reader.problems.append(&mut problems);
     rules
-}
-
-fn read_system_prompt(reader: &mut Reader<'_>) -> Option<Rule> {
-    let shorten = |text: &str| match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
-    };
-    let replacement =
-        reader.read_shown("gateway.system_prompt.replacement", value::text, |text| shorten(text).replace('\n', "\\n"));
-    let insert_if_missing = reader.read("gateway.system_prompt.insert_if_missing", value::boolean)?;
-    replacement.map(|text| profile::system_prompt(&text, insert_if_missing))
 }

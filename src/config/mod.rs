@@ -23,14 +23,17 @@ mod warnings;
 pub use files::Arguments;
 pub use load::{Loaded, load};
 pub use locate::locate;
-pub use lower::{Config, Drain, ForwardedFor, Kept};
+pub use lower::Config;
 pub use section::allow_origins::AllowOrigins;
+pub use section::forwarding::ForwardedFor;
 pub use section::limits::Limits;
-#[cfg(test)]
-pub use section::startup::TlsListener;
+pub use section::request_log::Kept;
+pub use section::service::Drain;
 pub use section::startup::{LogFormat, Startup};
-pub use section::{built_in, headers, profile, proxy, resilience, routes, upstream};
+#[cfg(test)]
+pub use section::tls_listener::TlsListener;
+pub use section::{built_in, headers, health, profile, proxy, resilience, routes, settings, upstream};
 pub use source::atomic_file::write_whole;
 pub use source::environment::Lookup;
 pub use source::settings_reader::Effective as EffectiveSetting;
-pub use source::{problem, secret, settings, text_file};
+pub use source::{problem, secret, text_file};

@@ -3,11 +3,12 @@
 //! Whoever has the panel's key changes how requests are handled. Where files are read and written, as whom the gateway runs and
 //! what Pingora shows of itself is decided where it is run; and an edit must not find out what else there is on the machine.
 
-use super::section::server_conf;
+use super::section::upstream_keys::UPSTREAM_KEYS;
+use super::section::{server_conf, settings};
 use super::source::layers::parsed;
 use super::source::message::Message;
 use super::source::problem::Problem;
-use super::source::settings::{Panel, SETTINGS, UPSTREAM_SETTINGS};
+use super::source::setting::{Entry, Panel};
 use super::source::settings_reader::Reader;
 use marked_yaml::Node;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
         let place = reader.place(node.span());
         let is_ours = key.starts_with("gateway.");
         let allowed = match is_ours {
-            true => SETTINGS.iter().find(|known| known.key == key).map_or(Panel::MaySet, |known| known.panel),
+            true => settings::find(&key).map_or(Panel::MaySet, |known| known.about.panel),
             false if server_conf::FOR_PANEL.contains(&key.as_str()) => Panel::MaySet,
             false => Panel::NoMore,
         };
@@ -54,7 +55,7 @@ pub fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
 /// keep its own.
 fn new_files(reader: &Reader<'_>, former: &BTreeMap<String, String>) -> Vec<Problem> {
     const LIST: &str = "gateway.upstreams";
-    let barred = || UPSTREAM_SETTINGS.iter().filter(|known| known.panel != Panel::MaySet).map(|known| known.key);
+    let barred = || UPSTREAM_KEYS.iter().filter(|known| known.panel != Panel::MaySet).map(|known| known.key);
     let values = |list: &Node| -> Vec<(String, Node)> {
         let entries = list.as_sequence().into_iter().flat_map(|list| list.iter()).filter_map(Node::as_mapping);
         entries
@@ -87,10 +88,9 @@ fn keys_with_nodes(root: &Node) -> Vec<(String, Node)> {
     fn collect(prefix: &str, node: &Node, found: &mut Vec<(String, Node)>) {
         for (key, value) in node.as_mapping().into_iter().flat_map(|mapping| mapping.iter()) {
             let path = if prefix.is_empty() { key.as_str().to_owned() } else { format!("{prefix}.{}", key.as_str()) };
-            let is_level = |known: &&super::source::settings::Setting| {
-                known.key.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))
-            };
-            match SETTINGS.iter().any(|known| is_level(&known)) {
+            let is_level =
+                |known: &Entry| known.about.key.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'));
+            match settings::all().any(is_level) {
                 true => collect(&path, value, found),
                 false => found.push((path, value.clone())),
             }

@@ -2,25 +2,27 @@
 //! What is really valid is decided when the file is loaded.
 
 use super::section::server_conf::NOT_OURS;
-use super::source::settings::{LISTS, SETTINGS, Setting, UPSTREAM_SETTINGS};
+use super::section::settings;
+use super::section::upstream_keys::UPSTREAM_KEYS;
+use super::source::setting::{Entry, LISTS};
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};
 
 /// The schema.
 pub fn schema() -> Value {
     let mut gateway = json!({"type": ["object", "null"], "additionalProperties": false, "properties": {}});
-    for setting in SETTINGS {
-        insert(&mut gateway, setting.key.trim_start_matches("gateway."), of_setting(setting));
+    for setting in settings::all() {
+        insert(&mut gateway, setting.about.key.trim_start_matches("gateway."), of_setting(setting));
     }
-    for (key, help) in LISTS {
-        let items = match key {
+    for list in LISTS {
+        let items = match list.key {
             "gateway.upstreams" => upstream(),
             "gateway.routes" => route(),
             "gateway.prices" => json!({"type": "object"}),
             _ => rule(),
         };
-        let list = json!({"type": ["array", "null"], "description": help, "items": items});
-        insert(&mut gateway, key.trim_start_matches("gateway."), list);
+        let schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});
+        insert(&mut gateway, list.key.trim_start_matches("gateway."), schema);
     }
     let mut properties = Map::new();
     if let Ok(Value::Object(own)) = serde_json::to_value(ServerConf::default()) {
@@ -53,18 +55,19 @@ fn insert(level: &mut Value, path: &str, schema: Value) {
     }
 }
 
-fn of_setting(setting: &Setting) -> Value {
-    let mut schema = scalar(setting.default, setting.help);
-    if setting.is_list {
+fn of_setting(setting: &Entry) -> Value {
+    let (about, choices) = (setting.about, (setting.choices)());
+    let mut schema = scalar(about.default, about.help.en);
+    if about.is_list {
         schema["type"] = json!(["string", "number", "array", "null"]);
         schema["items"] = json!({"type": ["string", "number"]});
     }
-    if !setting.choices.is_empty() {
-        let choices: Vec<Value> = setting.choices.iter().map(|&choice| choice.into()).chain([Value::Null]).collect();
+    if !choices.is_empty() {
+        let choices: Vec<Value> = choices.into_iter().map(Value::from).chain([Value::Null]).collect();
         schema["enum"] = choices.into();
     }
-    if setting.needs_restart {
-        let help = format!("{} A change needs a restart or an upgrade.", setting.help);
+    if about.needs_restart {
+        let help = format!("{} A change needs a restart or an upgrade.", about.help.en);
         schema["description"] = help.into();
     }
     schema
@@ -87,10 +90,10 @@ fn scalar(default: &str, help: &str) -> Value {
 
 fn upstream() -> Value {
     let mut properties = Map::new();
-    for setting in UPSTREAM_SETTINGS {
+    for setting in UPSTREAM_KEYS {
         let schema = match setting.key {
-            "profile_rules" => json!({"type": "object", "description": setting.help}),
-            _ => scalar(setting.default, setting.help),
+            "profile_rules" => json!({"type": "object", "description": setting.help.en}),
+            _ => scalar(setting.default, setting.help.en),
         };
         properties.insert(setting.key.to_owned(), schema);
     }

@@ -6,10 +6,10 @@ use super::mask;
 use super::panel_key::{self, Weakness};
 use super::section::base_url::{self, BaseUrl};
 use super::section::routes::KEY_MAPPINGS_FILE;
+use super::section::settings;
 use super::section::startup::Startup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
-use super::source::settings::SETTINGS;
 use super::source::settings_reader::{Effective, Reader};
 use super::source::text_file;
 use gateway_core::redact::{is_secret_name, looks_like_secret};
@@ -229,7 +229,8 @@ fn is_shipped(list: &Node) -> bool {
 /// setting's name makes it another one, such as for `${env.NAME}`.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
     let warning = |what: Message| Problem::of_file(DOTENV_FILE, what);
-    let known: Vec<&str> = SETTINGS.iter().flat_map(|setting| setting.env).copied().chain(OTHER_VARIABLES).collect();
+    let known: Vec<&str> =
+        settings::all().flat_map(|setting| setting.about.env).copied().chain(OTHER_VARIABLES).collect();
     let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
     unknown
         .filter_map(|name| {

@@ -1,7 +1,7 @@
 //! What a new process gets of the one that serves: its environment as far as the gateway reads it, where it writes its
 //! log, and who it runs as.
 
-use crate::config::settings::SETTINGS;
+use crate::config::settings;
 use crate::config::text_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ fn choose(all: impl Iterator<Item = (OsString, OsString)>, texts: &[String]) -> 
     let all = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     all.filter(|(name, _)| {
         let name = name.as_str();
-        let is_known = || OTHERS.contains(&name) || SETTINGS.iter().any(|setting| setting.env.contains(&name));
+        let is_known = || OTHERS.contains(&name) || settings::all().any(|setting| setting.about.env.contains(&name));
         !is_dangerous(name) && (is_known() || texts.iter().any(|text| names(text, name)))
     })
     .collect()

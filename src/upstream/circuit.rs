@@ -2,7 +2,7 @@
 
 use super::clock::millis;
 use super::window::{Counts, Window};
-use crate::config::resilience::HealthSettings;
+use crate::config::health::HealthSettings;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resilience::ProbeSettings;
+    use crate::config::health::ProbeSettings;
 
     fn circuit() -> Circuit {
         Circuit::new(HealthSettings {

@@ -16,8 +16,9 @@ mod turns;
 pub mod window;
 
 use crate::config::Config;
+use crate::config::health::HealthSettings;
 use crate::config::proxy::OutboundProxy;
-use crate::config::resilience::{HealthSettings, Queue};
+use crate::config::resilience::Queue;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::Circuit;
 use dial::{Destination, Dialer};

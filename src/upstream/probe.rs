@@ -1,7 +1,7 @@
 //! Active health checks: a small request to each upstream from time to time.
 
 use super::Upstream;
-use crate::config::resilience::ProbeSettings;
+use crate::config::health::ProbeSettings;
 use gateway_core::record::fault::UpstreamFault;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Uri, Version};

@@ -14,7 +14,7 @@ const FILE = `gateway:
 const OWN = FILE.replace('prefix', 'other').replace('name: a', 'name: c');
 
 const locked: Setting = {
-  key: 'gateway.upstreams', value: '1 entry', default: '', help: '', source: 'environment', place: 'API_BASE_URL', is_locked: true, needs_restart: false, is_secret: false,
+  key: 'gateway.upstreams', value: '1 entry', default: '', help: '', help_zh: '', choices: [], source: 'environment', place: 'API_BASE_URL', is_locked: true, needs_restart: false, is_secret: false,
 };
 
 describe('lists', () => {

@@ -3,8 +3,10 @@
 
 use super::super::files::Texts;
 use super::super::load::Loaded;
+use super::super::section::settings;
+use super::super::section::upstream_keys::UPSTREAM_KEYS;
 use super::super::source::problem::{Problem, Source};
-use super::super::source::settings::{LISTS, Panel, SETTINGS, Setting, UPSTREAM_SETTINGS};
+use super::super::source::setting::{Help, LISTS, Panel};
 use super::super::source::settings_reader::{Effective, List};
 use gateway_core::redact::shapes;
 use serde::Serialize;
@@ -47,7 +49,11 @@ pub struct SettingView {
     /// The value if nobody sets it.
     pub default: String,
     /// What it means.
-    pub help: String,
+    pub help: &'static str,
+    /// The same in Chinese.
+    pub help_zh: &'static str,
+    /// The values that it may have, if they are few.
+    pub choices: Vec<&'static str>,
     /// Who set it: `command_line`, `environment`, `dotenv`, `panel`, `file` or `default`.
     pub source: &'static str,
     /// The variable, or the place in a file.
@@ -145,21 +151,27 @@ impl Shown {
     pub fn settings(&self) -> Vec<SettingView> {
         let settings = self.effective.iter().filter(|setting| !setting.key.starts_with("header "));
         let settings = settings.map(|setting| {
-            let known = SETTINGS.iter().find(|known| known.key == setting.key);
+            let known = settings::find(&setting.key);
             let of_upstream = setting.key.rsplit_once("].").filter(|_| known.is_none());
-            let of_upstream = of_upstream.and_then(|(_, key)| UPSTREAM_SETTINGS.iter().find(|known| known.key == key));
-            let (default, help) = match (known, of_upstream) {
-                (Some(known), _) => (known.default, known.help),
-                (None, Some(known)) => (known.default, known.help),
-                (None, None) => ("", ""),
-            };
-            let is_secret = known.is_some_and(|known| known.is_secret) || setting.key.ends_with("].api_key");
-            let needs_restart = known.is_some_and(|known| known.needs_restart);
-            view(&setting.key, &setting.value, default, help, &setting.source, needs_restart, is_secret)
+            let of_upstream = of_upstream.and_then(|(_, key)| UPSTREAM_KEYS.iter().find(|known| known.key == key));
+            let view = view(&setting.key, &setting.value, &setting.source);
+            match (known, of_upstream) {
+                (Some(known), _) => SettingView {
+                    is_locked: view.is_locked || known.about.panel != Panel::MaySet,
+                    needs_restart: known.about.needs_restart,
+                    is_secret: known.about.is_secret,
+                    choices: (known.choices)(),
+                    ..view.told(known.about.default, known.about.help)
+                },
+                (None, Some(known)) => {
+                    SettingView { is_secret: known.key == "api_key", ..view.told(known.default, known.help) }
+                }
+                (None, None) => view,
+            }
         });
         let lists = self.lists.iter().map(|list| {
-            let help = LISTS.iter().find(|(key, _)| *key == list.key).map_or("", |(_, help)| help);
-            view(list.key, &entries(list), "", help, &list.source, false, false)
+            let help = LISTS.iter().find(|known| known.key == list.key).map(|known| known.help).unwrap_or_default();
+            view(list.key, &entries(list), &list.source).told("", help)
         });
         settings.chain(lists).collect()
     }
@@ -194,8 +206,8 @@ impl Shown {
 
     /// The keys that differ from what the process was started with, and count only after a restart.
     pub fn pending_restart(&self, started: &Self) -> Vec<String> {
-        let needs_restart = |key: &str| match SETTINGS.iter().find(|known| known.key == key) {
-            Some(known) => known.needs_restart,
+        let needs_restart = |key: &str| match settings::find(key) {
+            Some(known) => known.about.needs_restart,
             None => self.server.iter().any(|(known, _)| known == key),
         };
         started.changes(self).into_iter().map(|change| change.key).filter(|key| needs_restart(key)).collect()
@@ -209,15 +221,8 @@ fn entries(list: &List) -> String {
     }
 }
 
-fn view(
-    key: &str,
-    value: &str,
-    default: &str,
-    help: &str,
-    source: &Source,
-    needs_restart: bool,
-    is_secret: bool,
-) -> SettingView {
+/// A setting of which only this is known.
+fn view(key: &str, value: &str, source: &Source) -> SettingView {
     let (name, place, is_locked) = match source {
         Source::CommandLine => ("command_line", String::new(), true),
         Source::Environment(name) => ("environment", (*name).to_owned(), true),
@@ -226,17 +231,24 @@ fn view(
         Source::File { .. } | Source::WholeFile(_) => ("file", source.to_string(), false),
         Source::Default => ("default", String::new(), false),
     };
-    let is_barred = |setting: &Setting| setting.key == key && setting.panel != Panel::MaySet;
-    let is_locked = is_locked || SETTINGS.iter().any(is_barred);
     SettingView {
         key: key.to_owned(),
         value: value.to_owned(),
-        default: default.to_owned(),
-        help: help.to_owned(),
+        default: String::new(),
+        help: "",
+        help_zh: "",
+        choices: Vec::new(),
         source: name,
         place,
         is_locked,
-        needs_restart,
-        is_secret,
+        needs_restart: false,
+        is_secret: false,
+    }
+}
+
+impl SettingView {
+    /// With its default and what it means.
+    fn told(self, default: &str, help: Help) -> Self {
+        Self { default: default.to_owned(), help: help.en, help_zh: help.zh, ..self }
     }
 }

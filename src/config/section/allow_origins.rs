@@ -2,6 +2,20 @@
 
 use crate::config::source::message::Message;
 
+use crate::config::source::setting::{Setting, settings};
+
+settings! {
+    ALLOW_ORIGINS: AllowOrigins = Setting::list(
+        "gateway.allow_origins",
+        "",
+        AllowOrigins::parse,
+        "Comma list of web pages (https://host) that may send requests without a key of their own, or *: without \
+         it, a page of another site gets 403 where the gateway would add a key.",
+        "哪些网页（https://host，以逗号分隔，* 为任意网页）可以不带自己的密钥发请求。若网关会替请求补上密钥，来自其他网页的请求一律返回 403。",
+    )
+    .env(&["ALLOW_ORIGINS"]);
+}
+
 /// The origins of such pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowOrigins {

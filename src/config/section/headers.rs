@@ -4,7 +4,20 @@ use crate::config::source::bounds;
 use crate::config::source::message::Message;
 use crate::config::source::problem::{Problem, Source};
 use crate::config::source::secret::Secret;
+use crate::config::source::setting::{Panel, Setting, settings};
+use crate::config::source::value;
 use gateway_core::http1::{is_field_value, is_token};
+
+settings! {
+    HEADERS_FILE: String = Setting::one(
+        "gateway.headers_file",
+        "env/.env.headers.json",
+        value::text,
+        "JSON file of headers that override those of each request.",
+        "请求头 JSON 文件，其中的请求头会覆盖每个请求的同名项。",
+    )
+    .panel(Panel::Never);
+}
 
 /// Fields that say how a message is delimited or that belong to one connection: nobody may set them from outside.
 const REFUSED: [&str; 12] = [

@@ -4,6 +4,7 @@
 use super::base_url::BaseUrl;
 use crate::config::source::message::Message;
 use crate::config::source::secret::Secret;
+use crate::config::source::setting::{Setting, settings};
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
 use percent_encoding::percent_decode_str;
@@ -140,6 +141,45 @@ pub fn shown(text: &str) -> String {
     }
 }
 
+settings! {
+    HTTP: OutboundProxy = Setting::one(
+        "gateway.proxy.http",
+        "",
+        OutboundProxy::parse,
+        "Outbound proxy for http:// upstreams: http://, https://, socks5:// or \
+         socks5h://[user:password@]host[:port].",
+        "http:// 上游的出站代理：http://、https://、socks5:// 或 socks5h://[用户:密码@]主机[:端口]。",
+    )
+    .env(&["HTTP_PROXY", "http_proxy"])
+    .shown(shown);
+    HTTPS: OutboundProxy = Setting::one(
+        "gateway.proxy.https",
+        "",
+        OutboundProxy::parse,
+        "Outbound proxy for https:// upstreams.",
+        "https:// 上游的出站代理。",
+    )
+    .env(&["HTTPS_PROXY", "https_proxy"])
+    .shown(shown);
+    ALL: OutboundProxy = Setting::one(
+        "gateway.proxy.all",
+        "",
+        OutboundProxy::parse,
+        "Outbound proxy for upstreams without one of their own.",
+        "没有单独设置代理的上游所用的出站代理。",
+    )
+    .env(&["ALL_PROXY", "all_proxy"])
+    .shown(shown);
+    NONE: String = Setting::list(
+        "gateway.proxy.none",
+        "",
+        value::text,
+        "Comma list of hosts that are reached without a proxy.",
+        "不经过代理的主机，以逗号分隔。",
+    )
+    .env(&["NO_PROXY", "no_proxy"]);
+}
+
 /// The proxies for upstreams without one of their own.
 #[derive(Debug, Default)]
 pub struct Proxies {
@@ -160,12 +200,11 @@ impl Proxies {
 
     /// Reads `gateway.proxy`.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        let mut proxy = |key| reader.read_shown(key, OutboundProxy::parse, shown);
         Self {
-            http: proxy("gateway.proxy.http"),
-            https: proxy("gateway.proxy.https"),
-            all: proxy("gateway.proxy.all"),
-            none: reader.read("gateway.proxy.none", value::text),
+            http: reader.get_if_set(&HTTP),
+            https: reader.get_if_set(&HTTPS),
+            all: reader.get_if_set(&ALL),
+            none: reader.get_if_set(&NONE),
         }
     }
 

@@ -1,17 +1,82 @@
-//! What is done when an upstream fails: other upstreams, pauses, probes, queues.
+//! What is done when an upstream fails: other upstreams, sessions that move, queues.
 
 use crate::config::source::message::Message;
-use crate::config::source::problem::Source;
+use crate::config::source::setting::{Setting, settings};
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
-use http::Method;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most of any time here; a longer one is a slip.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MILLISECOND: Duration = Duration::from_millis(1);
+pub const SECOND: Duration = Duration::from_secs(1);
+
+settings! {
+    MAX_ATTEMPTS: u32 = Setting::one(
+        "gateway.failover.max_attempts",
+        "3",
+        |text| value::number(text, 1..=10),
+        "Most attempts for one request, the first one included (at most 10).",
+        "单个请求的最多尝试次数，包括第一次（最多 10）。",
+    );
+    RETRY_ON: RetryOn = Setting::list(
+        "gateway.failover.retry_on",
+        "500, 502, 503, 504, 520-524, 529, 429",
+        |text| Statuses::parse(text, 400..=599),
+        "Statuses from 400 on after which the next upstream is tried, and ranges of them; or none.",
+        "遇到哪些状态码（400 起）会改试下一个上游，可写范围；或 none。",
+    );
+    RETRY_BUDGET: u32 = Setting::one(
+        "gateway.failover.retry_budget",
+        "20%",
+        |text| value::percentage(text, 0..=100),
+        "Most retries, as a share of all requests.",
+        "重试占全部请求的最大比例。",
+    );
+    RETRY_BUDGET_MIN: u32 = Setting::one(
+        "gateway.failover.retry_budget_min",
+        "10",
+        |text| value::number(text, 0..=10_000),
+        "Retries per second that are allowed in any case.",
+        "每秒至少允许的重试次数。",
+    );
+    HOLD_HEAD: Duration = Setting::one(
+        "gateway.failover.hold_head",
+        "200ms",
+        |text| value::duration_within(text, Duration::ZERO..=10 * SECOND),
+        "How long an answer's head waits for the first byte of its body, so that the upstream can still be replaced.",
+        "响应头等待正文首字节的时间，在此期间仍可更换上游。",
+    );
+    AFFINITY_SESSIONS: usize = Setting::one(
+        "gateway.affinity.sessions",
+        "10000",
+        |text| value::number(text, 0..=10_000_000),
+        "Most sessions that are remembered to have moved to another upstream.",
+        "最多记住多少个已换到其他上游的会话。",
+    );
+    AFFINITY_IDLE: Duration = Setting::one(
+        "gateway.affinity.idle",
+        "1h",
+        |text| value::duration_within(text, SECOND..=30 * DAY),
+        "How long one is remembered after its last request.",
+        "会话在最后一次请求之后保留多久。",
+    );
+    QUEUE: usize = Setting::one(
+        "gateway.limits.queue",
+        "100",
+        |text| value::number(text, 0..=1_000_000),
+        "Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.",
+        "设置了 max_in_flight 的单个上游最多排队的请求数；0 表示不排队。",
+    );
+    QUEUE_TIMEOUT: Duration = Setting::one(
+        "gateway.limits.queue_timeout",
+        "10s",
+        |text| value::duration_within(text, MILLISECOND..=DAY),
+        "How long a request waits for such a place.",
+        "请求排队等待的最长时间。",
+    );
+}
 
 /// A set of statuses, written as `500, 502, 520-524`, or `none`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,127 +132,15 @@ pub struct Failover {
 }
 
 impl Failover {
-    /// Reads it; `None` when something is wrong.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let max_attempts = reader.read("gateway.failover.max_attempts", |text| value::number(text, 1..=10));
-        let retry_on = reader.read("gateway.failover.retry_on", |text| Statuses::parse(text, 400..=599));
-        let budget = reader.read("gateway.failover.retry_budget", |text| value::percentage(text, 0..=100));
-        let budget_min = reader.read("gateway.failover.retry_budget_min", |text| value::number(text, 0..=10_000));
-        let hold_head = reader
-            .read("gateway.failover.hold_head", |text| value::duration_within(text, Duration::ZERO..=10 * SECOND));
-        Some(Self {
-            max_attempts: max_attempts?,
-            retry_on: retry_on?,
-            retry_budget_percent: budget?,
-            retry_budget_min_per_second: budget_min?,
-            hold_head: hold_head?,
-        })
-    }
-}
-
-/// When an upstream counts as down, and how it comes back (`gateway.health`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// Failures in a row that open the circuit; from 1.
-    pub failures: u32,
-    /// Failures per hundred requests within `window` that open it; 1 to 100.
-    pub error_rate_percent: u32,
-    /// The time that the rate looks back; whole seconds, 1 s to 10 min.
-    pub window: Duration,
-    /// Requests within `window` before the rate counts; from 1.
-    pub min_requests: u32,
-    /// The first pause of an upstream that is down.
-    pub open: Duration,
-    /// The longest pause: each one is twice as long as the one before; at least `open`.
-    pub open_max: Duration,
-    /// How upstreams are asked whether they are well.
-    pub probe: ProbeSettings,
-}
-
-impl HealthSettings {
-    /// Reads it; `None` when something is wrong.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let failures = reader.read("gateway.health.failures", |text| value::number(text, 1..=1_000_000));
-        let error_rate = reader.read("gateway.health.error_rate", |text| value::percentage(text, 1..=100));
-        let window = reader.read("gateway.health.window", window);
-        let min_requests = reader.read("gateway.health.min_requests", |text| value::number(text, 1..=1_000_000));
-        let open = reader.read("gateway.health.open", |text| value::duration_within(text, MILLISECOND..=DAY));
-        let open_max = reader.read("gateway.health.open_max", |text| value::duration_within(text, MILLISECOND..=DAY));
-        if let (Some(open), Some(open_max)) = (open, open_max)
-            && open > open_max
-        {
-            let set = reader.source_of("gateway.health.open_max").or_else(|| reader.source_of("gateway.health.open"));
-            let what = Message::LessThan { other: "gateway.health.open".to_owned() };
-            reader.problem(set.unwrap_or(Source::Default), "gateway.health.open_max", what);
+    /// Reads it.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            max_attempts: reader.get(&MAX_ATTEMPTS),
+            retry_on: reader.get(&RETRY_ON),
+            retry_budget_percent: reader.get(&RETRY_BUDGET),
+            retry_budget_min_per_second: reader.get(&RETRY_BUDGET_MIN),
+            hold_head: reader.get(&HOLD_HEAD),
         }
-        let probe = ProbeSettings::read(reader);
-        Some(Self {
-            failures: failures?,
-            error_rate_percent: error_rate?,
-            window: window?,
-            min_requests: min_requests?,
-            open: open?,
-            open_max: open_max?,
-            probe: probe?,
-        })
-    }
-}
-
-fn window(text: &str) -> Result<Duration, Message> {
-    let window = value::duration_within(text, SECOND..=600 * SECOND)?;
-    match window.subsec_nanos() {
-        0 => Ok(window),
-        _ => Err(Message::NotWholeSeconds { text: text.to_owned() }),
-    }
-}
-
-/// How upstreams are asked whether they are well (`gateway.health.probe`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeSettings {
-    /// Path and query for upstreams that say nothing else, behind the prefix of their `base_url`; `None`: they are not
-    /// asked. What counts for an upstream is its own `probe`, which this is the default of.
-    pub path: Option<String>,
-    /// The method of the request, which has no body: GET, HEAD, OPTIONS or POST.
-    pub method: Method,
-    /// The time between two requests; 1 s to one day.
-    pub interval: Duration,
-    /// The time for the head of an answer to come in; up to one day.
-    pub timeout: Duration,
-    /// The statuses of an upstream that is well.
-    pub status: Statuses,
-}
-
-impl ProbeSettings {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let path = reader.read("gateway.health.probe.path", probe_path);
-        let method = reader.read("gateway.health.probe.method", |text| {
-            let methods = [("GET", 0), ("HEAD", 1), ("OPTIONS", 2), ("POST", 3)];
-            let chosen = value::choice(&text.to_ascii_uppercase(), &methods)?;
-            Ok([Method::GET, Method::HEAD, Method::OPTIONS, Method::POST][chosen].clone())
-        });
-        let interval = reader.read("gateway.health.probe.interval", |text| value::duration_within(text, SECOND..=DAY));
-        let timeout =
-            reader.read("gateway.health.probe.timeout", |text| value::duration_within(text, MILLISECOND..=DAY));
-        let status = reader.read("gateway.health.probe.status", |text| match Statuses::parse(text, 100..=599)? {
-            nothing if nothing == Statuses::default() => Err(Message::ProbeNothing),
-            statuses => Ok(statuses),
-        });
-        Some(Self { path: path.flatten(), method: method?, interval: interval?, timeout: timeout?, status: status? })
-    }
-}
-
-/// A path with perhaps a query, or `off`.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn probe_path(text: &str) -> Result<Option<String>, Message> {
-    if text.eq_ignore_ascii_case("off") {
-        return Ok(None);
-    }
-    let is_target = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'));
-    match text.starts_with('/') && is_target {
-        true => Ok(Some(text.to_owned())),
-        false => Err(Message::NotAProbePath { text: text.to_owned() }),
     }
 }
 
@@ -201,11 +154,9 @@ pub struct Affinity {
 }
 
 impl Affinity {
-    /// Reads it; `None` when something is wrong.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let sessions = reader.read("gateway.affinity.sessions", |text| value::number(text, 0..=10_000_000));
-        let idle = reader.read("gateway.affinity.idle", |text| value::duration_within(text, SECOND..=30 * DAY));
-        Some(Self { sessions: usize::try_from(sessions?).ok()?, idle: idle? })
+    /// Reads it.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self { sessions: reader.get(&AFFINITY_SESSIONS), idle: reader.get(&AFFINITY_IDLE) }
     }
 }
 
@@ -219,12 +170,9 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Reads it; `None` when something is wrong.
-    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let length = reader.read("gateway.limits.queue", |text| value::number(text, 0..=1_000_000));
-        let timeout =
-            reader.read("gateway.limits.queue_timeout", |text| value::duration_within(text, MILLISECOND..=DAY));
-        Some(Self { length: usize::try_from(length?).ok()?, timeout: timeout? })
+    /// Reads it.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self { length: reader.get(&QUEUE), timeout: reader.get(&QUEUE_TIMEOUT) }
     }
 }
 
@@ -246,23 +194,6 @@ mod tests {
         for bad in ["", "399", "600", "500-", "-500", "524-520", "500 502", "5xx", "500,", "500,none", "+500-6000"] {
             let error = Statuses::parse(bad, 400..=599).expect_err(bad).to_string();
             assert!(error.contains("from 400 to 599"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_probe_is_a_path_or_off() {
-        assert_eq!(probe_path("off"), Ok(None));
-        assert_eq!(probe_path("/v1/models?limit=1"), Ok(Some("/v1/models?limit=1".to_owned())));
-        for bad in ["v1", "http://a/", "/a b", "/a#b", "/ü", "/a\r\nX: y", "on"] {
-            assert!(probe_path(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_window_has_whole_seconds() {
-        assert_eq!(window("1m 30s"), Ok(Duration::from_secs(90)));
-        for bad in ["0s", "999ms", "1500ms", "601s", "30"] {
-            assert!(window(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pingora's own settings, at the top level of the texts.
 
+use super::settings;
 use crate::config::source::message::Message;
 use crate::config::source::settings_reader::Reader;
 use pingora::server::configuration::ServerConf;
@@ -40,7 +41,8 @@ pub fn shown(conf: &ServerConf) -> Vec<(String, String)> {
 /// All of them, with the gateway's defaults for some.
 pub fn read(reader: &mut Reader<'_>) -> ServerConf {
     let known: Vec<String> = shown(&ServerConf::default()).into_iter().map(|(key, _)| key).collect();
-    reader.refuse_unknown_keys(&known);
+    let ours: Vec<&str> = settings::all().map(|setting| setting.about.key).collect();
+    reader.refuse_unknown_keys(&known, &ours);
     let mut members = Map::new();
     for (key, node) in reader.top_level() {
         let value: Value = serde_json::from_str(&crate::config::source::node::json(&node)).unwrap_or_default();

@@ -1,9 +1,10 @@
 //! The list of upstreams.
 
 use super::base_url::{self, BaseUrl};
+use super::health;
 use super::profile::{self, Profile};
 use super::proxy::{self, OutboundProxy, Proxies};
-use super::resilience;
+use super::upstream_keys::UPSTREAM_KEYS;
 use crate::config::source::bounds;
 use crate::config::source::environment::expand;
 use crate::config::source::message::Message;
@@ -11,7 +12,6 @@ use crate::config::source::node::scalar_text;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Source;
 use crate::config::source::secret::Secret;
-use crate::config::source::settings::UPSTREAM_SETTINGS;
 use crate::config::source::settings_reader::{Effective, Reader};
 use crate::config::source::text_file;
 use crate::config::source::value;
@@ -215,7 +215,8 @@ fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamC
             reader.problem(place, &at, Message::MappingExpected { keys: "base_url".to_owned() });
             continue;
         };
-        reader.refuse_unknown_upstream_keys(&at, entry);
+        let known: Vec<&str> = UPSTREAM_KEYS.iter().map(|known| known.key).collect();
+        reader.refuse_unknown_entry_keys(&at, entry, &known);
         if let Some(upstream) = (Entry { reader, entry, at, place: place.clone() }).read(inherited) {
             if upstreams.iter().any(|other| other.name == upstream.name) {
                 reader.problem(place, "", Message::UpstreamTwice { name: upstream.name.clone() });
@@ -260,7 +261,7 @@ impl Entry<'_, '_> {
             proxy: self.get("proxy", proxy::own).unwrap_or(default.proxy),
             http: self.http(default.base_url.tls).unwrap_or(default.http),
             max_in_flight: self.get("max_in_flight", |text| value::number(text, 1..=1_000_000)),
-            probe: self.get("probe", resilience::probe_path).unwrap_or(default.probe),
+            probe: self.get("probe", health::probe_path).unwrap_or(default.probe),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
             authorities: self.get("ca_file", authorities).unwrap_or_default(),
             sni: self.get("sni", value::text),
@@ -313,7 +314,7 @@ impl Entry<'_, '_> {
     }
 
     fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
-        debug_assert!(UPSTREAM_SETTINGS.iter().any(|setting| setting.key == key), "{key}");
+        debug_assert!(UPSTREAM_KEYS.iter().any(|setting| setting.key == key), "{key}");
         let node = self.entry.get_node(key)?;
         let source = self.reader.place(node.span());
         let path = format!("{}.{key}", self.at);

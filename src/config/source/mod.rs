@@ -1,4 +1,4 @@
-//! Where settings come from: the table of them, YAML texts, variables, files; and what a value and a mistake look like.
+//! Where settings come from: what a setting is, YAML texts, variables, files; and what a value and a mistake look like.
 
 pub mod atomic_file;
 pub mod bounds;
@@ -9,7 +9,7 @@ pub mod node;
 pub mod node_reader;
 pub mod problem;
 pub mod secret;
-pub mod settings;
+pub mod setting;
 pub mod settings_reader;
 pub mod text_file;
 pub mod value;

@@ -5,13 +5,10 @@ use super::layers::{Layers, Places};
 use super::message::Message;
 use super::node::scalar_text;
 use super::problem::{Problem, Source, near};
-use super::settings::{self, SETTINGS, UPSTREAM_SETTINGS};
+use super::setting::{About, LISTS, Setting};
 use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
-
-/// Keys under `gateway:` that are lists, read apart from the table of settings.
-const LISTS: [&str; 4] = ["gateway.upstreams", "gateway.rules", "gateway.routes", "gateway.prices"];
 
 /// One line of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +54,7 @@ pub struct Reader<'a> {
     pub problems: Vec<Problem>,
     /// What was read so far.
     pub effective: Vec<Effective>,
+    has_stand_ins: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -72,7 +70,17 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let mut problems = Vec::new();
         let layers = Layers::new(path, yaml, &mut problems);
-        Self { path: path.to_owned(), layers, env, names, dotenv, overrides, problems, effective: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            layers,
+            env,
+            names,
+            dotenv,
+            overrides,
+            problems,
+            effective: Vec::new(),
+            has_stand_ins: false,
+        }
     }
 
     /// Reads another text in the place of the file.
@@ -132,7 +140,7 @@ impl<'a> Reader<'a> {
                 source: replaced.unwrap_or_else(in_file),
             }
         };
-        LISTS.map(list).into()
+        LISTS.iter().map(|known| list(known.key)).collect()
     }
 
     /// The lists of the overlay that stand before one of the file: key, and both places.
@@ -142,7 +150,7 @@ impl<'a> Reader<'a> {
             let (panel, file) = (self.layers.in_overlay(key)?, self.layers.in_file(key).filter(is_there)?);
             panel.as_sequence().map(|_| (key, self.place(panel.span()), self.place(file.span())))
         };
-        LISTS.into_iter().filter_map(both).collect()
+        LISTS.iter().map(|list| list.key).filter_map(both).collect()
     }
 
     /// Whether the lists name this variable, as `env:NAME` or `${env.NAME}`.
@@ -166,32 +174,42 @@ impl<'a> Reader<'a> {
         self.layers.node(key)
     }
 
-    /// The value of a setting, from the highest source that has one. `None` if it is not set or if it is wrong.
-    pub fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
-        self.read_shown(key, parse, |text| text.to_owned())
+    /// The value of a setting, from the highest source that has one. For a wrong one its default stands in: what is wrong is
+    /// noted, and the rest can be read in the same go.
+    pub fn get<T: Clone>(&mut self, setting: &Setting<T>) -> T {
+        let value = self.get_if_set(setting);
+        self.or_stand_in(value, setting)
     }
 
-    /// As [`Reader::read`], for a value that is shown in another form than its text.
-    pub fn read_shown<T>(
-        &mut self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, Message>,
-        show: impl Fn(&str) -> String,
-    ) -> Option<T> {
-        let found = self.find(key);
-        let (text, source) = found.unwrap_or_else(|| (settings::find(key).default.to_owned(), Source::Default));
-        let value = if text.is_empty() { String::new() } else { show(&text) };
+    /// The value, or the setting's default in the place of a wrong one.
+    pub fn or_stand_in<T: Clone>(&mut self, value: Option<T>, setting: &Setting<T>) -> T {
+        value.unwrap_or_else(|| {
+            self.has_stand_ins = true;
+            setting.default_value()
+        })
+    }
+
+    /// The same for a setting without a default: `None` if it is not set or if it is wrong.
+    pub fn get_if_set<T: Clone>(&mut self, setting: &Setting<T>) -> Option<T> {
+        let About { key, default, .. } = setting.about;
+        let (text, source) = self.find(&setting.about).unwrap_or_else(|| (default.to_owned(), Source::Default));
+        let value = if text.is_empty() { String::new() } else { setting.show(&text) };
         self.effective.push(Effective { key: key.to_owned(), value, source: source.clone() });
         if text.is_empty() {
             return None;
         }
-        parse(&text).map_err(|what| self.problem(source, key, what)).ok()
+        setting.parse(&text).map_err(|what| self.problem(source, key, what)).ok()
+    }
+
+    /// Whether a default stands in for a wrong value.
+    pub fn has_stand_ins(&self) -> bool {
+        self.has_stand_ins
     }
 
     /// Who set a setting, if anybody did.
-    pub fn source_of(&mut self, key: &str) -> Option<Source> {
+    pub fn source_of<T>(&mut self, setting: &Setting<T>) -> Option<Source> {
         let problems = self.problems.len();
-        let found = self.find(key).map(|(_, source)| source);
+        let found = self.find(&setting.about).map(|(_, source)| source);
         self.problems.truncate(problems);
         found
     }
@@ -209,11 +227,11 @@ impl<'a> Reader<'a> {
         self.variable("API_BASE_URLS").or_else(|| self.variable("API_BASE_URL"))
     }
 
-    fn find(&mut self, key: &str) -> Option<(String, Source)> {
+    fn find(&mut self, setting: &About) -> Option<(String, Source)> {
+        let About { key, env: names, is_list, .. } = *setting;
         if let Some((_, text)) = self.overrides.iter().find(|(name, _)| *name == key) {
             return Some((text.clone(), Source::CommandLine));
         }
-        let names = settings::find(key).env;
         let in_environment = names.iter().find_map(|name| {
             (self.env)(name).filter(|text| !text.is_empty()).map(|text| (text, Source::Environment(name)))
         });
@@ -228,7 +246,6 @@ impl<'a> Reader<'a> {
         }
         let node = self.node(key)?;
         let place = self.place(node.span());
-        let is_list = settings::find(key).is_list;
         match one_text(node).or_else(|| list_text(node).filter(|_| is_list)) {
             Some(text) if text.is_empty() => None,
             Some(text) => Some((text, place)),
@@ -239,18 +256,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes every key of the file that no setting has. `server_keys` are Pingora's own, at the top level.
-    pub fn refuse_unknown_keys(&mut self, server_keys: &[String]) {
+    /// Notes every key of the file that none of `settings` has. `server_keys` are Pingora's own, at the top level.
+    pub fn refuse_unknown_keys(&mut self, server_keys: &[String], settings: &[&'static str]) {
         let roots: Vec<Node> = self.layers.roots().cloned().collect();
         for mapping in roots.iter().filter_map(Node::as_mapping) {
             for (key, value) in mapping.iter() {
                 if key.as_str() == "gateway" {
-                    self.check_level("gateway", value);
+                    self.check_level("gateway", value, settings);
                 } else if !server_keys.iter().any(|known| known == key.as_str()) {
                     let known = server_keys.iter().map(String::as_str).chain(["gateway"]);
                     let name = key.as_str().to_owned();
                     // A setting of ours at the top level is a likely slip of indentation.
-                    let what = match SETTINGS.iter().any(|s| s.key.split('.').nth(1) == Some(key.as_str())) {
+                    let what = match settings.iter().any(|known| known.split('.').nth(1) == Some(key.as_str())) {
                         true => Message::MisplacedKey { name },
                         false => Message::UnknownKey { near: near(&name, known), name },
                     };
@@ -261,7 +278,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn check_level(&mut self, prefix: &str, node: &Node) {
+    fn check_level(&mut self, prefix: &str, node: &Node, settings: &[&'static str]) {
         let Some(mapping) = node.as_mapping() else {
             if node.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
                 let place = self.place(node.span());
@@ -271,15 +288,16 @@ impl<'a> Reader<'a> {
         };
         for (key, value) in mapping.iter() {
             let path = format!("{prefix}.{}", key.as_str());
-            let is_level = SETTINGS.iter().any(|s| s.key.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.')));
+            let is_level =
+                settings.iter().any(|known| known.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.')));
             if is_level {
-                self.check_level(&path, value);
-            } else if !SETTINGS.iter().any(|s| s.key == path) && !LISTS.contains(&path.as_str()) {
+                self.check_level(&path, value, settings);
+            } else if !settings.contains(&path.as_str()) && !LISTS.iter().any(|list| list.key == path) {
                 let level = format!("{prefix}.");
-                let known: Vec<&str> = SETTINGS
+                let known: Vec<&str> = settings
                     .iter()
-                    .map(|s| s.key)
-                    .chain(LISTS)
+                    .copied()
+                    .chain(LISTS.iter().map(|list| list.key))
                     .filter_map(|key| key.strip_prefix(&level)?.split('.').next())
                     .collect();
                 let near = near(key.as_str(), known);
@@ -289,11 +307,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes every key of an upstream's entry that upstreams do not have.
-    pub fn refuse_unknown_upstream_keys(&mut self, at: &str, entry: &MarkedMappingNode) {
+    /// Notes every key of an entry that is not `known`.
+    pub fn refuse_unknown_entry_keys(&mut self, at: &str, entry: &MarkedMappingNode, known: &[&str]) {
         for (key, _) in entry.iter() {
-            if !UPSTREAM_SETTINGS.iter().any(|s| s.key == key.as_str()) {
-                let near = near(key.as_str(), UPSTREAM_SETTINGS.iter().map(|s| s.key));
+            if !known.contains(&key.as_str()) {
+                let near = near(key.as_str(), known.iter().copied());
                 let place = self.place(key.span());
                 self.problem(place, "", Message::UnknownKey { name: format!("{at}.{}", key.as_str()), near });
             }

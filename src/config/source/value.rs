@@ -4,6 +4,7 @@ use super::message::Message;
 use super::problem::near;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// `host:port`; the host an address or `localhost`.
@@ -104,9 +105,13 @@ pub fn size(text: &str) -> Result<usize, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
+pub fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, Message>
+where
+    T: FromStr + PartialOrd + Copy + TryInto<u64>,
+{
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-        let (least, most) = (u64::from(*range.start()), u64::from(*range.end()));
+        let bound = |bound: &T| (*bound).try_into().unwrap_or_default();
+        let (least, most) = (bound(range.start()), bound(range.end()));
         Message::NotANumber { text: text.to_owned(), least, most }
     })
 }
@@ -115,8 +120,8 @@ pub fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Message> {
-    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, Message> {
+    choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone()).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let near = near(text, names.iter().copied());
         Message::NotAChoice { text: text.to_owned(), choices: names.join(", "), near }

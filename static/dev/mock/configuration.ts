@@ -8,38 +8,38 @@ import type { Config, ConfigCheck, ConfigDraft, ConfigProblem, ConfigVersion, Ru
 import WORDS from '../../src/i18n/problems/en.json' with { type: 'json' };
 import { fill } from '../../src/lib/gateway_words.ts';
 
-type Declared = [key: string, fallback: string, help: string, more?: Partial<Setting>];
+type Declared = [key: string, fallback: string, help: string, helpZh: string, more?: Partial<Setting>];
 
 const DECLARED: Declared[] = [
-  ['gateway.listen', '127.0.0.1:8088', 'Address of the gateway, host:port. PORT changes its port.', { needs_restart: true }],
-  ['gateway.admin_listen', '127.0.0.1:9188', 'Address of the admin service (/metrics), host:port.', { needs_restart: true }],
-  ['gateway.headers_file', 'env/.env.headers.json', 'JSON file of headers that override those of each request.'],
-  ['gateway.preserve_host', 'false', "Send the client's Host to the upstream instead of the upstream's own."],
-  ['gateway.forwarded_for', 'append', "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed)."],
-  ['gateway.database', 'data/gateway.db', 'SQLite file of the request log; off keeps nothing.', { needs_restart: true }],
-  ['gateway.debug', 'false', 'Log at debug level: why a body was left alone, each attempt, ...'],
-  ['gateway.system_prompt.replacement', '', 'Text that replaces system[0].text of POST /v1/messages. Not set: bodies stay as they are.'],
-  ['gateway.system_prompt.insert_if_missing', 'false', 'Insert the text as a block in front, instead of replacing, when system[0].text does not hold "Claude Code".'],
-  ['gateway.proxy.http', '', 'Outbound proxy for http:// upstreams.'],
-  ['gateway.proxy.https', '', 'Outbound proxy for https:// upstreams.', { value: 'http://127.0.0.1:7890', source: 'environment', place: 'HTTPS_PROXY', is_locked: true }],
-  ['gateway.proxy.none', '', 'Comma list of hosts that are reached without a proxy.'],
-  ['gateway.dashboard.enabled', 'true', 'Serve the panel at /admin of the gateway port.', { is_locked: true, source: 'default' }],
-  ['gateway.dashboard.api_key', '', 'Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
-  ['gateway.log.format', 'text', 'Log lines as text or json.'],
-  ['gateway.log.keep', '30d', 'How long the request log keeps its rows.'],
-  ['gateway.log.keep_size', '1GiB', 'How large the request log may grow; beyond it the oldest rows go.'],
-  ['gateway.limits.request_body', '32MiB', 'Largest request body; beyond it 413.'],
-  ['gateway.limits.header_count', '100', 'Most header fields of a request (at most 250); beyond it 431.'],
-  ['gateway.limits.queue', '100', 'Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.'],
-  ['gateway.timeouts.connect', '10s', 'Time to connect to an upstream, TLS included.'],
-  ['gateway.timeouts.read', '600s', 'Longest silence of an upstream, before its first byte and between bytes.'],
-  ['gateway.timeouts.first_byte', '', 'How long an upstream may take to begin its answer, before the next one is tried.'],
-  ['gateway.failover.max_attempts', '3', 'Most attempts for one request, the first one included (at most 10).'],
-  ['gateway.failover.retry_on', '500, 502, 503, 504, 520-524, 529, 429', 'Statuses from 400 on after which the next upstream is tried.'],
-  ['gateway.health.failures', '5', 'Failures in a row after which an upstream counts as down.'],
-  ['gateway.health.probe.path', '', 'Path to ask each upstream for now and then.'],
-  ['gateway.affinity.sessions', '10000', 'Most sessions that are remembered to have moved to another upstream.'],
-  ['gateway.dns.servers', '', "Comma list of name servers, address or address:port; not set: the system's."],
+  ['gateway.listen', '127.0.0.1:8088', 'Address of the gateway, host:port. PORT changes its port.', '网关的监听地址，host:port。PORT 可修改其端口。', { needs_restart: true }],
+  ['gateway.admin_listen', '127.0.0.1:9188', 'Address of the admin service (/metrics), host:port.', '管理服务（/metrics）的监听地址，host:port。', { needs_restart: true }],
+  ['gateway.headers_file', 'env/.env.headers.json', 'JSON file of headers that override those of each request.', '请求头 JSON 文件，其中的请求头会覆盖每个请求的同名项。'],
+  ['gateway.preserve_host', 'false', "Send the client's Host to the upstream instead of the upstream's own.", '把客户端的 Host 发给上游，而不是上游自己的域名。'],
+  ['gateway.forwarded_for', 'append', "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).", '发给上游的 X-Forwarded-For：append 追加客户端地址，keep 保持原样，off 删除。', { choices: ['append', 'keep', 'off'] }],
+  ['gateway.database', 'data/gateway.db', 'SQLite file of the request log; off keeps nothing.', '请求日志的 SQLite 文件；off 表示不保留。', { needs_restart: true }],
+  ['gateway.debug', 'false', 'Log at debug level: why a body was left alone, each attempt, ...', '输出调试级别的日志：请求体为何未改动、每次尝试等。'],
+  ['gateway.system_prompt.replacement', '', 'Text that replaces system[0].text of POST /v1/messages. Not set: bodies stay as they are.', '用于替换 POST /v1/messages 中 system[0].text 的文本。未设置时不改动请求体。'],
+  ['gateway.system_prompt.insert_if_missing', 'false', 'Insert the text as a block in front, instead of replacing, when system[0].text does not hold "Claude Code".', '当 system[0].text 不含 "Claude Code" 时，在最前面插入一块，而不是替换。'],
+  ['gateway.proxy.http', '', 'Outbound proxy for http:// upstreams.', 'http:// 上游的出站代理：http://、https://、socks5:// 或 socks5h://[用户:密码@]主机[:端口]。'],
+  ['gateway.proxy.https', '', 'Outbound proxy for https:// upstreams.', 'https:// 上游的出站代理。', { value: 'http://127.0.0.1:7890', source: 'environment', place: 'HTTPS_PROXY', is_locked: true }],
+  ['gateway.proxy.none', '', 'Comma list of hosts that are reached without a proxy.', '不经过代理的主机，以逗号分隔。'],
+  ['gateway.dashboard.enabled', 'true', 'Serve the panel at /admin of the gateway port.', '在网关端口的 /admin 提供面板。', { is_locked: true, source: 'default' }],
+  ['gateway.dashboard.api_key', '', 'Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.', '面板的登录密钥；未设置时，网关在首次启动时自动生成，保存在 state_dir 下的 dashboard.key 中。', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
+  ['gateway.log.format', 'text', 'Log lines as text or json.', '日志格式：text 或 json。', { choices: ['text', 'json'] }],
+  ['gateway.log.keep', '30d', 'How long the request log keeps its rows.', '请求日志的保留时间。'],
+  ['gateway.log.keep_size', '1GiB', 'How large the request log may grow; beyond it the oldest rows go.', '请求日志的最大体积，超出后删除最旧的记录。'],
+  ['gateway.limits.request_body', '32MiB', 'Largest request body; beyond it 413.', '请求体的最大体积，超出返回 413。'],
+  ['gateway.limits.header_count', '100', 'Most header fields of a request (at most 250); beyond it 431.', '请求头字段的最大数量（最多 250），超出返回 431。'],
+  ['gateway.limits.queue', '100', 'Most requests that wait for a place at one upstream with max_in_flight; 0: none waits.', '设置了 max_in_flight 的单个上游最多排队的请求数；0 表示不排队。'],
+  ['gateway.timeouts.connect', '10s', 'Time to connect to an upstream, TLS included.', '连接上游的时限，包括 TLS。'],
+  ['gateway.timeouts.read', '600s', 'Longest silence of an upstream, before its first byte and between bytes.', '上游的最长静默时间，首字节之前与字节之间均适用。'],
+  ['gateway.timeouts.first_byte', '', 'How long an upstream may take to begin its answer, before the next one is tried.', '上游开始响应的时限，超时则改试下一个；未设置时与 timeouts.read 相同。'],
+  ['gateway.failover.max_attempts', '3', 'Most attempts for one request, the first one included (at most 10).', '单个请求的最多尝试次数，包括第一次（最多 10）。'],
+  ['gateway.failover.retry_on', '500, 502, 503, 504, 520-524, 529, 429', 'Statuses from 400 on after which the next upstream is tried.', '遇到哪些状态码（400 起）会改试下一个上游，可写范围；或 none。'],
+  ['gateway.health.failures', '5', 'Failures in a row after which an upstream counts as down.', '连续失败多少次后视为不可用。'],
+  ['gateway.health.probe.path', '', 'Path to ask each upstream for now and then.', '主动探测各上游的路径，接在 base_url 的前缀之后；未设置或 off 则不探测。'],
+  ['gateway.affinity.sessions', '10000', 'Most sessions that are remembered to have moved to another upstream.', '最多记住多少个已换到其他上游的会话。'],
+  ['gateway.dns.servers', '', "Comma list of name servers, address or address:port; not set: the system's.", 'DNS 服务器，以逗号分隔，地址或地址:端口；未设置时使用系统的。'],
 ];
 
 const FILE = `# The commented default, as it is delivered.
@@ -92,12 +92,12 @@ function flat(value: unknown, path = ''): [string, string][] {
 function settingsOf(overlay: string): Setting[] {
   const panel = new Map(flat(parse(overlay)));
   const file = new Map(flat(parse(FILE)));
-  const single: Setting[] = DECLARED.map(([key, fallback, help, more]) => {
+  const single: Setting[] = DECLARED.map(([key, fallback, help, helpZh, more]) => {
     const fromPanel = panel.get(key);
     const fromFile = file.get(key);
     const source = fromPanel ? 'panel' : fromFile ? 'file' : 'default';
     return {
-      key, value: fromPanel ?? fromFile ?? fallback, default: fallback, help, source, is_locked: false, needs_restart: false, is_secret: false,
+      key, value: fromPanel ?? fromFile ?? fallback, default: fallback, help, help_zh: helpZh, choices: [], source, is_locked: false, needs_restart: false, is_secret: false,
       place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', ...more,
     };
   });
@@ -114,7 +114,7 @@ function listRow(list: string, overlay: string): Setting {
   const count = (own ?? theirs ?? []).length;
   const source = own ? 'panel' : theirs ? 'file' : 'default';
   return {
-    key: `gateway.${list}`, value: count === 1 ? '1 entry' : `${count} entries`, default: '', help: '', source,
+    key: `gateway.${list}`, value: count === 1 ? '1 entry' : `${count} entries`, default: '', help: '', help_zh: '', choices: [], source,
     place: source === 'panel' ? 'data/overlay.yaml' : source === 'file' ? 'conf/gateway.yaml' : '', is_locked: false, needs_restart: false, is_secret: false,
   };
 }

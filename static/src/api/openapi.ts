@@ -929,6 +929,10 @@ export interface components {
                 value: string;
                 default: string;
                 help: string;
+                /** @description The same in Chinese. */
+                help_zh: string;
+                /** @description The values that it may have, if they are few. */
+                choices: string[];
                 /** @enum {string} */
                 source: "command_line" | "environment" | "dotenv" | "panel" | "file" | "default";
                 place: string;

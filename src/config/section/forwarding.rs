@@ -1,0 +1,48 @@
+//! What an upstream is told of the client.
+
+use crate::config::source::message::Message;
+use crate::config::source::setting::{Setting, settings};
+use crate::config::source::value;
+use gateway_core::addresses::TrustedProxies;
+
+settings! {
+    PRESERVE_HOST: bool = Setting::one(
+        "gateway.preserve_host",
+        "false",
+        value::boolean,
+        "Send the client's Host to the upstream instead of the upstream's own.",
+        "把客户端的 Host 发给上游，而不是上游自己的域名。",
+    )
+    .env(&["PRESERVE_HOST"]);
+    FORWARDED_FOR: ForwardedFor = Setting::choice(
+        "gateway.forwarded_for",
+        "append",
+        &[("append", ForwardedFor::Append), ("keep", ForwardedFor::Keep), ("off", ForwardedFor::Off)],
+        "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
+        "发给上游的 X-Forwarded-For：append 追加客户端地址，keep 保持原样，off 删除。",
+    );
+    TRUSTED_PROXIES: TrustedProxies = Setting::list(
+        "gateway.trusted_proxies",
+        "",
+        trusted_proxies,
+        "Comma list of addresses and networks of reverse proxies before the gateway: the client is who they name in \
+         X-Forwarded-For.",
+        "网关前面反向代理的地址和网段，用逗号分隔：客户端地址取自它们写的 X-Forwarded-For。",
+    )
+    .env(&["TRUSTED_PROXIES"]);
+}
+
+/// What becomes of `X-Forwarded-For`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedFor {
+    /// The client's address is added to the chain.
+    Append,
+    /// The chain goes through as it came.
+    Keep,
+    /// The field is removed.
+    Off,
+}
+
+fn trusted_proxies(text: &str) -> Result<TrustedProxies, Message> {
+    TrustedProxies::parse(text).map_err(|text| Message::NotAddresses { text })
+}

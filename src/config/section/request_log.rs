@@ -1,0 +1,163 @@
+//! The request log: what it keeps, and for how long.
+
+use crate::config::source::message::Message;
+use crate::config::source::setting::{Panel, Setting, settings};
+use crate::config::source::settings_reader::Reader;
+use crate::config::source::value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+settings! {
+    DATABASE: Option<PathBuf> = Setting::one(
+        "gateway.database",
+        "data/gateway.db",
+        database,
+        "SQLite file of the request log; off keeps nothing.",
+        "请求日志的 SQLite 文件；off 表示不保留。",
+    )
+    .env(&["GATEWAY_DB"])
+    .restart()
+    .panel(Panel::NoMore);
+    KEEP: Duration = Setting::one(
+        "gateway.log.keep",
+        "30d",
+        value::duration,
+        "How long the request log keeps its rows.",
+        "请求日志的保留时间。",
+    )
+    .restart();
+    KEEP_SIZE: usize = Setting::one(
+        "gateway.log.keep_size",
+        "1GiB",
+        value::size,
+        "How large the request log may grow; beyond it the oldest rows go.",
+        "请求日志的最大体积，超出后删除最旧的记录。",
+    )
+    .restart();
+    KEEP_REJECTED: usize = Setting::one(
+        "gateway.log.keep_rejected",
+        "32MiB",
+        value::size,
+        "How much room rows may take, beside that, of requests that anybody can send: refused ones, and those \
+         without a key.",
+        "任何人都能发出的请求（被网关拒绝的、没有密钥的）的记录另占空间，此为上限；再多也不会挤掉其他记录。",
+    )
+    .restart();
+    KEEP_STATISTICS: Duration = Setting::one(
+        "gateway.log.keep_statistics",
+        "400d",
+        value::duration,
+        "How long statistics by the hour and by the day are kept, which need little room.",
+        "按小时和按天的统计保留多久；它们占用空间很少。",
+    )
+    .restart();
+    QUEUE: usize = Setting::one(
+        "gateway.log.queue",
+        "16384",
+        |text| value::number(text, 1..=1_000_000),
+        "Most records that wait for the disk; others are dropped, and counted.",
+        "等待写入磁盘的记录上限；超出的会被丢弃并计数。",
+    )
+    .restart();
+    QUEUE_BYTES: usize = Setting::one(
+        "gateway.log.queue_bytes",
+        "32MiB",
+        value::size,
+        "Most bytes of bodies among them; other records go without.",
+        "这些记录中正文字节的上限；超出后记录不再附带正文。",
+    )
+    .restart();
+    CAPTURE_ERROR_BODY: bool = Setting::one(
+        "gateway.log.capture_error_body",
+        "true",
+        value::boolean,
+        "Keep the first 8 KiB of an error's body in the request log, without keys.",
+        "在请求日志中保留错误正文的前 8 KiB，不含密钥。",
+    );
+    CAPTURE: Kept = Setting::choice(
+        "gateway.log.capture",
+        "off",
+        &[("off", Kept::Off), ("errors", Kept::Errors), ("all", Kept::All)],
+        "Keep whole requests in the request log, without keys: off, errors (those of failed requests), or all.",
+        "在请求日志中保留完整请求，不含密钥：off、errors（仅失败的请求）或 all。",
+    );
+    CAPTURE_BODY: usize = Setting::one(
+        "gateway.log.capture_body",
+        "64KiB",
+        value::size,
+        "How much of a kept request's body is kept.",
+        "保留请求时请求体的最大长度。",
+    );
+}
+
+/// How the request log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Its file; `None` keeps nothing.
+    pub database: Option<PathBuf>,
+    /// How long rows are kept.
+    pub keep: Duration,
+    /// How large it may grow, in bytes.
+    pub keep_bytes: usize,
+    /// How much room requests that anybody can send may take beside that, in bytes.
+    pub keep_rejected_bytes: usize,
+    /// How long statistics by the hour and by the day are kept.
+    pub keep_statistics: Duration,
+    /// Most records that wait for the disk.
+    pub queue: usize,
+    /// Most bytes of bodies among them.
+    pub queue_bytes: usize,
+}
+
+impl LogSettings {
+    /// Reads it.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            database: reader.get(&DATABASE),
+            keep: reader.get(&KEEP),
+            keep_bytes: reader.get(&KEEP_SIZE),
+            keep_rejected_bytes: reader.get(&KEEP_REJECTED),
+            keep_statistics: reader.get(&KEEP_STATISTICS),
+            queue: reader.get(&QUEUE),
+            queue_bytes: reader.get(&QUEUE_BYTES),
+        }
+    }
+}
+
+/// A path, or `off`.
+fn database(text: &str) -> Result<Option<PathBuf>, Message> {
+    Ok((!text.eq_ignore_ascii_case("off")).then(|| PathBuf::from(text)))
+}
+
+/// Which requests are kept as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// None.
+    Off,
+    /// Those that failed.
+    Errors,
+    /// All.
+    All,
+}
+
+/// What the request log keeps of bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureSettings {
+    /// Whether the beginning of an error's body is kept.
+    pub error_body: bool,
+    /// Which requests are kept as a whole.
+    pub requests: Kept,
+    /// How much of the body of such a request is kept, in bytes.
+    pub body_bytes: usize,
+}
+
+impl CaptureSettings {
+    /// Reads it.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            error_body: reader.get(&CAPTURE_ERROR_BODY),
+            requests: reader.get(&CAPTURE),
+            body_bytes: reader.get(&CAPTURE_BODY),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The keys of an entry of `gateway.upstreams`.
+
+use crate::config::source::setting::{Help, Panel};
+
+/// One key: its name, its default ("" for "not set"), and what it means.
+#[derive(Debug)]
+pub struct UpstreamKey {
+    /// Name inside the entry.
+    pub key: &'static str,
+    /// The value if the entry has none.
+    pub default: &'static str,
+    /// What it means.
+    pub help: Help,
+    /// Whether the panel may set it.
+    pub panel: Panel,
+}
+
+const fn one(key: &'static str, default: &'static str, en: &'static str, zh: &'static str) -> UpstreamKey {
+    UpstreamKey { key, default, help: Help { en, zh }, panel: Panel::MaySet }
+}
+
+const fn file(key: &'static str, default: &'static str, en: &'static str, zh: &'static str) -> UpstreamKey {
+    UpstreamKey { key, default, help: Help { en, zh }, panel: Panel::NoMore }
+}
+
+/// All of them.
+pub const UPSTREAM_KEYS: &[UpstreamKey] = &[
+    one(
+        "name",
+        "",
+        "Name in logs, metrics and errors; the host if not set.",
+        "在日志、指标和错误中的名称；未设置时为主机名。",
+    ),
+    one(
+        "base_url",
+        "",
+        "http:// or https:// URL, with a path prefix if need be.",
+        "http:// 或 https:// 地址，可带路径前缀。",
+    ),
+    one("priority", "0", "Lower numbers are preferred.", "数字越小越优先。"),
+    one("weight", "1", "Share of the requests within one priority.", "同一优先级内所分请求的比重。"),
+    one(
+        "profile",
+        "",
+        "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none.",
+        "anyrouter 或 none；未设置时，主机 anyrouter.top 为 anyrouter，其他为 none。",
+    ),
+    one(
+        "profile_rules",
+        "",
+        "Switches rules of the profile by name: {anyrouter.compact: on}.",
+        "按名称开关 profile 中的规则：{anyrouter.compact: on}。",
+    ),
+    one(
+        "api_key",
+        "",
+        "Key sent instead of the client's, such as ${env.X}; only keys in routes may use it.",
+        "代替客户端密钥发送的密钥，例如 ${env.X}；只有 routes 中的密钥可以使用。",
+    ),
+    one(
+        "proxy",
+        "",
+        "Outbound proxy of this upstream (NO_PROXY does not matter then), or off.",
+        "此上游的出站代理（此时 NO_PROXY 不起作用），或 off。",
+    ),
+    one(
+        "http",
+        "1",
+        "HTTP version: 1, 2, or auto (what TLS agrees on; 1 for http://).",
+        "HTTP 版本：1、2 或 auto（由 TLS 协商；http:// 为 1）。",
+    ),
+    one(
+        "max_in_flight",
+        "",
+        "Most requests at it at one time; not set: no bound.",
+        "同时发往它的最多请求数；未设置则不限。",
+    ),
+    one(
+        "probe",
+        "",
+        "As gateway.health.probe.path, for this upstream; or off.",
+        "同 gateway.health.probe.path，仅用于此上游；或 off。",
+    ),
+    one(
+        "preserve_host",
+        "",
+        "As gateway.preserve_host, for this upstream.",
+        "同 gateway.preserve_host，仅用于此上游。",
+    ),
+    file(
+        "ca_file",
+        "",
+        "PEM file of certificate authorities to trust instead of the system's.",
+        "信任的证书颁发机构 PEM 文件，代替系统的。",
+    ),
+    one(
+        "sni",
+        "",
+        "Name to ask for and to check in the TLS handshake; the host if not set.",
+        "TLS 握手时请求并校验的名称；未设置时为主机名。",
+    ),
+    one("insecure", "false", "Accept any TLS certificate. Only for tests.", "接受任何 TLS 证书，仅用于测试。"),
+    one(
+        "connect_timeout",
+        "",
+        "As gateway.timeouts.connect, for this upstream.",
+        "同 gateway.timeouts.connect，仅用于此上游。",
+    ),
+    one("read_timeout", "", "As gateway.timeouts.read, for this upstream.", "同 gateway.timeouts.read，仅用于此上游。"),
+    one(
+        "first_byte_timeout",
+        "",
+        "As gateway.timeouts.first_byte, for this upstream.",
+        "同 gateway.timeouts.first_byte，仅用于此上游。",
+    ),
+];
