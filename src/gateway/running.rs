@@ -21,7 +21,7 @@ pub enum Phase {
     Connect = 1,
     /// The upstream is at work, and has not answered.
     Wait = 2,
-    /// The answer comes.
+    /// The response comes.
     Answer = 3,
 }
 
@@ -84,7 +84,7 @@ impl Entry {
         Phase::ALL[usize::from(self.progress.phase.load(Ordering::Relaxed)).min(Phase::ALL.len() - 1)]
     }
 
-    /// Bytes of the answer's body so far.
+    /// Bytes of the response's body so far.
     pub fn response_bytes(&self) -> u64 {
         self.progress.response_bytes.load(Ordering::Relaxed)
     }
@@ -155,7 +155,7 @@ impl Ticket {
         self.entry.progress.upstream.store(destination + 1, Ordering::Relaxed);
     }
 
-    /// So many more bytes of the answer came.
+    /// So many more bytes of the response came.
     pub fn got(&self, bytes: usize) {
         self.entry.progress.response_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -28,13 +28,13 @@ pub struct RequestRecord {
     pub request_id: String,
     /// When its first byte came in.
     pub started_at: SystemTime,
-    /// From its first byte to the end of its answer.
+    /// From its first byte to the end of its response.
     pub duration: Duration,
     /// From its first byte to its place at an upstream.
     pub queue: Option<Duration>,
     /// From its first byte to the connection to the upstream that it went to last.
     pub connect: Option<Duration>,
-    /// From its first byte to the first byte of the upstream's answer.
+    /// From its first byte to the first byte of the upstream's response.
     pub first_byte: Option<Duration>,
     /// Where it came from.
     pub client: Option<IpAddr>,
@@ -58,7 +58,7 @@ pub struct RequestRecord {
     pub attempts: u32,
     /// Bytes of the request body as the client sent it.
     pub request_bytes: u64,
-    /// Bytes of the answer's body that went to the client.
+    /// Bytes of the response's body that went to the client.
     pub response_bytes: u64,
     /// The first eight hexadecimal digits of the SHA-256 of the client's key.
     pub key: Option<String>,
@@ -74,7 +74,7 @@ pub struct RequestRecord {
     pub rules: Vec<Arc<str>>,
     /// The upstreams that failed, in order, and what each did.
     pub tried: Vec<(Arc<str>, UpstreamFault)>,
-    /// What the answer says, if it is one to a request for a message.
+    /// What the response says, if it is one to a request for a message.
     pub answer: Option<Summary>,
     /// What the upstream's error says, without keys.
     pub error: Option<ErrorText>,
@@ -146,13 +146,13 @@ impl RequestRecord {
         }
     }
 
-    /// The type of the error in the answer.
+    /// The type of the error in the response.
     pub fn error_type(&self) -> Option<&str> {
         let in_stream = self.answer.as_ref().and_then(|answer| answer.error.as_deref());
         in_stream.or_else(|| self.error.as_ref()?.kind.as_deref())
     }
 
-    /// The message of the error in the answer.
+    /// The message of the error in the response.
     pub fn error_message(&self) -> Option<&str> {
         let in_stream = self.answer.as_ref().and_then(|answer| answer.error_message.as_deref());
         in_stream.or_else(|| self.error.as_ref()?.message.as_deref())
@@ -163,9 +163,9 @@ impl RequestRecord {
         self.answer.as_ref().and_then(|answer| answer.model.as_deref()).or(self.model_asked.as_deref())
     }
 
-    /// Whether anybody can make as many such requests as he likes: the gateway answered it by itself, the upstream refused its
-    /// key, or it had none and got no message. These have a share of their own wherever something is bounded, so that
-    /// they push out none of the others.
+    /// Whether anybody can make as many such requests as he likes: the gateway answered it by itself, the upstream
+    /// refused its key, or it had none and got no message. These have a share of their own wherever something is
+    /// bounded, so that they push out none of the others.
     pub fn is_stray(&self) -> bool {
         let has_tokens = self.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
         self.attempts == 0 || matches!(self.status, 401 | 403) || !self.is_keyed && !has_tokens
@@ -194,7 +194,7 @@ pub fn path_text(path: &[u8]) -> String {
     String::from_utf8_lossy(&path[..path.len().min(LONGEST_PATH)]).into_owned()
 }
 
-/// The class of a status; `none` if there was no answer.
+/// The class of a status; `none` if there was no response.
 pub fn status_class(status: u16) -> &'static str {
     match status / 100 {
         1 => "1xx",

@@ -2,7 +2,7 @@
 //!
 //! Pingora gets the head of a request that was read and checked, and nothing more: the body has its own way to the
 //! upstream (see `proxy::request_head`), so that Pingora neither copies it nor touches an upstream before it is whole.
-//! What follows on the connection waits here until the answer is out. After a `101` the bytes go straight through.
+//! What follows on the connection waits here until the response is out. After a `101` the bytes go straight through.
 
 use super::body_budget::{HeldBody, Hold};
 use super::incoming::Incoming;
@@ -90,13 +90,13 @@ pub struct ClientStream {
     /// Whether something was written that may still be in a buffer.
     pub(super) is_unflushed: bool,
     pub(super) hold: Arc<ResponseHold>,
-    /// The head of an answer that is held back.
+    /// The head of a response that is held back.
     pub(super) held: HeldHead<Bytes>,
     /// What is left to be sent of a head that was held back.
     pub(super) releasing: Bytes,
     /// The next deadline, and when that is.
     pub(super) timer: Option<(u64, Pin<Box<Sleep>>)>,
-    /// How the client takes its answer; `None` before there is one, and for HTTP/2, where each stream has its own.
+    /// How the client takes its response; `None` before there is one, and for HTTP/2, where each stream has its own.
     pub(super) taking: Option<Taking>,
 }
 
@@ -104,7 +104,7 @@ pub struct ClientStream {
 pub(super) enum Mode {
     /// A request is being handled; the client may only wait or go away.
     Waiting,
-    /// As `Waiting`, but the answer may switch protocols.
+    /// As `Waiting`, but the response may switch protocols.
     MaySwitch,
     /// Bytes go through as they are: HTTP/2, or after a `101`.
     Tunnel,
@@ -181,7 +181,8 @@ impl ClientStream {
         let started = Instant::now();
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
-        // A copy of its own size: Pingora keeps the head as long as the answer takes, and would keep the whole buffer.
+        // A copy of its own size: Pingora keeps the head as long as the response takes, and would keep the whole
+        // buffer.
         let head = BytesMut::from(&self.buffer[..length]);
         self.buffer.advance(length);
         Ok(Begun { started, parsed, head })
@@ -259,12 +260,12 @@ impl ClientStream {
         &self.refused
     }
 
-    /// Whether the answer to the refused request must not have a body.
+    /// Whether the response to the refused request must not have a body.
     pub fn refused_is_head(&self) -> bool {
         self.refused.starts_with(b"HEAD ") || self.buffer.starts_with(b"HEAD ")
     }
 
-    /// Sends a last answer and closes the connection, so that the client gets to read it: what it still sends is
+    /// Sends a last response and closes the connection, so that the client gets to read it: what it still sends is
     /// read and dropped for a moment, because closing with unread bytes would reset the connection.
     pub async fn send_last(mut self, bytes: &[u8], write_timeout: Duration) {
         const LINGER: Duration = Duration::from_secs(2);
@@ -274,7 +275,7 @@ impl ClientStream {
             AsyncWriteExt::shutdown(&mut self.inner).await
         });
         if matches!(sent.await, Ok(Ok(()))) {
-            // However much comes in that time: a client that is cut in the middle of its body may lose the answer.
+            // However much comes in that time: a client that is cut in the middle of its body may lose the response.
             let drained = async {
                 let mut scratch = vec![0; READ_BYTES];
                 while let Ok(1..) = self.inner.read(&mut scratch).await {}

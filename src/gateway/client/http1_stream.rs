@@ -1,4 +1,4 @@
-//! The client's connection as Pingora sees it: the head that was read, then nothing until the answer is out, then,
+//! The client's connection as Pingora sees it: the head that was read, then nothing until the response is out, then,
 //! after a `101`, whatever comes.
 
 use super::http1::{AHEAD_BYTES, ClientStream, Mode};
@@ -98,7 +98,7 @@ impl ClientStream {
 
 impl AsyncRead for ClientStream {
     /// Pingora reads from a client whose request is complete only one byte at a time, to see whether it went away,
-    /// and always when it has nothing more to write: what it left in a buffer, such as the head of an answer whose
+    /// and always when it has nothing more to write: what it left in a buffer, such as the head of a response whose
     /// body is slow to come, goes out then.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -130,7 +130,7 @@ impl AsyncRead for ClientStream {
                 ready_or_pending => return ready_or_pending,
             }
         }
-        // Nothing here wakes the task then; the answer's progress does.
+        // Nothing here wakes the task then; the response's progress does.
         Poll::Pending
     }
 }
@@ -138,7 +138,7 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.mode == Mode::MaySwitch {
-            // Each head of an answer is one write. Interim answers may come before the one that decides.
+            // Each head of a response is one write. Interim responses may come before the one that decides.
             if bytes.starts_with(b"HTTP/1.1 101") {
                 self.mode = Mode::Tunnel;
             } else if !bytes.starts_with(b"HTTP/1.1 1") {

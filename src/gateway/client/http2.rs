@@ -123,7 +123,7 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
     Ok(body.finish()?)
 }
 
-/// Sends an answer of the gateway's own.
+/// Sends a response of the gateway's own.
 ///
 /// # Errors
 /// When the client is gone.

@@ -1,8 +1,8 @@
-//! Answers that clients are slow to take: how long each may wait, and the bound on all of them together.
+//! Responses that clients are slow to take: how long each may wait, and the bound on all of them together.
 //!
 //! Pingora reads ahead of a client: a queue of pieces, and as many that are being written. That is bounded for each
-//! answer (see `docs/operations.md`), but not for all: a client that asks for many large answers and reads none of them
-//! would have them all in memory until `write_timeout`.
+//! response (see `docs/operations.md`), but not for all: a client that asks for many large responses and reads none of
+//! them would have them all in memory until `write_timeout`.
 
 use crate::connections;
 use pingora::protocols::SocketDigest;
@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
-/// What Pingora reads from an upstream at a time, into a buffer that it keeps as long as the answer takes.
+/// What Pingora reads from an upstream at a time, into a buffer that it keeps as long as the response takes.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// How many pieces it reads ahead: four in its queue, and one that waits for a place there.
 const PIECES_AHEAD: usize = 5;
@@ -25,7 +25,7 @@ const PIECES_AHEAD: usize = 5;
 /// it in this time. How often one that is blocked is looked at.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The answers of this process that wait for their clients.
+/// The responses of this process that wait for their clients.
 #[derive(Debug)]
 pub struct Unsent {
     /// The bytes that they hold; a gauge that is also a metric.
@@ -36,12 +36,12 @@ pub struct Unsent {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    /// When it was looked through for answers to give up.
+    /// When it was looked through for responses to give up.
     looked: Option<Instant>,
     answers: HashMap<u64, Waiting>,
 }
 
-/// An answer that waits.
+/// A response that waits.
 #[derive(Debug)]
 struct Waiting {
     /// Whose it is, as caps and rates count clients.
@@ -53,7 +53,7 @@ struct Waiting {
 }
 
 impl Unsent {
-    /// No answers; their bytes are counted by `gauge`.
+    /// No responses; their bytes are counted by `gauge`.
     pub fn new(gauge: IntGauge) -> Arc<Self> {
         Arc::new(Self { bytes: gauge, waiting: Mutex::default() })
     }
@@ -70,7 +70,7 @@ impl Unsent {
         Place { unsent: Arc::clone(self), number, is_given_up }
     }
 
-    /// Gives answers up until the others hold no more than `limit` bytes.
+    /// Gives responses up until the others hold no more than `limit` bytes.
     fn relieve(&self, limit: usize, now: Instant) {
         if self.bytes.get() <= signed(limit) {
             return;
@@ -91,11 +91,11 @@ impl Unsent {
     }
 }
 
-/// The answers of a client: bytes of all, and since when each waits, its number and its bytes.
+/// The responses of a client: bytes of all, and since when each waits, its number and its bytes.
 type Held = (usize, Vec<(Instant, u64, usize)>);
 
-/// Answers that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client
-/// whose answers hold most, the one that waits longest.
+/// Responses that hold `excess` bytes, or fewer while others have just begun to wait: again and again, of the client
+/// whose responses hold most, the one that waits longest.
 fn to_give_up(answers: &HashMap<u64, Waiting>, excess: usize, now: Instant) -> Vec<u64> {
     let mut of_each: HashMap<Option<IpAddr>, Held> = HashMap::new();
     for (&number, waiting) in answers {
@@ -122,8 +122,8 @@ fn to_give_up(answers: &HashMap<u64, Waiting>, excess: usize, now: Instant) -> V
     given_up
 }
 
-/// What is held of an answer while a batch of so many bytes is being written: it is held until all of it was taken, and
-/// the pieces that come behind are not seen here, but as large as these.
+/// What is held of a response while a batch of so many bytes is being written: it is held until all of it was taken,
+/// and the pieces that come behind are not seen here, but as large as these.
 fn bytes_held(batch: usize) -> usize {
     batch + PIECES_AHEAD * batch.min(READ_BUFFER_BYTES) + READ_BUFFER_BYTES
 }
@@ -132,7 +132,7 @@ fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// The place of one answer among those that wait, as long as it lives.
+/// The place of one response among those that wait, as long as it lives.
 #[derive(Debug)]
 struct Place {
     unsent: Arc<Unsent>,
@@ -149,25 +149,25 @@ impl Drop for Place {
     }
 }
 
-/// Why a client gets no more of its answer.
+/// Why a client gets no more of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stalled {
     /// It took no byte for too long.
     TooLong,
-    /// All answers that wait hold too much, and this one waited longest.
+    /// All responses that wait hold too much, and this one waited longest.
     TooMuch,
     /// Its connection makes room for another one.
     NoRoom,
 }
 
-/// Watches how a client takes its answer.
+/// Watches how a client takes its response.
 #[derive(Debug)]
 pub struct Taking {
     unsent: Arc<Unsent>,
     client: Option<IpAddr>,
     /// Longest time without a byte.
     timeout: Duration,
-    /// Bytes that all answers which wait may hold.
+    /// Bytes that all responses which wait may hold.
     limit: usize,
     socket: Option<Arc<SocketDigest>>,
     /// The place of its connection.
@@ -190,7 +190,7 @@ struct Blocked {
 }
 
 impl Taking {
-    /// For an answer to `client`, as caps count clients, over `socket`.
+    /// For a response to `client`, as caps count clients, over `socket`.
     pub fn new(
         unsent: &Arc<Unsent>,
         client: Option<IpAddr>,

@@ -26,9 +26,9 @@ pub struct WholeRequest {
     session: Http2Session,
     has_body: bool,
     hold: Arc<ResponseHold>,
-    /// The head of an answer that is held back until the first byte of its body is there.
+    /// The head of a response that is held back until the first byte of its body is there.
     held: HeldHead<Box<ResponseHeader>>,
-    /// Where the body of the answer goes, once its head was sent.
+    /// Where the body of the response goes, once its head was sent.
     writer: Option<SendStream<Bytes>>,
     has_ended: bool,
     body_bytes_sent: usize,
@@ -36,7 +36,7 @@ pub struct WholeRequest {
 }
 
 impl WholeRequest {
-    /// The session, what `http2::read` returned for it, and how its client takes the answer.
+    /// The session, what `http2::read` returned for it, and how its client takes the response.
     pub fn new(session: Http2Session, hold: Arc<ResponseHold>, taking: Taking) -> Self {
         let has_body = hold.take_body();
         Self {
@@ -53,7 +53,7 @@ impl WholeRequest {
 
     fn write_head(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
         self.session.write_response_header(head, end)?;
-        // There is none after an interim answer, which Pingora leaves out.
+        // There is none after an interim response, which Pingora leaves out.
         if let Some(writer) = self.session.take_response_body_writer() {
             self.writer = Some(writer);
             self.has_ended = end;
@@ -118,7 +118,7 @@ impl WholeRequest {
         writer.send_trailers(trailers).or_err(ErrorType::WriteError, "sending trailers").map_err(|e| e.into_down())
     }
 
-    /// Sends what Pingora has of the answer; whether that was its end.
+    /// Sends what Pingora has of the response; whether that was its end.
     async fn send_all(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
         let mut behind: usize = tasks.iter().map(body_bytes).sum();
         let mut is_end = false;
@@ -362,7 +362,7 @@ impl CustomSession for WholeRequest {
     }
 }
 
-/// HTTP/2 has no messages beside requests and answers, and none were handed out.
+/// HTTP/2 has no messages beside requests and responses, and none were handed out.
 fn no_messages() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "HTTP/2 has no custom messages")
 }

@@ -1,4 +1,4 @@
-//! Applies the rules: to the outgoing request for each attempt, and to the answer's head.
+//! Applies the rules: to the outgoing request for each attempt, and to the response's head.
 
 use super::context::Context;
 use crate::config::built_in::SYSTEM_PROMPT;
@@ -95,7 +95,7 @@ fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
     decides.map(PromptOutcome::of)
 }
 
-/// The answer of the first matching rule that gives one at once.
+/// The response of the first matching rule that gives one at once.
 pub fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> {
     let body = readable_body(client, context);
     let destination = context.snapshot.answering()?;
@@ -119,7 +119,7 @@ pub fn is_plain(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.is_empty() || coding == "identity")
 }
 
-/// Makes the rules' changes to the answer's head.
+/// Makes the rules' changes to the response's head.
 pub fn response(response: &mut ResponseHeader, client: &RequestHeader, context: &Context) {
     if response.status.is_informational() {
         return;
@@ -180,7 +180,7 @@ impl Fields for Outgoing<'_> {
     }
 }
 
-/// The answer's head while rules change it.
+/// The response's head while rules change it.
 struct Incoming<'r>(&'r mut ResponseHeader);
 
 impl Fields for Incoming<'_> {

@@ -90,7 +90,7 @@ pub fn failed(session: &Session, error: Box<Error>, is_reused: bool, context: &m
     if *error.esource() != ErrorSource::Upstream {
         return error;
     }
-    let has_begun = downstream::has_answer_begun(session, context);
+    let has_begun = downstream::has_response_begun(session, context);
     if !has_begun && !context.routing.was_stale && is_reused && context.attempt.may_be_stale(error.etype()) {
         context.routing.was_stale = true;
         context.routing.must_be_fresh = true;

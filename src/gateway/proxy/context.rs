@@ -138,7 +138,7 @@ pub struct Attempt {
     pub error_body: Option<Box<ErrorBody>>,
 }
 
-/// A kept connection that fails within this time, without a byte of answer, is taken for one that was closed while
+/// A kept connection that fails within this time, without a byte of response, is taken for one that was closed while
 /// idle.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 

@@ -49,8 +49,8 @@ pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Whether anything of an answer went to the client. Interim responses are none: any answer may follow them.
-pub fn has_answer_begun(session: &Session, context: &Context) -> bool {
+/// Whether anything of a response went to the client. Interim responses are none: any response may follow them.
+pub fn has_response_begun(session: &Session, context: &Context) -> bool {
     let is_answer = |status: StatusCode| !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS;
     session.response_written().is_some_and(|head| is_answer(head.status)) && !context.is_head_held()
 }
@@ -71,8 +71,8 @@ pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error>
     }
 }
 
-/// Forgets the head of an answer that was held back, so that another answer can be sent. Pingora's HTTP/1 session takes
-/// that head for sent: it is made anew, from the same bytes, on the same connection.
+/// Forgets the head of a response that was held back, so that another response can be sent. Pingora's HTTP/1 session
+/// takes that head for sent: it is made anew, from the same bytes, on the same connection.
 ///
 /// # Errors
 /// When the session cannot be made anew; that would be a mistake of the gateway's.

@@ -87,7 +87,7 @@ impl Ending {
         }
     }
 
-    /// What the upstream did, if its answer went through and was none all the same.
+    /// What the upstream did, if its response went through and was none all the same.
     fn broken(&self) -> Option<UpstreamFault> {
         match self.outcome {
             Outcome::Truncated => Some(UpstreamFault::NoMessageStop),

@@ -175,7 +175,7 @@ impl Failure {
         })
     }
 
-    /// Status of the answer; 0 if there is nobody to answer to.
+    /// Status of the response; 0 if there is nobody to answer to.
     pub fn status(&self, request: &Context) -> u16 {
         match self {
             Self::Upstream(_) if request.routing.tried.len() > 1 => 502,

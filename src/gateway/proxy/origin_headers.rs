@@ -8,7 +8,7 @@ const X_GATEWAY_UPSTREAM: HeaderName = HeaderName::from_static("x-gateway-upstre
 /// Tells the client how many upstreams its request was sent to.
 const X_GATEWAY_ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 
-/// Says where the answer comes from, or where the last failure was.
+/// Says where the response comes from, or where the last failure was.
 pub fn of(context: &Context) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let named = |label| [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, context.routing.attempts.into())];
     let label = context.chosen().map(|destination| destination.upstream.label.clone());

@@ -12,7 +12,7 @@ use pingora::prelude::*;
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
-/// What an upstream may not remove by naming it in `Connection`: without these the answer would not be understood.
+/// What an upstream may not remove by naming it in `Connection`: without these the response would not be understood.
 const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "transfer-encoding", "content-type"];
 
 /// Makes the upstream's head the client's, and has it wait for its body if it can. `client` is the request.
@@ -64,7 +64,7 @@ fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
     if response.status != http::StatusCode::SWITCHING_PROTOCOLS {
         response.remove_header(&UPGRADE);
     }
-    // Such a client does not know chunks: the end of the connection ends the answer.
+    // Such a client does not know chunks: the end of the connection ends the response.
     if client_is_http10 {
         response.remove_header(&TRANSFER_ENCODING);
     }
@@ -73,7 +73,7 @@ fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
 fn remove_named_by_connection(response: &mut ResponseHeader) {
     let is_usual = |option: &[u8]| KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept.as_bytes()));
     let lines = response.headers.get_all(CONNECTION);
-    // Almost no answer names anything, and then nothing is allocated.
+    // Almost no response names anything, and then nothing is allocated.
     if lines.iter().flat_map(|line| list_members(line.as_bytes())).all(is_usual) {
         return;
     }

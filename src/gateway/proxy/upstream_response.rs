@@ -111,11 +111,11 @@ pub async fn read_rest(context: &mut Context) {
     }
 }
 
-/// Refuses an answer whose end is not clear, or that nobody asked for, and makes repeats of its length one
+/// Refuses a response whose end is not clear, or that nobody asked for, and makes repeats of its length one
 /// (RFC 9112 section 6.3).
 ///
 /// # Errors
-/// When the answer cannot be passed on; the client then gets a 502.
+/// When the response cannot be passed on; the client then gets a 502.
 fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> Result<()> {
     let bad = |what| Err(Error::explain(ErrorType::InvalidHTTPHeader, what).into_up());
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !client_asked_for_upgrade {
@@ -141,7 +141,7 @@ fn check(response: &mut ResponseHeader, client_asked_for_upgrade: bool) -> Resul
 }
 
 /// Counts an interim response (1xx), of which there may be only so many in one attempt. A first one also begins the
-/// time in which the answer must begin: each of them begins `read_timeout` anew.
+/// time in which the response must begin: each of them begins `read_timeout` anew.
 ///
 /// # Errors
 /// When there are too many; the client then gets a 502.
@@ -161,7 +161,7 @@ fn bound_interim(response: &ResponseHeader, context: &mut Context) -> Result<()>
     Ok(())
 }
 
-/// An answer that another upstream may do better.
+/// A response that another upstream may do better.
 #[derive(Debug, PartialEq, Eq)]
 struct Bad {
     /// What the upstream did.
@@ -214,8 +214,8 @@ fn judge(
     Ok(())
 }
 
-/// Whether a proxy that forwards requests gave this answer by itself: it wants credentials, or says that it is Squid or
-/// Tinyproxy (of which others tell only in `Via`), or that something failed on its way (RFC 9209).
+/// Whether a proxy that forwards requests gave this response by itself: it wants credentials, or says that it is Squid
+/// or Tinyproxy (of which others tell only in `Via`), or that something failed on its way (RFC 9209).
 fn is_of_proxy(response: &ResponseHeader) -> bool {
     let says = |name: &str, what: &[u8]| {
         let value = response.headers.get(name);
@@ -227,7 +227,7 @@ fn is_of_proxy(response: &ResponseHeader) -> bool {
         || says("proxy-status", b"error=")
 }
 
-/// The pause that an answer asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).
+/// The pause that a response asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).
 fn retry_after(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?.trim();
     match text.parse() {
@@ -259,7 +259,7 @@ fn decoder(response: &ResponseHeader) -> Option<Decoder> {
     Decoder::new(response.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
 }
 
-/// Whether the answer is a stream of events.
+/// Whether the response is a stream of events.
 fn is_stream(response: &ResponseHeader) -> bool {
     let name = b"text/event-stream";
     field(response, &CONTENT_TYPE).get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))

@@ -1,5 +1,5 @@
-//! Why a request failed, as far as its outcome and the words of its error tell. The panel has a diagnosis and a cure for
-//! each cause.
+//! Why a request failed, as far as its outcome and the words of its error tell. The panel has a diagnosis and a cure
+//! for each cause.
 
 use super::outcome::Outcome;
 use crate::codes::codes;
@@ -60,13 +60,13 @@ pub struct Failed<'a> {
     pub outcome: Outcome,
     /// Why the gateway itself says that it failed.
     pub reason: Option<Reason>,
-    /// Status of the answer.
+    /// Status of the response.
     pub status: u16,
-    /// The type of the error in the answer.
+    /// The type of the error in the response.
     pub error_type: Option<&'a str>,
     /// Its message.
     pub message: Option<&'a str>,
-    /// Whether the answer is a web page.
+    /// Whether the response is a web page.
     pub is_page: bool,
 }
 

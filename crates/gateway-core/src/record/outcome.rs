@@ -9,13 +9,13 @@ pub enum Outcome {
     UpstreamError,
     /// An error came in the middle of the stream.
     StreamError,
-    /// The upstream's answer ended too early: before its framing said so, or without `message_stop`.
+    /// The upstream's response ended too early: before its framing said so, or without `message_stop`.
     Truncated,
-    /// The upstream fell silent in mid-answer for longer than the limit.
+    /// The upstream fell silent in mid-response for longer than the limit.
     Stalled,
-    /// The client went away before the answer was complete.
+    /// The client went away before the response was complete.
     ClientAborted,
-    /// The gateway ended the answer, because the client did not take it.
+    /// The gateway ended the response, because the client did not take it.
     ClientStalled,
     /// The gateway refused the request.
     Rejected,

@@ -2,7 +2,7 @@
 //! can stand for a gigabyte.
 //!
 //! Decoded bytes go through one small buffer. One call decodes no more than [`GO_BYTES`]; what it did not get to
-//! waits for the next one. All of an answer may be [`MOST_FOLD`] times as large as what came in.
+//! waits for the next one. All of a response may be [`MOST_FOLD`] times as large as what came in.
 
 mod coding;
 
@@ -15,9 +15,9 @@ use std::ops::ControlFlow;
 const GO_BYTES: usize = 128 * 1024;
 /// What the decoders write into.
 const BUFFER_BYTES: usize = 8 * 1024;
-/// The most that waits to be decoded: an answer that comes so much faster than it can be read is not read.
+/// The most that waits to be decoded: a response that comes so much faster than it can be read is not read.
 const WAITING_BYTES: usize = 2 * 1024 * 1024;
-/// Decoded of every answer, however few bytes it came in.
+/// Decoded of every response, however few bytes it came in.
 const FREE_BYTES: u64 = 1024 * 1024;
 /// Beyond that, decoded for each byte that came in. Event streams of the Messages API reach 10 when each event is
 /// flushed, 35 when they are compressed as a whole.

@@ -6,7 +6,7 @@ use super::summary::{LONGEST_MESSAGE, Summary, text, word};
 use serde_json::Value;
 use std::time::Instant;
 
-/// More tokens than any answer has: an upstream that tells of more must not spoil the sums of all others.
+/// More tokens than any response has: an upstream that tells of more must not spoil the sums of all others.
 pub(super) const MOST_TOKENS: u64 = 1 << 31;
 
 /// The events of the Messages API.

@@ -9,7 +9,7 @@ use crate::protocol::Protocol;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// How much of an answer is looked into.
+/// How much of a response is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest event, in bytes; larger ones are counted and skipped.
@@ -18,7 +18,7 @@ pub struct Limits {
     pub reply_bytes: usize,
 }
 
-/// Reads one answer.
+/// Reads one response.
 #[derive(Debug)]
 pub struct Meter {
     /// `None` if the coding is not known.
@@ -107,7 +107,7 @@ impl Meter {
         }
     }
 
-    /// The answer is over, and nothing of it is left to be read.
+    /// The response is over, and nothing of it is left to be read.
     pub fn finish(&mut self) -> Summary {
         if let Kind::Reply(text) = &mut self.kind
             && !self.response.summary.is_stream

@@ -1,4 +1,4 @@
-//! What an answer says: how it ended, and what it used. Pure: bytes in, values out; nothing of an answer is held back
+//! What a response says: how it ended, and what it used. Pure: bytes in, values out; nothing of a response is held back
 //! or changed for it.
 
 pub mod decode;

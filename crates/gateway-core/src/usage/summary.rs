@@ -23,7 +23,7 @@ pub struct Tokens {
     pub cache_read: u64,
 }
 
-/// What is known of an answer.
+/// What is known of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Whether it is a stream of events.
@@ -48,7 +48,7 @@ pub struct Summary {
     pub first_token: Option<Duration>,
     /// The same to the last piece.
     pub last_token: Option<Duration>,
-    /// The longest time in which nothing came, once the answer had begun.
+    /// The longest time in which nothing came, once the response had begun.
     pub longest_gap: Duration,
     /// Events.
     pub events: u32,
