@@ -361,6 +361,10 @@ async fn what_upstreams_did_has_codes_and_parameters_beside_its_words() {
     let row = &rows["requests"][0];
     assert_eq!((row["outcome"].as_str(), row["reason"].as_str()), (Some("truncated"), Some("truncated")), "{row}");
     let detail = get(&gateway, &format!("requests/{}", row["id"].as_str().expect("an id"))).await;
+    // Lists have the fault too, for which the reason stands.
+    assert_eq!((row["fault"]["upstream"].as_str(), row["fault"]["code"].as_str()), (Some("cut"), Some("truncated")));
+    let errors = get(&gateway, "errors").await;
+    assert_eq!((&errors["groups"][0]["fault"], &detail["fault"]), (&row["fault"], &row["fault"]), "{errors}");
     let tried: Vec<(&str, &str)> = detail["tried"]
         .as_array()
         .expect("a list")

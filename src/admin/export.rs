@@ -4,7 +4,7 @@ use super::parameters::Parameters;
 use super::refused::Refused;
 use super::requests;
 use crate::store::row::Row;
-use crate::store::{Filter, Reader, read_cursor};
+use crate::store::{Filter, Listed, Reader, read_cursor};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
@@ -77,17 +77,17 @@ impl Export {
     }
 }
 
-fn text(format: Format, rows: &[Row<'_>], with_head: bool) -> String {
+fn text(format: Format, rows: &[Listed<'_>], with_head: bool) -> String {
     match format {
         Format::Json => rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect(),
         Format::Csv => csv(rows, with_head),
     }
 }
 
-fn csv(rows: &[Row<'_>], with_head: bool) -> String {
+fn csv(rows: &[Listed<'_>], with_head: bool) -> String {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let head = with_head.then(|| Row::head().map(str::to_owned).collect::<Vec<_>>());
-    let lines = rows.iter().map(|row| row.cells().map(no_formula).collect());
+    let lines = rows.iter().map(|listed| listed.row.cells().map(no_formula).collect());
     for line in head.into_iter().chain(lines) {
         // Writing to memory cannot fail, and all lines are of one length.
         let _ = writer.write_record(&line);
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn rows_become_lines() {
         let record = RequestRecord { path: "=1+1,\"x\"".to_owned(), ..crate::sample::record() };
-        let rows = [Row::from(&record)];
+        let rows = [Listed::from(&record)];
         let csv = text(Format::Csv, &rows, true);
         let (head, row) = csv.split_once("\r\n").expect("two lines");
         assert!(

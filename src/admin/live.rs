@@ -3,7 +3,8 @@
 use super::status;
 use crate::feed::{Event, Second};
 use crate::gateway::{Answer, Shared};
-use crate::store::row::{Row, TokenCounts, dollars};
+use crate::store::Listed;
+use crate::store::row::{TokenCounts, dollars};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName};
 use pingora::http::ResponseHeader;
@@ -59,7 +60,7 @@ pub async fn serve(
             }
             Event::Request(record) => {
                 told += 1;
-                event_text("request", &json!(Row::from(&*record)))
+                event_text("request", &json!(Listed::from(&*record)))
             }
             Event::Second(_) if !may_look() => break,
             Event::Second(second) => {

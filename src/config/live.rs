@@ -18,7 +18,7 @@ use super::trial;
 use arc_swap::ArcSwap;
 use files::{files, fingerprint, write};
 use history::History;
-use mask::{Hidden, Known};
+use mask::{Hidden, Known, Present};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -274,17 +274,16 @@ impl Live {
     pub fn history(&self) -> Vec<Version> {
         let in_force = self.in_force.load();
         let texts = &in_force.texts;
-        let masked = |version: &Version, text: &str, in_force: &str, hidden| {
-            mask::mask_version(Known { version: &version.version, text }, in_force, hidden)
+        let overlay = Present::of(&texts.overlay, Hidden::Secrets);
+        let headers = Present::of(&texts.headers, Hidden::Values);
+        // Edits need not wait for what takes time here.
+        let versions: Vec<Version> = self.turn().versions().cloned().collect();
+        let masked = |version: Version| Version {
+            overlay: overlay.mask(Known { version: &version.version, text: &version.overlay }),
+            headers: headers.mask(Known { version: &version.version, text: &version.headers }),
+            ..version
         };
-        self.turn()
-            .versions()
-            .map(|version| Version {
-                overlay: masked(version, &version.overlay, &texts.overlay, Hidden::Secrets),
-                headers: masked(version, &version.headers, &texts.headers, Hidden::Values),
-                ..version.clone()
-            })
-            .collect()
+        versions.into_iter().map(masked).collect()
     }
 
     /// The files that a configuration is read from; changes of them are worth a reload.

@@ -67,17 +67,29 @@ pub fn mask(text: &str, hidden: Hidden) -> String {
     mask_with(text, hidden, &|_| format!("\"{MASK}\""))
 }
 
-/// As [`mask`], for a version of the history beside the text `in_force`: what differs is told from what is the same.
-pub fn mask_version(known: Known<'_>, in_force: &str, hidden: Hidden) -> String {
-    let present = found(in_force, hidden).unwrap_or_default().secrets;
-    let tag = &known.version[..known.version.len().min(TAG_LENGTH)];
-    mask_with(known.text, hidden, &|secret| match present
-        .iter()
-        .any(|present| present.path == secret.path && present.value == secret.value)
-    {
-        true => format!("\"{MASK}\""),
-        false => format!("\"{MASK}@{tag}\""),
-    })
+/// The secrets of the text in force, beside which versions of the history are shown.
+pub struct Present {
+    secrets: Vec<Secret>,
+    hidden: Hidden,
+}
+
+impl Present {
+    /// Those of this text.
+    pub fn of(in_force: &str, hidden: Hidden) -> Self {
+        Self { secrets: found(in_force, hidden).unwrap_or_default().secrets, hidden }
+    }
+
+    /// As [`mask`], for a version: what differs from what is in force is told from what is the same.
+    pub fn mask(&self, known: Known<'_>) -> String {
+        let tag = &known.version[..known.version.len().min(TAG_LENGTH)];
+        let is_same = |secret: &Secret| {
+            self.secrets.iter().any(|present| present.path == secret.path && present.value == secret.value)
+        };
+        mask_with(known.text, self.hidden, &|secret| match is_same(secret) {
+            true => format!("\"{MASK}\""),
+            false => format!("\"{MASK}@{tag}\""),
+        })
+    }
 }
 
 fn mask_with(text: &str, hidden: Hidden, with: &dyn Fn(&Secret) -> String) -> String {
@@ -447,7 +459,7 @@ gateway:
         let (old, new) =
             ("{\n  \"X-A\": \"old\",\n  \"X-B\": \"same\"\n}", "{\n  \"X-A\": \"new\",\n  \"X-B\": \"same\"\n}");
         let known = Known { version: "0123456789abcdef", text: old };
-        let masked = mask_version(known, new, Hidden::Values);
+        let masked = Present::of(new, Hidden::Values).mask(known);
         assert_eq!(masked, "{\n  \"X-A\": \"********@01234567\",\n  \"X-B\": \"********\"\n}");
         let again = restore(&masked, &[Known { version: "", text: new }, known], Hidden::Values);
         assert_eq!(again.as_deref(), Ok(old));

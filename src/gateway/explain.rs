@@ -1,6 +1,7 @@
 //! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
 
 mod diff;
+mod unmet;
 
 use super::answer::new_request_id;
 use super::clean::Cleaner;
@@ -23,6 +24,7 @@ use pingora_prometheus::prometheus::IntGauge;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use unmet::Unmet;
 
 /// The request that is assumed when no head is given.
 const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\
@@ -60,8 +62,21 @@ pub struct RuleReport {
     pub matches: bool,
     /// The first condition that does not hold.
     pub unmet: Option<String>,
+    /// The same in parts.
+    pub condition: Option<Unmet>,
     /// What each of its changes of the body does, or why nothing.
     pub body: Vec<String>,
+    /// The same as codes.
+    pub outcomes: Vec<BodyOutcome>,
+}
+
+/// What a change of the body does.
+#[derive(Debug, Serialize)]
+pub struct BodyOutcome {
+    /// What it does, or why nothing.
+    pub code: &'static str,
+    /// Whether it changes the body.
+    pub changed: bool,
 }
 
 /// Explains what would happen to the request with this head (without one, a usual Messages request) and body.
@@ -97,6 +112,9 @@ pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Resu
     let cleaner = Cleaner::new(&cleaner_of, &snapshot.secrets);
     for report in &mut explanation.rules {
         report.unmet = report.unmet.take().map(|unmet| cleaner.text(&unmet, false));
+        if let Some(condition) = &mut report.condition {
+            condition.clean(&|text| cleaner.text(text, false));
+        }
     }
     explanation.answered = respond.or(explanation.answered);
     if explanation.answered.is_some() {
@@ -124,18 +142,22 @@ fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     let plan = apply_rules::plan(client, destination, context);
     let facts = context.facts(client, destination, plan.model.as_deref());
     let report = |(index, rule): (usize, &Arc<Rule>)| {
-        let unmet = rule.matcher.first_unmet(&facts).map(|unmet| match unmet {
+        let first = rule.matcher.first_unmet(&facts);
+        let condition = first.map(Unmet::of);
+        let unmet = first.map(|unmet| match unmet {
             // What a key is compared with is a key.
             Condition::Header(name, _) if is_secret_name(name.as_str()) => format!("header {name} is {MASK}"),
             Condition::Query(name, _) if is_secret_name(name) => format!("query {name} is {MASK}"),
             unmet => unmet.to_string(),
         });
         let outcomes = plan.outcomes.iter().filter(|(of, _)| *of == index);
-        let body = outcomes.map(|(_, outcome)| match outcome {
-            Ok(change) => change.name().to_owned(),
-            Err(unchanged) => unchanged.to_string(),
-        });
-        RuleReport { name: rule.name.to_string(), matches: unmet.is_none(), unmet, body: body.collect() }
+        let (body, outcomes) = outcomes
+            .map(|(_, outcome)| match outcome {
+                Ok(change) => (change.name().to_owned(), BodyOutcome { code: change.name(), changed: true }),
+                Err(unchanged) => (unchanged.to_string(), BodyOutcome { code: unchanged.name(), changed: false }),
+            })
+            .unzip();
+        RuleReport { name: rule.name.to_string(), matches: unmet.is_none(), unmet, condition, body, outcomes }
     };
     destination.rules.rules().iter().enumerate().map(report).collect()
 }

@@ -1,7 +1,8 @@
 //! What is asked of the rows of the request log, and what is found: pages, one row, a session, errors by cause.
 
 use super::row::{Row, TokenCounts};
-use super::tried::Tried;
+use super::tried::{self, Tried};
+use gateway_core::record::RequestRecord;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,11 +24,27 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
+/// A row of a list.
+#[derive(Debug, Serialize)]
+pub struct Listed<'r> {
+    /// The row.
+    #[serde(flatten)]
+    pub row: Row<'r>,
+    /// What the upstream did that the row's reason is for.
+    pub fault: Option<Tried>,
+}
+
+impl<'r> From<&'r RequestRecord> for Listed<'r> {
+    fn from(record: &'r RequestRecord) -> Self {
+        Self { row: record.into(), fault: tried::of_record(record) }
+    }
+}
+
 /// Some rows, newest first.
 #[derive(Debug, Serialize)]
 pub struct Page {
     /// The rows.
-    pub requests: Vec<Row<'static>>,
+    pub requests: Vec<Listed<'static>>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
 }
@@ -37,11 +54,9 @@ pub struct Page {
 pub struct Detail {
     /// The row.
     #[serde(flatten)]
-    pub row: Row<'static>,
+    pub row: Listed<'static>,
     /// The upstreams that failed, in order.
     pub tried: Vec<Tried>,
-    /// Of those the one that the row's reason is for.
-    pub fault: Option<Tried>,
     /// The beginning of an error's body.
     pub error_body: Option<String>,
     /// The request.
@@ -66,7 +81,7 @@ pub struct Session {
     pub last_at_ms: i64,
     pub total: Total,
     pub agents: Vec<Agent>,
-    pub requests: Vec<Row<'static>>,
+    pub requests: Vec<Listed<'static>>,
 }
 
 /// The requests of one agent of a conversation.
@@ -104,6 +119,7 @@ pub struct ErrorGroup {
     pub error_type: Option<String>,
     pub upstream: Option<String>,
     pub message: Option<String>,
+    pub fault: Option<Tried>,
     pub count: u64,
     pub first_at_ms: i64,
     pub last_at_ms: i64,

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-pub use listing::{Filter, read_cursor};
+pub use listing::{Filter, Listed, read_cursor};
 pub use retention::Retention;
 pub use sqlite::{Database, ReadError, Reader};
 pub use statistics::{By, MOST_POINTS, Span, StatsFilter};

@@ -42,6 +42,13 @@ pub fn of_reason<'t>(tried: &'t [Tried], reason: &str) -> Option<&'t Tried> {
     tried.last().filter(|tried| tried.told.fault.as_ref().is_some_and(of_fault))
 }
 
+/// The same of a record.
+pub fn of_record(record: &RequestRecord) -> Option<Tried> {
+    let (upstream, fault) = record.tried.last()?;
+    let is_it = fault.reason().is_some_and(|of_fault| record.reason.is_some_and(|reason| reason == of_fault));
+    is_it.then(|| Tried { upstream: String::from(&**upstream), told: fault.clone().into() })
+}
+
 /// What the column says.
 pub fn read(column: Option<&str>) -> Vec<Tried> {
     let list: Vec<Kept> = column.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();

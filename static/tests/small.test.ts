@@ -73,7 +73,7 @@ describe('clientSamples', () => {
 describe('byCause', () => {
   it('adds up, most frequent first', () => {
     const group = (cause: ErrorGroup['cause'], count: number, first: number, last: number): ErrorGroup => ({
-      cause, count, first_at_ms: first, last_at_ms: last, outcome: 'upstream_error', status: 503, reason: '', error_type: null, upstream: 'a', message: null, example_id: `${count}`,
+      cause, count, first_at_ms: first, last_at_ms: last, outcome: 'upstream_error', status: 503, reason: '', error_type: null, upstream: 'a', message: null, fault: null, example_id: `${count}`,
     });
     const causes = byCause([group('quota', 5, 10, 20), group('pool_closed', 4, 5, 9), group('pool_closed', 3, 1, 30), group('other', 1, 1, 1)]);
     expect(causes.map(({ cause, count, firstAtMs, lastAtMs }) => [cause, count, firstAtMs, lastAtMs])).toEqual([

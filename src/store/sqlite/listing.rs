@@ -2,7 +2,9 @@
 
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
-use crate::store::listing::{Agent, CaptureText, Detail, ErrorGroup, Errors, Filter, Page, Session, Total, cursor};
+use crate::store::listing::{
+    Agent, CaptureText, Detail, ErrorGroup, Errors, Filter, Listed, Page, Session, Total, cursor,
+};
 use crate::store::row::{Row, TokenCounts, count, dollars};
 use crate::store::tried;
 use sqlx::sqlite::SqliteRow;
@@ -62,6 +64,18 @@ fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
     sql.push(")");
 }
 
+/// What can be read of a row for a list.
+fn listed(row: &SqliteRow) -> Result<Listed<'static>, sqlx::Error> {
+    Ok(Listed { row: read(row)?, fault: fault(row)? })
+}
+
+/// What the upstream did that the reason of a row is for.
+fn fault(row: &SqliteRow) -> Result<Option<tried::Tried>, sqlx::Error> {
+    let column: Option<String> = row.try_get("tried")?;
+    let tried = tried::read(column.as_deref());
+    Ok(tried::of_reason(&tried, row.try_get("reason")?).cloned())
+}
+
 const NEWEST_FIRST: &str = " ORDER BY started_ms DESC, seq DESC LIMIT ";
 
 impl Reader {
@@ -83,7 +97,7 @@ impl Reader {
             Some(last) => Some(cursor(last.try_get("started_ms")?, last.try_get("seq")?)),
             None => None,
         };
-        let requests = rows.iter().map(read).collect::<Result<_, _>>()?;
+        let requests = rows.iter().map(listed).collect::<Result<_, _>>()?;
         Ok(Page { requests, next_cursor })
     }
 
@@ -97,7 +111,8 @@ impl Reader {
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
         let fault = tried::of_reason(&tried, found.try_get("reason")?).cloned();
-        let mut detail = Detail { row: read(&found)?, tried, fault, error_body: None, capture: None };
+        let row = Listed { row: read(&found)?, fault };
+        let mut detail = Detail { row, tried, error_body: None, capture: None };
         let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
@@ -162,7 +177,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn errors(&self, from: i64, to: i64) -> Result<Errors, ReadError> {
-        let sql = "SELECT found.*, newest.id, newest.error_message FROM (\
+        let sql = "SELECT found.*, newest.id, newest.error_message, newest.tried FROM (\
                    SELECT cause, outcome, status, reason, error_type, upstream, COUNT(*) AS count, \
                    MIN(started_ms) AS first, MAX(started_ms) AS last, MAX(seq) AS newest FROM requests \
                    WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ? \
@@ -178,6 +193,7 @@ impl Reader {
                 error_type: row.try_get("error_type")?,
                 upstream: row.try_get("upstream")?,
                 message: row.try_get("error_message")?,
+                fault: fault(row)?,
                 count: count(row.try_get("count")?),
                 first_at_ms: row.try_get("first")?,
                 last_at_ms: row.try_get("last")?,

@@ -292,11 +292,12 @@ function explain(body: string): Explanation {
   return {
     upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, touches_cached_prefix: true,
     rules: [
-      { name: 'anyrouter.bearer', matches: true, unmet: null, body: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, body: [] },
-      { name: 'anyrouter.beta-flags', matches: true, unmet: null, body: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, body: ['listed'] },
-      { name: 'anyrouter.identity', matches: true, unmet: null, body: ['it is so already'] },
-      { name: 'no-warm-up', matches: false, unmet: 'method is HEAD', body: [] }, { name: 'cheaper-titles', matches: false, unmet: 'model is claude-haiku-*', body: [] },
-      { name: 'headers-file', matches: true, unmet: null, body: [] },
+      { name: 'anyrouter.bearer', matches: true, unmet: null, condition: null, body: [], outcomes: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, condition: null, body: [], outcomes: [] },
+      { name: 'anyrouter.beta-flags', matches: true, unmet: null, condition: null, body: [], outcomes: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, condition: null, body: ['listed'], outcomes: [{ code: 'listed', changed: true }] },
+      { name: 'anyrouter.identity', matches: true, unmet: null, condition: null, body: ['it is so already'], outcomes: [{ code: 'same', changed: false }] },
+      { name: 'no-warm-up', matches: false, unmet: 'method is HEAD', condition: { code: 'method', name: null, values: [[{ code: 'equals', text: 'HEAD' }]], conditions: [] }, body: [], outcomes: [] },
+      { name: 'cheaper-titles', matches: false, unmet: 'model is claude-haiku-*', condition: { code: 'model', name: null, values: [[{ code: 'glob', text: 'claude-haiku-*' }]], conditions: [] }, body: [], outcomes: [] },
+      { name: 'headers-file', matches: true, unmet: null, condition: null, body: [], outcomes: [] },
     ],
     head_diff:
       '--- client\n+++ upstream\n@@ -1,4 +1,5 @@\n-POST /v1/messages HTTP/1.1\n-Host: 127.0.0.1:8088\n+POST /v1/messages?beta=true HTTP/1.1\n+Host: anyrouter.top\n Content-Type: application/json\n-x-api-key: ********\n+Authorization: ********\n+anthropic-beta: claude-code-20250219,context-1m-2025-08-07\n',

@@ -6,6 +6,17 @@ import { Random } from './random.ts';
 const DAY_MS = 86_400_000;
 export const UPSTREAMS = ['anyrouter', 'mirror-hk', 'backup'] as const;
 
+/** What the upstream did, for some reasons. */
+function faultOf(reason: RequestRow['reason']): RequestRow['fault'] {
+  const of = { upstream: 'backup', what: '', what_zh: null };
+  switch (reason) {
+    case 'connect_refused': case 'no_message_stop': case 'web_page': return { ...of, code: reason };
+    case 'resolve': return { ...of, code: reason, parameters: { said: 'no such host' } };
+    case 'stalled': return { ...of, code: reason, parameters: { within_ms: 60_000 } };
+    default: return null;
+  }
+}
+
 interface Failure {
   cause: Cause;
   outcome: Outcome;
@@ -133,6 +144,7 @@ export class RowMaker {
       cost_usd: tokens && costOf(model, tokens),
       stop_reason: hasTokens ? random.pick([['end_turn', 40], ['tool_use', 60]]) : null,
       error_type: failure?.type ?? (isRejected ? 'request_too_large' : null),
+      fault: faultOf(failure?.reason ?? ''),
       error_message: failure?.message ?? (isRejected ? 'the request body has 41 MiB, the limit is 32 MiB' : null),
       tool_uses: hasTokens ? random.whole(0, 2) : 0,
       events: hasTokens ? output : 0,
@@ -168,7 +180,6 @@ export function detailOf(row: RequestRow): RequestDetail {
   return {
     ...row,
     tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503', what_zh: '返回了 503', code: 'status', parameters: { status: 503 } }] : [],
-    fault: null,
     error_body: row.error_message === null || row.status === 520 ? null : JSON.stringify({ type: 'error', error: { type: row.error_type ?? 'api_error', message: row.error_message } }),
     capture:
       row.cause === null && row.id.charCodeAt(9) % 2 === 0

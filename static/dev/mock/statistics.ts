@@ -104,7 +104,7 @@ export function errorsOf(rows: readonly RequestRow[]): ErrorGroup[] {
     if (!newest?.cause || !oldest) return [];
     return [{
       cause: newest.cause, outcome: newest.outcome, status: newest.status, reason: newest.reason, error_type: newest.error_type,
-      upstream: newest.upstream, message: newest.error_message, count: mine.length, first_at_ms: oldest.started_at_ms,
+      upstream: newest.upstream, message: newest.error_message, fault: newest.fault, count: mine.length, first_at_ms: oldest.started_at_ms,
       last_at_ms: newest.started_at_ms, example_id: newest.id,
     }];
   });

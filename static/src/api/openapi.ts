@@ -713,15 +713,17 @@ export interface components {
             agent_type: string | null;
         };
         Page: {
-            requests: components["schemas"]["Row"][];
+            requests: components["schemas"]["Listed"][];
             /** @description Null on the last page. */
             next_cursor: string | null;
         };
-        Detail: components["schemas"]["Row"] & {
+        Listed: components["schemas"]["Row"] & {
+            /** @description What the upstream did that `reason` is for; then `error_message` is the gateway's words for it, unless the upstream sent some. */
+            fault: null | components["schemas"]["FailedUpstream"];
+        };
+        Detail: components["schemas"]["Listed"] & {
             /** @description The upstreams that failed, in order. */
             tried: components["schemas"]["FailedUpstream"][];
-            /** @description Of those the one that `reason` is for; then `error_message` is the gateway's words for it, unless the upstream sent some. */
-            fault: null | components["schemas"]["FailedUpstream"];
             /** @description The first 8 KiB of an error's body, keys removed; null unless kept. */
             error_body: string | null;
             /** @description The request; null unless log.capture kept it. */
@@ -779,7 +781,7 @@ export interface components {
                 name: components["schemas"]["Text"];
                 parent: components["schemas"]["Text"];
             })[];
-            requests: components["schemas"]["Row"][];
+            requests: components["schemas"]["Listed"][];
         };
         Errors: {
             total: components["schemas"]["Count"];
@@ -792,6 +794,8 @@ export interface components {
                 upstream: components["schemas"]["Text"];
                 /** @description That of the newest one. */
                 message: string | null;
+                /** @description What the upstream did that `reason` is for, of the newest one. */
+                fault: null | components["schemas"]["FailedUpstream"];
                 count: number;
                 first_at_ms: components["schemas"]["At"];
                 last_at_ms: components["schemas"]["At"];
@@ -982,6 +986,24 @@ export interface components {
             pending_restart: string[];
             warnings: string[];
         };
+        /** @enum {string} */
+        BodyOutcome: "replaced" | "prepended" | "appended" | "inserted" | "listed" | "removed" | "mapped" | "set" | "compacted" | "not_an_object" | "no_system" | "not_a_list" | "empty" | "no_text" | "no_block" | "no_model" | "no_name" | "same" | "no_place" | "absent" | "present";
+        ConditionTest: {
+            /** @enum {string} */
+            code: "present" | "equals" | "prefix" | "glob" | "regex" | "network";
+            /** @description What it is compared with, secrets masked; null for present. */
+            text: string | null;
+        };
+        Condition: {
+            /** @enum {string} */
+            code: "method" | "path" | "header" | "query" | "client" | "upstream" | "model" | "not";
+            /** @description The header or the parameter. */
+            name: string | null;
+            /** @description The values of which one is enough, each with the tests that it must all pass. */
+            values: components["schemas"]["ConditionTest"][][];
+            /** @description Of a `not`: the conditions that may not all hold. */
+            conditions: components["schemas"]["Condition"][];
+        };
         Explanation: {
             /** @description Null if the gateway would answer by itself. */
             upstream: string | null;
@@ -992,8 +1014,15 @@ export interface components {
                 matches: boolean;
                 /** @description The first condition that does not hold. */
                 unmet: string | null;
+                /** @description The same in parts. */
+                condition: null | components["schemas"]["Condition"];
                 /** @description What each of its changes of the body does, or why nothing. */
                 body: string[];
+                /** @description The same as codes. */
+                outcomes: {
+                    code: components["schemas"]["BodyOutcome"];
+                    changed: boolean;
+                }[];
             }[];
             /** @description Unified diff, secrets masked; empty if nothing changes. */
             head_diff: string;
@@ -1213,6 +1242,7 @@ export type Total = components['schemas']['Total'];
 export type Group = components['schemas']['Group'];
 export type Row = components['schemas']['Row'];
 export type Page = components['schemas']['Page'];
+export type Listed = components['schemas']['Listed'];
 export type Detail = components['schemas']['Detail'];
 export type FailedUpstream = components['schemas']['FailedUpstream'];
 export type Reason = components['schemas']['Reason'];
@@ -1233,6 +1263,9 @@ export type Checked = components['schemas']['Checked'];
 export type Wrong = components['schemas']['Wrong'];
 export type Versions = components['schemas']['Versions'];
 export type Reloaded = components['schemas']['Reloaded'];
+export type BodyOutcome = components['schemas']['BodyOutcome'];
+export type ConditionTest = components['schemas']['ConditionTest'];
+export type Condition = components['schemas']['Condition'];
 export type Explanation = components['schemas']['Explanation'];
 export type ResponseWord = components['responses']['Word'];
 export type ResponseCookie = components['responses']['Cookie'];
@@ -2177,3 +2210,6 @@ export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<compo
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
 export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Rules"]["upstreams"]["rules"]["source"]> = ["system-prompt", "profile", "operator", "headers-file"];
 export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Config"]["settings"]["source"]> = ["command_line", "environment", "dotenv", "panel", "file", "default"];
+export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "no_block", "no_model", "no_name", "same", "no_place", "absent", "present"];
+export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
+export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];

@@ -2,10 +2,11 @@
 
 import type { Checked, Config, Error, Errors, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
 
-export { causeValues as CAUSES, outcomeValues as OUTCOMES, reasonValues as REASONS } from './openapi.ts';
+export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCodeValues as CONDITION_CODES, conditionTestCodeValues as TEST_CODES, faultCodeValues as FAULT_CODES,
+  faultParametersFaultOneOf1Values as TLS_FAULTS, outcomeValues as OUTCOMES, reasonValues as REASONS } from './openapi.ts';
 export type {
-  By as GroupBy, Cause, Checked as ConfigCheck, Config, Conversation, Detail as RequestDetail, Errors as ErrorGroups, Explanation, Fault, FaultCode,
-  Group, Groups, Health, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Row as RequestRow,
+  By as GroupBy, Cause, Checked as ConfigCheck, Condition, Config, Conversation, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
+  Group, Groups, Health, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
   Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, Upstream,
   Upstreams, Versions as ConfigHistory,
 } from './openapi.ts';

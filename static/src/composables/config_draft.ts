@@ -4,7 +4,7 @@ import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue';
 
 import { api, ApiError } from '@/api/api';
 import { onLive } from '@/api/live';
-import type { Config, ConfigCheck, ConfigDraft } from '@/api/types';
+import type { Config, ConfigDraft } from '@/api/types';
 
 import { rebase } from '@/lib/overlay';
 
@@ -18,9 +18,8 @@ export function useConfigDraft() {
   const base = shallowRef<Config | null>(null);
   const overlay = ref('');
   const headers = ref('');
-  const check = shallowRef<ConfigCheck | null>(null);
-  const checkError = shallowRef<ApiError | null>(null);
-  const isChecking = ref(false);
+  const checked = useResource((signal) => api.checkConfig({ overlay: overlay.value, headers: headers.value }, signal));
+  const { data: check, error: checkError, isLoading: isChecking } = checked;
   const isSaving = ref(false);
   /** What somebody else put into force during the edit. */
   const conflict = shallowRef<Config | null>(null);
@@ -55,30 +54,12 @@ export function useConfigDraft() {
   });
 
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let abort: AbortController | null = null;
-  async function checkNow(): Promise<void> {
-    abort?.abort();
-    const mine = new AbortController();
-    abort = mine;
-    isChecking.value = true;
-    try {
-      const answer = await api.checkConfig({ overlay: overlay.value, headers: headers.value }, mine.signal);
-      if (mine.signal.aborted) return;
-      check.value = answer;
-      checkError.value = null;
-    } catch (error) {
-      if (mine.signal.aborted) return;
-      checkError.value = error instanceof ApiError ? error : new ApiError(0, String(error));
-    } finally {
-      if (abort === mine) isChecking.value = false;
-    }
-  }
   watch([overlay, headers], () => {
     clearTimeout(timer);
-    abort?.abort();
+    checked.stop();
     check.value = null;
     isChecking.value = isDirty.value;
-    if (isDirty.value) timer = setTimeout(() => void checkNow(), CHECK_PAUSE_MS);
+    if (isDirty.value) timer = setTimeout(() => void checked.load(), CHECK_PAUSE_MS);
   });
 
   /** `true` if it is in force now. A conflict and problems are told by the values above. */
@@ -114,7 +95,7 @@ export function useConfigDraft() {
     base.value = theirs;
     overlay.value = rebased;
     if (!isHeadersMine) headers.value = theirs.headers;
-    void checkNow();
+    void checked.load();
   }
   function decideLater(): void {
     conflict.value = null;
@@ -130,7 +111,6 @@ export function useConfigDraft() {
   );
   onScopeDispose(() => {
     clearTimeout(timer);
-    abort?.abort();
   });
   void config.load();
 

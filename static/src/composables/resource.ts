@@ -10,6 +10,8 @@ export interface Resource<T> {
   isLoading: Ref<boolean>;
   /** Asks anew. An answer that is still awaited is given up. */
   load: () => Promise<void>;
+  /** Gives up an answer that is still awaited. */
+  stop: () => void;
 }
 
 /** The data stay while they are asked for anew, and when that fails. */
@@ -37,8 +39,14 @@ export function useResource<T>(ask: (signal: AbortSignal) => Promise<T>): Resour
     }
   }
 
-  onScopeDispose(() => abort?.abort());
-  return { data, error, isLoading, load };
+  function stop(): void {
+    abort?.abort();
+    abort = null;
+    isLoading.value = false;
+  }
+
+  onScopeDispose(stop);
+  return { data, error, isLoading, load, stop };
 }
 
 /** Calls again and again while the page can be seen. */

@@ -2,9 +2,10 @@
 
 import { computed, onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
 
-import { api, ApiError } from '@/api/api';
+import { api } from '@/api/api';
 import { onLive } from '@/api/live';
 import type { RequestRow } from '@/api/types';
+import { useResource } from '@/composables/resource';
 import { filtersToParameters, matchesFilters, type RequestFilters } from '@/lib/filters';
 
 const PAGE = 100;
@@ -17,41 +18,33 @@ export function useRequestList(filters: Ref<RequestFilters>) {
   const rows = shallowRef<readonly RequestRow[]>([]);
   /** Rows that ended while the viewer was further down. */
   const waiting = shallowRef<readonly RequestRow[]>([]);
-  const error = shallowRef<ApiError | null>(null);
-  const isLoading = ref(false);
   const isAtTop = ref(true);
   const isFollowing = ref(true);
   const cursor = ref<string | null>(null);
-  let abort: AbortController | null = null;
   const known = new Set<string>();
   let fed = 0;
   let parameters: Record<string, string> = {};
 
-  async function ask(isFirst: boolean): Promise<void> {
-    abort?.abort();
-    const mine = new AbortController();
-    abort = mine;
-    isLoading.value = true;
-    error.value = null;
-    try {
-      // The bounds of a moving stretch stay for all pages of one list: a cursor belongs to its question.
-      if (isFirst) parameters = filtersToParameters(filters.value, Date.now());
-      const more = isFirst ? {} : { cursor: cursor.value ?? '' };
-      const page = await api.requests({ ...parameters, limit: PAGE, ...more }, mine.signal);
-      if (mine.signal.aborted) return;
-      if (isFirst) {
-        known.clear();
-        fed = 0;
-        waiting.value = [];
-      }
-      rows.value = (isFirst ? [] : rows.value).concat(unknown(page.requests));
-      cursor.value = page.next_cursor;
-    } catch (caught) {
-      if (mine.signal.aborted) return;
-      error.value = caught instanceof ApiError ? caught : new ApiError(0, String(caught));
-    } finally {
-      if (abort === mine) isLoading.value = false;
+  let isFirst = true;
+  const { error, isLoading, load } = useResource(async (signal) => {
+    const isNew = isFirst;
+    // The bounds of a moving stretch stay for all pages of one list: a cursor belongs to its question.
+    if (isNew) parameters = filtersToParameters(filters.value, Date.now());
+    const page = await api.requests({ ...parameters, limit: PAGE, ...(isNew ? {} : { cursor: cursor.value ?? '' }) }, signal);
+    if (signal.aborted) return;
+    if (isNew) {
+      known.clear();
+      fed = 0;
+      waiting.value = [];
     }
+    rows.value = (isNew ? [] : rows.value).concat(unknown(page.requests));
+    cursor.value = page.next_cursor;
+  });
+
+  async function ask(isFirstPage: boolean): Promise<void> {
+    isFirst = isFirstPage;
+    error.value = null;
+    await load();
   }
 
   /** Those that the list does not have; from now on it has them. */
@@ -81,7 +74,6 @@ export function useRequestList(filters: Ref<RequestFilters>) {
       if (isAtTop.value && !isLoading.value) showWaiting();
     }),
   );
-  onScopeDispose(() => abort?.abort());
   watch(filters, () => void ask(true), { immediate: true });
 
   return {

@@ -96,3 +96,39 @@ impl Unchanged {
 
 /// What an action did, or why nothing.
 pub type Outcome = Result<Change, Unchanged>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::documented;
+
+    #[test]
+    fn the_documented_codes_are_those_of_all_outcomes() {
+        use {Change as C, NoChange as N, Unchanged as U};
+        let changes = [
+            C::Replaced,
+            C::Prepended,
+            C::Appended,
+            C::Inserted,
+            C::Listed,
+            C::Removed,
+            C::Mapped,
+            C::Set,
+            C::Compacted,
+        ];
+        let unchanged =
+            [U::NotAnObject, U::NoSystem, U::NotAList, U::Empty, U::NoText, U::NoBlock, U::NoModel, U::NoName];
+        let of_document = [N::Same, N::NoPlace, N::Absent, N::Present].map(U::Document);
+        // A new value stops this from compiling: it belongs into a list above too.
+        let known = |change: &Change| match change {
+            C::Replaced | C::Prepended | C::Appended | C::Inserted | C::Listed | C::Removed => change.name(),
+            C::Mapped | C::Set | C::Compacted => change.name(),
+        };
+        let known_unchanged = |unchanged: &Unchanged| match unchanged {
+            U::NotAnObject | U::NoSystem | U::NotAList | U::Empty | U::NoText | U::NoBlock => unchanged.name(),
+            U::NoModel | U::NoName | U::Document(N::Same | N::NoPlace | N::Absent | N::Present) => unchanged.name(),
+        };
+        let all = changes.iter().map(known).chain(unchanged.iter().chain(&of_document).map(known_unchanged));
+        assert_eq!(documented("BodyOutcome"), all.collect::<Vec<_>>());
+    }
+}
