@@ -121,6 +121,14 @@ async fn a_reload_reads_the_files_and_settings_tell_who_set_them() {
         ),
         (Some(true), Some(true))
     );
+    let format = setting("gateway.log.format");
+    assert_eq!((&format["choices"], &format["needs_restart"]), (&json!(["text", "json"]), &json!(true)));
+    assert_eq!(
+        (&format["help"], &format["help_zh"]),
+        (&json!("Log lines as text or json."), &json!("日志格式：text 或 json。"))
+    );
+    let name = setting("gateway.upstreams[0].base_url");
+    assert!(name["help_zh"].as_str().is_some_and(|help| help.contains("路径前缀")), "{name}");
     assert!(!config.to_string().contains("the-key"), "{config}");
     let (status, reloaded) = send(&gateway, "POST", "reload", &json!({})).await;
     assert_eq!((status, reloaded["version"].as_str()), (200, config["version"].as_str()), "{reloaded}");

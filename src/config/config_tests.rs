@@ -5,6 +5,7 @@ use super::super::section::upstream::{self, UpstreamConfig};
 use super::super::section::upstream_keys::UPSTREAM_KEYS;
 use super::files::BUILT_IN;
 use super::*;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
@@ -53,6 +54,35 @@ fn every_setting_is_in_the_shipped_file_with_its_variable() {
     }
     for setting in UPSTREAM_KEYS {
         assert!(BUILT_IN.contains(&format!("{}:", setting.key)), "{}", setting.key);
+    }
+}
+
+/// The comments of the shipped file by the path of what they stand beside, those in the lines below included.
+fn shipped_comments() -> BTreeMap<String, String> {
+    let mut comments: BTreeMap<String, String> = BTreeMap::new();
+    let mut levels: Vec<(usize, &str)> = Vec::new();
+    for line in BUILT_IN.lines() {
+        let (value, comment) = line.split_once('#').unwrap_or((line, ""));
+        let indent = value.len() - value.trim_start().len();
+        if let Some((key, _)) = value.trim().split_once(':') {
+            levels.retain(|(level, _)| *level < indent);
+            levels.push((indent, key));
+        }
+        let path: Vec<&str> = levels.iter().map(|(_, key)| *key).collect();
+        comments.entry(path.join(".")).or_default().push_str(comment);
+    }
+    comments
+}
+
+#[test]
+fn the_shipped_file_marks_what_only_a_restart_changes() {
+    let comments = shipped_comments();
+    for setting in settings::all().map(|setting| setting.about) {
+        let Some(comment) = comments.get(setting.key) else {
+            assert!(setting.key.starts_with("gateway.tls."), "{} is not in the file", setting.key);
+            continue;
+        };
+        assert_eq!(comment.contains("(restart"), setting.needs_restart, "{}:{comment}", setting.key);
     }
 }
 
