@@ -134,8 +134,8 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
     let path = reader.get(&headers::HEADERS_FILE);
     let text = match edited {
         Some(text) => text.to_owned(),
-        None => headers::read(&path).unwrap_or_else(|problem| {
-            reader.problems.push(problem);
+        None => headers::read(&path).unwrap_or_else(|what| {
+            reader.problems.push(Problem::of_file(&path, what));
             String::new()
         }),
     };

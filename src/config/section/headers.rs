@@ -48,11 +48,11 @@ pub struct CustomHeader {
 ///
 /// # Errors
 /// When it is there, but cannot be read.
-pub fn read(path: &str) -> Result<String, Problem> {
+pub fn read(path: &str) -> Result<String, Message> {
     match crate::config::source::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Problem::of_file(path, Message::CannotBeRead { said: error.to_string() })),
+        Err(error) => Err(Message::CannotBeRead { said: error.to_string() }),
     }
 }
 

@@ -35,7 +35,7 @@ pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inheri
     match crate::config::source::text_file::read(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {
             Ok(mapped) => routes.extend(mapped),
-            Err(problem) => reader.problems.push(problem),
+            Err(problem) => reader.problems.push(*problem),
         },
         Err(error) if Path::new(KEY_MAPPINGS_FILE).exists() => {
             let at = Source::WholeFile(KEY_MAPPINGS_FILE.to_owned());
@@ -144,11 +144,10 @@ fn from_mappings(
     text: &str,
     upstreams: &mut Vec<UpstreamConfig>,
     inherited: Inherited<'_>,
-) -> Result<Vec<Route>, Problem> {
-    let problem = |line: usize, column: usize, key: &str, what: Message| Problem {
-        at: Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column },
-        key: key.to_owned(),
-        what,
+) -> Result<Vec<Route>, Box<Problem>> {
+    let problem = |line: usize, column: usize, key: &str, what: Message| {
+        let at = Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column };
+        Box::new(Problem { at, key: key.to_owned(), what })
     };
     let file: KeyMappings = serde_json::from_str(text).map_err(|error| {
         // serde_json quotes unexpected values, which may be keys.

@@ -93,7 +93,7 @@ impl Left {
     /// That there are too many.
     pub fn take_tests(&self, count: usize) -> Result<(), Message> {
         let left = self.tests.get().checked_sub(count);
-        left.map(|left| self.tests.set(left)).ok_or_else(|| Message::TooManyTests { most: TESTS as u64 })
+        left.map(|left| self.tests.set(left)).ok_or(Message::TooManyTests { most: TESTS as u64 })
     }
 
     /// Compiles a regular expression for bytes.
