@@ -5,10 +5,13 @@
 //! which gives a document an origin of its own, without scripts. Programs get answers as they came.
 
 use super::answer::Answer;
-use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName};
 use pingora::http::ResponseHeader;
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// The panel's cookie, whatever prefix it has.
 const SESSION_COOKIE: &[u8] = b"gateway_session";
 /// What browsers demand more of: a name is one with it and without.
@@ -64,17 +67,17 @@ const BEYOND_THE_RESPONSE: [&str; 27] = [
 pub fn is_browser(request: &HeaderMap) -> bool {
     let names_html = |value: &[u8]| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
     let is_mozilla = |value: &[u8]| value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"mozilla/"));
-    request.contains_key("sec-fetch-dest")
+    request.contains_key(SEC_FETCH_DEST)
         || request.get(USER_AGENT).is_some_and(|value| is_mozilla(value.as_bytes()))
         || request.get_all(ACCEPT).iter().any(|value| names_html(value.as_bytes()))
 }
 
 /// Whether a browser wants a script that would answer for other pages from then on.
 pub fn wants_service_worker(request: &HeaderMap) -> bool {
-    let is = |name: &str, value: &str| {
+    let is = |name: HeaderName, value: &str| {
         request.get_all(name).iter().any(|found| found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
     };
-    is("service-worker", "script") || is("sec-fetch-dest", "serviceworker")
+    is(SERVICE_WORKER, "script") || is(SEC_FETCH_DEST, "serviceworker")
 }
 
 /// The answer to that.
@@ -88,7 +91,7 @@ pub fn refuse_service_worker(request_id: &str) -> Answer {
 /// changes before: they cannot take this back.
 pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
     // Of nobody's, should a browser have passed for a program.
-    response.remove_header("clear-site-data");
+    response.remove_header(&CLEAR_SITE_DATA);
     keep_our_cookies(response)?;
     if !is_browser(request) {
         return Ok(());

@@ -5,7 +5,7 @@ use gateway_core::record::{Capture, ClientNames, path_text};
 use gateway_core::redact::{self, Needles, Secrets};
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::summary::{LONGEST_WORD, Summary};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use std::cell::OnceCell;
 
@@ -109,7 +109,7 @@ impl Names {
 }
 
 /// A client's name for something, cut to a length that logs can bear.
-fn named(headers: &HeaderMap, name: &str) -> Option<String> {
+fn named(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(LONGEST_NAME).collect();
     headers.get(name).map(text)
 }

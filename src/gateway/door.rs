@@ -72,6 +72,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let shared = &self.rules.shared;
         let mut client = Box::new(ClientStream::new(stream));
         let place = connections::served();
+        // One for all requests: to enter and leave the list of those who wait takes a lock.
+        let room = making_room(place.as_ref());
+        tokio::pin!(room);
+        let mut shutting_down = shutdown.clone();
         let mut settings = None;
         let mut is_first = true;
         // A new connection is for a request that is on its way: the process does not end before it was answered.
@@ -84,8 +88,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let waited = tokio::select! {
                 biased;
                 waited = client.wait(patience) => waited,
-                () = closing(shutdown, is_first) => return,
-                () = making_room(place.as_ref()) => return,
+                () = closing(&mut shutting_down, is_first) => return,
+                () = &mut room => return,
             };
             if waited.is_err() {
                 return;
@@ -95,7 +99,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             if let Some(http2) = self.http2.as_ref().filter(|_| is_first && is_http2 || is_plain) {
                 let is_http2_after_all = tokio::select! {
                     found = client.is_http2(limits) => found,
-                    () = making_room(place.as_ref()) => return,
+                    () = &mut room => return,
                 };
                 match is_http2_after_all {
                     Ok(true) => {
@@ -113,7 +117,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let begun = tokio::select! {
                 begun = client.read_head(limits) => begun,
                 // Who takes long for a head is as idle as who sends nothing.
-                () = making_room(place.as_ref()) => return,
+                () = &mut room => return,
             };
             let read = match begun {
                 Ok(begun) => self.rules.read(&mut client, begun, &snapshot, place.as_ref()).await,
@@ -179,7 +183,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let answer = Answer::error(refusal.status, &refusal.message, &request_id);
         let record = {
             let snapshot = self.rules.shared.snapshot.load();
-            let lines = field_values(client.refused_head(), X_FORWARDED_FOR);
+            let lines = field_values(client.refused_head(), X_FORWARDED_FOR.as_str());
             let address = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines).client);
             let record = unread(request_id.clone(), address, &refusal, outcome, started, answer.body.len());
             match client.refused() {
@@ -212,8 +216,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Resolves when an idle connection is to be closed because the process shuts down.
-async fn closing(shutdown: &ShutdownWatch, is_first: bool) {
-    let mut shutdown = shutdown.clone();
+async fn closing(shutdown: &mut ShutdownWatch, is_first: bool) {
     if shutdown.wait_for(|&is_shutting_down| is_shutting_down).await.is_err() {
         std::future::pending().await
     }

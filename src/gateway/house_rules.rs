@@ -54,7 +54,7 @@ impl HouseRules {
         snapshot: &Arc<Snapshot>,
         place: Option<&Place>,
     ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
-        let lines = field_values(begun.head(), X_FORWARDED_FOR);
+        let lines = field_values(begun.head(), X_FORWARDED_FOR.as_str());
         let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
         let begin = |place: &Place| place.begin(origin.map(|origin| origin.client));
         let Ok(mut serving) = place.map(begin).transpose() else {

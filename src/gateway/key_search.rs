@@ -81,18 +81,23 @@ impl Traces {
         }
     }
 
+    fn length(&self) -> usize {
+        self.plain.needle().len()
+    }
+
     fn are_in(&self, text: &[u8]) -> bool {
         // Every other form is longer.
-        text.len() >= self.plain.needle().len()
+        text.len() >= self.length()
             && (self.are_in_decoded(text) || matches!(decoded(text), Cow::Owned(text) if self.are_in_decoded(&text)))
     }
 
     fn are_in_decoded(&self, text: &[u8]) -> bool {
-        self.plain.find(text).is_some() || self.coded.iter().any(|coded| coded.find(text).is_some())
+        let may_hold = |form: &Finder| text.len() >= form.needle().len();
+        self.plain.find(text).is_some() || self.coded.iter().any(|form| may_hold(form) && form.find(text).is_some())
     }
 
     fn are_in_name(&self, name: &HeaderName) -> bool {
-        self.lower.find(name.as_str().as_bytes()).is_some()
+        name.as_str().len() >= self.length() && self.lower.find(name.as_str().as_bytes()).is_some()
     }
 }
 

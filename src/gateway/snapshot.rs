@@ -11,14 +11,14 @@ use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
 use gateway_core::rules::rule::{Rule, RuleSet};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use pingora::protocols::l4::socket::SocketAddr;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// The field in which reverse proxies say who sent a request to them.
-pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An upstream with all rules for requests to it.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Snapshot {
 
     /// Where a request with these headers comes from that `peer` sent; `None` where connections have no addresses.
     pub fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Origin> {
-        let lines = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.as_bytes());
+        let lines = headers.get_all(&X_FORWARDED_FOR).iter().map(|line| line.as_bytes());
         Some(self.config.trusted_proxies.origin(peer?, lines))
     }
 

@@ -52,6 +52,8 @@ const AFTER_DIALING: Duration = Duration::from_millis(100);
 pub struct Upstream {
     /// What the operator wrote.
     pub config: UpstreamConfig,
+    /// Its name, for records.
+    pub name: Arc<str>,
     /// `Host` for requests to it.
     pub host: HeaderValue,
     /// Its name, for an answer's head.
@@ -154,6 +156,7 @@ impl Upstream {
         }
         let forwarding = dialer.forwards_through().and_then(|proxy| proxy.credentials.as_ref());
         Ok(Self {
+            name: Arc::from(upstream.name.as_str()),
             host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
             label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
                 .map_err(|_| "its name cannot stand in a head".to_owned())?,

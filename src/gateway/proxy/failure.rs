@@ -11,6 +11,7 @@ use gateway_core::language::Language;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
+use http::HeaderName;
 use pingora::{Error, ErrorSource, ErrorType};
 
 /// What the gateway itself finds wrong with an upstream; the error's cause is the [`UpstreamFault`].
@@ -209,7 +210,8 @@ impl Failure {
     pub fn answer(&self, request: &Context) -> Answer {
         let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
         if request.routing.attempts > 0 {
-            answer.headers.extend(origin_headers::of(request));
+            let told = origin_headers::of(request);
+            answer.headers.extend(told.map(|(name, value)| (HeaderName::from_static(name), value)));
         }
         answer
     }

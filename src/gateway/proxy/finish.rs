@@ -52,7 +52,7 @@ pub fn record(session: &Session, ending: Ending, context: &mut Context) -> Reque
         status: ending.status,
         outcome: ending.outcome,
         reason: ending.reason,
-        upstream: reached.map(|destination| Arc::from(destination.upstream.config.name.as_str())),
+        upstream: reached.map(|destination| Arc::clone(&destination.upstream.name)),
         attempts: routing.attempts,
         request_bytes: arrival.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
@@ -106,7 +106,7 @@ fn rules(context: &Context) -> Vec<Arc<str>> {
 
 /// The upstreams that failed, in order, and what each did; `last` is what the last one did if the request failed there.
 fn tried(context: &Context, last: Option<UpstreamFault>) -> Vec<(Arc<str>, UpstreamFault)> {
-    let named = |at: usize, fault| (Arc::from(context.snapshot.upstreams[at].config.name.as_str()), fault);
+    let named = |at: usize, fault| (Arc::clone(&context.snapshot.upstreams[at].name), fault);
     let here = context.routing.destination;
     // One that failed before its response began is among them already.
     let last = last.filter(|last| {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use crate::config::ForwardedFor;
+use crate::gateway::snapshot::X_FORWARDED_FOR;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use gateway_core::addresses::members_before;
@@ -67,13 +68,12 @@ fn join_cookies(request: &mut RequestHeader, is_http2: bool) -> Result<()> {
 /// Adds the client's address to the chain that it sent, or removes that, as configured. Trusted proxies have no place
 /// in the chain: it is as if the client had come to the gateway itself.
 fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<()> {
-    const NAME: &str = "X-Forwarded-For";
     match context.snapshot.config.forwarded_for {
         ForwardedFor::Keep => {}
-        ForwardedFor::Off => drop(request.remove_header(NAME)),
+        ForwardedFor::Off => drop(request.remove_header(&X_FORWARDED_FOR)),
         ForwardedFor::Append => {
             let Some(client) = context.arrival.client else { return Ok(()) };
-            let lines = request.headers.get_all(NAME).iter().map(HeaderValue::as_bytes);
+            let lines = request.headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
             let before = match context.arrival.believed {
                 0 => lines.collect(),
                 believed => members_before(lines, believed),
@@ -85,7 +85,7 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
             }
             chain.extend_from_slice(client.to_string().as_bytes());
             let chain = HeaderValue::from_bytes(&chain).or_err(ErrorType::InternalError, "making X-Forwarded-For")?;
-            request.insert_header(NAME, chain)?;
+            request.insert_header("X-Forwarded-For", chain)?;
         }
     }
     Ok(())

@@ -5,13 +5,14 @@ use super::{apply_rules, origin_headers};
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::gateway::browser;
 use gateway_core::http1::list_members;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1). `Connection` and `Transfer-Encoding` are Pingora's.
-const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "trailer"];
+static HOP_BY_HOP: [HeaderName; 4] =
+    [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TE, TRAILER];
 /// What an upstream may not remove by naming it in `Connection`: without these the response would not be understood.
 const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "transfer-encoding", "content-type"];
 
@@ -58,7 +59,7 @@ fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context
 /// Removes what belongs to the upstream's connection.
 fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
     remove_named_by_connection(response);
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         response.remove_header(name);
     }
     if response.status != http::StatusCode::SWITCHING_PROTOCOLS {

@@ -14,7 +14,7 @@ pub fn is_at_or_below(path: &[u8], place: &[&str]) -> bool {
 
 /// A text behind all its percent-encodings, however deep they are, and other ways to write ASCII that some servers know.
 pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.iter().any(|&byte| byte == b'%' || !byte.is_ascii()) {
+    if text.is_ascii() && memchr::memchr(b'%', text).is_none() {
         return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());

@@ -1,5 +1,7 @@
 //! What a client calls things, in headers of its own. Each is declared once: the field, and the header that it is read from.
 
+use http::HeaderName;
+
 /// Declares the struct, and what has to look at each field.
 macro_rules! client_names {
     ($($(#[$doc:meta])* $field:ident: $header:literal,)+) => {
@@ -11,8 +13,8 @@ macro_rules! client_names {
 
         impl ClientNames {
             /// Reads each from its header.
-            pub fn read(mut header: impl FnMut(&'static str) -> Option<String>) -> Self {
-                Self { $($field: header($header),)+ }
+            pub fn read(mut header: impl FnMut(HeaderName) -> Option<String>) -> Self {
+                Self { $($field: header(const { HeaderName::from_static($header) }),)+ }
             }
 
             /// The same with each name changed.
@@ -49,7 +51,8 @@ mod tests {
     #[test]
     fn each_name_is_read_from_its_header() {
         let names = ClientNames::read(|header| {
-            matches!(header, "x-claude-code-session-id" | "x-claude-code-parent-agent-id").then(|| header.to_owned())
+            let name = header.as_str();
+            matches!(name, "x-claude-code-session-id" | "x-claude-code-parent-agent-id").then(|| name.to_owned())
         });
         assert_eq!(names.session.as_deref(), Some("x-claude-code-session-id"));
         assert_eq!(names.agent, None);

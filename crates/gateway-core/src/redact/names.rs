@@ -1,5 +1,8 @@
 //! Which names are those of secrets: of header fields, of parameters, of settings, of members of JSON.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use once_cell::sync::Lazy;
+
 /// Words that make a name that of a secret.
 const WORDS: [&str; 13] = [
     "auth",
@@ -21,8 +24,17 @@ const ENDS: [&str; 5] = ["key", "token", "secret", "password", "cookie"];
 /// Parts of words that do.
 const PARTS: [&str; 6] = ["authent", "authoriz", "apikey", "accesskey", "passw", "secret"];
 
+/// All of these. Few names hold any, and then there is no need to look at their words.
+static ANY: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
+    let known = WORDS.iter().chain(&ENDS).chain(&PARTS);
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(known).ok()
+});
+
 /// Whether what has this name is a secret: keys, credentials, cookies. A number of tokens is not.
 pub fn is_secret_name(name: &str) -> bool {
+    if ANY.as_ref().is_some_and(|any| !any.is_match(name)) {
+        return false;
+    }
     words(name).any(|word| {
         WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
             || ENDS
