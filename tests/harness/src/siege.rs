@@ -103,6 +103,9 @@ impl Siege {
         let (end, ended) = tokio::sync::oneshot::channel();
         let beset = Beset { _end: end, opened: Arc::clone(&opened), guesses: Arc::clone(&guesses) };
         std::thread::spawn(move || {
+            // They would be other machines: what they do by themselves takes nothing from who is measured. (On Linux
+            // this is the priority of the thread.)
+            rustix::process::setpriority_process(None, 19).expect("a lower priority");
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
                 let _clients = self.clients(source, to, &opened, &guesses);
