@@ -36,4 +36,4 @@ pub use section::{built_in, headers, health, profile, proxy, resilience, routes,
 pub use source::atomic_file::write_whole;
 pub use source::environment::Lookup;
 pub use source::settings_reader::Effective as EffectiveSetting;
-pub use source::{problem, secret, text_file};
+pub use source::{problem, secret, text_file, words};

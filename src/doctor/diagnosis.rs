@@ -1,5 +1,6 @@
 //! What an upstream's answer means, or the lack of one. Pure: what was seen goes in, a [`Finding`] comes out.
 
+use super::detail::Detail;
 use super::findings::{self, Finding};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -78,7 +79,7 @@ pub enum Failure {
 
 /// Why a step was the last one, and what can be told of it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Stopped(pub Failure, pub String);
+pub struct Stopped(pub Failure, pub Detail);
 
 /// What is known of an answer to a request on an API path.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 //! `findings.rs` holds the words. It makes one harmless request to each upstream, and solves no challenge.
 
 mod clean;
+mod detail;
 pub mod diagnosis;
 pub mod findings;
 mod http;

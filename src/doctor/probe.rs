@@ -1,6 +1,7 @@
 //! The way to one upstream, step by step, each with its time.
 
 use super::clean::Cleaner;
+use super::detail::Detail;
 use super::diagnosis::{self, Failure, Stopped};
 use super::findings::{self, Finding, Severity};
 use super::{http, tls};
@@ -11,6 +12,7 @@ use crate::upstream::tunnel::{self, Target};
 use ::http::header::LOCATION;
 use hickory_resolver::TokioResolver;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -35,8 +37,12 @@ pub struct Step {
     pub ok: bool,
     /// The time that it took, in milliseconds.
     pub milliseconds: f64,
-    /// What was seen.
+    /// What was seen, in English.
     pub detail: String,
+    /// The same for programs.
+    pub code: &'static str,
+    /// What differs from case to case.
+    pub parameters: Map<String, Value>,
 }
 
 /// A way to an upstream, as far as it led.
@@ -135,19 +141,20 @@ impl Probe<'_> {
         limit: Duration,
     ) -> Result<Box<dyn Stream>, Failure> {
         let deadline = Instant::now() + limit;
-        let late = |what: String| Stopped(Failure::ProxyTimeout, what);
+        let late = |detail: Detail| Stopped(Failure::ProxyTimeout, detail);
+        let shown = || proxy.shown.clone();
         let stream: Box<dyn Stream> = match proxy.kind {
             ProxyKind::Https => {
                 let handshake = async {
-                    let stopped = |why: String| Stopped(Failure::ProxyBroken, format!("{}: {why}", proxy.shown));
+                    let broken = |detail: Detail| Stopped(Failure::ProxyBroken, detail);
+                    let failed = |said: String| broken(Detail::ProxyTlsFailed { proxy: shown(), said });
                     let name = pingora::tls::ServerName::try_from(proxy.host.clone())
-                        .map_err(|_| stopped("its host cannot be a name in TLS".to_owned()))?;
-                    let connector = crate::upstream::tls::connector(&[], false).map_err(stopped)?;
+                        .map_err(|_| broken(Detail::ProxyName { proxy: shown() }))?;
+                    let connector = crate::upstream::tls::connector(&[], false).map_err(failed)?;
                     let connecting = timeout_at(deadline, connector.connect(name, tcp)).await;
-                    let connected =
-                        connecting.map_err(|_| late(format!("{}: no TLS handshake in time", proxy.shown)))?;
-                    let stream = connected.map_err(|error| stopped(error.to_string()))?;
-                    Ok((Box::new(stream) as Box<dyn Stream>, "the proxy's certificate is valid".to_owned()))
+                    let connected = connecting.map_err(|_| late(Detail::ProxyTlsLate { proxy: shown() }))?;
+                    let stream = connected.map_err(|error| failed(error.to_string()))?;
+                    Ok((Box::new(stream) as Box<dyn Stream>, Detail::ProxyTls))
                 };
                 self.timed(way, "proxy", handshake).await?
             }
@@ -166,16 +173,16 @@ impl Probe<'_> {
         };
         let opening = async {
             let opened = timeout_at(deadline, tunnel::open(stream, proxy, target)).await;
-            let opened = opened.map_err(|_| late(format!("{target}: no answer of the proxy in time")))?;
+            let opened = opened.map_err(|_| late(Detail::TunnelLate { target: target.to_string() }))?;
             let opened = opened.map_err(|not| {
                 let failure = match not.failure {
                     tunnel::Failure::Credentials => Failure::ProxyCredentials,
                     tunnel::Failure::Refused => Failure::ProxyRefused,
                     tunnel::Failure::Broken => Failure::ProxyBroken,
                 };
-                Stopped(failure, format!("{} {}", proxy.shown, not.message))
+                Stopped(failure, Detail::TunnelFailed { proxy: shown(), said: not.message.to_string() })
             })?;
-            Ok((opened, format!("{} opened the way to {target}", proxy.shown)))
+            Ok((opened, Detail::TunnelOpened { proxy: shown(), target: target.to_string() }))
         };
         self.timed(way, "proxy", opening).await
     }
@@ -191,7 +198,7 @@ impl Probe<'_> {
         &self,
         way: &mut Way,
         step: &'static str,
-        work: impl Future<Output = Result<(T, String), Stopped>>,
+        work: impl Future<Output = Result<(T, Detail), Stopped>>,
     ) -> Result<T, Failure> {
         let start = Instant::now();
         let done = work.await;
@@ -204,9 +211,16 @@ impl Probe<'_> {
         result
     }
 
-    fn note(&self, way: &mut Way, step: &'static str, ok: bool, time: Duration, detail: &str) {
+    fn note(&self, way: &mut Way, step: &'static str, ok: bool, time: Duration, detail: &Detail) {
         let milliseconds = (time.as_secs_f64() * 10_000.0).round() / 10.0;
-        way.steps.push(Step { step, ok, milliseconds, detail: self.cleaner.line(detail) });
+        let mut parameters = detail.parameters();
+        for parameter in parameters.values_mut() {
+            if let Value::String(text) = parameter {
+                *text = self.cleaner.line(text);
+            }
+        }
+        let (code, detail) = (detail.code(), self.cleaner.line(&detail.to_string()));
+        way.steps.push(Step { step, ok, milliseconds, detail, code, parameters });
     }
 
     /// Connects to all addresses at once, and goes on with the first that answers.
@@ -215,12 +229,13 @@ impl Probe<'_> {
         let mut deadline = start + limit;
         let mut tries = JoinSet::new();
         for (at, &address) in addresses.iter().enumerate() {
-            tries.spawn(async move { (at, TcpStream::connect(address).await, start.elapsed()) });
+            tries.spawn(async move { (at, address, TcpStream::connect(address).await, start.elapsed()) });
         }
-        let mut results: Vec<Result<(), Stopped>> = addresses.iter().map(|_| Err(no_connection(limit))).collect();
+        let mut results: Vec<Result<(), Stopped>> =
+            addresses.iter().map(|address| Err(no_connection(address, limit))).collect();
         let mut times = vec![None; addresses.len()];
         let mut connected = None;
-        while let Ok(Some(Ok((at, result, time)))) = timeout_at(deadline, tries.join_next()).await {
+        while let Ok(Some(Ok((at, address, result, time)))) = timeout_at(deadline, tries.join_next()).await {
             times[at] = Some(time);
             results[at] = match result {
                 Ok(stream) => {
@@ -228,7 +243,10 @@ impl Probe<'_> {
                     connected.get_or_insert(stream);
                     Ok(())
                 }
-                Err(error) => Err(Stopped(connect_failure(&error), error.to_string())),
+                Err(error) => {
+                    let detail = Detail::ConnectFailed { address: address.to_string(), said: error.to_string() };
+                    Err(Stopped(connect_failure(&error), detail))
+                }
             };
         }
         let waited = start.elapsed();
@@ -239,25 +257,26 @@ impl Probe<'_> {
         for ((address, result), time) in addresses.iter().zip(results).zip(times) {
             let time = time.unwrap_or(waited);
             match result {
-                Ok(()) => self.note(way, "tcp", true, time, &address.to_string()),
+                Ok(()) => self.note(way, "tcp", true, time, &Detail::Connected { address: address.to_string() }),
                 Err(Stopped(why, detail)) => {
                     failure = more_telling(failure, why);
-                    self.note(way, "tcp", false, time, &format!("{address}: {detail}"));
+                    self.note(way, "tcp", false, time, &detail);
                 }
             }
         }
         connected.ok_or(failure)
     }
 
-    async fn exchange(&self, stream: &mut Box<dyn Stream>) -> Result<(http::Answer, String), Stopped> {
+    async fn exchange(&self, stream: &mut Box<dyn Stream>) -> Result<(http::Answer, Detail), Stopped> {
         let (target, deadline) = (http::target(self.upstream), Instant::now() + ANSWER_TIMEOUT);
         let stopped = |failure| {
-            let why = match failure {
-                Failure::AnswerTimeout => format!("no answer within {}", humantime::format_duration(ANSWER_TIMEOUT)),
-                Failure::Closed => "the connection was closed without an answer".to_owned(),
-                _ => "what came back is not HTTP".to_owned(),
+            let target = target.to_string();
+            let detail = match failure {
+                Failure::AnswerTimeout => Detail::AnswerLate { target, within: spelled(ANSWER_TIMEOUT) },
+                Failure::Closed => Detail::Closed { target },
+                _ => Detail::NotHttp { target },
             };
-            Stopped(failure, format!("GET {target}: {why}"))
+            Stopped(failure, detail)
         };
         let request = http::request(self.upstream, self.key, self.proxy.filter(|_| self.is_forwarded()));
         // An upstream that has closed already, or closes while it is being written to, shows in its answer.
@@ -265,8 +284,11 @@ impl Probe<'_> {
             return Err(stopped(Failure::AnswerTimeout));
         }
         let answer = http::read_answer(stream, deadline).await.map_err(stopped)?;
-        let key = if self.key.is_some() { "with a key" } else { "without a key" };
-        let detail = format!("GET {target} {key}: {}{}", answer.status, said(&answer, self.cleaner));
+        let (target, status, said) = (target.to_string(), u64::from(answer.status), said(&answer, self.cleaner));
+        let detail = match self.key.is_some() {
+            true => Detail::AnsweredWithKey { target, status, said },
+            false => Detail::AnsweredWithoutKey { target, status, said },
+        };
         Ok((answer, detail))
     }
 }
@@ -280,28 +302,33 @@ async fn resolve(
     host: &str,
     port: u16,
     limit: Duration,
-) -> Result<(Vec<SocketAddr>, String), Stopped> {
+) -> Result<(Vec<SocketAddr>, Detail), Stopped> {
+    let own = || host.to_owned();
     if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok((vec![SocketAddr::new(ip, port)], format!("{host} is an address")));
+        return Ok((vec![SocketAddr::new(ip, port)], Detail::IsAddress { host: own() }));
     }
-    let found = timeout(limit, resolver.lookup_ip(host)).await.map_err(|_| {
-        Stopped(Failure::ResolveTimeout, format!("{host}: no answer within {}", humantime::format_duration(limit)))
-    })?;
-    let found = found.map_err(|error| Stopped(Failure::Resolve, format!("{host}: {error}")))?;
+    let found = timeout(limit, resolver.lookup_ip(host))
+        .await
+        .map_err(|_| Stopped(Failure::ResolveTimeout, Detail::ResolveLate { host: own(), within: spelled(limit) }))?;
+    let found = found
+        .map_err(|error| Stopped(Failure::Resolve, Detail::ResolveFailed { host: own(), said: error.to_string() }))?;
     let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, port)).take(MOST_ADDRESSES).collect();
     if addresses.is_empty() {
-        return Err(Stopped(Failure::Resolve, format!("{host}: the name has no address")));
+        return Err(Stopped(Failure::Resolve, Detail::NoAddress { host: own() }));
     }
     let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    Ok((addresses, format!("{host} is {}", shown.join(", "))))
+    Ok((addresses, Detail::Resolved { host: own(), addresses: shown.join(", ") }))
 }
 
-fn no_connection(limit: Duration) -> Stopped {
+/// A duration as settings have it.
+fn spelled(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+fn no_connection(address: &SocketAddr, limit: Duration) -> Stopped {
     // With another address connected the wait is shorter; that its time is shown too makes it clear.
-    Stopped(
-        Failure::ConnectTimeout,
-        format!("no connection in time (connect_timeout {})", humantime::format_duration(limit)),
-    )
+    let detail = Detail::ConnectLate { address: address.to_string(), within: spelled(limit) };
+    Stopped(Failure::ConnectTimeout, detail)
 }
 
 fn connect_failure(error: &io::Error) -> Failure {
@@ -328,21 +355,23 @@ async fn handshake(
     upstream: &UpstreamConfig,
     stream: Box<dyn Stream>,
     limit: Duration,
-) -> Result<(Box<dyn Stream>, String), Stopped> {
+) -> Result<(Box<dyn Stream>, Detail), Stopped> {
     let name = tls::server_name(upstream)?;
     let shown = name.to_str().into_owned();
     let connecting = tls::connector(upstream)?.connect(name, stream);
-    let stream = timeout(limit, connecting).await.map_err(|_| {
-        Stopped(Failure::TlsTimeout, format!("{shown}: no handshake within {}", humantime::format_duration(limit)))
+    let stream = timeout(limit, connecting)
+        .await
+        .map_err(|_| Stopped(Failure::TlsTimeout, Detail::TlsLate { name: shown.clone(), within: spelled(limit) }))?;
+    let stream = stream.map_err(|error| {
+        Stopped(tls::failure(&error), Detail::TlsFailed { name: shown.clone(), said: error.to_string() })
     })?;
-    let stream = stream.map_err(|error| Stopped(tls::failure(&error), format!("{shown}: {error}")))?;
     let version = stream.get_ref().1.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
-    let checked = match (upstream.insecure, upstream.authorities.is_empty()) {
-        (true, _) => "the certificate was not checked (insecure: true)",
-        (_, false) => "the certificate is valid by ca_file",
-        (_, true) => "the certificate is valid",
+    let (version, name) = (version.unwrap_or_default(), shown);
+    let detail = match (upstream.insecure, upstream.authorities.is_empty()) {
+        (true, _) => Detail::TlsUnchecked { version, name },
+        (_, false) => Detail::TlsByFile { version, name },
+        (_, true) => Detail::TlsDone { version, name },
     };
-    let detail = format!("{}, {shown}: {checked}", version.unwrap_or_default());
     Ok((Box::new(stream), detail))
 }
 

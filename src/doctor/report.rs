@@ -114,7 +114,7 @@ fn write_way(out: &mut String, way: &Way) -> std::fmt::Result {
         "direct" => writeln!(out, "  {used}:")?,
         proxy => writeln!(out, "  {used} ({proxy}):")?,
     }
-    for Step { step, ok, milliseconds, detail } in &way.steps {
+    for Step { step, ok, milliseconds, detail, .. } in &way.steps {
         let mark = if *ok { "ok" } else { "FAILED" };
         writeln!(out, "    {:5} {mark:6} {:>10}  {detail}", step.to_uppercase(), time(*milliseconds))?;
     }

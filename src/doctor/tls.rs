@@ -1,5 +1,6 @@
 //! The TLS handshake with an upstream, checked as the gateway checks it.
 
+use super::detail::Detail;
 use super::diagnosis::{Failure, Stopped};
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tls::fault_of;
@@ -13,8 +14,7 @@ use std::io::{self, ErrorKind};
 /// When it is neither a name nor an address.
 pub fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Stopped> {
     let name = upstream.sni.as_ref().unwrap_or(&upstream.base_url.host);
-    ServerName::try_from(name.clone())
-        .map_err(|_| Stopped(Failure::Tls, format!("\"{name}\" cannot be a name in TLS; correct sni or base_url")))
+    ServerName::try_from(name.clone()).map_err(|_| Stopped(Failure::Tls, Detail::TlsName { name: name.clone() }))
 }
 
 /// A connector that trusts whom the gateway trusts.
@@ -23,7 +23,7 @@ pub fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Sto
 /// When there is no authority to trust.
 pub fn connector(upstream: &UpstreamConfig) -> Result<TlsConnector, Stopped> {
     crate::upstream::tls::connector(&upstream.authorities, upstream.insecure)
-        .map_err(|why| Stopped(Failure::TlsNoRoots, format!("the system's authorities: {why}")))
+        .map_err(|why| Stopped(Failure::TlsNoRoots, Detail::TlsRoots { said: why.to_string() }))
 }
 
 /// What a failed handshake means.

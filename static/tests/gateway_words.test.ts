@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import english from '@/i18n/problems/en.json';
 import chinese from '@/i18n/problems/zh.json';
+import englishSteps from '@/i18n/steps/en.json';
+import chineseSteps from '@/i18n/steps/zh.json';
 import { fill } from '@/lib/gateway_words';
 
 const near = (name: string): string => ` (${name}?)`;
@@ -19,14 +21,16 @@ describe('words of the gateway', () => {
     expect(fill('${{{name}}} and }}', { name: 'x' }, near)).toBe('${x} and }');
   });
 
-  it('are there for every problem, in both languages, with the same parameters', () => {
-    expect(Object.keys(chinese)).toEqual(Object.keys(english));
+  it('are there for every problem and every step, in both languages, with the same parameters', () => {
     expect(Object.keys(english).length).toBeGreaterThan(100);
-    for (const [code, template] of Object.entries(english)) {
-      const other = chinese[code as keyof typeof chinese];
-      expect(other.trim(), code).not.toBe('');
-      expect(/[一-鿿]/.test(other), code).toBe(true);
-      expect(places(other), code).toEqual(places(template));
+    const lists: [Record<string, string>, Record<string, string>][] = [[english, chinese], [englishSteps, chineseSteps]];
+    for (const [inEnglish, inChinese] of lists) {
+      expect(Object.keys(inChinese)).toEqual(Object.keys(inEnglish));
+      for (const [code, template] of Object.entries(inEnglish)) {
+        const other = inChinese[code] ?? '';
+        expect(/[一-鿿]/.test(other), code).toBe(true);
+        expect(places(other), code).toEqual(places(template));
+      }
     }
   });
 });

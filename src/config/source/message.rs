@@ -1,97 +1,11 @@
 //! What can be wrong with a configuration: every message with its code, its parameters, and its words in both languages.
 //! The panel has the words from here too: a test writes them to static/src/i18n/problems.
 
-use gateway_core::language::Language;
-use serde_json::{Map, Value, json};
-use std::fmt::{self, Display};
-
-/// The name that somebody probably meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Near(pub Option<String>);
-
-impl Display for Near {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |name| write!(f, "; did you mean \"{name}\"?"))
-    }
-}
-
-/// A part of a message that differs from case to case.
-trait Parameter: Display {
-    fn chinese(&self) -> String {
-        self.to_string()
-    }
-    fn json(&self) -> Value;
-}
-
-impl Parameter for String {
-    fn json(&self) -> Value {
-        self.as_str().into()
-    }
-}
-
-impl Parameter for u64 {
-    fn json(&self) -> Value {
-        (*self).into()
-    }
-}
-
-impl Parameter for Near {
-    fn chinese(&self) -> String {
-        self.0.as_ref().map_or_else(String::new, |name| format!("；是不是想写“{name}”？"))
-    }
-
-    fn json(&self) -> Value {
-        json!(self.0)
-    }
-}
-
-/// A list of messages: the name, the parameters, the code, and the words. No code changes once it was released.
-macro_rules! messages {
-    ($($name:ident $({$($parameter:ident: $type:ty),+})? = $code:literal, $english:literal, $chinese:literal;)+) => {
-        /// What is wrong, without the place and the key.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "the words say it")]
-        pub enum Message { $($name $({$($parameter: $type),+})?,)+ }
-
-        impl Message {
-            /// What programs know it by.
-            pub fn code(&self) -> &'static str {
-                match self { $(Self::$name $({$($parameter: _),+})? => $code,)+ }
-            }
-
-            /// What differs from case to case, by name.
-            pub fn parameters(&self) -> Map<String, Value> {
-                match self {
-                    $(Self::$name $({$($parameter),+})? => {
-                        Map::from_iter([$($((stringify!($parameter).to_owned(), $parameter.json())),+)?])
-                    })+
-                }
-            }
-
-            /// The words for it.
-            pub fn text(&self, language: Language) -> String {
-                match language {
-                    Language::English => match self {
-                        $(Self::$name $({$($parameter),+})? => { $($(let _ = $parameter;)+)? format!($english) })+
-                    },
-                    Language::Chinese => match self {
-                        $(Self::$name $({$($parameter),+})? => {
-                            $($(let $parameter = $parameter.chinese(); let _ = &$parameter;)+)?
-                            format!($chinese)
-                        })+
-                    },
-                }
-            }
-        }
-
-        /// Of each message: its code, the names of its parameters, and its words in English and Chinese.
-        #[cfg(test)]
-        const TEMPLATES: &[(&str, &[&str], &str, &str)] =
-            &[$(($code, &[$($(stringify!($parameter)),+)?], $english, $chinese),)+];
-    };
-}
+use super::words::{Near, messages};
 
 messages! {
+    /// What is wrong, without the place and the key.
+    Message:
     // --- one value ---
     NotAnAddress { text: String } = "not_an_address",
         "\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088",
@@ -439,12 +353,6 @@ messages! {
         "{name} has no effect here, only in the environment of the process", "{name} 在这里不起作用，只在进程的环境变量中有效";
     VariableMisspelt { name: String, meant: String } = "variable_misspelt",
         "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
-}
-
-impl Display for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(Language::English))
-    }
 }
 
 #[cfg(test)]

@@ -13,3 +13,4 @@ pub mod setting;
 pub mod settings_reader;
 pub mod text_file;
 pub mod value;
+pub mod words;

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where.
 
-use super::message::{Message, Near};
+use super::message::Message;
+use super::words::Near;
 use gateway_core::redact::shapes;
 use std::fmt;
 

@@ -262,7 +262,8 @@ export class MockGateway {
 }
 
 function testOf(name: string): UpstreamTest {
-  const step = (of: TestStep['step'], milliseconds: number, detail: string, ok = true): TestStep => ({ step: of, ok, milliseconds, detail });
+  const step = (of: TestStep['step'], milliseconds: number, code: string, parameters: TestStep['parameters'], ok = true): TestStep =>
+    ({ step: of, ok, milliseconds, detail: '', code, parameters });
   const refused: Finding = {
     id: 'connect_refused', severity: 'problem',
     cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',
@@ -274,15 +275,16 @@ function testOf(name: string): UpstreamTest {
     cause_zh: '上游可以连通；它要求密钥，而本次没有发送密钥。', cure_zh: '无需处理。',
   };
   if (name === 'backup') {
-    const steps = [step('dns', 0, '10.0.0.9'), step('tcp', 3.2, 'connection refused (10.0.0.9:8443)', false)];
+    const steps = [step('dns', 0, 'is_address', { host: '10.0.0.9' }), step('tcp', 3.2, 'connect_failed', { address: '10.0.0.9:8443', said: 'Connection refused' }, false)];
     return { name, base_url: 'https://10.0.0.9:8443', reachable: false, ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
   }
-  const end = [step('tls', 61, 'TLS 1.3, valid until 2027-02-01'), step('http', 240, 'GET /v1/models?limit=1: 401')];
+  const end = [step('tls', 61, 'tls_done', { version: 'TLSv1.3', name: 'anyrouter.top' }), step('http', 240, 'answered_without_key', { target: '/v1/models?limit=1', status: 401, said: '' })];
   return {
     name, base_url: 'https://anyrouter.top', reachable: true,
     ways: [
-      { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, '127.0.0.1:7890'), step('proxy', 12, 'HTTP CONNECT'), ...end], status: 401, findings: [reachable] },
-      { via: 'direct', used_by_gateway: false, steps: [step('dns', 3.4, '203.0.113.7'), step('tcp', 38, '203.0.113.7:443'), ...end], status: 401, findings: [reachable] },
+      { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, 'connected', { address: '127.0.0.1:7890' }),
+        step('proxy', 12, 'tunnel_opened', { proxy: 'http://127.0.0.1:7890', target: 'anyrouter.top:443' }), ...end], status: 401, findings: [reachable] },
+      { via: 'direct', used_by_gateway: false, steps: [step('dns', 3.4, 'resolved', { host: 'anyrouter.top', addresses: '203.0.113.7' }), step('tcp', 38, 'connected', { address: '203.0.113.7:443' }), ...end], status: 401, findings: [reachable] },
     ],
   };
 }

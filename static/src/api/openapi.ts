@@ -889,7 +889,13 @@ export interface components {
                     step: "dns" | "tcp" | "proxy" | "tls" | "http";
                     ok: boolean;
                     milliseconds: number;
+                    /** @description In English. */
                     detail: string;
+                    /** @description The same for programs; static/src/i18n/steps has each code with its words in both languages. */
+                    code: string;
+                    parameters: {
+                        [key: string]: string | number | null;
+                    };
                 }[];
                 findings: {
                     id: string;

@@ -24,9 +24,10 @@ export function useProblemText(): ProblemText {
     const text = what(problem);
     return problem.key === null || problemWords.value[problem.code] === undefined ? text : `${problem.key}: ${text}`;
   };
-  const at = (problem: ConfigProblem): string =>
-    problem.line === null
-      ? t('config.problemIn', { where: problem.where, message: whole(problem) })
-      : t('config.problemAt', { where: problem.where, line: problem.line, message: whole(problem) });
+  const place = (where: string): string => (where === 'overlay' ? t('config.overlay') : where === 'headers' ? t('config.headersFile') : where);
+  const at = (problem: ConfigProblem): string => {
+    const [where, message] = [place(problem.where), whole(problem)];
+    return problem.line === null ? t('config.problemIn', { where, message }) : t('config.problemAt', { where, line: problem.line, message });
+  };
   return { at, whole, what };
 }

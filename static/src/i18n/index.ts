@@ -17,13 +17,19 @@ const load: Record<Locale, () => Promise<{ default: Messages }>> = {
   'zh-CN': () => import('./zh'),
 };
 
-/** The words for each problem of a configuration, by its code: templates, which the gateway's tests write. */
-export type ProblemWords = Readonly<Record<string, string>>;
-const loadProblems: Record<Locale, () => Promise<{ default: ProblemWords }>> = {
+/** Words by their codes: templates, which the gateway's tests write. */
+export type Words = Readonly<Record<string, string>>;
+const loadProblems: Record<Locale, () => Promise<{ default: Words }>> = {
   en: () => import('./problems/en.json'),
   'zh-CN': () => import('./problems/zh.json'),
 };
-export const problemWords = shallowRef<ProblemWords>({});
+const loadSteps: Record<Locale, () => Promise<{ default: Words }>> = {
+  en: () => import('./steps/en.json'),
+  'zh-CN': () => import('./steps/zh.json'),
+};
+/** For the problems of a configuration, and for what was seen at the steps of a test of an upstream. */
+export const problemWords = shallowRef<Words>({});
+export const stepWords = shallowRef<Words>({});
 
 export const i18n = createI18n<[Messages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
 
@@ -39,8 +45,9 @@ export function preferredLocale(storedLocale: string | null, wanted: readonly st
 }
 
 export async function useLocale(locale: Locale): Promise<void> {
-  const [messages, problems] = await Promise.all([load[locale](), loadProblems[locale]()]);
+  const [messages, problems, steps] = await Promise.all([load[locale](), loadProblems[locale](), loadSteps[locale]()]);
   problemWords.value = problems.default;
+  stepWords.value = steps.default;
   i18n.global.setLocaleMessage(locale, messages.default);
   i18n.global.locale.value = locale;
 }
