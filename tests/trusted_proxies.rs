@@ -1,6 +1,6 @@
 //! Behind reverse proxies the client is who they say it is, and nobody else can say that.
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -24,6 +24,12 @@ fn http2(method: &str, path: &str) -> http::request::Builder {
 
 fn from(chain: &[&str], request: Request) -> Request {
     chain.iter().fold(request, |request, line| request.header("X-Forwarded-For", line))
+}
+
+async fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[tokio::test]
@@ -119,4 +125,61 @@ async fn a_list_with_a_mistake_is_refused_with_its_place() {
         "{}",
         refused.stderr
     );
+}
+
+#[tokio::test]
+async fn requests_behind_a_trusted_proxy_and_over_http2_count_by_client() {
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/held" => Reply::raw(vec![Step::Stall]),
+        _ => Reply::ok("small"),
+    })
+    .await;
+    let yaml = "gateway:\n  trusted_proxies: 127.0.0.1\n  limits: { connections_per_client: 3 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let from = |client: &str, path: &str| Request::get(path).header("X-Forwarded-For", client);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.send(from("198.51.100.7", "/held").bytes()).await;
+        held.push(client);
+    }
+    within("three to be served", async { while metric(&gateway, "gateway_in_flight_requests").await < 3.0 {} }).await;
+    let refused = gateway.request(&from("198.51.100.7", "/small")).await;
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert!(refused.text().contains("connections_per_client"), "{}", refused.text());
+    assert_eq!(gateway.request(&from("198.51.100.8", "/small")).await.status(), 200);
+    drop(held);
+    within("its requests to be over", async {
+        while gateway.request(&from("198.51.100.7", "/small")).await.status() != 200 {}
+    })
+    .await;
+    // One connection, many streams.
+    let http2 = gateway.connect_h2().await;
+    let request = |client: &str, path: &str| {
+        let request = http::Request::get(format!("http://gateway.test{path}")).header("x-forwarded-for", client);
+        request.body(()).expect("a request")
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(http2.begin(request("198.51.100.9", "/held"), b"x").await);
+    }
+    within("three to be there", async {
+        while http2.send(request("198.51.100.9", "/small"), &[]).await.status != 503 {}
+    })
+    .await;
+    assert_eq!(http2.send(request("198.51.100.8", "/small"), &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn peers_that_are_trusted_proxies_have_no_cap_of_their_own() {
+    let upstream = Upstream::start(|_| Reply::ok("small")).await;
+    let yaml = "gateway:\n  trusted_proxies: 127.0.0.1\n  limits: { connections_per_client: 1 }\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(gateway.connect().await);
+    }
+    for client in &mut clients {
+        assert_eq!(client.request(&Request::get("/small")).await.status(), 200);
+    }
 }
