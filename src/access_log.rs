@@ -5,20 +5,20 @@ use gateway_core::usage::summary::Summary;
 use std::fmt;
 
 /// The log target of access lines.
-pub const TARGET: &str = "access";
+pub(crate) const TARGET: &str = "access";
 
 /// Writes the line of a request.
-pub fn write(record: &RequestRecord) {
+pub(crate) fn write(record: &RequestRecord) {
     log::info!(target: TARGET, "{}", Line(record));
 }
 
 /// Writes the line of a request for one of the gateway's own pages: an open panel asks often.
-pub fn write_local(record: &RequestRecord) {
+pub(crate) fn write_local(record: &RequestRecord) {
     log::debug!(target: TARGET, "{}", Line(record));
 }
 
 /// The pairs of an access line as JSON values: numbers where they are numbers.
-pub fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
+pub(crate) fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
     line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
         let number = (name == "status"
             || name == "attempts"

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// A programmable gateway between Claude Code and an Anthropic-compatible relay.
 #[derive(Debug, Parser)]
 #[command(version, about)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Configuration file; without it GATEWAY_CONFIG, conf/gateway.yaml, or the built-in defaults.
     #[arg(short, long, global = true, value_name = "FILE")]
     pub config: Option<String>,
@@ -32,7 +32,7 @@ pub struct Cli {
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Check the configuration and print what is in force, with the source of each value.
     Check(CheckOptions),
     /// Show what the rules would make of a request, and why, without sending it.
@@ -58,7 +58,7 @@ pub enum Command {
 
 /// What `check` prints.
 #[derive(Clone, Debug, clap::Args)]
-pub struct CheckOptions {
+pub(crate) struct CheckOptions {
     /// Print the values of the headers file too, which may be keys.
     #[arg(long)]
     pub show_headers: bool,
@@ -66,7 +66,7 @@ pub struct CheckOptions {
 
 /// The program to upgrade to.
 #[derive(Clone, Debug, clap::Args)]
-pub struct UpgradeOptions {
+pub(crate) struct UpgradeOptions {
     /// Start this program, such as the last version that worked, instead of the one that this command belongs to.
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct UpgradeOptions {
 
 /// The request to explain.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ExplainOptions {
+pub(crate) struct ExplainOptions {
     /// File with the head of the request; without it, that of a usual Messages request.
     #[arg(long, value_name = "HEAD")]
     pub head: Option<PathBuf>,
@@ -88,7 +88,7 @@ pub struct ExplainOptions {
 
 impl Cli {
     /// What the command line says about the configuration.
-    pub fn arguments(&self) -> Arguments {
+    pub(crate) fn arguments(&self) -> Arguments {
         let flags = [("gateway.listen", &self.listen), ("gateway.admin_listen", &self.admin_listen)];
         Arguments {
             file: self.config.clone(),
@@ -98,7 +98,7 @@ impl Cli {
 }
 
 /// Completions for a shell, as the text of a file for it.
-pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+pub(crate) fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut text);
     text
@@ -108,7 +108,7 @@ pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 ///
 /// # Errors
 /// None: it is written to memory.
-pub fn manual() -> std::io::Result<Vec<u8>> {
+pub(crate) fn manual() -> std::io::Result<Vec<u8>> {
     let (command, mut text) = (Cli::command(), Vec::new());
     let page = clap_mangen::Man::new(command.clone());
     page.render_title(&mut text)?;
@@ -163,7 +163,7 @@ Its state: the request log, what the panel changed, the panel's key.
 ";
 
 /// The effective configuration as a table: key, value, source.
-pub fn report(loaded: &Loaded, options: &CheckOptions) -> String {
+pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
     let mut text = format!("# anyrouter-gateway {}, configuration: {}\n", env!("CARGO_PKG_VERSION"), loaded.path);
     let width = |get: fn(&EffectiveSetting) -> &str, most: usize| {
         loaded.effective.iter().map(|setting| get(setting).chars().count()).max().unwrap_or_default().min(most)

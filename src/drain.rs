@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// One per process.
 #[derive(Debug)]
-pub struct Drain {
+pub(crate) struct Drain {
     began: watch::Sender<bool>,
     has_successor: AtomicBool,
     busy: AtomicUsize,
@@ -20,46 +20,46 @@ impl Default for Drain {
 
 impl Drain {
     /// From here on no connection is kept, and whatever waits for news is to end.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.began.send_replace(true);
     }
 
     /// Another process serves from here on.
-    pub fn hand_over(&self) {
+    pub(crate) fn hand_over(&self) {
         self.has_successor.store(true, Ordering::Release);
     }
 
     /// Whether another process serves, and what is said to this one comes too late.
-    pub fn has_successor(&self) -> bool {
+    pub(crate) fn has_successor(&self) -> bool {
         self.has_successor.load(Ordering::Acquire)
     }
 
     /// Whether the process finishes what it has, and is to get nothing new.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         *self.began.borrow()
     }
 
     /// Resolves when that begins: for streams that would never end by themselves.
-    pub async fn began(&self) {
+    pub(crate) async fn began(&self) {
         // It cannot fail: the sender is a part of this.
         let _ = self.began.subscribe().wait_for(|&began| began).await;
     }
 
     /// Something has begun that the process waits for before it ends, as long as the guard lives.
-    pub fn enter(self: &Arc<Self>) -> Busy {
+    pub(crate) fn enter(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::AcqRel);
         Busy(Arc::clone(self))
     }
 
     /// How much of that is going on.
-    pub fn busy(&self) -> usize {
+    pub(crate) fn busy(&self) -> usize {
         self.busy.load(Ordering::Acquire)
     }
 }
 
 /// See [`Drain::enter`].
 #[derive(Debug)]
-pub struct Busy(Arc<Drain>);
+pub(crate) struct Busy(Arc<Drain>);
 
 impl Drop for Busy {
     fn drop(&mut self) {

@@ -15,7 +15,7 @@ const STRAYS_A_SECOND: usize = 20;
 
 /// What listeners hear.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A request is over.
     Request(Arc<RequestRecord>),
     /// A second is over.
@@ -28,7 +28,7 @@ pub enum Event {
 
 /// What one second brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Second {
+pub(crate) struct Second {
     /// Requests that are over.
     pub requests: u64,
     /// Those of them that completed.
@@ -47,7 +47,7 @@ pub struct Second {
 
 /// Where requests tell of themselves.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     events: Sender<Event>,
     /// The channel would take its lock to count them.
     listeners: Arc<AtomicUsize>,
@@ -79,7 +79,7 @@ impl Default for Feed {
 
 impl Feed {
     /// Tells of a request that is over.
-    pub fn tell(&self, record: &Arc<RequestRecord>) {
+    pub(crate) fn tell(&self, record: &Arc<RequestRecord>) {
         let add = |counter: &AtomicU64, count: u64| {
             counter.fetch_add(count, Ordering::Relaxed);
         };
@@ -102,7 +102,7 @@ impl Feed {
     }
 
     /// Ends a second: tells what it brought.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         let second = Second {
             requests: take(&self.requests),
@@ -118,7 +118,7 @@ impl Feed {
 
     /// Tells listeners something, if there are any. The channel's lock is held for a few instructions, and not taken at
     /// all while nobody listens.
-    pub fn send(&self, event: impl FnOnce() -> Event) {
+    pub(crate) fn send(&self, event: impl FnOnce() -> Event) {
         if self.listeners.load(Ordering::Relaxed) > 0 {
             // It fails only when the last listener has just left.
             let _ = self.events.send(event());
@@ -126,26 +126,26 @@ impl Feed {
     }
 
     /// How many listen.
-    pub fn listeners(&self) -> usize {
+    pub(crate) fn listeners(&self) -> usize {
         self.listeners.load(Ordering::Relaxed)
     }
 
     /// Listens from now on.
-    pub fn listen(&self) -> Listener {
+    pub(crate) fn listen(&self) -> Listener {
         self.listeners.fetch_add(1, Ordering::Relaxed);
         Listener { events: self.events.subscribe(), listeners: Arc::clone(&self.listeners) }
     }
 }
 
 /// Hears of what happens as long as it lives.
-pub struct Listener {
+pub(crate) struct Listener {
     events: Receiver<Event>,
     listeners: Arc<AtomicUsize>,
 }
 
 impl Listener {
     /// The next event, and how many were missed before it.
-    pub async fn next(&mut self) -> (Event, u64) {
+    pub(crate) async fn next(&mut self) -> (Event, u64) {
         let mut missed = 0;
         loop {
             match self.events.recv().await {

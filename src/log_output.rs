@@ -27,7 +27,7 @@ static REOPEN: AtomicBool = AtomicBool::new(false);
 
 /// Writes what is still queued when it is dropped.
 #[derive(Debug)]
-pub struct Flush {
+pub(crate) struct Flush {
     stop: SyncSender<Vec<u8>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -37,7 +37,7 @@ pub struct Flush {
 ///
 /// # Errors
 /// When the file cannot be opened, or the writer's thread not be started.
-pub fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io::Result<Flush> {
+pub(crate) fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io::Result<Flush> {
     let (lines, queue) = sync_channel(QUEUE_LINES);
     let mut sink = match file {
         Some(path) => Sink::File { file: open(&path)?, path, is_failing: false },
@@ -126,7 +126,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Opens the file anew before the next line: it may have been moved away. Standard error stays what it is.
-pub fn reopen() {
+pub(crate) fn reopen() {
     REOPEN.store(true, Ordering::Relaxed);
 }
 

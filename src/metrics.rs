@@ -33,7 +33,7 @@ const STREAM_ERRORS: [&str; 8] = [
 
 /// The gateway's metrics in the process-wide registry that `/metrics` shows.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// The models that are counted by name.
     models: ArcSwap<HashSet<Arc<str>>>,
     other: Arc<str>,
@@ -75,7 +75,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When one of the names is taken, that is, on a second call in one process.
-    pub fn register() -> Result<Self, pingora_prometheus::prometheus::Error> {
+    pub(crate) fn register() -> Result<Self, pingora_prometheus::prometheus::Error> {
         let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let tokens = register_int_counter_vec!("gateway_tokens_total", "Tokens, as upstreams told them.", &["kind"])?;
@@ -184,7 +184,7 @@ impl Metrics {
     }
 
     /// Counts a request that is over.
-    pub fn count(&self, record: &RequestRecord) {
+    pub(crate) fn count(&self, record: &RequestRecord) {
         let upstream = record.upstream.as_deref().unwrap_or_default();
         let Labels { model, path } = &record.labels;
         self.requests
@@ -216,17 +216,17 @@ impl Metrics {
     }
 
     /// How many requests a rule applied to.
-    pub fn rule_hits(&self, rule: &str) -> u64 {
+    pub(crate) fn rule_hits(&self, rule: &str) -> u64 {
         self.rule_hits.with_label_values(&[rule]).get()
     }
 
     /// Notes how long a new connection took.
-    pub fn connected(&self, upstream: &str, took: Duration) {
+    pub(crate) fn connected(&self, upstream: &str, took: Duration) {
         self.connect.with_label_values(&[upstream]).observe(took.as_secs_f64());
     }
 
     /// The names under which a request is counted. The first `most` models have names of their own.
-    pub fn labels(&self, record: &RequestRecord, most: usize) -> Labels {
+    pub(crate) fn labels(&self, record: &RequestRecord, most: usize) -> Labels {
         // What nobody served gives no model a name of its own: it may be anything.
         let most = if record.is_stray() { 0 } else { most };
         Labels { model: self.model(record.model().unwrap_or_default(), most), path: record.endpoint.name() }

@@ -5,7 +5,7 @@ use gateway_core::rules::body::Change;
 use std::time::{Duration, SystemTime};
 
 /// One that went well.
-pub fn record() -> RequestRecord {
+pub(crate) fn record() -> RequestRecord {
     RequestRecord {
         duration: Duration::from_millis(12),
         queue: Some(Duration::ZERO),

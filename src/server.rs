@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 ///
 /// # Errors
 /// When it cannot start: an address in use, a certificate that cannot be read, ...
-pub fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Result<()> {
+pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow::Result<()> {
     operation::seal(loaded.startup.debug);
     let open_files = listen::raise_descriptor_limit();
     operation::prepare_state(&loaded.startup)?;

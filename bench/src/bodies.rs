@@ -8,12 +8,12 @@ use std::path::Path;
 
 /// The text that every rewriting contestant puts in the place of `system[0].text`: plain ASCII without anything
 /// that a JSON encoder could spell in two ways.
-pub const REPLACEMENT: &str = "You are Claude Code, the official CLI of Anthropic. This benchmark put its own text here: \
+pub(crate) const REPLACEMENT: &str = "You are Claude Code, the official CLI of Anthropic. This benchmark put its own text here: \
     it is long enough to change the length of every body, and plain enough that all JSON encoders spell it alike. \
     Answer briefly, keep to the facts, and say so when something is not known.";
 
 /// One request body in both shapes: as the client sends it, and as it looks after the rewrite.
-pub struct Body {
+pub(crate) struct Body {
     /// What the client sends.
     pub original: Vec<u8>,
     /// `original` with `system[0].text` replaced by [`REPLACEMENT`], every other byte the same.
@@ -35,7 +35,7 @@ struct Block<'a> {
 }
 
 /// Reads the fixture `name` of `folder`; returns its head (request line and fields, without the final blank line) and body.
-pub fn fixture(folder: &Path, name: &str) -> Result<(String, Body)> {
+pub(crate) fn fixture(folder: &Path, name: &str) -> Result<(String, Body)> {
     let read = |ending: &str| {
         let path = folder.join(format!("{name}.{ending}"));
         fs::read_to_string(&path).with_context(|| format!("fixture {}", path.display()))
@@ -46,7 +46,7 @@ pub fn fixture(folder: &Path, name: &str) -> Result<(String, Body)> {
 
 impl Body {
     /// Computes the rewritten shape of `original`.
-    pub fn new(original: Vec<u8>) -> Result<Body> {
+    pub(crate) fn new(original: Vec<u8>) -> Result<Body> {
         let text = std::str::from_utf8(&original)?;
         let top: Top = serde_json::from_str(text)?;
         let span = span_in(text, top.system.first().context("the fixture has no system block")?.text);
@@ -56,7 +56,7 @@ impl Body {
     }
 
     /// The same conversation grown to about `bytes` by repeating its messages; `system` still comes after them.
-    pub fn grown_to(&self, bytes: usize) -> Result<Body> {
+    pub(crate) fn grown_to(&self, bytes: usize) -> Result<Body> {
         let text = std::str::from_utf8(&self.original)?;
         let top: Top = serde_json::from_str(text)?;
         let (first, last) = (span_in(text, top.messages[0]), span_in(text, top.messages[top.messages.len() - 1]));
@@ -75,7 +75,7 @@ fn span_in(text: &str, value: &RawValue) -> Range<usize> {
 }
 
 /// A whole request: `head` (of a fixture) with its own framing and host fields replaced, then `body`.
-pub fn request(head: &str, host: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(head: &str, host: &str, body: &[u8]) -> Vec<u8> {
     let mut request = String::new();
     for line in head.lines() {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -93,7 +93,7 @@ pub fn request(head: &str, host: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// A GET that carries the fields of a fixture's head.
-pub fn get_head(head: &str, target: &str) -> String {
+pub(crate) fn get_head(head: &str, target: &str) -> String {
     let fields = head.lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("content-type"));
     std::iter::once(format!("GET {target} HTTP/1.1")).chain(fields.map(String::from)).collect::<Vec<_>>().join("\n")
 }

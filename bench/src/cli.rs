@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Measures the gateway beside a bare Pingora proxy and nginx.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -13,7 +13,7 @@ pub struct Cli {
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the scenarios, print the tables, write docs/benchmarks.md (a whole, full run only)
     Run(Options),
     /// Start one contestant before the origin and put one scenario on it for a while, for a profiler to look at
@@ -22,7 +22,7 @@ pub enum Command {
 
 /// Options of `run`.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Few requests, one round: does everything work?
     #[arg(long)]
     pub quick: bool,
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// Options of `hold`.
 #[derive(Debug, Args)]
-pub struct HoldOptions {
+pub(crate) struct HoldOptions {
     /// The contestant
     pub contestant: String,
     /// The scenario

@@ -13,27 +13,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The gateway with rewriting on: the one that the ratios are about.
-pub const GATEWAY: &str = "gateway";
+pub(crate) const GATEWAY: &str = "gateway";
 /// The gateway without a rule.
-pub const GATEWAY_PLAIN: &str = "gateway-plain";
+pub(crate) const GATEWAY_PLAIN: &str = "gateway-plain";
 /// The gateway with rewriting on and 50 rules, of which 20 are for the request.
-pub const GATEWAY_RULES: &str = "gateway-rules";
+pub(crate) const GATEWAY_RULES: &str = "gateway-rules";
 /// The bare Pingora proxy.
-pub const BARE: &str = "bare-pingora";
+pub(crate) const BARE: &str = "bare-pingora";
 /// nginx, body buffered in memory.
-pub const NGINX: &str = "nginx";
+pub(crate) const NGINX: &str = "nginx";
 /// nginx as it comes, body in a temporary file.
-pub const NGINX_DEFAULT: &str = "nginx-default";
+pub(crate) const NGINX_DEFAULT: &str = "nginx-default";
 /// nginx, body streamed.
-pub const NGINX_UNBUFFERED: &str = "nginx-unbuffered";
+pub(crate) const NGINX_UNBUFFERED: &str = "nginx-unbuffered";
 /// nginx that rewrites in Lua.
-pub const NGINX_LUA: &str = "nginx-lua";
+pub(crate) const NGINX_LUA: &str = "nginx-lua";
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// One contestant, not yet running.
 #[derive(Debug, Clone)]
-pub struct Contestant {
+pub(crate) struct Contestant {
     /// Its name in the tables.
     pub name: String,
     kind: Kind,
@@ -48,7 +48,7 @@ enum Kind {
 
 /// What a gateway has to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Nothing.
     Nothing,
     /// Replace the system prompt.
@@ -59,7 +59,7 @@ pub enum Work {
 
 /// What happens to a request body on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// It arrives as it was sent.
     Untouched,
     /// The named text is replaced, every other byte arrives as it was sent.
@@ -70,7 +70,7 @@ pub enum Effect {
 
 /// What is common to all that run on Pingora.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Pingora's `work_stealing`.
     pub work_stealing: bool,
     /// The core that proxies are bound to, if binding is possible.
@@ -79,12 +79,12 @@ pub struct Setting {
 
 impl Contestant {
     /// A gateway binary under a name.
-    pub fn gateway(name: &str, binary: PathBuf, work: Work) -> Contestant {
+    pub(crate) fn gateway(name: &str, binary: PathBuf, work: Work) -> Contestant {
         Contestant { name: name.into(), kind: Kind::Gateway { binary, work } }
     }
 
     /// Those of a full run, from the binaries in `folder`.
-    pub fn all(folder: &std::path::Path) -> Vec<Contestant> {
+    pub(crate) fn all(folder: &std::path::Path) -> Vec<Contestant> {
         let of = |name: &str, kind| Contestant { name: name.into(), kind };
         vec![
             Contestant::gateway(GATEWAY, folder.join("anyrouter-gateway"), Work::Prompt),
@@ -99,7 +99,7 @@ impl Contestant {
     }
 
     /// What it does to the body of `POST /v1/messages`.
-    pub fn effect(&self) -> Effect {
+    pub(crate) fn effect(&self) -> Effect {
         match self.kind {
             Kind::Gateway { work: Work::Prompt | Work::Rules, .. } => Effect::Spliced,
             Kind::Nginx(Flavour::Lua) => Effect::Reserialised,
@@ -108,7 +108,7 @@ impl Contestant {
     }
 
     /// Starts it in a folder of its own and waits until it answers.
-    pub async fn start(&self, origin: SocketAddr, setting: Setting) -> Result<Running> {
+    pub(crate) async fn start(&self, origin: SocketAddr, setting: Setting) -> Result<Running> {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let (program, arguments) = self.command(address, origin, setting, &folder)?;
@@ -215,7 +215,7 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 /// A running contestant; it ends when this is dropped.
-pub struct Running {
+pub(crate) struct Running {
     /// Which one.
     pub contestant: Contestant,
     /// Where it listens.
@@ -226,12 +226,12 @@ pub struct Running {
 
 impl Running {
     /// Its process (`taskset` becomes the program that it starts, nginx runs as one process).
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// What it wrote to its output and error log.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         read("output") + &read("error.log")
     }

@@ -12,7 +12,7 @@ const END: &str = "<!-- bench: end -->\n";
 const TITLE: &str = "# Benchmarks\n\n";
 
 /// How the run was made.
-pub struct Conditions {
+pub(crate) struct Conditions {
     /// Rounds of each scenario.
     pub rounds: usize,
     /// Whether proxies and load had a core each.
@@ -22,7 +22,7 @@ pub struct Conditions {
 }
 
 /// The generated part.
-pub fn generated(results: &Results, scenarios: &[Scenario], conditions: &Conditions) -> String {
+pub(crate) fn generated(results: &Results, scenarios: &[Scenario], conditions: &Conditions) -> String {
     let Conditions { rounds, pinned, work_stealing } = conditions;
     let cores = if *pinned {
         "The proxies are bound to one core (`taskset`), load client and origin share the other."
@@ -50,7 +50,7 @@ pub fn generated(results: &Results, scenarios: &[Scenario], conditions: &Conditi
 }
 
 /// Puts `generated` into the document at `path`.
-pub fn write(path: &Path, generated: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, generated: &str) -> Result<()> {
     let old = fs::read_to_string(path).unwrap_or_else(|_| format!("{TITLE}{BEGIN}{END}"));
     let (before, after) = match (old.split_once(BEGIN), old.split_once(END)) {
         (Some((before, _)), Some((_, after))) => (before, after),

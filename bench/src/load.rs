@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// What to send, how often, and what must come back.
 #[derive(Clone)]
-pub struct Job {
+pub(crate) struct Job {
     /// The contestant.
     pub address: SocketAddr,
     /// One whole request, head and body.
@@ -31,7 +31,7 @@ pub struct Job {
 }
 
 /// What was seen.
-pub struct Seen {
+pub(crate) struct Seen {
     /// From the first request to the last reply.
     pub elapsed: Duration,
     /// Of each request, sorted, microseconds.
@@ -39,7 +39,7 @@ pub struct Seen {
 }
 
 /// Runs `job`; an error if one reply is not what it must be.
-pub async fn run(job: &Job) -> Result<Seen> {
+pub(crate) async fn run(job: &Job) -> Result<Seen> {
     let left = Rc::new(Cell::new(job.requests));
     let latencies = Rc::new(RefCell::new(Vec::with_capacity(job.requests)));
     let tasks = LocalSet::new();
@@ -73,7 +73,7 @@ async fn connection(job: Job, left: Rc<Cell<usize>>, latencies: Rc<RefCell<Vec<f
 }
 
 /// One stream whose next event is sent only when the one before has arrived; the latencies are those of the events.
-pub async fn paced(job: &Job, ends: &[usize], pace: &Pace) -> Result<Seen> {
+pub(crate) async fn paced(job: &Job, ends: &[usize], pace: &Pace) -> Result<Seen> {
     let follow = async {
         let mut socket = connect(job.address).await?;
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -109,7 +109,7 @@ pub async fn paced(job: &Job, ends: &[usize], pace: &Pace) -> Result<Seen> {
 }
 
 /// Opens `count` streams, `parallel` at a time, and returns them once the first event has come on each.
-pub async fn open_streams(job: &Job, count: usize, parallel: usize) -> Result<Vec<TcpStream>> {
+pub(crate) async fn open_streams(job: &Job, count: usize, parallel: usize) -> Result<Vec<TcpStream>> {
     let left = Rc::new(Cell::new(count));
     let opened = Rc::new(RefCell::new(Vec::with_capacity(count)));
     let tasks = LocalSet::new();

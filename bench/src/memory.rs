@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]
-pub struct Amount {
+pub(crate) struct Amount {
     /// Streams open at the same time.
     pub streams: usize,
     /// Requests that come and go before the second measurement.
@@ -21,11 +21,11 @@ pub struct Amount {
 }
 
 /// Streams that are being opened at the same time, and connections of the churn.
-pub const PARALLEL: usize = 32;
+pub(crate) const PARALLEL: usize = 32;
 
 /// Resident memory of one process, kB.
 #[derive(Debug, Clone, Copy)]
-pub struct Resident {
+pub(crate) struct Resident {
     /// Started, one request served.
     pub fresh: f64,
     /// Right before the streams are opened: after the churn, if there was one.
@@ -38,18 +38,18 @@ pub struct Resident {
 
 impl Resident {
     /// What one of `streams` streams costs, counted from the fresh process: what churn left behind counts too.
-    pub fn per_stream(&self, streams: usize) -> f64 {
+    pub(crate) fn per_stream(&self, streams: usize) -> f64 {
         (self.open - self.fresh) / streams as f64
     }
 
     /// The same, counted from the memory right before the streams were opened.
-    pub fn per_stream_on_top(&self, streams: usize) -> f64 {
+    pub(crate) fn per_stream_on_top(&self, streams: usize) -> f64 {
         (self.open - self.before) / streams as f64
     }
 }
 
 /// Measures `contestant` twice, each time as a new process: fresh, and after churn. `scenario` is the request that is used.
-pub async fn measure(
+pub(crate) async fn measure(
     contestant: &Contestant,
     setting: Setting,
     origin: &Arc<Origin>,

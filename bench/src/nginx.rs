@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Which nginx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// As nginx comes: a request body beyond 16 KiB is read into a temporary file first.
     Default,
     /// The request body is read whole, in memory, before it is sent on, as the gateway does it.
@@ -21,7 +21,13 @@ const BODY_IN_MEMORY: &str = "client_body_buffer_size 8m; client_body_in_single_
 /// The text of the configuration file; `folder` takes the temporary files.
 ///
 /// One process (`master_process off`), no access log, keep-alive without end on both sides.
-pub fn configuration(flavour: Flavour, listen: SocketAddr, origin: SocketAddr, folder: &Path, as_root: bool) -> String {
+pub(crate) fn configuration(
+    flavour: Flavour,
+    listen: SocketAddr,
+    origin: SocketAddr,
+    folder: &Path,
+    as_root: bool,
+) -> String {
     let user = if as_root { "user root;" } else { "" };
     let (modules, rewrite) = match flavour {
         Flavour::Lua => ("include /etc/nginx/modules-enabled/*.conf;", lua()),

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// The small JSON reply to everything that is not a stream.
-pub const JSON: &str = r#"{"id":"msg_bench","type":"message","role":"assistant","model":"claude-opus-5-5","content":[{"type":"text","text":"Hello."}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":12,"cache_creation_input_tokens":0,"cache_read_input_tokens":12000,"output_tokens":4}}"#;
+pub(crate) const JSON: &str = r#"{"id":"msg_bench","type":"message","role":"assistant","model":"claude-opus-5-5","content":[{"type":"text","text":"Hello."}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":12,"cache_creation_input_tokens":0,"cache_read_input_tokens":12000,"output_tokens":4}}"#;
 
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
     Cache-Control: no-cache\r\nrequest-id: req_bench\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What the origin expects and answers.
 #[derive(Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What a request body must be.
     pub check: Check,
     /// How a request is answered.
@@ -31,7 +31,7 @@ pub struct Plan {
 
 /// What a request body must be.
 #[derive(Clone)]
-pub enum Check {
+pub(crate) enum Check {
     /// No body.
     Nothing,
     /// These bytes, and a Content-Length that says so.
@@ -42,7 +42,7 @@ pub enum Check {
 
 /// How a request is answered.
 #[derive(Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A small JSON document.
     Json,
     /// All events, each written by itself, as fast as they go.
@@ -54,7 +54,7 @@ pub enum Answer {
 }
 
 /// Keeps the origin and one client in step.
-pub struct Pace {
+pub(crate) struct Pace {
     /// One permit for each event that may be sent.
     pub permits: Semaphore,
     /// When the last event was sent.
@@ -62,7 +62,7 @@ pub struct Pace {
 }
 
 /// The running origin.
-pub struct Origin {
+pub(crate) struct Origin {
     /// Where it listens.
     pub address: SocketAddr,
     /// Streams that are held open now.
@@ -76,7 +76,7 @@ pub struct Origin {
 
 impl Origin {
     /// Starts it on a free port, on the current runtime.
-    pub async fn start() -> Result<Arc<Origin>> {
+    pub(crate) async fn start() -> Result<Arc<Origin>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = Arc::new(Origin {
             address: listener.local_addr()?,
@@ -101,12 +101,12 @@ impl Origin {
     }
 
     /// The events of its streams.
-    pub fn events(&self) -> &EventStream {
+    pub(crate) fn events(&self) -> &EventStream {
         &self.events
     }
 
     /// Sets the plan for the requests to come and forgets what was counted.
-    pub fn expect(&self, plan: Plan) {
+    pub(crate) fn expect(&self, plan: Plan) {
         *lock(&self.plan) = plan;
         self.requests.store(0, Ordering::Relaxed);
         self.mismatches.store(0, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl Origin {
     }
 
     /// Requests and mismatches since the plan was set, and what the first mismatch was.
-    pub fn counted(&self) -> (u64, u64, Option<String>) {
+    pub(crate) fn counted(&self) -> (u64, u64, Option<String>) {
         let (requests, mismatches) = (&self.requests, &self.mismatches);
         (requests.load(Ordering::Relaxed), mismatches.load(Ordering::Relaxed), lock(&self.first_mismatch).clone())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 ///
 /// `/proc/PID/task/*/schedstat` counts it in nanoseconds, `/proc/PID/stat` in ticks of 10 ms; the first is read where
 /// the kernel has it. Threads that have ended are in the second only: the proxies measured here end none.
-pub fn cpu(pid: u32) -> Result<Duration> {
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     match run_time(pid) {
         Some(nanoseconds) if nanoseconds > 0 => Ok(Duration::from_nanos(nanoseconds)),
         _ => ticks(pid).map(|ticks| Duration::from_millis(ticks * 10)),
@@ -32,14 +32,14 @@ fn ticks(pid: u32) -> Result<u64> {
 }
 
 /// Resident set size of process `pid`, kB.
-pub fn rss_kb(pid: u32) -> Result<u64> {
+pub(crate) fn rss_kb(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find(|line| line.starts_with("Rss:")).context("no Rss")?;
     Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
 }
 
 /// What the report says of the machine: processor, cores, memory, kernel.
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         text.lines()

@@ -2,7 +2,7 @@
 
 /// What a reply turned out to be so far.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// More bytes are needed.
     Open,
     /// The whole reply was read and it is the expected one.
@@ -10,7 +10,7 @@ pub enum Progress {
 }
 
 /// A push parser for one reply: a 200 whose body is the expected bytes, framed by length or in chunks.
-pub struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     expected: &'a [u8],
     received: usize,
     head: Vec<u8>,
@@ -27,17 +27,17 @@ enum Part {
 
 impl<'a> Reply<'a> {
     /// A reader for a reply whose body must be `expected`.
-    pub fn new(expected: &'a [u8]) -> Self {
+    pub(crate) fn new(expected: &'a [u8]) -> Self {
         Reply { expected, received: 0, head: Vec::with_capacity(1024), part: Part::Head }
     }
 
     /// Body bytes received and found right.
-    pub fn received(&self) -> usize {
+    pub(crate) fn received(&self) -> usize {
         self.received
     }
 
     /// Takes the next bytes; the error says what is wrong with the reply.
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Progress, String> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<Progress, String> {
         while !bytes.is_empty() {
             match &mut self.part {
                 Part::Head => {

@@ -8,7 +8,7 @@ use crate::stats::{Spread, short, spread};
 use std::fmt::Write;
 
 /// Everything that was measured.
-pub struct Results {
+pub(crate) struct Results {
     /// Names of the contestants, in the order of the columns.
     pub contestants: Vec<String>,
     /// Names of the scenarios, in the order of the rows.
@@ -34,7 +34,7 @@ const RATIOS: [(&str, &str); 8] = [
 
 impl Results {
     /// All tables.
-    pub fn tables(&self) -> String {
+    pub(crate) fn tables(&self) -> String {
         let mut text = String::new();
         if !self.turns.is_empty() {
             text += &self.table("CPU time of the proxy process per request, µs (SSE: per event)", |t| t.cpu_us, None);

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 /// How the origin answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A small JSON document.
     Json,
     /// 2,000 events, as fast as they go.
@@ -24,7 +24,7 @@ pub enum Kind {
 }
 
 /// One load.
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// Its name on the command line and in the tables.
     pub name: &'static str,
     /// How it is answered.
@@ -36,7 +36,7 @@ pub struct Scenario {
 }
 
 /// What one turn gave.
-pub struct Turn {
+pub(crate) struct Turn {
     /// CPU time of the proxy process per request (per event in the SSE scenarios), microseconds.
     pub cpu_us: f64,
     /// Requests (events) per second.
@@ -48,7 +48,7 @@ pub struct Turn {
 }
 
 /// All loads, from the fixtures in `folder`; `quick` takes a fiftieth of the requests.
-pub fn all(folder: &Path, quick: bool) -> Result<Vec<Scenario>> {
+pub(crate) fn all(folder: &Path, quick: bool) -> Result<Vec<Scenario>> {
     let (small_head, small) = bodies::fixture(folder, "cli-2.1.197-title")?;
     let (head, turn) = bodies::fixture(folder, "sdk-cli-2.1.330-turn1")?;
     let (large_head, large) = bodies::fixture(folder, "cli-2.1.197-turn1")?;
@@ -78,12 +78,12 @@ pub fn all(folder: &Path, quick: bool) -> Result<Vec<Scenario>> {
 
 impl Scenario {
     /// Bytes of the request body.
-    pub fn body_bytes(&self) -> usize {
+    pub(crate) fn body_bytes(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.original.len())
     }
 
     /// What the report says about it.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let sent = match self.body_bytes() {
             0 => "GET".to_string(),
             bytes => format!("POST of {bytes} bytes"),
@@ -100,7 +100,7 @@ impl Scenario {
     }
 
     /// One request of this load, as client and origin should see it pass through `running`.
-    pub fn job(&self, origin: &Origin, running: &Running) -> (Job, Check) {
+    pub(crate) fn job(&self, origin: &Origin, running: &Running) -> (Job, Check) {
         let original = self.body.as_ref().map_or(&[][..], |body| &body.original);
         let check = match (&self.body, running.contestant.effect()) {
             (None, _) => Check::Nothing,
@@ -120,7 +120,7 @@ impl Scenario {
     }
 
     /// Lets `running` carry this load once; an error if anything arrived otherwise than it must.
-    pub async fn turn(&self, origin: &Origin, running: &Running) -> Result<Turn> {
+    pub(crate) async fn turn(&self, origin: &Origin, running: &Running) -> Result<Turn> {
         let (job, check) = self.job(origin, running);
         let warm_up = Job { requests: (job.requests / 20).max(job.connections), ..job.clone() };
         let alone = Job { requests: (job.requests / 20).max(1), connections: 1, ..job.clone() };
@@ -165,7 +165,7 @@ impl Scenario {
 }
 
 /// An error unless the origin got exactly `requests` requests, all of them right.
-pub fn all_right(origin: &Origin, requests: usize) -> Result<()> {
+pub(crate) fn all_right(origin: &Origin, requests: usize) -> Result<()> {
     match origin.counted() {
         (seen, 0, _) if seen == requests as u64 => Ok(()),
         (seen, 0, _) => bail!("the origin saw {seen} requests instead of {requests}"),

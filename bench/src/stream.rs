@@ -2,10 +2,10 @@
 use std::sync::Arc;
 
 /// Events of one stream.
-pub const EVENTS: usize = 2_000;
+pub(crate) const EVENTS: usize = 2_000;
 
 /// An event stream, prepared once.
-pub struct EventStream {
+pub(crate) struct EventStream {
     /// Each event, framed as one HTTP chunk.
     pub chunks: Vec<Vec<u8>>,
     /// All events without chunk framing: what the client must receive.
@@ -16,7 +16,7 @@ pub struct EventStream {
 
 impl EventStream {
     /// `message_start`, deltas, `message_stop`: `EVENTS` in all.
-    pub fn new() -> EventStream {
+    pub(crate) fn new() -> EventStream {
         let mut stream = EventStream { chunks: Vec::new(), payload: Arc::new([]), ends: Vec::new() };
         let mut payload = Vec::new();
         for number in 0..EVENTS {
@@ -30,7 +30,7 @@ impl EventStream {
     }
 
     /// The payload of the first event.
-    pub fn first(&self) -> Arc<[u8]> {
+    pub(crate) fn first(&self) -> Arc<[u8]> {
         self.payload[..self.ends[0]].into()
     }
 }

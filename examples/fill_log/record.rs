@@ -28,7 +28,7 @@ const FAILURES: [(u32, Outcome, u16, Option<Cause>, &str); 6] = [
 ];
 
 /// The record number `index` of `rows` that end at `now` and began `days` earlier; always the same for the same numbers.
-pub fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestRecord> {
+pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestRecord> {
     let mut rng = fastrand::Rng::with_seed(index);
     let day = index as f64 / rows as f64 * days as f64;
     // More by day than by night, with ups and downs: the slope of this is from 0.25 to 1.75.

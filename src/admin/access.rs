@@ -21,7 +21,7 @@ const MOST_COOKIES: usize = 256;
 
 /// What a request must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub(super) enum Needs {
     /// Nothing: whoever wants to log in, or out, has nothing yet.
     Nothing,
     /// The key, or a session.
@@ -32,7 +32,7 @@ pub enum Needs {
 
 /// What a request may do, and why not more.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub(super) struct Access {
     /// What it showed; without it it may nothing.
     pass: Option<Pass>,
     reason: Reason,
@@ -82,7 +82,7 @@ impl Access {
     ///
     /// # Errors
     /// When it has not.
-    pub fn permit(&self, needs: Needs) -> Result<(), Refused> {
+    pub(super) fn permit(&self, needs: Needs) -> Result<(), Refused> {
         let may = match needs {
             Needs::Nothing => true,
             Needs::Look => self.may_read(),
@@ -116,24 +116,24 @@ impl Reason {
 }
 
 /// Decides, and counts wrong keys.
-pub struct Gate {
+pub(super) struct Gate {
     wrong: WrongKeys,
     ended: Ended,
 }
 
 impl Gate {
     /// A gate that keeps its state in this folder.
-    pub fn new(state_dir: &Path) -> Self {
+    pub(super) fn new(state_dir: &Path) -> Self {
         Self { wrong: WrongKeys::default(), ended: Ended::open(state_dir) }
     }
 
     /// Takes over the sessions that another process has ended. This reads a file.
-    pub fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         self.ended.refresh();
     }
 
     /// What this request may do. A wrong key may have to wait for the answer.
-    pub async fn access(&self, request: &RequestHeader, client: Option<IpAddr>, keys: &PanelKeys) -> Access {
+    pub(super) async fn access(&self, request: &RequestHeader, client: Option<IpAddr>, keys: &PanelKeys) -> Access {
         let headers = &request.headers;
         if is_cross_site(request) {
             return Access::none(Reason::CrossSite);
@@ -165,7 +165,7 @@ impl Gate {
     }
 
     /// Whether what let a request in is still good: for answers without an end.
-    pub fn is_still_good(&self, access: &Access, keys: &PanelKeys) -> bool {
+    pub(super) fn is_still_good(&self, access: &Access, keys: &PanelKeys) -> bool {
         let Some(pass) = &access.pass else { return false };
         keys.key().is_some_and(|key| Arc::ptr_eq(&key, &pass.key))
             && pass
@@ -189,7 +189,7 @@ impl Gate {
     }
 
     /// Who asks, and what it may do.
-    pub async fn who(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
+    pub(super) async fn who(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
         let access = self.access(&call.request, call.client, keys).await;
         if access.reason == Reason::Unanswered {
             return Err(access.reason.refuse());
@@ -204,7 +204,7 @@ impl Gate {
 
     /// Begins a session for who has the key. What else comes with a login does not matter: a cookie that is good no more is
     /// what there was before.
-    pub async fn login(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
+    pub(super) async fn login(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
         #[derive(serde::Deserialize)]
         struct Login {
             key: String,
@@ -234,7 +234,7 @@ impl Gate {
     }
 
     /// Ends every session that the request has.
-    pub async fn logout(self: &Arc<Self>, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
+    pub(super) async fn logout(self: &Arc<Self>, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
         if is_cross_site(&call.request) {
             return Err(Reason::CrossSite.refuse());
         }

@@ -12,7 +12,7 @@ use rust_embed::{Embed, EmbeddedFile};
 use std::borrow::Cow;
 
 /// The type of pages.
-pub const HTML: &str = "text/html; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// Nothing inline, nothing from elsewhere, in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
     connect-src 'self'; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
@@ -35,7 +35,7 @@ const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-
 struct Panel;
 
 /// The panel's answer to a request for the path behind `/admin`; `None` if there is no such file or page.
-pub fn answer(path: &[u8], headers: &HeaderMap) -> Option<Answer> {
+pub(super) fn answer(path: &[u8], headers: &HeaderMap) -> Option<Answer> {
     let path = std::str::from_utf8(path).ok()?.trim_start_matches('/');
     let Some(index) = Panel::get(INDEX) else {
         let is_page = is_page(path);

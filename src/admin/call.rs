@@ -7,12 +7,12 @@ use pingora::http::RequestHeader;
 use std::net::IpAddr;
 
 /// Largest body of a request to the API.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Largest body of a request that shows no key before it, such as a login.
-pub const SMALL_BODY_BYTES: usize = 4 * 1024;
+pub(super) const SMALL_BODY_BYTES: usize = 4 * 1024;
 
 /// A request to the API.
-pub struct Call {
+pub(super) struct Call {
     /// Its head.
     pub request: RequestHeader,
     /// Where it comes from.
@@ -27,7 +27,7 @@ pub struct Call {
 
 impl Call {
     /// The body as what it should be; `hint` follows the complaint about one that is too large.
-    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self, hint: &str) -> Result<T, Refused> {
+    pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, hint: &str) -> Result<T, Refused> {
         if self.body.len() > MAX_BODY_BYTES {
             return Err(Refused::Status(413, format!("The body is larger than {MAX_BODY_BYTES} bytes{hint}.")));
         }

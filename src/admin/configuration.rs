@@ -20,7 +20,7 @@ struct Draft {
 }
 
 /// The configuration in force; `reveal=headers` shows the values of the headers file.
-pub async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
     let with_headers = match call.parameters.get("reveal") {
         None => false,
         Some("headers") => true,
@@ -31,7 +31,7 @@ pub async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
 }
 
 /// What an edit would do.
-pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Result<Answer, Refused> {
     let draft: Draft = call.json("")?;
     let live = Arc::clone(live);
     let checked = turns.run(move || live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
@@ -39,7 +39,7 @@ pub async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Result<Answe
 }
 
 /// Puts an edit in force.
-pub async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
     let draft: Draft = call.json("")?;
     let Some(base) = draft.base_version else {
         return Err(Refused::bad("base_version is missing: the version that the edit was made for."));
@@ -55,18 +55,18 @@ pub async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
 }
 
 /// The last versions.
-pub async fn history(live: &Arc<Live>) -> Result<Answer, Refused> {
+pub(super) async fn history(live: &Arc<Live>) -> Result<Answer, Refused> {
     let versions = off_the_worker(live, |live| live.history()).await?;
     json(&serde_json::json!({ "versions": versions }))
 }
 
 /// The JSON Schema of the YAML file.
-pub fn schema() -> Result<Answer, Refused> {
+pub(super) fn schema() -> Result<Answer, Refused> {
     json(&schema::schema())
 }
 
 /// Reads all files anew.
-pub async fn reload(live: &Arc<Live>) -> Result<Answer, Refused> {
+pub(super) async fn reload(live: &Arc<Live>) -> Result<Answer, Refused> {
     match off_the_worker(live, |live| live.reload_for_panel()).await? {
         Ok(reloaded) => json(&reloaded),
         Err(problems) => Err(Refused::Wrong(problems)),

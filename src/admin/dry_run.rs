@@ -15,7 +15,7 @@ struct Question {
 }
 
 /// What the rules in force would make of a request.
-pub async fn answer(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn answer(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
     let question: Question = call.json("; the command line takes a question of any size")?;
     let snapshot = parts.shared.snapshot.load_full();
     let run = move || explain(snapshot, question.head.as_deref(), question.body.as_bytes());

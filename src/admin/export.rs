@@ -24,7 +24,7 @@ enum Format {
 }
 
 /// A download.
-pub struct Export {
+pub(super) struct Export {
     reader: Reader,
     filter: Filter,
     format: Format,
@@ -32,7 +32,7 @@ pub struct Export {
 
 impl Export {
     /// The rows that a query asks for.
-    pub fn new(reader: Reader, parameters: &Parameters) -> Result<Self, Refused> {
+    pub(super) fn new(reader: Reader, parameters: &Parameters) -> Result<Self, Refused> {
         let format = match parameters.get("format") {
             Some("csv") | None => Format::Csv,
             Some("json") => Format::Json,
@@ -45,7 +45,7 @@ impl Export {
     ///
     /// # Errors
     /// When the client is gone, or the request log cannot be read.
-    pub async fn serve(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
+    pub(super) async fn serve(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
         let (content_type, name) = match self.format {
             Format::Csv => ("text/csv; charset=utf-8", "requests.csv"),
             Format::Json => ("application/x-ndjson", "requests.jsonl"),

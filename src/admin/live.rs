@@ -25,7 +25,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn serve(
+pub(super) async fn serve(
     session: &mut ServerSession,
     shared: &Shared,
     request_id: &str,

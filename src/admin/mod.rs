@@ -41,25 +41,25 @@ use std::path::Path;
 use std::sync::Arc;
 use turns::Turns;
 
-pub use service::AdminService;
+pub(crate) use service::AdminService;
 
 /// What the paths of the API begin with.
 const API: &[u8] = b"/api/admin/";
 
 /// Answers requests for the gateway's own pages.
-pub struct Admin {
+pub(crate) struct Admin {
     parts: Parts,
 }
 
 impl Admin {
     /// The pages of a gateway that keeps its state in this folder.
-    pub fn new(shared: Arc<Shared>, log: Option<Reader>, live: Arc<Live>, state_dir: &Path) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, log: Option<Reader>, live: Arc<Live>, state_dir: &Path) -> Self {
         let (checks, dry_runs) = (Turns::new("The check"), Turns::new("The dry run"));
         Self { parts: Parts { shared, log, live, gate: Arc::new(Gate::new(state_dir)), checks, dry_runs } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.
-    pub fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         self.parts.gate.refresh();
     }
 

@@ -11,21 +11,21 @@ const MOST_VALUES: usize = 100;
 
 /// The values of a query.
 #[derive(Debug, Default)]
-pub struct Parameters(BTreeMap<String, String>);
+pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
     /// Reads a query; of a name that is there twice the last value counts.
-    pub fn read(query: &[u8]) -> Self {
+    pub(super) fn read(query: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(query).into_owned().collect())
     }
 
     /// A value that is not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The values of a comma list.
-    pub fn list(&self, name: &str) -> Result<Vec<String>, Refused> {
+    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, Refused> {
         let values = self.get(name).unwrap_or_default().split(',').map(str::trim);
         let values: Vec<String> = values.filter(|value| !value.is_empty()).map(str::to_owned).collect();
         match values.len() {
@@ -35,7 +35,7 @@ impl Parameters {
     }
 
     /// A whole number within a range.
-    pub fn number(&self, name: &str, range: Range<u32>, default: u32) -> Result<u32, Refused> {
+    pub(super) fn number(&self, name: &str, range: Range<u32>, default: u32) -> Result<u32, Refused> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             Refused::bad(format!("{name}: \"{text}\" is not a whole number from {} to {}.", range.start, range.end - 1))
@@ -43,7 +43,7 @@ impl Parameters {
     }
 
     /// A point in time, in milliseconds since 1970: as such a number, or as RFC 3339 says.
-    pub fn time(&self, name: &str) -> Result<Option<i64>, Refused> {
+    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };
         read_time(text).map(Some).ok_or_else(|| {
             Refused::bad(format!(
@@ -54,7 +54,7 @@ impl Parameters {
     }
 
     /// From when to when; the default is the last hour.
-    pub fn span(&self) -> Result<(i64, i64), Refused> {
+    pub(super) fn span(&self) -> Result<(i64, i64), Refused> {
         let to = self.time("to")?.unwrap_or_else(now_ms);
         let from = self.time("from")?.unwrap_or((to - 3_600_000).max(TIMES.start));
         if from > to {
@@ -64,7 +64,7 @@ impl Parameters {
     }
 
     /// Statuses: `200`, `4xx`.
-    pub fn statuses(&self) -> Result<Vec<Range<u16>>, Refused> {
+    pub(super) fn statuses(&self) -> Result<Vec<Range<u16>>, Refused> {
         let read = |text: String| {
             match text.strip_suffix("xx") {
                 Some(class) => class
@@ -112,12 +112,12 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
 }
 
 /// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
 /// The segments of a path, percent-decoded. What is no text stays as it is written, and names nothing.
-pub fn segments(path: &[u8]) -> Vec<String> {
+pub(super) fn segments(path: &[u8]) -> Vec<String> {
     let decode = |segment: &[u8]| match percent_decode(segment).decode_utf8() {
         Ok(text) => text.into_owned(),
         Err(_) => String::from_utf8_lossy(segment).into_owned(),

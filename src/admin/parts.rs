@@ -9,7 +9,7 @@ use crate::store::Reader;
 use std::sync::Arc;
 
 /// What the handlers work with.
-pub struct Parts {
+pub(super) struct Parts {
     /// The gateway.
     pub shared: Arc<Shared>,
     /// The request log; `None` if there is none.
@@ -26,7 +26,7 @@ pub struct Parts {
 
 impl Parts {
     /// Whoever reads the request log.
-    pub fn reader(&self) -> Result<&Reader, Refused> {
+    pub(super) fn reader(&self) -> Result<&Reader, Refused> {
         let message = "There is no request log: it is switched off (GATEWAY_DB, gateway.database).";
         self.log.as_ref().ok_or_else(|| Refused::Status(404, message.to_owned()))
     }

@@ -8,11 +8,11 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// The type of nearly all answers.
-pub const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// Why a request to the API has no result.
 #[derive(Debug)]
-pub enum Refused {
+pub(super) enum Refused {
     /// The status, and what to do.
     Status(u16, String),
     /// The method is none of these.
@@ -33,17 +33,17 @@ impl From<ReadError> for Refused {
 
 impl Refused {
     /// The request is not one that can be understood.
-    pub fn bad(message: impl Into<String>) -> Self {
+    pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::Status(400, message.into())
     }
 
     /// What it asks for is not there: the rest of "There is no ...".
-    pub fn not_found(what: &str) -> Self {
+    pub(super) fn not_found(what: &str) -> Self {
         Self::Status(404, format!("There is no {what}."))
     }
 
     /// The answer.
-    pub fn answer(self, request_id: &str) -> Answer {
+    pub(super) fn answer(self, request_id: &str) -> Answer {
         match self {
             Self::Status(status, message) => Answer::error(status, &message, request_id),
             Self::Method(allowed) => {
@@ -79,7 +79,7 @@ fn wrong(problems: &[ProblemView], request_id: &str) -> Answer {
 }
 
 /// An answer with a value in it.
-pub fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
     match serde_json::to_string(value) {
         Ok(text) => Ok(Answer::new(200, JSON, text)),
         Err(error) => Err(Refused::Status(500, error.to_string())),

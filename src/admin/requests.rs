@@ -14,7 +14,7 @@ const DEFAULT_ROWS: u32 = 100;
 const LONGEST_TEXT: usize = 200;
 
 /// Which rows a query asks for.
-pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
+pub(super) fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
     let values = |column: &'static Column| Ok((column.name, parameters.list(column.name)?));
     let text = parameters.get("q").map(|text| text.chars().take(LONGEST_TEXT).collect());
     Ok(Filter {
@@ -28,7 +28,7 @@ pub fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
 }
 
 /// A page of rows.
-pub async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let filter = filter(&call.parameters)?;
     let limit = call.parameters.number("limit", 1..MOST_ROWS + 1, DEFAULT_ROWS)?;
     let after = match call.parameters.get("cursor") {
@@ -39,7 +39,7 @@ pub async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
 }
 
 /// One row.
-pub async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
+pub(super) async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
     match reader.detail(id).await? {
         Some(detail) => json(&detail),
         None => Err(Refused::not_found("such request in the request log")),
@@ -47,7 +47,7 @@ pub async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
 }
 
 /// A conversation.
-pub async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
+pub(super) async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
     match reader.session(id).await? {
         Some(session) => json(&session),
         None => Err(Refused::not_found("such session in the request log")),
@@ -55,7 +55,7 @@ pub async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
 }
 
 /// Failures by cause.
-pub async fn errors(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn errors(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (from, to) = call.parameters.span()?;
     json(&reader.errors(from, to).await?)
 }

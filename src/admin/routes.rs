@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use http::Method;
 
 /// The API's description for machines.
-pub const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
+pub(super) const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 
 const READ: &[Method] = &[Method::GET, Method::HEAD];
 /// A read without an end, or as long as the log: its length is not known beforehand.
@@ -21,7 +21,7 @@ const PUT: &[Method] = &[Method::PUT];
 const DELETE: &[Method] = &[Method::DELETE];
 
 /// What a handler gives.
-pub enum Reply {
+pub(super) enum Reply {
     /// All of an answer.
     Whole(Answer),
     /// A download.
@@ -33,7 +33,7 @@ pub enum Reply {
 type Handler = for<'a> fn(&'a Parts, &'a Call) -> BoxFuture<'a, Result<Reply, Refused>>;
 
 /// A path with methods that one handler answers.
-pub struct Route {
+pub(super) struct Route {
     methods: &'static [Method],
     /// The path below `/api/admin/`; a segment in braces stands for any.
     template: &'static str,
@@ -98,7 +98,7 @@ static ROUTES: [Route; 27] = [
 ///
 /// # Errors
 /// When there is no such path, or it does not take this method.
-pub fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static Route, &'p str), Refused> {
+pub(super) fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static Route, &'p str), Refused> {
     let mut others = Vec::new();
     for route in &ROUTES {
         match named(route.template, path) {

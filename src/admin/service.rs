@@ -14,14 +14,14 @@ use pingora_prometheus::PrometheusHttpApp;
 use std::sync::Arc;
 
 /// The application of the admin service.
-pub struct AdminService {
+pub(crate) struct AdminService {
     shared: Arc<Shared>,
     pages: Arc<dyn LocalHandler>,
 }
 
 impl AdminService {
     /// A service for these pages.
-    pub fn new(shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
         Self { shared, pages }
     }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a session is good.
-pub const SESSION_TIME: Duration = Duration::from_secs(12 * 3600);
+pub(super) const SESSION_TIME: Duration = Duration::from_secs(12 * 3600);
 /// Bytes of a session's id.
 const ID_BYTES: usize = 16;
 /// Ended sessions that are remembered one by one.
@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 
 /// A session whose signature is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub(super) struct Session {
     /// Its random name.
     id: String,
     /// Until when it is good, in seconds since 1970.
@@ -37,7 +37,7 @@ pub struct Session {
 
 impl Session {
     /// Whether its time is over.
-    pub fn is_over(&self, now: SystemTime) -> bool {
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
         self.until <= seconds(now)
     }
 }
@@ -46,7 +46,7 @@ impl Session {
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub fn begin(key: &Secret, now: SystemTime) -> Result<String, String> {
+pub(super) fn begin(key: &Secret, now: SystemTime) -> Result<String, String> {
     let mut id = [0; ID_BYTES];
     SystemRandom::new().fill(&mut id).map_err(|_| "the system gives no random bytes for a session".to_owned())?;
     let signed = format!("{}.{}", seconds(now + SESSION_TIME), URL_SAFE_NO_PAD.encode(id));
@@ -56,7 +56,7 @@ pub fn begin(key: &Secret, now: SystemTime) -> Result<String, String> {
 
 /// What a text that may be a session is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub(super) enum Read {
     /// A session that is good unless it was ended.
     Good(Session),
     /// One that is over, or none at all.
@@ -66,7 +66,7 @@ pub enum Read {
 }
 
 /// Reads such a text.
-pub fn read(text: &str, key: &Secret, now: SystemTime) -> Read {
+pub(super) fn read(text: &str, key: &Secret, now: SystemTime) -> Read {
     let Some((signed, tag)) = text.rsplit_once('.') else { return Read::None };
     let Some((until, id)) = signed.split_once('.') else { return Read::None };
     let (Ok(tag), Ok(until)) = (URL_SAFE_NO_PAD.decode(tag), until.parse::<u64>()) else { return Read::None };
@@ -88,7 +88,7 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 /// The sessions that were ended before their time.
-pub struct Ended {
+pub(super) struct Ended {
     path: PathBuf,
     list: ArcSwap<List>,
     /// When the file was last changed, as far as this process knows; held while it is written.
@@ -130,7 +130,7 @@ impl List {
 
 impl Ended {
     /// Those of this state folder.
-    pub fn open(state_dir: &Path) -> Self {
+    pub(super) fn open(state_dir: &Path) -> Self {
         let ended =
             Self { path: state_dir.join("ended-sessions.json"), list: ArcSwap::default(), seen: Mutex::new(None) };
         ended.refresh();
@@ -138,12 +138,12 @@ impl Ended {
     }
 
     /// Whether this session was ended.
-    pub fn has(&self, session: &Session) -> bool {
+    pub(super) fn has(&self, session: &Session) -> bool {
         self.list.load().has(session)
     }
 
     /// Ends a session, here and in the file.
-    pub fn end(&self, session: Session) {
+    pub(super) fn end(&self, session: Session) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = seconds(SystemTime::now());
         let one = List { before: 0, ended: BTreeMap::from([(session.id, session.until)]) };
@@ -157,7 +157,7 @@ impl Ended {
     }
 
     /// Takes over what another process has ended, if the file was changed. This reads a file.
-    pub fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed();
         if changed.is_some() && changed != *seen {

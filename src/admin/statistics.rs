@@ -23,13 +23,13 @@ fn filter(parameters: &Parameters) -> StatsFilter {
 }
 
 /// A time as a whole.
-pub async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     json(&reader.summary(&span, &filter).await?)
 }
 
 /// A time by steps.
-pub async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
     match reader.series(&span, i64::from(step), &filter).await? {
@@ -43,7 +43,7 @@ pub async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
 }
 
 /// A time by group.
-pub async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let by = call.parameters.get("by").and_then(By::read);
     let by = by.ok_or_else(|| Refused::bad("by: one of model, upstream, path, key is expected."))?;

@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SHOWN: usize = 100;
 
 /// `/health`: for whoever wants to know whether it lives.
-pub fn alive(shared: &Shared) -> Answer {
+pub(super) fn alive(shared: &Shared) -> Answer {
     let body = json!({
         "status": "ok",
         "service": env!("CARGO_PKG_NAME"),
@@ -29,13 +29,13 @@ pub fn alive(shared: &Shared) -> Answer {
 
 /// Whether requests have somewhere to go: at least one upstream is in service, and not being left alone because it
 /// failed.
-pub fn is_ready(shared: &Shared) -> bool {
+pub(super) fn is_ready(shared: &Shared) -> bool {
     let now = clock::now_ms();
     shared.snapshot.load().upstreams.iter().any(|upstream| upstream.is_usable(now))
 }
 
 /// `health` of the API: for people.
-pub fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
+pub(super) fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
     let is_draining = shared.drain.is_on();
     let is_ready = is_ready(shared) && !is_draining;
     let counts = shared.log.counts();
@@ -112,7 +112,7 @@ impl<'e> From<&'e Entry> for Shown<'e> {
 }
 
 /// The requests that are being served, and how many more there are.
-pub fn running(running: &Running) -> Value {
+pub(super) fn running(running: &Running) -> Value {
     let (entries, more) = running.list();
     let shown: Vec<Shown<'_>> = entries.iter().take(SHOWN).map(|entry| Shown::from(&**entry)).collect();
     json!({ "at_ms": now_ms(), "running": shown, "more": more + entries.len().saturating_sub(SHOWN) })

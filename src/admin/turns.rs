@@ -13,19 +13,19 @@ const WORK: Duration = Duration::from_secs(10);
 
 /// One turn at a time.
 #[derive(Debug)]
-pub struct Turns {
+pub(super) struct Turns {
     free: Arc<Semaphore>,
     what: &'static str,
 }
 
 impl Turns {
     /// For this kind of work, as the rest of a sentence: "the check".
-    pub fn new(what: &'static str) -> Self {
+    pub(super) fn new(what: &'static str) -> Self {
         Self { free: Arc::new(Semaphore::new(1)), what }
     }
 
     /// Does some work when it is its turn.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
         let busy = |message: String| Refused::Status(503, message);
         let turn = timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {

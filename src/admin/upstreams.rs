@@ -54,13 +54,13 @@ struct LastFailure {
 }
 
 /// All upstreams.
-pub fn all(snapshot: &Snapshot) -> Value {
+pub(super) fn all(snapshot: &Snapshot) -> Value {
     let upstreams: Vec<Shown<'_>> = snapshot.upstreams.iter().map(|upstream| shown(upstream)).collect();
     serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.affinity.moved() })
 }
 
 /// Takes an upstream out of service, or puts it back.
-pub fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Answer, Refused> {
+pub(super) fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Answer, Refused> {
     let snapshot = shared.snapshot.load();
     let upstream = find(&snapshot, name)?;
     upstream.drain(is_drained);
@@ -68,7 +68,7 @@ pub fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Answer, Re
 }
 
 /// Tries the way to an upstream, step by step, as `doctor` does.
-pub async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused> {
+pub(super) async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused> {
     let snapshot = shared.snapshot.load_full();
     let upstream = find(&snapshot, name)?;
     let report = doctor::try_one(&upstream.config, &snapshot.config.dns_servers).await;
@@ -81,7 +81,7 @@ fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Ref
 }
 
 /// The rules of each upstream, in order, and how often each applied.
-pub fn rules(shared: &Shared) -> Value {
+pub(super) fn rules(shared: &Shared) -> Value {
     let snapshot = shared.snapshot.load();
     let upstreams: Vec<Value> = snapshot
         .destinations

@@ -14,7 +14,7 @@ const FREE_BY_CLIENT: u32 = 5;
 /// The same for all clients together: an attacker may have many addresses.
 const FREE_IN_ALL: u64 = 100;
 /// How long a wrong key counts.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// How long the answer to one too many waits.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Answers that wait at one time, one of each client: others get none, since what waits takes memory.
@@ -24,7 +24,7 @@ const MOST_CLIENTS: u64 = 10_000;
 
 /// What becomes of a wrong key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noted {
+pub(super) enum Noted {
     /// It is answered at once.
     Counted,
     /// There were too many: the answer has waited.
@@ -46,7 +46,7 @@ impl Default for Tried {
 }
 
 /// The wrong keys of the last minute.
-pub struct WrongKeys {
+pub(super) struct WrongKeys {
     by_client: Cache<IpAddr, Arc<Tried>>,
     /// The number of the window, in the upper half, and how many came in it.
     in_all: AtomicU64,
@@ -67,7 +67,7 @@ impl Default for WrongKeys {
 
 impl WrongKeys {
     /// Counts one, and waits a moment if there were too many.
-    pub async fn note(&self, client: Option<IpAddr>) -> Noted {
+    pub(super) async fn note(&self, client: Option<IpAddr>) -> Noted {
         let tried = client.map(|client| self.by_client.get_with(client_group(client), Arc::default));
         if !self.is_too_many(client, tried.as_deref()) {
             return Noted::Counted;

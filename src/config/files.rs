@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file that is used when none is named, if it exists.
-pub const DEFAULT_FILE: &str = "conf/gateway.yaml";
+pub(super) const DEFAULT_FILE: &str = "conf/gateway.yaml";
 /// The same file as it was shipped.
-pub const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
+pub(super) const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
 /// Variables that count where the environment has none.
-pub const DOTENV_FILE: &str = "env/.env";
+pub(super) const DOTENV_FILE: &str = "env/.env";
 /// What is read besides the three texts of [`Texts`].
-pub const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::section::routes::KEY_MAPPINGS_FILE];
+pub(super) const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::section::routes::KEY_MAPPINGS_FILE];
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 /// The variables of `env/.env`.
-pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+pub(super) fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     if !Path::new(DOTENV_FILE).exists() {
         return variables;
@@ -59,7 +59,7 @@ pub fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
 }
 
 /// The path and text of the YAML file: the one named, or the default one, or the one built in.
-pub fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Problem>) -> (String, String) {
+pub(super) fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Problem>) -> (String, String) {
     let named = arguments.file.clone().or_else(|| env("GATEWAY_CONFIG").filter(|path| !path.is_empty()));
     let path = match named {
         Some(path) => path,
@@ -117,7 +117,7 @@ impl std::fmt::Debug for Texts {
 }
 
 /// The path and text of the panel's overlay in this folder; no file is an empty text.
-pub fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, String) {
+pub(super) fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (String, String) {
     let path = state_dir.join(OVERLAY_FILE).display().to_string();
     match text_file::read(&path) {
         Ok(text) => (path, text),

@@ -27,20 +27,20 @@ use view::Shown;
 
 use history::millis;
 
-pub use history::Version;
-pub use view::{Change, Current, ProblemView};
+pub(crate) use history::Version;
+pub(crate) use view::{Change, Current, ProblemView};
 
 /// Looks up an environment variable, for as long as the process lives.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(crate) type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Puts a prepared configuration in force; dropped without a call, nothing happens.
-pub type Commit = Box<dyn FnOnce() + Send>;
+pub(crate) type Commit = Box<dyn FnOnce() + Send>;
 /// Makes a valid configuration ready to be put in force, or says why that cannot be.
-pub type Prepare = Box<dyn Fn(Config) -> Result<Commit, String> + Send + Sync>;
+pub(crate) type Prepare = Box<dyn Fn(Config) -> Result<Commit, String> + Send + Sync>;
 /// Hears of every attempt to load the configuration: the version now in force, or that it was refused.
-pub type Observer = Box<dyn Fn(Result<&str, &[Problem]>) + Send + Sync>;
+pub(crate) type Observer = Box<dyn Fn(Result<&str, &[Problem]>) + Send + Sync>;
 
 /// The configuration in force, and all that is needed to load it again.
-pub struct Live {
+pub(crate) struct Live {
     arguments: Arguments,
     env: Environment,
     prepare: Prepare,
@@ -77,7 +77,7 @@ impl InForce {
 
 /// What came of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Reloaded {
+pub(crate) struct Reloaded {
     /// Names the texts that are in force now.
     pub version: String,
     /// The keys of settings that differ from those that the process was started with, and need a restart.
@@ -88,7 +88,7 @@ pub struct Reloaded {
 
 /// What an edit would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// What is wrong with it; empty if it could be applied.
     pub problems: Vec<ProblemView>,
     /// What it would change.
@@ -101,7 +101,7 @@ pub struct Checked {
 
 /// Why an edit was not applied.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The configuration is another one than the edit was made for.
     #[error("the configuration was changed in the meantime; load it again and repeat the edit")]
     Conflict {
@@ -124,7 +124,13 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Goes on from what was `loaded` at the start, which is in force already.
-    pub fn new(arguments: Arguments, env: Environment, loaded: &Loaded, prepare: Prepare, observer: Observer) -> Self {
+    pub(crate) fn new(
+        arguments: Arguments,
+        env: Environment,
+        loaded: &Loaded,
+        prepare: Prepare,
+        observer: Observer,
+    ) -> Self {
         let in_force = InForce::of(loaded);
         let started = in_force.shown.clone();
         Self {
@@ -141,7 +147,7 @@ impl Live {
 
     /// The configuration in force, for people: texts and values without secrets, and the headers file without its values
     /// unless they are asked for.
-    pub fn current(&self, with_headers: bool) -> Current {
+    pub(crate) fn current(&self, with_headers: bool) -> Current {
         let in_force = self.in_force.load_full();
         let (texts, shown) = (&in_force.texts, &in_force.shown);
         Current {
@@ -160,17 +166,17 @@ impl Live {
     }
 
     /// Path of the operator's file.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.in_force.load().texts.path.clone()
     }
 
     /// Names the texts in force.
-    pub fn version(&self) -> String {
+    pub(crate) fn version(&self) -> String {
         self.in_force.load().texts.version()
     }
 
     /// When what is in force was loaded.
-    pub fn loaded_at(&self) -> SystemTime {
+    pub(crate) fn loaded_at(&self) -> SystemTime {
         self.in_force.load().loaded_at
     }
 
@@ -178,7 +184,7 @@ impl Live {
     ///
     /// # Errors
     /// Everything that is wrong with them; what was in force still is.
-    pub fn reload(&self) -> Result<Reloaded, Problems> {
+    pub(crate) fn reload(&self) -> Result<Reloaded, Problems> {
         let _turn = self.turn();
         let loaded = self.load(Edits::default());
         loaded.and_then(|loaded| self.put_in_force(loaded)).inspect_err(|problems| self.refused(&problems.0))
@@ -188,7 +194,7 @@ impl Live {
     ///
     /// # Errors
     /// Everything that is wrong with the files.
-    pub fn reload_for_panel(&self) -> Result<Reloaded, Vec<ProblemView>> {
+    pub(crate) fn reload_for_panel(&self) -> Result<Reloaded, Vec<ProblemView>> {
         self.reload().map_err(|problems| {
             let texts = &self.in_force.load().texts;
             problems.0.iter().map(|problem| ProblemView::of(problem, texts)).collect()
@@ -196,7 +202,7 @@ impl Live {
     }
 
     /// What an edit of the overlay, the headers file, or both would do. Nothing is changed.
-    pub fn check(&self, overlay: Option<&str>, headers: Option<&str>) -> Checked {
+    pub(crate) fn check(&self, overlay: Option<&str>, headers: Option<&str>) -> Checked {
         let wrong = |problems: &[Problem]| {
             let texts = &self.in_force.load().texts;
             let problems = problems.iter().map(|problem| ProblemView::of(problem, texts)).collect();
@@ -236,7 +242,12 @@ impl Live {
     /// # Errors
     /// When `base_version` is not what is in force, when the edit is wrong, or cannot be written. Nothing has changed
     /// then.
-    pub fn apply(&self, base_version: &str, overlay: Option<&str>, headers: Option<&str>) -> Result<Current, Refused> {
+    pub(crate) fn apply(
+        &self,
+        base_version: &str,
+        overlay: Option<&str>,
+        headers: Option<&str>,
+    ) -> Result<Current, Refused> {
         let mut history = self.turn();
         let in_force = self.in_force.load_full();
         let texts = &in_force.texts;
@@ -271,7 +282,7 @@ impl Live {
 
     /// The last versions, the newest first, without secrets. A secret that is still the same, or that another version
     /// of the history has at its place, is put in again when one of them is applied.
-    pub fn history(&self) -> Vec<Version> {
+    pub(crate) fn history(&self) -> Vec<Version> {
         let in_force = self.in_force.load();
         let texts = &in_force.texts;
         let overlay = Present::of(&texts.overlay, Hidden::Secrets);
@@ -287,17 +298,17 @@ impl Live {
     }
 
     /// The files that a configuration is read from; changes of them are worth a reload.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         files(&self.in_force.load().texts)
     }
 
     /// Stands for what the files held when they were loaded into force.
-    pub fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         self.in_force.load().fingerprint
     }
 
     /// Stands for what they hold now.
-    pub fn fingerprint_of_files(&self) -> u64 {
+    pub(crate) fn fingerprint_of_files(&self) -> u64 {
         fingerprint(&self.files())
     }
 

@@ -46,7 +46,7 @@ impl Loaded {
 
 /// Texts that count instead of what the files hold, before they are written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Edits<'a> {
+pub(super) struct Edits<'a> {
     /// The panel's overlay.
     pub overlay: Option<&'a str>,
     /// The headers file.
@@ -65,7 +65,7 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
-pub fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> Result<Loaded, Problems> {
+pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let dotenv = files::read_dotenv(&mut problems);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);

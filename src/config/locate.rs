@@ -12,7 +12,7 @@ const SERVICE_RUNTIME_DIR: &str = "/run/anyrouter-gateway";
 
 /// Where a gateway with this configuration is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub(crate) struct Located {
     /// Its runtime folder.
     pub runtime_dir: PathBuf,
     /// Its address; `None` if that is wrong.
@@ -21,7 +21,7 @@ pub struct Located {
 
 /// Where a gateway with this configuration is found, whatever else may be wrong with it by now: the one that runs has
 /// loaded a better one.
-pub fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
+pub(crate) fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
     let mut problems = Vec::new();
     let dotenv = files::read_dotenv(&mut problems);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);

@@ -75,7 +75,7 @@ pub struct Config {
 }
 
 /// All settings to their values; `None` when one with a default is wrong.
-pub fn lower(
+pub(super) fn lower(
     reader: &mut Reader<'_>,
     state_dir: PathBuf,
     custom_headers: &[CustomHeader],

@@ -15,13 +15,13 @@ use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
 use marks::{FIELDS_FOR_KEYS, is_reference};
 
-pub use marks::MASK;
+pub(super) use marks::MASK;
 
 /// So much of a version's name follows the mask.
 const TAG_LENGTH: usize = 8;
 /// Which values are masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hidden {
+pub(super) enum Hidden {
     /// Secrets.
     Secrets,
     /// All of them: the headers file.
@@ -30,7 +30,7 @@ pub enum Hidden {
 
 /// A text in which secrets are looked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'t> {
+pub(super) struct Known<'t> {
     /// Names the version that it is of; empty for those in force.
     pub version: &'t str,
     /// The text.
@@ -63,24 +63,24 @@ impl Found {
 }
 
 /// The text without what is to be hidden. One whose secrets cannot be delimited is masked as a whole.
-pub fn mask(text: &str, hidden: Hidden) -> String {
+pub(super) fn mask(text: &str, hidden: Hidden) -> String {
     mask_with(text, hidden, &|_| format!("\"{MASK}\""))
 }
 
 /// The secrets of the text in force, beside which versions of the history are shown.
-pub struct Present {
+pub(super) struct Present {
     secrets: Vec<Secret>,
     hidden: Hidden,
 }
 
 impl Present {
     /// Those of this text.
-    pub fn of(in_force: &str, hidden: Hidden) -> Self {
+    pub(super) fn of(in_force: &str, hidden: Hidden) -> Self {
         Self { secrets: found(in_force, hidden).unwrap_or_default().secrets, hidden }
     }
 
     /// As [`mask`], for a version: what differs from what is in force is told from what is the same.
-    pub fn mask(&self, known: Known<'_>) -> String {
+    pub(super) fn mask(&self, known: Known<'_>) -> String {
         let tag = &known.version[..known.version.len().min(TAG_LENGTH)];
         let is_same = |secret: &Secret| {
             self.secrets.iter().any(|present| present.path == secret.path && present.value == secret.value)
@@ -113,7 +113,7 @@ fn mask_with(text: &str, hidden: Hidden, with: &dyn Fn(&Secret) -> String) -> St
 ///
 /// # Errors
 /// Line and column of each mask whose secret nobody knows.
-pub fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String, Vec<(usize, usize)>> {
+pub(super) fn restore(text: &str, known: &[Known<'_>], hidden: Hidden) -> Result<String, Vec<(usize, usize)>> {
     if text.trim() == MASK {
         return known.first().map(|known| known.text.to_owned()).ok_or_else(|| vec![(1, 1)]);
     }
@@ -165,7 +165,7 @@ fn left_in_long_texts(text: &str) -> Vec<(usize, usize)> {
 }
 
 /// Whether a text holds secrets that are written out in it.
-pub fn has_secrets(text: &str) -> bool {
+pub(super) fn has_secrets(text: &str) -> bool {
     mask(text, Hidden::Secrets) != text
 }
 

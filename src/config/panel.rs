@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What is wrong with an overlay, and what is only to be told: what older versions let the panel set still counts.
 #[derive(Debug, Default)]
-pub struct Barred {
+pub(super) struct Barred {
     /// What it may not hold.
     pub problems: Vec<Problem>,
     /// What it may not hold any more.
@@ -23,7 +23,7 @@ pub struct Barred {
 }
 
 /// Looks for what the overlay of `reader` may not set. `former` is the overlay on the disk, of which this one is an edit.
-pub fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
+pub(super) fn barred(reader: &Reader<'_>, former: Option<&str>) -> Barred {
     let mut barred = Barred::default();
     let former = former.map(|text| parsed(text).map_or_else(BTreeMap::new, |root| keys(&root)));
     for (key, node) in reader.in_overlay(keys_with_nodes) {
@@ -104,7 +104,7 @@ fn keys_with_nodes(root: &Node) -> Vec<(String, Node)> {
 }
 
 /// Whether these texts name a variable: an edit from the panel may use it then.
-pub fn is_named(name: &str, texts: &[&str]) -> bool {
+pub(super) fn is_named(name: &str, texts: &[&str]) -> bool {
     let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
     let in_key = format!("env:{name}");
     texts.iter().any(|text| {

@@ -52,7 +52,7 @@ const WORDS: [&str; 26] = [
 ];
 
 /// The file of the key in this state folder.
-pub fn path(state_dir: &Path) -> PathBuf {
+pub(crate) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join(FILE)
 }
 
@@ -60,7 +60,7 @@ pub fn path(state_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Why there is none, and what to do.
-pub fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
+pub(crate) fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
     if let Some(key) = read(state_dir)? {
         return Ok(key);
     }
@@ -79,7 +79,7 @@ pub fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
 ///
 /// # Errors
 /// Why it cannot be written, and what to do.
-pub fn replace(state_dir: &Path) -> Result<Secret, String> {
+pub(crate) fn replace(state_dir: &Path) -> Result<Secret, String> {
     let (key, staged) = stage(state_dir)?;
     staged.commit()?;
     Ok(key)
@@ -89,7 +89,7 @@ pub fn replace(state_dir: &Path) -> Result<Secret, String> {
 ///
 /// # Errors
 /// When it cannot be read, or what it holds is no key.
-pub fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
+pub(crate) fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
     let path = path(state_dir);
     let failed = |error: io::Error| format!("the panel's key cannot be read from {}: {error}", path.display());
     let mut file = match File::open(&path) {
@@ -148,7 +148,7 @@ fn stage(state_dir: &Path) -> Result<(Secret, Staged), String> {
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub fn random() -> Result<Secret, String> {
+pub(crate) fn random() -> Result<Secret, String> {
     let mut bytes = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
@@ -156,7 +156,7 @@ pub fn random() -> Result<Secret, String> {
 
 /// Why somebody could guess a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weakness {
+pub(crate) enum Weakness {
     /// It is shorter than 16 characters.
     Short,
     /// It has few different characters.
@@ -168,7 +168,7 @@ pub enum Weakness {
 }
 
 /// Why somebody could guess this key; `None` for one that is good.
-pub fn weakness(key: &str) -> Option<Weakness> {
+pub(crate) fn weakness(key: &str) -> Option<Weakness> {
     let characters: Vec<char> = key.chars().collect();
     if characters.len() < SHORTEST {
         return Some(Weakness::Short);

@@ -9,7 +9,7 @@ use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};
 
 /// The schema.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut gateway = json!({"type": ["object", "null"], "additionalProperties": false, "properties": {}});
     for setting in settings::all() {
         insert(&mut gateway, setting.about.key.trim_start_matches("gateway."), of_setting(setting));

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 /// The addresses at which a gateway listens.
-pub fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
+pub(super) fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
     let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen", tls.listen));
     [("gateway.listen", startup.listen), ("gateway.admin_listen", startup.admin_listen)]
         .into_iter()
@@ -20,7 +20,7 @@ pub fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
 
 /// What the next start would fail at, of the settings that `is_asked` names. `own` are the addresses at which this process
 /// listens; without one, it is not known who has an address that is in use.
-pub fn problems(
+pub(super) fn problems(
     startup: &Startup,
     effective: &[Effective],
     own: &[SocketAddr],

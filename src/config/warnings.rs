@@ -31,7 +31,7 @@ const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"
 const LIKENESS: f64 = 0.85;
 
 /// All that is worth a word.
-pub fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     let mut warnings = hidden_lists(reader);
     for (setting, url) in base_urls(&reader.effective) {
         let Some(end) = ["/v1", "/v1/messages"].into_iter().find(|end| url.path_prefix.ends_with(end)) else {
@@ -88,7 +88,7 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// Files with secrets in them that others than their owner can read. `texts` are those that were read: paths and texts.
-pub fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
+pub(super) fn open_files(texts: &[(&String, &String)]) -> Vec<Problem> {
     let [yaml, overlay, headers] = texts else { return Vec::new() };
     let has_secrets = |text: &str| mask::has_secrets(text);
     let with_secrets = |(path, text): &(&String, &String)| has_secrets(text).then(|| (*path).clone());
@@ -165,7 +165,7 @@ fn weak_panel_key(reader: &Reader<'_>, config: &Config) -> Option<Problem> {
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address
 /// is another one.
-pub fn loops(effective: &[Effective], config: &Config, startup: &Startup) -> Vec<Problem> {
+pub(super) fn loops(effective: &[Effective], config: &Config, startup: &Startup) -> Vec<Problem> {
     let own = [startup.listen, startup.admin_listen].into_iter().chain(startup.tls.as_ref().map(|tls| tls.listen));
     let own: Vec<SocketAddr> = own.collect();
     base_urls(effective)

@@ -21,7 +21,7 @@ impl Caps {
 
 /// Why a connection was closed to make room, or a new one was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub(crate) enum Full {
     /// All connections.
     Total,
     /// Those of its client.
@@ -32,10 +32,10 @@ pub enum Full {
 
 impl Full {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Total, Self::Client, Self::Descriptors];
+    pub(crate) const ALL: [Self; 3] = [Self::Total, Self::Client, Self::Descriptors];
 
     /// The name in metrics.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Total => "connections",
             Self::Client => "connections_per_client",
@@ -45,6 +45,6 @@ impl Full {
 }
 
 /// What one client may have of the descriptors: never all.
-pub fn most_of_one(descriptors: usize) -> usize {
+pub(crate) fn most_of_one(descriptors: usize) -> usize {
     descriptors - descriptors / 4
 }

@@ -7,7 +7,7 @@ use pingora_prometheus::prometheus::{Error, IntCounterVec, IntGauge, Opts};
 use std::sync::Arc;
 
 /// Reads the connections of the gateway's clients.
-pub struct Collector {
+pub(crate) struct Collector {
     connections: Arc<Connections>,
     /// The cap on all of them.
     cap: Box<dyn Fn() -> usize + Send + Sync>,
@@ -52,7 +52,10 @@ impl Collector {
     ///
     /// # Errors
     /// When a metric cannot be described; that would be a mistake of the gateway's.
-    pub fn new(connections: Arc<Connections>, cap: impl Fn() -> usize + Send + Sync + 'static) -> Result<Self, Error> {
+    pub(crate) fn new(
+        connections: Arc<Connections>,
+        cap: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         Ok(Self { connections, cap: Box::new(cap), families: Families::new()? })
     }
 }

@@ -33,7 +33,7 @@ impl Fit {
 
 /// The caps of a process that may have `open_files`: `total` and `per_client` if they fit. What the process itself
 /// has, connections of the admin service, and idle ones to upstreams are set aside.
-pub fn fit(open_files: u64, total: usize, per_client: usize) -> Fit {
+pub(crate) fn fit(open_files: u64, total: usize, per_client: usize) -> Fit {
     let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
     let admin = (open_files / 8).clamp(8, 256);
     let kept_upstreams = (open_files / 16).clamp(4, 128);

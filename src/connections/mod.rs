@@ -12,11 +12,11 @@ mod fit;
 mod place;
 mod table;
 
-pub use caps::{Caps, Full, most_of_one};
-pub use collect::Collector;
-pub use fit::{Fit, fit};
-pub use place::{Place, Serving, Untaken, making_room, served};
-pub use table::Connections;
+pub(crate) use caps::{Caps, Full, most_of_one};
+pub(crate) use collect::Collector;
+pub(crate) use fit::{Fit, fit};
+pub(crate) use place::{Place, Serving, Untaken, making_room, served};
+pub(crate) use table::Connections;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// The place of a connection. The last clone gives it back.
 #[derive(Clone, Debug)]
-pub struct Place(Arc<Guard>);
+pub(crate) struct Place(Arc<Guard>);
 
 #[derive(Debug)]
 struct Guard {
@@ -31,12 +31,12 @@ tokio::task_local! {
 }
 
 /// The place of the connection that this task serves.
-pub fn served() -> Option<Place> {
+pub(crate) fn served() -> Option<Place> {
     SERVED.try_with(Place::clone).ok()
 }
 
 /// Resolves when the connection that has this place is to be closed for another one.
-pub async fn making_room(place: Option<&Place>) {
+pub(crate) async fn making_room(place: Option<&Place>) {
     match place {
         Some(place) => place.closing().await,
         None => std::future::pending().await,
@@ -45,7 +45,7 @@ pub async fn making_room(place: Option<&Place>) {
 
 impl Place {
     /// Serves the connection, unless it has to make room for another one.
-    pub async fn hold(self, serving: impl Future<Output = ()>) {
+    pub(crate) async fn hold(self, serving: impl Future<Output = ()>) {
         SERVED.scope(self, serving).await;
     }
 
@@ -55,7 +55,7 @@ impl Place {
     /// # Errors
     /// When the connection makes room for another one, the client has as many requests as it may, or no descriptor is
     /// left for an upstream.
-    pub fn begin(&self, client: Option<IpAddr>) -> Result<Serving, Full> {
+    pub(crate) fn begin(&self, client: Option<IpAddr>) -> Result<Serving, Full> {
         let Guard { connections, entry, caps, .. } = &*self.0;
         let asking = client.map(client_group).filter(|_| entry.client.is_none());
         {
@@ -107,7 +107,7 @@ impl Place {
     }
 
     /// The client takes nothing of the response to one of its requests, as long as this lives.
-    pub fn untaken(&self) -> Untaken {
+    pub(crate) fn untaken(&self) -> Untaken {
         self.0.entry.state().untaken += 1;
         let place = self.clone();
         Untaken { place: self.clone(), closing: Box::pin(async move { place.closing().await }) }
@@ -122,7 +122,7 @@ impl Place {
     }
 
     /// Whether the connection is to be closed.
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.0.entry.state().is_closing
     }
 }
@@ -147,7 +147,7 @@ impl Connections {
     ///
     /// # Errors
     /// When all that would have to make room are busy.
-    pub fn enter(self: &Arc<Self>, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<Place, Full> {
+    pub(crate) fn enter(self: &Arc<Self>, peer: Option<IpAddr>, is_exempt: bool, caps: Caps) -> Result<Place, Full> {
         let (number, entry) = self.open(peer, is_exempt, caps)?;
         Ok(Place(Arc::new(Guard { connections: Arc::clone(self), number, entry, caps })))
     }
@@ -177,7 +177,7 @@ impl Connections {
 
 /// See [`Place::begin`].
 #[derive(Debug)]
-pub struct Serving {
+pub(crate) struct Serving {
     place: Place,
     /// Its client, if that is one behind a trusted proxy.
     asking: Option<IpAddr>,
@@ -189,7 +189,7 @@ impl Serving {
     ///
     /// # Errors
     /// When the connection makes room for another one.
-    pub fn whole(&mut self) -> Result<(), Full> {
+    pub(crate) fn whole(&mut self) -> Result<(), Full> {
         let mut state = self.place.0.entry.state();
         if state.is_closing {
             return Err(Full::Total);
@@ -228,14 +228,14 @@ impl Drop for Serving {
 }
 
 /// See [`Place::untaken`].
-pub struct Untaken {
+pub(crate) struct Untaken {
     place: Place,
     closing: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
 impl Untaken {
     /// Whether its connection is to be closed.
-    pub fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.closing.as_mut().poll(cx)
     }
 }

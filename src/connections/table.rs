@@ -22,7 +22,7 @@ impl Counts {
 
 /// The connections of a listener, or of several that share what there is.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     table: Mutex<Table>,
     /// The length of the table, for those who do not want to wait for it.
     pub(super) open: AtomicUsize,
@@ -143,12 +143,12 @@ impl Default for Connections {
 
 impl Connections {
     /// How many are open.
-    pub fn open_count(&self) -> usize {
+    pub(crate) fn open_count(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     /// How many were closed to make room, and how many were not taken, for each reason.
-    pub fn counts(&self) -> impl Iterator<Item = (Full, usize, usize)> {
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Full, usize, usize)> {
         let count = |counts: &Counts, full| counts.0[full as usize].load(Ordering::Relaxed);
         Full::ALL.into_iter().map(move |full| (full, count(&self.closed, full), count(&self.refused, full)))
     }

@@ -8,20 +8,20 @@ const MOST_CHARACTERS: usize = 300;
 
 /// Knows the secrets of this run.
 #[derive(Debug)]
-pub struct Cleaner {
+pub(super) struct Cleaner {
     secrets: Needles,
 }
 
 impl Cleaner {
     /// Hides these secrets wherever they turn up: upstreams like to repeat a bad key in their message.
-    pub fn new(keys: Vec<Secret>) -> Self {
+    pub(super) fn new(keys: Vec<Secret>) -> Self {
         let mut secrets = Secrets::default();
         keys.iter().for_each(|key| secrets.add(key.expose().as_bytes()));
         Self { secrets: Needles::new(&secrets) }
     }
 
     /// The text as it may be shown.
-    pub fn line(&self, text: &str) -> String {
+    pub(super) fn line(&self, text: &str) -> String {
         let text = redact::text(text, &[&self.secrets], true);
         // Control characters could move the cursor of a terminal.
         let mut line =

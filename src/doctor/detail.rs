@@ -4,7 +4,7 @@ use crate::config::words::messages;
 
 messages! {
     /// What was seen at a step.
-    Detail:
+    pub(crate) Detail:
     // --- the name ---
     IsAddress { host: String } = "is_address", "{host} is an address", "{host} 就是地址";
     Resolved { host: String, addresses: String } = "resolved", "{host} is {addresses}", "{host} 解析为 {addresses}";

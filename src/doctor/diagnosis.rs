@@ -26,7 +26,7 @@ const CHALLENGE_MARKS: &[&str] = &[
 
 /// How a try ended that brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The name has no address.
     Resolve,
     /// The resolver did not answer in time.
@@ -79,11 +79,11 @@ pub enum Failure {
 
 /// Why a step was the last one, and what can be told of it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Stopped(pub Failure, pub Detail);
+pub(crate) struct Stopped(pub Failure, pub Detail);
 
 /// What is known of an answer to a request on an API path.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     /// Its status.
     pub status: u16,
     /// Its fields.
@@ -95,7 +95,7 @@ pub struct Answer<'a> {
 }
 
 /// What it means that there was no answer.
-pub fn of_failure(failure: Failure) -> Finding {
+pub(crate) fn of_failure(failure: Failure) -> Finding {
     match failure {
         Failure::Resolve => findings::DNS_FAILED,
         Failure::ResolveTimeout => findings::DNS_TIMEOUT,
@@ -125,7 +125,7 @@ pub fn of_failure(failure: Failure) -> Finding {
 }
 
 /// What an answer means.
-pub fn of_answer(answer: &Answer<'_>) -> Finding {
+pub(crate) fn of_answer(answer: &Answer<'_>) -> Finding {
     let body = String::from_utf8_lossy(answer.body_start);
     let content = Content::of(answer.headers, &body);
     let is_html = content == Content::Html;

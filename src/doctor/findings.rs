@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub(crate) enum Severity {
     /// As it should be.
     Ok,
     /// Worth knowing; requests can work.
@@ -16,7 +16,7 @@ pub enum Severity {
 
 /// What is the matter, why, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// A short fixed name.
     pub id: &'static str,
     /// How bad it is.
@@ -37,7 +37,7 @@ macro_rules! findings {
        $cure_zh:literal;)*) => {
         $(
             #[doc = concat!("`", $id, "`: ", $cause_en)]
-            pub const $name: Finding = Finding {
+            pub(crate) const $name: Finding = Finding {
                 id: $id,
                 severity: Severity::$severity,
                 cause_en: $cause_en,

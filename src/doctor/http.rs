@@ -18,7 +18,7 @@ const MOST_FIELDS: usize = 128;
 
 /// The beginning of an answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// Its status.
     pub status: u16,
     /// Its fields.
@@ -28,12 +28,12 @@ pub struct Answer {
 }
 
 /// The target of the one request that is made.
-pub fn target(upstream: &UpstreamConfig) -> String {
+pub(super) fn target(upstream: &UpstreamConfig) -> String {
     format!("{}/v1/models?limit=1", upstream.base_url.path_prefix)
 }
 
 /// The request: it changes nothing, and costs nothing. A proxy that forwards it gets the whole target.
-pub fn request(upstream: &UpstreamConfig, key: Option<&Secret>, forwarder: Option<&OutboundProxy>) -> Vec<u8> {
+pub(super) fn request(upstream: &UpstreamConfig, key: Option<&Secret>, forwarder: Option<&OutboundProxy>) -> Vec<u8> {
     let origin = forwarder.map_or_else(String::new, |_| format!("http://{}", upstream.base_url.authority));
     let credentials = forwarder.and_then(|proxy| tunnel::basic(proxy.credentials.as_ref()?));
     let credentials = credentials.as_ref().and_then(|value| value.to_str().ok());
@@ -53,7 +53,10 @@ pub fn request(upstream: &UpstreamConfig, key: Option<&Secret>, forwarder: Optio
 ///
 /// # Errors
 /// When none comes until the deadline, or something else does.
-pub async fn read_head(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<(Answer, Vec<u8>), Failure> {
+pub(super) async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    deadline: Instant,
+) -> Result<(Answer, Vec<u8>), Failure> {
     let mut bytes = Vec::new();
     loop {
         let mut piece = [0; 4096];
@@ -100,7 +103,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Failure> {
 ///
 /// # Errors
 /// As [`read_head`].
-pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<Answer, Failure> {
+pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<Answer, Failure> {
     let (mut answer, mut piece) = read_head(stream, deadline).await?;
     let mut body = Body::new(&answer);
     let mut buffer = [0; 4096];

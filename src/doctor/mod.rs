@@ -5,8 +5,8 @@
 
 mod clean;
 mod detail;
-pub mod diagnosis;
-pub mod findings;
+pub(crate) mod diagnosis;
+pub(crate) mod findings;
 mod http;
 mod probe;
 mod report;
@@ -27,11 +27,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub use report::UpstreamReport;
+pub(crate) use report::UpstreamReport;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Try upstreams that have no api_key with the key in this environment variable.
     #[arg(long, value_name = "NAME")]
     pub key_env: Option<String>,
@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 /// Checks the configuration and every upstream, prints what was found, and says whether all is well.
-pub fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
     if !options.json {
         eprintln!("trying all upstreams; an answer may take 15 s ...");
     }
@@ -120,7 +120,7 @@ fn refused(problems: Problems) -> Report {
 ///
 /// # Errors
 /// When there can be no DNS resolver.
-pub async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
+pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
     let resolver = crate::upstream::resolver(dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
     let cleaner = Cleaner::new(upstream.api_key.iter().cloned().collect());
     Ok(examine_one(upstream, &resolver, &cleaner, None).await)

@@ -30,7 +30,7 @@ const LATECOMERS: Duration = Duration::from_secs(2);
 
 /// One step on the way.
 #[derive(Debug, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// `dns`, `tcp`, `proxy`, `tls` or `http`.
     pub step: &'static str,
     /// Whether it succeeded.
@@ -47,7 +47,7 @@ pub struct Step {
 
 /// A way to an upstream, as far as it led.
 #[derive(Debug, Serialize)]
-pub struct Way {
+pub(crate) struct Way {
     /// `direct`, or the proxy's URL without user and password.
     pub via: String,
     /// Whether the gateway takes this way too.
@@ -62,14 +62,14 @@ pub struct Way {
 
 impl Way {
     /// Whether requests can go this way.
-    pub fn reaches(&self) -> bool {
+    pub(crate) fn reaches(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Problem)
     }
 }
 
 /// What to try.
 #[derive(Clone, Copy)]
-pub struct Probe<'a> {
+pub(super) struct Probe<'a> {
     /// The upstream.
     pub upstream: &'a UpstreamConfig,
     /// The key to try it with.
@@ -84,7 +84,7 @@ pub struct Probe<'a> {
 
 impl Probe<'_> {
     /// Goes the way.
-    pub async fn run(&self, used_by_gateway: bool) -> Way {
+    pub(super) async fn run(&self, used_by_gateway: bool) -> Way {
         let via = self.proxy.map_or_else(|| "direct".to_owned(), |proxy| proxy.shown.clone());
         let mut way = Way { via, used_by_gateway, steps: Vec::new(), status: None, findings: Vec::new() };
         let finding = match self.walk(&mut way).await {

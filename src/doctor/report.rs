@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// One upstream.
 #[derive(Debug, Serialize)]
-pub struct UpstreamReport {
+pub(crate) struct UpstreamReport {
     /// Its name.
     pub name: String,
     /// Its URL.
@@ -23,7 +23,7 @@ pub struct UpstreamReport {
 
 /// Everything.
 #[derive(Debug)]
-pub struct Report {
+pub(super) struct Report {
     /// The configuration file, if it could be named.
     pub configuration: Option<String>,
     /// What is wrong with the configuration.
@@ -38,12 +38,12 @@ pub struct Report {
 
 impl Report {
     /// Whether requests can work.
-    pub fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         self.problems.is_empty() && !self.upstreams.is_empty() && self.upstreams.iter().all(|one| one.reachable)
     }
 
     /// For people.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut out = format!("anyrouter-gateway {} doctor\n", env!("CARGO_PKG_VERSION"));
         // Writing to a string cannot fail.
         let _ = self.write(&mut out);
@@ -80,7 +80,7 @@ impl Report {
     }
 
     /// For programs.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let problems = |list: &[Problem]| -> Vec<Value> {
             list.iter()
                 .map(|one| json!({ "at": one.at.to_string(), "message": one.message(), "code": one.what.code() }))

@@ -11,11 +11,11 @@ const NO_PROXY: &str = "127.0.0.1,::1,localhost";
 
 /// The variables that Claude Code needs.
 #[derive(Debug)]
-pub struct ClientSettings(Vec<(&'static str, String)>);
+pub(super) struct ClientSettings(Vec<(&'static str, String)>);
 
 impl ClientSettings {
     /// For a gateway that listens at `listen`; `has_proxy` says whether the environment sends clients through a proxy.
-    pub fn new(listen: SocketAddr, has_proxy: bool) -> Self {
+    pub(super) fn new(listen: SocketAddr, has_proxy: bool) -> Self {
         let mut variables = vec![("ANTHROPIC_BASE_URL", base_url(listen)), ("ANTHROPIC_AUTH_TOKEN", KEY.to_owned())];
         if has_proxy {
             variables.push(("NO_PROXY", NO_PROXY.to_owned()));
@@ -24,7 +24,7 @@ impl ClientSettings {
     }
 
     /// Lines for a shell.
-    pub fn shell(&self) -> String {
+    pub(super) fn shell(&self) -> String {
         let mut lines = String::new();
         for (name, value) in &self.0 {
             // Writing to a string cannot fail.
@@ -34,14 +34,14 @@ impl ClientSettings {
     }
 
     /// `~/.claude/settings.json`
-    pub fn claude_code(&self) -> Value {
+    pub(super) fn claude_code(&self) -> Value {
         let env: serde_json::Map<String, Value> =
             self.0.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         json!({ "env": env })
     }
 
     /// `settings.json` of VS Code, for the Claude Code extension.
-    pub fn vs_code(&self) -> Value {
+    pub(super) fn vs_code(&self) -> Value {
         let variables: Vec<Value> =
             self.0.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         json!({ "claudeCode.environmentVariables": variables })

@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind};
 ///
 /// # Errors
 /// When it is neither a name nor an address.
-pub fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Stopped> {
+pub(super) fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Stopped> {
     let name = upstream.sni.as_ref().unwrap_or(&upstream.base_url.host);
     ServerName::try_from(name.clone()).map_err(|_| Stopped(Failure::Tls, Detail::TlsName { name: name.clone() }))
 }
@@ -21,13 +21,13 @@ pub fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'static>, Sto
 ///
 /// # Errors
 /// When there is no authority to trust.
-pub fn connector(upstream: &UpstreamConfig) -> Result<TlsConnector, Stopped> {
+pub(super) fn connector(upstream: &UpstreamConfig) -> Result<TlsConnector, Stopped> {
     crate::upstream::tls::connector(&upstream.authorities, upstream.insecure)
         .map_err(|why| Stopped(Failure::TlsNoRoots, Detail::TlsRoots { said: why.to_string() }))
 }
 
 /// What a failed handshake means.
-pub fn failure(error: &io::Error) -> Failure {
+pub(super) fn failure(error: &io::Error) -> Failure {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<RusTlsError>()) else {
         return match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Failure::TlsClosed,

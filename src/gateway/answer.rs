@@ -7,19 +7,19 @@ use pingora::protocols::http::ServerSession;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field that every answer carries, the gateway's own and the upstream's.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the official SDKs look for the id of a failed request.
 const REQUEST_ID: &str = "request-id";
 
 /// A new request id: `req_`, 48 bits of time and 80 random ones. Ids of one time stand together in an index.
-pub fn new_request_id() -> String {
+pub(crate) fn new_request_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("req_{:032x}", millis << 80 | fastrand::u128(..) >> 48)
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Status code.
     pub status: u16,
     /// Fields but `Content-Length` and `x-request-id`.
@@ -30,22 +30,22 @@ pub struct Answer {
 
 impl Answer {
     /// An answer with a body of this type.
-    pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))], body: body.into() }
     }
 
     /// None: the connection is closed, or the stream over HTTP/2, for one of the gateway's own pages.
-    pub fn silence() -> Self {
+    pub(crate) fn silence() -> Self {
         Self { status: 0, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// Whether this is none.
-    pub fn is_silence(&self) -> bool {
+    pub(crate) fn is_silence(&self) -> bool {
         self.status == 0
     }
 
     /// An error as the Anthropic API tells it, so that clients show its message.
-    pub fn error(status: u16, message: &str, request_id: &str) -> Self {
+    pub(crate) fn error(status: u16, message: &str, request_id: &str) -> Self {
         // The order of the members is the API's own.
         let body = format!(
             r#"{{"type":"error","error":{{"type":"{}","message":{}}},"request_id":"{request_id}"}}"#,
@@ -67,19 +67,19 @@ impl Answer {
     }
 
     /// Adds a field.
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
     /// Adds a field with a value that was made.
-    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
     /// The bytes on an HTTP/1.1 connection that is closed afterwards.
-    pub fn to_http1(&self, request_id: &str, is_head: bool) -> Vec<u8> {
+    pub(crate) fn to_http1(&self, request_id: &str, is_head: bool) -> Vec<u8> {
         let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let mut bytes = format!("HTTP/1.1 {} {}\r\n", self.status, reason.unwrap_or_default()).into_bytes();
         for (name, value) in &self.headers {
@@ -104,7 +104,7 @@ impl Answer {
     ///
     /// # Errors
     /// When a field cannot be set; that would be a mistake of the gateway's.
-    pub fn head(&self, request_id: &str) -> pingora::Result<ResponseHeader> {
+    pub(crate) fn head(&self, request_id: &str) -> pingora::Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 2))?;
         for (name, value) in &self.headers {
             header.append_header(name.clone(), value.clone())?;
@@ -120,7 +120,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the client is gone.
-    pub async fn send_direct(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
+    pub(crate) async fn send_direct(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
         if self.is_silence() {
             session.shutdown().await;
             return Ok(());

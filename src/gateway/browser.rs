@@ -64,7 +64,7 @@ const BEYOND_THE_RESPONSE: [&str; 27] = [
 /// Whether a browser asks, for a document or for a part of one: what was fetched as a part can come out of the
 /// browser's cache as a document later. Over plain HTTP, but on this machine, browsers send no `Sec-Fetch-*`; all of
 /// them call themselves `Mozilla`, as programs do that are built of one. (Node sends `Sec-Fetch-Mode`, and is none.)
-pub fn is_browser(request: &HeaderMap) -> bool {
+pub(super) fn is_browser(request: &HeaderMap) -> bool {
     let names_html = |value: &[u8]| value.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
     let is_mozilla = |value: &[u8]| value.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"mozilla/"));
     request.contains_key(SEC_FETCH_DEST)
@@ -73,7 +73,7 @@ pub fn is_browser(request: &HeaderMap) -> bool {
 }
 
 /// Whether a browser wants a script that would answer for other pages from then on.
-pub fn wants_service_worker(request: &HeaderMap) -> bool {
+pub(super) fn wants_service_worker(request: &HeaderMap) -> bool {
     let is = |name: HeaderName, value: &str| {
         request.get_all(name).iter().any(|found| found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
     };
@@ -81,7 +81,7 @@ pub fn wants_service_worker(request: &HeaderMap) -> bool {
 }
 
 /// The answer to that.
-pub fn refuse_service_worker(request_id: &str) -> Answer {
+pub(super) fn refuse_service_worker(request_id: &str) -> Answer {
     let message = "No service worker comes through the gateway: it would answer for the gateway's own pages too. Open the \
                    relay's site at its own address.";
     Answer::error(403, message, request_id)
@@ -89,7 +89,7 @@ pub fn refuse_service_worker(request_id: &str) -> Answer {
 
 /// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their
 /// changes before: they cannot take this back.
-pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
+pub(super) fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
     // Of nobody's, should a browser have passed for a program.
     response.remove_header(&CLEAR_SITE_DATA);
     keep_our_cookies(response)?;
@@ -109,7 +109,7 @@ pub fn confine(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::R
 
 /// The same for what the gateway says by itself; a rule that answers may say by a policy of its own what its page may
 /// do.
-pub fn confine_own(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
+pub(super) fn confine_own(response: &mut ResponseHeader, request: &HeaderMap) -> pingora::Result<()> {
     if !is_browser(request) {
         return Ok(());
     }

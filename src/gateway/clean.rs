@@ -10,14 +10,14 @@ use pingora::http::RequestHeader;
 use std::cell::OnceCell;
 
 /// Longest name of a model, a session or an agent that is kept, in characters.
-pub const LONGEST_NAME: usize = 100;
+pub(super) const LONGEST_NAME: usize = 100;
 /// Paths that hold no secret, for sure.
 const USUAL_PATHS: [&[u8]; 3] = [b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/models"];
 /// Why an answer ended, as the API has it: most answers say one of these.
 const USUAL_REASONS: [&str; 6] = ["end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"];
 
 /// Cleans the texts of one request.
-pub struct Cleaner<'r> {
+pub(super) struct Cleaner<'r> {
     secrets: Secrets<'r>,
     /// Made when there is something to look through: most requests leave nothing but usual words.
     needles: OnceCell<Needles>,
@@ -26,13 +26,13 @@ pub struct Cleaner<'r> {
 
 impl<'r> Cleaner<'r> {
     /// For the texts of this request.
-    pub fn new(request: &'r RequestHeader, of_config: &'r Needles) -> Self {
+    pub(super) fn new(request: &'r RequestHeader, of_config: &'r Needles) -> Self {
         let secrets = Secrets::of_request(&request.headers, request.raw_path());
         Self { secrets, needles: OnceCell::new(), of_config }
     }
 
     /// A text of any origin; `is_cut` says that it may be only the beginning of one.
-    pub fn text(&self, text: &str, is_cut: bool) -> String {
+    pub(super) fn text(&self, text: &str, is_cut: bool) -> String {
         let needles = self.needles.get_or_init(|| Needles::of_request(&self.secrets));
         redact::text(text, &[self.of_config, needles], is_cut).into_owned()
     }
@@ -50,7 +50,7 @@ impl<'r> Cleaner<'r> {
     }
 
     /// What an answer says; `model_asked` is clean.
-    pub fn answer(&self, answer: &mut Summary) {
+    pub(super) fn answer(&self, answer: &mut Summary) {
         self.word(&mut answer.model);
         self.word(&mut answer.stop_reason);
         self.word(&mut answer.error);
@@ -60,7 +60,7 @@ impl<'r> Cleaner<'r> {
     }
 
     /// An error, as far as it is to be kept.
-    pub fn error(&self, error: ErrorText, with_body: bool) -> ErrorText {
+    pub(super) fn error(&self, error: ErrorText, with_body: bool) -> ErrorText {
         let body = if with_body { self.text(&error.body, true) } else { String::new() };
         let message = error.message.map(|message| self.text(&message, true));
         let mut kind = error.kind;
@@ -69,14 +69,14 @@ impl<'r> Cleaner<'r> {
     }
 
     /// The request itself.
-    pub fn capture(&self, capture: &mut Capture) {
+    pub(super) fn capture(&self, capture: &mut Capture) {
         capture.head = self.text(&capture.head, false);
         capture.body = self.text(&capture.body, capture.is_cut);
     }
 }
 
 /// Whether nothing that an answer says needs a closer look.
-pub fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
+pub(super) fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
     let is_model_usual = answer.model.is_none() || answer.model.as_deref() == model_asked;
     let is_reason_usual = answer.stop_reason.as_deref().is_none_or(|reason| USUAL_REASONS.contains(&reason));
     is_model_usual && is_reason_usual && answer.error.is_none() && answer.error_message.is_none()
@@ -84,7 +84,7 @@ pub fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
 
 /// The texts of a request that are kept of every one: few, short, and clean.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     /// Path without the query.
     pub path: String,
     /// What the client calls things.
@@ -95,7 +95,7 @@ pub struct Names {
 
 impl Names {
     /// Those of a request; `model` is what its body says.
-    pub fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
+    pub(crate) fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
         let (path, _) = gateway_core::http1::split_query(request.raw_path());
         let client = ClientNames::read(|header| named(&request.headers, header));
         let names = Self { path: path_text(path), client, model };

@@ -8,36 +8,36 @@ use http::{HeaderMap, HeaderName};
 use std::fmt;
 
 /// A field in which a client sends its key.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The field that names a session.
-pub const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
+pub(super) const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
 
 /// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.
-pub fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let x_api_key = headers.get(X_API_KEY).map(|value| value.as_bytes());
     let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
     x_api_key.into_iter().chain(authorization)
 }
 
 /// Who sends a request with these headers: the session that it names, and its key.
-pub fn client(headers: &HeaderMap) -> Client {
+pub(super) fn client(headers: &HeaderMap) -> Client {
     let session = headers.get(SESSION).map(|id| id.as_bytes());
     Client::new(session, client_keys(headers).next())
 }
 
 /// The beginning of the SHA-256 of a client's key: enough to tell keys apart, of no other use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyFingerprint([u8; 4]);
+pub(crate) struct KeyFingerprint([u8; 4]);
 
 impl KeyFingerprint {
     /// Of the key with this digest.
-    pub fn of(digest: [u8; 32]) -> Self {
+    pub(crate) fn of(digest: [u8; 32]) -> Self {
         let [a, b, c, d, ..] = digest;
         Self([a, b, c, d])
     }
 
     /// Of the key in these headers, if there is one.
-    pub fn in_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn in_headers(headers: &HeaderMap) -> Option<Self> {
         client_keys(headers).next().map(|key| Self::of(digest(key)))
     }
 }

@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
 /// Fields in which clients of other services send their keys.
-pub const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+pub(super) const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// The same.
-pub const API_KEY: HeaderName = HeaderName::from_static("api-key");
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// Which site a browser sends a request for.
-pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Fields in which a client brings a key of its own.
 static KEYS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY];
 
@@ -28,7 +28,7 @@ static KEYS: [HeaderName; 4] = [AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KE
 ///
 /// # Errors
 /// 403.
-pub fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -> Result<(), Refusal> {
+pub(super) fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrigins) -> Result<(), Refusal> {
     let has_key = KEYS.iter().any(|key| headers.get(key).is_some_and(|value| !value.is_empty()));
     if has_key || is_preflight_of_program(headers) || !is_foreign(headers, host, allowed) {
         return Ok(());
@@ -93,7 +93,7 @@ fn is_no_name(host: &str) -> bool {
 }
 
 /// Whether a rule may add a key to a request.
-pub fn adds_key(rule: &Rule) -> bool {
+pub(super) fn adds_key(rule: &Rule) -> bool {
     let sets = |op: &HeaderOp| match op {
         HeaderOp::Set(name, _) | HeaderOp::Add(name, _) | HeaderOp::Default(name, _) | HeaderOp::ListAdd(name, _) => {
             is_secret_name(name.name.as_str())

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The application of a listener: it reads requests, and hands them to another one.
-pub struct Door<A> {
+pub(crate) struct Door<A> {
     app: Arc<A>,
     /// Where the requests of HTTP/2 connections go; `None` where only HTTP/1 is spoken.
     http2: Option<Http2Parts>,
@@ -44,7 +44,7 @@ struct Http2Parts {
 
 impl Door<HttpProxy<Gateway>> {
     /// The door of the proxy.
-    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
+    pub(crate) fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Self {
         let app = Arc::new(proxy);
         let mut options = HttpServerOptions::default();
         options.h2c = true;
@@ -59,7 +59,11 @@ impl Door<HttpProxy<Gateway>> {
 impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// The door of an application that serves nothing but the gateway's own pages, over HTTP/1. Bodies have a budget of
     /// their own, so that those of other clients keep nobody out.
-    pub fn of_pages(app: A, shared: Arc<Shared>, pages: Arc<dyn LocalHandler>) -> Result<Self, prometheus::Error> {
+    pub(crate) fn of_pages(
+        app: A,
+        shared: Arc<Shared>,
+        pages: Arc<dyn LocalHandler>,
+    ) -> Result<Self, prometheus::Error> {
         let evicted = || IntCounter::new("evicted", "Not shown.");
         let budget = Budget::new(IntGauge::new("held", "Not shown.")?, [evicted()?, evicted()?]);
         let rules = Arc::new(HouseRules { shared, budget, pages, is_all_own: true });

@@ -32,7 +32,7 @@ const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.
 
 /// What would happen to a request.
 #[derive(Debug, Serialize)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// Name of the upstream that it would go to; `None` if the gateway would answer by itself.
     pub upstream: Option<String>,
     /// The status that the gateway would answer with by itself.
@@ -55,7 +55,7 @@ pub struct Explanation {
 
 /// One rule and what it would do.
 #[derive(Debug, Serialize)]
-pub struct RuleReport {
+pub(crate) struct RuleReport {
     /// Its name.
     pub name: String,
     /// Whether it is for this request.
@@ -72,7 +72,7 @@ pub struct RuleReport {
 
 /// What a change of the body does.
 #[derive(Debug, Serialize)]
-pub struct BodyOutcome {
+pub(crate) struct BodyOutcome {
     /// What it does, or why nothing.
     pub code: &'static str,
     /// Whether it changes the body.
@@ -83,7 +83,7 @@ pub struct BodyOutcome {
 ///
 /// # Errors
 /// When the head cannot be read.
-pub fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Result<Explanation, String> {
+pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Result<Explanation, String> {
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);

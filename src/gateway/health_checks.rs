@@ -15,11 +15,11 @@ use std::time::Duration;
 const UNTIL_ASKED: Duration = Duration::from_secs(5);
 
 /// Active health checks.
-pub struct HealthChecks(Arc<Shared>);
+pub(crate) struct HealthChecks(Arc<Shared>);
 
 impl HealthChecks {
     /// Of what all requests share.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// What both kinds of connections go by.
-pub struct HouseRules {
+pub(super) struct HouseRules {
     /// What all requests share.
     pub shared: Arc<Shared>,
     /// The memory for request bodies.
@@ -47,7 +47,7 @@ pub struct HouseRules {
 
 impl HouseRules {
     /// Reads the rest of a request; what of it is for Pingora, and its part of the connections while it is served.
-    pub async fn read(
+    pub(super) async fn read(
         &self,
         client: &mut ClientStream,
         begun: Begun,
@@ -106,7 +106,7 @@ impl HouseRules {
 
     /// What is known of a body before it is read. One of a request that no upstream is there for comes in only if it
     /// `may_come` all the same.
-    pub fn expect(
+    pub(super) fn expect(
         &self,
         fields: &HeaderMap,
         authority: Option<&Authority>,
@@ -125,7 +125,7 @@ impl HouseRules {
     }
 
     /// Watches how a client takes its answer.
-    pub fn taking(
+    pub(super) fn taking(
         &self,
         origin: Option<Origin>,
         limits: &Limits,
@@ -137,13 +137,13 @@ impl HouseRules {
     }
 
     /// Whether it is one for the gateway's own pages.
-    pub fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
+    pub(super) fn is_own(&self, request: &RequestHeader, snapshot: &Snapshot) -> bool {
         self.is_all_own || local::whose(request, &snapshot.config) == Whose::Pages
     }
 
     /// The limits of a request for the gateway's own pages, and what is known of its body before that is read; or its
     /// answer.
-    pub async fn admit(
+    pub(super) async fn admit(
         &self,
         request: &RequestHeader,
         client: Option<IpAddr>,
@@ -161,7 +161,7 @@ impl HouseRules {
     }
 
     /// What a record tells of the head of a request that was not read.
-    pub fn named(&self, request: &RequestHeader, snapshot: &Snapshot, record: RequestRecord) -> RequestRecord {
+    pub(super) fn named(&self, request: &RequestHeader, snapshot: &Snapshot, record: RequestRecord) -> RequestRecord {
         let (method, path, endpoint) = match self.shared.panel.carried(request, b"") {
             // Any of them may hold it.
             Some(_) => (MASK.to_owned(), MASK.to_owned(), Endpoint::Other),
@@ -175,13 +175,13 @@ impl HouseRules {
     }
 
     /// Counts and logs a request that was not read. Those of the admin service are no traffic.
-    pub fn finish(&self, record: RequestRecord) {
+    pub(super) fn finish(&self, record: RequestRecord) {
         self.shared.finish(record, self.is_all_own);
     }
 }
 
 /// Why a request for one of the gateway's own pages was not read: the bound on its body is one that nobody can set.
-pub fn of_page(error: NoRequest, limits: &Limits) -> NoRequest {
+pub(super) fn of_page(error: NoRequest, limits: &Limits) -> NoRequest {
     match error {
         NoRequest::Refused(refusal) if refusal.reason == Reason::RequestBody => {
             let message = format!("The body is larger than {} bytes.", limits.request_body);
@@ -192,7 +192,7 @@ pub fn of_page(error: NoRequest, limits: &Limits) -> NoRequest {
 }
 
 /// The record of a request that was not read to its end.
-pub fn unread(
+pub(super) fn unread(
     request_id: String,
     client: Option<IpAddr>,
     refusal: &Refusal,

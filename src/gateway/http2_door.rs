@@ -30,7 +30,7 @@ const MOST_STREAMS: u32 = 100;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The same for the requests of one HTTP/2 connection, which Pingora takes apart.
-pub struct Http2Door {
+pub(super) struct Http2Door {
     /// Handles the requests.
     pub proxy: Arc<HttpProxy<Gateway>>,
     /// What they go by.

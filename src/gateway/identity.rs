@@ -32,7 +32,7 @@ static FIELDS: [HeaderName; 9] = [
 /// Who sends a request, and where it may go. It is settled once, before a rule may answer; everything that asks later
 /// reads it here.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Stands for its session and its key.
     pub sender: Client,
     /// Its key, as records tell keys apart; `None` without one.
@@ -53,7 +53,7 @@ impl Default for Identity {
 
 /// What was found out of a request before its body was read.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// The configuration that it was found out with, and that the request is served with.
     pub snapshot: Arc<Snapshot>,
     /// Who sends it.
@@ -61,7 +61,7 @@ pub struct Found {
 }
 
 /// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
-pub fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
+pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
     let mut keys = client_keys::client_keys(headers).map(digest);
     let first = keys.next();
     Identity {
@@ -87,7 +87,7 @@ fn find_group(
 }
 
 /// Those fields of an HTTP/1 head that [`identify`] reads.
-pub fn fields_of(head: &[u8]) -> HeaderMap {
+pub(super) fn fields_of(head: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(FIELDS.len());
     for (name, value) in gateway_core::http1::head::fields(head) {
         let known = FIELDS.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()));
@@ -100,7 +100,7 @@ pub fn fields_of(head: &[u8]) -> HeaderMap {
 
 /// Whether a request that no upstream is there for is answered all the same, and without its body: by a page of the
 /// gateway's own, or by a rule.
-pub fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> bool {
+pub(super) fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> bool {
     let Some(destination) = snapshot.answering() else { return false };
     let facts = Facts {
         method: request.method.as_str(),

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq as _;
 const SEPARATORS: &[u8] = b" \t,;=\"'&?/:|()<>{}[]";
 
 /// A key, ready to be looked for.
-pub enum KeySearch {
+pub(super) enum KeySearch {
     /// One that nobody guesses stands nowhere by chance: it is looked for in everything.
     Anywhere(Box<Traces>),
     /// One that may be a common word is looked for among credentials alone, as a whole.
@@ -31,7 +31,7 @@ impl fmt::Debug for KeySearch {
 
 impl KeySearch {
     /// Prepares the search for a key; `is_rare` says that nobody would guess it.
-    pub fn new(key: &Secret, is_rare: bool) -> Self {
+    pub(super) fn new(key: &Secret, is_rare: bool) -> Self {
         match is_rare {
             true => Self::Anywhere(Box::new(Traces::new(key.expose()))),
             false => Self::AmongCredentials(Word::new(key)),
@@ -39,7 +39,7 @@ impl KeySearch {
     }
 
     /// Whether the key stands in this head.
-    pub fn is_in_head(&self, request: &RequestHeader) -> bool {
+    pub(super) fn is_in_head(&self, request: &RequestHeader) -> bool {
         let traces = match self {
             Self::Anywhere(traces) => traces,
             Self::AmongCredentials(word) => return word.is_in_head(request),
@@ -50,7 +50,7 @@ impl KeySearch {
     }
 
     /// Whether the key stands in this body.
-    pub fn is_in_body(&self, body: &[u8]) -> bool {
+    pub(super) fn is_in_body(&self, body: &[u8]) -> bool {
         match self {
             Self::Anywhere(traces) => traces.plain.find(body).is_some(),
             Self::AmongCredentials(_) => false,
@@ -59,7 +59,7 @@ impl KeySearch {
 }
 
 /// The forms in which clients put a key into other texts.
-pub struct Traces {
+pub(super) struct Traces {
     plain: Finder<'static>,
     /// Names of fields have no upper case here.
     lower: Finder<'static>,
@@ -111,7 +111,7 @@ fn coded(key: &[u8], offset: usize) -> String {
 }
 
 /// A key that other texts may hold by chance.
-pub struct Word {
+pub(super) struct Word {
     key: Secret,
     separators: Vec<u8>,
 }

@@ -14,7 +14,7 @@ use pingora::protocols::http::ServerSession;
 use std::net::IpAddr;
 
 /// A request for one of the gateway's own pages.
-pub struct LocalRequest<'v> {
+pub(crate) struct LocalRequest<'v> {
     /// Its head, and the way to answer it.
     pub session: &'v mut ServerSession,
     /// Where it came from.
@@ -27,7 +27,7 @@ pub struct LocalRequest<'v> {
 
 /// Who answers such requests.
 #[async_trait]
-pub trait LocalHandler: Send + Sync {
+pub(crate) trait LocalHandler: Send + Sync {
     /// How many bytes of body this request may bring. It is asked before any of them is read.
     ///
     /// # Errors
@@ -42,14 +42,14 @@ pub trait LocalHandler: Send + Sync {
 }
 
 /// Whether a request for this target may be one for a page that takes a body: a quick look before the whole one.
-pub fn may_take_body(target: &[u8]) -> bool {
+pub(super) fn may_take_body(target: &[u8]) -> bool {
     let (path, _) = split_query(target);
     path.contains(&b'%') || path.windows(5).any(|part| part.eq_ignore_ascii_case(b"admin"))
 }
 
 /// Whose request it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub(super) enum Whose {
     /// The pages' own.
     Pages,
     /// Nobody's: what a lenient upstream could take for the admin API, whose keys and cookies are not for upstreams.
@@ -59,7 +59,7 @@ pub enum Whose {
 }
 
 /// Whose request this is.
-pub fn whose(request: &RequestHeader, config: &Config) -> Whose {
+pub(super) fn whose(request: &RequestHeader, config: &Config) -> Whose {
     let (path, _) = split_query(request.raw_path());
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
     let is_api = is_at_or_below(path, &["api", "admin"]);
@@ -78,17 +78,17 @@ pub fn whose(request: &RequestHeader, config: &Config) -> Whose {
 }
 
 /// The names of the panel's cookie, over TLS and without.
-pub const SESSION_COOKIES: [&str; 2] = ["__Secure-gateway_session", "gateway_session"];
+pub(crate) const SESSION_COOKIES: [&str; 2] = ["__Secure-gateway_session", "gateway_session"];
 
 /// The answer to what is [`Whose::Nobody`]'s.
-pub fn nothing_here(request_id: &str) -> Answer {
+pub(super) fn nothing_here(request_id: &str) -> Answer {
     let message = "There is no such page: paths like /api/admin are the gateway's own and go to no upstream. The admin API \
                    is at /api/admin/ (docs/api.md), unless gateway.dashboard.enabled is false; the admin service always has it.";
     Answer::error(404, message, request_id)
 }
 
 /// The answer to a request that carries the panel's key to an upstream.
-pub fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
+pub(super) fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
     match carried {
         Carried::InHead => {
             let message = "This is the key of the gateway's own panel (DASHBOARD_API_KEY, or data/dashboard.key), which goes \

@@ -16,7 +16,7 @@ mod key_search;
 mod local;
 mod panel_key;
 mod proxy;
-pub mod running;
+pub(crate) mod running;
 mod shared;
 mod snapshot;
 mod upstream_metrics;
@@ -34,26 +34,26 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use answer::{Answer, new_request_id};
-pub use door::Door;
-pub use explain::explain;
-pub use health_checks::HealthChecks;
-pub use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
-pub use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
-pub use proxy::downstream::take_body;
-pub use shared::Shared;
-pub use snapshot::{Snapshot, peer};
-pub use upstream_metrics::Upstreams;
+pub(crate) use answer::{Answer, new_request_id};
+pub(crate) use door::Door;
+pub(crate) use explain::explain;
+pub(crate) use health_checks::HealthChecks;
+pub(crate) use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
+pub(crate) use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
+pub(crate) use proxy::downstream::take_body;
+pub(crate) use shared::Shared;
+pub(crate) use snapshot::{Snapshot, peer};
+pub(crate) use upstream_metrics::Upstreams;
 
 /// The proxy's logic.
-pub struct Gateway {
+pub(crate) struct Gateway {
     shared: Arc<Shared>,
     local: Arc<dyn LocalHandler>,
 }
 
 impl Gateway {
     /// A proxy over the shared state, with pages of its own.
-    pub fn new(shared: Arc<Shared>, local: Arc<dyn LocalHandler>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, local: Arc<dyn LocalHandler>) -> Self {
         Self { shared, local }
     }
 

@@ -22,7 +22,7 @@ const TICKET_CHARACTERS: usize = 43;
 
 /// The panel's key, ready to be compared.
 #[derive(Debug)]
-pub struct PanelKey {
+pub(crate) struct PanelKey {
     key: Secret,
     digest: [u8; 32],
     /// Whether the configuration sets it, and not the file in the state folder.
@@ -32,26 +32,26 @@ pub struct PanelKey {
 
 impl PanelKey {
     /// Prepares a key.
-    pub fn new(key: Secret, is_configured: bool) -> Self {
+    pub(crate) fn new(key: Secret, is_configured: bool) -> Self {
         let is_rare = weakness(key.expose()).is_none();
         let search = KeySearch::new(&key, is_rare);
         Self { digest: digest(key.expose().as_bytes()), key, is_configured, search }
     }
 
     /// The key itself.
-    pub fn secret(&self) -> &Secret {
+    pub(crate) fn secret(&self) -> &Secret {
         &self.key
     }
 
     /// Whether this is the key. Takes the same time for every text of one length.
-    pub fn is(&self, given: &[u8]) -> bool {
+    pub(crate) fn is(&self, given: &[u8]) -> bool {
         digest(given).ct_eq(&self.digest).into()
     }
 }
 
 /// Where a request carries the panel's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carried {
+pub(crate) enum Carried {
     /// In its target or its fields: it is what the client was given for a key.
     InHead,
     /// In its body: somebody has written it down, or a program has read it.
@@ -59,12 +59,12 @@ pub enum Carried {
 }
 
 /// What stands for the key in a link: `random` is 256 bits.
-pub fn ticket(random: &Secret) -> Secret {
+pub(crate) fn ticket(random: &Secret) -> Secret {
     Secret::new(format!("{TICKET}{}", random.expose()))
 }
 
 /// Whether this is a ticket by its looks. With 256 random bits none is a guess.
-pub fn looks_like_ticket(given: &str) -> bool {
+pub(crate) fn looks_like_ticket(given: &str) -> bool {
     let is_random = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     given.strip_prefix(TICKET).is_some_and(|rest| rest.len() == TICKET_CHARACTERS && rest.bytes().all(is_random))
 }
@@ -77,7 +77,7 @@ struct Ticket {
 
 /// What opens the panel.
 #[derive(Debug, Default)]
-pub struct PanelKeys {
+pub(crate) struct PanelKeys {
     key: ArcSwapOption<PanelKey>,
     /// Each stands for the key once, in a link: browsers write links into their history, and take them to other machines,
     /// and other users of this one see the arguments of a browser.
@@ -86,12 +86,12 @@ pub struct PanelKeys {
 
 impl PanelKeys {
     /// The key in force; without one nobody gets in.
-    pub fn key(&self) -> Option<Arc<PanelKey>> {
+    pub(crate) fn key(&self) -> Option<Arc<PanelKey>> {
         self.key.load_full()
     }
 
     /// Puts a key in force, or closes the panel.
-    pub fn set(&self, key: Option<PanelKey>) {
+    pub(crate) fn set(&self, key: Option<PanelKey>) {
         let present = self.key.load();
         let is_same = |present: &Arc<PanelKey>, key: &PanelKey| {
             present.key == key.key && present.is_configured == key.is_configured
@@ -107,7 +107,7 @@ impl PanelKeys {
     }
 
     /// Where a request that would be proxied carries the key.
-    pub fn carried(&self, request: &RequestHeader, body: &[u8]) -> Option<Carried> {
+    pub(crate) fn carried(&self, request: &RequestHeader, body: &[u8]) -> Option<Carried> {
         let key = self.key.load();
         let search = &key.as_ref()?.search;
         if search.is_in_head(request) {
@@ -117,7 +117,7 @@ impl PanelKeys {
     }
 
     /// Has this text stand for the key once.
-    pub fn issue(&self, ticket: &str) {
+    pub(crate) fn issue(&self, ticket: &str) {
         let mut tickets = self.tickets();
         tickets.push_back(Ticket { digest: digest(ticket.as_bytes()), issued: Instant::now() });
         if tickets.len() > MOST_TICKETS {
@@ -126,7 +126,7 @@ impl PanelKeys {
     }
 
     /// Whether this text stands for the key; from now on it does not.
-    pub fn redeem(&self, given: &[u8]) -> bool {
+    pub(crate) fn redeem(&self, given: &[u8]) -> bool {
         let (given, mut tickets) = (digest(given), self.tickets());
         tickets.retain(|ticket| ticket.issued.elapsed() < TICKET_TIME);
         let before = tickets.len();

@@ -14,7 +14,7 @@ const SLOTS: usize = 1024;
 
 /// What a running request is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It waits for a place at an upstream.
     Queue = 0,
     /// A connection is being made.
@@ -29,7 +29,7 @@ impl Phase {
     const ALL: [Self; 4] = [Self::Queue, Self::Connect, Self::Wait, Self::Answer];
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",
             Self::Connect => "connect",
@@ -40,7 +40,7 @@ impl Phase {
 }
 
 /// A running request: what does not change, and what does.
-pub struct Entry {
+pub(crate) struct Entry {
     /// The gateway's id of it.
     pub request_id: String,
     /// When its first byte came in.
@@ -65,7 +65,7 @@ pub struct Entry {
 
 /// What changes while a request is served.
 #[derive(Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// One more than the place of its upstream in the snapshot; 0 before there is one.
     upstream: AtomicUsize,
     phase: AtomicU8,
@@ -74,24 +74,24 @@ pub struct Progress {
 
 impl Entry {
     /// The upstream that it is at.
-    pub fn upstream(&self) -> Option<&str> {
+    pub(crate) fn upstream(&self) -> Option<&str> {
         let at = self.progress.upstream.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.snapshot.upstreams.get(at)?.config.name.as_str())
     }
 
     /// What it is at.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.progress.phase.load(Ordering::Relaxed)).min(Phase::ALL.len() - 1)]
     }
 
     /// Bytes of the response's body so far.
-    pub fn response_bytes(&self) -> u64 {
+    pub(crate) fn response_bytes(&self) -> u64 {
         self.progress.response_bytes.load(Ordering::Relaxed)
     }
 }
 
 /// All slots.
-pub struct Running {
+pub(crate) struct Running {
     slots: Box<[ArcSwapOption<Entry>]>,
     free: ArrayQueue<usize>,
     /// Requests without a slot.
@@ -117,7 +117,7 @@ impl Default for Running {
 
 impl Running {
     /// Shows a request until the ticket is dropped.
-    pub fn enter(self: &Arc<Self>, entry: Entry) -> Ticket {
+    pub(crate) fn enter(self: &Arc<Self>, entry: Entry) -> Ticket {
         let entry = Arc::new(entry);
         let slot = self.free.pop();
         match slot {
@@ -130,7 +130,7 @@ impl Running {
     }
 
     /// Those that are shown, oldest first, and how many more there are.
-    pub fn list(&self) -> (Vec<Arc<Entry>>, usize) {
+    pub(crate) fn list(&self) -> (Vec<Arc<Entry>>, usize) {
         let mut entries: Vec<_> = self.slots.iter().filter_map(|slot| slot.load_full()).collect();
         entries.sort_by_key(|entry| entry.started);
         (entries, self.more.load(Ordering::Relaxed))
@@ -138,7 +138,7 @@ impl Running {
 }
 
 /// A request's place among the running ones.
-pub struct Ticket {
+pub(crate) struct Ticket {
     all: Arc<Running>,
     slot: Option<usize>,
     entry: Arc<Entry>,
@@ -146,17 +146,17 @@ pub struct Ticket {
 
 impl Ticket {
     /// The request goes on to this.
-    pub fn phase(&self, phase: Phase) {
+    pub(crate) fn phase(&self, phase: Phase) {
         self.entry.progress.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// The request goes to the upstream with this place in the snapshot.
-    pub fn at_upstream(&self, destination: usize) {
+    pub(crate) fn at_upstream(&self, destination: usize) {
         self.entry.progress.upstream.store(destination + 1, Ordering::Relaxed);
     }
 
     /// So many more bytes of the response came.
-    pub fn got(&self, bytes: usize) {
+    pub(crate) fn got(&self, bytes: usize) {
         self.entry.progress.response_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 /// What all requests of this process share.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
     /// The bound on request bodies in memory.
@@ -44,7 +44,7 @@ pub struct Shared {
 
 impl Shared {
     /// What all requests share at the start of the process.
-    pub fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// The field in which reverse proxies say who sent a request to them.
-pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An upstream with all rules for requests to it.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// Where it is.
     pub upstream: Arc<Upstream>,
     /// `system-prompt`, the profile's rules, the operator's, and `headers-file`, in this order.
@@ -31,7 +31,7 @@ pub struct Destination {
 
 /// A list of upstreams that a request may go to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Group {
+pub(crate) enum Group {
     /// Those for keys without a route.
     #[default]
     Open,
@@ -41,7 +41,7 @@ pub enum Group {
 
 /// What requests are handled with.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The validated configuration.
     pub config: Config,
     /// Where requests can go, preferred ones first.
@@ -67,7 +67,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When an upstream cannot be prepared.
-    pub fn new(config: Config) -> Result<Self, String> {
+    pub(crate) fn new(config: Config) -> Result<Self, String> {
         Self::after(config, None)
     }
 
@@ -76,7 +76,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When an upstream cannot be prepared.
-    pub fn after(config: Config, former: Option<&Self>) -> Result<Self, String> {
+    pub(crate) fn after(config: Config, former: Option<&Self>) -> Result<Self, String> {
         let upstreams = upstream::prepare(&config, former.map_or(&[], |former| &former.upstreams))?;
         if upstreams.is_empty() {
             return Err("there is no upstream".to_owned());
@@ -122,13 +122,13 @@ impl Snapshot {
     }
 
     /// Where a request with these headers comes from that `peer` sent; `None` where connections have no addresses.
-    pub fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Origin> {
+    pub(crate) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Origin> {
         let lines = headers.get_all(&X_FORWARDED_FOR).iter().map(|line| line.as_bytes());
         Some(self.config.trusted_proxies.origin(peer?, lines))
     }
 
     /// The places of the upstreams in a group.
-    pub fn group(&self, group: Group) -> &[usize] {
+    pub(crate) fn group(&self, group: Group) -> &[usize] {
         match group {
             Group::Open => &self.open,
             Group::Route(number) => &self.routed[number],
@@ -136,17 +136,17 @@ impl Snapshot {
     }
 
     /// Whether the gateway may add a key to requests of this group.
-    pub fn adds_key(&self, group: Group) -> bool {
+    pub(crate) fn adds_key(&self, group: Group) -> bool {
         self.group(group).iter().any(|&at| self.adds_key[at])
     }
 
     /// Whether it may add one to requests for this destination.
-    pub fn adds_key_at(&self, destination: usize) -> bool {
+    pub(crate) fn adds_key_at(&self, destination: usize) -> bool {
         self.adds_key[destination]
     }
 
     /// The destination whose rules may answer a request at once, before it is known where it goes.
-    pub fn answering(&self) -> Option<&Destination> {
+    pub(crate) fn answering(&self) -> Option<&Destination> {
         self.destinations.first()
     }
 
@@ -155,7 +155,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// 401 if there is no such upstream.
-    pub fn find_group(&self, keys: impl Iterator<Item = [u8; 32]>) -> Result<Group, Refusal> {
+    pub(crate) fn find_group(&self, keys: impl Iterator<Item = [u8; 32]>) -> Result<Group, Refusal> {
         let group = self.routed(keys).map_or(Group::Open, Group::Route);
         if self.group(group).is_empty() {
             return Err(Refusal::new(
@@ -187,6 +187,6 @@ impl Snapshot {
 }
 
 /// Who is at the other end of a connection.
-pub fn peer(address: Option<&SocketAddr>) -> Option<IpAddr> {
+pub(crate) fn peer(address: Option<&SocketAddr>) -> Option<IpAddr> {
     Some(address?.as_inet()?.ip())
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Reads the upstreams of the snapshot in force.
-pub struct Upstreams(Arc<Shared>);
+pub(crate) struct Upstreams(Arc<Shared>);
 
 impl Upstreams {
     /// Of what all requests share.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self(shared)
     }
 }

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// An address, and whether its clients speak TLS.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// One of [`Sockets`].
     pub address: SocketAddr,
     /// Makes the TLS handshake.
@@ -29,7 +29,7 @@ pub struct Endpoint {
 }
 
 /// A service of Pingora's: an application, and the endpoints whose connections it gets.
-pub struct Listening<A> {
+pub(crate) struct Listening<A> {
     name: &'static str,
     app: Arc<A>,
     sockets: Arc<Sockets>,
@@ -40,11 +40,11 @@ pub struct Listening<A> {
 }
 
 /// Finds a place for a connection from an address.
-pub type Admission = dyn Fn(SocketAddr) -> Result<Place, Full> + Send + Sync;
+pub(super) type Admission = dyn Fn(SocketAddr) -> Result<Place, Full> + Send + Sync;
 
 impl<A: ServerApp + Send + Sync + 'static> Listening<A> {
     /// `handshake_time` and `admission` are asked anew for each connection.
-    pub fn new(
+    pub(crate) fn new(
         name: &'static str,
         app: A,
         sockets: Arc<Sockets>,

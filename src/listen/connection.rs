@@ -29,7 +29,7 @@ const TLS_READ_BYTES: usize = 56 * 1024;
 /// A client's connection. What belongs to it as long as it is open, such as its place among all connections, belongs
 /// into this type: whatever becomes of the connection, this is dropped when it is closed.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BufWriter<TcpStream>,
     /// How much is read at once; 0 for what the reader has room for.
     read_bytes: usize,
@@ -44,7 +44,7 @@ impl Connection {
     ///
     /// # Errors
     /// When it was closed again by now.
-    pub fn new(stream: TcpStream, peer: SocketAddr, is_tls: bool) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, is_tls: bool) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         let _ = digest.peer_addr.set(Some(peer.into()));

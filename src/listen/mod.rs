@@ -7,8 +7,8 @@
 mod accept;
 mod connection;
 mod sockets;
-pub mod tls;
+pub(crate) mod tls;
 
-pub use accept::{Endpoint, Listening};
-pub use connection::Connection;
-pub use sockets::{Accepting, Sockets, raise_descriptor_limit};
+pub(crate) use accept::{Endpoint, Listening};
+pub(crate) use connection::Connection;
+pub(crate) use sockets::{Accepting, Sockets, raise_descriptor_limit};

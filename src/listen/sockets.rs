@@ -11,7 +11,7 @@ const BACKLOG: i32 = 65_535;
 
 /// Whether connections are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepting {
+pub(crate) enum Accepting {
     /// Not now: they wait in the kernel.
     Paused,
     /// As they come.
@@ -22,7 +22,7 @@ pub enum Accepting {
 
 /// The listening sockets by address, whoever bound them: this process, or the one before it.
 #[derive(Debug)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     listeners: Mutex<Vec<(SocketAddr, TcpListener)>>,
     accepting: watch::Sender<Accepting>,
     /// How many loops accept connections.
@@ -44,7 +44,7 @@ impl Sockets {
     ///
     /// # Errors
     /// Why that is not possible, and what to do.
-    pub fn bind(&self, setting: &str, address: SocketAddr) -> Result<(), String> {
+    pub(crate) fn bind(&self, setting: &str, address: SocketAddr) -> Result<(), String> {
         let bound = TcpListener::bind(address).and_then(|listener| {
             // The standard library's own backlog is short; Linux changes it when told again.
             rustix::net::listen(&listener, BACKLOG)?;
@@ -67,7 +67,7 @@ impl Sockets {
     ///
     /// # Errors
     /// When one is missing, or cannot be used.
-    pub fn adopt(&self, inherited: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<(), String> {
+    pub(crate) fn adopt(&self, inherited: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<(), String> {
         let mut found = Vec::new();
         for listener in inherited {
             let usable = listener.local_addr().and_then(|address| {
@@ -92,7 +92,7 @@ impl Sockets {
     ///
     /// # Errors
     /// When there is none, or no descriptor is free.
-    pub fn at(&self, address: SocketAddr) -> io::Result<TcpListener> {
+    pub(crate) fn at(&self, address: SocketAddr) -> io::Result<TcpListener> {
         let listeners = self.listeners();
         let found = listeners.iter().find(|(own, _)| *own == address);
         found.ok_or(io::ErrorKind::NotFound)?.1.try_clone()
@@ -102,12 +102,12 @@ impl Sockets {
     ///
     /// # Errors
     /// When no descriptor is free.
-    pub fn all(&self) -> io::Result<Vec<TcpListener>> {
+    pub(crate) fn all(&self) -> io::Result<Vec<TcpListener>> {
         self.listeners().iter().map(|(_, listener)| listener.try_clone()).collect()
     }
 
     /// Begins to accept, goes on with it, or pauses; nothing follows [`Sockets::close`].
-    pub fn accept(&self, on: bool) {
+    pub(crate) fn accept(&self, on: bool) {
         let wanted = if on { Accepting::On } else { Accepting::Paused };
         self.accepting.send_if_modified(|now| {
             let changes = *now != Accepting::Over && *now != wanted;
@@ -119,24 +119,24 @@ impl Sockets {
     }
 
     /// Ends the loops, and closes the sockets as far as this process has them.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.accepting.send_replace(Accepting::Over);
         self.listeners().clear();
     }
 
     /// Resolves once this many loops accept connections.
-    pub async fn accepted_by(&self, loops: usize) {
+    pub(crate) async fn accepted_by(&self, loops: usize) {
         // It cannot fail: the sender is a part of this.
         let _ = self.loops.subscribe().wait_for(|&running| running >= loops).await;
     }
 
     /// Whether connections are accepted, and when that changes.
-    pub fn watch(&self) -> watch::Receiver<Accepting> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Accepting> {
         self.accepting.subscribe()
     }
 
     /// A loop has begun to accept connections.
-    pub fn loop_began(&self) {
+    pub(crate) fn loop_began(&self) {
         self.loops.send_modify(|running| *running += 1);
     }
 
@@ -146,7 +146,7 @@ impl Sockets {
 }
 
 /// Raises the limit of open descriptors to what the process may have. Returns the limit from here on.
-pub fn raise_descriptor_limit() -> u64 {
+pub(crate) fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     match setrlimit(Resource::Nofile, raised) {

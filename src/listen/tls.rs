@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What is wrong with the files.
-pub fn acceptor(cert: &str, key: &str) -> Result<Acceptor, String> {
+pub(crate) fn acceptor(cert: &str, key: &str) -> Result<Acceptor, String> {
     install_default_crypto_provider();
     if !pingora::tls::load_pem_file_ca(&cert.to_owned()).is_ok_and(|found| !found.is_empty()) {
         return Err(format!("gateway.tls.cert: \"{cert}\" holds no certificate in PEM form"));

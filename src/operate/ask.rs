@@ -20,7 +20,7 @@ const STATUS_TIME: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When there is none, or it does not answer.
-pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
+pub(crate) fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
     Ok(ask_with_descriptors(folder, question)?.answer)
 }
 
@@ -28,7 +28,7 @@ pub fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, String> {
 ///
 /// # Errors
 /// As [`ask`].
-pub fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<Answered, String> {
+pub(crate) fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<Answered, String> {
     let stream = connect(folder)?;
     let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
     let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
@@ -45,7 +45,7 @@ pub fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<A
 }
 
 /// An answer, and what came with it.
-pub struct Answered {
+pub(crate) struct Answered {
     /// What was said.
     pub answer: Answer,
     /// Descriptors.
@@ -55,7 +55,7 @@ pub struct Answered {
 }
 
 /// A text without what a terminal would obey.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -64,7 +64,7 @@ pub fn printable(text: &str) -> String {
 ///
 /// # Errors
 /// When it cannot be reached, or belongs to somebody else.
-pub fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
+pub(crate) fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
     let path = folder.control_socket();
     let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => {
@@ -85,7 +85,7 @@ pub fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
 ///
 /// # Errors
 /// When the other end is gone.
-pub fn write(mut stream: &UnixStream, question: Question) -> std::io::Result<()> {
+pub(crate) fn write(mut stream: &UnixStream, question: Question) -> std::io::Result<()> {
     stream.set_write_timeout(Some(STATUS_TIME))?;
     stream.write_all(&control::line(&question)?)
 }
@@ -94,7 +94,7 @@ pub fn write(mut stream: &UnixStream, question: Question) -> std::io::Result<()>
 ///
 /// # Errors
 /// As [`ask`].
-pub fn status(folder: &RuntimeDir) -> Result<Status, String> {
+pub(crate) fn status(folder: &RuntimeDir) -> Result<Status, String> {
     match ask(folder, Question::Status)? {
         Answer::Status(status) => Ok(status),
         other => Err(format!("the gateway gave another answer than its status: {other:?}")),
@@ -105,7 +105,7 @@ pub fn status(folder: &RuntimeDir) -> Result<Status, String> {
 ///
 /// # Errors
 /// As [`ask`], or what is wrong with the configuration.
-pub fn reload(folder: &RuntimeDir) -> Result<String, String> {
+pub(crate) fn reload(folder: &RuntimeDir) -> Result<String, String> {
     match ask(folder, Question::Reload)? {
         Answer::Reloaded { version, pending_restart, warnings } => {
             let short = version.get(..12).unwrap_or(&version);

@@ -17,7 +17,7 @@ const SOCKETS_TIME: Duration = Duration::from_secs(600);
 
 /// What a new process has of the old one's service.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     stream: UnixStream,
 }
 
@@ -26,7 +26,7 @@ impl Claim {
     ///
     /// # Errors
     /// When there is none, or it wants no successor.
-    pub fn announce(folder: &RuntimeDir) -> Result<Self, String> {
+    pub(crate) fn announce(folder: &RuntimeDir) -> Result<Self, String> {
         let stream = ask::connect(folder)?;
         let claim = Self { stream };
         let failed = |error: io::Error| format!("the process that serves cannot be succeeded: {error}");
@@ -47,7 +47,7 @@ impl Claim {
     ///
     /// # Errors
     /// When they do not come.
-    pub fn sockets(&self) -> Result<Vec<TcpListener>, String> {
+    pub(crate) fn sockets(&self) -> Result<Vec<TcpListener>, String> {
         match self.read(SOCKETS_TIME)? {
             (Answer::Sockets, descriptors) => Ok(descriptors.into_iter().map(TcpListener::from).collect()),
             (other, _) => Err(unexpected(&other)),
@@ -58,7 +58,7 @@ impl Claim {
     ///
     /// # Errors
     /// When the old one does not: it serves as before.
-    pub fn serving(&self) -> Result<(), String> {
+    pub(crate) fn serving(&self) -> Result<(), String> {
         let failed = |error: io::Error| format!("the process that serves went away: {error}");
         (&self.stream).write_all(SERVING).map_err(failed)?;
         match self.read(ANSWER_TIME)?.0 {
@@ -71,7 +71,7 @@ impl Claim {
     ///
     /// # Errors
     /// When no descriptor is free.
-    pub fn try_clone(&self) -> io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { stream: self.stream.try_clone()? })
     }
 
@@ -89,7 +89,7 @@ impl Claim {
 }
 
 /// What a successor says once it serves.
-pub const SERVING: &[u8] = b"serving\n";
+pub(super) const SERVING: &[u8] = b"serving\n";
 
 fn unexpected(answer: &Answer) -> String {
     format!("the process that serves said something that means nothing here: {answer:?}")

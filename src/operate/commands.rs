@@ -21,7 +21,7 @@ const MOST_SILENT: usize = 16;
 
 /// What needs the supervisor's state.
 #[derive(Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// A question, and where its answer goes.
     Asked(Question, oneshot::Sender<Answer>),
     /// A new process waits for the listening sockets.
@@ -30,7 +30,7 @@ pub enum Command {
 
 /// What answers by itself.
 #[derive(Clone)]
-pub struct Own {
+pub(super) struct Own {
     /// The configuration.
     pub live: Arc<Live>,
     /// What lets people into the panel.
@@ -38,7 +38,7 @@ pub struct Own {
 }
 
 /// Takes commands for as long as the process lives.
-pub async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, own: Own) {
+pub(super) async fn listen(listener: UnixListener, commands: mpsc::Sender<Command>, own: Own) {
     let mut silent: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {

@@ -20,7 +20,7 @@ const LINE_TIME: Duration = Duration::from_secs(5);
 /// What a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub(crate) enum Question {
     /// Who serves.
     Status,
     /// Load the configuration anew.
@@ -41,7 +41,7 @@ pub enum Question {
 /// How to be let into the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub(crate) enum Wish {
     /// By a link that is good once.
     Link,
     /// The same, with a new key; the old one, and all sessions, are over.
@@ -50,7 +50,7 @@ pub enum Wish {
 
 /// Who serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Its process id.
     pub pid: u32,
     /// Its version.
@@ -72,7 +72,7 @@ pub struct Status {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To [`Question::Status`].
     Status(Status),
     /// The configuration was loaded.
@@ -113,7 +113,7 @@ pub enum Answer {
 ///
 /// # Errors
 /// When that cannot be done.
-pub fn bind(folder: &RuntimeDir) -> io::Result<UnixListener> {
+pub(crate) fn bind(folder: &RuntimeDir) -> io::Result<UnixListener> {
     let beside = folder.control_socket_of(std::process::id());
     let _ = std::fs::remove_file(&beside);
     let listener = UnixListener::bind(&beside)?;
@@ -126,7 +126,7 @@ pub fn bind(folder: &RuntimeDir) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// When there is none in time, or it cannot be read.
-pub async fn read(stream: &mut UnixStream) -> io::Result<Question> {
+pub(crate) async fn read(stream: &mut UnixStream) -> io::Result<Question> {
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(LINE_BYTES));
     tokio::time::timeout(LINE_TIME, reader.read_line(&mut line)).await??;
@@ -137,7 +137,7 @@ pub async fn read(stream: &mut UnixStream) -> io::Result<Question> {
 ///
 /// # Errors
 /// When the client is gone, or does not read.
-pub async fn write(stream: &mut UnixStream, answer: &Answer, attached: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) async fn write(stream: &mut UnixStream, answer: &Answer, attached: &[BorrowedFd<'_>]) -> io::Result<()> {
     let line = line(answer)?;
     let written = async {
         let send = || descriptors::send(&*stream, &line, attached);
@@ -151,7 +151,7 @@ pub async fn write(stream: &mut UnixStream, answer: &Answer, attached: &[Borrowe
 ///
 /// # Errors
 /// None: both can be written as JSON.
-pub fn line(said: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(crate) fn line(said: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(said).map_err(io::Error::other)?;
     line.push(b'\n');
     Ok(line)

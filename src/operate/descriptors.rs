@@ -16,7 +16,7 @@ const MOST: usize = 16;
 const LINE_BYTES: usize = 1024 * 1024;
 
 /// Whether this user may tell this process what to do, or be told something by it: who the process runs as, and root.
-pub fn is_trusted(uid: u32) -> bool {
+pub(super) fn is_trusted(uid: u32) -> bool {
     uid == geteuid().as_raw() || uid == 0
 }
 
@@ -24,7 +24,7 @@ pub fn is_trusted(uid: u32) -> bool {
 ///
 /// # Errors
 /// When the kernel does not say.
-pub fn peer_of(stream: impl AsFd) -> io::Result<u32> {
+pub(super) fn peer_of(stream: impl AsFd) -> io::Result<u32> {
     Ok(user_and_group_of(stream)?.0)
 }
 
@@ -32,7 +32,7 @@ pub fn peer_of(stream: impl AsFd) -> io::Result<u32> {
 ///
 /// # Errors
 /// When it does not say.
-pub fn user_and_group_of(stream: impl AsFd) -> io::Result<(u32, u32)> {
+pub(super) fn user_and_group_of(stream: impl AsFd) -> io::Result<(u32, u32)> {
     let peer = rustix::net::sockopt::socket_peercred(stream)?;
     Ok((peer.uid.as_raw(), peer.gid.as_raw()))
 }
@@ -41,7 +41,7 @@ pub fn user_and_group_of(stream: impl AsFd) -> io::Result<(u32, u32)> {
 ///
 /// # Errors
 /// When the other end is gone, or its buffer is full.
-pub fn send(stream: impl AsFd, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+pub(super) fn send(stream: impl AsFd, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut attached = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !attached.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -54,7 +54,7 @@ pub fn send(stream: impl AsFd, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> i
 ///
 /// # Errors
 /// When there is none in time, the other end is gone, or the line is too long.
-pub fn receive(stream: &UnixStream, time: Duration) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+pub(super) fn receive(stream: &UnixStream, time: Duration) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let deadline = Instant::now() + time;
     let (mut line, mut descriptors) = (Vec::new(), Vec::new());
     loop {

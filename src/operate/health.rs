@@ -12,7 +12,7 @@ const TIME: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When the answer is not a good one, or does not come.
-pub fn check(listen: Option<SocketAddr>) -> Result<String, String> {
+pub(crate) fn check(listen: Option<SocketAddr>) -> Result<String, String> {
     let address = reachable(listen.ok_or("gateway.listen is no address; `anyrouter-gateway check` says more")?);
     let asked = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, TIME)?;

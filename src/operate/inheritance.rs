@@ -34,7 +34,7 @@ const OTHERS: [&str; 20] = [
 
 /// The user, with all that the kernel looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
+pub(crate) struct User {
     /// The user's id.
     pub user: u32,
     /// The group's.
@@ -48,7 +48,7 @@ impl User {
     ///
     /// # Errors
     /// When the kernel does not tell its groups.
-    pub fn own() -> std::io::Result<Self> {
+    pub(crate) fn own() -> std::io::Result<Self> {
         let groups = rustix::process::getgroups()?.into_iter().map(rustix::process::Gid::as_raw);
         Ok(Self {
             user: rustix::process::geteuid().as_raw(),
@@ -64,7 +64,7 @@ impl User {
     ///
     /// # Errors
     /// What is claimed and not so.
-    pub fn check(&self, (user, group): (u32, u32), groups: &[u32]) -> Result<(), String> {
+    pub(crate) fn check(&self, (user, group): (u32, u32), groups: &[u32]) -> Result<(), String> {
         if self.user != user {
             return Err(format!("user {user} answers for the gateway and claims to be user {}", self.user));
         }
@@ -81,20 +81,20 @@ impl User {
 }
 
 /// The groups of a user by the user database; none for one that is not there.
-pub fn groups_of(user: u32) -> Vec<u32> {
+pub(super) fn groups_of(user: u32) -> Vec<u32> {
     let asked = std::process::Command::new("id").arg("-G").arg(user.to_string()).output();
     let text = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout).unwrap_or_default();
     String::from_utf8_lossy(&text).split_whitespace().filter_map(|group| group.parse().ok()).collect()
 }
 
 /// Whether the dynamic linker or the C library obeys this variable.
-pub fn is_dangerous(name: &str) -> bool {
+pub(super) fn is_dangerous(name: &str) -> bool {
     name.starts_with("LD_") || name.starts_with("GLIBC_") || name.starts_with("MALLOC_")
 }
 
 /// The variables of this process that a successor gets: those of the gateway's settings, those that its files name, and a
 /// few that every program reads. Those of the dynamic linker never.
-pub fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
+pub(super) fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
     let texts: Vec<String> = files.iter().filter_map(|file| text_file::read_again(file)).collect();
     choose(std::env::vars_os(), &texts)
 }

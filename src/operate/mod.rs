@@ -4,25 +4,25 @@
 //! All of it lives on one thread of its own, which is there before Pingora's services are and goes on while Pingora
 //! sleeps: Pingora looks at signals only once, and sleeps through its grace period.
 
-pub mod ask;
+pub(crate) mod ask;
 mod claim;
 mod commands;
-pub mod control;
+pub(crate) mod control;
 mod descriptors;
-pub mod health;
+pub(crate) mod health;
 mod inheritance;
-pub mod own_folder;
-pub mod panel;
-pub mod predecessors;
+pub(crate) mod own_folder;
+pub(crate) mod panel;
+pub(crate) mod predecessors;
 mod reachable;
-pub mod runtime_dir;
+pub(crate) mod runtime_dir;
 mod signals;
 mod successor;
-pub mod supervisor;
-pub mod systemd;
-pub mod upgrade;
-pub mod watch;
+pub(crate) mod supervisor;
+pub(crate) mod systemd;
+pub(crate) mod upgrade;
+pub(crate) mod watch;
 
-pub use claim::Claim;
-pub use runtime_dir::RuntimeDir;
-pub use supervisor::{End, Parts, Supervisor};
+pub(crate) use claim::Claim;
+pub(crate) use runtime_dir::RuntimeDir;
+pub(crate) use supervisor::{End, Parts, Supervisor};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Why a folder is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// Somebody else is in it too; what to do.
     Refused(String),
     /// It cannot be made or written.
@@ -83,7 +83,7 @@ fn judge(owner: u32, own: u32, mode: u32, is_around_others: bool) -> Verdict {
 ///
 /// # Errors
 /// Why the folder is not used.
-pub fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
+pub(crate) fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
     let failed = |error: io::Error| Unusable::Failed(format!("{setting}: {} cannot be used: {error}", path.display()));
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

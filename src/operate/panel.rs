@@ -10,14 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Gives a link, or says why there is none.
-pub type LetIn = Arc<dyn Fn(Wish) -> Result<String, String> + Send + Sync>;
+pub(crate) type LetIn = Arc<dyn Fn(Wish) -> Result<String, String> + Send + Sync>;
 
 /// What a fragment holds as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What the command is asked for.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Open the panel in the browser instead of printing the link.
     #[arg(long)]
     pub open: bool,
@@ -27,13 +27,13 @@ pub struct Options {
 }
 
 /// A link that logs in with this key, or what stands for it: what is behind the number sign reaches no server.
-pub fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> String {
+pub(crate) fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> String {
     format!("{}/admin#key={}", origin(startup, is_on_gateway_port), utf8_percent_encode(key, ENCODED))
 }
 
 /// What to type for a link: the program and its configuration as this process was called, and the `variables` that it
 /// would look for its folder with.
-pub fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>) -> String {
+pub(crate) fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>) -> String {
     let mut words: Vec<String> =
         variables.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env(name)?)))).collect();
     let program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
@@ -67,7 +67,7 @@ fn origin(startup: &Startup, is_on_gateway_port: bool) -> String {
 }
 
 /// What else is to be done with a link, at this place: `ssh` is `SSH_CONNECTION`, `user` its user.
-pub fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Option<String> {
+pub(crate) fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Option<String> {
     let authority = link.split_once("://")?.1.split('/').next()?;
     let address: SocketAddr = authority.parse().ok()?;
     // Client address and port, server address and port.
@@ -85,7 +85,7 @@ pub fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Option<Strin
 }
 
 /// The same from the variables of this process.
-pub fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
+pub(crate) fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
     advice(link, env("SSH_CONNECTION").as_deref(), env("USER").as_deref())
 }
 
@@ -93,7 +93,7 @@ pub fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
 ///
 /// # Errors
 /// When there is no gateway, or it refuses.
-pub fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Option<String>, String> {
+pub(crate) fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Option<String>, String> {
     let link = ask_for(folder, if options.new_key { Wish::NewKey } else { Wish::Link })?;
     if options.new_key {
         eprintln!("The panel has a new key: the old one, and all sessions, are over.");

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What a draining process says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Predecessor {
+pub(crate) struct Predecessor {
     /// Its process id.
     pub pid: u32,
     /// Its version.
@@ -25,7 +25,7 @@ pub struct Predecessor {
 
 impl Predecessor {
     /// Writes it down. That it cannot be written hurts nobody but those who want to see it.
-    pub fn write(&self, folder: &RuntimeDir) {
+    pub(crate) fn write(&self, folder: &RuntimeDir) {
         let path = folder.draining(self.pid);
         let beside = path.with_extension("new");
         let text = serde_json::to_vec(self).unwrap_or_default();
@@ -35,13 +35,13 @@ impl Predecessor {
     }
 
     /// It has ended.
-    pub fn remove(folder: &RuntimeDir, pid: u32) {
+    pub(crate) fn remove(folder: &RuntimeDir, pid: u32) {
         let _ = std::fs::remove_file(folder.draining(pid));
     }
 }
 
 /// Those that are still there, in order of their ids.
-pub fn all(folder: &RuntimeDir) -> Vec<Predecessor> {
+pub(crate) fn all(folder: &RuntimeDir) -> Vec<Predecessor> {
     let Ok(entries) = std::fs::read_dir(folder.path()) else { return Vec::new() };
     let mut found: Vec<Predecessor> = entries
         .filter_map(|entry| {
@@ -58,7 +58,7 @@ pub fn all(folder: &RuntimeDir) -> Vec<Predecessor> {
 }
 
 /// The same for Prometheus, read when it asks.
-pub struct Metrics {
+pub(crate) struct Metrics {
     folder: RuntimeDir,
     processes: IntGauge,
     busy: IntGauge,
@@ -69,7 +69,7 @@ impl Metrics {
     ///
     /// # Errors
     /// None: the names are valid.
-    pub fn new(folder: RuntimeDir) -> Result<Self, Error> {
+    pub(crate) fn new(folder: RuntimeDir) -> Result<Self, Error> {
         Ok(Self {
             folder,
             processes: IntGauge::new(

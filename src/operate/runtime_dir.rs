@@ -9,14 +9,14 @@ const SOCKET_PATH_BYTES: usize = 107;
 
 /// The runtime folder.
 #[derive(Clone, Debug)]
-pub struct RuntimeDir(PathBuf);
+pub(crate) struct RuntimeDir(PathBuf);
 
 impl RuntimeDir {
     /// The folder at `path`, made if need be, for the gateway alone.
     ///
     /// # Errors
     /// When it cannot be made or written, somebody else can, or its path is too long for a socket.
-    pub fn prepare(path: &Path) -> Result<Self, Unusable> {
+    pub(crate) fn prepare(path: &Path) -> Result<Self, Unusable> {
         let failed = |error: io::Error| {
             Unusable::Failed(format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()))
         };
@@ -31,7 +31,7 @@ impl RuntimeDir {
     ///
     /// # Errors
     /// When it is not, or its path is too long for a socket.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => format!("no gateway runs here: {}", elsewhere(path)),
             _ => format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()),
@@ -44,27 +44,27 @@ impl RuntimeDir {
     }
 
     /// The file with the number of the process that serves.
-    pub fn pid_file(&self) -> PathBuf {
+    pub(crate) fn pid_file(&self) -> PathBuf {
         self.0.join("gateway.pid")
     }
 
     /// Where the serving process takes commands.
-    pub fn control_socket(&self) -> PathBuf {
+    pub(crate) fn control_socket(&self) -> PathBuf {
         self.0.join("control.sock")
     }
 
     /// The same before it has its name.
-    pub fn control_socket_of(&self, pid: u32) -> PathBuf {
+    pub(crate) fn control_socket_of(&self, pid: u32) -> PathBuf {
         self.0.join(format!("control.sock.{pid}"))
     }
 
     /// What a draining process says of itself.
-    pub fn draining(&self, pid: u32) -> PathBuf {
+    pub(crate) fn draining(&self, pid: u32) -> PathBuf {
         self.0.join(format!("draining-{pid}.json"))
     }
 
     /// The folder itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
@@ -72,7 +72,7 @@ impl RuntimeDir {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_pid(&self) -> io::Result<()> {
+    pub(crate) fn write_pid(&self) -> io::Result<()> {
         let pid = std::process::id();
         let beside = self.0.join(format!("gateway.pid.{pid}"));
         std::fs::write(&beside, format!("{pid}\n"))?;
@@ -80,7 +80,7 @@ impl RuntimeDir {
     }
 
     /// Takes the pid file and the control socket away at the end, if no other process has taken over.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let own = format!("{}\n", std::process::id());
         if std::fs::read_to_string(self.pid_file()).is_ok_and(|text| text == own) {
             let _ = std::fs::remove_file(self.pid_file());
@@ -90,7 +90,7 @@ impl RuntimeDir {
 }
 
 /// What to do when no gateway is found by way of this folder.
-pub fn elsewhere(path: &Path) -> String {
+pub(crate) fn elsewhere(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     format!(
         "its folder would be {} (gateway.runtime_dir). If it runs elsewhere, type this in the folder that it was started in, \

@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that the gateway obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub(super) enum Told {
     /// SIGHUP
     Reload,
     /// SIGQUIT
@@ -18,14 +18,14 @@ pub enum Told {
 }
 
 /// All of them; from its making on they have no other effect.
-pub struct Signals([(Told, Signal); 5]);
+pub(super) struct Signals([(Told, Signal); 5]);
 
 impl Signals {
     /// Begins to listen, on the present runtime.
     ///
     /// # Errors
     /// When one of them cannot be listened to.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self([
             (Told::Reload, signal(SignalKind::hangup())?),
             (Told::HandOver, signal(SignalKind::quit())?),
@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Told {
+    pub(super) async fn next(&mut self) -> Told {
         std::future::poll_fn(|context| {
             for (told, signal) in &mut self.0 {
                 if signal.poll_recv(context).is_ready() {

@@ -18,19 +18,19 @@ const MOST: usize = 4;
 
 /// A new process that waits.
 #[derive(Debug)]
-pub struct Successor {
+pub(super) struct Successor {
     stream: UnixStream,
     pid: u32,
 }
 
 impl Successor {
     /// The process at the other end of this connection.
-    pub fn new(stream: UnixStream, pid: u32) -> Self {
+    pub(super) fn new(stream: UnixStream, pid: u32) -> Self {
         Self { stream, pid }
     }
 
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
@@ -43,7 +43,7 @@ impl Successor {
     ///
     /// # Errors
     /// When it does not.
-    pub async fn take_over(mut self, sockets: Vec<TcpListener>) -> Result<Self, String> {
+    pub(super) async fn take_over(mut self, sockets: Vec<TcpListener>) -> Result<Self, String> {
         let (pid, time) = (self.pid, humantime::format_duration(SERVING_TIME));
         match tokio::time::timeout(SERVING_TIME, self.converse(&sockets)).await {
             Ok(Ok(())) => Ok(self),
@@ -67,7 +67,7 @@ impl Successor {
     ///
     /// # Errors
     /// When it is gone.
-    pub fn confirm(&self) -> io::Result<()> {
+    pub(super) fn confirm(&self) -> io::Result<()> {
         if !self.is_waiting() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -77,11 +77,11 @@ impl Successor {
 
 /// Those that wait, the newest last.
 #[derive(Debug, Default)]
-pub struct Waiting(Vec<Successor>);
+pub(super) struct Waiting(Vec<Successor>);
 
 impl Waiting {
     /// Another one waits, and is told that it does.
-    pub fn add(&mut self, successor: Successor) {
+    pub(super) fn add(&mut self, successor: Successor) {
         self.0.retain(Successor::is_waiting);
         let answer = match self.0.len() < MOST {
             true => Answer::Waiting,
@@ -93,7 +93,7 @@ impl Waiting {
     }
 
     /// Takes one out: the one with this process id, or the newest.
-    pub fn take(&mut self, pid: Option<u32>) -> Option<Successor> {
+    pub(super) fn take(&mut self, pid: Option<u32>) -> Option<Successor> {
         self.0.retain(Successor::is_waiting);
         let at = self.0.iter().rposition(|successor| pid.is_none_or(|pid| successor.pid == pid))?;
         Some(self.0.remove(at))

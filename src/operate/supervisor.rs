@@ -32,7 +32,7 @@ const START_TIME: Duration = Duration::from_secs(10);
 const LEAVE_TIME: Duration = Duration::from_secs(5);
 
 /// What the supervisor looks after.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The runtime folder; without one nobody can send commands, and there are no upgrades.
     pub folder: Option<RuntimeDir>,
     /// What is told that the end begins, and knows what is left.
@@ -56,7 +56,7 @@ pub struct Parts {
 }
 
 /// The supervisor's handle.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     shutdown: Mutex<Option<oneshot::Receiver<ShutdownSignal>>>,
     ended: std_mpsc::Receiver<End>,
     end: std_mpsc::SyncSender<End>,
@@ -67,7 +67,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// When its thread or its runtime cannot be started.
-    pub fn start(parts: Parts) -> std::io::Result<Self> {
+    pub(crate) fn start(parts: Parts) -> std::io::Result<Self> {
         let (shutdown, asked) = oneshot::channel();
         let (end, ended) = std_mpsc::sync_channel(4);
         let (listening, is_listening) = std_mpsc::sync_channel(1);
@@ -93,25 +93,25 @@ impl Supervisor {
     }
 
     /// What Pingora asks when to shut down; once.
-    pub fn shutdown_watch(&self) -> impl ShutdownSignalWatch + Send + 'static {
+    pub(crate) fn shutdown_watch(&self) -> impl ShutdownSignalWatch + Send + 'static {
         let asked = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
         Asked(tokio::sync::Mutex::new(asked))
     }
 
     /// Ends the wait when dropped: for a thread without which there is nothing to wait for.
-    pub fn end_guard(&self) -> EndGuard {
+    pub(crate) fn end_guard(&self) -> EndGuard {
         EndGuard(self.end.clone())
     }
 
     /// Waits until the process has nothing left to do, or cannot go on.
-    pub fn wait(&self) -> End {
+    pub(crate) fn wait(&self) -> End {
         self.ended.recv().unwrap_or(End::Fault)
     }
 }
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It was told to, and all is done.
     InOrder,
     /// What serves has ended by itself.
@@ -119,7 +119,7 @@ pub enum End {
 }
 
 /// See [`Supervisor::end_guard`].
-pub struct EndGuard(std_mpsc::SyncSender<End>);
+pub(crate) struct EndGuard(std_mpsc::SyncSender<End>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {

@@ -11,17 +11,17 @@ use std::path::Path;
 const SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Whether systemd wants to hear of this process.
-pub fn is_supervisor() -> bool {
+pub(crate) fn is_supervisor() -> bool {
     std::env::var_os(SOCKET).is_some_and(|socket| !socket.is_empty())
 }
 
 /// The process serves, and is the unit's main process from now on.
-pub fn ready(status: &str) {
+pub(crate) fn ready(status: &str) {
     tell(&format!("MAINPID={}\nREADY=1\nSTATUS={status}", std::process::id()));
 }
 
 /// The process will end soon.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell("STOPPING=1\nSTATUS=finishing the last requests");
 }
 
@@ -41,7 +41,7 @@ fn send(socket: &OsStr, message: &str) -> io::Result<()> {
 }
 
 /// The unit of systemd that a process belongs to, if any: the innermost service of its control group.
-pub fn unit_of(pid: u32) -> Option<String> {
+pub(crate) fn unit_of(pid: u32) -> Option<String> {
     unit(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 

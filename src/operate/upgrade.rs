@@ -26,18 +26,18 @@ const READY_TIME: Duration = Duration::from_secs(60);
 const SERVING_TIME: Duration = Duration::from_secs(30);
 
 /// Says something to the `upgrade` command that started this process, if it was one: it reads the standard output.
-pub fn report(line: &str) {
+pub(crate) fn report(line: &str) {
     // There may be nobody who reads.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Says that everything is ready but for the sockets.
-pub fn report_ready() {
+pub(crate) fn report_ready() {
     report(READY);
 }
 
 /// Says why this process does not serve.
-pub fn report_failure(error: &str) {
+pub(crate) fn report_failure(error: &str) {
     for line in error.lines() {
         report(&format!("{FAILED}{line}"));
     }
@@ -47,7 +47,7 @@ pub fn report_failure(error: &str) {
 ///
 /// # Errors
 /// Why it was not done; the old process serves as before, unless the message says otherwise.
-pub fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String> {
+pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String> {
     let old = ask::status(folder)?;
     if old.is_draining {
         return Err(format!("process {} is ending already", old.pid));

@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the files cannot be watched, with the reason.
-pub fn start(live: Arc<Live>) -> Result<(), String> {
+pub(crate) fn start(live: Arc<Live>) -> Result<(), String> {
     let (changed, changes) = sync_channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading a file changes nothing. A full queue holds a change already.

@@ -20,11 +20,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Pingora's own grace period: an end that nobody waits for.
-pub const LONGER_THAN_ANY_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const LONGER_THAN_ANY_DRAIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Keeps the process's memory, with the keys in it, from its own user's other programs, and out of files: not while
 /// somebody looks for a mistake (`gateway.debug`).
-pub fn seal(is_debug: bool) {
+pub(super) fn seal(is_debug: bool) {
     if is_debug {
         return;
     }
@@ -43,7 +43,7 @@ pub fn seal(is_debug: bool) {
 ///
 /// # Errors
 /// When others can look into it, and that is not to be changed here.
-pub fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
+pub(super) fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
     match own_folder::prepare(&startup.state_dir, "gateway.state_dir") {
         Ok(()) => Ok(()),
         Err(Unusable::Refused(why)) => bail!("{why}"),
@@ -59,7 +59,7 @@ pub fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be used, and is needed to take over from another process; when it is not the gateway's alone; or when
 /// another gateway uses it.
-pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option<RuntimeDir>> {
+pub(super) fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option<RuntimeDir>> {
     match RuntimeDir::prepare(&startup.runtime_dir) {
         Ok(folder) => match operate::ask::status(&folder) {
             // Two would take the socket, the pid file and the request log from each other.
@@ -88,7 +88,11 @@ pub fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result<Option
 ///
 /// # Errors
 /// When one cannot be had, with what to do.
-pub fn bind(sockets: &Sockets, startup: &Startup, predecessor: Option<&RuntimeDir>) -> anyhow::Result<Vec<SocketAddr>> {
+pub(super) fn bind(
+    sockets: &Sockets,
+    startup: &Startup,
+    predecessor: Option<&RuntimeDir>,
+) -> anyhow::Result<Vec<SocketAddr>> {
     let theirs = predecessor.map(operate::ask::status).transpose().map_err(anyhow::Error::msg)?;
     let theirs = theirs.map(|status| status.addresses).unwrap_or_default();
     let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen (TLS_LISTEN)", tls.listen));
@@ -107,7 +111,7 @@ pub fn bind(sockets: &Sockets, startup: &Startup, predecessor: Option<&RuntimeDi
 }
 
 /// The configuration in force, which requests see through `shared`.
-pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, panel: Arc<Panel>) -> Live {
+pub(super) fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, panel: Arc<Panel>) -> Live {
     let (prepared, observed) = (Arc::clone(shared), Arc::clone(shared));
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     shared.metrics.config_loaded_at.set(now());
@@ -138,7 +142,7 @@ pub fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, panel: 
 ///
 /// # Errors
 /// When the metrics are there already.
-pub fn admission(
+pub(super) fn admission(
     shared: &Arc<Shared>,
     open_files: u64,
 ) -> Result<impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static, prometheus::Error> {
@@ -154,7 +158,9 @@ pub fn admission(
 }
 
 /// The same for the admin service, for which descriptors are set aside.
-pub fn admission_of_admin(open_files: u64) -> impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static {
+pub(super) fn admission_of_admin(
+    open_files: u64,
+) -> impl Fn(SocketAddr) -> Result<Place, Full> + Send + Sync + 'static {
     let connections = Arc::<Connections>::default();
     let total = connections::fit(open_files, 1, 1).admin;
     // Nothing there goes to an upstream.
@@ -166,7 +172,7 @@ pub fn admission_of_admin(open_files: u64) -> impl Fn(SocketAddr) -> Result<Plac
 ///
 /// # Errors
 /// When signals cannot be listened to.
-pub fn supervise(
+pub(super) fn supervise(
     startup: &Startup,
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
@@ -195,7 +201,7 @@ pub fn supervise(
 
 /// Ends a service from outside, and waits until it has ended.
 #[derive(Default)]
-pub struct Stop {
+pub(super) struct Stop {
     asked: tokio::sync::Notify,
     has_stopped: Mutex<bool>,
     changed: Condvar,
@@ -206,18 +212,18 @@ impl Stop {
     const WAIT: Duration = Duration::from_secs(5);
 
     /// Resolves when the service is to end.
-    pub async fn asked(&self) {
+    pub(super) async fn asked(&self) {
         self.asked.notified().await;
     }
 
     /// The service has ended.
-    pub fn stopped(&self) {
+    pub(super) fn stopped(&self) {
         *self.has_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
     /// Ends the service.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.asked.notify_one();
         let has_stopped = self.has_stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(has_stopped, Self::WAIT, |has_stopped| !*has_stopped);

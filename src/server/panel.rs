@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const WHEREABOUTS: [&str; 2] = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
 
 /// What opens the panel.
-pub struct Panel {
+pub(super) struct Panel {
     shared: Arc<Shared>,
     startup: Startup,
     turn: Mutex<()>,
@@ -20,13 +20,13 @@ pub struct Panel {
 
 impl Panel {
     /// The panel of this gateway.
-    pub fn new(shared: Arc<Shared>, startup: Startup) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, startup: Startup) -> Self {
         Self { shared, startup, turn: Mutex::default() }
     }
 
     /// Puts the key of the configuration in force, or else the file's. Without either the panel is closed, and the log says
     /// why.
-    pub fn open(&self) {
+    pub(super) fn open(&self) {
         if let Err(why) = self.try_open() {
             log::error!("{why}");
         }
@@ -54,7 +54,7 @@ impl Panel {
     ///
     /// # Errors
     /// Why there is none, and what to do.
-    pub fn let_in(&self, wish: Wish) -> Result<String, String> {
+    pub(super) fn let_in(&self, wish: Wish) -> Result<String, String> {
         // One after another: the key in force must be the one in the file.
         let _one = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if wish == Wish::NewKey {
@@ -84,7 +84,7 @@ impl Panel {
     }
 
     /// Tells somebody who sits at a terminal the link, and others how to get it.
-    pub fn tell(&self, arguments: &Arguments) {
+    pub(super) fn tell(&self, arguments: &Arguments) {
         if self.shared.panel.key().is_none() {
             return;
         }

@@ -22,7 +22,7 @@ pub enum Value<'r> {
 
 /// What a stored value means, and so how it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A whole number.
     Integer,
     /// A number.
@@ -39,7 +39,7 @@ pub enum Kind {
 
 /// Where a column is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A member of the row.
     Row,
     /// A member of an object in the row; the object is null if its first member is. CSV has a column of its own for it.
@@ -55,7 +55,7 @@ pub enum Place {
 
 /// A column of the table `requests`.
 #[derive(Debug)]
-pub struct Column {
+pub(crate) struct Column {
     /// The name in the API, in exports, and as a filter.
     pub name: &'static str,
     /// The name in the table.
@@ -73,7 +73,7 @@ pub struct Column {
 }
 
 /// All columns, in the order in which they are written and shown. New ones come last: readers of CSV may count them.
-pub static COLUMNS: &[Column] = &[
+pub(crate) static COLUMNS: &[Column] = &[
     text("id", |record| (&record.request_id).into()).searched(),
     integer("started_at_ms", |record| millis(record.started_at).into()).stored_as("started_ms"),
     integer("duration_ms", |record| record.duration.into()),
@@ -124,12 +124,12 @@ pub static COLUMNS: &[Column] = &[
 ];
 
 /// The columns that a row shows, in the order of its values.
-pub fn shown() -> impl Iterator<Item = &'static Column> {
+pub(crate) fn shown() -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(|column| column.place != Place::Aside)
 }
 
 /// The columns by which rows can be chosen, value by value.
-pub fn filters() -> impl Iterator<Item = &'static Column> {
+pub(crate) fn filters() -> impl Iterator<Item = &'static Column> {
     COLUMNS.iter().filter(|column| column.is_filter)
 }
 
@@ -210,7 +210,7 @@ impl<'r, T: Into<Value<'r>>> From<Option<T>> for Value<'r> {
 }
 
 /// Counts as SQL knows them.
-pub fn number(count: u64) -> i64 {
+pub(crate) fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -226,7 +226,7 @@ fn tokens(record: &RequestRecord) -> Option<Tokens> {
 const ROW_BYTES: usize = 700;
 
 /// About how much room a stray takes.
-pub fn stray_bytes(record: &RequestRecord) -> i64 {
+pub(crate) fn stray_bytes(record: &RequestRecord) -> i64 {
     let message = record.error_message().map_or(0, str::len);
     let names: usize = record.names.iter().chain(record.model_asked.as_deref()).map(str::len).sum();
     let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
@@ -235,7 +235,7 @@ pub fn stray_bytes(record: &RequestRecord) -> i64 {
 }
 
 /// Milliseconds since 1970.
-pub fn millis(time: SystemTime) -> i64 {
+pub(crate) fn millis(time: SystemTime) -> i64 {
     i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 

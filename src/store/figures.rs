@@ -105,14 +105,14 @@ pub struct Group {
 
 /// Sums by outcome.
 #[derive(Clone, Debug, Default)]
-pub struct Totals {
+pub(super) struct Totals {
     all: Sums,
     outcomes: [u64; Outcome::ALL.len()],
 }
 
 impl Totals {
     /// Adds the sums of requests that ended so.
-    pub fn add(&mut self, outcome: &str, sums: &Sums) {
+    pub(super) fn add(&mut self, outcome: &str, sums: &Sums) {
         self.all.iter_mut().zip(sums).for_each(|(all, sum)| *all = all.saturating_add(*sum));
         if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
             self.outcomes[outcome.index()] += sums[0];
@@ -120,22 +120,22 @@ impl Totals {
     }
 
     /// Requests that ended so.
-    pub fn of(&self, outcome: Outcome) -> u64 {
+    pub(super) fn of(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome.index()]
     }
 
     /// Requests that failed.
-    pub fn failed(&self) -> u64 {
+    pub(super) fn failed(&self) -> u64 {
         Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure()).map(|outcome| self.of(outcome)).sum()
     }
 
     /// The sum of this column.
-    pub fn sum(&self, column: &str) -> u64 {
+    pub(super) fn sum(&self, column: &str) -> u64 {
         COLUMNS.iter().position(|known| *known == column).map_or(0, |at| self.all[at])
     }
 
     /// Their tokens.
-    pub fn tokens(&self) -> TokenCounts {
+    pub(super) fn tokens(&self) -> TokenCounts {
         TokenCounts {
             input: self.sum("input_tokens"),
             output: self.sum("output_tokens"),
@@ -145,26 +145,26 @@ impl Totals {
     }
 
     /// Those that ended early for the client's sake.
-    pub fn left_by_clients(&self) -> u64 {
+    pub(super) fn left_by_clients(&self) -> u64 {
         self.of(Outcome::ClientAborted) + self.of(Outcome::ClientStalled)
     }
 
     /// Of those that no client gave up.
-    pub fn success_rate(&self) -> Option<f64> {
+    pub(super) fn success_rate(&self) -> Option<f64> {
         share(self.of(Outcome::Completed), self.all[0] - self.left_by_clients())
     }
 }
 
 /// A part of a whole, if there is any.
-pub fn share(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// Durations, times to the first byte and times to the first token.
-pub type ThreeTimes = [Times; 3];
+pub(super) type ThreeTimes = [Times; 3];
 
 /// One step.
-pub fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
+pub(super) fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
     let at = |which: usize, share| times[which].percentile(share).map(rounded);
     Point {
         at_ms,
@@ -184,7 +184,7 @@ pub fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
 }
 
 /// One group.
-pub fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -> Group {
+pub(super) fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -> Group {
     let times = |which: usize| times.map(|times| &times[which]);
     Group {
         name: (!name.is_empty()).then_some(name),

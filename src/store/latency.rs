@@ -6,7 +6,7 @@ use std::time::Duration;
 const PER_DOUBLING: f64 = 8.0;
 
 /// The bucket of a time.
-pub fn bucket(time: Duration) -> i64 {
+pub(super) fn bucket(time: Duration) -> i64 {
     let millis = time.as_secs_f64() * 1_000.0;
     match millis >= 1.0 {
         true => (millis.log2() * PER_DOUBLING) as i64 + 1,

@@ -135,12 +135,12 @@ pub struct Errors {
 }
 
 /// The text of a cursor: the time and the number of the last row of a page.
-pub fn cursor(started_ms: i64, seq: i64) -> String {
+pub(super) fn cursor(started_ms: i64, seq: i64) -> String {
     format!("{started_ms}.{seq}")
 }
 
 /// What a cursor says; `None` if it is none.
-pub fn read_cursor(text: &str) -> Option<(i64, i64)> {
+pub(crate) fn read_cursor(text: &str) -> Option<(i64, i64)> {
     let (started, seq) = text.split_once('.')?;
     Some((started.parse().ok()?, seq.parse().ok()?))
 }

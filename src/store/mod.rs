@@ -1,13 +1,13 @@
 //! The request log: a row for each request, in SQLite. Requests hand their records to a bounded queue and never wait;
 //! one writer takes them from there in batches.
 
-pub mod columns;
+pub(crate) mod columns;
 mod figures;
 mod latency;
 mod listing;
 mod retention;
 mod rollup;
-pub mod row;
+pub(crate) mod row;
 mod sqlite;
 mod statistics;
 mod tried;
@@ -18,15 +18,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-pub use listing::{Filter, Listed, read_cursor};
-pub use retention::Retention;
-pub use sqlite::{Database, ReadError, Reader};
-pub use statistics::{By, MOST_POINTS, Span, StatsFilter};
-pub use writer::Writer;
+pub use listing::Filter;
+pub(crate) use listing::{Listed, read_cursor};
+pub(crate) use retention::Retention;
+pub(crate) use sqlite::ReadError;
+pub use sqlite::{Database, Reader};
+pub(crate) use statistics::MOST_POINTS;
+pub use statistics::{By, Span, StatsFilter};
+pub(crate) use writer::Writer;
 
 /// Where requests leave their records.
 #[derive(Debug)]
-pub struct RequestLog {
+pub(crate) struct RequestLog {
     queue: Option<Sender<Arc<RequestRecord>>>,
     /// All that waits.
     waiting: Waits,
@@ -81,7 +84,7 @@ fn add(count: &AtomicUsize, more: usize, most: usize) -> bool {
 
 /// What became of records.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     written: AtomicU64,
     dropped: AtomicU64,
     dropped_rejected: AtomicU64,
@@ -91,7 +94,7 @@ pub struct Counts {
 
 /// The other end of the queue. It is taken by the writer, and once more by whoever writes what is left at the end.
 #[derive(Debug)]
-pub struct Queue(Mutex<Option<Waiting>>);
+pub(crate) struct Queue(Mutex<Option<Waiting>>);
 
 /// Records on their way to the file.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ struct Waiting {
 
 impl RequestLog {
     /// A log and the queue that is written from, for so many records and bytes of texts; if none are to be kept, none are.
-    pub fn new(is_kept: bool, most: usize, most_bytes: usize) -> (Self, Queue) {
+    pub(crate) fn new(is_kept: bool, most: usize, most_bytes: usize) -> (Self, Queue) {
         let (sender, receiver) = channel(most);
         let queue = is_kept.then_some(sender);
         let log = Self {
@@ -117,7 +120,7 @@ impl RequestLog {
     }
 
     /// Hands a record over. When the queue is full it is dropped, and that is counted; strays have a part of it only.
-    pub fn submit(&self, record: Arc<RequestRecord>) {
+    pub(crate) fn submit(&self, record: Arc<RequestRecord>) {
         let Some(queue) = &self.queue else { return };
         let is_stray = record.is_stray();
         if is_stray && !self.strays.add_record() {
@@ -156,7 +159,7 @@ impl RequestLog {
 
     /// Rows written, records dropped (and strays, for the bound on them), attempts to write that failed, and rows that had to
     /// go without their texts.
-    pub fn counts(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counts { written, dropped, dropped_rejected, failures, without_texts } = &self.counts;
         [
@@ -169,7 +172,7 @@ impl RequestLog {
     }
 
     /// Records that wait for the disk.
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 
@@ -186,7 +189,7 @@ impl RequestLog {
     }
 
     /// Whether the last attempt to write failed.
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long sums over less than an hour are kept: for times further back those by the hour do.
-pub const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
+pub(super) const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

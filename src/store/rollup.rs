@@ -8,13 +8,13 @@ use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 /// A day, an hour, ten minutes and a minute, in seconds.
-pub const SPANS: [i64; 4] = [86_400, HOUR, 600, 60];
+pub(super) const SPANS: [i64; 4] = [86_400, HOUR, 600, 60];
 /// An hour, in seconds: sums over less are not kept for long.
-pub const HOUR: i64 = 3_600;
+pub(super) const HOUR: i64 = 3_600;
 
 /// What a sum is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key<'r> {
+pub(super) struct Key<'r> {
     /// Length of the span, in seconds.
     pub span: i64,
     /// Its beginning, in seconds since 1970.
@@ -34,10 +34,10 @@ pub struct Key<'r> {
 }
 
 /// How many columns are summed up.
-pub const SUMS: usize = 16;
+pub(super) const SUMS: usize = 16;
 
 /// Their names, in the order of [`Sums`].
-pub const COLUMNS: [&str; SUMS] = [
+pub(super) const COLUMNS: [&str; SUMS] = [
     "requests",
     "attempts",
     "duration_ms",
@@ -57,17 +57,17 @@ pub const COLUMNS: [&str; SUMS] = [
 ];
 
 /// What is summed up.
-pub type Sums = [u64; SUMS];
+pub(super) type Sums = [u64; SUMS];
 
 /// Counts of durations, times to the first byte and times to the first token in one bucket.
-pub type Counts = [u64; 3];
+pub(super) type Counts = [u64; 3];
 
 /// What a count of times is of: the span; upstream and model, or all of them; the span's beginning; the bucket.
-pub type LatencyKey<'r> = (i64, Option<(&'r str, &'r str)>, i64, i64);
+pub(super) type LatencyKey<'r> = (i64, Option<(&'r str, &'r str)>, i64, i64);
 
 /// What some records add.
 #[derive(Debug, Default)]
-pub struct Rollup<'r> {
+pub(super) struct Rollup<'r> {
     /// To the sums.
     pub sums: BTreeMap<Key<'r>, Sums>,
     /// To the counts of times.
@@ -76,7 +76,7 @@ pub struct Rollup<'r> {
 
 impl<'r> Rollup<'r> {
     /// What these records add.
-    pub fn of(records: impl Iterator<Item = &'r RequestRecord>) -> Self {
+    pub(super) fn of(records: impl Iterator<Item = &'r RequestRecord>) -> Self {
         let mut rollup = Self::default();
         records.for_each(|record| rollup.add(record));
         rollup
@@ -145,7 +145,7 @@ fn sums(record: &RequestRecord) -> Sums {
 
 /// Sums of one span that cover a part of a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(super) struct Piece {
     /// The span, in seconds.
     pub span: i64,
     /// From the beginning of the first one to the end of the last one, in seconds since 1970.
@@ -153,7 +153,7 @@ pub struct Piece {
 }
 
 /// The fewest sums that cover a time exactly, none finer than `finest`. The time is widened to whole spans of that.
-pub fn cover(time: Range<i64>, finest: i64) -> Vec<Piece> {
+pub(super) fn cover(time: Range<i64>, finest: i64) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let rest = floor(time.start, finest)..ceil(time.end, finest);
     cover_with(&SPANS, rest, finest, &mut pieces);
@@ -176,12 +176,12 @@ fn cover_with(spans: &[i64], time: Range<i64>, finest: i64, pieces: &mut Vec<Pie
 }
 
 /// The beginning of the span that holds this time.
-pub fn floor(time: i64, span: i64) -> i64 {
+pub(super) fn floor(time: i64, span: i64) -> i64 {
     time - time.rem_euclid(span)
 }
 
 /// The end of the span that holds the moment before this time.
-pub fn ceil(time: i64, span: i64) -> i64 {
+pub(super) fn ceil(time: i64, span: i64) -> i64 {
     floor(time.saturating_add(span - 1), span)
 }
 

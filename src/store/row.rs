@@ -100,12 +100,12 @@ impl Column {
 }
 
 /// Billionths of a dollar in dollars.
-pub fn dollars(nano: u64) -> f64 {
+pub(crate) fn dollars(nano: u64) -> f64 {
     nano as f64 / 1e9
 }
 
 /// Counts as SQL has them; they are never negative.
-pub fn count(number: i64) -> u64 {
+pub(crate) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 

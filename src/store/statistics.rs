@@ -5,7 +5,7 @@ use super::rollup::{HOUR, SPANS, ceil, floor};
 use std::ops::Range;
 
 /// Most points of a series.
-pub const MOST_POINTS: i64 = 2_000;
+pub(crate) const MOST_POINTS: i64 = 2_000;
 /// Which requests; `None` asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsFilter {

@@ -26,7 +26,7 @@ struct Kept {
 }
 
 /// The column of a record; `None` if no upstream failed.
-pub fn write(record: &RequestRecord) -> Option<String> {
+pub(super) fn write(record: &RequestRecord) -> Option<String> {
     let kept = |(upstream, fault): &(Arc<str>, UpstreamFault)| Kept {
         upstream: Arc::clone(upstream),
         what: fault.to_string(),
@@ -37,20 +37,20 @@ pub fn write(record: &RequestRecord) -> Option<String> {
 }
 
 /// The one that is the reason of the request's failure: the last one, if it is any.
-pub fn of_reason<'t>(tried: &'t [Tried], reason: &str) -> Option<&'t Tried> {
+pub(super) fn of_reason<'t>(tried: &'t [Tried], reason: &str) -> Option<&'t Tried> {
     let of_fault = |fault: &UpstreamFault| fault.reason().is_some_and(|of_fault| of_fault.code() == reason);
     tried.last().filter(|tried| tried.told.fault.as_ref().is_some_and(of_fault))
 }
 
 /// The same of a record.
-pub fn of_record(record: &RequestRecord) -> Option<Tried> {
+pub(super) fn of_record(record: &RequestRecord) -> Option<Tried> {
     let (upstream, fault) = record.tried.last()?;
     let is_it = fault.reason().is_some_and(|of_fault| record.reason.is_some_and(|reason| reason == of_fault));
     is_it.then(|| Tried { upstream: String::from(&**upstream), told: fault.clone().into() })
 }
 
 /// What the column says.
-pub fn read(column: Option<&str>) -> Vec<Tried> {
+pub(super) fn read(column: Option<&str>) -> Vec<Tried> {
     let list: Vec<Kept> = column.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let tried = |Kept { upstream, what, fault }| Tried {
         upstream: String::from(&*upstream),

@@ -26,7 +26,7 @@ const END_TIME: Duration = Duration::from_secs(5);
 
 /// Writes the request log.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     path: PathBuf,
     retention: Retention,
     queue: Queue,
@@ -34,7 +34,7 @@ pub struct Writer {
 
 impl Writer {
     /// A writer from the queue to the file.
-    pub fn new(path: PathBuf, retention: Retention, queue: Queue) -> Self {
+    pub(crate) fn new(path: PathBuf, retention: Retention, queue: Queue) -> Self {
         Self { path, retention, queue }
     }
 
@@ -42,7 +42,7 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", self.path.display());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(&error))?;
@@ -55,7 +55,7 @@ impl Writer {
     }
 
     /// Writes until it is dropped. What it has not written by then is left for [`Writer::finish`].
-    pub async fn run(&self, log: &RequestLog) {
+    pub(crate) async fn run(&self, log: &RequestLog) {
         let Some(waiting) = self.queue.take() else { return };
         let mut taken = Taken { waiting: Some(waiting), queue: &self.queue };
         // At once, so that it can be read; what is wrong with it, the first batch reports.
@@ -117,7 +117,7 @@ impl Writer {
     }
 
     /// Writes what is left in the queue, after all services have ended.
-    pub fn finish(&self, log: &RequestLog) {
+    pub(crate) fn finish(&self, log: &RequestLog) {
         let Some(Waiting { mut receiver, batch: mut left }) = self.queue.take() else { return };
         while let Ok(record) = receiver.try_recv() {
             left.push(record);

@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// A share of the requests of the last seconds, and some every second in any case.
 #[derive(Debug)]
-pub struct RetryBudget {
+pub(crate) struct RetryBudget {
     percent: u32,
     per_second: u32,
     requests: Window,
@@ -19,17 +19,17 @@ pub struct RetryBudget {
 
 impl RetryBudget {
     /// `percent` of the requests, and at least `per_second`.
-    pub fn new(percent: u32, per_second: u32) -> Self {
+    pub(crate) fn new(percent: u32, per_second: u32) -> Self {
         Self { percent, per_second, requests: Window::new(WINDOW), second: AtomicU64::new(0) }
     }
 
     /// Counts a request.
-    pub fn request(&self, now_ms: u64) {
+    pub(crate) fn request(&self, now_ms: u64) {
         self.requests.add(false, now_ms);
     }
 
     /// Takes one retry, if there is one left.
-    pub fn take(&self, now_ms: u64) -> bool {
+    pub(crate) fn take(&self, now_ms: u64) -> bool {
         let is_within = self.take_of_second(now_ms / 1000) || {
             let counts = self.requests.counts(now_ms);
             u64::from(counts.bad) * 100 < u64::from(counts.good) * u64::from(self.percent)

@@ -11,7 +11,7 @@ const JITTER: f64 = 0.2;
 /// A trial that said nothing for this long no longer keeps others from trying.
 const LONGEST_TRIAL_MS: u64 = 60_000;
 /// Longest pause that an upstream can ask for in `Retry-After`.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Whether an upstream takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

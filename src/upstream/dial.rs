@@ -57,7 +57,7 @@ impl std::fmt::Debug for Connector {
 
 /// Makes the connections of one upstream.
 #[derive(Debug)]
-pub struct Dialer {
+pub(super) struct Dialer {
     host: String,
     port: u16,
     addresses: Addresses,
@@ -71,21 +71,21 @@ pub struct Dialer {
 /// A connection that was not made.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct NotConnected {
+pub(super) struct NotConnected {
     kind: ErrorType,
     message: String,
 }
 
 /// What Pingora's error says when the upstream's name, or its proxy's, does not resolve.
-pub const RESOLVE: ErrorType = ErrorType::Custom("resolve");
+pub(crate) const RESOLVE: ErrorType = ErrorType::Custom("resolve");
 /// The same for a proxy that does not open the way.
-pub const PROXY: ErrorType = ErrorType::Custom("proxy");
+pub(crate) const PROXY: ErrorType = ErrorType::Custom("proxy");
 /// The same for a proxy that takes too long.
-pub const PROXY_TIMEOUT: ErrorType = ErrorType::Custom("proxy_timeout");
+pub(crate) const PROXY_TIMEOUT: ErrorType = ErrorType::Custom("proxy_timeout");
 
 /// Where a dialer connects to.
 #[derive(Debug)]
-pub struct Destination {
+pub(super) struct Destination {
     /// Name or address, without brackets.
     pub host: String,
     /// Port.
@@ -101,7 +101,7 @@ impl Dialer {
     ///
     /// # Errors
     /// When a proxy that is spoken to over TLS cannot be checked.
-    pub fn new(
+    pub(super) fn new(
         to: Destination,
         proxy: Option<(&OutboundProxy, Addresses)>,
         limit: Duration,
@@ -124,7 +124,7 @@ impl Dialer {
     }
 
     /// The proxy that gets requests with absolute targets, if this is the way.
-    pub fn forwards_through(&self) -> Option<&OutboundProxy> {
+    pub(super) fn forwards_through(&self) -> Option<&OutboundProxy> {
         match &self.way {
             Way::Forwarded(proxy) => Some(&proxy.proxy),
             Way::Direct | Way::Tunnel(_) => None,

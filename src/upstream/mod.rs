@@ -1,19 +1,19 @@
 //! Where requests are sent: the upstreams of the configuration, ready to connect to, and what is known of them.
 
-pub mod budget;
-pub mod circuit;
+pub(crate) mod budget;
+pub(crate) mod circuit;
 pub mod clock;
 mod dial;
-pub mod pool;
-pub mod probe;
+pub(crate) mod pool;
+pub(crate) mod probe;
 mod resolve;
-pub mod sessions;
-pub mod slots;
-pub mod stats;
-pub mod tls;
-pub mod tunnel;
+pub(crate) mod sessions;
+pub(crate) mod slots;
+pub(crate) mod stats;
+pub(crate) mod tls;
+pub(crate) mod tunnel;
 mod turns;
-pub mod window;
+pub(crate) mod window;
 
 use crate::config::Config;
 use crate::config::health::HealthSettings;
@@ -37,8 +37,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
-pub use resolve::resolver;
+pub(crate) use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
+pub(crate) use resolve::resolver;
 
 /// Groups of connections that are used once.
 static FRESH: AtomicU64 = AtomicU64::new(1 << 32);

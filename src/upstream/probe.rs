@@ -12,7 +12,7 @@ use pingora::{ErrorType, OrErr};
 use tokio::time::timeout;
 
 /// Asks one upstream, and notes how it went; `path` is the request's target below its base URL.
-pub async fn probe(connector: &Connector, upstream: &Upstream, settings: &ProbeSettings, path: &str) {
+pub(crate) async fn probe(connector: &Connector, upstream: &Upstream, settings: &ProbeSettings, path: &str) {
     match timeout(settings.timeout, ask(connector, upstream, &settings.method, path)).await {
         Ok(Ok(status)) if settings.status.contains(status) => upstream.probed(None),
         Ok(Ok(status)) => upstream.probed(Some(UpstreamFault::ProbeStatus { status })),

@@ -20,7 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+pub(crate) fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     let mut builder = if servers.is_empty() {
         TokioResolver::builder_tokio().unwrap_or_else(|error| {
             log::warn!("the system names no DNS server ({error}): only addresses and names of its hosts file resolve");
@@ -64,7 +64,7 @@ struct Cell {
 
 /// The addresses of one host and port.
 #[derive(Clone)]
-pub struct Addresses(Arc<Cell>);
+pub(super) struct Addresses(Arc<Cell>);
 
 impl std::fmt::Debug for Addresses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Addresses {
 
 impl Addresses {
     /// Of a name, or of an address written as such.
-    pub fn new(host: &str, port: u16, resolver: &Arc<TokioResolver>, timing: &Arc<Step>) -> Self {
+    pub(super) fn new(host: &str, port: u16, resolver: &Arc<TokioResolver>, timing: &Arc<Step>) -> Self {
         let fixed = host
             .parse::<IpAddr>()
             .ok()
@@ -95,7 +95,7 @@ impl Addresses {
     ///
     /// # Errors
     /// When there is no answer and never was one.
-    pub async fn get(&self) -> Result<Arc<[SocketAddr]>, String> {
+    pub(super) async fn get(&self) -> Result<Arc<[SocketAddr]>, String> {
         if let Some(answer) = self.0.answer.load_full() {
             self.refresh_if_stale(&answer);
             return Ok(Arc::clone(&answer.addresses));

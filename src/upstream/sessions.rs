@@ -69,7 +69,7 @@ impl Owner {
 }
 
 /// The same in every process, so that sessions stay where they are over a restart.
-pub fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()

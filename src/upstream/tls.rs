@@ -13,7 +13,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When there is no authority to trust: why none was found.
-pub fn connector(authorities: &[CertificateDer<'static>], insecure: bool) -> Result<TlsConnector, String> {
+pub(crate) fn connector(authorities: &[CertificateDer<'static>], insecure: bool) -> Result<TlsConnector, String> {
     pingora::tls::install_default_crypto_provider();
     let builder = ClientConfig::builder();
     let mut config = if insecure {
@@ -82,7 +82,7 @@ impl ServerCertVerifier for Anybody {
 }
 
 /// What is wrong with the other side, as rustls says it.
-pub fn fault_of(error: &RusTlsError) -> Option<TlsFault> {
+pub(crate) fn fault_of(error: &RusTlsError) -> Option<TlsFault> {
     use CertificateError as C;
     Some(match error {
         RusTlsError::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => TlsFault::OtherName,
@@ -99,7 +99,7 @@ pub fn fault_of(error: &RusTlsError) -> Option<TlsFault> {
 }
 
 /// The same, of rustls' words: Pingora keeps nothing else of its error. (A test compares both.)
-pub fn fault_named_in(text: &str) -> Option<TlsFault> {
+pub(crate) fn fault_named_in(text: &str) -> Option<TlsFault> {
     if text.contains("received corrupt message") {
         return Some(TlsFault::NotTls);
     }

@@ -14,7 +14,7 @@ const MOST_FIELDS: usize = 64;
 
 /// Where the proxy is to connect to.
 #[derive(Clone, Copy, Debug)]
-pub enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// A name that the proxy resolves, or an address, and a port.
     Name(&'a str, u16),
     /// An address.
@@ -23,7 +23,7 @@ pub enum Target<'a> {
 
 /// What a proxy did instead of opening the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// It wants other credentials.
     Credentials,
     /// It refused, or could not reach the upstream.
@@ -34,7 +34,7 @@ pub enum Failure {
 
 /// A way that was not opened.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotOpened {
+pub(crate) struct NotOpened {
     /// What the proxy did.
     pub failure: Failure,
     /// The same in words, after "the proxy X": "refused to connect to Y: ...". Never holds a password.
@@ -42,7 +42,7 @@ pub struct NotOpened {
 }
 
 /// `Proxy-Authorization` for these credentials; sensitive, so that nothing prints it.
-pub fn basic(credentials: &Credentials) -> Option<HeaderValue> {
+pub(crate) fn basic(credentials: &Credentials) -> Option<HeaderValue> {
     let pair = format!("{}:{}", credentials.user, credentials.password.expose());
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
@@ -53,7 +53,7 @@ pub fn basic(credentials: &Credentials) -> Option<HeaderValue> {
 ///
 /// # Errors
 /// When it does not.
-pub async fn open<S>(stream: S, proxy: &OutboundProxy, target: Target<'_>) -> Result<S, NotOpened>
+pub(crate) async fn open<S>(stream: S, proxy: &OutboundProxy, target: Target<'_>) -> Result<S, NotOpened>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {

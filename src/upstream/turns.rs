@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// What waits, by sender.
 #[derive(Debug)]
-pub struct Turns<T> {
+pub(super) struct Turns<T> {
     /// Senders with something that waits; the first one is next.
     lines: VecDeque<Line<T>>,
     len: usize,
@@ -23,18 +23,18 @@ struct Line<T> {
 
 impl<T> Turns<T> {
     /// Room for so many.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self { lines: VecDeque::new(), len: 0, most, next_number: 0 }
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// One more waits from here on; its number, and what had to leave for it: when there is no more room, the last one of
     /// the sender with the most. `None` if that is this sender itself.
-    pub fn join(&mut self, sender: Owner, item: T) -> Option<(u64, Option<T>)> {
+    pub(super) fn join(&mut self, sender: Owner, item: T) -> Option<(u64, Option<T>)> {
         let own = self.lines.iter().find(|line| line.sender == sender).map_or(0, |line| line.waiting.len());
         let left = match self.len < self.most {
             true => None,
@@ -59,7 +59,7 @@ impl<T> Turns<T> {
     }
 
     /// The first one of the sender whose turn it is.
-    pub fn next_turn(&mut self) -> Option<T> {
+    pub(super) fn next_turn(&mut self) -> Option<T> {
         let mut line = self.lines.pop_front()?;
         let (_, item) = line.waiting.pop_front()?;
         self.len -= 1;
@@ -70,7 +70,7 @@ impl<T> Turns<T> {
     }
 
     /// One that waits no longer, if it still does.
-    pub fn leave(&mut self, sender: Owner, number: u64) {
+    pub(super) fn leave(&mut self, sender: Owner, number: u64) {
         let Some(at) = self.lines.iter().position(|line| line.sender == sender) else { return };
         let waiting = &mut self.lines[at].waiting;
         if let Ok(place) = waiting.binary_search_by_key(&number, |&(number, _)| number) {

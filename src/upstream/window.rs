@@ -9,7 +9,7 @@ const SLOTS: usize = 10;
 /// What happened in a window of time that moves on. Counts at the seam of two slots may get lost when several threads
 /// meet there: this is for rates, not for accounting.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Window {
     slot_ms: u64,
     slots: [Slot; SLOTS],
 }
@@ -33,13 +33,13 @@ pub struct Counts {
 
 impl Window {
     /// A window of this length.
-    pub fn new(length: Duration) -> Self {
+    pub(crate) fn new(length: Duration) -> Self {
         let slot_ms = (super::clock::millis(length) / SLOTS as u64).max(1);
         Self { slot_ms, slots: Default::default() }
     }
 
     /// Counts one.
-    pub fn add(&self, is_bad: bool, now_ms: u64) {
+    pub(crate) fn add(&self, is_bad: bool, now_ms: u64) {
         let number = now_ms / self.slot_ms + 1;
         let slot = &self.slots[(number % SLOTS as u64) as usize];
         let before = slot.number.load(Ordering::Acquire);
@@ -53,7 +53,7 @@ impl Window {
     }
 
     /// The sums up to now.
-    pub fn counts(&self, now_ms: u64) -> Counts {
+    pub(crate) fn counts(&self, now_ms: u64) -> Counts {
         let newest = now_ms / self.slot_ms + 1;
         let is_recent = |slot: &&Slot| slot.number.load(Ordering::Acquire) + SLOTS as u64 > newest;
         self.slots.iter().filter(is_recent).fold(Counts::default(), |sum, slot| Counts {
@@ -63,7 +63,7 @@ impl Window {
     }
 
     /// Forgets everything.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for slot in &self.slots {
             slot.number.store(0, Ordering::Release);
         }

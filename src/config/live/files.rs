@@ -11,7 +11,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// What could not be done; the old texts are in their places then, unless the message says otherwise.
-pub fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(super) fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let stage = |path: &str, old: &str, new: &str| match old == new {
         true => Ok(None),
         false => Staged::write(path.as_ref(), new.as_bytes()).map(Some),
@@ -32,13 +32,13 @@ pub fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Result<(),
 }
 
 /// The files that are read.
-pub fn files(texts: &Texts) -> Vec<PathBuf> {
+pub(super) fn files(texts: &Texts) -> Vec<PathBuf> {
     let paths = [&texts.path, &texts.overlay_path, &texts.headers_path].map(PathBuf::from);
     paths.into_iter().chain(OTHER_FILES.iter().map(PathBuf::from)).collect()
 }
 
 /// Stands for what they hold.
-pub fn fingerprint(files: &[PathBuf]) -> u64 {
+pub(super) fn fingerprint(files: &[PathBuf]) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     for file in files {
         text_file::read_again(file).hash(&mut hasher);

@@ -15,7 +15,7 @@ const FILE: &str = "config-history.json";
 
 /// One version.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Version {
+pub(crate) struct Version {
     /// Names it, together with the operator's file of that time.
     pub version: String,
     /// When it came into force.
@@ -35,14 +35,14 @@ impl std::fmt::Debug for Version {
 
 /// The versions, the newest first.
 #[derive(Debug)]
-pub struct History {
+pub(super) struct History {
     path: PathBuf,
     versions: Vec<Version>,
 }
 
 impl History {
     /// The history in this folder; one that cannot be read is begun anew, and the log says so.
-    pub fn open(state_dir: &Path) -> Self {
+    pub(super) fn open(state_dir: &Path) -> Self {
         let path = state_dir.join(FILE);
         let versions = match text_file::read_bytes(&path, MOST_BYTES) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
@@ -59,12 +59,12 @@ impl History {
     }
 
     /// The versions, the newest first.
-    pub fn versions(&self) -> impl Iterator<Item = &Version> {
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
         self.versions.iter()
     }
 
     /// Adds a version, unless it is the newest already; the oldest one goes.
-    pub fn add(&mut self, texts: &Texts, at: SystemTime) {
+    pub(super) fn add(&mut self, texts: &Texts, at: SystemTime) {
         let version = texts.version();
         if self.versions.first().is_some_and(|newest| newest.version == version) {
             return;
@@ -75,7 +75,7 @@ impl History {
     }
 
     /// Takes the newest version back if it is this one.
-    pub fn forget(&mut self, version: &str) {
+    pub(super) fn forget(&mut self, version: &str) {
         if self.versions.first().is_some_and(|newest| newest.version == version) {
             self.versions.remove(0);
         }
@@ -85,13 +85,13 @@ impl History {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub fn save(&self) -> Result<(), String> {
+    pub(super) fn save(&self) -> Result<(), String> {
         let text = serde_json::to_vec(&self.versions).map_err(|error| error.to_string())?;
         Staged::write(&self.path, &text)?.commit()
     }
 }
 
 /// Milliseconds since 1970.
-pub fn millis(time: SystemTime) -> u64 {
+pub(super) fn millis(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }

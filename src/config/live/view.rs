@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// The configuration in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Current {
+pub(crate) struct Current {
     /// Names the three texts.
     pub version: String,
     /// Path of the operator's file.
@@ -41,7 +41,7 @@ pub struct Current {
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SettingView {
+pub(crate) struct SettingView {
     /// Its path.
     pub key: String,
     /// Its value as text; masked if it is a secret, empty if it is not set.
@@ -68,7 +68,7 @@ pub struct SettingView {
 
 /// A setting that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// Its path.
     pub key: String,
     /// The value in force.
@@ -79,7 +79,7 @@ pub struct Change {
 
 /// A problem, for the panel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProblemView {
+pub(crate) struct ProblemView {
     /// `overlay`, `headers`, or who else is to blame: a path, a variable.
     #[serde(rename = "where")]
     pub place: String,
@@ -99,7 +99,7 @@ pub struct ProblemView {
 
 impl ProblemView {
     /// A problem of a configuration with these texts.
-    pub fn of(problem: &Problem, texts: &Texts) -> Self {
+    pub(crate) fn of(problem: &Problem, texts: &Texts) -> Self {
         let (place, line, column) = match &problem.at {
             Source::Overlay { line, column, .. } => ("overlay".to_owned(), Some(*line), Some(*column)),
             Source::File { path, line, column } if *path == texts.headers_path => {
@@ -122,7 +122,7 @@ impl ProblemView {
 
 /// The values of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub(super) struct Shown {
     effective: Vec<Effective>,
     lists: Vec<List>,
     /// Pingora's own settings: key and value.
@@ -131,7 +131,7 @@ pub struct Shown {
 
 impl Shown {
     /// Those of this one.
-    pub fn of(loaded: &Loaded) -> Self {
+    pub(super) fn of(loaded: &Loaded) -> Self {
         let server = super::super::section::server_conf::shown(&loaded.server_conf);
         let mut effective = loaded.effective.clone();
         for setting in &mut effective {
@@ -148,7 +148,7 @@ impl Shown {
     }
 
     /// All settings, with what is known of them.
-    pub fn settings(&self) -> Vec<SettingView> {
+    pub(super) fn settings(&self) -> Vec<SettingView> {
         let settings = self.effective.iter().filter(|setting| !setting.key.starts_with("header "));
         let settings = settings.map(|setting| {
             let known = settings::find(&setting.key);
@@ -177,7 +177,7 @@ impl Shown {
     }
 
     /// What differs in `after`.
-    pub fn changes(&self, after: &Self) -> Vec<Change> {
+    pub(super) fn changes(&self, after: &Self) -> Vec<Change> {
         let value = |shown: &Self, key: &str| {
             shown.effective.iter().find(|setting| setting.key == key).map(|setting| setting.value.clone())
         };
@@ -205,7 +205,7 @@ impl Shown {
     }
 
     /// The keys that differ from what the process was started with, and count only after a restart.
-    pub fn pending_restart(&self, started: &Self) -> Vec<String> {
+    pub(super) fn pending_restart(&self, started: &Self) -> Vec<String> {
         let needs_restart = |key: &str| match settings::find(key) {
             Some(known) => known.about.needs_restart,
             None => self.server.iter().any(|(known, _)| known == key),

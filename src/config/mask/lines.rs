@@ -8,7 +8,7 @@ use super::texts;
 use gateway_core::redact::{self, Needles};
 
 /// Secrets that stand elsewhere in a text.
-pub struct Elsewhere {
+pub(super) struct Elsewhere {
     /// In its values: to be masked in comments.
     pub in_values: Needles,
     /// In texts over several lines: to be masked in all lines.
@@ -16,19 +16,19 @@ pub struct Elsewhere {
 }
 
 /// A line that is shown with masks, and the same line as it is.
-pub struct Masked<'t> {
+pub(super) struct Masked<'t> {
     pub shown: String,
     pub line: &'t str,
 }
 
 /// The lines of `text` in which something is masked, with their numbers from 0.
-pub fn masked<'t>(text: &'t str, known: &Elsewhere) -> Vec<(usize, Masked<'t>)> {
+pub(super) fn masked<'t>(text: &'t str, known: &Elsewhere) -> Vec<(usize, Masked<'t>)> {
     let lines = text.lines().enumerate();
     lines.filter_map(|(number, line)| Some((number, Masked { shown: mask_line(line, known)?, line }))).collect()
 }
 
 /// The comment of a line, from its `#` on. One within quotes is taken for a comment too, which does no harm here.
-pub fn comment(line: &str) -> Option<usize> {
+pub(super) fn comment(line: &str) -> Option<usize> {
     let is_one = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
     line.match_indices('#').map(|(at, _)| at).find(is_one)
 }
@@ -47,7 +47,7 @@ fn mask_line(line: &str, known: &Elsewhere) -> Option<String> {
 }
 
 /// The text with all lines as they were that come back masked as in `known` texts.
-pub fn restore(text: &str, known: &[Masked<'_>]) -> String {
+pub(super) fn restore(text: &str, known: &[Masked<'_>]) -> String {
     let mut used = vec![false; known.len()];
     let mut restored = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

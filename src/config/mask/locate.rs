@@ -3,7 +3,7 @@
 use marked_yaml::types::MarkedScalarNode;
 
 /// A secret in a text: where it is, what it is, and the path to it, in which entries of lists go by their names.
-pub struct Secret {
+pub(super) struct Secret {
     /// Path to it.
     pub path: String,
     /// Its text.
@@ -21,7 +21,7 @@ pub struct Secret {
 }
 
 /// Where a scalar begins and ends, in bytes; `None` for block scalars and others of several lines.
-pub fn locate(text: &str, offsets: &[usize], path: &str, scalar: &MarkedScalarNode) -> Option<Secret> {
+pub(super) fn locate(text: &str, offsets: &[usize], path: &str, scalar: &MarkedScalarNode) -> Option<Secret> {
     let marker = scalar.span().start()?;
     let start = *offsets.get(marker.character())?;
     let (before, rest) = text.split_at_checked(start)?;

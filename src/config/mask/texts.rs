@@ -14,7 +14,7 @@ static SETTINGS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SETTING).ok());
 const QUOTES: [char; 5] = ['"', '\'', '[', ']', ' '];
 
 /// Where in a text something stands that its name makes a secret.
-pub fn settings(text: &str) -> Vec<Range<usize>> {
+pub(super) fn settings(text: &str) -> Vec<Range<usize>> {
     // The pattern is a constant, which a test reads; without it nothing may be shown.
     let Some(settings) = &*SETTINGS else { return std::iter::once(0..text.len()).collect() };
     let (mut found, mut from) = (Vec::new(), 0);
@@ -45,7 +45,7 @@ fn is_value(value: &str, after: &str) -> bool {
 }
 
 /// All secrets inside of a text: what looks like one, what a name makes one, passwords of URLs.
-pub fn secrets(text: &str) -> Vec<String> {
+pub(super) fn secrets(text: &str) -> Vec<String> {
     let places = redact::places(text, &[], false).into_iter().chain(settings(text));
     let mut secrets: Vec<String> = places.map(|at| text[at].trim_matches(QUOTES).to_owned()).collect();
     secrets.extend(credentials(text).map(str::to_owned));
@@ -78,7 +78,7 @@ fn credentials(text: &str) -> Option<&str> {
 
 /// Whether a text repeats one of these secrets where a secret may stand: a word of its own, such as a segment of a path, and
 /// not the name of a host. A long one that nobody would write by chance may be a part of a word.
-pub fn repeats(text: &str, known: &redact::Needles) -> bool {
+pub(super) fn repeats(text: &str, known: &redact::Needles) -> bool {
     let host = text.find("://").map(|at| {
         let from = at + 3;
         from..text[from..].find(['/', '?', '#']).map_or(text.len(), |end| from + end)

@@ -21,7 +21,7 @@ pub struct BaseUrl {
 ///
 /// # Errors
 /// What is wrong with the text. It is not repeated, for it may hold a password.
-pub fn parse(text: &str) -> Result<BaseUrl, Message> {
+pub(crate) fn parse(text: &str) -> Result<BaseUrl, Message> {
     let url = url::Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => Message::UrlSchemeMissing,
         error => Message::NotAUrl { said: error.to_string() },

@@ -37,7 +37,7 @@ const REFUSED: [&str; 12] = [
 
 /// One header to set on every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CustomHeader {
+pub(crate) struct CustomHeader {
     /// Field name, in the case that HTTP/1.1 upstreams are to see.
     pub name: String,
     /// Field value; it may be a key.
@@ -48,7 +48,7 @@ pub struct CustomHeader {
 ///
 /// # Errors
 /// When it is there, but cannot be read.
-pub fn read(path: &str) -> Result<String, Message> {
+pub(crate) fn read(path: &str) -> Result<String, Message> {
     match crate::config::source::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -60,7 +60,7 @@ pub fn read(path: &str) -> Result<String, Message> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
+pub(crate) fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -94,7 +94,7 @@ pub fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> 
 ///
 /// # Errors
 /// For the names that say how a message is delimited, or that belong to one connection.
-pub fn refuse_name(name: &str) -> Result<(), Message> {
+pub(crate) fn refuse_name(name: &str) -> Result<(), Message> {
     match REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused)) {
         true => Err(Message::HeaderRefused { name: name.to_owned() }),
         false => Ok(()),

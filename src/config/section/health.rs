@@ -185,7 +185,7 @@ fn probe_status(text: &str) -> Result<Statuses, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn probe_path(text: &str) -> Result<Option<String>, Message> {
+pub(crate) fn probe_path(text: &str) -> Result<Option<String>, Message> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }

@@ -17,7 +17,7 @@ const NANO_PER_TOKEN: f64 = 1_000.0;
 const MOST: f64 = 10_000.0;
 
 /// The prices of the file, and then the built-in ones.
-pub fn read(reader: &mut Reader<'_>) -> Prices {
+pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     let mut problems = Vec::new();
     let mut prices = Vec::new();
     if let Some(list) = reader.node("gateway.prices").cloned() {

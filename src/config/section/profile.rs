@@ -15,7 +15,7 @@ use gateway_core::rules::rule::Rule;
 use gateway_core::rules::template::Template;
 
 /// The rules of `profile: anyrouter`, in the operator's own language.
-pub const ANYROUTER: &str = include_str!("anyrouter.yaml");
+pub(crate) const ANYROUTER: &str = include_str!("anyrouter.yaml");
 /// Rules of a profile that are off unless they are switched on.
 const OFF: [&str; 1] = ["anyrouter.compact"];
 /// The rules that an upstream needs by itself.
@@ -31,7 +31,7 @@ pub enum Profile {
 ///
 /// # Errors
 /// None in a gateway as shipped: a test reads them.
-pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
+pub(crate) fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     let text = match profile {
         Profile::None => return Ok(Vec::new()),
         Profile::AnyRouter => ANYROUTER,
@@ -52,7 +52,7 @@ pub fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
 ///
 /// # Errors
 /// When a switch names no rule.
-pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, Message> {
+pub(crate) fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, Message> {
     let all = rules(profile).map_err(|problems| {
         let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Message::ProfileBroken { said }
@@ -70,7 +70,7 @@ pub fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rul
 
 /// `SYSTEM_PROMPT_REPLACEMENT` as a rule: replaces `system[0].text`; with `insert_if_missing` inserts a block in front
 /// instead, unless the first block names Claude Code.
-pub fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
+pub(crate) fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
     let action = |mode| BodyAction::System(System::new(mode, Target::First, text));
     let insert = insert_if_missing.then(|| action(Mode::InsertIfMissing));
     Rule {
@@ -86,7 +86,7 @@ pub fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
 }
 
 /// The headers file as a rule: each header overrides the request's of the same name.
-pub fn headers_file(headers: &[CustomHeader]) -> Option<Rule> {
+pub(crate) fn headers_file(headers: &[CustomHeader]) -> Option<Rule> {
     let ops: Vec<HeaderOp> = headers
         .iter()
         .filter_map(|header| {

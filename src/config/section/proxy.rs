@@ -125,7 +125,7 @@ fn credentials(kind: ProxyKind, url: &Url) -> Result<Option<Credentials>, Messag
 ///
 /// # Errors
 /// As [`OutboundProxy::parse`].
-pub fn own(text: &str) -> Result<Option<OutboundProxy>, Message> {
+pub(crate) fn own(text: &str) -> Result<Option<OutboundProxy>, Message> {
     match text.to_ascii_lowercase().as_str() {
         "off" | "direct" => Ok(None),
         _ => OutboundProxy::parse(text).map(Some),
@@ -133,7 +133,7 @@ pub fn own(text: &str) -> Result<Option<OutboundProxy>, Message> {
 }
 
 /// How the text of a proxy is shown: without user and password, and not at all if it is none.
-pub fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     match own(text) {
         Ok(None) => text.to_owned(),
         Ok(Some(proxy)) => proxy.shown,

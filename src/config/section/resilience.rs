@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Most of any time here; a longer one is a slip.
-pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub const MILLISECOND: Duration = Duration::from_millis(1);
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 settings! {
     MAX_ATTEMPTS: u32 = Setting::one(
@@ -83,7 +83,7 @@ settings! {
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 /// The statuses after which a request goes to another upstream.
-pub type RetryOn = Statuses;
+pub(crate) type RetryOn = Statuses;
 
 impl Statuses {
     /// Reads a comma list of statuses and ranges of them, all within `bounds`; `none` for an empty set.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file that users of the original's fork have.
-pub const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
+pub(crate) const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 
 /// Keys and where their requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +25,16 @@ pub struct Route {
 }
 
 /// The digest by which keys are compared.
-pub fn digest(key: &[u8]) -> [u8; 32] {
+pub(crate) fn digest(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
 /// Reads all routes. The key mappings may bring upstreams of their own, which go to the end of `upstreams`.
-pub fn read(reader: &mut Reader<'_>, upstreams: &mut Vec<UpstreamConfig>, inherited: Inherited<'_>) -> Vec<Route> {
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    upstreams: &mut Vec<UpstreamConfig>,
+    inherited: Inherited<'_>,
+) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
     match crate::config::source::text_file::read(KEY_MAPPINGS_FILE) {
         Ok(text) => match from_mappings(&text, upstreams, inherited) {

@@ -23,7 +23,7 @@ use marked_yaml::Node;
 use std::net::IpAddr;
 
 /// Keys of a rule.
-pub const RULE_KEYS: [&str; 9] =
+pub(crate) const RULE_KEYS: [&str; 9] =
     ["name", "enabled", "match", "headers", "api_key", "query", "body", "response_headers", "respond"];
 /// Keys of `match`.
 const MATCH_KEYS: [&str; 8] = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
@@ -34,7 +34,7 @@ const BODY_KEYS: [&str; 6] = ["system", "model", "set", "default", "remove", "co
 
 /// What rules may name.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub(crate) struct Known<'a> {
     /// Names of upstreams that `match` may ask for; `None` if any name will do.
     pub upstreams: Option<&'a [String]>,
     /// Whether these are the gateway's own rules, whose names nobody else may take.
@@ -43,7 +43,7 @@ pub struct Known<'a> {
 
 /// The rules of a list.
 #[derive(Debug, Default)]
-pub struct List {
+pub(crate) struct List {
     /// Those that are on, in order.
     pub on: Vec<Rule>,
     /// Names of those that are off.
@@ -51,7 +51,7 @@ pub struct List {
 }
 
 /// Reads a list of rules. Mistakes are noted in `reading`; a rule with one is left out.
-pub fn read(reading: &mut NodeReader<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
+pub(crate) fn read(reading: &mut NodeReader<'_, '_>, list: &Node, at: &str, known: Known<'_>) -> List {
     let mut rules = List::default();
     for (index, node) in reading.bounded_list(list, at, bounds::RULES).into_iter().enumerate() {
         let at = format!("{at}[{index}]");

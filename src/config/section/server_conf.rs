@@ -7,11 +7,11 @@ use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value};
 
 /// Those that would not do what they say.
-pub const NOT_OURS: [(&str, Message); 3] =
+pub(crate) const NOT_OURS: [(&str, Message); 3] =
     [("daemon", Message::NotInBackground), ("pid_file", Message::PidFile), ("upgrade_sock", Message::UpgradeSocket)];
 /// Those that the panel may set: numbers that say how the work is shared out. All others name files, users or addresses, or are
 /// there to look into Pingora.
-pub const FOR_PANEL: [&str; 8] = [
+pub(crate) const FOR_PANEL: [&str; 8] = [
     "version",
     "threads",
     "listener_tasks_per_fd",
@@ -31,7 +31,7 @@ const RANGES: [(&str, std::ops::RangeInclusive<u64>); 4] = [
 ];
 
 /// Each of them with its value as JSON.
-pub fn shown(conf: &ServerConf) -> Vec<(String, String)> {
+pub(crate) fn shown(conf: &ServerConf) -> Vec<(String, String)> {
     match serde_json::to_value(conf) {
         Ok(Value::Object(members)) => members.into_iter().map(|(key, value)| (key, value.to_string())).collect(),
         _ => Vec::new(),
@@ -39,7 +39,7 @@ pub fn shown(conf: &ServerConf) -> Vec<(String, String)> {
 }
 
 /// All of them, with the gateway's defaults for some.
-pub fn read(reader: &mut Reader<'_>) -> ServerConf {
+pub(crate) fn read(reader: &mut Reader<'_>) -> ServerConf {
     let known: Vec<String> = shown(&ServerConf::default()).into_iter().map(|(key, _)| key).collect();
     let ours: Vec<&str> = settings::all().map(|setting| setting.about.key).collect();
     reader.refuse_unknown_keys(&known, &ours);

@@ -24,12 +24,12 @@ const SECTIONS: [&[Entry]; 13] = [
 ];
 
 /// All settings under `gateway:` but the lists.
-pub fn all() -> impl Iterator<Item = &'static Entry> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     SECTIONS.into_iter().flatten()
 }
 
 /// The setting with this key.
-pub fn find(key: &str) -> Option<&'static Entry> {
+pub(crate) fn find(key: &str) -> Option<&'static Entry> {
     all().find(|setting| setting.about.key == key)
 }
 

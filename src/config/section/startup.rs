@@ -149,7 +149,7 @@ impl Startup {
 }
 
 /// `LISTEN`, with its port changed by `PORT` unless `LISTEN` comes from a higher source.
-pub fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+pub(crate) fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let listen = reader.get_if_set(&LISTEN);
     let Some((text, source)) = reader.variable("PORT") else { return listen };
     let port = value::port(&text).map_err(|what| reader.problem(source.clone(), "PORT", what)).ok()?;

@@ -28,7 +28,7 @@ settings! {
 }
 
 /// The rule that it stands for, if it is set.
-pub fn read(reader: &mut Reader<'_>) -> Option<Rule> {
+pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Rule> {
     let replacement = reader.get_if_set(&REPLACEMENT);
     let insert_if_missing = reader.get(&INSERT_IF_MISSING);
     replacement.map(|text| profile::system_prompt(&text, insert_if_missing))

@@ -61,7 +61,7 @@ pub struct TlsListener {
 }
 
 /// Reads it; `None` if there is none, or not all of it.
-pub fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
+pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
     let listen = reader.get_if_set(&TLS_LISTEN);
     let cert = reader.get_if_set(&TLS_CERT);
     let key = reader.get_if_set(&TLS_KEY);

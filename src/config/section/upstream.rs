@@ -145,7 +145,7 @@ impl UpstreamConfig {
 }
 
 /// Reads the upstreams: `API_BASE_URLS`, else `API_BASE_URL`, else the list of the file, else AnyRouter.
-pub fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
+pub(crate) fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
     let before = reader.problems.len();
     let mut upstreams = match reader.upstreams_variable() {
         Some((text, source)) => from_variable(reader, &text, &source, inherited),

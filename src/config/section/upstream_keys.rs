@@ -4,7 +4,7 @@ use crate::config::source::setting::{Help, Panel};
 
 /// One key: its name, its default ("" for "not set"), and what it means.
 #[derive(Debug)]
-pub struct UpstreamKey {
+pub(crate) struct UpstreamKey {
     /// Name inside the entry.
     pub key: &'static str,
     /// The value if the entry has none.
@@ -24,7 +24,7 @@ const fn file(key: &'static str, default: &'static str, en: &'static str, zh: &'
 }
 
 /// All of them.
-pub const UPSTREAM_KEYS: &[UpstreamKey] = &[
+pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
     one(
         "name",
         "",

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file that was written beside its place, down to the disk. Dropped, it is gone.
 #[derive(Debug)]
-pub struct Staged {
+pub(crate) struct Staged {
     beside: PathBuf,
     path: PathBuf,
 }
@@ -17,7 +17,7 @@ pub struct Staged {
 ///
 /// # Errors
 /// What could not be done, with the path.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
     Staged::write(path, bytes)?.commit()
 }
 
@@ -26,7 +26,7 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
         let failed = |what: &Path, error: std::io::Error| format!("{} cannot be written: {error}", what.display());
         let folder = folder(path);
         std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
@@ -52,7 +52,7 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub fn commit_new(self) -> Result<bool, String> {
+    pub(crate) fn commit_new(self) -> Result<bool, String> {
         match std::fs::hard_link(&self.beside, &self.path) {
             Ok(()) => self.sync_folder().map(|()| true),
             Err(_) if self.path.exists() => Ok(false),
@@ -65,7 +65,7 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub fn commit(self) -> Result<(), String> {
+    pub(crate) fn commit(self) -> Result<(), String> {
         std::fs::rename(&self.beside, &self.path).map_err(|error| self.failed(error))?;
         self.sync_folder()
     }

@@ -7,25 +7,25 @@ use std::cell::Cell;
 use yaml_rust2::parser::{Event, Parser};
 
 /// Bytes of one text: the operator's file, the overlay, the headers file, the key mappings.
-pub const TEXT_BYTES: usize = 1024 * 1024;
+pub(crate) const TEXT_BYTES: usize = 1024 * 1024;
 /// Values of one text: scalars, lists and mappings.
 const VALUES: usize = 50_000;
 /// How deep lists and mappings may stand in one another.
 const DEPTH: usize = 64;
 /// Rules.
-pub const RULES: usize = 1_000;
+pub(crate) const RULES: usize = 1_000;
 /// Tests in all conditions of all rules.
-pub const TESTS: usize = 10_000;
+pub(crate) const TESTS: usize = 10_000;
 /// Upstreams.
-pub const UPSTREAMS: usize = 200;
+pub(crate) const UPSTREAMS: usize = 200;
 /// Routes, and mappings of keys.
-pub const ROUTES: usize = 1_000;
+pub(crate) const ROUTES: usize = 1_000;
 /// Keys of one route.
-pub const ROUTE_KEYS: usize = 10_000;
+pub(crate) const ROUTE_KEYS: usize = 10_000;
 /// Prices.
-pub const PRICES: usize = 1_000;
+pub(crate) const PRICES: usize = 1_000;
 /// Headers of the headers file.
-pub const HEADERS: usize = 250;
+pub(crate) const HEADERS: usize = 250;
 /// Bytes of the text of one regular expression.
 const REGEX_TEXT_BYTES: usize = 1024;
 /// Sizes of a compiled regular expression that are tried, in bytes.
@@ -39,7 +39,7 @@ const REGEX_CACHE_BYTES: usize = 256 << 10;
 ///
 /// # Errors
 /// That it has.
-pub fn count(found: usize, most: usize) -> Result<(), Message> {
+pub(crate) fn count(found: usize, most: usize) -> Result<(), Message> {
     if found > most { Err(Message::TooMany { found: found as u64, most: most as u64 }) } else { Ok(()) }
 }
 
@@ -47,7 +47,7 @@ pub fn count(found: usize, most: usize) -> Result<(), Message> {
 ///
 /// # Errors
 /// Line and column, and what is too much.
-pub fn yaml(text: &str) -> Result<(), (usize, usize, Message)> {
+pub(crate) fn yaml(text: &str) -> Result<(), (usize, usize, Message)> {
     if text.len() > TEXT_BYTES {
         return Err((1, 1, Message::TextTooLong { bytes: text.len() as u64, most: TEXT_BYTES as u64 }));
     }
@@ -75,7 +75,7 @@ pub fn yaml(text: &str) -> Result<(), (usize, usize, Message)> {
 
 /// What is left for regular expressions and tests of a list of rules.
 #[derive(Debug)]
-pub struct Left {
+pub(crate) struct Left {
     regex_bytes: Cell<usize>,
     tests: Cell<usize>,
 }
@@ -91,7 +91,7 @@ impl Left {
     ///
     /// # Errors
     /// That there are too many.
-    pub fn take_tests(&self, count: usize) -> Result<(), Message> {
+    pub(crate) fn take_tests(&self, count: usize) -> Result<(), Message> {
         let left = self.tests.get().checked_sub(count);
         left.map(|left| self.tests.set(left)).ok_or(Message::TooManyTests { most: TESTS as u64 })
     }
@@ -100,7 +100,7 @@ impl Left {
     ///
     /// # Errors
     /// What is wrong with it, or that it is too large.
-    pub fn bytes_regex(&self, pattern: &str) -> Result<bytes::Regex, Message> {
+    pub(crate) fn bytes_regex(&self, pattern: &str) -> Result<bytes::Regex, Message> {
         self.compile(pattern, |size| {
             bytes::RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(REGEX_CACHE_BYTES).build()
         })
@@ -110,7 +110,7 @@ impl Left {
     ///
     /// # Errors
     /// What is wrong with it, or that it is too large.
-    pub fn text_regex(&self, pattern: &str) -> Result<regex::Regex, Message> {
+    pub(crate) fn text_regex(&self, pattern: &str) -> Result<regex::Regex, Message> {
         self.compile(pattern, |size| {
             regex::RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(REGEX_CACHE_BYTES).build()
         })

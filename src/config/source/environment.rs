@@ -3,13 +3,13 @@
 use super::message::Message;
 
 /// Looks up an environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A text in which `${env.X}` stands for a variable.
 ///
 /// # Errors
 /// When it names anything else, or a variable that is not set. The text is not repeated: it may be a key.
-pub fn expand(text: &str, env: Lookup<'_>) -> Result<String, Message> {
+pub(crate) fn expand(text: &str, env: Lookup<'_>) -> Result<String, Message> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

@@ -50,7 +50,7 @@ impl Places {
 
 /// The texts, taken apart.
 #[derive(Debug)]
-pub struct Layers {
+pub(crate) struct Layers {
     /// Where they came from.
     pub places: Places,
     file: Option<Node>,
@@ -59,40 +59,40 @@ pub struct Layers {
 
 impl Layers {
     /// The operator's file alone; a text that is no YAML is noted in `problems`.
-    pub fn new(path: &str, yaml: &str, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn new(path: &str, yaml: &str, problems: &mut Vec<Problem>) -> Self {
         let places = Places::file(path);
         let file = parse(&places, FILE, yaml, problems);
         Self { places, file, overlay: None }
     }
 
     /// Puts the panel's overlay before it.
-    pub fn set_overlay(&mut self, path: &str, yaml: &str, problems: &mut Vec<Problem>) {
+    pub(crate) fn set_overlay(&mut self, path: &str, yaml: &str, problems: &mut Vec<Problem>) {
         self.places.overlay = path.to_owned();
         self.overlay = parse(&self.places, OVERLAY, yaml, problems);
     }
 
     /// The overlay.
-    pub fn overlay(&self) -> Option<&Node> {
+    pub(crate) fn overlay(&self) -> Option<&Node> {
         self.overlay.as_ref()
     }
 
     /// The overlay's node at a dotted path.
-    pub fn in_overlay(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn in_overlay(&self, key: &str) -> Option<&Node> {
         find(self.overlay.as_ref()?, key)
     }
 
     /// The node at a dotted path: the overlay's, unless it is empty, else the file's.
-    pub fn node(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn node(&self, key: &str) -> Option<&Node> {
         self.in_overlay(key).filter(|node| !is_empty(node)).or_else(|| self.in_file(key))
     }
 
     /// The file's node at a dotted path.
-    pub fn in_file(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn in_file(&self, key: &str) -> Option<&Node> {
         find(self.file.as_ref()?, key)
     }
 
     /// All texts.
-    pub fn roots(&self) -> impl Iterator<Item = &Node> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Node> {
         self.overlay.iter().chain(&self.file)
     }
 }
@@ -107,7 +107,7 @@ fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
 }
 
 /// The node of a text alone, if it can be taken apart.
-pub fn parsed(yaml: &str) -> Option<Node> {
+pub(crate) fn parsed(yaml: &str) -> Option<Node> {
     parse(&Places::file(""), FILE, yaml, &mut Vec::new())
 }
 

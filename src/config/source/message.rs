@@ -5,7 +5,7 @@ use super::words::{Near, messages};
 
 messages! {
     /// What is wrong, without the place and the key.
-    Message:
+    pub Message:
     // --- one value ---
     NotAnAddress { text: String } = "not_an_address",
         "\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088",

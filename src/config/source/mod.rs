@@ -1,16 +1,16 @@
 //! Where settings come from: what a setting is, YAML texts, variables, files; and what a value and a mistake look like.
 
-pub mod atomic_file;
-pub mod bounds;
-pub mod environment;
-pub mod layers;
-pub mod message;
-pub mod node;
-pub mod node_reader;
-pub mod problem;
-pub mod secret;
-pub mod setting;
-pub mod settings_reader;
-pub mod text_file;
-pub mod value;
-pub mod words;
+pub(super) mod atomic_file;
+pub(super) mod bounds;
+pub(super) mod environment;
+pub(super) mod layers;
+pub(super) mod message;
+pub(super) mod node;
+pub(super) mod node_reader;
+pub(crate) mod problem;
+pub(crate) mod secret;
+pub(super) mod setting;
+pub(super) mod settings_reader;
+pub(crate) mod text_file;
+pub(super) mod value;
+pub(crate) mod words;

@@ -4,7 +4,7 @@ use marked_yaml::Node;
 use marked_yaml::types::MarkedScalarNode;
 
 /// The text of a scalar; YAML's nulls are empty.
-pub fn scalar_text(scalar: &MarkedScalarNode) -> &str {
+pub(crate) fn scalar_text(scalar: &MarkedScalarNode) -> &str {
     match scalar.as_str() {
         "~" | "null" if scalar.may_coerce() => "",
         text => text,
@@ -12,7 +12,7 @@ pub fn scalar_text(scalar: &MarkedScalarNode) -> &str {
 }
 
 /// A node as JSON. A plain scalar is what YAML 1.2 takes it for.
-pub fn json(node: &Node) -> String {
+pub(crate) fn json(node: &Node) -> String {
     let mut text = String::new();
     write_json(node, &mut text);
     text

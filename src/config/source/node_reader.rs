@@ -9,7 +9,7 @@ use super::problem::{Problem, near};
 use marked_yaml::{Node, Span};
 
 /// A YAML text that is being read.
-pub struct NodeReader<'p, 'e> {
+pub(crate) struct NodeReader<'p, 'e> {
     places: &'p Places,
     env: Lookup<'e>,
     problems: &'p mut Vec<Problem>,
@@ -19,22 +19,22 @@ pub struct NodeReader<'p, 'e> {
 
 impl<'p, 'e> NodeReader<'p, 'e> {
     /// Reads nodes of the texts of `places`; notes what is wrong in `problems`.
-    pub fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
+    pub(crate) fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
         Self { places, env, problems, left: Left::default() }
     }
 
     /// The environment.
-    pub fn env(&self) -> Lookup<'e> {
+    pub(crate) fn env(&self) -> Lookup<'e> {
         self.env
     }
 
     /// How many mistakes were noted so far.
-    pub fn problems(&self) -> usize {
+    pub(crate) fn problems(&self) -> usize {
         self.problems.len()
     }
 
     /// Notes a mistake at a node, which is the setting `key`. A mapping begins with its first key.
-    pub fn wrong(&mut self, node: &Node, key: &str, what: Message) {
+    pub(crate) fn wrong(&mut self, node: &Node, key: &str, what: Message) {
         let first = node.as_mapping().and_then(|entries| entries.keys().next()).map_or(node.span(), |key| key.span());
         let first = *first;
         self.wrong_at(&first, key, what);
@@ -45,7 +45,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// The entries of a mapping, of which only `known` ones are handed out.
-    pub fn entries<'n>(&mut self, node: &'n Node, at: &str, known: &[&str]) -> Vec<(String, &'n Node)> {
+    pub(crate) fn entries<'n>(&mut self, node: &'n Node, at: &str, known: &[&str]) -> Vec<(String, &'n Node)> {
         let Some(mapping) = node.as_mapping() else {
             self.wrong(node, at, Message::MappingExpected { keys: known.join(", ") });
             return Vec::new();
@@ -67,7 +67,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// The entries of a mapping whose keys are names of the operator's.
-    pub fn any_entries<'n>(&mut self, node: &'n Node, at: &str) -> Vec<(String, &'n Node)> {
+    pub(crate) fn any_entries<'n>(&mut self, node: &'n Node, at: &str) -> Vec<(String, &'n Node)> {
         match node.as_mapping() {
             Some(mapping) if !mapping.is_empty() => {
                 mapping.iter().map(|(key, value)| (key.as_str().to_owned(), value)).collect()
@@ -80,14 +80,14 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// Notes a mistake at the name of a member of the mapping `key`.
-    pub fn wrong_name(&mut self, node: &Node, key: &str, name: &str, what: Message) {
+    pub(crate) fn wrong_name(&mut self, node: &Node, key: &str, name: &str, what: Message) {
         let found = node.as_mapping().and_then(|mapping| mapping.keys().find(|known| known.as_str() == name));
         let span = found.map_or(*node.span(), |name| *name.span());
         self.wrong_at(&span, key, what);
     }
 
     /// The items of a list; nothing is an empty one.
-    pub fn list<'n>(&mut self, node: &'n Node, at: &str) -> Vec<&'n Node> {
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, at: &str) -> Vec<&'n Node> {
         match (node.as_sequence(), node.as_scalar()) {
             (Some(list), _) => list.iter().collect(),
             (None, Some(scalar)) if scalar_text(scalar).is_empty() => Vec::new(),
@@ -99,7 +99,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// As [`NodeReader::list`], of at most so many items.
-    pub fn bounded_list<'n>(&mut self, node: &'n Node, at: &str, most: usize) -> Vec<&'n Node> {
+    pub(crate) fn bounded_list<'n>(&mut self, node: &'n Node, at: &str, most: usize) -> Vec<&'n Node> {
         let items = self.list(node, at);
         match bounds::count(items.len(), most) {
             Ok(()) => items,
@@ -111,7 +111,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// One value, not empty.
-    pub fn parse<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
+    pub(crate) fn parse<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
         let text = self.parse_empty(node, at)?;
         if text.is_empty() {
             self.wrong(node, at, Message::ValueMissing);
@@ -121,7 +121,7 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// One text, which may be empty.
-    pub fn parse_empty(&mut self, node: &Node, at: &str) -> Option<String> {
+    pub(crate) fn parse_empty(&mut self, node: &Node, at: &str) -> Option<String> {
         match node.as_scalar() {
             Some(scalar) => Some(scalar_text(scalar).to_owned()),
             None => {
@@ -132,7 +132,12 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// One value or a list of them.
-    pub fn parse_each<T>(&mut self, node: &Node, at: &str, parse: impl Fn(&str) -> Result<T, Message>) -> Vec<T> {
+    pub(crate) fn parse_each<T>(
+        &mut self,
+        node: &Node,
+        at: &str,
+        parse: impl Fn(&str) -> Result<T, Message>,
+    ) -> Vec<T> {
         let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
         if nodes.is_empty() {
             self.wrong(node, at, Message::ListEmpty);
@@ -141,13 +146,13 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     }
 
     /// One text or a list of them.
-    pub fn texts(&mut self, node: &Node, at: &str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, node: &Node, at: &str) -> Vec<String> {
         self.parse_each(node, at, super::value::text)
     }
 
     /// The node as a JSON text, members in their order. Plain values are what YAML's core schema says they are; in
     /// quotes they are texts.
-    pub fn json(&self, node: &Node) -> String {
+    pub(crate) fn json(&self, node: &Node) -> String {
         super::node::json(node)
     }
 }

@@ -103,7 +103,7 @@ impl fmt::Display for Problems {
 }
 
 /// The name in `known` that is nearest to `given`, if one is near.
-pub fn near<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Near {
+pub(crate) fn near<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Near {
     let nearest = known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(given, name), name))

@@ -187,7 +187,7 @@ impl<T: Clone> Setting<T> {
 }
 
 /// A setting of any type, for those who need all of them.
-pub struct Entry {
+pub(crate) struct Entry {
     /// What is known of it.
     pub about: About,
     /// The names of its values, if they are few.
@@ -200,10 +200,10 @@ pub struct Entry {
 /// Declares the settings of a section, and `SETTINGS`, all of them.
 macro_rules! settings {
     ($($name:ident: $type:ty = $declared:expr;)+) => {
-        $(pub const $name: Setting<$type> = $declared;)+
+        $(pub(crate) const $name: Setting<$type> = $declared;)+
 
         /// All settings of this section.
-        pub const SETTINGS: &[$crate::config::source::setting::Entry] = &[$($crate::config::source::setting::Entry {
+        pub(crate) const SETTINGS: &[$crate::config::source::setting::Entry] = &[$($crate::config::source::setting::Entry {
             about: $name.about,
             choices: || $name.choices(),
             #[cfg(test)]
@@ -215,7 +215,7 @@ pub(crate) use settings;
 
 /// A list under `gateway:`, read apart from the settings.
 #[derive(Debug)]
-pub struct List {
+pub(crate) struct List {
     /// Its path.
     pub key: &'static str,
     /// What it is.
@@ -223,7 +223,7 @@ pub struct List {
 }
 
 /// All of them.
-pub const LISTS: [List; 4] = [
+pub(crate) const LISTS: [List; 4] = [
     List {
         key: "gateway.upstreams",
         help: Help {

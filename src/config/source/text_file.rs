@@ -13,7 +13,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it cannot be read, is something else, or has more than [`TEXT_BYTES`].
-pub fn read(path: impl AsRef<Path>) -> io::Result<String> {
+pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     let text = String::from_utf8(read_bytes(path.as_ref(), TEXT_BYTES)?);
     text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
 }
@@ -22,7 +22,7 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<String> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     // Names no file at all, wherever one is asked for.
     if path == Path::new("/dev/null") {
         return Ok(Vec::new());
@@ -44,7 +44,7 @@ pub fn read_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The text of a regular file; `None` for everything else, a pipe too, which may have been read before.
-pub fn read_again(path: &Path) -> Option<String> {
+pub(crate) fn read_again(path: &Path) -> Option<String> {
     path.metadata().ok().filter(Metadata::is_file)?;
     read(path).ok()
 }
@@ -53,7 +53,7 @@ pub fn read_again(path: &Path) -> Option<String> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
+pub(crate) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
     let certificates = CertificateDer::pem_slice_iter(&pem(path)?).collect::<Result<_, _>>();
     certificates.map_err(|error: rustls_pki_types::pem::Error| Message::NotPem {
         path: path.to_owned(),
@@ -65,7 +65,7 @@ pub fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Message>
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn pem(path: &str) -> Result<Vec<u8>, Message> {
+pub(crate) fn pem(path: &str) -> Result<Vec<u8>, Message> {
     read_bytes(path.as_ref(), TEXT_BYTES)
         .map_err(|error| Message::FileUnreadable { path: path.to_owned(), said: error.to_string() })
 }

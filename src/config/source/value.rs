@@ -11,7 +11,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn address(text: &str) -> Result<SocketAddr, Message> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, Message> {
     if let Some(port) = text.strip_prefix("localhost:") {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, self::port(port)?)));
     }
@@ -22,7 +22,7 @@ pub fn address(text: &str) -> Result<SocketAddr, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn port(text: &str) -> Result<u16, Message> {
+pub(crate) fn port(text: &str) -> Result<u16, Message> {
     text.parse().ok().filter(|&port| port > 0).ok_or_else(|| Message::NotAPort { text: text.to_owned() })
 }
 
@@ -30,7 +30,7 @@ pub fn port(text: &str) -> Result<u16, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn boolean(text: &str) -> Result<bool, Message> {
+pub(crate) fn boolean(text: &str) -> Result<bool, Message> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -42,7 +42,7 @@ pub fn boolean(text: &str) -> Result<bool, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn duration(text: &str) -> Result<Duration, Message> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Message> {
     humantime::parse_duration(text)
         .ok()
         .filter(|duration| !duration.is_zero())
@@ -53,7 +53,7 @@ pub fn duration(text: &str) -> Result<Duration, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Message> {
+pub(crate) fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Message> {
     let time = humantime::parse_duration(text).map_err(|_| Message::NotADuration { text: text.to_owned() })?;
     if range.contains(&time) {
         return Ok(time);
@@ -67,7 +67,7 @@ pub fn duration_within(text: &str, range: RangeInclusive<Duration>) -> Result<Du
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
+pub(crate) fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message> {
     let percents = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
     percents.filter(|percents| range.contains(percents)).ok_or_else(|| {
         let (least, most) = (u64::from(*range.start()), u64::from(*range.end()));
@@ -79,7 +79,7 @@ pub fn percentage(text: &str, range: RangeInclusive<u32>) -> Result<u32, Message
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Message> {
+pub(crate) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Message> {
     let servers = text.split(',').map(str::trim).filter(|server| !server.is_empty()).map(|server| {
         let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
         let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)).ok();
@@ -93,7 +93,7 @@ pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn size(text: &str) -> Result<usize, Message> {
+pub(crate) fn size(text: &str) -> Result<usize, Message> {
     text.parse::<bytesize::ByteSize>()
         .ok()
         .and_then(|size| usize::try_from(size.as_u64()).ok())
@@ -105,7 +105,7 @@ pub fn size(text: &str) -> Result<usize, Message> {
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, Message>
+pub(crate) fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, Message>
 where
     T: FromStr + PartialOrd + Copy + TryInto<u64>,
 {
@@ -120,7 +120,7 @@ where
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, Message> {
+pub(crate) fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, Message> {
     choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone()).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let near = near(text, names.iter().copied());
@@ -132,7 +132,7 @@ pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, Message>
 ///
 /// # Errors
 /// None.
-pub fn text(text: &str) -> Result<String, Message> {
+pub(crate) fn text(text: &str) -> Result<String, Message> {
     Ok(text.to_owned())
 }
 

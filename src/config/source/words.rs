@@ -47,20 +47,20 @@ impl Parameter for Near {
 
 /// A list of messages: the name, the parameters, the code, and the words. No code changes once it was released.
 macro_rules! messages {
-    ($(#[$meta:meta])* $enum:ident: $($name:ident $({$($parameter:ident: $type:ty),+})? = $code:literal, $english:literal, $chinese:literal;)+) => {
+    ($(#[$meta:meta])* $vis:vis $enum:ident: $($name:ident $({$($parameter:ident: $type:ty),+})? = $code:literal, $english:literal, $chinese:literal;)+) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs, reason = "the words say it")]
-        pub enum $enum { $($name $({$($parameter: $type),+})?,)+ }
+        $vis enum $enum { $($name $({$($parameter: $type),+})?,)+ }
 
         impl $enum {
             /// What programs know it by.
-            pub fn code(&self) -> &'static str {
+            pub(crate) fn code(&self) -> &'static str {
                 match self { $(Self::$name $({$($parameter: _),+})? => $code,)+ }
             }
 
             /// What differs from case to case, by name.
-            pub fn parameters(&self) -> serde_json::Map<String, serde_json::Value> {
+            pub(crate) fn parameters(&self) -> serde_json::Map<String, serde_json::Value> {
                 use $crate::config::words::Parameter as _;
                 match self {
                     $(Self::$name $({$($parameter),+})? => {
@@ -70,7 +70,7 @@ macro_rules! messages {
             }
 
             /// The words for it.
-            pub fn text(&self, language: gateway_core::language::Language) -> String {
+            pub(crate) fn text(&self, language: gateway_core::language::Language) -> String {
                 use $crate::config::words::Parameter as _;
                 use gateway_core::language::Language;
                 match language {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The memory for request bodies. One per process.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Inner>);
+pub(crate) struct Budget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -23,7 +23,7 @@ struct Inner {
 
 impl Budget {
     /// A budget that shows itself in these metrics.
-    pub fn new(held_bytes: IntGauge, evicted: [IntCounter; 2]) -> Self {
+    pub(crate) fn new(held_bytes: IntGauge, evicted: [IntCounter; 2]) -> Self {
         Self(Arc::new(Inner { shares: Mutex::default(), held_bytes, evicted }))
     }
 
@@ -38,7 +38,7 @@ impl Budget {
 
 /// A body's part of the budget, given back when it is dropped.
 #[derive(Debug)]
-pub struct Hold {
+pub(crate) struct Hold {
     budget: Budget,
     owners: Owners,
     number: Option<usize>,
@@ -48,7 +48,7 @@ pub struct Hold {
 
 impl Hold {
     /// A part of nothing yet.
-    pub fn new(budget: &Budget, owners: Owners) -> Self {
+    pub(crate) fn new(budget: &Budget, owners: Owners) -> Self {
         Self { budget: budget.clone(), owners, number: None, progress: None, rewritten_bytes: 0 }
     }
 
@@ -56,7 +56,7 @@ impl Hold {
     ///
     /// # Errors
     /// 503 when there is no room.
-    pub fn take_whole(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+    pub(crate) fn take_whole(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
         self.grow(bytes, limits)
     }
 
@@ -64,7 +64,7 @@ impl Hold {
     ///
     /// # Errors
     /// 503 when there is no room; what it says when the body had to make room.
-    pub fn grow_to(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+    pub(crate) fn grow_to(&mut self, bytes: usize, limits: &Limits) -> Result<(), Refusal> {
         self.progress.get_or_insert_with(|| Arc::new(Progress::new(now_ms())));
         self.check()?;
         self.grow(bytes, limits)
@@ -88,7 +88,7 @@ impl Hold {
     }
 
     /// Counts what the gateway itself makes of the body, of which it holds one at a time, and in any case.
-    pub fn charge_rewritten(&mut self, bytes: usize) {
+    pub(crate) fn charge_rewritten(&mut self, bytes: usize) {
         let more = bytes.saturating_sub(self.rewritten_bytes);
         if let Some(number) = self.number.filter(|_| more > 0) {
             self.rewritten_bytes = bytes;
@@ -99,14 +99,14 @@ impl Hold {
     }
 
     /// So many bytes are there by now.
-    pub fn came(&self, bytes: usize) {
+    pub(crate) fn came(&self, bytes: usize) {
         if let Some(progress) = &self.progress {
             progress.came(bytes, now_ms());
         }
     }
 
     /// Waits until the body has to make room.
-    pub async fn evicted(&self) -> Refusal {
+    pub(crate) async fn evicted(&self) -> Refusal {
         loop {
             match &self.progress {
                 Some(progress) => progress.wake.notified().await,
@@ -122,7 +122,7 @@ impl Hold {
     ///
     /// # Errors
     /// When it had to make room.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
         match self.progress.as_ref().and_then(|progress| progress.evicted()) {
             None => Ok(()),
             Some(Evicted::Slow) => Err(Refusal::slow_body()),
@@ -134,7 +134,7 @@ impl Hold {
     ///
     /// # Errors
     /// When it had to make room before.
-    pub fn finish(&self) -> Result<(), Refusal> {
+    pub(crate) fn finish(&self) -> Result<(), Refusal> {
         match &self.progress {
             Some(progress) if !progress.finish() => self.check(),
             _ => Ok(()),
@@ -153,7 +153,7 @@ impl Drop for Hold {
 
 /// A whole request body.
 #[derive(Debug)]
-pub struct HeldBody {
+pub(crate) struct HeldBody {
     /// The body as it is to be sent.
     pub bytes: Bytes,
     /// Its part of the budget; `None` for one that no client sent.

@@ -25,21 +25,21 @@ const LEFT_FREE: usize = 3;
 /// One that holds no more than this part of the memory need not.
 const FEW: usize = 64;
 /// Bodies are watched for so long before they count as slow.
-pub const WINDOW_MS: u64 = 3_000;
+pub(crate) const WINDOW_MS: u64 = 3_000;
 /// After somebody had to be turned away, clients beyond their share get nothing for so long: the time after which a
 /// client that was told so tries again, and some more.
 const SHORT_MS: u64 = 2_000;
 
 /// Who a body is charged to: the client's address, and its key if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owners {
+pub(crate) struct Owners {
     address: Option<IpAddr>,
     key: Option<u64>,
 }
 
 impl Owners {
     /// The client at this address, with this key.
-    pub fn new(address: Option<IpAddr>, client: Client) -> Self {
+    pub(crate) fn new(address: Option<IpAddr>, client: Client) -> Self {
         Self { address: address.map(client_group), key: Some(client.key).filter(|&key| key > 0) }
     }
 
@@ -54,7 +54,7 @@ impl Owners {
 
 /// Bounds on all bodies together.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Bytes of all of them.
     pub total_bytes: usize,
     /// Bytes of one, which must always be possible.
@@ -75,7 +75,7 @@ impl Bounds {
 
 /// Why a body that was coming in had to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evicted {
+pub(crate) enum Evicted {
     /// It came in too slowly.
     Slow,
     /// Its client held more than its share.
@@ -89,7 +89,7 @@ const EVICTED_SHARE: u8 = 3;
 
 /// How a body comes in. Its reader tells, whoever needs room asks.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     state: AtomicU8,
     bytes: AtomicUsize,
     last_ms: AtomicU64,
@@ -104,7 +104,7 @@ pub struct Progress {
 
 impl Progress {
     /// A body that begins to come in.
-    pub fn new(now_ms: u64) -> Self {
+    pub(crate) fn new(now_ms: u64) -> Self {
         Self {
             state: AtomicU8::new(COMING),
             bytes: AtomicUsize::new(0),
@@ -117,7 +117,7 @@ impl Progress {
     }
 
     /// So many bytes of it are there by now. Only its reader tells.
-    pub fn came(&self, bytes: usize, now_ms: u64) {
+    pub(crate) fn came(&self, bytes: usize, now_ms: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
         self.last_ms.store(now_ms, Ordering::Relaxed);
         if let Some(rate) = self.rate_of_window(now_ms) {
@@ -135,7 +135,7 @@ impl Progress {
     }
 
     /// Bytes a second of late; as fast as can be for a body that has only begun.
-    pub fn rate(&self, now_ms: u64) -> u64 {
+    pub(crate) fn rate(&self, now_ms: u64) -> u64 {
         if now_ms.saturating_sub(self.last_ms.load(Ordering::Relaxed)) >= WINDOW_MS {
             return 0;
         }
@@ -143,12 +143,12 @@ impl Progress {
     }
 
     /// The body is whole: it stays. `false` if it had to go before.
-    pub fn finish(&self) -> bool {
+    pub(crate) fn finish(&self) -> bool {
         self.state.compare_exchange(COMING, WHOLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Why it had to go, if it had.
-    pub fn evicted(&self) -> Option<Evicted> {
+    pub(crate) fn evicted(&self) -> Option<Evicted> {
         match self.state.load(Ordering::Acquire) {
             EVICTED_SLOW => Some(Evicted::Slow),
             EVICTED_SHARE => Some(Evicted::Share),
@@ -180,11 +180,11 @@ struct Body {
 
 /// There is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom;
+pub(crate) struct NoRoom;
 
 /// The bodies that are held.
 #[derive(Debug, Default)]
-pub struct Shares {
+pub(crate) struct Shares {
     held_bytes: usize,
     by_owner: HashMap<Owner, usize>,
     bodies: Slab<Body>,
@@ -194,17 +194,17 @@ pub struct Shares {
 
 impl Shares {
     /// Bytes of all bodies.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
     /// A body of no bytes yet; its number.
-    pub fn enter(&mut self, owners: Owners, progress: Option<Arc<Progress>>) -> usize {
+    pub(crate) fn enter(&mut self, owners: Owners, progress: Option<Arc<Progress>>) -> usize {
         self.bodies.insert(Body { owners, bytes: 0, progress })
     }
 
     /// The body is gone.
-    pub fn leave(&mut self, number: usize) {
+    pub(crate) fn leave(&mut self, number: usize) {
         self.take_back(number);
         self.bodies.remove(number);
     }
@@ -213,7 +213,13 @@ impl Shares {
     ///
     /// # Errors
     /// When there is no room.
-    pub fn grow(&mut self, number: usize, bytes: usize, bounds: Bounds, now_ms: u64) -> Result<Vec<Evicted>, NoRoom> {
+    pub(crate) fn grow(
+        &mut self,
+        number: usize,
+        bytes: usize,
+        bounds: Bounds,
+        now_ms: u64,
+    ) -> Result<Vec<Evicted>, NoRoom> {
         let body = &self.bodies[number];
         let owners = body.owners;
         let more = bytes.saturating_sub(body.bytes);
@@ -240,7 +246,7 @@ impl Shares {
     }
 
     /// Adds to a body what has to be held in any case.
-    pub fn charge(&mut self, number: usize, more: usize) {
+    pub(crate) fn charge(&mut self, number: usize, more: usize) {
         if more == 0 {
             return;
         }

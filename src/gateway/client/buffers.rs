@@ -60,12 +60,12 @@ impl Pool {
 }
 
 /// An empty buffer with room for `bytes`, from those that are kept if possible.
-pub fn take(bytes: usize) -> Vec<u8> {
+pub(crate) fn take(bytes: usize) -> Vec<u8> {
     take_within(bytes, usize::MAX)
 }
 
 /// The same; a new one has no more room than `most` or what is needed.
-pub fn take_within(bytes: usize, most: usize) -> Vec<u8> {
+pub(crate) fn take_within(bytes: usize, most: usize) -> Vec<u8> {
     POOL.take(bytes).unwrap_or_else(|| {
         let room = class_for(bytes).map_or(bytes, |class| SMALLEST_BYTES << class);
         Vec::with_capacity(if bytes < SMALLEST_BYTES || room > most { bytes } else { room })
@@ -73,12 +73,12 @@ pub fn take_within(bytes: usize, most: usize) -> Vec<u8> {
 }
 
 /// Gives a buffer back whose content is of no more use.
-pub fn give(buffer: Vec<u8>) {
+pub(crate) fn give(buffer: Vec<u8>) {
     POOL.give(buffer);
 }
 
 /// The content of a buffer as `Bytes`; with the last of them the buffer comes back to the pool.
-pub fn into_bytes(buffer: Vec<u8>) -> Bytes {
+pub(crate) fn into_bytes(buffer: Vec<u8>) -> Bytes {
     if buffer.capacity() < SMALLEST_BYTES { Bytes::from(buffer) } else { Bytes::from_owner(Pooled(buffer)) }
 }
 

@@ -35,7 +35,7 @@ pub(super) const AHEAD_BYTES: usize = 8 * 1024;
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A request of which the head was read.
-pub struct Begun {
+pub(crate) struct Begun {
     started: Instant,
     parsed: Head,
     head: BytesMut,
@@ -43,17 +43,17 @@ pub struct Begun {
 
 impl Begun {
     /// Its head as it came in.
-    pub fn head(&self) -> &[u8] {
+    pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
     /// Whether a body follows.
-    pub fn has_body(&self) -> bool {
+    pub(crate) fn has_body(&self) -> bool {
         self.parsed.framing != head::Framing::None
     }
 
     /// What is asked for: path and query.
-    pub fn target(&self) -> Cow<'_, [u8]> {
+    pub(crate) fn target(&self) -> Cow<'_, [u8]> {
         match &self.parsed.absolute_target {
             Some(absolute) => origin_form(&self.head[absolute.path_and_query.clone()]).into(),
             None => self.head[..].split(|&byte| byte == b' ').nth(1).unwrap_or_default().into(),
@@ -61,7 +61,7 @@ impl Begun {
     }
 
     /// Its head with all of its fields, for those who must know it before there is a session of Pingora's.
-    pub fn request(&self) -> Option<RequestHeader> {
+    pub(crate) fn request(&self) -> Option<RequestHeader> {
         request_of(&self.head, &self.target())
     }
 }
@@ -78,7 +78,7 @@ fn request_of(head: &[u8], target: &[u8]) -> Option<RequestHeader> {
 }
 
 /// A client's connection.
-pub struct ClientStream {
+pub(crate) struct ClientStream {
     pub(super) inner: Stream,
     /// Read from the socket, but not part of the current request.
     pub(super) buffer: BytesMut,
@@ -112,7 +112,7 @@ pub(super) enum Mode {
 
 impl ClientStream {
     /// Takes over a new connection.
-    pub fn new(inner: Stream) -> Self {
+    pub(crate) fn new(inner: Stream) -> Self {
         Self {
             inner,
             buffer: BytesMut::new(),
@@ -129,7 +129,7 @@ impl ClientStream {
     }
 
     /// Who is at the other end.
-    pub fn peer(&self) -> Option<IpAddr> {
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
         peer(self.inner.get_socket_digest()?.peer_addr())
     }
 
@@ -137,7 +137,7 @@ impl ClientStream {
     ///
     /// # Errors
     /// When none came.
-    pub async fn wait(&mut self, idle: Duration) -> Result<(), NoRequest> {
+    pub(crate) async fn wait(&mut self, idle: Duration) -> Result<(), NoRequest> {
         let deadline = Instant::now() + idle;
         loop {
             // A client may send an empty line too much before a request (RFC 9112 section 2.2).
@@ -158,7 +158,7 @@ impl ClientStream {
     ///
     /// # Errors
     /// When the client goes away or takes too long before it is clear.
-    pub async fn is_http2(&mut self, limits: &Limits) -> Result<bool, NoRequest> {
+    pub(crate) async fn is_http2(&mut self, limits: &Limits) -> Result<bool, NoRequest> {
         let deadline = Instant::now() + limits.header_timeout;
         loop {
             let known = self.buffer.len().min(H2_PREFACE.len());
@@ -177,7 +177,7 @@ impl ClientStream {
     ///
     /// # Errors
     /// Why there is no request to handle.
-    pub async fn read_head(&mut self, limits: &Limits) -> Result<Begun, NoRequest> {
+    pub(crate) async fn read_head(&mut self, limits: &Limits) -> Result<Begun, NoRequest> {
         let started = Instant::now();
         let length = self.find_head(limits, started + limits.header_timeout).await?;
         let parsed = head::parse(&self.buffer[..length], &limits.head)?;
@@ -194,7 +194,7 @@ impl ClientStream {
     ///
     /// # Errors
     /// Why there is no request to handle.
-    pub async fn read_rest(
+    pub(crate) async fn read_rest(
         &mut self,
         begun: Begun,
         limits: &Limits,
@@ -230,44 +230,44 @@ impl ClientStream {
     }
 
     /// The way to tell this connection something.
-    pub fn response_hold(&self) -> Arc<ResponseHold> {
+    pub(crate) fn response_hold(&self) -> Arc<ResponseHold> {
         Arc::clone(&self.hold)
     }
 
     /// Watches from here on how the client takes what is sent to it.
-    pub fn watch(&mut self, taking: Taking) {
+    pub(crate) fn watch(&mut self, taking: Taking) {
         self.taking = Some(taking);
     }
 
     /// Hands out what [`ClientStream::read_rest`] kept, once.
-    pub fn take_request(&self) -> Option<ReadRequest> {
+    pub(crate) fn take_request(&self) -> Option<ReadRequest> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The request that is refused, if its head can be read.
-    pub fn refused(&self) -> Option<RequestHeader> {
+    pub(crate) fn refused(&self) -> Option<RequestHeader> {
         let target = self.refused[..].split(|&byte| byte == b' ').nth(1)?;
         request_of(&self.refused, target)
     }
 
     /// Notes that this request is refused for its head alone.
-    pub fn refuse(&mut self, begun: Begun) {
+    pub(crate) fn refuse(&mut self, begun: Begun) {
         self.refused = begun.head;
     }
 
     /// The head of the request that is refused for its body; empty if it is refused for its head.
-    pub fn refused_head(&self) -> &[u8] {
+    pub(crate) fn refused_head(&self) -> &[u8] {
         &self.refused
     }
 
     /// Whether the response to the refused request must not have a body.
-    pub fn refused_is_head(&self) -> bool {
+    pub(crate) fn refused_is_head(&self) -> bool {
         self.refused.starts_with(b"HEAD ") || self.buffer.starts_with(b"HEAD ")
     }
 
     /// Sends a last response and closes the connection, so that the client gets to read it: what it still sends is
     /// read and dropped for a moment, because closing with unread bytes would reset the connection.
-    pub async fn send_last(mut self, bytes: &[u8], write_timeout: Duration) {
+    pub(crate) async fn send_last(mut self, bytes: &[u8], write_timeout: Duration) {
         const LINGER: Duration = Duration::from_secs(2);
         let sent = tokio::time::timeout(write_timeout, async {
             self.inner.write_all(bytes).await?;
@@ -308,7 +308,7 @@ impl ClientStream {
     }
 
     /// Whether the whole body came together with the head: then it is simpler to take it than to close the connection.
-    pub fn holds_body(&self, begun: &Begun) -> bool {
+    pub(crate) fn holds_body(&self, begun: &Begun) -> bool {
         matches!(begun.parsed.framing, head::Framing::Length(length) if self.buffer.len() as u64 >= length)
     }
 

@@ -21,11 +21,11 @@ use std::time::Instant;
 
 /// The request that was read, on its way to the phase that takes it. It travels in the head's extensions.
 #[derive(Clone)]
-pub struct Carried(Arc<Mutex<Option<ReadRequest>>>);
+pub(crate) struct Carried(Arc<Mutex<Option<ReadRequest>>>);
 
 impl Carried {
     /// Hands the request out, once.
-    pub fn take(&self) -> Option<ReadRequest> {
+    pub(crate) fn take(&self) -> Option<ReadRequest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -35,7 +35,7 @@ impl Carried {
 ///
 /// # Errors
 /// Why there is no request to handle.
-pub async fn read(
+pub(crate) async fn read(
     session: &mut Http2Session,
     limits: &Limits,
     expected: Option<Expected>,
@@ -58,7 +58,7 @@ pub async fn read(
 ///
 /// # Errors
 /// The refusal of the first rule that the head breaks.
-pub fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
+pub(crate) fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refusal> {
     let method = request.method.as_str().as_bytes();
     check_method(method)?;
     if let Target::Absolute { .. } = Target::parse(method, request.raw_path())? {
@@ -127,7 +127,7 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn answer(session: &mut Http2Session, answer: Answer, request_id: &str) -> Result<()> {
+pub(crate) async fn answer(session: &mut Http2Session, answer: Answer, request_id: &str) -> Result<()> {
     if answer.is_silence() {
         session.shutdown();
         return Ok(());

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// A body that comes in.
-pub struct Incoming<'l> {
+pub(super) struct Incoming<'l> {
     intake: BodyIntake,
     hold: Hold,
     limits: &'l Limits,
@@ -25,14 +25,14 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// 413 when it is too long.
-    pub fn new(framing: Framing, hold: Hold, limits: &'l Limits) -> Result<Self, Refusal> {
+    pub(super) fn new(framing: Framing, hold: Hold, limits: &'l Limits) -> Result<Self, Refusal> {
         let bounds = Bounds { bytes: limits.request_body, silence: limits.body_timeout };
         let intake = BodyIntake::new(framing, bounds, Instant::now())?;
         Ok(Self { intake, hold, limits, place: connections::served() })
     }
 
     /// Whether all of it is there.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.intake.is_complete()
     }
 
@@ -40,7 +40,7 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// When it announced another length.
-    pub fn end(&self) -> Result<(), Refusal> {
+    pub(super) fn end(&self) -> Result<(), Refusal> {
         self.intake.end()
     }
 
@@ -59,7 +59,7 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// When it becomes too long, it is malformed, or there is no room.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
         self.reserve(bytes.len())?;
         let taken = self.intake.push(bytes)?;
         self.hold.came(self.intake.len());
@@ -70,7 +70,7 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// 408 or 503.
-    pub async fn in_time<T>(&self, read: impl Future<Output = T>) -> Result<T, Refusal> {
+    pub(super) async fn in_time<T>(&self, read: impl Future<Output = T>) -> Result<T, Refusal> {
         in_time(&self.hold, self.place.as_ref(), self.intake.read_by(Instant::now()), read).await
     }
 
@@ -78,7 +78,7 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// 408 or 503.
-    pub async fn read_from(
+    pub(super) async fn read_from(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
     ) -> Result<Option<io::Result<usize>>, Refusal> {
@@ -97,7 +97,7 @@ impl<'l> Incoming<'l> {
     ///
     /// # Errors
     /// When it had to make room in the last moment.
-    pub fn finish(self) -> Result<HeldBody, Refusal> {
+    pub(super) fn finish(self) -> Result<HeldBody, Refusal> {
         self.hold.finish()?;
         Ok(HeldBody { bytes: buffers::into_bytes(self.intake.into_bytes()), hold: Some(self.hold) })
     }

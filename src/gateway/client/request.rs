@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Why no request was read.
 #[derive(Debug)]
-pub enum NoRequest {
+pub(crate) enum NoRequest {
     /// The client closed the connection, or left it idle for too long.
     Gone,
     /// The client closed the connection in mid-request, or gave the request up (HTTP/2).
@@ -30,7 +30,7 @@ impl From<Refusal> for NoRequest {
 
 /// What is known of a body before it is read.
 #[derive(Debug)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// Its part of the memory for bodies.
     pub hold: Hold,
     /// Who sends it; `None` for one of the gateway's own pages.
@@ -39,7 +39,7 @@ pub struct Expected {
 
 /// What was read of a request beside its head.
 #[derive(Debug)]
-pub struct ReadRequest {
+pub(crate) struct ReadRequest {
     /// When its first byte came in.
     pub started: Instant,
     /// Its body; `None` if it has none.

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Pingora has none for. And it is where the head of a response can be held back: an upstream that breaks off right
 /// after its head can still be replaced then.
 #[derive(Debug, Default)]
-pub struct ResponseHold {
+pub(crate) struct ResponseHold {
     /// When the response must have begun; 0 for no deadline.
     first_byte_by_ms: AtomicU64,
     /// How long the next head may be held back; 0 for not at all.
@@ -28,7 +28,7 @@ pub struct ResponseHold {
 
 /// What the client's connection has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(crate) enum Due {
     /// Nothing, at no time.
     Nothing,
     /// Nothing before this time.
@@ -41,7 +41,7 @@ pub enum Due {
 
 impl ResponseHold {
     /// What there is to do now.
-    pub fn due(&self, now_ms: impl FnOnce() -> u64) -> Due {
+    pub(crate) fn due(&self, now_ms: impl FnOnce() -> u64) -> Due {
         let held_until = self.held_until_ms.load(Ordering::Relaxed);
         let (at, due) = match held_until {
             0 => (self.first_byte_by_ms.load(Ordering::Relaxed), Due::Late),
@@ -55,45 +55,45 @@ impl ResponseHold {
     }
 
     /// The client is ended because it does not take its response.
-    pub fn stall(&self, why: Stalled) {
+    pub(crate) fn stall(&self, why: Stalled) {
         // Only the first time says why.
         let _ = self.stalled.set(why);
     }
 
     /// Why the client was ended, if it was for that.
-    pub fn stalled(&self) -> Option<Stalled> {
+    pub(crate) fn stalled(&self) -> Option<Stalled> {
         self.stalled.get().copied()
     }
 
     /// The upstream's response has to begin within this time from now.
-    pub fn expect_first_byte(&self, within: Option<Duration>, now_ms: u64) {
+    pub(crate) fn expect_first_byte(&self, within: Option<Duration>, now_ms: u64) {
         let by = within.map_or(0, |within| now_ms + millis(within).max(1));
         self.first_byte_by_ms.store(by, Ordering::Relaxed);
     }
 
     /// The upstream's response may begin at any time, or has begun.
-    pub fn expect_nothing(&self) {
+    pub(crate) fn expect_nothing(&self) {
         self.first_byte_by_ms.store(0, Ordering::Relaxed);
     }
 
     /// Whether there is a time by which the response must have begun.
-    pub fn expects_first_byte(&self) -> bool {
+    pub(crate) fn expects_first_byte(&self) -> bool {
         self.first_byte_by_ms.load(Ordering::Relaxed) > 0
     }
 
     /// Whether the response should have begun by now.
-    pub fn is_late(&self, now_ms: u64) -> bool {
+    pub(crate) fn is_late(&self, now_ms: u64) -> bool {
         let by = self.first_byte_by_ms.load(Ordering::Relaxed);
         by > 0 && by <= now_ms
     }
 
     /// The head that is written next waits for the first byte of its body, up to this long.
-    pub fn hold_next_head(&self, longest: Duration) {
+    pub(crate) fn hold_next_head(&self, longest: Duration) {
         self.hold_ms.store(millis(longest), Ordering::Relaxed);
     }
 
     /// Whether the head that is being written is to be held back; it counts as held from here on.
-    pub fn begin_to_hold(&self, now_ms: impl FnOnce() -> u64) -> bool {
+    pub(crate) fn begin_to_hold(&self, now_ms: impl FnOnce() -> u64) -> bool {
         let hold = self.hold_ms.swap(0, Ordering::Relaxed);
         if hold > 0 {
             self.held_until_ms.store(now_ms() + hold, Ordering::Relaxed);
@@ -102,35 +102,35 @@ impl ResponseHold {
     }
 
     /// Whether a head is held back.
-    pub fn is_holding(&self) -> bool {
+    pub(crate) fn is_holding(&self) -> bool {
         self.held_until_ms.load(Ordering::Relaxed) > 0
     }
 
     /// The head that was held goes out, or is forgotten.
-    pub fn end_hold(&self) {
+    pub(crate) fn end_hold(&self) {
         self.hold_ms.store(0, Ordering::Relaxed);
         self.held_until_ms.store(0, Ordering::Relaxed);
     }
 
     /// Pingora will read a body of one byte.
-    pub fn expect_body(&self, is_due: bool) {
+    pub(crate) fn expect_body(&self, is_due: bool) {
         self.is_body_due.store(is_due, Ordering::Relaxed);
     }
 
     /// Whether Pingora now reads that byte.
-    pub fn take_body(&self) -> bool {
+    pub(crate) fn take_body(&self) -> bool {
         self.is_body_due.load(Ordering::Relaxed) && self.is_body_due.swap(false, Ordering::Relaxed)
     }
 
     /// No deadlines, and no body, as long as the guard lives: the client is only watched.
-    pub fn quiet(&self) -> Quiet<'_> {
+    pub(crate) fn quiet(&self) -> Quiet<'_> {
         self.expect_nothing();
         Quiet { hold: self, is_body_due: self.take_body() }
     }
 }
 
 /// See [`ResponseHold::quiet`].
-pub struct Quiet<'c> {
+pub(crate) struct Quiet<'c> {
     hold: &'c ResponseHold,
     is_body_due: bool,
 }
@@ -143,7 +143,7 @@ impl Drop for Quiet<'_> {
 
 /// The head of a response that is held back: its bytes (HTTP/1) or its headers (HTTP/2).
 #[derive(Debug)]
-pub struct HeldHead<T>(Option<T>);
+pub(crate) struct HeldHead<T>(Option<T>);
 
 impl<T> Default for HeldHead<T> {
     fn default() -> Self {
@@ -153,17 +153,17 @@ impl<T> Default for HeldHead<T> {
 
 impl<T> HeldHead<T> {
     /// Holds this one back.
-    pub fn keep(&mut self, head: T) {
+    pub(crate) fn keep(&mut self, head: T) {
         self.0 = Some(head);
     }
 
     /// Whether there is one, be it one that was forgotten.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
     /// Ends the hold; the head, if it is to go out. One that was forgotten in the meantime is not.
-    pub fn release(&mut self, hold: &ResponseHold) -> Option<T> {
+    pub(crate) fn release(&mut self, hold: &ResponseHold) -> Option<T> {
         let is_wanted = hold.is_holding();
         hold.end_hold();
         self.0.take().filter(|_| is_wanted)

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The responses of this process that wait for their clients.
 #[derive(Debug)]
-pub struct Unsent {
+pub(crate) struct Unsent {
     /// The bytes that they hold; a gauge that is also a metric.
     bytes: IntGauge,
     waiting: Mutex<Table>,
@@ -54,7 +54,7 @@ struct Waiting {
 
 impl Unsent {
     /// No responses; their bytes are counted by `gauge`.
-    pub fn new(gauge: IntGauge) -> Arc<Self> {
+    pub(crate) fn new(gauge: IntGauge) -> Arc<Self> {
         Arc::new(Self { bytes: gauge, waiting: Mutex::default() })
     }
 
@@ -151,7 +151,7 @@ impl Drop for Place {
 
 /// Why a client gets no more of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stalled {
+pub(crate) enum Stalled {
     /// It took no byte for too long.
     TooLong,
     /// All responses that wait hold too much, and this one waited longest.
@@ -162,7 +162,7 @@ pub enum Stalled {
 
 /// Watches how a client takes its response.
 #[derive(Debug)]
-pub struct Taking {
+pub(crate) struct Taking {
     unsent: Arc<Unsent>,
     client: Option<IpAddr>,
     /// Longest time without a byte.
@@ -191,7 +191,7 @@ struct Blocked {
 
 impl Taking {
     /// For a response to `client`, as caps count clients, over `socket`.
-    pub fn new(
+    pub(crate) fn new(
         unsent: &Arc<Unsent>,
         client: Option<IpAddr>,
         timeout: Duration,
@@ -203,7 +203,7 @@ impl Taking {
     }
 
     /// The client took some of the `in_hand` bytes that there were for it, and perhaps all.
-    pub fn took(&mut self, some: usize, in_hand: usize) {
+    pub(crate) fn took(&mut self, some: usize, in_hand: usize) {
         if some >= in_hand {
             self.batch = 0;
             self.blocked = None;
@@ -219,7 +219,7 @@ impl Taking {
     ///
     /// # Errors
     /// When that lasts too long.
-    pub fn poll_blocked(&mut self, cx: &mut Context<'_>, in_hand: usize) -> Result<(), Stalled> {
+    pub(crate) fn poll_blocked(&mut self, cx: &mut Context<'_>, in_hand: usize) -> Result<(), Stalled> {
         let now = Instant::now();
         let tick = PATIENCE.min(self.timeout);
         self.batch = self.batch.max(in_hand);

@@ -22,7 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// An HTTP/2 session whose body was read.
-pub struct WholeRequest {
+pub(crate) struct WholeRequest {
     session: Http2Session,
     has_body: bool,
     hold: Arc<ResponseHold>,
@@ -37,7 +37,7 @@ pub struct WholeRequest {
 
 impl WholeRequest {
     /// The session, what `http2::read` returned for it, and how its client takes the response.
-    pub fn new(session: Http2Session, hold: Arc<ResponseHold>, taking: Taking) -> Self {
+    pub(crate) fn new(session: Http2Session, hold: Arc<ResponseHold>, taking: Taking) -> Self {
         let has_body = hold.take_body();
         Self {
             session,

@@ -12,14 +12,14 @@ const LONGEST_DIFF: Duration = Duration::from_millis(500);
 const CONTEXT_LINES: usize = 2;
 
 /// A unified diff of two texts.
-pub fn of_texts(before: &str, after: &str) -> String {
+pub(super) fn of_texts(before: &str, after: &str) -> String {
     let shown = |text: &str| Laid { text: text.to_owned(), masked: None };
     unified(&shown(before), &shown(after))
 }
 
 /// A unified diff of two bodies. Those in JSON are laid out over lines, and what a name makes a secret is masked in them: a line
 /// whose secret changes is told, but not what it was and is.
-pub fn of_bodies(before: &[u8], after: &[u8]) -> String {
+pub(super) fn of_bodies(before: &[u8], after: &[u8]) -> String {
     unified(&laid_out(before), &laid_out(after))
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What a condition asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unmet {
+pub(crate) struct Unmet {
     /// What it looks at: `method`, `path`, `header`, `query`, `client`, `upstream` or `model`; `not` for conditions that may
     /// not all hold.
     pub code: &'static str,
@@ -20,7 +20,7 @@ pub struct Unmet {
 
 /// One test of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Test {
+pub(crate) struct Test {
     /// `present`, `equals`, `prefix`, `glob`, `regex`, or `network` for addresses.
     pub code: &'static str,
     /// What it is compared with; `None` for `present`.
@@ -29,7 +29,7 @@ pub struct Test {
 
 impl Unmet {
     /// A condition in parts, without what a key is compared with.
-    pub fn of(condition: &Condition) -> Self {
+    pub(crate) fn of(condition: &Condition) -> Self {
         let plain = |code, tests| Self { code, name: None, values: tests, conditions: Vec::new() };
         let named = |code, name: &str, tests: &[TextTest]| {
             let values = match is_secret_name(name) {
@@ -54,7 +54,7 @@ impl Unmet {
     }
 
     /// Changes every text that came from the rules.
-    pub fn clean(&mut self, clean: &dyn Fn(&str) -> String) {
+    pub(crate) fn clean(&mut self, clean: &dyn Fn(&str) -> String) {
         for text in self.values.iter_mut().flatten().filter_map(|test| test.text.as_mut()) {
             *text = clean(text);
         }

@@ -21,7 +21,7 @@ use pingora::prelude::*;
 ///
 /// # Errors
 /// When a changed field or target cannot be sent.
-pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     let destination = context.destination()?;
     if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() {
         return Ok(());
@@ -39,7 +39,7 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
 }
 
 /// What the rules for `destination` make of a request.
-pub fn plan(client: &RequestHeader, destination: &Destination, context: &Context) -> Plan {
+pub(crate) fn plan(client: &RequestHeader, destination: &Destination, context: &Context) -> Plan {
     let body = readable_body(client, context);
     let rules = &destination.rules;
     let plan = rules.plan(&context.facts(client, destination, None), body, buffers::take);
@@ -96,7 +96,7 @@ fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
 }
 
 /// The response of the first matching rule that gives one at once.
-pub fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> {
+pub(crate) fn respond(client: &RequestHeader, context: &mut Context) -> Option<Answer> {
     let body = readable_body(client, context);
     let destination = context.snapshot.answering()?;
     let respond = destination.rules.respond(&context.facts(client, destination, None), body)?;
@@ -115,12 +115,12 @@ fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c
 }
 
 /// Whether the body can be read: one in a content coding is left alone.
-pub fn is_plain(headers: &HeaderMap) -> bool {
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.is_empty() || coding == "identity")
 }
 
 /// Makes the rules' changes to the response's head.
-pub fn response(response: &mut ResponseHeader, client: &RequestHeader, context: &Context) {
+pub(crate) fn response(response: &mut ResponseHeader, client: &RequestHeader, context: &Context) {
     if response.status.is_informational() {
         return;
     }

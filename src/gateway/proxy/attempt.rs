@@ -16,7 +16,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When there is no place, or the client is gone.
-pub async fn begin(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
     if context.routing.attempts > 0 {
         // First of all: to look at the client would let a head go out whose time is over.
         downstream::start_over(session, context)?;
@@ -41,7 +41,7 @@ pub async fn begin(session: &mut Session, context: &mut Context) -> Result<Box<H
 }
 
 /// There is a connection, a new one or one that `is_reused`.
-pub fn connected(is_reused: bool, shared: &Shared, context: &mut Context) {
+pub(crate) fn connected(is_reused: bool, shared: &Shared, context: &mut Context) {
     let now = Instant::now();
     context.attempt.connected = Some(now);
     if let (Some(began), Some(destination)) = (context.attempt.began.filter(|_| !is_reused), context.chosen()) {
@@ -56,7 +56,7 @@ pub fn connected(is_reused: bool, shared: &Shared, context: &mut Context) {
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     request_head::head(request, client.version == Version::HTTP_2, context)?;
     apply_rules::request(request, client, context)?;
     request_head::length(request, context)?;
@@ -71,7 +71,7 @@ pub fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mu
 }
 
 /// There is no connection: another upstream may take over.
-pub fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error> {
+pub(crate) fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error> {
     error.as_up();
     if let Some(fault) = failure::fault(&error, context) {
         error.set_retry(failover::take_over(context, &fault));
@@ -81,7 +81,7 @@ pub fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error>
 
 /// The attempt failed. Pingora's default forbids every retry of a POST; here the whole body is kept, and as long as the
 /// client has nothing of a response, another upstream can give one.
-pub fn failed(session: &Session, error: Box<Error>, is_reused: bool, context: &mut Context) -> Box<Error> {
+pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, context: &mut Context) -> Box<Error> {
     if failure::is_settled(&error) {
         return error;
     }

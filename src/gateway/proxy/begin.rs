@@ -21,7 +21,7 @@ use std::time::SystemTime;
 ///
 /// # Errors
 /// When Pingora's session cannot be made ready; that would be a mistake of the gateway's.
-pub fn arrive(session: &mut Session, context: &mut Context) -> Result<()> {
+pub(crate) fn arrive(session: &mut Session, context: &mut Context) -> Result<()> {
     let origin = context.snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
     context.arrival.came_from(origin);
     let read = downstream::take_request(session);
@@ -52,7 +52,7 @@ pub fn arrive(session: &mut Session, context: &mut Context) -> Result<()> {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn answer_here(
+pub(crate) async fn answer_here(
     session: &mut Session,
     shared: &Shared,
     local: &dyn LocalHandler,

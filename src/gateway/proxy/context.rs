@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The context of a request; Pingora hands it to every phase.
-pub struct Context {
+pub(crate) struct Context {
     /// The configuration that the request began with.
     pub snapshot: Arc<Snapshot>,
     /// The gateway's id of the request.
@@ -40,7 +40,7 @@ pub struct Context {
 }
 
 /// A request as it came in.
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// When its first byte came in.
     pub started: Instant,
     /// The same as a date.
@@ -65,7 +65,7 @@ pub struct Arrival {
 
 /// Where a request goes.
 #[derive(Default)]
-pub struct Routing {
+pub(crate) struct Routing {
     /// The place of its destination in the snapshot, once one is chosen.
     pub destination: Option<usize>,
     /// Its place at that destination's upstream.
@@ -83,7 +83,7 @@ pub struct Routing {
 }
 
 /// What is noted of a request.
-pub struct Observation {
+pub(crate) struct Observation {
     /// What it calls things, once that was noted.
     pub names: Option<Names>,
     /// What the request log is to keep of it.
@@ -102,7 +102,7 @@ pub struct Observation {
 
 /// An upstream that was tried in vain.
 #[derive(Debug)]
-pub struct Tried {
+pub(crate) struct Tried {
     /// Its place in the snapshot.
     pub destination: usize,
     /// What it did.
@@ -111,7 +111,7 @@ pub struct Tried {
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.
 #[derive(Debug, Default)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The rules that apply, as places in the destination's rule set.
     pub rules: Vec<usize>,
     /// The body as this upstream gets it; `None` if it is the client's.
@@ -144,7 +144,7 @@ const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 impl Attempt {
     /// Whether this error on a kept connection looks as if the upstream had closed it in the meantime.
-    pub fn may_be_stale(&self, error: &ErrorType) -> bool {
+    pub(crate) fn may_be_stale(&self, error: &ErrorType) -> bool {
         let is_lost = matches!(
             error,
             ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error
@@ -172,20 +172,20 @@ impl Arrival {
     }
 
     /// Notes where the request came from.
-    pub fn came_from(&mut self, origin: Option<Origin>) {
+    pub(crate) fn came_from(&mut self, origin: Option<Origin>) {
         self.client = origin.map(|origin| origin.client);
         self.believed = origin.map_or(0, |origin| origin.believed);
     }
 
     /// The whole body; empty if there is none.
-    pub fn body_bytes(&self) -> &[u8] {
+    pub(crate) fn body_bytes(&self) -> &[u8] {
         self.body.as_ref().map(|held| &held.bytes[..]).unwrap_or_default()
     }
 }
 
 impl Context {
     /// The context of a request that just came in; `in_flight` counts it.
-    pub fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, request_id: String, in_flight: &IntGauge) -> Self {
         let observation = Observation {
             names: None,
             capture: None,
@@ -200,7 +200,7 @@ impl Context {
     }
 
     /// Where the request goes, if that is known yet.
-    pub fn chosen(&self) -> Option<&Destination> {
+    pub(crate) fn chosen(&self) -> Option<&Destination> {
         self.snapshot.destinations.get(self.routing.destination?)
     }
 
@@ -208,28 +208,28 @@ impl Context {
     ///
     /// # Errors
     /// When that is not known yet; that would be a mistake of the gateway's.
-    pub fn destination(&self) -> Result<&Destination> {
+    pub(crate) fn destination(&self) -> Result<&Destination> {
         self.chosen().ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))
     }
 
     /// The places of the upstreams that the request may go to.
-    pub fn group(&self) -> &[usize] {
+    pub(crate) fn group(&self) -> &[usize] {
         self.arrival.identity.group.as_ref().map_or(&[], |&group| self.snapshot.group(group))
     }
 
     /// Gives the body up, of which nothing is needed any more.
-    pub fn forget_body(&mut self) {
+    pub(crate) fn forget_body(&mut self) {
         self.arrival.body = None;
         self.attempt.body = None;
     }
 
     /// Whether the head of a response waits for the first byte of its body, so that the client has nothing of it yet.
-    pub fn is_head_held(&self) -> bool {
+    pub(crate) fn is_head_held(&self) -> bool {
         self.arrival.hold.as_ref().is_some_and(|hold| hold.is_holding())
     }
 
     /// What rules for `destination` can ask about the request; `request` has the client's own headers and target.
-    pub fn facts<'a>(
+    pub(crate) fn facts<'a>(
         &'a self,
         request: &'a RequestHeader,
         destination: &'a Destination,
@@ -248,11 +248,11 @@ impl Context {
 }
 
 /// Adds one to a gauge for as long as it lives; a panic takes it back too.
-pub struct InFlight(IntGauge);
+pub(crate) struct InFlight(IntGauge);
 
 impl InFlight {
     /// Counts one more.
-    pub fn new(gauge: &IntGauge) -> Self {
+    pub(crate) fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

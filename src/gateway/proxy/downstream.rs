@@ -17,7 +17,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 /// What the door read of the request that Pingora is about to handle.
-pub fn take_request(session: &mut ServerSession) -> Option<ReadRequest> {
+pub(crate) fn take_request(session: &mut ServerSession) -> Option<ReadRequest> {
     // This fixes Pingora's view: the body for it to read is the one that the door lets it see, whatever length the head
     // shows from here on.
     session.is_body_empty();
@@ -29,7 +29,7 @@ pub fn take_request(session: &mut ServerSession) -> Option<ReadRequest> {
 }
 
 /// The body of a request that takes no way through Pingora's proxy.
-pub fn take_body(session: &mut ServerSession) -> Bytes {
+pub(crate) fn take_body(session: &mut ServerSession) -> Bytes {
     take_request(session).and_then(|read| Some(read.body?.bytes)).unwrap_or_default()
 }
 
@@ -37,7 +37,7 @@ pub fn take_body(session: &mut ServerSession) -> Bytes {
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
+pub(crate) fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     // The client's connection has its own, which ends only who takes nothing at all.
     session.set_write_timeout(None);
     if session.req_header().version == Version::HTTP_10 {
@@ -50,18 +50,18 @@ pub fn prepare(session: &mut Session, context: &Context) -> Result<()> {
 }
 
 /// Whether anything of a response went to the client. Interim responses are none: any response may follow them.
-pub fn has_response_begun(session: &Session, context: &Context) -> bool {
+pub(crate) fn has_response_begun(session: &Session, context: &Context) -> bool {
     let is_answer = |status: StatusCode| !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS;
     session.response_written().is_some_and(|head| is_answer(head.status)) && !context.is_head_held()
 }
 
 /// Whether the client went away, as far as that can be told without waiting.
-pub fn is_client_gone(session: &mut Session, context: &Context) -> bool {
+pub(crate) fn is_client_gone(session: &mut Session, context: &Context) -> bool {
     client_gone(session, context).now_or_never().is_some()
 }
 
 /// Waits until the client goes away.
-pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error> {
+pub(crate) async fn client_gone(session: &mut Session, context: &Context) -> Box<Error> {
     // What the connection does for Pingora while an upstream is at work is not wanted here.
     let _quiet = context.arrival.hold.as_ref().map(|hold| hold.quiet());
     loop {
@@ -76,7 +76,7 @@ pub async fn client_gone(session: &mut Session, context: &Context) -> Box<Error>
 ///
 /// # Errors
 /// When the session cannot be made anew; that would be a mistake of the gateway's.
-pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
+pub(crate) fn start_over(session: &mut Session, context: &Context) -> Result<()> {
     let Some(hold) = context.arrival.hold.as_ref().filter(|hold| hold.is_holding()) else {
         return Ok(());
     };
@@ -106,7 +106,7 @@ pub fn start_over(session: &mut Session, context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn send(answer: Answer, session: &mut Session, context: &Context) -> Result<()> {
+pub(crate) async fn send(answer: Answer, session: &mut Session, context: &Context) -> Result<()> {
     let mut header = answer.head(&context.request_id)?;
     browser::confine_own(&mut header, &session.req_header().headers)?;
     let has_body = session.req_header().method != Method::HEAD && !answer.body.is_empty();
@@ -121,7 +121,7 @@ pub async fn send(answer: Answer, session: &mut Session, context: &Context) -> R
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn serve_local(session: &mut Session, local: &dyn LocalHandler, context: &mut Context) -> Result<()> {
+pub(crate) async fn serve_local(session: &mut Session, local: &dyn LocalHandler, context: &mut Context) -> Result<()> {
     let body = context.arrival.body.take();
     let request = LocalRequest {
         session: session.as_downstream_mut(),

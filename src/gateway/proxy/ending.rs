@@ -12,7 +12,7 @@ use pingora::Error;
 use pingora::proxy::Session;
 
 /// Tells the client that its request failed, if it can still be told; the status that it got.
-pub async fn tell_client(session: &mut Session, error: &Error, context: &mut Context) -> u16 {
+pub(crate) async fn tell_client(session: &mut Session, error: &Error, context: &mut Context) -> u16 {
     let failure = failure::read(error, context);
     // Not Pingora's own words: they quote what the other side sent.
     let told = failure.told(context, Reader::Operator);
@@ -36,7 +36,7 @@ pub async fn tell_client(session: &mut Session, error: &Error, context: &mut Con
 }
 
 /// How a request ended.
-pub struct Ending {
+pub(crate) struct Ending {
     /// Status that the client got; 0 if none.
     pub status: u16,
     /// What the response says, without secrets.
@@ -51,7 +51,7 @@ pub struct Ending {
 
 impl Ending {
     /// Of a request that is over; `error` is what Pingora says went wrong.
-    pub fn of(session: &Session, error: Option<&Error>, context: &mut Context) -> Self {
+    pub(crate) fn of(session: &Session, error: Option<&Error>, context: &mut Context) -> Self {
         let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
         let model = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
         if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, model)) {
@@ -67,7 +67,7 @@ impl Ending {
     }
 
     /// Tells the upstream how the request ended there, as far as it does not know that yet.
-    pub fn settle(&self, context: &Context) {
+    pub(crate) fn settle(&self, context: &Context) {
         let Some(destination) = context.chosen().filter(|_| context.routing.attempts > 0) else { return };
         let upstream = &destination.upstream;
         match (&self.failure, self.broken()) {
@@ -79,7 +79,7 @@ impl Ending {
     }
 
     /// What the upstream that the request went to last did, if that is why it failed.
-    pub fn fault(&self) -> Option<UpstreamFault> {
+    pub(crate) fn fault(&self) -> Option<UpstreamFault> {
         match &self.failure {
             _ if self.outcome == Outcome::Completed => None,
             Some(Failure::Upstream(fault)) if self.outcome != Outcome::StreamError => Some(fault.clone()),

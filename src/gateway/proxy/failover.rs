@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 /// Notes that the present attempt failed. If another upstream can take the request over, it has its place there
 /// from here on, and the answer is `true`.
-pub fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
+pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some(here) = context.routing.destination else { return false };
     let upstream = &context.snapshot.upstreams[here];
     if fault.is_upstreams() {
@@ -64,7 +64,7 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
 ///
 /// # Errors
 /// When there is no place in time, or the client goes away.
-pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
+pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     let snapshot = Arc::clone(&context.snapshot);
     let (sender, now) = (context.arrival.identity.sender, now_ms());
     snapshot.budget.request(now);
@@ -109,7 +109,7 @@ pub async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
 }
 
 /// Notes that the present upstream answered well. A session that had to leave its own stays here from now on.
-pub fn succeeded(context: &Context) {
+pub(crate) fn succeeded(context: &Context) {
     let Some(here) = context.routing.destination else { return };
     let (snapshot, sender) = (&context.snapshot, context.arrival.identity.sender);
     let upstream = &snapshot.upstreams[here];

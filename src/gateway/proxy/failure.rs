@@ -24,7 +24,7 @@ const LONGEST_QUOTE: usize = 300;
 
 /// Why a request failed.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The upstream that it went to last did this.
     Upstream(UpstreamFault),
     /// The client was too slow with its response.
@@ -38,7 +38,7 @@ pub enum Failure {
 }
 
 /// Reads Pingora's error in the light of what is known of the request.
-pub fn read(error: &Error, request: &Context) -> Failure {
+pub(crate) fn read(error: &Error, request: &Context) -> Failure {
     match error.esource() {
         ErrorSource::Upstream => fault(error, request).map_or(Failure::Internal, Failure::Upstream),
         ErrorSource::Downstream => from_client(error, request),
@@ -55,7 +55,7 @@ fn from_client(error: &Error, request: &Context) -> Failure {
 }
 
 /// What an upstream did, of an error that is one of an upstream's; `None` if the request was at none.
-pub fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
+pub(crate) fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
     use ErrorType as E;
     use UpstreamFault as F;
     if let Some(fault) = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<UpstreamFault>()) {
@@ -98,22 +98,22 @@ fn cause(error: &Error) -> String {
 }
 
 /// Pingora's error for what the gateway itself finds wrong with an upstream.
-pub fn found(fault: UpstreamFault) -> Box<Error> {
+pub(crate) fn found(fault: UpstreamFault) -> Box<Error> {
     Error::because(FOUND, "", fault).into_up()
 }
 
 /// The same, when it is settled already whether another upstream takes the request over.
-pub fn settled(fault: UpstreamFault) -> Box<Error> {
+pub(crate) fn settled(fault: UpstreamFault) -> Box<Error> {
     Error::because(SETTLED, "", fault).into_up()
 }
 
 /// Whether it is settled already what follows this error.
-pub fn is_settled(error: &Error) -> bool {
+pub(crate) fn is_settled(error: &Error) -> bool {
     *error.etype() == SETTLED
 }
 
 /// The client's connection is where the time to the first byte is kept: its error is the upstream's then.
-pub fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
+pub(crate) fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
     let is_late = context.attempt.first_byte.is_none()
         && context.arrival.hold.as_ref().is_some_and(|hold| hold.is_late(now_ms()));
     if *error.esource() == ErrorSource::Downstream && is_late {
@@ -123,7 +123,7 @@ pub fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
 }
 
 /// What the upstream that a request went to last did, as a sentence.
-pub fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader) -> String {
+pub(crate) fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader) -> String {
     let upstream = request.chosen().map(|destination| &destination.upstream);
     let shown = upstream.filter(|upstream| reader == Reader::Operator || upstream.public_name().is_some());
     let name = match shown {
@@ -153,7 +153,7 @@ fn named(upstream: &Upstream, reader: Reader) -> String {
 
 impl Failure {
     /// How the request ended.
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Upstream(fault) => fault.outcome(),
             Self::SlowClient(_) => Outcome::ClientStalled,
@@ -164,7 +164,7 @@ impl Failure {
     }
 
     /// The reason in logs and metrics.
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Upstream(fault) => return fault.reason(),
             Self::SlowClient(Stalled::TooLong) => Reason::WriteTimeout,
@@ -177,7 +177,7 @@ impl Failure {
     }
 
     /// Status of the response; 0 if there is nobody to answer to.
-    pub fn status(&self, request: &Context) -> u16 {
+    pub(crate) fn status(&self, request: &Context) -> u16 {
         match self {
             Self::Upstream(_) if request.routing.tried.len() > 1 => 502,
             Self::Upstream(fault) => fault.status(),
@@ -188,7 +188,7 @@ impl Failure {
     }
 
     /// What failed and what to do: of several upstreams that were tried, what each of them did.
-    pub fn told(&self, request: &Context, reader: Reader) -> String {
+    pub(crate) fn told(&self, request: &Context, reader: Reader) -> String {
         let text = match self {
             Self::Upstream(_) if request.routing.tried.len() > 1 => return sentence_of_all(request, reader),
             Self::Upstream(fault) => return sentence(request, fault, reader),
@@ -207,7 +207,7 @@ impl Failure {
     }
 
     /// What the client gets.
-    pub fn answer(&self, request: &Context) -> Answer {
+    pub(crate) fn answer(&self, request: &Context) -> Answer {
         let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
         if request.routing.attempts > 0 {
             let told = origin_headers::of(request);

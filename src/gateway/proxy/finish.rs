@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The record of a request that ended so.
-pub fn record(session: &Session, ending: Ending, context: &mut Context) -> RequestRecord {
+pub(crate) fn record(session: &Session, ending: Ending, context: &mut Context) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();

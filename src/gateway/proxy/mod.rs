@@ -1,16 +1,16 @@
 //! What each of the hooks of Pingora's `ProxyHttp` does for one request.
 
-pub mod apply_rules;
-pub mod attempt;
-pub mod begin;
-pub mod context;
-pub mod downstream;
-pub mod ending;
-pub mod failover;
-pub mod failure;
-pub mod finish;
-pub mod observe;
+pub(super) mod apply_rules;
+pub(super) mod attempt;
+pub(super) mod begin;
+pub(super) mod context;
+pub(super) mod downstream;
+pub(super) mod ending;
+pub(super) mod failover;
+pub(super) mod failure;
+pub(super) mod finish;
+pub(super) mod observe;
 mod origin_headers;
-pub mod request_head;
-pub mod response_head;
-pub mod upstream_response;
+pub(super) mod request_head;
+pub(super) mod response_head;
+pub(super) mod upstream_response;

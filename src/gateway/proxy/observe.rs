@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Notes what the request is, and shows it among the running ones.
-pub fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Context) {
+pub(crate) fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Context) {
     let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
     if context.snapshot.config.capture.requests != Kept::Off {
         context.observation.capture = Some(Box::new(capture(request, context)));

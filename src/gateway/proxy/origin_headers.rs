@@ -9,7 +9,7 @@ const X_GATEWAY_UPSTREAM: &str = "x-gateway-upstream";
 const X_GATEWAY_ATTEMPTS: &str = "x-gateway-attempts";
 
 /// Says where the response comes from, or where the last failure was.
-pub fn of(context: &Context) -> impl Iterator<Item = (&'static str, HeaderValue)> {
+pub(super) fn of(context: &Context) -> impl Iterator<Item = (&'static str, HeaderValue)> {
     let named = |label| [(X_GATEWAY_UPSTREAM, label), (X_GATEWAY_ATTEMPTS, context.routing.attempts.into())];
     let label = context.chosen().map(|destination| destination.upstream.label.clone());
     label.map(named).into_iter().flatten()

@@ -15,7 +15,7 @@ use pingora::prelude::*;
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> Result<()> {
+pub(crate) fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> Result<()> {
     let upstream = &context.destination()?.upstream;
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
@@ -31,7 +31,7 @@ pub fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> R
 ///
 /// # Errors
 /// When the field cannot be set; that would be a mistake of the gateway's.
-pub fn length(request: &mut RequestHeader, context: &Context) -> Result<()> {
+pub(crate) fn length(request: &mut RequestHeader, context: &Context) -> Result<()> {
     let Some(held) = &context.arrival.body else { return Ok(()) };
     let body = context.attempt.body.as_ref().unwrap_or(&held.bytes);
     request.insert_header(context.arrival.length_name.clone(), body.len())
@@ -92,7 +92,7 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
 }
 
 /// The whole body, once per attempt; `None` if there is none.
-pub fn body(context: &mut Context) -> Option<Bytes> {
+pub(crate) fn body(context: &mut Context) -> Option<Bytes> {
     let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
     let held = context.arrival.body.as_ref().filter(|_| is_first)?;
     Some(context.attempt.body.take().unwrap_or_else(|| held.bytes.clone()))

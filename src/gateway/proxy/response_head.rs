@@ -20,7 +20,7 @@ const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "tr
 ///
 /// # Errors
 /// When a header cannot be set; that would be a mistake of the gateway's.
-pub fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+pub(crate) fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     let is_http10 = client.version == Version::HTTP_10;
     head(response, is_http10, context)?;
     apply_rules::response(response, client, context);

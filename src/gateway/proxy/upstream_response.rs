@@ -34,7 +34,7 @@ const INTERIM_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 /// When it cannot be passed on, or another upstream takes the request over.
-pub fn head_came(
+pub(crate) fn head_came(
     session: &Session,
     response: &mut ResponseHeader,
     shared: &Shared,
@@ -85,7 +85,7 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
 }
 
 /// A piece of the body, perhaps none; how long the next one has to wait.
-pub fn body_came(bytes: Option<&[u8]>, context: &mut Context) -> Option<Duration> {
+pub(crate) fn body_came(bytes: Option<&[u8]>, context: &mut Context) -> Option<Duration> {
     context.forget_body();
     let bytes = bytes?;
     let attempt = &mut context.attempt;
@@ -104,7 +104,7 @@ pub fn body_came(bytes: Option<&[u8]>, context: &mut Context) -> Option<Duration
 }
 
 /// Reads what there was no time for while it came.
-pub async fn read_rest(context: &mut Context) {
+pub(crate) async fn read_rest(context: &mut Context) {
     while let Some(meter) = context.attempt.meter.as_mut().filter(|meter| meter.is_behind()) {
         meter.catch_up();
         tokio::task::yield_now().await;

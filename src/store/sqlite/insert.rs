@@ -16,7 +16,7 @@ const AT_ONCE: usize = 50;
 /// The same for sums.
 const SUMS_AT_ONCE: usize = 100;
 /// The number in `latencies` that stands for all upstreams and models together; those in `series` begin with 1.
-pub const ALL_SERIES: i64 = 0;
+pub(super) const ALL_SERIES: i64 = 0;
 
 static INSERT_ONE: Lazy<String> = Lazy::new(|| insert(1));
 static INSERT_MANY: Lazy<String> = Lazy::new(|| insert(AT_ONCE));
@@ -30,7 +30,7 @@ fn insert(rows: usize) -> String {
 
 /// Writes records.
 #[derive(Debug, Default)]
-pub struct Inserter {
+pub(super) struct Inserter {
     /// The numbers of upstreams and models in `series`.
     series: HashMap<(String, String), i64>,
 }
@@ -40,7 +40,7 @@ impl Inserter {
     ///
     /// # Errors
     /// When they cannot be written; they are not, then.
-    pub async fn insert(
+    pub(super) async fn insert(
         &mut self,
         connection: &mut SqliteConnection,
         records: &[Arc<RequestRecord>],

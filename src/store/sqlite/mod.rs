@@ -10,6 +10,7 @@ mod reader;
 mod statistics;
 
 pub use database::Database;
-pub use reader::{ReadError, Reader};
+pub(crate) use reader::ReadError;
+pub use reader::Reader;
 /// Why something could not be written.
-pub use sqlx::Error as WriteError;
+pub(super) use sqlx::Error as WriteError;

@@ -12,7 +12,7 @@ const SHORTEST_CUT: usize = 4;
 
 /// A way to code bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Code {
+pub(super) enum Code {
     /// Groups of four characters for three bytes, in either alphabet.
     Base64,
     /// Two digits for a byte.
@@ -21,10 +21,10 @@ pub enum Code {
 
 impl Code {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Base64, Self::Hex];
+    pub(super) const ALL: [Self; 2] = [Self::Base64, Self::Hex];
 
     /// Characters of a group, at any of which a text may begin.
-    pub fn group(self) -> usize {
+    pub(super) fn group(self) -> usize {
         match self {
             Self::Base64 => 4,
             Self::Hex => 2,
@@ -40,7 +40,7 @@ impl Code {
 }
 
 /// The parts of a layer that may be in a code: for each its characters, as places in the layer.
-pub struct Parts {
+pub(super) struct Parts {
     code: Code,
     is_cut: bool,
     characters: Vec<usize>,
@@ -51,7 +51,7 @@ pub struct Parts {
 impl Parts {
     /// Those of a layer. Codes may be broken into lines. Of a layer that is not the text itself, only what was not in the
     /// same form in the layer before; of a text that is cut, what stands at its end counts however short it is.
-    pub fn of(layer: &Layer, code: Code, is_text: bool, is_cut: bool) -> Self {
+    pub(super) fn of(layer: &Layer, code: Code, is_text: bool, is_cut: bool) -> Self {
         let mut parts = Self { code, is_cut, characters: Vec::new(), ends: Vec::new() };
         let bytes = &layer.bytes;
         let mut at = 0;
@@ -89,7 +89,7 @@ impl Parts {
 
     /// The texts that they stand for, when this many characters of a group are missing before each of them; `None` if there are
     /// none. What is no text is left out: most of what can be decoded was never coded. A line break stands between two texts.
-    pub fn decoded(&self, layer: &Layer, skipped: usize) -> Option<Layer> {
+    pub(super) fn decoded(&self, layer: &Layer, skipped: usize) -> Option<Layer> {
         let mut texts = Layer { bytes: Vec::new(), places: Vec::new() };
         let mut decoded = Layer { bytes: Vec::new(), places: Vec::new() };
         let mut start = 0;
@@ -178,7 +178,7 @@ fn line_break(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The standard alphabet of Base64 in place of that for URLs.
-pub fn standard(byte: u8) -> u8 {
+pub(super) fn standard(byte: u8) -> u8 {
     match byte {
         b'-' => b'+',
         b'_' => b'/',

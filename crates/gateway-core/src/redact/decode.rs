@@ -7,7 +7,7 @@ use super::entities;
 use super::escape::{Escape, hex};
 
 /// The bytes of a text, and where each stands in what it was read from.
-pub struct Layer {
+pub(super) struct Layer {
     pub bytes: Vec<u8>,
     /// Beginning and end in the original text, for each byte.
     pub places: Vec<(usize, usize)>,
@@ -15,13 +15,13 @@ pub struct Layer {
 
 impl Layer {
     /// The text itself.
-    pub fn of(text: &[u8]) -> Self {
+    pub(super) fn of(text: &[u8]) -> Self {
         Self { bytes: text.to_vec(), places: (0..text.len()).map(|at| (at, at + 1)).collect() }
     }
 
     /// With one layer of escapes taken away; `None` if there are none. Of a text that is cut, an escape that the end cuts
     /// off goes too.
-    pub fn decoded(&self, is_cut: bool) -> Option<Self> {
+    pub(super) fn decoded(&self, is_cut: bool) -> Option<Self> {
         memchr::memchr3(b'\\', b'%', b'&', &self.bytes)?;
         let mut decoded = Self { bytes: Vec::with_capacity(self.bytes.len()), places: Vec::new() };
         decoded.places.reserve(self.bytes.len());

@@ -64,7 +64,7 @@ const NAMES: [(&str, char); 52] = [
 ];
 
 /// The reference at the beginning of `bytes`, which begin with `&`; the `;` may be missing.
-pub fn entity(bytes: &[u8], is_cut: bool) -> Escape {
+pub(super) fn entity(bytes: &[u8], is_cut: bool) -> Escape {
     let window = &bytes[1..bytes.len().min(LONGEST)];
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'#';
     let length = window.iter().take_while(is_part).count();

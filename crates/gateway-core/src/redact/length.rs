@@ -1,6 +1,6 @@
 //! How short a secret, or the part of one that is left, may be.
 
 /// Shorter texts are no secrets, and would be found everywhere.
-pub const SHORTEST: usize = 6;
+pub(super) const SHORTEST: usize = 6;
 /// What was cut off may have begun with a secret: from this length on its beginning goes.
-pub const SHORTEST_BEGINNING: usize = 3;
+pub(super) const SHORTEST_BEGINNING: usize = 3;

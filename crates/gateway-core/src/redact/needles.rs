@@ -113,7 +113,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
 /// They are in order, and none overlaps another.
 ///
 /// The time grows with the length of the text, which all its layers together exceed no more than [`EFFORT`] times.
-pub fn find(text: &[u8], needles: &[&Needles], is_cut: bool) -> Vec<Range<usize>> {
+pub(super) fn find(text: &[u8], needles: &[&Needles], is_cut: bool) -> Vec<Range<usize>> {
     let is_too_many = needles.iter().any(|needles| needles.is_too_many);
     let left = (EFFORT * text.len()).max(LEAST_EFFORT);
     let mut search = Search { needles, is_cut, end: text.len(), left, found: Vec::new() };

@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 /// Characters in a row that a text and a secret must have in common.
-pub const PIECE: usize = 12;
+pub(super) const PIECE: usize = 12;
 /// Secrets from this length on are known by their pieces.
-pub const SHORTEST_WHOLE: usize = 16;
+pub(super) const SHORTEST_WHOLE: usize = 16;
 /// Bits of the filter for each piece.
 const BITS: usize = 16;
 
 /// All pieces of all secrets. Each place of a text is looked up once: the time grows with the length of the text alone,
 /// however many secrets there are and however much they repeat themselves.
 #[derive(Default)]
-pub struct Pieces {
+pub(super) struct Pieces {
     /// In order.
     pieces: Vec<[u8; PIECE]>,
     /// Says of most others at once that they are none of them.
@@ -21,7 +21,7 @@ pub struct Pieces {
 
 impl Pieces {
     /// Those of these secrets; shorter ones than [`SHORTEST_WHOLE`] are left out.
-    pub fn of<'s>(secrets: impl Iterator<Item = &'s [u8]>) -> Self {
+    pub(super) fn of<'s>(secrets: impl Iterator<Item = &'s [u8]>) -> Self {
         let long = secrets.filter(|secret| secret.len() >= SHORTEST_WHOLE);
         let mut pieces: Vec<[u8; PIECE]> = long.flat_map(windows).copied().collect();
         pieces.sort_unstable();
@@ -35,7 +35,7 @@ impl Pieces {
     }
 
     /// Calls `found` with each part of `text` that consists of pieces.
-    pub fn find(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {
         if self.pieces.is_empty() {
             return;
         }

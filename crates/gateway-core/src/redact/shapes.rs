@@ -41,7 +41,7 @@ pub fn looks_like_secret(text: &[u8]) -> bool {
 }
 
 /// Calls `found` with the place of everything that looks like a secret.
-pub fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+pub(super) fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
     match &*LOOKS {
         // Most texts have nothing, and to find that out takes no memory.
         Some(looks) if !looks.is_match(text) => {}
@@ -72,7 +72,7 @@ fn is_one(captures: &Captures<'_>) -> bool {
 }
 
 /// `user:password` of what follows `Basic`.
-pub fn credentials(coded: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn credentials(coded: &[u8]) -> Option<Vec<u8>> {
     let coded: Vec<u8> = coded.trim_ascii().iter().copied().take_while(|&byte| byte != b'=').map(standard).collect();
     STANDARD_NO_PAD.decode(coded).ok().filter(|pair| pair.contains(&b':'))
 }

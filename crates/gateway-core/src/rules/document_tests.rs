@@ -296,12 +296,12 @@ fn a_container_with_too_many_entries_is_left_as_it_is() {
 }
 
 /// Blanks, mostly none.
-pub fn blanks() -> impl Strategy<Value = String> {
+pub(crate) fn blanks() -> impl Strategy<Value = String> {
     prop_oneof![2 => Just(String::new()), 1 => "[ \t\r\n]{1,3}"]
 }
 
 /// JSON strings as text, with escapes spelled in several ways.
-pub fn string_text() -> impl Strategy<Value = String> {
+pub(crate) fn string_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_map(|c| {
             let quoted = Value::from(c.to_string()).to_string();
@@ -357,7 +357,7 @@ fn object_text(members: impl Strategy<Value = Vec<(String, String, String)>>) ->
 }
 
 /// JSON documents as text: odd numbers, repeated keys, deep nesting, blanks everywhere.
-pub fn json_text() -> impl Strategy<Value = String> {
+pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
         Just("true".to_owned()),
@@ -393,7 +393,7 @@ fn blocks_text() -> impl Strategy<Value = String> {
 }
 
 /// Documents that look like requests: mostly with a `system` list and a model.
-pub fn request_text() -> impl Strategy<Value = String> {
+pub(crate) fn request_text() -> impl Strategy<Value = String> {
     let system = prop_oneof![6 => blocks_text(), 2 => string_text(), 1 => json_text()];
     let member = prop_oneof![
         4 => (Just("\"system\"".to_owned()), blanks(), system),

@@ -5,7 +5,7 @@ use crate::rules::document::{Container, Document, Json, NoChange, Node, unquoted
 use regex::Regex;
 
 /// How the block begins that says who asks: Claude Code, or the Agent SDK (`claude -p`).
-pub const IDENTITIES: [&str; 2] = [
+pub(super) const IDENTITIES: [&str; 2] = [
     "You are Claude Code, Anthropic's official CLI for Claude.",
     "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
 ];

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// A container with more entries than this is not taken apart: its entries would take many times the memory of the
 /// text itself. Edits find no place in it.
-pub const MAX_ENTRIES: usize = 16_384;
+pub(super) const MAX_ENTRIES: usize = 16_384;
 
 /// A part of a document.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 65_536;
 pub struct BadAt(pub usize);
 
 /// The offset of the first byte from `at` on that is no blank.
-pub fn blanks(text: &[u8], mut at: usize) -> usize {
+pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
         at += 1;
     }
@@ -25,7 +25,7 @@ pub fn blanks(text: &[u8], mut at: usize) -> usize {
 ///
 /// # Errors
 /// Where it stops being one.
-pub fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
+pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
     // The closing brackets that are still to come.
     let mut open: Vec<u8> = Vec::new();
     loop {
@@ -76,7 +76,7 @@ pub fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
 ///
 /// # Errors
 /// Where it stops being a name.
-pub fn name(text: &[u8], at: usize) -> Result<usize, BadAt> {
+pub(super) fn name(text: &[u8], at: usize) -> Result<usize, BadAt> {
     if text.get(at) != Some(&b'"') {
         return Err(BadAt(at));
     }

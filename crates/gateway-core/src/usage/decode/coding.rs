@@ -37,7 +37,7 @@ pub(super) struct Step {
 
 impl Coding {
     /// For the only coding of a body; `None` if it is not known.
-    pub fn new(name: &[u8]) -> Option<Self> {
+    pub(super) fn new(name: &[u8]) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_slice() {
             b"" | b"identity" => Self::Identity,
             // Names and comments in a gzip header are skipped, not kept.
@@ -57,7 +57,7 @@ impl Coding {
         })
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Identity => "identity",
             Self::Gzip(_) => "gzip",
@@ -69,7 +69,7 @@ impl Coding {
     }
 
     /// Decodes as much as fits. When `output` comes back full, there may be more of it without any more input.
-    pub fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
         match self {
             Self::Over if input.is_empty() => Ok(Step { read: 0, written: 0 }),
             Self::Over => Err(Undecodable),
