@@ -66,7 +66,7 @@ ORDER = {
         "ending failover observe response_head",
         "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact rules", "usage", "record"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules", "usage", "record"],
 }
 
 # Rooms that may use less than their line would allow.

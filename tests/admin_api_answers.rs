@@ -67,6 +67,11 @@ async fn a_path_that_is_known_says_which_methods_it_takes() {
         let answer = gateway.connect().await.request(&request(method, target)).await;
         assert_eq!((answer.status(), answer.header("allow").as_deref()), (405, Some(allowed)), "{method} {target}");
     }
+    // Without a key this is heard of the session alone, which needs none.
+    for (target, status) in [("session", 405), ("stats", 401), ("nothing", 401)] {
+        let without_key = Request::new("PUT", &format!("/api/admin/{target}")).header("Host", "127.0.0.1");
+        assert_eq!(gateway.connect().await.request(&without_key).await.status(), status, "{target}");
+    }
     for target in ["nothing", "stats/nothing", "requests/a/b", ""] {
         assert_eq!(gateway.request(&request("POST", target)).await.status(), 404, "{target}");
     }

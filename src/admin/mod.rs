@@ -118,7 +118,7 @@ impl Admin {
             return Err(Refused::Unanswered);
         }
         let found = routes::find(&request.method, segments);
-        let needs = found.as_ref().map_or(Needs::Look, |(route, _)| route.needs);
+        let needs = found.as_ref().map_or_else(|_| routes::needs_at_least(segments), |(route, _)| route.needs);
         let access = match needs {
             Needs::Nothing => None,
             needs => {

@@ -113,6 +113,16 @@ pub(super) fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static 
     }
 }
 
+/// What a method needs that the path does not take: nothing where none of its methods needs anything. Who may not look does
+/// not hear which other paths there are.
+pub(super) fn needs_at_least(path: &[String]) -> Needs {
+    let mut routes = ROUTES.iter().filter(|route| named(route.template, path).is_some()).peekable();
+    match routes.peek().is_some() && routes.all(|route| route.needs == Nothing) {
+        true => Nothing,
+        false => Look,
+    }
+}
+
 /// What a path names if it is one of this template; `None` if it is another one.
 fn named<'p>(template: &str, path: &'p [String]) -> Option<&'p str> {
     if template.split('/').count() != path.len() {

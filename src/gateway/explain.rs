@@ -144,12 +144,7 @@ fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     let report = |(index, rule): (usize, &Arc<Rule>)| {
         let first = rule.matcher.first_unmet(&facts);
         let condition = first.map(Unmet::of);
-        let unmet = first.map(|unmet| match unmet {
-            // What a key is compared with is a key.
-            Condition::Header(name, _) if is_secret_name(name.as_str()) => format!("header {name} is {MASK}"),
-            Condition::Query(name, _) if is_secret_name(name) => format!("query {name} is {MASK}"),
-            unmet => unmet.to_string(),
-        });
+        let unmet = first.map(Condition::to_string);
         let outcomes = plan.outcomes.iter().filter(|(of, _)| *of == index);
         let (body, outcomes) = outcomes
             .map(|(_, outcome)| match outcome {

@@ -115,7 +115,7 @@ impl ProblemView {
                 *text = shapes(text).into_owned();
             }
         }
-        let key = (!problem.key.is_empty()).then(|| problem.key.clone());
+        let key = (!problem.key.is_empty()).then(|| shapes(&problem.key).into_owned());
         Self { place, line, column, key, message: problem.message(), code: problem.what.code(), parameters }
     }
 }

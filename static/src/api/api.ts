@@ -11,6 +11,9 @@ const BASE = '/api/admin/';
 /** Where the live feed is, for `EventSource`. */
 export const LIVE_URL = `${BASE}live`;
 
+/** `ApiError.status` of what went wrong in the panel itself. */
+export const NO_CALL = -1;
+
 /** An answer that is not a success, or (`status` 0) none at all. */
 export class ApiError extends Error {
   readonly status: number;

@@ -6,6 +6,8 @@ import { ApiError } from '@/api/api';
 
 import { useProblemText } from './problem_text';
 
+// What is wrong with a request, or behind it, only the gateway's own words say.
+const WITH_DETAIL: readonly number[] = [400, 404, 500, 503];
 const STATUSES = [400, 401, 403, 404, 409, 413, 415, 429, 500, 503] as const;
 
 export function useErrorText(): (error: unknown) => string {
@@ -19,6 +21,8 @@ export function useErrorText(): (error: unknown) => string {
     if (problem) return problemText.at(problem);
     // In English the gateway's own words say more than the status does.
     const status = STATUSES.find((known) => known === error.status);
-    return locale.value === 'en' || status === undefined ? t('apiError.other', { said }) : t(`apiError.${status}`);
+    if (locale.value === 'en' || status === undefined) return t('apiError.other', { said });
+    const what = t(`apiError.${status}`);
+    return WITH_DETAIL.includes(status) ? t('apiError.detailed', { what, said }) : what;
   };
 }

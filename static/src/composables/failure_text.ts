@@ -21,6 +21,8 @@ export function useFailureText(): (failure: Failure) => string {
     // An error that has a type came from the upstream, as did all without a reason of the gateway's.
     if (said !== '' && (type !== null || reason === '')) return said;
     if (fault) return t('errors.ofUpstream', { upstream: fault.upstream, what: faultText(fault) });
+    // Rows from before there were codes have the gateway's words alone.
+    if (said !== '') return said;
     if (reason === '') return '–';
     // What is no single word is a sentence already.
     if (!/^\w+$/.test(reason)) return reason;

@@ -2,7 +2,7 @@
 
 import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue';
 
-import { ApiError } from '@/api/api';
+import { ApiError, NO_CALL } from '@/api/api';
 
 export interface Resource<T> {
   data: ShallowRef<T | null>;
@@ -33,7 +33,7 @@ export function useResource<T>(ask: (signal: AbortSignal) => Promise<T>): Resour
       error.value = null;
     } catch (caught) {
       if (mine.signal.aborted) return;
-      error.value = caught instanceof ApiError ? caught : new ApiError(0, String(caught));
+      error.value = caught instanceof ApiError ? caught : new ApiError(NO_CALL, String(caught));
     } finally {
       if (abort === mine) isLoading.value = false;
     }

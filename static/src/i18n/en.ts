@@ -85,6 +85,7 @@ export default {
   apiError: {
     offline: 'The gateway does not answer.',
     other: '{said}',
+    detailed: '{what} ({said})',
     400: 'The gateway does not understand this request.',
     401: 'Log in again: this needs the panel’s key.',
     403: 'The gateway refuses this: the request seems to come from another site’s page.',

@@ -87,6 +87,7 @@ const messages: Messages = {
   apiError: {
     offline: '网关没有响应。',
     other: '出错了：{said}',
+    detailed: '{what}（网关原文：{said}）',
     400: '网关无法理解这个请求。',
     401: '请重新登录：此操作需要面板密钥。',
     403: '网关拒绝了这个请求：它似乎来自其他网站的页面。',

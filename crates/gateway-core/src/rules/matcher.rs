@@ -3,6 +3,7 @@
 use super::glob::Glob;
 use super::query;
 use crate::http1::split_query;
+use crate::redact::{MASK, is_secret_name};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use regex::bytes::Regex;
@@ -174,6 +175,9 @@ impl fmt::Display for Condition {
                 f.write_str("path is ")?;
                 list(f, tests)
             }
+            // What a key is compared with is a key.
+            Self::Header(name, _) if is_secret_name(name.as_str()) => write!(f, "header {name} is {MASK}"),
+            Self::Query(name, _) if is_secret_name(name) => write!(f, "query {name} is {MASK}"),
             Self::Header(name, tests) => {
                 write!(f, "header {name} is ")?;
                 list(f, tests)
@@ -226,6 +230,18 @@ mod tests {
 
     fn glob(text: &str) -> Glob {
         Glob::new(text)
+    }
+
+    #[test]
+    fn what_a_key_is_compared_with_is_not_shown_at_any_depth() {
+        let key =
+            || Condition::Header(HeaderName::from_static("x-api-key"), vec![TextTest::Equals("key-of-a-rule".into())]);
+        let not = |condition| Condition::Not(Matcher(vec![condition]));
+        let query = Condition::Query("token".into(), vec![TextTest::Equals("key-of-a-rule".into())]);
+        for condition in [key(), not(key()), not(not(query))] {
+            let shown = condition.to_string();
+            assert!(shown.contains(MASK) && !shown.contains("key-of-a-rule"), "{shown}");
+        }
     }
 
     #[test]
