@@ -5,11 +5,12 @@ mod panel;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::{Arguments, Loaded, Startup};
+use crate::connections::Fit;
 use crate::feed::Event;
 use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
-use crate::operate::{self, Claim};
+use crate::operate::{self, Claim, Supervisor};
 use crate::store::{Reader, RequestLog, Retention, Writer};
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
@@ -35,18 +36,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let snapshot = Snapshot::new(loaded.config.clone()).map_err(anyhow::Error::msg)?;
     let has_panel = snapshot.config.dashboard_enabled;
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
-    let settings = &loaded.startup.log;
-    let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
-    let reader = settings.database.as_deref().map(Reader::new);
-    let writer = settings.database.clone().map(|path| {
-        let retention = Retention {
-            age: settings.keep,
-            bytes: settings.keep_bytes as u64,
-            stray_bytes: settings.keep_rejected_bytes as u64,
-            statistics: settings.keep_statistics,
-        };
-        Arc::new(Writer::new(path, retention, queue))
-    });
+    let (log, reader, writer) = request_log(&loaded.startup);
     if let Some(writer) = writer.as_ref().filter(|_| upgrade) {
         writer.check().map_err(|error| anyhow!("gateway.database: {error}"))?;
     }
@@ -58,20 +48,10 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
         operate::watch::start(Arc::clone(&live)).map_err(anyhow::Error::msg)?;
     }
 
-    for warning in &loaded.warnings {
-        log::warn!("{warning}");
-    }
-    let fit = loaded.config.limits.fit(open_files);
-    if let Some(notice) = fit.notice(open_files, loaded.config.limits.connections) {
-        log::warn!("{notice}");
-    }
+    let fit = fit_with_warnings(&loaded, open_files);
     let Loaded { startup, mut server_conf, path, .. } = loaded;
     server_conf.upstream_keepalive_pool_size = server_conf.upstream_keepalive_pool_size.min(fit.kept_upstreams);
-    if let Some(folder) = &folder {
-        operate::predecessors::Metrics::new(folder.clone())
-            .and_then(|metrics| prometheus::register(Box::new(metrics)))
-            .context("registering the metrics of processes that drain")?;
-    }
+    folder.as_ref().map_or(Ok(()), operation::register_predecessors)?;
     // Pingora sleeps through it to the end, and cuts what is running then. The supervisor ends the process before.
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
@@ -81,14 +61,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let door = Door::new(proxy, Arc::clone(&shared), Arc::clone(&admin) as _);
     let endpoints = gateway_endpoints(&startup)?;
     let admission = operation::admission(&shared, open_files).context("registering the metrics of connections")?;
-    server.add_service(Listening::new(
-        "gateway",
-        door,
-        Arc::clone(&sockets),
-        endpoints,
-        handshake_time(&shared),
-        admission,
-    ));
+    let time = handshake_time(&shared);
+    server.add_service(Listening::new("gateway", door, Arc::clone(&sockets), endpoints, time, admission));
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
     let stop_writing = Arc::new(operation::Stop::default());
@@ -101,16 +75,10 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let seconds = Seconds { shared: Arc::clone(&shared), admin: Arc::clone(&admin) };
     let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
     let door = Door::of_pages(pages, Arc::clone(&shared), admin).context("preparing the admin service")?;
-    let of_admin = operation::admission_of_admin(open_files);
+    let admission = operation::admission_of_admin(open_files);
     let endpoints = vec![Endpoint { address: startup.admin_listen, tls: None }];
-    server.add_service(Listening::new(
-        "admin",
-        door,
-        Arc::clone(&sockets),
-        endpoints,
-        handshake_time(&shared),
-        of_admin,
-    ));
+    let time = handshake_time(&shared);
+    server.add_service(Listening::new("admin", door, Arc::clone(&sockets), endpoints, time, admission));
     server.add_service(background_service("live", seconds));
 
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
@@ -122,22 +90,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
         claim.sockets().and_then(|given| sockets.adopt(given, &inherited)).map_err(anyhow::Error::msg)?;
     }
     server.bootstrap();
-    log::info!(
-        "anyrouter-gateway {} listens on http://{listen} and sends to {target}; panel on http://{panel}/admin; metrics on \
-         http://{admin}/metrics; {path}",
-        env!("CARGO_PKG_VERSION"),
-        listen = startup.listen,
-        panel = if has_panel { startup.listen } else { startup.admin_listen },
-        admin = startup.admin_listen,
-        target = targets.join(", "),
-    );
+    announce(&startup, &targets.join(", "), has_panel, &path);
     panel.tell(&arguments);
-    let (shutdown_signal, end) = (supervisor.shutdown_watch(), supervisor.end_guard());
-    let serve = move || {
-        let _end = end;
-        server.run(RunArgs { shutdown_signal: Box::new(shutdown_signal) });
-    };
-    std::thread::Builder::new().name("pingora".to_owned()).spawn(serve).context("starting Pingora's thread")?;
+    start_pingora(server, &supervisor)?;
     let how = supervisor.wait();
     if let Some(writer) = writer {
         stop_writing.stop();
@@ -148,6 +103,58 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     if how == operate::End::Fault {
         bail!("what serves requests has ended by itself; the log says why");
     }
+    Ok(())
+}
+
+/// The request log: where records go in, who reads it, and who writes it.
+fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Writer>>) {
+    let settings = &startup.log;
+    let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
+    let reader = settings.database.as_deref().map(Reader::new);
+    let writer = settings.database.clone().map(|path| {
+        let retention = Retention {
+            age: settings.keep,
+            bytes: settings.keep_bytes as u64,
+            stray_bytes: settings.keep_rejected_bytes as u64,
+            statistics: settings.keep_statistics,
+        };
+        Arc::new(Writer::new(path, retention, queue))
+    });
+    (log, reader, writer)
+}
+
+/// What fits into the files that the process may open; logs that, and what else the operator should know.
+fn fit_with_warnings(loaded: &Loaded, open_files: u64) -> Fit {
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    let fit = loaded.config.limits.fit(open_files);
+    if let Some(notice) = fit.notice(open_files, loaded.config.limits.connections) {
+        log::warn!("{notice}");
+    }
+    fit
+}
+
+/// Logs where everything is.
+fn announce(startup: &Startup, target: &str, has_panel: bool, path: &str) {
+    log::info!(
+        "anyrouter-gateway {} listens on http://{listen} and sends to {target}; panel on http://{panel}/admin; metrics on \
+         http://{admin}/metrics; {path}",
+        env!("CARGO_PKG_VERSION"),
+        listen = startup.listen,
+        panel = if has_panel { startup.listen } else { startup.admin_listen },
+        admin = startup.admin_listen,
+    );
+}
+
+/// Has Pingora serve, on a thread of its own.
+fn start_pingora(server: Server, supervisor: &Supervisor) -> anyhow::Result<()> {
+    let (shutdown_signal, end) = (supervisor.shutdown_watch(), supervisor.end_guard());
+    let serve = move || {
+        let _end = end;
+        server.run(RunArgs { shutdown_signal: Box::new(shutdown_signal) });
+    };
+    std::thread::Builder::new().name("pingora".to_owned()).spawn(serve).context("starting Pingora's thread")?;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What requests are handled with: a reload replaces it as a whole.
+/// What requests are handled with: a reload replaces it as a whole. A flat list, a field for each section of the file.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The upstreams, preferred ones first; never empty.

@@ -168,6 +168,13 @@ pub(super) fn admission_of_admin(
     move |peer: SocketAddr| connections.enter(Some(peer.ip()), false, caps)
 }
 
+/// Has the metrics of processes that drain shown with those of this one.
+pub(super) fn register_predecessors(folder: &RuntimeDir) -> anyhow::Result<()> {
+    operate::predecessors::Metrics::new(folder.clone())
+        .and_then(|metrics| prometheus::register(Box::new(metrics)))
+        .context("registering the metrics of processes that drain")
+}
+
 /// Starts what looks after the process.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// A time as a whole.
+/// A time as a whole. A flat list, because it is an object of the API.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs, reason = "docs/api.md has them")]
 pub struct Summary {

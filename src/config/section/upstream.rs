@@ -34,7 +34,7 @@ pub enum HttpVersion {
     Auto,
 }
 
-/// One place to send requests to, ready to use.
+/// One place to send requests to, ready to use. A flat list, a field for each key of an entry of `gateway.upstreams`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Name in logs, metrics and errors; unique.
