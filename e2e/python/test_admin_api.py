@@ -206,6 +206,6 @@ def test_live_events_are_as_described(observed, cookie):
             return {"request", "second"} <= seen.keys()
 
         wait("a request and a second", next_event)
-    for event, name in [("request", "Row"), ("second", "Second")]:
+    for event, name in [("request", "Listed"), ("second", "Second")]:
         validator(name).validate(seen[event])
         assert list(undocumented({"$ref": f"#/components/schemas/{name}"}, seen[event])) == [], event

@@ -287,7 +287,7 @@ export interface paths {
         };
         /**
          * What happens, as server-sent events
-         * @description `event: request` has a Row as its data, `event: second` a Second, `event: config` an object with the `version` that
+         * @description `event: request` has a Listed as its data, `event: second` a Second, `event: config` an object with the `version` that
          *     came into force. There is a comment after fifteen seconds of silence.
          */
         get: operations["live"];
@@ -1727,7 +1727,7 @@ export interface operations {
                 agent_type?: components["parameters"]["AgentTypes"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
-                /** @description CSV, or one JSON object (a Row) a line. */
+                /** @description CSV, or one JSON object (a Listed) a line. */
                 format?: "csv" | "json";
             };
             header?: never;
