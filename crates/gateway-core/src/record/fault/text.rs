@@ -143,7 +143,7 @@ impl UpstreamFault {
                 "的并发请求已达上限（max_in_flight {max_in_flight}），另有 {queue} 个请求在排队（limits.queue）"
             ),
             Self::QueueTimeout { max_in_flight, within } => {
-                format!("在 {} 内没有空出位置（max_in_flight {max_in_flight}，limits.queue_timeout）", spelled(*within))
+                format!("在 {} 内没有空出名额（max_in_flight {max_in_flight}，limits.queue_timeout）", spelled(*within))
             }
             Self::FirstByteTimeout { within } => {
                 format!("在 {} 内没有开始响应（first_byte_timeout、read_timeout）", spelled(*within))

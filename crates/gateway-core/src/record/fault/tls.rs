@@ -29,7 +29,7 @@ impl TlsFault {
             Self::NotYetValid => ("its certificate is not valid yet", "它的证书尚未生效"),
             Self::OtherName => ("its certificate is for another name", "它的证书属于另一个域名"),
             Self::UnknownIssuer => {
-                ("its certificate was issued by nobody whom this machine trusts", "它的证书的签发机构不受本机信任")
+                ("its certificate was issued by nobody whom this machine trusts", "它的证书由本机不信任的机构签发")
             }
             Self::SelfSigned => ("its certificate is self-signed", "它的证书是自签名的"),
             Self::NotTls => ("it does not speak TLS", "它不支持 TLS"),
@@ -45,7 +45,7 @@ impl TlsFault {
         let (english, chinese) = match self {
             Self::Expired => (
                 "it has to be renewed there, unless this machine's clock is wrong",
-                "需由对方更新证书，除非本机时间不准",
+                "需由对方更新证书，也可能是本机时间不准",
             ),
             Self::NotYetValid => ("check this machine's clock", "请检查本机时间"),
             Self::OtherName => {
