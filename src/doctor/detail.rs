@@ -6,16 +6,16 @@ messages! {
     /// What was seen at a step.
     pub(crate) Detail:
     // --- the name ---
-    IsAddress { host: String } = "is_address", "{host} is an address", "{host} 就是地址";
+    IsAddress { host: String } = "is_address", "{host} is an address", "{host} 本身就是 IP 地址";
     Resolved { host: String, addresses: String } = "resolved", "{host} is {addresses}", "{host} 解析为 {addresses}";
     ResolveLate { host: String, within: String } = "resolve_late",
-        "{host}: no answer within {within}", "{host}：{within} 内没有应答";
+        "{host}: no answer within {within}", "{host}：DNS 在 {within} 内没有响应";
     ResolveFailed { host: String, said: String } = "resolve_failed", "{host}: {said}", "{host} 无法解析：{said}";
     NoAddress { host: String } = "no_address", "{host}: the name has no address", "{host}：该域名没有地址";
     // --- the connection ---
     Connected { address: String } = "connected", "{address}", "已连上 {address}";
     ConnectLate { address: String, within: String } = "connect_late",
-        "{address}: no connection in time (connect_timeout {within})", "{address}：未能及时连上（connect_timeout {within}）";
+        "{address}: no connection in time (connect_timeout {within})", "{address}：没有及时连上（connect_timeout {within}）";
     ConnectFailed { address: String, said: String } = "connect_failed", "{address}: {said}", "{address} 无法连接：{said}";
     // --- the proxy ---
     ProxyTls = "proxy_tls", "the proxy's certificate is valid", "代理的证书有效";
@@ -25,12 +25,12 @@ messages! {
     ProxyTlsFailed { proxy: String, said: String } = "proxy_tls_failed", "{proxy}: {said}", "{proxy} 的 TLS 连接失败：{said}";
     TunnelOpened { proxy: String, target: String } = "tunnel_opened",
         "{proxy} opened the way to {target}", "{proxy} 已接通 {target}";
-    TunnelLate { target: String } = "tunnel_late", "{target}: no answer of the proxy in time", "{target}：代理应答超时";
+    TunnelLate { target: String } = "tunnel_late", "{target}: no answer of the proxy in time", "{target}：代理响应超时";
     TunnelFailed { proxy: String, said: String } = "tunnel_failed", "{proxy} {said}", "{proxy} 没有接通：{said}";
     // --- TLS ---
     TlsName { name: String } = "tls_name",
         "\"{name}\" cannot be a name in TLS; correct sni or base_url", "“{name}”不能用于 TLS；请更正 sni 或 base_url";
-    TlsRoots { said: String } = "tls_roots", "the system's authorities: {said}", "系统的签发机构证书有问题：{said}";
+    TlsRoots { said: String } = "tls_roots", "the system's authorities: {said}", "系统自带的签发机构证书有问题：{said}";
     TlsLate { name: String, within: String } = "tls_late",
         "{name}: no handshake within {within}", "{name}：{within} 内没有完成握手";
     TlsFailed { name: String, said: String } = "tls_failed", "{name}: {said}", "{name} 的握手失败：{said}";

@@ -27,9 +27,9 @@ messages! {
         "\"{text}\" is not the address of a name server, such as 1.1.1.1, 1.1.1.1:53 or [2606:4700::1]:53",
         "“{text}”不是 DNS 服务器的地址，例如 1.1.1.1、1.1.1.1:53 或 [2606:4700::1]:53";
     NotASize { text: String } = "not_a_size",
-        "\"{text}\" is not a size, such as 64KiB or 32MiB", "“{text}”不是大小，例如 64KiB 或 32MiB";
+        "\"{text}\" is not a size, such as 64KiB or 32MiB", "“{text}”不是带单位的大小，例如 64KiB 或 32MiB";
     NotBelowMib { text: String } = "not_below_mib",
-        "\"{text}\" is not below 1 MiB", "“{text}”不小于 1 MiB";
+        "\"{text}\" is not below 1 MiB", "“{text}”应小于 1 MiB";
     NotANumber { text: String, least: u64, most: u64 } = "not_a_number",
         "\"{text}\" is not a whole number from {least} to {most}", "“{text}”不是 {least} 到 {most} 之间的整数";
     NotBetween { number: u64, least: u64, most: u64 } = "not_between",
@@ -52,7 +52,7 @@ messages! {
         "“{text}”不是地址或网段，例如 127.0.0.1、10.0.0.0/8 或 fd00::/8";
     NullOrigin = "null_origin",
         "\"null\" is the origin of any page that hides its own: name it, or *",
-        "“null”是任何隐藏来源的页面的来源：请写明具体来源，或写 *";
+        "凡是隐藏来源的页面，来源都是“null”：请写明具体来源，或写 *";
     NotAProbePath { text: String } = "not_a_probe_path",
         "\"{text}\" is neither off nor a path such as /v1/models?limit=1",
         "“{text}”既不是 off 也不是路径，例如 /v1/models?limit=1";
@@ -80,12 +80,12 @@ messages! {
         "unknown key \"{name}\"; it belongs under \"gateway:\" ({name})",
         "这里没有“{name}”这个键；它应放在“gateway:”之下（{name}）";
     TooMany { found: u64, most: u64 } = "too_many",
-        "{found} are too many, {most} are the most", "{found} 个太多了，最多 {most} 个";
+        "{found} are too many, {most} are the most", "有 {found} 个，超出了上限（{most} 个）";
     Twice { name: String } = "twice", "\"{name}\" is there twice", "“{name}”出现了两次";
 
     // --- texts and files ---
     TextTooLong { bytes: u64, most: u64 } = "text_too_long",
-        "the text has {bytes} bytes, {most} are the most", "文本有 {bytes} 字节，最多 {most} 字节";
+        "the text has {bytes} bytes, {most} are the most", "文本有 {bytes} 字节，上限为 {most} 字节";
     AliasesUnsupported = "aliases_unsupported",
         "aliases (*name) are not supported: write the value out", "不支持别名（*name）：请把值完整写出";
     NestedTooDeep { most: u64 } = "nested_too_deep", "this is nested more than {most} deep", "嵌套超过了 {most} 层";
@@ -95,7 +95,7 @@ messages! {
     ConfigurationUnreadable { said: String } = "configuration_unreadable",
         "the configuration cannot be read: {said}", "无法读取配置：{said}";
     OverlayUnreadable { said: String } = "overlay_unreadable",
-        "the panel's overlay cannot be read: {said}", "无法读取面板的覆盖文件：{said}";
+        "the panel's overlay cannot be read: {said}", "无法读取面板的覆盖层：{said}";
     FileUnreadable { path: String, said: String } = "file_unreadable",
         "\"{path}\" cannot be read: {said}", "无法读取“{path}”：{said}";
     NotPem { path: String, said: String } = "not_pem",
@@ -118,7 +118,7 @@ messages! {
     VariableNotForPanel { name: String } = "variable_not_for_panel",
         "the variable {name} is not set, or the panel may not use it: those in env/.env may be used, and those that the \
          configuration names already",
-        "变量 {name} 没有设置，或面板不能使用它：可用的是 env/.env 中的变量，以及配置中已经出现过的变量";
+        "变量 {name} 没有设置，或面板不能使用它：面板只能使用 env/.env 中的变量，以及配置中已经出现过的变量";
     BraceMissing = "brace_missing", "a }} is missing after ${{", "${{ 之后缺少 }}";
     OnlyVariables = "only_variables", "only ${{env.NAME}} can stand in a key", "密钥中只能使用 ${{env.NAME}}";
     UnknownPlaceholder { name: String } = "unknown_placeholder",
@@ -126,7 +126,7 @@ messages! {
         "没有 ${{{name}}}：可用的有 header.NAME、env.NAME、client.ip 和 request.id";
     SecretUnknown { mask: String } = "secret_unknown",
         "{mask} stands for a secret that is not known here: write it out",
-        "{mask} 代表的密钥在这里无从得知：请完整写出";
+        "无法得知 {mask} 在这里代表哪个密钥：请完整写出";
 
     // --- URLs and proxies ---
     UrlSchemeMissing = "url_scheme_missing",
@@ -137,7 +137,7 @@ messages! {
         "the scheme must be http or https, not {scheme}", "协议必须是 http 或 https，不能是 {scheme}";
     UrlCredentials = "url_credentials",
         "user and password do not belong into the URL; set a header instead",
-        "URL 中不能有用户名和密码；请改为设置请求头";
+        "URL 中不能有用户名和密码；请改用请求头";
     UrlQuery = "url_query",
         "the URL may have a path, but no query and no fragment", "URL 可以有路径，但不能有查询参数和片段";
     UrlHost = "url_host", "the URL has no host", "URL 中没有主机名";
@@ -168,7 +168,7 @@ messages! {
         "\"{name}\" is not a header name", "“{name}”不是合法的请求头名称";
     HeaderRefused { name: String } = "header_refused",
         "\"{name}\" may not be set: it belongs to the framing or to one connection",
-        "不能设置“{name}”：它只属于传输格式或单个连接";
+        "不能设置“{name}”：它决定消息的边界，或只属于单个连接";
     HeaderTwice { name: String } = "header_twice",
         "\"{name}\" is there twice (upper and lower case count as the same)", "“{name}”出现了两次（不区分大小写）";
     HeaderNotText { name: String } = "header_not_text",
@@ -187,7 +187,7 @@ messages! {
 
     // --- upstreams, routes, prices ---
     UpstreamsEmpty = "upstreams_empty",
-        "the list is empty; leave the key out to send to AnyRouter", "列表是空的；如要发往 AnyRouter，请去掉这个键";
+        "the list is empty; leave the key out to send to AnyRouter", "列表是空的；要发往 AnyRouter，请去掉这个键";
     UpstreamTwice { name: String } = "upstream_twice",
         "the upstream name \"{name}\" is there twice", "上游名称“{name}”出现了两次";
     BaseUrlMissing = "base_url_missing", "base_url is missing", "缺少 base_url";
@@ -196,8 +196,8 @@ messages! {
     NoUpstream { name: String, near: Near } = "no_upstream",
         "there is no upstream \"{name}\"{near}", "没有名为“{name}”的上游{near}";
     NoProfileRule { name: String, near: Near } = "no_profile_rule",
-        "\"{name}\" is no rule of this profile{near}", "此配置方案中没有规则“{name}”{near}";
-    ProfileBroken { said: String } = "profile_broken", "{said}", "内置的配置方案有误：{said}";
+        "\"{name}\" is no rule of this profile{near}", "此配置档中没有规则“{name}”{near}";
+    ProfileBroken { said: String } = "profile_broken", "{said}", "内置的配置档有误：{said}";
     KeyOfAnotherRoute = "key_of_another_route", "another route has this key already", "另一条路由已经有这个密钥";
     KeysMissing = "keys_missing", "keys are missing", "缺少 keys";
     UpstreamMissing = "upstream_missing",
@@ -211,7 +211,7 @@ messages! {
         "a price needs models, input and output", "每个价格都需要 models、input 和 output";
     PriceModels = "price_models", "a price needs models", "价格缺少 models";
     ProbeNothing = "probe_nothing",
-        "an upstream must be able to pass the probe", "上游必须有可能通过健康检查";
+        "an upstream must be able to pass the probe", "这样写，上游永远无法通过健康检查";
 
     // --- rules ---
     RuleTwice { name: String } = "rule_twice", "the rule name \"{name}\" is there twice", "规则名称“{name}”出现了两次";
@@ -220,23 +220,23 @@ messages! {
         "\"{name}\" is the name of a rule of the gateway's own", "“{name}”是网关自带规则的名称";
     RuleChangesNothing = "rule_changes_nothing",
         "the rule changes nothing; give it headers, query, body, ... or respond",
-        "这条规则什么也不改；请给它 headers、query、body 等，或 respond";
+        "这条规则什么也不改；请加上 headers、query、body 等，或 respond";
     RespondBeforeUpstream = "respond_before_upstream",
         "respond answers before an upstream is chosen, so match cannot ask for one",
-        "respond 在选定上游之前就已响应，因此 match 中不能指定上游";
+        "respond 在选定上游之前就会响应，因此 match 中不能指定上游";
     AbsentUnderNot = "absent_under_not",
-        "for a field that is absent, write it under \"not:\"", "如要匹配不存在的字段，请写在“not:”之下";
+        "for a field that is absent, write it under \"not:\"", "要匹配不存在的请求头或参数，请写在“not:”之下";
     TooManyTests { most: u64 } = "too_many_tests",
         "all rules together have more than {most} tests", "所有规则的匹配条件合计超过 {most} 个";
     NotARegex { said: String } = "not_a_regex",
         "this is not a regular expression: {said}", "这不是合法的正则表达式：{said}";
     RegexTooLong { bytes: u64, most: u64 } = "regex_too_long",
         "a regular expression has at most {most} bytes, this one {bytes}",
-        "正则表达式最多 {most} 字节，这一个有 {bytes} 字节";
+        "正则表达式最多 {most} 字节，这个有 {bytes} 字节";
     RegexTooLarge { mib: u64 } = "regex_too_large",
         "this regular expression takes more than {mib} MiB when it is compiled: use smaller classes (\\w and \\d stand for \
          those of all scripts; [0-9A-Za-z_] is small) or fewer repetitions",
-        "这个正则表达式编译后超过 {mib} MiB：请使用更小的字符类（\\w 和 \\d 包含所有文字，[0-9A-Za-z_] 则很小），或减少重复次数";
+        "这个正则表达式编译后超过 {mib} MiB：请改用更小的字符类（\\w 和 \\d 包含所有语言的文字，[0-9A-Za-z_] 则很小），或减少重复次数";
     RegexesTooLarge { mib: u64 } = "regexes_too_large",
         "all regular expressions together take more than {mib} MiB: use fewer or simpler ones",
         "所有正则表达式合计超过 {mib} MiB：请减少数量或简化";
@@ -247,7 +247,7 @@ messages! {
     NotAPointer { said: String } = "not_a_pointer", "{said}", "不是合法的 JSON 指针：{said}";
     PointerRoot = "pointer_root",
         "the whole body cannot be meant here; name a member, as in /metadata",
-        "这里不能指整个请求体；请写明成员，例如 /metadata";
+        "这里不能指向整个请求体；请写明成员，例如 /metadata";
     ModeMissing = "mode_missing", "mode is missing", "缺少 mode";
     TextMissing = "text_missing", "text is missing", "缺少 text";
     NoBodyWithStatus { status: u64 } = "no_body_with_status",
@@ -290,7 +290,7 @@ messages! {
         "不能在面板中指定文件，只能在运行网关的地方指定（{path}）";
     NoMoreFromPanel { path: String } = "no_more_from_panel",
         "the panel cannot set this any more; it still counts: move it from here to {path}",
-        "面板已不能再设置这一项，但它仍然有效：请把它移到 {path}";
+        "面板不再能设置这一项，但它仍然有效：请把它移到 {path}";
 
     // --- valid, but hardly what was meant ---
     UrlHasV1 { prefix: String, end: String } = "url_has_v1",
@@ -303,18 +303,18 @@ messages! {
     ProxiesTooWide { network: String } = "proxies_too_wide",
         "{network} is no network of proxies: whoever connects from there may say which address it has; name the addresses \
          of your own reverse proxies",
-        "{network} 不会是代理的网段：来自那里的任何人都可以自称是任意地址；请写明自己的反向代理的地址";
+        "{network} 范围太大，不会是代理的网段：来自其中的任何人都可以冒充任意地址；请写明你自己的反向代理的地址";
     UpstreamInsecure { name: String } = "upstream_insecure",
         "the upstream \"{name}\" is trusted whoever it is (insecure: true): keys and prompts can be read on the way; name its \
          authority with ca_file instead",
-        "上游“{name}”不验证证书（insecure: true）：密钥和提示词可能在途中被读取；请改用 ca_file 指定签发机构";
+        "上游“{name}”不验证证书（insecure: true）：密钥和提示词可能在途中被人读取；请改用 ca_file 指定签发机构";
     KeyWithoutTls { name: String } = "key_without_tls",
         "the api_key of the upstream \"{name}\" goes over the network without TLS (http://): everybody on the way can read it; \
          use https://",
         "上游“{name}”的 api_key 会不经 TLS（http://）在网络上传输，途中任何人都能读取；请使用 https://";
     FileOpen { path: String, mode: String } = "file_open",
         "there are keys in this file, and others than its owner can read it ({mode}): chmod 600 {path}",
-        "此文件中有密钥，而所有者以外的用户也能读取（{mode}）：请执行 chmod 600 {path}";
+        "此文件中有密钥，而其他用户也能读取（{mode}）：请执行 chmod 600 {path}";
     HeaderKeyForAll { name: String } = "header_key_for_all",
         "the key in {name} is sent with every request: whoever reaches the gateway spends it, with a key or without. Give it \
          to an upstream instead (api_key), and list in gateway.routes the keys of those who may use it",
@@ -343,14 +343,14 @@ messages! {
     UpstreamIsGateway { authority: String } = "upstream_is_gateway",
         "{authority} is this gateway's own address, and requests would go round in circles: name the relay's address here \
          (ANTHROPIC_BASE_URL of the clients is the gateway's)",
-        "{authority} 是网关自己的地址，请求会不停循环：这里应写中转站的地址（客户端的 ANTHROPIC_BASE_URL 才是网关的地址）";
+        "{authority} 是网关自己的地址，请求会无限循环：这里应写中转站的地址（客户端的 ANTHROPIC_BASE_URL 才是网关的地址）";
     ListHidden { file: String } = "list_hidden",
         "the panel's list hides the one at {file}: what is edited there has no effect",
-        "面板的列表遮住了 {file} 处的列表：在那里的修改不起作用";
+        "面板的列表优先于 {file} 处的列表：在那里修改不起作用";
     ListReplaced { variable: String } = "list_replaced",
-        "{variable} replaces this list, which has no effect", "{variable} 取代了这个列表，列表不起作用";
+        "{variable} replaces this list, which has no effect", "{variable} 取代了这个列表，因此列表不起作用";
     VariableNotHere { name: String } = "variable_not_here",
-        "{name} has no effect here, only in the environment of the process", "{name} 在这里不起作用，只在进程的环境变量中有效";
+        "{name} has no effect here, only in the environment of the process", "{name} 写在这里不起作用，只能在进程的环境变量中设置";
     VariableMisspelt { name: String, meant: String } = "variable_misspelt",
         "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
 }
