@@ -11,7 +11,7 @@ settings! {
         AllowOrigins::parse,
         "Comma list of web pages (https://host) that may send requests without a key of their own, or *: without \
          it, a page of another site gets 403 where the gateway would add a key.",
-        "哪些网页（https://host，以逗号分隔，* 为任意网页）可以不带自己的密钥发请求。若网关会替请求补上密钥，来自其他网页的请求一律返回 403。",
+        "可以不带自己的密钥发请求的网页（https://host，用逗号分隔，* 表示任意网页）。如果网关会替请求加上密钥，来自其他网页的这类请求一律返回 403。",
     )
     .env(&["ALLOW_ORIGINS"]);
 }

@@ -27,7 +27,7 @@ settings! {
         trusted_proxies,
         "Comma list of addresses and networks of reverse proxies before the gateway: the client is who they name in \
          X-Forwarded-For.",
-        "网关前面反向代理的地址和网段，用逗号分隔：客户端地址取自它们写的 X-Forwarded-For。",
+        "网关前面的反向代理的地址和网段，用逗号分隔；客户端地址取自它们写的 X-Forwarded-For。",
     )
     .env(&["TRUSTED_PROXIES"]);
 }

@@ -36,7 +36,7 @@ settings! {
         "20",
         |text| value::number(text, 1..=1_000_000),
         "Requests within the window before error_rate counts.",
-        "窗口内至少有多少请求时 error_rate 才生效。",
+        "窗口内至少有多少个请求，error_rate 才生效。",
     );
     OPEN: Duration = Setting::one(
         "gateway.health.open",
@@ -58,14 +58,14 @@ settings! {
         probe_path,
         "Path to ask each upstream for now and then, behind the prefix of its base_url; not set or off: none is \
          asked.",
-        "主动探测各上游的路径，接在 base_url 的前缀之后；未设置或 off 则不探测。",
+        "对各上游做健康检查时请求的路径，接在 base_url 的前缀之后；未设置或 off 则不检查。",
     );
     PROBE_METHOD: Method = Setting::choice(
         "gateway.health.probe.method",
         "GET",
         &[("GET", Method::GET), ("HEAD", Method::HEAD), ("OPTIONS", Method::OPTIONS), ("POST", Method::POST)],
         "Method of these requests: GET, HEAD, OPTIONS or POST.",
-        "探测请求的方法：GET、HEAD、OPTIONS 或 POST。",
+        "健康检查的请求方法：GET、HEAD、OPTIONS 或 POST。",
     )
     .in_capitals();
     PROBE_INTERVAL: Duration = Setting::one(
@@ -73,21 +73,21 @@ settings! {
         "30s",
         |text| value::duration_within(text, SECOND..=DAY),
         "Time between two of them, at least 1s.",
-        "两次探测的间隔，至少 1 秒。",
+        "两次健康检查的间隔，至少 1 秒。",
     );
     PROBE_TIMEOUT: Duration = Setting::one(
         "gateway.health.probe.timeout",
         "10s",
         |text| value::duration_within(text, MILLISECOND..=DAY),
         "Time for their answer.",
-        "等待探测响应的时限。",
+        "等待健康检查的响应的时限。",
     );
     PROBE_STATUS: Statuses = Setting::list(
         "gateway.health.probe.status",
         "200-499",
         probe_status,
         "Statuses of an upstream that is well, and ranges of them.",
-        "视为健康的状态码，可写范围。",
+        "健康检查中视为健康的状态码，可写范围。",
     );
 }
 

@@ -19,7 +19,7 @@ settings! {
         "32MiB",
         value::size,
         "Largest request body; beyond it 413.",
-        "请求体的最大体积，超出返回 413。",
+        "请求体的大小上限，超出返回 413。",
     );
     REQUEST_BODIES_TOTAL: usize = Setting::one(
         "gateway.limits.request_bodies_total",
@@ -27,7 +27,7 @@ settings! {
         value::size,
         "Bytes of request bodies held at one time; beyond it 503. A client may have a quarter while others need \
          room, and never the last part of it all.",
-        "同时保存的请求体总量，超出返回 503。额度不足时，每个客户端至多占四分之一；任何时候都为其他客户端留有余量。",
+        "同时保存的请求体的总量上限，超出返回 503。额度不足时，每个客户端最多占四分之一；任何时候都为其他客户端留有余量。",
     );
     CONNECTIONS: usize = Setting::one(
         "gateway.limits.connections",
@@ -35,7 +35,7 @@ settings! {
         |text| value::number(text, 1..=MOST_CONNECTIONS),
         "Most connections, and requests, of all clients; for a new one the connection that is idle longest is \
          closed, then those whose requests do not come; if all are busy, it is not taken.",
-        "全部客户端的最大连接数，请求数亦然。超出后先关闭空闲最久的连接，再关闭请求迟迟传不完的连接；全忙时拒绝新连接。",
+        "全部客户端的连接数上限，请求数也受此限。超出后，先关闭空闲最久的连接，再关闭请求迟迟传不完的连接；都在忙时拒绝新连接。",
     );
     CONNECTIONS_PER_CLIENT: usize = Setting::one(
         "gateway.limits.connections_per_client",
@@ -43,28 +43,28 @@ settings! {
         |text| value::number(text, 1..=MOST_CONNECTIONS),
         "Most connections, and requests, of one client address (IPv6: of one /64 network). Connections of \
          trusted_proxies have no such cap; the requests of each client behind them have.",
-        "单个客户端地址（IPv6 为 /64 网段）的最大连接数，请求数亦然。trusted_proxies 中的地址不受连接数限制，其背后每个客户端的请求数仍受此限。",
+        "单个客户端地址（IPv6 为 /64 网段）的连接数上限，请求数也受此限。trusted_proxies 中的地址不受连接数限制，但其背后每个客户端的请求数仍受此限。",
     );
     HEADER_BYTES: usize = Setting::one(
         "gateway.limits.header_bytes",
         "64KiB",
         header_bytes,
         "Largest request head; beyond it 431.",
-        "请求头的最大体积，超出返回 431。",
+        "请求头的总大小上限，超出返回 431。",
     );
     HEADER_COUNT: usize = Setting::one(
         "gateway.limits.header_count",
         "100",
         |text| value::number(text, 1..=head::MOST_FIELDS),
         "Most header fields of a request (at most 250); beyond it 431.",
-        "请求头字段的最大数量（最多 250），超出返回 431。",
+        "请求头的数量上限（最多 250），超出返回 431。",
     );
     TARGET_BYTES: usize = Setting::one(
         "gateway.limits.target_bytes",
         "16KiB",
         value::size,
         "Longest request target (path and query); beyond it 414.",
-        "请求目标（路径与查询）的最大长度，超出返回 414。",
+        "请求目标（路径与查询参数）的长度上限，超出返回 414。",
     );
     HEADER_TIMEOUT: Duration = Setting::one(
         "gateway.limits.header_timeout",
@@ -116,14 +116,14 @@ settings! {
         value::size,
         "Largest event of a stream that is read for tokens and errors; larger ones are passed on unread, and \
          counted.",
-        "为读取 token 与错误，单个流事件的最大长度；更大的原样转发、不读取，并计数。",
+        "为读取 token 与错误，最多解析多长的流事件；更长的原样转发，不解析，只计数。",
     );
     REPLY: usize = Setting::one(
         "gateway.limits.reply",
         "1MiB",
         value::size,
         "Largest reply that is read for tokens, if it is not streamed.",
-        "非流式响应中为读取 token 的最大长度。",
+        "为读取 token，最多解析多长的非流式响应。",
     );
 }
 

@@ -175,7 +175,7 @@ settings! {
         "",
         value::text,
         "Comma list of hosts that are reached without a proxy.",
-        "不经过代理的主机，以逗号分隔。",
+        "不经过代理的主机，用逗号分隔。",
     )
     .env(&["NO_PROXY", "no_proxy"]);
 }

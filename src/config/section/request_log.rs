@@ -31,7 +31,7 @@ settings! {
         "1GiB",
         value::size,
         "How large the request log may grow; beyond it the oldest rows go.",
-        "请求日志的最大体积，超出后删除最旧的记录。",
+        "请求日志的大小上限，超出后删除最旧的记录。",
     )
     .restart();
     KEEP_REJECTED: usize = Setting::one(
@@ -40,7 +40,7 @@ settings! {
         value::size,
         "How much room rows may take, beside that, of requests that anybody can send: refused ones, and those \
          without a key.",
-        "任何人都能发出的请求（被网关拒绝的、没有密钥的）的记录另占空间，此为上限；再多也不会挤掉其他记录。",
+        "任何人都能发出的请求（被网关拒绝的、没有密钥的），其记录另占空间，这是它的上限；再多也不会挤掉其他记录。",
     )
     .restart();
     KEEP_STATISTICS: Duration = Setting::one(
@@ -56,7 +56,7 @@ settings! {
         "16384",
         |text| value::number(text, 1..=1_000_000),
         "Most records that wait for the disk; others are dropped, and counted.",
-        "等待写入磁盘的记录上限；超出的会被丢弃并计数。",
+        "等待写入磁盘的记录数上限；超出的会被丢弃并计数。",
     )
     .restart();
     QUEUE_BYTES: usize = Setting::one(
@@ -64,7 +64,7 @@ settings! {
         "32MiB",
         value::size,
         "Most bytes of bodies among them; other records go without.",
-        "这些记录中正文字节的上限；超出后记录不再附带正文。",
+        "等待写入磁盘的记录中，正文的字节数上限；超出后，记录不再附带正文。",
     )
     .restart();
     CAPTURE_ERROR_BODY: bool = Setting::one(
@@ -86,7 +86,7 @@ settings! {
         "64KiB",
         value::size,
         "How much of a kept request's body is kept.",
-        "保留请求时请求体的最大长度。",
+        "保留请求时，最多保留多长的请求体。",
     );
 }
 

@@ -18,7 +18,7 @@ settings! {
         "3",
         |text| value::number(text, 1..=10),
         "Most attempts for one request, the first one included (at most 10).",
-        "单个请求的最多尝试次数，包括第一次（最多 10）。",
+        "单个请求最多尝试几次，包括第一次（最多 10）。",
     );
     RETRY_ON: RetryOn = Setting::list(
         "gateway.failover.retry_on",
@@ -46,7 +46,7 @@ settings! {
         "200ms",
         |text| value::duration_within(text, Duration::ZERO..=10 * SECOND),
         "How long an answer's head waits for the first byte of its body, so that the upstream can still be replaced.",
-        "响应头等待正文首字节的时间，在此期间仍可更换上游。",
+        "收到响应头后，最多等多久正文的首字节才转发；在此期间仍可更换上游。",
     );
     AFFINITY_SESSIONS: usize = Setting::one(
         "gateway.affinity.sessions",

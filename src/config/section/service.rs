@@ -12,7 +12,7 @@ settings! {
         value::duration,
         "How long the old process may go on with its requests after an upgrade; it ends as soon as the last one is \
          over.",
-        "升级后旧进程最多还能处理已有请求多久；最后一个请求结束后立即退出。",
+        "升级后，旧进程最多还有多久处理进行中的请求；最后一个请求结束后立即退出。",
     );
     DRAIN_STOP: Duration = Setting::one(
         "gateway.drain.stop",
@@ -20,7 +20,7 @@ settings! {
         value::duration,
         "SIGTERM: how long running requests may go on; it ends with the last one. grace_period_seconds says the \
          same.",
-        "SIGTERM：进行中的请求最多还能继续多久；最后一个结束后立即退出。与 grace_period_seconds 含义相同。",
+        "收到 SIGTERM 后，进行中的请求最多还能继续多久；最后一个请求结束后立即退出。与 grace_period_seconds 含义相同。",
     );
     DASHBOARD_ENABLED: bool = Setting::one(
         "gateway.dashboard.enabled",
@@ -45,7 +45,7 @@ settings! {
         "50",
         |text| value::number(text, 1..=1000),
         "Most models that are counted by name in metrics and statistics; further ones are counted as other.",
-        "指标与统计中按名称计数的模型上限；其余计为 other。",
+        "指标与统计中，最多按名称区分多少个模型；其余计为 other。",
     );
 }
 

@@ -16,7 +16,7 @@ settings! {
         "data",
         value::text,
         "Folder for what the gateway writes itself: the panel's overlay.yaml and its history, the panel's key.",
-        "网关自身写入文件的目录：面板的 overlay.yaml 及其历史、面板密钥。",
+        "网关存放自己写入的文件的目录：面板的 overlay.yaml 及其历史、面板密钥。",
     )
     .env(&["GATEWAY_STATE_DIR"])
     .restart()
@@ -37,7 +37,7 @@ settings! {
         value::boolean,
         "Load the configuration anew when one of its files changes. (Without it: SIGHUP, or anyrouter-gateway \
          reload.)",
-        "配置文件变化时自动重新加载。（不开启时：SIGHUP，或 anyrouter-gateway reload。）",
+        "配置文件变化时自动重新加载；不开启时，用 SIGHUP 或 anyrouter-gateway reload。",
     )
     .restart();
     LISTEN: SocketAddr = Setting::one(

@@ -39,14 +39,14 @@ settings! {
         "60s",
         value::duration,
         "How long an idle connection to an upstream is kept for reuse.",
-        "到上游的空闲连接保留多久以便复用。",
+        "与上游的空闲连接保留多久，以便复用。",
     );
     DNS_SERVERS: Vec<SocketAddr> = Setting::list(
         "gateway.dns.servers",
         "",
         value::name_servers,
         "Comma list of name servers, address or address:port; not set: the system's.",
-        "DNS 服务器，以逗号分隔，地址或地址:端口；未设置时使用系统的。",
+        "DNS 服务器，用逗号分隔，写地址或“地址:端口”；未设置时使用系统的。",
     )
     .env(&["DNS_SERVERS"]);
 }

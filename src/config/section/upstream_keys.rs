@@ -38,7 +38,7 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "http:// 或 https:// 地址，可带路径前缀。",
     ),
     one("priority", "0", "Lower numbers are preferred.", "数字越小越优先。"),
-    one("weight", "1", "Share of the requests within one priority.", "同一优先级内所分请求的比重。"),
+    one("weight", "1", "Share of the requests within one priority.", "同一优先级内分配请求的权重。"),
     one(
         "profile",
         "",
@@ -49,7 +49,7 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "profile_rules",
         "",
         "Switches rules of the profile by name: {anyrouter.compact: on}.",
-        "按名称开关 profile 中的规则：{anyrouter.compact: on}。",
+        "按名称开关配置档（profile）中的规则：{anyrouter.compact: on}。",
     ),
     one(
         "api_key",
@@ -73,7 +73,7 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "max_in_flight",
         "",
         "Most requests at it at one time; not set: no bound.",
-        "同时发往它的最多请求数；未设置则不限。",
+        "同时发往它的请求数上限；未设置则不限。",
     ),
     one(
         "probe",
@@ -91,7 +91,7 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "ca_file",
         "",
         "PEM file of certificate authorities to trust instead of the system's.",
-        "信任的证书颁发机构 PEM 文件，代替系统的。",
+        "受信任的签发机构证书（PEM 文件），代替系统自带的。",
     ),
     one(
         "sni",

@@ -235,7 +235,7 @@ pub(crate) const LISTS: [List; 4] = [
         key: "gateway.rules",
         help: Help {
             en: "Rules that change requests, applied in order after those of the upstream's profile.",
-            zh: "修改请求的规则，在上游 profile 的规则之后依次应用。",
+            zh: "修改请求的规则，在上游的配置档（profile）的规则之后依次应用。",
         },
     },
     List {
