@@ -36,6 +36,10 @@ fn sorted(headers: &Headers) -> Vec<(String, String)> {
     fields
 }
 
+fn body_action(action: &str) -> String {
+    if action.starts_with('{') { format!("body: {action}") } else { format!("body: {{{action}}}") }
+}
+
 fn post(target: &str, body: &str) -> Request {
     Request::post(target, body)
 }

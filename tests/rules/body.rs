@@ -68,10 +68,6 @@ fn spliced(replacements: &[(&str, &str)]) -> String {
     })
 }
 
-fn body_action(action: &str) -> String {
-    if action.starts_with('{') { format!("body: {action}") } else { format!("body: {{{action}}}") }
-}
-
 #[tokio::test]
 async fn each_change_of_the_body_changes_its_bytes_alone() {
     for (action, replacements) in SPLICES {
