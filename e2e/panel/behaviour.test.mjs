@@ -433,10 +433,13 @@ describe('rules', () => {
 describe('a dry run in Chinese', () => {
   test('speaks Chinese, and tells a rule that had nothing to do from one that did something', () =>
     visiting({ locale: 'zh-CN' }, async (visit, page) => {
-      const rule = (name, more) => ({ name, matches: true, unmet: null, body: [], ...more });
+      const rule = (name, more) => ({ name, matches: true, unmet: null, condition: null, body: [], outcomes: [], ...more });
+      const did = (...codes) => ({ outcomes: codes.map((code) => ({ code, changed: code === 'listed' || code === 'set' })) });
+      const values = [[{ code: 'present', text: null }], [{ code: 'equals', text: 'cli' }]];
+      const condition = { code: 'header', name: 'x-app', values, conditions: [] };
       await page.route('**/api/admin/explain', (route) => route.fulfill({ json: {
         upstream: 'a', answered: null, head_diff: '', body_diff: '', bytes_before: 2, bytes_after: 2, touches_cached_prefix: false,
-        rules: [rule('one', { body: ['listed'] }), rule('two', { body: ['it is so already'] }), rule('three', { body: ['a word of tomorrow'] }), rule('four', { matches: false, unmet: 'header x-app is present or "cli"' }), rule('five')],
+        rules: [rule('one', did('listed')), rule('two', did('same')), rule('three', did('set', 'absent')), rule('four', { matches: false, condition }), rule('five')],
       } }));
       await visit.open('/rules?view=try');
       await page.getByRole('button', { name: '填入示例' }).click();
@@ -444,7 +447,7 @@ describe('a dry run in Chinese', () => {
       await page.locator('.rules li').first().waitFor();
       const lines = await page.locator('.rules li').allInnerTexts();
       assert.deepEqual(lines.map((line) => line.replace(/\s+/g, ' ').trim()), [
-        'one 已转为列表', 'two 请求体无需改动：已经如此', 'three a word of tomorrow', 'four 不匹配：请求头 x-app 为 存在 或 "cli"', 'five 无需改动',
+        'one 已转为列表', 'two 请求体无需改动：已经如此', 'three 已设置值；其中没有该项', 'four 不匹配：请求头 x-app 为 存在 或 “cli”', 'five 无需改动',
       ]);
       assert.equal(await page.locator('.rules li.check').count(), 2);
       assert.equal(await page.locator('.rules li.minus').count(), 2);
