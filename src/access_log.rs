@@ -90,7 +90,8 @@ fn write_answer(f: &mut fmt::Formatter<'_>, answer: &Summary) -> fmt::Result {
     if let Some(first_token) = answer.first_token {
         write!(f, " first_token_ms={} longest_gap_ms={}", first_token.as_millis(), answer.longest_gap.as_millis())?;
     }
-    for (name, value) in [("stop_reason", &answer.stop_reason), ("stream_error", &answer.error)] {
+    let error = if answer.is_stream() { "stream_error" } else { "reply_error" };
+    for (name, value) in [("stop_reason", &answer.stop_reason), (error, &answer.error)] {
         if let Some(value) = value {
             write!(f, " {name}={}", Word(value))?;
         }

@@ -196,7 +196,9 @@ impl Metrics {
         for rule in &record.rules {
             self.rule_hits.with_label_values(&[rule]).inc();
         }
-        if let Some(reason) = record.reason.filter(|_| record.outcome != Outcome::Completed) {
+        if let Some(reason) =
+            record.reason.filter(|_| !matches!(record.outcome, Outcome::Completed | Outcome::Unreadable))
+        {
             self.rejected.with_label_values(&[reason.code()]).inc();
         }
         if let Some(rewrite) = record.rewrite {
@@ -267,7 +269,7 @@ impl Metrics {
             self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
         }
         self.skipped_events.inc_by(u64::from(answer.skipped));
-        if let Some(error) = &answer.error {
+        if let Some(error) = answer.error.as_ref().filter(|_| answer.is_stream()) {
             // An upstream can invent types; those of the API are few.
             let known = STREAM_ERRORS.iter().find(|known| **known == error);
             self.stream_errors.with_label_values(&[known.copied().unwrap_or("other")]).inc();

@@ -1,7 +1,8 @@
 //! How a request ended, by what its answer said: in the log, and in the metrics.
 
 use harness::metrics::sum;
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, gzip};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, gzip, within};
+use std::time::Duration;
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -72,6 +73,74 @@ async fn each_answer_counts_as_what_it_was() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
+}
+
+/// What an answer is goes by its bytes: neither by its status nor by its type.
+#[tokio::test]
+async fn a_success_that_is_none_counts_as_what_it_is() {
+    let whole = anthropic::events("claude-sonnet-4-5").concat();
+    let untyped = |reply: Reply| reply.bytes(whole.as_bytes());
+    let json = |body: &str| Reply::json(body.to_owned());
+    let answers = [
+        (
+            "stream-as-json",
+            untyped(Reply::status(200).header("Content-Type", "application/json").chunked()),
+            "completed",
+        ),
+        ("stream-without-type", untyped(Reply::status(200).close_delimited()), "completed"),
+        ("reply-as-stream", Reply::sse().bytes(r#"{"type":"message","content":[]}"#), "completed"),
+        ("error", json(r#"{"type":"error","error":{"type":"overloaded_error"}}"#), "upstream_error reason=error_reply"),
+        ("error-as-stream", Reply::sse().bytes(r#"{"code":500,"msg":"no"}"#), "upstream_error reason=error_reply"),
+        ("error-event", Reply::ok("data: {\"detail\":\"no\"}\n\n"), "stream_error"),
+        ("no-message", json("null"), "upstream_error reason=no_message"),
+        ("done", Reply::sse().bytes("data: [DONE]\n\n"), "upstream_error reason=no_answer"),
+        ("accepted", Reply::status(202), "upstream_error reason=no_message"),
+        ("no-content", Reply::status(204), "upstream_error reason=no_message"),
+        ("moved", Reply::status(302).header("Location", "/login"), "upstream_error reason=no_message"),
+        ("unknown-coding", json("{}").header("Content-Encoding", "compress"), "unreadable reason=unreadable"),
+    ];
+    let replies = answers.clone();
+    let upstream = Upstream::start(move |request| {
+        let kind = request.target.rsplit('?').next().unwrap_or_default();
+        let of_kind = replies.iter().find(|(name, ..)| *name == kind);
+        of_kind.map_or_else(|| Reply::status(500), |(_, reply, _)| reply.clone())
+    })
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = gateway()
+        .env("GATEWAY_DB", &folder.path().join("log.db").display().to_string())
+        .upstream(upstream.url())
+        .yaml(
+            "gateway:
+  health: { failures: 1000 }
+",
+        )
+        .start()
+        .await;
+    for (kind, _, outcome) in &answers {
+        let before = gateway.stderr_lines();
+        gateway
+            .connect()
+            .await
+            .try_request(&Request::post(&format!("/v1/messages?{kind}"), "{}"))
+            .await
+            .expect("an answer");
+        let line = gateway.stderr_line(before, "an access line", |line| line.contains(" path=/v1/messages")).await;
+        assert!(line.contains(&format!(" outcome={outcome} ")), "{kind}: {line}");
+    }
+    let stats = within("all rows", async {
+        loop {
+            let stats = gateway.request(&gateway.as_admin(Request::get("/api/admin/stats"))).await.json();
+            if stats["requests"] == answers.len() {
+                return stats;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(stats["outcomes"]["unreadable"], 1, "{stats}");
+    let rate = 3.0 / (answers.len() - 1) as f64;
+    assert_eq!(stats["success_rate"], rate, "what nobody could read is no failure: {stats}");
 }
 
 /// The names of metrics in a text, without the endings of histograms' series.

@@ -104,7 +104,7 @@ pub(crate) static COLUMNS: &[Column] = &[
     column("rules", Kind::List, |record| record.rules.join(",").into()),
     text("model_asked", |record| record.model_asked.as_ref().into()).searched(),
     text("model", |record| answer(record).and_then(|answer| answer.model.as_ref()).into()).searched(),
-    column("is_stream", Kind::Flag, |record| i64::from(answer(record).is_some_and(|answer| answer.is_stream)).into()),
+    column("is_stream", Kind::Flag, |record| i64::from(answer(record).is_some_and(Summary::is_stream)).into()),
     integer("input_tokens", |record| tokens(record).map(|tokens| tokens.input).into()).within("tokens", "input"),
     integer("output_tokens", |record| tokens(record).map(|tokens| tokens.output).into()).within("tokens", "output"),
     integer("cache_write_tokens", |record| tokens(record).map(|tokens| tokens.cache_write).into())

@@ -149,9 +149,10 @@ impl Totals {
         self.of(Outcome::ClientAborted) + self.of(Outcome::ClientStalled)
     }
 
-    /// Of those that no client gave up.
+    /// Of those that no client gave up, and of which it is known how they ended.
     pub(super) fn success_rate(&self) -> Option<f64> {
-        share(self.of(Outcome::Completed), self.all[0] - self.left_by_clients())
+        let unknown = self.left_by_clients() + self.of(Outcome::Unreadable);
+        share(self.of(Outcome::Completed), self.all[0] - unknown)
     }
 }
 

@@ -117,13 +117,13 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use gateway_core::record::ClientNames;
-    use gateway_core::usage::summary::Summary;
+    use gateway_core::usage::summary::{Nature, Summary};
 
     #[test]
     fn a_row_tells_each_value_as_what_it_means() {
         let tokens = Some(Tokens { input: 1, output: 2, cache_write: 3, cache_write_1h: 3, cache_read: 4 });
         let record = RequestRecord {
-            answer: Some(Summary { is_stream: true, tokens, ..Summary::default() }),
+            answer: Some(Summary { nature: Nature::Stream, tokens, ..Summary::default() }),
             cost: Some(15_000_000),
             rules: vec!["a".into(), "b".into()],
             names: ClientNames { request_class: Some("main".to_owned()), ..ClientNames::default() },

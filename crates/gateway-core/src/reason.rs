@@ -94,12 +94,18 @@ codes! {
         UpstreamFull = "upstream_full",
         /// It did not begin its response in time.
         FirstByteTimeout = "first_byte_timeout",
+        /// It sent no event of its response in time.
+        FirstEventTimeout = "first_event_timeout",
         /// It closed the connection without a response.
         Closed = "closed",
         /// It sent something that is no HTTP response.
         BadAnswer = "bad_answer",
-        /// It sent a success with an empty body.
+        /// It sent a success with nothing in it.
         NoAnswer = "no_answer",
+        /// It sent something that is no message.
+        NoMessage = "no_message",
+        /// It sent an error with the status of a success.
+        ErrorReply = "error_reply",
         /// It sent a web page.
         WebPage = "web_page",
         /// It sent interim responses without end.
@@ -130,8 +136,8 @@ mod tests {
             transfer_encoding framing chunked expect target_bytes header_bytes header_count header_timeout request_body \
             request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key cross_site \
             panel_key service_worker rule write_timeout unsent_answers client_gone resolve connect connect_refused \
-            connect_timeout tls proxy proxy_timeout upstream_full first_byte_timeout closed bad_answer no_answer web_page \
-            interim_flood stalled truncated no_message_stop unreadable internal";
+            connect_timeout tls proxy proxy_timeout upstream_full first_byte_timeout first_event_timeout closed bad_answer \
+            no_answer no_message error_reply web_page interim_flood stalled truncated no_message_stop unreadable internal";
         assert_eq!(codes.join(" "), pinned);
         assert_eq!(codes, crate::codes::documented("Reason"));
     }

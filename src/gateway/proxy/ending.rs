@@ -1,13 +1,13 @@
 //! How a request ended, and what that says about its upstream.
 
 use super::context::Context;
-use super::downstream;
 use super::failure::{self, Failure};
+use super::{downstream, upstream_response};
 use crate::gateway::clean::{self, Cleaner};
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
-use gateway_core::usage::summary::Summary;
+use gateway_core::usage::summary::{Said, Summary};
 use pingora::Error;
 use pingora::proxy::Session;
 
@@ -61,7 +61,7 @@ impl Ending {
         let failure = error.map(|error| failure::read(error, context));
         let (outcome, reason) = match context.observation.rejected {
             Some(reason) => (Outcome::Rejected, Some(reason)),
-            None => outcome(status, failure.as_ref(), answer.as_ref()),
+            None => outcome(status, context.arrival.protocol.asks_for_message(), failure.as_ref(), answer.as_ref()),
         };
         Self { status, answer, failure, outcome, reason }
     }
@@ -89,28 +89,49 @@ impl Ending {
 
     /// What the upstream did, if its response went through and was none all the same.
     fn broken(&self) -> Option<UpstreamFault> {
-        match self.outcome {
-            Outcome::Truncated => Some(UpstreamFault::NoMessageStop),
-            Outcome::StreamError => Some(UpstreamFault::StreamError { kind: self.answer.as_ref()?.error.clone()? }),
+        match (self.outcome, &self.answer) {
+            (Outcome::Truncated, _) => Some(UpstreamFault::NoMessageStop),
+            (Outcome::StreamError | Outcome::UpstreamError, Some(answer)) => UpstreamFault::in_answer(answer),
+            (Outcome::UpstreamError, None) if self.reason == Some(Reason::NoMessage) => {
+                Some(UpstreamFault::NoMessage { status: self.status })
+            }
             _ => None,
         }
     }
 }
 
-fn outcome(status: u16, failure: Option<&Failure>, answer: Option<&Summary>) -> (Outcome, Option<Reason>) {
-    let readable =
-        answer.filter(|answer| answer.is_stream && !answer.is_unreadable && (answer.is_message || answer.events == 0));
-    match (failure, readable) {
-        (_, Some(answer)) if answer.error.is_some() => (Outcome::StreamError, None),
-        (Some(failure @ Failure::SlowClient(_)), _) => (failure.outcome(), failure.reason()),
+/// How a request ended whose client got this status, whose response says this, and to which Pingora's failure happened,
+/// if any did.
+fn outcome(
+    status: u16,
+    asks_for_message: bool,
+    failure: Option<&Failure>,
+    answer: Option<&Summary>,
+) -> (Outcome, Option<Reason>) {
+    let stream = answer.filter(|answer| answer.is_stream());
+    match (failure, stream.map(Summary::said)) {
+        (_, Some(Said::Error)) => return (Outcome::StreamError, None),
+        (Some(Failure::SlowClient(_)), _) => {}
         // Everything was said; how the connection ended is no matter then.
-        (_, Some(answer)) if answer.is_complete => (Outcome::Completed, None),
-        (Some(failure), _) => (failure.outcome(), failure.reason()),
-        (None, Some(_)) => (Outcome::Truncated, Some(Reason::NoMessageStop)),
-        (None, None) if status >= 400 => (Outcome::UpstreamError, None),
-        (None, None) if answer.is_some_and(|answer| answer.is_unreadable) => {
-            (Outcome::Completed, Some(Reason::Unreadable))
+        (_, Some(Said::All)) => return (Outcome::Completed, None),
+        _ => {}
+    }
+    if let Some(failure) = failure {
+        return (failure.outcome(), failure.reason());
+    }
+    let fault = match answer {
+        Some(answer) => UpstreamFault::in_answer(answer),
+        None if asks_for_message && upstream_response::is_no_message(status) => {
+            Some(UpstreamFault::NoMessage { status })
         }
-        (None, None) => (Outcome::Completed, None),
+        None => None,
+    };
+    match fault {
+        Some(fault) => (fault.outcome(), fault.reason()),
+        None if status >= 400 => (Outcome::UpstreamError, None),
+        None if answer.is_some_and(|answer| answer.said() == Said::Unreadable) => {
+            (Outcome::Unreadable, Some(Reason::Unreadable))
+        }
+        None => (Outcome::Completed, None),
     }
 }

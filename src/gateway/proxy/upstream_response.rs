@@ -244,9 +244,15 @@ fn meter(
     times: (Instant, Instant),
     limits: meter::Limits,
 ) -> Option<Box<Meter>> {
-    let is_good = response.status == StatusCode::OK;
+    let is_good = response.status.is_success() && !is_no_message(response.status.as_u16());
     let meter = || Meter::new(asked, field(response, &CONTENT_TYPE), || decoder(response), times, limits);
     is_good.then(meter).flatten().map(Box::new)
+}
+
+/// Whether a status is none that a message comes with, whatever the body says: work that is not done yet, nothing, or a
+/// redirect.
+pub(crate) fn is_no_message(status: u16) -> bool {
+    matches!(status, 202 | 204 | 205 | 300..=399)
 }
 
 /// What keeps the beginning of an error.

@@ -131,7 +131,7 @@ impl Reader {
     pub async fn session(&self, session: &str) -> Result<Option<Session>, ReadError> {
         let sql = "SELECT agent, MAX(parent_agent) AS parent, MIN(started_ms) AS first, MAX(started_ms) AS last, \
                    COUNT(*) AS requests, SUM(outcome = 'completed') AS completed, \
-                   SUM(outcome NOT IN ('completed', 'client_aborted', 'client_stalled', 'rejected')) AS failed, \
+                   SUM(outcome NOT IN ('completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected')) AS failed, \
                    COALESCE(SUM(input_tokens), 0) AS input_tokens, COALESCE(SUM(output_tokens), 0) AS output_tokens, \
                    COALESCE(SUM(cache_write_tokens), 0) AS cache_write_tokens, \
                    COALESCE(SUM(cache_read_tokens), 0) AS cache_read_tokens, COALESCE(SUM(cost_nano), 0) AS cost_nano, \

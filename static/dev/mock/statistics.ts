@@ -24,7 +24,7 @@ function spread(values: readonly (number | null)[]): Spread {
   return { count: sorted.length, mean, p50: at(0.5), p90: at(0.9), p95: at(0.95), p99: at(0.99) };
 }
 
-const isFailed = (row: RequestRow): boolean => !['completed', 'client_aborted', 'client_stalled', 'rejected'].includes(row.outcome);
+const isFailed = (row: RequestRow): boolean => !['completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected'].includes(row.outcome);
 const count = (rows: readonly RequestRow[], of: (row: RequestRow) => boolean): number => rows.filter(of).length;
 const sum = (rows: readonly RequestRow[], of: (row: RequestRow) => number | null): number => rows.reduce((all, row) => all + (of(row) ?? 0), 0);
 

@@ -507,9 +507,9 @@ export interface components {
         /** @enum {string} */
         Circuit: "closed" | "half_open" | "open";
         /** @enum {string} */
-        Outcome: "completed" | "upstream_error" | "stream_error" | "truncated" | "stalled" | "unreachable" | "gateway_error" | "rejected" | "client_aborted" | "client_stalled";
+        Outcome: "completed" | "upstream_error" | "stream_error" | "truncated" | "stalled" | "unreachable" | "gateway_error" | "rejected" | "client_aborted" | "client_stalled" | "unreadable";
         /** @enum {string} */
-        Cause: "waf_page" | "context_1m" | "pool_closed" | "quota" | "saturated" | "network" | "incomplete_request" | "thinking_off" | "user_agent" | "country" | "key_refused" | "proxy" | "unreachable" | "too_slow" | "broke_off" | "overloaded" | "not_found" | "bad_request" | "rejected" | "gateway" | "other";
+        Cause: "waf_page" | "context_1m" | "pool_closed" | "quota" | "saturated" | "network" | "incomplete_request" | "thinking_off" | "user_agent" | "country" | "key_refused" | "proxy" | "unreachable" | "too_slow" | "broke_off" | "overloaded" | "not_found" | "bad_request" | "no_message" | "rejected" | "gateway" | "other";
         Error: {
             /** @constant */
             type: "error";
@@ -597,6 +597,7 @@ export interface components {
                 rejected: components["schemas"]["Count"];
                 client_aborted: components["schemas"]["Count"];
                 client_stalled: components["schemas"]["Count"];
+                unreadable: components["schemas"]["Count"];
             };
             statuses: {
                 "1xx": components["schemas"]["Count"];
@@ -737,7 +738,7 @@ export interface components {
             upstream: string;
         };
         /** @enum {string} */
-        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "first_byte_timeout" | "closed" | "bad_answer" | "no_answer" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
+        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "first_byte_timeout" | "first_event_timeout" | "closed" | "bad_answer" | "no_answer" | "no_message" | "error_reply" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
         /** @description What an upstream did that made a request or a health check fail. */
         Fault: {
             /** @description In English, as the rest of a sentence that begins with the upstream. */
@@ -755,7 +756,7 @@ export interface components {
                 said?: string;
                 /** @description What is wrong with the upstream's TLS; null for an unusual reason. */
                 fault?: null | ("expired" | "not_yet_valid" | "other_name" | "unknown_issuer" | "self_signed" | "not_tls");
-                /** @description The type of the error in the stream. */
+                /** @description The type of the error in the stream or the reply. */
                 kind?: string;
                 /** @description The outbound proxy, without user and password. */
                 proxy?: string;
@@ -771,7 +772,7 @@ export interface components {
             };
         };
         /** @enum {string} */
-        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "first_byte_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "status" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
+        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
         Conversation: {
             session: string;
             first_at_ms: components["schemas"]["At"];
@@ -2203,13 +2204,13 @@ export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<Fl
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
 export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
-export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled"];
-export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "rejected", "gateway", "other"];
+export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
+export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
 export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Error"]["error"]["type"]> = ["authentication_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error", "timeout_error", "overloaded_error", "api_error", "invalid_request_error"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
-export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "closed", "bad_answer", "no_answer", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
+export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "not_tls"];
-export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "status", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
+export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];

@@ -14,4 +14,5 @@ export const OUTCOME_TONES: Record<Outcome, Tone> = {
   rejected: 'warn',
   client_aborted: 'quiet',
   client_stalled: 'quiet',
+  unreadable: 'quiet',
 };

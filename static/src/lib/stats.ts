@@ -1,8 +1,8 @@
 import { OUTCOMES, type Outcome } from '@/api/types';
 
-/** Every outcome but `completed`, `client_aborted`, `client_stalled` and `rejected`, as the API counts. */
+/** Every outcome but `completed`, `unreadable`, `client_aborted`, `client_stalled` and `rejected`, as the API counts. */
 export function failuresOf(outcomes: Record<Outcome, number>): number {
-  const NO_FAILURES: readonly Outcome[] = ['completed', 'client_aborted', 'client_stalled', 'rejected'];
+  const NO_FAILURES: readonly Outcome[] = ['completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected'];
   return OUTCOMES.reduce((sum, outcome) => sum + (NO_FAILURES.includes(outcome) ? 0 : outcomes[outcome]), 0);
 }
 

@@ -44,6 +44,8 @@ codes! {
         NotFound = "not_found",
         /// The upstream finds a fault in the request.
         BadRequest = "bad_request",
+        /// The upstream answered, and that was no message: nothing, a redirect, or something else.
+        NoMessage = "no_message",
         /// The gateway refused the request.
         Rejected = "rejected",
         /// A fault of the gateway's.
@@ -73,7 +75,7 @@ pub struct Failed<'a> {
 /// The likely cause; `None` for requests that did not fail.
 pub fn of(failed: &Failed<'_>) -> Option<Cause> {
     match failed.outcome {
-        Outcome::Completed | Outcome::ClientAborted | Outcome::ClientStalled => None,
+        Outcome::Completed | Outcome::Unreadable | Outcome::ClientAborted | Outcome::ClientStalled => None,
         Outcome::Rejected => Some(Cause::Rejected),
         Outcome::GatewayError => Some(Cause::Gateway),
         _ => Some(by_words(failed).unwrap_or_else(|| by_kind(failed))),
@@ -91,6 +93,11 @@ fn by_words(failed: &Failed<'_>) -> Option<Cause> {
         () if says("1m") && (says("context") || says("上下文")) => Some(Cause::Context1m),
         () if says("负载已经达到上限") || says("负载已达上限") => Some(Cause::Saturated),
         () if says("country") || says("your region") => Some(Cause::Country),
+        () if says("overloaded") => Some(Cause::Overloaded),
+        // What a status would say, an error under 200 says in words.
+        () if failed.status < 400 && (says("quota") || says("rate limit") || says("额度") || says("余额")) => {
+            Some(Cause::Quota)
+        }
         () => None,
     }
 }
@@ -98,15 +105,18 @@ fn by_words(failed: &Failed<'_>) -> Option<Cause> {
 fn by_kind(failed: &Failed<'_>) -> Cause {
     match (failed.outcome, failed.reason, failed.error_type) {
         (_, Some(Reason::WebPage), _) => return Cause::WafPage,
+        (_, Some(Reason::NoAnswer | Reason::NoMessage), _) => return Cause::NoMessage,
         (_, Some(Reason::Proxy | Reason::ProxyTimeout), _) => return Cause::Proxy,
-        (_, Some(Reason::FirstByteTimeout | Reason::Stalled | Reason::WriteTimeout), _) => return Cause::TooSlow,
+        (_, Some(Reason::FirstByteTimeout | Reason::FirstEventTimeout | Reason::Stalled | Reason::WriteTimeout), _) => {
+            return Cause::TooSlow;
+        }
         (_, _, Some("overloaded_error")) => return Cause::Overloaded,
         (_, _, Some("rate_limit_error")) => return Cause::Quota,
         (Outcome::Truncated, ..) => return Cause::BrokeOff,
         (Outcome::Unreachable, ..) => return Cause::Unreachable,
         _ => {}
     }
-    match failed.status {
+    match status(failed) {
         520..=524 => Cause::Network,
         _ if failed.is_page && failed.status < 500 => Cause::WafPage,
         401 | 403 => Cause::KeyRefused,
@@ -118,6 +128,19 @@ fn by_kind(failed: &Failed<'_>) -> Cause {
         400..500 => Cause::BadRequest,
         502 | 504 => Cause::Network,
         _ => Cause::Other,
+    }
+}
+
+/// The status of the response; of an error that came as a success, the one that it would have had.
+fn status(failed: &Failed<'_>) -> u16 {
+    match failed.error_type {
+        Some(kind) if failed.status < 400 => match kind {
+            "authentication_error" | "permission_error" => 401,
+            "not_found_error" => 404,
+            "invalid_request_error" => 400,
+            kind => kind.parse().unwrap_or(failed.status),
+        },
+        _ => failed.status,
     }
 }
 
@@ -174,6 +197,15 @@ mod tests {
             (Stalled, Some(R::Stalled), 200, "", "", false, Some(C::TooSlow)),
             (Truncated, Some(R::NoMessageStop), 200, "", "", false, Some(C::BrokeOff)),
             (UpstreamError, None, 422, "", "", false, Some(C::BadRequest)),
+            (UpstreamError, None, 400, "", "Decode server is overloaded", false, Some(C::Overloaded)),
+            (UpstreamError, Some(R::NoAnswer), 502, "", "", false, Some(C::NoMessage)),
+            (UpstreamError, Some(R::NoMessage), 202, "", "", false, Some(C::NoMessage)),
+            (UpstreamError, Some(R::ErrorReply), 200, "401", "no", false, Some(C::KeyRefused)),
+            (UpstreamError, Some(R::ErrorReply), 200, "authentication_error", "no", false, Some(C::KeyRefused)),
+            (UpstreamError, Some(R::ErrorReply), 200, "new_api_error", "no quota is left", false, Some(C::Quota)),
+            (UpstreamError, Some(R::ErrorReply), 200, "503", "no", false, Some(C::PoolClosed)),
+            (StreamError, None, 200, "invalid_request_error", "no", false, Some(C::BadRequest)),
+            (Unreadable, Some(R::Unreadable), 200, "", "", false, None),
             (UpstreamError, None, 500, "", "", false, Some(C::Other)),
         ] {
             let some = |text: &'static str| (!text.is_empty()).then_some(text);
@@ -187,7 +219,7 @@ mod tests {
     fn the_codes_of_causes_stay_as_they_are() {
         let codes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.code()).collect();
         let pinned = "waf_page context_1m pool_closed quota saturated network incomplete_request thinking_off user_agent \
-            country key_refused proxy unreachable too_slow broke_off overloaded not_found bad_request rejected gateway other";
+            country key_refused proxy unreachable too_slow broke_off overloaded not_found bad_request no_message rejected gateway other";
         assert_eq!(codes.join(" "), pinned);
         assert_eq!(codes, crate::codes::documented("Cause"));
     }

@@ -8,6 +8,7 @@ pub use tls::TlsFault;
 
 use super::outcome::Outcome;
 use crate::reason::Reason;
+use crate::usage::summary::{Said, Summary};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ pub enum UpstreamFault {
         #[serde(rename = "within_ms", with = "millis")]
         within: Duration,
     },
+    /// It began its response, and sent no event in time that says anything.
+    FirstEventTimeout {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
     /// It stopped taking the request.
     WriteTimeout,
     /// It closed the connection without a response.
@@ -62,8 +68,12 @@ pub enum UpstreamFault {
     InterimFlood { most: usize, kib: usize },
     /// It sent a web page where the API sends JSON.
     WebPage,
-    /// It sent a success with an empty body.
+    /// It sent a success with nothing in it.
     NoAnswer,
+    /// It sent something that is no message, with this status.
+    NoMessage { status: u16 },
+    /// It sent an error with the status of a success.
+    ErrorReply { kind: String },
     /// It answered with a status after which another upstream is tried (`failover.retry_on`).
     Status { status: u16 },
     // --- a response that broke off ---
@@ -105,6 +115,20 @@ mod millis {
 }
 
 impl UpstreamFault {
+    /// What is wrong with a response of status 200 that is over and whose framing was whole, if anything is.
+    pub fn in_answer(answer: &Summary) -> Option<Self> {
+        let kind = || answer.error.clone().unwrap_or_default();
+        Some(match answer.said() {
+            Said::Error if answer.is_stream() => Self::StreamError { kind: kind() },
+            Said::Error => Self::ErrorReply { kind: kind() },
+            Said::Part => Self::NoMessageStop,
+            Said::Nothing => Self::NoAnswer,
+            Said::NoMessage => Self::NoMessage { status: 200 },
+            Said::Page => Self::WebPage,
+            Said::All | Said::Unreadable | Said::Other => return None,
+        })
+    }
+
     /// The reason of a request that ends with it. `None` where the response says it itself; health checks have none.
     pub fn reason(&self) -> Option<Reason> {
         Some(match self {
@@ -117,12 +141,15 @@ impl UpstreamFault {
             Self::ProxyTimeout { .. } => Reason::ProxyTimeout,
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::UpstreamFull,
             Self::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
+            Self::FirstEventTimeout { .. } => Reason::FirstEventTimeout,
             Self::WriteTimeout => Reason::WriteTimeout,
             Self::Closed => Reason::Closed,
             Self::BadAnswer => Reason::BadAnswer,
             Self::InterimFlood { .. } => Reason::InterimFlood,
             Self::WebPage => Reason::WebPage,
             Self::NoAnswer => Reason::NoAnswer,
+            Self::NoMessage { .. } => Reason::NoMessage,
+            Self::ErrorReply { .. } => Reason::ErrorReply,
             Self::Stalled { .. } => Reason::Stalled,
             Self::Truncated => Reason::Truncated,
             Self::NoMessageStop => Reason::NoMessageStop,
@@ -136,7 +163,8 @@ impl UpstreamFault {
         match self {
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => Outcome::Rejected,
             Self::WebPage | Self::NoAnswer | Self::Status { .. } => Outcome::UpstreamError,
-            Self::Stalled { .. } => Outcome::Stalled,
+            Self::NoMessage { .. } | Self::ErrorReply { .. } => Outcome::UpstreamError,
+            Self::Stalled { .. } | Self::FirstEventTimeout { .. } => Outcome::Stalled,
             Self::Truncated | Self::NoMessageStop => Outcome::Truncated,
             Self::StreamError { .. } => Outcome::StreamError,
             _ => Outcome::Unreachable,
@@ -147,7 +175,7 @@ impl UpstreamFault {
     pub fn status(&self) -> u16 {
         match self {
             Self::ConnectTimeout { .. } | Self::FirstByteTimeout { .. } => 504,
-            Self::WriteTimeout | Self::Stalled { .. } => 504,
+            Self::WriteTimeout | Self::Stalled { .. } | Self::FirstEventTimeout { .. } => 504,
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => 503,
             Self::Status { status } => *status,
             _ => 502,

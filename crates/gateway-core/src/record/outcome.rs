@@ -5,7 +5,8 @@
 pub enum Outcome {
     /// The whole answer went to the client.
     Completed,
-    /// The upstream answered with a status of 400 or more, which was passed on.
+    /// The upstream answered with a status of 400 or more, or with something else that is no answer to the request; it
+    /// was passed on.
     UpstreamError,
     /// An error came in the middle of the stream.
     StreamError,
@@ -23,11 +24,13 @@ pub enum Outcome {
     GatewayError,
     /// No upstream answered.
     Unreachable,
+    /// The whole response went to the client, and nobody here can tell whether it was a good one.
+    Unreadable,
 }
 
 impl Outcome {
     /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Completed,
         Self::UpstreamError,
         Self::StreamError,
@@ -38,6 +41,7 @@ impl Outcome {
         Self::Rejected,
         Self::GatewayError,
         Self::Unreachable,
+        Self::Unreadable,
     ];
 
     /// Place in [`Outcome::ALL`].
@@ -47,7 +51,7 @@ impl Outcome {
 
     /// Whether the request failed, and that by no doing of the client's.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Self::Completed | Self::ClientAborted | Self::ClientStalled | Self::Rejected)
+        !matches!(self, Self::Completed | Self::Unreadable | Self::ClientAborted | Self::ClientStalled | Self::Rejected)
     }
 
     /// The name in logs and metrics.
@@ -63,6 +67,7 @@ impl Outcome {
             Self::Rejected => "rejected",
             Self::GatewayError => "gateway_error",
             Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The beginning of an error's body: what it says, and what it says in short.
 
 use super::decode::Decoder;
-use super::summary::{LONGEST_MESSAGE, LONGEST_WORD, text};
+use super::error_shape::{self, Said};
+use super::nature::{self, Nature};
+use super::sse::{Reader, Sink};
+use super::summary::LONGEST_MESSAGE;
 use serde_json::Value;
 use std::ops::ControlFlow;
 
@@ -51,20 +54,57 @@ impl ErrorBody {
 
     /// What it says.
     pub fn finish(self) -> ErrorText {
-        let body = String::from_utf8_lossy(&self.kept).into_owned();
-        let start = body.trim_start();
-        if start.starts_with('<') {
-            let message = between(start, "<title>", "</title>").map(|title| cut(title.trim(), LONGEST_MESSAGE));
-            return ErrorText { message, is_page: true, kind: None, body };
-        }
-        let json: Value = serde_json::from_str(&body).unwrap_or_default();
-        let error = &json["error"];
-        let kind = text(&error["type"], LONGEST_WORD).or_else(|| text(&error["code"], LONGEST_WORD));
-        let message =
-            [&error["message"], error, &json["message"]].into_iter().find_map(|value| text(value, LONGEST_MESSAGE));
-        let message = message.or_else(|| Some(cut(start.lines().next()?, LONGEST_MESSAGE)).filter(|_| json.is_null()));
-        ErrorText { message, kind, is_page: false, body }
+        ErrorText::of(&self.kept)
     }
+}
+
+impl ErrorText {
+    /// What a body says that begins so.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(bytes).into_owned();
+        let start = body.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        match nature::sniff(start.as_bytes(), b"") {
+            Some(Nature::Page) => {
+                let message = between(start, "<title>", "</title>").map(|title| cut(title.trim(), LONGEST_MESSAGE));
+                return Self { message, is_page: true, kind: None, body };
+            }
+            Some(Nature::Stream) => {
+                let mut events = FirstError::default();
+                let mut reader = Reader::new(ERROR_BODY_BYTES);
+                reader.push(start.as_bytes(), &mut events);
+                // The last event of a body that was cut, or of one that ends without a blank line.
+                reader.push(b"\n\n", &mut events);
+                let Said { kind, message } = events.0.unwrap_or_default();
+                return Self { message, kind, is_page: false, body };
+            }
+            _ => {}
+        }
+        let json: Option<Value> = serde_json::from_str(start).ok();
+        let Said { kind, message } = json.as_ref().map(error_shape::of_error).unwrap_or_default();
+        let line = || Some(cut(start.lines().next()?, LONGEST_MESSAGE)).filter(|_| json.is_none());
+        Self { message: message.or_else(line), kind, is_page: false, body }
+    }
+}
+
+/// What the first event says that says anything.
+#[derive(Default)]
+struct FirstError(Option<Said>);
+
+impl Sink for FirstError {
+    fn wants_data(&self, name: &[u8]) -> bool {
+        self.0.is_none() && name != b"ping"
+    }
+
+    fn event(&mut self, _: &[u8], data: Option<&[u8]>) {
+        let Some(data) = data.map(<[u8]>::trim_ascii).filter(|data| !matches!(*data, b"" | b"[DONE]")) else { return };
+        self.0 = Some(match serde_json::from_slice::<Value>(data) {
+            Ok(json) if json["type"] == "ping" => return,
+            Ok(json) => error_shape::of_error(&json),
+            Err(_) => Said { kind: None, message: Some(cut(&String::from_utf8_lossy(data), LONGEST_MESSAGE)) },
+        });
+    }
+
+    fn too_large(&mut self) {}
 }
 
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {
@@ -95,6 +135,16 @@ mod tests {
             (r#"{"error":"short"}"#, None, Some("short")),
             (r#"{"message":"flat"}"#, None, Some("flat")),
             (r#"{"detail":1}"#, None, None),
+            (r#"{"detail":"busy"}"#, None, Some("busy")),
+            (r#"{"code":500,"msg":"no"}"#, Some("500"), Some("no")),
+            ("\u{feff}\n{\"error\":\"marked\"}", None, Some("marked")),
+            (
+                "event: error\ndata: {\"error\":{\"type\":\"rate_limit_error\",\"message\":\"later\"}}\n\n",
+                Some("rate_limit_error"),
+                Some("later"),
+            ),
+            (": hello\n\ndata: {\"type\":\"ping\"}\n\ndata: no json", None, Some("no json")),
+            ("data: [DONE]\n\n", None, None),
             ("bad gateway\nmore", None, Some("bad gateway")),
             ("", None, None),
         ] {

@@ -1,8 +1,9 @@
 //! What the Messages API says: its events, and its whole replies.
 
-use super::reply::Reply;
+use super::error_shape::{self, Said};
+use super::reply::Whole;
 use super::sse::Sink;
-use super::summary::{LONGEST_MESSAGE, Summary, text, word};
+use super::summary::{LONGEST_MESSAGE, Summary, word};
 use serde_json::Value;
 use std::time::Instant;
 
@@ -21,6 +22,9 @@ const EVENTS: [&[u8]; 8] = [
     b"error",
 ];
 
+/// Events that only say that the upstream lives.
+const SIGNS_OF_LIFE: [&[u8]; 5] = [b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"];
+
 /// Reads one response of the Messages API.
 #[derive(Debug)]
 pub(super) struct Messages {
@@ -33,25 +37,26 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// A whole reply; whether it is one.
-    pub(super) fn reply(&mut self, text: &[u8]) -> bool {
-        let Some(reply) = Reply::read(text) else { return false };
-        self.summary.is_complete = true;
-        self.error(Some(&reply.error));
-        self.summary.model = word(&reply.model);
-        self.usage(&reply.usage);
-        self.summary.stop_reason = word(&reply.stop_reason);
-        self.summary.tool_uses = reply.tool_uses;
-        true
+    /// A whole reply.
+    pub(super) fn reply(&mut self, text: &[u8]) {
+        match Whole::read(text) {
+            Whole::Good(reply) => {
+                self.summary.is_complete = true;
+                self.summary.model = word(&reply.model);
+                self.usage(&reply.usage);
+                self.summary.stop_reason = word(&reply.stop_reason);
+                self.summary.tool_uses = reply.tool_uses;
+            }
+            Whole::Error(error) => self.error(error),
+            Whole::Nothing => {}
+        }
     }
 
     /// The first error counts.
-    fn error(&mut self, error: Option<&Value>) {
-        if let Some(error) = error
-            && self.summary.error.is_none()
-        {
-            self.summary.error = word(&error["type"]);
-            self.summary.error_message = text(&error["message"], LONGEST_MESSAGE);
+    fn error(&mut self, error: Said) {
+        if self.summary.error.is_none() {
+            self.summary.error = Some(error.kind.unwrap_or_else(|| "unknown".to_owned()));
+            self.summary.error_message = error.message;
         }
     }
 
@@ -100,11 +105,13 @@ impl Messages {
                 self.usage(&data["usage"]);
             }
             b"message_stop" => self.summary.is_complete = true,
-            b"error" => {
-                self.error(data.map(|data| &data["error"]));
-                self.summary.error.get_or_insert_with(|| "unknown".to_owned());
+            b"error" => self.error(data.map(error_shape::of_error).unwrap_or_default()),
+            // An error as another API sends it, or a relay of its own.
+            _ => {
+                if let Some(error) = data.and_then(error_shape::in_success) {
+                    self.error(error);
+                }
             }
-            _ => {}
         }
     }
 }
@@ -117,19 +124,33 @@ impl Sink for Messages {
 
     fn event(&mut self, name: &[u8], data: Option<&[u8]>) {
         self.summary.events = self.summary.events.saturating_add(1);
-        let data: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
-        if name.is_empty() {
-            // Some relays leave the names out: the data has them too.
-            let Some(data) = data else { return };
-            let name = data["type"].as_str().unwrap_or_default().to_owned();
-            return self.named_event(name.as_bytes(), Some(&data));
+        let json: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
+        // Some relays leave the names out: the data has them too.
+        let own = json.as_ref().filter(|_| name.is_empty()).and_then(|json| json["type"].as_str());
+        let name = own.map_or(name, str::as_bytes);
+        match (name, data) {
+            (b"error", Some(data)) if json.is_none() => self.error(Said { kind: None, message: error_text(data) }),
+            _ => self.named_event(name, json.as_ref()),
         }
-        self.named_event(name, data.as_ref());
+        self.summary.has_begun |= self.summary.error.is_none() && says_something(name, data);
     }
 
     fn too_large(&mut self) {
         self.summary.skipped = self.summary.skipped.saturating_add(1);
     }
+}
+
+/// Whether an event says something: no sign of life does, nor does the mark of the end as OpenAI has it.
+fn says_something(name: &[u8], data: Option<&[u8]>) -> bool {
+    let is_sign_of_life = SIGNS_OF_LIFE.iter().any(|sign| name.eq_ignore_ascii_case(sign));
+    let is_empty = data.is_some_and(|data| matches!(data.trim_ascii(), b"" | b"{}" | b"null" | b"[DONE]"));
+    !is_sign_of_life && !is_empty
+}
+
+/// The text of an error that is no JSON.
+fn error_text(data: &[u8]) -> Option<String> {
+    let text: String = String::from_utf8_lossy(data).chars().take(LONGEST_MESSAGE).collect();
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn is_tool_use(block: &Value) -> bool {

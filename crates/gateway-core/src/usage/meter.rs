@@ -1,10 +1,12 @@
-//! Reads a response as it goes by: undoes its coding, and takes it apart into events, or keeps it as one JSON text.
-//! What they say is for the reader of its API: today that is `messages`.
+//! Reads a response as it goes by: undoes its coding, finds out what it is, and takes it apart into events, or keeps it
+//! as one JSON text. What they say is for the reader of its API: today that is `messages`.
 
 use super::decode::Decoder;
+use super::error_body::{ERROR_BODY_BYTES, ErrorText};
 use super::messages::Messages;
+use super::nature::{self, Nature};
 use super::sse::Reader;
-use super::summary::Summary;
+use super::summary::{Said, Summary};
 use crate::protocol::Protocol;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -26,18 +28,37 @@ pub struct Meter {
     kind: Kind,
     response: Messages,
     last: Instant,
-    reply_bytes: usize,
+    limits: Limits,
+    content_type: Box<[u8]>,
 }
 
 #[derive(Debug)]
 enum Kind {
+    /// It is not clear yet; this is how it begins.
+    Beginning(Vec<u8>),
     Stream(Reader),
     Reply(Vec<u8>),
+    /// A page or a text: how it begins.
+    Text(Vec<u8>),
+    /// Nothing more is read of it.
+    Over,
+}
+
+/// Whether a response is one that a client can use, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing that says anything has come.
+    Open,
+    /// It has begun well, or nobody here can tell.
+    Good,
+    /// It is none.
+    Bad,
 }
 
 impl Meter {
-    /// For a response of this type, that begins now, to a request that asked this and began at `began`; `None` if it is
-    /// of no API or type that can be read. `decoder` makes what undoes the body's coding, if that is known.
+    /// For a response that was announced as of this type, and begins now, to a request that asked this and began at
+    /// `began`; `None` if it is of no API that can be read. `decoder` makes what undoes the body's coding, if that is
+    /// known.
     pub fn new(
         asked: Protocol,
         content_type: &[u8],
@@ -45,26 +66,13 @@ impl Meter {
         (began, now): (Instant, Instant),
         limits: Limits,
     ) -> Option<Self> {
-        if !asked.asks_for_message() {
-            return None;
-        }
-        let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        let kind = if is(b"text/event-stream") {
-            Kind::Stream(Reader::new(limits.event_bytes))
-        } else if is(b"application/json") {
-            Kind::Reply(Vec::new())
-        } else {
-            return None;
-        };
-        let decoder = decoder();
-        let (is_stream, is_unreadable) = (matches!(kind, Kind::Stream(_)), decoder.is_none());
-        let summary = Summary { is_stream, is_unreadable, ..Summary::default() };
-        Some(Self {
-            decoder,
-            kind,
-            response: Messages { summary, began, now },
+        asked.asks_for_message().then(|| Self {
+            decoder: decoder(),
+            kind: Kind::Beginning(Vec::new()),
+            response: Messages { summary: Summary::default(), began, now },
             last: now,
-            reply_bytes: limits.reply_bytes,
+            limits,
+            content_type: content_type.into(),
         })
     }
 
@@ -90,32 +98,105 @@ impl Meter {
     }
 
     fn read(&mut self, bytes: &[u8]) {
-        let Some(decoder) = &mut self.decoder else { return };
-        let (kind, response, reply_bytes) = (&mut self.kind, &mut self.response, self.reply_bytes);
+        let Some(decoder) = &mut self.decoder else { return self.give_up() };
+        let (kind, response, limits) = (&mut self.kind, &mut self.response, self.limits);
+        let content_type = &self.content_type;
         let mut is_too_large = false;
         let decoded = decoder.push(bytes, |decoded| {
-            match kind {
-                Kind::Stream(reader) => reader.push(decoded, response),
-                Kind::Reply(text) if text.len() + decoded.len() > reply_bytes => is_too_large = true,
-                Kind::Reply(text) => text.extend_from_slice(decoded),
-            }
+            is_too_large = kind.push(decoded, content_type, response, limits);
             if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if decoded.is_err() || is_too_large {
-            self.response.summary.is_unreadable = true;
-            self.kind = Kind::Reply(Vec::new());
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.response.summary.is_unreadable = true;
+        self.kind = Kind::Over;
+    }
+
+    /// Whether the response has begun as one that a client can use.
+    pub fn opening(&self) -> Opening {
+        let summary = &self.response.summary;
+        match summary.nature {
+            _ if summary.is_unreadable || summary.has_begun => Opening::Good,
+            _ if summary.error.is_some() => Opening::Bad,
+            Nature::Page => Opening::Bad,
+            Nature::Unknown => Opening::Good,
+            Nature::Empty | Nature::Stream | Nature::Reply | Nature::Text => Opening::Open,
+        }
+    }
+
+    /// The same when the response is over; something that there was no time for to read counts as good.
+    pub fn opening_at_end(&mut self) -> Opening {
+        if self.is_behind() {
+            return Opening::Good;
+        }
+        match self.finish().said() {
+            Said::All | Said::Unreadable | Said::Other => Opening::Good,
+            Said::Error | Said::Part | Said::Nothing | Said::NoMessage | Said::Page => Opening::Bad,
         }
     }
 
     /// The response is over, and nothing of it is left to be read.
     pub fn finish(&mut self) -> Summary {
-        if let Kind::Reply(text) = &mut self.kind
-            && !self.response.summary.is_stream
-            && !self.response.summary.is_unreadable
-        {
-            self.response.summary.is_unreadable = !self.response.reply(&std::mem::take(text));
-        }
+        self.conclude();
         self.response.summary.clone()
+    }
+
+    /// Reads what can be read only as a whole.
+    fn conclude(&mut self) {
+        match std::mem::replace(&mut self.kind, Kind::Over) {
+            // What it says last may lack its end.
+            Kind::Stream(mut reader) if !self.response.summary.has_begun => reader.push(b"\n\n", &mut self.response),
+            Kind::Stream(_) => {}
+            Kind::Reply(text) => self.response.reply(&text),
+            Kind::Text(text) => self.response.summary.error_message = ErrorText::of(&text).message,
+            // Too little to tell what it is.
+            Kind::Beginning(text) if !text.trim_ascii().is_empty() => {
+                self.response.summary.nature = nature::announced(&self.content_type);
+            }
+            Kind::Beginning(_) | Kind::Over => {}
+        }
+    }
+}
+
+impl Kind {
+    /// Takes the next bytes, decoded; whether there were too many of them.
+    fn push(&mut self, bytes: &[u8], content_type: &[u8], response: &mut Messages, limits: Limits) -> bool {
+        match self {
+            Self::Stream(reader) => reader.push(bytes, response),
+            Self::Reply(text) if text.len() + bytes.len() > limits.reply_bytes => return true,
+            Self::Reply(text) => text.extend_from_slice(bytes),
+            Self::Text(text) => {
+                let room = ERROR_BODY_BYTES.saturating_sub(text.len());
+                text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Self::Over => {}
+            Self::Beginning(before) => {
+                // Usually the first bytes tell, and nothing is copied.
+                let before = std::mem::take(before);
+                let joined = if before.is_empty() { None } else { Some([&before[..], bytes].concat()) };
+                let start = joined.as_deref().unwrap_or(bytes);
+                let start = &start[nature::blanks(start)..];
+                let Some(nature) = nature::sniff(start, content_type) else {
+                    *self = Self::Beginning(start.to_vec());
+                    return false;
+                };
+                response.summary.nature = nature;
+                *self = match nature {
+                    Nature::Stream => Self::Stream(Reader::new(limits.event_bytes)),
+                    Nature::Reply => Self::Reply(Vec::new()),
+                    Nature::Page | Nature::Text => Self::Text(Vec::new()),
+                    Nature::Unknown | Nature::Empty => Self::Over,
+                };
+                let start =
+                    if nature == Nature::Reply { nature::without_mark(start).unwrap_or_default() } else { start };
+                return self.push(start, content_type, response, limits);
+            }
+        }
+        false
     }
 }
 
@@ -164,7 +245,7 @@ mod tests {
         let whole = format!("{STREAM}{STOP}");
         for step in [1, 2, 3, 50, whole.len()] {
             let summary = read("text/event-stream; charset=utf-8", whole.as_bytes(), step);
-            assert!(summary.is_stream && summary.is_complete && summary.first_token.is_some(), "{summary:?}");
+            assert!(summary.is_stream() && summary.is_complete && summary.first_token.is_some(), "{summary:?}");
             assert_eq!(
                 summary.tokens,
                 Some(Tokens { input: 10, output: 99, cache_write: 20, cache_write_1h: 15, cache_read: 30 })
@@ -217,15 +298,112 @@ mod tests {
         let reply = r#"{"model":"m","content":[{"type":"text"},{"type":"tool_use"},{"type":"server_tool_use"}],
             "stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}}"#;
         let summary = read("application/json", reply.as_bytes(), 7);
-        assert!(summary.is_complete && !summary.is_stream && summary.tool_uses == 2, "{summary:?}");
+        assert!(
+            summary.said() == Said::All && summary.nature == Nature::Reply && summary.tool_uses == 2,
+            "{summary:?}"
+        );
         assert_eq!(summary.tokens, Some(Tokens { input: 1, output: 2, ..Tokens::default() }));
-        assert!(read("application/json", b"{", 1).is_unreadable);
-        assert!(read("application/json", &vec![b' '; LIMITS.reply_bytes + 1], 4096).is_unreadable);
-        let mut unknown = Meter::new(asked(), b"application/json", || None, at(), LIMITS).expect("a meter");
-        unknown.push(b"{}", at().1);
-        assert!(unknown.finish().is_unreadable && !unknown.is_behind());
-        assert!(Meter::new(asked(), b"text/html", plain, at(), LIMITS).is_none());
+        assert_eq!(read("application/json", b"{", 1).said(), Said::NoMessage);
         let other = Protocol::of("POST", b"/v1/messages/count_tokens");
         assert!(Meter::new(other, b"application/json", plain, at(), LIMITS).is_none());
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_told_apart_from_what_says_nothing() {
+        let large = format!("{{\"text\":\"{}\"}}", "x".repeat(LIMITS.reply_bytes));
+        assert_eq!(read("application/json", large.as_bytes(), 4096).said(), Said::Unreadable);
+        let unknown = |body: &[u8]| {
+            let mut meter = Meter::new(asked(), b"application/json", || None, at(), LIMITS).expect("a meter");
+            meter.push(body, at().1);
+            assert!(!meter.is_behind());
+            (meter.opening(), meter.finish().said())
+        };
+        assert_eq!(unknown(b"{}"), (Opening::Good, Said::Unreadable));
+        assert_eq!(unknown(b""), (Opening::Open, Said::Nothing));
+        // However many blanks come first, they are not kept.
+        let mut meter = Meter::new(asked(), b"application/json", plain, at(), LIMITS).expect("a meter");
+        (0..2 * LIMITS.reply_bytes / 4096).for_each(|_| meter.push(&[b'\n'; 4096], at().1));
+        meter.push(br#"{"content":[]}"#, at().1);
+        assert_eq!(meter.finish().said(), Said::All);
+    }
+
+    /// The same bytes, cut in every way and under every type.
+    fn said(body: &str) -> Vec<(Opening, Said, Option<String>)> {
+        let mut found = Vec::new();
+        for content_type in
+            ["text/event-stream", "application/json", "text/plain; charset=utf-8", "application/x-ndjson"]
+        {
+            for step in [1, 2, 3, 7, body.len().max(1)] {
+                let mut meter = Meter::new(asked(), content_type.as_bytes(), plain, at(), LIMITS).expect("a meter");
+                let mut opening = Opening::Open;
+                for chunk in body.as_bytes().chunks(step) {
+                    meter.push(chunk, at().1);
+                    opening = if opening == Opening::Open { meter.opening() } else { opening };
+                }
+                let opening = if opening == Opening::Open { meter.opening_at_end() } else { opening };
+                let summary = meter.finish();
+                let told = (opening, summary.said(), summary.error);
+                if !found.contains(&told) {
+                    found.push(told);
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_a_response_is_goes_by_its_bytes_alone() {
+        use {Opening as O, Said as S};
+        let error = |kind: &str| Some(kind.to_owned());
+        let begun = &STREAM[..STREAM.find("\n\n").expect("an event") + 2];
+        for (body, opening, said_so, kind) in [
+            (format!("{STREAM}{STOP}"), O::Good, S::All, None),
+            (format!("\u{feff}\n\n: hello\n\n{STREAM}{STOP}"), O::Good, S::All, None),
+            (STREAM.to_owned(), O::Good, S::Part, None),
+            (begun.trim_end().to_owned(), O::Bad, S::Part, None),
+            (String::new(), O::Bad, S::Nothing, None),
+            ("\r\n \n".to_owned(), O::Bad, S::Nothing, None),
+            (": keep-alive\n\n: keep-alive\n\n".to_owned(), O::Bad, S::Nothing, None),
+            ("event: ping\ndata: {\"type\":\"ping\"}\n\n".to_owned(), O::Bad, S::Nothing, None),
+            ("data: [DONE]\n\n".to_owned(), O::Bad, S::Nothing, None),
+            ("data: [DONE]".to_owned(), O::Bad, S::Nothing, None),
+            ("event: error\ndata: {}\n\n".to_owned(), O::Bad, S::Error, error("unknown")),
+            ("event: error\ndata: upstream gone\n\n".to_owned(), O::Bad, S::Error, error("unknown")),
+            (format!("event: error\ndata: {{\"error\":{{\"type\":\"x\"}}}}\n\n{STREAM}"), O::Bad, S::Error, error("x")),
+            (format!("{begun}event: error\ndata: {{\"error\":{{\"type\":\"x\"}}}}\n\n"), O::Good, S::Error, error("x")),
+            (
+                "data: {\"error\":{\"message\":\"no\",\"code\":429}}\n\ndata: [DONE]\n\n".to_owned(),
+                O::Bad,
+                S::Error,
+                error("429"),
+            ),
+            ("data: {\"code\":500,\"msg\":\"no\"}".to_owned(), O::Bad, S::Error, error("500")),
+            ("event: message\ndata: {\"detail\":\"no\"}\n\n".to_owned(), O::Bad, S::Error, error("unknown")),
+            ("data: 1\n\n".to_owned(), O::Good, S::Other, None),
+            (r#"{"type":"message","content":[]}"#.to_owned(), O::Good, S::All, None),
+            (r#"{"from":"a"}"#.to_owned(), O::Good, S::All, None),
+            (r#"{"type":"error","error":{"type":"x"}}"#.to_owned(), O::Bad, S::Error, error("x")),
+            ("\u{feff}\n[{\"error\":\"no\"}]".to_owned(), O::Bad, S::Error, error("unknown")),
+            ("[]".to_owned(), O::Bad, S::NoMessage, None),
+            ("{}".to_owned(), O::Bad, S::NoMessage, None),
+            (r#"{"type":"message","content":["#.to_owned(), O::Bad, S::NoMessage, None),
+            ("\n<html><title>no</title></html>".to_owned(), O::Bad, S::Page, None),
+        ] {
+            assert_eq!(said(&body), [(opening, said_so, kind)], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_no_message_where_one_was_announced() {
+        let text = b"upstream connect error or disconnect/reset before headers";
+        for (content_type, said) in
+            [("application/json", Said::NoMessage), ("text/plain", Said::NoMessage), ("", Said::Other)]
+        {
+            assert_eq!(read(content_type, text, 5).said(), said, "{content_type}");
+        }
+        let summary = read("application/json", text, 50);
+        assert_eq!(summary.error_message.as_deref(), Some(std::str::from_utf8(text).expect("a text")));
+        // A stream of which nothing can be told.
+        assert_eq!(read("text/event-stream", text, 5).said(), Said::Nothing);
     }
 }

@@ -3,9 +3,11 @@
 
 pub mod decode;
 pub mod error_body;
+mod error_shape;
 mod messages;
 pub mod meter;
+mod nature;
 pub mod pricing;
-pub mod reply;
+mod reply;
 pub mod sse;
 pub mod summary;

@@ -1,5 +1,6 @@
 //! A whole reply, of which only what is wanted becomes values: a megabyte of brackets would take fifty.
 
+use super::error_shape::{self, Said};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
@@ -9,11 +10,20 @@ use std::fmt;
 /// Longest text of a member that is looked into; none of those that are wanted comes near.
 const MEMBER_BYTES: usize = 64 * 1024;
 
+/// What a whole reply is.
+#[derive(Debug)]
+pub(super) enum Whole {
+    /// A message, or an object of another kind that does not say that anything failed.
+    Good(Box<Reply>),
+    /// An error.
+    Error(Said),
+    /// JSON that says nothing, or no JSON.
+    Nothing,
+}
+
 /// What is wanted of a reply.
 #[derive(Debug, Default)]
-pub struct Reply {
-    /// `error`.
-    pub error: Value,
+pub(super) struct Reply {
     /// `model`.
     pub model: Value,
     /// `usage`.
@@ -26,6 +36,8 @@ pub struct Reply {
 
 #[derive(Deserialize)]
 struct Members<'t> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'t RawValue>,
     #[serde(borrow)]
     error: Option<&'t RawValue>,
     #[serde(borrow)]
@@ -38,20 +50,47 @@ struct Members<'t> {
     content: Option<&'t RawValue>,
 }
 
-impl Reply {
-    /// Reads it; `None` if it is not a JSON object.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let members: Members<'_> = serde_json::from_slice(text).ok()?;
+impl Members<'_> {
+    /// Whether it is a message, as far as its members tell.
+    fn is_message(&self) -> bool {
+        let is_list = self.content.is_some_and(|content| content.get().starts_with('['));
+        self.error.is_none() && (is_list || self.kind.is_some_and(|kind| kind.get() == "\"message\""))
+    }
+}
+
+impl Whole {
+    /// Reads it.
+    pub(super) fn read(text: &[u8]) -> Self {
+        let Ok(members) = serde_json::from_slice::<Members<'_>>(text) else { return Self::of_no_object(text) };
+        if !members.is_message() && text.len() <= MEMBER_BYTES {
+            let value: Value = serde_json::from_slice(text).unwrap_or_default();
+            if let Some(error) = error_shape::in_success(&value) {
+                return Self::Error(error);
+            }
+            // Nothing is there but what says nothing.
+            let says_nothing = |value: &Value| value.is_null() || *value == Value::Object(serde_json::Map::new());
+            if value.as_object().is_none_or(|members| members.values().all(says_nothing)) {
+                return Self::Nothing;
+            }
+        }
         let tools = members
             .content
             .and_then(|content| serde_json::Deserializer::from_str(content.get()).deserialize_seq(ToolUses).ok());
-        Some(Self {
-            error: small(members.error),
+        Self::Good(Box::new(Reply {
             model: small(members.model),
             usage: small(members.usage),
             stop_reason: small(members.stop_reason),
             tool_uses: tools.unwrap_or_default(),
-        })
+        }))
+    }
+
+    /// A list may hold an error; nothing else says anything.
+    fn of_no_object(text: &[u8]) -> Self {
+        let value = Some(text).filter(|text| text.len() <= MEMBER_BYTES).map(serde_json::from_slice::<Value>);
+        match value {
+            Some(Ok(value)) => error_shape::in_success(&value).map_or(Self::Nothing, Self::Error),
+            _ => Self::Nothing,
+        }
     }
 }
 
@@ -90,25 +129,59 @@ impl<'de> Visitor<'de> for ToolUses {
 mod tests {
     use super::*;
 
+    fn good(text: &str) -> Box<Reply> {
+        match Whole::read(text.as_bytes()) {
+            Whole::Good(reply) => reply,
+            other => panic!("{other:?}: {text}"),
+        }
+    }
+
     #[test]
     fn what_is_wanted_is_found_wherever_it_stands() {
-        let reply = Reply::read(
-            br#" {"content":[{"text":"[{","type":"text"},{"type":"tool_use"},{"type":"server_tool_use"},{}],
+        let reply = good(
+            r#" {"content":[{"text":"[{","type":"text"},{"type":"tool_use"},{"type":"server_tool_use"},{}],
                 "usage":{"input_tokens":1},"x":[[]],"model":"m","stop_reason":null} "#,
-        )
-        .expect("an object");
+        );
         assert_eq!((&reply.model, &reply.usage["input_tokens"], reply.tool_uses), (&"m".into(), &1.into(), 2));
-        assert!(reply.stop_reason.is_null() && reply.error.is_null());
-        for none in ["", "[", "[]", "1", "{\"model\":}", "{} x"] {
-            assert!(Reply::read(none.as_bytes()).is_none(), "{none}");
-        }
+        assert!(reply.stop_reason.is_null());
     }
 
     #[test]
     fn what_is_too_large_or_of_another_kind_says_nothing() {
         let large =
             format!(r#"{{"usage":[{}0],"content":[{}0],"model":"m"}}"#, "0,".repeat(50_000), "0,".repeat(50_000));
-        let reply = Reply::read(large.as_bytes()).expect("an object");
+        let reply = good(&large);
         assert_eq!((reply.usage, reply.tool_uses, reply.model), (Value::Null, 0, "m".into()));
+    }
+
+    #[test]
+    fn an_error_is_one_although_it_came_as_a_success() {
+        for (text, kind, message) in [
+            (r#"{"type":"error","error":{"type":"api_error","message":"no"}}"#, Some("api_error"), Some("no")),
+            (r#"{"content":[],"error":{"type":"x"}}"#, Some("x"), None),
+            (r#"[{"error":"no"}]"#, None, Some("no")),
+        ] {
+            match Whole::read(text.as_bytes()) {
+                Whole::Error(said) => assert_eq!((said.kind.as_deref(), said.message.as_deref()), (kind, message)),
+                other => panic!("{other:?}: {text}"),
+            }
+        }
+        // A message may well speak of errors.
+        for text in [
+            r#"{"type":"message","content":[{"type":"text","text":"{\"error\":1}"}],"status":"error"}"#,
+            r#"{"type":"message","error":null,"content":[]}"#,
+            r#"{"from":"a"}"#,
+        ] {
+            good(text);
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_reply() {
+        for text in
+            ["", "[", "[]", "1", "null", "{}", r#"{"data":null}"#, r#"{"data":{}}"#, "{\"model\":}", "{} x", "no"]
+        {
+            assert!(matches!(Whole::read(text.as_bytes()), Whole::Nothing), "{text}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What is known of a response when it was read, whichever API it is of; and how long its texts may be that are kept.
 
+pub use super::nature::Nature;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -26,13 +27,15 @@ pub struct Tokens {
 /// What is known of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether it is a stream of events.
-    pub is_stream: bool,
+    /// What it is, by its bytes.
+    pub nature: Nature,
     /// Whether it came to its end: `message_stop`, or a whole reply.
     pub is_complete: bool,
     /// Whether an event of the Messages API was among its events: of other streams it cannot be told where they end.
     pub is_message: bool,
-    /// The type of an error that came in the middle of the stream.
+    /// Whether an event came, before any error, that says something: pings and comments do not, nor does `[DONE]`.
+    pub has_begun: bool,
+    /// The type of the error that it is, or that came in the middle of the stream; `unknown` if that has none.
     pub error: Option<String>,
     /// What that error says.
     pub error_message: Option<String>,
@@ -58,7 +61,50 @@ pub struct Summary {
     pub is_unreadable: bool,
 }
 
+/// What a response was, when all of it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// All: a message to its end, or a reply.
+    All,
+    /// An error.
+    Error,
+    /// A message without its end.
+    Part,
+    /// Nothing: no byte, or no event that says anything.
+    Nothing,
+    /// A text or a JSON value that is no message.
+    NoMessage,
+    /// A web page.
+    Page,
+    /// What nobody here can read: an unknown coding, or too much of it.
+    Unreadable,
+    /// Something of which only the framing tells where it ends: events of another API, or a body of another type.
+    Other,
+}
+
 impl Summary {
+    /// Whether it is a stream of events.
+    pub fn is_stream(&self) -> bool {
+        self.nature == Nature::Stream
+    }
+
+    /// What it was, once it is over and its framing was whole.
+    pub fn said(&self) -> Said {
+        match self.nature {
+            _ if self.error.is_some() => Said::Error,
+            _ if self.is_unreadable => Said::Unreadable,
+            Nature::Empty => Said::Nothing,
+            Nature::Page => Said::Page,
+            Nature::Text => Said::NoMessage,
+            Nature::Unknown => Said::Other,
+            Nature::Reply | Nature::Stream if self.is_complete => Said::All,
+            Nature::Reply => Said::NoMessage,
+            Nature::Stream if !self.has_begun => Said::Nothing,
+            Nature::Stream if self.is_message => Said::Part,
+            Nature::Stream => Said::Other,
+        }
+    }
+
     /// Tokens of output for each second in which content came; `None` for replies that came as a whole.
     pub fn tokens_per_second(&self) -> Option<f64> {
         let seconds = self.last_token?.checked_sub(self.first_token?)?.as_secs_f64();

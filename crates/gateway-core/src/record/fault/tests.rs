@@ -34,12 +34,18 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
             r#"{"code":"queue_timeout","parameters":{"max_in_flight":2,"within_ms":1500}}"#,
         ),
         (F::FirstByteTimeout { within }, r#"{"code":"first_byte_timeout","parameters":{"within_ms":1500}}"#),
+        (F::FirstEventTimeout { within }, r#"{"code":"first_event_timeout","parameters":{"within_ms":1500}}"#),
         (F::WriteTimeout, r#"{"code":"write_timeout"}"#),
         (F::Closed, r#"{"code":"closed"}"#),
         (F::BadAnswer, r#"{"code":"bad_answer"}"#),
         (F::InterimFlood { most: 100, kib: 64 }, r#"{"code":"interim_flood","parameters":{"most":100,"kib":64}}"#),
         (F::WebPage, r#"{"code":"web_page"}"#),
         (F::NoAnswer, r#"{"code":"no_answer"}"#),
+        (F::NoMessage { status: 202 }, r#"{"code":"no_message","parameters":{"status":202}}"#),
+        (
+            F::ErrorReply { kind: "new_api_error".to_owned() },
+            r#"{"code":"error_reply","parameters":{"kind":"new_api_error"}}"#,
+        ),
         (F::Status { status: 503 }, r#"{"code":"status","parameters":{"status":503}}"#),
         (F::Stalled { within }, r#"{"code":"stalled","parameters":{"within_ms":1500}}"#),
         (F::Truncated, r#"{"code":"truncated"}"#),
@@ -82,6 +88,7 @@ fn known(fault: &UpstreamFault) {
         F::Resolve { .. } | F::ConnectRefused | F::ConnectTimeout { .. } | F::Connect { .. } | F::Tls { .. } => {}
         F::Proxy { .. } | F::ProxyTimeout { .. } | F::ProxyAnswer { .. } => {}
         F::QueueFull { .. } | F::QueueTimeout { .. } | F::FirstByteTimeout { .. } | F::WriteTimeout | F::Closed => {}
+        F::FirstEventTimeout { .. } | F::NoMessage { .. } | F::ErrorReply { .. } => {}
         F::BadAnswer | F::InterimFlood { .. } | F::WebPage | F::NoAnswer | F::Status { .. } => {}
         F::Stalled { .. } | F::Truncated | F::NoMessageStop | F::StreamError { .. } => {}
         F::ProbeStatus { .. } | F::ProbeFailed { .. } | F::ProbeTimeout { .. } => {}

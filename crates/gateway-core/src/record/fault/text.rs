@@ -91,6 +91,9 @@ impl UpstreamFault {
             Self::FirstByteTimeout { within } => {
                 format!("did not begin its answer within {} (first_byte_timeout, read_timeout)", spelled(*within))
             }
+            Self::FirstEventTimeout { within } => {
+                format!("sent no event of its answer within {} (first_event_timeout)", spelled(*within))
+            }
             Self::WriteTimeout => "stopped taking the request".to_owned(),
             Self::Closed => "closed the connection without an answer".to_owned(),
             Self::BadAnswer => "sent something that is not a valid HTTP answer".to_owned(),
@@ -101,7 +104,10 @@ impl UpstreamFault {
                 "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser"
                     .to_owned()
             }
-            Self::NoAnswer => "answered 200 with an empty body".to_owned(),
+            Self::NoAnswer => "answered 200 with nothing in it".to_owned(),
+            Self::NoMessage { status: 200 } => "answered 200 with something that is not a message".to_owned(),
+            Self::NoMessage { status } => format!("answered {status}, which is not a message"),
+            Self::ErrorReply { kind } => format!("answered 200 with the error {kind}"),
             Self::Status { status } => format!("answered {status}"),
             Self::Stalled { within } => format!("fell silent for {} in the middle of its answer", spelled(*within)),
             Self::Truncated => "ended its answer before it was complete".to_owned(),
@@ -148,6 +154,9 @@ impl UpstreamFault {
             Self::FirstByteTimeout { within } => {
                 format!("在 {} 内没有开始响应（first_byte_timeout、read_timeout）", spelled(*within))
             }
+            Self::FirstEventTimeout { within } => {
+                format!("在 {} 内没有发送响应的任何事件（first_event_timeout）", spelled(*within))
+            }
             Self::WriteTimeout => "不再接收请求内容".to_owned(),
             Self::Closed => "没有响应就关闭了连接".to_owned(),
             Self::BadAnswer => "返回的内容不是有效的 HTTP 响应".to_owned(),
@@ -156,6 +165,9 @@ impl UpstreamFault {
             }
             Self::WebPage => "返回了网页而不是 API 响应，多半来自防火墙（WAF）：请用浏览器打开看看".to_owned(),
             Self::NoAnswer => "返回了 200，但内容为空".to_owned(),
+            Self::NoMessage { status: 200 } => "返回了 200，但内容不是消息".to_owned(),
+            Self::NoMessage { status } => format!("返回了 {status}，而不是消息"),
+            Self::ErrorReply { kind } => format!("返回了 200，但内容是错误 {kind}"),
             Self::Status { status } => format!("返回了 {status}"),
             Self::Stalled { within } => format!("在响应中途有 {} 没有发送任何内容", spelled(*within)),
             Self::Truncated => "的响应没有发完就结束了".to_owned(),

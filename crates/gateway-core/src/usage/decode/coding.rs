@@ -21,6 +21,9 @@ pub struct Undecodable;
 pub(super) enum Coding {
     Identity,
     Gzip(Decompress),
+    /// Its first byte, once that is there: two tell whether it has zlib's frame (RFC 9110 section 8.4.1.2 knows of relays
+    /// that leave it out).
+    DeflateStart(Option<u8>),
     Deflate(Decompress),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     Zstd(zstd::stream::raw::Decoder<'static>),
@@ -42,7 +45,7 @@ impl Coding {
             b"" | b"identity" => Self::Identity,
             // Names and comments in a gzip header are skipped, not kept.
             b"gzip" | b"x-gzip" => Self::Gzip(Decompress::new_gzip(GZIP_WINDOW_LOG)),
-            b"deflate" => Self::Deflate(Decompress::new(true)),
+            b"deflate" => Self::DeflateStart(None),
             // Strict: without the extension for windows of up to a gigabyte.
             b"br" => {
                 let alloc = StandardAlloc::default;
@@ -61,7 +64,7 @@ impl Coding {
         match self {
             Self::Identity => "identity",
             Self::Gzip(_) => "gzip",
-            Self::Deflate(_) => "deflate",
+            Self::DeflateStart(_) | Self::Deflate(_) => "deflate",
             Self::Brotli(_) => "br",
             Self::Zstd(_) => "zstd",
             Self::Over => "over",
@@ -86,6 +89,18 @@ impl Coding {
                 }
                 Ok(step)
             }
+            Self::DeflateStart(_) if input.is_empty() => Ok(Step { read: 0, written: 0 }),
+            Self::DeflateStart(start @ None) => {
+                *start = Some(input[0]);
+                Ok(Step { read: 1, written: 0 })
+            }
+            Self::DeflateStart(Some(start)) => {
+                let start = *start;
+                let mut decoder = Decompress::new(is_zlib(start, input[0]));
+                inflate(&mut decoder, &[start], output)?;
+                *self = Self::Deflate(decoder);
+                self.step(input, output)
+            }
             Self::Deflate(decoder) => {
                 let (step, is_over) = inflate(decoder, input, output)?;
                 if is_over {
@@ -108,6 +123,11 @@ impl Coding {
             }
         }
     }
+}
+
+/// Whether two bytes begin zlib's frame (RFC 1950 section 2.2).
+fn is_zlib(method: u8, flags: u8) -> bool {
+    method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
 /// One step, and whether the end was reached.

@@ -2,7 +2,9 @@ use super::*;
 use proptest::prelude::*;
 use std::io::{Read, Write};
 
-const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
+/// The last one is deflate without zlib's frame.
+const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", RAW];
+const RAW: &str = "raw deflate";
 
 fn encode(coding: &str, text: &[u8]) -> Vec<u8> {
     encode_stream(coding, &mut &text[..])
@@ -18,10 +20,19 @@ fn encode_stream(coding: &str, text: &mut dyn Read) -> Vec<u8> {
             let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
             std::io::copy(text, &mut encoder).and_then(|_| encoder.finish()).expect("encoded")
         }
+        RAW => {
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::copy(text, &mut encoder).and_then(|_| encoder.finish()).expect("encoded")
+        }
         "br" => brotli(text, 22),
         "zstd" => zstd::encode_all(text, 3).expect("encoded"),
         _ => panic!("no coding: {coding}"),
     }
+}
+
+fn decoder(coding: &str) -> Decoder {
+    let name = if coding == RAW { "deflate" } else { coding };
+    Decoder::new([name.as_bytes()]).expect("known")
 }
 
 fn brotli(mut text: &mut dyn Read, window_log: i32) -> Vec<u8> {
@@ -38,7 +49,7 @@ fn bomb(coding: &str, megabytes: u64) -> Vec<u8> {
 
 /// Everything that `chunks` decode to, and the most that one call gave.
 fn decode<'c>(coding: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> (Vec<u8>, usize, Result<(), Undecodable>) {
-    let mut decoder = Decoder::new([coding.as_bytes()]).expect("known");
+    let mut decoder = decoder(coding);
     let (mut out, mut most) = (Vec::new(), 0);
     let mut chunks = chunks.into_iter();
     loop {
@@ -112,7 +123,7 @@ fn what_waits_is_bounded() {
     let text = events((0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761)));
     for coding in CODINGS {
         let encoded = encode(coding, &text);
-        let mut decoder = Decoder::new([coding.as_bytes()]).expect("known");
+        let mut decoder = decoder(coding);
         let mut pushed = 0;
         for _ in 0..100 {
             let result = decoder.push(&encoded, |_| ControlFlow::Continue(()));
@@ -197,7 +208,7 @@ fn windows_are_bounded() {
 fn nothing_is_decoded_that_nobody_wants() {
     for coding in CODINGS {
         let encoded = bomb(coding, 8);
-        let mut decoder = Decoder::new([coding.as_bytes()]).expect("known");
+        let mut decoder = decoder(coding);
         let mut calls = 0;
         let pushed = decoder.push(&encoded, |_| {
             calls += 1;
