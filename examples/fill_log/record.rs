@@ -4,7 +4,7 @@
 use gateway_core::record::{Cause, ClientNames, Labels, Outcome, PromptOutcome, RequestRecord};
 use gateway_core::rules::body::Change;
 use gateway_core::usage::error_body::ErrorText;
-use gateway_core::usage::summary::{Summary, Tokens};
+use gateway_core::usage::summary::{Nature, Summary, Tokens};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -58,7 +58,7 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
     let is_answer = status == 200;
     let is_complete = outcome == Outcome::Completed;
     let answer = Summary {
-        is_stream: true,
+        nature: Nature::Stream,
         is_complete,
         model: Some(model.to_owned()),
         tokens: Some(tokens),

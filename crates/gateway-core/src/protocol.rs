@@ -106,6 +106,12 @@ impl Protocol {
     }
 }
 
+/// Whether a status is none that a message comes with, whatever the body says: work that is not done yet, nothing, or a
+/// redirect.
+pub fn is_no_message(status: u16) -> bool {
+    matches!(status, 202 | 204 | 205 | 300..=399)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,10 @@
 //! How a request ended, and what that says about its upstream.
 
 use super::context::Context;
+use super::downstream;
 use super::failure::{self, Failure};
-use super::{downstream, upstream_response};
 use crate::gateway::clean::{self, Cleaner};
+use gateway_core::protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
@@ -121,9 +122,7 @@ fn outcome(
     }
     let fault = match answer {
         Some(answer) => UpstreamFault::in_answer(answer),
-        None if asks_for_message && upstream_response::is_no_message(status) => {
-            Some(UpstreamFault::NoMessage { status })
-        }
+        None if asks_for_message && protocol::is_no_message(status) => Some(UpstreamFault::NoMessage { status }),
         None => None,
     };
     match fault {

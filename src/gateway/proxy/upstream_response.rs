@@ -9,7 +9,7 @@ use crate::upstream::Upstream;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
 use gateway_core::http1::list_members;
-use gateway_core::protocol::Protocol;
+use gateway_core::protocol::{self, Protocol};
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::error_body::ErrorBody;
@@ -244,15 +244,9 @@ fn meter(
     times: (Instant, Instant),
     limits: meter::Limits,
 ) -> Option<Box<Meter>> {
-    let is_good = response.status.is_success() && !is_no_message(response.status.as_u16());
+    let is_good = response.status.is_success() && !protocol::is_no_message(response.status.as_u16());
     let meter = || Meter::new(asked, field(response, &CONTENT_TYPE), || decoder(response), times, limits);
     is_good.then(meter).flatten().map(Box::new)
-}
-
-/// Whether a status is none that a message comes with, whatever the body says: work that is not done yet, nothing, or a
-/// redirect.
-pub(crate) fn is_no_message(status: u16) -> bool {
-    matches!(status, 202 | 204 | 205 | 300..=399)
 }
 
 /// What keeps the beginning of an error.
