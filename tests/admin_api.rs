@@ -306,7 +306,7 @@ async fn readiness_is_that_an_upstream_is_usable() {
     let mut admin = Client::connect(gateway.admin_addr()).await;
     assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
     assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 200);
-    gateway.request(&Request::get("/v1/models")).await;
+    gateway.request(&Request::post("/v1/messages", "{}")).await;
     assert_eq!(admin.request(&Request::get("/readyz")).await.status(), 503);
     assert_eq!(admin.request(&Request::get("/healthz")).await.status(), 200);
 }

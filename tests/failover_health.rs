@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::{
-    Gate, Gateway, GatewayBuilder, Pool, Port, Reply, Step, Upstream, ask, failing, named, named_on, within,
+    Client, Gate, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Step, Upstream, anthropic, ask, failing, named,
+    named_on, within,
 };
 
 fn gateway() -> GatewayBuilder {
@@ -29,7 +30,7 @@ async fn switched(name: &'static str) -> (Upstream, Arc<AtomicBool>) {
     let switch = Arc::clone(&is_bad);
     let reply = move |_: &_| match switch.load(Ordering::SeqCst) {
         true => failing(500, name),
-        false => Reply::json("{}"),
+        false => Reply::json(r#"{"type":"message","content":[]}"#),
     };
     (Upstream::start(reply).await, is_bad)
 }
@@ -76,7 +77,7 @@ async fn refused_connections_count_as_failures_too() {
 async fn a_success_in_between_starts_the_count_again() {
     let count = AtomicUsize::new(0);
     let mixed = Upstream::start(move |_| match count.fetch_add(1, Ordering::SeqCst) % 3 {
-        2 => Reply::json("{}"),
+        2 => Reply::json(r#"{"type":"message","content":[]}"#),
         _ => failing(500, "mixed"),
     })
     .await;
@@ -102,7 +103,7 @@ async fn a_refusal_of_the_request_is_no_failure_of_the_upstream() {
 async fn too_high_a_share_of_failures_opens_it_too() {
     let count = AtomicUsize::new(0);
     let flaky = Upstream::start(move |_| match count.fetch_add(1, Ordering::SeqCst) % 4 {
-        0 => Reply::json("{}"),
+        0 => Reply::json(r#"{"type":"message","content":[]}"#),
         _ => failing(500, "flaky"),
     })
     .await;
@@ -229,4 +230,124 @@ async fn a_probe_finds_out_before_any_request_does() {
     ask_until(&gateway, "200 second 1").await;
     first.restart().await;
     ask_until(&gateway, "200 first 1").await;
+}
+
+/// Streams that fail after a good head, each in its own way.
+fn broken(how: &str) -> Reply {
+    let events = anthropic::events("claude-opus-4-8");
+    let begun = events[..3].iter().fold(Reply::sse(), |reply, event| reply.bytes(event.as_str()));
+    let error =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
+    match how {
+        "error" => begun.bytes(error),
+        "cut" => begun.step(Step::Close),
+        _ => begun,
+    }
+}
+
+/// The state of an upstream as the admin API tells it.
+async fn state_of(gateway: &Gateway, name: &str) -> serde_json::Value {
+    let request = gateway.as_admin(Request::get("/api/admin/upstreams"));
+    let upstreams = Client::connect(gateway.admin_addr()).await.request(&request).await.json();
+    let upstreams = upstreams["upstreams"].as_array().cloned().unwrap_or_default();
+    upstreams.into_iter().find(|upstream| upstream["name"] == name).expect("an upstream of this name")
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_is_a_failure_and_counts_once() {
+    for how in ["error", "cut", "no end"] {
+        let bad = Upstream::start(move |_| broken(how)).await;
+        let good = named("good").await;
+        let gateway = with(sensitive("1m").add("bad", bad.url()).add("good", good.url())).await;
+        for failures in 1..=3 {
+            let _ = gateway.connect().await.try_request(&ask("one")).await;
+            let state = state_of(&gateway, "bad").await;
+            assert_eq!((&state["good"], &state["bad"]), (&0.into(), &failures.into()), "{how}: {state}");
+        }
+        assert_eq!(gateway.request(&ask("one")).await.outcome(), "200 good 1", "{how}: it has learnt of the third");
+        assert_eq!(bad.received().len(), 3, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_trial_whose_stream_breaks_is_a_failure_and_pauses_grow() {
+    let bad = Upstream::start(|_| broken("cut")).await;
+    let good = named("good").await;
+    let gateway = with(sensitive("1s").add("bad", bad.url()).add("good", good.url())).await;
+    for _ in 0..3 {
+        let _ = gateway.connect().await.try_request(&ask("one")).await;
+    }
+    let (mut lines, mut sessions) = (0, 0);
+    for pause in ["the first pause", "a longer one"] {
+        let line = gateway.stderr_line(lines, pause, |line| line.contains("\"bad\" is left alone for")).await;
+        lines = gateway.stderr_lines();
+        let said = line.split("left alone for ").nth(1).and_then(|rest| rest.split(':').next()).expect("a pause");
+        let said = humantime::parse_duration(said).expect("a duration");
+        let least = if pause == "the first pause" { 800 } else { 1600 };
+        assert!(said >= Duration::from_millis(least), "{pause}: {line}");
+        within("a trial", async {
+            while bad.received().len() < if least == 800 { 4 } else { 5 } {
+                sessions += 1;
+                let _ = gateway.connect().await.try_request(&ask(format!("another-{sessions}"))).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_stream_of_a_trial_keeps_nobody_out_and_its_end_brings_the_upstream_back() {
+    let (gate, is_bad) = (Gate::new(), Arc::new(AtomicBool::new(true)));
+    let (waits, switch) = (gate.clone(), Arc::clone(&is_bad));
+    let events = anthropic::events("claude-opus-4-8");
+    let bad = Upstream::start(move |_| match switch.load(Ordering::SeqCst) {
+        true => failing(500, "bad"),
+        false => {
+            let begun = Reply::sse().bytes(events[0].as_str()).step(Step::Wait(waits.clone()));
+            events[1..].iter().fold(begun, |reply, event| reply.bytes(event.as_str()))
+        }
+    })
+    .await;
+    let good = named("good").await;
+    let gateway = Arc::new(with(sensitive("300ms").add("bad", bad.url()).add("good", good.url())).await);
+    for session in 0..3 {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 good 2");
+    }
+    is_bad.store(false, Ordering::SeqCst);
+    let mut asking = tokio::task::JoinSet::new();
+    within("two trials at the same time, neither of them over", async {
+        while bad.received().len() < 5 {
+            let gateway = Arc::clone(&gateway);
+            let session = format!("trial-{}", asking.len());
+            asking.spawn(async move { gateway.request(&ask(session)).await.outcome() });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(state_of(&gateway, "bad").await["circuit"], "half_open", "a head is no success");
+    for _ in 0..100 {
+        gate.open();
+    }
+    ask_until(&gateway, "200 bad 1").await;
+    assert_eq!(state_of(&gateway, "bad").await["circuit"], "closed");
+    asking.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_says_nothing_about_the_upstream() {
+    let events = anthropic::events("claude-opus-4-8");
+    let slow = Upstream::start(move |_| Reply::sse().bytes(events[0].as_str()).step(Step::Stall)).await;
+    let good = named("good").await;
+    let gateway = with(sensitive("1m").add("slow", slow.url()).add("good", good.url())).await;
+    for left in 1..=5 {
+        let mut client = gateway.connect().await;
+        client.send(ask("one").bytes()).await;
+        assert_eq!(client.head("POST").await.status, 200);
+        drop(client);
+        slow.wait_received(left).await;
+        slow.wait_open_connections(0).await;
+    }
+    let state = state_of(&gateway, "slow").await;
+    assert_eq!((&state["good"], &state["bad"], &state["circuit"]), (&0.into(), &0.into(), &"closed".into()), "{state}");
 }

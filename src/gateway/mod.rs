@@ -29,7 +29,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use proxy::context::Context;
 use proxy::ending::{self, Ending};
-use proxy::{attempt, begin, finish, request_head, response_head, upstream_response};
+use proxy::{attempt, begin, failure, finish, request_head, response_head, settle, upstream_response};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,10 +151,10 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         bytes: &mut Option<Bytes>,
-        _: bool,
+        is_end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
-        Ok(upstream_response::body_came(bytes.as_deref(), context))
+        Ok(upstream_response::body_came(bytes.as_deref(), is_end, context))
     }
 
     async fn response_filter(
@@ -174,8 +174,9 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
         upstream_response::read_rest(context).await;
-        let ending = Ending::of(session, error, context);
-        ending.settle(context);
+        let failure = error.map(|error| failure::read(error, context));
+        settle::over(context, failure.as_ref());
+        let ending = Ending::of(session, failure, context);
         self.shared.finish(finish::record(session, ending, context), context.observation.is_local);
     }
 

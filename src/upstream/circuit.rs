@@ -3,12 +3,12 @@
 use super::clock::millis;
 use super::window::{Counts, Window};
 use crate::config::health::HealthSettings;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Pauses differ by up to this share, so that not all gateways come back at the same moment.
 const JITTER: f64 = 0.2;
-/// A trial that said nothing for this long no longer keeps others from trying.
+/// A trial of which nothing came for this long no longer keeps others from trying.
 const LONGEST_TRIAL_MS: u64 = 60_000;
 /// Longest pause that an upstream can ask for in `Retry-After`.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -47,17 +47,53 @@ impl State {
 #[derive(Debug)]
 pub struct Circuit {
     settings: HealthSettings,
+    /// Model calls.
     window: Window,
-    consecutive: AtomicU32,
+    streak: Streak,
     /// When its pause ends; 0 while it is closed.
     open_until_ms: AtomicU64,
+    /// When it opened last. What began before that is old news.
+    opened_at_ms: AtomicU64,
     /// When the pause ends that the upstream itself asked for.
     held_until_ms: AtomicU64,
     /// How many pauses there were since it worked last.
     openings: AtomicU32,
-    /// When the trial of a half-open circuit began; 0 for none.
-    trial_ms: AtomicU64,
+    /// Until when nobody else may try a half-open circuit; 0 if anybody may.
+    tried_until_ms: AtomicU64,
 }
+
+/// What failed since a model call went well.
+#[derive(Debug, Default)]
+struct Streak {
+    /// How many requests failed.
+    failures: AtomicU32,
+    /// How many were refused, for what may be their own fault.
+    refusals: AtomicU32,
+    /// The session of the first of both; 0 for none.
+    session: AtomicU64,
+    /// Whether there was another session.
+    has_several: AtomicBool,
+    /// Whether anything else failed than connections.
+    has_answers: AtomicBool,
+}
+
+/// How a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A model call was not answered as it should.
+    Answer,
+    /// There was no connection, for a model call or for something else.
+    Connection {
+        /// Whether it was a model call.
+        is_call: bool,
+    },
+    /// A model call was refused, and it is not known whose fault that was.
+    Refusal,
+}
+
+/// A request that tries whether an upstream is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial(u64);
 
 impl Circuit {
     /// A closed circuit.
@@ -65,11 +101,12 @@ impl Circuit {
         Self {
             window: Window::new(settings.window),
             settings,
-            consecutive: AtomicU32::new(0),
+            streak: Streak::default(),
+            opened_at_ms: AtomicU64::new(0),
             open_until_ms: AtomicU64::new(0),
             held_until_ms: AtomicU64::new(0),
             openings: AtomicU32::new(0),
-            trial_ms: AtomicU64::new(0),
+            tried_until_ms: AtomicU64::new(0),
         }
     }
 
@@ -90,35 +127,66 @@ impl Circuit {
     pub fn is_ready(&self, now_ms: u64) -> bool {
         match self.state(now_ms) {
             State::Closed => true,
-            State::HalfOpen => self.trial_ms.load(Ordering::Acquire) + LONGEST_TRIAL_MS < now_ms || !self.is_tried(),
+            State::HalfOpen => self.tried_until_ms.load(Ordering::Acquire) <= now_ms,
             State::Open(_) => false,
         }
     }
 
-    fn is_tried(&self) -> bool {
-        self.trial_ms.load(Ordering::Acquire) > 0
+    /// Takes the one trial of a half-open circuit; `None` if another request has it.
+    pub fn take_trial(&self, now_ms: u64) -> Option<Trial> {
+        let until = now_ms + LONGEST_TRIAL_MS;
+        let taken = self
+            .tried_until_ms
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| (before <= now_ms).then_some(until));
+        taken.is_ok().then_some(Trial(until))
     }
 
-    /// Takes the one trial of a half-open circuit; `false` if another request has it.
-    pub fn take_trial(&self, now_ms: u64) -> bool {
-        let taken = self.trial_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, |began| {
-            (began == 0 || began + LONGEST_TRIAL_MS < now_ms).then_some(now_ms)
-        });
-        taken.is_ok()
+    /// The answer to a trial has begun. Until it is over, which may take long, there is a further trial after each
+    /// `health.open`.
+    pub fn trial_answers(&self, trial: Trial, now_ms: u64) -> Trial {
+        let until = now_ms + millis(self.settings.open);
+        self.change_trial(trial, until);
+        Trial(until)
     }
 
-    /// Gives a trial back that led to nothing.
-    pub fn end_trial(&self) {
-        self.trial_ms.store(0, Ordering::Release);
+    /// A trial is over; if it led to nothing, the next one may begin.
+    pub fn end_trial(&self, trial: Trial) {
+        self.change_trial(trial, 0);
     }
 
-    /// A request went well. Returns whether that closed the circuit.
-    pub fn succeeded(&self, now_ms: u64) -> bool {
-        self.window.add(false, now_ms);
-        if self.consecutive.load(Ordering::Relaxed) > 0 {
-            self.consecutive.store(0, Ordering::Relaxed);
+    /// Of a trial after which no other one began.
+    fn change_trial(&self, Trial(until): Trial, to: u64) {
+        // Else it is another's time by now.
+        let _ = self.tried_until_ms.compare_exchange(until, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// A model call that began at `began_ms` went well, to its end. Returns whether that closed the circuit.
+    pub fn succeeded(&self, began_ms: u64, now_ms: u64) -> bool {
+        if self.is_old(began_ms) {
+            return false;
         }
-        // An answer to a request that was under way when it opened is no proof: the pause has to pass.
+        self.window.add(false, now_ms);
+        self.streak.end();
+        self.close_if_half_open(now_ms)
+    }
+
+    /// A request that began at `began_ms` was answered, which says nothing about model calls: only that there was a
+    /// connection. Returns whether that closed the circuit.
+    pub fn reached(&self, began_ms: u64, now_ms: u64) -> bool {
+        if self.is_old(began_ms) || self.streak.has_answers.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.streak.end();
+        self.close_if_half_open(now_ms)
+    }
+
+    /// An answer to a request that was under way when it opened is no proof, nor is its failure a new one.
+    fn is_old(&self, began_ms: u64) -> bool {
+        began_ms < self.opened_at_ms.load(Ordering::Acquire)
+    }
+
+    fn close_if_half_open(&self, now_ms: u64) -> bool {
+        // While it is open, the pause has to pass.
         if self.open_until_ms.load(Ordering::Acquire) == 0 || self.state(now_ms) != State::HalfOpen {
             return false;
         }
@@ -129,20 +197,29 @@ impl Circuit {
     /// Takes requests again, as if nothing had been.
     pub fn close(&self) {
         self.window.clear();
+        self.streak.end();
         self.openings.store(0, Ordering::Relaxed);
-        self.end_trial();
+        self.tried_until_ms.store(0, Ordering::Release);
         self.open_until_ms.store(0, Ordering::Release);
     }
 
-    /// A request failed. Returns the pause if that opened the circuit.
-    pub fn failed(&self, now_ms: u64) -> Option<Duration> {
-        self.window.add(true, now_ms);
-        let in_a_row = self.consecutive.fetch_add(1, Ordering::Relaxed) + 1;
+    /// A request of this session failed that began at `began_ms`. Returns the pause if that opened the circuit.
+    pub fn failed(&self, failure: Failure, session: u64, began_ms: u64, now_ms: u64) -> Option<Duration> {
+        if self.is_old(began_ms) {
+            return None;
+        }
+        if matches!(failure, Failure::Answer | Failure::Connection { is_call: true }) {
+            self.window.add(true, now_ms);
+        }
+        self.streak.add(failure, session);
         let open_until = self.open_until_ms.load(Ordering::Acquire);
+        let counts = failure != Failure::Refusal || self.streak.has_several.load(Ordering::Relaxed);
         let is_due = match self.state(now_ms) {
             State::Open(_) => false,
-            State::HalfOpen => true,
-            State::Closed => in_a_row >= self.settings.failures || self.fails_too_often(now_ms),
+            State::HalfOpen => counts,
+            State::Closed => {
+                counts && (self.failures_in_a_row() >= self.settings.failures || self.fails_too_often(now_ms))
+            }
         };
         if !is_due {
             return None;
@@ -156,8 +233,9 @@ impl Circuit {
             Ordering::Acquire,
         );
         opened.ok()?;
+        self.opened_at_ms.store(now_ms, Ordering::Release);
         self.openings.fetch_add(1, Ordering::Relaxed);
-        self.end_trial();
+        self.tried_until_ms.store(0, Ordering::Release);
         Some(pause)
     }
 
@@ -180,9 +258,9 @@ impl Circuit {
         self.held_until_ms.fetch_max(until, Ordering::AcqRel);
     }
 
-    /// How many requests failed since one went well.
+    /// How many requests failed since a model call went well.
     pub fn failures_in_a_row(&self) -> u32 {
-        self.consecutive.load(Ordering::Relaxed)
+        self.streak.length()
     }
 
     /// What happened in the window.
@@ -191,82 +269,44 @@ impl Circuit {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::health::ProbeSettings;
-
-    fn circuit() -> Circuit {
-        Circuit::new(HealthSettings {
-            failures: 3,
-            error_rate_percent: 50,
-            window: Duration::from_secs(10),
-            min_requests: 10,
-            open: Duration::from_secs(1),
-            open_max: Duration::from_secs(4),
-            probe: ProbeSettings {
-                path: None,
-                method: http::Method::GET,
-                interval: Duration::from_secs(1),
-                timeout: Duration::from_secs(1),
-                status: Default::default(),
-            },
-        })
-    }
-
-    #[test]
-    fn failures_in_a_row_open_it_and_a_trial_closes_it() {
-        let circuit = circuit();
-        assert_eq!((circuit.failed(1), circuit.failed(2)), (None, None));
-        circuit.succeeded(3);
-        assert_eq!((circuit.failed(4), circuit.failed(5)), (None, None), "a success in between counts");
-        let pause = circuit.failed(6).expect("the third in a row opens it");
-        assert!((800..=1200).contains(&millis(pause)), "{pause:?}");
-        assert!(!circuit.is_ready(7) && matches!(circuit.state(7), State::Open(_)));
-        assert_eq!(circuit.failed(8), None, "it is open already");
-        assert!(!circuit.succeeded(9), "a late answer does not close it");
-
-        let later = 7 + millis(pause);
-        assert_eq!(circuit.state(later), State::HalfOpen);
-        assert!(circuit.is_ready(later) && circuit.take_trial(later));
-        assert!(!circuit.is_ready(later) && !circuit.take_trial(later), "one trial at a time");
-        assert!(circuit.succeeded(later));
-        assert_eq!(circuit.state(later), State::Closed);
-    }
-
-    #[test]
-    fn pauses_grow_to_their_limit() {
-        let circuit = circuit();
-        let mut now = 1;
-        (0..2).for_each(|_| assert_eq!(circuit.failed(now), None));
-        for expected in [1000, 2000, 4000, 4000] {
-            let pause = millis(circuit.failed(now).expect("it opens"));
-            assert!((expected * 8 / 10..=expected * 12 / 10).contains(&pause), "{pause} is not about {expected}");
-            now += pause + 1;
-            assert!(circuit.take_trial(now));
+impl Streak {
+    fn add(&self, failure: Failure, session: u64) {
+        let session = session.max(1);
+        let first = self.session.compare_exchange(0, session, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_err_and(|first| first != session) {
+            self.has_several.store(true, Ordering::Relaxed);
         }
-        circuit.end_trial();
-        assert!(circuit.is_ready(now), "a trial that came to nothing leaves room for the next");
-        circuit.close();
-        assert_eq!(circuit.state(now), State::Closed);
-    }
-
-    #[test]
-    fn a_high_share_of_failures_opens_it_too() {
-        let circuit = circuit();
-        for at in 0..6 {
-            circuit.succeeded(at);
-            assert_eq!(circuit.failed(at).is_some(), at == 4, "{at}: the tenth request, half of them failed");
+        if !matches!(failure, Failure::Connection { .. }) {
+            self.has_answers.store(true, Ordering::Relaxed);
         }
+        let count = if failure == Failure::Refusal { &self.refusals } else { &self.failures };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
-    #[test]
-    fn a_pause_that_was_asked_for_is_kept() {
-        let circuit = circuit();
-        circuit.hold(Duration::from_secs(30), 100);
-        assert_eq!(circuit.state(100), State::Open(30_000));
-        assert_eq!(circuit.state(30_100), State::Closed);
-        circuit.hold(Duration::from_secs(99_999), 100);
-        assert_eq!(circuit.state(100), State::Open(millis(LONGEST_RETRY_AFTER)), "but not for ever");
+    /// How many failures count: refusals only once a second session has failed too.
+    fn length(&self) -> u32 {
+        let refusals = match self.has_several.load(Ordering::Relaxed) {
+            true => self.refusals.load(Ordering::Relaxed),
+            false => 0,
+        };
+        self.failures.load(Ordering::Relaxed).saturating_add(refusals)
+    }
+
+    /// Something went well. Almost always nothing had failed, and then nothing is written.
+    fn end(&self) {
+        if self.session.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for count in [&self.failures, &self.refusals] {
+            count.store(0, Ordering::Relaxed);
+        }
+        for flag in [&self.has_several, &self.has_answers] {
+            flag.store(false, Ordering::Relaxed);
+        }
+        self.session.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "circuit_tests.rs"]
+mod tests;

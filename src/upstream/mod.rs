@@ -4,6 +4,7 @@ pub(crate) mod budget;
 pub(crate) mod circuit;
 pub mod clock;
 mod dial;
+pub(crate) mod lesson;
 pub(crate) mod pool;
 pub(crate) mod probe;
 mod resolve;
@@ -20,9 +21,8 @@ use crate::config::health::HealthSettings;
 use crate::config::proxy::OutboundProxy;
 use crate::config::resilience::Queue;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
-use circuit::Circuit;
+use circuit::{Circuit, Trial};
 use dial::{Destination, Dialer};
-use gateway_core::record::fault::UpstreamFault;
 use http::HeaderValue;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use pingora::http::RequestHeader;
@@ -31,11 +31,11 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 use resolve::Addresses;
 use sessions::Owner;
 use slots::{NoPlace, Place, Slots};
-use stats::{LastFailure, Stats};
+use stats::Stats;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 pub(crate) use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
 pub(crate) use resolve::resolver;
@@ -245,11 +245,11 @@ impl Upstream {
     /// Lets a request in, if there is a place, and nobody else is trying a half-open circuit.
     pub fn enter(self: &Arc<Self>, now_ms: u64) -> Option<Ticket> {
         let place = self.slots.take()?;
-        let is_trial = self.circuit.state(now_ms) == circuit::State::HalfOpen;
-        if is_trial && !self.circuit.take_trial(now_ms) {
-            return None;
-        }
-        Some(Ticket { upstream: Arc::clone(self), is_trial, _place: place })
+        let trial = match self.circuit.state(now_ms) {
+            circuit::State::HalfOpen => Some(self.circuit.take_trial(now_ms)?),
+            _ => None,
+        };
+        Some(Ticket { upstream: Arc::clone(self), trial, entered_ms: now_ms, _place: place })
     }
 
     /// Lets a request in, whatever its health, as soon as there is a place and it is its sender's turn.
@@ -261,7 +261,7 @@ impl Upstream {
             Some(place) => place,
             None => self.slots.wait(sender).await?,
         };
-        Ok(Ticket { upstream: Arc::clone(self), is_trial: false, _place: place })
+        Ok(Ticket { upstream: Arc::clone(self), trial: None, entered_ms: clock::now_ms(), _place: place })
     }
 
     /// Gives a proxy that forwards requests the whole target, and its credentials (RFC 9112 section 3.2.2). `Host` is
@@ -284,63 +284,34 @@ impl Upstream {
             None => Ok(()),
         }
     }
-
-    /// Notes that a request failed here.
-    pub fn failed(&self, fault: UpstreamFault) {
-        self.stats.bad.fetch_add(1, Ordering::Relaxed);
-        self.note(fault);
-    }
-
-    /// Notes how a health check went. A good one ends the pause of a circuit.
-    pub fn probed(&self, fault: Option<UpstreamFault>) {
-        match fault {
-            Some(fault) => self.note(fault),
-            None if self.circuit.state(clock::now_ms()) == circuit::State::Closed => {}
-            None => {
-                self.circuit.close();
-                log::info!("upstream \"{}\" works again: it passed a health check", self.config.name);
-            }
-        }
-    }
-
-    fn note(&self, fault: UpstreamFault) {
-        let failure = Arc::new(LastFailure { at: SystemTime::now(), fault });
-        self.stats.last_failure.store(Some(Arc::clone(&failure)));
-        if let Some(pause) = self.circuit.failed(clock::now_ms()) {
-            let pause = humantime::format_duration(Duration::from_millis(clock::millis(pause)));
-            log::warn!(
-                "upstream \"{}\" is left alone for {pause}: it failed too often, last it {}",
-                self.config.name,
-                failure.fault
-            );
-        }
-    }
-
-    /// Notes that a request went well here, to its end.
-    pub fn completed(&self) {
-        self.stats.good.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Notes that a request was answered well here, as far as its head tells.
-    pub fn succeeded(&self) {
-        if self.circuit.succeeded(clock::now_ms()) {
-            log::info!("upstream \"{}\" works again", self.config.name);
-        }
-    }
 }
 
 /// A request's place at an upstream, free again when it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     upstream: Arc<Upstream>,
-    is_trial: bool,
+    /// If it tries a half-open circuit.
+    trial: Option<Trial>,
+    entered_ms: u64,
     _place: Place,
+}
+
+impl Ticket {
+    /// When the request got its place.
+    pub fn entered_ms(&self) -> u64 {
+        self.entered_ms
+    }
+
+    /// The request's answer has begun: if it is a trial, it does not keep others from trying to its end.
+    pub fn answers(&mut self) {
+        self.trial = self.trial.map(|trial| self.upstream.circuit.trial_answers(trial, clock::now_ms()));
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.is_trial {
-            self.upstream.circuit.end_trial();
+        if let Some(trial) = self.trial {
+            self.upstream.circuit.end_trial(trial);
         }
     }
 }

@@ -69,7 +69,23 @@ pub struct Protocol {
     /// Whether the path stands where the API has it, with no prefix.
     is_at_root: bool,
     names_model: bool,
+    is_model_call: bool,
 }
+
+/// How the paths end that a model is called by, whichever API it is of.
+const MODEL_CALLS: [&[u8]; 11] = [
+    b"/v1/messages",
+    b"/complete",
+    b"/completions",
+    b"/responses",
+    b"/embeddings",
+    b"/invoke",
+    b"/invoke-with-response-stream",
+    b":rawPredict",
+    b":streamRawPredict",
+    b":generateContent",
+    b":streamGenerateContent",
+];
 
 impl Protocol {
     /// Of a request with this method and this target.
@@ -81,6 +97,10 @@ impl Protocol {
             is_post,
             is_head: method == "HEAD",
             is_at_root: path.starts_with(b"/v1/"),
+            is_model_call: is_post && {
+                let path = path.strip_suffix(b"/").unwrap_or(path);
+                MODEL_CALLS.iter().any(|end| path.ends_with(end))
+            },
             names_model: is_post && memchr::memmem::find(path, b"/v1/messages").is_some(),
         }
     }
@@ -93,6 +113,11 @@ impl Protocol {
     /// Whether its body may name a model.
     pub fn names_model(self) -> bool {
         self.names_model
+    }
+
+    /// Whether it is what an upstream is there for: how it answers anything else says nothing about that.
+    pub fn is_model_call(self) -> bool {
+        self.is_model_call
     }
 
     /// Whether a good response to it is a message, with events and tokens in it.
@@ -125,6 +150,30 @@ mod tests {
         }
         for path in ["", "/", "/v1/messages/x", "/v1/messages//", "/v2/models", "/v1/MESSAGES"] {
             assert_eq!(Protocol::of("POST", path.as_bytes()).endpoint(), Endpoint::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn calls_of_models_are_told_from_what_clients_can_do_without() {
+        for call in [
+            "/v1/messages?beta=true",
+            "/relay/v1/messages/",
+            "/v1/complete",
+            "/v1/chat/completions",
+            "/v1/responses",
+            "/v1beta/models/gemini:streamGenerateContent?alt=sse",
+        ] {
+            assert!(Protocol::of("POST", call.as_bytes()).is_model_call(), "{call}");
+            assert!(!Protocol::of("GET", call.as_bytes()).is_model_call(), "GET {call}");
+        }
+        for other in [
+            "/",
+            "/v1/messages/count_tokens?beta=true",
+            "/v1/messages/batches",
+            "/v1/models",
+            "/api/event_logging/batch",
+        ] {
+            assert!(!Protocol::of("POST", other.as_bytes()).is_model_call(), "{other}");
         }
     }
 

@@ -5,6 +5,7 @@ mod client_names;
 pub mod fault;
 mod outcome;
 mod prompt;
+pub mod verdict;
 
 pub use cause::Cause;
 pub use client_names::ClientNames;

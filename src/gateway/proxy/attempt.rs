@@ -1,7 +1,8 @@
 //! One try at an upstream: its beginning, its connection, and what follows when it fails.
 
 use super::context::{Attempt, Context};
-use super::{apply_rules, downstream, failover, failure, request_head};
+use super::failure::Failure;
+use super::{apply_rules, downstream, failover, failure, request_head, settle};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
@@ -98,9 +99,9 @@ pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, cont
         return error;
     }
     let Some(fault) = failure::fault(&error, context) else { return error };
-    match context.chosen().filter(|_| has_begun) {
-        Some(destination) => destination.upstream.failed(fault),
-        None => error.set_retry(failover::take_over(context, &fault)),
+    match has_begun {
+        true => settle::over(context, Some(&Failure::Upstream(fault))),
+        false => error.set_retry(failover::take_over(context, &fault)),
     }
     error
 }

@@ -12,10 +12,12 @@ use gateway_core::addresses::Origin;
 use gateway_core::protocol::Protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::fault::UpstreamFault;
+use gateway_core::record::verdict::Sign;
 use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
-use gateway_core::usage::error_body::ErrorBody;
+use gateway_core::usage::error_body::{ErrorBody, ErrorText};
 use gateway_core::usage::meter::Meter;
+use gateway_core::usage::summary::Summary;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, Result};
 use pingora_prometheus::prometheus::IntGauge;
@@ -80,6 +82,10 @@ pub(crate) struct Routing {
     pub was_stale: bool,
     /// Whether the next connection must be one that was not used before.
     pub must_be_fresh: bool,
+    /// Whether the upstream that its session belongs to took no requests when it was sent elsewhere.
+    pub is_home_down: bool,
+    /// Whether the upstream that it went to last has learnt how it ended.
+    pub is_settled: bool,
 }
 
 /// What is noted of a request.
@@ -107,6 +113,12 @@ pub(crate) struct Tried {
     pub destination: usize,
     /// What it did.
     pub fault: UpstreamFault,
+    /// What that says about whose fault it was.
+    pub sign: Sign,
+    /// When the request got its place there.
+    pub began_ms: u64,
+    /// Whether the upstream has learnt of it.
+    pub is_settled: bool,
 }
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.
@@ -126,8 +138,10 @@ pub(crate) struct Attempt {
     pub something_came: bool,
     /// How many interim responses came, and how many bytes their fields had.
     pub interim: (usize, usize),
-    /// Whether the head of the response was a good one.
-    pub is_good: bool,
+    /// Status of the response; 0 before it came.
+    pub status: u16,
+    /// Whether it has begun to be what was asked for.
+    pub is_answering: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
@@ -136,6 +150,17 @@ pub(crate) struct Attempt {
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.
     pub error_body: Option<Box<ErrorBody>>,
+    /// What both have read, once the response is over.
+    pub read: Option<Read>,
+}
+
+/// What a response says.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// If it is one of an API that is known.
+    pub answer: Option<Summary>,
+    /// If it is an error.
+    pub error: Option<ErrorText>,
 }
 
 /// A kept connection that fails within this time, without a byte of response, is taken for one that was closed while
@@ -143,6 +168,15 @@ pub(crate) struct Attempt {
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 impl Attempt {
+    /// What the response says, which is over.
+    pub(crate) fn read(&mut self) -> &mut Read {
+        let (meter, error) = (&mut self.meter, &mut self.error_body);
+        self.read.get_or_insert_with(|| Read {
+            answer: meter.take().map(|mut meter| meter.finish()),
+            error: error.take().map(|body| body.finish()),
+        })
+    }
+
     /// Whether this error on a kept connection looks as if the upstream had closed it in the meantime.
     pub(crate) fn may_be_stale(&self, error: &ErrorType) -> bool {
         let is_lost = matches!(

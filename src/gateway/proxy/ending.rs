@@ -1,4 +1,4 @@
-//! How a request ended, and what that says about its upstream.
+//! How a request ended.
 
 use super::context::Context;
 use super::downstream;
@@ -8,6 +8,7 @@ use gateway_core::protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
+use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::summary::{Said, Summary};
 use pingora::Error;
 use pingora::proxy::Session;
@@ -42,6 +43,8 @@ pub(crate) struct Ending {
     pub status: u16,
     /// What the response says, without secrets.
     pub answer: Option<Summary>,
+    /// What the response says, if it is an error.
+    pub error: Option<ErrorText>,
     /// What Pingora says went wrong, if anything did.
     pub failure: Option<Failure>,
     /// How it ended.
@@ -51,59 +54,50 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Of a request that is over; `error` is what Pingora says went wrong.
-    pub(crate) fn of(session: &Session, error: Option<&Error>, context: &mut Context) -> Self {
-        let mut answer = context.attempt.meter.take().map(|mut meter| meter.finish());
+    /// Of a request that is over; `failure` is why it failed, if it did.
+    pub(crate) fn of(session: &Session, failure: Option<Failure>, context: &mut Context) -> Self {
+        let read = std::mem::take(context.attempt.read());
+        let (mut answer, error) = (read.answer, read.error);
         let model = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
         if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, model)) {
             Cleaner::new(session.req_header(), &context.snapshot.secrets).answer(answer);
         }
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        let failure = error.map(|error| failure::read(error, context));
         let (outcome, reason) = match context.observation.rejected {
             Some(reason) => (Outcome::Rejected, Some(reason)),
             None => outcome(status, context.arrival.protocol.asks_for_message(), failure.as_ref(), answer.as_ref()),
         };
-        Self { status, answer, failure, outcome, reason }
-    }
-
-    /// Tells the upstream how the request ended there, as far as it does not know that yet.
-    pub(crate) fn settle(&self, context: &Context) {
-        let Some(destination) = context.chosen().filter(|_| context.routing.attempts > 0) else { return };
-        let upstream = &destination.upstream;
-        match (&self.failure, self.broken()) {
-            (None, Some(fault)) => upstream.failed(fault),
-            // What the client did is no fault of the upstream's.
-            (_, None) if context.attempt.is_good && self.outcome != Outcome::Stalled => upstream.completed(),
-            _ => {}
-        }
+        Self { status, answer, error, failure, outcome, reason }
     }
 
     /// What the upstream that the request went to last did, if that is why it failed.
     pub(crate) fn fault(&self) -> Option<UpstreamFault> {
-        match &self.failure {
-            _ if self.outcome == Outcome::Completed => None,
-            Some(Failure::Upstream(fault)) if self.outcome != Outcome::StreamError => Some(fault.clone()),
-            _ => self.broken(),
-        }
+        fault(self.status, self.outcome, self.reason, self.failure.as_ref(), self.answer.as_ref())
     }
+}
 
-    /// What the upstream did, if its response went through and was none all the same.
-    fn broken(&self) -> Option<UpstreamFault> {
-        match (self.outcome, &self.answer) {
-            (Outcome::Truncated, _) => Some(UpstreamFault::NoMessageStop),
-            (Outcome::StreamError | Outcome::UpstreamError, Some(answer)) => UpstreamFault::in_answer(answer),
-            (Outcome::UpstreamError, None) if self.reason == Some(Reason::NoMessage) => {
-                Some(UpstreamFault::NoMessage { status: self.status })
-            }
-            _ => None,
-        }
+/// What the upstream did, if that is why a request ended so whose response had this status.
+pub(crate) fn fault(
+    status: u16,
+    outcome: Outcome,
+    reason: Option<Reason>,
+    failure: Option<&Failure>,
+    answer: Option<&Summary>,
+) -> Option<UpstreamFault> {
+    match (outcome, failure, answer) {
+        (Outcome::Completed, ..) => None,
+        (_, Some(Failure::Upstream(fault)), _) if outcome != Outcome::StreamError => Some(fault.clone()),
+        // Its response went through, and was none all the same.
+        (Outcome::Truncated, ..) => Some(UpstreamFault::NoMessageStop),
+        (Outcome::StreamError | Outcome::UpstreamError, _, Some(answer)) => UpstreamFault::in_answer(answer),
+        (Outcome::UpstreamError, ..) if reason == Some(Reason::NoMessage) => Some(UpstreamFault::NoMessage { status }),
+        _ => None,
     }
 }
 
 /// How a request ended whose client got this status, whose response says this, and to which Pingora's failure happened,
 /// if any did.
-fn outcome(
+pub(crate) fn outcome(
     status: u16,
     asks_for_message: bool,
     failure: Option<&Failure>,

@@ -1,7 +1,7 @@
 //! What follows when an attempt failed: another upstream, or the end.
 
-use super::context::{Context, Tried};
-use super::{downstream, failure};
+use super::context::Context;
+use super::{downstream, failure, settle};
 use crate::config::resilience::Queue;
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
@@ -18,11 +18,7 @@ use std::sync::atomic::Ordering;
 /// from here on, and the answer is `true`.
 pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some(here) = context.routing.destination else { return false };
-    let upstream = &context.snapshot.upstreams[here];
-    if fault.is_upstreams() {
-        upstream.failed(fault.clone());
-    }
-    context.routing.tried.push(Tried { destination: here, fault: fault.clone() });
+    settle::failed_at(context, here, fault);
     context.routing.was_stale = false;
     let failover = &context.snapshot.config.failover;
     if context.routing.tried.len() >= failover.max_attempts as usize {
@@ -33,8 +29,8 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
         log::info!("{}: not sent again: the retry budget is used up", context.request_id);
         return false;
     }
-    let to = &context.snapshot.upstreams[next];
-    log::info!("{}: upstream \"{}\" {fault}; trying \"{}\"", context.request_id, upstream.config.name, to.config.name);
+    let (from, to) = (&context.snapshot.upstreams[here], &context.snapshot.upstreams[next]);
+    log::info!("{}: upstream \"{}\" {fault}; trying \"{}\"", context.request_id, from.config.name, to.config.name);
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
     context.routing.destination = Some(next);
     // The place at the other one is free with this; a response that is passed on keeps it to its end.
@@ -68,6 +64,8 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     let snapshot = Arc::clone(&context.snapshot);
     let (sender, now) = (context.arrival.identity.sender, now_ms());
     snapshot.budget.request(now);
+    let home = pool::home(&snapshot.upstreams, context.group(), sender);
+    context.routing.is_home_down = home.is_some_and(|home| !snapshot.upstreams[home].is_usable(now));
     let mut left_out = Vec::new();
     let at = loop {
         match pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now) {
@@ -106,26 +104,4 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     })?;
     context.routing.ticket = Some(ticket);
     Ok(())
-}
-
-/// Notes that the present upstream answered well. A session that had to leave its own stays here from now on.
-pub(crate) fn succeeded(context: &Context) {
-    let Some(here) = context.routing.destination else { return };
-    let (snapshot, sender) = (&context.snapshot, context.arrival.identity.sender);
-    let upstream = &snapshot.upstreams[here];
-    upstream.succeeded();
-    let group = context.group();
-    if group.len() < 2 {
-        return;
-    }
-    let Some(home) = pool::home(&snapshot.upstreams, group, sender) else { return };
-    let has_moved = !context.routing.tried.is_empty();
-    if home == here {
-        if has_moved {
-            snapshot.affinity.move_home(sender);
-        }
-    // One that only had no room for a moment is still its own.
-    } else if has_moved || !snapshot.upstreams[home].is_usable(now_ms()) {
-        snapshot.affinity.move_to(sender, upstream.seed);
-    }
 }

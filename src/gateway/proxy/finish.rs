@@ -15,14 +15,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The record of a request that ended so.
-pub(crate) fn record(session: &Session, ending: Ending, context: &mut Context) -> RequestRecord {
+pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
     let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
     let names = context.observation.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
     let kept = snapshot.config.capture;
-    let error = context.attempt.error_body.take().map(|body| cleaner().error(body.finish(), kept.error_body));
+    let error = ending.error.take().map(|error| cleaner().error(error, kept.error_body));
     let mut capture = match kept.requests {
         Kept::Errors if !ending.outcome.is_failure() => None,
         _ => context.observation.capture.take(),

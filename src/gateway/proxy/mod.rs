@@ -13,4 +13,5 @@ pub(super) mod observe;
 mod origin_headers;
 pub(super) mod request_head;
 pub(super) mod response_head;
+pub(super) mod settle;
 pub(super) mod upstream_response;

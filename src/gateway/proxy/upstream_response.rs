@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{failover, failure};
+use super::{failover, failure, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -50,19 +50,13 @@ pub(crate) fn head_came(
     }
     let upstream = &context.destination()?.upstream;
     let retry_on = &context.snapshot.config.failover.retry_on;
-    match judge(response, upstream, retry_on, context.arrival.protocol) {
-        Ok(()) => {
-            context.attempt.is_good = true;
-            failover::succeeded(context);
-        }
-        Err(bad) => {
-            bad.apply_retry_after(upstream, context);
-            let is_taken_over = failover::take_over(context, &bad.fault);
-            if is_taken_over || !bad.fault.has_response() {
-                let mut error = failure::settled(bad.fault);
-                error.set_retry(is_taken_over);
-                return Err(error);
-            }
+    if let Err(bad) = judge(response, upstream, retry_on, context.arrival.protocol) {
+        bad.apply_retry_after(upstream, context);
+        let is_taken_over = failover::take_over(context, &bad.fault);
+        if is_taken_over || !bad.fault.has_response() {
+            let mut error = failure::settled(bad.fault);
+            error.set_retry(is_taken_over);
+            return Err(error);
         }
     }
     read_along(response, shared, context);
@@ -73,6 +67,7 @@ pub(crate) fn head_came(
 fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context) {
     let now = Instant::now();
     context.attempt.first_byte.get_or_insert(now);
+    context.attempt.status = response.status.as_u16();
     let limits = context.snapshot.config.limits.meter;
     context.attempt.meter = meter(response, context.arrival.protocol, (context.arrival.started, now), limits);
     context.attempt.error_body = error_body(response);
@@ -84,10 +79,21 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
     }
 }
 
-/// A piece of the body, perhaps none; how long the next one has to wait.
-pub(crate) fn body_came(bytes: Option<&[u8]>, context: &mut Context) -> Option<Duration> {
+/// A piece of the body, perhaps none, and whether it is the last one; how long the next one has to wait.
+pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Context) -> Option<Duration> {
     context.forget_body();
-    let bytes = bytes?;
+    let pause = bytes.and_then(|bytes| read_piece(bytes, context));
+    if is_end {
+        settle::over(context, None);
+    }
+    pause
+}
+
+fn read_piece(bytes: &[u8], context: &mut Context) -> Option<Duration> {
+    if !context.attempt.is_answering && !bytes.is_empty() && matches!(context.attempt.status, 200..300) {
+        context.attempt.is_answering = true;
+        settle::answers(context);
+    }
     let attempt = &mut context.attempt;
     if let Some(meter) = &mut attempt.meter {
         meter.push(bytes, Instant::now());
@@ -173,9 +179,12 @@ struct Bad {
 impl Bad {
     /// Leaves the upstream alone for as long as it asked: all clients do, but where only a key was used up.
     fn apply_retry_after(&self, upstream: &Upstream, context: &Context) {
-        let Some(pause) = self.retry_after else { return };
-        if self.fault.is_upstreams() {
-            return upstream.circuit.hold(pause, now_ms());
+        // Whatever else is asked is no concern of the model calls'.
+        let Some(pause) = self.retry_after.filter(|_| context.arrival.protocol.is_model_call()) else { return };
+        match self.fault {
+            UpstreamFault::Status { status: 429 } => {}
+            UpstreamFault::Status { status: 500.. } => return upstream.circuit.hold(pause, now_ms()),
+            _ => return,
         }
         let sender = context.arrival.identity.sender;
         context.snapshot.affinity.wait(sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER));
@@ -197,7 +206,9 @@ fn judge(
         let has_credentials = matches!(status, 401 | 407).then(|| proxy.credentials.is_some());
         return bad(UpstreamFault::ProxyAnswer { proxy: proxy.shown.clone(), status, has_credentials });
     }
-    if retry_on.contains(status) {
+    // The client cannot mend the operator's key.
+    let is_own_key_refused = matches!(status, 401..=403) && upstream.config.api_key.is_some();
+    if is_own_key_refused || retry_on.contains(status) {
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
         return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });
     }

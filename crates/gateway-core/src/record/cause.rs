@@ -78,13 +78,13 @@ pub fn of(failed: &Failed<'_>) -> Option<Cause> {
         Outcome::Completed | Outcome::Unreadable | Outcome::ClientAborted | Outcome::ClientStalled => None,
         Outcome::Rejected => Some(Cause::Rejected),
         Outcome::GatewayError => Some(Cause::Gateway),
-        _ => Some(by_words(failed).unwrap_or_else(|| by_kind(failed))),
+        _ => Some(by_words(failed.status, failed.message).unwrap_or_else(|| by_kind(failed))),
     }
 }
 
 /// Messages that AnyRouter's users report, and those of the API itself.
-fn by_words(failed: &Failed<'_>) -> Option<Cause> {
-    let message = failed.message?;
+pub(super) fn by_words(status: u16, message: Option<&str>) -> Option<Cause> {
+    let message = message?;
     let lower = message.to_ascii_lowercase();
     let says = |part: &str| lower.contains(part);
     match () {
@@ -95,7 +95,7 @@ fn by_words(failed: &Failed<'_>) -> Option<Cause> {
         () if says("country") || says("your region") => Some(Cause::Country),
         () if says("overloaded") => Some(Cause::Overloaded),
         // What a status would say, an error under 200 says in words.
-        () if failed.status < 400 && (says("quota") || says("rate limit") || says("额度") || says("余额")) => {
+        () if status < 400 && (says("quota") || says("rate limit") || says("额度") || says("余额")) => {
             Some(Cause::Quota)
         }
         () => None,

@@ -182,10 +182,19 @@ impl UpstreamFault {
         }
     }
 
-    /// Whether it says something about the upstream's health: not if only a key is used up, or the gateway itself
-    /// sends it no more.
-    pub fn is_upstreams(&self) -> bool {
-        !matches!(self, Self::Status { status: 429 } | Self::QueueFull { .. } | Self::QueueTimeout { .. })
+    /// Whether there was no connection, so that the upstream heard nothing of the request.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::ConnectRefused
+                | Self::ConnectTimeout { .. }
+                | Self::Connect { .. }
+                | Self::Tls { .. }
+                | Self::Proxy { .. }
+                | Self::ProxyTimeout { .. }
+                | Self::ProxyAnswer { .. }
+        )
     }
 
     /// Whether the upstream gave a response that the client can get as it is, if no other upstream has a better one.

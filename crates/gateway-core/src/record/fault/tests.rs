@@ -132,15 +132,15 @@ fn parameters_are_in_the_words() {
 }
 
 #[test]
-fn a_used_up_key_and_a_full_queue_say_nothing_about_health() {
-    let blameless: Vec<String> = all()
-        .into_iter()
-        .map(|(fault, _)| fault)
-        .chain([UpstreamFault::Status { status: 429 }])
-        .filter(|fault| !fault.is_upstreams())
-        .map(|fault| code(&fault))
-        .collect();
-    assert_eq!(blameless, ["queue_full", "queue_timeout", "status"]);
+fn faults_of_the_connection_are_told_from_those_of_a_response() {
+    let codes = all().into_iter().map(|(fault, _)| fault).filter(UpstreamFault::is_of_connection);
+    let codes: Vec<String> = codes.map(|fault| code(&fault)).collect();
+    for connection in ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout"] {
+        assert!(codes.iter().any(|code| code == connection), "{connection} is not in {codes:?}");
+    }
+    for response in ["closed", "status", "truncated", "queue_full", "first_byte_timeout", "web_page"] {
+        assert!(codes.iter().all(|code| code != response), "{response} is in {codes:?}");
+    }
 }
 
 #[test]
