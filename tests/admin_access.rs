@@ -268,6 +268,14 @@ async fn tricks_with_paths_lead_nowhere() {
             "{target}"
         );
     }
+    let code = async |request: Request| {
+        let error = gateway.request(&request).await.json()["error"].clone();
+        (error["code"].as_str().unwrap_or_default().to_owned(), error["parameters"].clone())
+    };
+    assert_eq!(code(Request::get("/admin/%00")).await, ("no_page".to_owned(), serde_json::json!({})));
+    assert_eq!(code(look("stats")).await.0, "key_needed");
+    let drain = change("upstreams/none/drain", "{}").header("Authorization", "Bearer the-key");
+    assert_eq!(code(drain).await, ("no_upstream".to_owned(), serde_json::json!({ "name": "none" })));
     // Without the key there is not even a hint of what exists.
     for target in
         ["..%2fhealth", "../health", "%2e%2e/%2e%2e/etc/passwd", "health/..", "config%2f", "", "session/../config"]

@@ -2,6 +2,7 @@
 //! with it. Nobody else, wherever a request comes from.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
 use super::wrong_keys::{Noted, WINDOW, WrongKeys};
@@ -95,23 +96,14 @@ impl Access {
 impl Reason {
     /// Why the request is refused, in words.
     fn refuse(self) -> Refused {
-        let (status, message) = match self {
-            Reason::Unanswered => return Refused::Unanswered,
-            Reason::TooOften => return Refused::TooOften(WINDOW),
-            Reason::CrossSite => (403, "This is not for pages of other sites."),
-            Reason::NotJson => (415, "A change must have Content-Type: application/json."),
-            Reason::Closed => (
-                401,
-                "The panel is closed: the gateway has no key for it, since it could not make one. Its log says why; \
-                 `anyrouter-gateway panel` tries again, and DASHBOARD_API_KEY sets a key.",
-            ),
-            Reason::NoKey | Reason::None => (
-                401,
-                "This needs the panel's key as a bearer token, or a login at /admin: `anyrouter-gateway panel` prints a link \
-                 that logs in.",
-            ),
-        };
-        Refused::Status(status, message.to_owned())
+        match self {
+            Reason::Unanswered => Refused::Unanswered,
+            Reason::TooOften => Refused::TooOften(WINDOW),
+            Reason::CrossSite => Fault::CrossSite.into(),
+            Reason::NotJson => Fault::NotSentAsJson.into(),
+            Reason::Closed => Fault::NoPanelKey.into(),
+            Reason::NoKey | Reason::None => Fault::KeyNeeded.into(),
+        }
     }
 }
 
@@ -213,23 +205,21 @@ impl Gate {
             return Err(Reason::CrossSite.refuse());
         }
         if !is_json(&call.request.headers) {
-            return Err(Refused::Status(415, "A login must have Content-Type: application/json.".to_owned()));
+            return Err(Fault::NotSentAsJson.into());
         }
         let Some(key) = keys.key() else { return Err(Reason::Closed.refuse()) };
-        let login: Login = call.json("")?;
+        let login: Login = call.json(|most| Fault::BodyTooLarge { most })?;
         let given = login.key.as_bytes();
         if !key.is(given) && !keys.redeem(given) {
             if looks_like_ticket(&login.key) {
-                let over = "This link is over: each logs in once, within a day, and those from before a restart, an upgrade or \
-                            a new key do not. Type `anyrouter-gateway panel` again.";
-                return Err(Refused::Status(401, over.to_owned()));
+                return Err(Fault::LinkOver.into());
             }
             return Err(match self.note_wrong(call.client).await {
-                Reason::NoKey => Refused::Status(401, "This is not the panel's key.".to_owned()),
+                Reason::NoKey => Fault::WrongKey.into(),
                 reason => reason.refuse(),
             });
         }
-        let session = sessions::begin(key.secret(), SystemTime::now()).map_err(|error| Refused::Status(500, error))?;
+        let session = sessions::begin(key.secret(), SystemTime::now()).map_err(Refused::failed)?;
         set_cookies(&call.request, &session, SESSION_TIME)
     }
 
@@ -299,7 +289,7 @@ fn set_cookies(request: &RequestHeader, value: &str, age: Duration) -> Result<An
     for (name, attribute) in names {
         let text =
             format!("{name}={value}; Path=/api/admin; Max-Age={}; HttpOnly; SameSite=Strict{attribute}", age.as_secs());
-        let value = HeaderValue::from_str(&text).map_err(|error| Refused::Status(500, error.to_string()))?;
+        let value = HeaderValue::from_str(&text).map_err(Refused::failed)?;
         answer = answer.with_value(SET_COOKIE, value);
     }
     Ok(answer)

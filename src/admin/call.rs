@@ -1,5 +1,6 @@
 //! A request to the API.
 
+use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::Refused;
 use bytes::Bytes;
@@ -26,12 +27,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The body as what it should be; `hint` follows the complaint about one that is too large.
-    pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, hint: &str) -> Result<T, Refused> {
+    /// The body as what it should be; `too_large` says that it has more than so many bytes.
+    pub(super) fn json<'a, T: serde::Deserialize<'a>>(&'a self, too_large: fn(u64) -> Fault) -> Result<T, Refused> {
         if self.body.len() > MAX_BODY_BYTES {
-            return Err(Refused::Status(413, format!("The body is larger than {MAX_BODY_BYTES} bytes{hint}.")));
+            return Err(too_large(MAX_BODY_BYTES as u64).into());
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Refused::bad(format!("The body is not what is expected here: {error}.")))
+        serde_json::from_slice(&self.body).map_err(|error| Fault::BodyUnread { said: error.to_string() }.into())
     }
 }

@@ -1,6 +1,7 @@
 //! `config` and what belongs to it: looking, checking, changing, returning to former versions, reloading.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::refused::{Refused, json};
 use super::turns::Turns;
 use crate::config::live::{Live, Refused as NotApplied};
@@ -24,7 +25,7 @@ pub(super) async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Ref
     let with_headers = match call.parameters.get("reveal") {
         None => false,
         Some("headers") => true,
-        Some(other) => return Err(Refused::bad(format!("reveal: \"{other}\" is not headers."))),
+        Some(_) => return Err(Fault::NotAChoice { name: "reveal".into(), choices: "headers".into() }.into()),
     };
     let current = off_the_worker(live, move |live| live.current(with_headers)).await?;
     json(&current)
@@ -32,7 +33,7 @@ pub(super) async fn current(live: &Arc<Live>, call: &Call) -> Result<Answer, Ref
 
 /// What an edit would do.
 pub(super) async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Result<Answer, Refused> {
-    let draft: Draft = call.json("")?;
+    let draft: Draft = call.json(|most| Fault::BodyTooLarge { most })?;
     let live = Arc::clone(live);
     let checked = turns.run(move || live.check(draft.overlay.as_deref(), draft.headers.as_deref())).await?;
     json(&checked)
@@ -40,16 +41,16 @@ pub(super) async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Resul
 
 /// Puts an edit in force.
 pub(super) async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
-    let draft: Draft = call.json("")?;
+    let draft: Draft = call.json(|most| Fault::BodyTooLarge { most })?;
     let Some(base) = draft.base_version else {
-        return Err(Refused::bad("base_version is missing: the version that the edit was made for."));
+        return Err(Fault::NoBaseVersion.into());
     };
     let applied =
         off_the_worker(live, move |live| live.apply(&base, draft.overlay.as_deref(), draft.headers.as_deref())).await?;
     match applied {
         Ok(current) => json(&current),
-        Err(refused @ NotApplied::Conflict { .. }) => Err(Refused::Status(409, refused.to_string())),
-        Err(refused @ NotApplied::NotWritten(_)) => Err(Refused::Status(500, refused.to_string())),
+        Err(NotApplied::Conflict { present }) => Err(Fault::Conflict { current: present }.into()),
+        Err(NotApplied::NotWritten(said)) => Err(Fault::NotWritten { said }.into()),
         Err(NotApplied::Wrong(problems)) => Err(Refused::Wrong(problems)),
     }
 }
@@ -80,5 +81,5 @@ async fn off_the_worker<T: Send + 'static>(
 ) -> Result<T, Refused> {
     let live = Arc::clone(live);
     let worked = tokio::task::spawn_blocking(move || work(&live)).await;
-    worked.map_err(|error| Refused::Status(500, format!("The configuration could not be handled: {error}.")))
+    worked.map_err(Refused::failed)
 }

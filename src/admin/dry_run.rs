@@ -1,6 +1,7 @@
 //! `explain`: what rules would make of a request.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use crate::gateway::{Answer, explain};
@@ -16,8 +17,8 @@ struct Question {
 
 /// What the rules in force would make of a request.
 pub(super) async fn answer(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let question: Question = call.json("; the command line takes a question of any size")?;
+    let question: Question = call.json(|most| Fault::CapturedTooLarge { most })?;
     let snapshot = parts.shared.snapshot.load_full();
     let run = move || explain(snapshot, question.head.as_deref(), question.body.as_bytes());
-    json(&parts.dry_runs.run(run).await?.map_err(Refused::bad)?)
+    json(&parts.dry_runs.run(run).await?.map_err(|said| Fault::NotARequest { said })?)
 }

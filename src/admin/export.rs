@@ -1,5 +1,6 @@
 //! `export`: rows as a download, in CSV or as one JSON object a line, a page of rows at a time.
 
+use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::Refused;
 use super::requests;
@@ -36,7 +37,7 @@ impl Export {
         let format = match parameters.get("format") {
             Some("csv") | None => Format::Csv,
             Some("json") => Format::Json,
-            Some(other) => return Err(Refused::bad(format!("format: \"{other}\" is neither csv nor json."))),
+            Some(_) => return Err(Fault::NotAChoice { name: "format".into(), choices: "csv, json".into() }.into()),
         };
         Ok(Self { reader, filter: requests::filter(parameters)?, format })
     }

@@ -7,6 +7,7 @@ mod call;
 mod configuration;
 mod dry_run;
 mod export;
+mod fault;
 mod live;
 mod parameters;
 mod parts;
@@ -28,6 +29,7 @@ use access::{Access, Gate, Needs};
 use assets::HTML;
 use async_trait::async_trait;
 use call::{Call, MAX_BODY_BYTES, SMALL_BODY_BYTES};
+use fault::Fault;
 use gateway_core::http1::split_query;
 use http::Method;
 use http::header::{CACHE_CONTROL, LOCATION};
@@ -54,7 +56,7 @@ pub(crate) struct Admin {
 impl Admin {
     /// The pages of a gateway that keeps its state in this folder.
     pub(crate) fn new(shared: Arc<Shared>, log: Option<Reader>, live: Arc<Live>, state_dir: &Path) -> Self {
-        let (checks, dry_runs) = (Turns::new("The check"), Turns::new("The dry run"));
+        let (checks, dry_runs) = (Turns::new(), Turns::new());
         Self { parts: Parts { shared, log, live, gate: Arc::new(Gate::new(state_dir)), checks, dry_runs } }
     }
 
@@ -75,7 +77,7 @@ impl Admin {
                 _ => None,
             },
         };
-        found.ok_or_else(|| Refused::not_found("such page"))
+        found.ok_or_else(|| Fault::NoPage.into())
     }
 
     /// Answers a request to the API: `path` is what follows [`API`].

@@ -1,5 +1,6 @@
 //! What a query says: names and values, percent-decoded, each name once.
 
+use super::fault::Fault;
 use super::refused::Refused;
 use percent_encoding::percent_decode;
 use std::collections::BTreeMap;
@@ -30,7 +31,10 @@ impl Parameters {
         let values: Vec<String> = values.filter(|value| !value.is_empty()).map(str::to_owned).collect();
         match values.len() {
             ..=MOST_VALUES => Ok(values),
-            count => Err(Refused::bad(format!("{name}: {count} values are more than {MOST_VALUES}."))),
+            count => {
+                let (name, count) = (name.to_owned(), count as u64);
+                Err(Fault::TooManyValues { name, count, most: MOST_VALUES as u64 }.into())
+            }
         }
     }
 
@@ -38,19 +42,15 @@ impl Parameters {
     pub(super) fn number(&self, name: &str, range: Range<u32>, default: u32) -> Result<u32, Refused> {
         let Some(text) = self.get(name) else { return Ok(default) };
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            Refused::bad(format!("{name}: \"{text}\" is not a whole number from {} to {}.", range.start, range.end - 1))
+            let (name, text) = (name.to_owned(), text.to_owned());
+            Fault::NotANumber { name, text, least: range.start.into(), most: (range.end - 1).into() }.into()
         })
     }
 
     /// A point in time, in milliseconds since 1970: as such a number, or as RFC 3339 says.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        read_time(text).map(Some).ok_or_else(|| {
-            Refused::bad(format!(
-                "{name}: \"{text}\" is neither a number of milliseconds since 1970 nor a time such as \
-                 2026-11-24T12:00:00Z."
-            ))
-        })
+        read_time(text).map(Some).ok_or_else(|| Fault::NotATime { name: name.to_owned(), text: text.to_owned() }.into())
     }
 
     /// From when to when; the default is the last hour.
@@ -58,7 +58,7 @@ impl Parameters {
         let to = self.time("to")?.unwrap_or_else(now_ms);
         let from = self.time("from")?.unwrap_or((to - 3_600_000).max(TIMES.start));
         if from > to {
-            return Err(Refused::bad("from is later than to."));
+            return Err(Fault::TimesReversed.into());
         }
         Ok((from, to))
     }
@@ -74,7 +74,7 @@ impl Parameters {
                     .map(|class: u16| class * 100..class * 100 + 100),
                 None => text.parse().ok().filter(|status| *status < 1000).map(|status: u16| status..status + 1),
             }
-            .ok_or_else(|| Refused::bad(format!("status: \"{text}\" is neither a status nor a class such as 4xx.")))
+            .ok_or_else(|| Fault::NotAStatus { text }.into())
         };
         self.list("status")?.into_iter().map(read).collect()
     }

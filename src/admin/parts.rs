@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
 use super::access::Gate;
+use super::fault::Fault;
 use super::refused::Refused;
 use super::turns::Turns;
 use crate::config::live::Live;
@@ -27,7 +28,6 @@ pub(super) struct Parts {
 impl Parts {
     /// Whoever reads the request log.
     pub(super) fn reader(&self) -> Result<&Reader, Refused> {
-        let message = "There is no request log: it is switched off (GATEWAY_DB, gateway.database).";
-        self.log.as_ref().ok_or_else(|| Refused::Status(404, message.to_owned()))
+        self.log.as_ref().ok_or_else(|| Fault::NoLog.into())
     }
 }

@@ -1,10 +1,12 @@
 //! Why a request to the API has no result, and the answer that says so.
 
+use super::fault::Fault;
 use crate::config::live::ProblemView;
-use crate::gateway::Answer;
+use crate::gateway::{Answer, ErrorCode};
 use crate::store::ReadError;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// The type of nearly all answers.
@@ -13,10 +15,8 @@ pub(super) const JSON: &str = "application/json";
 /// Why a request to the API has no result.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// The status, and what to do.
-    Status(u16, String),
-    /// The method is none of these.
-    Method(String),
+    /// What is wrong.
+    Because(Fault),
     /// There were too many wrong keys; none is looked at for so long.
     TooOften(Duration),
     /// There were so many wrong keys that this request gets no answer.
@@ -25,38 +25,30 @@ pub(super) enum Refused {
     Wrong(Vec<ProblemView>),
 }
 
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Because(fault)
+    }
+}
+
 impl From<ReadError> for Refused {
     fn from(error: ReadError) -> Self {
-        Self::Status(503, error.to_string())
+        Fault::LogUnread { said: error.to_string() }.into()
     }
 }
 
 impl Refused {
-    /// The request is not one that can be understood.
-    pub(super) fn bad(message: impl Into<String>) -> Self {
-        Self::Status(400, message.into())
-    }
-
-    /// What it asks for is not there: the rest of "There is no ...".
-    pub(super) fn not_found(what: &str) -> Self {
-        Self::Status(404, format!("There is no {what}."))
+    /// The gateway failed to do it.
+    pub(super) fn failed(said: impl Display) -> Self {
+        Fault::Failed { said: said.to_string() }.into()
     }
 
     /// The answer.
     pub(super) fn answer(self, request_id: &str) -> Answer {
         match self {
-            Self::Status(status, message) => Answer::error(status, &message, request_id),
-            Self::Method(allowed) => {
-                let mut answer = Answer::error(405, &format!("This takes {allowed}."), request_id);
-                answer.headers.retain(|(name, _)| name != ALLOW);
-                match HeaderValue::try_from(allowed) {
-                    Ok(allowed) => answer.with_value(ALLOW, allowed),
-                    Err(_) => answer,
-                }
-            }
+            Self::Because(fault) => because(&fault, request_id),
             Self::TooOften(wait) => {
-                let message = "Too many wrong keys within a minute: wait a minute. The right key is taken at any time.";
-                let answer = Answer::error(429, message, request_id);
+                let answer = because(&Fault::TooManyWrongKeys, request_id);
                 answer.with_value(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
             }
             Self::Unanswered => return Answer::silence(),
@@ -64,6 +56,18 @@ impl Refused {
         }
         .with(CACHE_CONTROL, "no-store")
     }
+}
+
+fn because(fault: &Fault, request_id: &str) -> Answer {
+    let code = ErrorCode { code: fault.code(), parameters: fault.parameters() };
+    let mut answer = Answer::error_with(fault.status(), &format!("{fault}."), Some(code), request_id);
+    if let Fault::NoMethod { allowed } = fault {
+        answer.headers.retain(|(name, _)| name != ALLOW);
+        if let Ok(allowed) = HeaderValue::from_str(allowed) {
+            answer = answer.with_value(ALLOW, allowed);
+        }
+    }
+    answer
 }
 
 fn wrong(problems: &[ProblemView], request_id: &str) -> Answer {
@@ -82,6 +86,6 @@ fn wrong(problems: &[ProblemView], request_id: &str) -> Answer {
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Answer, Refused> {
     match serde_json::to_string(value) {
         Ok(text) => Ok(Answer::new(200, JSON, text)),
-        Err(error) => Err(Refused::Status(500, error.to_string())),
+        Err(error) => Err(Refused::failed(error)),
     }
 }

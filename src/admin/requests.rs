@@ -1,6 +1,7 @@
 //! `requests`, `requests/{id}`, `sessions/{id}` and `errors`.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
@@ -32,7 +33,7 @@ pub(super) async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused
     let filter = filter(&call.parameters)?;
     let limit = call.parameters.number("limit", 1..MOST_ROWS + 1, DEFAULT_ROWS)?;
     let after = match call.parameters.get("cursor") {
-        Some(text) => Some(read_cursor(text).ok_or_else(|| Refused::bad("cursor: this is no cursor of a page."))?),
+        Some(text) => Some(read_cursor(text).ok_or(Fault::NotACursor)?),
         None => None,
     };
     json(&reader.page(&filter, after, limit).await?)
@@ -42,7 +43,7 @@ pub(super) async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused
 pub(super) async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
     match reader.detail(id).await? {
         Some(detail) => json(&detail),
-        None => Err(Refused::not_found("such request in the request log")),
+        None => Err(Fault::NoRequest.into()),
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused>
 pub(super) async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
     match reader.session(id).await? {
         Some(session) => json(&session),
-        None => Err(Refused::not_found("such session in the request log")),
+        None => Err(Fault::NoSession.into()),
     }
 }
 

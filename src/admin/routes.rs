@@ -3,6 +3,7 @@
 use super::access::Needs::{self, Change, Look, Nothing};
 use super::call::Call;
 use super::export::Export;
+use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::{configuration, dry_run, requests, statistics, status, upstreams};
@@ -108,8 +109,8 @@ pub(super) fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static 
         }
     }
     match others.is_empty() {
-        true => Err(Refused::not_found("such path in the admin API; docs/api.md lists them")),
-        false => Err(Refused::Method(others.join(", "))),
+        true => Err(Fault::NoPath.into()),
+        false => Err(Fault::NoMethod { allowed: others.join(", ") }.into()),
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
             let path: Vec<String> = path.split('/').map(str::to_owned).collect();
             match find(&method, &path) {
                 Ok((route, named)) => format!("{} {named}", route.template),
-                Err(Refused::Method(methods)) => methods,
+                Err(Refused::Because(Fault::NoMethod { allowed })) => allowed,
                 Err(_) => "none".to_owned(),
             }
         };

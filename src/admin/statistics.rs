@@ -1,6 +1,7 @@
 //! `stats`, `stats/series` and `stats/groups`.
 
 use super::call::Call;
+use super::fault::Fault;
 use super::parameters::{Parameters, now_ms};
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
@@ -34,11 +35,7 @@ pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refus
     let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
     match reader.series(&span, i64::from(step), &filter).await? {
         Some(series) => json(&series),
-        None => Err(Refused::bad(format!(
-            "step: {step} ms is no whole number of minutes (of hours, for times of more than three days ago), or makes \
-             more than {} points.",
-            crate::store::MOST_POINTS
-        ))),
+        None => Err(Fault::NotAStep { step: step.into(), most: crate::store::MOST_POINTS as u64 }.into()),
     }
 }
 
@@ -46,7 +43,7 @@ pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refus
 pub(super) async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let by = call.parameters.get("by").and_then(By::read);
-    let by = by.ok_or_else(|| Refused::bad("by: one of model, upstream, path, key is expected."))?;
+    let by = by.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: "model, upstream, path, key".into() })?;
     let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, DEFAULT_GROUPS)?;
     let groups = reader.groups(&span, by, &filter, limit as usize).await?;
     let (from_ms, to_ms) = span.millis();

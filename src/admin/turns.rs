@@ -1,5 +1,6 @@
 //! Work that takes time and memory, done by one at a time and away from the threads that serve requests.
 
+use super::fault::Fault;
 use super::refused::Refused;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +16,19 @@ const WORK: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Turns {
     free: Arc<Semaphore>,
-    what: &'static str,
 }
 
 impl Turns {
-    /// For this kind of work, as the rest of a sentence: "the check".
-    pub(super) fn new(what: &'static str) -> Self {
-        Self { free: Arc::new(Semaphore::new(1)), what }
+    /// For one kind of work.
+    pub(super) fn new() -> Self {
+        Self { free: Arc::new(Semaphore::new(1)) }
     }
 
     /// Does some work when it is its turn.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
-        let busy = |message: String| Refused::Status(503, message);
         let turn = timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
-            return Err(busy(format!("Another one waits for {} already: try again in some seconds.", self.what)));
+            return Err(Fault::Waiting.into());
         };
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -38,8 +37,8 @@ impl Turns {
         });
         match timeout(WORK, working).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(Refused::Status(500, format!("{} failed: {error}.", self.what))),
-            Err(_) => Err(busy(format!("{} took longer than {} s.", self.what, WORK.as_secs()))),
+            Ok(Err(error)) => Err(Refused::failed(error)),
+            Err(_) => Err(Fault::TookTooLong { seconds: WORK.as_secs() }.into()),
         }
     }
 }
@@ -51,7 +50,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_works_at_a_time() {
-        let turns = Turns::new("the test");
+        let turns = Turns::new();
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work = || {
             let (now, most) = (Arc::clone(&now), Arc::clone(&most));

@@ -1,5 +1,6 @@
 //! `upstreams` and `rules`: what is known of them, and taking upstreams out of service.
 
+use super::fault::Fault;
 use super::refused::{Refused, json};
 use crate::config::profile::Profile;
 use crate::config::{built_in, profile};
@@ -72,12 +73,12 @@ pub(super) async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused>
     let snapshot = shared.snapshot.load_full();
     let upstream = find(&snapshot, name)?;
     let report = doctor::try_one(&upstream.config, &snapshot.config.dns_servers).await;
-    json(&report.map_err(|message| Refused::Status(500, message))?)
+    json(&report.map_err(Refused::failed)?)
 }
 
 fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {
     let found = snapshot.upstreams.iter().find(|upstream| upstream.config.name == name);
-    found.ok_or_else(|| Refused::not_found("upstream with this name"))
+    found.ok_or_else(|| Fault::NoUpstream { name: name.to_owned() }.into())
 }
 
 /// The rules of each upstream, in order, and how often each applied.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field that every answer carries, the gateway's own and the upstream's.
@@ -15,6 +16,29 @@ const REQUEST_ID: &str = "request-id";
 pub(crate) fn new_request_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("req_{:032x}", millis << 80 | fastrand::u128(..) >> 48)
+}
+
+/// An error's code and what differs from case to case, by name.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorCode {
+    pub code: &'static str,
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The order of the members is the API's own.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    r#type: &'static str,
+    error: ErrorPart<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorPart<'a> {
+    r#type: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    code: Option<ErrorCode>,
 }
 
 /// A whole answer.
@@ -46,12 +70,13 @@ impl Answer {
 
     /// An error as the Anthropic API tells it, so that clients show its message.
     pub(crate) fn error(status: u16, message: &str, request_id: &str) -> Self {
-        // The order of the members is the API's own.
-        let body = format!(
-            r#"{{"type":"error","error":{{"type":"{}","message":{}}},"request_id":"{request_id}"}}"#,
-            error_type(status),
-            serde_json::Value::from(message),
-        );
+        Self::error_with(status, message, None, request_id)
+    }
+
+    /// The same, with a code by which programs know it.
+    pub(crate) fn error_with(status: u16, message: &str, code: Option<ErrorCode>, request_id: &str) -> Self {
+        let error = ErrorPart { r#type: error_type(status), message, code };
+        let body = serde_json::to_string(&ErrorBody { r#type: "error", error, request_id }).unwrap_or_default();
         let mut answer = Self::new(status, "application/json", body);
         if let Ok(id) = HeaderValue::from_str(request_id) {
             answer.headers.push((HeaderName::from_static(REQUEST_ID), id));

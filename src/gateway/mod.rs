@@ -34,7 +34,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use answer::{Answer, new_request_id};
+pub(crate) use answer::{Answer, ErrorCode, new_request_id};
 pub(crate) use door::Door;
 pub(crate) use explain::explain;
 pub(crate) use health_checks::HealthChecks;

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
+import englishFaults from '@/i18n/faults/en.json';
+import chineseFaults from '@/i18n/faults/zh.json';
 import english from '@/i18n/problems/en.json';
 import chinese from '@/i18n/problems/zh.json';
 import englishSteps from '@/i18n/steps/en.json';
@@ -21,9 +23,13 @@ describe('words of the gateway', () => {
     expect(fill('${{{name}}} and }}', { name: 'x' }, near)).toBe('${x} and }');
   });
 
-  it('are there for every problem and every step, in both languages, with the same parameters', () => {
+  it('are there for every problem, step and fault, in both languages, with the same parameters', () => {
     expect(Object.keys(english).length).toBeGreaterThan(100);
-    const lists: [Record<string, string>, Record<string, string>][] = [[english, chinese], [englishSteps, chineseSteps]];
+    const lists: [Record<string, string>, Record<string, string>][] = [
+      [english, chinese],
+      [englishSteps, chineseSteps],
+      [englishFaults, chineseFaults],
+    ];
     for (const [inEnglish, inChinese] of lists) {
       expect(Object.keys(inChinese)).toEqual(Object.keys(inEnglish));
       for (const [code, template] of Object.entries(inEnglish)) {

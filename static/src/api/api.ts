@@ -15,17 +15,30 @@ export const LIVE_URL = `${BASE}live`;
 export const NO_CALL = -1;
 
 /** An answer that is not a success, or (`status` 0) none at all. */
+/** What the API says of an error beside its status. */
+interface Said {
+  retryAfterS?: number | null;
+  problems?: readonly ConfigProblem[];
+  code?: string;
+  parameters?: Readonly<Record<string, unknown>>;
+}
+
 export class ApiError extends Error {
   readonly status: number;
   readonly retryAfterS: number | null;
   readonly problems: readonly ConfigProblem[];
+  /** What it is, for programs; empty if it is no error of the API's own. */
+  readonly code: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, message: string, retryAfterS: number | null = null, problems: ConfigProblem[] = []) {
+  constructor(status: number, message: string, { retryAfterS = null, problems = [], code = '', parameters = {} }: Said = {}) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     this.retryAfterS = retryAfterS;
     this.problems = problems;
+    this.code = code;
+    this.parameters = parameters;
   }
 }
 
@@ -56,16 +69,16 @@ export function apiUrl(path: string, parameters: Parameters = {}): string {
 
 async function failure(answer: Response): Promise<ApiError> {
   const retryAfter = Number.parseInt(answer.headers.get('retry-after') ?? '', 10);
+  const said: Said = { retryAfterS: Number.isNaN(retryAfter) ? null : retryAfter };
   let message = `${answer.status} ${answer.statusText}`.trim();
-  let problems: ConfigProblem[] = [];
   try {
-    const body = (await answer.json()) as Partial<ErrorAnswer>;
-    message = body.error?.message ?? message;
-    problems = body.problems ?? [];
+    const { error, problems } = (await answer.json()) as Partial<ErrorAnswer>;
+    message = error?.message ?? message;
+    Object.assign(said, { problems, code: error?.code, parameters: error?.parameters });
   } catch {
     // Not the API's own answer, perhaps a reverse proxy's page: its status says enough.
   }
-  return new ApiError(answer.status, message, Number.isNaN(retryAfter) ? null : retryAfter, problems);
+  return new ApiError(answer.status, message, said);
 }
 
 async function call<T>(path: string, { method = 'GET', parameters, body, signal }: Call = {}): Promise<T> {

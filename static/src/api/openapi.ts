@@ -517,6 +517,10 @@ export interface components {
                 /** @enum {string} */
                 type: "authentication_error" | "permission_error" | "not_found_error" | "request_too_large" | "rate_limit_error" | "timeout_error" | "overloaded_error" | "api_error" | "invalid_request_error";
                 message: string;
+                /** @description What it is, for programs; errors of the admin API have one. static/src/i18n/faults has each with its words in both languages. */
+                code?: string;
+                /** @description What differs from case to case */
+                parameters?: Record<string, never>;
             };
             request_id: components["schemas"]["RequestId"];
         };

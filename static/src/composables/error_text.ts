@@ -4,9 +4,13 @@ import { useI18n } from 'vue-i18n';
 
 import { ApiError } from '@/api/api';
 
+import { faultWords } from '@/i18n';
+import { fill } from '@/lib/gateway_words';
+import { OverlayFault } from '@/lib/overlay';
+
 import { useProblemText } from './problem_text';
 
-// What is wrong with a request, or behind it, only the gateway's own words say.
+// Of errors without a code only the gateway's own words say what is wrong.
 const WITH_DETAIL: readonly number[] = [400, 404, 500, 503];
 const STATUSES = [400, 401, 403, 404, 409, 413, 415, 429, 500, 503] as const;
 
@@ -15,10 +19,13 @@ export function useErrorText(): (error: unknown) => string {
   const problemText = useProblemText();
   return (error) => {
     const said = error instanceof Error ? error.message : String(error);
+    if (error instanceof OverlayFault) return t(`overlayFault.${error.code}`, { detail: error.detail });
     if (!(error instanceof ApiError)) return t('apiError.other', { said });
     if (error.status === 0) return t('apiError.offline');
     const [problem] = error.problems;
     if (problem) return problemText.at(problem);
+    const template = faultWords.value[error.code];
+    if (template !== undefined) return t('apiError.coded', { what: fill(template, error.parameters, (name) => name) });
     // In English the gateway's own words say more than the status does.
     const status = STATUSES.find((known) => known === error.status);
     if (locale.value === 'en' || status === undefined) return t('apiError.other', { said });

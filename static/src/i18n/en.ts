@@ -88,6 +88,7 @@ export default {
   apiError: {
     offline: 'The gateway does not answer.',
     other: '{said}',
+    coded: '{what}.',
     detailed: '{what} ({said})',
     400: 'The gateway does not understand this request.',
     401: 'Log in again: this needs the panel’s key.',
@@ -99,6 +100,12 @@ export default {
     429: 'Too many wrong keys: wait a minute.',
     500: 'The gateway failed to do this; its log says why.',
     503: 'The gateway is busy, or its request log cannot be read: try again in some seconds.',
+  },
+  overlayFault: {
+    notYaml: 'This is not YAML: {detail}',
+    noList: '{detail} is not a list.',
+    notInList: '"{detail}" is not in the list any more.',
+    noRule: 'A rule is a mapping with a name.',
   },
   state: {
     loading: 'Loading …',

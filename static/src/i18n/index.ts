@@ -27,9 +27,14 @@ const loadSteps: Record<Locale, () => Promise<{ default: Words }>> = {
   en: () => import('./steps/en.json'),
   'zh-CN': () => import('./steps/zh.json'),
 };
-/** For the problems of a configuration, and for what was seen at the steps of a test of an upstream. */
+const loadFaults: Record<Locale, () => Promise<{ default: Words }>> = {
+  en: () => import('./faults/en.json'),
+  'zh-CN': () => import('./faults/zh.json'),
+};
+/** For the problems of a configuration, for what was seen at the steps of a test of an upstream, and why a call of the API failed. */
 export const problemWords = shallowRef<Words>({});
 export const stepWords = shallowRef<Words>({});
+export const faultWords = shallowRef<Words>({});
 
 export const i18n = createI18n<[Messages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
 
@@ -45,9 +50,11 @@ export function preferredLocale(storedLocale: string | null, wanted: readonly st
 }
 
 export async function useLocale(locale: Locale): Promise<void> {
-  const [messages, problems, steps] = await Promise.all([load[locale](), loadProblems[locale](), loadSteps[locale]()]);
+  const loads = [load[locale](), loadProblems[locale](), loadSteps[locale](), loadFaults[locale]()] as const;
+  const [messages, problems, steps, faults] = await Promise.all(loads);
   problemWords.value = problems.default;
   stepWords.value = steps.default;
+  faultWords.value = faults.default;
   i18n.global.setLocaleMessage(locale, messages.default);
   i18n.global.locale.value = locale;
 }

@@ -90,6 +90,7 @@ const messages: Messages = {
   apiError: {
     offline: '网关没有响应。',
     other: '出错了：{said}',
+    coded: '{what}。',
     detailed: '{what}（网关原文：{said}）',
     400: '网关无法理解这个请求。',
     401: '请重新登录：此操作需要面板密钥。',
@@ -101,6 +102,12 @@ const messages: Messages = {
     429: '输错密钥的次数过多：请等一分钟。',
     500: '网关未能完成此操作，原因见网关日志。',
     503: '网关正忙，或无法读取请求日志：请稍后重试。',
+  },
+  overlayFault: {
+    notYaml: 'YAML 有误：{detail}',
+    noList: '{detail} 不是列表。',
+    notInList: '列表里已经没有“{detail}”。',
+    noRule: '规则须写成带 name 的映射。',
   },
   state: {
     loading: '加载中…',

@@ -17,9 +17,20 @@ const RULES = ['gateway', 'rules'];
 /** The lists whose entries have names, and what counts when no file has them. */
 const NAMED_LISTS = [{ at: UPSTREAMS, otherwise: DEFAULT_UPSTREAMS }, { at: RULES, otherwise: [] }];
 
+/** Why an edit cannot be made: a code, for which `overlayFault` has the words, and what differs from case to case. */
+export class OverlayFault extends Error {
+  constructor(
+    readonly code: 'notYaml' | 'noList' | 'notInList' | 'noRule',
+    readonly detail = '',
+  ) {
+    super(`${code}: ${detail}`);
+    this.name = 'OverlayFault';
+  }
+}
+
 function open(text: string): Document {
   const document = parseDocument(text);
-  if (document.errors[0]) throw new Error(document.errors[0].message);
+  if (document.errors[0]) throw new OverlayFault('notYaml', document.errors[0].message);
   // An empty text, or only comments, has no contents to put anything into.
   if (!isMap(document.contents)) document.contents = document.createNode({}) as never;
   return document;
@@ -194,7 +205,7 @@ function ownList(document: Document, file: string, path: Path, otherwise: unknow
     put(document, path, isSeq(inFile) ? inFile.clone() : document.createNode(otherwise));
     list = document.getIn(path, true);
   }
-  if (!isSeq(list)) throw new Error(`${path.join('.')} is not a list`);
+  if (!isSeq(list)) throw new OverlayFault('noList', path.join('.'));
   return list as YAMLSeq<Node>;
 }
 
@@ -205,7 +216,7 @@ function nameOf(entry: YAMLMap): unknown {
 
 function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
   const found = items.filter(isMap).find((item) => nameOf(item) === name);
-  if (!found) throw new Error(`"${name}" is not in the list`);
+  if (!found) throw new OverlayFault('notInList', name);
   return found;
 }
 
@@ -276,9 +287,9 @@ export function editOwnRule(overlay: string, file: string, rule: string | null, 
   const document = open(overlay);
   const list = ownList(document, file, RULES, []);
   const parsed = parseDocument(text);
-  if (parsed.errors[0]) throw new Error(parsed.errors[0].message);
+  if (parsed.errors[0]) throw new OverlayFault('notYaml', parsed.errors[0].message);
   const contents = ruleIn(parsed);
-  if (!contents) throw new Error('a rule is a mapping with a name');
+  if (!contents) throw new OverlayFault('noRule');
   const index = rule === null ? list.items.length : list.items.indexOf(named(list, rule));
   list.items[index] = contents;
   // Entries stand line by line, also in a list that was written as `[]`.

@@ -1,0 +1,115 @@
+//! Why the admin API has no result for a request: every reason with its code, its parameters, and its words in both
+//! languages. The panel has the words from here too: a test writes them to static/src/i18n/faults.
+
+use crate::config::words::messages;
+
+messages! {
+    /// Why there is no result.
+    pub(super) Fault:
+    // --- who may do what ---
+    KeyNeeded = "key_needed",
+        "This needs the panel's key as a bearer token, or a login at /admin: `anyrouter-gateway panel` prints a link that \
+         logs in",
+        "需要面板密钥：以 Bearer 令牌携带，或在 /admin 登录；运行 anyrouter-gateway panel 可得到登录链接";
+    WrongKey = "wrong_key", "This is not the panel's key", "面板密钥不正确";
+    LinkOver = "link_over",
+        "This link is over: each logs in once, within a day, and those from before a restart, an upgrade or a new key do \
+         not. Type `anyrouter-gateway panel` again",
+        "登录链接已失效：每个链接一天内可登录一次；网关重启、升级或更换密钥后，之前的链接也会失效。请重新运行 anyrouter-gateway panel";
+    NoPanelKey = "no_panel_key",
+        "The panel is closed: the gateway has no key for it, since it could not make one. Its log says why; \
+         `anyrouter-gateway panel` tries again, and DASHBOARD_API_KEY sets a key",
+        "面板已关闭：网关未能生成面板密钥，原因见网关日志。运行 anyrouter-gateway panel 会再试一次，也可用 DASHBOARD_API_KEY 设置密钥";
+    CrossSite = "cross_site", "This is not for pages of other sites", "网关不接受其他网站的页面发来的请求";
+    NotSentAsJson = "not_sent_as_json",
+        "This must have Content-Type: application/json", "请求必须带有 Content-Type: application/json";
+    TooManyWrongKeys = "too_many_wrong_keys",
+        "Too many wrong keys within a minute: wait a minute. The right key is taken at any time",
+        "一分钟内输错密钥的次数过多：请等一分钟。正确的密钥随时可用";
+    // --- what is asked for is not there ---
+    NoPath = "no_path",
+        "There is no such path in the admin API; docs/api.md lists them", "管理 API 没有这个路径；所有路径见 docs/api.md";
+    NoPage = "no_page", "There is no such page", "没有这个页面";
+    NoMethod { allowed: String } = "no_method", "This takes {allowed}", "此处只接受 {allowed}";
+    NoUpstream { name: String } = "no_upstream", "There is no upstream \"{name}\"", "没有名为“{name}”的上游";
+    NoRequest = "no_request", "There is no such request in the request log", "请求日志里没有这个请求";
+    NoSession = "no_session", "There is no such session in the request log", "请求日志里没有这个会话";
+    NoLog = "no_log",
+        "There is no request log: it is switched off (GATEWAY_DB, gateway.database)",
+        "没有请求日志：它已关闭（GATEWAY_DB、gateway.database）";
+    // --- what is asked for is not clear ---
+    TooManyValues { name: String, count: u64, most: u64 } = "too_many_values",
+        "{name}: {count} values are more than {most}", "{name}：共 {count} 个值，最多 {most} 个";
+    NotANumber { name: String, text: String, least: u64, most: u64 } = "not_a_number",
+        "{name}: \"{text}\" is not a whole number from {least} to {most}",
+        "{name}：“{text}”不是 {least} 到 {most} 之间的整数";
+    NotATime { name: String, text: String } = "not_a_time",
+        "{name}: \"{text}\" is neither a number of milliseconds since 1970 nor a time such as 2026-11-24T12:00:00Z",
+        "{name}：“{text}”既不是 1970 年以来的毫秒数，也不是 2026-11-24T12:00:00Z 这样的时间";
+    TimesReversed = "times_reversed", "from is later than to", "from 晚于 to";
+    NotAStatus { text: String } = "not_a_status",
+        "status: \"{text}\" is neither a status nor a class such as 4xx", "status：“{text}”既不是状态码，也不是 4xx 这样的类别";
+    NotAChoice { name: String, choices: String } = "not_a_choice",
+        "{name}: one of {choices} is expected", "{name}：只能是 {choices} 之一";
+    NotAStep { step: u64, most: u64 } = "not_a_step",
+        "step: {step} ms is no whole number of minutes (of hours, for times of more than three days ago), or makes more \
+         than {most} points",
+        "step：{step} 毫秒不是整数分钟（三天以前的时间须为整数小时），或数据点超过 {most} 个";
+    NotACursor = "not_a_cursor", "cursor: this is no cursor of a page", "cursor：不是分页游标";
+    NoBaseVersion = "no_base_version",
+        "base_version is missing: the version that the edit was made for", "缺少 base_version：这次修改所基于的版本";
+    BodyTooLarge { most: u64 } = "body_too_large", "The body is larger than {most} bytes", "请求体超过 {most} 字节";
+    CapturedTooLarge { most: u64 } = "captured_too_large",
+        "The body is larger than {most} bytes; anyrouter-gateway explain reads larger ones",
+        "请求体超过 {most} 字节；更大的请求可用 anyrouter-gateway explain 查看";
+    BodyUnread { said: String } = "body_unread",
+        "The body is not what is expected here: {said}", "请求体的内容不符合要求：{said}";
+    NotARequest { said: String } = "not_a_request", "{said}", "要试运行的请求有误：{said}";
+    // --- it cannot be done ---
+    Conflict { current: String } = "conflict",
+        "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",
+        "在此期间，配置已被修改（当前版本 {current}）；请重新加载后再修改";
+    NotWritten { said: String } = "not_written", "The edit could not be written: {said}", "修改未能写入文件：{said}";
+    Waiting = "waiting",
+        "Another one waits for the same work already: try again in some seconds", "已有另一个同样的操作在等待：请过几秒再试";
+    TookTooLong { seconds: u64 } = "took_too_long", "The work took longer than {seconds} s", "操作用时超过 {seconds} 秒";
+    LogUnread { said: String } = "log_unread",
+        "The request log could not be read: {said}", "请求日志无法读取：{said}";
+    Failed { said: String } = "failed", "The work failed: {said}", "操作失败：{said}";
+}
+
+impl Fault {
+    /// The status of the response.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::KeyNeeded | Self::WrongKey | Self::LinkOver | Self::NoPanelKey => 401,
+            Self::CrossSite => 403,
+            Self::NoPath | Self::NoPage | Self::NoUpstream { .. } => 404,
+            Self::NoRequest | Self::NoSession | Self::NoLog => 404,
+            Self::NoMethod { .. } => 405,
+            Self::Conflict { .. } => 409,
+            Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,
+            Self::NotSentAsJson => 415,
+            Self::TooManyWrongKeys => 429,
+            Self::NotWritten { .. } | Self::Failed { .. } => 500,
+            Self::Waiting | Self::TookTooLong { .. } | Self::LogUnread { .. } => 503,
+            _ => 400,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TEMPLATES;
+    use crate::config::words::tests::{check, check_panel};
+
+    #[test]
+    fn each_fault_has_a_code_and_words_in_both_languages() {
+        check(TEMPLATES);
+    }
+
+    #[test]
+    fn the_panel_has_these_words() {
+        check_panel("faults", TEMPLATES);
+    }
+}
