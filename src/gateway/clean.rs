@@ -15,6 +15,8 @@ pub(super) const LONGEST_NAME: usize = 100;
 const USUAL_PATHS: [&[u8]; 3] = [b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/models"];
 /// Why an answer ended, as the API has it: most answers say one of these.
 const USUAL_REASONS: [&str; 6] = ["end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"];
+/// Tiers, places and speeds, as the API has them.
+const USUAL_DETAILS: [&str; 7] = ["standard", "priority", "batch", "fast", "global", "us", "not_available"];
 
 /// Cleans the texts of one request.
 pub(super) struct Cleaner<'r> {
@@ -54,6 +56,7 @@ impl<'r> Cleaner<'r> {
         self.word(&mut answer.model);
         self.word(&mut answer.stop_reason);
         self.word(&mut answer.error);
+        answer.details.names_mut().into_iter().for_each(|name| self.word(name));
         if let Some(message) = &mut answer.error_message {
             *message = self.text(message, true);
         }
@@ -79,7 +82,9 @@ impl<'r> Cleaner<'r> {
 pub(super) fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
     let is_model_usual = answer.model.is_none() || answer.model.as_deref() == model_asked;
     let is_reason_usual = answer.stop_reason.as_deref().is_none_or(|reason| USUAL_REASONS.contains(&reason));
-    is_model_usual && is_reason_usual && answer.error.is_none() && answer.error_message.is_none()
+    let are_details_usual =
+        answer.details.names().into_iter().flatten().all(|name| USUAL_DETAILS.contains(&name.as_str()));
+    is_model_usual && is_reason_usual && are_details_usual && answer.error.is_none() && answer.error_message.is_none()
 }
 
 /// The texts of a request that are kept of every one: few, short, and clean.

@@ -61,7 +61,7 @@ pub struct RequestRecord {
     pub request_bytes: u64,
     /// Bytes of the response's body that went to the client.
     pub response_bytes: u64,
-    /// The first eight hexadecimal digits of the SHA-256 of the client's key.
+    /// The first sixteen hexadecimal digits of the SHA-256 of the key that authenticates the client.
     pub key: Option<String>,
     /// Whether it went to an upstream with a key, the client's or one that the gateway adds.
     pub is_keyed: bool,

@@ -5,8 +5,9 @@ use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Problem;
 use crate::config::source::settings_reader::Reader;
+use crate::config::source::value::number;
 use gateway_core::rules::glob::Glob;
-use gateway_core::usage::pricing::{NanoUsd, Price, Prices};
+use gateway_core::usage::pricing::{NanoUsd, Offer, Price, Prices};
 use marked_yaml::Node;
 
 /// The prices that the gateway comes with, and their date.
@@ -15,6 +16,10 @@ const BUILT_IN: &str = include_str!("prices.yaml");
 const NANO_PER_TOKEN: f64 = 1_000.0;
 /// The dearest token: far beyond every price there is.
 const MOST: f64 = 10_000.0;
+/// How many times as much fast mode may cost.
+const MOST_TIMES: u64 = 100;
+/// Most tokens of a prompt that a price is bound to.
+const LONGEST_PROMPT: u64 = 1 << 31;
 
 /// The prices of the file, and then the built-in ones.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
@@ -29,7 +34,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     Prices::new(prices)
 }
 
-fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
+fn built_in(problems: &mut Vec<Problem>) -> Vec<Offer> {
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
     match marked_yaml::parse_yaml_with_options(0, BUILT_IN, options) {
         Ok(list) => read_list(&mut NodeReader::new(&Places::file("the built-in prices"), &|_| None, problems), &list),
@@ -38,20 +43,24 @@ fn built_in(problems: &mut Vec<Problem>) -> Vec<(Glob, Price)> {
     }
 }
 
-fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<(Glob, Price)> {
+fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<Offer> {
     let mut prices = Vec::new();
     for (index, node) in
         reading.bounded_list(list, "gateway.prices", crate::config::source::bounds::PRICES).into_iter().enumerate()
     {
         let at = format!("gateway.prices[{index}]");
-        let (mut models, mut amounts) = (Vec::new(), [None; AMOUNTS.len()]);
-        let known: Vec<&str> = AMOUNTS.into_iter().chain(["models"]).collect();
+        let (mut models, mut amounts, mut fast, mut prompt_up_to) = (Vec::new(), [None; AMOUNTS.len()], None, None);
+        let known: Vec<&str> = AMOUNTS.into_iter().chain(["models", "fast", "prompt_up_to"]).collect();
         let before = reading.problems();
         for (key, value) in reading.entries(node, &at, &known) {
             let at = format!("{at}.{key}");
-            match AMOUNTS.iter().position(|amount| *amount == key) {
-                Some(place) => amounts[place] = reading.parse(value, &at, amount),
-                None => models = reading.texts(value, &at),
+            match (AMOUNTS.iter().position(|amount| *amount == key), key.as_str()) {
+                (Some(place), _) => amounts[place] = reading.parse(value, &at, amount),
+                (None, "fast") => fast = reading.parse(value, &at, |text| number(text, 1..=MOST_TIMES)),
+                (None, "prompt_up_to") => {
+                    prompt_up_to = reading.parse(value, &at, |text| number(text, 1..=LONGEST_PROMPT));
+                }
+                (None, _) => models = reading.texts(value, &at),
             }
         }
         let [Some(input), Some(output), cache_write, cache_write_1h, cache_read] = amounts else {
@@ -70,7 +79,7 @@ fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<(Glob, Price)
             cache_write_1h: cache_write_1h.unwrap_or(input * 2),
             cache_read: cache_read.unwrap_or(input / 10),
         };
-        prices.extend(models.iter().map(|model| (Glob::new(model), price)));
+        prices.extend(models.iter().map(|model| Offer { model: Glob::new(model), prompt_up_to, price, fast }));
     }
     prices
 }
@@ -113,12 +122,32 @@ mod tests {
             ("claude-haiku-4-5-20251001", 1_000, 5_000, 1_250, 100),
             ("claude-3-5-haiku-20241022", 800, 4_000, 1_000, 80),
             ("claude-3-haiku-20240307", 250, 1_250, 300, 30),
+            ("claude-opus-4@20250514", 15_000, 75_000, 18_750, 1_500),
+            ("claude-opus-4-8[1m]", 5_000, 25_000, 6_250, 500),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", 1_000, 5_000, 1_250, 100),
+            ("claude-3-5-haiku-latest", 800, 4_000, 1_000, 80),
+            ("claude-fable-5-1", 10_000, 50_000, 12_500, 250),
+            ("claude-mythos-5-1-20260901", 10_000, 50_000, 12_500, 250),
+            ("claude-fable-5", 10_000, 50_000, 12_500, 1_000),
+            ("claude-mythos-5", 10_000, 50_000, 12_500, 1_000),
+            ("claude-opus-5-5", 4_000, 20_000, 5_000, 200),
+            ("anthropic/claude-opus-5", 5_000, 25_000, 6_250, 500),
+            ("claude-sonnet-5-5@20260901", 2_000, 10_000, 2_500, 100),
+            ("claude-sonnet-5", 2_000, 10_000, 2_500, 200),
+            ("global.anthropic.claude-haiku-5-5-v1:0", 100, 500, 125, 10),
         ] {
-            let price = prices.of(model).unwrap_or_else(|| panic!("{model} has no price"));
+            let price = prices.of(model, 0).unwrap_or_else(|| panic!("{model} has no price")).price;
             let found = (price.input, price.output, price.cache_write, price.cache_read);
             assert_eq!(found, (input, output, cache_write, cache_read), "{model}");
         }
-        assert_eq!(prices.of("gpt-5"), None);
+        for unknown in ["gpt-5", "glm-5.1", "claude-opus-5-9", "claude-opus-6", ""] {
+            assert_eq!(prices.of(unknown, 0), None, "{unknown}");
+        }
+        let of_long_prompt = prices.of("claude-haiku-5-5", 100_001).expect("a price").price;
+        assert_eq!((of_long_prompt.input, of_long_prompt.output), (500, 2_500));
+        for (model, fast) in [("claude-opus-5", Some(2)), ("claude-opus-5-5", Some(2)), ("claude-sonnet-5", None)] {
+            assert_eq!(prices.of(model, 0).and_then(|offer| offer.fast), fast, "{model}");
+        }
     }
 
     #[test]

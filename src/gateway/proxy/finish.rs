@@ -92,10 +92,10 @@ fn conclude(record: &mut RequestRecord, prices: &Prices) {
         message: record.error_message(),
         is_page: record.error.as_ref().is_some_and(|error| error.is_page),
     });
-    record.cost = record.answer.as_ref().and_then(|answer| answer.tokens).and_then(|tokens| {
-        let price = prices.of(record.model()?)?;
-        Some(price.cost(&tokens))
-    });
+    record.cost = record
+        .answer
+        .as_ref()
+        .and_then(|answer| prices.cost(record.model()?, &answer.tokens?, answer.details.speed.as_deref()));
 }
 
 /// Names of the rules that applied at the last attempt.

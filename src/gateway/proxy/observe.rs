@@ -38,7 +38,7 @@ fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
     if !context.arrival.protocol.names_model() || !is_plain(&request.headers) {
         return None;
     }
-    let model = peek_text(context.arrival.body_bytes(), "model")?;
+    let model = peek_text(context.arrival.body_bytes(), "model").filter(|model| !model.trim().is_empty())?;
     Some(model.chars().take(LONGEST_NAME).collect())
 }
 

@@ -163,13 +163,7 @@ fn move_api_key(to: ApiKeyField, fields: &mut impl Fields) {
     const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
     let map = fields.map();
     let not_empty = |key: &&[u8]| !key.is_empty();
-    let in_authorization = || {
-        map.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).find_map(|value| {
-            // A key without a scheme is one too.
-            let alone = (!value.contains(&b' ')).then_some(value);
-            bearer(value).or(alone).filter(not_empty)
-        })
-    };
+    let in_authorization = || map.get_all(AUTHORIZATION).iter().find_map(|value| key_in(value.as_bytes()));
     let in_x_api_key = || map.get_all(&X_API_KEY).iter().map(HeaderValue::as_bytes).find(not_empty);
     let (wanted, other, value) = match to {
         ApiKeyField::Bearer => {
@@ -188,6 +182,13 @@ fn move_api_key(to: ApiKeyField, fields: &mut impl Fields) {
         fields.set(&wanted, value);
     }
     fields.remove(&other);
+}
+
+/// The key in an `Authorization: Bearer KEY`, or `Authorization: KEY`: a key without a scheme is one too.
+pub fn key_in(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let alone = (!value.contains(&b' ') && !value.eq_ignore_ascii_case(b"bearer")).then_some(value);
+    bearer(value).or(alone).filter(|key| !key.is_empty())
 }
 
 /// The key in an `Authorization: Bearer KEY`.
@@ -280,6 +281,13 @@ mod tests {
         assert_eq!(changed(&to_bearer, &[("authorization", "l")]), ["authorization: Bearer l"]);
         assert_eq!(changed(&to_bearer, &[("authorization", "Basic l")]), ["authorization: Basic l"]);
         assert_eq!(changed(&to_bearer, &[]), [""; 0]);
+        for nothing in ["Bearer", "Bearer ", "bearer   ", ""] {
+            assert_eq!(
+                changed(&to_bearer, &[("x-api-key", "k"), ("authorization", nothing)]),
+                ["authorization: Bearer k"],
+                "{nothing}"
+            );
+        }
         let to_key = HeaderOp::ApiKey(ApiKeyField::XApiKey);
         assert_eq!(changed(&to_key, &[("authorization", "bearer k")]), ["x-api-key: k"]);
         assert_eq!(changed(&to_key, &[("authorization", "Basic k")]), ["authorization: Basic k"]);

@@ -104,7 +104,7 @@ impl Sink for FirstError {
         });
     }
 
-    fn too_large(&mut self) {}
+    fn too_large(&mut self, _: &[u8], _: usize) {}
 }
 
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {

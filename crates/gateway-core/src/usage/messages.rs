@@ -1,18 +1,19 @@
 //! What the Messages API says: its events, and its whole replies.
 
+use super::content;
 use super::error_shape::{self, Said};
 use super::reply::Whole;
 use super::sse::Sink;
 use super::summary::{LONGEST_MESSAGE, Summary, word};
+use super::told::Told;
 use serde_json::Value;
 use std::time::Instant;
 
-/// More tokens than any response has: an upstream that tells of more must not spoil the sums of all others.
-pub(super) const MOST_TOKENS: u64 = 1 << 31;
-
+/// A piece of content.
+const PIECE: &[u8] = b"content_block_delta";
 /// The events of the Messages API.
 const EVENTS: [&[u8]; 8] = [
-    b"content_block_delta",
+    PIECE,
     b"message_start",
     b"content_block_start",
     b"content_block_stop",
@@ -34,16 +35,29 @@ pub(super) struct Messages {
     pub(super) began: Instant,
     /// When the bytes came that are being read.
     pub(super) now: Instant,
+    /// What was told of its usage.
+    told: Told,
 }
 
 impl Messages {
+    /// Reads a response to a request that began at `began`.
+    pub(super) fn new(began: Instant, now: Instant) -> Self {
+        Self { summary: Summary::default(), began, now, told: Told::default() }
+    }
+
+    /// What is known, when nothing more comes.
+    pub(super) fn conclude(&self) -> Summary {
+        let (tokens, is_estimated, details) = self.told.conclude(self.summary.is_complete);
+        Summary { tokens, is_estimated, details, ..self.summary.clone() }
+    }
+
     /// A whole reply.
     pub(super) fn reply(&mut self, text: &[u8]) {
         match Whole::read(text) {
             Whole::Good(reply) => {
                 self.summary.is_complete = true;
                 self.summary.model = word(&reply.model);
-                self.usage(&reply.usage);
+                self.told.cumulative(&reply.usage);
                 self.summary.stop_reason = word(&reply.stop_reason);
                 self.summary.tool_uses = reply.tool_uses;
             }
@@ -62,37 +76,25 @@ impl Messages {
 
     /// What a message says at its beginning.
     fn message(&mut self, message: &Value) {
-        self.summary.model = word(&message["model"]);
-        self.usage(&message["usage"]);
+        if let Some(model) = word(&message["model"]) {
+            self.summary.model = Some(model);
+        }
+        self.told.beginning(&message["usage"]);
     }
 
-    /// Counts are cumulative: later ones replace earlier ones.
-    fn usage(&mut self, usage: &Value) {
-        let Some(usage) = usage.as_object() else { return };
-        let tokens = self.summary.tokens.get_or_insert_default();
-        for (name, count) in [
-            ("input_tokens", &mut tokens.input),
-            ("output_tokens", &mut tokens.output),
-            ("cache_creation_input_tokens", &mut tokens.cache_write),
-            ("cache_read_input_tokens", &mut tokens.cache_read),
-        ] {
-            if let Some(told) = usage.get(name).and_then(Value::as_u64) {
-                *count = told.min(MOST_TOKENS);
-            }
-        }
-        if let Some(told) = usage.get("cache_creation").and_then(|kept| kept["ephemeral_1h_input_tokens"].as_u64()) {
-            tokens.cache_write_1h = told.min(MOST_TOKENS);
-        }
+    /// A block of content begins; relays that do not stream themselves put all of it here.
+    fn block(&mut self, block: &Value) {
+        self.summary.tool_uses = self.summary.tool_uses.saturating_add(u32::from(is_tool_use(block)));
+        let length = |name: &str| block[name].as_str().map_or(0, str::len) as u64;
+        self.told.content(length("text") + length("thinking"));
     }
 
     fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
         self.summary.is_message |= EVENTS.contains(&name);
         match name {
             b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
-            b"content_block_start" if data.is_some_and(|data| is_tool_use(&data["content_block"])) => {
-                self.summary.tool_uses = self.summary.tool_uses.saturating_add(1);
-            }
-            b"content_block_delta" => {
+            b"content_block_start" => self.block(&data.unwrap_or(&Value::Null)["content_block"]),
+            PIECE => {
                 let now = self.now.duration_since(self.began);
                 self.summary.first_token.get_or_insert(now);
                 self.summary.last_token = Some(now);
@@ -102,7 +104,7 @@ impl Messages {
                 if let Some(reason) = word(&data["delta"]["stop_reason"]) {
                     self.summary.stop_reason = Some(reason);
                 }
-                self.usage(&data["usage"]);
+                self.told.cumulative(&data["usage"]);
             }
             b"message_stop" => self.summary.is_complete = true,
             b"error" => self.error(data.map(error_shape::of_error).unwrap_or_default()),
@@ -117,26 +119,36 @@ impl Messages {
 }
 
 impl Sink for Messages {
-    /// Pieces of content are most of a stream, and only their coming is of interest; so it is with pings.
+    /// Of pings, and of ends that have nothing in them, only their coming is of interest.
     fn wants_data(&self, name: &[u8]) -> bool {
-        !matches!(name, b"content_block_delta" | b"content_block_stop" | b"ping" | b"message_stop")
+        !matches!(name, b"content_block_stop" | b"ping" | b"message_stop")
     }
 
     fn event(&mut self, name: &[u8], data: Option<&[u8]>) {
         self.summary.events = self.summary.events.saturating_add(1);
-        let json: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
+        // Pieces of content are most of a stream: they are searched, but not parsed.
+        let parsed = data.filter(|_| name != PIECE);
+        let json: Option<Value> = parsed.and_then(|data| serde_json::from_slice(data).ok());
         // Some relays leave the names out: the data has them too.
         let own = json.as_ref().filter(|_| name.is_empty()).and_then(|json| json["type"].as_str());
         let name = own.map_or(name, str::as_bytes);
         match (name, data) {
+            (PIECE, data) => {
+                self.told.content(data.map_or(0, content::bytes_in));
+                self.named_event(name, None);
+            }
             (b"error", Some(data)) if json.is_none() => self.error(Said { kind: None, message: error_text(data) }),
             _ => self.named_event(name, json.as_ref()),
         }
         self.summary.has_begun |= self.summary.error.is_none() && says_something(name, data);
     }
 
-    fn too_large(&mut self) {
-        self.summary.skipped = self.summary.skipped.saturating_add(1);
+    fn too_large(&mut self, name: &[u8], size: usize) {
+        // Nothing is lost of a piece of content: all that counts is how long it is.
+        match name {
+            PIECE => self.told.content(size as u64),
+            _ => self.summary.skipped = self.summary.skipped.saturating_add(1),
+        }
     }
 }
 

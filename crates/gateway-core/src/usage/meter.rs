@@ -69,7 +69,7 @@ impl Meter {
         asked.asks_for_message().then(|| Self {
             decoder: decoder(),
             kind: Kind::Beginning(Vec::new()),
-            response: Messages { summary: Summary::default(), began, now },
+            response: Messages::new(began, now),
             last: now,
             limits,
             content_type: content_type.into(),
@@ -142,7 +142,7 @@ impl Meter {
     /// The response is over, and nothing of it is left to be read.
     pub fn finish(&mut self) -> Summary {
         self.conclude();
-        self.response.summary.clone()
+        self.response.conclude()
     }
 
     /// Reads what can be read only as a whole.
@@ -203,8 +203,8 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::messages::MOST_TOKENS;
     use crate::usage::summary::Tokens;
+    use crate::usage::told::MOST_TOKENS;
     use std::time::Duration;
 
     const STREAM: &str = concat!(

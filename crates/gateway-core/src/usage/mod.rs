@@ -1,6 +1,7 @@
 //! What a response says: how it ended, and what it used. Pure: bytes in, values out; nothing of a response is held back
 //! or changed for it.
 
+mod content;
 pub mod decode;
 pub mod error_body;
 mod error_shape;
@@ -11,3 +12,4 @@ pub mod pricing;
 mod reply;
 pub mod sse;
 pub mod summary;
+mod told;

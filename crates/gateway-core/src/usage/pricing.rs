@@ -38,20 +38,74 @@ impl Price {
     }
 }
 
-/// Prices by model; the first pattern that fits counts.
+/// What fast mode is called in `usage.speed`.
+const FAST: &str = "fast";
+/// What the usual speed is called there, if it is told at all.
+const STANDARD: &str = "standard";
+
+/// What some models cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Names of the models.
+    pub model: Glob,
+    /// The most tokens of a prompt, cached or not, that it holds for.
+    pub prompt_up_to: Option<u64>,
+    /// What a token costs.
+    pub price: Price,
+    /// How many times as much it costs in fast mode; `None` if nobody has said.
+    pub fast: Option<u64>,
+}
+
+/// Prices by model; the first offer that fits counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prices(Vec<(Glob, Price)>);
+pub struct Prices(Vec<Offer>);
 
 impl Prices {
     /// These prices in this order.
-    pub fn new(prices: Vec<(Glob, Price)>) -> Self {
-        Self(prices)
+    pub fn new(offers: Vec<Offer>) -> Self {
+        Self(offers)
     }
 
-    /// The price of a model; `None` if nobody has said one.
-    pub fn of(&self, model: &str) -> Option<&Price> {
-        self.0.iter().find(|(glob, _)| glob.matches(model)).map(|(_, price)| price)
+    /// What these tokens of a model cost at the speed that was told; `None` if nobody has said a price for that.
+    pub fn cost(&self, model: &str, tokens: &Tokens, speed: Option<&str>) -> Option<NanoUsd> {
+        let prompt = tokens.input.saturating_add(tokens.cache_write).saturating_add(tokens.cache_read);
+        let offer = self.of(model, prompt)?;
+        let times = match speed {
+            None | Some(STANDARD) => 1,
+            Some(FAST) => offer.fast?,
+            Some(_) => return None,
+        };
+        Some(offer.price.cost(tokens).saturating_mul(times))
     }
+
+    /// The offer for a model, and a prompt of so many tokens.
+    pub fn of(&self, model: &str, prompt: u64) -> Option<&Offer> {
+        let plain = plain_name(model);
+        self.0.iter().find(|offer| {
+            offer.prompt_up_to.is_none_or(|most| prompt <= most)
+                && (offer.model.matches(&plain) || offer.model.matches(model))
+        })
+    }
+}
+
+/// A model's name without what relays and clouds put around it: the vendor and region before it, the context in
+/// brackets, versions of clouds, dates, and `-latest` or `-thinking` behind it; with dashes in its version.
+fn plain_name(model: &str) -> String {
+    let model = model.trim().to_ascii_lowercase();
+    let model = model.rsplit_once('/').map_or(&*model, |(_, model)| model);
+    let model = model.rfind("claude-").map_or(model, |start| &model[start..]);
+    let end = model.find(['[', '@', ':']).unwrap_or(model.len());
+    let mut model = model[..end].trim_end();
+    while let Some((rest, last)) = model.rsplit_once('-') {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_date = last.len() == 8 && is_number(last);
+        let is_version = last.strip_prefix('v').is_some_and(is_number);
+        if !is_date && !is_version && !matches!(last, "latest" | "thinking") {
+            break;
+        }
+        model = rest;
+    }
+    model.replace('.', "-")
 }
 
 #[cfg(test)]
@@ -72,12 +126,77 @@ mod tests {
         assert_eq!(PRICE.cost(&endless), u64::MAX);
     }
 
+    fn offer(model: &str, price: Price) -> Offer {
+        Offer { model: Glob::new(model), prompt_up_to: None, price, fast: None }
+    }
+
     #[test]
     fn the_first_pattern_counts_and_a_model_without_one_has_no_price() {
         let cheap = Price { input: 1, ..PRICE };
-        let prices = Prices::new(vec![(Glob::new("a-1"), cheap), (Glob::new("a-*"), PRICE)]);
-        assert_eq!(prices.of("a-1").map(|price| price.input), Some(1));
-        assert_eq!(prices.of("a-2").map(|price| price.input), Some(3_000));
-        assert_eq!(prices.of("b"), None);
+        let prices = Prices::new(vec![offer("a-1", cheap), offer("a-*", PRICE)]);
+        let input = |model| prices.of(model, 0).map(|offer| offer.price.input);
+        assert_eq!((input("a-1"), input("a-2"), input("b")), (Some(1), Some(3_000), None));
+    }
+
+    #[test]
+    fn a_long_prompt_can_have_a_price_of_its_own() {
+        let (cheap, dear) = (Price { output: 1, ..PRICE }, Price { output: 7, ..PRICE });
+        let prices = Prices::new(vec![Offer { prompt_up_to: Some(100), ..offer("a", cheap) }, offer("a", dear)]);
+        let tokens = |input| Tokens { input, output: 1, cache_write: 30, cache_read: 20, ..Tokens::default() };
+        let of_input = |input: u64| input * 3_000 + 30 * 3_750 + 20 * 300;
+        assert_eq!(prices.cost("a", &tokens(50), None), Some(of_input(50) + 1));
+        assert_eq!(prices.cost("a", &tokens(51), None), Some(of_input(51) + 7));
+    }
+
+    #[test]
+    fn fast_mode_costs_what_was_said_of_it_or_nothing_that_is_known() {
+        let prices = Prices::new(vec![Offer { fast: Some(2), ..offer("a", PRICE) }, offer("b", PRICE)]);
+        let tokens = Tokens { input: 1, output: 1, cache_write: 1, cache_write_1h: 0, cache_read: 1 };
+        let plain = 3_000 + 15_000 + 3_750 + 300;
+        let cost = |model, speed| prices.cost(model, &tokens, speed);
+        for usual in [None, Some("standard")] {
+            assert_eq!((cost("a", usual), cost("b", usual)), (Some(plain), Some(plain)));
+        }
+        assert_eq!((cost("a", Some("fast")), cost("b", Some("fast"))), (Some(2 * plain), None));
+        assert_eq!(cost("a", Some("a speed of tomorrow")), None);
+    }
+
+    #[test]
+    fn names_are_told_without_what_others_put_around_them() {
+        for name in [
+            "claude-opus-4-5",
+            "claude-opus-4-5-20251101",
+            "claude-opus-4-5@20251101",
+            "claude-opus-4-5@default",
+            "anthropic/claude-opus-4.5",
+            "anthropic/claude-opus-4.5:thinking",
+            "openrouter/anthropic/claude-opus-4.5",
+            "claude-opus-4-5[1m]",
+            " Claude-Opus-4-5 [1M] ",
+            "claude-opus-4-5-latest",
+            "claude-opus-4-5-20251101-thinking",
+            "anthropic.claude-opus-4-5-20251101-v1:0",
+            "us.anthropic.claude-opus-4-5-20251101-v1:0",
+            "global.anthropic.claude-opus-4-5-v1",
+            "vertex_ai/claude-opus-4-5@20251101",
+            "bedrock/eu.anthropic.claude-opus-4-5-20251101-v1:0",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-opus-4-5-20251101-v1:0",
+            "publishers/anthropic/models/claude-opus-4-5@20251101",
+        ] {
+            assert_eq!(plain_name(name), "claude-opus-4-5", "{name}");
+        }
+        for (name, plain) in [
+            ("claude-opus-4@20250514", "claude-opus-4"),
+            ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
+            ("claude-opus-4-5-mini", "claude-opus-4-5-mini"),
+            ("glm-5.1", "glm-5-1"),
+            ("20251101", "20251101"),
+            ("", ""),
+            ("/", ""),
+            ("@", ""),
+            ("-latest", ""),
+        ] {
+            assert_eq!(plain_name(name), plain, "{name}");
+        }
     }
 }

@@ -21,8 +21,8 @@ pub trait Sink {
     fn wants_data(&self, name: &[u8]) -> bool;
     /// An event is complete; `data` is `None` if it was not wanted, or larger than the limit.
     fn event(&mut self, name: &[u8], data: Option<&[u8]>);
-    /// The data of an event that was wanted is larger than the limit.
-    fn too_large(&mut self);
+    /// The data of an event that was wanted is larger than the limit: so many bytes.
+    fn too_large(&mut self, name: &[u8], size: usize);
 }
 
 /// Where in a line the reader is.
@@ -49,7 +49,8 @@ pub struct Reader {
     name: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
-    is_too_large: bool,
+    /// How long the data is once it is larger than the limit; 0 otherwise.
+    too_large: usize,
     /// The last byte was a CR: an LF that follows belongs to it.
     is_after_cr: bool,
 }
@@ -65,7 +66,7 @@ impl Reader {
             name: Vec::new(),
             data: Vec::new(),
             has_data: false,
-            is_too_large: false,
+            too_large: 0,
             is_after_cr: false,
         }
     }
@@ -121,7 +122,7 @@ impl Reader {
             }
             b"data" => {
                 let is_first = !std::mem::replace(&mut self.has_data, true);
-                match sink.wants_data(&self.name) && !self.is_too_large {
+                match sink.wants_data(&self.name) {
                     true => {
                         if !is_first {
                             self.keep(b"\n");
@@ -136,8 +137,8 @@ impl Reader {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.is_too_large || self.data.len() + bytes.len() > self.limit {
-            self.is_too_large = true;
+        if self.too_large > 0 || self.data.len() + bytes.len() > self.limit {
+            self.too_large += self.data.len() + bytes.len();
             self.data = Vec::new();
         } else {
             self.data.extend_from_slice(bytes);
@@ -158,18 +159,18 @@ impl Reader {
     }
 
     fn end_of_event(&mut self, sink: &mut impl Sink) {
-        if self.is_too_large {
-            sink.too_large();
+        if self.too_large > 0 {
+            sink.too_large(&self.name, self.too_large);
         }
         if self.has_data {
-            let is_whole = !self.is_too_large && sink.wants_data(&self.name);
+            let is_whole = self.too_large == 0 && sink.wants_data(&self.name);
             sink.event(&self.name, is_whole.then_some(&self.data[..]));
         }
         self.name.clear();
         self.data.clear();
         self.data.shrink_to(KEPT_BYTES);
         self.has_data = false;
-        self.is_too_large = false;
+        self.too_large = 0;
     }
 }
 
@@ -189,7 +190,8 @@ mod tests {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
             self.0.push((text(name), data.map(text)));
         }
-        fn too_large(&mut self) {
+        fn too_large(&mut self, name: &[u8], size: usize) {
+            assert_eq!((name, size), (&b"long"[..], 21));
             self.1 += 1;
         }
     }

@@ -24,6 +24,39 @@ pub struct Tokens {
     pub cache_read: u64,
 }
 
+/// What else the usage says; `None` where it is not told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Input written to the prompt cache, to be kept for five minutes.
+    pub cache_write_5m: Option<u64>,
+    /// The same, to be kept for an hour.
+    pub cache_write_1h: Option<u64>,
+    /// Output that was thinking.
+    pub thinking: Option<u64>,
+    /// Searches that the API made, each with a price of its own.
+    pub web_searches: Option<u64>,
+    /// Pages that the API fetched.
+    pub web_fetches: Option<u64>,
+    /// How urgent the request was: `standard`, `priority`, `batch`.
+    pub service_tier: Option<String>,
+    /// Where the model ran.
+    pub inference_geo: Option<String>,
+    /// How fast it ran: `standard`, `fast`.
+    pub speed: Option<String>,
+}
+
+impl Details {
+    /// Those that are names.
+    pub fn names(&self) -> [&Option<String>; 3] {
+        [&self.service_tier, &self.inference_geo, &self.speed]
+    }
+
+    /// The same, to be changed.
+    pub fn names_mut(&mut self) -> [&mut Option<String>; 3] {
+        [&mut self.service_tier, &mut self.inference_geo, &mut self.speed]
+    }
+}
+
 /// What is known of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -43,6 +76,10 @@ pub struct Summary {
     pub model: Option<String>,
     /// Tokens, once any were told.
     pub tokens: Option<Tokens>,
+    /// Whether the output among them is estimated: the response ended before it was told.
+    pub is_estimated: bool,
+    /// What else was told of the usage.
+    pub details: Details,
     /// Why it ended.
     pub stop_reason: Option<String>,
     /// Tools that were to be used.
@@ -113,9 +150,9 @@ impl Summary {
     }
 }
 
-/// A name; longer ones are cut.
+/// A name; longer ones are cut, and blanks are none.
 pub(super) fn word(value: &Value) -> Option<String> {
-    text(value, LONGEST_WORD)
+    text(value, LONGEST_WORD).filter(|word| !word.trim().is_empty())
 }
 
 /// A text, cut to so many characters.
