@@ -86,6 +86,9 @@ fn write_answer(f: &mut fmt::Formatter<'_>, answer: &Summary) -> fmt::Result {
     if let Some(tokens) = answer.tokens {
         write!(f, " input_tokens={} output_tokens={}", tokens.input, tokens.output)?;
         write!(f, " cache_write_tokens={} cache_read_tokens={}", tokens.cache_write, tokens.cache_read)?;
+        if answer.is_estimated {
+            write!(f, " estimated=true")?;
+        }
     }
     if let Some(first_token) = answer.first_token {
         write!(f, " first_token_ms={} longest_gap_ms={}", first_token.as_millis(), answer.longest_gap.as_millis())?;
@@ -124,7 +127,7 @@ mod tests {
         assert_eq!(
             Line(&record).to_string(),
             "request_id=req_1 client=127.0.0.1 http=1.1 method=POST path=/v1/messages status=200 outcome=completed \
-             upstream=a attempts=1 duration_ms=12 first_byte_ms=9 request_bytes=3 response_bytes=4 key=0a1b2c3d \
+             upstream=a attempts=1 duration_ms=12 first_byte_ms=9 request_bytes=3 response_bytes=4 key=0a1b2c3d4e5f6071 \
              rewrite=replaced"
         );
         record.path = "/a b\n".to_owned();

@@ -20,7 +20,7 @@ pub(crate) fn record() -> RequestRecord {
         attempts: 1,
         request_bytes: 3,
         response_bytes: 4,
-        key: Some("0a1b2c3d".to_owned()),
+        key: Some("0a1b2c3d4e5f6071".to_owned()),
         is_keyed: true,
         rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
         labels: Labels { model: "".into(), path: "/v1/messages" },

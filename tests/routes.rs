@@ -317,7 +317,7 @@ async fn no_key_is_printed_anywhere() {
         assert!(line.is_none(), "{}", line.unwrap_or_default());
         for hash in &hashes {
             assert!(!told.contains(hash.as_str()), "the hash of a key");
-            assert!(told.contains(&hash[..8]) || hash == &hashes[3], "its fingerprint tells keys apart");
+            assert!(told.contains(&hash[..16]) || hash == &hashes[3], "its fingerprint tells keys apart");
         }
     }
 }
@@ -403,7 +403,7 @@ async fn who_asks_is_known_whether_a_rule_answers_an_upstream_or_nobody() {
             let request = http::Request::post(format!("http://gateway.test{path}")).header("x-api-key", key);
             let body: Vec<&[u8]> = body.into_iter().map(str::as_bytes).collect();
             assert_eq!(h2.send(request.body(()).expect("a request"), &body).await.status, status, "{path}");
-            let fingerprint = format!(" key={} ", &sha256(key.as_bytes())[..8]);
+            let fingerprint = format!(" key={} ", &sha256(key.as_bytes())[..16]);
             for http in [" http=1.1 ", " http=2 "] {
                 let line = gateway.stderr_line(lines, "the request", |line| line.contains(http)).await;
                 let line = format!("{line} ");

@@ -2,7 +2,7 @@
 
 use crate::config::routes::digest;
 use crate::upstream::sessions::Client;
-use gateway_core::rules::header::bearer;
+use gateway_core::rules::header::key_in;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use std::fmt;
@@ -12,40 +12,63 @@ pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The field that names a session.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
 
-/// The keys that a client sent: in `x-api-key`, and in `Authorization` without its scheme.
+/// Words that stand where a key should: what clients need something for, and what programs write for nothing.
+const PLACEHOLDERS: [&[u8]; 12] = [
+    b"dummy",
+    b"empty",
+    b"fake",
+    b"none",
+    b"not-needed",
+    b"not-used",
+    b"null",
+    b"placeholder",
+    b"undefined",
+    b"unused",
+    b"xxx",
+    b"your-api-key",
+];
+
+/// The keys that a client sent, the one that authenticates it first: that is the bearer, where there is one, and
+/// `x-api-key` may hold anything then. Values that are empty are no keys; a scheme that is not `Bearer` may be for
+/// somebody before the gateway, and counts only where there is nothing else.
 pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let x_api_key = headers.get(X_API_KEY).map(|value| value.as_bytes());
-    let authorization = headers.get(AUTHORIZATION).map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
-    x_api_key.into_iter().chain(authorization)
+    let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
+    let bearer = value.and_then(key_in);
+    let x_api_keys = headers.get_all(X_API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
+    let x_api_key = x_api_keys.into_iter().find(|key| !key.is_empty());
+    let other = value.filter(|value| bearer.is_none() && !value.is_empty() && !value.eq_ignore_ascii_case(b"bearer"));
+    let is_bearer_first = x_api_key.is_none() || !bearer.is_some_and(is_placeholder);
+    let (first, second) = if is_bearer_first { (bearer, x_api_key) } else { (x_api_key, bearer) };
+    first.into_iter().chain(second).chain(other)
 }
 
-/// Who sends a request with these headers: the session that it names, and its key.
-pub(super) fn client(headers: &HeaderMap) -> Client {
-    let session = headers.get(SESSION).map(|id| id.as_bytes());
-    Client::new(session, client_keys(headers).next())
+/// Whether this is no key at all, but a word that begins like one of [`PLACEHOLDERS`].
+fn is_placeholder(key: &[u8]) -> bool {
+    let key = key.strip_prefix(b"sk-").unwrap_or(key);
+    PLACEHOLDERS.iter().any(|word| key.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
+}
+
+/// Who sends a request with these headers and this key: the session that it names, or else its key.
+pub(super) fn client(headers: &HeaderMap, key: Option<&[u8]>) -> Client {
+    Client::new(headers.get(SESSION).map(|id| id.as_bytes()), key)
 }
 
 /// The beginning of the SHA-256 of a client's key: enough to tell keys apart, of no other use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeyFingerprint([u8; 4]);
+pub(crate) struct KeyFingerprint([u8; 8]);
 
 impl KeyFingerprint {
-    /// Of the key with this digest.
-    pub(crate) fn of(digest: [u8; 32]) -> Self {
-        let [a, b, c, d, ..] = digest;
-        Self([a, b, c, d])
-    }
-
-    /// Of the key in these headers, if there is one.
-    pub(crate) fn in_headers(headers: &HeaderMap) -> Option<Self> {
-        client_keys(headers).next().map(|key| Self::of(digest(key)))
+    /// Of this key.
+    pub(crate) fn of(key: &[u8]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = digest(key);
+        Self([a, b, c, d, e, f, g, h])
     }
 }
 
-/// Eight hexadecimal digits.
+/// Sixteen hexadecimal digits.
 impl fmt::Display for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 
@@ -53,19 +76,59 @@ impl fmt::Display for KeyFingerprint {
 mod tests {
     use super::*;
 
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
     #[test]
     fn a_key_has_one_fingerprint_in_both_headers() {
-        let fingerprint = |name: &'static str, value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().expect("a value"));
-            KeyFingerprint::in_headers(&headers).map(|key| key.to_string())
+        let fingerprint = |name: &'static str, value: &str| {
+            client_keys(&headers(&[(name, value)])).next().map(|key| KeyFingerprint::of(key).to_string())
         };
         // What `printf sk-1 | sha256sum` begins with.
-        let key = Some("0f2c10bf".to_owned());
+        let key = Some("0f2c10bf3d128c71".to_owned());
         assert_eq!(fingerprint("x-api-key", "sk-1"), key);
         assert_eq!(fingerprint("authorization", "Bearer sk-1"), key);
         assert_eq!(fingerprint("authorization", "bearer sk-1"), key);
+        assert_eq!(fingerprint("authorization", "sk-1"), key);
         assert_ne!(fingerprint("x-api-key", "sk-2"), key);
-        assert_eq!(fingerprint("x-other", "sk-1"), None);
+        for (name, value) in [
+            ("x-other", "sk-1"),
+            ("x-api-key", ""),
+            ("x-api-key", "  "),
+            ("authorization", "Bearer "),
+            ("authorization", ""),
+        ] {
+            assert_eq!(fingerprint(name, value), None, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_that_authenticates_comes_first() {
+        let keys = |fields: &[(&'static str, &str)]| {
+            let headers = headers(fields);
+            client_keys(&headers).map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>()
+        };
+        let bearer = ("authorization", "Bearer sk-real");
+        for nothing in ["", " ", "\t"] {
+            assert_eq!(keys(&[("x-api-key", nothing), bearer]), ["sk-real"]);
+        }
+        for other in ["not-used-000", "sk-other", "x"] {
+            assert_eq!(keys(&[("x-api-key", other), bearer]), ["sk-real", other]);
+        }
+        for placeholder in ["dummy", "Bearer null", "bearer undefined", "Bearer sk-placeholder", "Bearer NONE"] {
+            let authorization = ("authorization", placeholder);
+            let word = placeholder.rsplit(' ').next().expect("a word");
+            assert_eq!(keys(&[authorization, ("x-api-key", "sk-real")]), ["sk-real", word]);
+            assert_eq!(keys(&[authorization]), [word], "better than none");
+        }
+        assert_eq!(keys(&[("authorization", "Bearer"), ("x-api-key", "sk-real")]), ["sk-real"]);
+        assert_eq!(keys(&[("x-api-key", ""), ("x-api-key", "sk-real")]), ["sk-real"]);
+        assert_eq!(keys(&[("authorization", "Basic YTpi"), ("x-api-key", "sk-real")]), ["sk-real", "Basic YTpi"]);
+        assert_eq!(keys(&[("authorization", "Basic YTpi")]), ["Basic YTpi"]);
     }
 }

@@ -9,7 +9,6 @@ use super::client::body_shares::Owners;
 use super::client::http1::{Begun, ClientStream};
 use super::client::request::{Expected, NoRequest};
 use super::client::unsent::Taking;
-use super::client_keys::KeyFingerprint;
 use super::identity::{self, Found};
 use super::local::{self, LocalHandler, Whose};
 use super::shared::Shared;
@@ -56,34 +55,16 @@ impl HouseRules {
     ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
         let lines = field_values(begun.head(), X_FORWARDED_FOR.as_str());
         let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
-        let mut serving = match self.begin(origin, snapshot, place) {
-            Ok(serving) => serving,
-            Err(refusal) => {
-                client.refuse(begun);
-                return Err(refusal.into());
-            }
+        let begin = |place: &Place| place.begin(origin.map(|origin| origin.client));
+        let Ok(mut serving) = place.map(begin).transpose() else {
+            client.refuse(begun);
+            return Err(Refusal::no_room().into());
         };
         client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest(), place));
         let head = self.read_rest(client, begun, origin.map(|origin| origin.client), snapshot).await?;
         // It may have had to make room in the last moment.
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
         Ok((head, serving))
-    }
-
-    /// Takes a request in whose head is there: its part of the connections while it is served. Requests to the admin
-    /// service are taken whatever waits for the gateway's clients.
-    pub(super) fn begin(
-        &self,
-        origin: Option<Origin>,
-        snapshot: &Snapshot,
-        place: Option<&Place>,
-    ) -> Result<Option<Serving>, Refusal> {
-        let client = origin.map(|origin| origin.client);
-        let limit = snapshot.config.limits.unsent_answers;
-        if !self.is_all_own && self.shared.unsent.is_full_for(client.map(client_group), limit) {
-            return Err(Refusal::unread_responses());
-        }
-        place.map(|place| place.begin(client)).transpose().map_err(|_| Refusal::no_room())
     }
 
     async fn read_rest(
@@ -188,7 +169,7 @@ impl HouseRules {
                 (request.method.to_string(), path, Protocol::of(request.method.as_str(), request.raw_path()).endpoint())
             }
         };
-        let key = KeyFingerprint::in_headers(&request.headers).map(|key| key.to_string());
+        let key = identity::fingerprint(&request.headers, snapshot).map(|key| key.to_string());
         RequestRecord { method, path, endpoint, key, ..record }
     }
 

@@ -4,7 +4,6 @@ use super::client_keys::{self, KeyFingerprint, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
-use crate::config::routes::digest;
 use crate::upstream::sessions::Client;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;
@@ -62,23 +61,34 @@ pub(super) struct Found {
 
 /// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
 pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
-    let mut keys = client_keys::client_keys(headers).map(digest);
-    let first = keys.next();
+    let (route, key) = authenticating(headers, snapshot);
     Identity {
-        sender: client_keys::client(headers),
-        key: first.map(KeyFingerprint::of),
-        // A second key is looked at only where there are routes.
-        group: find_group(headers, first.into_iter().chain(keys), authority, snapshot),
+        sender: client_keys::client(headers, key),
+        key: key.map(KeyFingerprint::of),
+        group: find_group(headers, route, authority, snapshot),
+    }
+}
+
+/// The fingerprint of the key that authenticates a request with these fields, if there is one.
+pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<KeyFingerprint> {
+    authenticating(headers, snapshot).1.map(KeyFingerprint::of)
+}
+
+/// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.
+fn authenticating<'h>(headers: &'h HeaderMap, snapshot: &Snapshot) -> (Option<usize>, Option<&'h [u8]>) {
+    match snapshot.routed(client_keys::client_keys(headers)) {
+        Some((route, key)) => (Some(route), Some(key)),
+        None => (None, client_keys::client_keys(headers).next()),
     }
 }
 
 fn find_group(
     headers: &HeaderMap,
-    keys: impl Iterator<Item = [u8; 32]>,
+    route: Option<usize>,
     authority: Option<&Authority>,
     snapshot: &Snapshot,
 ) -> Result<Group, Refusal> {
-    let group = snapshot.find_group(keys)?;
+    let group = snapshot.find_group(route)?;
     if snapshot.adds_key(group) {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         cross_site::check(headers, host.or(authority.map(Authority::as_str)), &snapshot.config.allow_origins)?;

@@ -1,6 +1,7 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
 use super::cross_site;
+use crate::config::routes::digest;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
@@ -150,13 +151,12 @@ impl Snapshot {
         self.destinations.first()
     }
 
-    /// Where a request with the keys of these digests may go: where a route sends one, or else to the upstreams that
-    /// are not reserved for routed keys.
+    /// Where a request of this route may go: one without a route to the upstreams that are not reserved for routed keys.
     ///
     /// # Errors
     /// 401 if there is no such upstream.
-    pub(crate) fn find_group(&self, keys: impl Iterator<Item = [u8; 32]>) -> Result<Group, Refusal> {
-        let group = self.routed(keys).map_or(Group::Open, Group::Route);
+    pub(crate) fn find_group(&self, route: Option<usize>) -> Result<Group, Refusal> {
+        let group = route.map_or(Group::Open, Group::Route);
         if self.group(group).is_empty() {
             return Err(Refusal::new(
                 401,
@@ -167,18 +167,20 @@ impl Snapshot {
         Ok(group)
     }
 
-    /// The number of the route of one of these keys. Every key is compared, in constant time.
-    fn routed(&self, keys: impl Iterator<Item = [u8; 32]>) -> Option<usize> {
+    /// The first of these keys that a route lists, and the number of that route. Every key is compared, in constant
+    /// time.
+    pub(crate) fn routed<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Option<(usize, &'k [u8])> {
         let routes = &self.config.routes;
         if routes.is_empty() {
             return None;
         }
         let mut found = None;
-        for given in keys {
+        for key in keys {
+            let given = digest(key);
             for (number, route) in routes.iter().enumerate() {
                 let is_listed = route.keys.iter().fold(0, |any, key| any | key.ct_eq(&given).unwrap_u8());
                 if is_listed == 1 && found.is_none() {
-                    found = Some(number);
+                    found = Some((number, key));
                 }
             }
         }
