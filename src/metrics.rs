@@ -50,6 +50,7 @@ pub(crate) struct Metrics {
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
     tokens: [IntCounter; 4],
+    estimated_output_tokens: IntCounter,
     stream_errors: IntCounterVec,
     duration: Histogram,
     first_byte: Histogram,
@@ -78,7 +79,11 @@ impl Metrics {
     pub(crate) fn register() -> Result<Self, pingora_prometheus::prometheus::Error> {
         let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let tokens = register_int_counter_vec!("gateway_tokens_total", "Tokens, as upstreams told them.", &["kind"])?;
+        let tokens = register_int_counter_vec!(
+            "gateway_tokens_total",
+            "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
+            &["kind"]
+        )?;
         let reloads = register_int_counter_vec!(
             "gateway_config_reloads_total",
             "Attempts to load the configuration anew.",
@@ -92,6 +97,10 @@ impl Metrics {
         )?;
         Ok(Self {
             tokens: ["input", "output", "cache_write", "cache_read"].map(|kind| tokens.with_label_values(&[kind])),
+            estimated_output_tokens: register_int_counter!(
+                "gateway_estimated_output_tokens_total",
+                "Tokens of output that were estimated, because the stream ended before they were told."
+            )?,
             stream_errors: register_int_counter_vec!(
                 "gateway_stream_errors_total",
                 "Streams with an error in them, by its type.",
@@ -267,6 +276,9 @@ impl Metrics {
         if let Some(tokens) = answer.tokens {
             let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
             self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
+            if answer.is_estimated {
+                self.estimated_output_tokens.inc_by(tokens.output);
+            }
         }
         self.skipped_events.inc_by(u64::from(answer.skipped));
         if let Some(error) = answer.error.as_ref().filter(|_| answer.is_stream()) {

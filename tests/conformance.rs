@@ -46,6 +46,8 @@ struct Truth {
     model: Option<String>,
     /// Input, output, written to the cache, read from it.
     tokens: Option<[u64; 4]>,
+    /// Whether the output among them is estimated.
+    estimated: bool,
     stop_reason: Option<String>,
     error_type: Option<String>,
     tool_uses: u64,
@@ -65,6 +67,8 @@ struct Story<'r> {
     end: &'static str,
     is_named: bool,
     text: String,
+    /// Bytes of content.
+    content: u64,
     truth: Truth,
 }
 
@@ -105,10 +109,13 @@ impl Story<'_> {
             self.event("content_block_start", json!({ "index": index, "content_block": { "type": kind } }));
             for _ in 0..self.rng.usize(..12) {
                 let text = ["plain", "ümläut 中文 😀", "\"quoted\" \\ \n line", ""][self.rng.usize(..4)];
-                self.event(
-                    "content_block_delta",
-                    json!({ "index": index, "delta": { "type": "text_delta", "text": text } }),
-                );
+                self.content += text.len() as u64;
+                let delta = match kind {
+                    "text" => json!({ "type": "text_delta", "text": text }),
+                    "thinking" => json!({ "type": "thinking_delta", "thinking": text }),
+                    _ => json!({ "type": "input_json_delta", "partial_json": text }),
+                };
+                self.event("content_block_delta", json!({ "index": index, "delta": delta }));
                 if self.rng.u8(..10) == 0 {
                     self.event("ping", json!({}));
                 }
@@ -121,11 +128,15 @@ impl Story<'_> {
         }
         if self.rng.u8(..10) > 0 {
             let reason = ["end_turn", "tool_use", "max_tokens"][self.rng.usize(..3)];
-            tokens[1] = self.rng.u64(..8_000);
-            self.event(
-                "message_delta",
-                json!({ "delta": { "stop_reason": reason }, "usage": { "output_tokens": tokens[1] } }),
-            );
+            let output = self.rng.u64(1..8_000);
+            // What is told once more may be told as nothing.
+            let usage = match self.rng.u8(..4) {
+                0 => json!({ "output_tokens": output, "input_tokens": 0, "cache_read_input_tokens": null }),
+                1 => json!({ "output_tokens": output, "input_tokens": tokens[0] }),
+                _ => json!({ "output_tokens": output }),
+            };
+            self.event("message_delta", json!({ "delta": { "stop_reason": reason }, "usage": usage }));
+            tokens[1] = output;
             self.truth.stop_reason = Some(reason.to_owned());
         }
         self.truth.tokens = Some(tokens);
@@ -173,7 +184,7 @@ fn stream(rng: &mut Rng, ending: Ending) -> Case {
     let end = ["\n", "\r\n", "\r"][rng.usize(..3)];
     let is_named = rng.u8(..5) > 0;
     let truth = Truth { status: 200, ..Truth::default() };
-    let mut story = Story { rng, end, is_named, text: String::new(), truth };
+    let mut story = Story { rng, end, is_named, text: String::new(), content: 0, truth };
     story.tell();
     match ending {
         Ending::Whole | Ending::SaidAll => {
@@ -190,7 +201,14 @@ fn stream(rng: &mut Rng, ending: Ending) -> Case {
         Ending::Stall => story.truth.outcome = "stalled",
         Ending::Abort => story.truth.outcome = "client_aborted",
     }
-    let Story { text, truth, .. } = story;
+    let Story { text, content, mut truth, .. } = story;
+    if !matches!(ending, Ending::Whole | Ending::SaidAll)
+        && truth.stop_reason.is_none()
+        && let Some(tokens) = &mut truth.tokens
+    {
+        tokens[1] = tokens[1].max(content.div_ceil(4));
+        truth.estimated = true;
+    }
     let reply = match coding {
         "identity" => Reply::sse(),
         _ => Reply::sse().header("Content-Encoding", coding),
@@ -334,6 +352,7 @@ fn told(row: &Value) -> Truth {
         status: count("status"),
         model: text("model"),
         tokens: row["tokens"].as_object().map(|tokens| kinds.map(|kind| tokens[kind].as_u64().expect("a count"))),
+        estimated: row["estimated"] == true,
         stop_reason: text("stop_reason"),
         error_type: text("error_type"),
         tool_uses: count("tool_uses"),
@@ -404,6 +423,12 @@ async fn two_thousand_answers_are_told_as_they_were_by_log_metrics_and_api() {
         let rows: i64 = sqlx::query(&sql).fetch_one(&mut connection).await.expect("a sum").get(0);
         assert_eq!(rows as u64, count, "{kind}");
     }
+    let estimated: u64 = (0..CASES)
+        .map(|index| case(index).truth)
+        .filter(|truth| truth.estimated)
+        .fold(0, |sum, truth| sum + truth.tokens.unwrap_or_default()[1]);
+    let counted = sum(&metrics, "gateway_estimated_output_tokens_total", &[]);
+    assert_eq!((counted, stats["estimated_output_tokens"].as_u64()), (estimated as f64, Some(estimated)));
     let cost: i64 =
         sqlx::query("SELECT SUM(cost_nano) FROM requests").fetch_one(&mut connection).await.expect("a sum").get(0);
     let (of_metrics, of_api) =

@@ -1,6 +1,6 @@
 //! The request log: a row for each request, whatever happens to the process or the file.
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, within};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, within};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use std::path::{Path, PathBuf};
@@ -201,8 +201,8 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
     }
     let csv = read("export?format=csv&agent_type=Explore").await;
     let lines: Vec<_> = csv.split("\r\n").collect();
-    assert!(lines[0].ends_with(",skipped_events,request_class,agent_type"), "{csv}");
-    assert!(lines[1].ends_with(",0,subagent,Explore") && lines.len() == 3, "{csv}");
+    assert!(lines[0].contains(",skipped_events,request_class,agent_type,"), "{csv}");
+    assert!(lines[1].contains(",0,subagent,Explore,") && lines.len() == 3, "{csv}");
     let json: Value =
         serde_json::from_str(read("export?format=json&agent_type=Explore").await.trim_end()).expect("JSON");
     assert_eq!(of_client(&json), (Some("subagent"), Some("Explore")));
@@ -215,4 +215,147 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
 /// What the client says of a row's request: its class, and the kind of agent.
 fn of_client(row: &Value) -> (Option<&str>, Option<&str>) {
     (row["request_class"].as_str(), row["agent_type"].as_str())
+}
+
+/// A stream that tells 100 tokens of input, and 1 of output, before so many pieces of 20 bytes.
+fn pieces(count: usize) -> Reply {
+    let start = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-4-8\",\"usage\":",
+        "{\"input_tokens\":100,\"cache_read_input_tokens\":300,\"output_tokens\":1,\"service_tier\":\"priority\",",
+        "\"cache_creation\":{\"ephemeral_5m_input_tokens\":20,\"ephemeral_1h_input_tokens\":40}}}}\n\n",
+    );
+    let piece = |kind: &str, name: &str| {
+        let delta = format!("{{\"type\":\"{kind}\",\"{name}\":\"{}\"}}", "\\u4f60 a".repeat(4));
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{delta}}}\n\n"
+        )
+    };
+    let kinds = [("thinking_delta", "thinking"), ("text_delta", "text"), ("input_json_delta", "partial_json")];
+    let reply = (0..count).map(|at| piece(kinds[at % 3].0, kinds[at % 3].1));
+    reply.fold(Reply::sse().bytes(start), |reply, piece| reply.bytes(piece))
+}
+
+#[tokio::test]
+async fn the_output_of_a_stream_that_ends_early_is_estimated_and_said_to_be_everywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(|request| match request.target.as_str() {
+        "/v1/messages?cut" => pieces(300).step(Step::Close),
+        "/v1/messages?ends" => pieces(30),
+        "/v1/messages?error" => pieces(3).bytes("event: error\ndata: {\"error\":{\"type\":\"overloaded_error\"}}\n\n"),
+        "/v1/messages?left" => pieces(400).step(Step::Stall),
+        _ => pieces(300).bytes(
+            "event: message_delta\ndata: {\"delta\":{},\"usage\":{\"input_tokens\":0,\"output_tokens\":1234,\
+             \"output_tokens_details\":{\"thinking_tokens\":5}}}\n\nevent: message_stop\ndata: {}\n\n",
+        ),
+    })
+    .await;
+    let gateway = gateway(&path).env("DASHBOARD_API_KEY", "the-key").upstream(upstream.url()).start().await;
+    let ask = |target: &str| {
+        let body = r#"{"model":"claude-opus-4-8","max_tokens":9,"stream":true,"messages":[]}"#;
+        Request::post(target, body).header("x-api-key", "sk-secret").header("X-Claude-Code-Session-Id", "s")
+    };
+    for target in ["/v1/messages?cut", "/v1/messages?ends", "/v1/messages?error", "/v1/messages"] {
+        let _ = gateway.connect().await.try_request(&ask(target)).await;
+    }
+    let mut left = gateway.connect().await;
+    left.send(ask("/v1/messages?left").bytes()).await;
+    left.head("POST").await;
+    let mut seen = 0;
+    while seen < 400 {
+        let piece = left.piece().await.expect("a piece");
+        seen += String::from_utf8_lossy(&piece).matches("event: content_block_delta").count();
+    }
+    drop(left);
+    wait_rows(&path, 5).await;
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    let mut read = async |what: &str| {
+        let request = Request::get(&format!("/api/admin/{what}")).header("Authorization", "Bearer the-key");
+        admin.request(&request).await.json()
+    };
+    let page = read("requests").await;
+    let mut rows: Vec<_> = page["requests"].as_array().expect("rows").iter().collect();
+    rows.sort_by_key(|row| row["tokens"]["output"].as_u64());
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let tokens = &row["tokens"];
+            let counts = ["input", "cache_write", "cache_read", "output"].map(|kind| tokens[kind].as_u64());
+            assert_eq!(counts[..3], [Some(100), Some(60), Some(300)], "{row}");
+            let input = 100.0 * 5.0 + 20.0 * 6.25 + 40.0 * 10.0 + 300.0 * 0.5;
+            let cost = (input + counts[3].expect("output") as f64 * 25.0) / 1e6;
+            assert!((row["cost_usd"].as_f64().expect("a cost") - cost).abs() < 1e-12, "{row}");
+            assert_eq!(
+                (&row["usage"]["cache_write_1h"], &row["usage"]["service_tier"]),
+                (&Value::from(40), &Value::from("priority"))
+            );
+            (row["outcome"].as_str().expect("an outcome"), counts[3], row["estimated"].as_bool())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("stream_error", Some(15), Some(true)),
+            ("truncated", Some(150), Some(true)),
+            ("completed", Some(1_234), Some(false)),
+            ("truncated", Some(1_500), Some(true)),
+            ("client_aborted", Some(2_000), Some(true)),
+        ]
+    );
+    assert_eq!(rows[2]["usage"]["thinking"], 5);
+    for sums in [
+        read("stats").await,
+        read("stats/groups?by=model").await["groups"][0].clone(),
+        read("sessions/s").await["total"].clone(),
+    ] {
+        assert_eq!(
+            (&sums["estimated_requests"], &sums["estimated_output_tokens"]),
+            (&4.into(), &3_665.into()),
+            "{sums}"
+        );
+        assert_eq!(sums["tokens"]["output"], 3_665 + 1_234, "{sums}");
+    }
+    assert_eq!(sum(&path, "SUM(output_tokens) FILTER (WHERE estimated)").await, 3_665);
+    let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+    assert!(metrics.contains("gateway_estimated_output_tokens_total 3665\n"), "{metrics}");
+    let request =
+        Request::get("/api/admin/export?format=csv&outcome=client_aborted").header("Authorization", "Bearer the-key");
+    let csv = admin.request(&request).await.text();
+    assert!(csv.contains(",estimated,cache_write_5m_tokens,cache_write_1h_tokens,"), "{csv}");
+    assert!(csv.contains(",true,20,40,,,,priority,,\r\n"), "{csv}");
+}
+
+#[tokio::test]
+async fn users_are_told_apart_by_the_key_that_authenticates_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let upstream = Upstream::start(|_| Reply::json("{}")).await;
+    let gateway = gateway(&path).upstream(upstream.url()).start().await;
+    for key in ["sk-one", "sk-two"] {
+        let bearer = format!("Bearer {key}");
+        for fields in [
+            vec![("Authorization", &*bearer)],
+            vec![("x-api-key", key)],
+            vec![("x-api-key", ""), ("Authorization", &bearer)],
+            vec![("x-api-key", " \t "), ("Authorization", &bearer)],
+            vec![("x-api-key", "not-used-000"), ("Authorization", &bearer)],
+            vec![("Authorization", "Bearer undefined"), ("x-api-key", key)],
+            vec![("Authorization", "Bearer"), ("x-api-key", key)],
+        ] {
+            let request = Request::post("/v1/messages", "{}");
+            let request = fields.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            assert_eq!(gateway.connect().await.request(&request).await.status(), 200);
+        }
+    }
+    gateway.request(&Request::post("/v1/messages", "{}").header("x-api-key", "")).await;
+    wait_rows(&path, 15).await;
+    for (what, count) in [
+        ("COUNT(DISTINCT key_fingerprint)", 2),
+        ("SUM(key_fingerprint IS NULL)", 1),
+        ("SUM(LENGTH(key_fingerprint) = 16)", 14),
+        // What `printf sk-one | sha256sum` begins with.
+        ("SUM(key_fingerprint = '456f1612bd25c6c8')", 7),
+    ] {
+        assert_eq!(sum(&path, what).await, count, "{what}");
+    }
 }

@@ -52,9 +52,9 @@ messages! {
     NotAChoice { name: String, choices: String } = "not_a_choice",
         "{name}: one of {choices} is expected", "{name}：只能是 {choices} 之一";
     NotAStep { step: u64, most: u64 } = "not_a_step",
-        "step: {step} ms is no whole number of minutes (of hours, for times of more than three days ago), or makes more \
-         than {most} points",
-        "step：{step} 毫秒不是整数分钟（三天以前的时间须为整数小时），或数据点超过 {most} 个";
+        "step: {step} ms is no whole number of minutes (of quarters of an hour, for times of more than three days ago), \
+         or makes more than {most} points",
+        "step：{step} 毫秒不是整数分钟（三天以前的时间须为整数刻钟），或数据点超过 {most} 个";
     NotACursor = "not_a_cursor", "cursor: this is no cursor of a page", "cursor：不是分页游标";
     NoBaseVersion = "no_base_version",
         "base_version is missing: the version that the edit was made for", "缺少 base_version：这次修改所基于的版本";

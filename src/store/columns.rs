@@ -6,7 +6,7 @@
 use super::tried;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
-use gateway_core::usage::summary::{Summary, Tokens};
+use gateway_core::usage::summary::{Details, Summary, Tokens};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 pub(crate) enum Place {
     /// A member of the row.
     Row,
-    /// A member of an object in the row; the object is null if its first member is. CSV has a column of its own for it.
+    /// A member of an object in the row; the object is null if all of its members are. CSV has a column of its own for it.
     Within {
         /// The object.
         object: &'static str,
@@ -66,6 +66,8 @@ pub(crate) struct Column {
     pub place: Place,
     /// Whether `?name=a,b` asks for the rows that have one of these values.
     pub is_filter: bool,
+    /// Whether it holds fingerprints: a filter takes a part of one, and finds older rows, which have less of it.
+    pub is_fingerprint: bool,
     /// Whether `?q=` looks for a part of it.
     pub is_searched: bool,
     /// What is stored of a record.
@@ -96,7 +98,7 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("tried", |record| tried::write(record).into()).aside(),
     integer("request_bytes", |record| record.request_bytes.into()),
     integer("response_bytes", |record| record.response_bytes.into()),
-    text("key", |record| record.key.as_ref().into()).stored_as("key_fingerprint").filter(),
+    text("key", |record| record.key.as_ref().into()).stored_as("key_fingerprint").filter().fingerprint(),
     text("session", |record| record.names.session.as_ref().into()).filter().searched(),
     text("agent", |record| record.names.agent.as_ref().into()),
     text("parent_agent", |record| record.names.parent_agent.as_ref().into()),
@@ -121,6 +123,24 @@ pub(crate) static COLUMNS: &[Column] = &[
     integer("stray_bytes", |record| record.is_stray().then(|| stray_bytes(record)).into()).aside(),
     text("request_class", |record| record.names.request_class.as_ref().into()).filter(),
     text("agent_type", |record| record.names.agent_type.as_ref().into()).filter(),
+    column("estimated", Kind::Flag, |record| {
+        i64::from(answer(record).is_some_and(|answer| answer.is_estimated)).into()
+    }),
+    integer("cache_write_5m_tokens", |record| details(record).and_then(|usage| usage.cache_write_5m).into())
+        .within("usage", "cache_write_5m"),
+    integer("cache_write_1h_tokens", |record| details(record).and_then(|usage| usage.cache_write_1h).into())
+        .within("usage", "cache_write_1h"),
+    integer("thinking_tokens", |record| details(record).and_then(|usage| usage.thinking).into())
+        .within("usage", "thinking"),
+    integer("web_search_requests", |record| details(record).and_then(|usage| usage.web_searches).into())
+        .within("usage", "web_search_requests"),
+    integer("web_fetch_requests", |record| details(record).and_then(|usage| usage.web_fetches).into())
+        .within("usage", "web_fetch_requests"),
+    text("service_tier", |record| details(record).and_then(|usage| usage.service_tier.as_ref()).into())
+        .within("usage", "service_tier"),
+    text("inference_geo", |record| details(record).and_then(|usage| usage.inference_geo.as_ref()).into())
+        .within("usage", "inference_geo"),
+    text("speed", |record| details(record).and_then(|usage| usage.speed.as_ref()).into()).within("usage", "speed"),
 ];
 
 /// The columns that a row shows, in the order of its values.
@@ -134,7 +154,16 @@ pub(crate) fn filters() -> impl Iterator<Item = &'static Column> {
 }
 
 const fn column(name: &'static str, kind: Kind, value: fn(&RequestRecord) -> Value<'_>) -> Column {
-    Column { name, sql: name, kind, place: Place::Row, is_filter: false, is_searched: false, value }
+    Column {
+        name,
+        sql: name,
+        kind,
+        place: Place::Row,
+        is_filter: false,
+        is_fingerprint: false,
+        is_searched: false,
+        value,
+    }
 }
 
 const fn text(name: &'static str, value: fn(&RequestRecord) -> Value<'_>) -> Column {
@@ -160,6 +189,10 @@ impl Column {
 
     const fn filter(self) -> Self {
         Self { is_filter: true, ..self }
+    }
+
+    const fn fingerprint(self) -> Self {
+        Self { is_fingerprint: true, ..self }
     }
 
     const fn searched(self) -> Self {
@@ -222,6 +255,10 @@ fn tokens(record: &RequestRecord) -> Option<Tokens> {
     answer(record)?.tokens
 }
 
+fn details(record: &RequestRecord) -> Option<&Details> {
+    Some(&answer(record)?.details)
+}
+
 /// What a row takes with its indexes, beside its texts.
 const ROW_BYTES: usize = 700;
 
@@ -260,7 +297,7 @@ mod tests {
             })
             .collect();
         let runs = objects.chunk_by(|one, next| one == next).filter_map(|run| run[0]);
-        assert_eq!(runs.collect::<Vec<_>>(), ["tokens"]);
+        assert_eq!(runs.collect::<Vec<_>>(), ["tokens", "usage"]);
     }
 
     #[test]

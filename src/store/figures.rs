@@ -47,6 +47,8 @@ pub struct Summary {
     pub cache_hit_rate: Option<f64>,
     pub cost_usd: f64,
     pub unpriced_requests: u64,
+    pub estimated_requests: u64,
+    pub estimated_output_tokens: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub attempts: u64,
@@ -97,6 +99,8 @@ pub struct Group {
     pub tokens: TokenCounts,
     pub cost_usd: f64,
     pub unpriced_requests: u64,
+    pub estimated_requests: u64,
+    pub estimated_output_tokens: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
     pub duration_ms: Percentiles,
@@ -117,6 +121,13 @@ impl Totals {
         if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
             self.outcomes[outcome.index()] += sums[0];
         }
+    }
+
+    /// Adds those of others.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let add = |all: &mut u64, sum: &u64| *all = all.saturating_add(*sum);
+        self.all.iter_mut().zip(&other.all).for_each(|(all, sum)| add(all, sum));
+        self.outcomes.iter_mut().zip(&other.outcomes).for_each(|(all, sum)| add(all, sum));
     }
 
     /// Requests that ended so.
@@ -196,6 +207,8 @@ pub(super) fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -
         tokens: totals.tokens(),
         cost_usd: dollars(totals.sum("cost_nano")),
         unpriced_requests: totals.sum("unpriced"),
+        estimated_requests: totals.sum("estimated"),
+        estimated_output_tokens: totals.sum("estimated_output_tokens"),
         request_bytes: totals.sum("request_bytes"),
         response_bytes: totals.sum("response_bytes"),
         duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),

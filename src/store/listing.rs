@@ -104,6 +104,8 @@ pub struct Total {
     pub tokens: TokenCounts,
     pub cost_usd: f64,
     pub unpriced_requests: u64,
+    pub estimated_requests: u64,
+    pub estimated_output_tokens: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
 }
@@ -157,6 +159,8 @@ impl Total {
         self.tokens.cache_read += other.tokens.cache_read;
         self.cost_usd += other.cost_usd;
         self.unpriced_requests += other.unpriced_requests;
+        self.estimated_requests += other.estimated_requests;
+        self.estimated_output_tokens += other.estimated_output_tokens;
         self.request_bytes += other.request_bytes;
         self.response_bytes += other.response_bytes;
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod columns;
 mod figures;
+mod key_groups;
 mod latency;
 mod listing;
 mod retention;

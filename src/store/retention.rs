@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long sums over less than an hour are kept: for times further back those by the hour do.
+/// How long sums over less than a quarter of an hour are kept: for times further back those do.
 pub(super) const MINUTES_KEPT: Duration = Duration::from_secs(3 * 86_400);
 
 /// How much is kept.
@@ -14,6 +14,6 @@ pub struct Retention {
     pub bytes: u64,
     /// Bytes of strays, about; beyond them the oldest of them go, and no others.
     pub stray_bytes: u64,
-    /// Sums by the hour and by the day that are older go.
+    /// Sums by the quarter, the hour and the day that are older go.
     pub statistics: Duration,
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
-/// A day, an hour, ten minutes and a minute, in seconds.
-pub(super) const SPANS: [i64; 4] = [86_400, HOUR, 600, 60];
-/// An hour, in seconds: sums over less are not kept for long.
-pub(super) const HOUR: i64 = 3_600;
+/// A day, an hour, a quarter of one and a minute, in seconds.
+pub(super) const SPANS: [i64; 4] = [86_400, 3_600, QUARTER, 60];
+/// A quarter of an hour, in seconds: sums over less are not kept for long. Days begin with one in every zone there is.
+pub(super) const QUARTER: i64 = 900;
 
 /// What a sum is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub(super) struct Key<'r> {
 }
 
 /// How many columns are summed up.
-pub(super) const SUMS: usize = 16;
+pub(super) const SUMS: usize = 18;
 
 /// Their names, in the order of [`Sums`].
 pub(super) const COLUMNS: [&str; SUMS] = [
@@ -54,6 +54,8 @@ pub(super) const COLUMNS: [&str; SUMS] = [
     "cost_nano",
     "unpriced",
     "tool_uses",
+    "estimated",
+    "estimated_output_tokens",
 ];
 
 /// What is summed up.
@@ -122,6 +124,7 @@ fn sums(record: &RequestRecord) -> Sums {
     let first_token = answer.and_then(|answer| answer.first_token);
     let tokens = answer.and_then(|answer| answer.tokens);
     let is_unpriced = tokens.is_some() && record.cost.is_none();
+    let is_estimated = answer.is_some_and(|answer| answer.is_estimated);
     let tokens = tokens.unwrap_or_default();
     [
         1,
@@ -140,6 +143,8 @@ fn sums(record: &RequestRecord) -> Sums {
         record.cost.unwrap_or_default(),
         u64::from(is_unpriced),
         answer.map_or(0, |answer| u64::from(answer.tool_uses)),
+        u64::from(is_estimated),
+        if is_estimated { tokens.output } else { 0 },
     ]
 }
 
@@ -154,9 +159,14 @@ pub(super) struct Piece {
 
 /// The fewest sums that cover a time exactly, none finer than `finest`. The time is widened to whole spans of that.
 pub(super) fn cover(time: Range<i64>, finest: i64) -> Vec<Piece> {
+    cover_by(&SPANS, time, finest)
+}
+
+/// The same with these sums only, the coarsest first.
+pub(super) fn cover_by(spans: &[i64], time: Range<i64>, finest: i64) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let rest = floor(time.start, finest)..ceil(time.end, finest);
-    cover_with(&SPANS, rest, finest, &mut pieces);
+    cover_with(spans, rest, finest, &mut pieces);
     pieces
 }
 
@@ -204,8 +214,8 @@ mod tests {
             }
             assert_eq!(at, ceil(to, 60).max(floor(from, 60)), "{pieces:?}");
         }
-        let hours = cover(59..7_201, 3_600);
-        assert_eq!(hours, [Piece { span: 3_600, time: 0..10_800 }]);
+        let quarters = cover(59..7_201, QUARTER);
+        assert_eq!(quarters, [Piece { span: 3_600, time: 0..7_200 }, Piece { span: QUARTER, time: 7_200..8_100 }]);
     }
 
     #[test]
@@ -213,6 +223,7 @@ mod tests {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         let answer = Summary {
             tokens: Some(Tokens { input: 5, output: 6, ..Tokens::default() }),
+            is_estimated: true,
             first_token: Some(Duration::from_millis(11)),
             ..Summary::default()
         };
@@ -220,10 +231,11 @@ mod tests {
         let second = RequestRecord { started_at: at(120), ..crate::sample::record() };
         let rollup = Rollup::of([&first, &second].into_iter());
         let requests: Vec<_> = rollup.sums.iter().map(|(key, sums)| (key.span, key.at, sums[0])).collect();
-        assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (600, 0, 2), (3_600, 0, 2), (86_400, 0, 2)]);
+        assert_eq!(requests, [(60, 60, 1), (60, 120, 1), (900, 0, 2), (3_600, 0, 2), (86_400, 0, 2)]);
         let day = rollup.sums.iter().find(|(key, _)| key.span == 86_400).expect("a day").1;
         let column = |name| day[COLUMNS.iter().position(|column| *column == name).expect("a column")];
         assert_eq!((column("duration_ms"), column("output_tokens"), column("unpriced")), (24, 6, 1));
+        assert_eq!((column("estimated"), column("estimated_output_tokens")), (1, 6));
         for is_all in [true, false] {
             let of_minutes = rollup.latencies.iter().filter(|(key, _)| key.0 == 60 && key.1.is_none() == is_all);
             let times: u64 = of_minutes.flat_map(|(_, counts)| counts).sum();

@@ -70,14 +70,15 @@ impl Serialize for Row<'_> {
                 continue;
             };
             let mut members = serde_json::Map::from_iter([(member.to_owned(), column.json(value))]);
+            let mut is_known = *value != Value::Null;
             while let Some((column, value)) = columns.peek()
                 && let Place::Within { object: same, member } = column.place
                 && same == object
             {
                 members.insert(member.to_owned(), column.json(value));
+                is_known |= **value != Value::Null;
                 columns.next();
             }
-            let is_known = *value != Value::Null;
             map.serialize_entry(object, &is_known.then_some(members))?;
         }
         map.end()
@@ -117,13 +118,14 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use gateway_core::record::ClientNames;
-    use gateway_core::usage::summary::{Nature, Summary};
+    use gateway_core::usage::summary::{Details, Nature, Summary};
 
     #[test]
     fn a_row_tells_each_value_as_what_it_means() {
         let tokens = Some(Tokens { input: 1, output: 2, cache_write: 3, cache_write_1h: 3, cache_read: 4 });
+        let details = Details { cache_write_1h: Some(3), speed: Some("fast".to_owned()), ..Details::default() };
         let record = RequestRecord {
-            answer: Some(Summary { nature: Nature::Stream, tokens, ..Summary::default() }),
+            answer: Some(Summary { nature: Nature::Stream, tokens, is_estimated: true, details, ..Summary::default() }),
             cost: Some(15_000_000),
             rules: vec!["a".into(), "b".into()],
             names: ClientNames { request_class: Some("main".to_owned()), ..ClientNames::default() },
@@ -137,6 +139,10 @@ mod tests {
         );
         assert_eq!(json["tokens"], json!({"input": 1, "output": 2, "cache_write": 3, "cache_read": 4}));
         assert_eq!(
+            (&json["usage"]["cache_write_1h"], &json["usage"]["speed"], &json["usage"]["thinking"], &json["estimated"]),
+            (&json!(3), &json!("fast"), &json!(null), &json!(true))
+        );
+        assert_eq!(
             (&json["is_stream"], &json["cost_usd"], &json["rules"]),
             (&json!(true), &json!(0.015), &json!(["a", "b"]))
         );
@@ -147,6 +153,7 @@ mod tests {
         {
             assert!(cells.contains(&(name, cell.to_owned())), "{name}: {cells:?}");
         }
-        assert!(json!(Row::from(&crate::sample::record()))["tokens"].is_null());
+        let nothing = json!(Row::from(&crate::sample::record()));
+        assert!(nothing["tokens"].is_null() && nothing["usage"].is_null() && nothing["estimated"] == false);
     }
 }

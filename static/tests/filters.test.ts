@@ -31,7 +31,7 @@ describe('filters in the URL', () => {
 describe('matchesFilters', () => {
   const row = {
     id: 'req_1', started_at_ms: 1000, outcome: 'upstream_error', status: 503, cause: 'pool_closed', model: null, model_asked: 'claude-opus-4-8',
-    upstream: 'anyrouter', key: '0a1b', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent', agent_type: 'Explore',
+    upstream: 'anyrouter', key: '0a1b2c3d4e5f6071', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent', agent_type: 'Explore',
   } as unknown as RequestRow;
   const matches = (part: Partial<ReturnType<typeof noFilters>>): boolean => matchesFilters(row, { ...noFilters(), ...part });
 
@@ -39,13 +39,23 @@ describe('matchesFilters', () => {
     expect(matches({})).toBe(true);
     expect(matches({ status: ['200', '5xx'], outcome: ['upstream_error'], model: ['claude-opus-4-8'], cause: ['pool_closed'] })).toBe(true);
     expect(matches({ status: ['503'], q: 'OPUS', session: 's', path: '/v1/messages' })).toBe(true);
+    expect(matches({ key: ['ffff', '0a1b2c3d4e5f6071'] })).toBe(true);
     expect(matches({ request_class: ['main', 'subagent'], agent_type: ['Explore'] })).toBe(true);
+  });
+
+  it('finds rows by the beginning of a fingerprint, and older rows by the whole', () => {
+    expect(matches({ key: ['0A1B2C3D'] })).toBe(true);
+    const old = { ...row, key: '0a1b2c3d' };
+    expect(matchesFilters(old, { ...noFilters(), key: ['0a1b2c3d4e5f6071'] })).toBe(true);
+    expect(matchesFilters(old, { ...noFilters(), key: ['0a1b2c3e4e5f6071'] })).toBe(false);
+    expect(matchesFilters({ ...row, key: null }, { ...noFilters(), key: ['0a1b2c3d'] })).toBe(false);
   });
 
   it('leaves out others', () => {
     expect(matches({ status: ['4xx'] })).toBe(false);
     expect(matches({ status: ['5xx'], upstream: ['mirror'] })).toBe(false);
     expect(matches({ q: 'sonnet' })).toBe(false);
+    expect(matches({ key: ['0a1b2c3d4e5f6072'] })).toBe(false);
     expect(matches({ session: 'other' })).toBe(false);
     expect(matches({ request_class: ['main'] })).toBe(false);
     expect(matches({ agent_type: ['general-purpose'] })).toBe(false);

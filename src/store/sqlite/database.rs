@@ -3,7 +3,7 @@
 use super::insert::Inserter;
 use crate::store::columns::millis;
 use crate::store::retention::{MINUTES_KEPT, Retention};
-use crate::store::rollup::{HOUR, SPANS};
+use crate::store::rollup::{QUARTER, SPANS};
 use gateway_core::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
@@ -20,6 +20,8 @@ const DELETED_AT_ONCE: i64 = 5_000;
 const DELETIONS: usize = 10;
 /// Of sums that are too many this part stays, the newest: one in so many.
 const NEWEST_SHARE: i64 = 8;
+/// A span that earlier versions had sums of, in seconds.
+const TEN_MINUTES: i64 = 600;
 /// What a row of sums takes, about, and a count of times, in bytes.
 const ROLLUP_BYTES: i64 = 160;
 const LATENCY_BYTES: i64 = 24;
@@ -124,8 +126,8 @@ impl Database {
             }
             strays = self.bytes_of_strays().await?;
         }
-        for span in SPANS {
-            let age = if span < HOUR { MINUTES_KEPT } else { retention.statistics };
+        for span in SPANS.into_iter().chain([TEN_MINUTES]) {
+            let age = if span < QUARTER { MINUTES_KEPT } else { retention.statistics };
             self.delete_sums(span, before(age) / 1_000).await?;
         }
         for _ in 0..DELETIONS {

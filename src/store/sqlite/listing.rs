@@ -1,5 +1,6 @@
 //! Reading rows: filtered, page by page, one by one, a session's, and errors by cause.
 
+use super::fingerprint::has_fingerprint;
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
 use crate::store::listing::{
@@ -27,7 +28,12 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
     }
     for column in columns::filters() {
         if let Some(values) = filter.only.get(column.name).filter(|values| !values.is_empty()) {
-            sql.push(" AND ").push(column.sql);
+            sql.push(" AND ");
+            if column.is_fingerprint {
+                has_fingerprint(sql, column.sql, values);
+                continue;
+            }
+            sql.push(column.sql);
             is_one_of(sql, values);
         }
     }
@@ -136,6 +142,8 @@ impl Reader {
                    COALESCE(SUM(cache_write_tokens), 0) AS cache_write_tokens, \
                    COALESCE(SUM(cache_read_tokens), 0) AS cache_read_tokens, COALESCE(SUM(cost_nano), 0) AS cost_nano, \
                    SUM(input_tokens IS NOT NULL AND cost_nano IS NULL) AS unpriced, \
+                   SUM(estimated) AS estimated, \
+                   COALESCE(SUM(output_tokens) FILTER (WHERE estimated), 0) AS estimated_output_tokens, \
                    SUM(request_bytes) AS request_bytes, SUM(response_bytes) AS response_bytes \
                    FROM requests WHERE session = ? GROUP BY agent ORDER BY first";
         let groups = sqlx::query(sql).bind(session).fetch_all(self.pool()).await?;
@@ -154,6 +162,8 @@ impl Reader {
                 },
                 cost_usd: dollars(number("cost_nano")?),
                 unpriced_requests: number("unpriced")?,
+                estimated_requests: number("estimated")?,
+                estimated_output_tokens: number("estimated_output_tokens")?,
                 request_bytes: number("request_bytes")?,
                 response_bytes: number("response_bytes")?,
             };

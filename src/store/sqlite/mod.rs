@@ -4,6 +4,7 @@
 //! database would be a folder beside this one with these two.
 
 mod database;
+mod fingerprint;
 mod insert;
 mod listing;
 mod reader;

@@ -53,3 +53,7 @@ impl Reader {
         size(&self.path) + size(Path::new(&log))
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -1,11 +1,13 @@
 //! Statistics from the sums: of a time as a whole, by steps, and by group.
 
+use super::fingerprint::has_fingerprint;
 use super::insert::ALL_SERIES;
 use super::reader::{ReadError, Reader};
 use crate::store::figures::{Group, Percentiles, Series, Summary, ThreeTimes, Totals, group, point, share};
+use crate::store::key_groups;
 use crate::store::rollup::{COLUMNS, Piece, SUMS, Sums, cover};
 use crate::store::row::{count, dollars};
-use crate::store::statistics::{By, MOST_POINTS, Span, StatsFilter};
+use crate::store::statistics::{By, Span, StatsFilter, Steps};
 use gateway_core::record::Outcome;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -61,16 +63,15 @@ fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&
 
 /// The condition that a filter is, behind others.
 fn write(filter: &StatsFilter, sql: &mut QueryBuilder<'_, Sqlite>) {
-    let columns = [
-        ("model", &filter.model),
-        ("upstream", &filter.upstream),
-        ("path", &filter.path),
-        ("key_fingerprint", &filter.key),
-    ];
+    let columns = [("model", &filter.model), ("upstream", &filter.upstream), ("path", &filter.path)];
     for (column, value) in columns {
         if let Some(value) = value {
             sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());
         }
+    }
+    if let Some(key) = &filter.key {
+        sql.push(" AND ");
+        has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
     }
 }
 
@@ -118,6 +119,8 @@ impl Reader {
             cache_hit_rate: share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read),
             cost_usd: dollars(totals.sum("cost_nano")),
             unpriced_requests: totals.sum("unpriced"),
+            estimated_requests: totals.sum("estimated"),
+            estimated_output_tokens: totals.sum("estimated_output_tokens"),
             request_bytes: totals.sum("request_bytes"),
             response_bytes: totals.sum("response_bytes"),
             attempts: totals.sum("attempts"),
@@ -166,8 +169,8 @@ impl Reader {
         Ok(Some(times))
     }
 
-    /// A time by steps of so many milliseconds; `None` if that is no whole number of minutes (or of hours, where those by
-    /// the minute are gone), or would be too many points.
+    /// A time by steps of so many milliseconds; `None` if that is no whole number of minutes (or of quarters of an hour, where
+    /// those by the minute are gone), or would be too many points.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -176,12 +179,7 @@ impl Reader {
         if step_ms <= 0 || step_ms % 60_000 != 0 {
             return Ok(None);
         }
-        let Some((time, sums_span)) = span.steps(step) else { return Ok(None) };
-        let steps = (time.end - time.start) / step;
-        if steps > MOST_POINTS {
-            return Ok(None);
-        }
-        let pieces = [Piece { span: sums_span, time: time.clone() }];
+        let Some(Steps { time, count, pieces }) = span.steps(step) else { return Ok(None) };
         let place = format!("(at_s - {}) / {step}", time.start);
         let mut sql = QueryBuilder::new("SELECT outcome");
         sql.push(format_args!(", {place} AS step"));
@@ -190,7 +188,7 @@ impl Reader {
         within(&mut sql, &pieces, None);
         write(filter, &mut sql);
         sql.push(" GROUP BY step, outcome");
-        let mut totals = vec![Totals::default(); usize::try_from(steps).unwrap_or_default()];
+        let mut totals = vec![Totals::default(); usize::try_from(count).unwrap_or_default()];
         for row in sql.build().fetch_all(self.pool()).await? {
             if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
                 totals.add(row.try_get("outcome")?, &sums_of(&row)?);
@@ -237,6 +235,9 @@ impl Reader {
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
         for row in sql.build().fetch_all(self.pool()).await? {
             groups.entry(row.try_get("name")?).or_default().add(row.try_get("outcome")?, &sums_of(&row)?);
+        }
+        if by == By::Key {
+            key_groups::join(&mut groups);
         }
         let mut times: HashMap<String, ThreeTimes> = HashMap::new();
         let has_times = by.has_times() && filter.has_times();

@@ -127,7 +127,7 @@ export class RowMaker {
       attempts: random.next() < 0.05 ? 2 : 1,
       request_bytes: Math.round(random.skewed(isSide ? 3200 : 92_000, 0.5)),
       response_bytes: hasTokens ? output * 46 : 320,
-      key: random.pick([['0a1b2c3d', 70], ['9f8e7d6c', 25], ['44c0ffee', 5]]),
+      key: random.pick([['0a1b2c3d4e5f6071', 70], ['9f8e7d6c5b4a3921', 25], ['44c0ffee44c0ffee', 5]]),
       session: this.#sessions[sessionIndex] ?? null,
       agent,
       parent_agent: null,
@@ -150,6 +150,11 @@ export class RowMaker {
       events: hasTokens ? output : 0,
       skipped_events: 0,
       request_class: agent !== null ? 'subagent' : isSide ? 'auxiliary' : 'main',
+      estimated: tokens !== null && (outcome === 'client_aborted' || outcome === 'truncated' || outcome === 'stream_error'),
+      usage: tokens && {
+        cache_write_5m: tokens.cache_write, cache_write_1h: 0, thinking: null, web_search_requests: 0, web_fetch_requests: 0,
+        service_tier: 'standard', inference_geo: null, speed: null,
+      },
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
     };
   }

@@ -28,6 +28,11 @@ const isFailed = (row: RequestRow): boolean => !['completed', 'unreadable', 'cli
 const count = (rows: readonly RequestRow[], of: (row: RequestRow) => boolean): number => rows.filter(of).length;
 const sum = (rows: readonly RequestRow[], of: (row: RequestRow) => number | null): number => rows.reduce((all, row) => all + (of(row) ?? 0), 0);
 
+function estimatedOf(rows: readonly RequestRow[]): Pick<Group, 'estimated_requests' | 'estimated_output_tokens'> {
+  const estimated = rows.filter((row) => row.estimated);
+  return { estimated_requests: estimated.length, estimated_output_tokens: sum(estimated, (row) => row.tokens?.output ?? 0) };
+}
+
 function successRate(rows: readonly RequestRow[]): number | null {
   const counted = count(rows, (row) => row.outcome !== 'client_aborted');
   return counted > 0 ? count(rows, (row) => row.outcome === 'completed') / counted : null;
@@ -43,6 +48,7 @@ export function statsOf(rows: readonly RequestRow[], from: number, to: number): 
     statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === 0) },
     tokens, cache_hit_rate: allInput > 0 ? tokens.cache_read / allInput : null,
     cost_usd: sum(rows, (row) => row.cost_usd), unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
+    ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     attempts: sum(rows, (row) => row.attempts), tool_uses: sum(rows, (row) => row.tool_uses),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_byte_ms: spread(rows.map((row) => row.first_byte_ms)),
@@ -70,7 +76,7 @@ export function groupOf(name: string | null, rows: readonly RequestRow[]): Group
   return {
     name, requests: rows.length, completed: count(rows, (row) => row.outcome === 'completed'), failed: count(rows, isFailed),
     success_rate: successRate(rows), tokens: tokensOf(rows), cost_usd: sum(rows, (row) => row.cost_usd),
-    unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
+    unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
   };
@@ -78,7 +84,7 @@ export function groupOf(name: string | null, rows: readonly RequestRow[]): Group
 
 export function sessionGroupOf(rows: readonly RequestRow[]): SessionGroup {
   const { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes } = groupOf(null, rows);
-  return { requests, completed, failed, tokens, cost_usd, unpriced_requests, request_bytes, response_bytes };
+  return { requests, completed, failed, tokens, cost_usd, unpriced_requests, ...estimatedOf(rows), request_bytes, response_bytes };
 }
 
 function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {

@@ -615,6 +615,8 @@ export interface components {
             cache_hit_rate: components["schemas"]["Share"];
             cost_usd: components["schemas"]["Dollars"];
             unpriced_requests: components["schemas"]["Count"];
+            estimated_requests: components["schemas"]["Count"];
+            estimated_output_tokens: components["schemas"]["Count"];
             request_bytes: components["schemas"]["Count"];
             response_bytes: components["schemas"]["Count"];
             attempts: components["schemas"]["Count"];
@@ -657,6 +659,10 @@ export interface components {
             tokens: components["schemas"]["Tokens"];
             cost_usd: components["schemas"]["Dollars"];
             unpriced_requests: components["schemas"]["Count"];
+            /** @description Those whose output is estimated. */
+            estimated_requests: number;
+            /** @description What of tokens.output is estimated. */
+            estimated_output_tokens: number;
             request_bytes: components["schemas"]["Count"];
             response_bytes: components["schemas"]["Count"];
         };
@@ -691,7 +697,7 @@ export interface components {
             attempts: components["schemas"]["Count"];
             request_bytes: components["schemas"]["Count"];
             response_bytes: components["schemas"]["Count"];
-            /** @description The beginning of the SHA-256 of the client's key. */
+            /** @description The first 64 bits of the SHA-256 of the key that authenticates the client; 32 in rows that older versions wrote. */
             key: string | null;
             session: components["schemas"]["Text"];
             agent: components["schemas"]["Text"];
@@ -716,6 +722,22 @@ export interface components {
             request_class: string | null;
             /** @description The kind of agent that the client names in x-claude-code-agent-type. */
             agent_type: string | null;
+            /** @description Whether tokens.output, and with it cost_usd, is estimated, because the response ended before it was told. */
+            estimated: boolean;
+            /** @description What else the answer told of its usage; null if nothing. */
+            usage: null | components["schemas"]["Usage"];
+        };
+        /** @description Null where it is not told. */
+        Usage: {
+            cache_write_5m: components["schemas"]["Known"];
+            cache_write_1h: components["schemas"]["Known"];
+            /** @description Tokens of output that were thinking. */
+            thinking: number | null;
+            web_search_requests: components["schemas"]["Known"];
+            web_fetch_requests: components["schemas"]["Known"];
+            service_tier: components["schemas"]["Text"];
+            inference_geo: components["schemas"]["Text"];
+            speed: components["schemas"]["Text"];
         };
         Page: {
             requests: components["schemas"]["Listed"][];
@@ -1200,7 +1222,7 @@ export interface components {
         OneUpstream: string;
         /** @description Only this path; percentiles are null then. */
         OnePath: string;
-        /** @description Only this key; percentiles are null then. */
+        /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
         OneKey: string;
         Outcomes: components["schemas"]["Outcome"][];
         Statuses: string[];
@@ -1252,6 +1274,7 @@ export type Groups = components['schemas']['Groups'];
 export type Total = components['schemas']['Total'];
 export type Group = components['schemas']['Group'];
 export type Row = components['schemas']['Row'];
+export type Usage = components['schemas']['Usage'];
 export type Page = components['schemas']['Page'];
 export type Listed = components['schemas']['Listed'];
 export type Detail = components['schemas']['Detail'];
@@ -1497,7 +1520,7 @@ export interface operations {
                 upstream?: components["parameters"]["OneUpstream"];
                 /** @description Only this path; percentiles are null then. */
                 path?: components["parameters"]["OnePath"];
-                /** @description Only this key; percentiles are null then. */
+                /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
             };
             header?: never;
@@ -1537,9 +1560,9 @@ export interface operations {
                 upstream?: components["parameters"]["OneUpstream"];
                 /** @description Only this path; percentiles are null then. */
                 path?: components["parameters"]["OnePath"];
-                /** @description Only this key; percentiles are null then. */
+                /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
-                /** @description Milliseconds of a step: whole minutes (whole hours for times of more than three days ago), such that there are at most 2,000. */
+                /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
                 step?: number;
             };
             header?: never;
@@ -1580,7 +1603,7 @@ export interface operations {
                 upstream?: components["parameters"]["OneUpstream"];
                 /** @description Only this path; percentiles are null then. */
                 path?: components["parameters"]["OnePath"];
-                /** @description Only this key; percentiles are null then. */
+                /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
                 limit?: number;
             };

@@ -2,6 +2,7 @@
 
 import { CAUSES, OUTCOMES, type RequestRow } from '@/api/types';
 
+import { isKey } from './key_text';
 import { LOG_COLUMN_NAMES } from './log_columns';
 import { isRange, RANGE_SHAPES, type Range } from './time_range';
 
@@ -102,7 +103,7 @@ export function matchesFilters(row: RequestRow, filters: RequestFilters): boolea
   if (!among(filters.status, status, `${status.charAt(0)}xx`)) return false;
   if (!among(filters.model, row.model, row.model_asked)) return false;
   if (!among(filters.upstream, row.upstream)) return false;
-  if (!among(filters.key, row.key)) return false;
+  if (filters.key.length > 0 && !filters.key.some((key) => isKey(row.key, key))) return false;
   if (!among(filters.cause, row.cause)) return false;
   if (!LOG_COLUMN_NAMES.every((name) => among(filters[name], row[name]))) return false;
   if (filters.session !== '' && row.session !== filters.session) return false;

@@ -1,0 +1,150 @@
+//! What is read of rows and sums that this version, and earlier ones, wrote.
+
+use super::*;
+use crate::store::{By, Database, Filter, Span, StatsFilter};
+use gateway_core::record::RequestRecord;
+use gateway_core::usage::summary::{Summary, Tokens};
+use sqlx::ConnectOptions;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const QUARTER: Duration = Duration::from_secs(900);
+
+fn millis(time: SystemTime) -> i64 {
+    crate::store::columns::millis(time)
+}
+
+async fn written(path: &Path, records: Vec<RequestRecord>) {
+    let numbered = |(number, record)| Arc::new(RequestRecord { request_id: format!("req_{number}"), ..record });
+    let records: Vec<_> = records.into_iter().enumerate().map(numbered).collect();
+    let mut database = Database::open(path).await.expect("opened");
+    database.insert(&records).await.expect("written");
+    database.close().await.expect("closed");
+}
+
+/// A record of each ten minutes of so many days before this moment.
+fn of_days(days: u32, now: SystemTime) -> Vec<RequestRecord> {
+    let at = |number: u32| now - number * Duration::from_secs(600);
+    let answer = || Summary { tokens: Some(Tokens { output: 7, ..Tokens::default() }), ..Summary::default() };
+    (1..days * 144)
+        .map(|number| RequestRecord { started_at: at(number), answer: Some(answer()), ..crate::sample::record() })
+        .collect()
+}
+
+async fn requests(reader: &Reader, span: &Span) -> u64 {
+    let summary = reader.summary(span, &StatsFilter::default()).await.expect("a summary");
+    assert_eq!(summary.tokens.output, 7 * summary.requests);
+    assert_eq!(summary.duration_ms.count, summary.requests);
+    summary.requests
+}
+
+/// The beginnings of so many days of a zone, the last of which has begun at `now` or before.
+fn midnights(days: i64, offset_ms: i64, now: SystemTime) -> Vec<i64> {
+    let day = DAY.as_millis() as i64;
+    let last = (millis(now) + offset_ms).div_euclid(day) * day - offset_ms;
+    (0..=days).rev().map(|before| last - before * day).collect()
+}
+
+#[tokio::test]
+async fn the_days_of_each_zone_add_up_to_all_and_so_do_the_steps_of_a_series() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let now = SystemTime::now();
+    written(&path, of_days(9, now)).await;
+    let reader = Reader::new(&path);
+    for offset_minutes in [0, 330, 345, -210, 765] {
+        let bounds = midnights(7, offset_minutes * 60_000, now);
+        let span = |from, to| Span::new(from, to, millis(now));
+        let mut of_days = Vec::new();
+        for day in bounds.windows(2) {
+            of_days.push(requests(&reader, &span(day[0], day[1])).await);
+        }
+        assert_eq!(of_days, [144; 7], "at {offset_minutes} minutes");
+        let whole = span(bounds[0], bounds[7]);
+        assert_eq!(requests(&reader, &whole).await, 7 * 144);
+        let series = reader.series(&whole, DAY.as_millis() as i64, &StatsFilter::default()).await;
+        let series = series.expect("read").expect("a series");
+        let points: Vec<_> = series.points.iter().map(|point| (point.at_ms, point.requests)).collect();
+        assert_eq!(points, bounds[..7].iter().map(|at| (*at, 144)).collect::<Vec<_>>(), "at {offset_minutes} minutes");
+        assert_eq!((series.from_ms, series.to_ms), (bounds[0], bounds[7]));
+    }
+}
+
+#[tokio::test]
+async fn sums_of_an_earlier_version_count_once_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let now = SystemTime::now();
+    written(&path, of_days(9, now)).await;
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.expect("opened");
+    // As it left them: no quarters, and minutes of the last days only.
+    for table in ["rollups", "latencies"] {
+        for condition in
+            ["span_s = 900".to_owned(), format!("span_s = 60 AND at_s < {}", millis(now - 3 * DAY) / 1_000)]
+        {
+            let sql = format!("DELETE FROM {table} WHERE {condition}");
+            sqlx::query(&sql).execute(&mut connection).await.expect("deleted");
+        }
+    }
+    let migration = include_str!("migrations/0007_quarters.sql");
+    sqlx::raw_sql(migration).execute(&mut connection).await.expect("migrated");
+    let reader = Reader::new(&path);
+    let span = |from, to| Span::new(from, to, millis(now));
+    for offset_minutes in [0, 330, -210] {
+        let bounds = midnights(7, offset_minutes * 60_000, now);
+        let mut sum = 0;
+        for day in bounds.windows(2) {
+            let of_day = requests(&reader, &span(day[0], day[1])).await;
+            assert!((141..=147).contains(&of_day), "{of_day} of 144 at {offset_minutes} minutes");
+            sum += of_day;
+        }
+        assert_eq!(sum, requests(&reader, &span(bounds[0], bounds[7])).await, "at {offset_minutes} minutes");
+    }
+    // Of the last days the quarters are exact.
+    let start = millis(now - DAY) / 900_000 * 900_000;
+    let quarters = |table: &str, span: i64| {
+        format!("SELECT COUNT(*) FROM {table} WHERE span_s = {span} AND at_s >= {}", start / 1_000)
+    };
+    let found =
+        sqlx::query_scalar::<_, i64>(&quarters("rollups", 900)).fetch_one(&mut connection).await.expect("a count");
+    assert!((95..=97).contains(&found), "{found} quarters with a request in a day");
+}
+
+#[tokio::test]
+async fn keys_of_earlier_versions_join_those_of_today() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let keys = ["0a1b2c3d", "0a1b2c3d4e5f6071", "0a1b2c3d4e5f6071", "ffffffff00000000", "ffffffff"];
+    let now = SystemTime::now();
+    let record = |key: &&str| RequestRecord {
+        started_at: now - QUARTER,
+        key: Some((*key).to_owned()),
+        ..crate::sample::record()
+    };
+    written(&path, keys.iter().map(record).collect()).await;
+    let reader = Reader::new(&path);
+    let span = Span::new(millis(now - DAY), millis(now), millis(now));
+    let groups = reader.groups(&span, By::Key, &StatsFilter::default(), 50).await.expect("groups");
+    let groups: Vec<_> = groups.iter().map(|group| (group.name.as_deref(), group.requests)).collect();
+    assert_eq!(groups, [(Some("0a1b2c3d4e5f6071"), 3), (Some("ffffffff00000000"), 2)]);
+    for (wanted, count) in [
+        ("0a1b2c3d", 3),
+        ("0A1B2C3D", 3),
+        ("0a1b2c3d4e5f6071", 3),
+        ("0a1b2c3d4e5f6072", 1),
+        ("0a1b2c3d4e", 3),
+        ("0a", 3),
+        ("b", 0),
+        ("%", 0),
+    ] {
+        let filter = StatsFilter { key: Some(wanted.to_owned()), ..StatsFilter::default() };
+        assert_eq!(reader.summary(&span, &filter).await.expect("sums").requests, count, "sums of {wanted}");
+        let only = BTreeMap::from([("key", vec![wanted.to_owned()])]);
+        let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
+        assert_eq!(page.requests.len() as u64, count, "rows of {wanted}");
+    }
+    let only = BTreeMap::from([("key", vec!["0a1b".to_owned(), "ffff".to_owned()])]);
+    let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
+    assert_eq!(page.requests.len(), keys.len());
+}
