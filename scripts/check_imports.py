@@ -61,7 +61,7 @@ ORDER = {
     ],
     "src/gateway/proxy": [
         "context",
-        "origin_headers",
+        "field_order max_forwards origin_headers",
         "apply_rules downstream failure request_head",
         "ending observe response_head",
         "settle",

@@ -169,7 +169,8 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
         loaded.effective.iter().map(|setting| get(setting).chars().count()).max().unwrap_or_default().min(most)
     };
     let (key_width, value_width) = (width(|setting| &setting.key, 60), width(|setting| &setting.value, 40));
-    let headers = headers::parse(&loaded.texts.headers_path, &loaded.texts.headers).unwrap_or_default();
+    let headers =
+        headers::parse(&loaded.texts.headers_path, &loaded.texts.headers, &mut Vec::new()).unwrap_or_default();
     let header = |key: &str| {
         let name = key.strip_prefix("header ").filter(|_| options.show_headers)?;
         headers.iter().find(|header| header.name == name).map(|header| header.value.expose())

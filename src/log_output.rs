@@ -63,7 +63,7 @@ pub(crate) fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io:
     // The journal has times and levels of its own.
     let is_journal = !is_file && std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
     builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
-    builder.format(move |buffer, record| match is_safe(record) {
+    builder.format(move |buffer, record| match is_safe(record) && !is_false_alarm(record) {
         true if format == LogFormat::Json => write_json(buffer, record),
         true if is_journal => write_journal(buffer, record),
         true => write_text(buffer, record),
@@ -144,6 +144,12 @@ impl Drop for Flush {
 /// Libraries show whole heads, keys included, at debug level: those lines are never written.
 fn is_safe(record: &Record<'_>) -> bool {
     record.level() <= Level::Info || record.target().starts_with(env!("CARGO_CRATE_NAME"))
+}
+
+/// Pingora calls it an error when a kept connection that it was about to take is just being looked at by the task that
+/// watches idle ones. It takes another one then, as if there had been none.
+fn is_false_alarm(record: &Record<'_>) -> bool {
+    record.target() == "pingora_core::connectors" && record.args().as_str() == Some("failed to acquire reusable stream")
 }
 
 fn now() -> humantime::Rfc3339Timestamp {
@@ -262,5 +268,14 @@ mod tests {
         let file = std::fs::metadata("/proc/self/fd/2").expect("standard error");
         assert!(is_standard_error(&format!("{}:{}", file.dev(), file.ino())));
         assert!(!is_standard_error(&format!("{}:{}", file.dev(), file.ino() + 1)) && !is_standard_error(""));
+    }
+    #[test]
+    fn a_kept_connection_that_is_just_looked_at_is_no_error() {
+        let is_alarm = |target: &str, message: std::fmt::Arguments<'_>| {
+            is_false_alarm(&Record::builder().level(Level::Error).target(target).args(message).build())
+        };
+        assert!(is_alarm("pingora_core::connectors", format_args!("failed to acquire reusable stream")));
+        assert!(!is_alarm("pingora_core::connectors", format_args!("failed to acquire")));
+        assert!(!is_alarm("anyrouter_gateway", format_args!("failed to acquire reusable stream")));
     }
 }

@@ -390,6 +390,7 @@ async fn the_panels_key_never_goes_upstream() {
         Request::get(&format!("/v1/models?key={}", escaped(&key))),
         Request::get(&format!("/v1/models/a.{key}")),
         Request::get("/answered").header("x-api-key", &key),
+        Request::new(&key, "/v1/messages"),
     ] {
         let answer = gateway.request(&request).await;
         assert_eq!((answer.status(), answer.json()["error"]["type"].as_str()), (401, Some("authentication_error")));
@@ -413,7 +414,7 @@ async fn the_panels_key_never_goes_upstream() {
         loop {
             let page = gateway.request(&gateway.as_admin(look("requests?q=panel_key&limit=500"))).await;
             let text = page.text();
-            if text.matches("\"panel_key\"").count() == 19 {
+            if text.matches("\"panel_key\"").count() == 20 {
                 return text;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

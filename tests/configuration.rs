@@ -1,5 +1,8 @@
 //! What an operator writes, and what the gateway says when it cannot be meant.
 
+#[path = "configuration/written.rs"]
+mod written;
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -23,7 +23,8 @@ fn row(name: impl Into<String>, bytes: impl AsRef<[u8]>, statuses: &'static [u16
 
 /// Rows that differ in the request line.
 fn request_lines() -> Vec<Row> {
-    let table: [(&[u8], &[u16]); 43] = [
+    let table: [(&[u8], &[u16]); 44] = [
+        (b"A-METHOD-OF-SIXTY-FIVE-BYTES-THAT-NOBODY-KNOWS-AND-NOBODY-NEEDS-1 / HTTP/1.1", &[501]),
         (b"GET  / HTTP/1.1", &[400]),
         (b"GET /  HTTP/1.1", &[400]),
         (b"GET\t/ HTTP/1.1", &[400]),

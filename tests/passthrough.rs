@@ -12,12 +12,9 @@ async fn pair() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// Fields in one order for comparison; repeats of a name stay in theirs.
-fn sorted(headers: &Headers) -> Vec<(String, String)> {
-    let mut fields: Vec<_> =
-        headers.0.iter().map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect();
-    fields.sort_by_key(|(name, _)| name.to_ascii_lowercase());
-    fields
+/// Fields as texts.
+fn texts(headers: &Headers) -> Vec<(String, String)> {
+    headers.0.iter().map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect()
 }
 
 /// What the gateway may set by itself.
@@ -37,7 +34,7 @@ async fn every_fixture_arrives_with_its_body_and_every_end_to_end_field() {
         assert_eq!(got.framing, Framing::Length(fixture.body.len() as u64), "{}", fixture.name);
         assert!(got.body == fixture.body, "{}: the body differs", fixture.name);
         let sent = Headers(fixture.fields().into_iter().map(|(name, value)| (name, value.into_bytes())).collect());
-        assert_eq!(sorted(&got.headers.without(&OURS)), sorted(&sent.without(&OURS)), "{}", fixture.name);
+        assert_eq!(texts(&got.headers.without(&OURS)), texts(&sent.without(&OURS)), "{}: in order", fixture.name);
         assert_eq!(got.headers.all("host"), [upstream.addr().to_string()]);
         assert_eq!(got.headers.all("x-forwarded-for"), ["127.0.0.1"]);
     }
@@ -216,6 +213,98 @@ async fn an_absolute_target_for_this_host_becomes_its_path() {
     ] {
         assert_eq!(gateway.request(&Request::get(target)).await.status(), 200, "{target}");
         assert_eq!(upstream.last().target, want, "{target}");
+    }
+    // RFC 9112 section 3.2.4
+    for (target, want) in [
+        ("http://gateway.test", "*"),
+        ("HTTP://GATEWAY.test", "*"),
+        ("http://gateway.test/", "/"),
+        ("http://gateway.test?q", "/?q"),
+    ] {
+        assert_eq!(gateway.request(&Request::new("OPTIONS", target)).await.status(), 200, "{target}");
+        assert_eq!(upstream.last().target, want, "OPTIONS {target}");
+    }
+}
+
+#[tokio::test]
+async fn fields_go_out_in_the_order_in_which_they_came() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let yaml = "gateway:\n  rules: [{name: r, headers: {remove: [X-Gone], set: {X-Set: new}}}]\n";
+    let gateway = gateway().upstream(upstream.url()).yaml(yaml).start().await;
+    let fields = "X-Gone: 1\r\nExpect: 100-continue\r\nConnection: keep-alive, X-Hop\r\nAccept: */*\r\nX-Hop: 1\r\n\
+                  User-Agent: a\r\nHost: gateway.test\r\nX-Set: old\r\nKeep-Alive: 5\r\n";
+    let want = ["Accept", "User-Agent", "Host", "X-Set"];
+    for (rest, body, behind) in [
+        ("Content-Length: 2\r\nAccept-Encoding: gzip\r\nX-Last: 1\r\n\r\n", "{}", "Content-Length"),
+        (
+            "transfer-encoding: chunked\r\nAccept-Encoding: gzip\r\nX-Last: 1\r\n\r\n",
+            "2\r\n{}\r\n0\r\n\r\n",
+            "Content-Length",
+        ),
+        ("Accept-Encoding: gzip\r\ncontent-length: 2\r\nX-Last: 1\r\n\r\n", "{}", "Accept-Encoding"),
+    ] {
+        let sent = format!("POST /v1/messages HTTP/1.1\r\n{fields}{rest}{body}");
+        assert_eq!(gateway.exchange(&sent, "POST").await.status(), 200, "{rest}");
+        let got = upstream.last();
+        let names = got.headers.names();
+        let third = if behind == "Content-Length" { "Accept-Encoding" } else { "content-length" };
+        assert_eq!(names, [&want[..], &[behind, third, "X-Last", "X-Forwarded-For"]].concat(), "{rest}");
+        assert_eq!(got.body, b"{}");
+    }
+}
+
+#[tokio::test]
+async fn options_go_as_far_as_max_forwards_says() {
+    let (upstream, gateway) = pair().await;
+    for target in ["*", "/v1/messages"] {
+        let request = |left: &str| Request::new("OPTIONS", target).header("Max-Forwards", left);
+        let answer = gateway.request(&request("0")).await;
+        assert_eq!((answer.status(), answer.text().as_str()), (200, ""), "{target}");
+        assert!(
+            answer.header("allow").is_some_and(|methods| methods.contains("POST, PUT")),
+            "{:?}",
+            answer.header("allow")
+        );
+        assert_eq!(upstream.received().iter().filter(|got| got.target == target).count(), 0, "RFC 9110 section 7.6.2");
+        for (sent, want) in [("1", "0"), ("10", "9"), ("many", "many")] {
+            assert_eq!(gateway.request(&request(sent)).await.status(), 200);
+            assert_eq!(upstream.last().headers.all("max-forwards"), [want]);
+        }
+    }
+    let get = Request::get("/v1/models").header("Max-Forwards", "0");
+    assert_eq!(gateway.request(&get).await.text(), "hello", "it says nothing of other methods");
+    assert_eq!(upstream.last().headers.all("max-forwards"), ["0"]);
+}
+
+#[tokio::test]
+async fn a_later_minor_version_is_served_as_the_one_that_is_known() {
+    let (upstream, gateway) = pair().await;
+    for version in ["HTTP/1.2", "HTTP/1.9"] {
+        let request =
+            format!("POST http://gateway.test/a {version}\r\nHost: gateway.test\r\nContent-Length: 2\r\n\r\nhi");
+        let mut client = gateway.connect().await;
+        // The connection is kept, as for HTTP/1.1.
+        for _ in 0..2 {
+            client.send(&request).await;
+            assert_eq!(client.response("POST").await.text(), "hello", "{version}");
+        }
+        let got = upstream.last();
+        assert!(got.raw_head.starts_with(b"POST /a HTTP/1.1\r\n"), "{}", got.raw_head.escape_ascii());
+        assert_eq!(got.body, b"hi");
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_names_itself_in_via_only_if_it_is_told_to() {
+    let upstream = Upstream::start(|_| Reply::ok("{}").header("Via", "1.1 cdn")).await;
+    for (via, sent, got) in
+        [("off", "1.0 fred", "1.1 cdn"), ("add", "1.0 fred, 1.1 anyrouter-gateway", "1.1 cdn, 1.1 anyrouter-gateway")]
+    {
+        let yaml = format!("gateway:\n  via: {via}\n");
+        let gateway = gateway().upstream(upstream.url()).yaml(&yaml).start().await;
+        let answer = gateway.request(&Request::get("/v1/models").header("Via", "1.0 fred")).await;
+        assert_eq!(upstream.last().headers.all("via").join(", "), sent, "{via}");
+        assert_eq!(answer.head.headers.all("via").join(", "), got, "{via}");
     }
 }
 

@@ -274,6 +274,18 @@ async fn a_user_id_is_never_invented() {
 }
 
 #[tokio::test]
+async fn slashes_too_many_are_taken_out() {
+    let (upstream, gateway) = with_profile("").await;
+    for path in ["//v1/messages", "/v1//messages", "///v1///messages"] {
+        for fixture in fixtures::all().iter().filter(|fixture| fixture.target().starts_with("/v1/messages?")) {
+            let fixture = with_line(fixture, "POST /v1/messages?", &format!("POST {path}?"));
+            assert_taken(&upstream, &gateway, &fixture).await;
+            assert!(upstream.last().target.starts_with("/v1/messages?"), "{}", upstream.last().target);
+        }
+    }
+}
+
+#[tokio::test]
 async fn http_2_clients_pass_too() {
     let (upstream, gateway) = with_profile("").await;
     let client = gateway.connect_h2().await;

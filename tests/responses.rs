@@ -166,6 +166,41 @@ async fn interim_answers_are_passed_on() {
 }
 
 #[tokio::test]
+async fn interim_answers_say_nothing_of_connections_and_bodies() {
+    let fields = [
+        ("Link", "</style.css>"),
+        ("Connection", "close, X-Hop"),
+        ("X-Hop", "1"),
+        ("Keep-Alive", "timeout=5"),
+        ("Content-Length", "5"),
+        ("Transfer-Encoding", "chunked"),
+        ("X-Last", "1"),
+    ];
+    let (_upstream, gateway) = pair(move |_| Reply::ok("done").interim(103, &fields)).await;
+    let mut client = gateway.connect().await;
+    for _ in 0..2 {
+        let answer = client.request(&Request::get("/hints")).await;
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "done"));
+        assert_eq!(answer.head.interim[0].1.names(), ["Link", "X-Last"]);
+    }
+}
+
+#[tokio::test]
+async fn fields_come_in_the_order_in_which_the_upstream_sent_them() {
+    let (_upstream, gateway) = pair(|_| {
+        let head = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nServer: a\r\nX-Hop: 1\r\nSet-Cookie: a\r\nConnection: X-Hop\r\n\
+                    content-type: text/plain\r\nContent-Length: 2\r\nX-Last: 1\r\n\r\nok";
+        Reply::raw(vec![Step::Raw(head.into())])
+    })
+    .await;
+    let answer = gateway.request(&Request::get("/")).await;
+    let theirs = ["server", "set-cookie", "content-type", "content-length", "x-last"];
+    let names: Vec<String> = answer.head.headers.names().iter().map(|name| name.to_ascii_lowercase()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| theirs.contains(name)).collect();
+    assert_eq!(names, theirs);
+}
+
+#[tokio::test]
 async fn bodies_of_every_framing_and_size_come_whole() {
     let big: Vec<u8> = (0..2_500_000u32).flat_map(u32::to_le_bytes).collect();
     let sent = big.clone();

@@ -119,6 +119,18 @@ async fn each_kind_of_match_decides_by_the_clients_request() {
 }
 
 #[tokio::test]
+async fn repeated_slashes_match_as_one_and_go_on_as_they_came() {
+    let (upstream, gateway) =
+        with_rules("    - {name: r, match: {path: /v1/messages}, headers: {set: {X-Hit: \"1\"}}}\n").await;
+    for (target, hit) in
+        [("//v1/messages", 1), ("/v1///messages?a=//b", 1), ("/v1/messages//", 0), ("/v1/v1/messages", 0)]
+    {
+        let got = through(&upstream, &gateway, &Request::post(target, "{}")).await;
+        assert_eq!((got.target.as_str(), got.headers.all("x-hit").len()), (target, hit));
+    }
+}
+
+#[tokio::test]
 async fn a_request_without_a_readable_model_matches_no_model() {
     let rules = "    - name: yes\n      match: {model: \"*\"}\n      headers: {set: {X-Yes: a}}
     - name: no\n      match: {not: {model: \"*\"}}\n      headers: {set: {X-No: a}}\n";

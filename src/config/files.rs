@@ -1,5 +1,6 @@
 //! The files that the configuration is read from: the YAML file, `env/.env`, and Pingora's part of the former.
 
+use super::source::dotenv::{self, Says, Statement};
 use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
@@ -27,33 +28,32 @@ pub struct Arguments {
 }
 
 /// The variables of `env/.env`.
-pub(super) fn read_dotenv(problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     if !Path::new(DOTENV_FILE).exists() {
         return variables;
     }
-    let at = |line: Option<usize>| match line {
-        Some(line) => Source::File { path: DOTENV_FILE.to_owned(), line: line + 1, column: 1 },
-        None => Source::WholeFile(DOTENV_FILE.to_owned()),
-    };
-    let mut wrong = |at: Source, what: Message| problems.push(Problem { at, key: String::new(), what });
-    match text_file::read(DOTENV_FILE) {
-        Ok(text) => {
-            for line in dotenvy::from_read_iter(text.as_bytes()) {
-                match line {
-                    Ok((name, value)) => drop(variables.insert(name, value)),
-                    // The line itself is not shown: it may hold a key.
-                    Err(dotenvy::Error::LineParse(wrong_text, _)) => {
-                        // It may go over several lines: a quote that is not closed takes all that follow.
-                        let first = wrong_text.lines().next().unwrap_or_default();
-                        let number = text.lines().position(|line| line == first);
-                        wrong(at(number), Message::NotAVariable);
-                    }
-                    Err(error) => wrong(at(None), Message::CannotBeRead { said: error.to_string() }),
+    let text = text_file::read(DOTENV_FILE).unwrap_or_else(|error| {
+        problems.push(Problem::of_file(DOTENV_FILE, Message::CannotBeRead { said: error.to_string() }));
+        String::new()
+    });
+    for Statement { line, says } in dotenv::parse(&text) {
+        let at = Source::File { path: DOTENV_FILE.to_owned(), line, column: 1 };
+        let told = |what: Message| Problem { at, key: String::new(), what };
+        match says {
+            Says::Value { name, value, has_reference } => {
+                if has_reference {
+                    warnings.push(told(Message::NothingSubstituted { name: name.clone() }));
                 }
+                variables.insert(name, value);
             }
+            Says::Name(name) => {
+                warnings.push(told(Message::NameAlone { name: name.clone() }));
+                variables.remove(&name);
+            }
+            // The line itself is not shown: it may hold a key.
+            Says::Wrong => problems.push(told(Message::NotAVariable)),
         }
-        Err(error) => wrong(at(None), Message::CannotBeRead { said: error.to_string() }),
     }
     variables
 }

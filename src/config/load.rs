@@ -67,7 +67,8 @@ pub fn load(arguments: &Arguments, env: Lookup<'_>) -> Result<Loaded, Problems> 
 /// Everything that is wrong with it, at once.
 pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'_>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let dotenv = files::read_dotenv(&mut problems);
+    let mut of_dotenv = Vec::new();
+    let dotenv = files::read_dotenv(&mut problems, &mut of_dotenv);
     let (path, yaml) = files::read_file(arguments, env, &mut problems);
     let in_files = dotenv.clone();
     // What the panel's overlay was before an edit.
@@ -109,7 +110,14 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
     match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
-            warnings: [barred.warnings, warnings::find(&reader, &config), warnings::open_files(&files)].concat(),
+            warnings: [
+                of_dotenv,
+                barred.warnings,
+                warnings::find(&reader, &config),
+                warnings::open_files(&files),
+                std::mem::take(&mut reader.warnings),
+            ]
+            .concat(),
             config,
             startup,
             server_conf,
@@ -139,7 +147,7 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
             String::new()
         }),
     };
-    let headers = headers::parse(&path, &text).unwrap_or_else(|mut problems| {
+    let headers = headers::parse(&path, &text, &mut reader.warnings).unwrap_or_else(|mut problems| {
         reader.problems.append(&mut problems);
         Vec::new()
     });

@@ -23,7 +23,7 @@ pub(crate) struct Located {
 /// loaded a better one.
 pub(crate) fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
     let mut problems = Vec::new();
-    let dotenv = files::read_dotenv(&mut problems);
+    let dotenv = files::read_dotenv(&mut problems, &mut Vec::new());
     let (path, yaml) = files::read_file(arguments, env, &mut problems);
     let mut reader = Reader::new(&path, &yaml, env, env, dotenv, arguments.overrides.clone());
     // Of a text that is no YAML any more, the line itself may still be readable.

@@ -1,7 +1,7 @@
 //! What requests are handled with: all sections, read to values.
 
 use super::section::allow_origins::{ALLOW_ORIGINS, AllowOrigins};
-use super::section::forwarding::{self, ForwardedFor};
+use super::section::forwarding::{self, ForwardedFor, Via};
 use super::section::headers::CustomHeader;
 use super::section::health::HealthSettings;
 use super::section::limits::Limits;
@@ -40,6 +40,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
+    /// Whether the gateway names itself in `Via`.
+    pub via: Via,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
     /// Which web pages may send requests that the gateway adds a key to.
@@ -101,6 +103,7 @@ pub(super) fn lower(
         last_rules: profile::headers_file(custom_headers).into_iter().collect(),
         routes: Vec::new(),
         forwarded_for: reader.get(&forwarding::FORWARDED_FOR),
+        via: reader.get(&forwarding::VIA),
         trusted_proxies: reader.get_if_set(&forwarding::TRUSTED_PROXIES).unwrap_or_default(),
         allow_origins: reader.get_if_set(&ALLOW_ORIGINS).unwrap_or_default(),
         limits: Limits::read(reader),

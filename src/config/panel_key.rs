@@ -3,6 +3,7 @@
 
 use super::source::atomic_file::Staged;
 use super::source::secret::Secret;
+use super::source::value::bare;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -100,7 +101,7 @@ pub(crate) fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
     close_to_others(&file, &path).map_err(failed)?;
     let mut text = String::new();
     file.by_ref().take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
-    let key = text.trim();
+    let key = bare(&text);
     if key.is_empty() {
         return Ok(None);
     }

@@ -34,11 +34,8 @@ const LIKENESS: f64 = 0.85;
 pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     let mut warnings = hidden_lists(reader);
     for (setting, url) in base_urls(&reader.effective) {
-        let Some(end) = ["/v1", "/v1/messages"].into_iter().find(|end| url.path_prefix.ends_with(end)) else {
-            continue;
-        };
-        let what = Message::UrlHasV1 { prefix: url.path_prefix.clone(), end: end.to_owned() };
-        warnings.push(Problem { at: setting.source.clone(), key: setting.key.clone(), what });
+        let told = url.endpoint_in_it();
+        warnings.extend(told.map(|what| Problem { at: setting.source.clone(), key: setting.key.clone(), what }));
     }
     for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved) {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {

@@ -7,6 +7,8 @@ use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The methods that are passed on.
+pub(super) const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// The field that every answer carries, the gateway's own and the upstream's.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the official SDKs look for the id of a failed request.
@@ -85,7 +87,7 @@ impl Answer {
             answer.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
         }
         if status == 405 {
-            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            let allowed = HeaderValue::from_static(ALLOWED);
             answer.headers.push((http::header::ALLOW, allowed));
         }
         answer

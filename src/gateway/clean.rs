@@ -90,6 +90,8 @@ pub(super) fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
 /// The texts of a request that are kept of every one: few, short, and clean.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
+    /// Method.
+    pub method: String,
     /// Path without the query.
     pub path: String,
     /// What the client calls things.
@@ -103,13 +105,14 @@ impl Names {
     pub(crate) fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
         let (path, _) = gateway_core::http1::split_query(request.raw_path());
         let client = ClientNames::read(|header| named(&request.headers, header));
-        let names = Self { path: path_text(path), client, model };
+        let names = Self { method: request.method.to_string(), path: path_text(path), client, model };
         if USUAL_PATHS.contains(&path) && names.model.is_none() && names.client.iter().next().is_none() {
             return names;
         }
         let cleaner = Cleaner::new(request, of_config);
         let clean = |name| cleaner.own_word(name);
-        Self { path: clean(names.path), client: names.client.map(clean), model: names.model.map(clean) }
+        let (path, client, model) = (clean(names.path), names.client.map(clean), names.model.map(clean));
+        Self { path, client, model, ..names }
     }
 }
 

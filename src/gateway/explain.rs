@@ -17,8 +17,8 @@ use gateway_core::rules::body::touches_cached_prefix;
 use gateway_core::rules::document::Document;
 use gateway_core::rules::matcher::Condition;
 use gateway_core::rules::rule::Rule;
-use http::HeaderValue;
 use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
 use serde::Serialize;
@@ -124,7 +124,7 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
     explanation.upstream = Some(context.destination().map_err(cannot)?.upstream.config.name.clone());
     let mut outgoing = client.clone();
     remove_hop_by_hop(&mut outgoing);
-    request_head::head(&mut outgoing, false, &context).map_err(cannot)?;
+    request_head::head(&mut outgoing, Version::HTTP_11, &context).map_err(cannot)?;
     apply_rules::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     request_head::length(&mut outgoing, &context).map_err(cannot)?;
     explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);

@@ -165,8 +165,8 @@ impl HouseRules {
             // Any of them may hold it.
             Some(_) => (MASK.to_owned(), MASK.to_owned(), Endpoint::Other),
             None => {
-                let path = Names::of(request, None, &snapshot.secrets).path;
-                (request.method.to_string(), path, Protocol::of(request.method.as_str(), request.raw_path()).endpoint())
+                let Names { method, path, .. } = Names::of(request, None, &snapshot.secrets);
+                (method, path, Protocol::of(request.method.as_str(), request.raw_path()).endpoint())
             }
         };
         let key = identity::fingerprint(&request.headers, snapshot).map(|key| key.to_string());

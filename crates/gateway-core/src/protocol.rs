@@ -1,7 +1,7 @@
 //! Which API a request is for, and what of it: asked once, by method and target, when the request begins. A further API
 //! is a further answer here, and a reader of its responses in [`crate::usage`].
 
-use crate::http1::split_query;
+use crate::http1::{collapsed, split_query};
 
 /// An endpoint that requests are counted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ const MODEL_CALLS: [&[u8]; 11] = [
 impl Protocol {
     /// Of a request with this method and this target.
     pub fn of(method: &str, target: &[u8]) -> Self {
-        let (path, _) = split_query(target);
+        let path = &*collapsed(split_query(target).0);
         let is_post = method == "POST";
         Self {
             endpoint: Endpoint::of(path),
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn endpoints_are_found_behind_a_prefix_and_before_a_slash() {
         for endpoint in Endpoint::ALL {
-            for path in [endpoint.name().to_owned(), format!("/relay{}/", endpoint.name())] {
+            for path in [endpoint.name().to_owned(), format!("/relay/{}//", endpoint.name())] {
                 assert_eq!(Protocol::of("GET", path.as_bytes()).endpoint(), endpoint, "{path}");
             }
         }
-        for path in ["", "/", "/v1/messages/x", "/v1/messages//", "/v2/models", "/v1/MESSAGES"] {
+        for path in ["", "/", "/v1/messages/x", "/v2/models", "/v1/MESSAGES"] {
             assert_eq!(Protocol::of("POST", path.as_bytes()).endpoint(), Endpoint::Other, "{path}");
         }
     }
@@ -182,6 +182,7 @@ mod tests {
         for (method, path, names_model, asks_for_message, wants_api_response) in [
             ("POST", "/v1/messages", true, true, true),
             ("POST", "/v1/messages/?beta=true", true, true, true),
+            ("POST", "//v1//messages/", true, true, true),
             ("POST", "/relay/v1/messages", true, true, false),
             ("POST", "/v1/messages/count_tokens", true, false, true),
             ("POST", "/v1/messages/batches/b/cancel", true, false, true),

@@ -1,6 +1,7 @@
 //! Where an upstream is.
 
 use crate::config::source::message::Message;
+use gateway_core::http1::collapsed;
 
 /// Where an upstream is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,39 @@ pub struct BaseUrl {
     pub authority: String,
     /// What comes before every request's path: empty, or `/prefix` without a slash at its end.
     pub path_prefix: String,
+}
+
+/// What clients put behind a base URL, in small letters; longer ones first.
+const ENDPOINTS: [&str; 13] = [
+    "/v1/messages/count_tokens",
+    "/v1/messages/batches",
+    "/v1/messages",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/complete",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/models",
+    "/v1beta/models",
+    "/chat/completions",
+    "/v1beta",
+    "/v1",
+];
+
+impl BaseUrl {
+    /// What is to be said of one whose path is an endpoint's, or the beginning of one.
+    pub fn endpoint_in_it(&self) -> Option<Message> {
+        let path = collapsed(self.path_prefix.as_bytes());
+        let path = std::str::from_utf8(&path).ok()?;
+        let small = path.to_ascii_lowercase();
+        let rest = &path[..ENDPOINTS.into_iter().find_map(|end| small.strip_suffix(end))?.len()];
+        let scheme = if self.tls { "https" } else { "http" };
+        Some(Message::UrlHasV1 {
+            prefix: self.path_prefix.clone(),
+            end: path[rest.len()..].to_owned(),
+            right: format!("{scheme}://{}{rest}", self.authority),
+        })
+    }
 }
 
 /// Reads `http(s)://host[:port][/prefix]`.
@@ -62,6 +96,24 @@ mod tests {
         assert_eq!(url.path_prefix, "");
         for bad in ["", "anyrouter.top", "ftp://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://", "/x"] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+    #[test]
+    fn an_endpoint_in_it_is_told_with_what_to_write() {
+        let told = |url: &str| parse(url).expect("a URL").endpoint_in_it().map(|what| what.to_string());
+        for (url, end, right) in [
+            ("https://a.example/v1", "/v1", "https://a.example"),
+            ("https://a.example:8443/api/v1/", "/v1", "https://a.example:8443/api"),
+            ("http://a.example/v1/messages", "/v1/messages", "http://a.example"),
+            ("http://a.example//V1//Messages//", "/V1/Messages", "http://a.example"),
+            ("http://a.example/x/v1/chat/completions", "/v1/chat/completions", "http://a.example/x"),
+            ("http://[::1]:9/v1/messages/count_tokens", "/v1/messages/count_tokens", "http://[::1]:9"),
+        ] {
+            let told = told(url).unwrap_or_else(|| panic!("{url}"));
+            assert!(told.ends_with(&format!("leave {end} out, and write {right}")), "{url}: {told}");
+        }
+        for fine in ["https://a.example", "https://a.example/api", "https://v1.example/", "https://a.example/xv1"] {
+            assert_eq!(told(fine), None, "{fine}");
         }
     }
 }

@@ -21,6 +21,13 @@ settings! {
         "X-Forwarded-For to the upstream: append the client's address, keep what came, or off (removed).",
         "发给上游的 X-Forwarded-For：append 追加客户端地址，keep 保持原样，off 删除。",
     );
+    VIA: Via = Setting::choice(
+        "gateway.via",
+        "off",
+        &[("off", Via::Off), ("add", Via::Add)],
+        "Via to the upstream and to the client: add the gateway to it, or off (what came stays).",
+        "发给上游和客户端的 Via：add 把网关加进去，off 不加（原有内容不变）。",
+    );
     TRUSTED_PROXIES: TrustedProxies = Setting::list(
         "gateway.trusted_proxies",
         "",
@@ -41,6 +48,15 @@ pub enum ForwardedFor {
     Keep,
     /// The field is removed.
     Off,
+}
+
+/// Whether the gateway names itself in `Via`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// It does not.
+    Off,
+    /// It does, in requests and responses.
+    Add,
 }
 
 fn trusted_proxies(text: &str) -> Result<TrustedProxies, Message> {

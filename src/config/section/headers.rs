@@ -56,11 +56,12 @@ pub(crate) fn read(path: &str) -> Result<String, Message> {
     }
 }
 
-/// The headers of a text that stands at `path`; an empty one has none.
+/// The headers of a text that stands at `path`; an empty one has none. What is valid, but hardly meant, goes to
+/// `warnings`.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Problem>> {
+pub(crate) fn parse(path: &str, text: &str, warnings: &mut Vec<Problem>) -> Result<Vec<CustomHeader>, Vec<Problem>> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -83,7 +84,13 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Vec<CustomHeader>, Vec<Pro
             continue;
         }
         match check(&name, &value, &headers) {
-            Ok(value) => headers.push(CustomHeader { name, value: Secret::new(value) }),
+            Ok((value, was_cut)) => {
+                if was_cut {
+                    let what = Message::HeaderBlanksCut { name: name.clone() };
+                    warnings.push(Problem { at: place_of(path, text, &name), key: String::new(), what });
+                }
+                headers.push(CustomHeader { name, value: Secret::new(value) });
+            }
             Err(what) => problems.push(Problem { at: place_of(path, text, &name), key: String::new(), what }),
         }
     }
@@ -101,7 +108,8 @@ pub(crate) fn refuse_name(name: &str) -> Result<(), Message> {
     }
 }
 
-fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<String, Message> {
+/// The value of a header, and whether something around it was cut off.
+fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<(String, bool), Message> {
     let own = || name.to_owned();
     if !is_token(name.as_bytes()) {
         return Err(Message::NotAHeaderName { name: own() });
@@ -110,14 +118,15 @@ fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Resu
     if before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
         return Err(Message::HeaderTwice { name: own() });
     }
-    let value = value.as_str().ok_or_else(|| Message::HeaderNotText { name: own() })?;
+    let written = value.as_str().ok_or_else(|| Message::HeaderNotText { name: own() })?;
+    let value = value::bare(written);
     if !is_field_value(value.as_bytes()) {
         return Err(Message::HeaderControls { name: own() });
     }
     if name.eq_ignore_ascii_case("host") && !gateway_core::http1::is_host(value.as_bytes()) {
         return Err(Message::HeaderHost);
     }
-    Ok(value.to_owned())
+    Ok((value.to_owned(), value.len() < written.len()))
 }
 
 /// Where a member's name stands in the file, as far as a search can tell.
@@ -140,19 +149,23 @@ mod tests {
 
     #[test]
     fn comments_are_skipped_and_case_is_kept() {
-        let headers = parse("h", r#"{"__note": 1, "X-App": "cli", "User-Agent": "中"}"#).expect("valid");
+        let mut warnings = Vec::new();
+        let text = r#"{"__note": 1, "X-App": "cli\n", "User-Agent": "中"}"#;
+        let headers = parse("h", text, &mut warnings).expect("valid");
         let shown: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
         assert_eq!(shown, [("User-Agent", "中"), ("X-App", "cli")]);
-        assert_eq!(parse("h", " ").expect("empty"), []);
+        let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert!(matches!(&warned[..], [one] if one.starts_with("h:1:15: ") && one.contains("\"X-App\"")), "{warned:?}");
+        assert_eq!(parse("h", " ", &mut warnings).expect("empty"), []);
     }
 
     #[test]
     fn every_bad_header_is_named_with_its_place() {
         let text = "{\n  \"content-LENGTH\": \"1\",\n  \"a b\": \"x\",\n  \"X\": 1,\n  \"Y\": \"a\\nb\",\n \"Host\": \"a b\", \"A\":\"1\", \"a\":\"2\"}";
-        let problems = parse("h.json", text).expect_err("bad");
+        let problems = parse("h.json", text, &mut Vec::new()).expect_err("bad");
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 6, "{shown:#?}");
         assert!(shown.iter().any(|p| p.starts_with("h.json:2:3: \"content-LENGTH\" may not be set")), "{shown:#?}");
-        assert!(parse("h.json", "[1]").expect_err("bad")[0].to_string().starts_with("h.json:1:"));
+        assert!(parse("h.json", "[1]", &mut Vec::new()).expect_err("bad")[0].to_string().starts_with("h.json:1:"));
     }
 }

@@ -65,7 +65,6 @@ impl OutboundProxy {
     /// # Errors
     /// What is wrong with the text. It is not repeated, for it may hold a password.
     pub fn parse(text: &str) -> Result<Self, Message> {
-        let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (ProxyKind::Http, "http", 80),
@@ -151,7 +150,8 @@ settings! {
         "http:// 上游的出站代理：http://、https://、socks5:// 或 socks5h://[用户:密码@]主机[:端口]。",
     )
     .env(&["HTTP_PROXY", "http_proxy"])
-    .shown(shown);
+    .shown(shown)
+    .key();
     HTTPS: OutboundProxy = Setting::one(
         "gateway.proxy.https",
         "",
@@ -160,7 +160,8 @@ settings! {
         "https:// 上游的出站代理。",
     )
     .env(&["HTTPS_PROXY", "https_proxy"])
-    .shown(shown);
+    .shown(shown)
+    .key();
     ALL: OutboundProxy = Setting::one(
         "gateway.proxy.all",
         "",
@@ -169,7 +170,8 @@ settings! {
         "没有单独设置代理的上游所用的出站代理。",
     )
     .env(&["ALL_PROXY", "all_proxy"])
-    .shown(shown);
+    .shown(shown)
+    .key();
     NONE: String = Setting::list(
         "gateway.proxy.none",
         "",

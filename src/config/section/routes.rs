@@ -8,6 +8,8 @@ use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::{Problem, Source, near};
 use crate::config::source::settings_reader::Reader;
+use crate::config::source::value;
+use gateway_core::http1::is_field_value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,7 +39,7 @@ pub(crate) fn read(
 ) -> Vec<Route> {
     let mut routes = from_yaml(reader, upstreams);
     match crate::config::source::text_file::read(KEY_MAPPINGS_FILE) {
-        Ok(text) => match from_mappings(&text, upstreams, inherited) {
+        Ok(text) => match from_mappings(&text, upstreams, inherited, &mut reader.warnings) {
             Ok(mapped) => routes.extend(mapped),
             Err(problem) => reader.problems.push(*problem),
         },
@@ -71,10 +73,10 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
                     continue;
                 }
                 let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
-                keys = reading.parse_each(value, &at, |text| {
-                    read_key(text, env).and_then(|key| match is_taken(&key) {
+                keys = reading.parse_keys(value, &at, |text| {
+                    read_key(text, env).and_then(|(key, was_cut)| match is_taken(&key) {
                         true => Err(Message::KeyOfAnotherRoute),
-                        false => Ok(key),
+                        false => Ok((key, was_cut)),
                     })
                 });
                 continue;
@@ -106,6 +108,8 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
             (_, true) => reading.wrong(node, &at, Message::UpstreamMissing),
         }
     }
+    let mut warnings = reading.warnings;
+    reader.warnings.append(&mut warnings);
     reader.problems.append(&mut problems);
     for route in &mut routes {
         route.upstreams.retain(|name| upstreams.iter().any(|upstream| upstream.name == *name));
@@ -114,20 +118,33 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     routes
 }
 
-/// `sha256:HEX`, `env:NAME`, or the key itself. Messages never repeat it.
-fn read_key(text: &str, env: Lookup<'_>) -> Result<[u8; 32], Message> {
-    if let Some(hex) = text.strip_prefix("sha256:") {
+/// `sha256:HEX`, `env:NAME`, or the key itself; and whether blanks around it were cut off. Messages never repeat it.
+fn read_key(text: &str, env: Lookup<'_>) -> Result<([u8; 32], bool), Message> {
+    let written = value::bare(text);
+    let was_cut = written.len() < text.len();
+    if let Some(hex) = written.strip_prefix("sha256:") {
         let bytes: Option<Vec<u8>> = (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .then(|| (0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect())
             .flatten();
         let digest = bytes.and_then(|bytes| bytes.try_into().ok());
-        return digest.ok_or(Message::NotSha256);
+        return digest.map(|digest| (digest, was_cut)).ok_or(Message::NotSha256);
     }
-    if let Some(name) = text.strip_prefix("env:") {
-        let key = env(name).filter(|key| !key.is_empty());
-        return key.map(|key| digest(key.as_bytes())).ok_or_else(|| Message::VariableNotSet { name: name.to_owned() });
+    if let Some(name) = written.strip_prefix("env:") {
+        let not_set = || Message::VariableNotSet { name: name.to_owned() };
+        let mut key = env(name).filter(|key| !value::bare(key).is_empty()).ok_or_else(not_set)?;
+        let was_cut = value::cut(&mut key) || was_cut;
+        return digest_of(&key).map(|digest| (digest, was_cut));
     }
-    Ok(digest(text.as_bytes()))
+    digest_of(written).map(|digest| (digest, was_cut))
+}
+
+/// The digest of a key that a client can send.
+fn digest_of(key: &str) -> Result<[u8; 32], Message> {
+    match key.as_bytes() {
+        [] => Err(Message::ValueMissing),
+        bytes if is_field_value(bytes) => Ok(digest(bytes)),
+        _ => Err(Message::KeyControls),
+    }
 }
 
 /// The shape of `env/.env.key-mappings.json`.
@@ -148,6 +165,7 @@ fn from_mappings(
     text: &str,
     upstreams: &mut Vec<UpstreamConfig>,
     inherited: Inherited<'_>,
+    warnings: &mut Vec<Problem>,
 ) -> Result<Vec<Route>, Box<Problem>> {
     let problem = |line: usize, column: usize, key: &str, what: Message| {
         let at = Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column };
@@ -166,6 +184,7 @@ fn from_mappings(
     for mapping in file.mappings {
         let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
         let base_url = base_url::parse(&mapping.target_url).map_err(|what| problem(line, 1, "", what))?;
+        warnings.extend(base_url.endpoint_in_it().map(|what| *problem(line, 1, "", what)));
         let known =
             upstreams.iter().find(|upstream| upstream.base_url == base_url).map(|upstream| upstream.name.clone());
         let name = match known {
@@ -180,7 +199,11 @@ fn from_mappings(
                 upstream.name
             }
         };
-        for key in mapping.keys.iter().filter(|key| !key.is_empty()).map(|key| digest(key.as_bytes())) {
+        for written in mapping.keys.iter().filter(|key| !value::bare(key).is_empty()) {
+            if value::bare(written).len() < written.len() {
+                warnings.push(*problem(line, 1, "keys", Message::BlanksCut));
+            }
+            let key = digest_of(value::bare(written)).map_err(|what| problem(line, 1, "keys", what))?;
             let place = *places.entry(key).or_insert(targets.len());
             match targets.get_mut(place) {
                 Some((_, names)) if names.contains(&name) => {}
@@ -210,9 +233,15 @@ mod tests {
         let expected = digest(b"sk-1");
         let hex: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
         for text in ["sk-1", "env:K", &format!("sha256:{hex}")] {
-            assert_eq!(read_key(text, &env), Ok(expected), "{text}");
+            assert_eq!(read_key(text, &env), Ok((expected, false)), "{text}");
         }
         assert!(read_key("env:NONE", &env).is_err() && read_key("sha256:12", &env).is_err());
+        let env = |name: &str| (name == "K").then(|| "sk-1\r\n".to_owned());
+        for text in [" sk-1", "sk-1\n", "\u{feff}sk-1", "sk-1\u{a0}", "env:K", &format!(" sha256:{hex}")] {
+            assert_eq!(read_key(text, &env), Ok((expected, true)), "{text:?}");
+        }
+        assert_eq!(read_key("sk-1\nsk-2", &env), Err(Message::KeyControls), "no client can send it");
+        assert_eq!(read_key(" ", &env), Err(Message::ValueMissing));
     }
 
     #[test]
@@ -222,11 +251,12 @@ mod tests {
         let text = r#"{"mappings":[
             {"target_url":"https://a.example/","keys":["sk-1"]},
             {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;
-        let routes = from_mappings(text, &mut upstreams, Inherited::NONE).expect("valid");
+        let routes = from_mappings(text, &mut upstreams, Inherited::NONE, &mut Vec::new()).expect("valid");
         assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstreams: vec!["a.example".to_owned()] });
         assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstreams: vec!["anyrouter.top".to_owned()] });
         assert_eq!(upstreams.len(), 2);
-        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, Inherited::NONE).expect_err("bad");
+        let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, Inherited::NONE, &mut Vec::new())
+            .expect_err("bad");
         assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:"), "{problem}");
     }
     #[test]
@@ -235,7 +265,7 @@ mod tests {
         let text = r#"{"mappings":[{"target_url":"https://a.example","keys":["sk-1"]}]}"#;
         let proxies = Proxies { all: Some(OutboundProxy::parse("p.test").expect("a proxy")), ..Proxies::default() };
         let inherited = Inherited { proxies: &proxies, ..Inherited::NONE };
-        from_mappings(text, &mut upstreams, inherited).expect("valid");
+        from_mappings(text, &mut upstreams, inherited, &mut Vec::new()).expect("valid");
         assert_eq!(upstreams[0].proxy, proxies.all);
     }
 
@@ -246,7 +276,7 @@ mod tests {
             {"target_url":"https://a.example","keys":["sk-1", "sk-2", "sk-3"]},
             {"target_url":"https://b.example","keys":["sk-3", "sk-1", "sk-4", "sk-4"]},
             {"target_url":"https://a.example/","keys":["sk-1", "sk-4"]}]}"#;
-        let routes = from_mappings(text, &mut upstreams, Inherited::NONE).expect("valid");
+        let routes = from_mappings(text, &mut upstreams, Inherited::NONE, &mut Vec::new()).expect("valid");
         let route = |keys: &[&str], upstreams: &[&str]| Route {
             keys: keys.iter().map(|key| digest(key.as_bytes())).collect(),
             upstreams: upstreams.iter().map(|name| format!("{name}.example")).collect(),

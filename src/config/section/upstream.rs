@@ -304,13 +304,20 @@ impl Entry<'_, '_> {
     /// A key, in which `${env.X}` stands for a variable.
     fn api_key(&mut self) -> Option<Secret> {
         let env = self.reader.names;
-        self.get("api_key", |text| {
-            let key = expand(text, env)?;
-            match gateway_core::http1::is_field_value(key.as_bytes()) {
-                true => Ok(Secret::new(key)),
-                false => Err(Message::KeyControls),
+        let (key, was_cut) = self.get("api_key", |text| {
+            let mut key = expand(text, env)?;
+            let was_cut = value::cut(&mut key);
+            match key.as_bytes() {
+                [] => Err(Message::ValueMissing),
+                bytes if gateway_core::http1::is_field_value(bytes) => Ok((Secret::new(key), was_cut)),
+                _ => Err(Message::KeyControls),
             }
-        })
+        })?;
+        if was_cut && let Some(node) = self.entry.get_node("api_key") {
+            let at = self.reader.place(node.span());
+            self.reader.warning(at, &format!("{}.api_key", self.at), Message::BlanksCut);
+        }
+        Some(key)
     }
 
     fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
@@ -322,7 +329,11 @@ impl Entry<'_, '_> {
             self.reader.problem(source, &path, Message::OneValue);
             return None;
         };
-        let text = scalar_text(scalar);
+        let mut text = scalar_text(scalar);
+        if key == "proxy" && value::bare(text).len() < text.len() {
+            text = value::bare(text);
+            self.reader.warning(source.clone(), &path, Message::BlanksCut);
+        }
         if text.is_empty() {
             return None;
         }

@@ -112,8 +112,8 @@ messages! {
         "这不是 gateway.tls.cert 中证书的私钥：{said}";
     NoCryptography = "no_cryptography", "there is no provider of cryptography", "没有可用的加密组件";
     NotAVariable = "not_a_variable",
-        "this is not NAME=value, or a quote is not closed; quote values with blanks",
-        "这不是 NAME=value，或者引号没有闭合；含空格的值请加引号";
+        "this is not NAME=value, or a quote is not closed, or something stands behind the closing one",
+        "这不是 NAME=value，或者引号没有闭合，或者闭合的引号之后还有内容";
     VariableNotSet { name: String } = "variable_not_set", "the variable {name} is not set", "变量 {name} 没有设置";
     VariableNotForPanel { name: String } = "variable_not_for_panel",
         "the variable {name} is not set, or the panel may not use it: those in env/.env may be used, and those that the \
@@ -293,9 +293,22 @@ messages! {
         "面板不再能设置这一项，但它仍然有效：请把它移到 {path}";
 
     // --- valid, but hardly what was meant ---
-    UrlHasV1 { prefix: String, end: String } = "url_has_v1",
-        "clients add /v1/messages to it, so requests go to {prefix}/v1/messages: leave {end} out",
-        "客户端会在后面加上 /v1/messages，请求会发往 {prefix}/v1/messages：请去掉 {end}";
+    UrlHasV1 { prefix: String, end: String, right: String } = "url_has_v1",
+        "clients add /v1/messages to it, so requests go to {prefix}/v1/messages: leave {end} out, and write {right}",
+        "客户端会在后面加上 /v1/messages，请求会发往 {prefix}/v1/messages：请去掉 {end}，写成 {right}";
+    BlanksCut = "blanks_cut",
+        "blanks or line ends around this key were cut off: remove them where it is written",
+        "这个密钥前后的空格或换行已被忽略：请在书写它的地方去掉";
+    HeaderBlanksCut { name: String } = "header_blanks_cut",
+        "blanks or line ends around the value of \"{name}\" were cut off: remove them",
+        "“{name}”的值前后的空格或换行已被忽略：请去掉";
+    NothingSubstituted { name: String } = "nothing_substituted",
+        "nothing is substituted here: the ${{...}} in {name} stays as it is written; in single quotes it says that it is \
+         meant so",
+        "这里不做变量替换：{name} 中的 ${{...}} 按原样保留；如果本意如此，请用单引号";
+    NameAlone { name: String } = "name_alone",
+        "{name} is not set by its name alone: write {name}=value, or remove the line",
+        "只写名称不会设置 {name}：请写成 {name}=value，或删去这一行";
     UpstreamUnused { name: String } = "upstream_unused",
         "the upstream \"{name}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to it, and \
          no route does",

@@ -2,6 +2,7 @@
 
 pub(super) mod atomic_file;
 pub(super) mod bounds;
+pub(super) mod dotenv;
 pub(super) mod environment;
 pub(super) mod layers;
 pub(super) mod message;

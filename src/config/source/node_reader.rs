@@ -13,6 +13,8 @@ pub(crate) struct NodeReader<'p, 'e> {
     places: &'p Places,
     env: Lookup<'e>,
     problems: &'p mut Vec<Problem>,
+    /// What is valid, but hardly what was meant.
+    pub warnings: Vec<Problem>,
     /// What there may still be of tests and regular expressions.
     pub left: Left,
 }
@@ -20,7 +22,7 @@ pub(crate) struct NodeReader<'p, 'e> {
 impl<'p, 'e> NodeReader<'p, 'e> {
     /// Reads nodes of the texts of `places`; notes what is wrong in `problems`.
     pub(crate) fn new(places: &'p Places, env: Lookup<'e>, problems: &'p mut Vec<Problem>) -> Self {
-        Self { places, env, problems, left: Left::default() }
+        Self { places, env, problems, warnings: Vec::new(), left: Left::default() }
     }
 
     /// The environment.
@@ -138,11 +140,35 @@ impl<'p, 'e> NodeReader<'p, 'e> {
         at: &str,
         parse: impl Fn(&str) -> Result<T, Message>,
     ) -> Vec<T> {
+        self.each(node, at).into_iter().filter_map(|node| self.parse(node, at, &parse)).collect()
+    }
+
+    /// The node itself, or those of a list, which is not to be empty.
+    fn each<'n>(&mut self, node: &'n Node, at: &str) -> Vec<&'n Node> {
         let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
         if nodes.is_empty() {
             self.wrong(node, at, Message::ListEmpty);
         }
-        nodes.into_iter().filter_map(|node| self.parse(node, at, &parse)).collect()
+        nodes
+    }
+
+    /// One key or a list of them; `parse` says too whether something around a key was cut off.
+    pub(crate) fn parse_keys<T>(
+        &mut self,
+        node: &Node,
+        at: &str,
+        parse: impl Fn(&str) -> Result<(T, bool), Message>,
+    ) -> Vec<T> {
+        let mut keys = Vec::new();
+        for node in self.each(node, at) {
+            let Some((key, was_cut)) = self.parse(node, at, &parse) else { continue };
+            if was_cut {
+                let at_node = self.places.of(node.span());
+                self.warnings.push(Problem { at: at_node, key: at.to_owned(), what: Message::BlanksCut });
+            }
+            keys.push(key);
+        }
+        keys
     }
 
     /// One text or a list of them.

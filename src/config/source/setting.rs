@@ -21,6 +21,8 @@ pub struct About {
     pub needs_restart: bool,
     /// Whether its value is never shown.
     pub is_secret: bool,
+    /// Whether it is a key or holds one: blanks and line ends around it are no part of it.
+    pub is_key: bool,
     /// Whether the panel may set it.
     pub panel: Panel,
 }
@@ -78,6 +80,7 @@ impl<T: Clone> Setting<T> {
             help: Help { en, zh },
             needs_restart: false,
             is_secret: false,
+            is_key: false,
             panel: Panel::MaySet,
         };
         Self { about, parse: Parse::With(parse), show: None }
@@ -129,9 +132,15 @@ impl<T: Clone> Setting<T> {
         self
     }
 
-    /// Its value is never shown.
+    /// It is a key: its value is never shown.
     pub const fn secret(mut self) -> Self {
         self.about.is_secret = true;
+        self.key()
+    }
+
+    /// It holds a key: blanks and line ends around it are cut off.
+    pub const fn key(mut self) -> Self {
+        self.about.is_key = true;
         self
     }
 

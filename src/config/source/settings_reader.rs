@@ -6,6 +6,7 @@ use super::message::Message;
 use super::node::scalar_text;
 use super::problem::{Problem, Source, near};
 use super::setting::{About, LISTS, Setting};
+use super::value;
 use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ pub struct Reader<'a> {
     overrides: Vec<(&'static str, String)>,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
+    /// What is valid so far, but hardly what was meant.
+    pub warnings: Vec<Problem>,
     /// What was read so far.
     pub effective: Vec<Effective>,
     has_stand_ins: bool,
@@ -78,6 +81,7 @@ impl<'a> Reader<'a> {
             dotenv,
             overrides,
             problems,
+            warnings: Vec::new(),
             effective: Vec::new(),
             has_stand_ins: false,
         }
@@ -169,6 +173,11 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { at, key: key.to_owned(), what });
     }
 
+    /// Notes something that is valid, but hardly what was meant.
+    pub fn warning(&mut self, at: Source, key: &str, what: Message) {
+        self.warnings.push(Problem { at, key: key.to_owned(), what });
+    }
+
     /// The node at a dotted path of the overlay, or else of the file.
     pub fn node(&self, key: &str) -> Option<&Node> {
         self.layers.node(key)
@@ -192,7 +201,10 @@ impl<'a> Reader<'a> {
     /// The same for a setting without a default: `None` if it is not set or if it is wrong.
     pub fn get_if_set<T: Clone>(&mut self, setting: &Setting<T>) -> Option<T> {
         let About { key, default, .. } = setting.about;
-        let (text, source) = self.find(&setting.about).unwrap_or_else(|| (default.to_owned(), Source::Default));
+        let (mut text, source) = self.find(&setting.about).unwrap_or_else(|| (default.to_owned(), Source::Default));
+        if setting.about.is_key && value::cut(&mut text) {
+            self.warning(source.clone(), key, Message::BlanksCut);
+        }
         let value = if text.is_empty() { String::new() } else { setting.show(&text) };
         self.effective.push(Effective { key: key.to_owned(), value, source: source.clone() });
         if text.is_empty() {

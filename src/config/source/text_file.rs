@@ -2,12 +2,23 @@
 
 use super::bounds::TEXT_BYTES;
 use super::message::Message;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use std::fs::{File, FileType, Metadata};
+use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What editors of Windows put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How long a pipe may have nobody who writes to it.
+const NO_WRITER: Duration = Duration::from_secs(5);
+/// How long who writes to it may take for more: it may be a command that asks for secrets first.
+const SILENT_WRITER: Duration = Duration::from_secs(60);
 
 /// The text of a file or a pipe (`<(command)`).
 ///
@@ -15,10 +26,16 @@ use std::path::Path;
 /// When it cannot be read, is something else, or has more than [`TEXT_BYTES`].
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     let text = String::from_utf8(read_bytes(path.as_ref(), TEXT_BYTES)?);
-    text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
+    text.map_err(|error| {
+        let what = match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
+            _ => "it is not valid UTF-8",
+        };
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
 }
 
-/// The bytes of a file or a pipe: no more than `most`.
+/// The bytes of a file or a pipe, without a byte order mark: no more than `most`.
 ///
 /// # Errors
 /// As [`read`].
@@ -29,18 +46,62 @@ pub(crate) fn read_bytes(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     }
     // To open a device may do something already; afterwards it may be another one.
     check(&path.metadata()?, most)?;
-    let file = File::open(path)?;
+    // Without waiting for one who writes to it, if it is a pipe.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     check(&metadata, most)?;
     let mut bytes = Vec::new();
-    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    match metadata.file_type().is_fifo() {
+        true => read_pipe(&file, most, &mut bytes)?,
+        false => drop(file.take(most as u64 + 1).read_to_end(&mut bytes)?),
+    }
     if bytes.len() > most {
         return Err(too_long("more than the limit", most));
     }
-    if bytes.is_empty() && metadata.file_type().is_fifo() {
-        return Err(io::Error::other("the pipe is empty: what comes through a pipe can be read only once"));
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
+}
+
+/// Reads a pipe, which was opened without waiting, to its end, or beyond `most`. Whoever writes to it may still have to
+/// begin.
+fn read_pipe(mut pipe: &File, most: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let (mut piece, mut has_writer, mut is_over) = ([0; 4096], false, false);
+    let mut last = Instant::now();
+    loop {
+        match pipe.read(&mut piece) {
+            Ok(0) if is_over && bytes.is_empty() => {
+                return Err(io::Error::other("the pipe is empty: what comes through a pipe can be read only once"));
+            }
+            Ok(0) if is_over || has_writer => return Ok(()),
+            // Nobody has opened it yet.
+            Ok(0) => {}
+            Ok(read) => {
+                bytes.extend_from_slice(&piece[..read]);
+                if bytes.len() > most {
+                    return Ok(());
+                }
+                (has_writer, last) = (true, Instant::now());
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => has_writer = true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        let patience = if has_writer { SILENT_WRITER } else { NO_WRITER };
+        let Some(left) = patience.checked_sub(last.elapsed()) else {
+            let what = if has_writer { "its writer wrote nothing" } else { "nobody writes to this pipe: nothing came" };
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{what} for {} s", patience.as_secs())));
+        };
+        let mut awaited = [PollFd::new(pipe, PollFlags::IN)];
+        let until = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut awaited, Some(&until)) {
+            Ok(_) | Err(Errno::INTR) => is_over |= awaited[0].revents().contains(PollFlags::HUP),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The text of a regular file; `None` for everything else, a pipe too, which may have been read before.
@@ -116,5 +177,29 @@ mod tests {
             assert!(error.contains(wanted), "{error}");
         }
         assert_eq!((read_again(&file).as_deref(), read_again(Path::new("/dev/zero"))), (Some("text"), None));
+    }
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_text() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "\u{feff}a\u{feff}").expect("written");
+        assert_eq!(read(&file).expect("read"), "a\u{feff}");
+        std::fs::write(&file, b"\xff\xfea\0").expect("written");
+        assert_eq!(read(&file).expect_err("no UTF-8").to_string(), "it is UTF-16: save it as UTF-8");
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_and_only_once() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+        let text = "x".repeat(100_000);
+        let written = std::thread::spawn({
+            let text = text.clone();
+            move || std::io::Write::write_all(&mut writer, text.as_bytes())
+        });
+        assert_eq!(read(&path).expect("read"), text);
+        written.join().expect("ended").expect("written");
+        let error = read(&path).expect_err("nothing is left").to_string();
+        assert!(error.contains("can be read only once"), "{error}");
     }
 }

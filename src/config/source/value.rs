@@ -128,6 +128,22 @@ pub(crate) fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, M
     })
 }
 
+/// A key without what stands around it by mistake: blanks and line ends (of `$(cat file)`, of YAML's `|`, of a text that
+/// was pasted), and marks that nobody sees.
+pub(crate) fn bare(key: &str) -> &str {
+    let is_unseen = |c: char| matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}');
+    key.trim_matches(|c: char| c.is_whitespace() || is_unseen(c))
+}
+
+/// Makes a key [`bare`]; whether something was cut off.
+pub(crate) fn cut(key: &mut String) -> bool {
+    let length = key.len();
+    if bare(key).len() < length {
+        *key = bare(key).to_owned();
+    }
+    key.len() < length
+}
+
 /// Any text.
 ///
 /// # Errors

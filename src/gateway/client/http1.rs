@@ -55,7 +55,7 @@ impl Begun {
     /// What is asked for: path and query.
     pub(crate) fn target(&self) -> Cow<'_, [u8]> {
         match &self.parsed.absolute_target {
-            Some(absolute) => origin_form(&self.head[absolute.path_and_query.clone()]).into(),
+            Some(absolute) => absolute.forwarded(&self.head),
             None => self.head[..].split(|&byte| byte == b' ').nth(1).unwrap_or_default().into(),
         }
     }
@@ -361,17 +361,8 @@ impl ClientStream {
     }
 }
 
-/// Path and query of an absolute target, which may lack the path.
-fn origin_form(path_and_query: &[u8]) -> Vec<u8> {
-    let mut target = path_and_query.to_vec();
-    if target.first() != Some(&b'/') {
-        target.insert(0, b'/');
-    }
-    target
-}
-
-/// `head` with a body length of zero, or of one if the body `is_shown`, and a target in origin form; and the name of
-/// its `Content-Length` field.
+/// `head` as Pingora is to see it: with a body length of zero, or of one if the body `is_shown`, a target in origin form,
+/// and a version that it knows; and the name of its `Content-Length` field.
 fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut, Bytes) {
     let mut length_name = Bytes::from_static(b"Content-Length");
     match parsed.framing {
@@ -393,8 +384,13 @@ fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut,
     }
     if let Some(absolute) = &parsed.absolute_target {
         // The target stands before all fields, so its place is still right.
-        let target = origin_form(&head[absolute.path_and_query.clone()]);
+        let target = absolute.forwarded(&head).into_owned();
         replace(&mut head, absolute.target.clone(), &target);
+    }
+    if let Some(end) = memchr::memchr(b'\r', &head)
+        && let Some(minor @ b'2'..=b'9') = head[..end].last_mut()
+    {
+        *minor = b'1';
     }
     (head, length_name)
 }

@@ -2,11 +2,10 @@
 
 use super::context::{Attempt, Context};
 use super::failure::Failure;
-use super::{apply_rules, downstream, failover, failure, request_head, settle};
+use super::{apply_rules, downstream, failover, failure, field_order, request_head, settle};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
-use http::Version;
 use pingora::ErrorSource;
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
@@ -58,9 +57,10 @@ pub(crate) fn connected(is_reused: bool, shared: &Shared, context: &mut Context)
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
-    request_head::head(request, client.version == Version::HTTP_2, context)?;
+    request_head::head(request, client.version, context)?;
     apply_rules::request(request, client, context)?;
     request_head::length(request, context)?;
+    field_order::restore(request, &client.headers)?;
     let upstream = &context.destination()?.upstream;
     upstream.address_to_proxy(request)?;
     // A longer one would be read_timeout's, which Pingora keeps.

@@ -1,7 +1,7 @@
 //! The beginning of a request: what came in, who sends it, and whether the gateway answers it by itself.
 
 use super::context::Context;
-use super::{apply_rules, downstream, observe};
+use super::{apply_rules, downstream, max_forwards, observe};
 use crate::gateway::answer::Answer;
 use crate::gateway::browser;
 use crate::gateway::clean::Names;
@@ -82,7 +82,8 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         context.observation.rejected = Some(Reason::PanelKey);
         if carried == Carried::InHead {
             // Any of them may hold it.
-            context.observation.names = Some(Names { path: redact::MASK.to_owned(), ..Names::default() });
+            let (method, path) = (redact::MASK.to_owned(), redact::MASK.to_owned());
+            context.observation.names = Some(Names { method, path, ..Names::default() });
             context.arrival.protocol = Protocol::default();
         }
         return Some(local::panel_key_refused(carried, &context.request_id));
@@ -92,7 +93,7 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         context.observation.rejected = Some(Reason::ServiceWorker);
         return Some(browser::refuse_service_worker(&context.request_id));
     }
-    if let Some(answer) = apply_rules::respond(request, context) {
+    if let Some(answer) = max_forwards::answer(request).or_else(|| apply_rules::respond(request, context)) {
         return Some(answer);
     }
     let refusal = context.arrival.identity.group.as_ref().err()?;

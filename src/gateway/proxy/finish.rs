@@ -46,7 +46,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
             Version::HTTP_10 => "1.0",
             _ => "1.1",
         },
-        method: request.method.to_string(),
+        method: names.method,
         path: names.path,
         endpoint: arrival.protocol.endpoint(),
         status: ending.status,

@@ -22,7 +22,7 @@ pub(crate) fn begin(request: &RequestHeader, running: &Arc<Running>, context: &m
         request_id: context.request_id.clone(),
         started: context.arrival.started,
         started_at: context.arrival.started_at,
-        method: request.method.to_string(),
+        method: names.method.clone(),
         path: names.path.clone(),
         model_asked: names.model.clone(),
         client: context.arrival.client,

@@ -1,21 +1,26 @@
 //! The request as the upstream gets it.
 
 use super::context::Context;
-use crate::config::ForwardedFor;
+use super::max_forwards;
+use crate::config::profile::Profile;
+use crate::config::{ForwardedFor, Via};
 use crate::gateway::snapshot::X_FORWARDED_FOR;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use gateway_core::addresses::members_before;
-use http::HeaderValue;
+use gateway_core::http1::{collapsed, split_query};
 use http::header::{COOKIE, EXPECT, HOST};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
+use std::borrow::Cow;
 
-/// Makes the outgoing head from the client's, of which Pingora has removed what belongs to the connection.
+/// Makes the outgoing head from the client's, of which Pingora has removed what belongs to the connection. The client's
+/// had `client_version`.
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
-pub(crate) fn head(request: &mut RequestHeader, is_http2: bool, context: &Context) -> Result<()> {
+pub(crate) fn head(request: &mut RequestHeader, client_version: Version, context: &Context) -> Result<()> {
     let upstream = &context.destination()?.upstream;
     set_target(request, upstream)?;
     // The gateway has met it: the body is here.
@@ -23,7 +28,13 @@ pub(crate) fn head(request: &mut RequestHeader, is_http2: bool, context: &Contex
     if !upstream.config.preserve_host || !request.headers.contains_key(HOST) && request.uri.authority().is_none() {
         request.insert_header(HOST, upstream.host.clone())?;
     }
-    join_cookies(request, is_http2)?;
+    if client_version == Version::HTTP_2 {
+        join_cookies(request)?;
+    }
+    max_forwards::count_down(request)?;
+    if context.snapshot.config.via == Via::Add {
+        add_via(request, client_version)?;
+    }
     set_forwarded_for(request, context)
 }
 
@@ -37,17 +48,27 @@ pub(crate) fn length(request: &mut RequestHeader, context: &Context) -> Result<(
     request.insert_header(context.arrival.length_name.clone(), body.len())
 }
 
-/// Puts the upstream's path prefix before the target, and makes an HTTP/2 request's URI a plain path.
+/// Puts the upstream's path prefix before the target, and makes an HTTP/2 request's URI a plain path. Where the profile
+/// knows the paths of the API, slashes too many are taken out.
 fn set_target(request: &mut RequestHeader, upstream: &Upstream) -> Result<()> {
     let prefix = &upstream.config.base_url.path_prefix;
-    if prefix.is_empty() && request.uri.authority().is_none() {
+    let target = request.raw_path();
+    let (path, query) = split_query(target);
+    let path = match upstream.config.profile {
+        Profile::AnyRouter => collapsed(path),
+        Profile::None => path.into(),
+    };
+    if prefix.is_empty() && request.uri.authority().is_none() && matches!(path, Cow::Borrowed(_)) {
         return Ok(());
     }
-    let target = request.raw_path();
-    let target = if target == b"*" { b"" } else { target };
+    let path = if &*path == b"*" { b"" } else { &*path };
     let mut whole = Vec::with_capacity(prefix.len() + target.len());
     whole.extend_from_slice(prefix.as_bytes());
-    whole.extend_from_slice(target);
+    whole.extend_from_slice(path);
+    if let Some(query) = query {
+        whole.push(b'?');
+        whole.extend_from_slice(query);
+    }
     if whole.is_empty() {
         whole.push(b'*');
     }
@@ -55,14 +76,28 @@ fn set_target(request: &mut RequestHeader, upstream: &Upstream) -> Result<()> {
 }
 
 /// HTTP/2 clients may split their cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
-fn join_cookies(request: &mut RequestHeader, is_http2: bool) -> Result<()> {
-    if !is_http2 || request.headers.get_all(COOKIE).iter().count() < 2 {
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    if request.headers.get_all(COOKIE).iter().count() < 2 {
         return Ok(());
     }
     let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let joined =
         HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).or_err(ErrorType::InternalError, "joining cookies")?;
     request.insert_header(COOKIE, joined)
+}
+
+/// Adds the gateway to the chain of those who passed the request on (RFC 9110 section 7.6.3).
+fn add_via(request: &mut RequestHeader, client_version: Version) -> Result<()> {
+    request.append_header("Via", via(client_version)).map(drop)
+}
+
+/// What the gateway says of itself in `Via`, for a message that came in this version of HTTP.
+pub(super) fn via(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2 anyrouter-gateway",
+        Version::HTTP_10 => "1.0 anyrouter-gateway",
+        _ => "1.1 anyrouter-gateway",
+    }
 }
 
 /// Adds the client's address to the chain that it sent, or removes that, as configured. Trusted proxies have no place

@@ -1,7 +1,8 @@
 //! The head of the response on its way to the client: everything stays but what belongs to the upstream's connection.
 
 use super::context::Context;
-use super::{apply_rules, origin_headers};
+use super::{apply_rules, field_order, origin_headers, request_head};
+use crate::config::Via;
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::gateway::browser;
 use gateway_core::http1::list_members;
@@ -43,9 +44,12 @@ pub(crate) fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, con
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
 fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context) -> Result<()> {
-    strip(response, client_is_http10);
+    strip(response, client_is_http10)?;
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
+    }
+    if context.snapshot.config.via == Via::Add {
+        response.append_header("Via", request_head::via(response.version))?;
     }
     for (name, value) in origin_headers::of(context) {
         response.insert_header(name, value)?;
@@ -57,36 +61,28 @@ fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context
 }
 
 /// Removes what belongs to the upstream's connection.
-fn strip(response: &mut ResponseHeader, client_is_http10: bool) {
-    remove_named_by_connection(response);
-    for name in &HOP_BY_HOP {
-        response.remove_header(name);
-    }
-    if response.status != http::StatusCode::SWITCHING_PROTOCOLS {
-        response.remove_header(&UPGRADE);
-    }
-    // Such a client does not know chunks: the end of the connection ends the response.
-    if client_is_http10 {
-        response.remove_header(&TRANSFER_ENCODING);
-    }
-}
-
-fn remove_named_by_connection(response: &mut ResponseHeader) {
-    let is_usual = |option: &[u8]| KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept.as_bytes()));
-    let lines = response.headers.get_all(CONNECTION);
+fn strip(response: &mut ResponseHeader, client_is_http10: bool) -> Result<()> {
+    let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let is_interim = response.status.is_informational() && !is_switch;
     // Almost no response names anything, and then nothing is allocated.
-    if lines.iter().flat_map(|line| list_members(line.as_bytes())).all(is_usual) {
-        return;
-    }
-    let named: Vec<String> = lines
+    let named: Vec<Vec<u8>> = response
+        .headers
+        .get_all(CONNECTION)
         .iter()
         .flat_map(|line| list_members(line.as_bytes()))
-        .filter(|option| !is_usual(option))
-        .map(|option| String::from_utf8_lossy(option).into_owned())
+        .filter(|option| !KEPT.iter().any(|kept| option.eq_ignore_ascii_case(kept.as_bytes())))
+        .map(<[u8]>::to_ascii_lowercase)
         .collect();
-    for name in named {
-        response.remove_header(name.as_str());
-    }
+    field_order::retain(response, |name| {
+        let is_gone = HOP_BY_HOP.contains(name)
+            || named.iter().any(|named| named == name.as_str().as_bytes())
+            || *name == UPGRADE && !is_switch
+            // An interim response has no body, and says nothing of the connection that others pass it on.
+            || is_interim && [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+            // Such a client does not know chunks: the end of the connection ends the response.
+            || client_is_http10 && *name == TRANSFER_ENCODING;
+        !is_gone
+    })
 }
 
 /// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.
@@ -125,7 +121,7 @@ mod tests {
             ("Upgrade", "h2c"),
             ("X-Request-Id", "theirs"),
         ]);
-        strip(&mut answer, false);
+        strip(&mut answer, false).expect("made");
         assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 2);
         assert_eq!(answer.headers["x-request-id"], "theirs");
         assert_eq!(answer.headers["content-length"], "3");
@@ -137,7 +133,7 @@ mod tests {
     #[test]
     fn old_clients_get_no_chunks() {
         let mut answer = response(&[("Transfer-Encoding", "chunked")]);
-        strip(&mut answer, true);
+        strip(&mut answer, true).expect("made");
         assert!(!answer.headers.contains_key("transfer-encoding"));
     }
 

@@ -3,6 +3,7 @@
 use super::target::{Target, is_host};
 use super::{Refusal, is_field_value, is_token, is_token_byte, list_members, trim_ows};
 use crate::reason::Reason;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Upper bounds of a request head.
@@ -15,6 +16,9 @@ pub struct Limits {
     /// Bytes of the request target.
     pub target_bytes: usize,
 }
+
+/// Longest method: those that are registered have up to 17 bytes.
+pub const METHOD_BYTES: usize = 64;
 
 /// Most field lines that `header_count` may allow.
 pub const MOST_FIELDS: usize = 250;
@@ -50,8 +54,19 @@ pub struct Head {
 pub struct AbsoluteTarget {
     /// The whole target.
     pub target: Range<usize>,
-    /// Its path and query; may lack the leading `/`.
-    pub path_and_query: Range<usize>,
+    path_and_query: Range<usize>,
+}
+
+impl AbsoluteTarget {
+    /// The target as it is forwarded from this head: path and query. `OPTIONS` without both asks about the server as a
+    /// whole (RFC 9112 section 3.2.4).
+    pub fn forwarded<'h>(&self, head: &'h [u8]) -> Cow<'h, [u8]> {
+        match &head[self.path_and_query.clone()] {
+            path @ [b'/', ..] => path.into(),
+            [] if head.starts_with(b"OPTIONS ") => b"*".into(),
+            query => [b"/", query].concat().into(),
+        }
+    }
 }
 
 /// Finds the end of a head in a growing buffer, refusing what can never become one.
@@ -95,8 +110,8 @@ impl Scanner {
                 ));
             }
         }
-        if self.lines == 0 && bytes.len() > limits.target_bytes + 64 {
-            return Err(target_too_long(limits));
+        if self.lines == 0 {
+            check_line(bytes, limits)?;
         }
         if bytes.len() > limits.header_bytes || self.line_start > limits.header_bytes {
             return Err(Refusal::new(
@@ -115,6 +130,25 @@ fn not_http(bytes: &[u8]) -> Refusal {
         _ => "This is not an HTTP request.",
     };
     Refusal::bad(Reason::NotHttp, message)
+}
+
+/// Looks at the beginning of a request line.
+///
+/// # Errors
+/// When its method or its target is too long already.
+fn check_line(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    const BEHIND_TARGET: usize = b" HTTP/1.1\r".len();
+    match memchr::memchr(b' ', &bytes[..bytes.len().min(METHOD_BYTES + 1)]) {
+        None if bytes.len() > METHOD_BYTES => Err(method_too_long()),
+        Some(method) if bytes.len() - (method + 1) > limits.target_bytes + BEHIND_TARGET => {
+            Err(target_too_long(limits))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn method_too_long() -> Refusal {
+    Refusal::new(501, Reason::Method, format!("The request method is longer than {METHOD_BYTES} bytes."))
 }
 
 fn target_too_long(limits: &Limits) -> Refusal {
@@ -189,17 +223,18 @@ impl<'a> RequestLine<'a> {
             return Err(Refusal::bad(Reason::Method, "The request method is not a token."));
         }
         let is_http10 = match version {
-            b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
+            // A later minor version is understood as the latest that is known (RFC 9110 section 2.5).
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => false,
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
                 return Err(Refusal::new(505, Reason::Version, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here."));
             }
             _ => return Err(malformed()),
         };
+        check_method(method)?;
         if target.len() > limits.target_bytes {
             return Err(target_too_long(limits));
         }
-        check_method(method)?;
         let form = Target::parse(method, target)?;
         Ok(Self { target, target_at: method_end + 1, form, is_http10 })
     }
@@ -208,12 +243,14 @@ impl<'a> RequestLine<'a> {
 /// Refuses the methods that a gateway must not pass on.
 ///
 /// # Errors
-/// 405 for CONNECT, which would make a tunnel, and TRACE, which would show a client the injected credentials.
+/// 405 for CONNECT, which would make a tunnel, and TRACE, which would show a client the injected credentials; 501 for one
+/// that nobody knows, because it is too long.
 pub fn check_method(method: &[u8]) -> Result<(), Refusal> {
     match method {
         b"CONNECT" | b"TRACE" => {
             Err(Refusal::new(405, Reason::Method, "CONNECT and TRACE are not served by this gateway."))
         }
+        long if long.len() > METHOD_BYTES => Err(method_too_long()),
         _ => Ok(()),
     }
 }

@@ -64,7 +64,7 @@ fn a_head_that_breaks_the_rules_is_refused() {
         (400, "GET / http/1.1\r\nHost: a\r\n\r\n"),
         (400, "GET / HTTP/1.1x\r\nHost: a\r\n\r\n"),
         (400, "GET / HTTP/11\r\nHost: a\r\n\r\n"),
-        (505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+        (505, "GET / HTTP/2.1\r\nHost: a\r\n\r\n"),
         (505, "GET / HTTP/3.0\r\nHost: a\r\n\r\n"),
         (400, "GET /a\x00 HTTP/1.1\r\nHost: a\r\n\r\n"),
         (400, "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -125,6 +125,14 @@ fn a_head_that_breaks_the_rules_is_refused() {
 #[test]
 fn limits_have_their_own_statuses() {
     assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(100))), 414);
+    // The message is true: it is the method that is too long.
+    for start in ["A".repeat(65), format!("{} /{}", "A".repeat(65), "a".repeat(1000)), "A".repeat(10_000)] {
+        let refusal = Scanner::default().scan(start.as_bytes(), &LIMITS).expect_err("long");
+        assert_eq!((refusal.status, &*refusal.message), (501, "The request method is longer than 64 bytes."));
+    }
+    assert_eq!(status(&format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "A".repeat(65))), 501);
+    let longest = format!("{} /{}", "A".repeat(64), "a".repeat(LIMITS.target_bytes - 1));
+    assert_eq!(Scanner::default().scan(longest.as_bytes(), &LIMITS), Ok(None));
     let endless_target = format!("GET /{}", "a".repeat(200));
     assert_eq!(Scanner::default().scan(endless_target.as_bytes(), &LIMITS).expect_err("long").status, 414);
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(10));

@@ -10,7 +10,7 @@ mod spelling;
 mod target;
 
 pub use refusal::Refusal;
-pub use spelling::{decoded, is_at_or_below};
+pub use spelling::{collapsed, decoded, is_at_or_below};
 pub use target::{Target, is_host};
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2): methods, field names, codings.

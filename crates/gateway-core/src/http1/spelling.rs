@@ -12,6 +12,16 @@ pub fn is_at_or_below(path: &[u8], place: &[&str]) -> bool {
     }
 }
 
+/// A path whose repeated slashes are one each: who puts a path behind a base URL that ends with a slash means no other.
+pub fn collapsed(path: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(path, b"//").is_none() {
+        return Cow::Borrowed(path);
+    }
+    let mut single = path.to_vec();
+    single.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
+    Cow::Owned(single)
+}
+
 /// A text behind all its percent-encodings, however deep they are, and other ways to write ASCII that some servers know.
 pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() && memchr::memchr(b'%', text).is_none() {
@@ -178,6 +188,16 @@ mod tests {
         ] {
             assert!(!is_api(path), "{path}");
         }
+    }
+
+    #[test]
+    fn repeated_slashes_are_one() {
+        for (path, single) in
+            [("//v1///messages//", "/v1/messages/"), ("/v1/messages", "/v1/messages"), ("", ""), ("*", "*")]
+        {
+            assert_eq!(&*collapsed(path.as_bytes()), single.as_bytes(), "{path}");
+        }
+        assert!(matches!(collapsed(b"/v1/messages"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::glob::Glob;
 use super::query;
-use crate::http1::split_query;
+use crate::http1::{collapsed, split_query};
 use crate::redact::{MASK, is_secret_name};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -64,7 +64,7 @@ impl TextTest {
 pub enum Condition {
     /// The method is one of these.
     Method(Vec<String>),
-    /// The path, without the query, passes one of these.
+    /// The path, without the query and with repeated slashes as one, passes one of these.
     Path(Vec<TextTest>),
     /// One of the field's values passes one of these.
     Header(HeaderName, Vec<TextTest>),
@@ -119,8 +119,8 @@ impl Condition {
         match self {
             Self::Method(methods) => methods.iter().any(|method| method == facts.method),
             Self::Path(tests) => {
-                let (path, _) = split_query(facts.target);
-                tests.iter().any(|test| test.is_match(path))
+                let path = collapsed(split_query(facts.target).0);
+                tests.iter().any(|test| test.is_match(&path))
             }
             Self::Header(name, tests) => {
                 facts.headers.get_all(name).iter().any(|value| tests.iter().any(|test| test.is_match(value.as_bytes())))
