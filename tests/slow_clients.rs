@@ -107,11 +107,14 @@ async fn answers_that_wait_are_bounded_and_the_client_that_holds_most_pays() {
     for _ in 0..12 {
         many.push(stalled_reader(&gateway, [127, 0, 0, 3], "/many").await);
     }
-    within("all but some to be given up", async {
+    within("all but some to be given up, or refused", async {
         loop {
             let log = gateway.stderr();
             let given_up = log.lines().filter(|line| {
-                line.contains("path=/many ") && line.contains(" outcome=client_stalled reason=unsent_answers ")
+                line.contains("path=/many ")
+                    && ["client_stalled", "rejected"]
+                        .iter()
+                        .any(|outcome| line.contains(&format!(" outcome={outcome} reason=unsent_answers ")))
             });
             if given_up.count() >= 8 {
                 return;
@@ -127,6 +130,33 @@ async fn answers_that_wait_are_bounded_and_the_client_that_holds_most_pays() {
     assert!(!gateway.stderr().contains("path=/alone "), "who holds little goes on");
     assert_eq!(gateway.request(&Request::get("/small")).await.text(), "small");
     drop(alone);
+}
+
+#[tokio::test]
+async fn who_does_not_read_gets_no_further_response_near_the_limit_and_others_do() {
+    let (_upstream, gateway) = limited("write_timeout: 60s, unsent_answers: 4MiB").await;
+    let (hoarder, other) = ([127, 0, 0, 3], [127, 0, 0, 2]);
+    let ask = async |source| {
+        let mut client = connect_from(source, gateway.addr(), None).await.expect("accepted");
+        client.write_all(&Request::get("/small").bytes()).await.expect("sent");
+        let mut line = [0; 12];
+        within("a status line", client.read_exact(&mut line)).await.expect("a response");
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    let mut unread = Vec::new();
+    within("the hoarder to be refused", async {
+        while ask(hoarder).await == "HTTP/1.1 200" {
+            unread.push(stalled_reader(&gateway, hoarder, "/unread").await);
+            assert_eq!(ask(other).await, "HTTP/1.1 200");
+        }
+    })
+    .await;
+    assert!(unread.len() >= 3, "{} unread responses", unread.len());
+    assert_eq!(ask(other).await, "HTTP/1.1 200");
+    let refused = gateway.stderr_line(0, "the refusal", |line| line.contains(" reason=unsent_answers ")).await;
+    assert!(refused.contains(" path=/small status=503 outcome=rejected "), "{refused}");
+    drop(unread);
+    within("it to be served again", async { while ask(hoarder).await != "HTTP/1.1 200" {} }).await;
 }
 
 /// Both ports of a gateway.

@@ -55,16 +55,34 @@ impl HouseRules {
     ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
         let lines = field_values(begun.head(), X_FORWARDED_FOR.as_str());
         let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
-        let begin = |place: &Place| place.begin(origin.map(|origin| origin.client));
-        let Ok(mut serving) = place.map(begin).transpose() else {
-            client.refuse(begun);
-            return Err(Refusal::no_room().into());
+        let mut serving = match self.begin(origin, snapshot, place) {
+            Ok(serving) => serving,
+            Err(refusal) => {
+                client.refuse(begun);
+                return Err(refusal.into());
+            }
         };
         client.watch(self.taking(origin, &snapshot.config.limits, client.get_socket_digest(), place));
         let head = self.read_rest(client, begun, origin.map(|origin| origin.client), snapshot).await?;
         // It may have had to make room in the last moment.
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
         Ok((head, serving))
+    }
+
+    /// Takes a request in whose head is there: its part of the connections while it is served. Requests to the admin
+    /// service are taken whatever waits for the gateway's clients.
+    pub(super) fn begin(
+        &self,
+        origin: Option<Origin>,
+        snapshot: &Snapshot,
+        place: Option<&Place>,
+    ) -> Result<Option<Serving>, Refusal> {
+        let client = origin.map(|origin| origin.client);
+        let limit = snapshot.config.limits.unsent_answers;
+        if !self.is_all_own && self.shared.unsent.is_full_for(client.map(client_group), limit) {
+            return Err(Refusal::unread_responses());
+        }
+        place.map(|place| place.begin(client)).transpose().map_err(|_| Refusal::no_room())
     }
 
     async fn read_rest(

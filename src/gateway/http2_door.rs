@@ -12,6 +12,7 @@ use super::identity;
 use super::snapshot::{Snapshot, peer};
 use crate::connections::{Place, Serving};
 use async_trait::async_trait;
+use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Outcome, RequestRecord};
@@ -56,7 +57,7 @@ impl HttpServerApp for Http2Door {
         let snapshot = self.rules.shared.snapshot.load_full();
         let started = Instant::now();
         let origin = snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
-        match self.read(&mut session, origin.map(|origin| origin.client), &snapshot).await {
+        match self.read(&mut session, origin, &snapshot).await {
             Ok((hold, _serving)) => {
                 let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
                 let taking = self.rules.taking(origin, &snapshot.config.limits, socket, self.place.as_ref());
@@ -113,12 +114,11 @@ impl Http2Door {
     async fn read(
         &self,
         session: &mut Http2Session,
-        client: Option<IpAddr>,
+        origin: Option<Origin>,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(Arc<ResponseHold>, Option<Serving>), NoRequest> {
-        let serving = self.place.as_ref().map(|place| place.begin(client)).transpose();
-        let mut serving = serving.map_err(|_| Refusal::no_room())?;
-        let hold = self.read_rest(session, client, snapshot).await?;
+        let mut serving = self.rules.begin(origin, snapshot, self.place.as_ref())?;
+        let hold = self.read_rest(session, origin.map(|origin| origin.client), snapshot).await?;
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
         Ok((hold, serving))
     }

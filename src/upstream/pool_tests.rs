@@ -85,14 +85,14 @@ fn a_session_that_moved_stays_until_it_is_new() {
     pool.memory.move_to(session(1), pool.upstreams[1].seed);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(1)), "though the first is healthy");
     assert_eq!(pool.choose(session(2), &[]), Some(Choice::Ready(0)));
-    pool.upstreams[1].failed(UpstreamFault::Closed);
+    pool.upstreams[1].probed(Some(UpstreamFault::Closed));
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(0)), "it moves again when it must");
 }
 
 #[test]
 fn with_none_healthy_the_one_that_is_back_soonest_is_tried() {
     let pool = Pool::new(&[(0, 1), (0, 1)]);
-    pool.upstreams.iter().for_each(|upstream| upstream.failed(UpstreamFault::Closed));
+    pool.upstreams.iter().for_each(|upstream| upstream.probed(Some(UpstreamFault::Closed)));
     pool.upstreams[0].circuit.hold(Duration::from_secs(200), 1_000);
     let now = crate::upstream::clock::now_ms();
     let choice = choose(&pool.upstreams, &pool.group, &[], Client::UNKNOWN, &pool.memory, now);

@@ -71,7 +71,7 @@ codes! {
         // --- the client ---
         /// It took no byte of its response for too long; or the upstream none of the request.
         WriteTimeout = "write_timeout",
-        /// Too many responses waited for slow clients.
+        /// Too many responses waited for slow clients: this one was ended, or refused.
         UnsentAnswers = "unsent_answers",
         /// It closed the connection.
         ClientGone = "client_gone",

@@ -70,6 +70,18 @@ impl Unsent {
         Place { unsent: Arc::clone(self), number, is_given_up }
     }
 
+    /// Whether a further response of this client would soon have to be given up: all that wait come near the `limit`, and
+    /// a large part of it is this client's. Clients that ask again for each response that they lost would otherwise
+    /// have as much read ahead for them as the machine can read.
+    pub(crate) fn is_full_for(&self, client: Option<IpAddr>, limit: usize) -> bool {
+        if self.bytes.get() <= signed(limit / 4 * 3) {
+            return false;
+        }
+        let table = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = table.answers.values().filter(|waiting| waiting.client == client);
+        theirs.map(|waiting| waiting.bytes).sum::<usize>() > limit / 4
+    }
+
     /// Gives responses up until the others hold no more than `limit` bytes.
     fn relieve(&self, limit: usize, now: Instant) {
         if self.bytes.get() <= signed(limit) {
@@ -295,6 +307,18 @@ mod tests {
         drop((alone, many));
         assert_eq!(unsent.bytes.get(), 0);
         assert!(unsent.waiting.lock().expect("a table").answers.is_empty());
+    }
+
+    #[test]
+    fn near_the_limit_who_holds_much_of_it_gets_no_further_response() {
+        let (unsent, now) = (unsent(), Instant::now());
+        let one = bytes_held(100_000);
+        let _many: Vec<Place> = (0..3).map(|_| unsent.add(client(1), 100_000, now)).collect();
+        let _few = unsent.add(client(2), 100_000, now);
+        let are_full = |limit| [1, 2, 3].map(|last| unsent.is_full_for(client(last), limit));
+        assert_eq!(are_full(6 * one), [false; 3], "two thirds");
+        assert_eq!(are_full(5 * one), [true, false, false], "four fifths, and one of five is the second's");
+        assert_eq!(are_full(3 * one), [true, true, false]);
     }
 
     #[test]

@@ -365,7 +365,7 @@ export default {
     service_worker: 'A browser asked for a service worker in the origin of the panel.',
     rule: 'A rule answered the request with an error.',
     write_timeout: 'The upstream stopped taking the request.',
-    unsent_answers: 'Too many responses waited for slow clients (limits.unsent_answers), and this one had waited longest.',
+    unsent_answers: 'Too many responses waited for slow clients (limits.unsent_answers), so this one was ended, or refused.',
     client_gone: 'The client closed the connection.',
     resolve: 'The name of the upstream could not be resolved: check base_url and the DNS of this machine.',
     connect: 'No connection to the upstream could be made.',

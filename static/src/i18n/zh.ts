@@ -367,7 +367,7 @@ const messages: Messages = {
     service_worker: '浏览器要在面板所在的来源（origin）上注册 Service Worker。',
     rule: '某条规则直接以错误响应了该请求。',
     write_timeout: '上游不再接收请求内容。',
-    unsent_answers: '等待慢速客户端接收的响应过多（limits.unsent_answers），其中这一个等得最久。',
+    unsent_answers: '等待慢速客户端接收的响应过多（limits.unsent_answers），因此中断或拒绝了这一个。',
     client_gone: '客户端关闭了连接。',
     resolve: '无法解析上游的域名：请检查 base_url 和本机的 DNS。',
     connect: '无法与上游建立连接。',

@@ -64,6 +64,16 @@ impl Refusal {
         Self::new(503, Reason::Connections, message)
     }
 
+    /// 503: the client does not read the responses that it has.
+    pub fn unread_responses() -> Self {
+        Self::new(
+            503,
+            Reason::UnsentAnswers,
+            "This client's address has responses that it does not read, and they take much of the memory for all such \
+             responses (gateway.limits.unsent_answers); try again.",
+        )
+    }
+
     /// 408: the head did not come in in time.
     pub fn late_head() -> Self {
         Self::new(408, Reason::HeaderTimeout, "The request head did not come in in time.")
