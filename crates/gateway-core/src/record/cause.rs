@@ -121,7 +121,7 @@ fn by_kind(failed: &Failed<'_>) -> Cause {
         _ if failed.is_page && failed.status < 500 => Cause::WafPage,
         401 | 403 => Cause::KeyRefused,
         404 => Cause::NotFound,
-        429 => Cause::Quota,
+        402 | 429 => Cause::Quota,
         503 => Cause::PoolClosed,
         529 => Cause::Overloaded,
         500 if failed.error_type == Some("new_api_error") => Cause::IncompleteRequest,
