@@ -46,15 +46,12 @@ pub(crate) struct Metrics {
     unpriced: IntCounter,
     skipped_events: IntCounter,
     rule_hits: IntCounterVec,
-    connect: HistogramVec,
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
     tokens: [IntCounter; 4],
     estimated_output_tokens: IntCounter,
     stream_errors: IntCounterVec,
-    duration: Histogram,
-    first_byte: Histogram,
-    first_token: Histogram,
+    times: Times,
     /// Requests between their first byte and their end.
     pub in_flight: IntGauge,
     /// Streams of events that are open.
@@ -71,91 +68,30 @@ pub(crate) struct Metrics {
     pub config_loaded_at: Gauge,
 }
 
-impl Metrics {
-    /// Registers all metrics.
-    ///
-    /// # Errors
-    /// When one of the names is taken, that is, on a second call in one process.
-    pub(crate) fn register() -> Result<Self, pingora_prometheus::prometheus::Error> {
-        let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let tokens = register_int_counter_vec!(
-            "gateway_tokens_total",
-            "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
-            &["kind"]
-        )?;
-        let reloads = register_int_counter_vec!(
-            "gateway_config_reloads_total",
-            "Attempts to load the configuration anew.",
-            &["result"]
-        )?;
-        let evicted = register_int_counter_vec!(
-            "gateway_evicted_bodies_total",
-            "Request bodies that had to make room for others while they came in: too slowly (slow), or for a client \
-             that held more than its share (share).",
-            &["reason"]
-        )?;
+/// How long requests take.
+#[derive(Debug)]
+struct Times {
+    duration: Histogram,
+    first_byte: Histogram,
+    first_token: Histogram,
+    connect: HistogramVec,
+}
+
+impl Times {
+    fn register() -> Registered<Self> {
+        let histogram = |name, help| register_histogram!(name, help, SECONDS.to_vec());
         Ok(Self {
-            tokens: ["input", "output", "cache_write", "cache_read"].map(|kind| tokens.with_label_values(&[kind])),
-            estimated_output_tokens: register_int_counter!(
-                "gateway_estimated_output_tokens_total",
-                "Tokens of output that were estimated, because the stream ended before they were told."
-            )?,
-            stream_errors: register_int_counter_vec!(
-                "gateway_stream_errors_total",
-                "Streams with an error in them, by its type.",
-                &["type"]
-            )?,
-            duration: register_histogram!(
+            duration: histogram(
                 "gateway_request_duration_seconds",
                 "From the first byte of a request to the end of its answer.",
-                SECONDS.to_vec()
             )?,
-            first_byte: register_histogram!(
+            first_byte: histogram(
                 "gateway_first_byte_seconds",
                 "From the first byte of a request to the first byte of its answer.",
-                SECONDS.to_vec()
             )?,
-            first_token: register_histogram!(
+            first_token: histogram(
                 "gateway_first_token_seconds",
                 "From the first byte of a request to the first piece of content of its stream.",
-                SECONDS.to_vec()
-            )?,
-            models: ArcSwap::default(),
-            other: OTHER.into(),
-            none: "".into(),
-            requests: register_int_counter_vec!(
-                "gateway_requests_total",
-                "Requests by how they ended, class of their status, upstream, model (that answered, or else that was \
-                 asked for) and path.",
-                &["outcome", "status", "upstream", "model", "path"]
-            )?,
-            retries: register_int_counter!(
-                "gateway_retries_total",
-                "Times that a request was sent to an upstream once more."
-            )?,
-            request_bytes: register_int_counter!("gateway_request_body_bytes_total", "Bytes of request bodies.")?,
-            response_bytes: register_int_counter!(
-                "gateway_response_body_bytes_total",
-                "Bytes of the bodies of answers that went to clients."
-            )?,
-            cost: register_counter_vec!(
-                "gateway_cost_usd_total",
-                "What the tokens cost, in US dollars, by model (gateway.prices).",
-                &["model"]
-            )?,
-            unpriced: register_int_counter!(
-                "gateway_unpriced_requests_total",
-                "Requests that used tokens of a model without a price."
-            )?,
-            skipped_events: register_int_counter!(
-                "gateway_skipped_events_total",
-                "Events of streams that were too large to be read (limits.event)."
-            )?,
-            rule_hits: register_int_counter_vec!(
-                "gateway_rule_hits_total",
-                "Requests that a rule applied to.",
-                &["rule"]
             )?,
             connect: register_histogram_vec!(
                 "gateway_upstream_connect_seconds",
@@ -163,31 +99,129 @@ impl Metrics {
                 &["upstream"],
                 CONNECT_SECONDS.to_vec()
             )?,
-            rejected: register_int_counter_vec!(
+        })
+    }
+}
+
+type Registered<T> = Result<T, pingora_prometheus::prometheus::Error>;
+
+fn counter(name: &str, help: &str) -> Registered<IntCounter> {
+    register_int_counter!(name, help)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> Registered<IntCounterVec> {
+    register_int_counter_vec!(name, help, labels)
+}
+
+/// A counter for each value of the label.
+fn counter_each<const N: usize>(name: &str, help: &str, label: &str, values: [&str; N]) -> Registered<[IntCounter; N]> {
+    let counters = counters(name, help, &[label])?;
+    Ok(values.map(|value| counters.with_label_values(&[value])))
+}
+
+fn sums(name: &str, help: &str, labels: &[&str]) -> Registered<CounterVec> {
+    register_counter_vec!(name, help, labels)
+}
+
+fn gauge(name: &str, help: &str) -> Registered<IntGauge> {
+    register_int_gauge!(name, help)
+}
+
+fn register_build_info() -> Registered<()> {
+    let build = register_int_gauge_vec!("gateway_build_info", "1, with the version as a label.", &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    ///
+    /// # Errors
+    /// When one of the names is taken, that is, on a second call in one process.
+    pub(crate) fn register() -> Registered<Self> {
+        register_build_info()?;
+        Ok(Self {
+            tokens: counter_each(
+                "gateway_tokens_total",
+                "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
+                "kind",
+                ["input", "output", "cache_write", "cache_read"],
+            )?,
+            estimated_output_tokens: counter(
+                "gateway_estimated_output_tokens_total",
+                "Tokens of output that were estimated, because the stream ended before they were told.",
+            )?,
+            stream_errors: counters(
+                "gateway_stream_errors_total",
+                "Streams with an error in them, by its type.",
+                &["type"],
+            )?,
+            times: Times::register()?,
+            models: ArcSwap::default(),
+            other: OTHER.into(),
+            none: "".into(),
+            requests: counters(
+                "gateway_requests_total",
+                "Requests by how they ended, class of their status, upstream, model (that answered, or else that was \
+                 asked for) and path.",
+                &["outcome", "status", "upstream", "model", "path"],
+            )?,
+            retries: counter("gateway_retries_total", "Times that a request was sent to an upstream once more.")?,
+            request_bytes: counter("gateway_request_body_bytes_total", "Bytes of request bodies.")?,
+            response_bytes: counter(
+                "gateway_response_body_bytes_total",
+                "Bytes of the bodies of answers that went to clients.",
+            )?,
+            cost: sums(
+                "gateway_cost_usd_total",
+                "What the tokens cost, in US dollars, by model (gateway.prices).",
+                &["model"],
+            )?,
+            unpriced: counter(
+                "gateway_unpriced_requests_total",
+                "Requests that used tokens of a model without a price.",
+            )?,
+            skipped_events: counter(
+                "gateway_skipped_events_total",
+                "Events of streams that were too large to be read (limits.event).",
+            )?,
+            rule_hits: counters("gateway_rule_hits_total", "Requests that a rule applied to.", &["rule"])?,
+            rejected: counters(
                 "gateway_rejected_total",
                 "Requests that the gateway refused, or failed to serve, by reason.",
-                &["reason"]
+                &["reason"],
             )?,
-            rewrites: register_int_counter_vec!(
+            rewrites: counters(
                 "gateway_rewrites_total",
                 "Messages requests by what became of their system prompt.",
-                &["result"]
+                &["result"],
             )?,
-            in_flight: register_int_gauge!("gateway_in_flight_requests", "Requests that are being served.")?,
-            config_reloads: ["ok", "refused"].map(|result| reloads.with_label_values(&[result])),
+            in_flight: gauge("gateway_in_flight_requests", "Requests that are being served.")?,
+            config_reloads: counter_each(
+                "gateway_config_reloads_total",
+                "Attempts to load the configuration anew.",
+                "result",
+                ["ok", "refused"],
+            )?,
             config_loaded_at: register_gauge!(
                 "gateway_config_last_reload_timestamp_seconds",
                 "When the configuration in force was loaded."
             )?,
-            streams: register_int_gauge!("gateway_in_flight_streams", "Streams of events that are open.")?,
-            held_bytes: register_int_gauge!(
+            streams: gauge("gateway_in_flight_streams", "Streams of events that are open.")?,
+            held_bytes: gauge(
                 "gateway_held_body_bytes",
-                "Bytes of the buffers of request bodies that are held in memory."
+                "Bytes of the buffers of request bodies that are held in memory.",
             )?,
-            evicted_bodies: ["slow", "share"].map(|reason| evicted.with_label_values(&[reason])),
-            unsent_bytes: register_int_gauge!(
+            evicted_bodies: counter_each(
+                "gateway_evicted_bodies_total",
+                "Request bodies that had to make room for others while they came in: too slowly (slow), or for a client \
+             that held more than its share (share).",
+                "reason",
+                ["slow", "share"],
+            )?,
+            unsent_bytes: gauge(
                 "gateway_unsent_answer_bytes",
-                "Bytes of answers in memory that wait for slow clients (limits.unsent_answers)."
+                "Bytes of answers in memory that wait for slow clients (limits.unsent_answers).",
             )?,
         })
     }
@@ -213,9 +247,9 @@ impl Metrics {
         if let Some(rewrite) = record.rewrite {
             self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
-        self.duration.observe(record.duration.as_secs_f64());
+        self.times.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {
-            self.first_byte.observe(first_byte.as_secs_f64());
+            self.times.first_byte.observe(first_byte.as_secs_f64());
         }
         if let Some(answer) = &record.answer {
             self.count_answer(answer);
@@ -233,7 +267,7 @@ impl Metrics {
 
     /// Notes how long a new connection took.
     pub(crate) fn connected(&self, upstream: &str, took: Duration) {
-        self.connect.with_label_values(&[upstream]).observe(took.as_secs_f64());
+        self.times.connect.with_label_values(&[upstream]).observe(took.as_secs_f64());
     }
 
     /// The names under which a request is counted. The first `most` models have names of their own.
@@ -271,14 +305,11 @@ impl Metrics {
 
     fn count_answer(&self, answer: &Summary) {
         if let Some(first_token) = answer.first_token {
-            self.first_token.observe(first_token.as_secs_f64());
+            self.times.first_token.observe(first_token.as_secs_f64());
         }
         if let Some(tokens) = answer.tokens {
             let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
             self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
-            if answer.is_estimated {
-                self.estimated_output_tokens.inc_by(tokens.output);
-            }
         }
         self.skipped_events.inc_by(u64::from(answer.skipped));
         if let Some(error) = answer.error.as_ref().filter(|_| answer.is_stream()) {

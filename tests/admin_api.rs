@@ -109,7 +109,18 @@ async fn what_happened_is_told_by_rows_sums_groups_and_sessions_alike() {
     assert_eq!((of_key["requests"].as_u64(), &of_key["duration_ms"]["p50"]), (Some(8), &Value::Null), "{of_key}");
     assert_eq!(get(&gateway, &format!("stats?{span}&model=none")).await["requests"], 0);
 
-    let series = get(&gateway, &format!("stats/series?{span}&step=60000")).await;
+    points_groups_sessions_and_errors_agree(&gateway, &span).await;
+
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    let same = admin.request(&look(&format!("stats?{span}"))).await.json();
+    assert_eq!(same["requests"], 8, "the admin service says the same");
+    let health = get(&gateway, "health").await;
+    assert_eq!((health["status"].as_str(), health["log"]["written"].as_u64()), (Some("ok"), Some(8)), "{health}");
+}
+
+/// The rest of the above.
+async fn points_groups_sessions_and_errors_agree(gateway: &Gateway, span: &str) {
+    let series = get(gateway, &format!("stats/series?{span}&step=60000")).await;
     let points = series["points"].as_array().expect("points");
     assert_eq!(
         points.len(),
@@ -118,16 +129,16 @@ async fn what_happened_is_told_by_rows_sums_groups_and_sessions_alike() {
     assert_eq!(points.iter().filter_map(|point| point["requests"].as_u64()).sum::<u64>(), 8);
     assert_eq!(points.iter().filter_map(|point| point["failed"].as_u64()).sum::<u64>(), 2);
 
-    let groups = get(&gateway, &format!("stats/groups?{span}&by=path")).await;
+    let groups = get(gateway, &format!("stats/groups?{span}&by=path")).await;
     assert_eq!(groups["groups"][0]["name"], "/v1/messages");
     assert_eq!(
         (groups["groups"][0]["requests"].as_u64(), groups["groups"][1]["name"].as_str()),
         (Some(6), Some("other"))
     );
-    let models = get(&gateway, &format!("stats/groups?{span}&by=model")).await;
+    let models = get(gateway, &format!("stats/groups?{span}&by=model")).await;
     assert!(models["groups"][0]["first_token_ms"]["p50"].as_f64().is_some(), "{models}");
 
-    let session = get(&gateway, "sessions/s-1").await;
+    let session = get(gateway, "sessions/s-1").await;
     assert_eq!(
         (session["total"]["requests"].as_u64(), session["requests"].as_array().map(Vec::len)),
         (Some(4), Some(4))
@@ -136,19 +147,13 @@ async fn what_happened_is_told_by_rows_sums_groups_and_sessions_alike() {
         session["agents"].as_array().expect("agents").iter().map(|agent| agent["name"].clone()).collect();
     assert_eq!(agents, [Value::Null, "agent-1".into()]);
 
-    let errors = get(&gateway, &format!("errors?{span}")).await;
+    let errors = get(gateway, &format!("errors?{span}")).await;
     let group = &errors["groups"][0];
     assert_eq!((errors["total"].as_u64(), group["cause"].as_str()), (Some(2), Some("pool_closed")), "{errors}");
     assert_eq!(group["message"], "pool for ******** is closed");
-    let detail = get(&gateway, &format!("requests/{}", group["example_id"].as_str().expect("an id"))).await;
+    let detail = get(gateway, &format!("requests/{}", group["example_id"].as_str().expect("an id"))).await;
     assert!(detail["error_body"].as_str().is_some_and(|body| body.contains("new_api_error")), "{detail}");
     assert!(!detail.to_string().contains("sk-secret-key") && detail["capture"].is_null(), "{detail}");
-
-    let mut admin = Client::connect(gateway.admin_addr()).await;
-    let same = admin.request(&look(&format!("stats?{span}"))).await.json();
-    assert_eq!(same["requests"], 8, "the admin service says the same");
-    let health = get(&gateway, "health").await;
-    assert_eq!((health["status"].as_str(), health["log"]["written"].as_u64()), (Some("ok"), Some(8)), "{health}");
 }
 
 #[tokio::test]

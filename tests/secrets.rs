@@ -189,10 +189,8 @@ fn assert_clean(place: &str, bytes: &[u8], traces: &[String]) {
 }
 
 /// 13 secrets, each of which an upstream repeats in 25 forms and in part at every place that it can write to.
-#[tokio::test]
-async fn what_an_upstream_repeats_of_secrets_is_nowhere() {
-    let upstream = Upstream::start(answer).await;
-    let written = tempfile::tempdir().expect("a folder");
+/// A gateway that is configured with secrets, and writes to this folder.
+async fn with_secrets(upstream: &Upstream, written: &Path) -> Gateway {
     let [_, relay, file, .., rule] = SECRETS;
     let yaml = format!(
         "gateway:\n  log: {{ capture: all }}\n  upstreams:\n    - {{ name: one, base_url: '{url}', api_key: '{relay}', \
@@ -201,16 +199,23 @@ async fn what_an_upstream_repeats_of_secrets_is_nowhere() {
         url = upstream.url(),
         key = SECRETS[4],
     );
-    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
-        .env("GATEWAY_DB", &written.path().join("log.db").display().to_string())
-        .env("GATEWAY_STATE_DIR", &written.path().display().to_string())
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+        .env("GATEWAY_DB", &written.join("log.db").display().to_string())
+        .env("GATEWAY_STATE_DIR", &written.display().to_string())
         .env("DASHBOARD_API_KEY", DASHBOARD_KEY)
         .env("DEBUG_MODE", "true")
         .env("EXTRA", rule)
         .file("env/.env.headers.json", &json!({ "X-File-Secret": file, "X-App": "cli" }).to_string())
         .yaml(&yaml)
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test]
+async fn what_an_upstream_repeats_of_secrets_is_nowhere() {
+    let upstream = Upstream::start(answer).await;
+    let written = tempfile::tempdir().expect("a folder");
+    let gateway = with_secrets(&upstream, written.path()).await;
     let mut feed: Client = gateway.connect().await;
     feed.send(look("live").bytes()).await;
     feed.head("GET").await;

@@ -68,13 +68,6 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         events: 200,
         ..Summary::default()
     };
-    let [input, output, cache_write, cache_read] = PRICES[which];
-    let dollars = tokens.input as f64 * input
-        + tokens.output as f64 * output
-        + tokens.cache_write as f64 * cache_write
-        + tokens.cache_read as f64 * cache_read;
-    // Two of five requests are a sub-agent's.
-    let agent = (index % 5 > 2).then(|| format!("agent-{}", index / SESSION % 7));
     let number = index / SESSION;
     Arc::new(RequestRecord {
         duration,
@@ -94,13 +87,7 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         key: Some(format!("key{:05}", number % 5)),
         is_keyed: true,
         rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
-        names: ClientNames {
-            session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
-            parent_agent: agent.as_ref().map(|_| "main".to_owned()),
-            agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
-            request_class: Some(if agent.is_some() { "subagent" } else { "main" }.to_owned()),
-            agent,
-        },
+        names: names(index),
         model_asked: Some(model.to_owned()),
         rules: vec!["anyrouter.beta".into(), "anyrouter.metadata".into()],
         answer: is_answer.then_some(answer),
@@ -111,8 +98,31 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
             is_page: false,
         }),
         cause,
-        cost: is_answer.then_some((dollars * 1_000.0) as u64),
+        cost: is_answer.then_some(cost(tokens, PRICES[which])),
         labels: Labels { model: model.into(), path: "/v1/messages" },
         ..RequestRecord::new(format!("req_{index:032x}"), now - age)
     })
+}
+
+/// Billionths of a dollar.
+fn cost(tokens: Tokens, [input, output, cache_write, cache_read]: [f64; 4]) -> u64 {
+    let dollars = tokens.input as f64 * input
+        + tokens.output as f64 * output
+        + tokens.cache_write as f64 * cache_write
+        + tokens.cache_read as f64 * cache_read;
+    (dollars * 1_000.0) as u64
+}
+
+/// Whose the record number `index` is.
+fn names(index: u64) -> ClientNames {
+    // Two of five requests are a sub-agent's.
+    let agent = (index % 5 > 2).then(|| format!("agent-{}", index / SESSION % 7));
+    let number = index / SESSION;
+    ClientNames {
+        session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
+        parent_agent: agent.as_ref().map(|_| "main".to_owned()),
+        agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
+        request_class: Some(if agent.is_some() { "subagent" } else { "main" }.to_owned()),
+        agent,
+    }
 }

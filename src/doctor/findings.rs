@@ -158,7 +158,7 @@ findings! {
     TLS_NO_ROOTS, "tls_no_roots", Problem,
         en "This machine has no trusted certificate authorities, so that no certificate can be checked.",
         "Install them (Debian and Ubuntu: apt install ca-certificates), or name a PEM file in ca_file.",
-        zh "本机没有受信任的证书机构，无法校验任何证书。",
+        zh "本机没有受信任的签发机构，无法校验任何证书。",
         "请安装系统证书（Debian 和 Ubuntu：apt install ca-certificates），或在 ca_file 中指定 PEM 文件。";
     NOT_TLS, "not_tls", Problem,
         en "What answers at this port does not speak TLS.",
