@@ -1,6 +1,7 @@
 //! Every metric, declared once. Counters with a closed set of labels are looked up once, not per request.
 
 use arc_swap::ArcSwap;
+use gateway_core::record::fault::ERROR_TYPES;
 use gateway_core::record::{Labels, Outcome, RequestRecord, status_class};
 use gateway_core::usage::summary::Summary;
 use pingora_prometheus::prometheus::{
@@ -19,18 +20,6 @@ const SECONDS: [f64; 16] =
 const CONNECT_SECONDS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// What all others are counted as.
 const OTHER: &str = "other";
-/// The errors that the API can send in a stream.
-const STREAM_ERRORS: [&str; 8] = [
-    "overloaded_error",
-    "api_error",
-    "rate_limit_error",
-    "invalid_request_error",
-    "authentication_error",
-    "permission_error",
-    "timeout_error",
-    "not_found_error",
-];
-
 /// The gateway's metrics in the process-wide registry that `/metrics` shows.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -310,11 +299,14 @@ impl Metrics {
         if let Some(tokens) = answer.tokens {
             let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
             self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
+            if answer.is_estimated {
+                self.estimated_output_tokens.inc_by(tokens.output);
+            }
         }
         self.skipped_events.inc_by(u64::from(answer.skipped));
         if let Some(error) = answer.error.as_ref().filter(|_| answer.is_stream()) {
             // An upstream can invent types; those of the API are few.
-            let known = STREAM_ERRORS.iter().find(|known| **known == error);
+            let known = ERROR_TYPES.iter().find(|known| **known == error);
             self.stream_errors.with_label_values(&[known.copied().unwrap_or("other")]).inc();
         }
     }

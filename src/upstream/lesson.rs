@@ -13,12 +13,12 @@ use std::time::{Duration, SystemTime};
 const PROBES: u64 = u64::MAX;
 
 /// A request that is over at an upstream, be it that another one takes it over.
-#[derive(Clone, Copy, Debug)]
-pub struct Over<'a> {
+#[derive(Debug)]
+pub struct Over {
     /// What it says about the upstream.
     pub verdict: Verdict,
     /// What the upstream did, if it failed.
-    pub fault: Option<&'a UpstreamFault>,
+    pub fault: Option<UpstreamFault>,
     /// Whether it got an answer that came to its end.
     pub is_answered: bool,
     /// Whether it was a model call. Whatever else was asked says nothing about those but whether there is a connection.
@@ -31,10 +31,10 @@ pub struct Over<'a> {
 
 impl Upstream {
     /// Learns from a request that is over here.
-    pub fn learn(&self, over: &Over<'_>) {
+    pub fn learn(&self, over: &Over) {
         self.count(over);
         let now = clock::now_ms();
-        let is_unreachable = over.fault.is_some_and(UpstreamFault::is_of_connection);
+        let is_unreachable = over.fault.as_ref().is_some_and(UpstreamFault::is_of_connection);
         let failure = match over.verdict {
             Verdict::Bad if is_unreachable => Failure::Connection { is_call: over.is_call },
             Verdict::Bad if over.is_call => Failure::Answer,
@@ -48,11 +48,11 @@ impl Upstream {
         self.tell_if_open(self.circuit.failed(failure, over.session, over.began_ms, now));
     }
 
-    fn count(&self, over: &Over<'_>) {
+    fn count(&self, over: &Over) {
         match over.verdict {
             Verdict::Good => &self.stats.good,
             Verdict::Bad | Verdict::Refused => {
-                self.note(over.fault);
+                self.note(over.fault.as_ref());
                 &self.stats.bad
             }
             Verdict::Request | Verdict::Neutral => return,

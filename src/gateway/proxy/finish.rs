@@ -62,7 +62,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         names: names.client,
         model_asked: names.model,
         rules: rules(context),
-        tried: tried(context, ending.fault()),
+        tried: tried(context, ending.fault(), |kind| cleaner().text(kind, true)),
         answer: ending.answer,
         error,
         cause: None,
@@ -105,13 +105,17 @@ fn rules(context: &Context) -> Vec<Arc<str>> {
 }
 
 /// The upstreams that failed, in order, and what each did; `last` is what the last one did if the request failed there.
-fn tried(context: &Context, last: Option<UpstreamFault>) -> Vec<(Arc<str>, UpstreamFault)> {
-    let named = |at: usize, fault| (Arc::clone(&context.snapshot.upstreams[at].name), fault);
-    let here = context.routing.destination;
-    // One that failed before its response began is among them already.
-    let last = last.filter(|last| {
-        context.routing.tried.last().is_none_or(|tried| Some(tried.destination) != here || tried.fault != *last)
-    });
+fn tried(
+    context: &Context,
+    last: Option<UpstreamFault>,
+    clean: impl Fn(&str) -> String,
+) -> Vec<(Arc<str>, UpstreamFault)> {
+    let snapshot = &context.snapshot;
+    let named = |at: usize, fault: UpstreamFault| (Arc::clone(&snapshot.upstreams[at].name), fault.with_kind(&clean));
     let before = context.routing.tried.iter().map(|tried| named(tried.destination, tried.fault.clone()));
-    before.chain(last.zip(here).map(|(fault, here)| named(here, fault))).collect()
+    let mut tried: Vec<_> = before.collect();
+    let last = last.zip(context.routing.destination).map(|(fault, here)| named(here, fault));
+    // One that failed before its response began is among them already.
+    tried.extend(last.filter(|last| tried.last() != Some(last)));
+    tried
 }

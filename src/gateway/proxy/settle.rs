@@ -97,9 +97,10 @@ fn settle(context: &mut Context, at: usize, verdict: Verdict) {
 }
 
 fn tell(context: &Context, at: usize, verdict: Verdict, fault: &UpstreamFault, is_answered: bool, began_ms: u64) {
+    let speaks_against_it = matches!(verdict, Verdict::Bad | Verdict::Refused);
     context.snapshot.upstreams[at].learn(&Over {
         verdict,
-        fault: Some(fault).filter(|_| matches!(verdict, Verdict::Bad | Verdict::Refused)),
+        fault: speaks_against_it.then(|| fault.clone().in_known_words()),
         is_answered,
         is_call: context.arrival.protocol.is_model_call(),
         session: context.arrival.identity.sender.number().unwrap_or_default(),

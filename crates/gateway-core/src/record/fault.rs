@@ -114,7 +114,38 @@ mod millis {
     }
 }
 
+/// The types of errors that the API has.
+pub const ERROR_TYPES: [&str; 8] = [
+    "overloaded_error",
+    "api_error",
+    "rate_limit_error",
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "timeout_error",
+    "not_found_error",
+];
+
 impl UpstreamFault {
+    /// The same without words that an upstream may have invented, or repeated: it names an error as the API does, or
+    /// as `other`. What is told of the upstream to everybody knows no request whose secrets could be taken out.
+    pub fn in_known_words(mut self) -> Self {
+        if let Self::StreamError { kind } | Self::ErrorReply { kind } = &mut self
+            && !ERROR_TYPES.contains(&kind.as_str())
+        {
+            "other".clone_into(kind);
+        }
+        self
+    }
+
+    /// The same with the name of its error changed.
+    pub fn with_kind(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        if let Self::StreamError { kind } | Self::ErrorReply { kind } = &mut self {
+            *kind = change(kind);
+        }
+        self
+    }
+
     /// What is wrong with a response of status 200 that is over and whose framing was whole, if anything is.
     pub fn in_answer(answer: &Summary) -> Option<Self> {
         let kind = || answer.error.clone().unwrap_or_default();
