@@ -51,6 +51,30 @@ fn around_first_text(body: &str) -> (&str, &str) {
 }
 
 #[tokio::test]
+async fn a_replacement_of_blanks_is_none() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway().upstream(upstream.url()).env("SYSTEM_PROMPT_REPLACEMENT", " \n").start().await;
+    let body = r#"{"system":[{"type":"text","text":"x"}]}"#;
+    let request = Request::post("/v1/messages", body);
+    assert_same(&sent_on(&upstream, &gateway, &request).await, body, "the API takes no block of blanks");
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_looked_through_is_told_as_that() {
+    let (upstream, gateway) = rewriting(&[]).await;
+    let blocks = format!(r#"{{"model":"a","system":[{}{{"type":"text","text":"x"}}]}}"#, "1,".repeat(1_000_000));
+    let members = format!(r#"{{{}"system":[{{"type":"text","text":"x"}}]}}"#, r#""x":1,"#.repeat(1_000_000));
+    for (body, told) in [(&*blocks, "too_large"), (&members, "too_large"), ("{\"a\":", "not_json"), ("[]", "not_json")]
+    {
+        let lines = gateway.stderr_lines();
+        let request = Request::post("/v1/messages", body);
+        assert_same(&sent_on(&upstream, &gateway, &request).await, body, told);
+        let wanted = format!("rewrite={told}");
+        gateway.stderr_line(lines, &wanted, |line| line.contains(&wanted)).await;
+    }
+}
+
+#[tokio::test]
 async fn in_each_fixture_exactly_the_first_system_text_is_replaced() {
     let (upstream, gateway) = rewriting(&[]).await;
     let mut replaced = 0;
@@ -202,8 +226,15 @@ fn replaced() -> String {
 #[tokio::test]
 async fn only_posts_to_messages_are_rewritten_with_any_query_and_a_slash_at_the_end() {
     let (upstream, gateway) = rewriting(&[]).await;
-    for target in ["/v1/messages", "/v1/messages/", "/v1/messages?beta=true", "/v1/messages/?", "/v1/messages?a=/x&&b"]
-    {
+    for target in [
+        "/v1/messages",
+        "/v1/messages/",
+        "/v1/messages?beta=true",
+        "/v1/messages/?",
+        "/v1/messages?a=/x&&b",
+        "//v1/messages",
+        "/v1//messages?a=//b",
+    ] {
         let got = sent_on(&upstream, &gateway, &Request::post(target, BODY)).await;
         assert_same(&got, replaced(), target);
         assert_eq!(upstream.last().target, target);
@@ -216,8 +247,7 @@ async fn only_posts_to_messages_are_rewritten_with_any_query_and_a_slash_at_the_
         "/v1/message",
         "/v2/messages",
         "/V1/Messages",
-        "//v1/messages",
-        "/v1//messages",
+        "/v1/v1/messages",
         "/x/v1/messages",
         "/?/v1/messages",
         "/v1/complete",

@@ -76,10 +76,9 @@ pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<Ke
 
 /// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.
 fn authenticating<'h>(headers: &'h HeaderMap, snapshot: &Snapshot) -> (Option<usize>, Option<&'h [u8]>) {
-    let mut keys = client_keys::client_keys(headers);
-    match snapshot.routed(keys.clone()) {
+    match snapshot.routed(client_keys::client_keys(headers)) {
         Some((route, key)) => (Some(route), Some(key)),
-        None => (None, keys.next()),
+        None => (None, client_keys::client_keys(headers).next()),
     }
 }
 

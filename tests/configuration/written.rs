@@ -81,6 +81,14 @@ async fn blanks_around_other_secrets_are_told_too() {
         assert!(told.iter().any(|line| line.contains(wanted)), "{wanted}: {told:#?}");
     }
     assert_eq!(told.len(), 5, "{told:#?}");
+    for two_lines in [
+        gateway().env("DASHBOARD_API_KEY", "first-line\nsecond-line"),
+        gateway().env("API_BASE_URL", "http://127.0.0.1\n:9"),
+        gateway().env("HTTP_PROXY", "http://user:pa\nss@127.0.0.1:9"),
+    ] {
+        let output = two_lines.arg("check").run().await;
+        assert!(told_of(&output, "control characters"), "{}", super::told(&output));
+    }
     let two_lines =
         gateway().yaml("gateway:\n  routes: [{keys: [\"sk-1\\nsk-2\"], upstream: a}]\n").arg("check").run().await;
     assert!(told_of(&two_lines, "control characters"), "{}", super::told(&two_lines));

@@ -56,6 +56,10 @@ impl BaseUrl {
 /// # Errors
 /// What is wrong with the text. It is not repeated, for it may hold a password.
 pub(crate) fn parse(text: &str) -> Result<BaseUrl, Message> {
+    // The parser of URLs leaves them out, wherever they stand.
+    if text.trim().contains(|c: char| c.is_control()) {
+        return Err(Message::ValueControls);
+    }
     let url = url::Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => Message::UrlSchemeMissing,
         error => Message::NotAUrl { said: error.to_string() },
@@ -94,7 +98,17 @@ mod tests {
         let url = parse("http://[::1]:8080").expect("valid");
         assert_eq!((url.host.as_str(), url.port, url.authority.as_str()), ("::1", 8080, "[::1]:8080"));
         assert_eq!(url.path_prefix, "");
-        for bad in ["", "anyrouter.top", "ftp://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://", "/x"] {
+        for bad in [
+            "",
+            "anyrouter.top",
+            "ftp://a",
+            "http://u:p@a",
+            "http://a/?q",
+            "http://a/#f",
+            "http://",
+            "/x",
+            "http://a\nb",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

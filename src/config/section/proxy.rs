@@ -65,6 +65,10 @@ impl OutboundProxy {
     /// # Errors
     /// What is wrong with the text. It is not repeated, for it may hold a password.
     pub fn parse(text: &str) -> Result<Self, Message> {
+        // The parser of URLs would leave them out.
+        if text.contains(|c: char| c.is_control()) {
+            return Err(Message::ValueControls);
+        }
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, scheme, default_port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (ProxyKind::Http, "http", 80),

@@ -33,7 +33,7 @@ settings! {
     DASHBOARD_KEY: String = Setting::one(
         "gateway.dashboard.api_key",
         "",
-        value::text,
+        value::key,
         "Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.",
         "面板的登录密钥；未设置时，网关在首次启动时自动生成，保存在 state_dir 下的 dashboard.key 中。",
     )

@@ -29,7 +29,8 @@ settings! {
 
 /// The rule that it stands for, if it is set.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Rule> {
-    let replacement = reader.get_if_set(&REPLACEMENT);
+    // The API takes no block whose text says nothing.
+    let replacement = reader.get_if_set(&REPLACEMENT).filter(|text| !text.trim().is_empty());
     let insert_if_missing = reader.get(&INSERT_IF_MISSING);
     replacement.map(|text| profile::system_prompt(&text, insert_if_missing))
 }

@@ -144,6 +144,17 @@ pub(crate) fn cut(key: &mut String) -> bool {
     key.len() < length
 }
 
+/// A key that a client can send.
+///
+/// # Errors
+/// When there are control characters in it.
+pub(crate) fn key(text: &str) -> Result<String, Message> {
+    match gateway_core::http1::is_field_value(text.as_bytes()) {
+        true => Ok(text.to_owned()),
+        false => Err(Message::KeyControls),
+    }
+}
+
 /// Any text.
 ///
 /// # Errors

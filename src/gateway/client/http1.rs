@@ -387,12 +387,30 @@ fn without_body(mut head: BytesMut, parsed: &Head, is_shown: bool) -> (BytesMut,
         let target = absolute.forwarded(&head).into_owned();
         replace(&mut head, absolute.target.clone(), &target);
     }
+    head::put_last(&mut head, is_removed);
     if let Some(end) = memchr::memchr(b'\r', &head)
         && let Some(minor @ b'2'..=b'9') = head[..end].last_mut()
     {
         *minor = b'1';
     }
     (head, length_name)
+}
+
+/// Whether a field goes no further: Pingora removes it, or the gateway. Its map puts the last field into the gap, which is
+/// of no matter if that is such a one too.
+fn is_removed(name: &[u8]) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    match name.len() {
+        2 => is("te"),
+        6 => is("expect"),
+        7 => is("trailer") || is("upgrade"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("http2-settings"),
+        16 => is("proxy-connection"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
+        _ => false,
+    }
 }
 
 fn replace(head: &mut BytesMut, span: std::ops::Range<usize>, with: &[u8]) {

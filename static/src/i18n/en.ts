@@ -626,6 +626,7 @@ export default {
     no_place: 'the path leads to no place in this body',
     absent: 'it is not there',
     present: 'it is already there',
+    too_large: 'an object or a list on the way has too many entries',
     not_an_object: 'the body is not a JSON object',
     no_system: 'the body has no system',
     not_a_list: 'system is not a list',

@@ -628,6 +628,7 @@ const messages: Messages = {
     no_place: '请求体中没有该路径对应的位置',
     absent: '其中没有该项',
     present: '其中已有该项',
+    too_large: '途中的对象或列表条目太多',
     not_an_object: '请求体不是 JSON 对象',
     no_system: '请求体中没有 system',
     not_a_list: 'system 不是列表',

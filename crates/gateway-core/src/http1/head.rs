@@ -192,6 +192,23 @@ pub fn fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// Moves the fields of these names to the end of a head that [`parse`] found good; the others keep their order.
+pub fn put_last(head: &mut [u8], is_moved: impl Fn(&[u8]) -> bool) {
+    // The blank line stays the last; before it stand those that were moved.
+    let blank = head.len().saturating_sub(2);
+    let mut end = blank;
+    let mut at = memchr::memchr(b'\n', head).map_or(end, |found| found + 1);
+    while let Some(length) = head.get(at..end).and_then(|rest| memchr::memchr(b'\n', rest)).map(|found| found + 1) {
+        let name = memchr::memchr(b':', &head[at..at + length]).map_or(0, |colon| colon);
+        if is_moved(&head[at..at + name]) {
+            head[at..blank].rotate_left(length);
+            end -= length;
+        } else {
+            at += length;
+        }
+    }
+}
+
 /// The values of a field in a head that [`parse`] found good, in order.
 pub fn field_values<'h>(head: &'h [u8], name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
     head.split(|&byte| byte == b'\n').filter_map(move |line| {

@@ -123,6 +123,22 @@ fn a_head_that_breaks_the_rules_is_refused() {
 }
 
 #[test]
+fn fields_are_put_last_and_the_others_keep_their_order() {
+    let is_moved = |name: &[u8]| name.starts_with(b"x");
+    for (fields, moved) in [
+        ("x: 1\r\na: 2\r\nx2: 3\r\nb: 4\r\n", "a: 2\r\nb: 4\r\nx: 1\r\nx2: 3\r\n"),
+        ("a: x: 1\r\nb:\r\n", "a: x: 1\r\nb:\r\n"),
+        ("a: 1\r\nx: 2\r\n", "a: 1\r\nx: 2\r\n"),
+        ("x: 1\r\n", "x: 1\r\n"),
+        ("", ""),
+    ] {
+        let mut head = format!("GET / HTTP/1.1\r\n{fields}\r\n").into_bytes();
+        super::put_last(&mut head, is_moved);
+        assert_eq!(String::from_utf8_lossy(&head), format!("GET / HTTP/1.1\r\n{moved}\r\n"));
+    }
+}
+
+#[test]
 fn limits_have_their_own_statuses() {
     assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(100))), 414);
     // The message is true: it is the method that is too long.

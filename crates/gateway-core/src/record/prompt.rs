@@ -63,6 +63,7 @@ mod tests {
             (no(NoChange::Same), "same"),
             (no(NoChange::NoPlace), "no_place"),
             (no(NoChange::Absent), "absent"),
+            (no(NoChange::TooLarge), "too_large"),
             (no(NoChange::Present), "present"),
         ] {
             assert_eq!(PromptOutcome::of(outcome).code(), code, "{outcome:?}");

@@ -58,10 +58,11 @@ pub fn model_of<'d>(document: &'d Document<'_>) -> Option<Cow<'d, str>> {
 }
 
 fn map_model<'a>(names: &'a [(Glob, Json<'static>)], document: &mut Document<'a>) -> Outcome {
+    document.root_mut().object_or(Unchanged::NoModel)?;
     let model = model_of(document).ok_or(Unchanged::NoModel)?;
     let (_, name) = names.iter().find(|(glob, _)| glob.matches(&model)).ok_or(Unchanged::NoName)?;
     drop(model);
-    let root = document.root_mut().object().ok_or(Unchanged::NotAnObject)?;
+    let root = document.root_mut().object_or(Unchanged::NotAnObject)?;
     let place = root.find("model").ok_or(Unchanged::NoModel)?;
     root.at(place).replace(name.borrowed())?;
     Ok(Change::Mapped)

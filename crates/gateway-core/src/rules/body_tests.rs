@@ -159,6 +159,9 @@ fn system_becomes_a_list() {
         (r#"{"system":"a\u0062"}"#, r#"{"system":[{"type":"text","text":"a\u0062"}]}"#, None),
         (r#"{"system" : "" }"#, r#"{"system" : [{"type":"text","text":"new"}] }"#, Some(r#"{"system" : [] }"#)),
         (r#"{"system":null}"#, r#"{"system":[{"type":"text","text":"new"}]}"#, Some(r#"{"system":[]}"#)),
+        (r#"{"system":" \n\u00a0"}"#, r#"{"system":[{"type":"text","text":"new"}]}"#, Some(r#"{"system":[]}"#)),
+        (r#"{"system":" \na"}"#, r#"{"system":[{"type":"text","text":" \na"}]}"#, None),
+        (r#"{"system":" \ud800"}"#, r#"{"system":[{"type":"text","text":" \ud800"}]}"#, None),
     ] {
         assert_eq!(does(ensure("new"), body, Change::Listed), with_text);
         assert_eq!(does(ensure(""), body, Change::Listed), without.unwrap_or(with_text));
@@ -172,6 +175,25 @@ fn system_becomes_a_list() {
     refuses(ensure("new"), r#"{"system":{"text":"a"}}"#, Unchanged::NotAList);
     refuses(ensure("new"), r#"{"system":1}"#, Unchanged::NotAList);
     refuses(ensure("new"), "[]", Unchanged::NotAnObject);
+}
+
+#[test]
+fn what_has_too_many_entries_is_told_as_that() {
+    let blocks = format!(r#"{{"model":"a","system":[{}1]}}"#, "1,".repeat(20_000));
+    let members = format!(r#"{{{}"model":"a","system":"b"}}"#, r#""x":1,"#.repeat(20_000));
+    for mode in [Mode::Replace, Mode::EnsureList, Mode::Remove] {
+        for body in [&blocks, &members] {
+            refuses(system(mode, Target::First, "new"), body, NoChange::TooLarge);
+        }
+    }
+    let names = || BodyAction::Model(vec![(Glob::new("*"), Json::string("b"))]);
+    refuses(names(), &members, NoChange::TooLarge);
+    assert_eq!(done(&[names()], &blocks).0, [Ok(Change::Mapped)], "the list is not on the way to the model");
+    let told = Unchanged::from(NoChange::TooLarge);
+    assert_eq!(
+        (told.name(), &*told.to_string()),
+        ("too_large", "an object or a list on the way has more than 16384 entries")
+    );
 }
 
 #[test]

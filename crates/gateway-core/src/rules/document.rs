@@ -90,7 +90,7 @@ impl<'a> Document<'a> {
     /// Why nothing changed.
     pub fn remove(&mut self, pointer: &Pointer) -> Result<(), NoChange> {
         let (token, parents) = pointer.tokens.split_last().ok_or(NoChange::NoPlace)?;
-        let container = self.root.descend(parents).and_then(Node::open).ok_or(NoChange::Absent)?;
+        let container = self.root.descend(parents)?.open_or(NoChange::Absent)?;
         if !container.is_list() {
             return if container.remove_all(&token.key) { Ok(()) } else { Err(NoChange::Absent) };
         }

@@ -281,7 +281,8 @@ fn a_container_with_too_many_entries_is_left_as_it_is() {
     let over = format!("{{\"a\":[{list}1,1]}}");
     let mut document = document(&over);
     for _ in 0..2 {
-        assert_eq!(document.set(&pointer("/a/0"), json("2")), Err(NoChange::NoPlace));
+        assert_eq!(document.set(&pointer("/a/0"), json("2")), Err(NoChange::TooLarge));
+        assert_eq!(document.remove(&pointer("/a/0")), Err(NoChange::TooLarge));
     }
     assert_eq!(document.get(&pointer("/a")).map(|text| text.len()), Some(over.len() - 6));
     assert_eq!(text(&document), over);
@@ -291,7 +292,7 @@ fn a_container_with_too_many_entries_is_left_as_it_is() {
     let over = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(MAX_ENTRIES));
     let mut document = Document::parse(over.as_bytes()).expect("JSON");
     assert_eq!(document.get(&pointer("/a")), None);
-    assert_eq!(document.set(&pointer("/a"), json("2")), Err(NoChange::NoPlace));
+    assert_eq!(document.set(&pointer("/a"), json("2")), Err(NoChange::TooLarge));
     assert!(Document::parse(&over.as_bytes()[..over.len() - 1]).is_err());
 }
 

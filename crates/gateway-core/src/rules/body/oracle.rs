@@ -205,7 +205,7 @@ fn system(mode: Mode, block: &Block, text: &str, value: &mut Value) -> Option<()
         let listed = match root.get("system") {
             None if text.is_empty() => return None,
             None | Some(Value::Null) => ours,
-            Some(Value::String(old)) if old.is_empty() => ours,
+            Some(Value::String(old)) if old.trim().is_empty() => ours,
             Some(Value::String(old)) => json!([{"type": "text", "text": old}]),
             Some(Value::Array(list)) if list.is_empty() => ours,
             Some(_) => return None,

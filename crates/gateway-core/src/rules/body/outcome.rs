@@ -89,6 +89,7 @@ impl Unchanged {
             Self::Document(NoChange::Same) => "same",
             Self::Document(NoChange::NoPlace) => "no_place",
             Self::Document(NoChange::Absent) => "absent",
+            Self::Document(NoChange::TooLarge) => "too_large",
             Self::Document(NoChange::Present) => "present",
         }
     }
@@ -118,7 +119,7 @@ mod tests {
         ];
         let unchanged =
             [U::NotAnObject, U::NoSystem, U::NotAList, U::Empty, U::NoText, U::NoBlock, U::NoModel, U::NoName];
-        let of_document = [N::Same, N::NoPlace, N::Absent, N::Present].map(U::Document);
+        let of_document = [N::Same, N::NoPlace, N::Absent, N::TooLarge, N::Present].map(U::Document);
         // A new value stops this from compiling: it belongs into a list above too.
         let known = |change: &Change| match change {
             C::Replaced | C::Prepended | C::Appended | C::Inserted | C::Listed | C::Removed => change.name(),
@@ -126,7 +127,9 @@ mod tests {
         };
         let known_unchanged = |unchanged: &Unchanged| match unchanged {
             U::NotAnObject | U::NoSystem | U::NotAList | U::Empty | U::NoText | U::NoBlock => unchanged.name(),
-            U::NoModel | U::NoName | U::Document(N::Same | N::NoPlace | N::Absent | N::Present) => unchanged.name(),
+            U::NoModel | U::NoName | U::Document(N::Same | N::NoPlace | N::Absent | N::TooLarge | N::Present) => {
+                unchanged.name()
+            }
         };
         let all = changes.iter().map(known).chain(unchanged.iter().chain(&of_document).map(known_unchanged));
         assert_eq!(documented("BodyOutcome"), all.collect::<Vec<_>>());

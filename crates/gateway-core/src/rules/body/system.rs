@@ -28,7 +28,7 @@ pub enum Mode {
     /// A block with our text is inserted if there is no such block as the target; for [`Target::First`]: if the
     /// first block does not name Claude Code.
     InsertIfMissing,
-    /// `system` becomes a list: a string its one block, and where there is nothing, or nothing in it, our text.
+    /// `system` becomes a list: a string its one block, and where there is nothing, or nothing but blanks in it, our text.
     EnsureList,
     /// The target is removed.
     Remove,
@@ -81,12 +81,12 @@ impl System {
     }
 
     pub(super) fn apply<'a>(&'a self, document: &mut Document<'a>) -> Outcome {
-        let root = document.root_mut().object().ok_or(Unchanged::NotAnObject)?;
+        let root = document.root_mut().object_or(Unchanged::NotAnObject)?;
         let place = root.find("system");
         if self.mode == Mode::EnsureList {
             return self.ensure_list(root, place);
         }
-        let blocks = root.at(place.ok_or(Unchanged::NoSystem)?).list().ok_or(Unchanged::NotAList)?;
+        let blocks = root.at(place.ok_or(Unchanged::NoSystem)?).list_or(Unchanged::NotAList)?;
         match self.mode {
             Mode::InsertIfMissing => self.insert(blocks),
             Mode::Remove => {
@@ -134,13 +134,15 @@ impl System {
         };
         let system = root.at(place);
         match system.scalar() {
-            Some("null" | "\"\"") => system.replace(self.list.borrowed())?,
+            Some("null") => system.replace(self.list.borrowed())?,
+            // The API takes no block whose text says nothing.
+            Some(text) if is_blank(text) => system.replace(self.list.borrowed())?,
             Some(text) if text.starts_with('"') => {
                 let list = Json::trusted(format!(r#"[{{"type":"text","text":{text}}}]"#));
                 system.replace(list)?;
             }
             _ => {
-                let blocks = system.list().ok_or(Unchanged::NotAList)?;
+                let blocks = system.list_or(Unchanged::NotAList)?;
                 if blocks.len() > 0 || !self.has_text() {
                     return Err(NoChange::Present.into());
                 }
@@ -213,6 +215,14 @@ fn begins_with(quoted: &str, prefix: &str) -> bool {
         None => head == prefix.as_bytes(),
         Some(_) => unquoted(quoted).is_some_and(|text| text.starts_with(prefix)),
     }
+}
+
+/// Whether a JSON string has nothing but blanks in it.
+fn is_blank(quoted: &str) -> bool {
+    // Most texts begin with something else, and are not unescaped.
+    let may_be = |first: char| first == '"' || first == '\\' || first.is_whitespace();
+    quoted.strip_prefix('"').is_some_and(|rest| rest.starts_with(may_be))
+        && unquoted(quoted).is_some_and(|text| text.trim().is_empty())
 }
 
 /// Whether the content of a JSON string holds "Claude Code" in any case. No letter outside of ASCII has one of its

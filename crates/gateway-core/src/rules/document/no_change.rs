@@ -1,5 +1,7 @@
 //! Why an edit of a document changes nothing.
 
+use super::node::MAX_ENTRIES;
+
 /// Why an operation on a document changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoChange {
@@ -12,6 +14,9 @@ pub enum NoChange {
     /// There is nothing to remove.
     #[error("it is not there")]
     Absent,
+    /// An object or a list on the way has more entries than are looked at.
+    #[error("an object or a list on the way has more than {MAX_ENTRIES} entries")]
+    TooLarge,
     /// A default is not needed.
     #[error("it is there already")]
     Present,

@@ -58,7 +58,7 @@ pub(super) enum Existing {
 
 impl<'a> Node<'a> {
     /// The object or list that this is, taken apart.
-    pub(in crate::rules) fn open(&mut self) -> Option<&mut Container<'a>> {
+    pub(super) fn open(&mut self) -> Option<&mut Container<'a>> {
         if let Self::Closed(text) = self {
             if !text.as_str().starts_with(['{', '[']) {
                 return None;
@@ -74,14 +74,52 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The object or list that this is, taken apart.
+    ///
+    /// # Errors
+    /// That it has too many entries; else `otherwise`.
+    pub(super) fn open_or(&mut self, otherwise: NoChange) -> Result<&mut Container<'a>, NoChange> {
+        self.open();
+        match self {
+            Self::Open(container) => Ok(container),
+            Self::Sealed(_) => Err(NoChange::TooLarge),
+            Self::Closed(_) => Err(otherwise),
+        }
+    }
+
+    /// The list that this is, taken apart.
+    ///
+    /// # Errors
+    /// That it is one with too many entries; else `otherwise`.
+    pub(in crate::rules) fn list_or<E: From<NoChange>>(&mut self, otherwise: E) -> Result<&mut Container<'a>, E> {
+        self.container_or('[', otherwise)
+    }
+
+    /// The object that this is, taken apart.
+    ///
+    /// # Errors
+    /// As [`Node::list_or`].
+    pub(in crate::rules) fn object_or<E: From<NoChange>>(&mut self, otherwise: E) -> Result<&mut Container<'a>, E> {
+        self.container_or('{', otherwise)
+    }
+
+    fn container_or<E: From<NoChange>>(&mut self, bracket: char, otherwise: E) -> Result<&mut Container<'a>, E> {
+        self.open();
+        match self {
+            Self::Open(container) if container.is_list() == (bracket == '[') => Ok(container),
+            Self::Sealed(text) if text.as_str().starts_with(bracket) => Err(NoChange::TooLarge.into()),
+            _ => Err(otherwise),
+        }
+    }
+
     /// The list that this is, taken apart.
     pub(in crate::rules) fn list(&mut self) -> Option<&mut Container<'a>> {
-        self.open().filter(|container| container.is_list())
+        self.list_or(NoChange::Absent).ok()
     }
 
     /// The object that this is, taken apart.
     pub(in crate::rules) fn object(&mut self) -> Option<&mut Container<'a>> {
-        self.open().filter(|container| !container.is_list())
+        self.object_or(NoChange::Absent).ok()
     }
 
     /// The object that this is, if it was taken apart before, as the root is.
@@ -130,20 +168,20 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn descend(&mut self, tokens: &[Token]) -> Option<&mut Self> {
+    pub(super) fn descend(&mut self, tokens: &[Token]) -> Result<&mut Self, NoChange> {
         let mut node = self;
         for token in tokens {
-            let container = node.open()?;
-            let index = container.child(token)?;
+            let container = node.open_or(NoChange::Absent)?;
+            let index = container.child(token).ok_or(NoChange::Absent)?;
             node = container.at(index);
         }
-        Some(node)
+        Ok(node)
     }
 
     pub(super) fn place(&mut self, tokens: &[Token], json: Json<'a>, existing: Existing) -> Result<(), NoChange> {
         let mut node = self;
         for (depth, token) in tokens.iter().enumerate() {
-            let container = node.open().ok_or(NoChange::NoPlace)?;
+            let container = node.open_or(NoChange::NoPlace)?;
             match container.child(token) {
                 Some(index) => node = container.at(index),
                 None if !container.is_list() => {

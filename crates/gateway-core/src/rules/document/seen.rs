@@ -18,7 +18,7 @@ impl<'a> Document<'a> {
     /// The text at `pointer` as it stands now. Borrowed unless something inside of it was edited.
     pub fn get(&mut self, pointer: &Pointer) -> Option<Cow<'_, str>> {
         let source = self.source;
-        Some(self.root.descend(&pointer.tokens)?.text(source))
+        Some(self.root.descend(&pointer.tokens).ok()?.text(source))
     }
 
     /// Like [`set`](Self::set), but only where something is.
@@ -26,7 +26,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Why nothing changed.
     pub fn replace(&mut self, pointer: &Pointer, json: Json<'a>) -> Result<(), NoChange> {
-        self.root.descend(&pointer.tokens).ok_or(NoChange::Absent)?.replace(json)
+        self.root.descend(&pointer.tokens)?.replace(json)
     }
 
     /// Inserts `json` into the list at `pointer`, so that it gets this index.
@@ -34,7 +34,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When there is no list, or it is shorter than `index`.
     pub fn insert(&mut self, pointer: &Pointer, index: usize, json: Json<'a>) -> Result<(), NoChange> {
-        let list = self.root.descend(&pointer.tokens).and_then(Node::list).ok_or(NoChange::NoPlace)?;
+        let list = self.root.descend(&pointer.tokens).ok().and_then(Node::list).ok_or(NoChange::NoPlace)?;
         if index > list.len() {
             return Err(NoChange::NoPlace);
         }
