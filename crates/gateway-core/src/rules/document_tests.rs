@@ -1,4 +1,4 @@
-use super::node::MAX_ENTRIES;
+use super::no_change::MAX_ENTRIES;
 use super::seen::Edit;
 use super::*;
 use proptest::prelude::*;

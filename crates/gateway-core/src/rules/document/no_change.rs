@@ -1,6 +1,8 @@
 //! Why an edit of a document changes nothing.
 
-use super::node::MAX_ENTRIES;
+/// A container with more entries than this is not taken apart: its entries would take many times the memory of the
+/// text itself. Edits find no place in it.
+pub(super) const MAX_ENTRIES: usize = 16_384;
 
 /// Why an operation on a document changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,16 +1,12 @@
 //! The values of a document: texts that nobody looked into, and containers that were taken apart.
 
 use super::json::{BLANKS, Json, NotJson, unquoted, without_blanks};
-use super::no_change::NoChange;
+use super::no_change::{MAX_ENTRIES, NoChange};
 use super::pointer::Token;
 use super::scan;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// A container with more entries than this is not taken apart: its entries would take many times the memory of the
-/// text itself. Edits find no place in it.
-pub(super) const MAX_ENTRIES: usize = 16_384;
 
 /// A part of a document.
 #[derive(Clone, Debug)]
