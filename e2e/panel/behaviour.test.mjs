@@ -149,6 +149,21 @@ describe('requests', () => {
       await page.locator('dialog').getByText('The upstream refused the connection').waitFor();
     }));
 
+  for (const [locale, said] of [['en-US', 'Estimated: the response ended'], ['zh-CN', '估算值']]) {
+    test(`one whose output is estimated says so, and shows its key in short (${locale})`, () =>
+      visiting({ locale }, async (visit, page) => {
+        const { requests } = await visit.api('requests?limit=1');
+        const key = '0a1b2c3d4e5f6071';
+        const tokens = { input: 100, output: 4321, cache_write: 0, cache_read: 0 };
+        await answering(page, `requests/${requests[0].id}`, (row) => ({ ...row, key, tokens, estimated: true, cost_usd: 0.5 }));
+        await visit.open(`/requests?id=${requests[0].id}`);
+        await page.locator('dialog').getByText(said).waitFor();
+        await page.locator('dialog').getByText(/≈ 4,321/).waitFor();
+        const short = page.locator('dialog').getByText('0a1b2c3d', { exact: true });
+        assert.equal(await short.getAttribute('title'), key);
+      }));
+  }
+
   test('one that is not in the log says so', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/requests?id=req_none');

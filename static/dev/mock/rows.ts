@@ -86,7 +86,7 @@ export class RowMaker {
     const isAborted = !failure && random.next() < 0.02;
     const isRejected = !failure && !isAborted && random.next() < 0.005;
     const outcome: Outcome = failure?.outcome ?? (isAborted ? 'client_aborted' : isRejected ? 'rejected' : 'completed');
-    const hasTokens = outcome === 'completed' && !isCount;
+    const hasTokens = (outcome === 'completed' || outcome === 'client_aborted' || outcome === 'truncated') && !isCount;
     const output = Math.round(random.skewed(isSide ? 60 : 320, 0.9));
     const tokens: Tokens | null = hasTokens
       ? {
@@ -150,7 +150,7 @@ export class RowMaker {
       events: hasTokens ? output : 0,
       skipped_events: 0,
       request_class: agent !== null ? 'subagent' : isSide ? 'auxiliary' : 'main',
-      estimated: tokens !== null && (outcome === 'client_aborted' || outcome === 'truncated' || outcome === 'stream_error'),
+      estimated: tokens !== null && outcome !== 'completed',
       usage: tokens && {
         cache_write_5m: tokens.cache_write, cache_write_1h: 0, thinking: null, web_search_requests: 0, web_fetch_requests: 0,
         service_tier: 'standard', inference_geo: null, speed: null,
