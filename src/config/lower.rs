@@ -138,7 +138,10 @@ fn read_rules(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> rules::L
     };
     let mut problems = Vec::new();
     let places = reader.places();
-    let rules = rules::read(&mut NodeReader::new(&places, reader.names, &mut problems), &list, "gateway.rules", known);
+    let mut reading = NodeReader::new(&places, reader.names, &mut problems);
+    let rules = rules::read(&mut reading, &list, "gateway.rules", known);
+    let mut warnings = reading.warnings;
+    reader.warnings.append(&mut warnings);
     reader.problems.append(&mut problems);
     rules
 }

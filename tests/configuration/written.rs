@@ -63,6 +63,18 @@ async fn blanks_around_keys_are_no_part_of_them() {
 }
 
 #[tokio::test]
+async fn a_variable_in_a_rule_is_a_key_without_its_line_end() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let rule = "{name: r, headers: {set: {Authorization: \"Bearer ${env.K}\"}}}";
+    let yaml = format!("gateway:\n  rules:\n    - {rule}\n");
+    let gateway = gateway().upstream(upstream.url()).yaml(&yaml).env("K", "sk-own\n").start().await;
+    assert_eq!(gateway.request(&Request::post("/v1/messages", "{}")).await.status(), 200);
+    assert_eq!(upstream.last().headers.all("authorization"), ["Bearer sk-own"]);
+    let wanted = "gateway.rules[0].headers.set.Authorization: blanks or line ends";
+    gateway.stderr_line(0, wanted, |line| line.contains(wanted)).await;
+}
+
+#[tokio::test]
 async fn blanks_around_other_secrets_are_told_too() {
     let mappings = r#"{"mappings":[{"target_url":"http://127.0.0.1:9/v1/messages","keys":["sk-1 "]}]}"#;
     let builder = gateway()

@@ -20,6 +20,7 @@ use http::HeaderName;
 use http::header::HOST;
 use ipnet::IpNet;
 use marked_yaml::Node;
+use std::cell::Cell;
 use std::net::IpAddr;
 
 /// Keys of a rule.
@@ -257,24 +258,31 @@ fn read_headers(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, keys: &
 
 fn template(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, name: &CasedName) -> Option<Template> {
     let env = reading.env();
-    reading.parse(node, at, |text| {
-        let template = parse_template(text, env)?;
+    reading.parse_key(node, at, |text| {
+        let (template, was_cut) = parse_template(text, env)?;
         match template.fixed_text() {
             Some(host) if name.name == HOST && !gateway_core::http1::is_host(host.as_bytes()) => Err(Message::NotAHost),
-            _ => Ok(template),
+            _ => Ok((template, was_cut)),
         }
     })
 }
 
 fn templates(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Template> {
     let env = reading.env();
-    reading.parse_each(node, at, |text| parse_template(text, env))
+    reading.parse_keys(node, at, |text| parse_template(text, env))
 }
 
-fn parse_template(text: &str, env: Lookup<'_>) -> Result<Template, Message> {
-    let template = Template::parse(text, env).map_err(of_template)?;
+/// A text for a header; and whether something around the value of a variable was cut off.
+fn parse_template(text: &str, env: Lookup<'_>) -> Result<(Template, bool), Message> {
+    let was_cut = Cell::new(false);
+    let bare = |name: &str| {
+        let mut value = env(name)?;
+        was_cut.set(was_cut.get() | value::cut(&mut value));
+        Some(value)
+    };
+    let template = Template::parse(text, &bare).map_err(of_template)?;
     match template.can_be_sent() {
-        true => Ok(template),
+        true => Ok((template, was_cut.get())),
         false => Err(Message::ValueControls),
     }
 }

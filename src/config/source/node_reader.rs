@@ -152,23 +152,29 @@ impl<'p, 'e> NodeReader<'p, 'e> {
         nodes
     }
 
-    /// One key or a list of them; `parse` says too whether something around a key was cut off.
+    /// One key; `parse` says too whether something around it was cut off.
+    pub(crate) fn parse_key<T>(
+        &mut self,
+        node: &Node,
+        at: &str,
+        parse: impl Fn(&str) -> Result<(T, bool), Message>,
+    ) -> Option<T> {
+        let (key, was_cut) = self.parse(node, at, parse)?;
+        if was_cut {
+            let place = self.places.of(node.span());
+            self.warnings.push(Problem { at: place, key: at.to_owned(), what: Message::BlanksCut });
+        }
+        Some(key)
+    }
+
+    /// One key or a list of them.
     pub(crate) fn parse_keys<T>(
         &mut self,
         node: &Node,
         at: &str,
         parse: impl Fn(&str) -> Result<(T, bool), Message>,
     ) -> Vec<T> {
-        let mut keys = Vec::new();
-        for node in self.each(node, at) {
-            let Some((key, was_cut)) = self.parse(node, at, &parse) else { continue };
-            if was_cut {
-                let at_node = self.places.of(node.span());
-                self.warnings.push(Problem { at: at_node, key: at.to_owned(), what: Message::BlanksCut });
-            }
-            keys.push(key);
-        }
-        keys
+        self.each(node, at).into_iter().filter_map(|node| self.parse_key(node, at, &parse)).collect()
     }
 
     /// One text or a list of them.
