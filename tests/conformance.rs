@@ -202,11 +202,12 @@ fn stream(rng: &mut Rng, ending: Ending) -> Case {
         Ending::Abort => story.truth.outcome = "client_aborted",
     }
     let Story { text, content, mut truth, .. } = story;
-    if !matches!(ending, Ending::Whole | Ending::SaidAll)
-        && truth.stop_reason.is_none()
-        && let Some(tokens) = &mut truth.tokens
+    let (guess, is_whole) = (content.div_ceil(4), matches!(ending, Ending::Whole | Ending::SaidAll));
+    // Without `message_delta` nobody told it; of a whole stream the count at its beginning is believed if it can be.
+    if let (None, Some(tokens)) = (&truth.stop_reason, &mut truth.tokens)
+        && (!is_whole || guess > 8 * tokens[1])
     {
-        tokens[1] = tokens[1].max(content.div_ceil(4));
+        tokens[1] = tokens[1].max(guess);
         truth.estimated = true;
     }
     let reply = match coding {

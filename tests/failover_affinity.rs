@@ -54,10 +54,18 @@ async fn without_a_session_the_key_decides() {
     let mut homes = HashMap::new();
     for _ in 0..3 {
         for key in 0..20 {
-            for (field, value) in [("x-api-key", format!("sk-{key}")), ("Authorization", format!("Bearer sk-{key}"))] {
-                let request = Request::post("/v1/messages", "{}").header(field, value);
+            let (own, bearer) = (format!("sk-{key}"), format!("Bearer sk-{key}"));
+            for fields in [
+                vec![("x-api-key", &*own)],
+                vec![("Authorization", &bearer)],
+                // What stands beside a bearer is nobody's key.
+                vec![("x-api-key", ""), ("Authorization", &bearer)],
+                vec![("x-api-key", "not-used"), ("Authorization", &bearer)],
+            ] {
+                let request = Request::post("/v1/messages", "{}");
+                let request = fields.iter().fold(request, |request, (name, value)| request.header(name, value));
                 let outcome = gateway.request(&request).await.outcome();
-                assert_eq!(homes.entry(key).or_insert_with(|| outcome.clone()), &outcome, "key {key} in {field}");
+                assert_eq!(homes.entry(key).or_insert_with(|| outcome.clone()), &outcome, "key {key} in {fields:?}");
             }
         }
     }

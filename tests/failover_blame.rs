@@ -134,6 +134,19 @@ async fn a_refusal_that_only_one_upstream_could_give_needs_a_second_session() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_there_was_no_budget_to_ask_another_about_counts_for_nothing() {
+    let a = Upstream::start(picky(500, "new_api_error", "x")).await;
+    let b = named("b").await;
+    let pool =
+        Pool::new().setting("health: { failures: 3, open: 1m }").failover("retry_budget: 0%, retry_budget_min: 0");
+    let gateway = with(pool.add("a", a.url()).add("b", b.url())).await;
+    for request in 0..8 {
+        assert_eq!(gateway.request(&ask(format!("odd-{}", request % 2))).await.outcome(), "500 a 1");
+    }
+    assert_eq!(health_of(&gateway, "a").await, closed(0, 0));
+}
+
+#[tokio::test]
 async fn a_500_that_is_none_of_these_counts_at_once() {
     for (kind, text) in [("api_error", "Internal server error"), ("new_api_error", "当前负载已经达到上限"), ("", "")]
     {
@@ -233,6 +246,9 @@ async fn an_upstream_that_refuses_the_operators_key_is_passed_over() {
         .await;
         assert_eq!(gateway.request(&ask("one")).await.outcome(), "200 b 2", "{status}");
         assert_eq!(health_of(&gateway, "a").await, closed(1, 1), "{status}: it is refused to all");
+        let none = own(Pool::new().generous().failover("retry_on: none")).add_with("b", b.url(), "api_key: sk-own-b");
+        let none = with(none.setting("routes:\n  - { keys: [sk-client], upstreams: [a, b] }")).await;
+        assert_eq!(none.request(&ask("one")).await.outcome(), format!("{status} a 1"), "retry_on: none");
         let alone = Request::post("/v1/messages", "{}").header("x-api-key", "sk-alone");
         assert_eq!(gateway.request(&alone).await.outcome(), format!("{status} a 1"), "there is no other");
     }

@@ -13,11 +13,15 @@ const EVENTS: usize = 5;
 
 fn reply(request: &Received) -> Reply {
     if request.headers.get("accept").as_deref() != Some("text/event-stream") {
-        return Reply::json(request.body.len().to_string());
+        return Reply::json(json(request.body.len()));
     }
     (0..EVENTS).fold(Reply::sse(), |reply, n| {
         reply.bytes(format!("data: {n}\n\n")).step(Step::Sleep(Duration::from_millis(5)))
     })
+}
+
+fn json(body_bytes: usize) -> String {
+    format!("{{\"got\":{body_bytes}}}")
 }
 
 async fn upstream(port: &Port) -> Upstream {
@@ -60,7 +64,7 @@ async fn client(number: usize, gateway: Arc<Gateway>, tally: Arc<Tally>) {
         match outcome {
             Ok(()) => {
                 let events: String = (0..EVENTS).map(|n| format!("data: {n}\n\n")).collect();
-                assert_eq!(text, if is_stream { events } else { body.len().to_string() }, "{what}");
+                assert_eq!(text, if is_stream { events } else { json(body.len()) }, "{what}");
                 tally.whole.fetch_add(1, Ordering::SeqCst);
             }
             Err(error) => {

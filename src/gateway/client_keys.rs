@@ -31,7 +31,7 @@ const PLACEHOLDERS: [&[u8]; 12] = [
 /// The keys that a client sent, the one that authenticates it first: that is the bearer, where there is one, and
 /// `x-api-key` may hold anything then. Values that are empty are no keys; a scheme that is not `Bearer` may be for
 /// somebody before the gateway, and counts only where there is nothing else.
-pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> + Clone {
     let value = headers.get(AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
     let bearer = value.and_then(key_in);
     let x_api_keys = headers.get_all(X_API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
@@ -39,7 +39,7 @@ pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let other = value.filter(|value| bearer.is_none() && !value.is_empty() && !value.eq_ignore_ascii_case(b"bearer"));
     let is_bearer_first = x_api_key.is_none() || !bearer.is_some_and(is_placeholder);
     let (first, second) = if is_bearer_first { (bearer, x_api_key) } else { (x_api_key, bearer) };
-    first.into_iter().chain(second).chain(other)
+    [first, second, other].into_iter().flatten()
 }
 
 /// Whether this is no key at all, but a word that begins like one of [`PLACEHOLDERS`].

@@ -76,9 +76,10 @@ pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<Ke
 
 /// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.
 fn authenticating<'h>(headers: &'h HeaderMap, snapshot: &Snapshot) -> (Option<usize>, Option<&'h [u8]>) {
-    match snapshot.routed(client_keys::client_keys(headers)) {
+    let mut keys = client_keys::client_keys(headers);
+    match snapshot.routed(keys.clone()) {
         Some((route, key)) => (Some(route), Some(key)),
-        None => (None, client_keys::client_keys(headers).next()),
+        None => (None, keys.next()),
     }
 }
 

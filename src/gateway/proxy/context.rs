@@ -82,6 +82,8 @@ pub(crate) struct Routing {
     pub was_stale: bool,
     /// Whether the next connection must be one that was not used before.
     pub must_be_fresh: bool,
+    /// Whether another upstream would have been asked, had the retry budget not been used up.
+    pub was_unaffordable: bool,
     /// Whether the upstream that its session belongs to took no requests when it was sent elsewhere.
     pub is_home_down: bool,
     /// Whether the upstream that it went to last has learnt how it ended.

@@ -27,6 +27,7 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some((next, ticket)) = next(context) else { return false };
     if !context.snapshot.budget.take(now_ms()) {
         log::info!("{}: not sent again: the retry budget is used up", context.request_id);
+        context.routing.was_unaffordable = true;
         return false;
     }
     let (from, to) = (&context.snapshot.upstreams[here], &context.snapshot.upstreams[next]);

@@ -45,7 +45,8 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let in_stream = read.answer.as_ref().map(|answer| (answer.error.as_deref(), answer.error_message.as_deref()));
     let in_body = read.error.as_ref().map(|error| (error.kind.as_deref(), error.message.as_deref()));
     let (error_type, message) = in_body.or(in_stream).unwrap_or_default();
-    let sign = Sign::by_answer(&Answer { outcome, reason, status, error_type, message, is_own_key });
+    let has_begun = read.answer.as_ref().is_some_and(|answer| answer.has_begun);
+    let sign = Sign::by_answer(&Answer { outcome, reason, status, error_type, message, has_begun, is_own_key });
     let fault = ending::fault(status, outcome, reason, failure, read.answer.as_ref());
     let fault = fault.unwrap_or(UpstreamFault::Status { status });
     let is_answered = matches!(outcome, Outcome::Completed | Outcome::UpstreamError) && status > 0;
@@ -86,7 +87,11 @@ fn settle_tried(context: &mut Context, last: Sign) {
 
 fn blame(context: &Context, sign: Sign, asked: &[Sign], last: Sign) -> Verdict {
     let retry_on = &context.snapshot.config.failover.retry_on;
-    verdict::verdict(sign, asked, last, |status| retry_on.contains(status))
+    match verdict::verdict(sign, asked, last, |status| retry_on.contains(status)) {
+        // There is another one that would know.
+        Verdict::Refused if context.routing.was_unaffordable => Verdict::Neutral,
+        verdict => verdict,
+    }
 }
 
 /// Settles one of the attempts that failed.

@@ -183,7 +183,8 @@ impl Bad {
         let Some(pause) = self.retry_after.filter(|_| context.arrival.protocol.is_model_call()) else { return };
         match self.fault {
             UpstreamFault::Status { status: 429 } => {}
-            UpstreamFault::Status { status: 500.. } => return upstream.circuit.hold(pause, now_ms()),
+            // A 500 may be about this request only.
+            UpstreamFault::Status { status: 501.. } => return upstream.circuit.hold(pause, now_ms()),
             _ => return,
         }
         let sender = context.arrival.identity.sender;
@@ -206,8 +207,8 @@ fn judge(
         let has_credentials = matches!(status, 401 | 407).then(|| proxy.credentials.is_some());
         return bad(UpstreamFault::ProxyAnswer { proxy: proxy.shown.clone(), status, has_credentials });
     }
-    // The client cannot mend the operator's key.
-    let is_own_key_refused = matches!(status, 401..=403) && upstream.config.api_key.is_some();
+    // The client cannot mend the operator's key. Who wants no retries after a status wants none here either.
+    let is_own_key_refused = matches!(status, 401..=403) && upstream.config.api_key.is_some() && !retry_on.is_empty();
     if is_own_key_refused || retry_on.contains(status) {
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
         return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });

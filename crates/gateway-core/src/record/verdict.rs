@@ -50,6 +50,8 @@ pub struct Answer<'a> {
     pub error_type: Option<&'a str>,
     /// Its message.
     pub message: Option<&'a str>,
+    /// Whether it had begun to be a message before the error came.
+    pub has_begun: bool,
     /// Whether the key that the upstream got is the operator's.
     pub is_own_key: bool,
 }
@@ -76,6 +78,8 @@ impl Sign {
             Outcome::UpstreamError if answer.reason.is_some() => Self::Failed,
             Outcome::UpstreamError if answer.status == 500 && is_shape_refused(answer) => Self::Refused(500),
             Outcome::UpstreamError => by_status(answer.status, answer.is_own_key),
+            // Who has begun to answer a request does not refuse it.
+            Outcome::StreamError if answer.has_begun => Self::Failed,
             Outcome::StreamError => by_error(answer),
             Outcome::Truncated | Outcome::Stalled | Outcome::Unreachable => Self::Failed,
             Outcome::ClientAborted | Outcome::ClientStalled | Outcome::Rejected | Outcome::GatewayError => {
@@ -180,6 +184,7 @@ mod tests {
         status: 200,
         error_type: None,
         message: None,
+        has_begun: false,
         is_own_key: false,
     };
 
@@ -251,6 +256,9 @@ mod tests {
         assert_eq!(in_stream("new_api_error"), Sign::Failed);
         assert_eq!(in_stream("authentication_error"), Sign::Answered, "of the client's own key");
         assert_eq!(in_stream("422"), Sign::Refused(422));
+        let later = Answer { error_type: Some("invalid_request_error"), has_begun: true, ..PLAIN };
+        let later = Sign::by_answer(&Answer { outcome: Outcome::StreamError, ..later });
+        assert_eq!(later, Sign::Failed, "once it has begun, it has accepted the request");
         for kind in ["invalid_request_error", "new_api_error", "529"].map(str::to_owned) {
             let sign = Sign::by_fault(&UpstreamFault::ErrorReply { kind: kind.clone() }, false);
             assert_eq!(sign, Sign::by_fault(&UpstreamFault::StreamError { kind: kind.clone() }, false), "{kind}");

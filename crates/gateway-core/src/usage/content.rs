@@ -8,7 +8,26 @@ const CONTENT: [&[u8]; 3] = [b"text", b"thinking", b"partial_json"];
 
 /// Bytes of content in the data of a `content_block_delta`, its escapes undone. Only the strings are looked at: these
 /// events are most of a stream, and a parser would take many times as long.
-pub(super) fn bytes_in(mut data: &[u8]) -> u64 {
+pub(super) fn bytes_in(data: &[u8]) -> u64 {
+    match usual(data).and_then(string) {
+        Some((bytes, _)) => bytes,
+        None => bytes_by_name(data),
+    }
+}
+
+/// The content and what follows it, of a piece as the API itself writes it: this takes a tenth of the time.
+fn usual(data: &[u8]) -> Option<&[u8]> {
+    let data = data.strip_prefix(br#"{"type":"content_block_delta","index":"#)?;
+    let digits = data.iter().position(|byte| !byte.is_ascii_digit())?;
+    let delta = data[digits..].strip_prefix(br#","delta":{"type":""#)?;
+    let after = |name: &[u8]| delta.strip_prefix(name);
+    after(br#"text_delta","text":""#)
+        .or_else(|| after(br#"thinking_delta","thinking":""#))
+        .or_else(|| after(br#"input_json_delta","partial_json":""#))
+}
+
+/// The same wherever the members stand.
+fn bytes_by_name(mut data: &[u8]) -> u64 {
     let (mut bytes, mut is_content) = (0, false);
     while let Some(start) = memchr(b'"', data) {
         // A value stands right behind the colon of its name.
@@ -85,7 +104,10 @@ mod tests {
             let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             let written = serde_json::to_string(text).expect("JSON");
             for value in [written, format!("\"{escaped}\"")] {
-                assert_eq!(delta(&format!(r#"{{"text":{value}}}"#)), text.len() as u64, "{value}");
+                let usual = format!(r#"{{"type":"text_delta","text":{value}}}"#);
+                for delta_text in [usual, format!(r#"{{"text":{value},"type":"text_delta"}}"#)] {
+                    assert_eq!(delta(&delta_text), text.len() as u64, "{delta_text}");
+                }
             }
         }
     }

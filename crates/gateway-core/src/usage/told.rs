@@ -7,6 +7,8 @@ use serde_json::Value;
 pub(super) const MOST_TOKENS: u64 = 1 << 31;
 /// About so many bytes of content are a token.
 const BYTES_OF_TOKEN: u64 = 4;
+/// And hardly ever more than so many.
+const MOST_BYTES_OF_TOKEN: u64 = 32;
 
 /// What was told so far. Counts are cumulative: later ones replace earlier ones. What is missing, null or zero in a
 /// later event does not: relays repeat the object without what they do not know.
@@ -14,12 +16,12 @@ const BYTES_OF_TOKEN: u64 = 4;
 pub(super) struct Told {
     /// Whether any count was.
     is_told: bool,
-    /// Whether that of the output was.
-    has_output: bool,
     tokens: Tokens,
     details: Details,
     /// Whether the output was told by an event that comes after content: `message_start` has only a beginning of it.
     is_output_told: bool,
+    /// Whether such an event told it as 0: it may be so, or that event tells no counts.
+    is_output_zero: bool,
     /// Bytes of content that came since.
     untold_bytes: u64,
 }
@@ -33,8 +35,10 @@ impl Told {
     /// The usage in `message_delta`, or of a whole reply.
     pub(super) fn cumulative(&mut self, usage: &Value) {
         self.merge(usage);
-        if count(&usage["output_tokens"]).is_some_and(|output| output > 0) {
-            (self.is_output_told, self.untold_bytes) = (true, 0);
+        match count(&usage["output_tokens"]) {
+            Some(0) => self.is_output_zero = true,
+            Some(_) => (self.is_output_told, self.untold_bytes) = (true, 0),
+            None => {}
         }
     }
 
@@ -57,7 +61,6 @@ impl Told {
                 *known = told;
             }
         }
-        self.has_output |= count(&usage["output_tokens"]).is_some();
         let (parts, tools) = (&usage["cache_creation"], &usage["server_tool_use"]);
         let details = &mut self.details;
         for (told, known) in [
@@ -83,7 +86,7 @@ impl Told {
     }
 
     /// What is known at the end, and whether the output is estimated: that of a stream which did not come to its end
-    /// was told by nobody.
+    /// was told by nobody, and nor was that of a whole one whose only count is a beginning, far below what came.
     pub(super) fn conclude(&self, is_complete: bool) -> (Option<Tokens>, bool, Details) {
         if !self.is_told {
             return (None, false, self.details.clone());
@@ -95,13 +98,14 @@ impl Told {
             tokens.cache_write = five_minutes + hour;
         }
         tokens.cache_write_1h = hour;
+        let guess = self.untold_bytes.div_ceil(BYTES_OF_TOKEN);
         let is_estimated = match (is_complete, self.is_output_told) {
-            (true, _) => !self.has_output && self.untold_bytes > 0,
+            (true, true) => false,
+            (true, false) => !self.is_output_zero && guess > MOST_BYTES_OF_TOKEN / BYTES_OF_TOKEN * tokens.output,
             (false, true) => self.untold_bytes > 0,
             (false, false) => true,
         };
         if is_estimated {
-            let guess = self.untold_bytes.div_ceil(BYTES_OF_TOKEN);
             let output = if self.is_output_told { tokens.output + guess } else { tokens.output.max(guess) };
             tokens.output = output.min(MOST_TOKENS);
         }
@@ -224,7 +228,7 @@ mod tests {
         };
         assert_eq!(output(&told, false), (2_000, true));
         assert_eq!(told.conclude(false).0.map(|tokens| tokens.input), Some(100));
-        assert_eq!(output(&told, true), (1, false), "as told");
+        assert_eq!(output(&told, true), (2_000, true), "1 is but the beginning");
         // What was told by then counts, and what came since.
         told.cumulative(&json!({ "output_tokens": 1_900 }));
         assert_eq!(output(&told, false), (1_900, false));
@@ -237,16 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_stream_whose_output_nobody_told_is_estimated_too() {
-        let output = |usage: Value| {
+    fn a_whole_stream_whose_output_nobody_told_at_its_end_is_estimated_if_what_was_told_cannot_be() {
+        let output = |start: Value, delta: Value| {
             let mut told = Told::default();
-            told.beginning(&usage);
-            told.content(40);
+            told.beginning(&json!({ "input_tokens": 1, "output_tokens": start }));
+            told.content(400);
+            told.cumulative(&json!({ "output_tokens": delta }));
             let (tokens, is_estimated, _) = told.conclude(true);
             (tokens.map(|tokens| tokens.output), is_estimated)
         };
-        assert_eq!(output(json!({ "input_tokens": 1 })), (Some(10), true));
-        assert_eq!(output(json!({ "input_tokens": 1, "output_tokens": null })), (Some(10), true));
-        assert_eq!(output(json!({ "input_tokens": 1, "output_tokens": 0 })), (Some(0), false), "that was told");
+        for start in [json!(null), json!(0), json!(1), json!(8)] {
+            assert_eq!(output(start.clone(), json!(null)), (Some(100), true), "{start}");
+        }
+        assert_eq!(output(json!(60), json!(null)), (Some(60), false), "a relay that tells all at the beginning");
+        assert_eq!(output(json!(0), json!(0)), (Some(0), false), "that was told");
+        assert_eq!(output(json!(1), json!(0)), (Some(1), false));
+        assert_eq!(output(json!(1), json!(7)), (Some(7), false));
     }
 }
