@@ -96,9 +96,13 @@ fn csv(rows: &[Listed<'_>], with_head: bool) -> String {
     writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
+/// What a formula begins with, in some languages in full width
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 /// A text that a spreadsheet would take for a formula begins with an apostrophe.
 fn no_formula(cell: String) -> String {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    match cell.starts_with(FORMULA) {
         true => format!("'{cell}"),
         false => cell,
     }
@@ -125,5 +129,15 @@ mod tests {
         assert_eq!(text(Format::Csv, &rows, false).matches("\r\n").count(), 1);
         let json: Value = serde_json::from_str(text(Format::Json, &rows, true).trim_end()).expect("JSON");
         assert_eq!((json["id"].as_str(), json["tokens"].is_null()), (Some("req_1"), true));
+    }
+
+    #[test]
+    fn no_cell_begins_as_a_formula_does() {
+        for text in ["=1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"] {
+            assert_eq!(no_formula(text.to_owned()), format!("'{text}"));
+        }
+        for text in ["", "1", "a=1", "'=1", "模型"] {
+            assert_eq!(no_formula(text.to_owned()), text);
+        }
     }
 }
