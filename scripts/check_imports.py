@@ -63,10 +63,11 @@ ORDER = {
         "context",
         "field_order max_forwards origin_headers",
         "apply_rules downstream failure request_head",
-        "ending observe response_head",
+        "ending observe",
         "settle",
         "failover",
-        "attempt begin finish upstream_response",
+        "first_event",
+        "attempt begin finish response_head upstream_response",
     ],
     "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules", "usage", "record"],
 }

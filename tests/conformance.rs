@@ -237,7 +237,8 @@ fn whole(rng: &mut Rng) -> Case {
     let mut truth = Truth { outcome: "completed", status: 200, tool_uses: tools, ..Truth::default() };
     let reply = Reply::status(200).header("Content-Type", "application/json").header("Content-Encoding", coding);
     if rng.u8(..8) == 0 {
-        truth = Truth { outcome: "truncated", status: 200, ..Truth::default() };
+        // A stream was asked for: what is none waits until it is whole.
+        truth = Truth { outcome: "truncated", status: 502, ..Truth::default() };
         let reply = reply.length(body.len() as u64 + 1).bytes(body).step(Step::Close);
         // All that was announced did not come, and what came is a whole text all the same.
         truth.model = Some("claude-opus-4-8".to_owned());

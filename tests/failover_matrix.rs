@@ -92,7 +92,7 @@ impl Failure {
             Self::ResetBeforeHead | Self::ClosedBeforeHead | Self::ResetAfterHead => &["clos", "reset", "complete"],
             Self::Slow => &["within", "400ms"],
             Self::WafPage => &["html", "page"],
-            Self::EmptyOk => &["nothing in it"],
+            Self::EmptyOk => &["empty"],
             Self::Status(_) => &[],
         }
     }

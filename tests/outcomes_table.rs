@@ -135,6 +135,7 @@ impl Case {
             ("JSON reply", "complete") => Reply::json(message()),
             ("JSON reply", "cut off") => Reply::json(message()).length(4096).step(Step::Close),
             ("reply in an unknown coding", "complete") => Reply::json(message()).header("Content-Encoding", "compress"),
+            ("error `overloaded_error` with status 200", "complete") => error(200, "overloaded_error"),
             ("empty body", "complete") => Reply::status(200).header("Content-Type", "application/json"),
             ("web page with status 200", "complete") => {
                 Reply::ok("<!doctype html><title>wait</title>").header("Content-Type", "text/html")
@@ -207,9 +208,12 @@ fn stream(end: &str) -> Reply {
         ("complete, then cut off", _) => send(&events).step(Step::Close),
         ("cut off", _) => begun.step(Step::Close),
         ("without", Some(&"message_stop")) => send(&events[..events.len() - 1]),
+        ("before its first event", _) => Reply::sse().bytes(": hello\n\nevent: ping\ndata: {}\n\n"),
+        ("cut off before its first event", _) => Reply::sse().bytes(": hello\n\n").step(Step::Close),
         ("silence" | "the client leaves", _) => begun.step(Step::Stall),
         ("error", Some(kind)) => {
             let error = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"no\"}}}}");
+            let begun = if end.ends_with("first") { Reply::sse() } else { begun };
             begun.bytes(format!("event: error\ndata: {error}\n\n"))
         }
         unknown => panic!("docs/outcomes.md has an end of a stream that this test cannot make: {unknown:?}"),

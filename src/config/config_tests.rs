@@ -211,15 +211,27 @@ fn an_upstream_takes_what_it_does_not_set_from_above() {
     let of_variable = upstreams(yaml, &[("API_BASE_URL", "http://a.test")]);
     assert_eq!((of_variable[0].probe.clone(), of_variable[0].first_byte_timeout.as_secs()), (path("/well"), 20));
     assert_eq!(upstreams("", &[])[0].first_byte_timeout, Duration::from_secs(600));
+    let yaml = "gateway:
+  timeouts: {first_event: 20s}
+  upstreams: [{base_url: \"http://a.test\"}, {base_url: \"http://b.test\", first_event_timeout: 2s}]
+";
+    let found: Vec<_> = upstreams(yaml, &[]).into_iter().map(|u| u.first_event_timeout.map(|t| t.as_secs())).collect();
+    assert_eq!((found, upstreams("", &[])[0].first_event_timeout), (vec![Some(20), Some(2)], None));
 }
 
 #[test]
 fn the_settings_for_failures_have_their_defaults() {
     let config = load_yaml("", &[]).expect("valid").config;
-    let Failover { max_attempts, retry_on, retry_budget_percent, retry_budget_min_per_second, hold_head } =
-        config.failover;
+    let Failover {
+        max_attempts,
+        retry_on,
+        retry_budget_percent,
+        retry_budget_min_per_second,
+        hold_head,
+        hold_first_event,
+    } = config.failover;
     assert_eq!((max_attempts, retry_budget_percent, retry_budget_min_per_second), (3, 20, 10));
-    assert_eq!(hold_head, Duration::from_millis(200));
+    assert_eq!((hold_head, hold_first_event), (Duration::from_millis(200), Duration::from_secs(20)));
     assert!(retry_on.contains(522) && retry_on.contains(429) && !retry_on.contains(501));
     let health = config.health;
     assert_eq!((health.failures, health.error_rate_percent, health.min_requests), (5, 50, 20));

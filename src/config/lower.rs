@@ -92,6 +92,7 @@ pub(super) fn lower(
         connect_timeout: reader.get(&timeouts::CONNECT),
         read_timeout: reader.get(&timeouts::READ),
         first_byte_timeout: reader.get_if_set(&timeouts::FIRST_BYTE),
+        first_event_timeout: reader.get_if_set(&timeouts::FIRST_EVENT),
         probe: health.probe.path.as_deref(),
         proxies: &proxies,
     };

@@ -23,13 +23,14 @@ mod upstream_metrics;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use proxy::context::Context;
 use proxy::ending::{self, Ending};
-use proxy::{attempt, begin, failure, finish, request_head, response_head, settle, upstream_response};
+use proxy::{attempt, begin, failure, finish, first_event, request_head, response_head, settle, upstream_response};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +155,16 @@ impl ProxyHttp for Gateway {
         is_end: bool,
         context: &mut Context,
     ) -> Result<Option<Duration>> {
-        Ok(upstream_response::body_came(bytes.as_deref(), is_end, context))
+        upstream_response::body_came(bytes.as_deref(), is_end, context)
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        context: &mut Context,
+    ) -> Result<()> {
+        first_event::judge(false, true, context)
     }
 
     async fn response_filter(

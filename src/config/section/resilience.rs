@@ -45,8 +45,15 @@ settings! {
         "gateway.failover.hold_head",
         "200ms",
         |text| value::duration_within(text, Duration::ZERO..=10 * SECOND),
-        "How long an answer's head waits for the first byte of its body, so that the upstream can still be replaced.",
-        "收到响应头后，最多等多久正文的首字节才转发；在此期间仍可更换上游。",
+        "How long the head of an answer that is no stream waits for its body, so that the upstream can still be replaced.",
+        "非流式响应的响应头最多等正文多久才转发；在此期间仍可更换上游。",
+    );
+    HOLD_FIRST_EVENT: Duration = Setting::one(
+        "gateway.failover.hold_first_event",
+        "20s",
+        |text| value::duration_within(text, Duration::ZERO..=240 * SECOND),
+        "How long the head of a stream waits for the first event that says something, so that the upstream can still be replaced; 0: as hold_head.",
+        "流的响应头最多等多久首个有内容的事件才转发；在此期间仍可更换上游；0 表示同 hold_head。",
     );
     AFFINITY_SESSIONS: usize = Setting::one(
         "gateway.affinity.sessions",
@@ -131,9 +138,11 @@ pub struct Failover {
     pub retry_budget_percent: u32,
     /// Retries per second that are allowed in any case.
     pub retry_budget_min_per_second: u32,
-    /// How long the head of an answer waits for the first byte of its body, so that the upstream can still be
-    /// replaced; zero for not at all.
+    /// How long the head of an answer that is no stream waits for its body, so that the upstream can still be replaced;
+    /// zero for not at all.
     pub hold_head: Duration,
+    /// How long the head of a stream waits for the first event that says something; zero: as `hold_head`.
+    pub hold_first_event: Duration,
 }
 
 impl Failover {
@@ -145,6 +154,7 @@ impl Failover {
             retry_budget_percent: reader.get(&RETRY_BUDGET),
             retry_budget_min_per_second: reader.get(&RETRY_BUDGET_MIN),
             hold_head: reader.get(&HOLD_HEAD),
+            hold_first_event: reader.get(&HOLD_FIRST_EVENT),
         }
     }
 }

@@ -34,6 +34,13 @@ settings! {
         "How long an upstream may take to begin its answer, before the next one is tried; not set: as timeouts.read.",
         "上游开始响应的时限，超时则改试下一个；未设置时与 timeouts.read 相同。",
     );
+    FIRST_EVENT: Duration = Setting::one(
+        "gateway.timeouts.first_event",
+        "",
+        value::duration,
+        "How long an upstream may take to send the first event of a stream that says something; not set: any time.",
+        "上游发出流中首个有内容的事件的时限，超时则改试下一个；未设置时不限。",
+    );
     POOL_IDLE: Duration = Setting::one(
         "gateway.timeouts.pool_idle",
         "60s",

@@ -76,6 +76,8 @@ pub struct UpstreamConfig {
     pub read_timeout: Duration,
     /// Time for its answer to begin; never more than `read_timeout`.
     pub first_byte_timeout: Duration,
+    /// Time for the first event of a stream that says something; `None` for any time.
+    pub first_event_timeout: Option<Duration>,
 }
 
 /// What an entry of the list inherits from the settings above it.
@@ -89,6 +91,8 @@ pub struct Inherited<'a> {
     pub read_timeout: Duration,
     /// `gateway.timeouts.first_byte`
     pub first_byte_timeout: Option<Duration>,
+    /// `gateway.timeouts.first_event`
+    pub first_event_timeout: Option<Duration>,
     /// `gateway.health.probe.path`
     pub probe: Option<&'a str>,
     /// `gateway.proxy`
@@ -108,6 +112,7 @@ impl Inherited<'_> {
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
         first_byte_timeout: None,
+        first_event_timeout: None,
         probe: None,
         proxies: Proxies::NONE,
     };
@@ -140,6 +145,7 @@ impl UpstreamConfig {
             connect_timeout: inherited.connect_timeout,
             read_timeout: inherited.read_timeout,
             first_byte_timeout: inherited.first_byte(None, inherited.read_timeout),
+            first_event_timeout: inherited.first_event_timeout,
         }
     }
 }
@@ -269,6 +275,7 @@ impl Entry<'_, '_> {
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
             read_timeout,
             first_byte_timeout: inherited.first_byte(first_byte_timeout, read_timeout),
+            first_event_timeout: self.get("first_event_timeout", value::duration).or(default.first_event_timeout),
             base_url: default.base_url,
         })
     }

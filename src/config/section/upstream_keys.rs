@@ -113,4 +113,10 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "As gateway.timeouts.first_byte, for this upstream.",
         "同 gateway.timeouts.first_byte，仅用于此上游。",
     ),
+    one(
+        "first_event_timeout",
+        "",
+        "As gateway.timeouts.first_event, for this upstream.",
+        "同 gateway.timeouts.first_event，仅用于此上游。",
+    ),
 ];

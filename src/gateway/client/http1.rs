@@ -90,9 +90,9 @@ pub(crate) struct ClientStream {
     /// Whether something was written that may still be in a buffer.
     pub(super) is_unflushed: bool,
     pub(super) hold: Arc<ResponseHold>,
-    /// The head of a response that is held back.
-    pub(super) held: HeldHead<Bytes>,
-    /// What is left to be sent of a head that was held back.
+    /// The beginning of a response that is held back.
+    pub(super) held: HeldHead<BytesMut>,
+    /// What is left to be sent of what was held back.
     pub(super) releasing: Bytes,
     /// The next deadline, and when that is.
     pub(super) timer: Option<(u64, Pin<Box<Sleep>>)>,

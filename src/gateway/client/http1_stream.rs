@@ -2,10 +2,10 @@
 //! after a `101`, whatever comes.
 
 use super::http1::{AHEAD_BYTES, ClientStream, Mode};
-use super::response_hold::Due;
+use super::response_hold::{Due, HELD_BYTES};
 use crate::upstream::clock::{now_ms, until};
 use async_trait::async_trait;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -19,29 +19,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// How Pingora writes the end of a chunked body.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 impl ClientStream {
     /// Keeps the deadlines of [`super::response_hold::ResponseHold`]: a response that does not begin in time is an
-    /// error, a head that was held back for long enough goes out.
+    /// error, what was held back for long enough goes out.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut due = self.hold.due(now_ms);
-        if let Due::At(at) = due {
-            let timer = match &mut self.timer {
-                Some((set_to, timer)) if *set_to == at => timer,
-                other => &mut other.insert((at, Box::pin(tokio::time::sleep(until(at))))).1,
-            };
-            if timer.as_mut().poll(cx).is_pending() {
-                return Ok(());
+        loop {
+            let mut due = self.hold.due(now_ms);
+            if let Due::At(at) = due {
+                let timer = match &mut self.timer {
+                    Some((set_to, timer)) if *set_to == at => timer,
+                    other => &mut other.insert((at, Box::pin(tokio::time::sleep(until(at))))).1,
+                };
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Ok(());
+                }
+                due = self.hold.due(|| at);
             }
-            due = self.hold.due(|| at);
-        }
-        self.timer = None;
-        match due {
-            Due::Nothing | Due::At(_) => Ok(()),
-            Due::Late => Err(io::ErrorKind::TimedOut.into()),
-            Due::Release => match self.poll_release(cx) {
-                Poll::Ready(released) => released,
-                Poll::Pending => Ok(()),
-            },
+            self.timer = None;
+            match due {
+                Due::Nothing | Due::At(_) => return Ok(()),
+                Due::Late => return Err(io::ErrorKind::TimedOut.into()),
+                Due::Release => match self.poll_release(cx) {
+                    // Another deadline may be left.
+                    Poll::Ready(released) => released?,
+                    Poll::Pending => return Ok(()),
+                },
+            }
         }
     }
 
@@ -74,10 +80,32 @@ impl ClientStream {
         Poll::Ready(flushed)
     }
 
-    /// Sends the head that was held back, if there is one.
+    /// Holds back what Pingora writes, if that is to wait; whether it does.
+    fn holds(&mut self, bytes: &[u8]) -> bool {
+        if self.hold.begin_to_hold(now_ms) {
+            self.held.keep(BytesMut::from(bytes));
+            return true;
+        }
+        if !self.hold.holds_body() {
+            return false;
+        }
+        match self.held.kept() {
+            // The end of an HTTP/2 upstream's response is the one that no hook sees.
+            Some(held) if held.len() + bytes.len() <= HELD_BYTES && bytes != LAST_CHUNK => {
+                held.extend_from_slice(bytes);
+                true
+            }
+            _ => {
+                self.hold.hold_no_more();
+                false
+            }
+        }
+    }
+
+    /// Sends what was held back, if anything was.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.releasing.is_empty() && self.held.is_there() {
-            self.releasing = self.held.release(&self.hold).unwrap_or_default();
+            self.releasing = self.held.release(&self.hold).unwrap_or_default().freeze();
         }
         if self.releasing.is_empty() {
             return Poll::Ready(Ok(()));
@@ -145,8 +173,7 @@ impl AsyncWrite for ClientStream {
                 self.mode = Mode::Waiting;
             }
         }
-        if self.hold.begin_to_hold(now_ms) {
-            self.held.keep(Bytes::copy_from_slice(bytes));
+        if self.holds(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         ready!(self.poll_release(cx))?;
@@ -171,7 +198,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.mode == Mode::MaySwitch {
+        if self.mode == Mode::MaySwitch || self.hold.holds_body() {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return self.poll_write(cx, first);
         }

@@ -7,23 +7,48 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+/// The most that is held of a response, its head included. Beyond it, it goes out.
+pub(super) const HELD_BYTES: usize = 64 * 1024;
+
 /// One per client connection (HTTP/1) or request (HTTP/2). Both sides are polled by the same task.
 ///
 /// Pingora watches the client while it waits for an upstream: the connection is therefore the place for deadlines that
-/// Pingora has none for. And it is where the head of a response can be held back: an upstream that breaks off right
-/// after its head can still be replaced then.
+/// Pingora has none for. And it is where the beginning of a response can be held back: an upstream that breaks off right
+/// after its head, or whose response turns out to be none, can still be replaced then.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseHold {
     /// When the response must have begun; 0 for no deadline.
     first_byte_by_ms: AtomicU64,
+    /// When an event must have come that says something; 0 for no deadline.
+    first_event_by_ms: AtomicU64,
     /// How long the next head may be held back; 0 for not at all.
     hold_ms: AtomicU64,
     /// Until when the head is held that was written; 0 if none is.
     held_until_ms: AtomicU64,
+    /// Whether what follows the head is held with it, until somebody says that the response is a good one.
+    is_body_held: AtomicBool,
     /// Whether Pingora is to read a body of one byte, which stands for the whole one.
     is_body_due: AtomicBool,
     /// Whether the client is ended for taking too little of its response, and why.
     stalled: OnceLock<Stalled>,
+}
+
+/// What did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// The response.
+    FirstByte,
+    /// An event that says something.
+    FirstEvent,
+}
+
+/// How much of a response is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Its head, until the first byte of its body is written.
+    Head,
+    /// All of it, until [`ResponseHold::tell`].
+    Beginning,
 }
 
 /// What the client's connection has to do.
@@ -33,9 +58,9 @@ pub(crate) enum Due {
     Nothing,
     /// Nothing before this time.
     At(u64),
-    /// The head that is held back goes out.
+    /// What is held back goes out.
     Release,
-    /// The response has not begun in time.
+    /// The response has not begun in time, or has said nothing in time.
     Late,
 }
 
@@ -43,14 +68,17 @@ impl ResponseHold {
     /// What there is to do now.
     pub(crate) fn due(&self, now_ms: impl FnOnce() -> u64) -> Due {
         let held_until = self.held_until_ms.load(Ordering::Relaxed);
-        let (at, due) = match held_until {
+        let begun = match held_until {
             0 => (self.first_byte_by_ms.load(Ordering::Relaxed), Due::Late),
             held_until => (held_until, Due::Release),
         };
-        match at {
-            0 => Due::Nothing,
-            at if at > now_ms() => Due::At(at),
-            _ => due,
+        let first_event = (self.first_event_by_ms.load(Ordering::Relaxed), Due::Late);
+        // With no deadline, which is the rule, nobody asks what time it is.
+        let next = [first_event, begun].into_iter().filter(|(at, _)| *at > 0).min_by_key(|(at, _)| *at);
+        match next {
+            None => Due::Nothing,
+            Some((at, _)) if at > now_ms() => Due::At(at),
+            Some((_, due)) => due,
         }
     }
 
@@ -71,9 +99,15 @@ impl ResponseHold {
         self.first_byte_by_ms.store(by, Ordering::Relaxed);
     }
 
+    /// An event that says something has to come by then, if there is a deadline.
+    pub(crate) fn expect_first_event(&self, by_ms: Option<u64>) {
+        self.first_event_by_ms.store(by_ms.unwrap_or_default(), Ordering::Relaxed);
+    }
+
     /// The upstream's response may begin at any time, or has begun.
     pub(crate) fn expect_nothing(&self) {
         self.first_byte_by_ms.store(0, Ordering::Relaxed);
+        self.first_event_by_ms.store(0, Ordering::Relaxed);
     }
 
     /// Whether there is a time by which the response must have begun.
@@ -81,15 +115,42 @@ impl ResponseHold {
         self.first_byte_by_ms.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether the response should have begun by now.
-    pub(crate) fn is_late(&self, now_ms: u64) -> bool {
-        let by = self.first_byte_by_ms.load(Ordering::Relaxed);
-        by > 0 && by <= now_ms
+    /// What should have come by now, if anything should.
+    pub(crate) fn late(&self, now_ms: u64) -> Option<Late> {
+        let is_over = |by: &AtomicU64| (1..=now_ms).contains(&by.load(Ordering::Relaxed));
+        match () {
+            () if is_over(&self.first_byte_by_ms) => Some(Late::FirstByte),
+            () if is_over(&self.first_event_by_ms) => Some(Late::FirstEvent),
+            () => None,
+        }
     }
 
-    /// The head that is written next waits for the first byte of its body, up to this long.
-    pub(crate) fn hold_next_head(&self, longest: Duration) {
+    /// The head that is written next is held back, up to this long.
+    pub(crate) fn hold_next_head(&self, held: Held, longest: Duration) {
         self.hold_ms.store(millis(longest), Ordering::Relaxed);
+        self.is_body_held.store(held == Held::Beginning, Ordering::Relaxed);
+    }
+
+    /// Whether the client has nothing of the response because somebody has yet to say that it is a good one.
+    pub(crate) fn awaits_word(&self) -> bool {
+        self.is_body_held.load(Ordering::Relaxed) && self.can_take_back()
+    }
+
+    /// Whether nothing of the response went out yet that is to be held back.
+    pub(crate) fn can_take_back(&self) -> bool {
+        self.hold_ms.load(Ordering::Relaxed) > 0 || self.is_holding()
+    }
+
+    /// The response is a good one, or nobody can tell: what is held goes out with what is written next.
+    pub(crate) fn tell(&self) {
+        self.hold_no_more();
+        self.first_event_by_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// What is held goes out with what is written next, whatever the response turns out to be.
+    pub(super) fn hold_no_more(&self) {
+        self.hold_ms.store(0, Ordering::Relaxed);
+        self.is_body_held.store(false, Ordering::Relaxed);
     }
 
     /// Whether the head that is being written is to be held back; it counts as held from here on.
@@ -106,10 +167,16 @@ impl ResponseHold {
         self.held_until_ms.load(Ordering::Relaxed) > 0
     }
 
-    /// The head that was held goes out, or is forgotten.
+    /// Whether what is written is held with the head that is held already.
+    pub(super) fn holds_body(&self) -> bool {
+        self.is_holding() && self.is_body_held.load(Ordering::Relaxed)
+    }
+
+    /// What was held goes out, or is forgotten.
     pub(crate) fn end_hold(&self) {
         self.hold_ms.store(0, Ordering::Relaxed);
         self.held_until_ms.store(0, Ordering::Relaxed);
+        self.is_body_held.store(false, Ordering::Relaxed);
     }
 
     /// Pingora will read a body of one byte.
@@ -141,7 +208,7 @@ impl Drop for Quiet<'_> {
     }
 }
 
-/// The head of a response that is held back: its bytes (HTTP/1) or its headers (HTTP/2).
+/// What is held back of a response: its bytes (HTTP/1), or its headers and pieces of its body (HTTP/2).
 #[derive(Debug)]
 pub(crate) struct HeldHead<T>(Option<T>);
 
@@ -160,6 +227,11 @@ impl<T> HeldHead<T> {
     /// Whether there is one, be it one that was forgotten.
     pub(crate) fn is_there(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// What is held, to add to it.
+    pub(crate) fn kept(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
     }
 
     /// Ends the hold; the head, if it is to go out. One that was forgotten in the meantime is not.
@@ -182,7 +254,8 @@ mod tests {
         assert_eq!(hold.due(|| unreachable!("nobody asks for the time without a deadline")), Due::Nothing);
         hold.expect_first_byte(Some(SECOND), 500);
         for (now, due) in [(500, Due::At(1500)), (1499, Due::At(1500)), (1500, Due::Late), (9000, Due::Late)] {
-            assert_eq!((hold.due(|| now), hold.is_late(now)), (due, due == Due::Late), "{now}");
+            let late = (due == Due::Late).then_some(Late::FirstByte);
+            assert_eq!((hold.due(|| now), hold.late(now)), (due, late), "{now}");
         }
         hold.expect_nothing();
         assert_eq!((hold.due(|| 9000), hold.expects_first_byte()), (Due::Nothing, false));
@@ -194,7 +267,7 @@ mod tests {
     fn a_head_is_held_once_and_goes_out_when_its_time_is_over() {
         let (hold, mut held) = (ResponseHold::default(), HeldHead::default());
         assert!(!hold.begin_to_hold(|| unreachable!("nothing is to be held")));
-        hold.hold_next_head(SECOND);
+        hold.hold_next_head(Held::Head, SECOND);
         assert!(hold.begin_to_hold(|| 500) && !hold.begin_to_hold(|| 500));
         held.keep("head");
         // What was expected of the upstream before does not matter while a head is held.
@@ -207,9 +280,41 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_waited_for_while_a_head_is_held_and_after_it_went_out() {
+        for (held_until, first) in [(1500, Due::Release), (5000, Due::Late)] {
+            let (hold, mut held) = (ResponseHold::default(), HeldHead::default());
+            hold.hold_next_head(Held::Beginning, Duration::from_millis(held_until - 500));
+            hold.expect_first_event(Some(3000));
+            assert!(hold.begin_to_hold(|| 500) && hold.awaits_word() && hold.holds_body());
+            held.keep("head");
+            let at = held_until.min(3000);
+            assert_eq!((hold.due(|| 500), hold.due(|| at)), (Due::At(at), first));
+            assert_eq!(held.release(&hold), Some("head"));
+            assert!(!hold.awaits_word() && !hold.holds_body(), "what went out cannot be taken back");
+            assert_eq!((hold.due(|| 2999), hold.late(2999)), (Due::At(3000), None));
+            assert_eq!((hold.due(|| 3000), hold.late(3000)), (Due::Late, Some(Late::FirstEvent)));
+        }
+    }
+
+    #[test]
+    fn a_good_response_is_held_no_longer() {
+        let hold = ResponseHold::default();
+        hold.hold_next_head(Held::Beginning, SECOND);
+        assert!(hold.awaits_word() && !hold.holds_body(), "the head was not written yet");
+        hold.tell();
+        assert!(!hold.awaits_word() && !hold.begin_to_hold(|| unreachable!("nothing is to be held")));
+        hold.hold_next_head(Held::Beginning, SECOND);
+        hold.expect_first_event(Some(3000));
+        assert!(hold.begin_to_hold(|| 500) && hold.holds_body());
+        hold.tell();
+        assert!(hold.is_holding() && !hold.holds_body(), "it goes out with the next piece");
+        assert_eq!(hold.due(|| 1000), Due::At(1500), "no event is waited for");
+    }
+
+    #[test]
     fn a_head_that_was_forgotten_does_not_go_out() {
         let (hold, mut held) = (ResponseHold::default(), HeldHead::default());
-        hold.hold_next_head(SECOND);
+        hold.hold_next_head(Held::Head, SECOND);
         assert!(hold.begin_to_hold(|| 500));
         held.keep("head");
         hold.end_hold();

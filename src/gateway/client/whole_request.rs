@@ -2,7 +2,7 @@
 //! and it says that there is none. So it takes the same way as an HTTP/1 request (see `client`); everything else is
 //! delegated.
 
-use super::response_hold::{Due, HeldHead, ResponseHold};
+use super::response_hold::{Due, HELD_BYTES, HeldHead, ResponseHold};
 use super::unsent::Taking;
 use crate::upstream::clock::{now_ms, until};
 use async_trait::async_trait;
@@ -26,13 +26,19 @@ pub(crate) struct WholeRequest {
     session: Http2Session,
     has_body: bool,
     hold: Arc<ResponseHold>,
-    /// The head of a response that is held back until the first byte of its body is there.
-    held: HeldHead<Box<ResponseHeader>>,
+    /// The beginning of a response that is held back.
+    held: HeldHead<Beginning>,
     /// Where the body of the response goes, once its head was sent.
     writer: Option<SendStream<Bytes>>,
     has_ended: bool,
     body_bytes_sent: usize,
     taking: Taking,
+}
+
+/// The head of a response, and pieces of its body that were held back with it.
+struct Beginning {
+    head: Box<ResponseHeader>,
+    body: Vec<Bytes>,
 }
 
 impl WholeRequest {
@@ -158,16 +164,56 @@ impl WholeRequest {
         Error::e_explain(ErrorType::H2Error, format!("the client gave the request up: {reason}"))
     }
 
-    /// Sends the head that was held back, unless it is to be forgotten.
+    /// Sends what was held back, unless it is to be forgotten. What little there is of a body waits for no room: whoever
+    /// watches the client may be interrupted.
     fn release(&mut self) -> Result<()> {
-        match self.held.release(&self.hold) {
-            Some(head) => self.write_head(head, false),
-            None => Ok(()),
+        let Some(Beginning { head, body }) = self.held.release(&self.hold) else { return Ok(()) };
+        self.write_head(head, false)?;
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.has_ended) else { return Ok(()) };
+        for piece in body {
+            self.body_bytes_sent += piece.len();
+            writer.send_data(piece, false).or_err(ErrorType::WriteError, "sending").map_err(|e| e.into_down())?;
         }
+        Ok(())
+    }
+
+    /// Whether this is held back: a head alone, or all that comes before somebody says that the response is good.
+    fn holds(&mut self, tasks: &[HttpTask]) -> bool {
+        let is_head = matches!(tasks.first(), Some(HttpTask::Header(_, false)));
+        if !self.hold.awaits_word() {
+            let is_alone = matches!(tasks, [HttpTask::Header(..)] | [HttpTask::Header(..), HttpTask::Failed(_)]);
+            return is_head && is_alone && self.hold.begin_to_hold(now_ms);
+        }
+        let is_open = |task: &HttpTask| {
+            matches!(task, HttpTask::Header(_, false) | HttpTask::Body(_, false) | HttpTask::Failed(_))
+        };
+        let bytes = self.held_bytes() + tasks.iter().map(body_bytes).sum::<usize>();
+        let can_hold = tasks.iter().all(is_open) && bytes <= HELD_BYTES;
+        can_hold && (self.hold.is_holding() || is_head && self.hold.begin_to_hold(now_ms))
+    }
+
+    fn held_bytes(&mut self) -> usize {
+        let body = self.held.kept().map(|held| held.body.iter().map(Bytes::len).sum());
+        body.filter(|_| self.hold.is_holding()).unwrap_or_default()
+    }
+
+    /// Holds this back.
+    fn keep(&mut self, tasks: Vec<HttpTask>) -> Result<()> {
+        for task in tasks {
+            match task {
+                HttpTask::Header(head, _) => self.held.keep(Beginning { head, body: Vec::new() }),
+                HttpTask::Body(Some(piece), _) => {
+                    self.held.kept().into_iter().for_each(|held| held.body.push(piece.clone()))
+                }
+                HttpTask::Failed(error) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the client gives the request up, or a deadline has passed: a response that does not begin in time is
-    /// an error, a head that was held back for long enough goes out.
+    /// an error, what was held back for long enough goes out.
     async fn watch(&mut self) -> Result<Option<Bytes>> {
         loop {
             match self.hold.due(now_ms) {
@@ -240,22 +286,15 @@ impl CustomSession for WholeRequest {
         self.send_trailers(trailers)
     }
 
-    async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
-        if let [HttpTask::Header(_, false)] | [HttpTask::Header(_, false), HttpTask::Failed(_)] = &tasks[..]
-            && self.hold.begin_to_hold(now_ms)
-        {
-            if let Some(HttpTask::Failed(error)) = tasks.pop_if(|task| matches!(task, HttpTask::Failed(_))) {
-                return Err(error);
-            }
-            if let Some(HttpTask::Header(head, _)) = tasks.pop() {
-                self.held.keep(head);
-            }
-            return Ok(false);
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        if self.holds(&tasks) {
+            return self.keep(tasks).map(|()| false);
         }
         // Broken off before the body began: the head is not sent, so that another upstream can still answer.
         if self.held.is_there() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
             return self.send_all(tasks).await;
         }
+        self.hold.hold_no_more();
         self.release()?;
         self.send_all(tasks).await
     }

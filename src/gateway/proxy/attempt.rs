@@ -2,7 +2,7 @@
 
 use super::context::{Attempt, Context};
 use super::failure::Failure;
-use super::{apply_rules, downstream, failover, failure, field_order, request_head, settle};
+use super::{apply_rules, downstream, failover, failure, field_order, first_event, request_head, settle};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
@@ -68,7 +68,7 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     if let Some(hold) = &context.arrival.hold {
         hold.expect_first_byte(within, now_ms());
     }
-    Ok(())
+    first_event::expect(&client.headers, context)
 }
 
 /// There is no connection: another upstream may take over.

@@ -55,6 +55,8 @@ pub(crate) struct Arrival {
     pub identity: Identity,
     /// Which API it is for, and what of it.
     pub protocol: Protocol,
+    /// Whether it asks for a stream, once somebody wanted to know.
+    pub asks_for_stream: Option<bool>,
     /// Its body as the client sent it; `None` if it has none, or once it is of no more use.
     pub body: Option<HeldBody>,
     /// `Content-Length` in the client's own case.
@@ -142,8 +144,10 @@ pub(crate) struct Attempt {
     pub interim: (usize, usize),
     /// Status of the response; 0 before it came.
     pub status: u16,
-    /// Whether it has begun to be what was asked for.
-    pub is_answering: bool,
+    /// Whether a byte of the body came.
+    pub has_body: bool,
+    /// Whether it is settled whether the response is one, as far as its beginning tells.
+    pub has_opened: bool,
     /// Whether the body was handed to Pingora.
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
@@ -200,6 +204,7 @@ impl Arrival {
             believed: 0,
             identity: Identity::default(),
             protocol: Protocol::default(),
+            asks_for_stream: None,
             body: None,
             length_name: Bytes::from_static(b"Content-Length"),
             request_bytes: 0,

@@ -77,11 +77,10 @@ pub(crate) async fn client_gone(session: &mut Session, context: &Context) -> Box
 /// # Errors
 /// When the session cannot be made anew; that would be a mistake of the gateway's.
 pub(crate) fn start_over(session: &mut Session, context: &Context) -> Result<()> {
-    let Some(hold) = context.arrival.hold.as_ref().filter(|hold| hold.is_holding()) else {
-        return Ok(());
-    };
+    let Some(hold) = &context.arrival.hold else { return Ok(()) };
+    let is_holding = hold.is_holding();
     hold.end_hold();
-    if session.as_http1().is_none() {
+    if !is_holding || session.as_http1().is_none() {
         return Ok(());
     }
     let settings = HttpPersistentSettings::for_session(session);

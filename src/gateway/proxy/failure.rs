@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::origin_headers;
 use crate::gateway::answer::Answer;
+use crate::gateway::client::response_hold::Late;
 use crate::gateway::client::unsent::Stalled;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
@@ -112,14 +113,21 @@ pub(crate) fn is_settled(error: &Error) -> bool {
     *error.etype() == SETTLED
 }
 
-/// The client's connection is where the time to the first byte is kept: its error is the upstream's then.
+/// The client's connection is where the times to the first byte and to the first event are kept: its error is the
+/// upstream's then.
 pub(crate) fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
-    let is_late = context.attempt.first_byte.is_none()
-        && context.arrival.hold.as_ref().is_some_and(|hold| hold.is_late(now_ms()));
-    if *error.esource() == ErrorSource::Downstream && is_late {
-        return Error::new_up(ErrorType::ReadTimedout);
+    if *error.esource() != ErrorSource::Downstream {
+        return error;
     }
-    error
+    let late = context.arrival.hold.as_ref().and_then(|hold| hold.late(now_ms()));
+    let first_event = context.chosen().and_then(|destination| destination.upstream.config.first_event_timeout);
+    match (late, first_event) {
+        (Some(Late::FirstByte), _) if context.attempt.first_byte.is_none() => Error::new_up(ErrorType::ReadTimedout),
+        (Some(Late::FirstEvent), Some(within)) if !context.attempt.has_opened => {
+            found(UpstreamFault::FirstEventTimeout { within })
+        }
+        _ => error,
+    }
 }
 
 /// What the upstream that a request went to last did, as a sentence.

@@ -10,6 +10,7 @@ pub(super) mod failover;
 pub(super) mod failure;
 mod field_order;
 pub(super) mod finish;
+pub(super) mod first_event;
 pub(super) mod max_forwards;
 pub(super) mod observe;
 mod origin_headers;

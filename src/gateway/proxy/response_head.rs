@@ -1,7 +1,7 @@
 //! The head of the response on its way to the client: everything stays but what belongs to the upstream's connection.
 
 use super::context::Context;
-use super::{apply_rules, field_order, origin_headers, request_head};
+use super::{apply_rules, field_order, first_event, origin_headers, request_head};
 use crate::config::Via;
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::gateway::browser;
@@ -29,12 +29,14 @@ pub(crate) fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, con
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
-    match &context.arrival.hold {
-        Some(hold) if has_body_to_come(response, &client.method, is_http10) => {
-            hold.hold_next_head(context.snapshot.config.failover.hold_head);
-        }
+    if !has_body_to_come(response, &client.method, is_http10) {
         // Nothing can be tried again from here on: what is still being sent, Pingora holds.
-        _ => context.forget_body(),
+        context.forget_body();
+        return Ok(());
+    }
+    let (held, longest) = first_event::hold(&response.headers, &client.headers, context);
+    if let Some(hold) = &context.arrival.hold {
+        hold.hold_next_head(held, longest);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{failover, failure, settle};
+use super::{failover, failure, first_event, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -71,7 +71,8 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
     let limits = context.snapshot.config.limits.meter;
     context.attempt.meter = meter(response, context.arrival.protocol, (context.arrival.started, now), limits);
     context.attempt.error_body = error_body(response);
-    if is_stream(response) {
+    context.observation.stream = None;
+    if first_event::is_stream(&response.headers) {
         context.observation.stream = Some(InFlight::new(&shared.metrics.streams));
     }
     if let Some(running) = &context.observation.running {
@@ -80,20 +81,20 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
 }
 
 /// A piece of the body, perhaps none, and whether it is the last one; how long the next one has to wait.
-pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Context) -> Option<Duration> {
-    context.forget_body();
+///
+/// # Errors
+/// When the response turns out to be none, and another upstream takes the request over or nothing can be passed on.
+pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Context) -> Result<Option<Duration>> {
+    let bytes = bytes.filter(|bytes| !bytes.is_empty());
     let pause = bytes.and_then(|bytes| read_piece(bytes, context));
+    first_event::judge(bytes.is_some(), is_end, context)?;
     if is_end {
         settle::over(context, None);
     }
-    pause
+    Ok(pause)
 }
 
 fn read_piece(bytes: &[u8], context: &mut Context) -> Option<Duration> {
-    if !context.attempt.is_answering && !bytes.is_empty() && matches!(context.attempt.status, 200..300) {
-        context.attempt.is_answering = true;
-        settle::answers(context);
-    }
     let attempt = &mut context.attempt;
     if let Some(meter) = &mut attempt.meter {
         meter.push(bytes, Instant::now());
@@ -269,12 +270,6 @@ fn error_body(response: &ResponseHeader) -> Option<Box<ErrorBody>> {
 
 fn decoder(response: &ResponseHeader) -> Option<Decoder> {
     Decoder::new(response.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
-}
-
-/// Whether the response is a stream of events.
-fn is_stream(response: &ResponseHeader) -> bool {
-    let name = b"text/event-stream";
-    field(response, &CONTENT_TYPE).get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 fn field<'r>(response: &'r ResponseHeader, name: &HeaderName) -> &'r [u8] {

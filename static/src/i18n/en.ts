@@ -59,7 +59,7 @@ export default {
     bad_answer: 'sent something that is not a valid HTTP response',
     interim_flood: 'sent interim responses (1xx) without a response: more than {most}, or {kib} KiB of them',
     web_page: 'sent a web page instead of a response, probably that of a firewall (WAF): open it in a browser',
-    no_answer: 'answered 200 with nothing in it',
+    no_answer: 'answered 200 with nothing in it: an empty body, or no event',
     no_message: 'answered {status}, which is not a message',
     error_reply: 'answered 200 with the error {kind}',
     status: 'answered {status}',

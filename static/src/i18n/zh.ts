@@ -61,7 +61,7 @@ const messages: Messages = {
     bad_answer: '返回的内容不是有效的 HTTP 响应',
     interim_flood: '只发送临时响应（1xx）而没有正式响应：超过 {most} 个，或超过 {kib} KiB',
     web_page: '返回了网页而不是 API 响应，多半来自防火墙（WAF）：请用浏览器打开看看',
-    no_answer: '返回了 200，但内容为空',
+    no_answer: '返回了 200，但内容为空，或没有任何事件',
     no_message: '返回了 {status}，但内容不是消息',
     error_reply: '返回了 200，但内容是错误 {kind}',
     status: '返回了 {status}',

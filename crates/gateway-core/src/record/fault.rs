@@ -230,7 +230,10 @@ impl UpstreamFault {
 
     /// Whether the upstream gave a response that the client can get as it is, if no other upstream has a better one.
     pub fn has_response(&self) -> bool {
-        matches!(self, Self::Status { .. })
+        matches!(
+            self,
+            Self::Status { .. } | Self::StreamError { .. } | Self::ErrorReply { .. } | Self::NoMessage { .. }
+        )
     }
 }
 

@@ -20,7 +20,7 @@ pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
 pub use no_change::NoChange;
 pub(in crate::rules) use node::{Container, Node};
-pub use peek::peek_text;
+pub use peek::{peek_text, peek_true};
 pub use pointer::{Pointer, PointerError};
 
 use json::{BLANKS, check, has_blanks};

@@ -21,6 +21,8 @@ pub enum Nature {
 
 /// The fields of an event stream. A stream may begin with any, and with a comment.
 const FIELDS: [&[u8]; 4] = [b"event", b"data", b"id", b"retry"];
+/// Longest name of a field that nobody knows.
+const LONGEST_FIELD: usize = 64;
 /// What a text in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -28,14 +30,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// tell.
 pub(super) fn sniff(bytes: &[u8], content_type: &[u8]) -> Option<Nature> {
     let text = without_mark(bytes)?.trim_ascii_start();
-    let announced = announced(content_type);
     Some(match text.first()? {
         b'{' | b'[' => Nature::Reply,
         b'<' => Nature::Page,
         b':' => Nature::Stream,
         _ if FIELDS.iter().any(|field| is_field(text, field)) => Nature::Stream,
         _ if FIELDS.iter().any(|field| field.starts_with(text)) => return None,
-        _ => announced,
+        _ if is_stream(content_type) => return unknown_field(text),
+        _ => announced(content_type),
     })
 }
 
@@ -57,14 +59,28 @@ fn is_field(text: &[u8], field: &[u8]) -> bool {
     text.strip_prefix(field).and_then(<[u8]>::first).is_some_and(|next| b":\r\n".contains(next))
 }
 
-/// What a text is that looks like nothing that is known. A stream may have fields that nobody knows.
-pub(super) fn announced(content_type: &[u8]) -> Nature {
-    let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    match () {
-        () if is(b"text/event-stream") => Nature::Stream,
-        () if is(b"application/json") || is(b"text/") || is(b"application/x-ndjson") => Nature::Text,
-        () => Nature::Unknown,
+/// What was announced as a stream, and begins with none of its fields. It may have some that nobody knows.
+fn unknown_field(text: &[u8]) -> Option<Nature> {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    match text.iter().position(|byte| !is_name(byte)) {
+        Some(end) if end > 0 && text[end] == b':' => Some(Nature::Stream),
+        None if text.len() < LONGEST_FIELD => None,
+        _ => Some(Nature::Text),
     }
+}
+
+/// What a text is that looks like nothing that is known.
+pub(super) fn announced(content_type: &[u8]) -> Nature {
+    let types: [&[u8]; 3] = [b"application/json", b"text/", b"application/x-ndjson"];
+    if types.iter().any(|name| is_type(content_type, name)) { Nature::Text } else { Nature::Unknown }
+}
+
+fn is_stream(content_type: &[u8]) -> bool {
+    is_type(content_type, b"text/event-stream")
+}
+
+fn is_type(content_type: &[u8], name: &[u8]) -> bool {
+    content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -92,6 +108,8 @@ mod tests {
             ("evening", "application/json; charset=utf-8", Some(Text)),
             ("upstream connect error", "text/plain", Some(Text)),
             ("unknown: field", "text/event-stream", Some(Stream)),
+            ("unknown", "text/event-stream", None),
+            ("upstream connect error: no", "text/event-stream", Some(Text)),
             ("hello", "", Some(Unknown)),
             ("database", "application/octet-stream", Some(Unknown)),
         ] {

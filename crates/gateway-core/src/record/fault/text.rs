@@ -104,7 +104,7 @@ impl UpstreamFault {
                 "sent a web page instead of an answer, probably that of a firewall (WAF): open it in a browser"
                     .to_owned()
             }
-            Self::NoAnswer => "answered 200 with nothing in it".to_owned(),
+            Self::NoAnswer => "answered 200 with nothing in it: an empty body, or no event".to_owned(),
             Self::NoMessage { status: 200 } => "answered 200 with something that is not a message".to_owned(),
             Self::NoMessage { status } => format!("answered {status}, which is not a message"),
             Self::ErrorReply { kind } => format!("answered 200 with the error {kind}"),
@@ -164,7 +164,7 @@ impl UpstreamFault {
                 format!("只发送临时响应（1xx）而没有正式响应：超过 {most} 个，或超过 {kib} KiB")
             }
             Self::WebPage => "返回了网页而不是 API 响应，多半来自防火墙（WAF）：请用浏览器打开看看".to_owned(),
-            Self::NoAnswer => "返回了 200，但内容为空".to_owned(),
+            Self::NoAnswer => "返回了 200，但内容为空，或没有任何事件".to_owned(),
             Self::NoMessage { status: 200 } => "返回了 200，但内容不是消息".to_owned(),
             Self::NoMessage { status } => format!("返回了 {status}，而不是消息"),
             Self::ErrorReply { kind } => format!("返回了 200，但内容是错误 {kind}"),

@@ -6,6 +6,17 @@ use std::borrow::Cow;
 
 /// The text that the first member `name` of the object holds; `None` if there is none, or the text is broken before it.
 pub fn peek_text<'t>(json: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
+    let value = std::str::from_utf8(peek(json, name)?).ok().filter(|value| value.starts_with('"'))?;
+    unquoted(value)
+}
+
+/// Whether the first member `name` of the object is `true`. A text without that name is not looked at closely.
+pub fn peek_true(json: &[u8], name: &str) -> bool {
+    memchr::memmem::find(json, name.as_bytes()).is_some() && peek(json, name) == Some(b"true")
+}
+
+/// The value of the first member `name` of the object.
+fn peek<'t>(json: &'t [u8], name: &str) -> Option<&'t [u8]> {
     let mut at = scan::blanks(json, 0);
     if json.get(at) != Some(&b'{') {
         return None;
@@ -16,8 +27,7 @@ pub fn peek_text<'t>(json: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
         let end = scan::value(json, start).ok()?;
         let is_it = json[at + 1..].strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'));
         if is_it {
-            let value = std::str::from_utf8(&json[start..end]).ok().filter(|value| value.starts_with('"'))?;
-            return unquoted(value);
+            return json.get(start..end);
         }
         at = scan::blanks(json, end);
         if json.get(at) != Some(&b',') {
@@ -48,5 +58,15 @@ mod tests {
             assert_eq!(peek_text(json.as_bytes(), "model").as_deref(), found, "{json}");
         }
         assert_eq!(peek_text(b"{\"model\":\"\xff\"}", "model"), None);
+        for (json, is_true) in [
+            (r#"{"messages":["\"stream\":true"],"stream": true }"#, true),
+            (r#"{"messages":["\"stream\":true"],"stream":false}"#, false),
+            (r#"{"messages":["\"stream\":true"]}"#, false),
+            (r#"{"stream":"true"}"#, false),
+            (r#"{"x":{"stream":true}}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(peek_true(json.as_bytes(), "stream"), is_true, "{json}");
+        }
     }
 }
