@@ -266,3 +266,27 @@ async fn a_refusal_of_the_clients_own_key_goes_to_the_client_and_blames_nobody()
         assert_eq!(health_of(&gateway, "a").await, closed(0, 0), "{status}");
     }
 }
+
+#[tokio::test]
+async fn an_error_that_a_stream_begins_with_is_blamed_as_its_status_would_be() {
+    for (kind, is_blamed) in
+        [("invalid_request_error", false), ("request_too_large", false), ("overloaded_error", true)]
+    {
+        let refuse = move |request: &Received| match request.headers.get("x-claude-code-session-id").as_deref() {
+            Some("odd") => Reply::sse().bytes(format!(
+                "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"no\"}}}}\n\n"
+            )),
+            _ => message(),
+        };
+        let (a, b) = (Upstream::start(refuse).await, Upstream::start(refuse).await);
+        let gateway = with(sensitive().add("a", a.url()).add("b", b.url())).await;
+        for _ in 0..3 {
+            assert_eq!(gateway.request(&ask("odd")).await.outcome(), "200 b 2", "{kind}");
+        }
+        for name in ["a", "b"] {
+            let (circuit, in_a_row, bad) = health_of(&gateway, name).await;
+            let wanted = if is_blamed { ("open", 3, 3) } else { ("closed", 0, 0) };
+            assert_eq!((circuit.as_str(), in_a_row, bad), wanted, "{kind}: {name}");
+        }
+    }
+}

@@ -152,6 +152,7 @@ impl Case {
         match (self.answer.as_str(), self.end.as_str()) {
             (answer, _) if answer.contains("`api_key`") => ", api_key: sk-own",
             ("event stream", "silence") => ", read_timeout: 500ms",
+            ("event stream", end) if end.contains("`first_event_timeout`") => ", first_event_timeout: 500ms",
             ("no response", "silence") => ", first_byte_timeout: 500ms",
             _ => "",
         }
@@ -209,6 +210,7 @@ fn stream(end: &str) -> Reply {
         ("cut off", _) => begun.step(Step::Close),
         ("without", Some(&"message_stop")) => send(&events[..events.len() - 1]),
         ("before its first event", _) => Reply::sse().bytes(": hello\n\nevent: ping\ndata: {}\n\n"),
+        ("no event within", _) => Reply::sse().bytes(": hello\n\n").step(Step::Stall),
         ("cut off before its first event", _) => Reply::sse().bytes(": hello\n\n").step(Step::Close),
         ("silence" | "the client leaves", _) => begun.step(Step::Stall),
         ("error", Some(kind)) => {
