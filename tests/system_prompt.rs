@@ -64,8 +64,14 @@ async fn what_is_too_large_to_be_looked_through_is_told_as_that() {
     let (upstream, gateway) = rewriting(&[]).await;
     let blocks = format!(r#"{{"model":"a","system":[{}{{"type":"text","text":"x"}}]}}"#, "1,".repeat(1_000_000));
     let members = format!(r#"{{{}"system":[{{"type":"text","text":"x"}}]}}"#, r#""x":1,"#.repeat(1_000_000));
-    for (body, told) in [(&*blocks, "too_large"), (&members, "too_large"), ("{\"a\":", "not_json"), ("[]", "not_json")]
-    {
+    let deep = format!(r#"{{"system":[],"a":{}{}}}"#, "[".repeat(70_000), "]".repeat(70_000));
+    for (body, told) in [
+        (&*blocks, "too_large"),
+        (&members, "too_large"),
+        (&deep, "too_large"),
+        ("{\"a\":", "not_json"),
+        ("[]", "not_json"),
+    ] {
         let lines = gateway.stderr_lines();
         let request = Request::post("/v1/messages", body);
         assert_same(&sent_on(&upstream, &gateway, &request).await, body, told);

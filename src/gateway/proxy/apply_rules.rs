@@ -8,6 +8,7 @@ use crate::gateway::snapshot::Destination;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
 use gateway_core::rules::body::Change;
+use gateway_core::rules::document::{NoChange, NotJson};
 use gateway_core::rules::header::{CasedName, Fields};
 use gateway_core::rules::plan::Plan;
 use gateway_core::rules::rule::RuleSet;
@@ -44,8 +45,8 @@ pub(crate) fn plan(client: &RequestHeader, destination: &Destination, context: &
     let rules = &destination.rules;
     let plan = rules.plan(&context.facts(client, destination, None), body, buffers::take);
     if log::log_enabled!(log::Level::Debug) {
-        if plan.is_not_json {
-            log::debug!("{}: the body stays as it is: it is not JSON", context.request_id);
+        if let Some(why) = &plan.unread {
+            log::debug!("{}: the body stays as it is: {why}", context.request_id);
         }
         for (index, outcome) in &plan.outcomes {
             if let Err(unchanged) = outcome {
@@ -86,8 +87,11 @@ fn change_head(
 /// What became of the system prompt, if `SYSTEM_PROMPT_REPLACEMENT` was for this request.
 fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
     let is_prompt = |index: usize| &*rules.rules()[index].name == SYSTEM_PROMPT;
-    if plan.is_not_json && plan.rules.iter().any(|&index| is_prompt(index)) {
-        return Some(PromptOutcome::NotJson);
+    if let Some(why) = plan.unread.as_ref().filter(|_| plan.rules.iter().any(|&index| is_prompt(index))) {
+        return Some(match why {
+            NotJson::Invalid(_) => PromptOutcome::NotJson,
+            NotJson::TooDeep => PromptOutcome::of(Err(NoChange::TooLarge.into())),
+        });
     }
     let mut outcomes = plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)).map(|(_, outcome)| *outcome);
     // Inserting comes first; what it leaves undone is replacing's.

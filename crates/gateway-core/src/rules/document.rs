@@ -43,7 +43,7 @@ impl<'a> Document<'a> {
     /// When the text is not valid UTF-8 or not valid JSON.
     pub fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
         // serde_json does not look into what it skips, so the encoding is checked first.
-        let source = simdutf8::basic::from_utf8(text).map_err(|error| NotJson(error.to_string()))?;
+        let source = simdutf8::basic::from_utf8(text).map_err(|error| NotJson::Invalid(error.to_string()))?;
         let start = source.len() - source.trim_start_matches(BLANKS).len();
         let body = source[start..].trim_end_matches(BLANKS);
         let end = start + body.len();

@@ -1,7 +1,7 @@
 //! What the rules make of one request.
 
 use super::body::{Outcome, model_of};
-use super::document::Document;
+use super::document::{Document, NotJson};
 use super::matcher::Facts;
 use super::rule::{Rule, RuleSet};
 use std::borrow::Cow;
@@ -17,29 +17,28 @@ pub struct Plan {
     pub body: Option<Vec<u8>>,
     /// What each body action did: the place of its rule, and the outcome.
     pub outcomes: Vec<(usize, Outcome)>,
-    /// Whether rules wanted to change a body that is no JSON text.
-    pub is_not_json: bool,
+    /// Why a body that rules wanted to change cannot be read.
+    pub unread: Option<NotJson>,
 }
 
 impl RuleSet {
     /// Finds the rules for a request and applies their changes of the body. `facts.model` is found here. `body` is
     /// `None` if there is none, or none that can be read; `buffer` gives room for so many bytes of a changed one.
     pub fn plan(&self, facts: &Facts<'_>, body: Option<&[u8]>, buffer: impl FnOnce(usize) -> Vec<u8>) -> Plan {
-        let mut document = None;
-        let mut model = None;
-        if self.needs_model() {
-            document = body.and_then(|body| Document::parse(body).ok());
-            model = document.as_ref().and_then(model_of).map(Cow::into_owned);
-        }
+        let document = body.filter(|_| self.needs_model()).map(Document::parse);
+        let model = document.as_ref().and_then(|document| model_of(document.as_ref().ok()?).map(Cow::into_owned));
         let rules = self.matching(&Facts { model: model.as_deref(), ..*facts });
         let mut plan = Plan { rules, model, ..Plan::default() };
         let Some(body) = body else { return plan };
         if !plan.rules(self).any(|(_, rule)| !rule.body.is_empty()) {
             return plan;
         }
-        let Some(mut document) = document.or_else(|| Document::parse(body).ok()) else {
-            plan.is_not_json = true;
-            return plan;
+        let mut document = match document.unwrap_or_else(|| Document::parse(body)) {
+            Ok(document) => document,
+            Err(why) => {
+                plan.unread = Some(why);
+                return plan;
+            }
         };
         let mut outcomes = Vec::new();
         for (index, rule) in plan.rules(self) {

@@ -8,14 +8,23 @@ use std::ops::Range;
 /// JSON's blanks.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// The text is not valid JSON, or not valid UTF-8. Says where, and quotes nothing.
+/// Why a text is not taken for JSON. Says where, and quotes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON text: {0}")]
-pub struct NotJson(pub(super) String);
+pub enum NotJson {
+    /// It is not valid JSON, or not valid UTF-8.
+    #[error("not a JSON text: {0}")]
+    Invalid(String),
+    /// Its lists and objects stand too deep in one another to be looked through.
+    #[error("nested more than {} deep", scan::MAX_DEPTH)]
+    TooDeep,
+}
 
-impl From<scan::BadAt> for NotJson {
-    fn from(bad: scan::BadAt) -> Self {
-        Self(format!("byte {}", bad.0))
+impl From<scan::Bad> for NotJson {
+    fn from(bad: scan::Bad) -> Self {
+        match bad {
+            scan::Bad::At(at) => Self::Invalid(format!("byte {at}")),
+            scan::Bad::TooDeep => Self::TooDeep,
+        }
     }
 }
 
@@ -115,5 +124,5 @@ pub(in crate::rules) fn unquoted(quoted: &str) -> Option<Cow<'_, str>> {
 pub(super) fn check(text: &str) -> Result<(), NotJson> {
     let bytes = text.as_bytes();
     let end = scan::value(bytes, scan::blanks(bytes, 0))?;
-    if scan::blanks(bytes, end) == bytes.len() { Ok(()) } else { Err(scan::BadAt(end).into()) }
+    if scan::blanks(bytes, end) == bytes.len() { Ok(()) } else { Err(scan::Bad::At(end).into()) }
 }

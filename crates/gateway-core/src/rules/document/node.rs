@@ -428,12 +428,12 @@ pub(super) fn entries_of(text: &str) -> Result<Option<Vec<&str>>, NotJson> {
             match bytes.get(at) {
                 Some(b',') => at = scan::blanks(bytes, at + 1),
                 Some(&byte) if byte == closing => break at + 1,
-                _ => return Err(scan::BadAt(at).into()),
+                _ => return Err(scan::Bad::At(at).into()),
             }
         }
     };
     match scan::blanks(bytes, end) == bytes.len() {
         true => Ok(values),
-        false => Err(scan::BadAt(end).into()),
+        false => Err(scan::Bad::At(end).into()),
     }
 }

@@ -7,11 +7,16 @@
 use wide::u8x16;
 
 /// How deep containers may stand in each other; it bounds the state, not any real body.
-const MAX_DEPTH: usize = 65_536;
+pub(super) const MAX_DEPTH: usize = 65_536;
 
-/// Where a text stops being JSON, as an offset into it.
+/// Why a text is not passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadAt(pub usize);
+pub enum Bad {
+    /// It stops being JSON at this offset.
+    At(usize),
+    /// It is nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+}
 
 /// The offset of the first byte from `at` on that is no blank.
 pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
@@ -25,7 +30,7 @@ pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
 ///
 /// # Errors
 /// Where it stops being one.
-pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
+pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, Bad> {
     // The closing brackets that are still to come.
     let mut open: Vec<u8> = Vec::new();
     loop {
@@ -37,7 +42,7 @@ pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
                 if text.get(inside) == Some(&closing) {
                     inside + 1
                 } else if open.len() == MAX_DEPTH {
-                    return Err(BadAt(at));
+                    return Err(Bad::TooDeep);
                 } else {
                     open.push(closing);
                     at = if closing == b'}' { name(text, inside)? } else { inside };
@@ -48,7 +53,7 @@ pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
             Some(b't') => word(text, at, b"true")?,
             Some(b'f') => word(text, at, b"false")?,
             Some(b'n') => word(text, at, b"null")?,
-            _ => return Err(BadAt(at)),
+            _ => return Err(Bad::At(at)),
         };
         // A value is complete: close what ends with it, or go on to the next one.
         loop {
@@ -66,7 +71,7 @@ pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
                     open.pop();
                     at += 1;
                 }
-                _ => return Err(BadAt(at)),
+                _ => return Err(Bad::At(at)),
             }
         }
     }
@@ -76,19 +81,19 @@ pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, BadAt> {
 ///
 /// # Errors
 /// Where it stops being a name.
-pub(super) fn name(text: &[u8], at: usize) -> Result<usize, BadAt> {
+pub(super) fn name(text: &[u8], at: usize) -> Result<usize, Bad> {
     if text.get(at) != Some(&b'"') {
-        return Err(BadAt(at));
+        return Err(Bad::At(at));
     }
     let colon = blanks(text, string(text, at)?);
     match text.get(colon) {
         Some(b':') => Ok(blanks(text, colon + 1)),
-        _ => Err(BadAt(colon)),
+        _ => Err(Bad::At(colon)),
     }
 }
 
 /// The end of the string whose opening quote stands at `at`.
-fn string(text: &[u8], at: usize) -> Result<usize, BadAt> {
+fn string(text: &[u8], at: usize) -> Result<usize, Bad> {
     let mut at = at + 1;
     loop {
         at = plain(text, at);
@@ -99,9 +104,9 @@ fn string(text: &[u8], at: usize) -> Result<usize, BadAt> {
                 Some(b'u') if text.get(at + 2..at + 6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => {
                     at += 6;
                 }
-                _ => return Err(BadAt(at)),
+                _ => return Err(Bad::At(at)),
             },
-            _ => return Err(BadAt(at)),
+            _ => return Err(Bad::At(at)),
         }
     }
 }
@@ -125,15 +130,15 @@ fn plain(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-fn word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, BadAt> {
-    if text[at..].starts_with(word) { Ok(at + word.len()) } else { Err(BadAt(at)) }
+fn word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, Bad> {
+    if text[at..].starts_with(word) { Ok(at + word.len()) } else { Err(Bad::At(at)) }
 }
 
 /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
-fn number(text: &[u8], at: usize) -> Result<usize, BadAt> {
+fn number(text: &[u8], at: usize) -> Result<usize, Bad> {
     let digits = |start: usize| {
         let count = text[start.min(text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if count > 0 { Ok(start + count) } else { Err(BadAt(start)) }
+        if count > 0 { Ok(start + count) } else { Err(Bad::At(start)) }
     };
     let mut at = if text[at] == b'-' { at + 1 } else { at };
     at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(at)? };
