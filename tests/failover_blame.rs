@@ -90,6 +90,21 @@ async fn what_all_upstreams_refuse_is_the_requests_own_fault() {
 }
 
 #[tokio::test]
+async fn upstreams_that_refuse_in_other_words_are_not_taken_from_other_sessions() {
+    let a = Upstream::start(picky(500, "new_api_error", "x")).await;
+    let b = Upstream::start(picky(400, "invalid_request_error", "no")).await;
+    let pool = Pool::new().setting("health: { failures: 3, open: 1m }").generous();
+    let gateway = with(pool.add("a", a.url()).add("b", b.url())).await;
+    for _ in 0..6 {
+        assert_eq!(gateway.request(&ask("odd")).await.outcome(), "400 b 2");
+    }
+    for name in ["a", "b"] {
+        assert_eq!(health_of(&gateway, name).await.0, "closed", "{name}");
+    }
+    assert_eq!(gateway.request(&ask("another")).await.outcome(), "200 a 1");
+}
+
+#[tokio::test]
 async fn what_one_refuses_and_another_serves_speaks_against_that_one() {
     for (status, kind, text) in REFUSALS.into_iter().filter(|(status, ..)| *status != 429) {
         let a = Upstream::start(picky(status, kind, text)).await;

@@ -167,8 +167,8 @@ pub fn verdict(sign: Sign, asked: &[Sign], last: Sign, is_failure: impl Fn(u16) 
         _ if asked.len() > 1 && asked.iter().all(is_same) => Verdict::Request,
         (_, Sign::Served) => Verdict::Bad,
         (Sign::Refused(status), _) if !is_failure(status) => Verdict::Request,
-        (Sign::Refused(_), _) => Verdict::Refused,
-        _ if is_same(&sign) => Verdict::Refused,
+        // The last one found a fault with the request, in whatever words: so may this one have done.
+        (Sign::Refused(_), _) | (Sign::Unclear(_), Sign::Refused(_)) => Verdict::Refused,
         _ => Verdict::Bad,
     }
 }
@@ -309,6 +309,8 @@ mod tests {
             (vec![Refused(400), Refused(400)], vec![V::Request; 2]),
             (vec![Unclear(500), Unclear(500), Refused(500)], vec![V::Request; 3]),
             (vec![Unclear(500), Failed], vec![V::Bad; 2]),
+            (vec![Unclear(500), Refused(400)], vec![V::Refused; 2]),
+            (vec![Unclear(500), Answered], vec![V::Bad, V::Neutral]),
             (vec![Unclear(500), Served], vec![V::Bad, V::Good]),
             (vec![Refused(400), Served], vec![V::Bad, V::Good]),
             (vec![Refused(400), Nothing], vec![V::Refused, V::Neutral]),
