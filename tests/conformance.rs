@@ -1,8 +1,11 @@
 //! Two thousand answers of which everything is known: the request log, the metrics and the API tell exactly that.
 
+#[path = "conformance/odd.rs"]
+mod odd;
+
 use fastrand::Rng;
 use harness::metrics::sum;
-use harness::{Client, Gateway, Reply, Request, Step, Upstream, within};
+use harness::{Client, Gateway, Pool, Received, Reply, Request, Step, Upstream, within};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
 use std::collections::BTreeMap;
@@ -143,6 +146,15 @@ impl Story<'_> {
     }
 }
 
+const CODINGS: [&str; 6] = ["identity", "gzip", "deflate", RAW, "br", "zstd"];
+/// Deflate without zlib's frame, as some relays send it.
+const RAW: &str = "raw deflate";
+
+/// What a coding is called in a head.
+fn named(coding: &str) -> &str {
+    if coding == RAW { "deflate" } else { coding }
+}
+
 fn encode(coding: &str, text: &[u8]) -> Vec<u8> {
     let level = flate2::Compression::fast();
     match coding {
@@ -152,6 +164,10 @@ fn encode(coding: &str, text: &[u8]) -> Vec<u8> {
         }
         "deflate" => {
             let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(text).and_then(|()| encoder.finish()).expect("encoded")
+        }
+        RAW => {
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
             encoder.write_all(text).and_then(|()| encoder.finish()).expect("encoded")
         }
         "br" => {
@@ -180,7 +196,8 @@ fn pieces(rng: &mut Rng, mut reply: Reply, body: &[u8]) -> Reply {
 }
 
 fn stream(rng: &mut Rng, ending: Ending) -> Case {
-    let coding = ["identity", "gzip", "deflate", "br", "zstd"][rng.usize(..5)];
+    let coding = CODINGS[rng.usize(..CODINGS.len())];
+    let content_type = odd::stream_type(rng);
     let end = ["\n", "\r\n", "\r"][rng.usize(..3)];
     let is_named = rng.u8(..5) > 0;
     let truth = Truth { status: 200, ..Truth::default() };
@@ -210,10 +227,8 @@ fn stream(rng: &mut Rng, ending: Ending) -> Case {
         tokens[1] = tokens[1].max(guess);
         truth.estimated = true;
     }
-    let reply = match coding {
-        "identity" => Reply::sse(),
-        _ => Reply::sse().header("Content-Encoding", coding),
-    };
+    let reply = Reply::status(200).header("Content-Type", content_type).chunked();
+    let reply = if coding == "identity" { reply } else { reply.header("Content-Encoding", named(coding)) };
     let reply = pieces(rng, reply, &encode(coding, text.as_bytes()));
     let reply = match ending {
         Ending::Whole | Ending::Cut | Ending::Error => reply,
@@ -225,7 +240,7 @@ fn stream(rng: &mut Rng, ending: Ending) -> Case {
 
 /// A reply that comes as a whole.
 fn whole(rng: &mut Rng) -> Case {
-    let coding = ["identity", "gzip", "deflate", "br", "zstd"][rng.usize(..5)];
+    let coding = CODINGS[rng.usize(..CODINGS.len())];
     let tokens = [rng.u64(..1_000), rng.u64(..1_000), rng.u64(..1_000), rng.u64(..1_000)];
     let tools = rng.u64(..3);
     let content: Vec<Value> =
@@ -235,7 +250,7 @@ fn whole(rng: &mut Rng) -> Case {
         "cache_creation_input_tokens": tokens[2], "cache_read_input_tokens": tokens[3] } });
     let body = encode(coding, body.to_string().as_bytes());
     let mut truth = Truth { outcome: "completed", status: 200, tool_uses: tools, ..Truth::default() };
-    let reply = Reply::status(200).header("Content-Type", "application/json").header("Content-Encoding", coding);
+    let reply = Reply::status(200).header("Content-Type", "application/json").header("Content-Encoding", named(coding));
     if rng.u8(..8) == 0 {
         // A stream was asked for: what is none waits until it is whole.
         truth = Truth { outcome: "truncated", status: 502, ..Truth::default() };
@@ -285,8 +300,15 @@ fn case(index: usize) -> Case {
         // Each of these waits for the clock.
         10 if index % 100 == 10 => stream(&mut rng, Ending::Stall),
         11 if index % 100 == 11 => stream(&mut rng, Ending::Abort),
+        12 if index % 100 == 12 => odd::unreadable(),
+        12 | 13 => odd::odd(&mut rng),
         _ => stream(&mut rng, Ending::Whole),
     }
+}
+
+/// Whether the first upstream fails before it says anything, so that another one gives the answer.
+fn is_replaced(index: usize) -> bool {
+    index % 20 == 14
 }
 
 /// Asks for case after case.
@@ -299,6 +321,8 @@ async fn ask(gateway: Arc<Gateway>, next: Arc<AtomicUsize>) {
         }
         let request = Request::post(&format!("/v1/messages?case={index}"), r#"{"model":"asked","stream":true}"#)
             .header("X-Claude-Code-Session-Id", format!("case-{index}"));
+        // This key may go to both upstreams.
+        let request = if is_replaced(index) { request.header("x-api-key", "sk-both") } else { request };
         let ending = case(index).ending;
         let is_intact = match ending {
             Ending::Abort => {
@@ -367,17 +391,24 @@ fn told(row: &Value) -> Truth {
 async fn two_thousand_answers_are_told_as_they_were_by_log_metrics_and_api() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("log.db");
-    let upstream = Upstream::start(|request| {
-        let index = request.target.rsplit('=').next().and_then(|index| index.parse().ok()).expect("a case");
-        case(index).reply
+    let number =
+        |request: &Received| request.target.rsplit('=').next().and_then(|index| index.parse().ok()).expect("a case");
+    let first = Upstream::start(move |request| match number(request) {
+        index if is_replaced(index) => odd::replaced(&mut Rng::with_seed(SEED + index as u64)),
+        index => case(index).reply,
     })
     .await;
-    let yaml = "gateway:\n  limits: { event: 4KiB }\n  timeouts: { read: 2s }\n  \
-                health: { failures: 1000, min_requests: 10000 }\n";
+    let second = Upstream::start(move |request| case(number(request)).reply).await;
+    // One with a key of its own serves only those whom a route sends there.
+    let pool = Pool::new()
+        .add("first", first.url())
+        .add_with("second", second.url(), "api_key: sk-own")
+        .generous()
+        .setting("routes:\n  - { keys: [sk-both], upstreams: [first, second] }")
+        .setting("limits: { event: 4KiB }\ntimeouts: { read: 2s }\nhealth: { failures: 1000, min_requests: 10000 }");
     let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
         .env("GATEWAY_DB", &database.display().to_string())
-        .upstream(upstream.url())
-        .yaml(yaml)
+        .yaml(&pool.yaml())
         .start()
         .await;
     let (gateway, next) = (Arc::new(gateway), Arc::new(AtomicUsize::new(0)));
@@ -403,10 +434,11 @@ async fn two_thousand_answers_are_told_as_they_were_by_log_metrics_and_api() {
         assert_eq!(row["outcome"], truth.outcome, "case {index}: {row}");
         assert_eq!(told(row), Truth { outcome: "", ..truth.clone() }, "case {index}: {row}");
         assert_eq!(row["model_asked"], "asked", "case {index}");
+        assert_eq!(row["attempts"], 1 + u64::from(is_replaced(index)), "case {index}: {row}");
         *outcomes.entry(truth.outcome).or_default() += 1;
         tokens.iter_mut().zip(truth.tokens.unwrap_or_default()).for_each(|(sum, count)| *sum += count);
     }
-    assert_eq!(outcomes.len(), 6, "{outcomes:?}");
+    assert_eq!(outcomes.len(), 7, "{outcomes:?}");
 
     let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
     let stats = gateway.request(&gateway.as_admin(Request::get("/api/admin/stats"))).await.json();

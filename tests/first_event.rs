@@ -192,6 +192,25 @@ async fn without_another_upstream_an_error_is_passed_on_as_it_came_and_nothing_i
 }
 
 #[tokio::test]
+async fn over_http_2_an_upstream_is_replaced_just_so() {
+    let first = Upstream::builder().http2().start(bad).await;
+    let second = Upstream::builder().http2().start(|_| good()).await;
+    let pool = Pool::new().add_with("first", first.url(), "http: 2").add_with("second", second.url(), "http: 2");
+    let gateway = gateway().yaml(&pool.forgetful().yaml()).start().await;
+    let http2 = gateway.connect_h2().await;
+    let whole = format!("{PING}{}", events().concat());
+    for (name, ..) in failures() {
+        let answer = gateway.request(&ask(name)).await;
+        assert_eq!((answer.outcome(), answer.text()), ("200 second 2".to_owned(), whole.clone()), "{name}");
+        let session = format!("{name}.h2");
+        let request =
+            http::Request::post("http://gateway.test/v1/messages").header("x-claude-code-session-id", &session);
+        let answer = http2.send(request.body(()).expect("a request"), &[BODY.as_bytes()]).await;
+        assert_eq!((answer.status, answer.text()), (200, whole.clone()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn no_delay_is_added_once_the_first_event_is_there() {
     let gate = Gate::new();
     let waits = gate.clone();

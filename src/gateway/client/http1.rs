@@ -92,6 +92,8 @@ pub(crate) struct ClientStream {
     pub(super) hold: Arc<ResponseHold>,
     /// The beginning of a response that is held back.
     pub(super) held: HeldHead<BytesMut>,
+    /// Whether that is only its head.
+    pub(super) is_head_alone: bool,
     /// What is left to be sent of what was held back.
     pub(super) releasing: Bytes,
     /// The next deadline, and when that is.
@@ -122,6 +124,7 @@ impl ClientStream {
             is_unflushed: false,
             hold: Arc::default(),
             held: HeldHead::default(),
+            is_head_alone: false,
             releasing: Bytes::new(),
             timer: None,
             taking: None,

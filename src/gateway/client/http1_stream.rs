@@ -81,23 +81,29 @@ impl ClientStream {
     }
 
     /// Holds back what Pingora writes, if that is to wait; whether it does.
-    fn holds(&mut self, bytes: &[u8]) -> bool {
+    fn holds(&mut self, bytes: &[u8]) -> io::Result<bool> {
         if self.hold.begin_to_hold(now_ms) {
             self.held.keep(BytesMut::from(bytes));
-            return true;
+            self.is_head_alone = true;
+            return Ok(true);
         }
         if !self.hold.holds_body() {
-            return false;
+            return Ok(false);
         }
         match self.held.kept() {
-            // The end of an HTTP/2 upstream's response is the one that no hook sees.
+            // An end that no hook saw: nobody said what the response is.
+            _ if bytes == LAST_CHUNK && self.is_head_alone => {
+                self.hold.say_nothing();
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
             Some(held) if held.len() + bytes.len() <= HELD_BYTES && bytes != LAST_CHUNK => {
                 held.extend_from_slice(bytes);
-                true
+                self.is_head_alone = false;
+                Ok(true)
             }
             _ => {
                 self.hold.hold_no_more();
-                false
+                Ok(false)
             }
         }
     }
@@ -173,7 +179,7 @@ impl AsyncWrite for ClientStream {
                 self.mode = Mode::Waiting;
             }
         }
-        if self.holds(bytes) {
+        if self.holds(bytes)? {
             return Poll::Ready(Ok(bytes.len()));
         }
         ready!(self.poll_release(cx))?;

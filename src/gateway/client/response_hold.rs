@@ -27,6 +27,8 @@ pub(crate) struct ResponseHold {
     held_until_ms: AtomicU64,
     /// Whether what follows the head is held with it, until somebody says that the response is a good one.
     is_body_held: AtomicBool,
+    /// Whether the response ended before it said anything, which no hook saw.
+    has_said_nothing: AtomicBool,
     /// Whether Pingora is to read a body of one byte, which stands for the whole one.
     is_body_due: AtomicBool,
     /// Whether the client is ended for taking too little of its response, and why.
@@ -170,6 +172,16 @@ impl ResponseHold {
     /// Whether what is written is held with the head that is held already.
     pub(super) fn holds_body(&self) -> bool {
         self.is_holding() && self.is_body_held.load(Ordering::Relaxed)
+    }
+
+    /// The response is over, and nothing came but its head. Of an HTTP/2 upstream Pingora shows no hook such an end.
+    pub(super) fn say_nothing(&self) {
+        self.has_said_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that happened.
+    pub(crate) fn take_nothing(&self) -> bool {
+        self.has_said_nothing.swap(false, Ordering::Relaxed)
     }
 
     /// What was held goes out, or is forgotten.

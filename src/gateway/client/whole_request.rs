@@ -290,6 +290,11 @@ impl CustomSession for WholeRequest {
         if self.holds(&tasks) {
             return self.keep(tasks).map(|()| false);
         }
+        // An end that no hook saw: nobody said what the response is.
+        if matches!(tasks.first(), Some(HttpTask::Header(_, true))) && self.hold.awaits_word() {
+            self.hold.say_nothing();
+            return Err(Error::new_down(ErrorType::WriteError));
+        }
         // Broken off before the body began: the head is not sent, so that another upstream can still answer.
         if self.held.is_there() && matches!(tasks.first(), Some(HttpTask::Failed(_))) {
             return self.send_all(tasks).await;

@@ -113,11 +113,14 @@ pub(crate) fn is_settled(error: &Error) -> bool {
     *error.etype() == SETTLED
 }
 
-/// The client's connection is where the times to the first byte and to the first event are kept: its error is the
-/// upstream's then.
+/// The client's connection is where the times to the first byte and to the first event are kept, and where a response
+/// ends that has nothing in it: its error is the upstream's then.
 pub(crate) fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
     if *error.esource() != ErrorSource::Downstream {
         return error;
+    }
+    if context.arrival.hold.as_ref().is_some_and(|hold| hold.take_nothing()) {
+        return found(UpstreamFault::NoAnswer);
     }
     let late = context.arrival.hold.as_ref().and_then(|hold| hold.late(now_ms()));
     let first_event = context.chosen().and_then(|destination| destination.upstream.config.first_event_timeout);

@@ -2,7 +2,7 @@
 
 use super::decode::Decoder;
 use super::error_shape::{self, Said};
-use super::nature::{self, Nature};
+use super::nature::{self, Announced, Nature};
 use super::sse::{Reader, Sink};
 use super::summary::LONGEST_MESSAGE;
 use serde_json::Value;
@@ -63,7 +63,7 @@ impl ErrorText {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let body = String::from_utf8_lossy(bytes).into_owned();
         let start = body.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-        match nature::sniff(start.as_bytes(), b"") {
+        match nature::sniff(start.as_bytes(), Announced::Other) {
             Some(Nature::Page) => {
                 let message = between(start, "<title>", "</title>").map(|title| cut(title.trim(), LONGEST_MESSAGE));
                 return Self { message, is_page: true, kind: None, body };

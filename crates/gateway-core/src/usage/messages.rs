@@ -140,7 +140,9 @@ impl Sink for Messages {
             (b"error", Some(data)) if json.is_none() => self.error(Said { kind: None, message: error_text(data) }),
             _ => self.named_event(name, json.as_ref()),
         }
-        self.summary.has_begun |= self.summary.error.is_none() && says_something(name, data);
+        if !self.summary.has_begun && self.summary.error.is_none() {
+            self.summary.has_begun = says_something(name, data);
+        }
     }
 
     fn too_large(&mut self, name: &[u8], size: usize) {

@@ -4,7 +4,7 @@
 use super::decode::Decoder;
 use super::error_body::{ERROR_BODY_BYTES, ErrorText};
 use super::messages::Messages;
-use super::nature::{self, Nature};
+use super::nature::{self, Announced, Nature};
 use super::sse::Reader;
 use super::summary::{Said, Summary};
 use crate::protocol::Protocol;
@@ -29,7 +29,7 @@ pub struct Meter {
     response: Messages,
     last: Instant,
     limits: Limits,
-    content_type: Box<[u8]>,
+    announced: Announced,
 }
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Meter {
             response: Messages::new(began, now),
             last: now,
             limits,
-            content_type: content_type.into(),
+            announced: Announced::of(content_type),
         })
     }
 
@@ -100,10 +100,10 @@ impl Meter {
     fn read(&mut self, bytes: &[u8]) {
         let Some(decoder) = &mut self.decoder else { return self.give_up() };
         let (kind, response, limits) = (&mut self.kind, &mut self.response, self.limits);
-        let content_type = &self.content_type;
+        let announced = self.announced;
         let mut is_too_large = false;
         let decoded = decoder.push(bytes, |decoded| {
-            is_too_large = kind.push(decoded, content_type, response, limits);
+            is_too_large = kind.push(decoded, announced, response, limits);
             if is_too_large { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if decoded.is_err() || is_too_large {
@@ -155,7 +155,7 @@ impl Meter {
             Kind::Text(text) => self.response.summary.error_message = ErrorText::of(&text).message,
             // Too little to tell what it is.
             Kind::Beginning(text) if !text.trim_ascii().is_empty() => {
-                self.response.summary.nature = nature::announced(&self.content_type);
+                self.response.summary.nature = self.announced.of_text();
             }
             Kind::Beginning(_) | Kind::Over => {}
         }
@@ -164,7 +164,7 @@ impl Meter {
 
 impl Kind {
     /// Takes the next bytes, decoded; whether there were too many of them.
-    fn push(&mut self, bytes: &[u8], content_type: &[u8], response: &mut Messages, limits: Limits) -> bool {
+    fn push(&mut self, bytes: &[u8], announced: Announced, response: &mut Messages, limits: Limits) -> bool {
         match self {
             Self::Stream(reader) => reader.push(bytes, response),
             Self::Reply(text) if text.len() + bytes.len() > limits.reply_bytes => return true,
@@ -180,7 +180,7 @@ impl Kind {
                 let joined = if before.is_empty() { None } else { Some([&before[..], bytes].concat()) };
                 let start = joined.as_deref().unwrap_or(bytes);
                 let start = &start[nature::blanks(start)..];
-                let Some(nature) = nature::sniff(start, content_type) else {
+                let Some(nature) = nature::sniff(start, announced) else {
                     *self = Self::Beginning(start.to_vec());
                     return false;
                 };
@@ -193,7 +193,7 @@ impl Kind {
                 };
                 let start =
                     if nature == Nature::Reply { nature::without_mark(start).unwrap_or_default() } else { start };
-                return self.push(start, content_type, response, limits);
+                return self.push(start, announced, response, limits);
             }
         }
         false

@@ -26,9 +26,36 @@ const LONGEST_FIELD: usize = 64;
 /// What a text in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a response is that begins with `bytes` and was announced as `content_type`; `None` if too little is there to
-/// tell.
-pub(super) fn sniff(bytes: &[u8], content_type: &[u8]) -> Option<Nature> {
+/// What a response was announced as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// A stream of events.
+    Stream,
+    /// JSON, or a text.
+    Text,
+    /// Anything else, or nothing.
+    Other,
+}
+
+impl Announced {
+    /// By `Content-Type`.
+    pub(super) fn of(content_type: &[u8]) -> Self {
+        let is = |name: &[u8]| content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        match () {
+            () if is(b"text/event-stream") => Self::Stream,
+            () if is(b"application/json") || is(b"text/") || is(b"application/x-ndjson") => Self::Text,
+            () => Self::Other,
+        }
+    }
+
+    /// What a text is that looks like nothing that is known.
+    pub(super) fn of_text(self) -> Nature {
+        if self == Self::Other { Nature::Unknown } else { Nature::Text }
+    }
+}
+
+/// What a response is that begins with `bytes` and was announced so; `None` if too little is there to tell.
+pub(super) fn sniff(bytes: &[u8], announced: Announced) -> Option<Nature> {
     let text = without_mark(bytes)?.trim_ascii_start();
     Some(match text.first()? {
         b'{' | b'[' => Nature::Reply,
@@ -36,8 +63,8 @@ pub(super) fn sniff(bytes: &[u8], content_type: &[u8]) -> Option<Nature> {
         b':' => Nature::Stream,
         _ if FIELDS.iter().any(|field| is_field(text, field)) => Nature::Stream,
         _ if FIELDS.iter().any(|field| field.starts_with(text)) => return None,
-        _ if is_stream(content_type) => return unknown_field(text),
-        _ => announced(content_type),
+        _ if announced == Announced::Stream => return unknown_field(text),
+        _ => announced.of_text(),
     })
 }
 
@@ -67,20 +94,6 @@ fn unknown_field(text: &[u8]) -> Option<Nature> {
         None if text.len() < LONGEST_FIELD => None,
         _ => Some(Nature::Text),
     }
-}
-
-/// What a text is that looks like nothing that is known.
-pub(super) fn announced(content_type: &[u8]) -> Nature {
-    let types: [&[u8]; 3] = [b"application/json", b"text/", b"application/x-ndjson"];
-    if types.iter().any(|name| is_type(content_type, name)) { Nature::Text } else { Nature::Unknown }
-}
-
-fn is_stream(content_type: &[u8]) -> bool {
-    is_type(content_type, b"text/event-stream")
-}
-
-fn is_type(content_type: &[u8], name: &[u8]) -> bool {
-    content_type.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -113,8 +126,9 @@ mod tests {
             ("hello", "", Some(Unknown)),
             ("database", "application/octet-stream", Some(Unknown)),
         ] {
-            assert_eq!(sniff(bytes.as_bytes(), content_type.as_bytes()), nature, "{bytes:?} as {content_type:?}");
+            let announced = Announced::of(content_type.as_bytes());
+            assert_eq!(sniff(bytes.as_bytes(), announced), nature, "{bytes:?} as {content_type:?}");
         }
-        assert_eq!(sniff(b"\xef\xbb", b""), None);
+        assert_eq!(sniff(b"\xef\xbb", Announced::Other), None);
     }
 }
