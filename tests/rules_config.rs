@@ -107,7 +107,7 @@ fn at_the_mock(yaml: &str, url: &str) -> String {
 
 #[tokio::test]
 async fn every_example_runs() {
-    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let upstream = Upstream::start(|_| Reply::json(r#"{"type":"message","content":[]}"#)).await;
     let fixture = fixtures::named("sdk-cli-2.1.330-turn1");
     for example in examples() {
         let yaml = at_the_mock(&example.yaml, &upstream.url());
