@@ -153,8 +153,9 @@ async fn who_does_not_read_gets_no_further_response_near_the_limit_and_others_do
     .await;
     assert!(unread.len() >= 3, "{} unread responses", unread.len());
     assert_eq!(ask(other).await, "HTTP/1.1 200");
-    let refused = gateway.stderr_line(0, "the refusal", |line| line.contains(" reason=unsent_answers ")).await;
-    assert!(refused.contains(" path=/small status=503 outcome=rejected "), "{refused}");
+    let is_refusal = |line: &str| line.contains(" path=/small ") && line.contains(" reason=unsent_answers ");
+    let refused = gateway.stderr_line(0, "the refusal", is_refusal).await;
+    assert!(refused.contains(" status=503 outcome=rejected "), "{refused}");
     drop(unread);
     within("it to be served again", async { while ask(hoarder).await != "HTTP/1.1 200" {} }).await;
 }

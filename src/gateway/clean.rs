@@ -13,6 +13,8 @@ use std::cell::OnceCell;
 pub(super) const LONGEST_NAME: usize = 100;
 /// Paths that hold no secret, for sure.
 const USUAL_PATHS: [&[u8]; 3] = [b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/models"];
+/// Methods that hold none either.
+const USUAL_METHODS: [&str; 7] = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// Why an answer ended, as the API has it: most answers say one of these.
 const USUAL_REASONS: [&str; 6] = ["end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"];
 /// Tiers, places and speeds, as the API has them.
@@ -106,13 +108,15 @@ impl Names {
         let (path, _) = gateway_core::http1::split_query(request.raw_path());
         let client = ClientNames::read(|header| named(&request.headers, header));
         let names = Self { method: request.method.to_string(), path: path_text(path), client, model };
-        if USUAL_PATHS.contains(&path) && names.model.is_none() && names.client.iter().next().is_none() {
+        let is_method_usual = USUAL_METHODS.contains(&names.method.as_str());
+        let is_path_usual = USUAL_PATHS.contains(&path);
+        if is_method_usual && is_path_usual && names.model.is_none() && names.client.iter().next().is_none() {
             return names;
         }
         let cleaner = Cleaner::new(request, of_config);
         let clean = |name| cleaner.own_word(name);
-        let (path, client, model) = (clean(names.path), names.client.map(clean), names.model.map(clean));
-        Self { path, client, model, ..names }
+        let method = if is_method_usual { names.method } else { clean(names.method) };
+        Self { method, path: clean(names.path), client: names.client.map(clean), model: names.model.map(clean) }
     }
 }
 
@@ -120,4 +124,25 @@ impl Names {
 fn named(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).chars().take(LONGEST_NAME).collect();
     headers.get(name).map(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_neither_as_a_method_nor_as_a_path() {
+        const KEY: &str = "sk-ant-api03-METHODSECRET0123456789";
+        let names = |method: &str, path: &str| {
+            let mut request = RequestHeader::build(method, path.as_bytes(), None).expect("a head");
+            request.insert_header("authorization", format!("Bearer {KEY}")).expect("a field");
+            let names = Names::of(&request, None, &Needles::default());
+            (names.method, names.path)
+        };
+        let of = |method: &str, path: &str| (method.to_owned(), path.to_owned());
+        assert_eq!(names("POST", "/v1/messages"), of("POST", "/v1/messages"));
+        assert_eq!(names("PROPFIND", "/x"), of("PROPFIND", "/x"));
+        assert_eq!(names(KEY, "/v1/messages"), of("********", "/v1/messages"));
+        assert_eq!(names("GET", &format!("/{KEY}")), of("GET", "/********"));
+    }
 }

@@ -13,7 +13,7 @@ pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
 
 /// Words that stand where a key should: what clients need something for, and what programs write for nothing.
-const PLACEHOLDERS: [&[u8]; 12] = [
+const PLACEHOLDERS: [&[u8]; 11] = [
     b"dummy",
     b"empty",
     b"fake",
@@ -24,7 +24,6 @@ const PLACEHOLDERS: [&[u8]; 12] = [
     b"placeholder",
     b"undefined",
     b"unused",
-    b"xxx",
     b"your-api-key",
 ];
 
@@ -42,10 +41,11 @@ pub(super) fn client_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> + 
     [first, second, other].into_iter().flatten()
 }
 
-/// Whether this is no key at all, but a word that begins like one of [`PLACEHOLDERS`].
+/// Whether this is no key at all, but one of [`PLACEHOLDERS`], alone or with something behind it that no letter begins.
 fn is_placeholder(key: &[u8]) -> bool {
-    let key = key.strip_prefix(b"sk-").unwrap_or(key);
-    PLACEHOLDERS.iter().any(|word| key.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
+    let key = key.strip_prefix(b"sk-").unwrap_or(key).to_ascii_lowercase();
+    let is_more = |rest: &[u8]| rest.first().is_none_or(|byte| !byte.is_ascii_alphabetic());
+    key.iter().all(|&byte| byte == b'x') || PLACEHOLDERS.iter().any(|word| key.strip_prefix(*word).is_some_and(is_more))
 }
 
 /// Who sends a request with these headers and this key: the session that it names, or else its key.
@@ -104,6 +104,16 @@ mod tests {
             ("authorization", ""),
         ] {
             assert_eq!(fingerprint(name, value), None, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_only_begins_like_a_placeholder_is_one() {
+        for no_key in ["dummy", "sk-xxxxxxxx", "NONE", "sk-placeholder-1", "your-api-key-here", "not-used-000"] {
+            assert!(is_placeholder(no_key.as_bytes()), "{no_key}");
+        }
+        for key in ["sk-XXXq81", "nonesuch4711", "sk-fakeer9", "sk-real", "nullify"] {
+            assert!(!is_placeholder(key.as_bytes()), "{key}");
         }
     }
 

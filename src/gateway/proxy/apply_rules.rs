@@ -1,6 +1,7 @@
 //! Applies the rules: to the outgoing request for each attempt, and to the response's head.
 
 use super::context::Context;
+use super::field_order;
 use crate::config::built_in::SYSTEM_PROMPT;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::buffers;
@@ -198,6 +199,8 @@ impl Fields for Incoming<'_> {
         warn_if_bad(name, self.0.append_header(name.cased.clone(), value).map(drop));
     }
     fn remove(&mut self, name: &HeaderName) {
-        self.0.remove_header(name);
+        if let Err(error) = field_order::retain(self.0, |other| other != name) {
+            log::warn!("a rule could not remove {name}: {}", error.etype().as_str());
+        }
     }
 }

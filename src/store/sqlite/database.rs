@@ -1,6 +1,7 @@
 //! The file of the request log: its opening, and what is deleted from it.
 
 use super::insert::Inserter;
+use super::quarters;
 use crate::store::columns::millis;
 use crate::store::retention::{MINUTES_KEPT, Retention};
 use crate::store::rollup::{QUARTER, SPANS};
@@ -83,6 +84,7 @@ impl Database {
         // A newer process may have added some already: while it takes over, the old one still writes its last rows.
         migrations.set_ignore_missing(true);
         migrations.run_direct(&mut connection).await?;
+        quarters::complete(&mut connection).await?;
         Ok(Self { connection, inserter: Inserter::default() })
     }
 
@@ -113,6 +115,7 @@ impl Database {
     pub async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
         let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let oldest = before(retention.age);
+        quarters::complete(&mut self.connection).await?;
         // The rest has to wait for the next time: so have the records that come in the meantime.
         for _ in 0..DELETIONS {
             if self.delete_requests("started_ms < ?", oldest).await? < DELETED_AT_ONCE as u64 {

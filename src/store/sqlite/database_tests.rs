@@ -81,6 +81,38 @@ async fn sums_without_end_make_room_before_all_rows_are_gone() {
     assert_eq!(rows(&mut database).await, 5_000, "it was the sums that had to go");
 }
 
+#[tokio::test]
+async fn what_an_earlier_version_wrote_beside_this_one_is_in_the_quarters_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let mut database = Database::open(&path).await.expect("opened");
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_100);
+    let records: Vec<_> = (0..40).map(|id| record(id, start + Duration::from_secs(60 * id as u64))).collect();
+    database.insert(&records).await.expect("written");
+    let sums = async |database: &mut Database| {
+        let mut sums = Vec::new();
+        for (table, count) in [("rollups", "requests"), ("rollups", "input_tokens"), ("latencies", "durations")] {
+            for span in [60, 900] {
+                // Whole quarters: the first minutes are in one that began before them.
+                let sql = format!("SELECT SUM({count}) FROM {table} WHERE span_s = ? AND at_s >= 1700001000");
+                let sum = sqlx::query(&sql).bind(span).fetch_one(&mut database.connection).await.expect("a sum");
+                sums.push(sum.get::<i64, _>(0));
+            }
+        }
+        sums
+    };
+    let whole = sums(&mut database).await;
+    assert!(whole[0] > 0 && whole[0] == whole[1] && whole[2] == whole[3] && whole[4] == whole[5], "{whole:?}");
+    for table in ["rollups", "latencies"] {
+        let sql = format!("DELETE FROM {table} WHERE span_s = 900 AND at_s > 1700001500");
+        sqlx::query(&sql).execute(&mut database.connection).await.expect("deleted");
+    }
+    assert_ne!(sums(&mut database).await, whole);
+    drop(database);
+    let mut database = Database::open(&path).await.expect("opened");
+    assert_eq!(sums(&mut database).await, whole);
+}
+
 /// A request that the gateway refused, with a key and a model that anybody can think of.
 fn stray(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
     Arc::new(RequestRecord {

@@ -7,6 +7,7 @@ mod database;
 mod fingerprint;
 mod insert;
 mod listing;
+mod quarters;
 mod reader;
 mod statistics;
 

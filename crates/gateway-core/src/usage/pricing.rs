@@ -89,18 +89,20 @@ impl Prices {
 }
 
 /// A model's name without what relays and clouds put around it: the vendor and region before it, the context in
-/// brackets, versions of clouds, dates, and `-latest` or `-thinking` behind it; with dashes in its version.
+/// brackets, dates, and `-latest` behind it; with dashes in its version. Of Claude's models also versions of clouds,
+/// `-thinking`, and what follows a colon: others are sold under such names at prices of their own.
 fn plain_name(model: &str) -> String {
     let model = model.trim().to_ascii_lowercase();
     let model = model.rsplit_once('/').map_or(&*model, |(_, model)| model);
-    let model = model.rfind("claude-").map_or(model, |start| &model[start..]);
-    let end = model.find(['[', '@', ':']).unwrap_or(model.len());
-    let mut model = model[..end].trim_end();
+    let claude = model.rfind("claude-").map(|start| &model[start..]);
+    let model = claude.unwrap_or(model);
+    let end = model.find(|character| matches!(character, '[' | '@') || claude.is_some() && character == ':');
+    let mut model = model[..end.unwrap_or(model.len())].trim_end();
     while let Some((rest, last)) = model.rsplit_once('-') {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_date = last.len() == 8 && is_number(last);
-        let is_version = last.strip_prefix('v').is_some_and(is_number);
-        if !is_date && !is_version && !matches!(last, "latest" | "thinking") {
+        let is_version = last.strip_prefix('v').is_some_and(is_number) || last == "thinking";
+        if !is_date && last != "latest" && !(is_version && claude.is_some()) {
             break;
         }
         model = rest;
@@ -136,6 +138,16 @@ mod tests {
         let prices = Prices::new(vec![offer("a-1", cheap), offer("a-*", PRICE)]);
         let input = |model| prices.of(model, 0).map(|offer| offer.price.input);
         assert_eq!((input("a-1"), input("a-2"), input("b")), (Some(1), Some(3_000), None));
+    }
+
+    #[test]
+    fn variants_of_other_models_have_prices_of_their_own() {
+        let costs = |input| Price { input, ..PRICE };
+        let offers = [("kimi-k2", 1), ("kimi-k2-thinking", 100), ("r1", 5), ("r1:free", 0)];
+        let prices = Prices::new(offers.map(|(model, input)| offer(model, costs(input))).into());
+        for (model, input) in offers {
+            assert_eq!(prices.of(model, 0).map(|offer| offer.price.input), Some(input), "{model}");
+        }
     }
 
     #[test]
@@ -190,6 +202,10 @@ mod tests {
             ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
             ("claude-opus-4-5-mini", "claude-opus-4-5-mini"),
             ("glm-5.1", "glm-5-1"),
+            ("moonshot/kimi-k2-thinking", "kimi-k2-thinking"),
+            ("deepseek/r1:free", "r1:free"),
+            ("gpt-6-20260801", "gpt-6"),
+            ("other-v2", "other-v2"),
             ("20251101", "20251101"),
             ("", ""),
             ("/", ""),
