@@ -112,7 +112,11 @@ fn by_status(status: u16, is_own_key: bool) -> Sign {
 
 /// By an error under a status that is a success.
 fn by_error(answer: &Answer<'_>) -> Sign {
-    match by_type(answer.error_type.unwrap_or_default(), answer.is_own_key) {
+    let error_type = answer.error_type.unwrap_or_default();
+    let is_clear = matches!(error_type, "overloaded_error" | "rate_limit_error" | "timeout_error");
+    match by_type(error_type, answer.is_own_key) {
+        // Whatever words it has for it.
+        sign if is_clear => sign,
         _ if is_shape_refused_in_words(answer.message) => Sign::Refused(500),
         // There is nothing more to be read.
         Sign::Unclear(_) => Sign::Failed,
@@ -128,11 +132,12 @@ fn by_type(error_type: &str, is_own_key: bool) -> Sign {
         "permission_error" => 403,
         "not_found_error" => 404,
         "request_too_large" => 413,
+        "rate_limit_error" => 429,
         "new_api_error" => return Sign::Unclear(500),
         other => other.parse().unwrap_or_default(),
     };
     match status {
-        400..=404 | 413 | 422 => by_status(status, is_own_key),
+        400..=404 | 413 | 422 | 429 => by_status(status, is_own_key),
         _ => Sign::Failed,
     }
 }
@@ -252,7 +257,9 @@ mod tests {
         assert_eq!(in_stream("invalid_request_error"), Sign::Refused(400));
         assert_eq!(in_stream("overloaded_error"), Sign::Failed);
         assert_eq!(in_stream("api_error"), Sign::Failed);
-        assert_eq!(in_stream("rate_limit_error"), Sign::Failed);
+        assert_eq!(in_stream("rate_limit_error"), Sign::Answered, "the key is used up");
+        let busy = Answer { error_type: Some("overloaded_error"), message: Some("bad request queue is full"), ..PLAIN };
+        assert_eq!(Sign::by_answer(&Answer { outcome: Outcome::StreamError, ..busy }), Sign::Failed);
         assert_eq!(in_stream("new_api_error"), Sign::Failed);
         assert_eq!(in_stream("authentication_error"), Sign::Answered, "of the client's own key");
         assert_eq!(in_stream("422"), Sign::Refused(422));

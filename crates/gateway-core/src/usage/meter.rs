@@ -181,7 +181,7 @@ impl Kind {
                 let start = joined.as_deref().unwrap_or(bytes);
                 let start = &start[nature::blanks(start)..];
                 let Some(nature) = nature::sniff(start, announced) else {
-                    *self = Self::Beginning(start.to_vec());
+                    *self = Self::Beginning(nature::undecided(start));
                     return false;
                 };
                 response.summary.nature = nature;
@@ -321,10 +321,14 @@ mod tests {
         assert_eq!(unknown(b"{}"), (Opening::Good, Said::Unreadable));
         assert_eq!(unknown(b""), (Opening::Open, Said::Nothing));
         // However many blanks come first, they are not kept.
-        let mut meter = Meter::new(asked(), b"application/json", plain, at(), LIMITS).expect("a meter");
-        (0..2 * LIMITS.reply_bytes / 4096).for_each(|_| meter.push(&[b'\n'; 4096], at().1));
-        meter.push(br#"{"content":[]}"#, at().1);
-        assert_eq!(meter.finish().said(), Said::All);
+        for mark in ["", "\u{feff}"] {
+            let mut meter = Meter::new(asked(), b"application/json", plain, at(), LIMITS).expect("a meter");
+            meter.push(mark.as_bytes(), at().1);
+            (0..2 * LIMITS.reply_bytes / 4096).for_each(|_| meter.push(&[b'\n'; 4096], at().1));
+            assert!(matches!(&meter.kind, Kind::Beginning(kept) if kept.len() <= 3), "{mark:?}");
+            meter.push(br#"{"content":[]}"#, at().1);
+            assert_eq!(meter.finish().said(), Said::All);
+        }
     }
 
     /// The same bytes, cut in every way and under every type.

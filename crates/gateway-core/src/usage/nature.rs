@@ -73,6 +73,14 @@ pub(super) fn blanks(bytes: &[u8]) -> usize {
     bytes.len() - bytes.trim_ascii_start().len()
 }
 
+/// What is to be kept of bytes that do not tell yet: no blanks, behind a byte order mark neither.
+pub(super) fn undecided(bytes: &[u8]) -> Vec<u8> {
+    match bytes.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => [BYTE_ORDER_MARK, rest.trim_ascii_start()].concat(),
+        None => bytes.to_vec(),
+    }
+}
+
 /// The bytes without a byte order mark; `None` if they may be the beginning of one.
 pub(super) fn without_mark(bytes: &[u8]) -> Option<&[u8]> {
     match bytes.strip_prefix(BYTE_ORDER_MARK) {

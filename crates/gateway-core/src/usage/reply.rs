@@ -2,9 +2,10 @@
 
 use super::error_shape::{self, Said};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Longest text of a member that is looked into; none of those that are wanted comes near.
@@ -34,20 +35,64 @@ pub(super) struct Reply {
     pub tool_uses: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Members<'t> {
-    #[serde(borrow, rename = "type")]
     kind: Option<&'t RawValue>,
-    #[serde(borrow)]
     error: Option<&'t RawValue>,
-    #[serde(borrow)]
     model: Option<&'t RawValue>,
-    #[serde(borrow)]
     usage: Option<&'t RawValue>,
-    #[serde(borrow)]
     stop_reason: Option<&'t RawValue>,
-    #[serde(borrow)]
     content: Option<&'t RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Member {
+    Type,
+    Error,
+    Model,
+    Usage,
+    StopReason,
+    Content,
+    #[serde(other)]
+    Other,
+}
+
+/// Of a member that is there twice the last one counts, as for JavaScript and Python.
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(member) = map.next_key::<Member>()? {
+            let place = match member {
+                Member::Type => &mut members.kind,
+                Member::Error => &mut members.error,
+                Member::Model => &mut members.model,
+                Member::Usage => &mut members.usage,
+                Member::StopReason => &mut members.stop_reason,
+                Member::Content => &mut members.content,
+                Member::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *place = map.next_value()?;
+        }
+        Ok(members)
+    }
 }
 
 impl Members<'_> {
@@ -59,9 +104,19 @@ impl Members<'_> {
 }
 
 impl Whole {
-    /// Reads it.
+    /// Reads it. Bytes that are no text are read as clients do: as a mark in the place of each.
     pub(super) fn read(text: &[u8]) -> Self {
-        let Ok(members) = serde_json::from_slice::<Members<'_>>(text) else { return Self::of_no_object(text) };
+        match serde_json::from_slice::<Members<'_>>(text) {
+            Ok(members) => Self::of(text, &members),
+            Err(_) => match String::from_utf8_lossy(text) {
+                Cow::Owned(mended) => serde_json::from_str::<Members<'_>>(&mended)
+                    .map_or_else(|_| Self::of_no_object(text), |members| Self::of(mended.as_bytes(), &members)),
+                Cow::Borrowed(_) => Self::of_no_object(text),
+            },
+        }
+    }
+
+    fn of(text: &[u8], members: &Members<'_>) -> Self {
         if !members.is_message() && text.len() <= MEMBER_BYTES {
             let value: Value = serde_json::from_slice(text).unwrap_or_default();
             if let Some(error) = error_shape::in_success(&value) {
@@ -134,6 +189,15 @@ mod tests {
             Whole::Good(reply) => reply,
             other => panic!("{other:?}: {text}"),
         }
+    }
+
+    #[test]
+    fn what_clients_can_read_is_a_message() {
+        let twice = good(r#"{"type":"message","model":"a","content":[],"usage":{"output_tokens":5},"model":"x"}"#);
+        assert_eq!((twice.model, twice.usage), ("x".into(), serde_json::json!({ "output_tokens": 5 })));
+        let text = b"{\"type\":\"message\",\"model\":\"x\",\"content\":[{\"type\":\"text\",\"text\":\"\xff\"}]}";
+        assert!(matches!(Whole::read(text), Whole::Good(reply) if reply.model == "x"));
+        assert!(matches!(Whole::read(b"{\"type\":\"message\",\"text\":\"\xff\""), Whole::Nothing));
     }
 
     #[test]
