@@ -56,7 +56,7 @@ async fn blanks_around_keys_are_no_part_of_them() {
         let request = Request::post("/v1/messages", "{}").header("Authorization", "Bearer sk-client");
         assert_eq!(gateway.request(&request).await.status(), 200, "{api_key} {key} {variable:?}");
         assert_eq!(upstream.last().headers.get("authorization").as_deref(), Some("Bearer sk-own"), "{api_key}");
-        let wanted = "blanks or line ends around this key were cut off";
+        let wanted = "blanks or line ends around this value were cut off";
         gateway.stderr_line(0, "the warning", |line| line.contains(wanted)).await;
         assert!(!gateway.stderr().contains("sk-"), "{}", gateway.stderr());
     }

@@ -38,7 +38,8 @@ settings! {
         "gateway.timeouts.first_event",
         "",
         value::duration,
-        "How long an upstream may take to send the first event of a stream that says something; not set: any time.",
+        "How long an upstream may take to send the first event of a stream that says something, before the next one is \
+         tried; not set: any time.",
         "上游发出流中首个有内容的事件的时限，超时则改试下一个；未设置时不限。",
     );
     POOL_IDLE: Duration = Setting::one(

@@ -297,8 +297,8 @@ messages! {
         "clients add /v1/messages to it, so requests go to {prefix}/v1/messages: leave {end} out, and write {right}",
         "客户端会在后面加上 /v1/messages，请求会发往 {prefix}/v1/messages：请去掉 {end}，写成 {right}";
     BlanksCut = "blanks_cut",
-        "blanks or line ends around this key were cut off: remove them where it is written",
-        "这个密钥前后的空格或换行已被忽略：请在原处删除";
+        "blanks or line ends around this value were cut off: remove them where it is written",
+        "这个值前后的空格或换行已被去掉：请在原处删除";
     HeaderBlanksCut { name: String } = "header_blanks_cut",
         "blanks or line ends around the value of \"{name}\" were cut off: remove them",
         "“{name}”的值前后的空格或换行已被忽略：请去掉";

@@ -364,8 +364,8 @@ export default {
     panel_key: 'The request carried the key of the panel, which must not go to an upstream.',
     service_worker: 'A browser asked for a service worker in the origin of the panel.',
     rule: 'A rule answered the request with an error.',
-    write_timeout: 'The upstream stopped taking the request.',
-    unsent_answers: 'Too many responses waited for slow clients (limits.unsent_answers), so this one was ended, or refused.',
+    write_timeout: 'The client took no byte of its response for too long (limits.write_timeout), or the upstream no byte of the request (timeouts.write).',
+    unsent_answers: 'Too many responses waited for slow clients (limits.unsent_answers), so this response was ended, or this request refused.',
     client_gone: 'The client closed the connection.',
     resolve: 'The name of the upstream could not be resolved: check base_url and the DNS of this machine.',
     connect: 'No connection to the upstream could be made.',
@@ -459,7 +459,7 @@ export default {
     too_slow: {
       title: 'The upstream was too slow',
       why: 'It was silent for longer than allowed, or did not begin its answer in time.',
-      cure: 'Try again. If it happens often: another upstream, or longer limits (timeouts.read, timeouts.first_byte).',
+      cure: 'Try again. If it happens often: another upstream, or longer limits (timeouts.read, timeouts.first_byte, timeouts.first_event).',
     },
     broke_off: {
       title: 'The answer broke off',
@@ -626,7 +626,7 @@ export default {
     no_place: 'the path leads to no place in this body',
     absent: 'it is not there',
     present: 'it is already there',
-    too_large: 'an object or a list on the way has too many entries',
+    too_large: 'an object or a list on the way has too many entries, or is nested too deep',
     not_an_object: 'the body is not a JSON object',
     no_system: 'the body has no system',
     not_a_list: 'system is not a list',

@@ -366,8 +366,8 @@ const messages: Messages = {
     panel_key: '请求中带有面板密钥，面板密钥不能发往上游。',
     service_worker: '浏览器要在面板所在的来源（origin）上注册 Service Worker。',
     rule: '某条规则直接以错误响应了该请求。',
-    write_timeout: '上游不再接收请求内容。',
-    unsent_answers: '等待慢速客户端接收的响应过多（limits.unsent_answers），因此中断或拒绝了这一个。',
+    write_timeout: '客户端长时间没有接收响应（limits.write_timeout），或上游长时间没有接收请求内容（timeouts.write）。',
+    unsent_answers: '等待慢速客户端接收的响应过多（limits.unsent_answers），因此中断了这个响应，或拒绝了这个请求。',
     client_gone: '客户端关闭了连接。',
     resolve: '无法解析上游的域名：请检查 base_url 和本机的 DNS。',
     connect: '无法与上游建立连接。',
@@ -461,7 +461,7 @@ const messages: Messages = {
     too_slow: {
       title: '上游太慢',
       why: '上游静默的时间超过了限制，或没有及时开始响应。',
-      cure: '请重试。如果经常发生，请换用其他上游，或放宽限制（timeouts.read、timeouts.first_byte）。',
+      cure: '请重试。如果经常发生，请换用其他上游，或放宽限制（timeouts.read、timeouts.first_byte、timeouts.first_event）。',
     },
     broke_off: {
       title: '响应中断',
@@ -628,7 +628,7 @@ const messages: Messages = {
     no_place: '请求体中没有该路径对应的位置',
     absent: '其中没有该项',
     present: '其中已有该项',
-    too_large: '途中的对象或列表条目太多',
+    too_large: '路径上的对象或列表条目过多，或嵌套过深',
     not_an_object: '请求体不是 JSON 对象',
     no_system: '请求体中没有 system',
     not_a_list: 'system 不是列表',
