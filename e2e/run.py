@@ -40,10 +40,9 @@ SUITE_DEADLINE_S = 600
 LOG_ROWS, LOG_DAYS = 100_000, 30
 
 
-STREAMS = {
-    "cut": b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":3}}}\n\n',
-    "error": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"said by the upstream"}}\n\n',
-}
+START = b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":3}}}\n\n'
+ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"said by the upstream"}}\n\n'
+STREAMS = {"cut": START, "error": START + ERROR}
 
 
 class FaultyUpstream(BaseHTTPRequestHandler):

@@ -211,6 +211,34 @@ async fn over_http_2_an_upstream_is_replaced_just_so() {
 }
 
 #[tokio::test]
+async fn who_leaves_when_an_upstream_fails_says_nothing_about_the_next_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // A request that is given up may reach them in part.
+    let a = Upstream::builder().allow_malformed().start(|_| Reply::sse().bytes(ERROR)).await;
+    let b = Upstream::builder().allow_malformed().start(|_| good()).await;
+    let gateway = with(Pool::new().generous().add("a", a.url()).add("b", b.url()), &folder).await;
+    for number in 0..60 {
+        let mut client = gateway.connect().await;
+        client.send(ask(&format!("session-{number}")).bytes()).await;
+        // Until the upstream has it, more or less.
+        tokio::time::sleep(Duration::from_micros(100 * number % 3000)).await;
+        drop(client);
+    }
+    within("all to be over", async {
+        let metrics =
+            async || Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+        while !metrics().await.contains("\ngateway_in_flight_requests 0\n") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let request = gateway.as_admin(Request::get("/api/admin/upstreams"));
+    let upstreams = Client::connect(gateway.admin_addr()).await.request(&request).await.json();
+    let of_b = upstreams["upstreams"].as_array().and_then(|all| all.iter().find(|it| it["name"] == "b")).cloned();
+    assert_eq!(of_b.map(|b| b["bad"].clone()), Some(0.into()));
+}
+
+#[tokio::test]
 async fn no_delay_is_added_once_the_first_event_is_there() {
     let gate = Gate::new();
     let waits = gate.clone();

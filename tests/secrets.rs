@@ -125,6 +125,11 @@ fn answer(request: &Received) -> Reply {
                 "stop_reason": secret, "content": []})
             .to_string(),
         ),
+        "kind-first" => Reply::sse().bytes(format!(
+            "event: error\ndata: {}\n\n",
+            json!({"type": "error", "error": {"type": secret, "message": echo}})
+        )),
+        "kind-reply" => Reply::json(json!({"error": {"type": forms(secret)[2], "message": echo}}).to_string()),
         "kind-stream" => Reply::sse()
             .bytes(format!(
                 "event: message_start\ndata: {}\n\n",
@@ -220,7 +225,7 @@ async fn what_an_upstream_repeats_of_secrets_is_nowhere() {
     feed.send(look("live").bytes()).await;
     feed.head("GET").await;
 
-    let kinds = ["json", "text", "html", "cut", "model", "stream", "retry"];
+    let kinds = ["json", "text", "html", "cut", "model", "stream", "first", "reply", "retry"];
     let mut sent = 0;
     for number in 0..SECRETS.len() {
         for kind in kinds {

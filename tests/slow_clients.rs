@@ -136,13 +136,14 @@ async fn answers_that_wait_are_bounded_and_the_client_that_holds_most_pays() {
 async fn who_does_not_read_gets_no_further_response_near_the_limit_and_others_do() {
     let (_upstream, gateway) = limited("write_timeout: 60s, unsent_answers: 4MiB").await;
     let (hoarder, other) = ([127, 0, 0, 3], [127, 0, 0, 2]);
-    let ask = async |source| {
+    let get = async |path: &str, source| {
         let mut client = connect_from(source, gateway.addr(), None).await.expect("accepted");
-        client.write_all(&Request::get("/small").bytes()).await.expect("sent");
+        client.write_all(&Request::get(path).bytes()).await.expect("sent");
         let mut line = [0; 12];
         within("a status line", client.read_exact(&mut line)).await.expect("a response");
         String::from_utf8_lossy(&line).into_owned()
     };
+    let ask = async |source| get("/small", source).await;
     let mut unread = Vec::new();
     within("the hoarder to be refused", async {
         while ask(hoarder).await == "HTTP/1.1 200" {
@@ -152,6 +153,7 @@ async fn who_does_not_read_gets_no_further_response_near_the_limit_and_others_do
     })
     .await;
     assert!(unread.len() >= 3, "{} unread responses", unread.len());
+    assert_eq!(get("/health", hoarder).await, "HTTP/1.1 200", "the gateway's own pages are there all the same");
     assert_eq!(ask(other).await, "HTTP/1.1 200");
     let is_refusal = |line: &str| line.contains(" path=/small ") && line.contains(" reason=unsent_answers ");
     let refused = gateway.stderr_line(0, "the refusal", is_refusal).await;

@@ -55,7 +55,8 @@ impl HouseRules {
     ) -> Result<(BytesMut, Option<Serving>), NoRequest> {
         let lines = field_values(begun.head(), X_FORWARDED_FOR.as_str());
         let origin = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines));
-        let mut serving = match self.begin(origin, snapshot, place) {
+        let is_own = || begun.request().is_some_and(|request| self.is_own(&request, snapshot));
+        let mut serving = match self.begin(origin, snapshot, place, is_own) {
             Ok(serving) => serving,
             Err(refusal) => {
                 client.refuse(begun);
@@ -69,17 +70,18 @@ impl HouseRules {
         Ok((head, serving))
     }
 
-    /// Takes a request in whose head is there: its part of the connections while it is served. Requests to the admin
-    /// service are taken whatever waits for the gateway's clients.
+    /// Takes a request in whose head is there: its part of the connections while it is served. Requests for the
+    /// gateway's own pages are taken whatever waits for its clients; `is_own` says whether this is one.
     pub(super) fn begin(
         &self,
         origin: Option<Origin>,
         snapshot: &Snapshot,
         place: Option<&Place>,
+        is_own: impl FnOnce() -> bool,
     ) -> Result<Option<Serving>, Refusal> {
         let client = origin.map(|origin| origin.client);
         let limit = snapshot.config.limits.unsent_answers;
-        if !self.is_all_own && self.shared.unsent.is_full_for(client.map(client_group), limit) {
+        if !self.is_all_own && self.shared.unsent.is_full_for(client.map(client_group), limit) && !is_own() {
             return Err(Refusal::unread_responses());
         }
         place.map(|place| place.begin(client)).transpose().map_err(|_| Refusal::no_room())

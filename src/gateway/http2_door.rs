@@ -117,7 +117,10 @@ impl Http2Door {
         origin: Option<Origin>,
         snapshot: &Arc<Snapshot>,
     ) -> Result<(Arc<ResponseHold>, Option<Serving>), NoRequest> {
-        let mut serving = self.rules.begin(origin, snapshot, self.place.as_ref())?;
+        let mut serving = {
+            let is_own = || self.rules.is_own(session.req_header(), snapshot);
+            self.rules.begin(origin, snapshot, self.place.as_ref(), is_own)?
+        };
         let hold = self.read_rest(session, origin.map(|origin| origin.client), snapshot).await?;
         serving.as_mut().map_or(Ok(()), Serving::whole).map_err(|_| Refusal::no_room())?;
         Ok((hold, serving))

@@ -21,6 +21,7 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
         // First of all: to look at the client would let a head go out whose time is over.
         downstream::start_over(session, context)?;
         if downstream::is_client_gone(session, context) {
+            never_sent(context);
             return Err(Error::new_down(ErrorType::ConnectionClosed));
         }
     }
@@ -38,6 +39,15 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
     context.routing.attempts += u32::from(!is_fresh);
     Ok(Box::new(context.destination()?.upstream.peer(is_fresh)))
+}
+
+/// The client left before the request went to the next upstream: that one has no part in how it ended.
+fn never_sent(context: &mut Context) {
+    context.attempt = Attempt::default();
+    context.routing.ticket = None;
+    if let Some(tried) = context.routing.tried.last() {
+        context.routing.destination = Some(tried.destination);
+    }
 }
 
 /// There is a connection, a new one or one that `is_reused`.

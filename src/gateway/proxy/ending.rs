@@ -10,6 +10,7 @@ use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::summary::{Said, Summary};
+use http::StatusCode;
 use pingora::Error;
 use pingora::proxy::Session;
 
@@ -62,7 +63,9 @@ impl Ending {
         if let Some(answer) = answer.as_mut().filter(|answer| !clean::is_usual(answer, model)) {
             Cleaner::new(session.req_header(), &context.snapshot.secrets).answer(answer);
         }
-        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let written = session.response_written().map(|response| response.status);
+        let is_final = |status: &StatusCode| !status.is_informational() || *status == StatusCode::SWITCHING_PROTOCOLS;
+        let status = written.filter(is_final).map_or(0, |status| status.as_u16());
         let (outcome, reason) = match context.observation.rejected {
             Some(reason) => (Outcome::Rejected, Some(reason)),
             None => outcome(status, context.arrival.protocol.asks_for_message(), failure.as_ref(), answer.as_ref()),

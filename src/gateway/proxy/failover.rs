@@ -31,7 +31,8 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
         return false;
     }
     let (from, to) = (&context.snapshot.upstreams[here], &context.snapshot.upstreams[next]);
-    log::info!("{}: upstream \"{}\" {fault}; trying \"{}\"", context.request_id, from.config.name, to.config.name);
+    let said = fault.clone().in_known_words();
+    log::info!("{}: upstream \"{}\" {said}; trying \"{}\"", context.request_id, from.config.name, to.config.name);
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
     context.routing.destination = Some(next);
     // The place at the other one is free with this; a response that is passed on keeps it to its end.

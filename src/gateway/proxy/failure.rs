@@ -141,16 +141,21 @@ pub(crate) fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader)
         Some(upstream) => format!("The upstream {}", named(upstream, reader)),
         None => "The upstream".to_owned(),
     };
-    format!("{name} {}.", fault.text(Language::English, reader))
+    format!("{name} {}.", words(fault, reader))
 }
 
 /// What each of several upstreams did, as a sentence.
 fn sentence_of_all(request: &Context, reader: Reader) -> String {
     let each = request.routing.tried.iter().map(|tried| {
         let upstream = &request.snapshot.upstreams[tried.destination];
-        format!("{} {}", named(upstream, reader), tried.fault.text(Language::English, reader))
+        format!("{} {}", named(upstream, reader), words(&tried.fault, reader))
     });
     format!("No upstream answered: {}.", each.collect::<Vec<_>>().join("; "))
+}
+
+/// What an upstream did. How it calls its error may be a secret of the request or of the configuration.
+fn words(fault: &UpstreamFault, reader: Reader) -> String {
+    fault.clone().in_known_words().text(Language::English, reader)
 }
 
 /// An upstream by its name; for the operator with its address.

@@ -114,8 +114,11 @@ mod millis {
     }
 }
 
-/// The types of errors that the API has.
-pub const ERROR_TYPES: [&str; 8] = [
+/// What an error is called whose type is none of these.
+const OTHER: &str = "other";
+/// The types of errors that the API has, and that of relays built on New API.
+pub const ERROR_TYPES: [&str; 9] = [
+    "new_api_error",
     "overloaded_error",
     "api_error",
     "rate_limit_error",
@@ -133,7 +136,7 @@ impl UpstreamFault {
         if let Self::StreamError { kind } | Self::ErrorReply { kind } = &mut self
             && !ERROR_TYPES.contains(&kind.as_str())
         {
-            "other".clone_into(kind);
+            OTHER.clone_into(kind);
         }
         self
     }

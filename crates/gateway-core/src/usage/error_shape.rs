@@ -68,11 +68,32 @@ pub(super) fn in_success(value: &Value) -> Option<Said> {
     says_failed(first(value)).then(|| of_error(value))
 }
 
+/// The same of an event that no API knows by this name: relays tell of queues, states and bills in such, so only what
+/// is called an error is one. An event without a name may be an error as a reply is, but for a text alone.
+pub(super) fn in_event(name: &[u8], value: &Value) -> Option<Said> {
+    let value = first(value);
+    let has_text = || MESSAGES.iter().chain(&ERROR_MESSAGES).any(|name| message(&value[*name]).is_some());
+    let is_error = has_error(value) || name.is_empty() && has_text() && says_failed_otherwise(value);
+    is_error.then(|| of_error(value))
+}
+
+fn has_error(value: &Value) -> bool {
+    value["type"] == "error" || ["error", "errors", "Error"].iter().any(|name| is_told(&value[*name]))
+}
+
 fn says_failed(value: &Value) -> bool {
     let Some(members) = value.as_object() else { return false };
-    if value["type"] == "error" || ["error", "errors", "Error"].iter().any(|name| is_told(&value[*name])) {
+    if has_error(value) || says_failed_otherwise(value) {
         return true;
     }
+    // A text that nothing calls a success, and that comes with nothing else of worth.
+    let says_good = ["success", "ok", "code", "status"].iter().any(|name| is_told(&value[*name]) || value[*name] == 0);
+    let has_text = MESSAGES.iter().any(|name| message(&value[*name]).is_some());
+    has_text && !says_good && members.keys().all(|name| is_of_error(name))
+}
+
+/// Whether a flag, a code, or the name of a member says that something failed.
+fn says_failed_otherwise(value: &Value) -> bool {
     if ["success", "ok", "Success"].iter().any(|name| is_no(&value[*name])) {
         return true;
     }
@@ -83,13 +104,7 @@ fn says_failed(value: &Value) -> bool {
     if ERROR_MESSAGES.iter().any(|name| message(&value[*name]).is_some()) {
         return true;
     }
-    if ENVELOPES.iter().any(|name| says_failed(&value[*name])) {
-        return true;
-    }
-    // A text that nothing calls a success, and that comes with nothing else of worth.
-    let says_good = ["success", "ok", "code", "status"].iter().any(|name| is_told(&value[*name]) || value[*name] == 0);
-    let has_text = MESSAGES.iter().any(|name| message(&value[*name]).is_some());
-    has_text && !says_good && members.keys().all(|name| is_of_error(name))
+    ENVELOPES.iter().any(|name| says_failed(&value[*name]))
 }
 
 /// Whether a member is one that errors have.

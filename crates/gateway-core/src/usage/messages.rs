@@ -23,8 +23,8 @@ const EVENTS: [&[u8]; 8] = [
     b"error",
 ];
 
-/// Events that only say that the upstream lives.
-const SIGNS_OF_LIFE: [&[u8]; 5] = [b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"];
+/// What an error is called that has no type.
+const UNKNOWN: &str = "unknown";
 
 /// Reads one response of the Messages API.
 #[derive(Debug)]
@@ -37,18 +37,25 @@ pub(super) struct Messages {
     pub(super) now: Instant,
     /// What was told of its usage.
     told: Told,
+    /// An error, if no message comes after it.
+    suspected: Option<Said>,
 }
 
 impl Messages {
     /// Reads a response to a request that began at `began`.
     pub(super) fn new(began: Instant, now: Instant) -> Self {
-        Self { summary: Summary::default(), began, now, told: Told::default() }
+        Self { summary: Summary::default(), began, now, told: Told::default(), suspected: None }
     }
 
     /// What is known, when nothing more comes.
     pub(super) fn conclude(&self) -> Summary {
         let (tokens, is_estimated, details) = self.told.conclude(self.summary.is_complete);
-        Summary { tokens, is_estimated, details, ..self.summary.clone() }
+        let mut summary = Summary { tokens, is_estimated, details, ..self.summary.clone() };
+        if let Some(error) = self.suspected.as_ref().filter(|_| !summary.has_begun && summary.error.is_none()) {
+            summary.error = Some(error.kind.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
+            summary.error_message.clone_from(&error.message);
+        }
+        summary
     }
 
     /// A whole reply.
@@ -69,7 +76,7 @@ impl Messages {
     /// The first error counts.
     fn error(&mut self, error: Said) {
         if self.summary.error.is_none() {
-            self.summary.error = Some(error.kind.unwrap_or_else(|| "unknown".to_owned()));
+            self.summary.error = Some(error.kind.unwrap_or_else(|| UNKNOWN.to_owned()));
             self.summary.error_message = error.message;
         }
     }
@@ -89,7 +96,16 @@ impl Messages {
         self.told.content(length("text") + length("thinking"));
     }
 
-    fn named_event(&mut self, name: &[u8], data: Option<&Value>) {
+    /// What would be an error as a reply, and may be a word before the message here. Whether it is none.
+    fn suspect(&mut self, data: Option<&Value>) -> bool {
+        let suspected = data.and_then(error_shape::in_success);
+        let is_none = suspected.is_none();
+        self.suspected = self.suspected.take().or(suspected);
+        is_none
+    }
+
+    /// What an event says; whether that is something of the response.
+    fn named_event(&mut self, name: &[u8], data: Option<&Value>) -> bool {
         self.summary.is_message |= EVENTS.contains(&name);
         match name {
             b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
@@ -109,12 +125,12 @@ impl Messages {
             b"message_stop" => self.summary.is_complete = true,
             b"error" => self.error(data.map(error_shape::of_error).unwrap_or_default()),
             // An error as another API sends it, or a relay of its own.
-            _ => {
-                if let Some(error) = data.and_then(error_shape::in_success) {
-                    self.error(error);
-                }
-            }
+            _ => match data.and_then(|data| error_shape::in_event(name, data)) {
+                Some(error) => self.error(error),
+                None => return self.suspect(data),
+            },
         }
+        true
     }
 }
 
@@ -130,17 +146,22 @@ impl Sink for Messages {
         let parsed = data.filter(|_| name != PIECE);
         let json: Option<Value> = parsed.and_then(|data| serde_json::from_slice(data).ok());
         // Some relays leave the names out: the data has them too.
+        // `message` is what an event without a name is called (HTML, server-sent events).
+        let name = if name == b"message" { b"" } else { name };
         let own = json.as_ref().filter(|_| name.is_empty()).and_then(|json| json["type"].as_str());
         let name = own.map_or(name, str::as_bytes);
-        match (name, data) {
+        let is_of_response = match (name, data) {
             (PIECE, data) => {
                 self.told.content(data.map_or(0, content::bytes_in));
-                self.named_event(name, None);
+                self.named_event(name, None)
             }
-            (b"error", Some(data)) if json.is_none() => self.error(Said { kind: None, message: error_text(data) }),
+            (b"error", Some(data)) if json.is_none() => {
+                self.error(Said { kind: None, message: error_text(data) });
+                true
+            }
             _ => self.named_event(name, json.as_ref()),
-        }
-        if !self.summary.has_begun && self.summary.error.is_none() {
+        };
+        if !self.summary.has_begun && self.summary.error.is_none() && is_of_response {
             self.summary.has_begun = says_something(name, data);
         }
     }
@@ -156,9 +177,10 @@ impl Sink for Messages {
 
 /// Whether an event says something: no sign of life does, nor does the mark of the end as OpenAI has it.
 fn says_something(name: &[u8], data: Option<&[u8]>) -> bool {
-    let is_sign_of_life = SIGNS_OF_LIFE.iter().any(|sign| name.eq_ignore_ascii_case(sign));
+    // By the names of others relays tell of queues and states, before the message begins.
+    let is_known = name.is_empty() || EVENTS.contains(&name) && name != b"ping";
     let is_empty = data.is_some_and(|data| matches!(data.trim_ascii(), b"" | b"{}" | b"null" | b"[DONE]"));
-    !is_sign_of_life && !is_empty
+    is_known && !is_empty
 }
 
 /// The text of an error that is no JSON.

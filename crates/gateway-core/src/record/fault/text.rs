@@ -1,6 +1,6 @@
 //! The words for what an upstream did: the one place where they are made.
 
-use super::{TlsFault, UpstreamFault};
+use super::{OTHER, TlsFault, UpstreamFault};
 use crate::language::Language;
 use serde::Serialize;
 use std::fmt;
@@ -107,11 +107,13 @@ impl UpstreamFault {
             Self::NoAnswer => "answered 200 with nothing in it: an empty body, or no event".to_owned(),
             Self::NoMessage { status: 200 } => "answered 200 with something that is not a message".to_owned(),
             Self::NoMessage { status } => format!("answered {status}, which is not a message"),
+            Self::ErrorReply { kind } if kind == OTHER => "answered 200 with an error".to_owned(),
             Self::ErrorReply { kind } => format!("answered 200 with the error {kind}"),
             Self::Status { status } => format!("answered {status}"),
             Self::Stalled { within } => format!("fell silent for {} in the middle of its answer", spelled(*within)),
             Self::Truncated => "ended its answer before it was complete".to_owned(),
             Self::NoMessageStop => "ended its stream without message_stop".to_owned(),
+            Self::StreamError { kind } if kind == OTHER => "sent an error in its stream".to_owned(),
             Self::StreamError { kind } => format!("sent the error {kind} in its stream"),
             Self::ProbeStatus { status } => format!("answered {status} to the health check"),
             Self::ProbeFailed { said } if is_operator => format!("failed the health check: {said}"),
@@ -167,11 +169,13 @@ impl UpstreamFault {
             Self::NoAnswer => "返回了 200，但内容为空，或没有任何事件".to_owned(),
             Self::NoMessage { status: 200 } => "返回了 200，但内容不是消息".to_owned(),
             Self::NoMessage { status } => format!("返回了 {status}，而不是消息"),
+            Self::ErrorReply { kind } if kind == OTHER => "返回了 200，但内容是错误".to_owned(),
             Self::ErrorReply { kind } => format!("返回了 200，但内容是错误 {kind}"),
             Self::Status { status } => format!("返回了 {status}"),
             Self::Stalled { within } => format!("在响应中途有 {} 没有发送任何内容", spelled(*within)),
             Self::Truncated => "的响应没有发完就结束了".to_owned(),
             Self::NoMessageStop => "的流没有以 message_stop 结束".to_owned(),
+            Self::StreamError { kind } if kind == OTHER => "在流中发送了错误".to_owned(),
             Self::StreamError { kind } => format!("在流中发送了错误 {kind}"),
             Self::ProbeStatus { status } => format!("对健康检查返回了 {status}"),
             Self::ProbeFailed { said } if is_operator => format!("没有通过健康检查：{said}"),
