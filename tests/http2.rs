@@ -233,6 +233,22 @@ async fn a_truncated_answer_ends_its_stream_with_an_error_and_spares_the_others(
 }
 
 #[tokio::test]
+async fn what_came_before_a_response_broke_off_reaches_the_client() {
+    let whole = anthropic::events("claude-opus-4-8").concat();
+    let sent = whole.clone();
+    let (_upstream, gateway) =
+        pair(move |_| Reply::sse().length(sent.len() as u64 + 100).bytes(sent.as_bytes()).step(Step::Close)).await;
+    for _ in 0..20 {
+        let client = gateway.connect_h2().await;
+        let request = request("POST", "/v1/messages").header("content-type", "application/json");
+        let body: &[u8] = br#"{"model":"claude-opus-4-8","messages":[],"stream":true}"#;
+        let failure = client.try_send(request.body(()).expect("a request"), &[body]).await.expect_err("a cut");
+        assert_eq!(failure.head.map(|head| head.status.as_u16()), Some(200));
+        assert_eq!(String::from_utf8_lossy(&failure.body), whole);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_comes_event_by_event_and_its_reset_ends_the_upstream_connection() {
     let events = anthropic::events("claude-opus-4-8");
     let (gate, sent) = (Gate::new(), events.clone());

@@ -21,6 +21,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+/// How long a response that broke off waits before its stream is reset: a reset drops the frames that h2 has not written
+/// yet, and nothing tells when the connection has.
+const BEFORE_RESET: Duration = Duration::from_millis(50);
+
 /// An HTTP/2 session whose body was read.
 pub(crate) struct WholeRequest {
     session: Http2Session,
@@ -147,7 +151,12 @@ impl WholeRequest {
                 HttpTask::UpgradedBody(..) => {
                     return Error::e_explain(ErrorType::InternalError, "HTTP/2 switches no protocols");
                 }
-                HttpTask::Failed(error) => return Err(error),
+                HttpTask::Failed(error) => {
+                    if self.writer.is_some() && !self.has_ended {
+                        tokio::time::sleep(BEFORE_RESET).await;
+                    }
+                    return Err(error);
+                }
             };
         }
         if is_end {

@@ -23,6 +23,8 @@ const EVENTS: [&[u8]; 8] = [
     b"error",
 ];
 
+/// Events that only say that the upstream lives.
+const SIGNS_OF_LIFE: [&[u8]; 5] = [b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"];
 /// What an error is called that has no type.
 const UNKNOWN: &str = "unknown";
 
@@ -177,10 +179,9 @@ impl Sink for Messages {
 
 /// Whether an event says something: no sign of life does, nor does the mark of the end as OpenAI has it.
 fn says_something(name: &[u8], data: Option<&[u8]>) -> bool {
-    // By the names of others relays tell of queues and states, before the message begins.
-    let is_known = name.is_empty() || EVENTS.contains(&name) && name != b"ping";
+    let is_sign_of_life = SIGNS_OF_LIFE.iter().any(|sign| name.eq_ignore_ascii_case(sign));
     let is_empty = data.is_some_and(|data| matches!(data.trim_ascii(), b"" | b"{}" | b"null" | b"[DONE]"));
-    is_known && !is_empty
+    !is_sign_of_life && !is_empty
 }
 
 /// The text of an error that is no JSON.

@@ -394,7 +394,7 @@ mod tests {
             (format!("data: {{\"message\":\"connected\"}}\n\n{STREAM}{STOP}"), O::Good, S::All, None),
             (format!("{STREAM}event: bill\ndata: {{\"code\":1,\"cost\":2}}\n\n{STOP}"), O::Good, S::All, None),
             (format!("{STREAM}event: note\ndata: {{\"message\":\"slow\"}}\n\n{STOP}"), O::Good, S::All, None),
-            ("event: queue\ndata: {\"number\":5}\n\n".to_owned(), O::Bad, S::Nothing, None),
+            ("event: queue\ndata: {\"number\":5}\n\n".to_owned(), O::Good, S::Other, None),
             ("data: 1\n\n".to_owned(), O::Good, S::Other, None),
             (r#"{"type":"message","content":[]}"#.to_owned(), O::Good, S::All, None),
             (r#"{"from":"a"}"#.to_owned(), O::Good, S::All, None),
