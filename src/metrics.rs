@@ -31,16 +31,13 @@ pub(crate) struct Metrics {
     retries: IntCounter,
     request_bytes: IntCounter,
     response_bytes: IntCounter,
-    cost: CounterVec,
-    unpriced: IntCounter,
     skipped_events: IntCounter,
     rule_hits: IntCounterVec,
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
-    tokens: [IntCounter; 4],
-    estimated_output_tokens: IntCounter,
     stream_errors: IntCounterVec,
     times: Times,
+    usage: Usage,
     /// Requests between their first byte and their end.
     pub in_flight: IntGauge,
     /// Streams of events that are open.
@@ -92,6 +89,41 @@ impl Times {
     }
 }
 
+/// What requests use, and what that costs.
+#[derive(Debug)]
+struct Usage {
+    tokens: [IntCounter; 4],
+    estimated_output_tokens: IntCounter,
+    cost: CounterVec,
+    unpriced: IntCounter,
+}
+
+impl Usage {
+    fn register() -> Registered<Self> {
+        Ok(Self {
+            tokens: counter_each(
+                "gateway_tokens_total",
+                "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
+                "kind",
+                ["input", "output", "cache_write", "cache_read"],
+            )?,
+            estimated_output_tokens: counter(
+                "gateway_estimated_output_tokens_total",
+                "Tokens of output that were estimated, because the stream ended before they were told.",
+            )?,
+            cost: sums(
+                "gateway_cost_usd_total",
+                "What the tokens cost, in US dollars, by model (gateway.prices).",
+                &["model"],
+            )?,
+            unpriced: counter(
+                "gateway_unpriced_requests_total",
+                "Requests that used tokens of a model without a price.",
+            )?,
+        })
+    }
+}
+
 type Registered<T> = Result<T, pingora_prometheus::prometheus::Error>;
 
 fn counter(name: &str, help: &str) -> Registered<IntCounter> {
@@ -130,22 +162,13 @@ impl Metrics {
     pub(crate) fn register() -> Registered<Self> {
         register_build_info()?;
         Ok(Self {
-            tokens: counter_each(
-                "gateway_tokens_total",
-                "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
-                "kind",
-                ["input", "output", "cache_write", "cache_read"],
-            )?,
-            estimated_output_tokens: counter(
-                "gateway_estimated_output_tokens_total",
-                "Tokens of output that were estimated, because the stream ended before they were told.",
-            )?,
             stream_errors: counters(
                 "gateway_stream_errors_total",
                 "Streams with an error in them, by its type.",
                 &["type"],
             )?,
             times: Times::register()?,
+            usage: Usage::register()?,
             models: ArcSwap::default(),
             other: OTHER.into(),
             none: "".into(),
@@ -160,15 +183,6 @@ impl Metrics {
             response_bytes: counter(
                 "gateway_response_body_bytes_total",
                 "Bytes of the bodies of answers that went to clients.",
-            )?,
-            cost: sums(
-                "gateway_cost_usd_total",
-                "What the tokens cost, in US dollars, by model (gateway.prices).",
-                &["model"],
-            )?,
-            unpriced: counter(
-                "gateway_unpriced_requests_total",
-                "Requests that used tokens of a model without a price.",
             )?,
             skipped_events: counter(
                 "gateway_skipped_events_total",
@@ -244,7 +258,7 @@ impl Metrics {
             self.count_answer(answer);
             match record.cost {
                 Some(cost) => self.cost_of(&record.labels.model).inc_by(cost as f64 / 1e9),
-                None => self.unpriced.inc_by(u64::from(answer.tokens.is_some())),
+                None => self.usage.unpriced.inc_by(u64::from(answer.tokens.is_some())),
             }
         }
     }
@@ -289,7 +303,7 @@ impl Metrics {
     }
 
     fn cost_of(&self, model: &str) -> Counter {
-        self.cost.with_label_values(&[model])
+        self.usage.cost.with_label_values(&[model])
     }
 
     fn count_answer(&self, answer: &Summary) {
@@ -298,9 +312,9 @@ impl Metrics {
         }
         if let Some(tokens) = answer.tokens {
             let counts = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read];
-            self.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
+            self.usage.tokens.iter().zip(counts).for_each(|(counter, count)| counter.inc_by(count));
             if answer.is_estimated {
-                self.estimated_output_tokens.inc_by(tokens.output);
+                self.usage.estimated_output_tokens.inc_by(tokens.output);
             }
         }
         self.skipped_events.inc_by(u64::from(answer.skipped));
