@@ -10,9 +10,25 @@ pub fn peek_text<'t>(json: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
     unquoted(value)
 }
 
-/// Whether the first member `name` of the object is `true`. A text without that name is not looked at closely.
+/// Whether the member `name` of the object is `true`. Clients send such a flag last, where it is found at once; a text
+/// without that name is not looked at closely.
 pub fn peek_true(json: &[u8], name: &str) -> bool {
-    memchr::memmem::find(json, name.as_bytes()).is_some() && peek(json, name) == Some(b"true")
+    ends_with_true(json, name).is_some()
+        || memchr::memmem::find(json, name.as_bytes()).is_some() && peek(json, name) == Some(b"true")
+}
+
+/// Whether the last member of the object is this one, and `true`: what stands before the last brace is no part of a
+/// string or of a nested object.
+fn ends_with_true(json: &[u8], name: &str) -> Option<()> {
+    let mut rest = json.trim_ascii_end();
+    for part in [&b"}"[..], b"true", b":", b"\"", name.as_bytes(), b"\""] {
+        rest = rest.strip_suffix(part)?;
+        // Blanks inside of the quotes are part of the name.
+        if matches!(part, b"}" | b"true" | b":") {
+            rest = rest.trim_ascii_end();
+        }
+    }
+    matches!(rest.trim_ascii_end().last()?, b',' | b'{').then_some(())
 }
 
 /// The value of the first member `name` of the object.
@@ -39,6 +55,26 @@ fn peek<'t>(json: &'t [u8], name: &str) -> Option<&'t [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_at_the_end_is_found_there() {
+        for is_so in [r#"{"a":[],"stream":true}"#, " {\"stream\" :\ttrue } \n", r#"{"stream":false,"stream":true}"#] {
+            assert!(
+                ends_with_true(is_so.as_bytes(), "stream").is_some() && peek_true(is_so.as_bytes(), "stream"),
+                "{is_so}"
+            );
+        }
+        for is_not in [
+            r#"{"a":{"stream":true}}"#,
+            r#"{"stream":true,"a":1}"#,
+            r#"{"a":"\"stream\":true}"#,
+            r#"{"a stream":true}"#,
+            r#"{"stream":false}"#,
+            "",
+        ] {
+            assert!(ends_with_true(is_not.as_bytes(), "stream").is_none(), "{is_not}");
+        }
+    }
 
     #[test]
     fn a_member_is_found_wherever_it_stands_at_the_top() {
