@@ -66,10 +66,10 @@ ORDER = {
         "ending observe",
         "settle",
         "failover",
-        "first_event",
+        "conversation first_event",
         "attempt begin finish response_head upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules", "usage", "record"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules thinking", "usage", "record"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -13,4 +13,5 @@ pub mod reason;
 pub mod record;
 pub mod redact;
 pub mod rules;
+pub mod thinking;
 pub mod usage;

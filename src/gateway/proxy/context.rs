@@ -15,6 +15,7 @@ use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::verdict::Sign;
 use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
+use gateway_core::thinking::Moved;
 use gateway_core::usage::error_body::{ErrorBody, ErrorText};
 use gateway_core::usage::meter::Meter;
 use gateway_core::usage::summary::Summary;
@@ -152,6 +153,8 @@ pub(crate) struct Attempt {
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
     pub prompt_outcome: Option<PromptOutcome>,
+    /// Why thinking that comes back may not be valid at this upstream; known before the body is made.
+    pub moved: Option<Moved>,
     /// Reads the response as it goes by.
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.
