@@ -5,155 +5,353 @@ use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Problem;
 use crate::config::source::settings_reader::Reader;
-use crate::config::source::value::number;
+use crate::config::source::value::{self, number};
 use gateway_core::rules::glob::Glob;
-use gateway_core::usage::pricing::{NanoUsd, Offer, Price, Prices};
+use gateway_core::usage::pricing::decimal::{Decimal, Factor};
+use gateway_core::usage::pricing::{Offer, PicoUsd, Price, Prices};
 use marked_yaml::Node;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-/// The prices that the gateway comes with, and their date.
+/// The prices that the gateway comes with, and where they are from.
 const BUILT_IN: &str = include_str!("prices.yaml");
-/// A dollar per million tokens is a thousand billionths of a dollar per token.
-const NANO_PER_TOKEN: f64 = 1_000.0;
-/// The dearest token: far beyond every price there is.
-const MOST: f64 = 10_000.0;
-/// How many times as much fast mode may cost.
-const MOST_TIMES: u64 = 100;
+/// A dollar per million tokens is a million pico-dollars per token: amounts are in this power of ten of a dollar.
+const PER_MILLION: i32 = -6;
+/// The dearest million of tokens, in dollars: far beyond every price there is.
+const MOST: u64 = 10_000;
+/// A dollar per thousand requests is a billion pico-dollars per request.
+const PICO_PER_THOUSANDTH: u64 = 1_000;
+/// How many times as much something may cost.
+const MOST_TIMES: u32 = 100;
+/// Most places that a price names.
+const PLACES: usize = 50;
 /// Most tokens of a prompt that a price is bound to.
 const LONGEST_PROMPT: u64 = 1 << 31;
 
 /// The prices of the file, and then the built-in ones.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     let mut problems = Vec::new();
-    let mut prices = Vec::new();
+    let mut prices = Prices::default();
     if let Some(list) = reader.node("gateway.prices").cloned() {
         let places = reader.places();
-        prices = read_list(&mut NodeReader::new(&places, reader.names, &mut problems), &list);
+        let origin = |node: &Node| places.of(node.span()).to_string().into();
+        let offers = read_list(&mut NodeReader::new(&places, reader.names, &mut problems), &list, &origin);
+        prices = prices.then(offers);
     }
-    prices.extend(built_in(&mut problems));
+    let prices = prices.then(built_in(&mut problems));
     reader.problems.append(&mut problems);
-    Prices::new(prices)
+    prices
 }
 
 fn built_in(problems: &mut Vec<Problem>) -> Vec<Offer> {
     let options = marked_yaml::LoaderOptions::default().toplevel_sequence().prevent_coercion(true);
+    let origin: Arc<str> = "built-in".into();
     match marked_yaml::parse_yaml_with_options(0, BUILT_IN, options) {
-        Ok(list) => read_list(&mut NodeReader::new(&Places::file("the built-in prices"), &|_| None, problems), &list),
+        Ok(list) => {
+            let places = Places::file("the built-in prices");
+            read_list(&mut NodeReader::new(&places, &|_| None, problems), &list, &|_| Arc::clone(&origin))
+        }
         // A test reads them.
         Err(_) => Vec::new(),
     }
 }
 
-fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node) -> Vec<Offer> {
-    let mut prices = Vec::new();
+/// One entry while it is read.
+#[derive(Default)]
+struct Entry {
+    models: Vec<String>,
+    amounts: [Option<PicoUsd>; AMOUNTS.len()],
+    from: Option<SystemTime>,
+    prompt_up_to: Option<u64>,
+    fast: Option<Factor>,
+    geo: Vec<(Box<str>, Factor)>,
+    batch: Option<Factor>,
+    web_search: Option<PicoUsd>,
+}
+
+fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node, origin: &dyn Fn(&Node) -> Arc<str>) -> Vec<Offer> {
+    let mut offers = Vec::new();
     for (index, node) in
         reading.bounded_list(list, "gateway.prices", crate::config::source::bounds::PRICES).into_iter().enumerate()
     {
         let at = format!("gateway.prices[{index}]");
-        let (mut models, mut amounts, mut fast, mut prompt_up_to) = (Vec::new(), [None; AMOUNTS.len()], None, None);
-        let known: Vec<&str> = AMOUNTS.into_iter().chain(["models", "fast", "prompt_up_to"]).collect();
         let before = reading.problems();
-        for (key, value) in reading.entries(node, &at, &known) {
-            let at = format!("{at}.{key}");
-            match (AMOUNTS.iter().position(|amount| *amount == key), key.as_str()) {
-                (Some(place), _) => amounts[place] = reading.parse(value, &at, amount),
-                (None, "fast") => fast = reading.parse(value, &at, |text| number(text, 1..=MOST_TIMES)),
-                (None, "prompt_up_to") => {
-                    prompt_up_to = reading.parse(value, &at, |text| number(text, 1..=LONGEST_PROMPT));
-                }
-                (None, _) => models = reading.texts(value, &at),
-            }
-        }
-        let [Some(input), Some(output), cache_write, cache_write_1h, cache_read] = amounts else {
+        let entry = read_entry(reading, node, &at);
+        let [Some(input), Some(output), cache_write, cache_write_1h, cache_read] = entry.amounts else {
             if reading.problems() == before {
                 reading.wrong(node, &at, Message::PriceIncomplete);
             }
             continue;
         };
-        if models.is_empty() && reading.problems() == before {
+        if entry.models.is_empty() && reading.problems() == before {
             reading.wrong(node, &at, Message::PriceModels);
         }
-        let price = Price {
-            input,
-            output,
-            cache_write: cache_write.unwrap_or(input * 5 / 4),
-            cache_write_1h: cache_write_1h.unwrap_or(input * 2),
-            cache_read: cache_read.unwrap_or(input / 10),
-        };
-        prices.extend(models.iter().map(|model| Offer { model: Glob::new(model), prompt_up_to, price, fast }));
+        let price = usual(input, output, cache_write, cache_write_1h, cache_read);
+        let (origin, geo) = (origin(node), Arc::from(entry.geo));
+        offers.extend(entry.models.iter().map(|models| {
+            let plain = Offer::new(Glob::new(models), price, Arc::clone(&origin));
+            Offer {
+                from: entry.from,
+                prompt_up_to: entry.prompt_up_to,
+                fast: entry.fast,
+                geo: Arc::clone(&geo),
+                batch: entry.batch.unwrap_or(plain.batch),
+                web_search: entry.web_search.unwrap_or(plain.web_search),
+                ..plain
+            }
+        }));
     }
-    prices
+    offers
 }
 
-/// The keys of a price beside `models`.
+fn read_entry(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Entry {
+    const OTHERS: [&str; 7] = ["models", "from", "prompt_up_to", "fast", "inference_geo", "batch", "web_search"];
+    let known: Vec<&str> = AMOUNTS.into_iter().chain(OTHERS).collect();
+    let factor = |text: &str| value::factor(text, MOST_TIMES);
+    let mut entry = Entry::default();
+    for (key, value) in reading.entries(node, at, &known) {
+        let at = format!("{at}.{key}");
+        match (AMOUNTS.iter().position(|amount| *amount == key), key.as_str()) {
+            (Some(place), _) => entry.amounts[place] = reading.parse(value, &at, amount),
+            (None, "from") => entry.from = reading.parse(value, &at, value::date),
+            (None, "fast") => entry.fast = reading.parse(value, &at, factor),
+            (None, "batch") => entry.batch = reading.parse(value, &at, factor),
+            (None, "inference_geo") => entry.geo = places(reading, value, &at),
+            (None, "web_search") => {
+                // Dollars for a thousand of them.
+                let pico = reading.parse(value, &at, amount);
+                entry.web_search = pico.map(|pico| pico * PICO_PER_THOUSANDTH);
+            }
+            (None, "prompt_up_to") => {
+                entry.prompt_up_to = reading.parse(value, &at, |text| number(text, 1..=LONGEST_PROMPT));
+            }
+            (None, _) => entry.models = reading.texts(value, &at),
+        }
+    }
+    entry
+}
+
+/// `{us: 1.1}`
+fn places(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<(Box<str>, Factor)> {
+    let entries = reading.any_entries(node, at);
+    if let Err(what) = crate::config::source::bounds::count(entries.len(), PLACES) {
+        reading.wrong(node, at, what);
+        return Vec::new();
+    }
+    let mut places = Vec::new();
+    for (place, value) in entries {
+        let factor = reading.parse(value, &format!("{at}.{place}"), |text| value::factor(text, MOST_TIMES));
+        places.extend(factor.map(|factor| (place.into(), factor)));
+    }
+    places
+}
+
+/// A price of which the cache's amounts may be missing: they follow from that of input then.
+fn usual(
+    input: PicoUsd,
+    output: PicoUsd,
+    cache_write: Option<PicoUsd>,
+    cache_write_1h: Option<PicoUsd>,
+    cache_read: Option<PicoUsd>,
+) -> Price {
+    Price {
+        input,
+        output,
+        cache_write: cache_write.unwrap_or(input * 5 / 4),
+        cache_write_1h: cache_write_1h.unwrap_or(input * 2),
+        cache_read: cache_read.unwrap_or(input / 10),
+    }
+}
+
+/// The keys of a price that are amounts.
 const AMOUNTS: [&str; 5] = ["input", "output", "cache_write", "cache_write_1h", "cache_read"];
 
 /// Dollars per million tokens.
-fn amount(text: &str) -> Result<NanoUsd, Message> {
-    let dollars: f64 = text
-        .parse()
-        .ok()
-        .filter(|dollars| (0.0..=MOST).contains(dollars))
-        .ok_or_else(|| Message::NotAPrice { text: text.to_owned() })?;
-    Ok((dollars * NANO_PER_TOKEN).round() as NanoUsd)
+fn amount(text: &str) -> Result<PicoUsd, Message> {
+    Decimal::parse(text)
+        .filter(|dollars| dollars.is_whole_in(PER_MILLION))
+        .and_then(|dollars| dollars.in_units(PER_MILLION))
+        .filter(|pico| *pico <= MOST * 1_000_000)
+        .ok_or_else(|| Message::NotAPrice { text: text.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::usage::summary::{Details, Tokens};
 
     fn built_in_prices() -> Prices {
         let mut problems = Vec::new();
         let prices = built_in(&mut problems);
         assert!(problems.is_empty() && prices.len() >= 15, "{problems:?}");
-        Prices::new(prices)
+        Prices::default().then(prices)
+    }
+
+    fn at(date: &str) -> SystemTime {
+        value::date(date).expect("a date")
+    }
+
+    /// What a million tokens of each kind cost in a request of this many, in nano-dollars per token: input, output,
+    /// written for 5 minutes, written for an hour, read.
+    fn paid(prices: &Prices, model: &str, count: u64, time: SystemTime) -> Option<[u64; 5]> {
+        let zero = Tokens::default();
+        let kinds = [
+            Tokens { input: count, ..zero },
+            Tokens { input: count, output: 1_000, ..zero },
+            Tokens { cache_write: count, ..zero },
+            Tokens { cache_write: count, cache_write_1h: count, ..zero },
+            Tokens { cache_read: count, ..zero },
+        ];
+        let cost = |tokens: &Tokens| prices.cost(model, tokens, &Details::default(), time, Factor::ONE);
+        let [input, output, five, hour, read] = kinds.each_ref().map(cost);
+        let (input, output) = (input?, output?);
+        let of_one = |cost: u64| {
+            assert_eq!(cost % count, 0, "{model}: {cost}");
+            cost / count
+        };
+        assert_eq!((output - input) % 1_000, 0, "{model}");
+        Some([of_one(input), (output - input) / 1_000, of_one(five?), of_one(hour?), of_one(read?)])
+    }
+
+    /// The prices of the API in October 2026, in nano-dollars per token, which are thousandths of a dollar per million.
+    const TABLE: [(&str, [u64; 5]); 15] = [
+        ("claude-fable-5-1", [10_000, 50_000, 12_500, 20_000, 250]),
+        ("claude-mythos-5-1", [10_000, 50_000, 12_500, 20_000, 250]),
+        ("claude-fable-5", [10_000, 50_000, 12_500, 20_000, 1_000]),
+        ("claude-mythos-5", [10_000, 50_000, 12_500, 20_000, 1_000]),
+        ("claude-opus-5-5", [4_000, 20_000, 5_000, 8_000, 200]),
+        ("claude-opus-5", [5_000, 25_000, 6_250, 10_000, 500]),
+        ("claude-opus-4-5", [5_000, 25_000, 6_250, 10_000, 500]),
+        ("claude-opus-4-6", [5_000, 25_000, 6_250, 10_000, 500]),
+        ("claude-opus-4-7", [5_000, 25_000, 6_250, 10_000, 500]),
+        ("claude-opus-4-8", [5_000, 25_000, 6_250, 10_000, 500]),
+        ("claude-sonnet-5-5", [2_000, 10_000, 2_500, 4_000, 100]),
+        ("claude-sonnet-5", [2_000, 10_000, 2_500, 4_000, 200]),
+        ("claude-haiku-5-5", [100, 500, 125, 200, 10]),
+        ("claude-sonnet-4-6", [3_000, 15_000, 3_750, 6_000, 300]),
+        ("claude-haiku-4-5", [1_000, 5_000, 1_250, 2_000, 100]),
+    ];
+
+    #[test]
+    fn every_model_of_the_table_costs_what_the_table_says_under_every_form_of_its_name() {
+        let prices = built_in_prices();
+        for (model, wanted) in TABLE {
+            let dotted = model.rsplit_once('-').filter(|(rest, _)| rest.ends_with(|c: char| c.is_ascii_digit()));
+            let dotted = dotted.map_or_else(|| model.to_owned(), |(rest, minor)| format!("{rest}.{minor}"));
+            for name in [
+                model.to_owned(),
+                format!("{model}-20260901"),
+                format!("{model}-latest"),
+                format!("{model}[1m]"),
+                format!("anthropic/{model}"),
+                format!("anthropic/{dotted}"),
+                format!("openrouter/anthropic/{dotted}"),
+                format!("{dotted}[1M]"),
+                format!("{model}@20260901"),
+                format!("{model}@default"),
+                format!("vertex_ai/{model}@20260901"),
+                format!("anthropic.{model}-20260901-v1:0"),
+                format!("us.anthropic.{model}-20260901-v1:0"),
+                format!("bedrock/global.anthropic.{model}-v1:0"),
+                format!("{model}-thinking"),
+            ] {
+                assert_eq!(paid(&prices, &name, 1_000, at("2026-11-27")), Some(wanted), "{name}");
+            }
+        }
+        for unknown in ["made-up-1", "claude-opus-5-9", "claude-opus-6", "claude-sonnet-5-5-mini", ""] {
+            assert_eq!(paid(&prices, unknown, 1_000, at("2026-11-27")), None, "{unknown}");
+        }
     }
 
     #[test]
-    fn the_built_in_prices_are_those_of_the_api() {
+    fn a_long_prompt_of_haiku_pays_the_upper_tier_for_all_of_it() {
         let prices = built_in_prices();
-        for (model, input, output, cache_write, cache_read) in [
-            ("claude-opus-4-5-20251101", 5_000, 25_000, 6_250, 500),
-            ("claude-opus-4-8", 5_000, 25_000, 6_250, 500),
-            ("claude-opus-4-1-20250805", 15_000, 75_000, 18_750, 1_500),
-            ("claude-opus-4-20250514", 15_000, 75_000, 18_750, 1_500),
-            ("claude-3-opus-20240229", 15_000, 75_000, 18_750, 1_500),
-            ("claude-sonnet-4-5-20250929", 3_000, 15_000, 3_750, 300),
-            ("anthropic/claude-sonnet-4.6", 3_000, 15_000, 3_750, 300),
-            ("claude-haiku-4-5-20251001", 1_000, 5_000, 1_250, 100),
-            ("claude-3-5-haiku-20241022", 800, 4_000, 1_000, 80),
-            ("claude-3-haiku-20240307", 250, 1_250, 300, 30),
-            ("claude-opus-4@20250514", 15_000, 75_000, 18_750, 1_500),
-            ("claude-opus-4-8[1m]", 5_000, 25_000, 6_250, 500),
-            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", 1_000, 5_000, 1_250, 100),
-            ("claude-3-5-haiku-latest", 800, 4_000, 1_000, 80),
-            ("claude-fable-5-1", 10_000, 50_000, 12_500, 250),
-            ("claude-mythos-5-1-20260901", 10_000, 50_000, 12_500, 250),
-            ("claude-fable-5", 10_000, 50_000, 12_500, 1_000),
-            ("claude-mythos-5", 10_000, 50_000, 12_500, 1_000),
-            ("claude-opus-5-5", 4_000, 20_000, 5_000, 200),
-            ("anthropic/claude-opus-5", 5_000, 25_000, 6_250, 500),
-            ("claude-sonnet-5-5@20260901", 2_000, 10_000, 2_500, 100),
-            ("claude-sonnet-5", 2_000, 10_000, 2_500, 200),
-            ("global.anthropic.claude-haiku-5-5-v1:0", 100, 500, 125, 10),
+        let paid = |count| paid(&prices, "claude-haiku-5-5", count, at("2026-11-27"));
+        assert_eq!(paid(100_000), Some([100, 500, 125, 200, 10]));
+        assert_eq!(paid(100_001), Some([500, 2_500, 625, 1_000, 50]));
+        assert_eq!(paid(150_000), Some([500, 2_500, 625, 1_000, 50]));
+        // Whatever the prompt consists of.
+        for (tokens, wanted) in [
+            (Tokens { input: 1, cache_read: 99_999, output: 1, ..Tokens::default() }, 100 + 999_990 + 500),
+            (Tokens { input: 1, cache_read: 100_000, output: 1, ..Tokens::default() }, 500 + 5_000_000 + 2_500),
+            (
+                Tokens { input: 50_000, cache_write: 50_000, cache_write_1h: 20_000, cache_read: 50_000, output: 7 },
+                50_000 * 500 + 30_000 * 625 + 20_000 * 1_000 + 50_000 * 50 + 7 * 2_500,
+            ),
+            // Output is no part of the prompt.
+            (Tokens { input: 100_000, output: 100_000, ..Tokens::default() }, 100_000 * 100 + 100_000 * 500),
         ] {
-            let price = prices.of(model, 0).unwrap_or_else(|| panic!("{model} has no price")).price;
-            let found = (price.input, price.output, price.cache_write, price.cache_read);
-            assert_eq!(found, (input, output, cache_write, cache_read), "{model}");
+            let cost = prices.cost("claude-haiku-5-5", &tokens, &Details::default(), at("2026-11-27"), Factor::ONE);
+            assert_eq!(cost, Some(wanted), "{tokens:?}");
         }
-        for unknown in ["gpt-5", "glm-5.1", "claude-opus-5-9", "claude-opus-6", ""] {
-            assert_eq!(prices.of(unknown, 0), None, "{unknown}");
+    }
+
+    #[test]
+    fn the_cache_of_sonnet_became_cheaper_on_a_day_in_october() {
+        let prices = built_in_prices();
+        let midnight = at("2026-10-07");
+        let read = |time| paid(&prices, "claude-sonnet-5-5", 1_000, time).map(|[.., read]| read);
+        let second = std::time::Duration::from_secs(1);
+        assert_eq!(read(midnight - second), Some(200));
+        assert_eq!(read(midnight), Some(100));
+        assert_eq!((read(at("2026-09-01")), read(at("2027-01-01"))), (Some(200), Some(100)));
+    }
+
+    #[test]
+    fn speed_place_batch_and_searches_are_charged_as_published() {
+        let prices = built_in_prices();
+        let tokens = Tokens { input: 1_000_000, output: 100_000, ..Tokens::default() };
+        let cost = |model: &str, details: Details| {
+            prices.cost(model, &tokens, &details, at("2026-11-27"), Factor::ONE).map(|nano| nano / 1_000_000)
+        };
+        let fast = Details { speed: Some("fast".to_owned()), ..Details::default() };
+        let us = Details { inference_geo: Some("us".to_owned()), ..Details::default() };
+        let batch = Details { service_tier: Some("batch".to_owned()), ..Details::default() };
+        let searches = Details { web_searches: Some(7), web_fetches: Some(9), ..Details::default() };
+        // In thousandths of a dollar.
+        for (model, standard, in_fast_mode, in_us) in [
+            ("claude-opus-5-5", 6_000, Some(12_000), 6_600),
+            ("claude-opus-5", 7_500, Some(15_000), 8_250),
+            ("claude-opus-4-8", 7_500, Some(15_000), 8_250),
+            ("claude-opus-4-6", 7_500, Some(45_000), 8_250),
+            ("claude-sonnet-5-5", 3_000, None, 3_300),
+            ("claude-fable-5-1", 15_000, None, 16_500),
+        ] {
+            assert_eq!(cost(model, Details::default()), Some(standard), "{model}");
+            assert_eq!(cost(model, fast.clone()), in_fast_mode, "{model}");
+            assert_eq!(cost(model, us.clone()), Some(in_us), "{model}");
+            assert_eq!(cost(model, batch.clone()), Some(standard / 2), "{model}");
+            assert_eq!(cost(model, searches.clone()), Some(standard + 70), "{model}");
         }
-        let of_long_prompt = prices.of("claude-haiku-5-5", 100_001).expect("a price").price;
-        assert_eq!((of_long_prompt.input, of_long_prompt.output), (500, 2_500));
-        for (model, fast) in [("claude-opus-5", Some(2)), ("claude-opus-5-5", Some(2)), ("claude-sonnet-5", None)] {
-            assert_eq!(prices.of(model, 0).and_then(|offer| offer.fast), fast, "{model}");
+        let both = Details { inference_geo: us.inference_geo, ..fast };
+        assert_eq!(cost("claude-opus-5-5", both), Some(13_200));
+    }
+
+    #[test]
+    fn older_models_cost_what_they_did() {
+        let prices = built_in_prices();
+        for (model, wanted) in [
+            ("claude-opus-4-1-20250805", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("claude-opus-4-20250514", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("claude-opus-4@20250514", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("claude-3-opus-20240229", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("claude-sonnet-4-5-20250929", [3_000, 15_000, 3_750, 6_000, 300]),
+            ("claude-sonnet-4-0", [3_000, 15_000, 3_750, 6_000, 300]),
+            ("claude-3-7-sonnet-latest", [3_000, 15_000, 3_750, 6_000, 300]),
+            ("claude-3-5-haiku-latest", [800, 4_000, 1_000, 1_600, 80]),
+            ("claude-3-haiku-20240307", [250, 1_250, 300, 500, 30]),
+        ] {
+            assert_eq!(paid(&prices, model, 1_000, at("2026-11-27")), Some(wanted), "{model}");
         }
     }
 
     #[test]
     fn amounts_are_dollars_per_million_tokens() {
-        assert_eq!((amount("3"), amount("0.08"), amount("18.75")), (Ok(3_000), Ok(80), Ok(18_750)));
-        for bad in ["", "-1", "three", "1e99", "NaN"] {
+        let exact = [("3", 3_000_000), ("0.08", 80_000), ("18.75", 18_750_000), ("0.000001", 1), ("1e-3", 1_000)];
+        for (text, pico) in exact {
+            assert_eq!(amount(text), Ok(pico), "{text}");
+        }
+        for bad in ["", "-1", "three", "1e99", "NaN", "10000.1", "0.0000001"] {
             assert!(amount(bad).is_err(), "{bad}");
         }
     }

@@ -15,6 +15,7 @@ use crate::config::source::secret::Secret;
 use crate::config::source::settings_reader::{Effective, Reader};
 use crate::config::source::text_file;
 use crate::config::source::value;
+use gateway_core::usage::pricing::decimal::Factor;
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -45,6 +46,8 @@ pub struct UpstreamConfig {
     pub priority: u32,
     /// Share within one priority.
     pub weight: u32,
+    /// How many times the price it charges.
+    pub cost_factor: Factor,
     /// The rules that it needs.
     pub profile: Profile,
     /// Which rules of the profile are switched on or off.
@@ -135,6 +138,7 @@ impl UpstreamConfig {
             base_url,
             priority: 0,
             weight: 1,
+            cost_factor: Factor::ONE,
             http: HttpVersion::One,
             max_in_flight: None,
             probe: inherited.probe.map(str::to_owned),
@@ -261,6 +265,7 @@ impl Entry<'_, '_> {
             name: self.get("name", name).unwrap_or(default.name),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
             weight: self.get("weight", |text| value::number(text, 1..=1000)).unwrap_or(default.weight),
+            cost_factor: self.get("cost_factor", |text| value::factor(text, 100)).unwrap_or(default.cost_factor),
             profile,
             profile_rules: self.profile_rules(profile),
             api_key,

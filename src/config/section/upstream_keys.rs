@@ -40,6 +40,12 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
     one("priority", "0", "Lower numbers are preferred.", "数字越小越优先。"),
     one("weight", "1", "Share of the requests within one priority.", "同一优先级内分配请求的权重。"),
     one(
+        "cost_factor",
+        "1",
+        "How many times the list price it charges, 0 to 100: 0.5 for a relay that sells at half of it.",
+        "按标价的多少倍收费，0 到 100：半价出售的中转站写 0.5。",
+    ),
+    one(
         "profile",
         "",
         "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none.",

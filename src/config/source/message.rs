@@ -40,8 +40,13 @@ messages! {
         "\"{text}\" is no status from {least} to {most} and no range of them; write them as 500, 520-524, or none",
         "“{text}”不是 {least} 到 {most} 之间的状态码或范围；写法如 500, 520-524，或 none";
     NotAPrice { text: String } = "not_a_price",
-        "\"{text}\" is not a price in US dollars per million tokens, such as 3 or 0.25",
-        "“{text}”不是每百万 token 的美元价格，例如 3 或 0.25";
+        "\"{text}\" is not a price in US dollars per million tokens, such as 3 or 0.25 (at most six decimals)",
+        "“{text}”不是每百万 token 的美元价格，例如 3 或 0.25（最多六位小数）";
+    NotADate { text: String } = "not_a_date",
+        "\"{text}\" is not a date such as 2026-10-07", "“{text}”不是日期，例如 2026-10-07";
+    NotAFactor { text: String, most: u64, places: u64 } = "not_a_factor",
+        "\"{text}\" is not a number from 0 to {most} with at most {places} decimals, such as 0.5",
+        "“{text}”不是 0 到 {most} 之间、最多 {places} 位小数的数，例如 0.5";
     NotANetwork { text: String } = "not_a_network",
         "\"{text}\" is not a network such as 192.168.0.0/16", "“{text}”不是网段，例如 192.168.0.0/16";
     NotAnOrigin { text: String } = "not_an_origin",

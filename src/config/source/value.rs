@@ -2,10 +2,11 @@
 
 use super::message::Message;
 use super::problem::near;
+use gateway_core::usage::pricing::decimal::Factor;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// `host:port`; the host an address or `localhost`.
 ///
@@ -116,6 +117,27 @@ where
     })
 }
 
+/// How many times as much something costs: a decimal from 0 to `most`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn factor(text: &str, most: u32) -> Result<Factor, Message> {
+    Factor::parse(text, most).ok_or_else(|| Message::NotAFactor {
+        text: text.to_owned(),
+        most: most.into(),
+        places: Factor::PLACES.into(),
+    })
+}
+
+/// The midnight (UTC) at which a date begins, such as 2026-10-07.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn date(text: &str) -> Result<SystemTime, Message> {
+    let time = (text.len() == "2026-10-07".len()).then(|| humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).ok());
+    time.flatten().ok_or_else(|| Message::NotADate { text: text.to_owned() })
+}
+
 /// One of the names in `choices`.
 ///
 /// # Errors
@@ -184,6 +206,16 @@ mod tests {
             Err("\"jsno\" is not one of text, json; did you mean \"json\"?".to_owned())
         );
     }
+    #[test]
+    fn dates_are_days_of_the_calendar() {
+        let day = |text| date(text).map(|time| humantime::format_rfc3339(time).to_string());
+        assert_eq!(day("2026-10-07").as_deref(), Ok("2026-10-07T00:00:00Z"));
+        assert_eq!(day("2028-02-29").as_deref(), Ok("2028-02-29T00:00:00Z"));
+        for bad in ["", "2026-13-01", "2026-02-30", "07.10.2026", "2026-10-7", "2026-10-07T00:00:00Z", "10/07/2026"] {
+            assert!(date(bad).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn times_percentages_and_name_servers_are_bounded() {
         let second = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use crate::gateway::clean::{Cleaner, Names};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, RequestRecord, cause};
 use gateway_core::usage::pricing::Prices;
+use gateway_core::usage::pricing::decimal::Factor;
 use http::Version;
 use pingora::proxy::Session;
 use std::cell::OnceCell;
@@ -70,7 +71,8 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         labels: Labels::default(),
         capture,
     };
-    conclude(&mut record, &snapshot.config.prices);
+    let factor = reached.map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
+    conclude(&mut record, &snapshot.config.prices, factor);
     // In the gateway's own words, what the upstream did not say.
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)
@@ -83,7 +85,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
 }
 
 /// What follows from all the rest: the likely cause of a failure, and the price.
-fn conclude(record: &mut RequestRecord, prices: &Prices) {
+fn conclude(record: &mut RequestRecord, prices: &Prices, factor: Factor) {
     record.cause = cause::of(&cause::Failed {
         outcome: record.outcome,
         reason: record.reason,
@@ -95,7 +97,7 @@ fn conclude(record: &mut RequestRecord, prices: &Prices) {
     record.cost = record
         .answer
         .as_ref()
-        .and_then(|answer| prices.cost(record.model()?, &answer.tokens?, answer.details.speed.as_deref()));
+        .and_then(|answer| prices.cost(record.model()?, &answer.tokens?, &answer.details, record.started_at, factor));
 }
 
 /// Names of the rules that applied at the last attempt.
