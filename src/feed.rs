@@ -37,8 +37,10 @@ pub(crate) struct Second {
     pub failed: u64,
     /// Tokens: input, output, written to the cache, read from it.
     pub tokens: [u64; 4],
-    /// What they cost, in billionths of a dollar.
+    /// What those of them cost that have a price, in billionths of a dollar.
     pub cost: u64,
+    /// Those that used tokens without a price.
+    pub unpriced: u64,
     /// Bytes of answers.
     pub response_bytes: u64,
     /// Requests that listeners were not told of one by one.
@@ -56,6 +58,7 @@ pub(crate) struct Feed {
     failed: AtomicU64,
     tokens: [AtomicU64; 4],
     cost: AtomicU64,
+    unpriced: AtomicU64,
     response_bytes: AtomicU64,
     /// Requests in this second that anybody can send.
     strays: AtomicUsize,
@@ -71,6 +74,7 @@ impl Default for Feed {
             failed: AtomicU64::default(),
             tokens: Default::default(),
             cost: AtomicU64::default(),
+            unpriced: AtomicU64::default(),
             response_bytes: AtomicU64::default(),
             strays: AtomicUsize::default(),
         }
@@ -94,6 +98,7 @@ impl Feed {
             self.tokens.iter().zip(counts).for_each(|(counter, count)| add(counter, count));
         }
         add(&self.cost, record.cost.unwrap_or_default());
+        add(&self.unpriced, record.is_unpriced().into());
         add(&self.response_bytes, record.response_bytes);
         // A flood of them would leave no room for what was served.
         if !record.is_stray() || self.strays.fetch_add(1, Ordering::Relaxed) < STRAYS_A_SECOND {
@@ -110,6 +115,7 @@ impl Feed {
             failed: take(&self.failed),
             tokens: [0, 1, 2, 3].map(|kind| take(&self.tokens[kind])),
             cost: take(&self.cost),
+            unpriced: take(&self.unpriced),
             response_bytes: take(&self.response_bytes),
             untold: self.strays.swap(0, Ordering::Relaxed).saturating_sub(STRAYS_A_SECOND) as u64,
         };
@@ -177,7 +183,8 @@ mod tests {
         // Nobody hears of this one, but it counts.
         feed.tell(&record);
         let mut listener = feed.listen();
-        feed.tell(&Arc::new(RequestRecord { outcome: Outcome::Stalled, ..crate::sample::record() }));
+        let of_no_price = RequestRecord { answer: record.answer.clone(), ..crate::sample::record() };
+        feed.tell(&Arc::new(RequestRecord { outcome: Outcome::Stalled, ..of_no_price }));
         feed.tick();
         feed.tick();
         let (Event::Request(heard), 0) = listener.next().await else { panic!("a request") };
@@ -187,8 +194,9 @@ mod tests {
             requests: 2,
             completed: 1,
             failed: 1,
-            tokens: [3, 4, 0, 0],
+            tokens: [6, 8, 0, 0],
             cost: 7,
+            unpriced: 1,
             response_bytes: 8,
             untold: 0,
         };

@@ -95,7 +95,7 @@ struct Usage {
     tokens: [IntCounter; 4],
     estimated_output_tokens: IntCounter,
     cost: CounterVec,
-    unpriced: IntCounter,
+    unpriced: IntCounterVec,
 }
 
 impl Usage {
@@ -116,9 +116,10 @@ impl Usage {
                 "What the tokens cost, in US dollars, by model (gateway.prices).",
                 &["model"],
             )?,
-            unpriced: counter(
+            unpriced: counters(
                 "gateway_unpriced_requests_total",
-                "Requests that used tokens of a model without a price.",
+                "Requests that used tokens without a price, by model and upstream: gateway_cost_usd_total lacks them.",
+                &["model", "upstream"],
             )?,
         })
     }
@@ -256,9 +257,11 @@ impl Metrics {
         }
         if let Some(answer) = &record.answer {
             self.count_answer(answer);
-            match record.cost {
-                Some(cost) => self.cost_of(&record.labels.model).inc_by(cost as f64 / 1e9),
-                None => self.usage.unpriced.inc_by(u64::from(answer.tokens.is_some())),
+            if let Some(cost) = record.cost {
+                self.cost_of(model).inc_by(cost as f64 / 1e9);
+            }
+            if record.is_unpriced() {
+                self.usage.unpriced.with_label_values(&[model, upstream]).inc();
             }
         }
     }

@@ -4,7 +4,7 @@ use super::status;
 use crate::feed::{Event, Second};
 use crate::gateway::{Answer, Shared};
 use crate::store::Listed;
-use crate::store::row::{TokenCounts, dollars};
+use crate::store::row::{TokenCounts, cost_of};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName};
 use pingora::http::ResponseHeader;
@@ -82,14 +82,16 @@ fn event_text(name: &str, data: &Value) -> String {
 
 fn second_json(second: &Second, skipped: u64, shared: &Shared) -> Value {
     let [input, output, cache_write, cache_read] = second.tokens;
+    let tokens = TokenCounts { input, output, cache_write, cache_read };
     let mut text = json!({
         "requests": second.requests,
         "completed": second.completed,
         "failed": second.failed,
         "in_flight": shared.metrics.in_flight.get(),
         "streams": shared.metrics.streams.get(),
-        "tokens": TokenCounts { input, output, cache_write, cache_read },
-        "cost_usd": dollars(second.cost),
+        "tokens": tokens,
+        "cost_usd": cost_of(second.cost, second.unpriced, tokens),
+        "unpriced_requests": second.unpriced,
         "response_bytes": second.response_bytes,
         "skipped": skipped,
     });

@@ -2,7 +2,7 @@
 
 use super::latency::Times;
 use super::rollup::{COLUMNS, Sums};
-use super::row::{TokenCounts, dollars};
+use super::row::{TokenCounts, cost_of};
 use gateway_core::record::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub struct Summary {
     pub statuses: BTreeMap<&'static str, u64>,
     pub tokens: TokenCounts,
     pub cache_hit_rate: Option<f64>,
-    pub cost_usd: f64,
+    pub cost_usd: Option<f64>,
     pub unpriced_requests: u64,
     pub estimated_requests: u64,
     pub estimated_output_tokens: u64,
@@ -69,7 +69,8 @@ pub struct Point {
     pub rejected: u64,
     pub client_aborted: u64,
     pub tokens: TokenCounts,
-    pub cost_usd: f64,
+    pub cost_usd: Option<f64>,
+    pub unpriced_requests: u64,
     pub response_bytes: u64,
     pub duration_p50_ms: Option<f64>,
     pub duration_p95_ms: Option<f64>,
@@ -97,7 +98,7 @@ pub struct Group {
     pub failed: u64,
     pub success_rate: Option<f64>,
     pub tokens: TokenCounts,
-    pub cost_usd: f64,
+    pub cost_usd: Option<f64>,
     pub unpriced_requests: u64,
     pub estimated_requests: u64,
     pub estimated_output_tokens: u64,
@@ -155,6 +156,11 @@ impl Totals {
         }
     }
 
+    /// What those of them cost that have a price; `None` if none has.
+    pub(super) fn cost(&self) -> Option<f64> {
+        cost_of(self.sum("cost_nano"), self.sum("unpriced"), self.tokens())
+    }
+
     /// Those that ended early for the client's sake.
     pub(super) fn left_by_clients(&self) -> u64 {
         self.of(Outcome::ClientAborted) + self.of(Outcome::ClientStalled)
@@ -186,7 +192,8 @@ pub(super) fn point(at_ms: i64, totals: &Totals, times: &ThreeTimes) -> Point {
         rejected: totals.of(Outcome::Rejected),
         client_aborted: totals.left_by_clients(),
         tokens: totals.tokens(),
-        cost_usd: dollars(totals.sum("cost_nano")),
+        cost_usd: totals.cost(),
+        unpriced_requests: totals.sum("unpriced"),
         response_bytes: totals.sum("response_bytes"),
         duration_p50_ms: at(0, 0.5),
         duration_p95_ms: at(0, 0.95),
@@ -205,7 +212,7 @@ pub(super) fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -
         failed: totals.failed(),
         success_rate: totals.success_rate(),
         tokens: totals.tokens(),
-        cost_usd: dollars(totals.sum("cost_nano")),
+        cost_usd: totals.cost(),
         unpriced_requests: totals.sum("unpriced"),
         estimated_requests: totals.sum("estimated"),
         estimated_output_tokens: totals.sum("estimated_output_tokens"),

@@ -102,7 +102,7 @@ pub struct Total {
     pub completed: u64,
     pub failed: u64,
     pub tokens: TokenCounts,
-    pub cost_usd: f64,
+    pub cost_usd: Option<f64>,
     pub unpriced_requests: u64,
     pub estimated_requests: u64,
     pub estimated_output_tokens: u64,
@@ -157,7 +157,7 @@ impl Total {
         self.tokens.output += other.tokens.output;
         self.tokens.cache_write += other.tokens.cache_write;
         self.tokens.cache_read += other.tokens.cache_read;
-        self.cost_usd += other.cost_usd;
+        self.cost_usd = self.cost_usd.map_or(other.cost_usd, |cost| Some(cost + other.cost_usd.unwrap_or_default()));
         self.unpriced_requests += other.unpriced_requests;
         self.estimated_requests += other.estimated_requests;
         self.estimated_output_tokens += other.estimated_output_tokens;

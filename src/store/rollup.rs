@@ -123,7 +123,6 @@ fn sums(record: &RequestRecord) -> Sums {
     let answer = record.answer.as_ref();
     let first_token = answer.and_then(|answer| answer.first_token);
     let tokens = answer.and_then(|answer| answer.tokens);
-    let is_unpriced = tokens.is_some() && record.cost.is_none();
     let is_estimated = answer.is_some_and(|answer| answer.is_estimated);
     let tokens = tokens.unwrap_or_default();
     [
@@ -141,7 +140,7 @@ fn sums(record: &RequestRecord) -> Sums {
         tokens.cache_write,
         tokens.cache_read,
         record.cost.unwrap_or_default(),
-        u64::from(is_unpriced),
+        u64::from(record.is_unpriced()),
         answer.map_or(0, |answer| u64::from(answer.tool_uses)),
         u64::from(is_estimated),
         if is_estimated { tokens.output } else { 0 },

@@ -105,6 +105,13 @@ pub(crate) fn dollars(nano: u64) -> f64 {
     nano as f64 / 1e9
 }
 
+/// What requests cost together, in dollars: of those that have a price. `None` where none has: no usage is known, or no price
+/// for it. Nothing without a price may look as if it cost nothing.
+pub(crate) fn cost_of(nano: u64, unpriced: u64, tokens: TokenCounts) -> Option<f64> {
+    let is_known = nano > 0 || unpriced == 0 && tokens != TokenCounts::default();
+    is_known.then(|| dollars(nano))
+}
+
 /// Counts as SQL has them; they are never negative.
 pub(crate) fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
@@ -119,6 +126,17 @@ mod tests {
     use super::*;
     use gateway_core::record::ClientNames;
     use gateway_core::usage::summary::{Details, Nature, Summary};
+
+    #[test]
+    fn what_has_no_price_never_costs_nothing() {
+        let some = TokenCounts { input: 1, ..TokenCounts::default() };
+        let none = TokenCounts::default();
+        assert_eq!(cost_of(0, 0, none), None, "no usage is known");
+        assert_eq!(cost_of(0, 3, some), None, "no price is known");
+        assert_eq!(cost_of(5_000_000, 3, some), Some(0.005), "of those with a price");
+        assert_eq!(cost_of(5_000_000, 0, some), Some(0.005));
+        assert_eq!(cost_of(0, 0, some), Some(0.0), "a model that is free");
+    }
 
     #[test]
     fn a_row_tells_each_value_as_what_it_means() {

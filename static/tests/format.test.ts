@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatDuration, formatMoment, formatNumber, formatShare } from '@/lib/format';
+import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatCosts, formatDuration, formatMoment, formatNumber, formatShare } from '@/lib/format';
 
 /** Spaces that do not break look the same and compare differently. */
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, ' ');
@@ -34,6 +34,12 @@ describe('numbers', () => {
     expect(formatCost('en', 0.02)).toBe('$0.020');
     expect(formatCost('zh-CN', 0.0009)).toBe('$0.0009');
     expect(formatCost('en', 0)).toBe('$0.00');
+  });
+
+  it('never let requests without a price look free', () => {
+    const text = (cost_usd: number | null, unpriced_requests: number): string => formatCosts('en', { cost_usd, unpriced_requests });
+    expect([text(null, 0), text(null, 149)]).toEqual(['–', '–']);
+    expect([text(1.25, 149), text(1.25, 0), text(0, 0)]).toEqual(['≥ $1.25', '$1.25', '$0.00']);
   });
 });
 

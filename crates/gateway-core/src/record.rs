@@ -164,6 +164,11 @@ impl RequestRecord {
         self.answer.as_ref().and_then(|answer| answer.model.as_deref()).or(self.model_asked.as_deref())
     }
 
+    /// Whether it used tokens that nobody has said a price of.
+    pub fn is_unpriced(&self) -> bool {
+        self.cost.is_none() && self.answer.as_ref().is_some_and(|answer| answer.tokens.is_some())
+    }
+
     /// Whether anybody can make as many such requests as he likes: the gateway answered it by itself, the upstream
     /// refused its key, or it had none and got no message. These have a share of their own wherever something is
     /// bounded, so that they push out none of the others.

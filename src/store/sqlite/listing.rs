@@ -6,7 +6,7 @@ use crate::store::columns::{self, Column, Kind};
 use crate::store::listing::{
     Agent, CaptureText, Detail, ErrorGroup, Errors, Filter, Listed, Page, Session, Total, cursor,
 };
-use crate::store::row::{Row, TokenCounts, count, dollars};
+use crate::store::row::{Row, TokenCounts, cost_of, count};
 use crate::store::tried;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -150,17 +150,18 @@ impl Reader {
         let (mut total, mut agents, mut first, mut last) = (Total::default(), Vec::new(), i64::MAX, 0);
         for group in &groups {
             let number = |name: &str| group.try_get::<i64, _>(name).map(count);
+            let tokens = TokenCounts {
+                input: number("input_tokens")?,
+                output: number("output_tokens")?,
+                cache_write: number("cache_write_tokens")?,
+                cache_read: number("cache_read_tokens")?,
+            };
             let part = Total {
                 requests: number("requests")?,
                 completed: number("completed")?,
                 failed: number("failed")?,
-                tokens: TokenCounts {
-                    input: number("input_tokens")?,
-                    output: number("output_tokens")?,
-                    cache_write: number("cache_write_tokens")?,
-                    cache_read: number("cache_read_tokens")?,
-                },
-                cost_usd: dollars(number("cost_nano")?),
+                tokens,
+                cost_usd: cost_of(number("cost_nano")?, number("unpriced")?, tokens),
                 unpriced_requests: number("unpriced")?,
                 estimated_requests: number("estimated")?,
                 estimated_output_tokens: number("estimated_output_tokens")?,

@@ -6,7 +6,7 @@ use super::reader::{ReadError, Reader};
 use crate::store::figures::{Group, Percentiles, Series, Summary, ThreeTimes, Totals, group, point, share};
 use crate::store::key_groups;
 use crate::store::rollup::{COLUMNS, Piece, SUMS, Sums, cover};
-use crate::store::row::{count, dollars};
+use crate::store::row::count;
 use crate::store::statistics::{By, Span, StatsFilter, Steps};
 use gateway_core::record::Outcome;
 use sqlx::sqlite::SqliteRow;
@@ -117,7 +117,7 @@ impl Reader {
             statuses,
             tokens,
             cache_hit_rate: share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read),
-            cost_usd: dollars(totals.sum("cost_nano")),
+            cost_usd: totals.cost(),
             unpriced_requests: totals.sum("unpriced"),
             estimated_requests: totals.sum("estimated"),
             estimated_output_tokens: totals.sum("estimated_output_tokens"),

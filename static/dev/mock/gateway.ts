@@ -8,7 +8,7 @@ import type {
 import { Configuration, SCHEMA } from './configuration.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
-import { errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
+import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
 
 const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
@@ -254,7 +254,7 @@ export class MockGateway {
     const failed = ended.filter((row) => row.cause !== null).length;
     const second: SecondOfTraffic = {
       at_ms: now, requests: ended.length, completed: ended.filter((row) => row.outcome === 'completed').length, failed, in_flight: this.#running.length,
-      streams: this.#running.filter((one) => one.phase === 'answer').length, tokens: tokensOf(ended), cost_usd: ended.reduce((sum, row) => sum + (row.cost_usd ?? 0), 0),
+      streams: this.#running.filter((one) => one.phase === 'answer').length, tokens: tokensOf(ended), ...costOf(ended),
       response_bytes: ended.reduce((sum, row) => sum + row.response_bytes, 0), skipped: 0, running: this.#running, more: 0,
     };
     this.#tell('second', second);

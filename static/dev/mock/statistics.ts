@@ -33,6 +33,15 @@ function estimatedOf(rows: readonly RequestRow[]): Pick<Group, 'estimated_reques
   return { estimated_requests: estimated.length, estimated_output_tokens: sum(estimated, (row) => row.tokens?.output ?? 0) };
 }
 
+/** As the gateway sums costs up: null where no request has a price. */
+export function costOf(rows: readonly RequestRow[]): Pick<Group, 'cost_usd' | 'unpriced_requests'> {
+  const priced = rows.filter((row) => row.cost_usd !== null);
+  return {
+    cost_usd: priced.length > 0 ? sum(priced, (row) => row.cost_usd) : null,
+    unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
+  };
+}
+
 function successRate(rows: readonly RequestRow[]): number | null {
   const counted = count(rows, (row) => row.outcome !== 'client_aborted');
   return counted > 0 ? count(rows, (row) => row.outcome === 'completed') / counted : null;
@@ -47,8 +56,7 @@ export function statsOf(rows: readonly RequestRow[], from: number, to: number): 
     from_ms: from, to_ms: to, requests: rows.length, success_rate: successRate(rows), outcomes,
     statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === 0) },
     tokens, cache_hit_rate: allInput > 0 ? tokens.cache_read / allInput : null,
-    cost_usd: sum(rows, (row) => row.cost_usd), unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null),
-    ...estimatedOf(rows),
+    ...costOf(rows), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     attempts: sum(rows, (row) => row.attempts), tool_uses: sum(rows, (row) => row.tool_uses),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_byte_ms: spread(rows.map((row) => row.first_byte_ms)),
@@ -65,7 +73,7 @@ export function seriesOf(rows: readonly RequestRow[], from: number, to: number, 
     points.push({
       at_ms: at, requests: mine.length, completed: count(mine, (row) => row.outcome === 'completed'), failed: count(mine, isFailed),
       rejected: count(mine, (row) => row.outcome === 'rejected'), client_aborted: count(mine, (row) => row.outcome === 'client_aborted'),
-      tokens: tokensOf(mine), cost_usd: sum(mine, (row) => row.cost_usd), response_bytes: sum(mine, (row) => row.response_bytes),
+      tokens: tokensOf(mine), ...costOf(mine), response_bytes: sum(mine, (row) => row.response_bytes),
       duration_p50_ms: duration.p50, duration_p95_ms: duration.p95, first_token_p50_ms: token.p50, first_token_p95_ms: token.p95,
     });
   }
@@ -75,8 +83,7 @@ export function seriesOf(rows: readonly RequestRow[], from: number, to: number, 
 export function groupOf(name: string | null, rows: readonly RequestRow[]): Group {
   return {
     name, requests: rows.length, completed: count(rows, (row) => row.outcome === 'completed'), failed: count(rows, isFailed),
-    success_rate: successRate(rows), tokens: tokensOf(rows), cost_usd: sum(rows, (row) => row.cost_usd),
-    unpriced_requests: count(rows, (row) => row.tokens !== null && row.cost_usd === null), ...estimatedOf(rows),
+    success_rate: successRate(rows), tokens: tokensOf(rows), ...costOf(rows), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
   };

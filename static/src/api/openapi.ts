@@ -496,7 +496,8 @@ export interface components {
         Known: number | null;
         Text: string | null;
         Share: number | null;
-        Dollars: number;
+        /** @description US dollars, of the requests that have a price; null if none has. unpriced_requests says how many used tokens without a price: if there are any, it cost more than this. */
+        Cost: number | null;
         /** @description Milliseconds since 1970. */
         At: number;
         /** @description Milliseconds since 1970, or a time as RFC 3339 says. */
@@ -613,7 +614,7 @@ export interface components {
             };
             tokens: components["schemas"]["Tokens"];
             cache_hit_rate: components["schemas"]["Share"];
-            cost_usd: components["schemas"]["Dollars"];
+            cost_usd: components["schemas"]["Cost"];
             unpriced_requests: components["schemas"]["Count"];
             estimated_requests: components["schemas"]["Count"];
             estimated_output_tokens: components["schemas"]["Count"];
@@ -639,7 +640,8 @@ export interface components {
             rejected: components["schemas"]["Count"];
             client_aborted: components["schemas"]["Count"];
             tokens: components["schemas"]["Tokens"];
-            cost_usd: components["schemas"]["Dollars"];
+            cost_usd: components["schemas"]["Cost"];
+            unpriced_requests: components["schemas"]["Count"];
             response_bytes: components["schemas"]["Count"];
             duration_p50_ms: components["schemas"]["Milliseconds"];
             duration_p95_ms: components["schemas"]["Milliseconds"];
@@ -657,7 +659,7 @@ export interface components {
             completed: components["schemas"]["Count"];
             failed: components["schemas"]["Count"];
             tokens: components["schemas"]["Tokens"];
-            cost_usd: components["schemas"]["Dollars"];
+            cost_usd: components["schemas"]["Cost"];
             unpriced_requests: components["schemas"]["Count"];
             /** @description Those whose output is estimated. */
             estimated_requests: number;
@@ -856,7 +858,8 @@ export interface components {
             in_flight: components["schemas"]["Count"];
             streams: components["schemas"]["Count"];
             tokens: components["schemas"]["Tokens"];
-            cost_usd: components["schemas"]["Dollars"];
+            cost_usd: components["schemas"]["Cost"];
+            unpriced_requests: components["schemas"]["Count"];
             response_bytes: components["schemas"]["Count"];
             /** @description Requests that were not told of since the last second. */
             skipped: number;
@@ -1252,7 +1255,7 @@ export type Count = components['schemas']['Count'];
 export type Known = components['schemas']['Known'];
 export type Text = components['schemas']['Text'];
 export type Share = components['schemas']['Share'];
-export type Dollars = components['schemas']['Dollars'];
+export type Cost = components['schemas']['Cost'];
 export type At = components['schemas']['At'];
 export type Time = components['schemas']['Time'];
 export type Names = components['schemas']['Names'];

@@ -13,6 +13,7 @@ export function useFormat() {
     compact: (value: number | null | undefined) => format.formatCompact(locale.value, value),
     share: (value: number | null | undefined) => format.formatShare(locale.value, value),
     cost: (value: number | null | undefined) => format.formatCost(locale.value, value),
+    costs: (of: { cost_usd: number | null; unpriced_requests: number }) => format.formatCosts(locale.value, of),
     duration: (ms: number | null | undefined) => format.formatDuration(locale.value, ms),
     bytes: (bytes: number | null | undefined) => format.formatBytes(locale.value, bytes),
     clock: (atMs: number) => format.formatClock(locale.value, atMs, nowMs.value),

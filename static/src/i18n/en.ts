@@ -178,11 +178,13 @@ export default {
     estimated: ', {count} of it estimated',
     cost: 'Cost',
     costEach: '{cost} per request',
-    unpriced: '{count} requests without a price',
     cache: 'Read from cache',
     cached: '{count} tokens',
     now: 'In flight',
     streams: '{count} streaming',
+  },
+  cost: {
+    unpriced: '1 request without a price | {count} requests without a price',
   },
   chart: {
     requests: 'Requests over time, by outcome',

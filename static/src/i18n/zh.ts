@@ -180,11 +180,13 @@ const messages: Messages = {
     estimated: '（含估算 {count}）',
     cost: '费用',
     costEach: '平均每个请求 {cost}',
-    unpriced: '{count} 个请求没有价格',
     cache: '缓存命中',
     cached: '{count} Token',
     now: '进行中',
     streams: '{count} 个正在流式输出',
+  },
+  cost: {
+    unpriced: '{count} 个请求没有价格',
   },
   chart: {
     requests: '各类结果的请求数随时间的变化',

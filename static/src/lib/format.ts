@@ -48,6 +48,12 @@ export function formatCost(locale: string, value: Maybe): string {
   return numbers(locale, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
+/** What requests cost together: – where none has a price, ≥ where some have none. */
+export function formatCosts(locale: string, { cost_usd, unpriced_requests }: { cost_usd: number | null; unpriced_requests: number }): string {
+  const text = formatCost(locale, cost_usd);
+  return cost_usd !== null && unpriced_requests > 0 ? `≥ ${text}` : text;
+}
+
 /** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min. */
 export function formatDuration(locale: string, ms: Maybe): string {
   if (ms == null) return NONE;
