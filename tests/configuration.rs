@@ -319,6 +319,10 @@ async fn what_is_hardly_meant_is_warned_of() {
             vec![":3:5:", "\"mine\" gets no request", "gateway.routes"],
         ),
         (
+            yaml("  system_prompt:\n    replacement: \"Be brief.\"\n"),
+            vec![":3:18:", "gateway.system_prompt.replacement", "attribution", "SYSTEM_PROMPT_TARGET=identity"],
+        ),
+        (
             yaml("  upstreams:\n    - {base_url: \"https://relay.example/api/v1\"}\n"),
             vec![":3:18:", "/api/v1/v1/messages", "leave /v1 out"],
         ),

@@ -106,7 +106,7 @@ async fn in_each_fixture_exactly_the_first_system_text_is_replaced() {
 #[tokio::test]
 async fn in_each_fixture_a_block_is_inserted_or_the_first_text_replaced() {
     let (upstream, gateway) = rewriting(&INSERT).await;
-    let mut seen = [0, 0];
+    let mut seen = [0, 0, 0];
     for fixture in fixtures::all().into_iter().filter(|fixture| fixture.name != "count-tokens") {
         let mut client = gateway.connect().await;
         client.send(fixture.bytes()).await;
@@ -114,15 +114,78 @@ async fn in_each_fixture_a_block_is_inserted_or_the_first_text_replaced() {
         let body = String::from_utf8(fixture.body.clone()).expect("UTF-8");
         let (before, after) = around_first_text(&body);
         let text = &body[before.len()..body.len() - after.len()];
-        let names_it = text.to_lowercase().contains("claude code");
-        seen[usize::from(names_it)] += 1;
-        let want = match names_it {
-            true => format!("{before}{}{after}", new_literal()),
-            false => body.replacen("\"system\":[", &format!("\"system\":[{},", new_block()), 1),
+        let (kind, want) = match text {
+            text if text.starts_with("\"x-anthropic-billing-header:") => (0, behind_first_block(&body)),
+            text if text.to_lowercase().contains("claude code") => (1, format!("{before}{}{after}", new_literal())),
+            _ => (2, body.replacen("\"system\":[", &format!("\"system\":[{},", new_block()), 1)),
         };
+        seen[kind] += 1;
         assert_same(&upstream.last().body, want, &fixture.name);
     }
-    assert!(seen.iter().all(|&n| n > 0), "inserted and replaced: {seen:?}");
+    assert!(seen[0] > 0 && seen[1] > 0, "behind the attribution and replaced: {seen:?}");
+}
+
+/// A compact body with our block behind the first one of `system`.
+fn behind_first_block(body: &str) -> String {
+    let start = "\"system\":[";
+    let at = body.find(start).expect("a system list") + start.len();
+    let mut blocks = serde_json::Deserializer::from_str(&body[at..]).into_iter::<serde_json::Value>();
+    blocks.next().expect("a block").expect("a block");
+    let end = at + blocks.byte_offset();
+    format!("{},{}{}", &body[..end], new_block(), &body[end..])
+}
+
+const IDENTITY: [(&str, &str); 1] = [("SYSTEM_PROMPT_TARGET", "identity")];
+
+#[tokio::test]
+async fn in_each_fixture_the_identity_is_replaced_and_the_attribution_stays() {
+    for more in [&IDENTITY[..], &[IDENTITY[0], INSERT[0]]] {
+        let (upstream, gateway) = rewriting(more).await;
+        let mut seen = [0, 0];
+        for fixture in fixtures::all().into_iter().filter(|fixture| fixture.name != "count-tokens") {
+            let mut client = gateway.connect().await;
+            client.send(fixture.bytes()).await;
+            assert_eq!(client.response("POST").await.status(), 200);
+            let body = String::from_utf8(fixture.body.clone()).expect("UTF-8");
+            let value: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            let texts = value["system"].as_array().expect("a list").iter().filter_map(|block| block["text"].as_str());
+            let begins = |text: &&str| {
+                text.starts_with("You are Claude Code, Anthropic's official CLI for Claude.")
+                    || text.starts_with("You are a Claude agent, built on Anthropic's Claude Agent SDK.")
+            };
+            let identity = texts.clone().find(begins);
+            seen[usize::from(identity.is_some())] += 1;
+            let has_attribution = texts.clone().next().is_some_and(|text| text.starts_with("x-anthropic-billing"));
+            let want = match identity {
+                Some(text) => body.replacen(&serde_json::to_string(text).expect("a string"), &new_literal(), 1),
+                None if more.len() == 1 => body.clone(),
+                None if has_attribution => behind_first_block(&body),
+                None => body.replacen("\"system\":[", &format!("\"system\":[{},", new_block()), 1),
+            };
+            assert_same(&upstream.last().body, want, &fixture.name);
+        }
+        assert!(seen[1] > 0, "{seen:?}");
+    }
+}
+
+const ATTRIBUTED: &str = r#"{"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330;"},{"type":"text","text":"You are Claude Code, Anthropic's official CLI for Claude."}]}"#;
+
+#[tokio::test]
+async fn what_becomes_of_the_attribution_is_told() {
+    for (more, told, first) in [
+        (&[][..], "attribution_replaced", NEW),
+        (&INSERT[..], "inserted", "x-anthropic-billing-header: cc_version=2.1.330;"),
+        (&IDENTITY[..], "replaced", "x-anthropic-billing-header: cc_version=2.1.330;"),
+    ] {
+        let (upstream, gateway) = rewriting(more).await;
+        let lines = gateway.stderr_lines();
+        let got = sent_on(&upstream, &gateway, &Request::post("/v1/messages", ATTRIBUTED)).await;
+        let value: serde_json::Value = serde_json::from_slice(&got).expect("JSON");
+        assert_eq!(value["system"][0]["text"], first, "{told}");
+        assert!(first == NEW || value["system"][1]["text"] == NEW, "{told}");
+        let wanted = format!("rewrite={told} ");
+        gateway.stderr_line(lines, &wanted, |line| line.contains(&wanted)).await;
+    }
 }
 
 /// Bodies whose `@` is where the old text's literal stands.

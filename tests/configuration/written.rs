@@ -27,7 +27,7 @@ async fn the_panels_key_is_the_one_in_the_dotenv_file() {
 
 #[tokio::test]
 async fn what_others_would_substitute_is_told_and_stays() {
-    let text = "A=x\nSYSTEM_PROMPT_REPLACEMENT=${A} and $A\nB='${A}'\nC\n";
+    let text = "A=x\nSYSTEM_PROMPT_REPLACEMENT=${A} and $A\nB='${A}'\nC\nSYSTEM_PROMPT_TARGET=identity\n";
     let told = warnings(gateway().file("env/.env", text)).await;
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("env/.env:2:") && told[0].contains("in SYSTEM_PROMPT_REPLACEMENT stays"), "{told:?}");

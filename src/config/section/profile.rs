@@ -68,19 +68,16 @@ pub(crate) fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<
     Ok(all.into_iter().filter(is_on).collect())
 }
 
-/// `SYSTEM_PROMPT_REPLACEMENT` as a rule: replaces `system[0].text`; with `insert_if_missing` inserts a block in front
-/// instead, unless the first block names Claude Code.
-pub(crate) fn system_prompt(text: &str, insert_if_missing: bool) -> Rule {
-    let action = |mode| BodyAction::System(System::new(mode, Target::First, text));
-    let insert = insert_if_missing.then(|| action(Mode::InsertIfMissing));
+/// `SYSTEM_PROMPT_REPLACEMENT` as a rule: replaces the text of the target, or inserts a block where that is missing.
+pub(crate) fn system_prompt(text: &str, target: Target, insert_if_missing: bool) -> Rule {
+    let mode = if insert_if_missing { Mode::InsertOrReplace } else { Mode::Replace };
     Rule {
         name: SYSTEM_PROMPT.into(),
         matcher: Matcher(vec![
             Condition::Method(vec!["POST".to_owned()]),
             Condition::Path(["/v1/messages", "/v1/messages/"].map(|path| TextTest::Equals(path.to_owned())).to_vec()),
         ]),
-        // An inserted block holds the text already, so that the second action changes nothing then.
-        body: insert.into_iter().chain([action(Mode::Replace)]).collect(),
+        body: vec![BodyAction::System(System::new(mode, target, text))],
         ..Rule::default()
     }
 }

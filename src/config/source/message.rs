@@ -318,6 +318,10 @@ messages! {
         "the upstream \"{name}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to it, and \
          no route does",
         "上游“{name}”收不到任何请求：它的 api_key 只供 gateway.routes 中指向它的客户端使用，而没有任何路由指向它";
+    AttributionReplaced = "attribution_replaced",
+        "Claude Code 2.1 has its attribution in system[0], which should stay: with the target first this text replaces it, \
+         and its identity stays beside the text; SYSTEM_PROMPT_TARGET=identity (system_prompt.target) replaces the identity",
+        "Claude Code 2.1 的 system[0] 是应当保留的归属块：target 为 first 时，此文本会替换归属块，而身份块仍留在其后；请设 SYSTEM_PROMPT_TARGET=identity（system_prompt.target），改为替换身份块";
     ProxiesTooWide { network: String } = "proxies_too_wide",
         "{network} is no network of proxies: whoever connects from there may say which address it has; name the addresses \
          of your own reverse proxies",

@@ -1023,7 +1023,7 @@ export interface components {
             warnings: string[];
         };
         /** @enum {string} */
-        BodyOutcome: "replaced" | "prepended" | "appended" | "inserted" | "listed" | "removed" | "mapped" | "set" | "compacted" | "not_an_object" | "no_system" | "not_a_list" | "empty" | "no_text" | "no_block" | "no_model" | "no_name" | "same" | "no_place" | "absent" | "too_large" | "present";
+        BodyOutcome: "replaced" | "attribution_replaced" | "prepended" | "appended" | "inserted" | "listed" | "removed" | "mapped" | "set" | "compacted" | "not_an_object" | "no_system" | "not_a_list" | "empty" | "no_text" | "attribution" | "no_block" | "no_model" | "no_name" | "same" | "no_place" | "absent" | "too_large" | "present";
         ConditionTest: {
             /** @enum {string} */
             code: "present" | "equals" | "prefix" | "glob" | "regex" | "network";
@@ -2247,6 +2247,6 @@ export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<compo
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
 export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Rules"]["upstreams"]["rules"]["source"]> = ["system-prompt", "profile", "operator", "headers-file"];
 export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Config"]["settings"]["source"]> = ["command_line", "environment", "dotenv", "panel", "file", "default"];
-export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];
+export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "attribution_replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "attribution", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];
 export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
 export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];

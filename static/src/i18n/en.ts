@@ -616,6 +616,7 @@ export default {
   },
   ruleResult: {
     replaced: 'text replaced',
+    attribution_replaced: 'the attribution of Claude Code was replaced: choose the target identity instead of first',
     prepended: 'text put in front',
     appended: 'text appended',
     inserted: 'block inserted',
@@ -634,6 +635,7 @@ export default {
     not_a_list: 'system is not a list',
     empty: 'system is empty',
     no_text: 'the block of system has no text',
+    attribution: 'the block is the attribution of Claude Code, to which nothing is added: choose the target identity',
     no_block: 'system has no such block',
     no_model: 'the body names no model',
     no_name: 'no new name is given for this model',

@@ -618,6 +618,7 @@ const messages: Messages = {
   },
   ruleResult: {
     replaced: '已替换文本',
+    attribution_replaced: '替换了 Claude Code 的归属块：target 请改用 identity，而不是 first',
     prepended: '已在前面加入文本',
     appended: '已在末尾加入文本',
     inserted: '已插入一块',
@@ -636,6 +637,7 @@ const messages: Messages = {
     not_a_list: 'system 不是列表',
     empty: 'system 为空',
     no_text: 'system 中的该块没有文本',
+    attribution: '该块是 Claude Code 的归属块，不能往里添加内容：target 请改用 identity',
     no_block: 'system 中没有这样的块',
     no_model: '请求体没有指定模型',
     no_name: '没有为该模型指定新名称',

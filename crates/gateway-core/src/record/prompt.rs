@@ -44,6 +44,7 @@ mod tests {
         let no = |no: NoChange| Err(Unchanged::Document(no));
         for (outcome, code) in [
             (Ok(Change::Replaced), "replaced"),
+            (Ok(Change::AttributionReplaced), "attribution_replaced"),
             (Ok(Change::Prepended), "prepended"),
             (Ok(Change::Appended), "appended"),
             (Ok(Change::Inserted), "inserted"),
@@ -57,6 +58,7 @@ mod tests {
             (Err(Unchanged::NotAList), "not_a_list"),
             (Err(Unchanged::Empty), "empty"),
             (Err(Unchanged::NoText), "no_text"),
+            (Err(Unchanged::Attribution), "attribution"),
             (Err(Unchanged::NoBlock), "no_block"),
             (Err(Unchanged::NoModel), "no_model"),
             (Err(Unchanged::NoName), "no_name"),

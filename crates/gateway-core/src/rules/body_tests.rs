@@ -58,7 +58,8 @@ fn every_target_finds_its_block() {
         (matching("^You are"), IDENTITIES[1]),
     ] {
         let expected = body.replacen(old, "n\\\"w", 1);
-        assert_eq!(does(system(Mode::Replace, target, "n\"w"), &body, Change::Replaced), expected);
+        let change = if old.starts_with("x-anthropic") { Change::AttributionReplaced } else { Change::Replaced };
+        assert_eq!(does(system(Mode::Replace, target, "n\"w"), &body, change), expected);
     }
     refuses(system(Mode::Replace, Target::Index(3), "new"), &body, Unchanged::NoBlock);
     refuses(system(Mode::Replace, matching("^prompt"), "new"), &body, Unchanged::NoBlock);
@@ -104,6 +105,53 @@ fn text_is_put_before_and_after() {
     assert_eq!(does(system(Mode::Prepend, Target::Last, "new"), body, Change::Prepended), last);
     assert_eq!(does(system(Mode::Append, Target::Last, "new"), body, Change::Appended), last);
     refuses(system(Mode::Append, Target::First, ""), body, NoChange::Same);
+}
+
+/// The API takes the attribution out only where it stands first, and alone.
+#[test]
+fn the_attribution_stays_first_and_unmerged() {
+    let escaped = r#"{"type":"text","text":"x-anthropic\u002dbilling-header: cc"}"#;
+    let ours_without_mark = r#"{"text":"new"}"#;
+    for attribution in [BILLING, escaped] {
+        for rest in [String::new(), format!(",{}", identity(IDENTITIES[0])), r#", {"text":"hi"}"#.to_owned()] {
+            let body = format!(r#"{{"system":[{attribution}{rest}]}}"#);
+            for mode in [Mode::InsertIfMissing, Mode::InsertOrReplace] {
+                let inserted = does(system(mode, Target::First, "new"), &body, Change::Inserted);
+                assert_eq!(inserted, format!(r#"{{"system":[{attribution},{OURS}{rest}]}}"#));
+            }
+            for mode in [Mode::Prepend, Mode::Append] {
+                for target in [Target::First, Target::Index(0), matching("billing")] {
+                    refuses(system(mode, target, "new"), &body, Unchanged::Attribution);
+                }
+            }
+        }
+        let twice = format!(r#"{{"system":[{attribution},{ours_without_mark}]}}"#);
+        refuses(system(Mode::InsertIfMissing, Target::First, "new"), &twice, NoChange::Present);
+        refuses(system(Mode::InsertOrReplace, Target::First, "new"), &twice, NoChange::Same);
+        // A text that is made a list keeps it in front.
+        let text = r#"{"system":"x-anthropic-billing-header: a\nb"}"#;
+        let actions =
+            [system(Mode::EnsureList, Target::First, ""), system(Mode::InsertIfMissing, Target::Identity, "new")];
+        let (_, listed) = done(&actions, text);
+        assert_eq!(
+            listed,
+            format!(r#"{{"system":[{{"type":"text","text":"x-anthropic-billing-header: a\nb"}},{OURS}]}}"#)
+        );
+    }
+}
+
+#[test]
+fn a_block_is_inserted_or_its_text_replaced() {
+    let either = |target| system(Mode::InsertOrReplace, target, "new");
+    let named = format!(r#"{{"system":[{BILLING},{}]}}"#, identity(IDENTITIES[0]));
+    let replaced = does(either(Target::Identity), &named, Change::Replaced);
+    assert_eq!(replaced, named.replacen(IDENTITIES[0], "new", 1));
+    let unnamed = format!(r#"{{"system":[{BILLING},{{"text":"hi"}}]}}"#);
+    let inserted = does(either(Target::Identity), &unnamed, Change::Inserted);
+    assert_eq!(inserted, format!(r#"{{"system":[{BILLING},{OURS},{{"text":"hi"}}]}}"#));
+    let first = does(either(Target::First), r#"{"system":[{"text":"xclaude codex"}]}"#, Change::Replaced);
+    assert_eq!(first, r#"{"system":[{"text":"new"}]}"#);
+    refuses(either(Target::First), r#"{"system":[{"text":1}]}"#, Unchanged::NoText);
 }
 
 #[test]

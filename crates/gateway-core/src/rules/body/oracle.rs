@@ -41,8 +41,15 @@ pub enum Block {
     Matching(String),
 }
 
-const MODES: [Mode; 6] =
-    [Mode::Replace, Mode::Prepend, Mode::Append, Mode::InsertIfMissing, Mode::EnsureList, Mode::Remove];
+const MODES: [Mode; 7] = [
+    Mode::Replace,
+    Mode::Prepend,
+    Mode::Append,
+    Mode::InsertIfMissing,
+    Mode::InsertOrReplace,
+    Mode::EnsureList,
+    Mode::Remove,
+];
 const TEXTS: [&str; 6] = ["new \"text\"\n\\ 中 \u{1F600}", "", "Claude Code", "hi", IDENTITIES[0], IDENTITIES[1]];
 const EXPRESSIONS: [&str; 4] = ["hi", "^You are", "(?i)claude", "中|^$"];
 const TOKENS: [&str; 14] =
@@ -226,19 +233,26 @@ fn system(mode: Mode, block: &Block, text: &str, value: &mut Value) -> Option<()
             find(&|text| regex.is_match(&text))
         }
     };
-    let found = found.filter(|found| *found < blocks.len());
-    if mode == Mode::InsertIfMissing {
-        let at = match block {
-            Block::First if text_of(blocks.first()?)?.to_lowercase().contains("claude code") => return None,
-            Block::First => 0,
-            _ if found.is_some() => return None,
-            _ => match blocks.first().and_then(text_of) {
-                Some(text) if text.starts_with("x-anthropic-billing-header:") => 1,
-                _ => 0,
-            },
-        };
-        blocks.insert(at, json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}));
-        return Some(());
+    let mut found = found.filter(|found| *found < blocks.len());
+    let is_attribution = |text: &str| text.starts_with("x-anthropic-billing-header:");
+    let behind = usize::from(blocks.first().and_then(text_of).is_some_and(|text| is_attribution(&text)));
+    if matches!(mode, Mode::InsertIfMissing | Mode::InsertOrReplace) {
+        if let Block::First = block {
+            let first = text_of(blocks.first()?)?;
+            found = match behind {
+                0 => first.to_lowercase().contains("claude code").then_some(0),
+                _ => (blocks.get(1).and_then(text_of).as_deref() == Some(text)).then_some(1),
+            };
+        }
+        match found {
+            None => {
+                let new = json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}});
+                blocks.insert(behind, new);
+                return Some(());
+            }
+            Some(_) if mode == Mode::InsertIfMissing => return None,
+            Some(_) => {}
+        }
     }
     let found = found?;
     if mode == Mode::Remove {
@@ -246,8 +260,11 @@ fn system(mode: Mode, block: &Block, text: &str, value: &mut Value) -> Option<()
         return Some(());
     }
     let old = text_of(&blocks[found])?;
+    if matches!(mode, Mode::Prepend | Mode::Append) && is_attribution(&old) {
+        return None;
+    }
     blocks[found]["text"] = Value::from(match mode {
-        _ if text.is_empty() && mode != Mode::Replace => old,
+        _ if text.is_empty() && matches!(mode, Mode::Prepend | Mode::Append) => old,
         Mode::Prepend if !old.is_empty() => format!("{text}\n\n{old}"),
         Mode::Append if !old.is_empty() => format!("{old}\n\n{text}"),
         _ => text.to_owned(),

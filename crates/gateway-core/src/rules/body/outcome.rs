@@ -7,6 +7,8 @@ use crate::rules::document::NoChange;
 pub enum Change {
     /// The text of a block was replaced.
     Replaced,
+    /// The same, and it was the attribution of Claude Code.
+    AttributionReplaced,
     /// Text was put before the text of a block.
     Prepended,
     /// Text was put after the text of a block.
@@ -30,6 +32,7 @@ impl Change {
     pub fn name(self) -> &'static str {
         match self {
             Self::Replaced => "replaced",
+            Self::AttributionReplaced => "attribution_replaced",
             Self::Prepended => "prepended",
             Self::Appended => "appended",
             Self::Inserted => "inserted",
@@ -60,6 +63,9 @@ pub enum Unchanged {
     /// The block has no text, or one that is no string.
     #[error("the block of `system` has no text")]
     NoText,
+    /// The block is the attribution of Claude Code, to which nothing may be added.
+    #[error("the block of `system` is Claude Code's attribution, to which nothing may be added; name another target")]
+    Attribution,
     /// No block of `system` is the one that is meant.
     #[error("`system` has no such block")]
     NoBlock,
@@ -83,6 +89,7 @@ impl Unchanged {
             Self::NotAList => "not_a_list",
             Self::Empty => "empty",
             Self::NoText => "no_text",
+            Self::Attribution => "attribution",
             Self::NoBlock => "no_block",
             Self::NoModel => "no_model",
             Self::NoName => "no_name",
@@ -108,6 +115,7 @@ mod tests {
         use {Change as C, NoChange as N, Unchanged as U};
         let changes = [
             C::Replaced,
+            C::AttributionReplaced,
             C::Prepended,
             C::Appended,
             C::Inserted,
@@ -117,16 +125,32 @@ mod tests {
             C::Set,
             C::Compacted,
         ];
-        let unchanged =
-            [U::NotAnObject, U::NoSystem, U::NotAList, U::Empty, U::NoText, U::NoBlock, U::NoModel, U::NoName];
+        let unchanged = [
+            U::NotAnObject,
+            U::NoSystem,
+            U::NotAList,
+            U::Empty,
+            U::NoText,
+            U::Attribution,
+            U::NoBlock,
+            U::NoModel,
+            U::NoName,
+        ];
         let of_document = [N::Same, N::NoPlace, N::Absent, N::TooLarge, N::Present].map(U::Document);
         // A new value stops this from compiling: it belongs into a list above too.
         let known = |change: &Change| match change {
-            C::Replaced | C::Prepended | C::Appended | C::Inserted | C::Listed | C::Removed => change.name(),
+            C::Replaced
+            | C::AttributionReplaced
+            | C::Prepended
+            | C::Appended
+            | C::Inserted
+            | C::Listed
+            | C::Removed => change.name(),
             C::Mapped | C::Set | C::Compacted => change.name(),
         };
         let known_unchanged = |unchanged: &Unchanged| match unchanged {
-            U::NotAnObject | U::NoSystem | U::NotAList | U::Empty | U::NoText | U::NoBlock => unchanged.name(),
+            U::NotAnObject | U::NoSystem | U::NotAList | U::Empty | U::NoText | U::Attribution => unchanged.name(),
+            U::NoBlock => unchanged.name(),
             U::NoModel | U::NoName | U::Document(N::Same | N::NoPlace | N::Absent | N::TooLarge | N::Present) => {
                 unchanged.name()
             }

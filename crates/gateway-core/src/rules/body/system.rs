@@ -10,7 +10,8 @@ pub(super) const IDENTITIES: [&str; 2] = [
     "You are a Claude agent, built on Anthropic's Claude Agent SDK.",
 ];
 
-/// How the block begins that Claude Code 2.1 puts before the identity. It must stay first.
+/// How the block begins that Claude Code 2.1 puts before the identity. The API takes it out of the prompt where it stands
+/// first and alone; anything before it or in it defeats that, and the prompt cache with it.
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// A first block that holds this, in any case, already says that it comes from Claude Code.
@@ -26,8 +27,10 @@ pub enum Mode {
     /// An empty line and our text come after the target's text.
     Append,
     /// A block with our text is inserted if there is no such block as the target; for [`Target::First`]: if the
-    /// first block does not name Claude Code.
+    /// first block does not name Claude Code. It never comes before the attribution.
     InsertIfMissing,
+    /// The same; the text of a block that is there gives way to ours.
+    InsertOrReplace,
     /// `system` becomes a list: a string its one block, and where there is nothing, or nothing but blanks in it, our text.
     EnsureList,
     /// The target is removed.
@@ -88,7 +91,14 @@ impl System {
         }
         let blocks = root.at(place.ok_or(Unchanged::NoSystem)?).list_or(Unchanged::NotAList)?;
         match self.mode {
-            Mode::InsertIfMissing => self.insert(blocks),
+            Mode::InsertIfMissing | Mode::InsertOrReplace => match self.place_for(blocks)? {
+                Place::Free(index) => {
+                    blocks.insert(index, self.block.borrowed());
+                    Ok(Change::Inserted)
+                }
+                Place::Taken(index) if self.mode == Mode::InsertOrReplace => self.change_text(blocks.at(index)),
+                Place::Taken(_) => Err(NoChange::Present.into()),
+            },
             Mode::Remove => {
                 let index = self.target.find(blocks)?;
                 blocks.remove(index);
@@ -96,32 +106,39 @@ impl System {
             }
             _ => {
                 let index = self.target.find(blocks)?;
-                let place = text_of(blocks.at(index)).ok_or(Unchanged::NoText)?;
-                let (text, change) = match self.mode {
-                    Mode::Prepend => (joined(self.text.as_str(), quoted(place)?), Change::Prepended),
-                    Mode::Append => (joined(quoted(place)?, self.text.as_str()), Change::Appended),
-                    _ => (self.text.borrowed(), Change::Replaced),
-                };
-                place.replace(text)?;
-                Ok(change)
+                self.change_text(blocks.at(index))
             }
         }
     }
 
-    fn insert<'a>(&'a self, blocks: &mut Container<'a>) -> Outcome {
-        let index = if let Target::First = self.target {
-            if names_claude_code(first_text(blocks)?) {
-                return Err(NoChange::Present.into());
-            }
-            0
-        } else {
-            if self.target.find(blocks).is_ok() {
-                return Err(NoChange::Present.into());
-            }
-            usize::from(first_text(blocks).is_ok_and(|text| begins_with(text, ATTRIBUTION)))
+    fn change_text<'a>(&'a self, block: &mut Node<'a>) -> Outcome {
+        let place = text_of(block).ok_or(Unchanged::NoText)?;
+        let is_attribution = begins_with(quoted(place)?, ATTRIBUTION);
+        let (text, change) = match self.mode {
+            Mode::Prepend | Mode::Append if is_attribution => return Err(Unchanged::Attribution),
+            Mode::Prepend => (joined(self.text.as_str(), quoted(place)?), Change::Prepended),
+            Mode::Append => (joined(quoted(place)?, self.text.as_str()), Change::Appended),
+            _ if is_attribution => (self.text.borrowed(), Change::AttributionReplaced),
+            _ => (self.text.borrowed(), Change::Replaced),
         };
-        blocks.insert(index, self.block.borrowed());
-        Ok(Change::Inserted)
+        place.replace(text)?;
+        Ok(change)
+    }
+
+    /// Where our block goes, or the block that makes it needless.
+    fn place_for(&self, blocks: &mut Container<'_>) -> Result<Place, Unchanged> {
+        let Target::First = self.target else {
+            let is_first = first_text(blocks).is_ok_and(|text| begins_with(text, ATTRIBUTION));
+            return Ok(self.target.find(blocks).map_or(Place::Free(usize::from(is_first)), Place::Taken));
+        };
+        let first = first_text(blocks)?;
+        if !begins_with(first, ATTRIBUTION) {
+            return Ok(if names_claude_code(first) { Place::Taken(0) } else { Place::Free(0) });
+        }
+        // Another gateway on the way may have inserted the same.
+        let is_there =
+            blocks.len() > 1 && text_of(blocks.at(1)).and_then(|text| text.quoted()) == Some(self.text.as_str());
+        Ok(if is_there { Place::Taken(1) } else { Place::Free(1) })
     }
 
     fn ensure_list<'a>(&'a self, root: &mut Container<'a>, place: Option<usize>) -> Outcome {
@@ -155,6 +172,14 @@ impl System {
     fn has_text(&self) -> bool {
         self.text.as_str() != "\"\""
     }
+}
+
+/// A place in `system`.
+enum Place {
+    /// A block is to be inserted here.
+    Free(usize),
+    /// There is such a block already.
+    Taken(usize),
 }
 
 impl Target {
