@@ -18,14 +18,10 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-import urllib.error
-import urllib.request
 import xml.etree.ElementTree as ElementTree
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,9 +29,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(HERE / "python"))
+
+from stack import GAP_MS, Stack, free_port  # noqa: E402
+
 REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
-GAP_MS = 40
-START_DEADLINE_S = 30
 SUITE_DEADLINE_S = 600
 LOG_ROWS, LOG_DAYS = 100_000, 30
 
@@ -80,117 +78,18 @@ class FaultyUpstream(BaseHTTPRequestHandler):
         pass
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def faulty_upstream(cleanup: ExitStack) -> str:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FaultyUpstream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cleanup.callback(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}"
 
 
-def wait_for(what: str, process: subprocess.Popen, log: Path, ready):
-    """Polls `ready` until it gives something; stops with the process's log when it died or took too long."""
-    deadline = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline and process.poll() is None:
-        if value := ready():
-            return value
-        time.sleep(0.05)
-    state = "still running" if process.poll() is None else f"exit code {process.returncode}"
-    sys.exit(f"{what} did not become ready ({state}); its output:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-class Stack:
-    """Everything that the suites talk to, and the children to end afterwards."""
-
-    def __init__(self, binaries: Path, folder: Path, cleanup: ExitStack) -> None:
-        self.binaries, self.folder, self.cleanup = binaries, folder, cleanup
-        self.gateways: dict[str, tuple[subprocess.Popen, Path]] = {}
-        self.environments: dict[str, dict[str, str]] = {}
-
-    def spawn(self, name: str, command: list[str], env: dict[str, str]) -> tuple[subprocess.Popen, Path]:
-        cwd = self.folder / name
-        cwd.mkdir()
-        log = cwd / "output.log"
-        with log.open("wb") as sink:
-            process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
-        self.cleanup.callback(self.end, process)
-        return process, log
-
-    @staticmethod
-    def end(process: subprocess.Popen) -> None:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def mock_upstream(self, record: Path) -> str:
-        command = [str(self.binaries / "mock-upstream"), "--record", str(record), "--gap-ms", str(GAP_MS)]
-        process, log = self.spawn("mock-upstream", command, {"PATH": os.defpath})
-
-        def address() -> str | None:
-            found = re.search(r"listening on (\S+)\n", log.read_text(errors="replace"))
-            return found and f"http://{found[1]}"
-
-        return wait_for("mock-upstream", process, log, address)
-
-    def faulty_upstream(self) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), FaultyUpstream)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.cleanup.callback(server.shutdown)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    def gateway(self, name: str, upstream: str, config: Path = ROOT / "conf" / "gateway.yaml", **settings: str) -> str:
-        """Starts a gateway with the shipped configuration, or another, in an empty folder and environment."""
-        port = free_port()
-        env = {
-            "PATH": os.defpath,
-            "LISTEN": f"127.0.0.1:{port}",
-            "ADMIN_LISTEN": f"127.0.0.1:{free_port()}",
-            "API_BASE_URL": upstream,
-            "GATEWAY_DB": "off",
-            **settings,
-        }
-        command = [str(self.binaries / "anyrouter-gateway"), "-c", str(config)]
-        process, log = self.spawn(name, command, env)
-        self.environments[name] = env
-        address = f"http://127.0.0.1:{port}"
-
-        def healthy() -> bool:
-            try:
-                with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
-                    return answer.status == 200
-            except (urllib.error.URLError, OSError):
-                return False
-
-        wait_for(name, process, log, healthy)
-        self.gateways[name] = (process, log)
-        return address
-
-    def first_start(self, name: str, upstream: str, **settings: str) -> dict[str, str]:
-        """Starts a gateway whose key nobody set, and asks it for links that log in."""
-        self.gateway(name, upstream, **settings)
-        command = [self.binaries / "anyrouter-gateway", "panel"]
-        env, cwd = self.environments[name], self.folder / name
-        panel = lambda: subprocess.run(command, cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
-        key = (cwd / "data" / "dashboard.key").read_text().strip()
-        return {"PANEL_FIRST_LINKS": " ".join(panel().strip() for _ in range(3)), "PANEL_FIRST_KEY": key}
-
-    def past_log(self) -> Path:
-        """A request log with a long past."""
-        log = self.folder / "past.db"
-        subprocess.run([self.binaries / "examples" / "fill_log", log, str(LOG_ROWS), str(LOG_DAYS)], check=True)
-        return log
-
-    def complaints(self) -> list[str]:
-        """What is wrong with the gateways after all the tests."""
-        found = []
-        for name, (process, log) in self.gateways.items():
-            if process.poll() is not None:
-                found.append(f"{name} died during the tests, exit code {process.returncode}")
-            if panics := [line for line in log.read_text(errors="replace").splitlines() if "panicked at" in line]:
-                found.append(f"{name} panicked: {panics[0]}")
-        return found
+def past_log(stack: Stack) -> Path:
+    """A request log with a long past."""
+    log = stack.folder / "past.db"
+    subprocess.run([stack.binaries / "examples" / "fill_log", log, str(LOG_ROWS), str(LOG_DAYS)], check=True)
+    return log
 
 
 def run(title: str, command: list[str], env: dict[str, str]) -> bool:
@@ -251,14 +150,14 @@ def main() -> int:
         # Nothing of the user's own set-up may reach the clients: keys, base URLs, proxies.
         foreign = re.compile(r"^(ANTHROPIC|CLAUDE|OTEL)_|^(HTTPS?|ALL|NO)_PROXY$", re.I)
         env = {name: value for name, value in os.environ.items() if not foreign.search(name)}
-        faulty, admin, key = stack.faulty_upstream(), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
+        faulty, admin, key = faulty_upstream(cleanup), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
         observed = {"API_BASE_URL": "", "API_BASE_URLS": f"{faulty},{upstream}", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
         observed |= {"GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": key, "ADMIN_LISTEN": admin}
         # Its upstream stands in its file: the panel cannot change one that the environment gives.
         panel_file = folder / "panel.yaml"
         panel_upstream = f"  upstreams:\n    - {{name: relay, base_url: {upstream}, profile: anyrouter}}\n"
         panel_file.write_text((HERE / "panel" / "gateway.yaml").read_text() + panel_upstream)
-        panel_settings = {"API_BASE_URL": "", "DASHBOARD_API_KEY": key, "GATEWAY_DB": str(stack.past_log())}
+        panel_settings = {"API_BASE_URL": "", "DASHBOARD_API_KEY": key, "GATEWAY_DB": str(past_log(stack))}
         env |= {
             "E2E_GATEWAY": stack.gateway("gateway", upstream, SYSTEM_PROMPT_REPLACEMENT=REPLACEMENT),
             "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", faulty),
@@ -271,6 +170,7 @@ def main() -> int:
             "E2E_RECORD": str(record),
             "E2E_REPLACEMENT": REPLACEMENT,
             "E2E_GAP_MS": str(GAP_MS),
+            "E2E_BINARIES": str(binaries),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         env |= stack.first_start("first-gateway", upstream, GATEWAY_DB="requests.db", HTTPS_PROXY="http://127.0.0.1:9")
@@ -280,6 +180,7 @@ def main() -> int:
             pytest("anthropic (PyPI), an older one", older, folder / "older.xml", "python/test_sdk.py"),
             node("@anthropic-ai/sdk (npm), current and older", env, folder / "node.tap", "js/sdk.test.mjs"),
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
+            pytest("conversations of Claude Code", env, folder / "conversations.xml", "python/test_conversations.py"),
             pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
             panel(env, folder),
             pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from pathlib import Path
 
+import claude
 import pytest
 from conftest import Recorded
 
-MODULES = Path(__file__).resolve().parent.parent / "node_modules"
-LAUNCHER = MODULES / "@anthropic-ai" / "claude-code" / "cli-wrapper.cjs"
-
-
-def claude(stack, home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess:
-    command = [shutil.which("node"), str(LAUNCHER), *arguments]
-    base = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "DISABLE_AUTOUPDATER": "1",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "ANTHROPIC_BASE_URL": stack.gateway,
-    }
-    work = home / "work"
-    work.mkdir()
-    return subprocess.run(
-        command, cwd=work, env=base | env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
-    )
+RELEASES = pytest.mark.parametrize("release", claude.RELEASES)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(tmp_path_factory):
-    if not LAUNCHER.exists():
-        pytest.fail("npm did not install @anthropic-ai/claude-code")
-    home = tmp_path_factory.mktemp("version")
-    command = ["node", str(LAUNCHER), "--version"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "DISABLE_AUTOUPDATER": "1"}
-    tried = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    if tried.returncode != 0:
-        pytest.fail(f"Claude Code does not run here: {(tried.stderr or tried.stdout).strip()[:300]}")
+    for release in claude.RELEASES:
+        env = claude.environment(tmp_path_factory.mktemp("version"), "http://127.0.0.1:9")
+        command = [*claude.command(release), "--version"]
+        tried = subprocess.run(
+            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        )
+        if tried.returncode or not tried.stdout.startswith(f"{release} "):
+            pytest.fail(f"Claude Code {release} does not run here: {(tried.stderr or tried.stdout).strip()[:300]}")
 
 
+@RELEASES
 @pytest.mark.parametrize(
     ("key", "field", "value"),
     [
@@ -50,9 +32,9 @@ def installed(tmp_path_factory):
     ],
     ids=["api-key", "auth-token"],
 )
-def test_claude_says_what_the_upstream_answers(stack, tmp_path, key, field, value):
+def test_claude_says_what_the_upstream_answers(stack, tmp_path, release, key, field, value):
     seen = set(stack.heads())
-    done = claude(stack, tmp_path, "-p", "hi", **key)
+    done = claude.printed(release, tmp_path, stack.gateway, "hi", **key)
     assert (done.returncode, done.stdout.strip()) == (0, "Hello from the mock"), done.stderr
     new = [Recorded.read(head) for head in stack.heads() if head not in seen]
     requests = [request for request in new if "/v1/messages" in request.line]
