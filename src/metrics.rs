@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use gateway_core::record::fault::ERROR_TYPES;
-use gateway_core::record::{Labels, Outcome, RequestRecord, status_class};
+use gateway_core::record::{Labels, Outcome, RequestRecord, request_class, status_class};
 use gateway_core::usage::summary::Summary;
 use pingora_prometheus::prometheus::{
     Counter, CounterVec, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
@@ -96,6 +96,8 @@ struct Usage {
     estimated_output_tokens: IntCounter,
     cost: CounterVec,
     unpriced: IntCounterVec,
+    cost_by_class: CounterVec,
+    requests_by_class: IntCounterVec,
 }
 
 impl Usage {
@@ -115,6 +117,16 @@ impl Usage {
                 "gateway_cost_usd_total",
                 "What the tokens cost, in US dollars, by model (gateway.prices).",
                 &["model"],
+            )?,
+            cost_by_class: sums(
+                "gateway_request_class_cost_usd_total",
+                "What the tokens cost, in US dollars, by what the requests are for (main, subagent, compaction, ...).",
+                &["request_class"],
+            )?,
+            requests_by_class: counters(
+                "gateway_request_class_requests_total",
+                "Requests by what they are for, as clients say (main, subagent, compaction, ...); empty if they do not.",
+                &["request_class"],
             )?,
             unpriced: counters(
                 "gateway_unpriced_requests_total",
@@ -233,10 +245,11 @@ impl Metrics {
     /// Counts a request that is over.
     pub(crate) fn count(&self, record: &RequestRecord) {
         let upstream = record.upstream.as_deref().unwrap_or_default();
-        let Labels { model, path } = &record.labels;
+        let Labels { model, path, request_class } = &record.labels;
         self.requests
             .with_label_values(&[record.outcome.name(), status_class(record.status), upstream, model, path])
             .inc();
+        self.usage.requests_by_class.with_label_values(&[*request_class]).inc();
         self.retries.inc_by(u64::from(record.attempts.saturating_sub(1)));
         self.request_bytes.inc_by(record.request_bytes);
         self.response_bytes.inc_by(record.response_bytes);
@@ -258,7 +271,9 @@ impl Metrics {
         if let Some(answer) = &record.answer {
             self.count_answer(answer);
             if let Some(cost) = record.cost {
-                self.cost_of(model).inc_by(cost as f64 / 1e9);
+                let dollars = cost as f64 / 1e9;
+                self.cost_of(model).inc_by(dollars);
+                self.usage.cost_by_class.with_label_values(&[*request_class]).inc_by(dollars);
             }
             if record.is_unpriced() {
                 self.usage.unpriced.with_label_values(&[model, upstream]).inc();
@@ -280,7 +295,11 @@ impl Metrics {
     pub(crate) fn labels(&self, record: &RequestRecord, most: usize) -> Labels {
         // What nobody served gives no model a name of its own: it may be anything.
         let most = if record.is_stray() { 0 } else { most };
-        Labels { model: self.model(record.model().unwrap_or_default(), most), path: record.endpoint.name() }
+        Labels {
+            model: self.model(record.model().unwrap_or_default(), most),
+            path: record.endpoint.name(),
+            request_class: request_class::label(record.names.request_class.as_deref()),
+        }
     }
 
     fn model(&self, name: &str, most: usize) -> Arc<str> {

@@ -23,7 +23,7 @@ pub(crate) fn record() -> RequestRecord {
         key: Some("0a1b2c3d4e5f6071".to_owned()),
         is_keyed: true,
         rewrite: Some(PromptOutcome::Changed(Change::Replaced)),
-        labels: Labels { model: "".into(), path: "/v1/messages" },
+        labels: Labels { model: "".into(), path: "/v1/messages", request_class: "" },
         ..RequestRecord::new("req_1".to_owned(), SystemTime::UNIX_EPOCH)
     }
 }

@@ -163,6 +163,33 @@ async fn the_forwarded_chain_is_appended_to_kept_or_removed() {
 }
 
 #[tokio::test]
+async fn hints_of_what_a_request_is_for_go_on_unless_they_are_consumed() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let hints = ["request-class", "agent-type", "compaction", "context-compacted", "prompt-id", "prev-tool-durations"]
+        .map(|hint| format!("x-claude-code-{hint}"));
+    let rule = "  rules:\n    - name: seen\n      match: {header: {x-claude-code-request-class: hint}}\n      \
+                headers: {set: {x-seen: \"yes\", x-claude-code-agent-type: \"by a rule\"}}\n";
+    for (mode, are_passed) in [("", true), ("  hint_headers: pass\n", true), ("  hint_headers: consume\n", false)] {
+        let gateway = gateway().upstream(upstream.url()).yaml(&format!("gateway:\n{mode}{rule}")).start().await;
+        let request =
+            Request::get("/hints").header("X-Claude-Code-Session-Id", "s").header("X-Claude-Code-Agent-Id", "a");
+        let request = hints.iter().fold(request, |request, name| request.header(name, "hint"));
+        assert_eq!(gateway.request(&request).await.status(), 200);
+        let got = &upstream.last().headers.clone();
+        for name in &hints {
+            let wanted: &[&str] = match (name.ends_with("agent-type"), are_passed) {
+                (true, _) => &["by a rule"],
+                (false, true) => &["hint"],
+                (false, false) => &[],
+            };
+            assert_eq!(got.all(name), wanted, "{mode} {name}");
+        }
+        assert_eq!(got.all("x-seen"), ["yes"], "rules see what came");
+        assert!(got.has("x-claude-code-session-id") && got.has("x-claude-code-agent-id"), "these are no hints");
+    }
+}
+
+#[tokio::test]
 async fn odd_paths_and_queries_arrive_unchanged() {
     let (upstream, gateway) = pair().await;
     let long = format!("/long?{}", "q=1&".repeat(2000));

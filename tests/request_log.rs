@@ -155,7 +155,9 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
     let folder = tempfile::tempdir().expect("a folder");
     let path = place(&folder);
     let upstream = Upstream::start(anthropic::handler()).await;
-    let gateway = gateway(&path).env("DASHBOARD_API_KEY", "the-key").upstream(upstream.url()).start().await;
+    let gateway = gateway(&path).env("DASHBOARD_API_KEY", "the-key").upstream(upstream.url());
+    // What is consumed is kept all the same.
+    let gateway = gateway.yaml("gateway:\n  hint_headers: consume\n").start().await;
     let body = r#"{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}"#;
     let long = "x".repeat(300);
     for (class, kind) in [("main", ""), ("subagent", "Explore"), ("new,one", &long), ("auxiliary", "sk-secret")] {
@@ -170,7 +172,17 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
         assert_eq!(gateway.connect().await.request(&request).await.status(), 200);
     }
     ask(&gateway, 1).await;
-    wait_rows(&path, 5).await;
+    // As clients without hint headers do.
+    let agent =
+        Request::post("/v1/messages", body).header("X-Claude-Code-Agent-Id", "a1").header("x-api-key", "sk-secret");
+    assert_eq!(gateway.request(&agent).await.status(), 200);
+    let compacting = Request::post("/v1/messages", body)
+        .header("x-api-key", "sk-secret")
+        .header("X-Claude-Code-Request-Class", "compaction")
+        .header("X-Claude-Code-Compaction", "auto")
+        .header("X-Claude-Code-Prompt-Id", "p-1");
+    assert_eq!(gateway.request(&compacting).await.status(), 200);
+    wait_rows(&path, 7).await;
     let mut admin = Client::connect(gateway.admin_addr()).await;
     let mut read = async |what: &str| {
         let request = Request::get(&format!("/api/admin/{what}")).header("Authorization", "Bearer the-key");
@@ -191,7 +203,10 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
         assert!(names.contains(&wanted), "{wanted:?} is not in {names:?}");
     }
     for (query, count) in [
-        ("request_class=main,subagent", 2),
+        ("request_class=main,subagent", 3),
+        ("compaction=auto,manual", 1),
+        ("prompt_id=p-1", 1),
+        ("context_compacted=auto", 0),
         ("agent_type=Explore", 1),
         ("request_class=main&agent_type=Explore", 0),
         ("agent_type=explore", 0),
@@ -199,6 +214,20 @@ async fn what_the_client_says_of_a_request_is_a_column_of_each_reading_and_can_b
         let page: Value = serde_json::from_str(&read(&format!("requests?{query}")).await).expect("JSON");
         assert_eq!(page["requests"].as_array().expect("rows").len(), count, "{query}");
     }
+    let groups: Value = serde_json::from_str(&read("stats/groups?by=request_class").await).expect("JSON");
+    let groups: std::collections::BTreeMap<_, _> = groups["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .map(|group| {
+            (group["name"].as_str(), (group["requests"].as_u64(), group["tokens"]["output"].as_u64() > Some(0)))
+        })
+        .collect();
+    let wanted = [(None, 1), (Some("auxiliary"), 1), (Some("compaction"), 1), (Some("main"), 1), (Some("other"), 1)];
+    let wanted = wanted.into_iter().chain([(Some("subagent"), 2)]).map(|(name, count)| (name, (Some(count), true)));
+    assert_eq!(groups, wanted.collect());
+    let agents: Value = serde_json::from_str(&read("stats?request_class=subagent").await).expect("JSON");
+    assert_eq!((&agents["requests"], &agents["duration_ms"]["p50"]), (&Value::from(2), &Value::Null));
     let csv = read("export?format=csv&agent_type=Explore").await;
     let lines: Vec<_> = csv.split("\r\n").collect();
     assert!(lines[0].contains(",skipped_events,request_class,agent_type,"), "{csv}");
@@ -322,7 +351,7 @@ async fn the_output_of_a_stream_that_ends_early_is_estimated_and_said_to_be_ever
         Request::get("/api/admin/export?format=csv&outcome=client_aborted").header("Authorization", "Bearer the-key");
     let csv = admin.request(&request).await.text();
     assert!(csv.contains(",estimated,cache_write_5m_tokens,cache_write_1h_tokens,"), "{csv}");
-    assert!(csv.contains(",true,20,40,,,,priority,,\r\n"), "{csv}");
+    assert!(csv.contains(",true,20,40,,,,priority,,"), "{csv}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         }),
         cause,
         cost: is_answer.then_some(cost(tokens, PRICES[which])),
-        labels: Labels { model: model.into(), path: "/v1/messages" },
+        labels: Labels { model: model.into(), path: "/v1/messages", request_class: class(index) },
         ..RequestRecord::new(format!("req_{index:032x}"), now - age)
     })
 }
@@ -113,6 +113,16 @@ fn cost(tokens: Tokens, [input, output, cache_write, cache_read]: [f64; 4]) -> u
     (dollars * 1_000.0) as u64
 }
 
+/// What it is for.
+fn class(index: u64) -> &'static str {
+    match index % 10 {
+        3 | 4 | 8 | 9 => "subagent",
+        7 if index % 100 == 7 => "compaction",
+        1 => "auxiliary",
+        _ => "main",
+    }
+}
+
 /// Whose the record number `index` is.
 fn names(index: u64) -> ClientNames {
     // Two of five requests are a sub-agent's.
@@ -122,7 +132,10 @@ fn names(index: u64) -> ClientNames {
         session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
         parent_agent: agent.as_ref().map(|_| "main".to_owned()),
         agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
-        request_class: Some(if agent.is_some() { "subagent" } else { "main" }.to_owned()),
+        request_class: Some(class(index).to_owned()),
+        compaction: (class(index) == "compaction").then(|| "auto".to_owned()),
+        prompt_id: Some(format!("{:08x}-0000-4000-8000-{number:012x}", index / 4)),
         agent,
+        ..ClientNames::default()
     }
 }

@@ -20,7 +20,13 @@ fn span(parameters: &Parameters) -> Result<Span, Refused> {
 
 fn filter(parameters: &Parameters) -> StatsFilter {
     let get = |name| parameters.get(name).map(str::to_owned);
-    StatsFilter { model: get("model"), upstream: get("upstream"), path: get("path"), key: get("key") }
+    StatsFilter {
+        model: get("model"),
+        upstream: get("upstream"),
+        path: get("path"),
+        key: get("key"),
+        request_class: get("request_class"),
+    }
 }
 
 /// A time as a whole.
@@ -43,7 +49,8 @@ pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refus
 pub(super) async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let by = call.parameters.get("by").and_then(By::read);
-    let by = by.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: "model, upstream, path, key".into() })?;
+    let choices = || By::ALL.map(By::name).join(", ");
+    let by = by.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: choices() })?;
     let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, DEFAULT_GROUPS)?;
     let groups = reader.groups(&span, by, &filter, limit as usize).await?;
     let (from_ms, to_ms) = span.millis();

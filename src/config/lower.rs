@@ -1,7 +1,7 @@
 //! What requests are handled with: all sections, read to values.
 
 use super::section::allow_origins::{ALLOW_ORIGINS, AllowOrigins};
-use super::section::forwarding::{self, ForwardedFor, Via};
+use super::section::forwarding::{self, ForwardedFor, HintHeaders, Via};
 use super::section::headers::CustomHeader;
 use super::section::health::HealthSettings;
 use super::section::limits::Limits;
@@ -42,6 +42,8 @@ pub struct Config {
     pub forwarded_for: ForwardedFor,
     /// Whether the gateway names itself in `Via`.
     pub via: Via,
+    /// Whether Claude Code's hints go on to upstreams.
+    pub hint_headers: HintHeaders,
     /// The reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
     /// Which web pages may send requests that the gateway adds a key to.
@@ -105,6 +107,7 @@ pub(super) fn lower(
         routes: Vec::new(),
         forwarded_for: reader.get(&forwarding::FORWARDED_FOR),
         via: reader.get(&forwarding::VIA),
+        hint_headers: reader.get(&forwarding::HINT_HEADERS),
         trusted_proxies: reader.get_if_set(&forwarding::TRUSTED_PROXIES).unwrap_or_default(),
         allow_origins: reader.get_if_set(&ALLOW_ORIGINS).unwrap_or_default(),
         limits: Limits::read(reader),

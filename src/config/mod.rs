@@ -26,7 +26,7 @@ pub use load::load;
 pub(crate) use locate::locate;
 pub(crate) use lower::Config;
 pub(crate) use section::allow_origins::AllowOrigins;
-pub(crate) use section::forwarding::{ForwardedFor, Via};
+pub(crate) use section::forwarding::{ForwardedFor, HintHeaders, Via};
 pub(crate) use section::limits::Limits;
 pub(crate) use section::request_log::Kept;
 pub(crate) use section::service::Drain;

@@ -106,7 +106,7 @@ impl Names {
     /// Those of a request; `model` is what its body says.
     pub(crate) fn of(request: &RequestHeader, model: Option<String>, of_config: &Needles) -> Self {
         let (path, _) = gateway_core::http1::split_query(request.raw_path());
-        let client = ClientNames::read(|header| named(&request.headers, header));
+        let client = ClientNames::read(|header| named(&request.headers, header)).with_class();
         let names = Self { method: request.method.to_string(), path: path_text(path), client, model };
         let is_method_usual = USUAL_METHODS.contains(&names.method.as_str());
         let is_path_usual = USUAL_PATHS.contains(&path);

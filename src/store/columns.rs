@@ -141,6 +141,9 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("inference_geo", |record| details(record).and_then(|usage| usage.inference_geo.as_ref()).into())
         .within("usage", "inference_geo"),
     text("speed", |record| details(record).and_then(|usage| usage.speed.as_ref()).into()).within("usage", "speed"),
+    text("compaction", |record| record.names.compaction.as_ref().into()).filter(),
+    text("context_compacted", |record| record.names.context_compacted.as_ref().into()).filter(),
+    text("prompt_id", |record| record.names.prompt_id.as_ref().into()).filter(),
 ];
 
 /// The columns that a row shows, in the order of its values.

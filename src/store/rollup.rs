@@ -31,6 +31,8 @@ pub(super) struct Key<'r> {
     pub outcome: &'r str,
     /// Class of the status.
     pub status: &'r str,
+    /// What the requests are for.
+    pub request_class: &'r str,
 }
 
 /// How many columns are summed up.
@@ -104,6 +106,7 @@ impl<'r> Rollup<'r> {
                 key,
                 outcome: record.outcome.name(),
                 status: status_class(record.status),
+                request_class: record.labels.request_class,
             };
             let total = self.sums.entry(key).or_insert([0; SUMS]);
             total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.saturating_add(sum));

@@ -17,6 +17,8 @@ pub struct StatsFilter {
     pub path: Option<String>,
     /// Fingerprint of the key, or its beginning.
     pub key: Option<String>,
+    /// What the requests are for: a label of `gateway_core::record::request_class`.
+    pub request_class: Option<String>,
 }
 
 /// A time, in whole minutes, or in whole quarters of an hour where sums by the minute are gone.
@@ -82,12 +84,17 @@ pub enum By {
     Path,
     /// The fingerprint of the client's key.
     Key,
+    /// What the requests are for.
+    RequestClass,
 }
 
 impl By {
+    /// All there are.
+    pub(crate) const ALL: [Self; 5] = [Self::Model, Self::Upstream, Self::Path, Self::Key, Self::RequestClass];
+
     /// The group with this name.
     pub fn read(name: &str) -> Option<Self> {
-        [Self::Model, Self::Upstream, Self::Path, Self::Key].into_iter().find(|by| by.name() == name)
+        Self::ALL.into_iter().find(|by| by.name() == name)
     }
 
     /// Its name in the API.
@@ -97,6 +104,7 @@ impl By {
             Self::Upstream => "upstream",
             Self::Path => "path",
             Self::Key => "key",
+            Self::RequestClass => "request_class",
         }
     }
 
@@ -109,7 +117,7 @@ impl By {
 impl StatsFilter {
     /// Whether times are counted by what it asks for.
     pub(super) fn has_times(&self) -> bool {
-        self.path.is_none() && self.key.is_none()
+        self.path.is_none() && self.key.is_none() && self.request_class.is_none()
     }
 }
 

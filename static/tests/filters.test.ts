@@ -5,7 +5,7 @@ import { countFilters, filtersFromQuery, filtersToParameters, filtersToQuery, ma
 
 describe('filters in the URL', () => {
   it('survive the way there and back', () => {
-    const query = { range: '24h', outcome: 'completed,stalled', status: '200,5xx', model: 'claude-sonnet-4-5', session: 's', q: 'a b', request_class: 'main,compaction', agent_type: 'general-purpose' };
+    const query = { range: '24h', outcome: 'completed,stalled', status: '200,5xx', model: 'claude-sonnet-4-5', session: 's', q: 'a b', request_class: 'main,compaction', agent_type: 'general-purpose', prompt_id: 'p-1', compaction: 'auto' };
     expect(filtersToQuery(filtersFromQuery(query))).toEqual(query);
   });
 
@@ -31,7 +31,7 @@ describe('filters in the URL', () => {
 describe('matchesFilters', () => {
   const row = {
     id: 'req_1', started_at_ms: 1000, outcome: 'upstream_error', status: 503, cause: 'pool_closed', model: null, model_asked: 'claude-opus-4-8',
-    upstream: 'anyrouter', key: '0a1b2c3d4e5f6071', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent', agent_type: 'Explore',
+    upstream: 'anyrouter', key: '0a1b2c3d4e5f6071', session: 's', path: '/v1/messages', reason: '', error_message: 'No channel for Opus', request_class: 'subagent', agent_type: 'Explore', prompt_id: 'p-1', compaction: null,
   } as unknown as RequestRow;
   const matches = (part: Partial<ReturnType<typeof noFilters>>): boolean => matchesFilters(row, { ...noFilters(), ...part });
 
@@ -40,7 +40,7 @@ describe('matchesFilters', () => {
     expect(matches({ status: ['200', '5xx'], outcome: ['upstream_error'], model: ['claude-opus-4-8'], cause: ['pool_closed'] })).toBe(true);
     expect(matches({ status: ['503'], q: 'OPUS', session: 's', path: '/v1/messages' })).toBe(true);
     expect(matches({ key: ['ffff', '0a1b2c3d4e5f6071'] })).toBe(true);
-    expect(matches({ request_class: ['main', 'subagent'], agent_type: ['Explore'] })).toBe(true);
+    expect(matches({ request_class: ['main', 'subagent'], agent_type: ['Explore'], prompt_id: 'p-1' })).toBe(true);
   });
 
   it('finds rows by the beginning of a fingerprint, and older rows by the whole', () => {
@@ -58,6 +58,8 @@ describe('matchesFilters', () => {
     expect(matches({ key: ['0a1b2c3d4e5f6072'] })).toBe(false);
     expect(matches({ session: 'other' })).toBe(false);
     expect(matches({ request_class: ['main'] })).toBe(false);
+    expect(matches({ prompt_id: 'p-2' })).toBe(false);
+    expect(matches({ compaction: ['auto'] })).toBe(false);
     expect(matches({ agent_type: ['general-purpose'] })).toBe(false);
     expect(matches({ from: 1001 })).toBe(false);
     expect(matches({ to: 1000 })).toBe(false);

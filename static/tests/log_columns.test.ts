@@ -25,7 +25,7 @@ describe('columns of the request log', () => {
 
   it('offer usual values first, then those that were seen', () => {
     const values = choicesOf('request_class', new Set(['zeta', 'main', 'alpha']), 'en').map((choice) => choice.value);
-    expect(values).toEqual(['main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'alpha', 'zeta']);
+    expect(values).toEqual(['main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'side_reply', 'alpha', 'zeta']);
     expect(choicesOf('agent_type', new Set(['Explore']), 'en')).toEqual([{ value: 'Explore', text: 'Explore' }]);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { ErrorGroup, FaultCode, Upstream } from '@/api/types';
 import { apiUrl } from '@/api/api';
-import { clientSamples } from '@/lib/client_samples';
+import { clientSamples, OPTIONS } from '@/lib/client_samples';
 import { byCause } from '@/lib/error_groups';
 import { gatewayUrl } from '@/lib/gateway_address';
 import { fromLocalInput, toLocalInput } from '@/lib/local_input';
@@ -62,11 +62,33 @@ describe('gatewayUrl', () => {
 });
 
 describe('clientSamples', () => {
-  it('all have the address, and JSON is JSON', () => {
-    const samples = clientSamples('http://127.0.0.1:8088');
-    for (const { code } of Object.values(samples).flat()) expect(code).toContain('http://127.0.0.1:8088');
-    const settings = samples.claude.find((sample) => sample.title === 'claudeSettings');
-    expect(JSON.parse(settings?.code ?? '')).toEqual({ env: { ANTHROPIC_BASE_URL: 'http://127.0.0.1:8088', ANTHROPIC_AUTH_TOKEN: 'sk-your-key' } });
+  const url = 'http://127.0.0.1:8088';
+  const samples = clientSamples(url);
+  const options = Object.fromEntries(OPTIONS.map(({ name, value }) => [name, value]));
+  const parsed = (client: keyof typeof samples, title: string): unknown => JSON.parse(samples[client].find((sample) => sample.title === title)?.code ?? '');
+
+  it('have the address, and JSON is JSON', () => {
+    for (const { title, code } of Object.values(samples).flat()) expect(code.includes(url)).toBe(title !== 'memberKey');
+    const env = { ANTHROPIC_BASE_URL: url, ANTHROPIC_AUTH_TOKEN: 'sk-your-key', ...options };
+    expect(parsed('claude', 'claudeSettings')).toEqual({ env });
+    expect(parsed('vscode', 'vscodeSettings')).toEqual({
+      'claudeCode.disableLoginPrompt': true,
+      'claudeCode.environmentVariables': Object.entries(env).map(([name, value]) => ({ name, value })),
+    });
+  });
+
+  it('tell every Claude Code, the agent SDK too, what makes more of a gateway', () => {
+    const titles = ['bash', 'powershell', 'claudeSettings', 'vscodeSettings', 'managedSettings', 'pythonAgent', 'javascriptAgent'];
+    const ofClaudeCode = Object.values(samples).flat().filter(({ title }) => titles.includes(title));
+    expect(ofClaudeCode).toHaveLength(titles.length);
+    for (const { title, code } of ofClaudeCode) {
+      for (const { name, value } of OPTIONS) expect(code, title).toMatch(new RegExp(`${name}\\W+(value\\W+)?${value}\\b`));
+    }
+  });
+
+  it('put no key into the file of a team', () => {
+    expect(parsed('team', 'managedSettings')).toEqual({ env: { ANTHROPIC_BASE_URL: url, ...options } });
+    expect(parsed('team', 'memberKey')).toEqual({ env: { ANTHROPIC_AUTH_TOKEN: 'sk-your-key' } });
   });
 });
 

@@ -5,6 +5,7 @@ mod client_names;
 pub mod fault;
 mod outcome;
 mod prompt;
+pub mod request_class;
 pub mod verdict;
 
 pub use cause::Cause;
@@ -96,6 +97,8 @@ pub struct Labels {
     pub model: Arc<str>,
     /// The path, or `other`.
     pub path: &'static str,
+    /// What it is for, as [`request_class::label`] says; empty if that is not known.
+    pub request_class: &'static str,
 }
 
 /// A request as it came in, without keys.

@@ -28,6 +28,15 @@ settings! {
         "Via to the upstream and to the client: add the gateway to it, or off (what came stays).",
         "发给上游和客户端的 Via：add 把网关加进去，off 不加（原有内容不变）。",
     );
+    HINT_HEADERS: HintHeaders = Setting::choice(
+        "gateway.hint_headers",
+        "pass",
+        &[("pass", HintHeaders::Pass), ("consume", HintHeaders::Consume)],
+        "Claude Code's hints of what a request is for (x-claude-code-request-class and its like): pass them on to the \
+         upstream, or consume them. Rules and the request log see them either way.",
+        "Claude Code 说明请求用途的提示头（x-claude-code-request-class 等）：pass 转发给上游，consume 不再转发。\
+         两种情况下规则和请求日志都能看到。",
+    );
     TRUSTED_PROXIES: TrustedProxies = Setting::list(
         "gateway.trusted_proxies",
         "",
@@ -48,6 +57,15 @@ pub enum ForwardedFor {
     Keep,
     /// The field is removed.
     Off,
+}
+
+/// What becomes of the headers in which Claude Code says what a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HintHeaders {
+    /// They go through as they came.
+    Pass,
+    /// They are removed.
+    Consume,
 }
 
 /// Whether the gateway names itself in `Via`.

@@ -3,17 +3,27 @@
 use super::context::Context;
 use super::max_forwards;
 use crate::config::profile::Profile;
-use crate::config::{ForwardedFor, Via};
+use crate::config::{ForwardedFor, HintHeaders, Via};
 use crate::gateway::snapshot::X_FORWARDED_FOR;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use gateway_core::addresses::members_before;
 use gateway_core::http1::{collapsed, split_query};
 use http::header::{COOKIE, EXPECT, HOST};
-use http::{HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use std::borrow::Cow;
+
+/// The fields in which Claude Code says what a request is for: for gateways, who may keep them to themselves.
+static HINTS: [HeaderName; 6] = [
+    HeaderName::from_static("x-claude-code-request-class"),
+    HeaderName::from_static("x-claude-code-agent-type"),
+    HeaderName::from_static("x-claude-code-compaction"),
+    HeaderName::from_static("x-claude-code-context-compacted"),
+    HeaderName::from_static("x-claude-code-prompt-id"),
+    HeaderName::from_static("x-claude-code-prev-tool-durations"),
+];
 
 /// Makes the outgoing head from the client's, of which Pingora has removed what belongs to the connection. The client's
 /// had `client_version`.
@@ -32,6 +42,11 @@ pub(crate) fn head(request: &mut RequestHeader, client_version: Version, context
         join_cookies(request)?;
     }
     max_forwards::count_down(request)?;
+    if context.snapshot.config.hint_headers == HintHeaders::Consume {
+        for name in &HINTS {
+            request.remove_header(name);
+        }
+    }
     if context.snapshot.config.via == Via::Add {
         add_via(request, client_version)?;
     }

@@ -1,8 +1,9 @@
 //! What is read of rows and sums that this version, and earlier ones, wrote.
 
 use super::*;
+use crate::store::rollup::COLUMNS;
 use crate::store::{By, Database, Filter, Span, StatsFilter};
-use gateway_core::record::RequestRecord;
+use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
 use sqlx::ConnectOptions;
 use std::collections::BTreeMap;
@@ -87,8 +88,16 @@ async fn sums_of_an_earlier_version_count_once_too() {
             sqlx::query(&sql).execute(&mut connection).await.expect("deleted");
         }
     }
-    let migration = include_str!("migrations/0007_quarters.sql");
-    sqlx::raw_sql(migration).execute(&mut connection).await.expect("migrated");
+    let columns = COLUMNS.join(", ");
+    let without_class = format!(
+        "CREATE TABLE old AS SELECT span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, {columns} \
+         FROM rollups; DROP TABLE rollups; ALTER TABLE old RENAME TO rollups"
+    );
+    let hints = include_str!("migrations/0010_hints.sql");
+    let sums_by_class = &hints[hints.find("CREATE TABLE rollups_by_class").expect("the new table")..];
+    for migration in [&without_class, include_str!("migrations/0007_quarters.sql"), sums_by_class] {
+        sqlx::raw_sql(migration).execute(&mut connection).await.expect("migrated");
+    }
     let reader = Reader::new(&path);
     let span = |from, to| Span::new(from, to, millis(now));
     for offset_minutes in [0, 330, -210] {
@@ -147,4 +156,35 @@ async fn keys_of_earlier_versions_join_those_of_today() {
     let only = BTreeMap::from([("key", vec!["0a1b".to_owned(), "ffff".to_owned()])]);
     let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
     assert_eq!(page.requests.len(), keys.len());
+}
+
+#[tokio::test]
+async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let now = SystemTime::now();
+    let record = |(class, cost): &(&'static str, u64)| RequestRecord {
+        started_at: now - QUARTER,
+        answer: Some(Summary { tokens: Some(Tokens { output: 7, ..Tokens::default() }), ..Summary::default() }),
+        cost: Some(*cost),
+        labels: Labels { request_class: class, ..crate::sample::record().labels },
+        ..crate::sample::record()
+    };
+    let classes = [("main", 1_000), ("subagent", 20), ("subagent", 30), ("", 5)];
+    written(&path, classes.iter().map(record).collect()).await;
+    let reader = Reader::new(&path);
+    let span = Span::new(millis(now - DAY), millis(now), millis(now));
+    let groups = reader.groups(&span, By::RequestClass, &StatsFilter::default(), 50).await.expect("groups");
+    let told: Vec<_> = groups
+        .iter()
+        .map(|group| (group.name.as_deref(), group.requests, group.tokens.output, group.cost_usd))
+        .collect();
+    assert_eq!(
+        told,
+        [(Some("subagent"), 2, 14, Some(5e-8)), (None, 1, 7, Some(5e-9)), (Some("main"), 1, 7, Some(1e-6))]
+    );
+    let of_agents = StatsFilter { request_class: Some("subagent".to_owned()), ..StatsFilter::default() };
+    assert_eq!(reader.summary(&span, &of_agents).await.expect("sums").requests, 2);
+    assert_eq!(reader.groups(&span, By::Model, &of_agents, 50).await.expect("groups")[0].requests, 2);
+    assert_eq!(requests(&reader, &span).await, 4, "each counts once");
 }

@@ -63,7 +63,12 @@ fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&
 
 /// The condition that a filter is, behind others.
 fn write(filter: &StatsFilter, sql: &mut QueryBuilder<'_, Sqlite>) {
-    let columns = [("model", &filter.model), ("upstream", &filter.upstream), ("path", &filter.path)];
+    let columns = [
+        ("model", &filter.model),
+        ("upstream", &filter.upstream),
+        ("path", &filter.path),
+        ("request_class", &filter.request_class),
+    ];
     for (column, value) in columns {
         if let Some(value) = value {
             sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());

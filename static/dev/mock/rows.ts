@@ -156,6 +156,9 @@ export class RowMaker {
         service_tier: 'standard', inference_geo: null, speed: null,
       },
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
+      compaction: null,
+      context_compacted: null,
+      prompt_id: `0f1e2d3c-4b5a-6978-8796-${(sessionIndex * 1000 + Math.floor(this.#count / 4)).toString(16).padStart(12, '0')}`,
     };
   }
 

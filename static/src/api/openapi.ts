@@ -504,7 +504,7 @@ export interface components {
         Time: number | string;
         Names: string[];
         /** @enum {string} */
-        By: "model" | "upstream" | "path" | "key";
+        By: "model" | "upstream" | "path" | "key" | "request_class";
         /** @enum {string} */
         Circuit: "closed" | "half_open" | "open";
         /** @enum {string} */
@@ -720,7 +720,7 @@ export interface components {
             events: components["schemas"]["Count"];
             /** @description Events that were too large to be read (limits.event). */
             skipped_events: number;
-            /** @description What the request is for, as the client says in x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, ... */
+            /** @description What the request is for, as the client says in x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, ... Without it, subagent where x-claude-code-agent-id names an agent. */
             request_class: string | null;
             /** @description The kind of agent that the client names in x-claude-code-agent-type. */
             agent_type: string | null;
@@ -728,6 +728,12 @@ export interface components {
             estimated: boolean;
             /** @description What else the answer told of its usage; null if nothing. */
             usage: null | components["schemas"]["Usage"];
+            /** @description What began the compaction that the request makes, as x-claude-code-compaction says: auto, manual, reactive. */
+            compaction: string | null;
+            /** @description The same of the compaction before the request, the first one after it (x-claude-code-context-compacted). */
+            context_compacted: string | null;
+            /** @description The user's prompt that the request works on (x-claude-code-prompt-id). */
+            prompt_id: string | null;
         };
         /** @description Null where it is not told. */
         Usage: {
@@ -1227,6 +1233,8 @@ export interface components {
         OnePath: string;
         /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
         OneKey: string;
+        /** @description Only requests that are for this; percentiles are null then. */
+        OneRequestClass: string;
         Outcomes: components["schemas"]["Outcome"][];
         Statuses: string[];
         /** @description Asked or served. */
@@ -1238,6 +1246,9 @@ export interface components {
         Causes: components["schemas"]["Cause"][];
         RequestClasses: components["schemas"]["Names"];
         AgentTypes: components["schemas"]["Names"];
+        Compactions: components["schemas"]["Names"];
+        ContextsCompacted: components["schemas"]["Names"];
+        PromptIds: components["schemas"]["Names"];
         /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
         Text: string;
     };
@@ -1326,6 +1337,7 @@ export type ParameterOneModel = components['parameters']['OneModel'];
 export type ParameterOneUpstream = components['parameters']['OneUpstream'];
 export type ParameterOnePath = components['parameters']['OnePath'];
 export type ParameterOneKey = components['parameters']['OneKey'];
+export type ParameterOneRequestClass = components['parameters']['OneRequestClass'];
 export type ParameterOutcomes = components['parameters']['Outcomes'];
 export type ParameterStatuses = components['parameters']['Statuses'];
 export type ParameterModels = components['parameters']['Models'];
@@ -1336,6 +1348,9 @@ export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
 export type ParameterAgentTypes = components['parameters']['AgentTypes'];
+export type ParameterCompactions = components['parameters']['Compactions'];
+export type ParameterContextsCompacted = components['parameters']['ContextsCompacted'];
+export type ParameterPromptIds = components['parameters']['PromptIds'];
 export type ParameterText = components['parameters']['Text'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
@@ -1525,6 +1540,8 @@ export interface operations {
                 path?: components["parameters"]["OnePath"];
                 /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
+                /** @description Only requests that are for this; percentiles are null then. */
+                request_class?: components["parameters"]["OneRequestClass"];
             };
             header?: never;
             path?: never;
@@ -1565,6 +1582,8 @@ export interface operations {
                 path?: components["parameters"]["OnePath"];
                 /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
+                /** @description Only requests that are for this; percentiles are null then. */
+                request_class?: components["parameters"]["OneRequestClass"];
                 /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
                 step?: number;
             };
@@ -1608,6 +1627,8 @@ export interface operations {
                 path?: components["parameters"]["OnePath"];
                 /** @description Only this key (its fingerprint, or the beginning of it); percentiles are null then. */
                 key?: components["parameters"]["OneKey"];
+                /** @description Only requests that are for this; percentiles are null then. */
+                request_class?: components["parameters"]["OneRequestClass"];
                 limit?: number;
             };
             header?: never;
@@ -1652,6 +1673,9 @@ export interface operations {
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
                 agent_type?: components["parameters"]["AgentTypes"];
+                compaction?: components["parameters"]["Compactions"];
+                context_compacted?: components["parameters"]["ContextsCompacted"];
+                prompt_id?: components["parameters"]["PromptIds"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 limit?: number;
@@ -1756,6 +1780,9 @@ export interface operations {
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
                 agent_type?: components["parameters"]["AgentTypes"];
+                compaction?: components["parameters"]["Compactions"];
+                context_compacted?: components["parameters"]["ContextsCompacted"];
+                prompt_id?: components["parameters"]["PromptIds"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Listed) a line. */
@@ -2232,7 +2259,7 @@ type ReadonlyArray<T> = [
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
-export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key"];
+export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
 export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];

@@ -10,7 +10,7 @@ import { isRange, RANGE_SHAPES, type Range } from './time_range';
 export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', ...LOG_COLUMN_NAMES] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];
 /** Filters that are one text. */
-export const TEXT_FILTERS = ['session', 'path', 'q'] as const;
+export const TEXT_FILTERS = ['session', 'prompt_id', 'path', 'q'] as const;
 export type TextFilter = (typeof TEXT_FILTERS)[number];
 
 export type RequestFilters = Record<ListFilter, string[]> &
@@ -26,7 +26,7 @@ export type Query = Record<string, unknown>;
 export function noFilters(): RequestFilters {
   return {
     ...(Object.fromEntries(LIST_FILTERS.map((name) => [name, []])) as unknown as Record<ListFilter, string[]>),
-    session: '', path: '', q: '',
+    session: '', prompt_id: '', path: '', q: '',
     range: null, from: null, to: null,
   };
 }
@@ -107,6 +107,7 @@ export function matchesFilters(row: RequestRow, filters: RequestFilters): boolea
   if (!among(filters.cause, row.cause)) return false;
   if (!LOG_COLUMN_NAMES.every((name) => among(filters[name], row[name]))) return false;
   if (filters.session !== '' && row.session !== filters.session) return false;
+  if (filters.prompt_id !== '' && row.prompt_id !== filters.prompt_id) return false;
   if (filters.path !== '' && row.path !== filters.path) return false;
   if (filters.q === '') return true;
   const wanted = filters.q.toLowerCase();

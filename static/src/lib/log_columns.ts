@@ -19,6 +19,13 @@ export interface LogColumn {
 
 const declared = <Name extends TextColumn>(columns: Record<Name, LogColumn>): Record<Name, LogColumn> => columns;
 
+/** What began a compaction. */
+const COMPACTIONS: Record<string, Words> = {
+  auto: { en: 'automatic', 'zh-CN': '自动' },
+  manual: { en: 'by /compact', 'zh-CN': '手动（/compact）' },
+  reactive: { en: 'context was full', 'zh-CN': '上下文已满' },
+};
+
 export const LOG_COLUMNS = declared({
   request_class: {
     label: { en: 'Request class', 'zh-CN': '请求类别' },
@@ -28,11 +35,14 @@ export const LOG_COLUMNS = declared({
       workflow: { en: 'workflow', 'zh-CN': '工作流' },
       compaction: { en: 'compaction', 'zh-CN': '压缩上下文' },
       auxiliary: { en: 'auxiliary', 'zh-CN': '辅助请求' },
+      side_reply: { en: 'side reply', 'zh-CN': '旁支回复' },
     },
     // The list says already which requests are a sub-agent's.
     isInList: (value) => value !== 'main' && value !== 'subagent',
   },
   agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },
+  compaction: { label: { en: 'Compaction', 'zh-CN': '压缩方式' }, values: COMPACTIONS, isInList: () => true },
+  context_compacted: { label: { en: 'Just compacted', 'zh-CN': '刚压缩过' }, values: COMPACTIONS, isInList: () => false },
 });
 
 export type LogColumnName = keyof typeof LOG_COLUMNS;

@@ -8,7 +8,7 @@ export const SETTING_GROUPS = [
 const GROUP_OF: Record<string, (typeof SETTING_GROUPS)[number] | undefined> = {
   routes: 'upstreams',
   rules: 'system_prompt',
-  headers_file: 'headers', preserve_host: 'headers', forwarded_for: 'headers', via: 'headers', trusted_proxies: 'addresses',
+  headers_file: 'headers', preserve_host: 'headers', forwarded_for: 'headers', via: 'headers', hint_headers: 'headers', trusted_proxies: 'addresses',
   database: 'log', debug: 'log',
   prices: 'metrics',
   listen: 'addresses', admin_listen: 'addresses', tls: 'addresses',
