@@ -10,6 +10,7 @@ use gateway_core::rules::matcher::Facts;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use once_cell::sync::Lazy;
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ static FIELDS: [HeaderName; 9] = [
     cross_site::X_GOOG_API_KEY,
     cross_site::API_KEY,
 ];
+
+/// The lengths of these names, a bit each: most names of a head have none of them.
+static LENGTHS: Lazy<u64> = Lazy::new(|| FIELDS.iter().fold(0, |lengths, name| lengths | 1 << name.as_str().len()));
 
 /// Who sends a request, and where it may go. It is settled once, before a rule may answer; everything that asks later
 /// reads it here.
@@ -101,6 +105,9 @@ fn find_group(
 pub(super) fn fields_of(head: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(FIELDS.len());
     for (name, value) in gateway_core::http1::head::fields(head) {
+        if name.len() >= u64::BITS as usize || *LENGTHS >> name.len() & 1 == 0 {
+            continue;
+        }
         let known = FIELDS.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()));
         if let (Some(name), Ok(value)) = (known, HeaderValue::from_bytes(value)) {
             map.append(name, value);

@@ -24,6 +24,34 @@ const ENDS: [&str; 5] = ["key", "token", "secret", "password", "cookie"];
 /// Parts of words that do.
 const PARTS: [&str; 6] = ["authent", "authoriz", "apikey", "accesskey", "passw", "secret"];
 
+/// Names of fields that clients send with each request. That they are no secrets is known without looking.
+const USUAL: [&str; 24] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "anthropic-beta",
+    "anthropic-dangerous-direct-browser-access",
+    "anthropic-version",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "sec-fetch-mode",
+    "user-agent",
+    "x-app",
+    "x-claude-code-session-id",
+    "x-stainless-arch",
+    "x-stainless-helper-method",
+    "x-stainless-lang",
+    "x-stainless-os",
+    "x-stainless-package-version",
+    "x-stainless-retry-count",
+    "x-stainless-runtime",
+    "x-stainless-runtime-version",
+    "x-stainless-stream-helper",
+    "x-stainless-timeout",
+];
+
 /// All of these. Few names hold any, and then there is no need to look at their words.
 static ANY: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
     let known = WORDS.iter().chain(&ENDS).chain(&PARTS);
@@ -32,6 +60,9 @@ static ANY: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
 
 /// Whether what has this name is a secret: keys, credentials, cookies. A number of tokens is not.
 pub fn is_secret_name(name: &str) -> bool {
+    if USUAL.contains(&name) {
+        return false;
+    }
     if ANY.as_ref().is_some_and(|any| !any.is_match(name)) {
         return false;
     }
@@ -114,6 +145,9 @@ mod tests {
             "input_tokens",
         ] {
             assert!(!is_secret_name(name), "{name}");
+        }
+        for name in USUAL {
+            assert!(!is_secret_name(&name.to_ascii_uppercase()), "{name}, however it is written");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::coded::standard;
 use super::is_secret_name;
+use aho_corasick::packed::{self, Searcher};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use once_cell::sync::Lazy;
@@ -30,6 +31,27 @@ const SHAPES: &str = r"(?x-u)
   | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----([^-]*)
 ";
 static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());
+/// One of these, or one of [`MARKS`], is in everything that [`SHAPES`] matches. The fields of nearly every request have
+/// none, and to find that out takes a tenth of the time that the pattern does.
+const SIGNS: &str = "sk- k_live_ k_test_ AIza ya29. ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA hf_ hf- gsk_ \
+    gsk- cr_ cr- tp_ tp- nvapi xai- pplx- eyJ :// -----BEGIN";
+/// The last letters of `bearer` and `basic`, which may be upper case.
+const ENDS: [&[u8; 3]; 2] = [b"rer", b"sic"];
+/// Length of the shortest text that [`SHAPES`] matches, `://:a@`, in bytes.
+const SHORTEST_MATCH: usize = 6;
+/// What a parameter of a query begins with.
+const MARKS: [u8; 2] = [b'?', b'&'];
+static SIGN: Lazy<Option<Searcher>> = Lazy::new(|| {
+    let in_any_case = |end: &[u8; 3]| {
+        let letter =
+            |upper: usize, at: usize| if upper >> at & 1 == 1 { end[at].to_ascii_uppercase() } else { end[at] };
+        (0..8).map(|upper| [0, 1, 2].map(|at| letter(upper, at))).collect::<Vec<_>>()
+    };
+    let mut builder = packed::Config::new().heuristic_pattern_limits(false).builder();
+    builder.extend(SIGNS.split_ascii_whitespace());
+    builder.extend(ENDS.into_iter().flat_map(in_any_case));
+    builder.build()
+});
 /// A word behind `Bearer` that is one of English, such as `authentication`.
 const LONGEST_WORD: usize = 20;
 
@@ -42,6 +64,9 @@ pub fn looks_like_secret(text: &[u8]) -> bool {
 
 /// Calls `found` with the place of everything that looks like a secret.
 pub(super) fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    if !has_sign(text) {
+        return;
+    }
     match &*LOOKS {
         // Most texts have nothing, and to find that out takes no memory.
         Some(looks) if !looks.is_match(text) => {}
@@ -55,6 +80,14 @@ pub(super) fn find(text: &[u8], mut found: impl FnMut(Range<usize>)) {
         // The pattern is a constant, which a test reads; without it nothing may be kept.
         None => found(0..text.len()),
     }
+}
+
+fn has_sign(text: &[u8]) -> bool {
+    if text.len() < SHORTEST_MATCH {
+        return false;
+    }
+    // A machine without the instructions for this search does without it.
+    SIGN.as_ref().is_none_or(|sign| sign.find(text).is_some()) || memchr::memchr2(MARKS[0], MARKS[1], text).is_some()
 }
 
 fn is_one(captures: &Captures<'_>) -> bool {
@@ -112,6 +145,56 @@ mod tests {
             "12345678-1234-1234-1234-123456789012",
         ] {
             assert_eq!(found(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_has_the_looks_of_a_key_has_a_sign_of_one() {
+        for text in [
+            "sk-abcdef",
+            "sk_live_abcdefgh",
+            "pk_test_abcdefgh",
+            "rk_live_abcdefgh",
+            "AIza01234567890123456789",
+            "ya29.01234567890123456789",
+            "gho_0123456789abcdef",
+            "ghp_0123456789abcdef",
+            "ghs_0123456789abcdef",
+            "ghu_0123456789abcdef",
+            "ghr_0123456789abcdef",
+            "github_pat_01234567890123456789",
+            "glpat-0123456789abcdef",
+            "xoxa-abcdefgh",
+            "xoxs-abcdefgh",
+            "AKIAABCDEFGHIJKLMNOP",
+            "ASIAABCDEFGHIJKLMNOP",
+            "hf_01234567890123456789",
+            "hf-01234567890123456789",
+            "gsk_01234567890123456789",
+            "gsk-01234567890123456789",
+            "cr_01234567890123456789",
+            "cr-01234567890123456789",
+            "tp_01234567890123456789",
+            "tp-01234567890123456789",
+            "nvapi_01234567890123456789",
+            "nvapi-01234567890123456789",
+            "xai-0123456789abcdef",
+            "pplx-0123456789abcdef",
+            "eyJabcdefgh.abcdefgh",
+            "BeaReR abcdef",
+            "bearer abcdef",
+            "BASIC abcdefgh",
+            "basic abcdefgh",
+            "x://u:p@",
+            "://:a@",
+            "?a=bcdefg",
+            "&a=bcdefg",
+            "-----BEGIN PRIVATE KEY-----abc",
+        ] {
+            assert!(LOOKS.as_ref().expect("valid").is_match(text.as_bytes()), "{text} has no looks");
+            // Longer ones are looked through in another way.
+            let long = format!("{:64}{text}{:64}", "", "");
+            assert!(has_sign(text.as_bytes()) && has_sign(long.as_bytes()), "{text} has no sign");
         }
     }
 }
