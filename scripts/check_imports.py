@@ -27,7 +27,7 @@ ORDER = {
         "access_log metrics store upstream",
         "doctor gateway log_output",
         "admin operate",
-        "cli server",
+        "cli prices server",
         "command",
         "main",
     ],

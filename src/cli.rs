@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Explain(ExplainOptions),
     /// Try each upstream step by step, say what is wrong and what to do, and print the settings for Claude Code.
     Doctor(doctor::Options),
+    /// Show what models cost, since when, and who says so.
+    Prices(PricesOptions),
     /// Have the running gateway load its configuration anew; says what is wrong if it refuses.
     Reload,
     /// Replace the running gateway by this program, without dropping a request.
@@ -62,6 +64,14 @@ pub(crate) struct CheckOptions {
     /// Print the values of the headers file too, which may be keys.
     #[arg(long)]
     pub show_headers: bool,
+}
+
+/// What `prices` shows.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PricesOptions {
+    /// Only what this model costs, under whatever form of its name: exits with 1 if it has no price.
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
 }
 
 /// The program to upgrade to.
@@ -208,7 +218,7 @@ mod tests {
     fn the_manual_and_the_completions_know_every_command() {
         let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
         let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
-        for command in ["check", "explain", "doctor", "reload", "upgrade", "panel", "healthcheck"] {
+        for command in ["check", "explain", "doctor", "prices", "reload", "upgrade", "panel", "healthcheck"] {
             assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
             assert!(bash.contains(&format!(" {command} ")), "{command}");
         }

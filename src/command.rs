@@ -4,12 +4,13 @@ use crate::cli::{self, Cli, Command, ExplainOptions};
 use crate::config::{self, Loaded, problem::Problems};
 use crate::gateway::{self, Snapshot};
 use crate::operate::{self, RuntimeDir};
-use crate::{doctor, listen, log_output, server};
+use crate::{doctor, listen, log_output, prices, server};
 use anyhow::Context as _;
 use clap::Parser;
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The whole program; how it ended.
 pub fn run() -> ExitCode {
@@ -49,6 +50,17 @@ pub fn run() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(Command::Explain(options)) => return finish(explain(loaded, options)),
+        Some(Command::Prices(options)) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            let now = SystemTime::now();
+            let shown = match &options.model {
+                Some(model) => prices::of_model(&loaded.config, model, now),
+                None => Ok(prices::all(&loaded.config, &loaded.path, now)),
+            };
+            return finish(shown.map_err(anyhow::Error::msg).map(|text| println!("{text}")));
+        }
         _ => {}
     }
     let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug, loaded.startup.log_file.clone())

@@ -17,6 +17,7 @@ mod listen;
 mod log_output;
 mod metrics;
 mod operate;
+mod prices;
 #[cfg(test)]
 mod sample;
 mod server;

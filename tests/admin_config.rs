@@ -233,6 +233,7 @@ async fn the_panel_says_not_where_files_are_nor_which_ones_there_are() {
         ("gateway:\n  database: PATH\n", "gateway.database"),
         ("gateway:\n  log: { file: PATH }\n", "gateway.log.file"),
         ("gateway:\n  headers_file: PATH\n", "gateway.headers_file"),
+        ("gateway:\n  prices_file: PATH\n", "gateway.prices_file"),
         ("gateway:\n  state_dir: PATH\n", "gateway.state_dir"),
         ("gateway:\n  runtime_dir: PATH\n", "gateway.runtime_dir"),
         ("gateway:\n  upstreams: [{ name: b, base_url: 'http://b', ca_file: PATH }]\n", "ca_file"),

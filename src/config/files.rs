@@ -94,6 +94,8 @@ pub struct Texts {
     pub headers_path: String,
     /// The headers file; empty if there is none.
     pub headers: String,
+    /// Path of the price list; empty if there is none. Nobody edits that here, so its text is not kept.
+    pub price_list_path: String,
 }
 
 impl Texts {

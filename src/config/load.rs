@@ -3,6 +3,7 @@
 use super::files::{self, Arguments, Texts};
 use super::lower::{Config, lower};
 use super::section::headers::{self, CustomHeader};
+use super::section::prices::PRICES_FILE;
 use super::section::server_conf;
 use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
@@ -107,6 +108,8 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     if former.borrow().is_some() {
         reader.problems.iter_mut().for_each(hint_at_variables);
     }
+    let price_list = reader.effective.iter().find(|setting| setting.key == PRICES_FILE.about.key);
+    let price_list_path = price_list.map(|setting| setting.value.clone()).unwrap_or_default();
     let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
     match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
@@ -123,7 +126,15 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
             server_conf,
             lists: reader.lists(),
             effective: reader.effective,
-            texts: Texts { path: path.clone(), yaml, overlay_path, overlay, headers_path, headers: headers_text },
+            texts: Texts {
+                path: path.clone(),
+                yaml,
+                overlay_path,
+                overlay,
+                headers_path,
+                headers: headers_text,
+                price_list_path,
+            },
             path,
         }),
         _ => Err(Problems(reader.problems)),

@@ -2,6 +2,7 @@
 
 use super::super::files::{OTHER_FILES, Texts};
 use super::super::source::atomic_file::Staged;
+use super::super::source::bounds::PRICE_LIST_BYTES;
 use super::super::source::text_file;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
@@ -34,14 +35,15 @@ pub(super) fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Res
 /// The files that are read.
 pub(super) fn files(texts: &Texts) -> Vec<PathBuf> {
     let paths = [&texts.path, &texts.overlay_path, &texts.headers_path].map(PathBuf::from);
-    paths.into_iter().chain(OTHER_FILES.iter().map(PathBuf::from)).collect()
+    let price_list = Some(&texts.price_list_path).filter(|path| !path.is_empty()).map(PathBuf::from);
+    paths.into_iter().chain(OTHER_FILES.iter().map(PathBuf::from)).chain(price_list).collect()
 }
 
 /// Stands for what they hold.
 pub(super) fn fingerprint(files: &[PathBuf]) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     for file in files {
-        text_file::read_again(file).hash(&mut hasher);
+        text_file::read_again_up_to(file, PRICE_LIST_BYTES).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -1,13 +1,17 @@
-//! `gateway.prices`: what tokens cost, by model; behind the operator's prices come the built-in ones.
+//! `gateway.prices` and `gateway.prices_file`: what tokens cost, by model; behind them come the built-in prices.
 
+use crate::config::source::bounds;
 use crate::config::source::layers::Places;
 use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
-use crate::config::source::problem::Problem;
+use crate::config::source::problem::{Problem, Source};
+use crate::config::source::setting::{Panel, Setting, settings};
 use crate::config::source::settings_reader::Reader;
+use crate::config::source::text_file;
 use crate::config::source::value::{self, number};
 use gateway_core::rules::glob::Glob;
 use gateway_core::usage::pricing::decimal::{Decimal, Factor};
+use gateway_core::usage::pricing::published::{self, Published, Wrong};
 use gateway_core::usage::pricing::{Offer, PicoUsd, Price, Prices};
 use marked_yaml::Node;
 use std::sync::Arc;
@@ -28,19 +32,77 @@ const PLACES: usize = 50;
 /// Most tokens of a prompt that a price is bound to.
 const LONGEST_PROMPT: u64 = 1 << 31;
 
-/// The prices of the file, and then the built-in ones.
+settings! {
+    PRICES_FILE: String = Setting::one(
+        "gateway.prices_file",
+        "",
+        value::text,
+        "A published price list, LiteLLM's model_prices_and_context_window.json or api.json of models.dev: behind \
+         gateway.prices, before the built-in prices.",
+        "公开的价格表文件：LiteLLM 的 model_prices_and_context_window.json，或 models.dev 的 api.json；\
+         次于 gateway.prices，先于内置价格。",
+    )
+    .panel(Panel::Never);
+}
+
+/// The operator's prices, then those of the list that he names, and then the built-in ones.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     let mut problems = Vec::new();
     let mut prices = Prices::default();
     if let Some(list) = reader.node("gateway.prices").cloned() {
         let places = reader.places();
-        let origin = |node: &Node| places.of(node.span()).to_string().into();
+        // A mapping begins with its first key.
+        let origin = |node: &Node| {
+            let first = node.as_mapping().and_then(|entry| entry.keys().next());
+            places.of(first.map_or(node.span(), |key| key.span())).to_string().into()
+        };
         let offers = read_list(&mut NodeReader::new(&places, reader.names, &mut problems), &list, &origin);
         prices = prices.then(offers);
+    }
+    if let Some(path) = reader.get_if_set(&PRICES_FILE) {
+        let at = reader.source_of(&PRICES_FILE).unwrap_or(Source::Default);
+        match read_published(&path) {
+            Ok(published) => {
+                if let Some(what) = unreadable(&path, &published) {
+                    reader.warning(at, PRICES_FILE.about.key, what);
+                }
+                prices = prices.then_published(published);
+            }
+            Err((in_file, what)) => reader.problem(in_file.unwrap_or(at), PRICES_FILE.about.key, what),
+        }
     }
     let prices = prices.then(built_in(&mut problems));
     reader.problems.append(&mut problems);
     prices
+}
+
+/// The list at a path; or what is wrong with it, and in which place of the file, if it is one.
+fn read_published(path: &str) -> Result<Published, (Option<Source>, Message)> {
+    let named = || path.to_owned();
+    let text = text_file::read_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES)
+        .map_err(|error| (None, Message::FileUnreadable { path: named(), said: error.to_string() }))?;
+    match published::read(&text, &path.into()) {
+        Ok(list) if list.models == 0 => Err((None, Message::PriceListEmpty { path: named() })),
+        Ok(list) => Ok(list),
+        Err(Wrong::NoJson(line, column, said)) => {
+            Err((Some(Source::File { path: named(), line, column }), Message::NotJson { said }))
+        }
+        Err(Wrong::OtherForm) => Err((None, Message::PriceListForm { path: named() })),
+        Err(Wrong::TooMany(found)) => {
+            Err((None, Message::TooMany { found: found as u64, most: published::MODELS as u64 }))
+        }
+    }
+}
+
+/// That some prices of a list cannot be read, with the names of the first models.
+fn unreadable(path: &str, list: &Published) -> Option<Message> {
+    const NAMED: usize = 5;
+    let count = list.unreadable.len();
+    let mut models = list.unreadable.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if count > NAMED {
+        models.push_str(", …");
+    }
+    (count > 0).then(|| Message::PricesUnreadable { path: path.to_owned(), count: count as u64, models })
 }
 
 fn built_in(problems: &mut Vec<Problem>) -> Vec<Offer> {
@@ -71,9 +133,7 @@ struct Entry {
 
 fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node, origin: &dyn Fn(&Node) -> Arc<str>) -> Vec<Offer> {
     let mut offers = Vec::new();
-    for (index, node) in
-        reading.bounded_list(list, "gateway.prices", crate::config::source::bounds::PRICES).into_iter().enumerate()
-    {
+    for (index, node) in reading.bounded_list(list, "gateway.prices", bounds::PRICES).into_iter().enumerate() {
         let at = format!("gateway.prices[{index}]");
         let before = reading.problems();
         let entry = read_entry(reading, node, &at);
@@ -86,7 +146,7 @@ fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node, origin: &dyn Fn(&Nod
         if entry.models.is_empty() && reading.problems() == before {
             reading.wrong(node, &at, Message::PriceModels);
         }
-        let price = usual(input, output, cache_write, cache_write_1h, cache_read);
+        let price = Price::usual(input, output, cache_write, cache_write_1h, cache_read);
         let (origin, geo) = (origin(node), Arc::from(entry.geo));
         offers.extend(entry.models.iter().map(|models| {
             let plain = Offer::new(Glob::new(models), price, Arc::clone(&origin));
@@ -134,7 +194,7 @@ fn read_entry(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Entry 
 /// `{us: 1.1}`
 fn places(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<(Box<str>, Factor)> {
     let entries = reading.any_entries(node, at);
-    if let Err(what) = crate::config::source::bounds::count(entries.len(), PLACES) {
+    if let Err(what) = bounds::count(entries.len(), PLACES) {
         reading.wrong(node, at, what);
         return Vec::new();
     }
@@ -144,23 +204,6 @@ fn places(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<(Box<s
         places.extend(factor.map(|factor| (place.into(), factor)));
     }
     places
-}
-
-/// A price of which the cache's amounts may be missing: they follow from that of input then.
-fn usual(
-    input: PicoUsd,
-    output: PicoUsd,
-    cache_write: Option<PicoUsd>,
-    cache_write_1h: Option<PicoUsd>,
-    cache_read: Option<PicoUsd>,
-) -> Price {
-    Price {
-        input,
-        output,
-        cache_write: cache_write.unwrap_or(input * 5 / 4),
-        cache_write_1h: cache_write_1h.unwrap_or(input * 2),
-        cache_read: cache_read.unwrap_or(input / 10),
-    }
 }
 
 /// The keys of a price that are amounts.
@@ -325,6 +368,28 @@ mod tests {
         }
         let both = Details { inference_geo: us.inference_geo, ..fast };
         assert_eq!(cost("claude-opus-5-5", both), Some(13_200));
+    }
+
+    #[test]
+    fn models_of_others_cost_what_their_makers_publish() {
+        let prices = built_in_prices();
+        for (model, date, prompt, wanted) in [
+            ("gpt-6-astra", "2026-11-27", 272_000, [10_000, 50_000, 12_500, 20_000, 1_000]),
+            ("gpt-6-astra-cc-format", "2026-11-27", 272_000, [10_000, 50_000, 12_500, 20_000, 1_000]),
+            ("openai/gpt-6-astra", "2026-11-27", 272_001, [20_000, 75_000, 25_000, 40_000, 2_000]),
+            ("gpt-6.2-astra", "2026-11-27", 272_000, [8_000, 40_000, 10_000, 16_000, 400]),
+            ("gpt-6.1-sol", "2026-11-27", 272_001, [4_000, 15_000, 5_000, 8_000, 200]),
+            ("gpt-5.6-luna", "2026-07-29", 1_000, [1_000, 6_000, 1_250, 2_000, 100]),
+            ("gpt-5.6-luna", "2026-07-30", 1_000, [200, 1_200, 250, 400, 20]),
+            ("gpt-5.5-2026-04-23", "2026-11-27", 272_001, [10_000, 45_000, 10_000, 10_000, 1_000]),
+            ("gemini-3.1-pro-preview", "2026-11-27", 200_000, [2_000, 12_000, 2_000, 2_000, 200]),
+            ("google/gemini-2.5-pro", "2026-11-27", 200_001, [2_500, 15_000, 2_500, 2_500, 250]),
+            ("gemini-3.8-flash", "2026-12-31", 1_000, [750, 3_750, 750, 750, 75]),
+            ("gemini-3.8-flash", "2027-01-01", 1_000, [1_500, 7_500, 1_500, 1_500, 150]),
+        ] {
+            assert_eq!(paid(&prices, model, prompt, at(date)), Some(wanted), "{model} {date} {prompt}");
+        }
+        assert_eq!(paid(&prices, "gpt-5.6-sol", 1_000, at("2026-11-27")), None, "its dates are not known");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! All settings of all sections, for those who look at the whole.
 
 use super::{
-    allow_origins, forwarding, headers, health, limits, proxy, request_log, resilience, service, startup,
+    allow_origins, forwarding, headers, health, limits, prices, proxy, request_log, resilience, service, startup,
     system_prompt, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 13] = [
+const SECTIONS: [&[Entry]; 14] = [
     startup::SETTINGS,
     tls_listener::SETTINGS,
     service::SETTINGS,
@@ -17,6 +17,7 @@ const SECTIONS: [&[Entry]; 13] = [
     allow_origins::SETTINGS,
     proxy::SETTINGS,
     request_log::SETTINGS,
+    prices::SETTINGS,
     limits::SETTINGS,
     timeouts::SETTINGS,
     resilience::SETTINGS,

@@ -215,6 +215,14 @@ messages! {
     PriceIncomplete = "price_incomplete",
         "a price needs models, input and output", "每个价格都需要 models、input 和 output";
     PriceModels = "price_models", "a price needs models", "价格缺少 models";
+    PriceListForm { path: String } = "price_list_form",
+        "{path} is neither LiteLLM's model_prices_and_context_window.json nor api.json of models.dev",
+        "{path} 既不是 LiteLLM 的 model_prices_and_context_window.json，也不是 models.dev 的 api.json";
+    PriceListEmpty { path: String } = "price_list_empty",
+        "{path} has no model with a price per token", "{path} 中没有任何按 token 计价的模型";
+    PricesUnreadable { path: String, count: u64, models: String } = "prices_unreadable",
+        "{path}: the prices of {count} models cannot be read, they have none: {models}",
+        "{path}：有 {count} 个模型的价格无法读取，按没有价格处理：{models}";
     ProbeNothing = "probe_nothing",
         "an upstream must be able to pass the probe", "这样写，上游永远无法通过健康检查";
 

@@ -25,7 +25,15 @@ const SILENT_WRITER: Duration = Duration::from_secs(60);
 /// # Errors
 /// When it cannot be read, is something else, or has more than [`TEXT_BYTES`].
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
-    let text = String::from_utf8(read_bytes(path.as_ref(), TEXT_BYTES)?);
+    read_up_to(path.as_ref(), TEXT_BYTES)
+}
+
+/// As [`read`], of a file that may have so many bytes.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_up_to(path: &Path, most: usize) -> io::Result<String> {
+    let text = String::from_utf8(read_bytes(path, most)?);
     text.map_err(|error| {
         let what = match error.as_bytes() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
@@ -106,8 +114,13 @@ fn read_pipe(mut pipe: &File, most: usize, bytes: &mut Vec<u8>) -> io::Result<()
 
 /// The text of a regular file; `None` for everything else, a pipe too, which may have been read before.
 pub(crate) fn read_again(path: &Path) -> Option<String> {
+    read_again_up_to(path, TEXT_BYTES)
+}
+
+/// As [`read_again`], of a file that may have so many bytes.
+pub(crate) fn read_again_up_to(path: &Path, most: usize) -> Option<String> {
     path.metadata().ok().filter(Metadata::is_file)?;
-    read(path).ok()
+    read_up_to(path, most).ok()
 }
 
 /// The certificates of a PEM file.

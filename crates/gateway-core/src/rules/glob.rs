@@ -4,17 +4,24 @@ use std::fmt;
 
 /// A pattern for a whole text: `*` stands for any characters, `?` for one. Upper and lower case differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(String);
+pub struct Glob {
+    pattern: String,
+    /// Whether it has no wildcard: then it is compared as a whole.
+    is_literal: bool,
+}
 
 impl Glob {
     /// Every text is a glob.
     pub fn new(pattern: &str) -> Self {
-        Self(pattern.to_owned())
+        Self { pattern: pattern.to_owned(), is_literal: !pattern.contains(['*', '?']) }
     }
 
     /// Whether it describes the whole of `text`. At most as many steps as the product of both lengths.
     pub fn matches(&self, text: &str) -> bool {
-        let (mut pattern, mut text) = (self.0.as_str(), text);
+        if self.is_literal {
+            return self.pattern == text;
+        }
+        let (mut pattern, mut text) = (self.pattern.as_str(), text);
         // Where to go on when the text after the last star did not fit: that star takes one character more.
         let mut retry: Option<(&str, &str)> = None;
         loop {
@@ -47,6 +54,6 @@ impl Glob {
 
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.pattern)
     }
 }

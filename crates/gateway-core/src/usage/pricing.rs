@@ -3,137 +3,32 @@
 
 pub mod decimal;
 pub mod model_name;
+mod offer;
+pub mod published;
 #[cfg(test)]
 mod tests;
+
+pub use offer::{NanoUsd, Offer, PicoUsd, Price};
 
 use super::summary::{Details, Tokens};
 use crate::rules::glob::Glob;
 use decimal::Factor;
+use published::Published;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::SystemTime;
-
-/// Billionths of a US dollar: what requests cost. Whole numbers, so that sums are exact in whatever order they are made.
-pub type NanoUsd = u64;
-/// Trillionths of a US dollar: what tokens cost. A dollar per million tokens is a million of them per token.
-pub type PicoUsd = u64;
-
-const PICO_PER_NANO: u128 = 1_000;
-
-/// What one token costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Of input that no cache was used for.
-    pub input: PicoUsd,
-    /// Of output.
-    pub output: PicoUsd,
-    /// Of input written to the prompt cache, to be kept for five minutes.
-    pub cache_write: PicoUsd,
-    /// Of input written to the prompt cache, to be kept for an hour.
-    pub cache_write_1h: PicoUsd,
-    /// Of input read from the prompt cache.
-    pub cache_read: PicoUsd,
-}
-
-impl Price {
-    /// What these tokens cost, in pico-dollars.
-    fn cost(&self, tokens: &Tokens) -> u128 {
-        // An upstream that counts more into the hour than into the whole is not believed.
-        let hour = tokens.cache_write_1h.min(tokens.cache_write);
-        [
-            (tokens.input, self.input),
-            (tokens.output, self.output),
-            (tokens.cache_write - hour, self.cache_write),
-            (hour, self.cache_write_1h),
-            (tokens.cache_read, self.cache_read),
-        ]
-        .into_iter()
-        .fold(0, |sum, (count, price)| sum.saturating_add(u128::from(count) * u128::from(price)))
-    }
-}
-
-/// What fast mode is called in `usage.speed`.
-const FAST: &str = "fast";
-/// What the usual speed is called there, if it is told at all.
-const STANDARD: &str = "standard";
-/// What a batch is called in `usage.service_tier`.
-const BATCH: &str = "batch";
-/// What `usage.inference_geo` says of requests that asked for no place.
-const ANYWHERE: [&str; 2] = ["global", "not_available"];
-
-/// What some models cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// Names of the models.
-    pub models: Glob,
-    /// Since when; `None` for ever.
-    pub from: Option<SystemTime>,
-    /// The most tokens of a prompt, cached or not, that it holds for.
-    pub prompt_up_to: Option<u64>,
-    /// What a token costs.
-    pub price: Price,
-    /// How many times as much it costs in fast mode; `None` if nobody has said.
-    pub fast: Option<Factor>,
-    /// How many times as much it costs in these places; empty if the place does not matter.
-    pub geo: Arc<[(Box<str>, Factor)]>,
-    /// How many times as much it costs in a batch.
-    pub batch: Factor,
-    /// What one search of the web costs.
-    pub web_search: PicoUsd,
-    /// Who says so, for the operator.
-    pub origin: Arc<str>,
-}
-
-impl Offer {
-    /// One of a token's price alone; the rest is as usual: half in batches, ten dollars for a thousand searches.
-    pub fn new(models: Glob, price: Price, origin: Arc<str>) -> Self {
-        Self {
-            models,
-            from: None,
-            prompt_up_to: None,
-            price,
-            fast: None,
-            geo: Arc::default(),
-            batch: Factor::HALF,
-            web_search: 10_000_000_000,
-            origin,
-        }
-    }
-
-    fn holds(&self, prompt: u64, at: SystemTime) -> bool {
-        self.prompt_up_to.is_none_or(|most| prompt <= most) && self.from.is_none_or(|from| from <= at)
-    }
-
-    /// What a request costs; `None` if nobody has said what its speed or its place costs. Speed, place and batch are
-    /// about tokens; searches cost the same everywhere.
-    fn cost(&self, tokens: &Tokens, details: &Details, factor: Factor) -> Option<NanoUsd> {
-        let speed = match details.speed.as_deref() {
-            None | Some(STANDARD) => Factor::ONE,
-            Some(FAST) => self.fast?,
-            Some(_) => return None,
-        };
-        let geo = match details.inference_geo.as_deref() {
-            Some(place) if !self.geo.is_empty() && !ANYWHERE.contains(&place) => {
-                self.geo.iter().find(|(known, _)| **known == *place)?.1
-            }
-            _ => Factor::ONE,
-        };
-        let batch = if details.service_tier.as_deref() == Some(BATCH) { self.batch } else { Factor::ONE };
-        let (amount, parts) = batch.times(geo.times(speed.times((self.price.cost(tokens), 1))));
-        let searches = u128::from(details.web_searches.unwrap_or_default()) * u128::from(self.web_search);
-        let (amount, parts) = factor.times((amount.saturating_add(searches.saturating_mul(parts)), parts));
-        let nano = parts * PICO_PER_NANO;
-        Some(NanoUsd::try_from(amount.saturating_add(nano / 2) / nano).unwrap_or(NanoUsd::MAX))
-    }
-}
 
 /// Prices by model: lists, of which the first one that has an offer counts.
 #[derive(Clone, Debug, Default)]
 pub struct Prices(Vec<List>);
 
-/// Offers, of which the first that fits counts, each with its pattern as [`model_name::plain`] would have it.
-type List = Vec<(Offer, Glob)>;
+#[derive(Clone, Debug)]
+enum List {
+    /// Offers, of which the first that fits counts, each with its pattern as [`model_name::plain`] would have it.
+    Patterns(Vec<(Offer, Glob)>),
+    /// A list that others publish.
+    Published(Published),
+}
 
 impl Prices {
     /// These, and behind them a list of offers, of which the first that fits counts. Of those for the same models the
@@ -150,7 +45,14 @@ impl Prices {
             let plain = Glob::new(&offer.models.to_string().to_ascii_lowercase().replace('.', "-"));
             (offer, plain)
         };
-        self.0.push(offers.into_iter().map(with_plain).collect());
+        self.0.push(List::Patterns(offers.into_iter().map(with_plain).collect()));
+        self
+    }
+
+    /// These, and behind them a list that others publish.
+    #[must_use]
+    pub fn then_published(mut self, published: Published) -> Self {
+        self.0.push(List::Published(published));
         self
     }
 
@@ -170,11 +72,49 @@ impl Prices {
 
     /// The offer for a model, and a prompt of so many tokens, at that time.
     pub fn of(&self, model: &str, prompt: u64, at: SystemTime) -> Option<&Offer> {
+        self.search(model, |offer| offer.holds(prompt, at).then_some(offer))
+    }
+
+    /// All offers for a model, in the order in which they are asked.
+    pub fn all_of(&self, model: &str) -> Vec<&Offer> {
+        let mut all = Vec::new();
+        self.search(model, |offer| {
+            all.push(offer);
+            None::<()>
+        });
+        all
+    }
+
+    /// All offers that are not of a published list, in the order in which they are asked.
+    pub fn written(&self) -> impl Iterator<Item = &Offer> {
+        self.0
+            .iter()
+            .flat_map(|list| match list {
+                List::Patterns(offers) => &offers[..],
+                List::Published(_) => &[],
+            })
+            .map(|(offer, _)| offer)
+    }
+
+    /// The published list, if there is one.
+    pub fn published(&self) -> Option<&Published> {
+        self.0.iter().find_map(|list| match list {
+            List::Patterns(_) => None,
+            List::Published(published) => Some(published),
+        })
+    }
+
+    /// Shows the offers for a model to `found`, in the order in which they are asked, until that has what it looks for.
+    fn search<'a, T>(&'a self, model: &str, mut found: impl FnMut(&'a Offer) -> Option<T>) -> Option<T> {
         let plain = model_name::plain(model);
-        let mut offers = self.0.iter().flatten();
-        let fits = |(offer, of_plain): &&(Offer, Glob)| {
-            offer.holds(prompt, at) && (of_plain.matches(&plain) || offer.models.matches(model))
-        };
-        offers.find(fits).map(|(offer, _)| offer)
+        self.0.iter().find_map(|list| match list {
+            List::Patterns(offers) => offers.iter().find_map(|(offer, of_plain)| {
+                (of_plain.matches(&plain) || offer.models.matches(model)).then(|| found(offer)).flatten()
+            }),
+            List::Published(list) => {
+                let as_it_came = list.offers.get(&*model.trim().to_ascii_lowercase());
+                as_it_came.or_else(|| list.offers.get(&*plain))?.iter().find_map(&mut found)
+            }
+        })
     }
 }

@@ -38,10 +38,15 @@ impl Decimal {
                 false => power += i32::from(!is_fraction),
             }
         }
+        Some(Self::new(digits, power))
+    }
+
+    /// Without zeros at its end.
+    fn new(mut digits: u64, mut power: i32) -> Self {
         while digits > 0 && digits.is_multiple_of(10) {
             (digits, power) = (digits / 10, power + 1);
         }
-        Some(Self { digits, power: if digits == 0 { 0 } else { power } })
+        Self { digits, power: if digits == 0 { 0 } else { power } }
     }
 
     /// Whether it is a whole number of ten to the power of `unit`.
@@ -81,7 +86,17 @@ impl Factor {
 
     /// The factor that a text stands for: from zero to `most`, with at most [`Factor::PLACES`] digits of a fraction.
     pub fn parse(text: &str, most: u32) -> Option<Self> {
-        let Decimal { digits, power } = Decimal::parse(text)?;
+        Self::of(Decimal::parse(text)?, most)
+    }
+
+    /// How many times `one` an amount is, up to a hundred times; `None` if that takes more digits.
+    pub fn ratio(amount: u64, one: u64) -> Option<Self> {
+        let digits = amount.checked_mul(10_u64.pow(Self::PLACES))?;
+        let is_whole = one > 0 && digits.is_multiple_of(one);
+        Self::of(is_whole.then(|| Decimal::new(digits / one, -6))?, 100)
+    }
+
+    fn of(Decimal { digits, power }: Decimal, most: u32) -> Option<Self> {
         let places = u32::try_from(-power).unwrap_or_default();
         let whole = 10_u64.checked_pow(power.max(0).unsigned_abs())?;
         let digits = u32::try_from(digits.checked_mul(whole)?).ok()?;
@@ -152,6 +167,9 @@ mod tests {
         for text in ["100.000001", "101", "-1", "0.0000001", "x", "", "1e9"] {
             assert_eq!(Factor::parse(text, 100), None, "{text}");
         }
+        let ratio = |amount, one| Factor::ratio(amount, one).map(|factor| factor.to_string());
+        assert_eq!((ratio(10, 5).as_deref(), ratio(3, 8).as_deref()), (Some("2"), Some("0.375")));
+        assert_eq!((ratio(1, 3), ratio(1, 0), ratio(101, 1), ratio(u64::MAX, 1)), (None, None, None, None));
         let eleven_tenths = Factor::parse("1.1", 100).expect("a factor");
         assert_eq!(eleven_tenths.times(Factor::HALF.times((7, 1))), (7 * 5 * 11, 100));
     }

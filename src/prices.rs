@@ -1,0 +1,146 @@
+//! What `anyrouter-gateway prices` prints: what models cost, since when, and who says so.
+
+use crate::config::Config;
+use gateway_core::usage::pricing::decimal::Factor;
+use gateway_core::usage::pricing::{Offer, PicoUsd, model_name};
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+/// Names like an unknown one that are told.
+const NEAR: usize = 3;
+/// What stands over the columns.
+const TITLES: [&str; 10] =
+    ["MODELS", "SINCE", "PROMPT UP TO", "INPUT", "OUTPUT", "WRITE 5m", "WRITE 1h", "READ", "ALSO", "FROM"];
+
+/// All prices, in the order in which they are asked.
+pub(crate) fn all(config: &Config, path: &str, now: SystemTime) -> String {
+    let mut text = format!(
+        "# anyrouter-gateway {}, configuration: {path}\n\
+         # US dollars per million tokens; the first that fits counts. `anyrouter-gateway prices MODEL` shows one model.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let rows = config.prices.written().map(|offer| row(offer, offer.from.is_some_and(|from| from > now)));
+    text.push_str(&table(rows.collect()));
+    if let Some(list) = config.prices.published() {
+        let name = list.publisher.name();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Before the built-in ones: {} models of gateway.prices_file ({name}).", list.models);
+    }
+    text.push_str(&cost_factors(config));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// What one model costs.
+///
+/// # Errors
+/// When it has no price, with what to do about it.
+pub(crate) fn of_model(config: &Config, model: &str, now: SystemTime) -> Result<String, String> {
+    let offers = config.prices.all_of(model);
+    // Each tier is tried at its end, and beyond all of them.
+    let prompts = offers.iter().filter_map(|offer| offer.prompt_up_to).chain([u64::MAX]);
+    let in_force: Vec<&Offer> = prompts.filter_map(|prompt| config.prices.of(model, prompt, now)).collect();
+    if offers.is_empty() {
+        return Err(unknown(config, model));
+    }
+    let is_in_force = |offer: &Offer| in_force.iter().any(|other| std::ptr::eq(*other, offer));
+    let rows = offers.iter().map(|offer| row(offer, !is_in_force(offer)));
+    let today = humantime::format_rfc3339_seconds(now).to_string();
+    let mut text = format!(
+        "# {model}, in US dollars per million tokens; the first that fits counts. (Those in brackets do not hold on {}, or \
+         come behind another one.)\n{}{}",
+        &today[..10],
+        table(rows.collect()),
+        cost_factors(config)
+    );
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// What to do about a model without a price.
+fn unknown(config: &Config, model: &str) -> String {
+    let plain = model_name::plain(model);
+    let written = config.prices.written().map(|offer| offer.models.to_string()).filter(|name| !name.contains('*'));
+    let published = config.prices.published().into_iter().flat_map(|list| list.names().map(str::to_owned));
+    let distance = |name: String| (strsim::damerau_levenshtein(&plain, &model_name::plain(&name)), name);
+    let mut near: Vec<_> = written.chain(published).map(distance).collect();
+    near.retain(|(distance, name)| *distance <= name.len().max(plain.len()) / 3);
+    near.sort();
+    near.dedup_by(|one, other| one.1 == other.1);
+    let near: Vec<String> = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
+    let near = if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) };
+    format!(
+        "\"{model}\" has no price{near}: its requests have no cost, and count as unpriced\n\
+         give it one in the configuration, in US dollars per million tokens:\n\
+         \x20 gateway:\n\
+         \x20   prices:\n\
+         \x20     - {{models: \"{plain}\", input: 1, output: 5}}\n\
+         or name a published list in gateway.prices_file: LiteLLM's or that of models.dev"
+    )
+}
+
+/// The cells of an offer, in brackets if it does not count.
+fn row(offer: &Offer, is_aside: bool) -> [String; TITLES.len()] {
+    let models = offer.models.to_string();
+    let price = &offer.price;
+    let mut also = Vec::new();
+    also.extend(offer.fast.map(|times| format!("fast ×{times}")));
+    also.extend(offer.geo.iter().map(|(place, times)| format!("{place} ×{times}")));
+    if offer.batch != Factor::HALF {
+        also.push(format!("batch ×{}", offer.batch));
+    }
+    let thousand = dollars(offer.web_search.saturating_mul(1_000) / 1_000_000);
+    if thousand != "10" {
+        also.push(format!("1,000 searches {thousand}"));
+    }
+    [
+        if is_aside { format!("({models})") } else { models },
+        offer
+            .from
+            .map_or_else(String::new, |from| humantime::format_rfc3339_seconds(from).to_string()[..10].to_owned()),
+        offer.prompt_up_to.map_or_else(String::new, |most| most.to_string()),
+        dollars(price.input),
+        dollars(price.output),
+        dollars(price.cache_write),
+        dollars(price.cache_write_1h),
+        dollars(price.cache_read),
+        also.join(", "),
+        offer.origin.to_string(),
+    ]
+}
+
+/// Rows below their titles, in columns.
+fn table(rows: Vec<[String; TITLES.len()]>) -> String {
+    let rows: Vec<_> = std::iter::once(TITLES.map(str::to_owned)).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..TITLES.len()).map(width).collect();
+    let line = |row: &[String; TITLES.len()]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The upstreams that charge something else.
+fn cost_factors(config: &Config) -> String {
+    let others = config.upstreams.iter().filter(|upstream| upstream.cost_factor != Factor::ONE);
+    others.map(|upstream| format!("{} charges {} times the price.\n", upstream.name, upstream.cost_factor)).collect()
+}
+
+/// Pico-dollars per token as dollars per million.
+fn dollars(pico: PicoUsd) -> String {
+    let (whole, fraction) = (pico / 1_000_000, pico % 1_000_000);
+    let text = format!("{whole}.{fraction:06}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_told_to_their_last_digit() {
+        let told = [3_000_000, 250_000, 1, 18_750_000, 0, 10_000_000].map(dollars);
+        assert_eq!(told, ["3", "0.25", "0.000001", "18.75", "0", "10"]);
+    }
+}
