@@ -57,6 +57,9 @@ async fn a_good_upstream_is_told_with_the_settings_for_clients() {
         "export ANTHROPIC_AUTH_TOKEN=sk-your-key\n",
         "\"env\": {",
         "\"claudeCode.environmentVariables\": [",
+        "export CLAUDE_CODE_GATEWAY_HINT_HEADERS=1\n",
+        "/etc/claude-code/managed-settings.json",
+        "zh: Claude Code（2.1.273 及以上版本）说明每个请求的用途",
         "1 of 1 upstreams",
     ] {
         assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
@@ -289,6 +292,7 @@ async fn the_way_through_the_proxy_is_the_one_that_counts() {
     let expected = [("dns", true), ("tcp", true), ("proxy", true), ("tls", true), ("http", true)];
     assert_eq!(steps(&report, 1), names(&expected));
     assert!(ok, "the gateway goes through the proxy too");
+    assert_eq!(report["settings"]["managed"]["env"].get("ANTHROPIC_AUTH_TOKEN"), None, "a team shares no key");
     assert!(report["settings"]["shell"].as_str().is_some_and(|shell| shell.contains("NO_PROXY=")), "{report:#}");
     let head = heads.recv().expect("a CONNECT");
     assert!(head.starts_with("CONNECT relay.invalid:8000 HTTP/1.1\r\n"), "{head}");

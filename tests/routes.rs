@@ -332,6 +332,17 @@ async fn mistakes_about_keys_do_not_print_them() {
         ("routes:\n    - keys: [sk-secret]\n      upstream: nowhere\n", "nowhere"),
         ("routes:\n    - keys: [sk-secret]\n", "upstream"),
         ("routes:\n    - keys: {a: sk-secret}\n      upstream: a\n", "one value"),
+        (
+            "routes:\n    - {keys: sk-secret, request_class: subagents, upstream: anyrouter.top}\n",
+            "did you mean \"subagent\"?",
+        ),
+        ("routes:\n    - {keys: sk-secret, request_class: [], upstream: anyrouter.top}\n", "request_class"),
+        ("routes:\n    - {request_class: subagent, upstream: anyrouter.top}\n", "keys"),
+        (
+            "routes:\n    - {keys: sk-secret, request_class: [main, subagent], upstream: anyrouter.top}\n    \
+             - {upstream: anyrouter.top, keys: sk-secret, request_class: subagent}\n",
+            "another route",
+        ),
         ("routes: [sk-secret]\n", "mapping"),
         ("routes: sk-secret\n", "list"),
         ("routes:\n    - keys: [\"sha256:sk-secret\"]\n      upstream: anyrouter.top\n", "64"),

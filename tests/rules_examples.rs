@@ -128,3 +128,64 @@ async fn the_examples_that_answer_do_what_they_say() {
         assert!(upstream.received().is_empty());
     }
 }
+
+#[tokio::test]
+async fn the_examples_by_what_a_request_is_for_do_what_they_say() {
+    let (upstream, gateway) = with_example("cheaper-explorers").await;
+    for (class, agent, model) in [
+        ("subagent", "Explore", "claude-haiku-5-5"),
+        ("workflow", "Plan", "claude-haiku-5-5"),
+        ("subagent", "general-purpose", "claude-opus-5-5"),
+        ("main", "", "claude-opus-5-5"),
+        ("compaction", "", "claude-opus-5-5"),
+        ("auxiliary", "", "claude-haiku-5-5"),
+        ("", "", "claude-opus-5-5"),
+    ] {
+        let sent = r#"{"model":"claude-opus-5-5","thinking":{"type":"adaptive"},"max_tokens":9}"#;
+        let mut request = Request::post("/v1/messages", sent);
+        for (name, value) in [("x-claude-code-request-class", class), ("x-claude-code-agent-type", agent)] {
+            if !value.is_empty() {
+                request = request.header(name, value);
+            }
+        }
+        let got: serde_json::Value =
+            serde_json::from_slice(&through(&upstream, &gateway, &request).await.body).expect("JSON");
+        assert_eq!(got["model"], model, "{class} {agent}");
+        assert_eq!(got.get("thinking").is_none(), class == "auxiliary", "{class}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_of_an_upstream_for_sub_agents_does_what_it_says() {
+    let (best, cheap) = (Upstream::start(|_| Reply::ok("{}")).await, Upstream::start(|_| Reply::ok("{}")).await);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let text = std::fs::read_to_string(path).expect("docs/rules.md");
+    let yaml = text.split("```yaml\n").find(|yaml| yaml.contains("request_class: [subagent")).expect("the example");
+    let yaml = yaml.split("```").next().expect("its end");
+    let yaml = yaml.replace("https://anyrouter.top", &best.url()).replace("https://relay.example", &cheap.url());
+    let gateway = gateway().yaml(&yaml).env("BEST_KEY", "sk-best").env("CHEAP_KEY", "sk-cheap").start().await;
+    let class = |class: &'static str| Some(("x-claude-code-request-class", class));
+    for (field, upstream, key) in [
+        (None, &best, "sk-best"),
+        (class("main"), &best, "sk-best"),
+        (class("compaction"), &best, "sk-best"),
+        (class("subagent"), &cheap, "sk-cheap"),
+        (class("auxiliary"), &cheap, "sk-cheap"),
+        (Some(("x-claude-code-agent-id", "a1")), &cheap, "sk-cheap"),
+    ] {
+        // Over HTTP/1 the fields are read before the body, and the session is the same for all.
+        let mut request = Request::post("/v1/messages", r#"{"model":"claude-opus-5-5"}"#)
+            .header("x-api-key", "sk-alice")
+            .header("X-Claude-Code-Session-Id", "s");
+        if let Some((name, value)) = field {
+            request = request.header(name, value);
+        }
+        let before = upstream.received().len();
+        assert_eq!(gateway.request(&request).await.status(), 200, "{field:?}");
+        assert_eq!(upstream.received().len(), before + 1, "{field:?}");
+        assert_eq!(upstream.last().headers.all("x-api-key"), [key], "{field:?}");
+    }
+    let stranger = Request::post("/v1/messages", "{}").header("x-api-key", "sk-bob");
+    let stranger = stranger.header("x-claude-code-request-class", "subagent");
+    assert_eq!(gateway.request(&stranger).await.status(), 401, "a class is no key");
+}

@@ -40,6 +40,7 @@ const PAGES = {
   'config-headers': () => '/config?view=headers',
   'config-history': () => '/config?view=history',
   connect: () => '/connect',
+  'connect-team': () => '/connect?client=team',
   login: () => '/login',
   missing: () => '/no-such-page',
 };

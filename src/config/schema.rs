@@ -106,7 +106,10 @@ fn route() -> Value {
         "type": "object",
         "required": ["keys"],
         "additionalProperties": false,
-        "properties": {"keys": texts, "upstream": {"type": "string"}, "upstreams": texts},
+        "properties": {"keys": texts, "request_class": {"anyOf": [
+            {"enum": gateway_core::record::request_class::KNOWN},
+            {"type": "array", "items": {"enum": gateway_core::record::request_class::KNOWN}}
+        ]}, "upstream": {"type": "string"}, "upstreams": texts},
     })
 }
 

@@ -2,10 +2,11 @@
 
 use super::findings::{Finding, Severity};
 use super::probe::{Step, Way};
-use super::settings::ClientSettings;
+use super::settings::{CHOICES, ClientSettings, MANAGED_PATHS};
 use crate::config::problem::Problem;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// One upstream.
@@ -99,6 +100,9 @@ impl Report {
                 "shell": settings.shell(),
                 "claude_code": settings.claude_code(),
                 "vs_code": settings.vs_code(),
+                "managed": settings.managed(),
+                "managed_paths": MANAGED_PATHS.into_iter().collect::<BTreeMap<_, _>>(),
+                "choices": CHOICES,
             })),
         })
     }
@@ -147,5 +151,15 @@ fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Resu
     };
     block("Claude Code, in a shell / 在终端中:", &settings.shell())?;
     block("Claude Code, ~/.claude/settings.json:", &format!("{:#}", settings.claude_code()))?;
-    block("VS Code extension, settings.json / VS Code 扩展:", &format!("{:#}", settings.vs_code()))
+    block("VS Code extension, settings.json / VS Code 扩展:", &format!("{:#}", settings.vs_code()))?;
+    block("a team, managed-settings.json on each machine / 团队:", &format!("{:#}", settings.managed()))?;
+    for (system, path) in MANAGED_PATHS {
+        writeln!(out, "  {system}: {path}")?;
+    }
+    writeln!(out, "\nwhat each setting brings / 各项设置的作用:")?;
+    for choice in CHOICES {
+        writeln!(out, "  {}={}", choice.name, choice.value)?;
+        writeln!(out, "    en: {}\n    zh: {}", choice.brings_en, choice.brings_zh)?;
+    }
+    Ok(())
 }

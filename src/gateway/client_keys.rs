@@ -2,6 +2,7 @@
 
 use crate::config::routes::digest;
 use crate::upstream::sessions::Client;
+use gateway_core::record::request_class;
 use gateway_core::rules::header::key_in;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
@@ -11,6 +12,11 @@ use std::fmt;
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The field that names a session.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
+
+/// The field that names a sub-agent.
+pub(super) const AGENT: HeaderName = HeaderName::from_static("x-claude-code-agent-id");
+/// The field that says what a request is for.
+pub(super) const REQUEST_CLASS: HeaderName = HeaderName::from_static("x-claude-code-request-class");
 
 /// Words that stand where a key should: what clients need something for, and what programs write for nothing.
 const PLACEHOLDERS: [&[u8]; 11] = [
@@ -51,6 +57,14 @@ fn is_placeholder(key: &[u8]) -> bool {
 /// Who sends a request with these headers and this key: the session that it names, or else its key.
 pub(super) fn client(headers: &HeaderMap, key: Option<&[u8]>) -> Client {
     Client::new(headers.get(SESSION).map(|id| id.as_bytes()), key)
+}
+
+/// What a request with these headers is for, as records have it (`ClientNames::with_class`).
+pub(super) fn request_class(headers: &HeaderMap) -> Option<&str> {
+    match headers.get(REQUEST_CLASS) {
+        Some(class) => class.to_str().ok(),
+        None => headers.contains_key(AGENT).then_some(request_class::SUBAGENT),
+    }
 }
 
 /// The beginning of the SHA-256 of a client's key: enough to tell keys apart, of no other use.

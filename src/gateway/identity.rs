@@ -1,6 +1,6 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
-use super::client_keys::{self, KeyFingerprint, SESSION, X_API_KEY};
+use super::client_keys::{self, AGENT, KeyFingerprint, REQUEST_CLASS, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a
 /// body.
-static FIELDS: [HeaderName; 9] = [
+static FIELDS: [HeaderName; 11] = [
     AUTHORIZATION,
     HOST,
     ORIGIN,
@@ -27,6 +27,8 @@ static FIELDS: [HeaderName; 9] = [
     ACCESS_CONTROL_REQUEST_HEADERS,
     cross_site::X_GOOG_API_KEY,
     cross_site::API_KEY,
+    REQUEST_CLASS,
+    AGENT,
 ];
 
 /// The lengths of these names, a bit each: most names of a head have none of them.
@@ -66,8 +68,9 @@ pub(super) struct Found {
 /// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
 pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
     let (route, key) = authenticating(headers, snapshot);
+    let sender = client_keys::client(headers, key);
     Identity {
-        sender: client_keys::client(headers, key),
+        sender: route.and_then(|route| snapshot.partial(route)).map_or(sender, |number| sender.among(number)),
         key: key.map(KeyFingerprint::of),
         group: find_group(headers, route, authority, snapshot),
     }
@@ -81,7 +84,8 @@ pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<Ke
 /// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.
 fn authenticating<'h>(headers: &'h HeaderMap, snapshot: &Snapshot) -> (Option<usize>, Option<&'h [u8]>) {
     let mut keys = client_keys::client_keys(headers);
-    match snapshot.routed(keys.clone()) {
+    let class = if snapshot.routes_by_class() { client_keys::request_class(headers) } else { None };
+    match snapshot.routed(keys.clone(), class) {
         Some((route, key)) => (Some(route), Some(key)),
         None => (None, keys.next()),
     }

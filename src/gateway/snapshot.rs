@@ -1,11 +1,11 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
 use super::cross_site;
-use crate::config::routes::digest;
+use crate::config::routes::{Route, digest};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
-use crate::upstream::sessions::AffinityTable;
+use crate::upstream::sessions::{AffinityTable, hash};
 use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
@@ -59,6 +59,8 @@ pub(crate) struct Snapshot {
     pub must_see_bodies: bool,
     open: Vec<usize>,
     routed: Vec<Vec<usize>>,
+    /// What stands for each route that takes only some requests of its keys.
+    partial: Vec<Option<u64>>,
     /// Whether a key is added to requests for the upstream in this place: its own, the headers file's, or a rule's.
     adds_key: Vec<bool>,
 }
@@ -117,6 +119,7 @@ impl Snapshot {
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),
+            partial: config.routes.iter().map(partial).collect(),
             upstreams,
             config,
         })
@@ -167,9 +170,23 @@ impl Snapshot {
         Ok(group)
     }
 
-    /// The first of these keys that a route lists, and the number of that route. Every key is compared, in constant
-    /// time.
-    pub(crate) fn routed<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Option<(usize, &'k [u8])> {
+    /// What stands for this route, if it takes only some requests of its keys.
+    pub(crate) fn partial(&self, route: usize) -> Option<u64> {
+        self.partial[route]
+    }
+
+    /// Whether any route goes by what requests are for.
+    pub(crate) fn routes_by_class(&self) -> bool {
+        self.partial.iter().any(Option::is_some)
+    }
+
+    /// The first of these keys that a route lists for requests of this class, and the number of that route: one that
+    /// names the class before one for all. Every key is compared, in constant time.
+    pub(crate) fn routed<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        class: Option<&str>,
+    ) -> Option<(usize, &'k [u8])> {
         let routes = &self.config.routes;
         if routes.is_empty() {
             return None;
@@ -177,15 +194,24 @@ impl Snapshot {
         let mut found = None;
         for key in keys {
             let given = digest(key);
+            let (mut of_class, mut of_all) = (None, None);
             for (number, route) in routes.iter().enumerate() {
                 let is_listed = route.keys.iter().fold(0, |any, key| any | key.ct_eq(&given).unwrap_u8());
-                if is_listed == 1 && found.is_none() {
-                    found = Some((number, key));
+                if is_listed == 1 && route.classes.is_empty() {
+                    of_all = Some(number);
+                } else if is_listed == 1 && class.is_some_and(|class| route.classes.contains(&class)) {
+                    of_class = Some(number);
                 }
             }
+            found = found.or(of_class.or(of_all).map(|number| (number, key)));
         }
         found
     }
+}
+
+/// What stands for a route that takes only some requests of its keys: the same as long as it is for the same.
+fn partial(route: &Route) -> Option<u64> {
+    (!route.classes.is_empty()).then(|| hash(route.classes.join(",").as_bytes()))
 }
 
 /// Who is at the other end of a connection.

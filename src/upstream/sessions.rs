@@ -37,6 +37,18 @@ impl Client {
         Self { session: session.map_or_else(by_key, |name| Session::Named(hash(name))), key: key.unwrap_or_default() }
     }
 
+    /// The same client where only some of its requests go, for which `number` stands: they stay together by themselves, and
+    /// that they move says nothing of the others.
+    #[must_use]
+    pub fn among(self, number: u64) -> Self {
+        let session = match self.session {
+            Session::Named(session) => Session::Named(session.rotate_left(1) ^ number),
+            Session::Key(key) => Session::Key(key.rotate_left(1) ^ number),
+            Session::Unknown => Session::Unknown,
+        };
+        Self { session, ..self }
+    }
+
     /// Nobody that is known.
     pub const UNKNOWN: Self = Self { session: Session::Unknown, key: 0 };
 
@@ -182,6 +194,15 @@ impl AffinityTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_among_some_requests_is_another_one_and_always_the_same() {
+        let client = Client::new(Some(b"s"), Some(b"k"));
+        let (some, others) = (client.among(7), client.among(8));
+        assert_eq!((some.key, some), (client.key, Client::new(Some(b"s"), Some(b"k")).among(7)));
+        assert!(some.number() != client.number() && some.number() != others.number());
+        assert_eq!(Client::UNKNOWN.among(7), Client::UNKNOWN);
+    }
 
     #[test]
     fn a_key_waits_at_the_upstream_that_told_it_to() {

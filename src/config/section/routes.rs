@@ -1,4 +1,5 @@
-//! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`.
+//! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`. A route may be for some of
+//! their requests only, by what those are for.
 
 use super::base_url;
 use super::upstream::{Inherited, UpstreamConfig};
@@ -10,10 +11,13 @@ use crate::config::source::problem::{Problem, Source, near};
 use crate::config::source::settings_reader::Reader;
 use crate::config::source::value;
 use gateway_core::http1::is_field_value;
+use gateway_core::record::request_class;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Keys of a route.
+pub(crate) const ROUTE_KEYS: [&str; 4] = ["keys", "request_class", "upstream", "upstreams"];
 /// The file that users of the original's fork have.
 pub(crate) const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 
@@ -22,6 +26,8 @@ pub(crate) const KEY_MAPPINGS_FILE: &str = "env/.env.key-mappings.json";
 pub struct Route {
     /// SHA-256 of each key: the keys themselves are not kept.
     pub keys: Vec<[u8; 32]>,
+    /// What the requests are for that it takes; empty if it takes all that no other route of the key takes.
+    pub classes: Vec<&'static str>,
     /// Names of the upstreams among which they go, as the operator lists them: at least one, and none twice.
     pub upstreams: Vec<String>,
 }
@@ -63,16 +69,31 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
     for (index, node) in reading.bounded_list(&list, "gateway.routes", bounds::ROUTES).into_iter().enumerate() {
         let at = format!("gateway.routes[{index}]");
         let before = reading.problems();
-        let (mut keys, mut names) = (Vec::new(), Vec::new());
-        for (key, value) in reading.entries(node, &at, &["keys", "upstream", "upstreams"]) {
+        let (mut keys, mut classes, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let mut entries = reading.entries(node, &at, &ROUTE_KEYS);
+        // Whether a key is another route's depends on them.
+        entries.sort_by_key(|(key, _)| key != "request_class");
+        for (key, value) in entries {
             let at = format!("{at}.{key}");
+            if key == "request_class" {
+                classes = reading.parse_each(value, &at, |text| {
+                    value::choice(text, &request_class::KNOWN.map(|class| (class, class)))
+                });
+                continue;
+            }
             if key == "keys" {
                 let keys_of = value.as_sequence().map_or(1, |keys| keys.len());
                 if let Err(what) = bounds::count(keys_of, bounds::ROUTE_KEYS) {
                     reading.wrong(value, &at, what);
                     continue;
                 }
-                let is_taken = |key: &[u8; 32]| routes.iter().any(|route| route.keys.contains(key));
+                let is_taken = |key: &[u8; 32]| {
+                    let mut others = routes.iter().filter(|route| route.keys.contains(key));
+                    others.any(|other| {
+                        other.classes.is_empty() && classes.is_empty()
+                            || other.classes.iter().any(|class| classes.contains(class))
+                    })
+                };
                 keys = reading.parse_keys(value, &at, |text| {
                     read_key(text, env).and_then(|(key, was_cut)| match is_taken(&key) {
                         true => Err(Message::KeyOfAnotherRoute),
@@ -103,7 +124,7 @@ fn from_yaml(reader: &mut Reader<'_>, upstreams: &[UpstreamConfig]) -> Vec<Route
             continue;
         }
         match (keys.is_empty(), names.is_empty()) {
-            (false, false) => routes.push(Route { keys, upstreams: names }),
+            (false, false) => routes.push(Route { keys, classes, upstreams: names }),
             (true, false) => reading.wrong(node, &at, Message::KeysMissing),
             (_, true) => reading.wrong(node, &at, Message::UpstreamMissing),
         }
@@ -216,7 +237,7 @@ fn from_mappings(
     for (key, upstreams) in targets {
         match routes.iter_mut().find(|route| route.upstreams == upstreams) {
             Some(route) => route.keys.push(key),
-            None => routes.push(Route { keys: vec![key], upstreams }),
+            None => routes.push(Route { keys: vec![key], classes: Vec::new(), upstreams }),
         }
     }
     Ok(routes)
@@ -252,8 +273,13 @@ mod tests {
             {"target_url":"https://a.example/","keys":["sk-1"]},
             {"target_url":"https://anyrouter.top","keys":["sk-2", ""]}]}"#;
         let routes = from_mappings(text, &mut upstreams, Inherited::NONE, &mut Vec::new()).expect("valid");
-        assert_eq!(routes[0], Route { keys: vec![digest(b"sk-1")], upstreams: vec!["a.example".to_owned()] });
-        assert_eq!(routes[1], Route { keys: vec![digest(b"sk-2")], upstreams: vec!["anyrouter.top".to_owned()] });
+        let route = |key: &[u8], upstream: &str| Route {
+            keys: vec![digest(key)],
+            classes: Vec::new(),
+            upstreams: vec![upstream.to_owned()],
+        };
+        assert_eq!(routes[0], route(b"sk-1", "a.example"));
+        assert_eq!(routes[1], route(b"sk-2", "anyrouter.top"));
         assert_eq!(upstreams.len(), 2);
         let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, Inherited::NONE, &mut Vec::new())
             .expect_err("bad");
@@ -278,6 +304,7 @@ mod tests {
             {"target_url":"https://a.example/","keys":["sk-1", "sk-4"]}]}"#;
         let routes = from_mappings(text, &mut upstreams, Inherited::NONE, &mut Vec::new()).expect("valid");
         let route = |keys: &[&str], upstreams: &[&str]| Route {
+            classes: Vec::new(),
             keys: keys.iter().map(|key| digest(key.as_bytes())).collect(),
             upstreams: upstreams.iter().map(|name| format!("{name}.example")).collect(),
         };
