@@ -66,7 +66,7 @@ ORDER = {
         "ending observe",
         "settle",
         "failover",
-        "conversation first_event",
+        "conversation first_event repair",
         "attempt begin finish response_head upstream_response",
     ],
     "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules thinking", "usage", "record"],

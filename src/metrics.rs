@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use gateway_core::record::fault::ERROR_TYPES;
-use gateway_core::record::{Labels, Outcome, RequestRecord, request_class, status_class};
+use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, request_class, status_class};
 use gateway_core::usage::summary::Summary;
 use pingora_prometheus::prometheus::{
     Counter, CounterVec, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     stream_errors: IntCounterVec,
     times: Times,
     usage: Usage,
+    thinking: Thinking,
     /// Requests between their first byte and their end.
     pub in_flight: IntGauge,
     /// Streams of events that are open.
@@ -137,6 +138,50 @@ impl Usage {
     }
 }
 
+/// Thinking that came back where it did not fit.
+#[derive(Debug)]
+struct Thinking {
+    dropped: IntCounterVec,
+    repairs: [IntCounter; 3],
+}
+
+impl Thinking {
+    fn register() -> Registered<Self> {
+        Ok(Self {
+            dropped: counters(
+                "gateway_thinking_blocks_dropped_total",
+                "Blocks of thinking that came back and that no model read: dropped by the API, by its reason, or taken \
+                 out by the gateway (removed).",
+                &["reason"],
+            )?,
+            repairs: counter_each(
+                "gateway_thinking_repairs_total",
+                "Requests whose thinking was refused: served without it (repaired), failed all the same (failed), or told \
+                 to the client (passed_on).",
+                "outcome",
+                ["repaired", "failed", "passed_on"],
+            )?,
+        })
+    }
+
+    fn count(&self, record: &RequestRecord) {
+        let dropped = record.answer.iter().filter_map(|answer| answer.dropped);
+        let removed = ("removed", record.removed_thinking);
+        for (reason, count) in dropped.flat_map(|dropped| dropped.by_reason()).chain([removed]) {
+            if count > 0 {
+                self.dropped.with_label_values(&[reason]).inc_by(u64::from(count));
+            }
+        }
+        let [repaired, failed, passed_on] = &self.repairs;
+        match record.thinking_action {
+            Some(ThinkingAction::Repaired) => repaired.inc(),
+            Some(ThinkingAction::NotRepaired) => failed.inc(),
+            Some(ThinkingAction::Refused) => passed_on.inc(),
+            Some(ThinkingAction::AskedToDrop) | None => {}
+        }
+    }
+}
+
 type Registered<T> = Result<T, pingora_prometheus::prometheus::Error>;
 
 fn counter(name: &str, help: &str) -> Registered<IntCounter> {
@@ -182,6 +227,7 @@ impl Metrics {
             )?,
             times: Times::register()?,
             usage: Usage::register()?,
+            thinking: Thinking::register()?,
             models: ArcSwap::default(),
             other: OTHER.into(),
             none: "".into(),
@@ -264,6 +310,7 @@ impl Metrics {
         if let Some(rewrite) = record.rewrite {
             self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
+        self.thinking.count(record);
         self.times.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {
             self.times.first_byte.observe(first_byte.as_secs_f64());

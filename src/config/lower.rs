@@ -11,6 +11,7 @@ use super::section::resilience::{Affinity, Failover, Queue};
 use super::section::routes::{self, Route};
 use super::section::service::{self, Drain};
 use super::section::startup::Startup;
+use super::section::thinking::Thinking;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
 use super::section::{prices, profile, rules, system_prompt, timeouts};
 use super::source::node_reader::NodeReader;
@@ -58,6 +59,8 @@ pub struct Config {
     pub failover: Failover,
     /// When an upstream counts as down, and how it comes back.
     pub health: HealthSettings,
+    /// What is done about preserved thinking.
+    pub thinking: Thinking,
     /// Which sessions stay with the upstream that they moved to.
     pub affinity: Affinity,
     /// Requests that wait for a place at an upstream.
@@ -115,6 +118,7 @@ pub(super) fn lower(
         pool_idle_timeout: reader.get(&timeouts::POOL_IDLE),
         failover: Failover::read(reader),
         health: health.clone(),
+        thinking: Thinking::read(reader),
         affinity: Affinity::read(reader),
         queue: Queue::read(reader),
         dns_servers: reader.get_if_set(&timeouts::DNS_SERVERS).unwrap_or_default(),

@@ -33,7 +33,7 @@ pub(crate) use section::service::Drain;
 pub(crate) use section::startup::{LogFormat, Startup};
 #[cfg(test)]
 pub(crate) use section::tls_listener::TlsListener;
-pub(crate) use section::{built_in, headers, health, profile, proxy, resilience, routes, settings, upstream};
+pub(crate) use section::{built_in, headers, health, profile, proxy, resilience, routes, settings, thinking, upstream};
 pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;

@@ -30,7 +30,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use proxy::context::Context;
 use proxy::ending::{self, Ending};
-use proxy::{attempt, begin, failure, finish, first_event, request_head, response_head, settle, upstream_response};
+use proxy::{attempt, begin, failure, finish, request_head, response_head, settle, upstream_response};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +164,7 @@ impl ProxyHttp for Gateway {
         _: &mut HeaderMap,
         context: &mut Context,
     ) -> Result<()> {
-        first_event::judge(false, true, context)
+        upstream_response::came(false, true, context)
     }
 
     async fn response_filter(

@@ -5,7 +5,7 @@
 
 use super::tried;
 use gateway_core::reason::Reason;
-use gateway_core::record::{Cause, PromptOutcome, RequestRecord};
+use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction};
 use gateway_core::usage::summary::{Details, Summary, Tokens};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -144,6 +144,8 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("compaction", |record| record.names.compaction.as_ref().into()).filter(),
     text("context_compacted", |record| record.names.context_compacted.as_ref().into()).filter(),
     text("prompt_id", |record| record.names.prompt_id.as_ref().into()).filter(),
+    text("thinking_action", |record| record.thinking_action.map(ThinkingAction::code).into()).filter(),
+    integer("thinking_dropped", |record| record.dropped_thinking().map(u64::from).into()),
 ];
 
 /// The columns that a row shows, in the order of its values.

@@ -6,12 +6,14 @@ pub mod fault;
 mod outcome;
 mod prompt;
 pub mod request_class;
+mod thinking_action;
 pub mod verdict;
 
 pub use cause::Cause;
 pub use client_names::ClientNames;
 pub use outcome::Outcome;
 pub use prompt::PromptOutcome;
+pub use thinking_action::ThinkingAction;
 
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
@@ -76,6 +78,10 @@ pub struct RequestRecord {
     pub rules: Vec<Arc<str>>,
     /// The upstreams that failed, in order, and what each did.
     pub tried: Vec<(Arc<str>, UpstreamFault)>,
+    /// What was done about thinking that came back, if anything had to be.
+    pub thinking_action: Option<ThinkingAction>,
+    /// Blocks of thinking that were taken out of it, because they had been refused.
+    pub removed_thinking: u32,
     /// What the response says, if it is one to a request for a message.
     pub answer: Option<Summary>,
     /// What the upstream's error says, without keys.
@@ -141,6 +147,8 @@ impl RequestRecord {
             model_asked: None,
             rules: Vec::new(),
             tried: Vec::new(),
+            thinking_action: None,
+            removed_thinking: 0,
             answer: None,
             error: None,
             cause: None,
@@ -170,6 +178,14 @@ impl RequestRecord {
     /// Whether it used tokens that nobody has said a price of.
     pub fn is_unpriced(&self) -> bool {
         self.cost.is_none() && self.answer.as_ref().is_some_and(|answer| answer.tokens.is_some())
+    }
+
+    /// Blocks of thinking that came back and that no model read: taken out by the gateway, or dropped by the API. `None`
+    /// if nobody told.
+    pub fn dropped_thinking(&self) -> Option<u32> {
+        let told = self.answer.as_ref().and_then(|answer| answer.dropped).map(|dropped| dropped.total());
+        let removed = Some(self.removed_thinking).filter(|removed| *removed > 0);
+        told.map(|told| told.saturating_add(self.removed_thinking)).or(removed)
     }
 
     /// Whether anybody can make as many such requests as he likes: the gateway answered it by itself, the upstream

@@ -2,12 +2,12 @@
 
 use super::{
     allow_origins, forwarding, headers, health, limits, prices, proxy, request_log, resilience, service, startup,
-    system_prompt, timeouts, tls_listener,
+    system_prompt, thinking, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 14] = [
+const SECTIONS: [&[Entry]; 15] = [
     startup::SETTINGS,
     tls_listener::SETTINGS,
     service::SETTINGS,
@@ -22,6 +22,7 @@ const SECTIONS: [&[Entry]; 14] = [
     timeouts::SETTINGS,
     resilience::SETTINGS,
     health::SETTINGS,
+    thinking::SETTINGS,
 ];
 
 /// All settings under `gateway:` but the lists.

@@ -4,6 +4,7 @@ use super::base_url::{self, BaseUrl};
 use super::health;
 use super::profile::{self, Profile};
 use super::proxy::{self, OutboundProxy, Proxies};
+use super::thinking::Controls;
 use super::upstream_keys::UPSTREAM_KEYS;
 use crate::config::source::bounds;
 use crate::config::source::environment::expand;
@@ -81,6 +82,8 @@ pub struct UpstreamConfig {
     pub first_byte_timeout: Duration,
     /// Time for the first event of a stream that says something; `None` for any time.
     pub first_event_timeout: Option<Duration>,
+    /// Whether it takes `thinking.block_binding`.
+    pub thinking_controls: Controls,
 }
 
 /// What an entry of the list inherits from the settings above it.
@@ -150,6 +153,7 @@ impl UpstreamConfig {
             read_timeout: inherited.read_timeout,
             first_byte_timeout: inherited.first_byte(None, inherited.read_timeout),
             first_event_timeout: inherited.first_event_timeout,
+            thinking_controls: Controls::default(),
         }
     }
 }
@@ -281,6 +285,7 @@ impl Entry<'_, '_> {
             read_timeout,
             first_byte_timeout: inherited.first_byte(first_byte_timeout, read_timeout),
             first_event_timeout: self.get("first_event_timeout", value::duration).or(default.first_event_timeout),
+            thinking_controls: self.get("thinking_controls", Controls::parse).unwrap_or_default(),
             base_url: default.base_url,
         })
     }

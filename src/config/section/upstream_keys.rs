@@ -125,4 +125,10 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "As gateway.timeouts.first_event, for this upstream.",
         "同 gateway.timeouts.first_event，仅用于此上游。",
     ),
+    one(
+        "thinking_controls",
+        "auto",
+        "Whether it takes thinking.block_binding (gateway.thinking.on_move): on, off, or auto, for models known to.",
+        "是否接受 thinking.block_binding（gateway.thinking.on_move）：on、off 或 auto（按已知模型判断）。",
+    ),
 ];

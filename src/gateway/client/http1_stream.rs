@@ -92,7 +92,7 @@ impl ClientStream {
         }
         match self.held.kept() {
             // An end that no hook saw: nobody said what the response is.
-            _ if bytes == LAST_CHUNK && self.is_head_alone => {
+            _ if bytes == LAST_CHUNK && self.is_head_alone && self.hold.must_speak() => {
                 self.hold.say_nothing();
                 Err(io::ErrorKind::UnexpectedEof.into())
             }

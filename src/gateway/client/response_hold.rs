@@ -27,6 +27,8 @@ pub(crate) struct ResponseHold {
     held_until_ms: AtomicU64,
     /// Whether what follows the head is held with it, until somebody says that the response is a good one.
     is_body_held: AtomicBool,
+    /// Whether there is no response without something that follows its head.
+    must_speak: AtomicBool,
     /// Whether the response ended before it said anything, which no hook saw.
     has_said_nothing: AtomicBool,
     /// Whether Pingora is to read a body of one byte, which stands for the whole one.
@@ -49,8 +51,10 @@ pub(crate) enum Late {
 pub(crate) enum Held {
     /// Its head, until the first byte of its body is written.
     Head,
-    /// All of it, until [`ResponseHold::tell`].
+    /// All of it, until [`ResponseHold::tell`]; one with nothing in it is no response.
     Beginning,
+    /// All of it, until [`ResponseHold::tell`], or its end.
+    Error,
 }
 
 /// What the client's connection has to do.
@@ -130,12 +134,18 @@ impl ResponseHold {
     /// The head that is written next is held back, up to this long.
     pub(crate) fn hold_next_head(&self, held: Held, longest: Duration) {
         self.hold_ms.store(millis(longest), Ordering::Relaxed);
-        self.is_body_held.store(held == Held::Beginning, Ordering::Relaxed);
+        self.is_body_held.store(held != Held::Head, Ordering::Relaxed);
+        self.must_speak.store(held == Held::Beginning, Ordering::Relaxed);
     }
 
     /// Whether the client has nothing of the response because somebody has yet to say that it is a good one.
     pub(crate) fn awaits_word(&self) -> bool {
         self.is_body_held.load(Ordering::Relaxed) && self.can_take_back()
+    }
+
+    /// Whether that somebody is to say so of a response with nothing in it too.
+    pub(super) fn must_speak(&self) -> bool {
+        self.awaits_word() && self.must_speak.load(Ordering::Relaxed)
     }
 
     /// Whether nothing of the response went out yet that is to be held back.

@@ -300,7 +300,7 @@ impl CustomSession for WholeRequest {
             return self.keep(tasks).map(|()| false);
         }
         // An end that no hook saw: nobody said what the response is.
-        if matches!(tasks.first(), Some(HttpTask::Header(_, true))) && self.hold.awaits_word() {
+        if matches!(tasks.first(), Some(HttpTask::Header(_, true))) && self.hold.must_speak() {
             self.hold.say_nothing();
             return Err(Error::new_down(ErrorType::WriteError));
         }

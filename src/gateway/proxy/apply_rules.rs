@@ -164,7 +164,7 @@ fn warn_if_bad(name: &CasedName, result: Result<()>) {
 }
 
 /// The outgoing head while rules change it.
-struct Outgoing<'r>(&'r mut RequestHeader);
+pub(super) struct Outgoing<'r>(pub(super) &'r mut RequestHeader);
 
 impl Fields for Outgoing<'_> {
     fn map(&self) -> &HeaderMap {

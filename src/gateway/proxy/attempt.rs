@@ -2,7 +2,9 @@
 
 use super::context::{Attempt, Context};
 use super::failure::Failure;
-use super::{apply_rules, conversation, downstream, failover, failure, field_order, first_event, request_head, settle};
+use super::{
+    apply_rules, conversation, downstream, failover, failure, field_order, first_event, repair, request_head, settle,
+};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
@@ -70,6 +72,7 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     request_head::head(request, client.version, context)?;
     conversation::note_move(client, context)?;
     apply_rules::request(request, client, context)?;
+    repair::prepare(request, client, context)?;
     request_head::length(request, context)?;
     field_order::restore(request, &client.headers)?;
     let upstream = &context.destination()?.upstream;

@@ -15,6 +15,7 @@ use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::verdict::Sign;
 use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
+use gateway_core::rules::thinking::Place;
 use gateway_core::thinking::Moved;
 use gateway_core::usage::error_body::{ErrorBody, ErrorText};
 use gateway_core::usage::meter::Meter;
@@ -85,12 +86,25 @@ pub(crate) struct Routing {
     pub was_stale: bool,
     /// Whether the next connection must be one that was not used before.
     pub must_be_fresh: bool,
+    /// How the request was made good whose thinking was refused, if it was.
+    pub repair: Option<Repair>,
     /// Whether another upstream would have been asked, had the retry budget not been used up.
     pub was_unaffordable: bool,
     /// Whether the upstream that its session belongs to took no requests when it was sent elsewhere.
     pub is_home_down: bool,
     /// Whether the upstream that it went to last has learnt how it ended.
     pub is_settled: bool,
+}
+
+/// A request whose thinking was refused goes on without it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repair {
+    /// The place of the upstream that refused it.
+    pub destination: usize,
+    /// The first block that was refused, as that upstream counts; `None`: all.
+    pub first: Option<Place>,
+    /// How many upstreams had been tried in vain by then.
+    pub after: usize,
 }
 
 /// What is noted of a request.
@@ -155,6 +169,12 @@ pub(crate) struct Attempt {
     pub prompt_outcome: Option<PromptOutcome>,
     /// Why thinking that comes back may not be valid at this upstream; known before the body is made.
     pub moved: Option<Moved>,
+    /// Whether the API was asked to drop thinking that does not fit.
+    pub asked_to_drop: bool,
+    /// How many blocks of thinking were taken out, because they had been refused.
+    pub removed_thinking: u32,
+    /// Whether the response may be one that refuses thinking, after which the request is sent once more.
+    pub may_be_refused: bool,
     /// Reads the response as it goes by.
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.

@@ -6,9 +6,10 @@ use super::failure::{self, Failure};
 use crate::config::Kept;
 use crate::gateway::clean::{Cleaner, Names};
 use gateway_core::record::fault::{Reader, UpstreamFault};
-use gateway_core::record::{Labels, RequestRecord, cause};
+use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, cause};
 use gateway_core::usage::pricing::Prices;
 use gateway_core::usage::pricing::decimal::Factor;
+use gateway_core::usage::refused_thinking::Refusal;
 use http::Version;
 use pingora::proxy::Session;
 use std::cell::OnceCell;
@@ -23,6 +24,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
     let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
     let names = context.observation.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
     let kept = snapshot.config.capture;
+    let is_refused = ending.status == 400 && ending.error.as_ref().and_then(Refusal::read).is_some();
     let error = ending.error.take().map(|error| cleaner().error(error, kept.error_body));
     let mut capture = match kept.requests {
         Kept::Errors if !ending.outcome.is_failure() => None,
@@ -64,6 +66,8 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         model_asked: names.model,
         rules: rules(context),
         tried: tried(context, ending.fault(), |kind| cleaner().text(kind, true)),
+        thinking_action: thinking_action(is_refused, ending.outcome, context),
+        removed_thinking: attempt.removed_thinking,
         answer: ending.answer,
         error,
         cause: None,
@@ -100,6 +104,16 @@ fn conclude(record: &mut RequestRecord, prices: &Prices, factor: Factor) {
         .and_then(|answer| prices.cost(record.model()?, &answer.tokens?, &answer.details, record.started_at, factor));
 }
 
+/// What was done about thinking that came back.
+fn thinking_action(is_refused: bool, outcome: Outcome, context: &Context) -> Option<ThinkingAction> {
+    match context.routing.repair {
+        Some(_) if outcome == Outcome::Completed => Some(ThinkingAction::Repaired),
+        Some(_) => Some(ThinkingAction::NotRepaired),
+        None if is_refused => Some(ThinkingAction::Refused),
+        None => context.attempt.asked_to_drop.then_some(ThinkingAction::AskedToDrop),
+    }
+}
+
 /// Names of the rules that applied at the last attempt.
 fn rules(context: &Context) -> Vec<Arc<str>> {
     let rules = context.chosen().map_or(&[][..], |destination| destination.rules.rules());
@@ -119,5 +133,8 @@ fn tried(
     let last = last.zip(context.routing.destination).map(|(fault, here)| named(here, fault));
     // One that failed before its response began is among them already.
     tried.extend(last.filter(|last| tried.last() != Some(last)));
+    if let Some(repair) = context.routing.repair {
+        tried.insert(repair.after, named(repair.destination, UpstreamFault::ThinkingRefused));
+    }
     tried
 }

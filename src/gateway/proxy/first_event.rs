@@ -13,6 +13,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use pingora::Result;
 use std::time::Duration;
 
+/// How long an error waits that may be followed by another attempt.
+const LONGEST_ERROR: Duration = Duration::from_secs(5);
+
 /// Whether a response was announced as a stream of events.
 pub(crate) fn is_stream(response: &HeaderMap) -> bool {
     let name = b"text/event-stream";
@@ -52,6 +55,8 @@ pub(crate) fn hold(response: &HeaderMap, client: &HeaderMap, context: &mut Conte
         (failover.hold_first_event, failover.hold_head)
     };
     match context.attempt.meter.is_some() {
+        // An empty one goes out: an error is an answer all the same.
+        false if context.attempt.may_be_refused => (Held::Error, head.max(LONGEST_ERROR)),
         false => (Held::Head, head),
         true if !is_stream(response) && !asks_for_stream(client, context) => {
             // What is no stream is of use only as a whole: its body waits as its head does.

@@ -15,6 +15,7 @@ pub(super) mod first_event;
 pub(super) mod max_forwards;
 pub(super) mod observe;
 mod origin_headers;
+mod repair;
 pub(super) mod request_head;
 pub(super) mod response_head;
 pub(super) mod settle;

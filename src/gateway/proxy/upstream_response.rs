@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{failover, failure, first_event, settle};
+use super::{failover, failure, first_event, repair, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -60,6 +60,7 @@ pub(crate) fn head_came(
         }
     }
     read_along(response, shared, context);
+    context.attempt.may_be_refused = repair::may_follow(response, session.req_header(), context);
     Ok(())
 }
 
@@ -87,11 +88,22 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
 pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Context) -> Result<Option<Duration>> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty());
     let pause = bytes.and_then(|bytes| read_piece(bytes, context));
-    first_event::judge(bytes.is_some(), is_end, context)?;
+    came(bytes.is_some(), is_end, context)?;
     if is_end {
         settle::over(context, None);
     }
     Ok(pause)
+}
+
+/// What follows from what was read of the response so far, of which a piece came, or which is over.
+///
+/// # Errors
+/// When the request is sent once more, or nothing can be passed on.
+pub(crate) fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<()> {
+    if repair::judge(is_end, context)? {
+        return Ok(());
+    }
+    first_event::judge(piece, is_end, context)
 }
 
 fn read_piece(bytes: &[u8], context: &mut Context) -> Option<Duration> {

@@ -155,6 +155,8 @@ export class RowMaker {
         cache_write_5m: tokens.cache_write, cache_write_1h: 0, thinking: null, web_search_requests: 0, web_fetch_requests: 0,
         service_tier: 'standard', inference_geo: null, speed: null,
       },
+      thinking_action: null,
+      thinking_dropped: null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

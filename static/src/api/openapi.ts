@@ -734,7 +734,13 @@ export interface components {
             context_compacted: string | null;
             /** @description The user's prompt that the request works on (x-claude-code-prompt-id). */
             prompt_id: string | null;
+            /** @description What was done about thinking that came back where it did not fit; null if nothing was. */
+            thinking_action: null | components["schemas"]["ThinkingAction"];
+            /** @description Blocks of thinking that came back and that no model read, dropped by the API (input_transformations) or taken out by the gateway; null if nobody told. */
+            thinking_dropped: number | null;
         };
+        /** @enum {string} */
+        ThinkingAction: "asked_to_drop" | "repaired" | "not_repaired" | "refused";
         /** @description Null where it is not told. */
         Usage: {
             cache_write_5m: components["schemas"]["Known"];
@@ -806,7 +812,7 @@ export interface components {
             };
         };
         /** @enum {string} */
-        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
+        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "thinking_refused" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
         Conversation: {
             session: string;
             first_at_ms: components["schemas"]["At"];
@@ -1249,6 +1255,7 @@ export interface components {
         Compactions: components["schemas"]["Names"];
         ContextsCompacted: components["schemas"]["Names"];
         PromptIds: components["schemas"]["Names"];
+        ThinkingActions: components["schemas"]["Names"];
         /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
         Text: string;
     };
@@ -1288,6 +1295,7 @@ export type Groups = components['schemas']['Groups'];
 export type Total = components['schemas']['Total'];
 export type Group = components['schemas']['Group'];
 export type Row = components['schemas']['Row'];
+export type ThinkingAction = components['schemas']['ThinkingAction'];
 export type Usage = components['schemas']['Usage'];
 export type Page = components['schemas']['Page'];
 export type Listed = components['schemas']['Listed'];
@@ -1351,6 +1359,7 @@ export type ParameterAgentTypes = components['parameters']['AgentTypes'];
 export type ParameterCompactions = components['parameters']['Compactions'];
 export type ParameterContextsCompacted = components['parameters']['ContextsCompacted'];
 export type ParameterPromptIds = components['parameters']['PromptIds'];
+export type ParameterThinkingActions = components['parameters']['ThinkingActions'];
 export type ParameterText = components['parameters']['Text'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
@@ -1676,6 +1685,7 @@ export interface operations {
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
                 prompt_id?: components["parameters"]["PromptIds"];
+                thinking_action?: components["parameters"]["ThinkingActions"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 limit?: number;
@@ -1783,6 +1793,7 @@ export interface operations {
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
                 prompt_id?: components["parameters"]["PromptIds"];
+                thinking_action?: components["parameters"]["ThinkingActions"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Listed) a line. */
@@ -2265,9 +2276,10 @@ export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["sch
 export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
 export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Error"]["error"]["type"]> = ["authentication_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error", "timeout_error", "overloaded_error", "api_error", "invalid_request_error"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
+export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];
 export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "not_tls"];
-export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
+export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];

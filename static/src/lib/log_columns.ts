@@ -43,6 +43,16 @@ export const LOG_COLUMNS = declared({
   agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },
   compaction: { label: { en: 'Compaction', 'zh-CN': '压缩方式' }, values: COMPACTIONS, isInList: () => true },
   context_compacted: { label: { en: 'Just compacted', 'zh-CN': '刚压缩过' }, values: COMPACTIONS, isInList: () => false },
+  thinking_action: {
+    label: { en: 'Thinking sent back', 'zh-CN': '带回的思考' },
+    values: {
+      asked_to_drop: { en: 'API asked to drop what does not fit', 'zh-CN': '已请 API 丢弃不匹配的块' },
+      repaired: { en: 'refused, served without it', 'zh-CN': '被拒绝，去掉后成功' },
+      not_repaired: { en: 'refused, failed without it too', 'zh-CN': '被拒绝，去掉后仍失败' },
+      refused: { en: 'refused', 'zh-CN': '被拒绝' },
+    },
+    isInList: (value) => value !== 'asked_to_drop',
+  },
 });
 
 export type LogColumnName = keyof typeof LOG_COLUMNS;

@@ -76,6 +76,8 @@ pub enum UpstreamFault {
     ErrorReply { kind: String },
     /// It answered with a status after which another upstream is tried (`failover.retry_on`).
     Status { status: u16 },
+    /// It refused thinking that came back; without it the request was sent once more.
+    ThinkingRefused,
     // --- a response that broke off ---
     /// It fell silent.
     Stalled {
@@ -187,7 +189,7 @@ impl UpstreamFault {
             Self::Stalled { .. } => Reason::Stalled,
             Self::Truncated => Reason::Truncated,
             Self::NoMessageStop => Reason::NoMessageStop,
-            Self::Status { .. } | Self::StreamError { .. } => return None,
+            Self::Status { .. } | Self::StreamError { .. } | Self::ThinkingRefused => return None,
             Self::ProbeStatus { .. } | Self::ProbeFailed { .. } | Self::ProbeTimeout { .. } => return None,
         })
     }
@@ -196,7 +198,7 @@ impl UpstreamFault {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => Outcome::Rejected,
-            Self::WebPage | Self::NoAnswer | Self::Status { .. } => Outcome::UpstreamError,
+            Self::WebPage | Self::NoAnswer | Self::Status { .. } | Self::ThinkingRefused => Outcome::UpstreamError,
             Self::NoMessage { .. } | Self::ErrorReply { .. } => Outcome::UpstreamError,
             Self::Stalled { .. } | Self::FirstEventTimeout { .. } => Outcome::Stalled,
             Self::Truncated | Self::NoMessageStop => Outcome::Truncated,

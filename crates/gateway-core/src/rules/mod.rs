@@ -9,3 +9,4 @@ pub mod plan;
 pub mod query;
 pub mod rule;
 pub mod template;
+pub mod thinking;

@@ -52,6 +52,16 @@ impl ErrorBody {
         }
     }
 
+    /// Whether more of the body would be kept, or looked at.
+    pub fn wants_more(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// What it says so far.
+    pub fn text(&self) -> ErrorText {
+        ErrorText::of(&self.kept)
+    }
+
     /// What it says.
     pub fn finish(self) -> ErrorText {
         ErrorText::of(&self.kept)

@@ -6,6 +6,7 @@ use super::reply::Whole;
 use super::sse::Sink;
 use super::summary::{LONGEST_MESSAGE, Summary, word};
 use super::told::Told;
+use super::transformations::Dropped;
 use serde_json::Value;
 use std::time::Instant;
 
@@ -68,6 +69,7 @@ impl Messages {
                 self.summary.model = word(&reply.model);
                 self.told.cumulative(&reply.usage);
                 self.summary.stop_reason = word(&reply.stop_reason);
+                self.dropped(&reply.input_transformations);
                 self.summary.tool_uses = reply.tool_uses;
             }
             Whole::Error(error) => self.error(error),
@@ -91,6 +93,11 @@ impl Messages {
         self.told.beginning(&message["usage"]);
     }
 
+    /// What was dropped of the request; what is told last counts.
+    fn dropped(&mut self, transformations: &Value) {
+        self.summary.dropped = Dropped::read(transformations).or(self.summary.dropped);
+    }
+
     /// A block of content begins; relays that do not stream themselves put all of it here.
     fn block(&mut self, block: &Value) {
         self.summary.tool_uses = self.summary.tool_uses.saturating_add(u32::from(is_tool_use(block)));
@@ -110,7 +117,12 @@ impl Messages {
     fn named_event(&mut self, name: &[u8], data: Option<&Value>) -> bool {
         self.summary.is_message |= EVENTS.contains(&name);
         match name {
-            b"message_start" => self.message(&data.unwrap_or(&Value::Null)["message"]),
+            b"message_start" => {
+                let data = data.unwrap_or(&Value::Null);
+                self.message(&data["message"]);
+                self.dropped(&data["message"]["input_transformations"]);
+                self.dropped(&data["input_transformations"]);
+            }
             b"content_block_start" => self.block(&data.unwrap_or(&Value::Null)["content_block"]),
             PIECE => {
                 let now = self.now.duration_since(self.began);
@@ -123,6 +135,8 @@ impl Messages {
                     self.summary.stop_reason = Some(reason);
                 }
                 self.told.cumulative(&data["usage"]);
+                // Once more, when another model took over in the middle.
+                self.dropped(&data["input_transformations"]);
             }
             b"message_stop" => self.summary.is_complete = true,
             b"error" => self.error(data.map(error_shape::of_error).unwrap_or_default()),

@@ -31,6 +31,8 @@ pub(super) struct Reply {
     pub usage: Value,
     /// `stop_reason`.
     pub stop_reason: Value,
+    /// `input_transformations`.
+    pub input_transformations: Value,
     /// How many blocks of its content are uses of tools.
     pub tool_uses: u32,
 }
@@ -42,6 +44,7 @@ struct Members<'t> {
     model: Option<&'t RawValue>,
     usage: Option<&'t RawValue>,
     stop_reason: Option<&'t RawValue>,
+    input_transformations: Option<&'t RawValue>,
     content: Option<&'t RawValue>,
 }
 
@@ -53,6 +56,7 @@ enum Member {
     Model,
     Usage,
     StopReason,
+    InputTransformations,
     Content,
     #[serde(other)]
     Other,
@@ -83,6 +87,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 Member::Model => &mut members.model,
                 Member::Usage => &mut members.usage,
                 Member::StopReason => &mut members.stop_reason,
+                Member::InputTransformations => &mut members.input_transformations,
                 Member::Content => &mut members.content,
                 Member::Other => {
                     map.next_value::<IgnoredAny>()?;
@@ -135,6 +140,7 @@ impl Whole {
             model: small(members.model),
             usage: small(members.usage),
             stop_reason: small(members.stop_reason),
+            input_transformations: small(members.input_transformations),
             tool_uses: tools.unwrap_or_default(),
         }))
     }

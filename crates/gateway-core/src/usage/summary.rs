@@ -1,6 +1,7 @@
 //! What is known of a response when it was read, whichever API it is of; and how long its texts may be that are kept.
 
 pub use super::nature::Nature;
+use super::transformations::Dropped;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -80,6 +81,8 @@ pub struct Summary {
     pub is_estimated: bool,
     /// What else was told of the usage.
     pub details: Details,
+    /// Blocks of thinking that the API dropped, if it said so.
+    pub dropped: Option<Dropped>,
     /// Why it ended.
     pub stop_reason: Option<String>,
     /// Tools that were to be used.

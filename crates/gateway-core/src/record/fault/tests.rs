@@ -47,6 +47,7 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
             r#"{"code":"error_reply","parameters":{"kind":"new_api_error"}}"#,
         ),
         (F::Status { status: 503 }, r#"{"code":"status","parameters":{"status":503}}"#),
+        (F::ThinkingRefused, r#"{"code":"thinking_refused"}"#),
         (F::Stalled { within }, r#"{"code":"stalled","parameters":{"within_ms":1500}}"#),
         (F::Truncated, r#"{"code":"truncated"}"#),
         (F::NoMessageStop, r#"{"code":"no_message_stop"}"#),
@@ -88,7 +89,7 @@ fn known(fault: &UpstreamFault) {
         F::Resolve { .. } | F::ConnectRefused | F::ConnectTimeout { .. } | F::Connect { .. } | F::Tls { .. } => {}
         F::Proxy { .. } | F::ProxyTimeout { .. } | F::ProxyAnswer { .. } => {}
         F::QueueFull { .. } | F::QueueTimeout { .. } | F::FirstByteTimeout { .. } | F::WriteTimeout | F::Closed => {}
-        F::FirstEventTimeout { .. } | F::NoMessage { .. } | F::ErrorReply { .. } => {}
+        F::FirstEventTimeout { .. } | F::NoMessage { .. } | F::ErrorReply { .. } | F::ThinkingRefused => {}
         F::BadAnswer | F::InterimFlood { .. } | F::WebPage | F::NoAnswer | F::Status { .. } => {}
         F::Stalled { .. } | F::Truncated | F::NoMessageStop | F::StreamError { .. } => {}
         F::ProbeStatus { .. } | F::ProbeFailed { .. } | F::ProbeTimeout { .. } => {}

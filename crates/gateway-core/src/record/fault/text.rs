@@ -110,6 +110,9 @@ impl UpstreamFault {
             Self::ErrorReply { kind } if kind == OTHER => "answered 200 with an error".to_owned(),
             Self::ErrorReply { kind } => format!("answered 200 with the error {kind}"),
             Self::Status { status } => format!("answered {status}"),
+            Self::ThinkingRefused => {
+                "refused thinking that came back, and was sent the request once more without it".to_owned()
+            }
             Self::Stalled { within } => format!("fell silent for {} in the middle of its answer", spelled(*within)),
             Self::Truncated => "ended its answer before it was complete".to_owned(),
             Self::NoMessageStop => "ended its stream without message_stop".to_owned(),
@@ -172,6 +175,7 @@ impl UpstreamFault {
             Self::ErrorReply { kind } if kind == OTHER => "返回了 200，但内容是错误".to_owned(),
             Self::ErrorReply { kind } => format!("返回了 200，但内容是错误 {kind}"),
             Self::Status { status } => format!("返回了 {status}"),
+            Self::ThinkingRefused => "拒绝了带回的思考块，已去掉这些块重发一次".to_owned(),
             Self::Stalled { within } => format!("在响应中途有 {} 没有发送任何内容", spelled(*within)),
             Self::Truncated => "的响应没有发完就结束了".to_owned(),
             Self::NoMessageStop => "的流没有以 message_stop 结束".to_owned(),

@@ -1,0 +1,119 @@
+//! Thinking that does not fit where a request goes: the API is asked to drop it, and a request that is refused for it is
+//! sent once more without it, before the client hears anything.
+
+use super::apply_rules::{Outgoing, is_plain};
+use super::context::{Context, Repair};
+use super::failure;
+use crate::config::thinking::{OnMove, Repair as When};
+use crate::gateway::client::buffers;
+use gateway_core::protocol::Endpoint;
+use gateway_core::record::fault::UpstreamFault;
+use gateway_core::rules::body::model_of;
+use gateway_core::rules::document::Document;
+use gateway_core::rules::header::{CasedName, HeaderOp};
+use gateway_core::rules::template::Template;
+use gateway_core::rules::thinking::{ask_to_drop, may_come_back, take_out};
+use gateway_core::thinking::Moved;
+use gateway_core::usage::refused_thinking::Refusal;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use std::sync::LazyLock;
+
+/// The flag that goes with `thinking.block_binding`: half a pair is a 400. Beside what is there already, in one field.
+static ADD_BETA: LazyLock<Option<HeaderOp>> = LazyLock::new(|| {
+    let flag = Template::parse("thinking-binding-controls-2026-08-01", &|_| None).ok()?;
+    Some(HeaderOp::ListAdd(CasedName::new("anthropic-beta").ok()?, vec![flag]))
+});
+
+/// Makes the outgoing request, to which the rules were applied, one whose thinking is not refused: without it if it was
+/// refused before; else, where the conversation moved, the API is asked to drop what does not fit.
+///
+/// # Errors
+/// When no upstream was chosen; that would be a mistake of the gateway's.
+pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
+    let is_moved = context.attempt.moved.as_ref().is_some_and(Moved::is_by_gateway);
+    let asks = is_moved && context.snapshot.config.thinking.on_move == OnMove::Drop;
+    let repair = context.routing.repair;
+    if repair.is_none() && !asks || !is_plain(&client.headers) {
+        return Ok(());
+    }
+    let destination = context.destination()?;
+    let here = context.routing.destination;
+    let body = outgoing_body(context);
+    let Ok(mut document) = Document::parse(body) else { return Ok(()) };
+    let removed = match repair {
+        // Another upstream counts otherwise, perhaps.
+        Some(repair) => take_out(&mut document, repair.first.filter(|_| here == Some(repair.destination))),
+        None => {
+            let model = model_of(&document).unwrap_or_default().into_owned();
+            let can_ask = destination.upstream.config.thinking_controls.know(&model);
+            if !can_ask || ask_to_drop(&mut document).is_err() {
+                return Ok(());
+            }
+            if let Some(add) = &*ADD_BETA {
+                add.apply(&mut Outgoing(request), &context.facts(client, destination, Some(&model)));
+            }
+            0
+        }
+    };
+    if !document.is_changed() {
+        return Ok(());
+    }
+    let body = document.write_into(buffers::take);
+    drop(document);
+    context.attempt.removed_thinking = removed;
+    context.attempt.asked_to_drop = repair.is_none();
+    if let Some(hold) = context.arrival.body.as_mut().and_then(|held| held.hold.as_mut()) {
+        hold.charge_rewritten(body.capacity());
+    }
+    context.attempt.body = Some(buffers::into_bytes(body));
+    Ok(())
+}
+
+/// The body as the rules have it.
+fn outgoing_body(context: &Context) -> &[u8] {
+    context.attempt.body.as_deref().unwrap_or_else(|| context.arrival.body_bytes())
+}
+
+/// Whether a response with this head may be a refusal after which the request is sent once more: it is held back then, until
+/// that is clear.
+pub(crate) fn may_follow(response: &ResponseHeader, client: &RequestHeader, context: &Context) -> bool {
+    let is_of_conversation = matches!(context.arrival.protocol.endpoint(), Endpoint::Messages | Endpoint::CountTokens);
+    let is_moved = context.attempt.moved.as_ref().is_some_and(Moved::is_by_gateway);
+    let is_wanted = match context.snapshot.config.thinking.repair {
+        When::Moved => is_moved,
+        When::Always => true,
+        When::Off => false,
+    };
+    response.status == 400
+        && is_of_conversation
+        && is_wanted
+        && context.routing.repair.is_none()
+        && is_plain(&client.headers)
+        && may_come_back(context.arrival.body_bytes())
+}
+
+/// Whether a response of which a piece came, or which is over, has still to be waited for: it may be a refusal.
+///
+/// # Errors
+/// When it is one, and the request is sent once more.
+pub(crate) fn judge(is_end: bool, context: &mut Context) -> Result<bool> {
+    if !context.attempt.may_be_refused {
+        return Ok(false);
+    }
+    let can_take_back = context.arrival.hold.as_ref().is_some_and(|hold| hold.awaits_word());
+    let error = context.attempt.error_body.as_ref().filter(|_| can_take_back);
+    if error.is_some_and(|error| error.wants_more()) && !is_end {
+        return Ok(true);
+    }
+    context.attempt.may_be_refused = false;
+    let refusal = error.and_then(|error| Refusal::read(&error.text()));
+    let (Some(refusal), Some(destination)) = (refusal, context.routing.destination) else { return Ok(false) };
+    let upstream = &context.snapshot.upstreams[destination].config.name;
+    log::info!("{}: upstream \"{upstream}\" refused thinking that came back; trying without it", context.request_id);
+    context.routing.was_stale = false;
+    context.routing.repair = Some(Repair { destination, first: refusal.first, after: context.routing.tried.len() });
+    let mut error = failure::settled(UpstreamFault::ThinkingRefused);
+    error.set_retry(true);
+    Err(error)
+}

@@ -1,0 +1,2 @@
+ALTER TABLE requests ADD COLUMN thinking_action TEXT;
+ALTER TABLE requests ADD COLUMN thinking_dropped BIGINT;
