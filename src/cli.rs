@@ -2,7 +2,7 @@
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, profile};
 use crate::doctor;
-use crate::operate::panel;
+use crate::operate::{panel, recost};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gateway_core::redact::shapes;
 use std::fmt::Write as _;
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Upgrade(UpgradeOptions),
     /// Print a link that logs in to the panel of the running gateway, once.
     Panel(panel::Options),
+    /// Make the costs of past requests anew with the prices in force, and the sums over them.
+    Recost(recost::Options),
     /// Ask the running gateway whether it is well: for container health checks.
     Healthcheck,
     /// Print completions for a shell.
@@ -218,7 +220,7 @@ mod tests {
     fn the_manual_and_the_completions_know_every_command() {
         let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
         let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
-        for command in ["check", "explain", "doctor", "prices", "reload", "upgrade", "panel", "healthcheck"] {
+        for command in ["check", "explain", "doctor", "prices", "recost", "reload", "upgrade", "panel", "healthcheck"] {
             assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
             assert!(bash.contains(&format!(" {command} ")), "{command}");
         }

@@ -61,6 +61,10 @@ pub fn run() -> ExitCode {
             };
             return finish(shown.map_err(anyhow::Error::msg).map(|text| println!("{text}")));
         }
+        // None runs: the file is nobody else's.
+        Some(Command::Recost(options)) => {
+            return finish_command(options.wish().and_then(|wish| server::recost::here(&loaded, wish)));
+        }
         _ => {}
     }
     let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug, loaded.startup.log_file.clone())
@@ -103,6 +107,14 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
             Some(
                 folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
             )
+        }
+        Command::Recost(options) => {
+            // Without the folder there is no gateway; what else is wrong with it is told.
+            if !places().runtime_dir.exists() {
+                return None;
+            }
+            let asked = options.wish().and_then(|wish| operate::recost::run(&folder()?, wish));
+            asked.transpose()
         }
         Command::Healthcheck => Some(operate::health::check(places().listen)),
         _ => None,

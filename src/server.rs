@@ -2,6 +2,7 @@
 
 mod operation;
 mod panel;
+pub(crate) mod recost;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::{Arguments, Loaded, Startup};
@@ -56,7 +57,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
-    let admin: Arc<Admin> = Arc::new(Admin::new(Arc::clone(&shared), reader, Arc::clone(&live), &startup.state_dir));
+    let recosts = startup.log.database.as_deref().map(|path| recost::of(path, &shared));
+    let admin = Admin::new(Arc::clone(&shared), reader, recosts.clone(), Arc::clone(&live), &startup.state_dir);
+    let admin: Arc<Admin> = Arc::new(admin);
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
     let door = Door::new(proxy, Arc::clone(&shared), Arc::clone(&admin) as _);
     let endpoints = gateway_endpoints(&startup)?;
@@ -83,8 +86,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
-    let supervisor =
-        operation::supervise(&startup, folder, &shared, live, Arc::clone(&panel), &server, (&sockets, heir))?;
+    let for_commands = (Arc::clone(&panel), recost::for_commands(recosts));
+    let supervisor = operation::supervise(&startup, folder, &shared, live, for_commands, &server, (&sockets, heir))?;
     if let Some(claim) = claim {
         operate::upgrade::report_ready();
         claim.sockets().and_then(|given| sockets.adopt(given, &inherited)).map_err(anyhow::Error::msg)?;

@@ -310,6 +310,62 @@ describe('upstreams', () => {
     }));
 });
 
+describe('costs', () => {
+  /** The groups by model, of which the first has requests without a price, and nothing else or something. */
+  const unpriced = (page, cost) => answering(page, 'stats/groups?by=model*', (answer) => ({
+    ...answer, groups: answer.groups.map((group, index) => (index === 0 ? { ...group, name: 'new-model-1', cost_usd: cost, unpriced_requests: 149 } : group)),
+  }));
+  const rowOf = (page) => page.getByRole('row').filter({ hasText: 'new-model-1' });
+
+  test('what has no price is never shown as free', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'stats?*', (stats) => ({ ...stats, cost_usd: 1.25, unpriced_requests: 149 }));
+      await unpriced(page, null);
+      await visit.open('/?range=24h');
+      await page.locator('.tile').filter({ hasText: 'Cost' }).getByText('≥ $1.25').waitFor();
+      await page.locator('.tile').filter({ hasText: 'Cost' }).getByText('149 requests without a price').waitFor();
+      await rowOf(page).getByText('–', { exact: true }).waitFor();
+      await rowOf(page).getByText('149 requests without a price').waitFor();
+      await page.unrouteAll();
+      await answering(page, 'stats?*', (stats) => ({ ...stats, cost_usd: null, unpriced_requests: 1 }));
+      await unpriced(page, 2.5);
+      await page.reload();
+      await page.locator('.tile').filter({ hasText: 'Cost' }).getByText('–', { exact: true }).waitFor();
+      await page.locator('.tile').filter({ hasText: 'Cost' }).getByText('1 request without a price').waitFor();
+      await rowOf(page).getByText('≥ $2.50').waitFor();
+      assert.equal(await page.getByText('$0.00').count(), 0);
+    }));
+
+  test('a model gets its price in a form, and past requests are recalculated', () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      await unpriced(page, null);
+      await visit.open('/?range=24h');
+      await rowOf(page).getByRole('button', { name: 'Set a price' }).click();
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      assert.equal(await page.getByText('This must be a number such as 3 or 0.25.').count(), 2);
+      await page.getByLabel('Input', { exact: true }).fill('4');
+      await page.getByLabel('Output', { exact: true }).fill('20.5');
+      await page.getByLabel('Cache reads').fill('0.2');
+      assert.deepEqual(await visit.violations(), []);
+      await page.locator('dialog').getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog ins').getByText('- models: new-model-1').waitFor();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Recalculate costs' });
+      await dialog.waitFor();
+      assert.match((await visit.api('config')).overlay, /prices:\n +- models: new-model-1\n +input: 4\n +output: 20.5\n +cache_read: 0.2\n/);
+      await dialog.getByLabel('From this day on').fill('2026-01-01');
+      assert.deepEqual(await visit.violations(), []);
+      await dialog.getByRole('button', { name: 'Recalculate', exact: true }).click();
+      await dialog.getByText('Recalculated', { exact: true }).waitFor({ timeout: 60_000 });
+      await dialog.getByText(/requests with known usage, from .* have no price\./).waitFor();
+      await visit.screenshot('recost-en-light-1440');
+      const { recost } = await visit.api('recost');
+      assert.deepEqual([recost.state, recost.percent], ['done', 100]);
+      await dialog.getByRole('button', { name: 'Close' }).last().click();
+      await dialog.waitFor({ state: 'detached' });
+    })));
+});
+
 describe('errors', () => {
   const group = (cause, more) => ({
     cause, outcome: 'upstream_error', status: 404, reason: '', error_type: null, upstream: 'a', message: null, count: 3, first_at_ms: Date.now() - 9000, last_at_ms: Date.now() - 5000, example_id: `req_${cause}`, ...more,

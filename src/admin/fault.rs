@@ -69,6 +69,8 @@ messages! {
     Conflict { current: String } = "conflict",
         "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",
         "在此期间，配置已被修改（当前版本 {current}）；请重新加载后再修改";
+    RecostRuns = "recost_runs",
+        "Costs are being recalculated already: wait for the end, or stop that first", "费用正在重新计算：请等它结束，或先停止";
     NotWritten { said: String } = "not_written", "The edit could not be written: {said}", "修改未能写入文件：{said}";
     Waiting = "waiting",
         "Another one waits for the same work already: try again in some seconds", "已有另一个同样的操作在等待：请过几秒再试";
@@ -87,7 +89,7 @@ impl Fault {
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } => 404,
             Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
-            Self::Conflict { .. } => 409,
+            Self::Conflict { .. } | Self::RecostRuns => 409,
             Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,
             Self::NotSentAsJson => 415,
             Self::TooManyWrongKeys => 429,

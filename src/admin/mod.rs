@@ -11,6 +11,7 @@ mod fault;
 mod live;
 mod parameters;
 mod parts;
+mod recost;
 mod refused;
 mod requests;
 mod routes;
@@ -24,7 +25,7 @@ mod wrong_keys;
 
 use crate::config::live::Live;
 use crate::gateway::{Answer, LocalHandler, LocalRequest, Shared};
-use crate::store::Reader;
+use crate::store::{Reader, Recosts};
 use access::{Access, Gate, Needs};
 use assets::HTML;
 use async_trait::async_trait;
@@ -55,9 +56,16 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// The pages of a gateway that keeps its state in this folder.
-    pub(crate) fn new(shared: Arc<Shared>, log: Option<Reader>, live: Arc<Live>, state_dir: &Path) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        log: Option<Reader>,
+        recosts: Option<Recosts>,
+        live: Arc<Live>,
+        state_dir: &Path,
+    ) -> Self {
         let (checks, dry_runs) = (Turns::new(), Turns::new());
-        Self { parts: Parts { shared, log, live, gate: Arc::new(Gate::new(state_dir)), checks, dry_runs } }
+        let gate = Arc::new(Gate::new(state_dir));
+        Self { parts: Parts { shared, log, recosts, live, gate, checks, dry_runs } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.

@@ -6,7 +6,7 @@ use super::refused::Refused;
 use super::turns::Turns;
 use crate::config::live::Live;
 use crate::gateway::Shared;
-use crate::store::Reader;
+use crate::store::{Reader, Recosts};
 use std::sync::Arc;
 
 /// What the handlers work with.
@@ -15,6 +15,8 @@ pub(super) struct Parts {
     pub shared: Arc<Shared>,
     /// The request log; `None` if there is none.
     pub log: Option<Reader>,
+    /// What makes costs anew; `None` if there is no request log.
+    pub recosts: Option<Recosts>,
     /// The configuration.
     pub live: Arc<Live>,
     /// Who may do what.

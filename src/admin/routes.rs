@@ -6,7 +6,7 @@ use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use super::{configuration, dry_run, requests, statistics, status, upstreams};
+use super::{configuration, dry_run, recost, requests, statistics, status, upstreams};
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
 use http::Method;
@@ -56,7 +56,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 27] = [
+static ROUTES: [Route; 30] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -69,6 +69,9 @@ static ROUTES: [Route; 27] = [
     route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it.reader()?, &call.named).await)),
     route(READ, "sessions/{id}", Look, answer!(it, call => requests::session(it.reader()?, &call.named).await)),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
+    route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
+    route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),
+    route(DELETE, "recost", Change, answer!(it, _ => recost::stop(it))),
     route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running)))),
     route(READ, "upstreams", Look, answer!(it, _ => json(&upstreams::all(&it.shared.snapshot.load())))),
     route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstreams::test(&it.shared, &call.named).await)),

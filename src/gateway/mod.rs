@@ -187,7 +187,9 @@ impl ProxyHttp for Gateway {
         let failure = error.map(|error| failure::read(error, context));
         settle::over(context, failure.as_ref());
         let ending = Ending::of(session, failure, context);
-        self.shared.finish(finish::record(session, ending, context), context.observation.is_local);
+        let in_force = self.shared.snapshot.load();
+        let record = finish::record(session, ending, context, &in_force.config);
+        self.shared.finish(record, context.observation.is_local);
     }
 
     /// The access log says it all, without the query, which may hold keys.

@@ -36,8 +36,12 @@ pub(crate) fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> R
     let answer = serde_json::from_slice(&line);
     let mut answer = answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?;
     // It is printed, perhaps by root, and the other end may be any program of the gateway's user.
-    if let Answer::Refused(texts) | Answer::Reloaded { warnings: texts, .. } = &mut answer {
-        texts.iter_mut().for_each(|text| *text = printable(text));
+    match &mut answer {
+        Answer::Refused(texts) | Answer::Reloaded { warnings: texts, .. } => {
+            texts.iter_mut().for_each(|text| *text = printable(text));
+        }
+        Answer::Recost { text, .. } => *text = printable(text),
+        _ => {}
     }
     let peer = descriptors::user_and_group_of(&stream);
     let peer = peer.map_err(|error| format!("nobody knows who answers for the gateway: {error}"))?;
@@ -57,6 +61,18 @@ pub(crate) struct Answered {
 /// A text without what a terminal would obey.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether a process takes commands there.
+///
+/// # Errors
+/// When that cannot be found out.
+pub(crate) fn is_anybody_there(folder: &RuntimeDir) -> Result<bool, String> {
+    match UnixStream::connect(folder.control_socket()) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(false),
+        // Whoever it is, asking says more.
+        _ => connect(folder).map(|_| true),
+    }
 }
 
 /// Connects to the process that serves, if its user is one to be listened to: the own one, root, and for root the owner

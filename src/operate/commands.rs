@@ -5,6 +5,7 @@ use super::control::{self, Answer, Question};
 use super::descriptors;
 use super::inheritance::{self, User};
 use super::panel::LetIn;
+use super::recost::{Recosting, Told};
 use super::successor::Successor;
 use crate::config::live::Live;
 use crate::log_output;
@@ -35,6 +36,8 @@ pub(super) struct Own {
     pub live: Arc<Live>,
     /// What lets people into the panel.
     pub let_in: LetIn,
+    /// What makes costs anew.
+    pub recost: Recosting,
 }
 
 /// Takes commands for as long as the process lives.
@@ -106,6 +109,10 @@ async fn converse(
             Ok(Ok(link)) => Answer::Panel { link },
             Ok(Err(why)) => Answer::Refused(vec![why]),
             Err(error) => Answer::Refused(vec![format!("the command broke off: {error}")]),
+        },
+        Ok(Question::Recost(wish)) => match (own.recost)(wish) {
+            Ok(Told { text, is_running, is_done }) => Answer::Recost { text, is_running, is_done },
+            Err(why) => Answer::Refused(vec![why]),
         },
         Ok(question) => {
             let (reply, answer) = oneshot::channel();

@@ -36,6 +36,8 @@ pub(crate) enum Question {
     Inherit,
     /// Let me into the panel.
     Panel(Wish),
+    /// Costs made anew.
+    Recost(Recost),
 }
 
 /// How to be let into the panel.
@@ -46,6 +48,23 @@ pub(crate) enum Wish {
     Link,
     /// The same, with a new key; the old one, and all sessions, are over.
     NewKey,
+}
+
+/// What is wanted of costs made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Recost {
+    /// Begin with the rows of requests from then on.
+    Begin {
+        /// Milliseconds since 1970.
+        from_ms: i64,
+        /// The same, for requests before then only.
+        to_ms: Option<i64>,
+    },
+    /// Say how far it is.
+    Look,
+    /// End it.
+    Stop,
 }
 
 /// Who serves.
@@ -104,6 +123,15 @@ pub(crate) enum Answer {
     Panel {
         /// The link.
         link: String,
+    },
+    /// To [`Question::Recost`].
+    Recost {
+        /// How far it is, and what it covered.
+        text: String,
+        /// Whether it goes on.
+        is_running: bool,
+        /// Whether it covered all.
+        is_done: bool,
     },
     /// It was refused, for these reasons.
     Refused(Vec<String>),

@@ -15,6 +15,7 @@ pub(crate) mod own_folder;
 pub(crate) mod panel;
 pub(crate) mod predecessors;
 mod reachable;
+pub(crate) mod recost;
 pub(crate) mod runtime_dir;
 mod signals;
 mod successor;

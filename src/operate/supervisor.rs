@@ -5,6 +5,7 @@ use super::commands::{self, Command, Own};
 use super::control::{self, Answer, Question, Status};
 use super::panel::LetIn;
 use super::predecessors::Predecessor;
+use super::recost::Recosting;
 use super::signals::{Signals, Told};
 use super::successor::{Successor, Waiting};
 use super::{RuntimeDir, systemd};
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub live: Arc<Live>,
     /// What lets people into the panel.
     pub let_in: LetIn,
+    /// What makes costs anew.
+    pub recost: Recosting,
     /// How long the end may take, by the configuration in force.
     pub limits: Box<dyn Fn() -> config::Drain + Send>,
     /// Where the process listens.
@@ -248,7 +251,9 @@ impl Running {
         let Some(folder) = &self.parts.folder else { return };
         match control::bind(folder) {
             Ok(listener) => {
-                let own = Own { live: Arc::clone(&self.parts.live), let_in: Arc::clone(&self.parts.let_in) };
+                let Parts { live, let_in, recost, .. } = &self.parts;
+                let (live, let_in, recost) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(recost));
+                let own = Own { live, let_in, recost };
                 drop(tokio::spawn(commands::listen(listener, commands.clone(), own)))
             }
             Err(error) => log::error!(
@@ -355,9 +360,12 @@ impl Running {
                 Err(why) => Answer::Refused(vec![why]),
             },
             // The others do not come here.
-            Question::Status | Question::Reload | Question::Succeed | Question::Inherit | Question::Panel(_) => {
-                Answer::Status(self.status())
-            }
+            Question::Status
+            | Question::Reload
+            | Question::Succeed
+            | Question::Inherit
+            | Question::Panel(_)
+            | Question::Recost(_) => Answer::Status(self.status()),
         }
     }
 

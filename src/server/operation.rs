@@ -10,6 +10,7 @@ use crate::feed::Event;
 use crate::gateway::{Shared, Snapshot};
 use crate::listen::Sockets;
 use crate::operate::own_folder::{self, Unusable};
+use crate::operate::recost::Recosting;
 use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
 use anyhow::{Context, bail};
 use pingora::server::Server;
@@ -184,7 +185,7 @@ pub(super) fn supervise(
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
     live: Arc<Live>,
-    panel: Arc<Panel>,
+    (panel, recost): (Arc<Panel>, Recosting),
     server: &Server,
     (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
@@ -196,6 +197,7 @@ pub(super) fn supervise(
         drain: Arc::clone(&shared.drain),
         live,
         let_in: Arc::new(move |wish| panel.let_in(wish)),
+        recost,
         limits: Box::new(move || in_force.snapshot.load().config.drain),
         loops: addresses.len() * server.configuration.listener_tasks_per_fd,
         addresses,

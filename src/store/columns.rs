@@ -121,6 +121,12 @@ pub(crate) static COLUMNS: &[Column] = &[
     integer("events", |record| i64::from(answer(record).map_or(0, |answer| answer.events)).into()),
     integer("skipped_events", |record| i64::from(answer(record).map_or(0, |answer| answer.skipped)).into()),
     integer("stray_bytes", |record| record.is_stray().then(|| stray_bytes(record)).into()).aside(),
+    // Under which name the sums have its model: empty if that is its own; what earlier versions wrote does not tell.
+    text("model_label", |record| {
+        let label = &*record.labels.model;
+        if label == record.model().unwrap_or_default() { "" } else { label }.into()
+    })
+    .aside(),
     text("request_class", |record| record.names.request_class.as_ref().into()).filter(),
     text("agent_type", |record| record.names.agent_type.as_ref().into()).filter(),
     column("estimated", Kind::Flag, |record| {

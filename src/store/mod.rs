@@ -2,10 +2,12 @@
 //! one writer takes them from there in batches.
 
 pub(crate) mod columns;
+pub(crate) mod costs;
 mod figures;
 mod key_groups;
 mod latency;
 mod listing;
+mod recost;
 mod retention;
 mod rollup;
 pub(crate) mod row;
@@ -21,6 +23,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 pub use listing::Filter;
 pub(crate) use listing::{Listed, read_cursor};
+pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub(crate) use sqlite::ReadError;
 pub use sqlite::{Database, Reader};

@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
 import {
-  addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
+  addPrice, addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
 } from '@/lib/overlay';
 
 /** A problem but for its place. */
@@ -237,5 +237,17 @@ describe('addUpstream', () => {
     expect(parse(addUpstream('', '', { name: 'c', base_url: 'https://c.example' }))).toEqual({
       gateway: { upstreams: [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }, { name: 'c', base_url: 'https://c.example' }] },
     });
+  });
+});
+
+describe('a price', () => {
+  it('comes before the others, which stay', () => {
+    const price = { models: 'new-*', input: 4, output: 20.5 };
+    expect(parse(addPrice('', '', price))).toEqual({ gateway: { prices: [price] } });
+    expect(addPrice('# mine\ngateway: {prices: []}\n', '', price)).toContain('# mine');
+    const file = 'gateway:\n  prices:\n    - {models: a, input: 1, output: 2} # kept\n';
+    const made = addPrice('', file, price);
+    expect(made).toContain('# kept');
+    expect(parse(made)).toEqual({ gateway: { prices: [price, { models: 'a', input: 1, output: 2 }] } });
   });
 });

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::ending::Ending;
 use super::failure::{self, Failure};
-use crate::config::Kept;
+use crate::config::{Config, Kept};
 use crate::gateway::clean::{Cleaner, Names};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, cause};
@@ -16,8 +16,9 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The record of a request that ended so.
-pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context) -> RequestRecord {
+/// The record of a request that ended so. Its cost is by the prices in force now, however old its configuration is: costs that
+/// are made anew meanwhile (`store/recost.rs`) are by them too.
+pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context, in_force: &Config) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
@@ -75,8 +76,8 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         labels: Labels::default(),
         capture,
     };
-    let factor = reached.map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
-    conclude(&mut record, &snapshot.config.prices, factor);
+    let factor = record.upstream.as_deref().map_or(Factor::ONE, |upstream| in_force.cost_factor(upstream));
+    conclude(&mut record, &in_force.prices, factor);
     // In the gateway's own words, what the upstream did not say.
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)

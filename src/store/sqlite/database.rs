@@ -232,6 +232,11 @@ impl Database {
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
     }
 
+    /// What all of it goes through.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
     /// Closes the file in order.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod insert;
 mod listing;
 mod quarters;
 mod reader;
+mod recost;
 mod statistics;
 
 pub use database::Database;

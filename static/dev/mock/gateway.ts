@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type {
-  ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
+  ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, LastRecost, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
 } from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
 import { Random } from './random.ts';
@@ -12,6 +12,8 @@ import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf
 
 const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
+/** How long costs take that are made anew. */
+const RECOST_MS = 2_500;
 const COOKIE = 'gateway_session=mock';
 
 class Refusal extends Error {
@@ -45,6 +47,7 @@ export class MockGateway {
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
   #wrongKeys: number[] = [];
+  #recost: { fromMs: number; atMs: number; stoppedMs: number | null } | null = null;
 
   constructor(key: string, rows: number) {
     this.#key = key;
@@ -121,6 +124,15 @@ export class MockGateway {
         return this.#conversation(name ?? '');
       case 'GET running':
         return { running: this.#running, more: 0 };
+      case 'GET recost':
+        return this.#recostNow();
+      case 'POST recost':
+        if (this.#recostNow().recost?.state === 'running') throw new Refusal(409, 'costs are being recalculated already');
+        this.#recost = { fromMs: Number(body['from_ms']), atMs: Date.now(), stoppedMs: null };
+        return this.#recostNow();
+      case 'DELETE recost':
+        if (this.#recost) this.#recost.stoppedMs ??= Date.now();
+        return this.#recostNow();
       case 'GET errors': {
         const groups = errorsOf(within());
         return { groups, total: groups.reduce((sum, group) => sum + group.count, 0) };
@@ -197,6 +209,21 @@ export class MockGateway {
     return {
       session, first_at_ms: oldest.started_at_ms, last_at_ms: newest.started_at_ms, total: sessionGroupOf(rows),
       agents: names.map((name) => ({ name, parent: null, ...sessionGroupOf(rows.filter((row) => row.agent === name)) })), requests: rows.slice(0, 500),
+    };
+  }
+
+  #recostNow(): LastRecost {
+    if (!this.#recost) return { recost: null };
+    const { fromMs, atMs, stoppedMs } = this.#recost;
+    const share = Math.min(1, ((stoppedMs ?? Date.now()) - atMs) / RECOST_MS);
+    const all = this.#rows.filter((row) => row.tokens !== null && row.started_at_ms >= fromMs).reverse();
+    const seen = all.slice(0, Math.round(all.length * share));
+    return {
+      recost: {
+        state: share === 1 ? 'done' : stoppedMs === null ? 'running' : 'stopped', from_ms: fromMs, to_ms: null, percent: Math.floor(share * 100), rows: seen.length,
+        changed: Math.floor(seen.length / 3), unpriced: seen.filter((row) => row.cost_usd === null).length, oldest_ms: seen[0]?.started_at_ms ?? null,
+        newest_ms: seen.at(-1)?.started_at_ms ?? null, error: null,
+      },
     };
   }
 

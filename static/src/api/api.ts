@@ -2,7 +2,7 @@
 
 import type {
   Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, ErrorAnswer, ErrorGroups, Explanation,
-  GroupBy, Groups, Health, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream, Upstreams,
+  GroupBy, Groups, Health, LastRecost, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream, Upstreams,
   UpstreamTest,
 } from './types';
 
@@ -122,6 +122,10 @@ export const api = {
   conversation: (id: string, signal?: AbortSignal) => call<Conversation>(`sessions/${name(id)}`, { signal }),
   running: (signal?: AbortSignal) => call<Running>('running', { signal }),
   errors: (parameters: Parameters, signal?: AbortSignal) => call<ErrorGroups>('errors', { parameters, signal }),
+
+  recost: (signal?: AbortSignal) => call<LastRecost>('recost', { signal }),
+  beginRecost: (fromMs: number) => call<LastRecost>('recost', { method: 'POST', body: { from_ms: fromMs } }),
+  stopRecost: () => call<LastRecost>('recost', { method: 'DELETE' }),
 
   upstreams: (signal?: AbortSignal) => call<Upstreams>('upstreams', { signal }),
   testUpstream: (of: string) => call<UpstreamTest>(`upstreams/${name(of)}/test`, { method: 'POST', body: {} }),

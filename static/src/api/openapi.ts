@@ -470,6 +470,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/recost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far costs made anew are, and what that covered */
+        get: operations["recost"];
+        put?: never;
+        /**
+         * Make the costs of past requests anew with the prices in force, and the sums over them
+         * @description It goes on in the background, a few rows at a time; rows and sums agree at any moment.
+         */
+        post: operations["beginRecost"];
+        /** End that after the rows that it is at */
+        delete: operations["stopRecost"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/explain": {
         parameters: {
             query?: never;
@@ -875,6 +897,26 @@ export interface components {
             response_bytes: components["schemas"]["Count"];
             /** @description Requests that were not told of since the last second. */
             skipped: number;
+        };
+        LastRecost: {
+            recost: null | components["schemas"]["Recost"];
+        };
+        Recost: {
+            /** @enum {string} */
+            state: "running" | "done" | "stopped" | "failed";
+            from_ms: components["schemas"]["At"];
+            to_ms: number | null;
+            percent: number;
+            /** @description Rows with known usage that were looked at. */
+            rows: number;
+            /** @description Those that have another cost now. */
+            changed: number;
+            /** @description Those that have no price. */
+            unpriced: number;
+            /** @description When the oldest of them began; sums of before are as they were. */
+            oldest_ms: number | null;
+            newest_ms: number | null;
+            error: components["schemas"]["Text"];
         };
         Upstreams: {
             /** @description Sessions that stay at another upstream than their first one. */
@@ -1308,6 +1350,8 @@ export type Conversation = components['schemas']['Conversation'];
 export type Errors = components['schemas']['Errors'];
 export type Running = components['schemas']['Running'];
 export type Second = components['schemas']['Second'];
+export type LastRecost = components['schemas']['LastRecost'];
+export type Recost = components['schemas']['Recost'];
 export type Upstreams = components['schemas']['Upstreams'];
 export type Upstream = components['schemas']['Upstream'];
 export type Tried = components['schemas']['Tried'];
@@ -2225,6 +2269,92 @@ export interface operations {
             429: components["responses"]["TooMany"];
         };
     };
+    recost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastRecost"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+        };
+    };
+    beginRecost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Requests from then on. */
+                    from_ms: number;
+                    /** @description Only requests before then. */
+                    to_ms?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description It has begun. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastRecost"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
+    stopRecost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It ends. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastRecost"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
     explain: {
         parameters: {
             query?: never;
@@ -2281,6 +2411,7 @@ export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["sche
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "not_tls"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
+export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Recost"]["state"]> = ["running", "done", "stopped", "failed"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];

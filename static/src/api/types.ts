@@ -6,7 +6,7 @@ export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCod
   faultParametersFaultOneOf1Values as TLS_FAULTS, outcomeValues as OUTCOMES, reasonValues as REASONS } from './openapi.ts';
 export type {
   By as GroupBy, Cause, Checked as ConfigCheck, Condition, Config, Conversation, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
-  Group, Groups, Health, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
+  Group, Groups, Health, LastRecost, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
   Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, Upstream,
   Upstreams, Versions as ConfigHistory,
 } from './openapi.ts';

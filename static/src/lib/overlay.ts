@@ -14,6 +14,7 @@ export const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrou
 
 const UPSTREAMS = ['gateway', 'upstreams'];
 const RULES = ['gateway', 'rules'];
+const PRICES = ['gateway', 'prices'];
 /** The lists whose entries have names, and what counts when no file has them. */
 const NAMED_LISTS = [{ at: UPSTREAMS, otherwise: DEFAULT_UPSTREAMS }, { at: RULES, otherwise: [] }];
 
@@ -246,6 +247,24 @@ export function addUpstream(overlay: string, file: string, upstream: NewUpstream
   list.items.push(document.createNode(upstream));
   return write(document);
 }
+
+export interface NewPrice {
+  models: string;
+  input?: number;
+  output?: number;
+  cache_write?: number;
+  cache_read?: number;
+}
+
+/** One more price, before the others: the first that fits counts. */
+export function addPrice(overlay: string, file: string, price: NewPrice): string {
+  const document = open(overlay);
+  const list = ownList(document, file, PRICES, []);
+  list.flow = false;
+  list.items.unshift(document.createNode(price));
+  return write(document);
+}
+
 /** Switches one of the operator's own rules. */
 export function switchOwnRule(overlay: string, file: string, rule: string, isOn: boolean): string {
   const document = open(overlay);

@@ -19,10 +19,10 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 /// Prices by model: lists, of which the first one that has an offer counts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prices(Vec<List>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum List {
     /// Offers, of which the first that fits counts, each with its pattern as [`model_name::plain`] would have it.
     Patterns(Vec<(Offer, Glob)>),

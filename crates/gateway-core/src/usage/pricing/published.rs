@@ -54,7 +54,7 @@ pub enum Publisher {
 }
 
 /// A list that was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     /// Whose it is.
     pub publisher: Publisher,

@@ -1,0 +1,50 @@
+//! `recost`: costs of rows made anew.
+
+use super::call::Call;
+use super::fault::Fault;
+use super::parts::Parts;
+use super::refused::{Refused, json};
+use crate::gateway::Answer;
+use crate::store::{NotBegun, Progress, Recosts};
+use serde::Deserialize;
+
+/// Which rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    from_ms: u64,
+    to_ms: Option<u64>,
+}
+
+/// How far the last run is.
+pub(super) fn progress(parts: &Parts) -> Result<Answer, Refused> {
+    told(recosts(parts)?.progress())
+}
+
+/// Begins a run.
+pub(super) fn begin(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
+    let recosts = recosts(parts)?;
+    let wanted: Wanted = call.json(|most| Fault::BodyTooLarge { most })?;
+    if wanted.to_ms.is_some_and(|to| to <= wanted.from_ms) {
+        return Err(Fault::TimesReversed.into());
+    }
+    let at = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    match recosts.begin(at(wanted.from_ms), wanted.to_ms.map(at)) {
+        Ok(progress) => told(Some(progress)),
+        Err(NotBegun::Running) => Err(Fault::RecostRuns.into()),
+        Err(NotBegun::Failed(said)) => Err(Fault::Failed { said }.into()),
+    }
+}
+
+/// Ends the run that is under way.
+pub(super) fn stop(parts: &Parts) -> Result<Answer, Refused> {
+    told(recosts(parts)?.stop())
+}
+
+fn told(progress: Option<Progress>) -> Result<Answer, Refused> {
+    json(&serde_json::json!({ "recost": progress }))
+}
+
+fn recosts(parts: &Parts) -> Result<&Recosts, Refused> {
+    parts.recosts.as_ref().ok_or_else(|| Fault::NoLog.into())
+}

@@ -1,0 +1,219 @@
+use super::*;
+use crate::store::costs::Tariff;
+use gateway_core::record::{ClientNames, Labels, Outcome, RequestRecord};
+use gateway_core::rules::glob::Glob;
+use gateway_core::usage::pricing::decimal::Factor;
+use gateway_core::usage::pricing::{Offer, Price, Prices};
+use gateway_core::usage::summary::Summary;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+const MODELS: [&str; 4] = ["m-a", "m-b", "m-c", "a-stranger"];
+const CLASSES: [Option<&str>; 4] = [None, Some("main"), Some("subagent"), Some("what nobody knows")];
+const ALL: Span = Span { from_ms: 0, to_ms: i64::MAX };
+const DAY: u64 = 86_400;
+/// A day's beginning.
+const BEGIN: u64 = 20_000 * DAY;
+
+/// Prices of one dollar times these per million tokens, of all kinds of tokens alike.
+fn tariff(prices: &[(&str, u64)], factors: &[(&str, Factor)]) -> Tariff {
+    let offer = |(model, dollars): &(&str, u64)| {
+        let pico = dollars * 1_000_000;
+        let price = Price { input: pico, output: pico, cache_write: pico, cache_write_1h: pico, cache_read: pico };
+        Offer::new(Glob::new(model), price, "a test".into())
+    };
+    let factors = factors.iter().map(|(upstream, factor)| ((*upstream).to_owned(), *factor)).collect();
+    Tariff { prices: Prices::default().then(prices.iter().map(offer).collect()), factors }
+}
+
+/// A request like others; with known usage or without, of a model with a name of its own in the sums or without.
+fn record(
+    index: u64,
+    rng: &mut fastrand::Rng,
+    tariff: &Tariff,
+    classes: &[Option<&'static str>],
+) -> Arc<RequestRecord> {
+    let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(BEGIN + rng.u64(..4 * DAY));
+    let model = MODELS[rng.usize(..MODELS.len())];
+    let upstream = ["a", "b"][rng.usize(..2)];
+    let details = Details { speed: rng.bool().then(|| "standard".to_owned()), ..Details::default() };
+    let tokens = Tokens { input: rng.u64(..5_000), output: rng.u64(1..5_000), ..Tokens::default() };
+    let tokens = (rng.u8(..5) > 0).then_some(tokens);
+    let cost = tokens.and_then(|tokens| {
+        let factor = tariff.factors.get(upstream).copied().unwrap_or(Factor::ONE);
+        tariff.prices.cost(model, &tokens, &details, started_at, factor)
+    });
+    let class = classes[rng.usize(..classes.len())];
+    let label = if rng.u8(..4) == 0 { OTHER } else { model };
+    let (outcome, status) =
+        [(Outcome::Completed, 200), (Outcome::Truncated, 200), (Outcome::UpstreamError, 403)][rng.usize(..3)];
+    Arc::new(RequestRecord {
+        request_id: format!("req_{index}"),
+        started_at,
+        outcome,
+        status,
+        upstream: Some(upstream.into()),
+        key: Some(format!("key{}", rng.u8(..3))),
+        model_asked: Some(model.to_owned()),
+        answer: Some(Summary { tokens, details, ..Summary::default() }),
+        cost,
+        names: ClientNames { request_class: class.map(str::to_owned), ..ClientNames::default() },
+        labels: Labels { model: label.into(), path: "/v1/messages", request_class: request_class::label(class) },
+        ..crate::sample::record()
+    })
+}
+
+async fn log(
+    folder: &tempfile::TempDir,
+    rows: u64,
+    tariff: &Tariff,
+    classes: &[Option<&'static str>],
+) -> (Database, Vec<Arc<RequestRecord>>) {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let records: Vec<_> = (0..rows).map(|index| record(index, &mut rng, tariff, classes)).collect();
+    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    database.insert(&records).await.expect("written");
+    (database, records)
+}
+
+/// What a row costs now.
+async fn costs(database: &mut Database) -> HashMap<String, Option<i64>> {
+    let rows = sqlx::query("SELECT id, cost_nano FROM requests").fetch_all(database.connection()).await.expect("rows");
+    rows.iter().map(|row| (row.get("id"), row.get("cost_nano"))).collect()
+}
+
+/// Cost, requests without a price, and requests.
+type Figures = [i64; 3];
+
+/// The sums of each span that there are, by all that they are of.
+async fn sums(database: &mut Database) -> BTreeMap<String, Figures> {
+    let sql = "SELECT span_s || ' ' || at_s || ' ' || upstream || ' ' || model || ' ' || key_fingerprint || ' ' || outcome \
+               || ' ' || request_class AS name, cost_nano, unpriced, requests FROM rollups";
+    let rows = sqlx::query(sql).fetch_all(database.connection()).await.expect("sums");
+    rows.iter().map(|row| (row.get("name"), [row.get("cost_nano"), row.get("unpriced"), row.get("requests")])).collect()
+}
+
+/// What they must be.
+fn sums_of(records: &[Arc<RequestRecord>], costs: &HashMap<String, Option<i64>>) -> BTreeMap<String, Figures> {
+    let mut sums: BTreeMap<String, Figures> = BTreeMap::new();
+    for record in records {
+        let started = record.started_at.duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_secs();
+        let key = record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default();
+        let (upstream, model) = (record.upstream.as_deref().unwrap_or_default(), &record.labels.model);
+        let (cost, class) = (costs[&record.request_id], record.labels.request_class);
+        let is_used = record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
+        for span in SPANS {
+            let at = floor(started as i64, span);
+            let name = format!("{span} {at} {upstream} {model} {key} {} {class}", record.outcome.name());
+            let sum = sums.entry(name).or_default();
+            *sum = [sum[0] + cost.unwrap_or(0), sum[1] + i64::from(is_used && cost.is_none()), sum[2] + 1];
+        }
+    }
+    sums
+}
+
+/// Makes all costs anew, and looks after each batch.
+async fn run(database: &mut Database, span: Span, tariff: &Tariff, mut look: impl AsyncFnMut(&mut Database)) -> Batch {
+    let mut covered = Batch { last: Some(0), ..Batch::default() };
+    loop {
+        let batch = database.recost(covered.last.expect("a row"), span, tariff).await.expect("made anew");
+        covered.add(batch);
+        look(database).await;
+        if batch.last.is_none() {
+            return covered;
+        }
+    }
+}
+
+#[tokio::test]
+async fn sums_are_those_of_the_rows_after_each_batch_whatever_becomes_of_the_prices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = tariff(&[("m-a", 3), ("m-b", 5)], &[]);
+    let (mut database, records) = log(&folder, 1_700, &first, &CLASSES).await;
+    let used = records.iter().filter(|record| record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some()));
+    let used = used.count() as u64;
+    for (wanted, changes) in [
+        (first.clone(), false),
+        // Up, down, one more price, none any more, free, and an upstream that takes half.
+        (tariff(&[("m-a", 4), ("m-b", 2), ("m-c", 1)], &[]), true),
+        (tariff(&[("m-c", 0)], &[]), true),
+        (tariff(&[("*", 7)], &[("b", Factor::HALF)]), true),
+        (Tariff::default(), true),
+        (first, true),
+    ] {
+        let covered = run(&mut database, ALL, &wanted, async |database| {
+            let costs = costs(database).await;
+            assert_eq!(sums(database).await, sums_of(&records, &costs));
+        })
+        .await;
+        assert_eq!((covered.seen, covered.changed > 0), (used, changes));
+        let costs = costs(&mut database).await;
+        for record in &records {
+            let factor = wanted.factors.get(record.upstream.as_deref().expect("one")).copied().unwrap_or(Factor::ONE);
+            let cost = record.answer.as_ref().and_then(|answer| {
+                wanted.prices.cost(record.model()?, &answer.tokens?, &answer.details, record.started_at, factor)
+            });
+            assert_eq!(costs[&record.request_id], cost.map(number), "{record:?}");
+        }
+        let unpriced = records.iter().filter(|record| {
+            costs[&record.request_id].is_none() && record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some())
+        });
+        assert_eq!(covered.unpriced, unpriced.count() as u64);
+    }
+}
+
+#[tokio::test]
+async fn only_the_rows_of_the_time_that_is_asked_for_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut database, records) = log(&folder, 600, &Tariff::default(), &CLASSES).await;
+    let at = |seconds: u64| i64::try_from((BEGIN + seconds) * 1_000).expect("a time");
+    let span = Span { from_ms: at(DAY), to_ms: at(2 * DAY) };
+    assert!(database.rows_within(Span { from_ms: at(9 * DAY), to_ms: i64::MAX }).await.expect("read").is_none());
+    let covered = run(&mut database, span, &tariff(&[("*", 1)], &[]), async |_| {}).await;
+    let costs = costs(&mut database).await;
+    assert_eq!(sums(&mut database).await, sums_of(&records, &costs));
+    let mut priced = 0;
+    for record in &records {
+        let ms = crate::store::columns::millis(record.started_at);
+        let is_used = record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
+        assert_eq!(costs[&record.request_id].is_some(), is_used && (span.from_ms..span.to_ms).contains(&ms));
+        priced += u64::from(costs[&record.request_id].is_some());
+    }
+    assert_eq!((covered.changed, covered.unpriced), (priced, 0));
+    assert!(covered.time.is_some_and(|(first, last)| first >= span.from_ms && last < span.to_ms));
+}
+
+#[tokio::test]
+async fn rows_of_earlier_versions_and_sums_that_are_gone_are_no_obstacle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut database, records) = log(&folder, 900, &Tariff::default(), &[None]).await;
+    for sql in [
+        // Rows did not say under which name they are summed up, quarters are those of hours, and minutes are gone.
+        "UPDATE requests SET model_label = NULL",
+        "DELETE FROM rollups WHERE span_s IN (60, 900)",
+        "INSERT INTO rollups SELECT 900, at_s, upstream, model, path, key_fingerprint, outcome, status, '', requests, \
+         attempts, duration_ms, first_bytes, first_byte_ms, first_tokens, first_token_ms, request_bytes, response_bytes, input_tokens, \
+         output_tokens, cache_write_tokens, cache_read_tokens, cost_nano, unpriced, tool_uses, estimated, \
+         estimated_output_tokens FROM rollups WHERE span_s = 3600",
+    ] {
+        sqlx::query(sql).execute(database.connection()).await.expect("as it was");
+    }
+    run(&mut database, ALL, &tariff(&[("m-a", 3), ("m-b", 2)], &[]), async |database| {
+        let sql =
+            "SELECT COALESCE(SUM(cost_nano), 0), SUM(input_tokens IS NOT NULL AND cost_nano IS NULL) FROM requests";
+        let row = sqlx::query(sql).fetch_one(database.connection()).await.expect("sums");
+        let of_rows: (i64, i64) = (row.get(0), row.get(1));
+        for span in [QUARTER, HOUR, 86_400] {
+            let sql = "SELECT SUM(cost_nano), SUM(unpriced) FROM rollups WHERE span_s = ?";
+            let row = sqlx::query(sql).bind(span).fetch_one(database.connection()).await.expect("sums");
+            assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), of_rows, "over {span} s");
+        }
+    })
+    .await;
+    let minutes: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM rollups WHERE span_s = 60")
+        .fetch_one(database.connection())
+        .await
+        .expect("a count");
+    assert_eq!((minutes, records.len()), (0, 900), "none is made anew");
+}
