@@ -6,8 +6,10 @@ use gateway_core::rules::document::Document;
 use gateway_core::rules::glob::Glob;
 use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::matcher::{Condition, Facts, Matcher, TextTest};
+use gateway_core::rules::plan::Body;
 use gateway_core::rules::rule::{Rule, RuleSet};
 use gateway_core::rules::template::Template;
+use gateway_core::thinking::{Presence, prefix_digest, presence};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -54,7 +56,7 @@ fn rules(criterion: &mut Criterion) {
         ("50, 20 matching, one changes the body", fifty_rules(20, true)),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(set.plan(black_box(&facts), Some(black_box(BODY)), Vec::with_capacity)));
+            bencher.iter(|| black_box(set.plan(black_box(&facts), body(BODY), None, Vec::with_capacity)));
         });
     }
     group.bench_function("check the text", |bencher| {
@@ -63,5 +65,29 @@ fn rules(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rules);
+fn body(bytes: &[u8]) -> Body<'_> {
+    Body { bytes: Some(black_box(bytes)), document: None }
+}
+
+/// What the prefix guard adds to a request: the search for thinking that comes back; and where some does, one digest of
+/// what a document that is there has for `system` and `tools`.
+fn guard(criterion: &mut Criterion) {
+    let messages = memchr::memmem::find(BODY, b"\"messages\":[").expect("messages") + 12;
+    let turn = br#"{"role":"assistant","content":[{"type":"thinking","thinking":"so","signature":"Eq=="}]},"#;
+    let back = [&BODY[..messages], turn, &BODY[messages..]].concat();
+    let document = Document::parse(&back).expect("JSON");
+    let mut group = criterion.benchmark_group("guard");
+    group.bench_function("no thinking comes back", |bencher| {
+        bencher.iter(|| assert_ne!(presence(black_box(BODY)), Presence::Back));
+    });
+    group.bench_function("thinking comes back", |bencher| {
+        bencher.iter(|| {
+            assert_eq!(presence(black_box(&back)), Presence::Back);
+            prefix_digest(black_box(&document))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, rules, guard);
 criterion_main!(benches);

@@ -43,7 +43,8 @@ ORDER = {
     "src/gateway": [
         "answer client_keys key_search",
         "browser cross_site panel_key",
-        "clean local snapshot",
+        "clean conversations local",
+        "snapshot",
         "identity running",
         "client",
         "shared",
@@ -61,15 +62,15 @@ ORDER = {
     ],
     "src/gateway/proxy": [
         "context",
-        "field_order max_forwards origin_headers",
+        "conversation field_order max_forwards origin_headers",
         "apply_rules downstream failure request_head",
         "ending observe",
         "settle",
         "failover",
-        "conversation first_event repair",
+        "first_event repair",
         "attempt begin finish response_head upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules thinking", "usage", "record"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules", "thinking", "usage", "record"],
 }
 
 # Rooms that may use less than their line would allow.

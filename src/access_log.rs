@@ -62,6 +62,13 @@ impl fmt::Display for Line<'_> {
         if let Some(rewrite) = record.rewrite {
             write!(f, " rewrite={}", rewrite.code())?;
         }
+        if let Some(moved) = &record.moved {
+            write!(f, " moved={}", moved.code())?;
+            let what = moved.what();
+            if !what.is_empty() {
+                write!(f, " moved_by={}", Word(&what))?;
+            }
+        }
         if let Some(model) = &record.model_asked {
             write!(f, " model_asked={}", Word(model))?;
         }

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     rule_hits: IntCounterVec,
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
+    thinking_moves: IntCounterVec,
     stream_errors: IntCounterVec,
     times: Times,
     usage: Usage,
@@ -258,6 +259,11 @@ impl Metrics {
                 "Messages requests by what became of their system prompt.",
                 &["result"],
             )?,
+            thinking_moves: counters(
+                "gateway_thinking_moves_total",
+                "Requests whose thinking came back where it may not be valid, by what differed from where it came from.",
+                &["what"],
+            )?,
             in_flight: gauge("gateway_in_flight_requests", "Requests that are being served.")?,
             config_reloads: counter_each(
                 "gateway_config_reloads_total",
@@ -311,6 +317,9 @@ impl Metrics {
             self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
         self.thinking.count(record);
+        if let Some(moved) = &record.moved {
+            self.thinking_moves.with_label_values(&[moved.code()]).inc();
+        }
         self.times.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {
             self.times.first_byte.observe(first_byte.as_secs_f64());

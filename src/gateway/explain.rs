@@ -16,6 +16,7 @@ use gateway_core::redact::{MASK, is_secret_name};
 use gateway_core::rules::body::touches_cached_prefix;
 use gateway_core::rules::document::Document;
 use gateway_core::rules::matcher::Condition;
+use gateway_core::rules::plan::Body;
 use gateway_core::rules::rule::Rule;
 use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
@@ -139,7 +140,8 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     // One that goes nowhere meets the rules that might have answered it.
     let Some(destination) = context.chosen().or(context.snapshot.answering()) else { return Vec::new() };
-    let plan = apply_rules::plan(client, destination, context);
+    let body = Body { bytes: apply_rules::readable_body(client, context), document: None };
+    let plan = apply_rules::plan(client, destination, context, body, None);
     let facts = context.facts(client, destination, plan.model.as_deref());
     let report = |(index, rule): (usize, &Arc<Rule>)| {
         let first = rule.matcher.first_unmet(&facts);

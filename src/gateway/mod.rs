@@ -5,6 +5,7 @@ mod browser;
 mod clean;
 mod client;
 mod client_keys;
+mod conversations;
 mod cross_site;
 mod door;
 mod explain;

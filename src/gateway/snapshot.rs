@@ -1,5 +1,6 @@
 //! The configuration in the form that requests use: built once per load, swapped as a whole.
 
+use super::conversations::Conversations;
 use super::cross_site;
 use crate::config::routes::{Route, digest};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
@@ -11,7 +12,9 @@ use gateway_core::addresses::Origin;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
+use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::rules::rule::{Rule, RuleSet};
+use gateway_core::thinking::edition::Edition;
 use http::{HeaderMap, HeaderName};
 use pingora::protocols::l4::socket::SocketAddr;
 use std::net::IpAddr;
@@ -28,6 +31,8 @@ pub(crate) struct Destination {
     pub upstream: Arc<Upstream>,
     /// `system-prompt`, the profile's rules, the operator's, and `headers-file`, in this order.
     pub rules: RuleSet,
+    /// What of them changes `system` and `tools`.
+    pub prefix: Arc<PrefixRules>,
 }
 
 /// A list of upstreams that a request may go to.
@@ -51,6 +56,10 @@ pub(crate) struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What is remembered of clients.
     pub affinity: Arc<AffinityTable>,
+    /// What the rules of all destinations do to `system` and `tools`.
+    pub edition: Arc<Edition>,
+    /// The conversations whose thinking may come back.
+    pub conversations: Arc<Conversations>,
     /// How many retries there may be.
     pub budget: Arc<RetryBudget>,
     /// The secrets of the configuration, which are kept nowhere.
@@ -91,9 +100,15 @@ impl Snapshot {
                 .map_err(|message| message.to_string())?;
             let profile = shared(&profile);
             let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
-            Ok(Destination { upstream: Arc::clone(upstream), rules: RuleSet::new(rules.collect()) })
+            Ok((upstream, RuleSet::new(rules.collect())))
         });
-        let destinations = destinations.collect::<Result<Vec<Destination>, String>>()?;
+        let destinations = destinations.collect::<Result<Vec<_>, String>>()?;
+        let edition = Arc::new(Edition::of(destinations.iter().map(|(upstream, rules)| (&upstream.name, rules))));
+        let destinations = destinations.into_iter().map(|(upstream, rules)| {
+            let prefix = edition.part(&upstream.name).cloned().unwrap_or_default();
+            Destination { upstream: Arc::clone(upstream), rules, prefix }
+        });
+        let destinations: Vec<Destination> = destinations.collect();
         let adds_key = destinations.iter().map(|destination| {
             destination.upstream.config.api_key.is_some()
                 || destination.rules.rules().iter().any(|rule| cross_site::adds_key(rule))
@@ -113,6 +128,8 @@ impl Snapshot {
             destinations,
             affinity: same_affinity
                 .map_or_else(|| Arc::new(AffinityTable::new(&config.affinity)), |former| Arc::clone(&former.affinity)),
+            conversations: Conversations::after(&config.affinity, former.map(|former| &former.conversations), &edition),
+            edition,
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
             secrets: config.secrets(),

@@ -6,6 +6,7 @@
 use super::tried;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction};
+use gateway_core::thinking::Moved;
 use gateway_core::usage::summary::{Details, Summary, Tokens};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -152,6 +153,8 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("prompt_id", |record| record.names.prompt_id.as_ref().into()).filter(),
     text("thinking_action", |record| record.thinking_action.map(ThinkingAction::code).into()).filter(),
     integer("thinking_dropped", |record| record.dropped_thinking().map(u64::from).into()),
+    text("moved", |record| record.moved.as_ref().map(Moved::code).into()).filter(),
+    text("moved_by", |record| record.moved.as_ref().map(Moved::what).filter(|what| !what.is_empty()).into()),
 ];
 
 /// The columns that a row shows, in the order of its values.

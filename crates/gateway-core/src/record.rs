@@ -17,6 +17,7 @@ pub use thinking_action::ThinkingAction;
 
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
+use crate::thinking::Moved;
 use crate::usage::error_body::ErrorText;
 use crate::usage::pricing::NanoUsd;
 use crate::usage::summary::Summary;
@@ -76,6 +77,8 @@ pub struct RequestRecord {
     pub model_asked: Option<String>,
     /// Names of the rules that applied.
     pub rules: Vec<Arc<str>>,
+    /// Why thinking that came back may not have been valid where the request went last.
+    pub moved: Option<Moved>,
     /// The upstreams that failed, in order, and what each did.
     pub tried: Vec<(Arc<str>, UpstreamFault)>,
     /// What was done about thinking that came back, if anything had to be.
@@ -146,6 +149,7 @@ impl RequestRecord {
             names: ClientNames::default(),
             model_asked: None,
             rules: Vec::new(),
+            moved: None,
             tried: Vec::new(),
             thinking_action: None,
             removed_thinking: 0,

@@ -1,22 +1,24 @@
 //! Applies the rules: to the outgoing request for each attempt, and to the response's head.
 
 use super::context::Context;
-use super::field_order;
+use super::{conversation, field_order};
 use crate::config::built_in::SYSTEM_PROMPT;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::buffers;
 use crate::gateway::snapshot::Destination;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
-use gateway_core::rules::body::Change;
+use gateway_core::rules::body::{BodyAction, Change};
 use gateway_core::rules::document::{NoChange, NotJson};
 use gateway_core::rules::header::{CasedName, Fields};
-use gateway_core::rules::plan::Plan;
+use gateway_core::rules::plan::{Body, Plan};
+use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::rules::rule::RuleSet;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
+use std::sync::Arc;
 
 /// Finds the rules for this request and makes their changes to the outgoing head, which stands in `request`; the
 /// changed body is kept in the attempt. `client` is the head as the client sent it.
@@ -24,14 +26,23 @@ use pingora::prelude::*;
 /// # Errors
 /// When a changed field or target cannot be sent.
 pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
-    let destination = context.destination()?;
-    if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() {
+    let held = context.arrival.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| held.bytes.clone());
+    let document = conversation::begin(client, held.as_deref(), context);
+    let snapshot = Arc::clone(&context.snapshot);
+    let destination = context.destination_in(&snapshot)?;
+    let former = conversation::former_rules(context, destination);
+    if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() && former.is_none() {
+        conversation::sent(request, client, false, context);
         return Ok(());
     }
-    let plan = plan(client, destination, context);
+    let body = Body { bytes: held.as_deref(), document };
+    let plan = plan(client, destination, context, body, former.as_deref());
     change_head(request, client, &plan, destination, context)?;
+    conversation::sent(request, client, changes_prefix(&plan, &destination.rules), context);
     context.attempt.prompt_outcome = outcome_of_prompt(&plan, &destination.rules);
     context.attempt.rules = plan.rules;
+    context.attempt.former_rules = plan.former.into_iter().map(|(name, _)| name).collect();
+    context.attempt.former_rules.dedup();
     let hold = context.arrival.body.as_mut().and_then(|held| held.hold.as_mut());
     if let (Some(hold), Some(body)) = (hold, &plan.body) {
         hold.charge_rewritten(body.capacity());
@@ -40,11 +51,16 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     Ok(())
 }
 
-/// What the rules for `destination` make of a request.
-pub(crate) fn plan(client: &RequestHeader, destination: &Destination, context: &Context) -> Plan {
-    let body = readable_body(client, context);
+/// What the rules for `destination` make of a request, and the `former` ones of its `system` and `tools`.
+pub(crate) fn plan<'b>(
+    client: &RequestHeader,
+    destination: &'b Destination,
+    context: &Context,
+    body: Body<'b>,
+    former: Option<&'b PrefixRules>,
+) -> Plan {
     let rules = &destination.rules;
-    let plan = rules.plan(&context.facts(client, destination, None), body, buffers::take);
+    let plan = rules.plan(&context.facts(client, destination, None), body, former, buffers::take);
     if log::log_enabled!(log::Level::Debug) {
         if let Some(why) = &plan.unread {
             log::debug!("{}: the body stays as it is: {why}", context.request_id);
@@ -57,6 +73,14 @@ pub(crate) fn plan(client: &RequestHeader, destination: &Destination, context: &
         }
     }
     plan
+}
+
+/// Whether a rule changed `system` or `tools`.
+fn changes_prefix(plan: &Plan, rules: &RuleSet) -> bool {
+    let changed = plan.outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+    let mut changed = changed.map(|(index, _)| &rules.rules()[*index]);
+    changed.any(|rule| rule.body.iter().any(BodyAction::changes_prefix))
+        || plan.former.iter().any(|(_, outcome)| outcome.is_ok())
 }
 
 fn change_head(
@@ -94,7 +118,9 @@ fn outcome_of_prompt(plan: &Plan, rules: &RuleSet) -> Option<PromptOutcome> {
             NotJson::TooDeep => PromptOutcome::of(Err(NoChange::TooLarge.into())),
         });
     }
-    let mut outcomes = plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)).map(|(_, outcome)| *outcome);
+    let present = plan.outcomes.iter().filter(|(index, _)| is_prompt(*index)).map(|(_, outcome)| *outcome);
+    let former = plan.former.iter().filter(|(name, _)| **name == *SYSTEM_PROMPT).map(|(_, outcome)| *outcome);
+    let mut outcomes = present.chain(former);
     // Inserting comes first; what it leaves undone is replacing's.
     let decides = outcomes.clone().find(|outcome| *outcome == Ok(Change::Inserted)).or_else(|| outcomes.next_back());
     decides.map(PromptOutcome::of)
@@ -115,7 +141,7 @@ pub(crate) fn respond(client: &RequestHeader, context: &mut Context) -> Option<A
     Some(answer)
 }
 
-fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c [u8]> {
+pub(crate) fn readable_body<'c>(client: &RequestHeader, context: &'c Context) -> Option<&'c [u8]> {
     context.arrival.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| &held.bytes[..])
 }
 

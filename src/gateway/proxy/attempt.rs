@@ -2,9 +2,7 @@
 
 use super::context::{Attempt, Context};
 use super::failure::Failure;
-use super::{
-    apply_rules, conversation, downstream, failover, failure, field_order, first_event, repair, request_head, settle,
-};
+use super::{apply_rules, downstream, failover, failure, field_order, first_event, repair, request_head, settle};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
@@ -70,7 +68,6 @@ pub(crate) fn connected(is_reused: bool, shared: &Shared, context: &mut Context)
 /// When it cannot be made.
 pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     request_head::head(request, client.version, context)?;
-    conversation::note_move(client, context)?;
     apply_rules::request(request, client, context)?;
     repair::prepare(request, client, context)?;
     request_head::length(request, context)?;

@@ -17,6 +17,8 @@ use gateway_core::record::{Capture, PromptOutcome};
 use gateway_core::rules::matcher::Facts;
 use gateway_core::rules::thinking::Place;
 use gateway_core::thinking::Moved;
+use gateway_core::thinking::conversation::{self, Conversation, Course, Shown};
+use gateway_core::thinking::edition::Edition;
 use gateway_core::usage::error_body::{ErrorBody, ErrorText};
 use gateway_core::usage::meter::Meter;
 use gateway_core::usage::summary::Summary;
@@ -37,6 +39,8 @@ pub(crate) struct Context {
     pub arrival: Arrival,
     /// Where it goes, and where it was in vain.
     pub routing: Routing,
+    /// The conversation that it belongs to, once that was looked up.
+    pub conversation: Option<Box<Conversing>>,
     /// The way to the upstream.
     pub attempt: Attempt,
     /// What is noted of it, for those who look on and for its record.
@@ -107,6 +111,23 @@ pub(crate) struct Repair {
     pub after: usize,
 }
 
+/// The conversation that a request belongs to, as it was known when the request came.
+#[derive(Debug)]
+pub(crate) struct Conversing {
+    /// Stands for it.
+    pub key: u64,
+    /// What was known of it.
+    pub known: Option<Arc<Conversation>>,
+    /// What the request shows.
+    pub shown: Shown,
+    /// How it goes on.
+    pub course: Course,
+    /// The rules that apply to `system` and `tools`: those that it began with, or the present ones.
+    pub edition: Arc<Edition>,
+    /// Where the present attempt goes.
+    pub place: Option<conversation::Place>,
+}
+
 /// What is noted of a request.
 pub(crate) struct Observation {
     /// What it calls things, once that was noted.
@@ -145,6 +166,8 @@ pub(crate) struct Tried {
 pub(crate) struct Attempt {
     /// The rules that apply, as places in the destination's rule set.
     pub rules: Vec<usize>,
+    /// Names of former rules that changed `system` or `tools` in place of the destination's.
+    pub former_rules: Vec<Arc<str>>,
     /// The body as this upstream gets it; `None` if it is the client's.
     pub body: Option<Bytes>,
     /// When it began.
@@ -167,7 +190,7 @@ pub(crate) struct Attempt {
     pub body_given: bool,
     /// What became of the system prompt, if that was asked for.
     pub prompt_outcome: Option<PromptOutcome>,
-    /// Why thinking that comes back may not be valid at this upstream; known before the body is made.
+    /// Why thinking that comes back may not be valid at this upstream; known before anything is sent.
     pub moved: Option<Moved>,
     /// Whether the API was asked to drop thinking that does not fit.
     pub asked_to_drop: bool,
@@ -260,7 +283,7 @@ impl Context {
             in_flight: Some(InFlight::new(in_flight)),
         };
         let (arrival, routing, attempt) = (Arrival::now(), Routing::default(), Attempt::default());
-        Self { snapshot, request_id, arrival, routing, attempt, observation }
+        Self { snapshot, request_id, arrival, routing, conversation: None, attempt, observation }
     }
 
     /// Where the request goes, if that is known yet.
@@ -273,7 +296,16 @@ impl Context {
     /// # Errors
     /// When that is not known yet; that would be a mistake of the gateway's.
     pub(crate) fn destination(&self) -> Result<&Destination> {
-        self.chosen().ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))
+        self.destination_in(&self.snapshot)
+    }
+
+    /// The same in a snapshot of its own: that of the request.
+    ///
+    /// # Errors
+    /// As [`Self::destination`].
+    pub(crate) fn destination_in<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Destination> {
+        let chosen = self.routing.destination.and_then(|at| snapshot.destinations.get(at));
+        chosen.ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))
     }
 
     /// The places of the upstreams that the request may go to.

@@ -66,6 +66,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         names: names.client,
         model_asked: names.model,
         rules: rules(context),
+        moved: attempt.moved.clone(),
         tried: tried(context, ending.fault(), |kind| cleaner().text(kind, true)),
         thinking_action: thinking_action(is_refused, ending.outcome, context),
         removed_thinking: attempt.removed_thinking,
@@ -115,10 +116,17 @@ fn thinking_action(is_refused: bool, outcome: Outcome, context: &Context) -> Opt
     }
 }
 
-/// Names of the rules that applied at the last attempt.
+/// Names of the rules that applied at the last attempt, former ones included.
 fn rules(context: &Context) -> Vec<Arc<str>> {
     let rules = context.chosen().map_or(&[][..], |destination| destination.rules.rules());
-    context.attempt.rules.iter().map(|&index| Arc::clone(&rules[index].name)).collect()
+    let present = context.attempt.rules.iter().map(|&index| &rules[index].name);
+    let mut names: Vec<Arc<str>> = present.cloned().collect();
+    for former in &context.attempt.former_rules {
+        if !names.contains(former) {
+            names.push(Arc::clone(former));
+        }
+    }
+    names
 }
 
 /// The upstreams that failed, in order, and what each did; `last` is what the last one did if the request failed there.

@@ -2,8 +2,8 @@
 //! client has the end of its response.
 
 use super::context::{Context, Tried};
-use super::ending;
 use super::failure::Failure;
+use super::{conversation, ending};
 use crate::upstream::lesson::Over;
 use crate::upstream::pool;
 use gateway_core::record::Outcome;
@@ -49,7 +49,11 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let sign = Sign::by_answer(&Answer { outcome, reason, status, error_type, message, has_begun, is_own_key });
     let fault = ending::fault(status, outcome, reason, failure, read.answer.as_ref());
     let fault = fault.unwrap_or(UpstreamFault::Status { status });
+    let thinks = read.answer.as_ref().is_some_and(|answer| answer.thinks);
     let is_answered = matches!(outcome, Outcome::Completed | Outcome::UpstreamError) && status > 0;
+    if thinks {
+        conversation::thought(context);
+    }
     // One that failed before the client had anything of it, and that no other upstream took over from.
     if let Some(tried) = context.routing.tried.last_mut().filter(|tried| tried.destination == here) {
         tried.sign = sign;

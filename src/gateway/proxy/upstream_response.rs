@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{failover, failure, first_event, repair, settle};
+use super::{conversation, failover, failure, first_event, repair, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -58,6 +58,9 @@ pub(crate) fn head_came(
             error.set_retry(is_taken_over);
             return Err(error);
         }
+    }
+    if response.status.is_success() {
+        conversation::answered(context);
     }
     read_along(response, shared, context);
     context.attempt.may_be_refused = repair::may_follow(response, session.req_header(), context);

@@ -157,6 +157,8 @@ export class RowMaker {
       },
       thinking_action: null,
       thinking_dropped: null,
+      moved: null,
+      moved_by: null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

@@ -760,9 +760,15 @@ export interface components {
             thinking_action: null | components["schemas"]["ThinkingAction"];
             /** @description Blocks of thinking that came back and that no model read, dropped by the API (input_transformations) or taken out by the gateway; null if nobody told. */
             thinking_dropped: number | null;
+            /** @description Why thinking that came back may not be valid where the request went last; null if nothing differs. */
+            moved: null | components["schemas"]["Moved"];
+            /** @description What differs, by name: rules, or FROM>TO for upstreams, with the rules behind a colon. */
+            moved_by: string | null;
         };
         /** @enum {string} */
         ThinkingAction: "asked_to_drop" | "repaired" | "not_repaired" | "refused";
+        /** @enum {string} */
+        Moved: "rules" | "upstream" | "account" | "earlier" | "unseen" | "client";
         /** @description Null where it is not told. */
         Usage: {
             cache_write_5m: components["schemas"]["Known"];
@@ -1293,6 +1299,7 @@ export interface components {
         Paths: components["schemas"]["Names"];
         Causes: components["schemas"]["Cause"][];
         RequestClasses: components["schemas"]["Names"];
+        Moves: components["schemas"]["Moved"][];
         AgentTypes: components["schemas"]["Names"];
         Compactions: components["schemas"]["Names"];
         ContextsCompacted: components["schemas"]["Names"];
@@ -1338,6 +1345,7 @@ export type Total = components['schemas']['Total'];
 export type Group = components['schemas']['Group'];
 export type Row = components['schemas']['Row'];
 export type ThinkingAction = components['schemas']['ThinkingAction'];
+export type Moved = components['schemas']['Moved'];
 export type Usage = components['schemas']['Usage'];
 export type Page = components['schemas']['Page'];
 export type Listed = components['schemas']['Listed'];
@@ -1399,6 +1407,7 @@ export type ParameterSessions = components['parameters']['Sessions'];
 export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
+export type ParameterMoves = components['parameters']['Moves'];
 export type ParameterAgentTypes = components['parameters']['AgentTypes'];
 export type ParameterCompactions = components['parameters']['Compactions'];
 export type ParameterContextsCompacted = components['parameters']['ContextsCompacted'];
@@ -1730,6 +1739,7 @@ export interface operations {
                 context_compacted?: components["parameters"]["ContextsCompacted"];
                 prompt_id?: components["parameters"]["PromptIds"];
                 thinking_action?: components["parameters"]["ThinkingActions"];
+                moved?: components["parameters"]["Moves"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 limit?: number;
@@ -1838,6 +1848,7 @@ export interface operations {
                 context_compacted?: components["parameters"]["ContextsCompacted"];
                 prompt_id?: components["parameters"]["PromptIds"];
                 thinking_action?: components["parameters"]["ThinkingActions"];
+                moved?: components["parameters"]["Moves"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Listed) a line. */
@@ -2407,6 +2418,7 @@ export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schem
 export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Error"]["error"]["type"]> = ["authentication_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error", "timeout_error", "overloaded_error", "api_error", "invalid_request_error"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];
+export const movedValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Moved"]> = ["rules", "upstream", "account", "earlier", "unseen", "client"];
 export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "not_tls"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];

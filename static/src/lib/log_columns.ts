@@ -40,6 +40,19 @@ export const LOG_COLUMNS = declared({
     // The list says already which requests are a sub-agent's.
     isInList: (value) => value !== 'main' && value !== 'subagent',
   },
+  moved: {
+    label: { en: 'Thinking moved', 'zh-CN': '思考块易位' },
+    values: {
+      rules: { en: 'other rules', 'zh-CN': '规则变了' },
+      upstream: { en: 'other upstream', 'zh-CN': '换了上游' },
+      account: { en: 'other account', 'zh-CN': '换了账号' },
+      earlier: { en: 'moved earlier', 'zh-CN': '此前易位' },
+      unseen: { en: 'origin unknown', 'zh-CN': '来源不明' },
+      client: { en: 'changed by the client', 'zh-CN': '客户端自行更改' },
+    },
+    isInList: (value) => value !== 'earlier' && value !== 'client',
+  },
+  moved_by: { label: { en: 'Moved by', 'zh-CN': '易位原因' }, values: {}, isInList: () => false },
   agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },
   compaction: { label: { en: 'Compaction', 'zh-CN': '压缩方式' }, values: COMPACTIONS, isInList: () => true },
   context_compacted: { label: { en: 'Just compacted', 'zh-CN': '刚压缩过' }, values: COMPACTIONS, isInList: () => false },

@@ -16,26 +16,39 @@ pub use system::{Mode, System, Target};
 
 use super::document::{Document, Json, Pointer, unquoted};
 use super::glob::Glob;
+use crate::rules::stored;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// One change of a body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum BodyAction {
     /// Change the system prompt.
     System(System),
     /// Give the model another name: the first glob that matches decides.
     Model(Vec<(Glob, Json<'static>)>),
     /// Put a value at a place, over what is there.
-    Set(Pointer, Json<'static>),
+    Set(#[serde(with = "stored::text")] Pointer, Json<'static>),
     /// Put a value at a place where nothing is.
-    Default(Pointer, Json<'static>),
+    Default(#[serde(with = "stored::text")] Pointer, Json<'static>),
     /// Remove a member or an element.
-    Remove(Pointer),
+    Remove(#[serde(with = "stored::text")] Pointer),
     /// Drop the blanks between the tokens of the whole body.
     Compact,
 }
 
 impl BodyAction {
+    /// Whether it can change the bytes of `system` or `tools`.
+    pub fn changes_prefix(&self) -> bool {
+        match self {
+            Self::System(_) | Self::Compact => true,
+            Self::Set(pointer, _) | Self::Default(pointer, _) | Self::Remove(pointer) => {
+                matches!(pointer.first(), Some("system" | "tools"))
+            }
+            Self::Model(_) => false,
+        }
+    }
+
     /// Applies this action.
     ///
     /// # Errors

@@ -20,8 +20,10 @@ pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
 pub use no_change::NoChange;
 pub(in crate::rules) use node::{Container, Node};
-pub use peek::{peek_text, peek_true};
+pub use peek::{peek_first, peek_text, peek_true};
 pub use pointer::{Pointer, PointerError};
+
+use std::borrow::Cow;
 
 use json::{BLANKS, check, has_blanks};
 use node::{Existing, Piece, Text, Writer, entries_of};
@@ -60,6 +62,12 @@ impl<'a> Document<'a> {
         let before = Text::Kept { at: 0, text: &source[..start] };
         let after = Text::Kept { at: end, text: &source[end..] };
         Ok(Self { source, before, root, after, compact: false })
+    }
+
+    /// The text of a member of the root as it was parsed or edited; `None` if there is none. Of repeated keys the last
+    /// counts.
+    pub fn member_text(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(self.root.as_open_object()?.member(name)?.text(self.source))
     }
 
     /// The text that was parsed.

@@ -1,13 +1,28 @@
 //! Patterns with two wildcards.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A pattern for a whole text: `*` stands for any characters, `?` for one. Upper and lower case differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Glob {
     pattern: String,
     /// Whether it has no wildcard: then it is compared as a whole.
     is_literal: bool,
+}
+
+/// As it is stored.
+impl From<String> for Glob {
+    fn from(pattern: String) -> Self {
+        Self::new(&pattern)
+    }
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> Self {
+        glob.pattern
+    }
 }
 
 impl Glob {

@@ -1,12 +1,13 @@
 //! Which requests a rule is for.
 
 use super::glob::Glob;
-use super::query;
+use super::{query, stored};
 use crate::http1::{collapsed, split_query};
 use crate::redact::{MASK, is_secret_name};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -30,7 +31,7 @@ pub struct Facts<'a> {
 }
 
 /// How a text is compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TextTest {
     /// It is there, whatever its value.
     Present,
@@ -41,7 +42,7 @@ pub enum TextTest {
     /// It is one that the glob describes.
     Glob(Glob),
     /// The regular expression is found in it.
-    Regex(Regex),
+    Regex(#[serde(with = "stored::text")] Regex),
     /// All of these hold.
     All(Vec<TextTest>),
 }
@@ -60,18 +61,18 @@ impl TextTest {
 }
 
 /// One condition: any of its values is enough.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Condition {
     /// The method is one of these.
     Method(Vec<String>),
     /// The path, without the query and with repeated slashes as one, passes one of these.
     Path(Vec<TextTest>),
     /// One of the field's values passes one of these.
-    Header(HeaderName, Vec<TextTest>),
+    Header(#[serde(with = "stored::text")] HeaderName, Vec<TextTest>),
     /// One of the parameter's values passes one of these.
     Query(String, Vec<TextTest>),
     /// The client's address is in one of these networks.
-    Client(Vec<IpNet>),
+    Client(#[serde(with = "stored::texts")] Vec<IpNet>),
     /// The upstream has one of these names.
     Upstream(Vec<String>),
     /// The body's `model` is one that a glob describes.
@@ -81,7 +82,7 @@ pub enum Condition {
 }
 
 /// Conditions that must all hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Matcher(pub Vec<Condition>);
 
 impl Matcher {
@@ -102,6 +103,24 @@ impl Matcher {
             Condition::Not(inner) => inner.needs_model(),
             _ => false,
         })
+    }
+
+    /// What is left of the conditions for requests to this upstream; `None` if they never hold there.
+    pub fn at_upstream(&self, upstream: &str) -> Option<Self> {
+        let mut left = Vec::new();
+        for condition in &self.0 {
+            match condition {
+                Condition::Upstream(names) if names.iter().any(|name| name == upstream) => {}
+                Condition::Upstream(_) => return None,
+                Condition::Not(inner) => match inner.at_upstream(upstream) {
+                    Some(inner) if inner.0.is_empty() => return None,
+                    Some(inner) => left.push(Condition::Not(inner)),
+                    None => {}
+                },
+                other => left.push(other.clone()),
+            }
+        }
+        Some(Self(left))
     }
 
     /// Whether a condition asks for the upstream.
@@ -241,6 +260,24 @@ mod tests {
         for condition in [key(), not(key()), not(not(query))] {
             let shown = condition.to_string();
             assert!(shown.contains(MASK) && !shown.contains("key-of-a-rule"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn at_an_upstream_its_name_is_known() {
+        let upstream = |name: &str| Condition::Upstream(vec![name.to_owned()]);
+        let not = |conditions| Condition::Not(Matcher(conditions));
+        let model = || Condition::Model(vec![glob("a*")]);
+        for (conditions, left) in [
+            (vec![upstream("a"), model()], Some(1)),
+            (vec![upstream("b"), model()], None),
+            (vec![not(vec![upstream("a")])], None),
+            (vec![not(vec![upstream("b")])], Some(0)),
+            (vec![not(vec![upstream("a"), model()])], Some(1)),
+            (vec![not(vec![not(vec![upstream("a")])])], Some(0)),
+        ] {
+            let shown = format!("{conditions:?}");
+            assert_eq!(Matcher(conditions).at_upstream("a").map(|matcher| matcher.0.len()), left, "{shown}");
         }
     }
 

@@ -1,8 +1,14 @@
 //! Thinking that a client sends back: it is bound to the `system`, the `tools` and the account that it came from.
 
+pub mod conversation;
+pub mod edition;
+mod first_message;
 mod moved;
+mod prefix;
 
+pub use first_message::first_message;
 pub use moved::Moved;
+pub use prefix::prefix_digest;
 
 use memchr::memmem::Finder;
 use once_cell::sync::Lazy;
@@ -12,15 +18,33 @@ static KIND: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"thinking\""));
 /// The name of the member that binds a block to its prefix.
 static SIGNATURE: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"\"signature\""));
 
-/// Whether a block of thinking that the API made comes back in this body, a JSON text: one that is redacted, or has a
-/// signature. What stands in texts does not count: quotes are escaped there.
-pub fn comes_back(body: &[u8]) -> bool {
+/// What of thinking a body has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing.
+    None,
+    /// A setting that concerns it, or a block that nothing binds.
+    Asked,
+    /// A block that the API made comes back: one that is redacted, or has a signature.
+    Back,
+}
+
+/// What of thinking this body has, a JSON text. What stands in texts does not count: quotes are escaped there.
+pub fn presence(body: &[u8]) -> Presence {
     let mut is_signed = None;
-    KIND.find_iter(body).any(|at| match kind_before(&body[..at]) {
-        Some(Kind::Redacted) => true,
-        Some(Kind::Signed) => *is_signed.get_or_insert_with(|| has_signature(body)),
-        None => false,
-    })
+    let mut found = Presence::None;
+    for at in KIND.find_iter(body) {
+        found = Presence::Asked;
+        let is_bound = match kind_before(&body[..at]) {
+            Some(Kind::Redacted) => true,
+            Some(Kind::Signed) => *is_signed.get_or_insert_with(|| has_signature(body)),
+            None => false,
+        };
+        if is_bound {
+            return Presence::Back;
+        }
+    }
+    found
 }
 
 enum Kind {
@@ -53,6 +77,10 @@ fn has_signature(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn comes_back(body: &[u8]) -> bool {
+        presence(body) == Presence::Back
+    }
 
     #[test]
     fn thinking_comes_back_in_blocks_that_the_api_made() {

@@ -35,6 +35,8 @@ pub(super) struct Reply {
     pub input_transformations: Value,
     /// How many blocks of its content are uses of tools.
     pub tool_uses: u32,
+    /// Whether one is thinking.
+    pub thinks: bool,
 }
 
 #[derive(Default)]
@@ -133,15 +135,17 @@ impl Whole {
                 return Self::Nothing;
             }
         }
-        let tools = members
+        let blocks = members
             .content
-            .and_then(|content| serde_json::Deserializer::from_str(content.get()).deserialize_seq(ToolUses).ok());
+            .and_then(|content| serde_json::Deserializer::from_str(content.get()).deserialize_seq(Blocks).ok());
+        let (tool_uses, thinks) = blocks.unwrap_or_default();
         Self::Good(Box::new(Reply {
             model: small(members.model),
             usage: small(members.usage),
             stop_reason: small(members.stop_reason),
             input_transformations: small(members.input_transformations),
-            tool_uses: tools.unwrap_or_default(),
+            tool_uses,
+            thinks,
         }))
     }
 
@@ -160,8 +164,8 @@ fn small(member: Option<&RawValue>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-/// Counts blocks without keeping any.
-struct ToolUses;
+/// Counts uses of tools and finds thinking, without keeping any block.
+struct Blocks;
 
 #[derive(Deserialize)]
 struct Block<'t> {
@@ -169,20 +173,22 @@ struct Block<'t> {
     kind: Option<&'t RawValue>,
 }
 
-impl<'de> Visitor<'de> for ToolUses {
-    type Value = u32;
+impl<'de> Visitor<'de> for Blocks {
+    type Value = (u32, bool);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("blocks of content")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<u32, A::Error> {
-        let mut count = 0_u32;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<(u32, bool), A::Error> {
+        let (mut count, mut thinks) = (0_u32, false);
         while let Some(block) = blocks.next_element::<Block<'_>>()? {
-            let is_tool_use = block.kind.is_some_and(|kind| kind.get().ends_with("tool_use\""));
+            let ends_with = |name: &str| block.kind.is_some_and(|kind| kind.get().ends_with(name));
+            let is_tool_use = ends_with("tool_use\"");
+            thinks |= ends_with("thinking\"");
             count = count.saturating_add(u32::from(is_tool_use));
         }
-        Ok(count)
+        Ok((count, thinks))
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Summary {
     pub stop_reason: Option<String>,
     /// Tools that were to be used.
     pub tool_uses: u32,
+    /// Whether there is thinking in it.
+    pub thinks: bool,
     /// From the beginning of the request to the first piece of content.
     pub first_token: Option<Duration>,
     /// The same to the last piece.

@@ -2,7 +2,9 @@
 
 use super::outcome::{Change, Outcome, Unchanged};
 use crate::rules::document::{Container, Document, Json, NoChange, Node, unquoted};
+use crate::rules::stored;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 /// How the block begins that says who asks: Claude Code, or the Agent SDK (`claude -p`).
 pub(super) const IDENTITIES: [&str; 2] = [
@@ -18,7 +20,7 @@ const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 const CLAUDE_CODE: &[u8] = b"claude code";
 
 /// What is to become of the system prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// The target's text gives way to ours.
     Replace,
@@ -38,7 +40,7 @@ pub enum Mode {
 }
 
 /// Which block of `system` is meant. [`Mode::EnsureList`] asks for none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Target {
     /// The first, whatever it is.
     First,
@@ -49,11 +51,11 @@ pub enum Target {
     /// The one with this index.
     Index(usize),
     /// The first in whose text the expression is found.
-    Matching(Regex),
+    Matching(#[serde(with = "stored::text")] Regex),
 }
 
 /// A change of the system prompt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct System {
     mode: Mode,
     target: Target,

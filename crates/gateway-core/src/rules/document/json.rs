@@ -1,6 +1,7 @@
 //! JSON as text: checked, compared and compacted without building its values.
 
 use super::scan;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -62,6 +63,23 @@ impl Json<'static> {
     /// A JSON string with this content.
     pub fn string(content: &str) -> Self {
         Self(Cow::Owned(Value::from(content).to_string()))
+    }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'static> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.is_empty() {
+            // Where there is none, as in a change that has no text.
+            true => Ok(Self::trusted(text)),
+            false => Self::parse(&text).map_err(serde::de::Error::custom),
+        }
     }
 }
 

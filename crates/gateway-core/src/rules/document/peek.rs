@@ -31,8 +31,21 @@ fn ends_with_true(json: &[u8], name: &str) -> Option<()> {
     matches!(rest.trim_ascii_end().last()?, b',' | b'{').then_some(())
 }
 
+/// The first element of the list that the first member `name` of the object is; what comes after it is not looked at.
+pub fn peek_first<'t>(json: &'t [u8], name: &str) -> Option<&'t [u8]> {
+    let list = place_of(json, name)?;
+    let start = scan::blanks(json, list + 1);
+    (json.get(list) == Some(&b'[')).then(|| json.get(start..scan::value(json, start).ok()?)).flatten()
+}
+
 /// The value of the first member `name` of the object.
 fn peek<'t>(json: &'t [u8], name: &str) -> Option<&'t [u8]> {
+    let start = place_of(json, name)?;
+    json.get(start..scan::value(json, start).ok()?)
+}
+
+/// Where that value begins.
+fn place_of(json: &[u8], name: &str) -> Option<usize> {
     let mut at = scan::blanks(json, 0);
     if json.get(at) != Some(&b'{') {
         return None;
@@ -40,12 +53,11 @@ fn peek<'t>(json: &'t [u8], name: &str) -> Option<&'t [u8]> {
     loop {
         at = scan::blanks(json, at + 1);
         let start = scan::name(json, at).ok()?;
-        let end = scan::value(json, start).ok()?;
         let is_it = json[at + 1..].strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'));
         if is_it {
-            return json.get(start..end);
+            return Some(start);
         }
-        at = scan::blanks(json, end);
+        at = scan::blanks(json, scan::value(json, start).ok()?);
         if json.get(at) != Some(&b',') {
             return None;
         }

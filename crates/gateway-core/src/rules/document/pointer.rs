@@ -59,6 +59,11 @@ impl FromStr for Pointer {
 }
 
 impl Pointer {
+    /// The member of the document that it leads through; `None` if it names the document itself.
+    pub fn first(&self) -> Option<&str> {
+        self.tokens.first().map(|token| token.key.as_str())
+    }
+
     /// Whether it names the document itself, as the empty pointer does.
     pub fn is_root(&self) -> bool {
         self.tokens.is_empty()

@@ -1,0 +1,316 @@
+//! Thinking that comes back is bound to `system` and `tools`: they stay the same as long as a conversation goes on,
+//! whatever becomes of the configuration, and where they cannot, that is told.
+
+use harness::{Client, Gateway, GatewayBuilder, Received, Reply, Request, Upstream, within};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SYSTEM: &str = "You are Claude Code, Anthropic's official CLI for Claude.";
+
+fn gateway() -> GatewayBuilder {
+    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("GATEWAY_DB", "data/gateway.db")
+}
+
+/// It takes commands from here on.
+async fn started(builder: GatewayBuilder) -> Gateway {
+    let gateway = builder.start().await;
+    within("commands are taken", async {
+        while !gateway.dir().join("data/run/gateway.pid").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    gateway
+}
+
+/// A reply with thinking in it.
+fn thoughtful(_: &Received) -> Reply {
+    message(&json!([{"type": "thinking", "thinking": "so", "signature": "Eq=="}, {"type": "text", "text": "yes"}]))
+}
+
+/// One without.
+fn thoughtless(_: &Received) -> Reply {
+    message(&json!([{"type": "text", "text": "yes"}]))
+}
+
+fn message(content: &Value) -> Reply {
+    let body = json!({
+        "type": "message", "role": "assistant", "model": "claude-opus-5-5", "content": content, "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    });
+    Reply::ok(body.to_string()).header("Content-Type", "application/json")
+}
+
+/// A rule that changes the prompt and the tools.
+fn rules(text: &str) -> String {
+    format!(
+        "  rules:\n  - name: prompt\n    match: {{model: \"claude-*\"}}\n    body:\n      system: {{mode: append, target: last, \
+         text: \"{text}\"}}\n      set: {{/tools/0/description: \"{text}\", /metadata/user_id: \"{text}\"}}\n"
+    )
+}
+
+fn yaml(upstreams: &[(&str, &Upstream)], rest: &str) -> String {
+    let list = upstreams.iter().map(|(name, upstream)| format!("{{name: {name}, base_url: \"{}\"}}", upstream.url()));
+    format!("gateway:\n  upstreams: [{}]\n{rest}", list.collect::<Vec<_>>().join(", "))
+}
+
+async fn reload(gateway: &Gateway, text: &str) {
+    std::fs::write(gateway.dir().join("gateway.yaml"), text).expect("written");
+    let output = gateway.command(&["reload"]).await;
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A conversation as a client has it.
+#[derive(Clone)]
+struct Talk {
+    session: Option<&'static str>,
+    agent: Option<&'static str>,
+    system: Value,
+    messages: Vec<Value>,
+}
+
+impl Talk {
+    fn new(session: &'static str) -> Self {
+        let system = json!([
+            {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330; cch=1;"},
+            {"type": "text", "text": SYSTEM},
+        ]);
+        Self { session: Some(session), agent: None, system, messages: vec![json!({"role": "user", "content": "hi"})] }
+    }
+
+    fn of_agent(self, agent: &'static str) -> Self {
+        Self { agent: Some(agent), ..self }
+    }
+
+    fn request(&self) -> Request {
+        let body = json!({
+            "model": "claude-opus-5-5", "max_tokens": 100, "thinking": {"type": "adaptive"}, "system": self.system,
+            "tools": [{"name": "Bash", "description": "", "input_schema": {"type": "object"}}], "messages": self.messages,
+        });
+        let request = Request::post("/v1/messages?beta=true", body.to_string())
+            .header("Content-Type", "application/json")
+            .header("x-api-key", "sk-client");
+        let named = |request: Request, name: &str, value: Option<&str>| match value {
+            Some(value) => request.header(name, value),
+            None => request,
+        };
+        let request = named(request, "X-Claude-Code-Session-Id", self.session);
+        named(request, "x-claude-code-agent-id", self.agent)
+    }
+
+    /// Asks, and takes the answer's content into the next request.
+    async fn turn(&mut self, gateway: &Gateway) {
+        let response = gateway.request(&self.request()).await;
+        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        assert_eq!(response.status(), 200, "{answer}");
+        self.messages.push(json!({"role": "assistant", "content": answer["content"]}));
+        self.messages.push(json!({"role": "user", "content": "and?"}));
+    }
+}
+
+/// What thinking is bound to, byte for byte.
+#[derive(Debug, PartialEq)]
+struct Prefix(String, String);
+
+#[derive(Deserialize)]
+struct Body<'b> {
+    #[serde(borrow)]
+    system: &'b RawValue,
+    #[serde(borrow)]
+    tools: &'b RawValue,
+}
+
+fn prefix(request: &Received) -> Prefix {
+    let body: Body<'_> = serde_json::from_slice(&request.body).expect("a body");
+    Prefix(body.system.get().to_owned(), body.tools.get().to_owned())
+}
+
+fn user_id(request: &Received) -> Value {
+    serde_json::from_slice::<Value>(&request.body).expect("JSON")["metadata"]["user_id"].clone()
+}
+
+/// What the request log says of the newest request: why its thinking may not be valid.
+async fn moved(gateway: &Gateway, requests: usize) -> (Option<String>, Option<String>) {
+    within("the row", async {
+        loop {
+            let page = gateway.as_admin(Request::get("/api/admin/requests?path=/v1/messages&limit=500"));
+            let page = Client::connect(gateway.admin_addr()).await.request(&page).await.json();
+            let rows = page["requests"].as_array().cloned().unwrap_or_default();
+            if rows.len() == requests {
+                let text = |name: &str| rows[0][name].as_str().map(str::to_owned);
+                return (text("moved"), text("moved_by"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_prompt_stays_the_same_whatever_is_reloaded() {
+    for reply in [thoughtful, thoughtless] {
+        let upstream = Upstream::start(reply).await;
+        let text = |number: usize| yaml(&[("a", &upstream)], &rules(&format!("rules {number}")));
+        let gateway = started(gateway().yaml(&text(0))).await;
+        let mut talk = Talk::new("one");
+        talk.turn(&gateway).await;
+        if talk.messages[1]["content"][0]["type"] != "thinking" {
+            // Thinking of other clients and upstreams may come back too.
+            talk.messages[1]["content"] = json!([{"type": "redacted_thinking", "data": "Eq=="}]);
+        }
+        let first = prefix(&upstream.last());
+        assert!(first.0.contains("rules 0") && first.1.contains("rules 0"), "{first:?}");
+        for number in 1..=10 {
+            reload(&gateway, &text(number)).await;
+            // The title of the session, and another session: they have the rules of today.
+            let mut side = Talk { system: json!([{"type": "text", "text": "Make a title."}]), ..Talk::new("one") };
+            side.turn(&gateway).await;
+            assert!(prefix(&upstream.last()).0.contains(&format!("rules {number}")));
+            Talk::new("two").turn(&gateway).await;
+            talk.system[0]["text"] = format!("x-anthropic-billing-header: cch={number};").into();
+            talk.turn(&gateway).await;
+            let last = upstream.last();
+            assert_eq!(prefix(&last).1, first.1, "after reload {number}");
+            assert_eq!(prefix(&last).0.replace(&format!("cch={number};"), "cc_version=2.1.330; cch=1;"), first.0);
+            assert_eq!(user_id(&last), format!("rules {number}"), "all else is as it is today");
+        }
+        assert_eq!(moved(&gateway, 31).await, (None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_changes_its_prompt_begins_anew_with_the_rules_of_today() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("before"))).await;
+    let mut talk = Talk::new("one");
+    talk.turn(&gateway).await;
+    talk.turn(&gateway).await;
+    reload(&gateway, &text("after")).await;
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("before"));
+    talk.system[1]["text"] = "You are somebody else.".into();
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("after"));
+    assert_eq!(moved(&gateway, 4).await, (Some("client".into()), None));
+    reload(&gateway, &text("later")).await;
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("after"));
+    assert_eq!(moved(&gateway, 5).await, (None, None));
+}
+
+#[tokio::test]
+async fn agents_of_a_session_have_conversations_of_their_own() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("one"))).await;
+    let mut main = Talk::new("s");
+    main.turn(&gateway).await;
+    reload(&gateway, &text("two")).await;
+    let mut agent = Talk::new("s").of_agent("agent-1");
+    agent.turn(&gateway).await;
+    reload(&gateway, &text("three")).await;
+    for (talk, rule) in [(&mut main, "one"), (&mut agent, "two"), (&mut Talk::new("s").of_agent("agent-2"), "three")] {
+        talk.turn(&gateway).await;
+        assert!(prefix(&upstream.last()).0.contains(rule), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_without_a_name_is_known_by_its_key_and_its_first_message() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("one"))).await;
+    let mut talk = Talk { session: None, ..Talk::new("") };
+    talk.messages[0] = json!({"role": "user", "content": [{"type": "text", "text": "hi",
+        "cache_control": {"type": "ephemeral"}}]});
+    let mut other = Talk { session: None, ..Talk::new("") };
+    other.messages[0] = json!({"role": "user", "content": "another"});
+    talk.turn(&gateway).await;
+    reload(&gateway, &text("two")).await;
+    other.turn(&gateway).await;
+    reload(&gateway, &text("three")).await;
+    talk.messages[0] = json!({"role": "user", "content": [{"type": "text", "text": "hi"}]});
+    for (talk, rule) in [(&mut talk, "one"), (&mut other, "two")] {
+        talk.turn(&gateway).await;
+        assert!(prefix(&upstream.last()).0.contains(rule), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn conversations_that_are_idle_or_too_many_are_forgotten() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text =
+        |affinity: &str, rule: &str| yaml(&[("a", &upstream)], &format!("  affinity: {{{affinity}}}\n{}", rules(rule)));
+    let affinity = "sessions: 10, idle: 1s";
+    let gateway = started(gateway().yaml(&text(affinity, "one"))).await;
+    let mut talk = Talk::new("idle");
+    talk.turn(&gateway).await;
+    reload(&gateway, &text(affinity, "two")).await;
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("one"));
+    within("it is forgotten", async {
+        let mut pause = Duration::from_millis(1100);
+        loop {
+            tokio::time::sleep(pause).await;
+            talk.turn(&gateway).await;
+            if prefix(&upstream.last()).0.contains("two") {
+                break;
+            }
+            pause += Duration::from_millis(500);
+        }
+    })
+    .await;
+    assert_eq!(moved(&gateway, upstream.received().len()).await.0.as_deref(), Some("unseen"));
+}
+
+#[tokio::test]
+async fn what_moves_is_told_before_it_is_sent() {
+    let answer = |refuses: &'static str| {
+        move |request: &Received| match String::from_utf8_lossy(&request.body).contains(refuses) {
+            true => Reply::status(503),
+            false => thoughtful(request),
+        }
+    };
+    let (a, b) = (Upstream::start(answer("and?")).await, Upstream::start(answer("never")).await);
+    let both = [("a", &a), ("b", &b)];
+    let at_b =
+        "  rules: [{name: only-b, match: {upstream: b}, body: {system: {mode: append, target: last, text: b}}}]\n";
+    for (rules, by) in [("", "a>b"), (at_b, "a>b:only-b")] {
+        let gateway = started(gateway().yaml(&yaml(&both, rules))).await;
+        let mut talk = Talk::new("one");
+        talk.turn(&gateway).await;
+        assert_eq!(moved(&gateway, 1).await, (None, None));
+        talk.turn(&gateway).await;
+        assert_eq!(moved(&gateway, 2).await, (Some("upstream".into()), Some(by.into())));
+        gateway
+            .stderr_line(0, "the log says so", |line| line.contains(&format!("may not be valid: upstream {by}")))
+            .await;
+        talk.turn(&gateway).await;
+        assert_eq!(moved(&gateway, 3).await, (Some("earlier".into()), None));
+        let metrics = Client::connect(gateway.admin_addr()).await.request(&Request::get("/metrics")).await.text();
+        assert!(metrics.contains("gateway_thinking_moves_total{what=\"upstream\"} 1"), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn another_key_is_another_account() {
+    let upstream = Upstream::start(thoughtful).await;
+    let with = |key: &str| {
+        format!(
+            "gateway:\n  upstreams: [{{name: a, base_url: \"{}\", api_key: {key}}}]\n  routes: [{{keys: sk-client, upstreams: [a]}}]\n",
+            upstream.url()
+        )
+    };
+    let gateway = started(gateway().yaml(&with("sk-one"))).await;
+    let mut talk = Talk::new("one");
+    talk.turn(&gateway).await;
+    talk.turn(&gateway).await;
+    assert_eq!(moved(&gateway, 2).await, (None, None));
+    reload(&gateway, &with("sk-two")).await;
+    talk.turn(&gateway).await;
+    assert_eq!(upstream.last().headers.get("x-api-key").as_deref(), Some("sk-two"));
+    assert_eq!(moved(&gateway, 3).await, (Some("account".into()), Some("a".into())));
+}
