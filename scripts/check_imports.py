@@ -41,7 +41,7 @@ ORDER = {
         "live",
     ],
     "src/gateway": [
-        "answer client_keys key_search",
+        "answer client_keys key_search models_seen",
         "browser cross_site panel_key",
         "clean conversations local",
         "snapshot",
@@ -62,7 +62,7 @@ ORDER = {
     ],
     "src/gateway/proxy": [
         "context",
-        "conversation field_order max_forwards origin_headers",
+        "conversation field_order max_forwards models origin_headers",
         "apply_rules downstream failure request_head",
         "ending observe",
         "settle",
@@ -70,7 +70,7 @@ ORDER = {
         "first_event repair",
         "attempt begin finish response_head upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake protocol redact", "rules", "thinking", "usage", "record"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake models protocol redact", "rules", "thinking", "usage", "record", "again"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -1,5 +1,6 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
+mod models;
 mod operation;
 mod panel;
 pub(crate) mod recost;
@@ -15,6 +16,7 @@ use crate::operate::{self, Claim, Supervisor};
 use crate::store::{Reader, RequestLog, Retention, Writer};
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
+use models::ModelsBefore;
 use pingora::proxy::http_proxy;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -57,6 +59,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
+    let before = reader.clone().map(|reader| ModelsBefore { shared: Arc::clone(&shared), reader });
     let recosts = startup.log.database.as_deref().map(|path| recost::of(path, &shared));
     let admin = Admin::new(Arc::clone(&shared), reader, recosts.clone(), Arc::clone(&live), &startup.state_dir);
     let admin: Arc<Admin> = Arc::new(admin);
@@ -68,6 +71,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(Listening::new("gateway", door, Arc::clone(&sockets), endpoints, time, admission));
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
 
+    if let Some(before) = before {
+        server.add_service(background_service("models used before", before));
+    }
     let stop_writing = Arc::new(operation::Stop::default());
     if let Some(writer) = &writer {
         let (writer, shared, stop) = (Arc::clone(writer), Arc::clone(&shared), Arc::clone(&stop_writing));

@@ -6,6 +6,7 @@ use crate::gateway::{Answer, Shared};
 use crate::store::Listed;
 use crate::store::row::{TokenCounts, cost_of};
 use bytes::Bytes;
+use gateway_core::again::Again;
 use http::header::{CACHE_CONTROL, HeaderName};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -33,7 +34,8 @@ pub(super) async fn serve(
 ) -> pingora::Result<()> {
     if shared.feed.listeners() >= READERS {
         let message = format!("{READERS} readers listen already: close a panel, and try again.");
-        return Answer::error(503, &message, request_id).send_direct(session, request_id).await;
+        let answer = Answer::error(503, &message, request_id).again(Again::After(1));
+        return answer.send_direct(session, request_id).await;
     }
     let mut listener = shared.feed.listen();
     let mut head = ResponseHeader::build(200, Some(5))?;

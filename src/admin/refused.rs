@@ -4,6 +4,7 @@ use super::fault::Fault;
 use crate::config::live::ProblemView;
 use crate::gateway::{Answer, ErrorCode};
 use crate::store::ReadError;
+use gateway_core::again::Again;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use std::fmt::Display;
@@ -61,6 +62,9 @@ impl Refused {
 fn because(fault: &Fault, request_id: &str) -> Answer {
     let code = ErrorCode { code: fault.code(), parameters: fault.parameters() };
     let mut answer = Answer::error_with(fault.status(), &format!("{fault}."), Some(code), request_id);
+    if fault.status() == 503 {
+        answer = answer.again(Again::After(1));
+    }
     if let Fault::NoMethod { allowed } = fault {
         answer.headers.retain(|(name, _)| name != ALLOW);
         if let Ok(allowed) = HeaderValue::from_str(allowed) {

@@ -13,11 +13,12 @@ use super::section::service::{self, Drain};
 use super::section::startup::Startup;
 use super::section::thinking::Thinking;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
-use super::section::{prices, profile, rules, system_prompt, timeouts};
+use super::section::{models, prices, profile, rules, system_prompt, timeouts};
 use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
 use gateway_core::addresses::TrustedProxies;
+use gateway_core::models::Model;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::Prices;
 use gateway_core::usage::pricing::decimal::Factor;
@@ -76,6 +77,8 @@ pub struct Config {
     pub capture: CaptureSettings,
     /// Most models that are counted by name.
     pub models_by_name: usize,
+    /// The models that are told where no upstream has a list of them; empty for those that were seen.
+    pub models: Vec<Model>,
     /// What tokens cost, by model.
     pub prices: Prices,
     /// How long requests may go on at the end.
@@ -135,6 +138,7 @@ pub(super) fn lower(
         dashboard_key: reader.get_if_set(&service::DASHBOARD_KEY).map(Secret::new),
         capture: CaptureSettings::read(reader),
         models_by_name: reader.get(&service::MODELS_BY_NAME),
+        models: models::read(reader),
         prices: prices::read(reader),
         drain: Drain::read(reader, grace),
     };

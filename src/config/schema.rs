@@ -19,6 +19,8 @@ pub(crate) fn schema() -> Value {
             "gateway.upstreams" => upstream(),
             "gateway.routes" => route(),
             "gateway.prices" => json!({"type": "object"}),
+            "gateway.models" => json!({"type": ["string", "object"], "properties": {"id": {"type": "string"},
+                "display_name": {"type": "string"}}, "required": ["id"], "additionalProperties": false}),
             _ => rule(),
         };
         let schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});

@@ -1,6 +1,8 @@
 //! Answers that the gateway makes itself: errors in Anthropic's shape, and a few pages of its own.
 
 use bytes::Bytes;
+use gateway_core::again::Again;
+use gateway_core::http1::Refusal;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -11,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// The field that every answer carries, the gateway's own and the upstream's.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Whether to send a request again, for the official SDKs and Claude Code; it goes before what the status says.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Where the official SDKs look for the id of a failed request.
 const REQUEST_ID: &str = "request-id";
 
@@ -83,14 +87,25 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             answer.headers.push((HeaderName::from_static(REQUEST_ID), id));
         }
-        if status == 503 {
-            answer.headers.push((http::header::RETRY_AFTER, HeaderValue::from_static("1")));
-        }
         if status == 405 {
             let allowed = HeaderValue::from_static(ALLOWED);
             answer.headers.push((http::header::ALLOW, allowed));
         }
         answer
+    }
+
+    /// An error for a request that is refused.
+    pub(crate) fn refusal(refusal: &Refusal, request_id: &str) -> Self {
+        Self::error(refusal.status, &refusal.message, request_id).again(refusal.reason.again())
+    }
+
+    /// Says whether the request may be sent again.
+    pub(crate) fn again(self, again: Again) -> Self {
+        match again {
+            Again::Never => self.with(X_SHOULD_RETRY, "false"),
+            Again::After(seconds) => self.with_value(http::header::RETRY_AFTER, HeaderValue::from(u16::from(seconds))),
+            Again::Freely => self,
+        }
     }
 
     /// Adds a field.
@@ -163,6 +178,7 @@ impl Answer {
 fn error_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
+        402 => "billing_error",
         403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",

@@ -5,6 +5,7 @@
 //! which gives a document an origin of its own, without scripts. Programs get answers as they came.
 
 use super::answer::Answer;
+use gateway_core::reason::Reason;
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName};
 use pingora::http::ResponseHeader;
@@ -84,7 +85,7 @@ pub(super) fn wants_service_worker(request: &HeaderMap) -> bool {
 pub(super) fn refuse_service_worker(request_id: &str) -> Answer {
     let message = "No service worker comes through the gateway: it would answer for the gateway's own pages too. Open the \
                    relay's site at its own address.";
-    Answer::error(403, message, request_id)
+    Answer::error(403, message, request_id).again(Reason::ServiceWorker.again())
 }
 
 /// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their

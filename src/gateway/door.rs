@@ -184,7 +184,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// Answers a request that could not be read, counts and logs it, and closes the connection.
     async fn refuse(&self, client: ClientStream, refusal: Refusal, outcome: Outcome, started: Instant) {
         let request_id = new_request_id();
-        let answer = Answer::error(refusal.status, &refusal.message, &request_id);
+        let answer = Answer::refusal(&refusal, &request_id);
         let record = {
             let snapshot = self.rules.shared.snapshot.load();
             let lines = field_values(client.refused_head(), X_FORWARDED_FOR.as_str());

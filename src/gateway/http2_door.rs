@@ -76,7 +76,7 @@ impl HttpServerApp for Http2Door {
             }
             Err(NoRequest::Refused(refusal)) => {
                 let request_id = new_request_id();
-                let answer = Answer::error(refusal.status, &refusal.message, &request_id);
+                let answer = Answer::refusal(&refusal, &request_id);
                 let bytes = answer.body.len();
                 send_http2(&mut session, answer, &request_id).await;
                 self.finish(&session, request_id, &refusal, Outcome::Rejected, started, bytes);

@@ -7,7 +7,9 @@ use super::panel_key::Carried;
 use crate::config::Config;
 use async_trait::async_trait;
 use bytes::Bytes;
+use gateway_core::again::Again;
 use gateway_core::http1::{is_at_or_below, split_query};
+use gateway_core::reason::Reason;
 use http::Method;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -84,12 +86,12 @@ pub(crate) const SESSION_COOKIES: [&str; 2] = ["__Secure-gateway_session", "gate
 pub(super) fn nothing_here(request_id: &str) -> Answer {
     let message = "There is no such page: paths like /api/admin are the gateway's own and go to no upstream. The admin API \
                    is at /api/admin/ (docs/api.md), unless gateway.dashboard.enabled is false; the admin service always has it.";
-    Answer::error(404, message, request_id)
+    Answer::error(404, message, request_id).again(Again::Never)
 }
 
 /// The answer to a request that carries the panel's key to an upstream.
 pub(super) fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
-    match carried {
+    let answer = match carried {
         Carried::InHead => {
             let message = "This is the key of the gateway's own panel (DASHBOARD_API_KEY, or data/dashboard.key), which goes \
                            to no upstream: give the client the relay's key (ANTHROPIC_AUTH_TOKEN). If both are the same, \
@@ -103,5 +105,6 @@ pub(super) fn panel_key_refused(carried: Carried, request_id: &str) -> Answer {
                            conversation goes on; or take the key out of it.";
             Answer::error(403, message, request_id)
         }
-    }
+    };
+    answer.again(Reason::PanelKey.again())
 }

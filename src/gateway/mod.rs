@@ -15,6 +15,7 @@ mod http2_door;
 mod identity;
 mod key_search;
 mod local;
+mod models_seen;
 mod panel_key;
 mod proxy;
 pub(crate) mod running;

@@ -2,6 +2,7 @@
 
 use super::client::body_budget::Budget;
 use super::client::unsent::Unsent;
+use super::models_seen::ModelsSeen;
 use super::panel_key::PanelKeys;
 use super::running::Running;
 use super::snapshot::Snapshot;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub started_at: SystemTime,
     /// The end of the process's work.
     pub drain: Arc<Drain>,
+    /// The models that were asked for with success.
+    pub models_seen: ModelsSeen,
     /// What opens the panel.
     pub panel: PanelKeys,
 }
@@ -56,6 +59,7 @@ impl Shared {
             boot_id: format!("{:032x}", fastrand::u128(..)),
             started_at: SystemTime::now(),
             drain: Arc::default(),
+            models_seen: ModelsSeen::default(),
             panel: PanelKeys::default(),
         }
     }
@@ -67,6 +71,7 @@ impl Shared {
         }
         record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
         self.metrics.count(&record);
+        self.models_seen.note(&record);
         access_log::write(&record);
         let record = Arc::new(record);
         self.feed.tell(&record);

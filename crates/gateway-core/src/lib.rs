@@ -4,10 +4,12 @@
 //! it that they stay so. What runs is in the `anyrouter-gateway` package, which uses this one.
 
 pub mod addresses;
+pub mod again;
 pub mod body_intake;
 mod codes;
 pub mod http1;
 pub mod language;
+pub mod models;
 pub mod protocol;
 pub mod reason;
 pub mod record;

@@ -7,6 +7,7 @@ pub(super) mod forwarding;
 pub(crate) mod headers;
 pub(crate) mod health;
 pub(super) mod limits;
+pub(super) mod models;
 pub(super) mod prices;
 pub(crate) mod profile;
 pub(crate) mod proxy;

@@ -24,6 +24,8 @@ pub(crate) const ROUTES: usize = 1_000;
 pub(crate) const ROUTE_KEYS: usize = 10_000;
 /// Bytes of a published price list: several times those of LiteLLM and models.dev (about 2 MB in November 2026).
 pub(crate) const PRICE_LIST_BYTES: usize = 16 * 1024 * 1024;
+/// Models that are told.
+pub(crate) const MODELS: usize = 1_000;
 /// Prices.
 pub(crate) const PRICES: usize = 1_000;
 /// Headers of the headers file.

@@ -232,7 +232,7 @@ pub(crate) struct List {
 }
 
 /// All of them.
-pub(crate) const LISTS: [List; 4] = [
+pub(crate) const LISTS: [List; 5] = [
     List {
         key: "gateway.upstreams",
         help: Help {
@@ -256,6 +256,13 @@ pub(crate) const LISTS: [List; 4] = [
         help: Help {
             en: "What tokens cost, by model; before the built-in prices.",
             zh: "各模型的 token 价格；优先于内置价格。",
+        },
+    },
+    List {
+        key: "gateway.models",
+        help: Help {
+            en: "What GET /v1/models tells where no upstream has a list; none: the models that were used.",
+            zh: "上游没有模型列表时 GET /v1/models 返回的模型；未写时为用过的模型。",
         },
     },
 ];

@@ -2,15 +2,18 @@
 
 use super::context::{Attempt, Context};
 use super::failure::Failure;
-use super::{apply_rules, downstream, failover, failure, field_order, first_event, repair, request_head, settle};
+use super::{
+    apply_rules, downstream, failover, failure, field_order, first_event, models, repair, request_head, settle,
+};
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
+use gateway_core::record::fault::UpstreamFault;
 use pingora::ErrorSource;
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Begins an attempt, if need be after a place at an upstream was found; its peer.
 ///
@@ -38,7 +41,12 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     let is_fresh = std::mem::take(&mut context.routing.must_be_fresh);
     // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
     context.routing.attempts += u32::from(!is_fresh);
-    Ok(Box::new(context.destination()?.upstream.peer(is_fresh)))
+    let mut peer = context.destination()?.upstream.peer(is_fresh);
+    if let Some(left) = models::time_left(context) {
+        let longest = peer.options.total_connection_timeout.unwrap_or(left);
+        peer.options.total_connection_timeout = Some(longest.min(left).max(Duration::from_millis(1)));
+    }
+    Ok(Box::new(peer))
 }
 
 /// The client left before the request went to the next upstream: that one has no part in how it ended.
@@ -76,16 +84,26 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     upstream.address_to_proxy(request)?;
     // A longer one would be read_timeout's, which Pingora keeps.
     let within = Some(upstream.config.first_byte_timeout).filter(|&within| within < upstream.config.read_timeout);
+    let within = within.into_iter().chain(models::time_left(context)).min();
     if let Some(hold) = &context.arrival.hold {
         hold.expect_first_byte(within, now_ms());
     }
     first_event::expect(&client.headers, context)
 }
 
+/// What the upstream did.
+fn fault(error: &Error, context: &Context) -> Option<UpstreamFault> {
+    let fault = failure::fault(error, context);
+    match models::time_left(context) {
+        Some(left) if left.is_zero() => fault.map(|_| models::too_late()),
+        _ => fault,
+    }
+}
+
 /// There is no connection: another upstream may take over.
 pub(crate) fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error> {
     error.as_up();
-    if let Some(fault) = failure::fault(&error, context) {
+    if let Some(fault) = fault(&error, context) {
         error.set_retry(failover::take_over(context, &fault));
     }
     error
@@ -109,7 +127,7 @@ pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, cont
         error.set_retry(true);
         return error;
     }
-    let Some(fault) = failure::fault(&error, context) else { return error };
+    let Some(fault) = fault(&error, context) else { return error };
     match has_begun {
         true => settle::over(context, Some(&Failure::Upstream(fault))),
         false => error.set_retry(failover::take_over(context, &fault)),

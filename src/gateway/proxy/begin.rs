@@ -1,7 +1,7 @@
 //! The beginning of a request: what came in, who sends it, and whether the gateway answers it by itself.
 
 use super::context::Context;
-use super::{apply_rules, downstream, max_forwards, observe};
+use super::{apply_rules, downstream, max_forwards, models, observe};
 use crate::gateway::answer::Answer;
 use crate::gateway::browser;
 use crate::gateway::clean::Names;
@@ -96,7 +96,10 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
     if let Some(answer) = max_forwards::answer(request).or_else(|| apply_rules::respond(request, context)) {
         return Some(answer);
     }
-    let refusal = context.arrival.identity.group.as_ref().err()?;
+    let Err(refusal) = &context.arrival.identity.group else {
+        context.arrival.stand_in = models::stand_in(request, shared, context);
+        return None;
+    };
     context.observation.rejected = Some(refusal.reason);
-    Some(Answer::error(refusal.status, &refusal.message, &context.request_id))
+    Some(Answer::refusal(refusal, &context.request_id))
 }

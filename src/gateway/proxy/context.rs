@@ -61,6 +61,8 @@ pub(crate) struct Arrival {
     pub identity: Identity,
     /// Which API it is for, and what of it.
     pub protocol: Protocol,
+    /// The gateway's own response, should the upstreams have none: for a request for models.
+    pub stand_in: Option<String>,
     /// Whether it asks for a stream, once somebody wanted to know.
     pub asks_for_stream: Option<bool>,
     /// Its body as the client sent it; `None` if it has none, or once it is of no more use.
@@ -136,6 +138,8 @@ pub(crate) struct Observation {
     pub capture: Option<Box<Capture>>,
     /// Why the gateway answered it by itself with an error.
     pub rejected: Option<Reason>,
+    /// Whether the gateway answered in place of the upstreams.
+    pub is_stood_in: bool,
     /// Whether the gateway answers it with a page of its own, which is no traffic.
     pub is_local: bool,
     /// Shows it among the running requests.
@@ -250,6 +254,7 @@ impl Arrival {
             believed: 0,
             identity: Identity::default(),
             protocol: Protocol::default(),
+            stand_in: None,
             asks_for_stream: None,
             body: None,
             length_name: Bytes::from_static(b"Content-Length"),
@@ -277,6 +282,7 @@ impl Context {
             names: None,
             capture: None,
             rejected: None,
+            is_stood_in: false,
             is_local: false,
             running: None,
             stream: None,

@@ -1,8 +1,8 @@
 //! How a request ended.
 
 use super::context::Context;
-use super::downstream;
 use super::failure::{self, Failure};
+use super::{downstream, models};
 use crate::gateway::clean::{self, Cleaner};
 use gateway_core::protocol;
 use gateway_core::reason::Reason;
@@ -24,12 +24,15 @@ pub(crate) async fn tell_client(session: &mut Session, error: &Error, context: &
     session.set_keepalive(None);
     let is_unanswered =
         context.is_head_held() || session.response_written().is_none_or(|response| response.status.is_informational());
-    let status = failure.status(context);
+    let mut status = failure.status(context);
     if status > 0 && !session.was_upgraded() && is_unanswered {
+        let stand_in = matches!(failure, Failure::Upstream(_)).then(|| models::answer(context)).flatten();
+        let answer = stand_in.unwrap_or_else(|| failure.answer(context));
+        status = answer.status;
         let answered = async {
             downstream::start_over(session, context)?;
             session.set_keepalive(None);
-            downstream::send(failure.answer(context), session, context).await
+            downstream::send(answer, session, context).await
         };
         if let Err(error) = answered.await {
             log::debug!("{}: the client did not get its error: {}", context.request_id, error.etype().as_str());
@@ -57,6 +60,8 @@ pub(crate) struct Ending {
 impl Ending {
     /// Of a request that is over; `failure` is why it failed, if it did.
     pub(crate) fn of(session: &Session, failure: Option<Failure>, context: &mut Context) -> Self {
+        // What the upstream did is among the attempts; the client has what it asked for.
+        let failure = failure.filter(|_| !context.observation.is_stood_in);
         let read = std::mem::take(context.attempt.read());
         let (mut answer, error) = (read.answer, read.error);
         let model = context.observation.names.as_ref().and_then(|names| names.model.as_deref());

@@ -1,7 +1,7 @@
 //! What follows when an attempt failed: another upstream, or the end.
 
 use super::context::Context;
-use super::{downstream, failure, settle};
+use super::{downstream, failure, models, settle};
 use crate::config::resilience::Queue;
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
@@ -20,6 +20,9 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some(here) = context.routing.destination else { return false };
     settle::failed_at(context, here, fault);
     context.routing.was_stale = false;
+    if models::time_left(context).is_some_and(|left| left.is_zero()) {
+        return false;
+    }
     let failover = &context.snapshot.config.failover;
     if context.routing.tried.len() >= failover.max_attempts as usize {
         return false;
@@ -94,6 +97,7 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     let entered = tokio::select! {
         biased;
         entered = upstream.enter_in_turn(sender) => entered,
+        () = models::time_over(context) => Err(NoPlace::Late),
         gone = downstream::client_gone(session, context) => return Err(gone),
     };
     let ticket = entered.map_err(|no_place| {

@@ -8,6 +8,7 @@ use crate::gateway::client::unsent::Stalled;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
 use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
+use gateway_core::again::Again;
 use gateway_core::language::Language;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
@@ -222,9 +223,24 @@ impl Failure {
         text.to_owned()
     }
 
+    /// Whether the client may send the request again. Of several upstreams, one that may be back is enough.
+    fn again(&self, request: &Context) -> Again {
+        let tried = &request.routing.tried;
+        match self {
+            Self::Upstream(_) if tried.len() > 1 => match tried.iter().all(|tried| tried.fault.again() == Again::Never)
+            {
+                true => Again::Never,
+                false => Again::Freely,
+            },
+            Self::Upstream(fault) => fault.again(),
+            _ => self.reason().map_or(Again::Freely, Reason::again),
+        }
+    }
+
     /// What the client gets.
     pub(crate) fn answer(&self, request: &Context) -> Answer {
-        let mut answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
+        let answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
+        let mut answer = answer.again(self.again(request));
         if request.routing.attempts > 0 {
             let told = origin_headers::of(request);
             answer.headers.extend(told.map(|(name, value)| (HeaderName::from_static(name), value)));

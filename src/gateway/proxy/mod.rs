@@ -13,6 +13,7 @@ mod field_order;
 pub(super) mod finish;
 pub(super) mod first_event;
 pub(super) mod max_forwards;
+mod models;
 pub(super) mod observe;
 mod origin_headers;
 mod repair;

@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{conversation, failover, failure, first_event, repair, settle};
+use super::{conversation, failover, failure, first_event, models, repair, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -50,10 +50,11 @@ pub(crate) fn head_came(
     }
     let upstream = &context.destination()?.upstream;
     let retry_on = &context.snapshot.config.failover.retry_on;
-    if let Err(bad) = judge(response, upstream, retry_on, context.arrival.protocol) {
+    let judged = judge(response, upstream, retry_on, context.arrival.protocol);
+    if let Err(bad) = judged.and_then(|()| models_there(response.status.as_u16(), context)) {
         bad.apply_retry_after(upstream, context);
         let is_taken_over = failover::take_over(context, &bad.fault);
-        if is_taken_over || !bad.fault.has_response() {
+        if is_taken_over || !bad.fault.has_response() || context.arrival.stand_in.is_some() {
             let mut error = failure::settled(bad.fault);
             error.set_retry(is_taken_over);
             return Err(error);
@@ -240,6 +241,15 @@ fn judge(
         return bad(UpstreamFault::NoAnswer);
     }
     Ok(())
+}
+
+/// Whether a response with this status is one that another upstream, or the gateway, has no better one for, if models
+/// were asked for.
+fn models_there(status: u16, context: &Context) -> std::result::Result<(), Bad> {
+    match models::is_none(status, context) {
+        true => Err(Bad { fault: UpstreamFault::Status { status }, retry_after: None }),
+        false => Ok(()),
+    }
 }
 
 /// Whether a proxy that forwards requests gave this response by itself: it wants credentials, or says that it is Squid
