@@ -197,7 +197,7 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
         let _ = writeln!(text, "{:key_width$}  {:value_width$}  {}", setting.key, value, setting.source);
     }
     for upstream in &loaded.config.upstreams {
-        let profile = profile::switched(upstream.profile, &upstream.profile_rules).unwrap_or_default();
+        let profile = upstream.rules_of_profile().unwrap_or_default();
         let rules = loaded
             .config
             .first_rules
@@ -208,6 +208,11 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
         let names: Vec<&str> = rules.map(|rule| &*rule.name).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);
+        let long_context = profile::long_context(&profile);
+        if !long_context.is_empty() {
+            let models = long_context.join(", ");
+            let _ = writeln!(text, "long context at upstream {} for: {models}", upstream.name);
+        }
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `anyrouter-gateway doctor`: the real binary against upstreams and proxies that fail in one way each.
 
-use harness::{Authority, Gateway, GatewayBuilder, Output, Port, Reply, Step, Upstream, anthropic};
+use harness::{Authority, DnsServer, Gateway, GatewayBuilder, Output, Port, Reply, Step, Upstream, anthropic};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -126,7 +126,7 @@ async fn answers_are_diagnosed() {
         (html(520), "cdn_520", false),
         (html(524), "cdn_524", false),
         (anthropic::error(500, "new_api_error", "当前模型负载已经达到上限，请稍后重试"), "saturated", false),
-        (anthropic::error(500, "new_api_error", "invalid claude code request"), "new_api_error", false),
+        (anthropic::error(500, "new_api_error", "invalid claude code request"), "shape_refused", false),
         (anthropic::error(503, "new_api_error", "no channel"), "pool_closed", false),
         (anthropic::error(429, "rate_limit_error", "slow down"), "quota", false),
         (Reply::status(301).header("Location", "https://relay.example/"), "redirect", false),
@@ -353,4 +353,67 @@ async fn a_wrong_configuration_is_told_whole() {
     assert!(!ok);
     assert_eq!(report["configuration"]["errors"].as_array().map(Vec::len), Some(2));
     assert_eq!(report["findings"][0]["id"], "configuration");
+}
+
+/// The hosts of AnyRouter, by stand-ins on one port of this machine.
+#[tokio::test]
+async fn the_hosts_of_anyrouter_are_compared_and_the_fastest_is_named() {
+    let (port, dns) = (Port::free(), DnsServer::start().await);
+    let slow = || {
+        Reply::raw(vec![
+            Step::Sleep(Duration::from_millis(700)),
+            Step::Raw(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"data\":[]}"
+                    .to_vec(),
+            ),
+            Step::Close,
+        ])
+    };
+    let mut hosts = Vec::new();
+    for (last, host, reply) in [
+        (2, "anyrouter.top", Box::new(slow) as Box<dyn Fn() -> Reply + Send + Sync>),
+        (3, "pmpjfbhq.cn-nb1.rainapp.top", Box::new(|| Reply::json(r#"{"data":[]}"#))),
+        (4, "q.quuvv.cn", Box::new(|| Reply::status(520).body("broken"))),
+    ] {
+        dns.set(host, &[&format!("127.0.0.{last}")]);
+        let address = ([127, 0, 0, last], port.number()).into();
+        hosts.push(Upstream::builder().start_at(address, move |_| reply()).await.expect("a free port"));
+    }
+    let yaml = |url: &str| {
+        format!(
+            "gateway:\n  dns: {{servers: \"{}\"}}\n  upstreams:\n    - {{name: a, base_url: \"{url}\", api_key: {KEY}}}\n",
+            dns.addr()
+        )
+    };
+    let at = |host: &str| format!("http://{host}:{}", port.number());
+    let (report, ok) = examined(doctor().yaml(&yaml(&at("anyrouter.top")))).await;
+    assert!(ok, "{report:#}");
+    let ways = report["anyrouter_hosts"].as_array().expect("the hosts");
+    let told: Vec<(&str, bool, &str, bool)> = ways
+        .iter()
+        .map(|way| {
+            let text = |name: &str| way[name].as_str().unwrap_or_default();
+            (text("host"), way["milliseconds"].is_number(), text("finding"), way["is_used"] == true)
+        })
+        .collect();
+    assert_eq!(told[..2], [("pmpjfbhq.cn-nb1.rainapp.top", true, "", false), ("anyrouter.top", true, "", true)]);
+    assert!(told[2..].contains(&("q.quuvv.cn", false, "cdn_520", false)), "{told:?}");
+    assert!(told[2..].contains(&("a-ocnfniawgw.cn-shanghai.fcapp.run", false, "dns_failed", false)), "{told:?}");
+    // The key goes to its own upstream only.
+    for (host, upstream) in hosts.iter().enumerate() {
+        let with_key = upstream.received().iter().filter(|request| request.headers.has("authorization")).count();
+        assert_eq!(with_key, usize::from(host == 0), "{host}");
+    }
+    let text = told_by(doctor().yaml(&yaml(&at("anyrouter.top")))).await;
+    assert!(text.contains("en: The fastest from here is pmpjfbhq.cn-nb1.rainapp.top, without a proxy"), "{text}");
+    assert!(text.contains("zh: 从本机看最快的是 pmpjfbhq.cn-nb1.rainapp.top"), "{text}");
+    let text = told_by(doctor().yaml(&yaml(&at("pmpjfbhq.cn-nb1.rainapp.top")))).await;
+    assert!(text.contains("en: The fastest from here is in use: pmpjfbhq.cn-nb1.rainapp.top."), "{text}");
+    // Another relay's operator does not want to know.
+    let (report, _) = examined(doctor().upstream(format!("http://127.0.0.3:{}", port.number()))).await;
+    assert!(report["anyrouter_hosts"].is_null());
+}
+
+async fn told_by(builder: GatewayBuilder) -> String {
+    told(&builder.run().await)
 }

@@ -195,7 +195,7 @@ async fn heads_of_every_kind_pass() {
 }
 
 #[tokio::test]
-async fn the_long_context_is_asked_of_every_model_but_haiku() {
+async fn the_long_context_is_asked_of_the_models_of_the_list() {
     let (upstream, gateway) = with_profile("").await;
     for (name, has_it) in [("cli-2.0.76-subagent", false), ("sdk-cli-authtoken-sonnet", true)] {
         let fixture = fixtures::named(name);
@@ -211,6 +211,84 @@ async fn the_long_context_is_asked_of_every_model_but_haiku() {
     let asking = with_line(&fixture, "anthropic-beta: ", "anthropic-beta: context-1m-2025-08-07,");
     assert_refused(&upstream, &gateway, &asking, &[Demand::NoLongContextFlag], "haiku").await;
     assert_eq!(send(&gateway, &asking).await.status(), 520);
+}
+
+/// The flags that a model's request goes out with, and its model.
+async fn sent_as(upstream: &Upstream, gateway: &Gateway, model: &str, beta: &str) -> (String, String) {
+    let body = format!("{{\"model\":\"{model}\",\"messages\":[]}}");
+    let request = Request::post("/v1/messages/count_tokens", body).header("anthropic-beta", beta);
+    gateway.request(&request).await;
+    let sent: serde_json::Value = serde_json::from_slice(&upstream.last().body).expect("JSON");
+    (upstream.last().headers.all("anthropic-beta").join(","), sent["model"].as_str().expect("a model").to_owned())
+}
+
+#[tokio::test]
+async fn which_models_get_the_flag_is_said_per_upstream_and_shown_by_check() {
+    const FLAG: &str = "context-1m-2025-08-07";
+    let upstream = Upstream::start(|_| Reply::json("{\"input_tokens\":1}")).await;
+    let yaml = |more: &str| {
+        format!("gateway:\n  upstreams: [{{name: mock, base_url: '{}', profile: anyrouter{more}}}]\n", upstream.url())
+    };
+    for (more, shown, cases) in [
+        (
+            "",
+            "long context at upstream mock for: *fable*, *mythos*, *opus*, *sonnet*",
+            [("claude-opus-5-5", true), ("claude-fable-5-1", true), ("claude-haiku-5-5", false), ("gpt-6", false)],
+        ),
+        (
+            ", long_context: [\"gpt-*\", \"*haiku-6*\"]",
+            "long context at upstream mock for: gpt-*, *haiku-6*",
+            [("claude-opus-5-5", false), ("claude-haiku-6", true), ("claude-haiku-5-5", false), ("gpt-6", true)],
+        ),
+        (
+            ", long_context: \"*\"",
+            "long context at upstream mock for: *",
+            [("claude-opus-5-5", true), ("claude-haiku-6", true), ("claude-haiku-5-5", true), ("gpt-6", true)],
+        ),
+    ] {
+        let gateway = gateway().yaml(&yaml(more)).start().await;
+        for (model, has_it) in cases {
+            let (flags, _) = sent_as(&upstream, &gateway, model, "a").await;
+            let count = flags.split(',').filter(|flag| *flag == FLAG).count();
+            assert_eq!(count, usize::from(has_it), "{more} {model}: {flags}");
+            let (flags, _) = sent_as(&upstream, &gateway, model, FLAG).await;
+            assert_eq!(flags.matches(FLAG).count(), 1, "never twice: {flags}");
+        }
+        let output = self::gateway().yaml(&yaml(more)).arg("check").run().await;
+        assert!(output.stdout.lines().any(|line| line == shown), "{shown}: {}", output.stdout);
+    }
+    for (more, wanted) in [(", long_context: []", "empty"), (", profile: none, long_context: a", "profile: anyrouter")]
+    {
+        let yaml = yaml(more).replacen(", profile: anyrouter,", ",", usize::from(more.contains("none")));
+        let output = gateway().yaml(&yaml).arg("check").run().await;
+        assert!(output.status.code() != Some(0) && output.stderr.contains(wanted), "{more}: {}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_suffix_for_the_long_context_becomes_the_flag() {
+    let upstream = Upstream::start(|_| Reply::json("{\"input_tokens\":1}")).await;
+    let yaml = format!("gateway:\n  upstreams: [{{name: mock, base_url: '{}', profile: anyrouter}}]\n", upstream.url());
+    let gateway = gateway().yaml(&yaml).start().await;
+    for (model, plain, has_it) in [
+        ("claude-opus-5-5[1m]", "claude-opus-5-5", true),
+        ("claude-haiku-5-5[1m]", "claude-haiku-5-5", true),
+        ("claude-opus-5-5[1M]", "claude-opus-5-5", true),
+        ("claude-haiku-5-5", "claude-haiku-5-5", false),
+        ("claude-haiku-5-5[2m]", "claude-haiku-5-5[2m]", false),
+    ] {
+        let (flags, sent) = sent_as(&upstream, &gateway, model, "a").await;
+        assert_eq!((sent.as_str(), flags.contains("context-1m-2025-08-07")), (plain, has_it), "{model}: {flags}");
+        assert_eq!(flags.matches("context-1m-2025-08-07").count(), usize::from(has_it), "{flags}");
+    }
+    // All of it: the mock refuses the suffix.
+    let (upstream, gateway) = with_profile("").await;
+    let fixture = fixtures::named("sdk-cli-2.1.330-turn1");
+    let body = String::from_utf8(fixture.body.clone()).expect("UTF-8");
+    let model =
+        serde_json::from_str::<serde_json::Value>(&body).expect("JSON")["model"].as_str().expect("one").to_owned();
+    let suffixed = body.replacen(&format!("\"model\":\"{model}\""), &format!("\"model\":\"{model}[1m]\""), 1);
+    assert_taken(&upstream, &gateway, &with_body(&fixture, suffixed)).await;
 }
 
 #[tokio::test]

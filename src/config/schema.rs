@@ -95,6 +95,8 @@ fn upstream() -> Value {
     for setting in UPSTREAM_KEYS {
         let schema = match setting.key {
             "profile_rules" => json!({"type": "object", "description": setting.help.en}),
+            "long_context" => json!({"type": ["string", "array"], "items": {"type": "string"},
+                "description": setting.help.en}),
             _ => scalar(setting.default, setting.help.en),
         };
         properties.insert(setting.key.to_owned(), schema);

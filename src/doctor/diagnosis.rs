@@ -2,13 +2,10 @@
 
 use super::detail::Detail;
 use super::findings::{self, Finding};
+use gateway_core::record::cause;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// What relays derived from new-api say when they are full.
-const SATURATION: &str = "负载已经达到上限";
-/// The same in JSON that is ASCII only.
-const SATURATION_ESCAPED: &str = r"\u8d1f\u8f7d\u5df2\u7ecf\u8fbe\u5230\u4e0a\u9650";
 /// What only challenge pages hold: those of Alibaba Cloud, Cloudflare, Tencent and their like. In lower case.
 const CHALLENGE_MARKS: &[&str] = &[
     "acw_sc__v2",
@@ -126,14 +123,21 @@ pub(crate) fn of_failure(failure: Failure) -> Finding {
 
 /// What an answer means.
 pub(crate) fn of_answer(answer: &Answer<'_>) -> Finding {
-    let body = String::from_utf8_lossy(answer.body_start);
+    let body = unescaped(&String::from_utf8_lossy(answer.body_start));
     let content = Content::of(answer.headers, &body);
     let is_html = content == Content::Html;
     if is_challenge(answer.headers, content, &body) {
         return findings::WAF_CHALLENGE;
     }
-    if answer.status >= 400 && is_saturation(&body) {
+    if answer.status >= 400 && cause::SATURATED.iter().any(|words| body.contains(words)) {
         return findings::SATURATED;
+    }
+    let lower = body.to_ascii_lowercase();
+    let is_new_api = body.contains("new_api_error");
+    if answer.status >= 400
+        && (lower.contains("invalid claude code request") || cause::is_shape_429(answer.status, is_new_api, &body))
+    {
+        return findings::SHAPE_REFUSED;
     }
     match answer.status {
         200..=299 => match content {
@@ -150,10 +154,11 @@ pub(crate) fn of_answer(answer: &Answer<'_>) -> Finding {
         429 => findings::QUOTA,
         400..=499 if is_html => findings::WAF_PAGE,
         401 => findings::REACHABLE_WITHOUT_KEY,
+        402 | 403 if content == Content::Json && cause::speaks_of_quota(&lower) => findings::QUOTA_403,
         403 if content == Content::Json && !answer.with_key => findings::REACHABLE_WITHOUT_KEY,
         403 => findings::FORBIDDEN,
         400..=499 => findings::PROBE_REFUSED,
-        500 if body.contains("new_api_error") => findings::DEMANDED,
+        500 if is_new_api => findings::DEMANDED,
         502 | 504 => findings::BAD_GATEWAY,
         503 if is_html => findings::BAD_GATEWAY,
         503 => findings::POOL_CLOSED,
@@ -209,8 +214,21 @@ fn is_challenge(headers: &HeaderMap, content: Content, body: &str) -> bool {
     content == Content::Html && CHALLENGE_MARKS.iter().any(|mark| page.contains(mark))
 }
 
-fn is_saturation(body: &str) -> bool {
-    body.contains(SATURATION) || body.to_ascii_lowercase().contains(SATURATION_ESCAPED)
+/// A text with what JSON in ASCII writes as `\uXXXX`, for words of Chinese: those are no surrogates.
+fn unescaped(body: &str) -> String {
+    let mut parts = body.split("\\u");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let character = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        match character {
+            Some(character) => {
+                text.push(character);
+                text.push_str(&part[4..]);
+            }
+            None => text.extend(["\\u", part]),
+        }
+    }
+    text
 }
 
 fn wants_long_context(body: &str) -> bool {

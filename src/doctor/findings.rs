@@ -281,8 +281,22 @@ findings! {
         "Look at the balance and limits on the relay's web site; wait for the time in Retry-After, then try again.",
         zh "额度已用完，或请求过于频繁（429）。",
         "请在中转站网站查看余额和限制；按 Retry-After 的时间等待后再试。";
+    QUOTA_403, "quota_403", Problem,
+        en "The account at the relay has no credit left (402 or 403 with a message about quota); the key itself is fine.",
+        "Look at balance and group of the key on the relay's web site, and wait until there is credit again.",
+        zh "中转站账户的额度已用完（402 或 403，信息中提到额度）；密钥本身没有问题。",
+        "请在中转站网站查看余额和密钥的分组，等额度恢复后再试。";
+    SHAPE_REFUSED, "shape_refused", Problem,
+        en "The relay does not take the request for one of Claude Code (invalid claude code request, or a 429 that names no \
+         limit): AnyRouter refuses what does not look complete, lists with few tools or one tool too many among it.",
+        "Use profile: anyrouter, and Claude Code itself as the client. If it persists, switch off MCP servers and rules that \
+         change tools or system, one after the other.",
+        zh "中转站认为这不是 Claude Code 的请求（invalid claude code request，或没有提到任何限制的 429）：AnyRouter 会拒绝看起来不完整的请求，\
+         包括工具过少或多出一个工具的请求。",
+        "请使用 profile: anyrouter，并用 Claude Code 本身作为客户端。如果仍然如此，请逐个关闭 MCP 服务器，以及改动 tools 或 system 的规则。";
     SATURATED, "saturated", Problem,
-        en "The relay is saturated for now (负载已经达到上限, its load is at the limit); your key and settings are fine.",
+        en "The relay is saturated for now (负载已经达到上限, 上游负载压力太大: its load is at the limit); your key and settings \
+         are fine.",
         "Try again in some minutes, choose another model, or add a second upstream.",
         zh "中转站当前负载已经达到上限；密钥和设置没有问题。",
         "请过几分钟再试，换一个模型，或增加第二个上游。";

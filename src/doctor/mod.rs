@@ -7,6 +7,7 @@ mod clean;
 mod detail;
 pub(crate) mod diagnosis;
 pub(crate) mod findings;
+mod hosts;
 mod http;
 mod probe;
 mod report;
@@ -19,6 +20,7 @@ use crate::config::upstream::UpstreamConfig;
 use crate::config::{self, Arguments, Loaded, Lookup};
 use clean::Cleaner;
 use hickory_resolver::TokioResolver;
+use hosts::HostWay;
 use probe::Probe;
 use report::Report;
 use settings::ClientSettings;
@@ -94,7 +96,7 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
     let Loaded { config, startup, path, .. } = loaded;
     let resolver =
         crate::upstream::resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
-    let upstreams = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
+    let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(Report {
@@ -102,6 +104,7 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         problems: Vec::new(),
         findings: Vec::new(),
         upstreams,
+        hosts,
         settings: Some(ClientSettings::new(startup.listen, has_proxy)),
     })
 }
@@ -112,6 +115,7 @@ fn refused(problems: Problems) -> Report {
         problems: problems.0,
         findings: vec![findings::CONFIGURATION],
         upstreams: Vec::new(),
+        hosts: None,
         settings: None,
     }
 }
@@ -126,14 +130,18 @@ pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr
     Ok(examine_one(upstream, &resolver, &cleaner, None).await)
 }
 
-/// All upstreams at once, so that the slowest one decides how long it takes.
+/// All upstreams at once, and the hosts of AnyRouter if one of them is there, so that the slowest one decides how long it takes.
 async fn examine_all(
     upstreams: Vec<UpstreamConfig>,
     resolver: Arc<TokioResolver>,
     key: Option<Secret>,
-) -> Vec<UpstreamReport> {
+) -> (Vec<UpstreamReport>, Option<Vec<HostWay>>) {
     let keys = upstreams.iter().filter_map(|upstream| upstream.api_key.clone()).chain(key.clone());
     let cleaner = Arc::new(Cleaner::new(keys.collect()));
+    let hosts = {
+        let (upstreams, resolver, cleaner) = (upstreams.clone(), Arc::clone(&resolver), Arc::clone(&cleaner));
+        tokio::spawn(async move { hosts::compare(&upstreams, &resolver, &cleaner).await })
+    };
     let runs: Vec<_> = upstreams
         .into_iter()
         .map(|upstream| {
@@ -149,7 +157,10 @@ async fn examine_all(
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
-    reports
+    match hosts.await {
+        Ok(hosts) => (reports, hosts),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// The direct way, and the one through a proxy if there is one.

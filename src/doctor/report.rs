@@ -1,6 +1,7 @@
 //! What the doctor found, as text and as JSON.
 
 use super::findings::{Finding, Severity};
+use super::hosts::HostWay;
 use super::probe::{Step, Way};
 use super::settings::{CHOICES, ClientSettings, MANAGED_PATHS};
 use crate::config::problem::Problem;
@@ -33,6 +34,8 @@ pub(super) struct Report {
     pub findings: Vec<Finding>,
     /// The upstreams, in the order of their priority.
     pub upstreams: Vec<UpstreamReport>,
+    /// The ways to the hosts of AnyRouter, the fastest first, if an upstream is one of them.
+    pub hosts: Option<Vec<HostWay>>,
     /// What to set in the clients.
     pub settings: Option<ClientSettings>,
 }
@@ -70,6 +73,9 @@ impl Report {
                 write_way(out, way)?;
             }
         }
+        if let Some(hosts) = &self.hosts {
+            write_hosts(out, hosts)?;
+        }
         if let Some(settings) = &self.settings {
             write_settings(out, settings)?;
         }
@@ -96,6 +102,7 @@ impl Report {
             },
             "findings": self.findings,
             "upstreams": self.upstreams,
+            "anyrouter_hosts": self.hosts,
             "settings": self.settings.as_ref().map(|settings| json!({
                 "shell": settings.shell(),
                 "claude_code": settings.claude_code(),
@@ -142,6 +149,31 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
         writeln!(out, "      {language}: {cause}\n       -> {cure}")?;
     }
     Ok(())
+}
+
+fn write_hosts(out: &mut String, hosts: &[HostWay]) -> std::fmt::Result {
+    writeln!(out, "\nhosts of AnyRouter, from the name to the answer / AnyRouter 各地址的响应时间:")?;
+    let width = hosts.iter().map(|way| way.host.len()).max().unwrap_or_default();
+    for HostWay { host, via, milliseconds, finding, is_used } in hosts {
+        let told = milliseconds.map_or_else(|| finding.unwrap_or_default().to_owned(), time);
+        let used = if *is_used { "  (base_url)" } else { "" };
+        writeln!(out, "  {host:width$}  {told:>10}  {via}{used}")?;
+    }
+    let Some(HostWay { host, via, is_used, .. }) = hosts.iter().find(|way| way.milliseconds.is_some()) else {
+        return writeln!(out, "  en: None of them can be reached from here.\n  zh: 从本机都无法连通。");
+    };
+    if *is_used {
+        return writeln!(
+            out,
+            "  en: The fastest from here is in use: {host}.\n  zh: 正在使用从本机看最快的地址：{host}。"
+        );
+    }
+    let (how, how_zh) = match via.as_str() {
+        "direct" => ("without a proxy".to_owned(), "不经代理".to_owned()),
+        proxy => (format!("through {proxy}"), format!("经过 {proxy}")),
+    };
+    writeln!(out, "  en: The fastest from here is {host}, {how}: put it into base_url if you like.")?;
+    writeln!(out, "  zh: 从本机看最快的是 {host}（{how_zh}）：可以把它写入 base_url。")
 }
 
 fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {

@@ -2,9 +2,9 @@
 
 use super::conversations::Conversations;
 use super::cross_site;
+use crate::config::Config;
 use crate::config::routes::{Route, digest};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
-use crate::config::{Config, profile};
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{AffinityTable, hash};
 use crate::upstream::{self, Upstream};
@@ -96,8 +96,7 @@ impl Snapshot {
         let shared = |rules: &[Rule]| rules.iter().cloned().map(Arc::new).collect::<Vec<_>>();
         let (first, own, last) = (shared(&config.first_rules), shared(&config.rules), shared(&config.last_rules));
         let destinations = upstreams.iter().map(|upstream| {
-            let profile = profile::switched(upstream.config.profile, &upstream.config.profile_rules)
-                .map_err(|message| message.to_string())?;
+            let profile = upstream.config.rules_of_profile().map_err(|message| message.to_string())?;
             let profile = shared(&profile);
             let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
             Ok((upstream, RuleSet::new(rules.collect())))

@@ -9,6 +9,7 @@ use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::{Problem, near};
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
+use gateway_core::rules::glob::Glob;
 use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
 use gateway_core::rules::rule::Rule;
@@ -18,6 +19,12 @@ use gateway_core::rules::template::Template;
 pub(crate) const ANYROUTER: &str = include_str!("anyrouter.yaml");
 /// Rules of a profile that are off unless they are switched on.
 const OFF: [&str; 1] = ["anyrouter.compact"];
+/// The rule with the flag of the long context, whose models an upstream can name.
+const LONG_CONTEXT: &str = "anyrouter.beta-1m";
+/// Where AnyRouter is, the last three without a proxy in China, as its users report it (September 2026).
+pub(crate) const ANYROUTER_HOSTS: [&str; 4] =
+    ["anyrouter.top", "pmpjfbhq.cn-nb1.rainapp.top", "a-ocnfniawgw.cn-shanghai.fcapp.run", "q.quuvv.cn"];
+
 /// The rules that an upstream needs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -25,6 +32,17 @@ pub enum Profile {
     AnyRouter,
     /// Nothing is changed.
     None,
+}
+
+impl Profile {
+    /// That of an upstream at this host, if nobody says another one.
+    pub(crate) fn of_host(host: &str) -> Self {
+        let host = host.trim_end_matches('.');
+        match ANYROUTER_HOSTS.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            true => Self::AnyRouter,
+            false => Self::None,
+        }
+    }
 }
 
 /// All rules of a profile, whether they are on or not.
@@ -48,18 +66,38 @@ pub(crate) fn rules(profile: Profile) -> Result<Vec<Rule>, Vec<Problem>> {
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
-/// The rules of a profile that are on, given the operator's switches.
+/// The models that get the flag of the long context by these rules, as patterns.
+pub(crate) fn long_context(rules: &[Rule]) -> Vec<String> {
+    let rule = rules.iter().find(|rule| *rule.name == *LONG_CONTEXT);
+    let conditions = rule.map_or(&[][..], |rule| &rule.matcher.0);
+    let globs = conditions.iter().filter_map(|condition| match condition {
+        Condition::Model(globs) => Some(globs),
+        _ => None,
+    });
+    globs.flatten().map(ToString::to_string).collect()
+}
+
+/// The rules of a profile that are on, given the operator's switches, and the models that get the flag of the long context
+/// if the operator names them.
 ///
 /// # Errors
 /// When a switch names no rule.
-pub(crate) fn switched(profile: Profile, switches: &[(String, bool)]) -> Result<Vec<Rule>, Message> {
-    let all = rules(profile).map_err(|problems| {
+pub(crate) fn switched(
+    profile: Profile,
+    switches: &[(String, bool)],
+    long_context: Option<&[Glob]>,
+) -> Result<Vec<Rule>, Message> {
+    let mut all = rules(profile).map_err(|problems| {
         let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         Message::ProfileBroken { said }
     })?;
     if let Some((unknown, _)) = switches.iter().find(|(name, _)| !all.iter().any(|rule| *rule.name == **name)) {
         let near = near(unknown, all.iter().map(|rule| &*rule.name));
         return Err(Message::NoProfileRule { name: unknown.clone(), near });
+    }
+    if let (Some(models), Some(rule)) = (long_context, all.iter_mut().find(|rule| *rule.name == *LONG_CONTEXT)) {
+        rule.matcher.0.retain(|condition| !matches!(condition, Condition::Model(_)));
+        rule.matcher.0.push(Condition::Model(models.to_vec()));
     }
     let is_on = |rule: &Rule| {
         let switch = switches.iter().rfind(|(name, _)| **name == *rule.name);
@@ -102,17 +140,20 @@ mod tests {
     fn the_profile_is_valid_and_its_rules_can_be_switched() {
         let all = rules(Profile::AnyRouter).expect("valid");
         assert!(all.len() >= 8, "{}", all.len());
-        let on = switched(Profile::AnyRouter, &[]).expect("valid");
+        let on = switched(Profile::AnyRouter, &[], None).expect("valid");
+        assert_eq!(long_context(&on), ["*fable*", "*mythos*", "*opus*", "*sonnet*"]);
+        let named = switched(Profile::AnyRouter, &[], Some(&[Glob::new("gpt-*")])).expect("valid");
+        assert_eq!(long_context(&named), ["gpt-*"]);
         assert!(on.iter().all(|rule| &*rule.name != "anyrouter.compact") && on.len() == all.len() - 1);
         let switches = [("anyrouter.compact".to_owned(), true), ("anyrouter.bearer".to_owned(), false)];
-        let names: Vec<String> = switched(Profile::AnyRouter, &switches)
+        let names: Vec<String> = switched(Profile::AnyRouter, &switches, None)
             .expect("valid")
             .into_iter()
             .map(|rule| rule.name.to_string())
             .collect();
         assert!(names.contains(&"anyrouter.compact".to_owned()) && !names.contains(&"anyrouter.bearer".to_owned()));
-        let error = switched(Profile::AnyRouter, &[("anyrouter.bearr".to_owned(), true)]).expect_err("unknown");
+        let error = switched(Profile::AnyRouter, &[("anyrouter.bearr".to_owned(), true)], None).expect_err("unknown");
         assert!(error.to_string().contains("did you mean \"anyrouter.bearer\"?"), "{error}");
-        assert_eq!(switched(Profile::None, &[]).expect("none").len(), 0);
+        assert_eq!(switched(Profile::None, &[], None).expect("none").len(), 0);
     }
 }

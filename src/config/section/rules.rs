@@ -8,7 +8,7 @@ use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::near;
 use crate::config::source::value;
-use gateway_core::rules::body::{BodyAction, Mode, System, Target};
+use gateway_core::rules::body::{BodyAction, Mode, NewName, System, Target};
 use gateway_core::rules::document::{Json, Pointer};
 use gateway_core::rules::glob::Glob;
 use gateway_core::rules::header::{ApiKeyField, CasedName, HeaderOp};
@@ -347,8 +347,9 @@ fn read_body(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Bod
             "model" => {
                 let mut names = Vec::new();
                 for (pattern, name) in reading.any_entries(value, &at) {
-                    let name = reading.parse(name, &format!("{at}.{pattern}"), value::text);
-                    names.extend(name.map(|name| (Glob::new(&pattern), Json::string(&name))));
+                    let glob = Glob::new(&pattern);
+                    let name = reading.parse(name, &format!("{at}.{pattern}"), |name| new_name(&glob, name));
+                    names.extend(name.map(|name| (glob, name)));
                 }
                 actions.push(BodyAction::Model(names));
             }
@@ -382,6 +383,15 @@ fn read_body(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<Bod
         }
     }
     actions
+}
+
+/// Another name for a model; a star in it stands for what the star of the glob stands for.
+fn new_name(glob: &Glob, name: &str) -> Result<NewName, Message> {
+    match name.matches('*').count() {
+        0 => Ok(NewName::new(name)),
+        1 if glob.has_one_star() => Ok(NewName::new(name)),
+        _ => Err(Message::NameStar),
+    }
 }
 
 fn pointer(text: &str) -> Result<Pointer, Message> {

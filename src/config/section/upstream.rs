@@ -16,6 +16,8 @@ use crate::config::source::secret::Secret;
 use crate::config::source::settings_reader::{Effective, Reader};
 use crate::config::source::text_file;
 use crate::config::source::value;
+use gateway_core::rules::glob::Glob;
+use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::decimal::Factor;
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
@@ -53,6 +55,8 @@ pub struct UpstreamConfig {
     pub profile: Profile,
     /// Which rules of the profile are switched on or off.
     pub profile_rules: Vec<(String, bool)>,
+    /// The models that get the flag of the long context; `None` for those of the profile.
+    pub long_context: Option<Vec<Glob>>,
     /// The key that goes to it instead of the client's.
     pub api_key: Option<Secret>,
     /// Whether it serves only the keys that a route sends to it.
@@ -124,17 +128,14 @@ impl Inherited<'_> {
     };
 }
 
-fn default_profile(base_url: &BaseUrl) -> Profile {
-    if base_url.host == "anyrouter.top" { Profile::AnyRouter } else { Profile::None }
-}
-
 impl UpstreamConfig {
     /// One at this place, with the defaults.
     pub fn at(base_url: BaseUrl, inherited: Inherited<'_>) -> Self {
         Self {
             name: base_url.host.clone(),
-            profile: default_profile(&base_url),
+            profile: Profile::of_host(&base_url.host),
             profile_rules: Vec::new(),
+            long_context: None,
             api_key: None,
             is_reserved: false,
             proxy: inherited.proxies.choose(&base_url),
@@ -155,6 +156,16 @@ impl UpstreamConfig {
             first_event_timeout: inherited.first_event_timeout,
             thinking_controls: Controls::default(),
         }
+    }
+}
+
+impl UpstreamConfig {
+    /// The rules of its profile that are on.
+    ///
+    /// # Errors
+    /// When a switch names no rule.
+    pub(crate) fn rules_of_profile(&self) -> Result<Vec<Rule>, Message> {
+        profile::switched(self.profile, &self.profile_rules, self.long_context.as_deref())
     }
 }
 
@@ -272,6 +283,7 @@ impl Entry<'_, '_> {
             cost_factor: self.get("cost_factor", |text| value::factor(text, 100)).unwrap_or(default.cost_factor),
             profile,
             profile_rules: self.profile_rules(profile),
+            long_context: self.long_context(profile),
             api_key,
             proxy: self.get("proxy", proxy::own).unwrap_or(default.proxy),
             http: self.http(default.base_url.tls).unwrap_or(default.http),
@@ -310,12 +322,27 @@ impl Entry<'_, '_> {
             switches.extend(switch.map(|is_on| (name, is_on)));
         }
         for switch in &switches {
-            if let Err(what) = profile::switched(profile, std::slice::from_ref(switch)) {
+            if let Err(what) = profile::switched(profile, std::slice::from_ref(switch), None) {
                 reading.wrong_name(&node, &at, &switch.0, what);
             }
         }
         self.reader.problems.append(&mut problems);
         switches
+    }
+
+    /// A pattern, or a list of them.
+    fn long_context(&mut self, profile: Profile) -> Option<Vec<Glob>> {
+        let node = self.entry.get_node("long_context").cloned()?;
+        let at = format!("{}.long_context", self.at);
+        let mut problems = Vec::new();
+        let places = self.reader.places();
+        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
+        let models = reading.parse_each(&node, &at, |text| Ok(Glob::new(text)));
+        if profile == Profile::None {
+            reading.wrong(&node, &at, Message::LongContextNoProfile);
+        }
+        self.reader.problems.append(&mut problems);
+        Some(models)
     }
 
     /// A key, in which `${env.X}` stands for a variable.
@@ -391,10 +418,15 @@ mod tests {
     fn the_profile_follows_the_host() {
         for (url, profile) in [
             ("https://anyrouter.top", Profile::AnyRouter),
+            ("https://AnyRouter.Top./x", Profile::AnyRouter),
+            ("https://pmpjfbhq.cn-nb1.rainapp.top", Profile::AnyRouter),
+            ("https://a-ocnfniawgw.cn-shanghai.fcapp.run", Profile::AnyRouter),
+            ("http://q.quuvv.cn:8080", Profile::AnyRouter),
+            ("https://other.cn-nb1.rainapp.top", Profile::None),
             ("https://anyrouter.top.evil.example", Profile::None),
             ("http://127.0.0.1:1", Profile::None),
         ] {
-            assert_eq!(default_profile(&base_url::parse(url).expect("valid")), profile, "{url}");
+            assert_eq!(Profile::of_host(&base_url::parse(url).expect("valid").host), profile, "{url}");
         }
     }
 }

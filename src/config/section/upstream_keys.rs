@@ -48,8 +48,14 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
     one(
         "profile",
         "",
-        "anyrouter or none; not set: anyrouter for the host anyrouter.top, else none.",
-        "anyrouter 或 none；未设置时，主机 anyrouter.top 为 anyrouter，其他为 none。",
+        "anyrouter or none; not set: anyrouter for the host anyrouter.top and its hosts in China, else none.",
+        "anyrouter 或 none；未设置时，主机为 anyrouter.top 及其国内直连地址时为 anyrouter，其他为 none。",
+    ),
+    one(
+        "long_context",
+        "",
+        "Which models get the beta flag of the long context, as patterns (profile anyrouter); not set: the profile's list.",
+        "哪些模型带上长上下文的 beta 标志（通配模式，用于 anyrouter 配置档）；未设置时用配置档的列表。",
     ),
     one(
         "profile_rules",

@@ -223,6 +223,11 @@ messages! {
     PricesUnreadable { path: String, count: u64, models: String } = "prices_unreadable",
         "{path}: the prices of {count} models cannot be read, they have none: {models}",
         "{path}：有 {count} 个模型的价格无法读取，按没有价格处理：{models}";
+    NameStar = "name_star",
+        "a * in a new name stands for what the * of the pattern stands for: both have one",
+        "新名称中的 * 代表模式中 * 匹配到的内容：两边都只能有一个";
+    LongContextNoProfile = "long_context_no_profile",
+        "long_context is for profile: anyrouter", "long_context 只用于 profile: anyrouter";
     ModelIdMissing = "model_id_missing", "a model needs an id", "模型缺少 id";
     ProbeNothing = "probe_nothing",
         "an upstream must be able to pass the probe", "这样写，上游永远无法通过健康检查";

@@ -532,7 +532,7 @@ export interface components {
         /** @enum {string} */
         Outcome: "completed" | "upstream_error" | "stream_error" | "truncated" | "stalled" | "unreachable" | "gateway_error" | "rejected" | "client_aborted" | "client_stalled" | "unreadable";
         /** @enum {string} */
-        Cause: "waf_page" | "context_1m" | "pool_closed" | "quota" | "saturated" | "network" | "incomplete_request" | "thinking_off" | "user_agent" | "country" | "key_refused" | "proxy" | "unreachable" | "too_slow" | "broke_off" | "overloaded" | "not_found" | "bad_request" | "no_message" | "rejected" | "gateway" | "other";
+        Cause: "waf_page" | "context_1m" | "pool_closed" | "quota" | "saturated" | "network" | "incomplete_request" | "shape_refused" | "origin_520" | "thinking_off" | "user_agent" | "country" | "key_refused" | "proxy" | "unreachable" | "too_slow" | "broke_off" | "overloaded" | "not_found" | "bad_request" | "no_message" | "rejected" | "gateway" | "other";
         Error: {
             /** @constant */
             type: "error";
@@ -2414,7 +2414,7 @@ export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<Fl
 export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
-export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
+export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "shape_refused", "origin_520", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
 export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Error"]["error"]["type"]> = ["authentication_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error", "timeout_error", "overloaded_error", "api_error", "invalid_request_error"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];

@@ -436,7 +436,7 @@ export default {
     context_1m: {
       title: 'The 1m-context flag is missing, or wrong for this model',
       why: 'The relay requires the beta flag context-1m-2025-08-07 for most models, and refuses it for some.',
-      cure: 'Turn on the rule anyrouter.beta-1m on the Rules page; for a model that refuses the flag, exclude it with a rule of your own. In Claude Code, choosing a model with [1m] does the same.',
+      cure: 'Turn on the rule anyrouter.beta-1m on the Rules page. Which models get the flag is the list long_context of the upstream (check shows it): add or leave out this model there. In Claude Code, choosing a model with [1m] asks for it too.',
     },
     pool_closed: {
       title: 'The relay has closed its pool for this model',
@@ -445,23 +445,33 @@ export default {
     },
     quota: {
       title: 'The quota is used up, or too many requests',
-      why: 'A 429: the account has no credit left, or it sent too much in a short time.',
+      why: 'A 429, or a 403 with a message about credit: the account has no credit left, or it sent too much in a short time.',
       cure: 'Check the balance at the relay. If there is credit left, wait as long as the message says; running fewer sub-agents at once helps too.',
     },
     saturated: {
       title: 'The relay is at its load limit',
-      why: 'The relay says that it has reached its load limit (负载已经达到上限). This has nothing to do with your account.',
+      why: 'The relay says that it has reached its load limit (负载已经达到上限, 上游负载压力太大). This has nothing to do with your account.',
       cure: 'Try again later, or add a second upstream that takes over. Evenings in China are the busiest time.',
     },
     network: {
-      title: 'Network trouble in front of the relay (520 to 524)',
+      title: 'Network trouble in front of the relay (502, 504, 521 to 524)',
       why: "The relay's CDN could not reach its origin, or the origin took too long. The side requests of Claude Code are affected most often.",
-      cure: 'Turn the side requests off with the variable below, and try again. If it persists for one model only, the 1m-context flag may be wrong for it.',
+      cure: 'Turn the side requests off with the variable below, and try again, or use another address of the relay.',
     },
     incomplete_request: {
       title: 'Something that the relay requires is missing',
       why: 'A 500 new_api_error: the relay accepts only requests that look complete, with system as a list, an identity and metadata.user_id.',
       cure: 'Use the profile anyrouter for this upstream, and check with a dry run on the Rules page that its rules apply. A client that sends no metadata.user_id has to add it.',
+    },
+    shape_refused: {
+      title: 'The relay does not take it for a request of Claude Code',
+      why: 'The relay says “invalid claude code request”, or answers 429 without a word about a limit: AnyRouter refuses what does not look complete. Too few tools, or one tool too many, are enough.',
+      cure: 'Use the profile anyrouter for this upstream and Claude Code itself as the client. If it persists, switch off MCP servers and rules that change tools or system, one after the other.',
+    },
+    origin_520: {
+      title: 'The relay broke off behind its CDN (520)',
+      why: 'The CDN got an empty or odd response from the relay: trouble there, or a beta flag that does not suit the model.',
+      cure: 'Try again, or use another address of the relay. If only one model does it, leave that model out of long_context of the upstream (check shows the list).',
     },
     thinking_off: {
       title: 'Thinking is off',

@@ -438,7 +438,7 @@ const messages: Messages = {
     context_1m: {
       title: '缺少 1m 上下文标志，或该模型不支持它',
       why: '中转站要求大多数模型带上 context-1m-2025-08-07 标志，而少数模型会拒绝它。',
-      cure: '在“规则”页启用 anyrouter.beta-1m；对拒绝该标志的模型，请用自定义规则排除。在 Claude Code 里选择带 [1m] 的模型效果相同。',
+      cure: '在“规则”页启用 anyrouter.beta-1m。哪些模型带上该标志由上游的 long_context 列表决定（check 会显示）：请在其中加入或去掉该模型。在 Claude Code 里选择带 [1m] 的模型也会带上。',
     },
     pool_closed: {
       title: '中转站关闭了该模型的号池',
@@ -447,23 +447,33 @@ const messages: Messages = {
     },
     quota: {
       title: '额度用尽或请求过于频繁',
-      why: '返回 429：账户余额不足，或短时间内请求过多。',
+      why: '返回 429，或返回 403 并提到额度：账户余额不足，或短时间内请求过多。',
       cure: '到中转站查看余额。若余额充足，请按提示等待；减少同时运行的子代理也会有帮助。',
     },
     saturated: {
       title: '中转站负载已达上限',
-      why: '中转站提示“负载已经达到上限”，与你的账户无关。',
+      why: '中转站提示“负载已经达到上限”或“上游负载压力太大”，与你的账户无关。',
       cure: '稍后再试，或添加第二个上游作为备用。晚间通常最繁忙。',
     },
     network: {
-      title: '中转站前面的网络故障（520 至 524）',
+      title: '中转站前面的网络故障（502、504、521 至 524）',
       why: '中转站的 CDN 连不上源站，或源站响应太慢。Claude Code 的附带请求最容易遇到这种情况。',
-      cure: '用下面的环境变量关闭附带请求，然后重试。如果只有某个模型一直如此，可能是该模型不支持 1m 上下文标志。',
+      cure: '用下面的环境变量关闭附带请求，然后重试，或换用中转站的其他地址。',
     },
     incomplete_request: {
       title: '请求缺少中转站要求的内容',
       why: '返回 500 new_api_error：中转站只接受看起来完整的请求，即 system 为列表、包含身份声明并带有 metadata.user_id。',
       cure: '为该上游使用 anyrouter 配置档（profile），并在“规则”页试运行，确认规则已生效。不发送 metadata.user_id 的客户端需要自行补上。',
+    },
+    shape_refused: {
+      title: '中转站认为这不是 Claude Code 的请求',
+      why: '中转站返回“invalid claude code request”，或返回 429 却没有提到任何限制：AnyRouter 会拒绝看起来不完整的请求，工具过少或多出一个工具都可能如此。',
+      cure: '为该上游使用 anyrouter 配置档（profile），并用 Claude Code 本身作为客户端。如果仍然如此，请逐个关闭 MCP 服务器，以及改动 tools 或 system 的规则。',
+    },
+    origin_520: {
+      title: '中转站在 CDN 后面中断了（520）',
+      why: 'CDN 从中转站得到空的或异常的响应：中转站故障，或 beta 标志不适合该模型。',
+      cure: '请重试，或换用中转站的其他地址。如果只有某个模型如此，请把它从上游的 long_context 中去掉（check 会显示该列表）。',
     },
     thinking_off: {
       title: '没有开启思考模式',

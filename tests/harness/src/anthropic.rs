@@ -89,6 +89,8 @@ pub enum Demand {
     LongContextFlag,
     /// ... and not on a model that does not know it.
     NoLongContextFlag,
+    /// `model` without the suffix `[1m]`.
+    PlainModel,
     /// `system` is a list.
     SystemList,
     /// `system` holds an identity text.
@@ -115,6 +117,7 @@ impl Demand {
             Self::ClaudeCodeFlag => invalid("anthropic-beta without claude-code-20250219"),
             Self::LongContextFlag => invalid("anthropic-beta without context-1m-2025-08-07"),
             Self::NoLongContextFlag => (520, "new_api_error", "context-1m-2025-08-07 on a model without it"),
+            Self::PlainModel => invalid("model with [1m]"),
             Self::SystemList => new_api("system is no list"),
             Self::Identity => new_api("system holds no identity text"),
             Self::FourCacheControls => invalid("more than four blocks with cache_control"),
@@ -165,6 +168,7 @@ pub fn anyrouter_refusals(request: &Received, body: &Value) -> Vec<Demand> {
         true => (Demand::NoLongContextFlag, !has_long_context),
         false => (Demand::LongContextFlag, has_long_context),
     });
+    missing.push((Demand::PlainModel, body["model"].as_str().is_none_or(|model| !model.ends_with("[1m]"))));
     if !path.contains("count_tokens") {
         let system = body["system"].as_array();
         let says_who = |block: &Value| {

@@ -22,6 +22,10 @@ codes! {
         Network = "network",
         /// The relay misses something in the request.
         IncompleteRequest = "incomplete_request",
+        /// The relay does not like the shape of the request: it takes only what looks like Claude Code's own.
+        ShapeRefused = "shape_refused",
+        /// The content network before the relay got no sensible response from it.
+        Origin520 = "origin_520",
         /// The relay wants thinking to be on.
         ThinkingOff = "thinking_off",
         /// The relay wants another `User-Agent`.
@@ -78,7 +82,11 @@ pub fn of(failed: &Failed<'_>) -> Option<Cause> {
         Outcome::Completed | Outcome::Unreadable | Outcome::ClientAborted | Outcome::ClientStalled => None,
         Outcome::Rejected => Some(Cause::Rejected),
         Outcome::GatewayError => Some(Cause::Gateway),
-        _ => Some(by_words(failed.status, failed.message).unwrap_or_else(|| by_kind(failed))),
+        _ => Some(
+            by_words(failed.status, failed.message)
+                .or_else(|| by_words_of_kind(failed))
+                .unwrap_or_else(|| by_kind(failed)),
+        ),
     }
 }
 
@@ -91,15 +99,38 @@ pub(super) fn by_words(status: u16, message: Option<&str>) -> Option<Cause> {
         () if says("reading 'map'") => Some(Cause::ThinkingOff),
         () if message.contains("H.map") => Some(Cause::UserAgent),
         () if says("1m") && (says("context") || says("上下文")) => Some(Cause::Context1m),
-        () if says("负载已经达到上限") || says("负载已达上限") => Some(Cause::Saturated),
+        () if says("invalid claude code request") => Some(Cause::ShapeRefused),
+        () if SATURATED.iter().any(|words| says(words)) => Some(Cause::Saturated),
         () if says("country") || says("your region") => Some(Cause::Country),
         () if says("overloaded") => Some(Cause::Overloaded),
-        // What a status would say, an error under 200 says in words.
-        () if status < 400 && (says("quota") || says("rate limit") || says("额度") || says("余额")) => {
-            Some(Cause::Quota)
-        }
+        // What a status would say, an error under 200 says in words; and 403 is what relays give for an empty account.
+        () if (status < 400 || matches!(status, 402 | 403)) && speaks_of_quota(&lower) => Some(Cause::Quota),
         () => None,
     }
+}
+
+/// How relays say that they are full.
+pub const SATURATED: [&str; 3] = ["负载已经达到上限", "负载已达上限", "负载压力太大"];
+/// How relays speak of credit that is used up.
+const QUOTA: [&str; 7] = ["quota", "rate limit", "额度", "余额", "欠费", "insufficient balance", "insufficient credit"];
+/// What else is said of too many requests.
+const TOO_OFTEN: [&str; 6] = ["too many", "limit", "频繁", "频率", "限流", "slow down"];
+
+/// Whether a message, in small letters, says that credit is used up.
+pub fn speaks_of_quota(lower: &str) -> bool {
+    QUOTA.iter().any(|words| lower.contains(words))
+}
+
+/// Whether a 429 means that the request's shape is refused: AnyRouter's own type of error, and no word of a limit.
+pub fn is_shape_429(status: u16, is_new_api: bool, message: &str) -> bool {
+    let lower = message.to_ascii_lowercase();
+    let is_of_limit = speaks_of_quota(&lower) || TOO_OFTEN.iter().any(|words| lower.contains(words));
+    status == 429 && is_new_api && !lower.is_empty() && !is_of_limit
+}
+
+fn by_words_of_kind(failed: &Failed<'_>) -> Option<Cause> {
+    let is_new_api = failed.error_type == Some("new_api_error");
+    is_shape_429(failed.status, is_new_api, failed.message?).then_some(Cause::ShapeRefused)
 }
 
 fn by_kind(failed: &Failed<'_>) -> Cause {
@@ -117,7 +148,8 @@ fn by_kind(failed: &Failed<'_>) -> Cause {
         _ => {}
     }
     match status(failed) {
-        520..=524 => Cause::Network,
+        520 => Cause::Origin520,
+        521..=524 => Cause::Network,
         _ if failed.is_page && failed.status < 500 => Cause::WafPage,
         401 | 403 => Cause::KeyRefused,
         404 => Cause::NotFound,
@@ -178,7 +210,18 @@ mod tests {
             (StreamError, None, 200, "rate_limit_error", "", false, Some(C::Quota)),
             (StreamError, None, 200, "overloaded_error", "", false, Some(C::Overloaded)),
             (UpstreamError, None, 529, "", "", false, Some(C::Overloaded)),
-            (UpstreamError, None, 520, "", "unknown error", true, Some(C::Network)),
+            (UpstreamError, None, 520, "", "unknown error", true, Some(C::Origin520)),
+            (UpstreamError, None, 524, "", "a timeout occurred", true, Some(C::Network)),
+            (UpstreamError, None, 500, "new_api_error", "invalid claude code request", false, Some(C::ShapeRefused)),
+            (UpstreamError, None, 500, "", "Invalid Claude Code request (request id: 1)", false, Some(C::ShapeRefused)),
+            (UpstreamError, None, 503, "new_api_error", "上游负载压力太大，请稍后重试", false, Some(C::Saturated)),
+            (UpstreamError, None, 403, "new_api_error", "用户额度不足, 剩余额度: ＄0.00", false, Some(C::Quota)),
+            (UpstreamError, None, 403, "", "token quota is not enough", false, Some(C::Quota)),
+            (UpstreamError, None, 403, "", "no access to this group", false, Some(C::KeyRefused)),
+            (UpstreamError, None, 429, "new_api_error", "请求体不符合要求", false, Some(C::ShapeRefused)),
+            (UpstreamError, None, 429, "new_api_error", "您的请求过于频繁", false, Some(C::Quota)),
+            (UpstreamError, None, 429, "new_api_error", "当前分组上游负载已饱和，额度已用完", false, Some(C::Quota)),
+            (UpstreamError, None, 429, "rate_limit_error", "slow down", false, Some(C::Quota)),
             (
                 UpstreamError,
                 None,
@@ -218,7 +261,7 @@ mod tests {
     #[test]
     fn the_codes_of_causes_stay_as_they_are() {
         let codes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.code()).collect();
-        let pinned = "waf_page context_1m pool_closed quota saturated network incomplete_request thinking_off user_agent \
+        let pinned = "waf_page context_1m pool_closed quota saturated network incomplete_request shape_refused origin_520 thinking_off user_agent \
             country key_refused proxy unreachable too_slow broke_off overloaded not_found bad_request no_message rejected gateway other";
         assert_eq!(codes.join(" "), pinned);
         assert_eq!(codes, crate::codes::documented("Cause"));

@@ -152,8 +152,10 @@ fn is_shape_refused(answer: &Answer<'_>) -> bool {
 
 fn is_shape_refused_in_words(message: Option<&str>) -> bool {
     let lower = message.unwrap_or_default().to_ascii_lowercase();
-    matches!(cause::by_words(500, message), Some(Cause::ThinkingOff | Cause::UserAgent | Cause::Context1m))
-        || ["invalid claude code request", "invalid request", "bad request"].iter().any(|words| lower.contains(words))
+    matches!(
+        cause::by_words(500, message),
+        Some(Cause::ThinkingOff | Cause::UserAgent | Cause::Context1m | Cause::ShapeRefused)
+    ) || ["invalid request", "bad request"].iter().any(|words| lower.contains(words))
 }
 
 /// The verdict on an attempt of which `sign` is known, where `last` was the last one of the request and all `asked`

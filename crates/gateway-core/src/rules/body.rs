@@ -26,7 +26,7 @@ pub enum BodyAction {
     /// Change the system prompt.
     System(System),
     /// Give the model another name: the first glob that matches decides.
-    Model(Vec<(Glob, Json<'static>)>),
+    Model(Vec<(Glob, NewName)>),
     /// Put a value at a place, over what is there.
     Set(#[serde(with = "stored::text")] Pointer, Json<'static>),
     /// Put a value at a place where nothing is.
@@ -35,6 +35,34 @@ pub enum BodyAction {
     Remove(#[serde(with = "stored::text")] Pointer),
     /// Drop the blanks between the tokens of the whole body.
     Compact,
+}
+
+/// Another name for a model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum NewName {
+    /// This one, as a JSON string.
+    Fixed(Json<'static>),
+    /// What the star of the glob stands for, between these two.
+    Around(String, String),
+}
+
+impl NewName {
+    /// As it is written: a star stands for what that of the glob stands for.
+    pub fn new(name: &str) -> Self {
+        match name.split_once('*') {
+            Some((before, after)) => Self::Around(before.to_owned(), after.to_owned()),
+            None => Self::Fixed(Json::string(name)),
+        }
+    }
+
+    fn of<'a>(&'a self, glob: &Glob, model: &str) -> Json<'a> {
+        match self {
+            Self::Fixed(name) => name.borrowed(),
+            Self::Around(before, after) => {
+                Json::string(&[before, glob.starred(model).unwrap_or_default(), after].concat())
+            }
+        }
+    }
 }
 
 impl BodyAction {
@@ -70,14 +98,15 @@ pub fn model_of<'d>(document: &'d Document<'_>) -> Option<Cow<'d, str>> {
     unquoted(document.root().as_open_object()?.member("model")?.quoted()?)
 }
 
-fn map_model<'a>(names: &'a [(Glob, Json<'static>)], document: &mut Document<'a>) -> Outcome {
+fn map_model<'a>(names: &'a [(Glob, NewName)], document: &mut Document<'a>) -> Outcome {
     document.root_mut().object_or(Unchanged::NoModel)?;
     let model = model_of(document).ok_or(Unchanged::NoModel)?;
-    let (_, name) = names.iter().find(|(glob, _)| glob.matches(&model)).ok_or(Unchanged::NoName)?;
+    let (glob, name) = names.iter().find(|(glob, _)| glob.matches(&model)).ok_or(Unchanged::NoName)?;
+    let name = name.of(glob, &model);
     drop(model);
     let root = document.root_mut().object_or(Unchanged::NotAnObject)?;
     let place = root.find("model").ok_or(Unchanged::NoModel)?;
-    root.at(place).replace(name.borrowed())?;
+    root.at(place).replace(name)?;
     Ok(Change::Mapped)
 }
 

@@ -141,6 +141,22 @@ fn the_attribution_stays_first_and_unmerged() {
 }
 
 #[test]
+fn a_star_in_a_new_name_stands_for_what_that_of_the_glob_stands_for() {
+    let map = |glob, name| BodyAction::Model(vec![(Glob::new(glob), NewName::new(name))]);
+    for (glob, name, model, expected) in [
+        ("*[1m]", "*", "claude-opus-5-5[1m]", "claude-opus-5-5"),
+        ("vendor/*", "*", r"vendor/claude-\u4e2d", "claude-中"),
+        ("a?*-x", "[*]", "ab\\\"c-x", "[\\\"c]"),
+        ("*", "p-*-s", "", "p--s"),
+    ] {
+        let body = format!(r#"{{"model":"{model}","n":1.0}}"#);
+        let expected = format!(r#"{{"model":"{expected}","n":1.0}}"#);
+        assert_eq!(does(map(glob, name), &body, Change::Mapped), expected, "{glob} {name}");
+    }
+    refuses(map("*[1m]", "*"), r#"{"model":"claude-opus-5-5"}"#, Unchanged::NoName);
+}
+
+#[test]
 fn a_block_is_inserted_or_its_text_replaced() {
     let either = |target| system(Mode::InsertOrReplace, target, "new");
     let named = format!(r#"{{"system":[{BILLING},{}]}}"#, identity(IDENTITIES[0]));
@@ -234,7 +250,7 @@ fn what_has_too_many_entries_is_told_as_that() {
             refuses(system(mode, Target::First, "new"), body, NoChange::TooLarge);
         }
     }
-    let names = || BodyAction::Model(vec![(Glob::new("*"), Json::string("b"))]);
+    let names = || BodyAction::Model(vec![(Glob::new("*"), NewName::new("b"))]);
     refuses(names(), &members, NoChange::TooLarge);
     assert_eq!(done(&[names()], &blocks).0, [Ok(Change::Mapped)], "the list is not on the way to the model");
     let told = Unchanged::from(NoChange::TooLarge);
@@ -292,7 +308,7 @@ fn a_block_is_removed_with_its_comma() {
 fn models_are_mapped_by_the_first_glob() {
     let map = || {
         let names = [("claude-opus-4-?", "one"), ("claude-opus*", "two"), ("same", "same")];
-        BodyAction::Model(names.map(|(glob, name)| (Glob::new(glob), Json::string(name))).to_vec())
+        BodyAction::Model(names.map(|(glob, name)| (Glob::new(glob), NewName::new(name))).to_vec())
     };
     assert_eq!(does(map(), r#"{"model":"claude-opus-4-1"}"#, Change::Mapped), r#"{"model":"one"}"#);
     assert_eq!(does(map(), r#"{"model" : "claude\u002dopus"}"#, Change::Mapped), r#"{"model" : "two"}"#);

@@ -31,6 +31,20 @@ impl Glob {
         Self { pattern: pattern.to_owned(), is_literal: !pattern.contains(['*', '?']) }
     }
 
+    /// What its only star stands for in `text`, which it describes. `None` if it has none, or several.
+    pub fn starred<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let (before, after) = self.pattern.split_once('*').filter(|(_, after)| !after.contains('*'))?;
+        let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+        let start = ends.clone().nth(before.chars().count())?;
+        let end = ends.rev().nth(after.chars().count())?;
+        text.get(start..end)
+    }
+
+    /// Whether it has one star, and no more.
+    pub fn has_one_star(&self) -> bool {
+        self.pattern.matches('*').count() == 1
+    }
+
     /// Whether it describes the whole of `text`. At most as many steps as the product of both lengths.
     pub fn matches(&self, text: &str) -> bool {
         if self.is_literal {

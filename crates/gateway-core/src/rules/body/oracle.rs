@@ -3,7 +3,7 @@
 //! Used by the property tests and by the fuzz target `rules_body`.
 
 use crate::rules::body::system::IDENTITIES;
-use crate::rules::body::{BodyAction, Mode, Outcome, System, Target, model_of, touches_cached_prefix};
+use crate::rules::body::{BodyAction, Mode, NewName, Outcome, System, Target, model_of, touches_cached_prefix};
 use crate::rules::document::{Document, Json};
 use crate::rules::glob::Glob;
 use regex::Regex;
@@ -116,7 +116,7 @@ pub fn compiled(step: &Step) -> BodyAction {
             BodyAction::System(System::new(*mode, target, text))
         }
         Step::Model(names) => {
-            BodyAction::Model(names.iter().map(|(glob, name)| (Glob::new(glob), Json::string(name))).collect())
+            BodyAction::Model(names.iter().map(|(glob, name)| (Glob::new(glob), NewName::new(name))).collect())
         }
         Step::Set(at, text) => BodyAction::Set(pointer(at), json(text)),
         Step::Default(at, text) => BodyAction::Default(pointer(at), json(text)),
