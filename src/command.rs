@@ -59,7 +59,10 @@ pub fn run() -> ExitCode {
                 Some(model) => prices::of_model(&loaded.config, model, now),
                 None => Ok(prices::all(&loaded.config, &loaded.path, now)),
             };
-            return finish(shown.map_err(anyhow::Error::msg).map(|text| println!("{text}")));
+            return match shown {
+                Ok(text) => print(format!("{text}\n").as_bytes()),
+                Err(error) => finish(Err(anyhow::Error::msg(error))),
+            };
         }
         // None runs: the file is nobody else's.
         Some(Command::Recost(options)) => {

@@ -61,14 +61,14 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     }
     if let Some(path) = reader.get_if_set(&PRICES_FILE) {
         let at = reader.source_of(&PRICES_FILE).unwrap_or(Source::Default);
-        match read_published(&path) {
+        match read_published(&path, &at) {
             Ok(published) => {
                 if let Some(what) = unreadable(&path, &published) {
                     reader.warning(at, PRICES_FILE.about.key, what);
                 }
                 prices = prices.then_published(published);
             }
-            Err((in_file, what)) => reader.problem(in_file.unwrap_or(at), PRICES_FILE.about.key, what),
+            Err(problem) => problems.push(*problem),
         }
     }
     let prices = prices.then(built_in(&mut problems));
@@ -76,22 +76,25 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
     prices
 }
 
-/// The list at a path; or what is wrong with it, and in which place of the file, if it is one.
-fn read_published(path: &str) -> Result<Published, (Option<Source>, Message)> {
+/// The list at a path that the setting at `at` names.
+///
+/// # Errors
+/// What is wrong with it, with the place in the file if it is one.
+fn read_published(path: &str, at: &Source) -> Result<Published, Box<Problem>> {
     let named = || path.to_owned();
+    let wrong = |at: Source, what| Box::new(Problem { at, key: PRICES_FILE.about.key.to_owned(), what });
     let text = text_file::read_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES)
-        .map_err(|error| (None, Message::FileUnreadable { path: named(), said: error.to_string() }))?;
-    match published::read(&text, &path.into()) {
-        Ok(list) if list.models == 0 => Err((None, Message::PriceListEmpty { path: named() })),
-        Ok(list) => Ok(list),
+        .map_err(|error| wrong(at.clone(), Message::FileUnreadable { path: named(), said: error.to_string() }))?;
+    let what = match published::read(&text, &path.into()) {
+        Ok(list) if list.models == 0 => Message::PriceListEmpty { path: named() },
+        Ok(list) => return Ok(list),
         Err(Wrong::NoJson(line, column, said)) => {
-            Err((Some(Source::File { path: named(), line, column }), Message::NotJson { said }))
+            return Err(wrong(Source::File { path: named(), line, column }, Message::NotJson { said }));
         }
-        Err(Wrong::OtherForm) => Err((None, Message::PriceListForm { path: named() })),
-        Err(Wrong::TooMany(found)) => {
-            Err((None, Message::TooMany { found: found as u64, most: published::MODELS as u64 }))
-        }
-    }
+        Err(Wrong::OtherForm) => Message::PriceListForm { path: named() },
+        Err(Wrong::TooMany(found)) => Message::TooMany { found: found as u64, most: published::MODELS as u64 },
+    };
+    Err(wrong(at.clone(), what))
 }
 
 /// That some prices of a list cannot be read, with the names of the first models.
@@ -145,6 +148,10 @@ fn read_list(reading: &mut NodeReader<'_, '_>, list: &Node, origin: &dyn Fn(&Nod
         };
         if entry.models.is_empty() && reading.problems() == before {
             reading.wrong(node, &at, Message::PriceModels);
+        }
+        if let Err(what) = bounds::count(offers.len() + entry.models.len(), bounds::OFFERS) {
+            reading.wrong(node, &at, what);
+            break;
         }
         let price = Price::usual(input, output, cache_write, cache_write_1h, cache_read);
         let (origin, geo) = (origin(node), Arc::from(entry.geo));
@@ -393,13 +400,16 @@ mod tests {
     }
 
     #[test]
-    fn older_models_cost_what_they_did() {
+    fn older_models_and_other_names_cost_what_they_did() {
         let prices = built_in_prices();
         for (model, wanted) in [
             ("claude-opus-4-1-20250805", [15_000, 75_000, 18_750, 30_000, 1_500]),
             ("claude-opus-4-20250514", [15_000, 75_000, 18_750, 30_000, 1_500]),
             ("claude-opus-4@20250514", [15_000, 75_000, 18_750, 30_000, 1_500]),
             ("claude-3-opus-20240229", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("claude-4-opus-20250514", [15_000, 75_000, 18_750, 30_000, 1_500]),
+            ("anthropic/claude-opus-4.6-fast", [30_000, 150_000, 37_500, 60_000, 3_000]),
+            ("claude-opus-5-5-fast", [8_000, 40_000, 10_000, 16_000, 400]),
             ("claude-sonnet-4-5-20250929", [3_000, 15_000, 3_750, 6_000, 300]),
             ("claude-sonnet-4-0", [3_000, 15_000, 3_750, 6_000, 300]),
             ("claude-3-7-sonnet-latest", [3_000, 15_000, 3_750, 6_000, 300]),

@@ -28,6 +28,8 @@ pub(crate) const PRICE_LIST_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) const MODELS: usize = 1_000;
 /// Prices.
 pub(crate) const PRICES: usize = 1_000;
+/// Names of models in all prices.
+pub(crate) const OFFERS: usize = 5_000;
 /// Headers of the headers file.
 pub(crate) const HEADERS: usize = 250;
 /// Bytes of the text of one regular expression.

@@ -121,7 +121,7 @@ pub fn read(text: &str, origin: &Arc<str>) -> Result<Published, Wrong> {
             }
         }
         Publisher::ModelsDev
-    } else if has("input_cost_per_token") {
+    } else if has(INPUT) {
         for (name, entry) in &entries {
             // What the list says of itself.
             if name == "sample_spec" {
@@ -231,20 +231,22 @@ impl Told {
     }
 }
 
+const INPUT: &str = "input_cost_per_token";
+
+fn told_by_litellm(entry: &Object<'_>, suffix: &str) -> Result<Told, Unreadable> {
+    let field = |name: &str| amount(entry.get(&format!("{name}{suffix}")), PER_TOKEN, DEAREST);
+    Ok(Told {
+        input: field(INPUT)?,
+        output: field("output_cost_per_token")?,
+        cache_write: field("cache_creation_input_token_cost")?,
+        cache_write_1h: field("cache_creation_input_token_cost_above_1hr")?,
+        cache_read: field("cache_read_input_token_cost")?,
+    })
+}
+
 /// An entry of LiteLLM's list.
 fn of_litellm(entry: &Object<'_>) -> Result<Vec<Offered>, Unreadable> {
-    const INPUT: &str = "input_cost_per_token";
-    let told = |suffix: &str| {
-        let field = |name: &str| amount(entry.get(&format!("{name}{suffix}")), PER_TOKEN, DEAREST);
-        Ok(Told {
-            input: field(INPUT)?,
-            output: field("output_cost_per_token")?,
-            cache_write: field("cache_creation_input_token_cost")?,
-            cache_write_1h: field("cache_creation_input_token_cost_above_1hr")?,
-            cache_read: field("cache_read_input_token_cost")?,
-        })
-    };
-    let base = told("")?;
+    let base = told_by_litellm(entry, "")?;
     let tier = |key: &String| {
         let (name, length) = key.strip_suffix("k_tokens")?.rsplit_once("_above_")?;
         let is_priced = name == INPUT || name == "output_cost_per_token";
@@ -253,7 +255,19 @@ fn of_litellm(entry: &Object<'_>) -> Result<Vec<Offered>, Unreadable> {
     let lengths: BTreeSet<u32> = entry.keys().filter_map(tier).collect();
     let mut tiers = vec![(0, base)];
     for length in lengths {
-        tiers.push((u64::from(length) * 1_000, told(&format!("_above_{length}k_tokens"))?.or(base)));
+        let told = told_by_litellm(entry, &format!("_above_{length}k_tokens"))?;
+        tiers.push((u64::from(length) * 1_000, told.or(base)));
+    }
+    // Another way to say the same, for models that have no other price.
+    let ranges: Vec<Object<'_>> = entry.get("tiered_pricing").and_then(|tiers| value(tiers)).unwrap_or_default();
+    if base.input.is_none() && !ranges.is_empty() {
+        tiers.clear();
+        for range in &ranges {
+            let ends: Vec<&RawValue> = range.get("range").and_then(|ends| value(ends)).unwrap_or_default();
+            let begin = ends.first().and_then(|begin| Decimal::parse(begin.get())?.in_units(0)).ok_or(Unreadable)?;
+            tiers.push((begin, told_by_litellm(range, "")?));
+        }
+        tiers.sort_by_key(|(begin, _)| *begin);
     }
     let special = entry.get("provider_specific_entry").and_then(|special| object(special)).unwrap_or_default();
     let searches = entry.get("search_context_cost_per_query").and_then(|searches| object(searches)).unwrap_or_default();
@@ -313,7 +327,7 @@ fn told_of_cost(cost: &Object<'_>) -> Result<Told, Unreadable> {
 
 /// Offers for tiers, each with the length of a prompt beyond which it holds; none if tokens have no price.
 fn in_tiers(tiers: Vec<(u64, Told)>, others: Offered) -> Vec<Offered> {
-    if tiers.first().is_none_or(|(_, base)| base.input.is_none() || base.output.is_none()) {
+    if tiers.iter().any(|(_, told)| told.input.is_none() || told.output.is_none()) {
         return Vec::new();
     }
     let ends: Vec<Option<u64>> = tiers.iter().skip(1).map(|(length, _)| Some(*length)).chain([None]).collect();

@@ -22,6 +22,10 @@ const LITELLM: &str = r#"{
         "cache_read_input_token_cost": 5e-07, "input_cost_per_token_above_272k_tokens": 1e-05,
         "output_cost_per_token_above_272k_tokens": 4.5e-05, "cache_read_input_token_cost_above_272k_tokens": 1e-06,
         "input_cost_per_token_priority": 1.25e-05, "input_cost_per_token_above_272k_tokens_priority": 2e-05},
+    "qwen-ranges": {"litellm_provider": "dashscope", "tiered_pricing": [
+        {"range": [256000.0, 1000000.0], "input_cost_per_token": 2.5e-07, "output_cost_per_token": 2e-06},
+        {"range": [0, 256000.0], "input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07}]},
+    "qwen-broken": {"tiered_pricing": [{"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}]},
     "odd-digits": {"input_cost_per_token": 1.5000020000000002e-05, "output_cost_per_token": "2E-5"},
     "below-zero": {"input_cost_per_token": -1, "output_cost_per_token": 1e-06},
     "too-dear": {"input_cost_per_token": 1, "output_cost_per_token": 1e-06},
@@ -80,13 +84,15 @@ fn a_list_of_litellm_has_its_amounts_to_the_last_digit() {
         ("gpt-5.5", 272_000, [5.0, 30.0, 5.0, 5.0, 0.5]),
         ("gpt-5.5", 272_001, [10.0, 45.0, 10.0, 10.0, 1.0]),
         ("claude-opus-4-6-20260205", 999_999, [5.0, 25.0, 6.25, 10.0, 0.5]),
+        ("qwen-ranges", 256_000, [0.05, 0.4, 0.05, 0.05, 0.05]),
+        ("qwen-ranges", 256_001, [0.25, 2.0, 0.25, 0.25, 0.25]),
         ("odd-digits", 1, [15.00002, 20.0, 15.00002, 15.00002, 15.00002]),
     ] {
         assert_eq!(table(&prices, model, prompt), Some(wanted), "{model} {prompt}");
     }
     let list = list(LITELLM);
-    assert_eq!((list.publisher, list.models), (Publisher::LiteLlm, 10));
-    assert_eq!(list.unreadable, ["below-zero", "too-dear"]);
+    assert_eq!((list.publisher, list.models), (Publisher::LiteLlm, 11));
+    assert_eq!(list.unreadable, ["below-zero", "qwen-broken", "too-dear"]);
     for none in ["below-zero", "too-dear", "half", "image", "null", "sample_spec", "gpt-5"] {
         assert_eq!(table(&prices, none, 1), None, "{none}");
     }
