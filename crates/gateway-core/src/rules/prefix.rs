@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for PrefixRules {
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::{Mode, System, Target};
+    use super::super::body::{Mode, NewName, System, Target};
     use super::super::document::Json;
     use super::super::glob::Glob;
     use super::super::matcher::{Condition, TextTest, facts_for_tests};
@@ -165,7 +165,7 @@ mod tests {
             BodyAction::Default(pointer("/system"), Json::string("x")),
             BodyAction::Remove(pointer("/tools/-")),
             BodyAction::Compact,
-            BodyAction::Model(vec![(Glob::new("a*"), Json::string("b"))]),
+            BodyAction::Model(vec![(Glob::new("a*"), NewName::new("b"))]),
             BodyAction::Set(pointer("/metadata"), Json::string("no")),
         ]
     }
