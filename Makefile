@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-quick fuzz hooks clean
+  bench-quick conversation refusals fuzz hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ panel-bench: ## what the panel's pages take with 100,000 requests in the log, an
 
 e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real gateway and a mock upstream
 	@scripts/test.sh build e2e
+
+conversation: ## Claude Code through reloads, upgrades and failovers, TURNS (50) requests, with a report (after make e2e)
+	@cd e2e && .venv/bin/python python/conversation.py $(abspath $(TARGET_DIR))/debug $(or $(TURNS),50) $(RELEASE)
+
+refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients.md (6 min, after make e2e)
+	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
 
 bench: ## full benchmark, side by side with nginx and a bare Pingora proxy
 	$(CARGO) run --release $(LOCKED) -p bench -- run

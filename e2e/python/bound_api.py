@@ -33,7 +33,7 @@ class Turn:
     error: str = ""
     dropped: list[Dropped] = field(default_factory=list)
     controls: bool = False
-    # blocks that this account handed out in this conversation before; the 400 is for what the client itself changed
+    # blocks that this account handed out before, in this conversation, after the same prompt; whose fault a 400 is
     minted: int = 0
     of_client: bool = False
     # pending, stalling, or over
@@ -181,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(400, error("invalid_request_error", str(refused)))
         said = answer_to(body, api.notes)
         content = []
-        mine = (self.account.name, turn.conversation)
+        mine = (self.account.name, turn.conversation, turn.prompt)
         turn.minted = api.minted[mine]
         if said.thinks and (body.get("thinking") or {}).get("type") in ("adaptive", "enabled"):
             api.minted[mine] += 1

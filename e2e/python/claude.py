@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -58,17 +60,25 @@ def environment(home: Path, gateway: str, **more: str) -> dict[str, str]:
 
 
 def printed(release: str, home: Path, gateway: str, *arguments: str, deadline_s: float = 120, **env: str):
-    """`claude -p` with these arguments, to its end."""
+    """`claude -p` with these arguments, to its end, or to the deadline with `TimeoutExpired`."""
     work = home / "work" if (home / "work").exists() else home_of(home)
-    return subprocess.run(
-        [*command(release), "-p", *arguments],
-        cwd=work,
-        env=environment(home, gateway, **env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=deadline_s,
-    )
+    full = [*command(release), "-p", *arguments]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    settings = environment(home, gateway, **env)
+    with subprocess.Popen(full, cwd=work, env=settings, start_new_session=True, **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=deadline_s)
+        finally:
+            end_group(process)
+    return subprocess.CompletedProcess(full, process.returncode, out, err)
+
+
+def end_group(process: subprocess.Popen) -> None:
+    """Ends what a launcher has started, too."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 class Terminal:
@@ -77,7 +87,7 @@ class Terminal:
     def __init__(self, release: str, home: Path, gateway: str, *arguments: str, **env: str) -> None:
         work = home_of(home)
         master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (LINES, COLUMNS))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         settings = environment(home, gateway, TERM="xterm-256color", **env)
         full = [*command(release), *arguments]
         self.process = subprocess.Popen(
@@ -92,10 +102,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        end_group(self.process)
         self.process.wait(10)
         os.close(self.master)
 

@@ -50,10 +50,9 @@ class Plan:
 
 def rules(edition: int) -> list[dict]:
     """The operator's rules; each edition changes the prompt, and by turns what else it holds and the tools."""
-    identity = {"mode": "replace", "target": "identity", "text": f"{IDENTITY} Edition {edition}."}
-    system = [identity, {"mode": "append", "target": "last", "text": f"House rules, edition {edition}."}]
+    system = [{"mode": "append", "target": "last", "text": f"House rules, edition {edition}."}]
     found = [{"name": "house", "match": MESSAGES, "body": {"system": system}}]
-    if edition % 2 and edition > 1:
+    if edition % 2 == 0:
         team = {"mode": "insert_if_missing", "target": {"matching": "^Team"}, "text": "Team", "cache_control": False}
         system.append(team)
     if edition % 3 == 2:
@@ -98,6 +97,7 @@ class Scene:
         gateway = {
             "upstreams": [upstream("a"), upstream("b", profile="anyrouter", priority=1)],
             "routes": [{"keys": [TEAM_KEY], "upstreams": ["a", "b"]}],
+            "system_prompt": {"replacement": f"{IDENTITY} Edition {self.edition}."},
             "rules": rules(self.edition),
         }
         written = self.folder / "gateway.yaml.new"
@@ -139,7 +139,7 @@ class Scene:
     def rows(self) -> list[dict]:
         """The rows of all messages, once the log has as many as requests that were answered; oldest first."""
         listed = lambda: json.loads(self.ask("/api/admin/requests?limit=500&path=/v1/messages"))["requests"]
-        answered = sum(turn.status > 0 for turn in self.api.turns)
+        answered = sum(turn.status == 200 for turn in self.api.turns)
         found = wait("all rows", lambda: len(rows := listed()) >= answered and rows)
         return sorted(found, key=lambda row: row["started_at_ms"])
 
@@ -162,29 +162,50 @@ def prompts(turns: list[Turn]) -> dict[tuple, set[str]]:
     return found
 
 
-def faults(scene: Scene, attributed: bool, preserved: bool = True) -> list[str]:
+def changed_prompts(scene: Scene) -> list[str]:
+    """Conversations whose prompt changed at an account, but for one that a new process does not know, and says so."""
+    unseen = sum(row.get("moved") == "unseen" for row in scene.rows())
+    conversations = {turn.conversation for turn in scene.api.with_tools()}
+    if unseen > scene.happened["upgrades"] * len(conversations):
+        return [f"{unseen} requests of conversations that the gateway does not know"]
+    most = max(len(seen) for seen in prompts(scene.api.with_tools()).values())
+    return [f"{most} prompts in one conversation at one account"] if most > 1 + unseen else []
+
+
+def unreported(scene: Scene) -> list[str]:
+    """Blocks that the API dropped, of which the request log says nothing, or not why."""
+    dropped = sum(len(turn.dropped) for turn in scene.api.turns)
+    rows = [row for row in scene.rows() if row.get("thinking_dropped")]
+    told = sum(row["thinking_dropped"] for row in rows)
+    found = [f"the API dropped {dropped} blocks, the rows tell of {told}"] if told != dropped else []
+    return found + [f"a row with {row['thinking_dropped']} dropped blocks does not say why" for row in rows if not row.get("moved")]
+
+
+def faults(scene: Scene, release: str, compacts: bool = False) -> list[str]:
     """What is wrong with what came of a conversation, as the client, the API and the request log saw it.
 
-    Not wrong is a 400 for what the client itself changed, as it does when it compacts: it mends that itself.
-    `attributed` says that this client sends an attribution, `preserved` that all its thinking is to be there still.
+    Not wrong is a 400 for what the client itself changed, as it does when it compacts: it mends that itself. And thinking
+    with a budget, as 2.0 asks for, cannot be dropped by the API: the gateway repairs what the API refuses.
     """
     turns = scene.api.with_tools()
-    found = [f"the API answered 400: {turn.error}" for turn in turns if turn.status == 400 and not turn.of_client]
+    is_adaptive = release.startswith("2.1")
+    found = []
+    if is_adaptive:
+        found += [f"the API answered 400: {turn.error}" for turn in turns if turn.status == 400 and not turn.of_client]
+        found += unreported(scene)
     found += [f"the contract is broken: {violation}" for violation in dict.fromkeys(scene.api.violations)]
     if scene.api.failure:
         found.append(f"the scene itself failed: {scene.api.failure!r}")
     bad = [row for row in scene.rows() if row["status"] != 200]
     if len(bad) > sum(turn.of_client for turn in turns):
         found += [f"the client got {row['status']}: {row['error_message'] or row['reason']}" for row in bad]
-    for (_, account), seen in prompts(turns).items():
-        if len(seen) > 1:
-            found.append(f"{len(seen)} prompts in one conversation at {account}")
+    found += changed_prompts(scene)
     for turn in turns:
-        if preserved and turn.status == 200 and (kept := turn.returned - len(turn.dropped)) < turn.minted:
+        if is_adaptive and not compacts and turn.status == 200 and (kept := turn.returned - len(turn.dropped)) < turn.minted:
             found.append(f"only {kept} of {turn.minted} thinking blocks of {turn.account} were kept")
     for turn in turns:
         texts = [block["text"] for block in turn.body["system"]]
-        if attributed and not texts[0].startswith("x-anthropic-billing-header:"):
+        if is_adaptive and not texts[0].startswith("x-anthropic-billing-header:"):
             found.append(f"the attribution is gone: {texts[0][:60]!r}")
             break
         if not any(text.startswith(f"{IDENTITY} Edition") for text in texts):
@@ -202,7 +223,8 @@ def report(scene: Scene) -> str:
         f"happened: {dict(scene.happened)}",
         f"blocks that came back: {sum(turn.returned for turn in turns)}, dropped: {dict(reasons)}"
         f" in {sum(bool(turn.dropped) for turn in turns)} requests",
-        f"rows at the client: {dict(Counter(row['status'] for row in scene.rows()))}",
+        f"rows at the client: {dict(Counter(row['status'] for row in scene.rows()))},"
+        f" moved: {dict(Counter(row['moved'] for row in scene.rows()))}",
     ]
     for stretch in stretches(turns):
         seen = dict(Counter(turn.prompt for turn in stretch))
@@ -220,7 +242,7 @@ def main() -> int:
         began = time.monotonic()
         done = scene.claude(f"Please [[steps {turns - 1 - len(scene.plan.deaths)}]]", release, deadline_s=300)
         took = time.monotonic() - began
-        wrong = faults(scene, attributed=release.startswith("2.1"))
+        wrong = faults(scene, release)
         if done.returncode or "DONE steps" not in done.stdout:
             wrong.append(f"Claude Code ended with {done.returncode}: {(done.stdout + done.stderr)[-400:]!r}")
         print(f"Claude Code {release}, {took:.0f} s\n{report(scene)}")
