@@ -9,7 +9,7 @@ use crate::admin::{Admin, AdminService};
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::Fit;
 use crate::feed::Event;
-use crate::gateway::{Door, Gateway, HealthChecks, Shared, Snapshot, Upstreams};
+use crate::gateway::{Door, Gateway, HealthChecks, Keeper, Shared, Snapshot, Upstreams};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::operate::{self, Claim, Supervisor};
@@ -44,6 +44,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
         writer.check().map_err(|error| anyhow!("gateway.database: {error}"))?;
     }
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
+    let keeper = Arc::new(Keeper::new(&loaded.startup.state_dir));
     let panel = Arc::new(panel::Panel::new(Arc::clone(&shared), loaded.startup.clone()));
     panel.open();
     let live = Arc::new(operation::live(&loaded, arguments.clone(), &shared, Arc::clone(&panel)));
@@ -81,7 +82,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let seconds = Seconds { shared: Arc::clone(&shared), admin: Arc::clone(&admin) };
+    let seconds = Seconds { shared: Arc::clone(&shared), admin: Arc::clone(&admin), keeper: Arc::clone(&keeper) };
     let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
     let door = Door::of_pages(pages, Arc::clone(&shared), admin).context("preparing the admin service")?;
     let admission = operation::admission_of_admin(open_files);
@@ -92,17 +93,20 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
-    let for_commands = (Arc::clone(&panel), recost::for_commands(recosts));
+    let for_commands = (Arc::clone(&panel), recost::for_commands(recosts), Arc::clone(&keeper));
     let supervisor = operation::supervise(&startup, folder, &shared, live, for_commands, &server, (&sockets, heir))?;
     if let Some(claim) = claim {
         operate::upgrade::report_ready();
         claim.sockets().and_then(|given| sockets.adopt(given, &inherited)).map_err(anyhow::Error::msg)?;
     }
+    // The process before this one has written what it knows before it gave its sockets away.
+    keeper.load(&shared.snapshot.load().conversations);
     server.bootstrap();
     announce(&startup, &targets.join(", "), has_panel, &path);
     panel.tell(&arguments);
     start_pingora(server, &supervisor)?;
     let how = supervisor.wait();
+    keeper.save(&shared.snapshot.load().conversations, shared.drain.has_successor());
     if let Some(writer) = writer {
         stop_writing.stop();
         writer.finish(&shared.log);
@@ -172,12 +176,13 @@ fn start_pingora(server: Server, supervisor: &Supervisor) -> anyhow::Result<()> 
 struct Seconds {
     shared: Arc<Shared>,
     admin: Arc<Admin>,
+    keeper: Arc<Keeper>,
 }
 
 #[async_trait]
 impl BackgroundService for Seconds {
     async fn start(&self, _: ShutdownWatch) {
-        let Self { shared, admin } = self;
+        let Self { shared, admin, keeper } = self;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_draining = false;
@@ -192,8 +197,11 @@ impl BackgroundService for Seconds {
                 true => shared.feed.send(|| Event::End),
                 false => shared.feed.tick(),
             }
-            let admin = Arc::clone(admin);
-            drop(tokio::task::spawn_blocking(move || admin.refresh()));
+            let (admin, keeper, shared) = (Arc::clone(admin), Arc::clone(keeper), Arc::clone(shared));
+            drop(tokio::task::spawn_blocking(move || {
+                admin.refresh();
+                keeper.tick(&shared.snapshot.load().conversations, shared.drain.has_successor());
+            }));
         }
     }
 }

@@ -5,6 +5,7 @@ use harness::{Client, Gateway, GatewayBuilder, Received, Reply, Request, Upstrea
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 const SYSTEM: &str = "You are Claude Code, Anthropic's official CLI for Claude.";
@@ -181,6 +182,28 @@ async fn the_prompt_stays_the_same_whatever_is_reloaded() {
 }
 
 #[tokio::test]
+async fn an_upgrade_and_a_restart_know_the_conversations() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let mut gateway = started(gateway().yaml(&text("one"))).await;
+    let mut talk = Talk::new("one");
+    talk.turn(&gateway).await;
+    let first = prefix(&upstream.last());
+    for rule in ["two", "three"] {
+        std::fs::write(gateway.dir().join("gateway.yaml"), text(rule)).expect("written");
+        let output = gateway.command(&["upgrade"]).await;
+        assert!(output.status.success(), "{output:?}");
+        talk.turn(&gateway).await;
+        assert_eq!(prefix(&upstream.last()), first);
+        assert_eq!(user_id(&upstream.last()), rule);
+    }
+    gateway.wait_processes(1).await;
+    let path = gateway.dir().join("data/conversations.json");
+    let mode = std::fs::metadata(&path).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn a_client_that_changes_its_prompt_begins_anew_with_the_rules_of_today() {
     let upstream = Upstream::start(thoughtful).await;
     let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
@@ -313,4 +336,32 @@ async fn another_key_is_another_account() {
     talk.turn(&gateway).await;
     assert_eq!(upstream.last().headers.get("x-api-key").as_deref(), Some("sk-two"));
     assert_eq!(moved(&gateway, 3).await, (Some("account".into()), Some("a".into())));
+}
+
+#[tokio::test]
+async fn check_warns_of_rules_that_make_another_prompt_from_turn_to_turn() {
+    let rule = |name: &str, condition: &str, body: &str| {
+        format!("  - {{name: {name}, match: {{{condition}}}, body: {{{body}}}}}\n")
+    };
+    let append = "system: {mode: append, target: last, text: x}";
+    let rules = [
+        rule("by-class", "header: {x-claude-code-request-class: main}", append),
+        rule("by-address", "not: {client: 127.0.0.1}", "set: {/tools/0/name: x}"),
+        rule("first", "path: /v1/messages", "system: {mode: replace, target: first, text: x}"),
+        rule("fine", "header: {user-agent: \"claude-cli/*\"}, model: \"claude-*\"", append),
+        rule("elsewhere", "header: {x-turn: \"1\"}", "set: {/metadata/user_id: x}"),
+    ];
+    let yaml =
+        format!("gateway:\n  upstreams: [{{name: a, base_url: \"http://127.0.0.1:9\"}}]\n  rules:\n{}", rules.concat());
+    let output = gateway().yaml(&yaml).arg("check").run().await;
+    let warnings: Vec<&str> =
+        output.stderr.lines().chain(output.stdout.lines()).filter(|line| line.contains("the rule ")).collect();
+    assert_eq!(warnings.len(), 3, "{output:?}");
+    for (warning, name, what) in [
+        (warnings[0], "by-class", "depends on header x-claude-code-request-class"),
+        (warnings[1], "by-address", "depends on client"),
+        (warnings[2], "first", "must stay first"),
+    ] {
+        assert!(warning.contains(&format!("\"{name}\"")) && warning.contains(what), "{warning}");
+    }
 }

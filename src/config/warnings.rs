@@ -13,6 +13,7 @@ use super::source::problem::{Problem, Source};
 use super::source::settings_reader::{Effective, Reader};
 use super::source::text_file;
 use gateway_core::redact::{is_secret_name, looks_like_secret};
+use gateway_core::rules::body::BodyAction;
 use gateway_core::rules::header::HeaderOp;
 use gateway_core::rules::matcher::Condition;
 use gateway_core::rules::rule::Rule;
@@ -52,6 +53,7 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         warnings.push(Problem { at, key: "gateway.trusted_proxies".to_owned(), what });
     }
     warnings.extend(keys_for_all(reader, config));
+    warnings.extend(changes_of_prefix(reader, config));
     warnings.extend(weak_panel_key(reader, config));
     warnings.extend(misspelt_variables(reader));
     warnings
@@ -133,6 +135,23 @@ fn keys_for_all(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         })
     });
     in_file.chain(in_rules).collect()
+}
+
+/// Rules that make another `system` or `tools` from turn to turn, or something else of the attribution.
+fn changes_of_prefix(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for rule in config.rules.iter().filter(|rule| rule.body.iter().any(BodyAction::changes_prefix)) {
+        let mut warn =
+            |what| warnings.push(Problem { at: list_place(reader, "gateway.rules"), key: String::new(), what });
+        let name = || rule.name.to_string();
+        if let Some(condition) = rule.matcher.varying().into_iter().next() {
+            warn(Message::PrefixVaries { rule: name(), condition });
+        }
+        if rule.body.iter().any(BodyAction::disturbs_attribution) {
+            warn(Message::AttributionDisturbed { rule: name() });
+        }
+    }
+    warnings
 }
 
 /// The fields in which a rule sends a key that stands in it.

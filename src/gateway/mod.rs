@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use answer::{Answer, ErrorCode, new_request_id};
+pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
 pub(crate) use explain::explain;
 pub(crate) use health_checks::HealthChecks;

@@ -50,6 +50,8 @@ pub(crate) struct Parts {
     pub addresses: Vec<SocketAddr>,
     /// Its listening sockets.
     pub sockets: Arc<Sockets>,
+    /// Writes what the next process is to know, before that one gets the sockets.
+    pub before_hand_over: Arc<dyn Fn() + Send + Sync>,
     /// How many loops will accept connections.
     pub loops: usize,
     /// What it has of the service that it takes over, if it does; an `upgrade` command may read its standard output.
@@ -393,8 +395,12 @@ impl Running {
         let sockets = self.parts.sockets.all();
         let sockets = sockets.map_err(|error| format!("the listening sockets cannot be handed over: {error}"))?;
         self.stage = Stage::HandingOver;
-        let taken = self.taken.clone();
-        tokio::spawn(async move { taken.send(successor.take_over(sockets).await).await });
+        let (taken, write) = (self.taken.clone(), Arc::clone(&self.parts.before_hand_over));
+        tokio::spawn(async move {
+            // Whatever becomes of it, the service goes on.
+            let _ = tokio::task::spawn_blocking(move || write()).await;
+            taken.send(successor.take_over(sockets).await).await
+        });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::{self, Caps, Connections, Full, Place, most_of_one};
 use crate::feed::Event;
-use crate::gateway::{Shared, Snapshot};
+use crate::gateway::{Keeper, Shared, Snapshot};
 use crate::listen::Sockets;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::recost::Recosting;
@@ -185,11 +185,11 @@ pub(super) fn supervise(
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
     live: Arc<Live>,
-    (panel, recost): (Arc<Panel>, Recosting),
+    (panel, recost, keeper): (Arc<Panel>, Recosting, Arc<Keeper>),
     server: &Server,
     (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
-    let in_force = Arc::clone(shared);
+    let (in_force, known) = (Arc::clone(shared), Arc::clone(shared));
     let tls = startup.tls.as_ref().map(|tls| tls.listen);
     let addresses: Vec<_> = [startup.listen, startup.admin_listen].into_iter().chain(tls).collect();
     Supervisor::start(Parts {
@@ -199,6 +199,7 @@ pub(super) fn supervise(
         let_in: Arc::new(move |wish| panel.let_in(wish)),
         recost,
         limits: Box::new(move || in_force.snapshot.load().config.drain),
+        before_hand_over: Arc::new(move || keeper.save(&known.snapshot.load().conversations, false)),
         loops: addresses.len() * server.configuration.listener_tasks_per_fd,
         addresses,
         sockets: Arc::clone(sockets),

@@ -336,6 +336,15 @@ messages! {
         "Claude Code 2.1 has its attribution in system[0], which should stay: with the target first this text replaces it, \
          and its identity stays beside the text; SYSTEM_PROMPT_TARGET=identity (system_prompt.target) replaces the identity",
         "Claude Code 2.1 的 system[0] 是应当保留的归属块：target 为 first 时，此文本会替换归属块，而身份块仍留在其后；请设 SYSTEM_PROMPT_TARGET=identity（system_prompt.target），改为替换身份块";
+    PrefixVaries { rule: String, condition: String } = "prefix_varies",
+        "the rule \"{rule}\" changes system or tools, and depends on {condition}, which can differ between the turns of a \
+         conversation: thinking that comes back is refused then (docs/thinking.md); let it depend on what stays the same, \
+         such as path, model, user-agent or session",
+        "规则“{rule}”会改动 system 或 tools，而它的条件 {condition} 在同一对话的各轮之间可能不同：届时带回的思考块会被拒绝（见 docs/thinking.zh-CN.md）；请改用不变的条件，例如路径、模型、User-Agent 或会话";
+    AttributionDisturbed { rule: String } = "attribution_disturbed",
+        "the rule \"{rule}\" takes the place of system[0], where Claude Code 2.1 has its attribution, which must stay first: \
+         use target: identity, or insert_if_missing, which goes behind it",
+        "规则“{rule}”会占用 system[0]，而 Claude Code 2.1 的归属块就在那里，必须留在最前：请用 target: identity，或用 insert_if_missing（插在归属块之后）";
     ProxiesTooWide { network: String } = "proxies_too_wide",
         "{network} is no network of proxies: whoever connects from there may say which address it has; name the addresses \
          of your own reverse proxies",

@@ -12,3 +12,4 @@ pub mod rule;
 mod stored;
 pub mod template;
 pub mod thinking;
+mod varying;

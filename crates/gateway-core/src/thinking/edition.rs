@@ -24,8 +24,13 @@ impl Edition {
         Self::new(rules.map(|(name, rules)| (Arc::clone(name), PrefixRules::of(rules.rules(), name))))
     }
 
+    /// One that was stored under this digest. A program of another version may digest the same rules otherwise.
+    pub fn stored(parts: impl Iterator<Item = (Arc<str>, Arc<PrefixRules>)>, digest: u64) -> Self {
+        Self { parts: parts.collect(), digest }
+    }
+
     /// Of these parts by the names of their upstreams.
-    pub fn new(parts: impl Iterator<Item = (Arc<str>, PrefixRules)>) -> Self {
+    fn new(parts: impl Iterator<Item = (Arc<str>, PrefixRules)>) -> Self {
         let mut known: Vec<(Arc<str>, Arc<PrefixRules>)> = Vec::new();
         for (name, part) in parts {
             let same =

@@ -85,6 +85,11 @@ impl System {
         self
     }
 
+    /// Whether it replaces or removes the first block, whatever that is.
+    pub(in crate::rules) fn replaces_first(&self) -> bool {
+        matches!(self.mode, Mode::Replace | Mode::Remove) && matches!(self.target, Target::First | Target::Index(0))
+    }
+
     pub(super) fn apply<'a>(&'a self, document: &mut Document<'a>) -> Outcome {
         let root = document.root_mut().object_or(Unchanged::NotAnObject)?;
         let place = root.find("system");
