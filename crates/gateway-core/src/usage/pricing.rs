@@ -16,6 +16,7 @@ use decimal::Factor;
 use published::Published;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Prices by model: lists, of which the first one that has an offer counts.
@@ -26,8 +27,8 @@ pub struct Prices(Vec<List>);
 enum List {
     /// Offers, of which the first that fits counts, each with its pattern as [`model_name::plain`] would have it.
     Patterns(Vec<(Offer, Glob)>),
-    /// A list that others publish.
-    Published(Published),
+    /// A list that others publish: thousands of offers, which copies of the prices share.
+    Published(Arc<Published>),
 }
 
 impl Prices {
@@ -52,7 +53,7 @@ impl Prices {
     /// These, and behind them a list that others publish.
     #[must_use]
     pub fn then_published(mut self, published: Published) -> Self {
-        self.0.push(List::Published(published));
+        self.0.push(List::Published(Arc::new(published)));
         self
     }
 
@@ -100,7 +101,7 @@ impl Prices {
     pub fn published(&self) -> Option<&Published> {
         self.0.iter().find_map(|list| match list {
             List::Patterns(_) => None,
-            List::Published(published) => Some(published),
+            List::Published(published) => Some(&**published),
         })
     }
 
