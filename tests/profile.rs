@@ -281,7 +281,6 @@ async fn a_suffix_for_the_long_context_becomes_the_flag() {
         assert_eq!((sent.as_str(), flags.contains("context-1m-2025-08-07")), (plain, has_it), "{model}: {flags}");
         assert_eq!(flags.matches("context-1m-2025-08-07").count(), usize::from(has_it), "{flags}");
     }
-    // All of it: the mock refuses the suffix.
     let (upstream, gateway) = with_profile("").await;
     let fixture = fixtures::named("sdk-cli-2.1.330-turn1");
     let body = String::from_utf8(fixture.body.clone()).expect("UTF-8");
