@@ -199,7 +199,11 @@ async fn past_requests_get_the_cost_of_a_price_that_was_given_later() {
 
     // And back, by the panel's way; one at a time, and it can be stopped.
     price(&gateway, "[]").await;
-    assert_eq!(change(&gateway, "POST", "recost", &json!({ "from_ms": 5, "to_ms": 5 })).await.0, 400);
+    for wrong in
+        [json!({ "from_ms": 5, "to_ms": 5 }), json!({ "from_ms": -1 }), json!({ "from_ms": i64::MAX }), json!({})]
+    {
+        assert_eq!(change(&gateway, "POST", "recost", &wrong).await.0, 400, "{wrong}");
+    }
     let (status, begun) = change(&gateway, "POST", "recost", &json!({ "from_ms": 0 })).await;
     assert_eq!((status, &begun["recost"]["state"]), (200, &json!("running")));
     let (status, said) = change(&gateway, "POST", "recost", &json!({ "from_ms": 0 })).await;

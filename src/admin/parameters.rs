@@ -81,7 +81,7 @@ impl Parameters {
 }
 
 /// No time beyond these is meant, and sums with them do not overflow.
-const TIMES: Range<i64> = 0..253_402_300_800_000;
+pub(super) const TIMES: Range<i64> = 0..253_402_300_800_000;
 
 fn read_time(text: &str) -> Option<i64> {
     let millis = text.parse().ok().or_else(|| read_date(text))?;

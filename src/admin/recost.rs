@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::Fault;
+use super::parameters::TIMES;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
@@ -12,8 +13,8 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    from_ms: u64,
-    to_ms: Option<u64>,
+    from_ms: i64,
+    to_ms: Option<i64>,
 }
 
 /// How far the last run is.
@@ -25,11 +26,15 @@ pub(super) fn progress(parts: &Parts) -> Result<Answer, Refused> {
 pub(super) fn begin(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
     let recosts = recosts(parts)?;
     let wanted: Wanted = call.json(|most| Fault::BodyTooLarge { most })?;
+    for (name, time) in [("from_ms", Some(wanted.from_ms)), ("to_ms", wanted.to_ms)] {
+        if let Some(time) = time.filter(|time| !TIMES.contains(time)) {
+            return Err(Fault::NotATime { name: name.to_owned(), text: time.to_string() }.into());
+        }
+    }
     if wanted.to_ms.is_some_and(|to| to <= wanted.from_ms) {
         return Err(Fault::TimesReversed.into());
     }
-    let at = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    match recosts.begin(at(wanted.from_ms), wanted.to_ms.map(at)) {
+    match recosts.begin(wanted.from_ms, wanted.to_ms) {
         Ok(progress) => told(Some(progress)),
         Err(NotBegun::Running) => Err(Fault::RecostRuns.into()),
         Err(NotBegun::Failed(said)) => Err(Fault::Failed { said }.into()),
