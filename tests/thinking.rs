@@ -365,3 +365,22 @@ async fn check_warns_of_rules_that_make_another_prompt_from_turn_to_turn() {
         assert!(warning.contains(&format!("\"{name}\"")) && warning.contains(what), "{warning}");
     }
 }
+
+#[tokio::test]
+async fn a_compaction_that_a_route_sends_elsewhere_moves_its_conversation_and_a_sub_agent_does_not() {
+    let (a, b) = (Upstream::start(thoughtful).await, Upstream::start(thoughtful).await);
+    let routes = "  routes:\n  - {keys: sk-client, upstream: a}\n  - {keys: sk-client, request_class: [compaction, subagent], \
+                  upstream: b}\n";
+    let gateway = started(gateway().yaml(&yaml(&[("a", &a), ("b", &b)], routes))).await;
+    let (mut main, mut agent) = (Talk::new("s"), Talk::new("s").of_agent("explore"));
+    for _ in 0..2 {
+        main.turn(&gateway).await;
+        agent.turn(&gateway).await;
+    }
+    assert_eq!((a.received().len(), b.received().len()), (2, 2));
+    assert_eq!(moved(&gateway, 4).await, (None, None), "a sub-agent is a conversation of its own");
+    let compaction = main.request().header("x-claude-code-request-class", "compaction");
+    assert_eq!(gateway.request(&compaction).await.status(), 200);
+    assert_eq!(b.received().len(), 3);
+    assert_eq!(moved(&gateway, 5).await, (Some("upstream".to_owned()), Some("a>b".to_owned())));
+}

@@ -80,9 +80,11 @@ describe('requests', () => {
       await page.waitForURL(/agent_type=Explore/);
       await page.keyboard.press('Escape');
       await visit.settled();
-      const chips = await page.locator('[data-index] .chips').allInnerTexts();
-      assert(chips.length > 0);
-      for (const text of chips) assert.match(text, /Explore/);
+      // The list has the former rows until its answer is there.
+      await page.waitForFunction(() => {
+        const chips = [...document.querySelectorAll('[data-index] .chips')];
+        return chips.length > 0 && chips.every((chip) => chip.textContent.includes('Explore'));
+      });
       await page.locator('[data-index] .title').first().click();
       const fact = (name) => page.locator('.facts div', { hasText: name }).locator('dd').innerText();
       assert.deepEqual([await fact('Request class'), await fact('Agent type')], ['sub-agent', 'Explore']);
@@ -90,6 +92,37 @@ describe('requests', () => {
       await page.reload();
       await visit.settled();
       assert.deepEqual([await fact('请求类别'), await fact('代理类型')], ['子代理', 'Explore']);
+    }));
+
+  test('what sub-agents cost is on the dashboard, and leads to their requests and to those of one prompt', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/?range=30d');
+      const row = page.getByRole('table', { name: 'Request classes' }).getByRole('row', { name: /sub-agent/ });
+      assert.match(await row.innerText(), /\$/);
+      await row.getByRole('link').click();
+      await page.waitForURL(/request_class=subagent/);
+      await visit.settled();
+      await page.locator('[data-index] .title').first().click();
+      await page.getByRole('link', { name: 'Requests of this prompt' }).click();
+      await page.waitForURL(/requests\?prompt_id=/);
+      await visit.settled();
+      assert(await page.locator('[data-index]').count() > 0);
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.waitForURL((url) => !url.search.includes('prompt_id'));
+    }));
+
+  test('a team gets settings without a key, and each place to copy', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/connect');
+      await page.getByRole('radio', { name: 'Team' }).check({ force: true });
+      await page.waitForURL(/client=team/);
+      const shared = page.locator('figure', { hasText: 'managed-settings.json' }).locator('pre');
+      const { env } = JSON.parse(await shared.innerText());
+      assert.equal(env.CLAUDE_CODE_GATEWAY_HINT_HEADERS, '1');
+      assert(env.ANTHROPIC_BASE_URL && !('ANTHROPIC_AUTH_TOKEN' in env), 'everybody has an own key');
+      for (const path of ['/etc/claude-code', '/Library/Application Support/ClaudeCode', 'C:\\Program Files\\ClaudeCode']) {
+        assert.equal(await page.locator('dd', { hasText: path }).getByRole('button', { name: 'Copy' }).count(), 1, path);
+      }
     }));
 
   test('the list goes on and on, but only the rows in sight exist', () =>

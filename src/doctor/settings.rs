@@ -47,7 +47,7 @@ pub(super) const CHOICES: [Choice; 5] = [
     Choice {
         name: "API_TIMEOUT_MS",
         value: "1200000",
-        brings_en: "Claude Code waits 20 minutes for an answer, not 10: for slow relays, and answers that are not streamed.",
+        brings_en: "Claude Code waits 20 minutes for a response, not 10: for slow relays, and what is not streamed.",
         brings_zh: "Claude Code 等待响应 20 分钟（默认 10 分钟），适合较慢的中转站和非流式响应。",
     },
     Choice {

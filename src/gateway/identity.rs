@@ -40,6 +40,8 @@ static LENGTHS: Lazy<u64> = Lazy::new(|| FIELDS.iter().fold(0, |lengths, name| l
 pub(crate) struct Identity {
     /// Stands for its session and its key.
     pub sender: Client,
+    /// What it stays together with at an upstream: its session, or that among the requests of its route.
+    pub together: Client,
     /// Its key, as records tell keys apart; `None` without one.
     pub key: Option<KeyFingerprint>,
     /// The upstreams that it may go to.
@@ -52,7 +54,7 @@ pub(crate) struct Identity {
 impl Default for Identity {
     /// Of a request of which nothing is known yet.
     fn default() -> Self {
-        Self { sender: Client::UNKNOWN, key: None, group: Ok(Group::Open) }
+        Self { sender: Client::UNKNOWN, together: Client::UNKNOWN, key: None, group: Ok(Group::Open) }
     }
 }
 
@@ -70,7 +72,8 @@ pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snaps
     let (route, key) = authenticating(headers, snapshot);
     let sender = client_keys::client(headers, key);
     Identity {
-        sender: route.and_then(|route| snapshot.partial(route)).map_or(sender, |number| sender.among(number)),
+        sender,
+        together: route.and_then(|route| snapshot.partial(route)).map_or(sender, |number| sender.among(number)),
         key: key.map(KeyFingerprint::of),
         group: find_group(headers, route, authority, snapshot),
     }

@@ -49,7 +49,7 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
     let mut left_out: Vec<usize> = context.routing.tried.iter().map(|tried| tried.destination).collect();
     loop {
         let now = now_ms();
-        let sender = context.arrival.identity.sender;
+        let sender = context.arrival.identity.together;
         let choice = pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now);
         let Some(Choice::Ready(at)) = choice else { return None };
         match snapshot.upstreams[at].enter(now) {
@@ -67,7 +67,7 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
 /// When there is no place in time, or the client goes away.
 pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Result<()> {
     let snapshot = Arc::clone(&context.snapshot);
-    let (sender, now) = (context.arrival.identity.sender, now_ms());
+    let (sender, now) = (context.arrival.identity.together, now_ms());
     snapshot.budget.request(now);
     let home = pool::home(&snapshot.upstreams, context.group(), sender);
     context.routing.is_home_down = home.is_some_and(|home| !snapshot.upstreams[home].is_usable(now));

@@ -124,7 +124,7 @@ fn has_own_key(context: &Context, at: usize) -> bool {
 
 /// A session that had to leave its own upstream, and was served here, stays here from now on.
 fn move_session(context: &Context, here: usize) {
-    let (snapshot, sender, group) = (&context.snapshot, context.arrival.identity.sender, context.group());
+    let (snapshot, sender, group) = (&context.snapshot, context.arrival.identity.together, context.group());
     if group.len() < 2 {
         return;
     }

@@ -204,7 +204,7 @@ impl Bad {
             UpstreamFault::Status { status: 501.. } => return upstream.circuit.hold(pause, now_ms()),
             _ => return,
         }
-        let sender = context.arrival.identity.sender;
+        let sender = context.arrival.identity.together;
         context.snapshot.affinity.wait(sender, upstream.seed, pause.min(LONGEST_RETRY_AFTER));
     }
 }

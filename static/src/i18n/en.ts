@@ -843,7 +843,7 @@ export default {
       toolSearch: 'Tools of MCP servers are looked up when they are needed, not sent with every request. With many of them prompts get much shorter (one user: 116 K to 57 K tokens). The gateway passes it on; leave it out where the relay refuses it (400 or 429).',
       hintHeaders: 'Claude Code says what each request is for (main conversation, sub-agent, compaction, titles): statistics and rules by it. From 2.1.273.',
       modelDiscovery: '/model offers the models that the gateway lists. From 2.1.129.',
-      requestTimeout: 'How long Claude Code waits for an answer: 20 minutes, for slow relays and for answers that are not streamed. Without it, 10 minutes.',
+      requestTimeout: 'How long Claude Code waits for a response: 20 minutes, for slow relays and for what is not streamed. Without it, 10 minutes.',
       streamTimeout: 'How long a stream may be silent before Claude Code gives it up: 10 minutes, as long as the gateway waits for the relay. Without it, 5 minutes; at most 30.',
     },
     first: {
