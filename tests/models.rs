@@ -9,6 +9,9 @@ fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
 }
 
+/// What an upstream does, and the name of it.
+type Case = (&'static str, fn() -> Reply);
+
 const LISTED: &str = "gateway:\n  models: [claude-opus-5-5, {id: gpt-6, display_name: GPT 6}]\n";
 
 const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-5-5","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":1}}"#;
@@ -41,7 +44,7 @@ async fn what_an_upstream_has_goes_through_as_it_is() {
 
 #[tokio::test]
 async fn where_an_upstream_has_no_list_the_configured_one_is_told() {
-    let replies: [(&str, fn() -> Reply); 9] = [
+    let replies: [Case; 9] = [
         ("404", || Reply::status(404).body("{\"error\":{\"message\":\"Invalid URL\"}}")),
         ("405", || Reply::status(405).body("no")),
         ("a redirect", || Reply::status(302).header("Location", "/login").body("")),

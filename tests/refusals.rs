@@ -6,6 +6,9 @@ fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
 }
 
+/// What an upstream does, and the name of it.
+type Case = (&'static str, fn() -> Reply);
+
 /// What the document says of a reason.
 #[derive(Clone, Debug)]
 struct Row {
@@ -151,7 +154,7 @@ async fn with_upstream(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (Up
 #[tokio::test]
 async fn what_fails_at_an_upstream_may_be_tried_again_where_that_can_help() {
     let raw = |bytes: &'static [u8]| Step::Raw(bytes.to_vec());
-    let cases: [(&str, fn() -> Reply); 6] = [
+    let cases: [Case; 6] = [
         ("first_byte_timeout", Reply::stall),
         ("first_event_timeout", || Reply::sse().bytes(": nothing\n\n").step(Step::Stall)),
         ("closed", Reply::close),
