@@ -67,11 +67,8 @@ def test_a_sub_agent_survives_them_too(scene, release):
 
 @RELEASES
 def test_an_interrupted_turn_and_a_compaction_survive_them_too(scene, release):
-    # 2.0 compacts with a prompt of its own and all its thinking. After a move the gateway takes that for the client's doing
-    # alone, and does not repair it.
-    is_new = release.startswith("2.1")
-    scene.plan = Plan(reloads=(2, 5, 9), upgrades=(4,), deaths=(6,) if is_new else ())
-    model = MODEL if is_new else "claude-sonnet-4-5"
+    scene.plan = Plan(reloads=(2, 5, 9), upgrades=(4,), deaths=(6,))
+    model = MODEL if release.startswith("2.1") else "claude-sonnet-4-5"
     with Dialogue(scene, release, model) as dialogue:
         dialogue.turn("Please [[steps 2]]", requests=3)
         dialogue.turn("Please [[stall]]", state="stalling")

@@ -121,7 +121,11 @@ fn moved(
     }
     let stretch = match &conversing.course {
         Course::Bound(stretch) => stretch,
-        Course::Anew => return Some(Moved::Client),
+        // The client's doing; but with it may come back what is from before a move.
+        Course::Anew => {
+            let is_from_here = conversing.known.as_ref().is_none_or(|known| known.is_all_from(place));
+            return Some(if is_from_here { Moved::Client } else { Moved::Earlier });
+        }
         Course::Unseen => return changes_prefix.then_some(Moved::Unseen),
         Course::Free => return None,
     };

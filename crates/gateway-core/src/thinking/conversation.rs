@@ -126,6 +126,11 @@ impl Conversation {
         self.stretches.iter().map(|stretch| stretch.rules)
     }
 
+    /// Whether all its thinking came from this place.
+    pub fn is_all_from(&self, place: &Place) -> bool {
+        self.stretches.iter().all(|stretch| stretch.place == *place && !stretch.has_moved)
+    }
+
     /// Whether there is thinking in it.
     pub fn thinks(&self) -> bool {
         self.thinks
@@ -308,6 +313,18 @@ mod tests {
         kept.request(Shown { prefix: Some(A), ..first() }, 10, "b", true);
         assert!(!kept.stretches()[0].has_moved, "none of it came back");
         assert_eq!(&*kept.stretches()[0].place.upstream, "b");
+    }
+
+    #[test]
+    fn a_client_that_changes_its_prefix_may_send_thinking_of_before_a_move() {
+        let mut kept = Kept::default();
+        kept.request(first(), 10, "a", true);
+        kept.request(back(A), 10, "a", true);
+        let is_all_from =
+            |kept: &Kept, upstream| kept.0.as_ref().is_some_and(|known| known.is_all_from(&place(upstream)));
+        assert!(is_all_from(&kept, "a") && !is_all_from(&kept, "b"));
+        kept.request(back(A), 10, "b", true);
+        assert!(!is_all_from(&kept, "a") && !is_all_from(&kept, "b"));
     }
 
     #[test]
