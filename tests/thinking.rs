@@ -339,6 +339,23 @@ async fn another_key_is_another_account() {
 }
 
 #[tokio::test]
+async fn explain_says_whether_the_prompt_stays_the_same() {
+    let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:8\"}, {name: b, base_url: \"http://127.0.0.1:9\"}]\n";
+    let append = "body: {system: {mode: append, target: last, text: x}}";
+    let explained = async |rules: &str| {
+        let body = json!({"model": "claude-opus-5-5", "system": [{"type": "text", "text": SYSTEM}], "messages": []});
+        let gateway = gateway().yaml(&format!("{yaml}  rules: [{rules}]\n")).file("body", &body.to_string());
+        gateway.arg("explain").arg("body").run().await.stdout
+    };
+    let same = explained(&format!("{{name: all, {append}}}")).await;
+    assert!(same.ends_with("system and tools of a conversation: the same in each turn\n"), "{same}");
+    let varies = explained(&format!("{{name: some, match: {{header: {{x-turn: \"1\"}}}}, {append}}}")).await;
+    assert!(varies.contains("may differ from turn to turn\n  some depends on header x-turn\n"), "{varies}");
+    let elsewhere = explained(&format!("{{name: at-b, match: {{upstream: b}}, {append}}}")).await;
+    assert!(elsewhere.contains("they are others at the upstream \"b\": at-b\n"), "{elsewhere}");
+}
+
+#[tokio::test]
 async fn check_warns_of_rules_that_make_another_prompt_from_turn_to_turn() {
     let rule = |name: &str, condition: &str, body: &str| {
         format!("  - {{name: {name}, match: {{{condition}}}, body: {{{body}}}}}\n")

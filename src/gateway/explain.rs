@@ -1,6 +1,7 @@
 //! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
 
 mod diff;
+mod prefix;
 mod unmet;
 
 use super::answer::new_request_id;
@@ -22,6 +23,7 @@ use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODI
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
+use prefix::Prefix;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -52,6 +54,8 @@ pub(crate) struct Explanation {
     pub bytes_after: usize,
     /// Whether the change touches what the API caches: all before the last `cache_control` of `tools` and `system`.
     pub touches_cached_prefix: bool,
+    /// Whether thinking that comes back stays valid.
+    pub prefix: Prefix,
 }
 
 /// One rule and what it would do.
@@ -100,6 +104,7 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
         bytes_before: body.len(),
         bytes_after: body.len(),
         touches_cached_prefix: false,
+        prefix: Prefix::default(),
     };
     let respond = apply_rules::respond(&client, &mut context).map(|answer| answer.status);
     context.arrival.identity = identity::identify(&client.headers, None, &context.snapshot);
@@ -128,6 +133,7 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
     request_head::head(&mut outgoing, Version::HTTP_11, &context).map_err(cannot)?;
     apply_rules::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     request_head::length(&mut outgoing, &context).map_err(cannot)?;
+    explanation.prefix = Prefix::of(&client, context.destination().map_err(cannot)?, &context);
     explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
@@ -249,7 +255,8 @@ impl fmt::Display for Explanation {
             false => write!(f, "{}", self.body_diff)?,
         }
         let touched = if self.touches_cached_prefix { "yes: what was cached without it is not used" } else { "no" };
-        writeln!(f, "\ntouches the cached prefix: {touched}")
+        writeln!(f, "\ntouches the cached prefix: {touched}")?;
+        write!(f, "{}", self.prefix)
     }
 }
 

@@ -167,6 +167,19 @@ fn other_rules(
     }
 }
 
+/// Whether the present rules for both destinations make the same `system` and `tools` of the request.
+pub(crate) fn makes_same_prefix(
+    client: &RequestHeader,
+    one: &Destination,
+    other: &Destination,
+    context: &Context,
+) -> bool {
+    one.prefix.digest() == other.prefix.digest() || {
+        let facts = context.facts(client, one, None);
+        prefix_with(&one.prefix, &facts, context) == prefix_with(&other.prefix, &facts, context)
+    }
+}
+
 /// Digest of what these rules make of `system` and `tools`.
 fn prefix_with(rules: &PrefixRules, facts: &Facts<'_>, context: &Context) -> Option<u64> {
     let mut document = Document::parse(context.arrival.body_bytes()).ok()?;

@@ -4,7 +4,7 @@ pub(super) mod apply_rules;
 pub(super) mod attempt;
 pub(super) mod begin;
 pub(super) mod context;
-mod conversation;
+pub(super) mod conversation;
 pub(super) mod downstream;
 pub(super) mod ending;
 pub(super) mod failover;

@@ -1128,6 +1128,19 @@ export interface components {
             bytes_before: components["schemas"]["Count"];
             bytes_after: components["schemas"]["Count"];
             touches_cached_prefix: boolean;
+            /** @description Whether system and tools stay the same, to which thinking that comes back is bound. */
+            prefix: {
+                /** @description Rules that change them, and depend on what can differ between the turns of a conversation. */
+                varies: {
+                    rule: string;
+                    conditions: string[];
+                }[];
+                /** @description Upstreams that the request may go to where the rules make others of them. */
+                elsewhere: {
+                    upstream: string;
+                    rules: string[];
+                }[];
+            };
         };
     };
     responses: {

@@ -650,6 +650,8 @@ export default {
     answered: 'The gateway answers by itself, with {status}',
     unmet: 'does not match: {what}',
     notJson: 'The body is not JSON, so no rule changes anything in it: {error}',
+    prefixVaries: 'The rule {rule} changes the prompt or the tools and depends on {conditions}: thinking that comes back may be refused.',
+    prefixElsewhere: 'At the upstream {upstream} the prompt or the tools are others, because of {rules}: thinking that comes back may be refused there.',
     touchesCache: 'The change lies in the part that the API caches: what was cached before will not be used.',
     headDiff: 'Head',
     bodyDiff: 'Body',

@@ -652,6 +652,8 @@ const messages: Messages = {
     answered: '网关直接响应，状态码 {status}',
     unmet: '不匹配：{what}',
     notJson: '请求体不是 JSON，因此没有规则会修改它：{error}',
+    prefixVaries: '规则 {rule} 会改动提示词或工具，且取决于 {conditions}：带回的思考块可能被拒绝。',
+    prefixElsewhere: '在上游 {upstream}，提示词或工具会因 {rules} 而不同：带回的思考块可能在那里被拒绝。',
     touchesCache: '改动落在 API 会缓存的部分，之前的缓存将不再命中。',
     headDiff: '请求头',
     bodyDiff: '请求体',
