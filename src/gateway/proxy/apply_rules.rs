@@ -8,7 +8,7 @@ use crate::gateway::client::buffers;
 use crate::gateway::snapshot::Destination;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
-use gateway_core::rules::body::{BodyAction, Change};
+use gateway_core::rules::body::{BodyAction, Change, Outcome};
 use gateway_core::rules::document::{NoChange, NotJson};
 use gateway_core::rules::header::{CasedName, Fields};
 use gateway_core::rules::plan::{Body, Plan};
@@ -75,12 +75,13 @@ pub(crate) fn plan<'b>(
     plan
 }
 
-/// Whether a rule changed `system` or `tools`.
+/// Whether a rule changed what `system` or `tools` say; blanks say nothing.
 fn changes_prefix(plan: &Plan, rules: &RuleSet) -> bool {
-    let changed = plan.outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+    let is_change = |outcome: &Outcome| matches!(outcome, Ok(change) if *change != Change::Compacted);
+    let changed = plan.outcomes.iter().filter(|(_, outcome)| is_change(outcome));
     let mut changed = changed.map(|(index, _)| &rules.rules()[*index]);
     changed.any(|rule| rule.body.iter().any(BodyAction::changes_prefix))
-        || plan.former.iter().any(|(_, outcome)| outcome.is_ok())
+        || plan.former.iter().any(|(_, outcome)| is_change(outcome))
 }
 
 fn change_head(
