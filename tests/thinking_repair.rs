@@ -50,9 +50,9 @@ fn mismatch(account: &str, body: &Value) -> Option<(usize, usize)> {
 
 fn last_signature(body: &Value) -> String {
     let blocks = body["messages"].as_array().into_iter().flatten().filter_map(|message| message["content"].as_array());
-    let signatures =
+    let mut signatures =
         blocks.flatten().filter(|block| is_thinking(block)).filter_map(|block| block["signature"].as_str());
-    signatures.last().map_or_else(String::new, |last| last.split('<').next().unwrap_or_default().to_owned())
+    signatures.next_back().map_or_else(String::new, |last| last.split('<').next().unwrap_or_default().to_owned())
 }
 
 fn refusal((message, block): (usize, usize)) -> String {

@@ -6,6 +6,7 @@ use super::context::{Context, Repair};
 use super::failure;
 use crate::config::thinking::{OnMove, Repair as When};
 use crate::gateway::client::buffers;
+use crate::gateway::snapshot::Destination;
 use gateway_core::protocol::Endpoint;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::rules::body::model_of;
@@ -31,8 +32,7 @@ static ADD_BETA: LazyLock<Option<HeaderOp>> = LazyLock::new(|| {
 /// # Errors
 /// When no upstream was chosen; that would be a mistake of the gateway's.
 pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
-    let is_moved = context.attempt.moved.as_ref().is_some_and(Moved::is_by_gateway);
-    let asks = is_moved && context.snapshot.config.thinking.on_move == OnMove::Drop;
+    let asks = is_moved(context) && context.snapshot.config.thinking.on_move == OnMove::Drop;
     let repair = context.routing.repair;
     if repair.is_none() && !asks || !is_plain(&client.headers) {
         return Ok(());
@@ -40,14 +40,16 @@ pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, conte
     let destination = context.destination()?;
     let here = context.routing.destination;
     let body = outgoing_body(context);
-    let Ok(mut document) = Document::parse(body) else { return Ok(()) };
+    let Some(mut document) = Some(body).filter(|body| may_come_back(body)).and_then(|body| Document::parse(body).ok())
+    else {
+        return Ok(());
+    };
     let removed = match repair {
         // Another upstream counts otherwise, perhaps.
         Some(repair) => take_out(&mut document, repair.first.filter(|_| here == Some(repair.destination))),
         None => {
             let model = model_of(&document).unwrap_or_default().into_owned();
-            let can_ask = destination.upstream.config.thinking_controls.know(&model);
-            if !can_ask || ask_to_drop(&mut document).is_err() {
+            if !asks_to_drop(&mut document, &model, destination) {
                 return Ok(());
             }
             if let Some(add) = &*ADD_BETA {
@@ -70,6 +72,18 @@ pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, conte
     Ok(())
 }
 
+/// Whether the gateway moved or changed the conversation; one that it does not know has moved if another upstream was asked
+/// in vain.
+fn is_moved(context: &Context) -> bool {
+    let was_elsewhere = !context.routing.tried.is_empty();
+    context.attempt.moved.as_ref().map_or(was_elsewhere, Moved::is_by_gateway)
+}
+
+/// Asks the API to drop what does not fit, if the upstream knows that. Whether it is asked.
+fn asks_to_drop(document: &mut Document<'_>, model: &str, destination: &Destination) -> bool {
+    destination.upstream.config.thinking_controls.know(model) && ask_to_drop(document).is_ok()
+}
+
 /// The body as the rules have it.
 fn outgoing_body(context: &Context) -> &[u8] {
     context.attempt.body.as_deref().unwrap_or_else(|| context.arrival.body_bytes())
@@ -79,9 +93,8 @@ fn outgoing_body(context: &Context) -> &[u8] {
 /// that is clear.
 pub(crate) fn may_follow(response: &ResponseHeader, client: &RequestHeader, context: &Context) -> bool {
     let is_of_conversation = matches!(context.arrival.protocol.endpoint(), Endpoint::Messages | Endpoint::CountTokens);
-    let is_moved = context.attempt.moved.as_ref().is_some_and(Moved::is_by_gateway);
     let is_wanted = match context.snapshot.config.thinking.repair {
-        When::Moved => is_moved,
+        When::Moved => is_moved(context),
         When::Always => true,
         When::Off => false,
     };
