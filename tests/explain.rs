@@ -81,6 +81,27 @@ async fn why_a_rule_does_not_match_and_what_it_would_change_is_told() {
 }
 
 #[tokio::test]
+async fn what_becomes_of_thinking_where_a_conversation_moves_is_told() {
+    let body = |model: &str, kind: &str| {
+        let messages = format!(r#"[{{"role":"assistant","content":[{{"type":"{kind}","signature":"x"}}]}}]"#);
+        format!(r#"{{"model":"{model}","messages":{messages},"thinking":{{"type":"adaptive"}}}}"#)
+    };
+    for (model, kind, on_move, words) in [
+        ("claude-opus-5-5", "thinking", Some("asked_to_drop"), "the API is asked to drop thinking"),
+        ("claude-opus-4-5", "thinking", Some("kept"), "its thinking goes as it is"),
+        ("claude-opus-5-5", "text", None, "touches the cached prefix: no"),
+    ] {
+        let yaml = "gateway:\n  upstreams: [{name: up, base_url: \"http://127.0.0.1:9\"}]\n";
+        let run = || gateway().yaml(yaml).file("body", &body(model, kind)).arg("explain");
+        let told = run().arg("body").run().await.stdout;
+        assert!(told.contains(words), "{told}");
+        let json: serde_json::Value =
+            serde_json::from_str(&run().arg("--json").arg("body").run().await.stdout).expect("JSON");
+        assert_eq!(json["on_move"].as_str(), on_move, "{json}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_name_makes_a_secret_is_not_shown() {
     let yaml = "gateway:\n  upstreams: [{name: up, base_url: \"http://127.0.0.1:9\"}]\n  rules:\n    \
                 - {name: key, body: {set: {/metadata/api_key: literal-of-a-rule}}, query: {set: {token: of-a-query-rule}}}\n";

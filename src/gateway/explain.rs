@@ -9,10 +9,11 @@ use super::clean::Cleaner;
 use super::client::body_budget::HeldBody;
 use super::identity;
 use super::proxy::context::Context;
-use super::proxy::{apply_rules, request_head};
+use super::proxy::{apply_rules, repair, request_head};
 use super::snapshot::Snapshot;
 use bytes::Bytes;
 use gateway_core::http1::head::MOST_FIELDS;
+use gateway_core::record::ThinkingAction;
 use gateway_core::redact::{MASK, is_secret_name};
 use gateway_core::rules::body::touches_cached_prefix;
 use gateway_core::rules::document::Document;
@@ -52,6 +53,9 @@ pub(crate) struct Explanation {
     pub bytes_before: usize,
     /// Bytes of the body as it would go out.
     pub bytes_after: usize,
+    /// What would be done about thinking that comes back, if the conversation moved to this upstream: `asked_to_drop`, or
+    /// `kept`; `None` if none comes back.
+    pub on_move: Option<&'static str>,
     /// Whether the change touches what the API caches: all before the last `cache_control` of `tools` and `system`.
     pub touches_cached_prefix: bool,
     /// Whether thinking that comes back stays valid.
@@ -103,6 +107,7 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
         not_json: Document::parse(body).err().filter(|_| !body.is_empty()).map(|error| error.to_string()),
         bytes_before: body.len(),
         bytes_after: body.len(),
+        on_move: None,
         touches_cached_prefix: false,
         prefix: Prefix::default(),
     };
@@ -135,6 +140,7 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
     request_head::length(&mut outgoing, &context).map_err(cannot)?;
     explanation.prefix = Prefix::of(&client, context.destination().map_err(cannot)?, &context);
     explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);
+    explanation.on_move = repair::on_move(&context).map(|action| action.map_or("kept", ThinkingAction::code));
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
         explanation.body_diff = cleaner.text(&diff::of_bodies(body, changed), false);
@@ -253,6 +259,13 @@ impl fmt::Display for Explanation {
         match self.body_diff.is_empty() {
             true => writeln!(f, "  unchanged")?,
             false => write!(f, "{}", self.body_diff)?,
+        }
+        match self.on_move {
+            Some("kept") => writeln!(f, "\nif the conversation moved here: its thinking goes as it is")?,
+            Some(_) => {
+                writeln!(f, "\nif the conversation moved here: the API is asked to drop thinking that does not fit")?
+            }
+            None => {}
         }
         let touched = if self.touches_cached_prefix { "yes: what was cached without it is not used" } else { "no" };
         writeln!(f, "\ntouches the cached prefix: {touched}")?;

@@ -16,7 +16,7 @@ pub(super) mod max_forwards;
 mod models;
 pub(super) mod observe;
 mod origin_headers;
-mod repair;
+pub(super) mod repair;
 pub(super) mod request_head;
 pub(super) mod response_head;
 pub(super) mod settle;

@@ -8,6 +8,7 @@ use crate::config::thinking::{OnMove, Repair as When};
 use crate::gateway::client::buffers;
 use crate::gateway::snapshot::Destination;
 use gateway_core::protocol::Endpoint;
+use gateway_core::record::ThinkingAction;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::rules::body::model_of;
 use gateway_core::rules::document::Document;
@@ -82,6 +83,17 @@ fn is_moved(context: &Context) -> bool {
 /// Asks the API to drop what does not fit, if the upstream knows that. Whether it is asked.
 fn asks_to_drop(document: &mut Document<'_>, model: &str, destination: &Destination) -> bool {
     destination.upstream.config.thinking_controls.know(model) && ask_to_drop(document).is_ok()
+}
+
+/// What would be done about thinking that comes back in this request, to which the rules were applied, if its conversation
+/// moved to this upstream: `None` if none comes back; then [`ThinkingAction::AskedToDrop`], or nothing.
+pub(crate) fn on_move(context: &Context) -> Option<Option<ThinkingAction>> {
+    let mut document =
+        Document::parse(outgoing_body(context)).ok().filter(|_| may_come_back(outgoing_body(context)))?;
+    let model = model_of(&document).unwrap_or_default().into_owned();
+    let is_wanted = context.snapshot.config.thinking.on_move == OnMove::Drop;
+    let asks = is_wanted && asks_to_drop(&mut document, &model, context.chosen()?);
+    Some(asks.then_some(ThinkingAction::AskedToDrop))
 }
 
 /// The body as the rules have it.

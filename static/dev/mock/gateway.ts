@@ -319,7 +319,7 @@ function testOf(name: string): UpstreamTest {
 function explain(body: string): Explanation {
   if (body.trim() === '') throw new Refusal(400, 'the body is empty');
   return {
-    upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, touches_cached_prefix: true,
+    upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, on_move: null, touches_cached_prefix: true,
     prefix: { varies: [], elsewhere: [] },
     rules: [
       { name: 'anyrouter.bearer', matches: true, unmet: null, condition: null, body: [], outcomes: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, condition: null, body: [], outcomes: [] },

@@ -1127,6 +1127,8 @@ export interface components {
             not_json: string | null;
             bytes_before: components["schemas"]["Count"];
             bytes_after: components["schemas"]["Count"];
+            /** @description What would be done about thinking that comes back, if the conversation moved to this upstream; null if none does. */
+            on_move: null | ("asked_to_drop" | "kept");
             touches_cached_prefix: boolean;
             /** @description Whether system and tools stay the same, to which thinking that comes back is bound. */
             prefix: {
@@ -2445,3 +2447,4 @@ export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<com
 export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "attribution_replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "attribution", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];
 export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
 export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
+export const explanationOn_moveOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Explanation"]["on_move"]> = ["asked_to_drop", "kept"];
