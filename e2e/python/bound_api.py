@@ -149,6 +149,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(turn)
         except (BrokenPipeError, ConnectionError):
             turn.error = turn.error or "the other side left"
+            if not self.account.server:
+                # The account has died meanwhile, for another request: this one has no answer either.
+                turn.status = 0
             self.close_connection = True
         finally:
             turn.state = "over"

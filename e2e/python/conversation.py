@@ -154,22 +154,19 @@ def stretches(turns: list[Turn]) -> list[list[Turn]]:
 
 
 def prompts(turns: list[Turn]) -> dict[tuple, set[str]]:
-    """The prompts of each conversation at each account."""
+    """The prompts of each conversation at each account. One without thinking may have new ones: nothing is bound there."""
+    thinking = {turn.conversation for turn in turns if turn.returned}
     found: dict[tuple, set[str]] = {}
     for turn in turns:
-        if turn.status:
+        if turn.status and turn.conversation in thinking:
             found.setdefault((turn.conversation, turn.account), set()).add(turn.prompt)
     return found
 
 
 def changed_prompts(scene: Scene) -> list[str]:
-    """Conversations whose prompt changed at an account, but for one that a new process does not know, and says so."""
-    unseen = sum(row.get("moved") == "unseen" for row in scene.rows())
-    conversations = {turn.conversation for turn in scene.api.with_tools()}
-    if unseen > scene.happened["upgrades"] * len(conversations):
-        return [f"{unseen} requests of conversations that the gateway does not know"]
-    most = max(len(seen) for seen in prompts(scene.api.with_tools()).values())
-    return [f"{most} prompts in one conversation at one account"] if most > 1 + unseen else []
+    """Conversations whose prompt changed at an account."""
+    most = max((len(seen) for seen in prompts(scene.api.with_tools()).values()), default=0)
+    return [f"{most} prompts in one conversation at one account"] if most > 1 else []
 
 
 def unreported(scene: Scene) -> list[str]:
