@@ -8,6 +8,8 @@ use crate::store::listing::{
 };
 use crate::store::row::{Row, TokenCounts, cost_of, count};
 use crate::store::tried;
+use gateway_core::protocol::{Endpoint, Protocol};
+use gateway_core::record::Outcome;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::BTreeMap;
@@ -16,6 +18,10 @@ use std::collections::BTreeMap;
 const SESSION_ROWS: i64 = 500;
 /// Groups of errors that are shown.
 const ERROR_GROUPS: i64 = 100;
+/// Rows in which models are looked for that were asked for.
+const MODEL_ROWS: i64 = 50_000;
+/// Most of these, with the path.
+const MODELS: i64 = 200;
 
 /// The condition that a filter is.
 fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
@@ -105,6 +111,23 @@ impl Reader {
         };
         let requests = rows.iter().map(listed).collect::<Result<_, _>>()?;
         Ok(Page { requests, next_cursor })
+    }
+
+    /// The models that messages were asked of with success since then, by the names that clients gave them, those that were
+    /// asked most often first. It looks at the newest rows only.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn models_asked(&self, since_ms: i64) -> Result<Vec<String>, ReadError> {
+        // Whatever was read as a message has a longest gap.
+        let sql = "SELECT model_asked, path FROM requests \
+            WHERE seq > (SELECT MAX(seq) FROM requests) - ? AND started_ms >= ? AND outcome = ? \
+            AND model_asked IS NOT NULL AND longest_gap_ms IS NOT NULL \
+            GROUP BY model_asked, path ORDER BY COUNT(*) DESC, model_asked LIMIT ?";
+        let query = sqlx::query_as(sql).bind(MODEL_ROWS).bind(since_ms).bind(Outcome::Completed.name()).bind(MODELS);
+        let found: Vec<(String, String)> = query.fetch_all(self.pool()).await?;
+        let is_of_messages = |path: &str| Protocol::of("POST", path.as_bytes()).endpoint() == Endpoint::Messages;
+        Ok(found.into_iter().filter(|(_, path)| is_of_messages(path)).map(|(model, _)| model).collect())
     }
 
     /// One row with its texts.
