@@ -115,6 +115,24 @@ async fn files_are_watched_if_that_is_wanted() {
     wait_stamp(&upstream, &gateway, "panel").await;
 }
 
+/// As the database, which lies beside the panel's overlay unless it is told otherwise.
+#[tokio::test]
+async fn a_file_that_never_rests_beside_those_that_count_holds_nothing_up() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let watching = |value: &str| yaml(&upstream, &format!("  watch: true\n{}", stamped(value)));
+    let gateway = start(gateway().yaml(&watching("one"))).await;
+    let busy = gateway.dir().join("busy.db-wal");
+    let writing = tokio::spawn(async move {
+        for count in 0_u64.. {
+            std::fs::write(&busy, count.to_string()).expect("written");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    write(&gateway, &watching("two"));
+    wait_stamp(&upstream, &gateway, "two").await;
+    writing.abort();
+}
+
 #[tokio::test]
 async fn the_overlay_comes_between_the_environment_and_the_file() {
     let upstream = Upstream::start(|_| Reply::ok("fine")).await;

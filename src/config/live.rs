@@ -21,7 +21,8 @@ use history::History;
 use mask::{Hidden, Known, Present};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 use view::Shown;
 
@@ -51,6 +52,8 @@ pub(crate) struct Live {
     listening: Vec<SocketAddr>,
     in_force: ArcSwap<InForce>,
     history: Mutex<History>,
+    /// Hears of each configuration that comes into force: its files may be others.
+    watcher: OnceLock<SyncSender<()>>,
 }
 
 /// A configuration as it was loaded, without what requests use of it.
@@ -142,6 +145,7 @@ impl Live {
             started,
             listening: trial::addresses(&loaded.startup).into_iter().map(|(_, address)| address).collect(),
             in_force: ArcSwap::from_pointee(in_force),
+            watcher: OnceLock::new(),
         }
     }
 
@@ -302,6 +306,11 @@ impl Live {
         files(&self.in_force.load().texts)
     }
 
+    /// Tells `watcher` from now on that [`Live::files`] may be others; there is one.
+    pub(crate) fn tell(&self, watcher: SyncSender<()>) {
+        let _ = self.watcher.set(watcher);
+    }
+
     /// Stands for what the files held when they were loaded into force.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.in_force.load().fingerprint
@@ -359,6 +368,10 @@ impl Live {
         let new = InForce { fingerprint: fingerprint(&files(&new.texts)), loaded_at: SystemTime::now(), ..new };
         self.in_force.store(Arc::new(new));
         (self.observer)(Ok(&version));
+        if let Some(watcher) = self.watcher.get() {
+            // A full queue holds a word already.
+            let _ = watcher.try_send(());
+        }
         match pending.is_empty() {
             true => log::info!("the configuration was loaded anew"),
             false => log::warn!(

@@ -1,7 +1,9 @@
 //! Loads the configuration anew when one of its files changes (`gateway.watch`).
 
 use crate::config::live::Live;
-use notify::{RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -16,36 +18,74 @@ const QUIET: Duration = Duration::from_millis(200);
 /// When the files cannot be watched, with the reason.
 pub(crate) fn start(live: Arc<Live>) -> Result<(), String> {
     let (changed, changes) = sync_channel(1);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file changes nothing. A full queue holds a change already.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
+    live.tell(changed.clone());
+    let (watched, mut seen) = (Arc::clone(&live), glance(&live.files()));
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file changes nothing.
+        if event.is_ok_and(|event| event.kind.is_access()) {
+            return;
+        }
+        // Most events are of other files in the folder, such as the database beside the overlay: no reason to read ours, and
+        // a database that is always written to would never let it be quiet.
+        let now = glance(&watched.files());
+        if now != seen {
+            seen = now;
+            // A full queue holds a change already.
             let _ = changed.try_send(());
         }
     })
     .map_err(|error| format!("gateway.watch: {error}"))?;
-    // The folders, not the files: editors put new files into the places of old ones.
-    let mut folders: Vec<PathBuf> =
-        live.files().iter().map(|file| folder(file)).filter(|folder| folder.is_dir()).collect();
-    folders.sort();
-    folders.dedup();
-    for folder in &folders {
-        watcher
-            .watch(folder, RecursiveMode::NonRecursive)
-            .map_err(|error| format!("gateway.watch: {} cannot be watched: {error}", folder.display()))?;
-    }
-    let run = move || {
-        let _watcher = watcher;
-        follow(&live, &changes);
-    };
+    let mut folders = Folders { watcher, watched: BTreeSet::new() };
+    folders.watch(&live.files())?;
+    let run = move || follow(&live, &mut folders, &changes);
     std::thread::Builder::new().name("watch".to_owned()).spawn(run).map_err(|error| error.to_string())?;
     Ok(())
+}
+
+/// What can be seen of files without reading them: of each the inode, the size, and when it was changed.
+fn glance(files: &[PathBuf]) -> Vec<Option<[i128; 4]>> {
+    let look = |file: &PathBuf| {
+        let file = std::fs::metadata(file).ok()?;
+        let time = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let (written, changed) = (time(file.mtime(), file.mtime_nsec()), time(file.ctime(), file.ctime_nsec()));
+        Some([i128::from(file.ino()), i128::from(file.size()), written, changed])
+    };
+    files.iter().map(look).collect()
+}
+
+/// The folders that are watched, not the files: editors put new files into the places of old ones.
+struct Folders {
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Folders {
+    /// Watches the folders of these files, and no others.
+    fn watch(&mut self, files: &[PathBuf]) -> Result<(), String> {
+        let wanted: BTreeSet<PathBuf> =
+            files.iter().map(|file| folder(file)).filter(|folder| folder.is_dir()).collect();
+        for gone in self.watched.difference(&wanted) {
+            // One that was deleted is watched no more as it is.
+            let _ = self.watcher.unwatch(gone);
+        }
+        self.watched.retain(|folder| wanted.contains(folder));
+        for folder in wanted {
+            if !self.watched.contains(&folder) {
+                self.watcher
+                    .watch(&folder, RecursiveMode::NonRecursive)
+                    .map_err(|error| format!("gateway.watch: {} cannot be watched: {error}", folder.display()))?;
+                self.watched.insert(folder);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn folder(file: &Path) -> PathBuf {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn follow(live: &Live, changes: &Receiver<()>) {
+fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
     let mut tried = live.fingerprint();
     while changes.recv().is_ok() {
         loop {
@@ -55,8 +95,12 @@ fn follow(live: &Live, changes: &Receiver<()>) {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+        // Before the files are read: what changes later is an event.
+        if let Err(error) = folders.watch(&live.files()) {
+            log::warn!("{error}");
+        }
         let found = live.fingerprint_of_files();
-        // Other files of the folder, or what the panel wrote itself.
+        // What was loaded already, or refused.
         if found == live.fingerprint() || found == tried {
             continue;
         }

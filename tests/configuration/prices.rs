@@ -99,6 +99,23 @@ async fn a_price_list_is_watched_however_long_it_is() {
     assert_eq!(costs(&gateway, 1).await, [Some(5.02)]);
 }
 
+#[tokio::test]
+async fn a_price_list_in_a_folder_that_a_reload_names_is_watched_too() {
+    let upstream = upstream().await;
+    let yaml =
+        |rest: &str| format!("gateway:\n  watch: true\n{rest}  upstreams: [{{base_url: \"{}\"}}]\n", upstream.url());
+    let gateway =
+        gateway().env("GATEWAY_DB", "log.db").file("lists/list.json", &list("2e-06")).yaml(&yaml("")).start().await;
+    let loaded = |line: &str| line.contains("loaded anew");
+    std::fs::write(gateway.dir().join("gateway.yaml"), yaml("  prices_file: lists/list.json\n")).expect("written");
+    gateway.stderr_line(0, "the list is in force", loaded).await;
+    let from = gateway.stderr_lines();
+    std::fs::write(gateway.dir().join("lists/list.json"), list("5e-06")).expect("written");
+    gateway.stderr_line(from, "the new list is in force", loaded).await;
+    ask(&gateway, "model-x").await;
+    assert_eq!(costs(&gateway, 1).await, [Some(5.02)]);
+}
+
 /// What `prices` prints with this file, list and model.
 async fn prices(yaml: &str, model: &[&str]) -> Output {
     let builder = gateway().file("list.json", &list("2e-06")).yaml(yaml).arg("prices");
