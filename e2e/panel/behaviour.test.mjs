@@ -119,7 +119,8 @@ describe('requests', () => {
       const shared = page.locator('figure', { hasText: 'managed-settings.json' }).locator('pre');
       const { env } = JSON.parse(await shared.innerText());
       assert.equal(env.CLAUDE_CODE_GATEWAY_HINT_HEADERS, '1');
-      assert(env.ANTHROPIC_BASE_URL && !('ANTHROPIC_AUTH_TOKEN' in env), 'everybody has an own key');
+      assert(!('ANTHROPIC_AUTH_TOKEN' in env), 'everybody has an own key');
+      assert.match(env.ANTHROPIC_BASE_URL, /^http:\/\/ADDRESS-OF-THE-GATEWAY:\d+$/, 'others cannot reach 127.0.0.1');
       for (const path of ['/etc/claude-code', '/Library/Application Support/ClaudeCode', 'C:\\Program Files\\ClaudeCode']) {
         assert.equal(await page.locator('dd', { hasText: path }).getByRole('button', { name: 'Copy' }).count(), 1, path);
       }

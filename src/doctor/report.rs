@@ -3,7 +3,7 @@
 use super::findings::{Finding, Severity};
 use super::hosts::HostWay;
 use super::probe::{Step, Way};
-use super::settings::{CHOICES, ClientSettings, MANAGED_PATHS};
+use super::settings::{ADDRESS, CHOICES, ClientSettings, MANAGED_PATHS};
 use crate::config::problem::Problem;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -176,6 +176,20 @@ fn write_hosts(out: &mut String, hosts: &[HostWay]) -> std::fmt::Result {
     writeln!(out, "  zh: 从本机看最快的是 {host}（{how_zh}）：可以把它写入 base_url。")
 }
 
+/// What to put where a team's settings lack the address of the gateway.
+fn write_address(out: &mut String, is_for_this_machine: bool) -> std::fmt::Result {
+    writeln!(out, "  en: {ADDRESS} stands for the name or the address under which the others reach this machine.")?;
+    writeln!(out, "  zh: 请把 {ADDRESS} 换成其他机器访问本机所用的域名或 IP 地址。")?;
+    if is_for_this_machine {
+        writeln!(
+            out,
+            "  en: gateway.listen lets only this machine in: set LISTEN=0.0.0.0:PORT, or put a reverse proxy before it."
+        )?;
+        writeln!(out, "  zh: gateway.listen 目前只允许本机访问：请设置 LISTEN=0.0.0.0:端口，或在前面放一个反向代理。")?;
+    }
+    Ok(())
+}
+
 fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {
     let mut block = |title: &str, text: &str| {
         writeln!(out, "\n{title}")?;
@@ -187,6 +201,9 @@ fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Resu
     block("a team, managed-settings.json on each machine / 团队:", &format!("{:#}", settings.managed()))?;
     for (system, path) in MANAGED_PATHS {
         writeln!(out, "  {system}: {path}")?;
+    }
+    if settings.lacks_address() {
+        write_address(out, settings.is_for_this_machine())?;
     }
     writeln!(out, "\nwhat each setting brings / 各项设置的作用:")?;
     for choice in CHOICES {

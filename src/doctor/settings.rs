@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Stands for the key, which is never printed.
 const KEY: &str = "sk-your-key";
-/// The gateway is on this machine: a proxy must not come between.
+/// A proxy must not come between a client and the gateway on the same machine.
 const NO_PROXY: &str = "127.0.0.1,::1,localhost";
+/// Stands for what is not known here: the address under which others reach the gateway. The panel has the same.
+pub(super) const ADDRESS: &str = "ADDRESS-OF-THE-GATEWAY";
 
 /// A setting of Claude Code that makes more of a gateway.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -69,24 +71,50 @@ pub(super) const MANAGED_PATHS: [(&str, &str); 3] = [
 const KEY_NAME: &str = "ANTHROPIC_AUTH_TOKEN";
 
 /// The variables that Claude Code is to have.
+type Variables = Vec<(&'static str, String)>;
+
+/// What to set in the clients.
 #[derive(Debug)]
-pub(super) struct ClientSettings(Vec<(&'static str, String)>);
+pub(super) struct ClientSettings {
+    /// On the gateway's machine.
+    here: Variables,
+    /// On the machines of a team.
+    team: Variables,
+    listen: SocketAddr,
+}
 
 impl ClientSettings {
     /// For a gateway that listens at `listen`; `has_proxy` says whether the environment sends clients through a proxy.
     pub(super) fn new(listen: SocketAddr, has_proxy: bool) -> Self {
-        let mut variables = vec![("ANTHROPIC_BASE_URL", base_url(listen)), (KEY_NAME, KEY.to_owned())];
-        if has_proxy {
-            variables.push(("NO_PROXY", NO_PROXY.to_owned()));
-        }
-        variables.extend(CHOICES.map(|choice| (choice.name, choice.value.to_owned())));
-        Self(variables)
+        let variables = |host: String, key: Option<&str>| {
+            let mut variables = vec![("ANTHROPIC_BASE_URL", format!("http://{host}:{}", listen.port()))];
+            variables.extend(key.map(|key| (KEY_NAME, key.to_owned())));
+            if has_proxy {
+                let host = host.trim_matches(['[', ']']);
+                let is_named = NO_PROXY.split(',').any(|named| named == host);
+                variables.push(("NO_PROXY", if is_named { NO_PROXY.to_owned() } else { format!("{NO_PROXY},{host}") }));
+            }
+            variables.extend(CHOICES.map(|choice| (choice.name, choice.value.to_owned())));
+            variables
+        };
+        // Everybody's key is their own: it has no place in a file that all have.
+        Self { here: variables(host_here(listen), Some(KEY)), team: variables(host_of_team(listen), None), listen }
+    }
+
+    /// Whether [`ADDRESS`] stands in the settings of a team.
+    pub(super) fn lacks_address(&self) -> bool {
+        host_of_team(self.listen) == ADDRESS
+    }
+
+    /// Whether nobody but this machine reaches the gateway.
+    pub(super) fn is_for_this_machine(&self) -> bool {
+        self.listen.ip().is_loopback()
     }
 
     /// Lines for a shell.
     pub(super) fn shell(&self) -> String {
         let mut lines = String::new();
-        for (name, value) in &self.0 {
+        for (name, value) in &self.here {
             // Writing to a string cannot fail.
             let _ = writeln!(lines, "export {name}={value}");
         }
@@ -95,38 +123,44 @@ impl ClientSettings {
 
     /// `~/.claude/settings.json`
     pub(super) fn claude_code(&self) -> Value {
-        self.env(|_| true)
+        env(&self.here)
     }
 
-    /// `managed-settings.json`, which all of a team have: without a key.
+    /// `managed-settings.json`, which all of a team have: without a key, and with an address for other machines.
     pub(super) fn managed(&self) -> Value {
-        self.env(|name| name != KEY_NAME)
-    }
-
-    fn env(&self, is_wanted: impl Fn(&str) -> bool) -> Value {
-        let wanted = self.0.iter().filter(|(name, _)| is_wanted(name));
-        let env: serde_json::Map<String, Value> =
-            wanted.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        json!({ "env": env })
+        env(&self.team)
     }
 
     /// `settings.json` of VS Code, for the Claude Code extension.
     pub(super) fn vs_code(&self) -> Value {
         let variables: Vec<Value> =
-            self.0.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+            self.here.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         json!({ "claudeCode.disableLoginPrompt": true, "claudeCode.environmentVariables": variables })
     }
 }
 
-/// The gateway's URL for clients on the same machine.
-fn base_url(mut listen: SocketAddr) -> String {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    format!("http://{listen}")
+fn env(variables: &Variables) -> Value {
+    let env = variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    json!({ "env": env.collect::<serde_json::Map<String, Value>>() })
+}
+
+/// Where clients on the same machine find the gateway.
+fn host_here(listen: SocketAddr) -> String {
+    host(match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    })
+}
+
+/// Where clients on other machines find it.
+fn host_of_team(listen: SocketAddr) -> String {
+    let ip = listen.ip();
+    if ip.is_loopback() || ip.is_unspecified() { ADDRESS.to_owned() } else { host(ip) }
+}
+
+fn host(ip: IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
 }
 
 #[cfg(test)]
@@ -135,25 +169,37 @@ mod tests {
 
     #[test]
     fn clients_get_an_address_that_they_can_connect_to() {
-        for (listen, url) in [
-            ("127.0.0.1:8088", "http://127.0.0.1:8088"),
-            ("0.0.0.0:80", "http://127.0.0.1:80"),
-            ("[::]:8088", "http://[::1]:8088"),
-            ("192.0.2.7:1", "http://192.0.2.7:1"),
+        let local = "127.0.0.1,::1,localhost";
+        let beside = |host: &str| format!("{local},{host}");
+        for (listen, here, of_team) in [
+            ("127.0.0.1:8088", "127.0.0.1:8088", "ADDRESS-OF-THE-GATEWAY:8088"),
+            ("127.0.0.2:8088", "127.0.0.2:8088", "ADDRESS-OF-THE-GATEWAY:8088"),
+            ("0.0.0.0:80", "127.0.0.1:80", "ADDRESS-OF-THE-GATEWAY:80"),
+            ("[::]:8088", "[::1]:8088", "ADDRESS-OF-THE-GATEWAY:8088"),
+            ("192.0.2.7:1", "192.0.2.7:1", "192.0.2.7:1"),
+            ("[2001:db8::7]:1", "[2001:db8::7]:1", "[2001:db8::7]:1"),
         ] {
-            assert_eq!(base_url(listen.parse().expect("an address")), url);
+            let settings = ClientSettings::new(listen.parse().expect("an address"), true);
+            assert_eq!(settings.claude_code()["env"]["ANTHROPIC_BASE_URL"], format!("http://{here}"));
+            let team = settings.managed();
+            assert_eq!(team["env"]["ANTHROPIC_BASE_URL"], format!("http://{of_team}"));
+            assert_eq!(settings.lacks_address(), of_team.starts_with(ADDRESS));
+            let host = of_team.rsplit_once(':').expect("a port").0.trim_matches(['[', ']']);
+            assert_eq!(team["env"]["NO_PROXY"], beside(host), "no proxy comes between");
         }
+        let settings = ClientSettings::new("0.0.0.0:80".parse().expect("an address"), true);
+        assert_eq!(settings.claude_code()["env"]["NO_PROXY"], local);
     }
 
     #[test]
-    fn all_forms_say_the_same_but_for_the_key_that_a_team_does_not_share() {
+    fn all_forms_say_the_same_but_for_the_key_and_the_address_of_a_team() {
         let settings = ClientSettings::new("127.0.0.1:8088".parse().expect("an address"), true);
         let shell = settings.shell();
         let (claude, code, managed) = (settings.claude_code(), settings.vs_code(), settings.managed());
-        for (at, (name, value)) in settings.0.iter().enumerate() {
+        for (at, (name, value)) in settings.here.iter().enumerate() {
             assert!(shell.contains(&format!("export {name}={value}\n")), "{shell}");
             assert_eq!(claude["env"][name], *value);
-            assert_eq!(managed["env"].get(name), Some(&json!(value)).filter(|_| *name != KEY_NAME));
+            assert_eq!(managed["env"].get(name).is_some(), *name != KEY_NAME);
             assert_eq!(code["claudeCode.environmentVariables"][at], json!({"name": name, "value": value}));
         }
         let plain = ClientSettings::new("127.0.0.1:8088".parse().expect("an address"), false);
@@ -171,5 +217,6 @@ mod tests {
             assert!(page.contains(&format!("{{ system: '{system}', path: '{path}' }}")), "{path}");
         }
         assert_eq!(page.matches("{ name: '").count(), CHOICES.len());
+        assert!(page.contains(&format!("'{ADDRESS}'")));
     }
 }

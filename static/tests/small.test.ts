@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { ErrorGroup, FaultCode, Upstream } from '@/api/types';
 import { apiUrl } from '@/api/api';
-import { clientSamples, OPTIONS } from '@/lib/client_samples';
+import { clientSamples, OPTIONS, teamUrl } from '@/lib/client_samples';
 import { byCause } from '@/lib/error_groups';
 import { gatewayUrl } from '@/lib/gateway_address';
 import { fromLocalInput, toLocalInput } from '@/lib/local_input';
@@ -68,13 +68,26 @@ describe('clientSamples', () => {
   const parsed = (client: keyof typeof samples, title: string): unknown => JSON.parse(samples[client].find((sample) => sample.title === title)?.code ?? '');
 
   it('have the address, and JSON is JSON', () => {
-    for (const { title, code } of Object.values(samples).flat()) expect(code.includes(url)).toBe(title !== 'memberKey');
+    const elsewhere = ['memberKey', 'managedSettings'];
+    for (const { title, code } of Object.values(samples).flat()) expect(code.includes(url)).toBe(!elsewhere.includes(title));
     const env = { ANTHROPIC_BASE_URL: url, ANTHROPIC_AUTH_TOKEN: 'sk-your-key', ...options };
     expect(parsed('claude', 'claudeSettings')).toEqual({ env });
     expect(parsed('vscode', 'vscodeSettings')).toEqual({
       'claudeCode.disableLoginPrompt': true,
       'claudeCode.environmentVariables': Object.entries(env).map(([name, value]) => ({ name, value })),
     });
+  });
+
+  it('give a team an address that others can reach, or say where to put it', () => {
+    for (const [own, team] of [
+      [url, 'http://ADDRESS-OF-THE-GATEWAY:8088'],
+      ['http://localhost:8088', 'http://ADDRESS-OF-THE-GATEWAY:8088'],
+      ['https://[::1]', 'https://ADDRESS-OF-THE-GATEWAY'],
+      ['https://relay.example', 'https://relay.example'],
+      ['http://localhost.example:8088', 'http://localhost.example:8088'],
+      ['http://10.0.0.2:8088', 'http://10.0.0.2:8088'],
+    ] as const) expect(teamUrl(own)).toBe(team);
+    expect(parsed('team', 'managedSettings')).toEqual({ env: { ANTHROPIC_BASE_URL: 'http://ADDRESS-OF-THE-GATEWAY:8088', ...options } });
   });
 
   it('tell every Claude Code, the agent SDK too, what makes more of a gateway', () => {
@@ -87,7 +100,6 @@ describe('clientSamples', () => {
   });
 
   it('put no key into the file of a team', () => {
-    expect(parsed('team', 'managedSettings')).toEqual({ env: { ANTHROPIC_BASE_URL: url, ...options } });
     expect(parsed('team', 'memberKey')).toEqual({ env: { ANTHROPIC_AUTH_TOKEN: 'sk-your-key' } });
   });
 });

@@ -818,6 +818,7 @@ export default {
     address: 'Address of the gateway',
     addressHelp: 'Clients on other machines need an address they can reach: see gateway.listen.',
     settings: 'Settings of the client',
+    teamAddress: '{name} stands for the name or the address under which the others reach this machine. gateway.listen must let them in, or a reverse proxy before the gateway.',
     client: { claude: 'Claude Code', vscode: 'VS Code', team: 'Team', python: 'Python', javascript: 'JavaScript', curl: 'curl' },
     sample: {
       bash: 'Terminal (bash, zsh)',

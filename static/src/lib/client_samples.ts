@@ -32,6 +32,14 @@ export const MANAGED_PATHS = [
   { system: 'Windows', path: 'C:\\Program Files\\ClaudeCode\\managed-settings.json' },
 ] as const;
 
+/** Stands for what a page on the gateway's own machine cannot know: the address under which others reach the gateway. */
+export const ADDRESS = 'ADDRESS-OF-THE-GATEWAY';
+
+/** The gateway's URL for other machines than the one of this page. */
+export function teamUrl(url: string): string {
+  return url.replace(/^(https?:\/\/)(127(?:\.\d+){3}|\[::1\]|localhost)(?=:|$)/, `$1${ADDRESS}`);
+}
+
 /** Whether a client is Claude Code, which knows the options. */
 export function hasOptions(client: Client): boolean {
   return client !== 'curl';
@@ -92,7 +100,7 @@ export function clientSamples(url: string): Record<Client, Sample[]> {
     ],
     // Everybody's key is their own: it has no place in a file that all have.
     team: [
-      { title: 'managedSettings', code: json({ env: { ANTHROPIC_BASE_URL: url, ...options } }) },
+      { title: 'managedSettings', code: json({ env: { ANTHROPIC_BASE_URL: teamUrl(url), ...options } }) },
       { title: 'memberKey', code: json({ env: { ANTHROPIC_AUTH_TOKEN: KEY } }) },
     ],
     python: [
