@@ -129,6 +129,8 @@ async fn who_may_not_is_told_once() {
         (&gateway, "unknown_key", Request::post("/v1/messages", "{}").header("x-api-key", "sk-other")),
         (&gateway, "unknown_key", Request::get("/v1/models?limit=1000")),
         (&gateway, "panel_key", Request::post("/v1/messages", "{}").header("x-api-key", key)),
+        // One that is not there yet when the head is looked at, as those of Claude Code.
+        (&gateway, "panel_key", Request::post("/v1/messages", "x".repeat(300_000)).header("x-api-key", key)),
         (&gateway, "panel_key", known(Request::post("/v1/messages", format!("{{\"a\":\"{key}\"}}")))),
         (&gateway, "service_worker", known(Request::get("/sw.js")).header("Service-Worker", "script")),
         (&open, "cross_site", Request::post("/v1/messages", "{}").header("Origin", "https://evil.example")),

@@ -111,7 +111,7 @@ impl HouseRules {
                 }
             };
         }
-        let is_answered_here = |request: RequestHeader| identity::is_answered_here(&request, address, snapshot);
+        let is_answered_here = |request: RequestHeader| self.is_answered_here(&request, address, snapshot);
         let fields = identity::fields_of(begun.head());
         let may_come = || client.holds_body(&begun) || begun.request().is_some_and(is_answered_here);
         match self.expect(&fields, None, address, snapshot, may_come) {
@@ -121,6 +121,17 @@ impl HouseRules {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Whether the gateway has an answer of its own to what no upstream is there for. Who sends the panel's key is told that
+    /// it is this one, and not that nobody knows it.
+    pub(super) fn is_answered_here(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        snapshot: &Snapshot,
+    ) -> bool {
+        identity::is_answered_here(request, client, snapshot) || self.shared.panel.carried(request, b"").is_some()
     }
 
     /// What is known of a body before it is read. One of a request that no upstream is there for comes in only if it

@@ -8,7 +8,6 @@ use super::client::request::NoRequest;
 use super::client::response_hold::ResponseHold;
 use super::client::whole_request::WholeRequest;
 use super::house_rules::{HouseRules, of_page, unread};
-use super::identity;
 use super::snapshot::{Snapshot, peer};
 use crate::connections::{Place, Serving};
 use async_trait::async_trait;
@@ -147,7 +146,7 @@ impl Http2Door {
                 Err((answer, request_id)) => Err(NoRequest::Answered(answer, request_id)),
             };
         }
-        let may_come = || identity::is_answered_here(request, client, snapshot);
+        let may_come = || self.rules.is_answered_here(request, client, snapshot);
         let expected = self.rules.expect(&request.headers, request.uri.authority(), client, snapshot, may_come)?;
         http2::read(session, limits, Some(expected)).await
     }
