@@ -1,6 +1,8 @@
 //! The part of a request that its thinking is bound to.
 
 use crate::rules::document::Document;
+use memchr::memmem::Finder;
+use once_cell::sync::Lazy;
 use std::ops::Range;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -10,7 +12,13 @@ const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
 /// Bytes in which that text begins: its name and its type may come before it.
 const BEGINNING: usize = 128;
 
-/// Equal for requests with the same `system` and `tools`, the attribution at the beginning aside.
+/// The member that marks where a cached prompt ends.
+static MARK: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"\"cache_control\""));
+/// Longest value of such a member, in bytes.
+const LONGEST_MARK: usize = 128;
+
+/// Equal for requests with the same `system` and `tools`; the attribution at the beginning and the marks for caching aside,
+/// which clients move from turn to turn.
 pub fn prefix_digest(document: &Document<'_>) -> u64 {
     let mut hasher = Xxh3Default::new();
     for name in ["system", "tools"] {
@@ -18,12 +26,48 @@ pub fn prefix_digest(document: &Document<'_>) -> u64 {
             let text = text.as_bytes();
             let attribution = attribution(text);
             hasher.update(&text[..attribution.start]);
-            hasher.update(&text[attribution.end..]);
+            let mut from = attribution.end;
+            for at in MARK.find_iter(&text[from..]).map(|at| attribution.end + at) {
+                if let Some(mark) = mark(text, at).filter(|mark| mark.start >= from) {
+                    hasher.update(&text[from..mark.start]);
+                    from = mark.end;
+                }
+            }
+            hasher.update(&text[from..]);
         }
         // Not a byte of JSON: what is in one is not in the other.
         hasher.update(&[0xff]);
     }
     hasher.digest()
+}
+
+/// Where the mark stands whose name is here, with one comma that parts it from its neighbours; `None` if it is none: the same
+/// words in a text, or a member that is only called so.
+fn mark(text: &[u8], name: usize) -> Option<Range<usize>> {
+    let blanks = |from: usize| text[from..].len() - text[from..].trim_ascii_start().len();
+    let colon = name + MARK.needle().len();
+    let colon = colon + blanks(colon);
+    let value = colon + 1 + blanks((text.get(colon) == Some(&b':')).then_some(colon + 1)?);
+    let head = &text[value..text.len().min(value + LONGEST_MARK)];
+    let end = match head.strip_prefix(b"{") {
+        Some(members) => {
+            let length = memchr::memchr3(b'{', b'}', b'\\', members).filter(|&at| members[at] == b'}')?;
+            // A parameter of a tool may have this name: its value is a schema.
+            memchr::memmem::find(&members[..length], b"\"ephemeral\"")?;
+            value + 1 + length + 1
+        }
+        None => value + head.strip_prefix(b"null").map(|_| 4)?,
+    };
+    let before = text[..name].trim_ascii_end();
+    match before.last()? {
+        b',' => Some(before.len() - 1..end),
+        b'{' => {
+            let comma = end + blanks(end);
+            let has_more = text.get(comma) == Some(&b',');
+            Some(name..if has_more { comma + 1 + blanks(comma + 1) } else { end })
+        }
+        _ => None,
+    }
 }
 
 /// Where the attribution's text stands; empty without one.
@@ -85,5 +129,43 @@ mod tests {
         assert_ne!(second("x-anthropic-billing-header: 1"), second("x-anthropic-billing-header: 2"));
         let quoted = |text: &str| digest(&format!(r#"{{"system":[{{"text":"say \"{text}"}}]}}"#));
         assert_ne!(quoted("x-anthropic-billing-header: 1"), quoted("x-anthropic-billing-header: 2"));
+    }
+
+    #[test]
+    fn marks_for_caching_may_move() {
+        let one =
+            digest(r#"{"system":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"tools":[{"name":"x"}]}"#);
+        for marked in [
+            r#"{"system":[{"type":"text","text":"a"},{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}],"tools":[{"name":"x"}]}"#,
+            r#"{"system":[{"type":"text","text":"a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},{"type":"text","text":"b"}],"tools":[{"name":"x"}]}"#,
+            r#"{"system":[{"cache_control":{"type":"ephemeral"},"type":"text","text":"a"},{"type":"text","text":"b"}],"tools":[{"cache_control" : null, "name":"x"}]}"#,
+            r#"{"system":[{"type":"text","cache_control":null,"text":"a"},{"type":"text","text":"b"}],"tools":[{"name":"x","cache_control":{"ttl":"1h","type":"ephemeral"}}]}"#,
+        ] {
+            assert_eq!(digest(marked), one, "{marked}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_called_like_a_mark_counts() {
+        for (one, other) in [
+            (r#"{"system":"say \"cache_control\":{\"type\":\"ephemeral\"}"}"#, r#"{"system":"say "}"#),
+            (
+                r#"{"tools":[{"properties":{"a":{},"cache_control":{"type":"object"}}}]}"#,
+                r#"{"tools":[{"properties":{"a":{}}}]}"#,
+            ),
+            (
+                r#"{"tools":[{"properties":{"cache_control":{"enum":["ephemeral",{"a":1}]}}}]}"#,
+                r#"{"tools":[{"properties":{}}]}"#,
+            ),
+            (r#"{"tools":["a","cache_control"]}"#, r#"{"tools":["a"]}"#),
+            (r#"{"tools":[{"cache_control":nothing}]"#, r#"{"tools":[{}]}"#),
+        ] {
+            if Document::parse(one.as_bytes()).is_ok() {
+                assert_ne!(digest(one), digest(other), "{one}");
+            }
+            for name in MARK.find_iter(one.as_bytes()) {
+                assert_eq!(mark(one.as_bytes(), name), None, "{one}");
+            }
+        }
     }
 }
