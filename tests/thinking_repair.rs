@@ -525,3 +525,88 @@ async fn an_attempt_elsewhere_after_a_repair_goes_without_thinking_too() {
     let codes: Vec<_> = tried.as_array().expect("a list").iter().map(|tried| tried["code"].as_str()).collect();
     assert_eq!(codes, [Some("status"), Some("thinking_refused"), Some("status")]);
 }
+
+/// A relay that knows nothing of the field: it refuses every request with it, in these words.
+fn old_relay(account: &'static str, words: &'static str) -> impl Fn(&Received) -> Reply + Send + Sync + 'static {
+    let api = api(account);
+    move |request| {
+        let has_flag = request.headers.all("anthropic-beta").iter().any(|flags| flags.contains(FLAG));
+        match has_flag || String::from_utf8_lossy(&request.body).contains("block_binding") {
+            true => bad(json!({ "error": { "message": words } }).to_string()),
+            false => api(request),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_know_the_field_gets_the_request_without_it() {
+    const UNKNOWN: &str = "thinking.adaptive.block_binding: Extra inputs are not permitted";
+    const FLAG_UNKNOWN: &str =
+        "Unexpected value(s) `thinking-binding-controls-2026-08-01` for the `anthropic-beta` header";
+    // Thinking of the first account comes back to the second once, which is repaired.
+    for (controls, words, repair, is_remembered) in
+        [("auto", UNKNOWN, "moved", true), ("auto", FLAG_UNKNOWN, "moved", true), ("on", UNKNOWN, "moved", false)]
+    {
+        let ((first, is_dead), second) = (mortal("a").await, Upstream::start(old_relay("b", words)).await);
+        let controls = format!("thinking_controls: {controls}");
+        let pool = Pool::new().add("first", first.url()).add_with("second", second.url(), &controls).forgetful();
+        let gateway = gateway().yaml(&pool.setting(&format!("thinking: {{ repair: {repair} }}")).yaml()).start().await;
+        let (mut one, mut two) = (Talk::new("one", false), Talk::new("two", true));
+        one.turn(&gateway).await;
+        two.turn(&gateway).await;
+        is_dead.store(true, Ordering::SeqCst);
+        let asked = || {
+            second.received().iter().filter(|got| String::from_utf8_lossy(&got.body).contains("block_binding")).count()
+        };
+        let answer = gateway.request(&one.ask()).await;
+        assert_eq!(answer.outcome(), "200 second 4", "{words}: {}", answer.text());
+        assert_eq!((second.received().len(), asked()), (3, 1), "asked, not asked, repaired");
+        let got = &second.received()[1];
+        assert_eq!(String::from_utf8_lossy(&got.body), one.body(), "byte for byte");
+        assert_eq!(got.headers.all("anthropic-beta"), ["claude-code-20250219"]);
+        let row = rows(&gateway, "one", 2).await.remove(0);
+        let tried = detail(&gateway, &row).await["tried"].take();
+        let codes: Vec<_> = tried.as_array().expect("a list").iter().map(|tried| tried["code"].as_str()).collect();
+        assert_eq!(codes, [Some("status"), Some("status"), Some("thinking_refused")], "{tried}");
+        // Another conversation that moves there.
+        let answer = gateway.request(&two.ask()).await;
+        let wanted = if is_remembered { "200 second 3" } else { "200 second 4" };
+        assert_eq!(
+            (answer.outcome().as_str(), asked()),
+            (wanted, if is_remembered { 1 } else { 2 }),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_know_the_field_is_asked_without_it_where_nothing_is_repaired() {
+    let ((first, is_dead), second) = (mortal("a").await, Upstream::start(old_relay("a", "block_binding: no")).await);
+    let pool = Pool::new().add("first", first.url()).add("second", second.url()).forgetful();
+    let gateway = gateway().yaml(&pool.setting("thinking: { repair: off }").yaml()).start().await;
+    let mut talk = Talk::new("one", false);
+    talk.turn(&gateway).await;
+    is_dead.store(true, Ordering::SeqCst);
+    let answer = gateway.request(&talk.ask()).await;
+    assert_eq!(answer.outcome(), "200 second 3", "{}", answer.text());
+    talk.heard(&answer.text());
+    assert_eq!(gateway.request(&talk.ask()).await.outcome(), "200 second 1");
+    let upstreams = gateway.request(&gateway.as_admin(Request::get("/api/admin/upstreams"))).await.json();
+    let second = &upstreams["upstreams"][1];
+    assert_eq!((&second["bad"], &second["good"]), (&0.into(), &2.into()), "no fault of the upstream's: {second}");
+}
+
+#[tokio::test]
+async fn the_field_of_the_clients_own_stays_its_own_affair() {
+    let upstream = Upstream::start(old_relay("a", "block_binding: Extra inputs are not permitted")).await;
+    let gateway = alone(&upstream, "always").await;
+    let mut talk = of_another_past();
+    let request = talk.ask();
+    let body = talk.body().replace(
+        r#"{"type":"adaptive"}"#,
+        r#"{"type":"adaptive","block_binding":{"prefix_mismatch_behavior":"drop_block"}}"#,
+    );
+    let answer = gateway.request(&request.body(body).header("anthropic-beta", FLAG)).await;
+    assert_eq!((answer.status(), upstream.received().len()), (400, 1), "{}", answer.text());
+}

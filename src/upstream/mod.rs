@@ -47,6 +47,9 @@ static GROUPS: AtomicU64 = AtomicU64::new(1);
 /// What a handshake may take beyond the dialer's own limit, so that it is the dialer that says what took so long.
 const AFTER_DIALING: Duration = Duration::from_millis(100);
 
+/// How long an upstream is not asked to drop thinking that did not know the field for it.
+const UNKNOWN_CONTROLS: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// One upstream with everything that a request to it needs, computed once.
 #[derive(Debug)]
 pub struct Upstream {
@@ -68,6 +71,8 @@ pub struct Upstream {
     pub seed: u64,
     /// Whether somebody took it out of service.
     is_drained: AtomicBool,
+    /// Until when it is not asked to drop thinking: it did not know the field (`upstreams[].thinking_controls: auto`).
+    unknown_controls_until: AtomicU64,
     /// `Proxy-Authorization` for a proxy that gets requests with absolute targets.
     proxy_authorization: Option<HeaderValue>,
     dialer: Arc<Dialer>,
@@ -170,6 +175,7 @@ impl Upstream {
             },
             seed: sessions::hash(upstream.name.as_bytes()),
             is_drained: AtomicBool::new(former.is_some_and(Self::is_drained)),
+            unknown_controls_until: AtomicU64::new(0),
             proxy_authorization: forwarding.and_then(tunnel::basic),
             sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
             stats,
@@ -179,6 +185,16 @@ impl Upstream {
             made_with,
             config: upstream.clone(),
         })
+    }
+
+    /// Whether it can be asked to drop thinking, as far as it has shown.
+    pub fn may_know_controls(&self, now: u64) -> bool {
+        self.unknown_controls_until.load(Ordering::Relaxed) <= now
+    }
+
+    /// It did not know the field for that: it is not asked again for some hours, or until the configuration is loaded anew.
+    pub fn knows_no_controls(&self, now: u64) {
+        self.unknown_controls_until.store(now + clock::millis(UNKNOWN_CONTROLS), Ordering::Relaxed);
     }
 
     /// Whether this is the place of another configuration, so that what was seen of it holds there too.

@@ -92,6 +92,8 @@ pub(crate) struct Routing {
     pub was_stale: bool,
     /// Whether the next connection must be one that was not used before.
     pub must_be_fresh: bool,
+    /// Who did not know the field by which the gateway asked it to drop thinking: the request goes on without.
+    pub controls_refused: Option<ControlsRefused>,
     /// How the request was made good whose thinking was refused, if it was.
     pub repair: Option<Repair>,
     /// Whether another upstream would have been asked, had the retry budget not been used up.
@@ -109,6 +111,15 @@ pub(crate) struct Repair {
     pub destination: usize,
     /// The first block that was refused, as that upstream counts; `None`: all.
     pub first: Option<Place>,
+    /// How many upstreams had been tried in vain by then.
+    pub after: usize,
+}
+
+/// An upstream that refused a request for the field which the gateway had added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ControlsRefused {
+    /// Its place.
+    pub destination: usize,
     /// How many upstreams had been tried in vain by then.
     pub after: usize,
 }

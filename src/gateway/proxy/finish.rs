@@ -145,5 +145,9 @@ fn tried(
     if let Some(repair) = context.routing.repair {
         tried.insert(repair.after, named(repair.destination, UpstreamFault::ThinkingRefused));
     }
+    // That comes first: a request is repaired only if it was sent without what the gateway had added.
+    if let Some(refused) = context.routing.controls_refused {
+        tried.insert(refused.after, named(refused.destination, UpstreamFault::Status { status: 400 }));
+    }
     tried
 }

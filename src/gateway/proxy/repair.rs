@@ -2,11 +2,12 @@
 //! sent once more without it, before the client hears anything.
 
 use super::apply_rules::{Outgoing, is_plain};
-use super::context::{Context, Repair};
+use super::context::{Context, ControlsRefused, Repair};
 use super::failure;
-use crate::config::thinking::{OnMove, Repair as When};
+use crate::config::thinking::{Controls, OnMove, Repair as When};
 use crate::gateway::client::buffers;
 use crate::gateway::snapshot::Destination;
+use crate::upstream::clock::now_ms;
 use gateway_core::protocol::Endpoint;
 use gateway_core::record::ThinkingAction;
 use gateway_core::record::fault::UpstreamFault;
@@ -16,7 +17,7 @@ use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::template::Template;
 use gateway_core::rules::thinking::{ask_to_drop, may_come_back, take_out};
 use gateway_core::thinking::Moved;
-use gateway_core::usage::refused_thinking::Refusal;
+use gateway_core::usage::refused_thinking::{Refusal, refuses_controls};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::sync::LazyLock;
@@ -34,6 +35,7 @@ static ADD_BETA: LazyLock<Option<HeaderOp>> = LazyLock::new(|| {
 /// When no upstream was chosen; that would be a mistake of the gateway's.
 pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     let asks = is_moved(context) && context.snapshot.config.thinking.on_move == OnMove::Drop;
+    let asks = asks && context.routing.controls_refused.is_none();
     let repair = context.routing.repair;
     if repair.is_none() && !asks || !is_plain(&client.headers) {
         return Ok(());
@@ -82,7 +84,10 @@ fn is_moved(context: &Context) -> bool {
 
 /// Asks the API to drop what does not fit, if the upstream knows that. Whether it is asked.
 fn asks_to_drop(document: &mut Document<'_>, model: &str, destination: &Destination) -> bool {
-    destination.upstream.config.thinking_controls.know(model) && ask_to_drop(document).is_ok()
+    let controls = destination.upstream.config.thinking_controls;
+    // The operator's word counts more than a refusal.
+    let may_know = controls == Controls::On || destination.upstream.may_know_controls(now_ms());
+    may_know && controls.know(model) && ask_to_drop(document).is_ok()
 }
 
 /// What would be done about thinking that comes back in this request, to which the rules were applied, if its conversation
@@ -105,17 +110,25 @@ fn outgoing_body(context: &Context) -> &[u8] {
 /// that is clear.
 pub(crate) fn may_follow(response: &ResponseHeader, client: &RequestHeader, context: &Context) -> bool {
     let is_of_conversation = matches!(context.arrival.protocol.endpoint(), Endpoint::Messages | Endpoint::CountTokens);
+    response.status == 400
+        && is_of_conversation
+        && (may_ask_without(context) || may_repair(context))
+        && is_plain(&client.headers)
+        && may_come_back(context.arrival.body_bytes())
+}
+
+/// Whether it may be the field that is refused which the gateway added.
+fn may_ask_without(context: &Context) -> bool {
+    context.attempt.asked_to_drop && context.routing.controls_refused.is_none()
+}
+
+fn may_repair(context: &Context) -> bool {
     let is_wanted = match context.snapshot.config.thinking.repair {
         When::Moved => is_moved(context),
         When::Always => true,
         When::Off => false,
     };
-    response.status == 400
-        && is_of_conversation
-        && is_wanted
-        && context.routing.repair.is_none()
-        && is_plain(&client.headers)
-        && may_come_back(context.arrival.body_bytes())
+    is_wanted && context.routing.repair.is_none()
 }
 
 /// Whether a response of which a piece came, or which is over, has still to be waited for: it may be a refusal.
@@ -132,13 +145,29 @@ pub(crate) fn judge(is_end: bool, context: &mut Context) -> Result<bool> {
         return Ok(true);
     }
     context.attempt.may_be_refused = false;
-    let refusal = error.and_then(|error| Refusal::read(&error.text()));
-    let (Some(refusal), Some(destination)) = (refusal, context.routing.destination) else { return Ok(false) };
-    let upstream = &context.snapshot.upstreams[destination].config.name;
-    log::info!("{}: upstream \"{upstream}\" refused thinking that came back; trying without it", context.request_id);
+    let (Some(error), Some(destination)) = (error.map(|error| error.text()), context.routing.destination) else {
+        return Ok(false);
+    };
+    let after = context.routing.tried.len();
+    let upstream = &context.snapshot.upstreams[destination];
+    let name = &upstream.config.name;
+    let fault = if may_ask_without(context) && refuses_controls(&error) {
+        log::info!(
+            "{}: upstream \"{name}\" does not know thinking.block_binding; trying without it",
+            context.request_id
+        );
+        upstream.knows_no_controls(now_ms());
+        context.routing.controls_refused = Some(ControlsRefused { destination, after });
+        UpstreamFault::Status { status: 400 }
+    } else if let Some(refusal) = Refusal::read(&error).filter(|_| may_repair(context)) {
+        log::info!("{}: upstream \"{name}\" refused thinking that came back; trying without it", context.request_id);
+        context.routing.repair = Some(Repair { destination, first: refusal.first, after });
+        UpstreamFault::ThinkingRefused
+    } else {
+        return Ok(false);
+    };
     context.routing.was_stale = false;
-    context.routing.repair = Some(Repair { destination, first: refusal.first, after: context.routing.tried.len() });
-    let mut error = failure::settled(UpstreamFault::ThinkingRefused);
+    let mut error = failure::settled(fault);
     error.set_retry(true);
     Err(error)
 }

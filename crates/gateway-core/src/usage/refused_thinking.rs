@@ -23,6 +23,14 @@ impl Refusal {
     }
 }
 
+/// Whether an error says that the field is not known by which the API is asked to drop thinking that does not fit, or the
+/// flag that goes with it. One that refuses the thinking itself names the field too, as a cure.
+pub fn refuses_controls(error: &ErrorText) -> bool {
+    let text = error.body.to_ascii_lowercase();
+    ["block_binding", "thinking-binding-controls"].iter().any(|name| text.contains(name))
+        && Refusal::read(error).is_none()
+}
+
 fn find(text: &str) -> Option<Refusal> {
     let plain = plain(text);
     let at = words(&plain)?;
@@ -171,6 +179,27 @@ mod tests {
             let body =
                 serde_json::json!({ "type": "error", "error": { "type": "invalid_request_error", "message": text } });
             assert_eq!(read(&body.to_string()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn relays_that_do_not_know_the_field_say_so() {
+        let refuses = |text: &str| {
+            let body = serde_json::json!({ "error": { "message": text } }).to_string();
+            let mut error = ErrorBody::new(Decoder::new([&b""[..]]));
+            error.push(body.as_bytes());
+            refuses_controls(&error.finish())
+        };
+        for text in [
+            "thinking.adaptive.block_binding: Extra inputs are not permitted",
+            "thinking.block_binding: Unknown field",
+            "Unexpected value(s) `thinking-binding-controls-2026-08-01` for the `anthropic-beta` header.",
+            "invalid beta flag: Thinking-Binding-Controls-2026-08-01",
+        ] {
+            assert!(refuses(text), "{text}");
+        }
+        for text in [BOUND, "", "thinking.adaptive: Extra inputs are not permitted", "invalid beta flag"] {
+            assert!(!refuses(text), "{text}");
         }
     }
 }
