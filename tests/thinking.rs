@@ -68,6 +68,7 @@ async fn reload(gateway: &Gateway, text: &str) {
 struct Talk {
     session: Option<&'static str>,
     agent: Option<&'static str>,
+    key: &'static str,
     system: Value,
     messages: Vec<Value>,
 }
@@ -78,11 +79,20 @@ impl Talk {
             {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330; cch=1;"},
             {"type": "text", "text": SYSTEM},
         ]);
-        Self { session: Some(session), agent: None, system, messages: vec![json!({"role": "user", "content": "hi"})] }
+        let messages = vec![json!({"role": "user", "content": "hi"})];
+        Self { session: Some(session), agent: None, key: "sk-client", system, messages }
     }
 
     fn of_agent(self, agent: &'static str) -> Self {
         Self { agent: Some(agent), ..self }
+    }
+
+    /// One that the gateway does not know, in which thinking comes back.
+    fn resumed(session: &'static str) -> Self {
+        let mut talk = Self::new(session);
+        talk.messages.push(json!({"role": "assistant", "content": [{"type": "redacted_thinking", "data": "Eq=="}]}));
+        talk.messages.push(json!({"role": "user", "content": "and?"}));
+        talk
     }
 
     fn request(&self) -> Request {
@@ -92,7 +102,7 @@ impl Talk {
         });
         let request = Request::post("/v1/messages?beta=true", body.to_string())
             .header("Content-Type", "application/json")
-            .header("x-api-key", "sk-client");
+            .header("x-api-key", self.key);
         let named = |request: Request, name: &str, value: Option<&str>| match value {
             Some(value) => request.header(name, value),
             None => request,
@@ -400,4 +410,100 @@ async fn a_compaction_that_a_route_sends_elsewhere_moves_its_conversation_and_a_
     assert_eq!(gateway.request(&compaction).await.status(), 200);
     assert_eq!(b.received().len(), 3);
     assert_eq!(moved(&gateway, 5).await, (Some("upstream".to_owned()), Some("a>b".to_owned())));
+}
+
+#[tokio::test]
+async fn drafts_that_are_only_checked_push_out_no_rules_in_use() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("one"))).await;
+    let mut talk = Talk::new("one");
+    talk.turn(&gateway).await;
+    reload(&gateway, &text("two")).await;
+    for number in 0..70 {
+        let draft = json!({"overlay": format!("gateway:\n{}", rules(&format!("draft {number}")))}).to_string();
+        let check = gateway.as_admin(Request::post("/api/admin/config/check", draft));
+        let check = check.header("Content-Type", "application/json");
+        let answer = Client::connect(gateway.admin_addr()).await.request(&check).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    }
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("one"), "{:?}", prefix(&upstream.last()));
+    assert_eq!(moved(&gateway, 2).await, (None, None));
+}
+
+#[tokio::test]
+async fn a_conversation_that_nobody_knows_moves_when_it_is_taken_over() {
+    let (a, b) = (Upstream::start(|_: &Received| Reply::status(503)).await, Upstream::start(thoughtful).await);
+    let gateway = started(gateway().yaml(&yaml(&[("a", &a), ("b", &b)], ""))).await;
+    let mut talk = Talk::resumed("one");
+    talk.turn(&gateway).await;
+    assert_eq!((a.received().len(), b.received().len()), (1, 1));
+    assert_eq!(moved(&gateway, 1).await, (Some("upstream".into()), Some("a>b".into())));
+    talk.turn(&gateway).await;
+    assert_eq!(moved(&gateway, 2).await.0.as_deref(), Some("earlier"));
+}
+
+#[tokio::test]
+async fn a_rule_that_is_gone_may_be_why_thinking_is_not_valid() {
+    let upstream = Upstream::start(thoughtful).await;
+    let plain = yaml(&[("a", &upstream)], "");
+    let gateway = started(gateway().yaml(&plain)).await;
+    Talk::resumed("never any rule").turn(&gateway).await;
+    assert_eq!(moved(&gateway, 1).await, (None, None));
+    let mut talk = Talk::new("known without rules");
+    talk.turn(&gateway).await;
+    reload(&gateway, &yaml(&[("a", &upstream)], &rules("before"))).await;
+    let mut ruled = Talk::new("known with rules");
+    ruled.turn(&gateway).await;
+    reload(&gateway, &plain).await;
+    Talk::resumed("not known").turn(&gateway).await;
+    assert_eq!(moved(&gateway, 4).await.0.as_deref(), Some("unseen"));
+    // The rules of both are forgotten.
+    for number in 0..65 {
+        reload(&gateway, &yaml(&[("a", &upstream)], &rules(&format!("rules {number}")))).await;
+    }
+    reload(&gateway, &plain).await;
+    talk.turn(&gateway).await;
+    assert_eq!(moved(&gateway, 5).await, (None, None), "it is as it was");
+    ruled.turn(&gateway).await;
+    assert_eq!(moved(&gateway, 6).await.0.as_deref(), Some("rules"));
+}
+
+#[tokio::test]
+async fn conversations_of_different_keys_are_different_ones() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("one"))).await;
+    let mut talk = Talk::new("s");
+    talk.turn(&gateway).await;
+    reload(&gateway, &text("two")).await;
+    let mut other = Talk { key: "sk-other", ..Talk::new("s") };
+    other.turn(&gateway).await;
+    reload(&gateway, &text("three")).await;
+    for (talk, rule) in [(&mut talk, "one"), (&mut other, "two")] {
+        talk.turn(&gateway).await;
+        assert!(prefix(&upstream.last()).0.contains(rule), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn marks_for_caching_may_move() {
+    let upstream = Upstream::start(thoughtful).await;
+    let text = |rule: &str| yaml(&[("a", &upstream)], &rules(rule));
+    let gateway = started(gateway().yaml(&text("one"))).await;
+    let mut talk = Talk::new("s");
+    talk.system[1]["cache_control"] = json!({"type": "ephemeral"});
+    talk.turn(&gateway).await;
+    talk.turn(&gateway).await;
+    reload(&gateway, &text("two")).await;
+    for mark in [json!({"type": "ephemeral", "ttl": "1h"}), Value::Null] {
+        talk.system[1]["cache_control"] = mark;
+        talk.turn(&gateway).await;
+        assert!(prefix(&upstream.last()).0.contains("one"));
+    }
+    talk.system[1].as_object_mut().expect("a block").remove("cache_control");
+    talk.turn(&gateway).await;
+    assert!(prefix(&upstream.last()).0.contains("one"));
+    assert_eq!(moved(&gateway, 5).await, (None, None));
 }

@@ -80,7 +80,15 @@ impl Snapshot {
     /// # Errors
     /// When an upstream cannot be prepared.
     pub(crate) fn new(config: Config) -> Result<Self, String> {
-        Self::after(config, None)
+        let snapshot = Self::after(config, None)?;
+        snapshot.put_in_force(None);
+        Ok(snapshot)
+    }
+
+    /// Requests are handled with it from here on, after the `former` one. Until then nothing of it is to be seen: it may be
+    /// a draft that is only checked.
+    pub(crate) fn put_in_force(&self, former: Option<&Self>) {
+        self.conversations.put_in_force(&self.edition, former.map(|former| &*former.conversations));
     }
 
     /// Prepares a configuration that comes after another one: what was seen of upstreams and clients stays known, as
@@ -127,7 +135,7 @@ impl Snapshot {
             destinations,
             affinity: same_affinity
                 .map_or_else(|| Arc::new(AffinityTable::new(&config.affinity)), |former| Arc::clone(&former.affinity)),
-            conversations: Conversations::after(&config.affinity, former.map(|former| &former.conversations), &edition),
+            conversations: Conversations::after(&config.affinity, former.map(|former| &former.conversations)),
             edition,
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),

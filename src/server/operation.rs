@@ -121,6 +121,7 @@ pub(super) fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, 
         let snapshot = Arc::new(Snapshot::after(config, Some(&shared.snapshot.load()))?);
         let panel = Arc::clone(&panel);
         Ok(Box::new(move || {
+            snapshot.put_in_force(Some(&shared.snapshot.load()));
             shared.snapshot.store(snapshot);
             panel.open();
         }))

@@ -4,7 +4,7 @@
 //! A process that handed over still ends requests: what it learns of them goes into a file of its own, which the process
 //! that serves looks into.
 
-use super::Conversations;
+use super::{Conversations, Known};
 use crate::config::write_whole;
 use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::thinking::conversation::Conversation;
@@ -37,8 +37,8 @@ struct Stored {
     rules: BTreeMap<String, PrefixRules>,
     /// Editions by their digests: which rules they have for each upstream.
     editions: BTreeMap<String, Vec<(String, String)>>,
-    /// The conversations.
-    conversations: Vec<(u64, Conversation)>,
+    /// The conversations, each with when something new was learnt of it last, in milliseconds since 1970.
+    conversations: Vec<(u64, Conversation, u64)>,
 }
 
 /// Writes and reads the files.
@@ -68,9 +68,9 @@ impl Keeper {
     pub(crate) fn load(&self, conversations: &Conversations) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.seen = self.leaving_changed();
-        for name in [FILE, LEAVING] {
-            self.read(name, conversations);
-        }
+        self.read(FILE, conversations);
+        state.written = conversations.changes();
+        self.read(LEAVING, conversations);
     }
 
     /// Writes what has changed, and looks what another process has learnt. This may write and read a file.
@@ -138,10 +138,13 @@ fn where_it_broke(error: &serde_json::Error) -> String {
 
 impl Stored {
     fn of(conversations: &Conversations) -> Self {
-        let (thinking, others): (Vec<_>, Vec<_>) =
-            conversations.table.iter().map(|(key, known)| (*key, known)).partition(|(_, known)| known.thinks());
-        let kept: Vec<(u64, Arc<Conversation>)> = thinking.into_iter().chain(others).take(MOST).collect();
-        let used: HashSet<u64> = kept.iter().flat_map(|(_, known)| known.rules()).collect();
+        let (thinking, others): (Vec<_>, Vec<_>) = conversations
+            .table
+            .iter()
+            .map(|(key, known)| (*key, known))
+            .partition(|(_, known)| known.conversation.thinks());
+        let kept: Vec<(u64, Known)> = thinking.into_iter().chain(others).take(MOST).collect();
+        let used: HashSet<u64> = kept.iter().flat_map(|(_, known)| known.conversation.rules()).collect();
         let (mut rules, mut editions) = (BTreeMap::new(), BTreeMap::new());
         for edition in conversations.editions.load().iter().filter(|edition| used.contains(&edition.digest())) {
             let parts = edition.parts().map(|(name, part)| {
@@ -152,11 +155,11 @@ impl Stored {
             editions.insert(hex(edition.digest()), parts.collect());
         }
         let saved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let conversations = kept.into_iter().map(|(key, known)| (key, Conversation::clone(&known))).collect();
-        Self { saved_at, rules, editions, conversations }
+        let stored = |(key, known): (u64, Known)| (key, Conversation::clone(&known.conversation), known.learnt_at);
+        Self { saved_at, rules, editions, conversations: kept.into_iter().map(stored).collect() }
     }
 
-    /// Adds what is not known there.
+    /// Adds what is newer than what is known there.
     fn put_into(self, conversations: &Conversations) {
         let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(self.saved_at));
         if age.is_ok_and(|age| age > conversations.settings.idle) {
@@ -169,7 +172,10 @@ impl Stored {
             let parts = parts.into_iter().filter_map(|(name, part)| Some((name.into(), Arc::clone(rules.get(&part)?))));
             known.push(Arc::new(Edition::stored(parts, digest)));
         }
-        conversations.add(known, self.conversations);
+        let stored = self.conversations.into_iter();
+        let stored = stored
+            .map(|(key, conversation, learnt_at)| (key, Known { conversation: Arc::new(conversation), learnt_at }));
+        conversations.add(known, stored.collect());
     }
 }
 
@@ -181,6 +187,7 @@ fn hex(digest: u64) -> String {
 mod tests {
     use super::*;
     use crate::config::resilience::Affinity;
+    use crate::gateway::conversations::now_ms;
     use gateway_core::rules::body::{BodyAction, Mode, System, Target};
     use gateway_core::rules::rule::{Rule, RuleSet};
     use gateway_core::thinking::conversation::{Answered, Course, Place, Shown};
@@ -193,7 +200,9 @@ mod tests {
     }
 
     fn conversations(sessions: usize, edition: &Arc<Edition>) -> Arc<Conversations> {
-        Conversations::after(&Affinity { sessions, idle: Duration::from_secs(60) }, None, edition)
+        let conversations = Conversations::after(&Affinity { sessions, idle: Duration::from_secs(60) }, None);
+        conversations.put_in_force(edition, None);
+        conversations
     }
 
     fn remember(conversations: &Conversations, key: u64, edition: &Edition) {
@@ -202,9 +211,10 @@ mod tests {
             course: &Course::Unseen,
             rules: edition.digest(),
             place: Place { upstream: "a".into(), account: u64::MAX },
+            changes_prefix: true,
             moved: None,
         };
-        conversations.remember(key, Conversation::after(None, &answered).expect("new"));
+        conversations.learn(key, |_| Conversation::after(None, &answered));
     }
 
     #[test]
@@ -224,17 +234,21 @@ mod tests {
         let known = new.edition(old_rules.digest()).expect("known");
         assert_eq!(known.part("a").map(|part| part.digest()), old_rules.part("a").map(|part| part.digest()));
         assert!(new.edition(new_rules.digest()).is_some());
-        // What the old one learns afterwards.
+        // What the old one learns afterwards, of the same conversation too: the newest counts.
         remember(&old, 2, &old_rules);
         remember(&new, u64::MAX, &new_rules);
         keeper.save(&old, true);
         next.tick(&new, false);
         assert!(new.get(2).is_some());
-        assert_eq!(
-            new.get(u64::MAX).map(|known| known.rules().collect()),
-            Some(vec![new_rules.digest()]),
-            "its own counts"
-        );
+        let rules = |key: u64| new.get(key).map(|known| known.rules().collect::<Vec<_>>());
+        assert_eq!(rules(u64::MAX), Some(vec![new_rules.digest()]), "its own is newer");
+        let before = now_ms();
+        while now_ms() == before {
+            std::thread::yield_now();
+        }
+        remember(&old, u64::MAX, &old_rules);
+        Stored::of(&old).put_into(&new);
+        assert_eq!(rules(u64::MAX), Some(vec![old_rules.digest()]), "the other one's is newer");
     }
 
     #[test]

@@ -139,6 +139,8 @@ pub(crate) struct Conversing {
     pub edition: Arc<Edition>,
     /// Where the present attempt goes.
     pub place: Option<conversation::Place>,
+    /// Whether rules change `system` or `tools` of the present attempt.
+    pub changes_prefix: bool,
 }
 
 /// What is noted of a request.

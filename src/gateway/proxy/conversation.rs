@@ -14,11 +14,13 @@ use gateway_core::thinking::{self, Moved, Presence};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use pingora::http::RequestHeader;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// The field that names a sub-agent.
 const AGENT: HeaderName = HeaderName::from_static("x-claude-code-agent-id");
+/// In a digest, what is not there: no field and no name contains it.
+const NOTHING: &[u8] = &[0];
 /// The fields that a key goes in.
 const KEYS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
@@ -46,27 +48,26 @@ pub(crate) fn begin<'b>(
     let former = course.stretch().filter(|stretch| stretch.rules != present);
     let former = former.and_then(|stretch| snapshot.conversations.edition(stretch.rules));
     let edition = former.unwrap_or_else(|| Arc::clone(&snapshot.edition));
-    context.conversation = Some(Box::new(Conversing { key, known, shown, course, edition, place: None }));
+    let conversing = Conversing { key, known, shown, course, edition, place: None, changes_prefix: false };
+    context.conversation = Some(Box::new(conversing));
     document
 }
 
-/// Stands for the conversation: its session and its agent, or else its key and its first message; `None` for one that
-/// nothing can be known of.
+/// Stands for the conversation, in the state folder too: its key with its session and its agent, or else with its first
+/// message; `None` for one that nothing can be known of.
 fn key(headers: &HeaderMap, sender: Client, presence: Presence, body: &[u8]) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Xxh3Default::new();
+    hasher.update(&sender.key.to_le_bytes());
     match sender.session {
         Session::Named(session) => {
-            session.hash(&mut hasher);
-            headers.get(&AGENT).map(|agent| agent.as_bytes()).hash(&mut hasher);
+            hasher.update(&session.to_le_bytes());
+            hasher.update(headers.get(&AGENT).map_or(NOTHING, |agent| agent.as_bytes()));
         }
         // Its body is looked into only if there may be thinking in the conversation.
         Session::Key(_) | Session::Unknown if presence == Presence::None => return None,
-        Session::Key(_) | Session::Unknown => {
-            sender.key.hash(&mut hasher);
-            thinking::first_message(body)?.hash(&mut hasher);
-        }
+        Session::Key(_) | Session::Unknown => hasher.update(&thinking::first_message(body)?.to_le_bytes()),
     }
-    Some(hasher.finish())
+    Some(hasher.digest())
 }
 
 /// The rules that change `system` and `tools` of this request in place of the destination's present ones.
@@ -91,6 +92,7 @@ pub(crate) fn sent(outgoing: &RequestHeader, client: &RequestHeader, changes_pre
             }
         }
         conversing.place = Some(place);
+        conversing.changes_prefix = changes_prefix;
         context.attempt.moved = moved;
     }
     context.conversation = Some(conversing);
@@ -98,14 +100,23 @@ pub(crate) fn sent(outgoing: &RequestHeader, client: &RequestHeader, changes_pre
 
 /// Where a request goes that has this head: the account is the key that the gateway sends in place of the client's own.
 fn place(upstream: &crate::upstream::Upstream, outgoing: &HeaderMap, client: &HeaderMap) -> Place {
-    let mut hasher = DefaultHasher::new();
     let url = &upstream.config.base_url;
-    (&url.host, url.port, &url.path_prefix).hash(&mut hasher);
-    for name in &KEYS {
+    let keys = KEYS.each_ref().map(|name| {
         let sent = outgoing.get(name).filter(|sent| client.get(name) != Some(sent));
-        sent.map(|sent| sent.as_bytes()).hash(&mut hasher);
+        sent.map(|sent| sent.as_bytes())
+    });
+    Place { upstream: Arc::clone(&upstream.name), account: account((&url.host, url.port, &url.path_prefix), keys) }
+}
+
+/// Stands for an address and the keys that are sent there. It is stored, so programs of other versions make the same.
+fn account((host, port, path): (&str, u16, &str), keys: [Option<&[u8]>; 2]) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    for part in [host.as_bytes(), &port.to_le_bytes(), path.as_bytes()].into_iter().map(Some).chain(keys) {
+        let part = part.unwrap_or(NOTHING);
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
-    Place { upstream: Arc::clone(&upstream.name), account: hasher.finish() }
+    hasher.digest()
 }
 
 fn moved(
@@ -119,6 +130,10 @@ fn moved(
     if !conversing.shown.comes_back {
         return None;
     }
+    let elsewhere = |from: &Arc<str>| {
+        let names = other_rules(conversing, from, client, context, destination);
+        Moved::Upstream { from: Arc::clone(from), to: Arc::clone(&place.upstream), names }
+    };
     let stretch = match &conversing.course {
         Course::Bound(stretch) => stretch,
         // The client's doing; but with it may come back what is from before a move.
@@ -126,18 +141,27 @@ fn moved(
             let is_from_here = conversing.known.as_ref().is_none_or(|known| known.is_all_from(place));
             return Some(if is_from_here { Moved::Client } else { Moved::Earlier });
         }
-        Course::Unseen => return changes_prefix.then_some(Moved::Unseen),
+        Course::Unseen => {
+            // The one that it went to first is the one that it is from, as far as anybody knows.
+            let first = context.routing.tried.first().map(|tried| &context.snapshot.upstreams[tried.destination].name);
+            if let Some(from) = first.filter(|from| **from != place.upstream) {
+                return Some(elsewhere(from));
+            }
+            let present = conversing.edition.digest();
+            let may_be_changed =
+                changes_prefix || context.snapshot.conversations.had_other_rules(present, &place.upstream);
+            return may_be_changed.then_some(Moved::Unseen);
+        }
         Course::Free => return None,
     };
     let from = &stretch.place;
     if from.upstream != place.upstream {
-        let names = other_rules(conversing, &from.upstream, client, context, destination);
-        return Some(Moved::Upstream { from: Arc::clone(&from.upstream), to: Arc::clone(&place.upstream), names });
+        return Some(elsewhere(&from.upstream));
     }
     if from.account != place.account {
         return Some(Moved::Account { at: Arc::clone(&place.upstream) });
     }
-    if conversing.edition.digest() != stretch.rules && changes_prefix {
+    if conversing.edition.digest() != stretch.rules && (changes_prefix || stretch.changes_prefix) {
         // The edition that it began with is forgotten.
         return Some(Moved::Rules { names: Vec::new() });
     }
@@ -206,9 +230,28 @@ fn keep(context: &Context, now: impl Fn(Option<&Conversation>, &Answered<'_>) ->
         return;
     };
     let Some(place) = conversing.place.clone() else { return };
-    let (shown, course, rules) = (conversing.shown, &conversing.course, conversing.edition.digest());
-    let answered = Answered { shown, course, rules, place, moved: context.attempt.moved.as_ref() };
-    if let Some(now) = now(conversing.known.as_deref(), &answered) {
-        context.snapshot.conversations.remember(conversing.key, now);
+    let Conversing { shown, course, edition, changes_prefix, .. } = &**conversing;
+    let (rules, moved) = (edition.digest(), context.attempt.moved.as_ref());
+    let answered = Answered { shown: *shown, course, rules, changes_prefix: *changes_prefix, place, moved };
+    context.snapshot.conversations.learn(conversing.key, |known| now(known, &answered));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_of_an_account_is_the_same_in_every_program() {
+        let of = |host, port, path, keys| account((host, port, path), keys);
+        let one = of("relay.test", 443, "/v1", [None, Some(&b"sk-1"[..])]);
+        assert_eq!(one, 8_472_097_388_239_256_102);
+        for other in [
+            of("relay.test", 443, "/v1", [Some(&b"sk-1"[..]), None]),
+            of("relay.test", 443, "/v1", [None, Some(&b"sk-2"[..])]),
+            of("relay.test", 80, "/v1", [None, Some(&b"sk-1"[..])]),
+            of("relay.tes", 443, "t/v1", [None, Some(&b"sk-1"[..])]),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 }

@@ -85,6 +85,11 @@ impl PrefixRules {
         self.rules.is_empty()
     }
 
+    /// Whether there is one that changes what `system` and `tools` say, not only how they are written.
+    pub fn changes_meaning(&self) -> bool {
+        self.rules.iter().any(|rule| rule.changes().any(|action| !matches!(action, BodyAction::Compact)))
+    }
+
     /// About how many bytes they are, stored.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -24,6 +24,8 @@ pub struct Stretch {
     pub prefix: Option<u64>,
     /// Digest of the rules that it began with.
     pub rules: u64,
+    /// Whether these changed its `system` or `tools`.
+    pub changes_prefix: bool,
     /// Where its thinking came from last.
     pub place: Place,
     /// Whether it came from somewhere else before.
@@ -97,6 +99,8 @@ pub struct Answered<'a> {
     pub course: &'a Course,
     /// The digest of the rules that it was sent with.
     pub rules: u64,
+    /// Whether these changed its `system` or `tools`.
+    pub changes_prefix: bool,
     /// Where it was sent.
     pub place: Place,
     /// Whether and how it moved with that.
@@ -113,6 +117,14 @@ impl Conversation {
 
     fn with_prefix(&self, prefix: Option<u64>) -> Option<&Stretch> {
         self.stretches.iter().find(|stretch| prefix.is_some() && stretch.prefix == prefix)
+    }
+
+    /// Where the stretch stands that went on as `former`. Other requests may have changed it since: then it is the one with
+    /// this prefix.
+    fn place_of(&self, former: Option<&Stretch>, prefix: Option<u64>) -> Option<usize> {
+        let same = self.stretches.iter().position(|stretch| Some(stretch) == former);
+        let prefix = prefix.or(former.and_then(|former| former.prefix));
+        same.or_else(|| self.stretches.iter().position(|stretch| prefix.is_some() && stretch.prefix == prefix))
     }
 
     /// Whether it makes a difference for a request under these rules which `system` and `tools` it has, even if no
@@ -136,13 +148,15 @@ impl Conversation {
         self.thinks
     }
 
-    /// What is known of it once a request was answered; `None` if that is nothing new. Requests without thinking, such
-    /// as those for titles, begin a conversation, and leave one alone that is known.
+    /// What is known of it once a request was answered, `known` being what is known at that moment; `None` if that is
+    /// nothing new. Requests without thinking, such as those for titles, begin a conversation, and leave one alone that is
+    /// known.
     pub fn after(known: Option<&Self>, answered: &Answered<'_>) -> Option<Self> {
-        let Answered { shown, course, rules, place, moved } = answered;
+        let Answered { shown, course, rules, changes_prefix, place, moved } = answered;
         let stretch = Stretch {
             prefix: shown.prefix.filter(|_| shown.comes_back),
             rules: *rules,
+            changes_prefix: *changes_prefix,
             place: place.clone(),
             has_moved: moved.is_some_and(Moved::is_by_gateway),
         };
@@ -153,11 +167,12 @@ impl Conversation {
             return None;
         }
         let mut stretches = known.stretches.clone();
-        let same = course.stretch().and_then(|former| stretches.iter().position(|stretch| stretch == former));
-        match same {
+        match known.place_of(course.stretch(), stretch.prefix) {
             Some(at) => {
                 let prefix = stretch.prefix.or(stretches[at].prefix);
-                stretches[at] = Stretch { prefix, ..stretch };
+                // A request at the same time may have gone elsewhere.
+                let has_moved = stretch.has_moved || stretches[at].has_moved || stretches[at].place != stretch.place;
+                stretches[at] = Stretch { prefix, has_moved, ..stretch };
             }
             None => {
                 stretches.insert(0, stretch);
@@ -170,15 +185,15 @@ impl Conversation {
     /// What is known of it once an answer had thinking in it, to a request without: that thinking is bound to the rules
     /// and the place of this request, and is the first of its stretch.
     pub fn after_thinking(known: Option<&Self>, answered: &Answered<'_>) -> Option<Self> {
-        let Answered { course, rules, place, .. } = answered;
-        let begun = |prefix| Stretch { prefix, rules: *rules, place: place.clone(), has_moved: false };
+        let Answered { course, rules, changes_prefix, place, .. } = answered;
+        let (rules, changes_prefix) = (*rules, *changes_prefix);
+        let begun = |prefix| Stretch { prefix, rules, changes_prefix, place: place.clone(), has_moved: false };
         let now = match (known, course.stretch()) {
             (Some(known), Some(former)) => {
-                let renewed = |stretch: &Stretch| match stretch == former {
-                    true => begun(stretch.prefix),
-                    false => stretch.clone(),
-                };
-                Self { stretches: known.stretches.iter().map(renewed).collect(), thinks: true }
+                let mut stretches = known.stretches.clone();
+                let at = known.place_of(Some(former), None)?;
+                stretches[at] = begun(stretches[at].prefix);
+                Self { stretches, thinks: true }
             }
             // A side request of one that thinks already.
             (Some(known), None) if known.thinks => return None,
@@ -229,12 +244,13 @@ mod tests {
                     Some(Moved::Upstream { from, to: upstream.into(), names: Vec::new() })
                 }
             });
-            let answered = Answered { shown, course: &course, rules, place: place(upstream), moved: moved.as_ref() };
+            let (course, place, moved) = (&course, place(upstream), moved.as_ref());
+            let answered = Answered { shown, course, rules, changes_prefix: true, place, moved };
             self.0 = Conversation::after(self.0.as_ref(), &answered).or(self.0.take());
             if has_thinking && !shown.comes_back {
                 self.0 = Conversation::after_thinking(self.0.as_ref(), &answered).or(self.0.take());
             }
-            (rules, course)
+            (rules, course.clone())
         }
 
         fn stretches(&self) -> &[Stretch] {
@@ -325,6 +341,22 @@ mod tests {
         assert!(is_all_from(&kept, "a") && !is_all_from(&kept, "b"));
         kept.request(back(A), 10, "b", true);
         assert!(!is_all_from(&kept, "a") && !is_all_from(&kept, "b"));
+    }
+
+    #[test]
+    fn requests_at_the_same_time_lose_nothing_of_each_other() {
+        let mut kept = Kept::default();
+        kept.request(first(), 10, "a", true);
+        let course = Course::of(kept.0.as_ref(), back(A));
+        let (shown, place_a) = (back(A), place("a"));
+        let late = Answered { shown, course: &course, rules: 10, changes_prefix: true, place: place_a, moved: None };
+        // Meanwhile one goes elsewhere, and the client begins anew with another.
+        kept.request(back(A), 10, "b", true);
+        kept.request(back(B), 12, "a", true);
+        let now = Conversation::after(kept.0.as_ref(), &late).expect("it moved back");
+        assert_eq!(now.rules().collect::<Vec<_>>(), [12, 10], "no stretch is lost, none is there twice");
+        let stretch = now.with_prefix(Some(A)).expect("known");
+        assert!(stretch.has_moved && *stretch.place.upstream == *"a", "{stretch:?}");
     }
 
     #[test]
