@@ -3,7 +3,7 @@
 /// Most digits that count: those of a `u64` that is sure to hold them.
 const DIGITS: usize = 18;
 /// Powers of ten beyond this are no prices.
-const FARTHEST: i32 = 40;
+const FARTHEST: u32 = 40;
 
 /// A number from zero on: so many times a power of ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,9 @@ impl Decimal {
     /// The number that a text stands for: `3`, `0.25`, `1e-06`, `1.5E+2`. `None` if it is none, or below zero.
     pub fn parse(text: &str) -> Option<Self> {
         let (number, power) = match text.split_once(['e', 'E']) {
-            Some((number, power)) => (number, power.parse().ok().filter(|power: &i32| power.abs() <= FARTHEST)?),
+            Some((number, power)) => {
+                (number, power.parse().ok().filter(|power: &i32| power.unsigned_abs() <= FARTHEST)?)
+            }
             None => (text, 0),
         };
         let number = number.strip_prefix('+').unwrap_or(number);
@@ -150,8 +152,26 @@ mod tests {
         ] {
             assert_eq!(Decimal::parse(text).and_then(|number| number.in_units(PICO)), Some(pico), "{text}");
         }
-        for text in ["", ".", "-1", "-0", "1e", "1e99", "e5", "1.2.3", "NaN", "inf", "0x10", "1,5", "1_000", " 1", "１"]
-        {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "-0",
+            "1e",
+            "1e99",
+            "1e-2147483648",
+            "1e2147483647",
+            "1e-2147483649",
+            "e5",
+            "1.2.3",
+            "NaN",
+            "inf",
+            "0x10",
+            "1,5",
+            "1_000",
+            " 1",
+            "１",
+        ] {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
         assert_eq!(Decimal::parse("1e20").expect("a number").in_units(PICO), None, "too many for the type");
@@ -164,7 +184,7 @@ mod tests {
         {
             assert_eq!(Factor::parse(text, 100).map(|factor| factor.to_string()).as_deref(), Some(shown), "{text}");
         }
-        for text in ["100.000001", "101", "-1", "0.0000001", "x", "", "1e9"] {
+        for text in ["100.000001", "101", "-1", "0.0000001", "x", "", "1e9", "1e-2147483648"] {
             assert_eq!(Factor::parse(text, 100), None, "{text}");
         }
         let ratio = |amount, one| Factor::ratio(amount, one).map(|factor| factor.to_string());
