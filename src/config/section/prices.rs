@@ -85,7 +85,9 @@ fn read_published(path: &str, at: &Source) -> Result<Published, Box<Problem>> {
     let wrong = |at: Source, what| Box::new(Problem { at, key: PRICES_FILE.about.key.to_owned(), what });
     let text = text_file::read_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES)
         .map_err(|error| wrong(at.clone(), Message::FileUnreadable { path: named(), said: error.to_string() }))?;
-    let what = match published::read(&text, &path.into()) {
+    // Of what tells no such time, all is taken to be of old: it stands whatever is behind it.
+    let as_of = std::fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let what = match published::read(&text, &path.into(), as_of) {
         Ok(list) if list.models == 0 => Message::PriceListEmpty { path: named() },
         Ok(list) => return Ok(list),
         Err(Wrong::NoJson(line, column, said)) => {
@@ -345,6 +347,19 @@ mod tests {
         assert_eq!(read(midnight - second), Some(200));
         assert_eq!(read(midnight), Some(100));
         assert_eq!((read(at("2026-09-01")), read(at("2027-01-01"))), (Some(200), Some(100)));
+    }
+
+    #[test]
+    fn a_published_list_does_not_change_what_was_paid_before_the_day_in_october() {
+        let list = r#"{"claude-sonnet-5-5": {"litellm_provider": "anthropic", "input_cost_per_token": 2e-06,
+            "output_cost_per_token": 1e-05, "cache_read_input_token_cost": 1.1e-07}}"#;
+        let read = |as_of: &str, time: &str| {
+            let list = published::read(list, &"list.json".into(), at(as_of)).expect("a list");
+            let prices = Prices::default().then_published(list).then(built_in(&mut Vec::new()));
+            paid(&prices, "claude-sonnet-5-5", 1_000, at(time)).map(|[.., read]| read)
+        };
+        assert_eq!((read("2026-11-27", "2026-10-06"), read("2026-11-27", "2026-10-07")), (Some(200), Some(110)));
+        assert_eq!(read("2026-09-01", "2026-10-06"), Some(110), "it is of before the change");
     }
 
     #[test]

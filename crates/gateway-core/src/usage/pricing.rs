@@ -73,17 +73,13 @@ impl Prices {
 
     /// The offer for a model, and a prompt of so many tokens, at that time.
     pub fn of(&self, model: &str, prompt: u64, at: SystemTime) -> Option<&Offer> {
-        self.search(model, |offer| offer.holds(prompt, at).then_some(offer))
+        first_of(&self.0, &Name::of(model), prompt, at)
     }
 
     /// All offers for a model, in the order in which they are asked.
     pub fn all_of(&self, model: &str) -> Vec<&Offer> {
-        let mut all = Vec::new();
-        self.search(model, |offer| {
-            all.push(offer);
-            None::<()>
-        });
-        all
+        let name = Name::of(model);
+        self.0.iter().flat_map(|list| list.all_of(&name)).collect()
     }
 
     /// All offers that are not of a published list, in the order in which they are asked.
@@ -104,18 +100,50 @@ impl Prices {
             List::Published(published) => Some(&**published),
         })
     }
+}
 
-    /// Shows the offers for a model to `found`, in the order in which they are asked, until that has what it looks for.
-    fn search<'a, T>(&'a self, model: &str, mut found: impl FnMut(&'a Offer) -> Option<T>) -> Option<T> {
-        let plain = model_name::plain(model);
-        self.0.iter().find_map(|list| match list {
-            List::Patterns(offers) => offers.iter().find_map(|(offer, of_plain)| {
-                (of_plain.matches(&plain) || offer.models.matches(model)).then(|| found(offer)).flatten()
-            }),
-            List::Published(list) => {
-                let as_it_came = list.offers.get(&*model.trim().to_ascii_lowercase());
-                as_it_came.or_else(|| list.offers.get(&*plain))?.iter().find_map(&mut found)
+/// A model's name as it came, in lower case too, and as [`model_name::plain`] has it.
+struct Name<'m> {
+    came: &'m str,
+    lower: String,
+    plain: String,
+}
+
+impl<'m> Name<'m> {
+    fn of(came: &'m str) -> Self {
+        Self { came, lower: came.trim().to_ascii_lowercase(), plain: model_name::plain(came) }
+    }
+}
+
+impl List {
+    /// The offers for a model, in the order in which they are asked.
+    fn all_of(&self, name: &Name<'_>) -> Vec<&Offer> {
+        match self {
+            Self::Patterns(offers) => {
+                let fits =
+                    |(offer, plain): &&(Offer, Glob)| plain.matches(&name.plain) || offer.models.matches(name.came);
+                offers.iter().filter(fits).map(|(offer, _)| offer).collect()
             }
-        })
+            Self::Published(list) => {
+                let offers = list.offers.get(&*name.lower).or_else(|| list.offers.get(&*name.plain));
+                offers.map_or_else(Vec::new, |offers| offers.iter().collect())
+            }
+        }
+    }
+}
+
+/// The first offer that holds. A published list tells what models cost when it was written, and not since when: where a
+/// list behind it knows of a change between the request and that day, it knows better what the model cost before.
+fn first_of<'a>(lists: &'a [List], name: &Name<'_>, prompt: u64, at: SystemTime) -> Option<&'a Offer> {
+    let (list, behind) = lists.split_first()?;
+    let found = list.all_of(name).into_iter().find(|offer| offer.holds(prompt, at));
+    let behind_it = || first_of(behind, name, prompt, at);
+    match list {
+        List::Published(list) if found.is_some() => {
+            let is_change = |offer: &Offer| offer.from.is_some_and(|from| at < from && from <= list.as_of);
+            let is_changed = behind.iter().any(|list| list.all_of(name).into_iter().any(is_change));
+            is_changed.then(behind_it).flatten().or(found)
+        }
+        _ => found.or_else(behind_it),
     }
 }

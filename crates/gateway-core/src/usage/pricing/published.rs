@@ -8,6 +8,7 @@ use crate::rules::glob::Glob;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 #[cfg(test)]
 mod tests;
@@ -24,25 +25,39 @@ const MOST_TIMES: u32 = 100;
 const PER_TOKEN: i32 = -12;
 /// Those of models.dev are dollars per million tokens.
 const PER_MILLION: i32 = -6;
-/// The providers of both lists that sell models of their own: their price is the one of a name without a vendor.
-const MAKERS: [&str; 16] = [
-    "anthropic",
-    "openai",
-    "gemini",
-    "google",
-    "vertex_ai-language-models",
-    "deepseek",
-    "moonshot",
-    "moonshotai",
-    "zai",
-    "zhipuai",
-    "xai",
-    "mistral",
-    "minimax",
-    "dashscope",
-    "alibaba",
-    "meta_llama",
+/// Who makes which models, as of 2026-11-27: providers of both lists, each with what the names of its own models begin
+/// with. Of one maker's providers the first counts. What they sell besides is as anybody else's.
+const MAKERS: [(&str, &[&str]); 16] = [
+    ("anthropic", &["claude"]),
+    ("openai", &["gpt", "chatgpt", "codex", "o1", "o3", "o4"]),
+    ("gemini", &["gemini", "gemma"]),
+    ("google", &["gemini", "gemma"]),
+    ("vertex_ai-language-models", &["gemini", "gemma"]),
+    ("deepseek", &["deepseek"]),
+    ("moonshot", &["kimi", "moonshot"]),
+    ("moonshotai", &["kimi", "moonshot"]),
+    ("zai", &["glm"]),
+    ("zhipuai", &["glm"]),
+    ("xai", &["grok"]),
+    ("mistral", &["mistral", "ministral", "magistral", "codestral", "devstral", "pixtral", "open-mi"]),
+    ("minimax", &["minimax", "abab"]),
+    ("dashscope", &["qwen", "qwq", "qvq"]),
+    ("alibaba", &["qwen", "qwq", "qvq"]),
+    ("meta_llama", &["llama"]),
 ];
+
+/// Which of a model's makers a provider is, the first that counts being 0; `None` if it sells what others make. Who is not
+/// known makes the models that are called after it.
+fn as_maker(provider: &str, plain: &str) -> Option<usize> {
+    let known = MAKERS
+        .iter()
+        .position(|(maker, models)| *maker == provider && models.iter().any(|begin| plain.starts_with(begin)));
+    let is_called_after_it = || {
+        let rest = plain.strip_prefix(&provider.to_ascii_lowercase())?;
+        (!provider.is_empty() && !rest.starts_with(|next: char| next.is_ascii_alphabetic())).then_some(0)
+    };
+    known.or_else(is_called_after_it)
+}
 
 /// Whose list it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +73,8 @@ pub enum Publisher {
 pub struct Published {
     /// Whose it is.
     pub publisher: Publisher,
+    /// When it was written: its prices are those of that day.
+    pub as_of: SystemTime,
     /// How many models it has prices of.
     pub models: usize,
     /// Models with a price that cannot be read: they have none.
@@ -99,11 +116,11 @@ type Object<'a> = BTreeMap<String, &'a RawValue>;
 /// A price that cannot be read.
 struct Unreadable;
 
-/// Reads a list; `origin` is what the operator is told of where its prices are from.
+/// Reads a list; `origin` is what the operator is told of where its prices are from, `as_of` when it was written.
 ///
 /// # Errors
 /// When it is none.
-pub fn read(text: &str, origin: &Arc<str>) -> Result<Published, Wrong> {
+pub fn read(text: &str, origin: &Arc<str>, as_of: SystemTime) -> Result<Published, Wrong> {
     let list: Object<'_> = serde_json::from_str(text).map_err(|error| match error.is_data() {
         true => Wrong::OtherForm,
         false => Wrong::NoJson(error.line(), error.column(), error.to_string()),
@@ -138,7 +155,7 @@ pub fn read(text: &str, origin: &Arc<str>) -> Result<Published, Wrong> {
         return Err(Wrong::TooMany(reading.all.len()));
     }
     let Reading { all, unreadable, .. } = reading;
-    Ok(Published { publisher, models: all.len(), unreadable, offers: by_name(&all) })
+    Ok(Published { publisher, as_of, models: all.len(), unreadable, offers: by_name(&all) })
 }
 
 /// What was read of a list so far.
@@ -154,7 +171,10 @@ struct Model {
     key: String,
     /// Its name at the provider.
     id: String,
-    is_makers: bool,
+    /// The same without what others put around it.
+    plain: String,
+    /// Which of its makers the provider is.
+    maker: Option<usize>,
     offers: Arc<[Offer]>,
 }
 
@@ -176,12 +196,9 @@ impl Reading<'_> {
                 ..plain
             }
         });
-        self.all.push(Model {
-            key: key.to_owned(),
-            id: id.to_owned(),
-            is_makers: MAKERS.contains(&provider),
-            offers: offers.collect(),
-        });
+        let (offers, plain) = (offers.collect(), model_name::plain(id));
+        let maker = as_maker(provider, &plain);
+        self.all.push(Model { key: key.to_owned(), id: id.to_owned(), plain, maker, offers });
     }
 }
 
@@ -335,27 +352,27 @@ fn in_tiers(tiers: Vec<(u64, Told)>, others: Offered) -> Vec<Offered> {
 }
 
 /// The offers by all names that a model may be asked for: as the list has it, as its maker calls it, and without what
-/// clouds and relays put around it. The last is the maker's price; if only others sell it, and do not agree on a price, it
-/// is nobody's.
+/// clouds and relays put around it. A name without a vendor has the maker's price; if only others sell it, and do not agree
+/// on a price, it is nobody's.
 fn by_name(all: &[Model]) -> HashMap<Box<str>, Arc<[Offer]>> {
     let mut claims: Vec<(Box<str>, Rank, &Model)> = Vec::new();
     for model in all {
         let mut claim = |name: &str, rank: Rank| claims.push((name.to_ascii_lowercase().into(), rank, model));
-        claim(&model.key, Rank::AsItStands);
-        let plain = model_name::plain(&model.id);
         // What costs nothing at another one's is paid for in another way.
         let is_free = model.offers.iter().all(|offer| offer.price.input == 0 && offer.price.output == 0);
-        match model.is_makers {
-            true => {
+        let has_vendor = model.key.contains('/');
+        claim(&model.key, if has_vendor || model.maker.is_some() { Rank::AsItStands } else { Rank::Others });
+        match model.maker {
+            Some(_) => {
                 claim(&model.id, Rank::AsItStands);
-                claim(&plain, Rank::Makers);
+                claim(&model.plain, Rank::Makers);
             }
-            false if is_free => {}
-            false => claim(&plain, Rank::Others),
+            None if is_free => {}
+            None => claim(&model.plain, Rank::Others),
         }
     }
     // Of several by one maker the shortest name stands for what is current, and of those the latest date.
-    let order = |model: &Model| (model.key.len(), std::cmp::Reverse(model.key.clone()));
+    let order = |model: &Model| (model.maker, model.key.len(), std::cmp::Reverse(model.key.clone()));
     claims.sort_by_cached_key(|(name, rank, model)| (name.clone(), *rank, order(model)));
     let costs =
         |model: &Model| -> Vec<_> { model.offers.iter().map(|offer| (offer.prompt_up_to, offer.price)).collect() };

@@ -1,7 +1,7 @@
 use super::super::Prices;
 use super::*;
 use crate::usage::summary::{Details, Tokens};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// In the form of LiteLLM's list, with what is odd in it.
 const LITELLM: &str = r#"{
@@ -61,7 +61,7 @@ const MODELS_DEV: &str = r#"{
 }"#;
 
 fn list(text: &str) -> Published {
-    read(text, &"prices.json".into()).expect("a list")
+    read(text, &"prices.json".into(), UNIX_EPOCH).expect("a list")
 }
 
 fn prices(text: &str) -> Prices {
@@ -162,6 +162,78 @@ fn names_find_the_makers_price_and_what_costs_nothing_elsewhere_is_not_taken_for
 }
 
 #[test]
+fn a_bare_name_has_its_makers_price_or_one_that_all_sellers_agree_on() {
+    // Per million tokens: sellers of a name, and what the bare name costs.
+    for (sellers, name, wanted) in [
+        (&[("alibaba", "deepseek-r9", 9), ("deepseek", "deepseek-r9", 1)][..], "deepseek-r9", Some(1.0)),
+        (&[("zai", "kimi-k9", 9), ("moonshotai", "kimi-k9", 1)], "kimi-k9", Some(1.0)),
+        // The provider that the model is called after, whoever it is.
+        (&[("ab", "newcomer-2", 9), ("newcomer", "newcomer-2", 1)], "newcomer-2", Some(1.0)),
+        (&[("ab", "newcomers-2", 9), ("newcomer", "newcomers-2", 1)], "newcomers-2", None),
+        // Makers of other models are sellers like all others.
+        (&[("xai", "stranger-1", 9), ("openai", "stranger-1", 1)], "stranger-1", None),
+        (&[("xai", "stranger-1", 9), ("other", "stranger-1", 9)], "stranger-1", Some(9.0)),
+        (&[("openai", "claude-next", 9), ("anthropic", "claude-next", 1)], "claude-next", Some(1.0)),
+        (&[("openai", "claude-next", 9)], "claude-next", Some(9.0)),
+    ] {
+        for name in [name.to_owned(), format!("{name}-20260901"), format!("vendor/{name}")] {
+            let models_dev: Vec<String> = sellers
+                .iter()
+                .map(|(seller, model, input)| {
+                    format!(r#""{seller}": {{"models": {{"{model}": {{"cost": {{"input": {input}, "output": 1}}}}}}}}"#)
+                })
+                .collect();
+            let of_models_dev = prices(&format!("{{{}}}", models_dev.join(",")));
+            let litellm: Vec<String> = sellers
+                .iter()
+                .map(|(seller, model, input)| {
+                    format!(
+                        r#""{seller}/{model}": {{"litellm_provider": "{seller}", "input_cost_per_token": {input}e-6,
+                           "output_cost_per_token": 1e-6}}"#
+                    )
+                })
+                .collect();
+            let of_litellm = prices(&format!("{{{}}}", litellm.join(",")));
+            for prices in [of_models_dev, of_litellm] {
+                assert_eq!(table(&prices, &name, 1).map(|[input, ..]| input), wanted, "{name} of {sellers:?}");
+            }
+        }
+    }
+    // A seller may write a name without itself: that does not make it the maker's.
+    let bare = r#"{"deepseek-r9": {"litellm_provider": "reseller", "input_cost_per_token": 9e-6, "output_cost_per_token": 1e-6},
+        "deepseek/deepseek-r9": {"litellm_provider": "deepseek", "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}}"#;
+    assert_eq!(table(&prices(bare), "deepseek-r9", 1).map(|[input, ..]| input), Some(1.0));
+}
+
+#[test]
+fn what_is_behind_a_list_says_what_a_model_cost_before_a_change_that_the_list_is_younger_than() {
+    const CHANGE: Duration = Duration::from_secs(20_000 * 86_400);
+    let own = |input, from: Option<Duration>| Offer {
+        from: from.map(|from| UNIX_EPOCH + from),
+        ..Offer::new(Glob::new("gpt-5.5"), Price::usual(input, 1, None, None, None), "own".into())
+    };
+    let second = Duration::from_secs(1);
+    let input = |as_of: Duration, offers: Vec<Offer>, at: Duration| {
+        let list = read(LITELLM, &"prices.json".into(), UNIX_EPOCH + as_of).expect("a list");
+        let prices = Prices::default().then_published(list).then(offers);
+        prices.of("gpt-5.5", 1, UNIX_EPOCH + at).map(|offer| offer.price.input)
+    };
+    let both = || vec![own(2, Some(CHANGE)), own(1, None)];
+    for (as_of, offers, at, wanted) in [
+        (CHANGE + second, both(), CHANGE - second, 1),
+        (CHANGE, both(), CHANGE - second, 1),
+        (CHANGE + second, both(), CHANGE, 5_000_000),
+        // What the list does not know yet changes nothing about it.
+        (CHANGE - second, both(), CHANGE - second, 5_000_000),
+        // Nobody behind it knows what it cost before.
+        (CHANGE + second, vec![own(2, Some(CHANGE))], CHANGE - second, 5_000_000),
+        (CHANGE + second, vec![own(1, None)], CHANGE - second, 5_000_000),
+    ] {
+        assert_eq!(input(as_of, offers, at), Some(wanted), "{as_of:?} {at:?}");
+    }
+}
+
+#[test]
 fn a_list_behind_the_operators_prices_comes_before_those_behind_it() {
     let own = |model, input| Offer::new(Glob::new(model), Price::usual(input, 1, None, None, None), "own".into());
     let prices = Prices::default()
@@ -177,7 +249,7 @@ fn a_list_behind_the_operators_prices_comes_before_those_behind_it() {
 #[test]
 fn what_is_no_such_list_is_told_apart() {
     let origin = "prices.json".into();
-    let wrong = |text: &str| read(text, &origin).expect_err("no list");
+    let wrong = |text: &str| read(text, &origin, UNIX_EPOCH).expect_err("no list");
     assert!(matches!(wrong("{\"a\":\n {,}"), Wrong::NoJson(2, ..)));
     for text in ["[]", "{}", "\"text\"", "{\"a\": 1}", "{\"models\": [{\"id\": \"x\"}]}", "{\"a\": {\"price\": 1}}"] {
         assert_eq!(wrong(text), Wrong::OtherForm, "{text}");
