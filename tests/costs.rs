@@ -1,7 +1,7 @@
 //! What requests cost: known, in part, or not at all, and made anew.
 
 use anyrouter_gateway::measured::Database;
-use harness::{Client, Gateway, Request, Upstream, anthropic, metrics, within};
+use harness::{Client, Gateway, GatewayBuilder, Request, Upstream, anthropic, metrics, within};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
@@ -14,9 +14,13 @@ mod record;
 const PRICED: &str = "claude-sonnet-4-5";
 const UNPRICED: &str = "a-model-that-nobody-sells";
 
-async fn start(folder: &Path, upstream: &Upstream) -> Gateway {
+fn started(folder: &Path) -> GatewayBuilder {
     let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("DASHBOARD_API_KEY", "the-key");
-    gateway.env("GATEWAY_DB", &folder.join("log.db").display().to_string()).upstream(upstream.url()).start().await
+    gateway.env("GATEWAY_DB", &folder.join("log.db").display().to_string())
+}
+
+async fn start(folder: &Path, upstream: &Upstream) -> Gateway {
+    started(folder).upstream(upstream.url()).start().await
 }
 
 async fn ask(gateway: &Gateway, model: &str, session: &str) {
@@ -241,7 +245,11 @@ async fn a_kill_in_the_middle_leaves_rows_and_sums_that_agree_and_traffic_goes_o
     database.close().await.expect("closed");
     let before = agreed(&file).await;
     let upstream = Upstream::start(anthropic::handler()).await;
-    let gateway = start(folder.path(), &upstream).await;
+    // The upstreams of the rows.
+    let of_rows =
+        ["anyrouter", "mirror", "spare"].map(|name| format!("{{name: {name}, base_url: \"{}\"}}", upstream.url()));
+    let yaml = format!("gateway:\n  upstreams: [{}]\n", of_rows.join(", "));
+    let gateway = started(folder.path()).yaml(&yaml).start().await;
     price(&gateway, r#"[{models: "*", input: 7, output: 7}]"#).await;
     change(&gateway, "POST", "recost", &json!({ "from_ms": 0 })).await;
     // What comes in meanwhile is written as ever.
@@ -258,7 +266,7 @@ async fn a_kill_in_the_middle_leaves_rows_and_sums_that_agree_and_traffic_goes_o
     let (old_before, all) = sums(&mut connection, old).await;
     assert!(in_the_middle != before && old_before > 0 && old_before < all, "{old_before} of {all} are to be made");
 
-    let gateway = start(folder.path(), &upstream).await;
+    let gateway = started(folder.path()).yaml(&yaml).start().await;
     price(&gateway, r#"[{models: "*", input: 7, output: 7, cache_write: 7, cache_read: 7}]"#).await;
     change(&gateway, "POST", "recost", &json!({ "from_ms": 0 })).await;
     let written = async || {

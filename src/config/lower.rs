@@ -21,7 +21,6 @@ use gateway_core::addresses::TrustedProxies;
 use gateway_core::models::Model;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::Prices;
-use gateway_core::usage::pricing::decimal::Factor;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -83,14 +82,6 @@ pub struct Config {
     pub prices: Prices,
     /// How long requests may go on at the end.
     pub drain: Drain,
-}
-
-impl Config {
-    /// How many times as much an upstream charges as the prices say; one that is not there any more charges the price.
-    pub(crate) fn cost_factor(&self, upstream: &str) -> Factor {
-        let known = self.upstreams.iter().find(|known| &*known.name == upstream);
-        known.map_or(Factor::ONE, |known| known.cost_factor)
-    }
 }
 
 /// All settings to their values; `None` when one with a default is wrong.

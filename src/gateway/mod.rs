@@ -191,7 +191,7 @@ impl ProxyHttp for Gateway {
         settle::over(context, failure.as_ref());
         let ending = Ending::of(session, failure, context);
         let in_force = self.shared.snapshot.load();
-        let record = finish::record(session, ending, context, &in_force.config);
+        let record = finish::record(session, ending, context, &in_force.config.prices);
         self.shared.finish(record, context.observation.is_local);
     }
 

@@ -8,6 +8,7 @@ use crate::operate::recost::{Recosting, Told};
 use crate::store::costs::Tariff;
 use crate::store::{Progress, Recosts, State, Watch};
 use humantime::format_rfc3339_seconds;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -74,19 +75,44 @@ pub(crate) fn here(loaded: &Loaded, wish: Recost) -> Result<String, String> {
     let Recost::Begin { from_ms, to_ms } = wish else {
         return Err("no gateway runs here: there is nothing to stop".to_owned());
     };
+    own(path)?;
     let recosts = Recosts::new(path, Arc::new(Configured(Tariff::of(&loaded.config))));
     let told = told(&recosts.run(from_ms, to_ms));
     if told.is_done { Ok(format!("{}: {}", path.display(), told.text)) } else { Err(told.text) }
 }
 
+/// Whether the request log is this user's own: what is written beside it would be this user's, and keep the gateway out.
+///
+/// # Errors
+/// When it is somebody else's.
+fn own(path: &Path) -> Result<(), String> {
+    let owner = path.metadata().map_err(|error| format!("{} cannot be read: {error}", path.display()))?.uid();
+    let this = rustix::process::geteuid().as_raw();
+    if owner == this {
+        return Ok(());
+    }
+    Err(format!(
+        "no gateway runs here, and {} belongs to user {owner}, not to {this}: run this as that user (`sudo -u '#{owner}'`), \
+         or start the gateway, which does it then",
+        path.display()
+    ))
+}
+
 fn told(progress: &Progress) -> Told {
-    let Progress { state, percent, rows, changed, unpriced, .. } = progress;
+    let Progress { state, percent, rows, changed, unpriced, left, left_upstreams, .. } = progress;
     let at = |ms: i64| format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs()));
     let covered = match progress.oldest_ms.zip(progress.newest_ms) {
         Some((oldest, newest)) => format!(
-            "{rows} rows with known usage, from {} to {}: {changed} have another cost now, {unpriced} have no price",
+            "{rows} rows with known usage, from {} to {}: {changed} have another cost now, {unpriced} have no price{}",
             at(oldest),
-            at(newest)
+            at(newest),
+            match left {
+                0 => String::new(),
+                _ => format!(
+                    ", {left} are as they were, because no upstream of the configuration has their upstream's name ({})",
+                    left_upstreams.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+                ),
+            }
         ),
         None => "no rows with known usage yet".to_owned(),
     };
@@ -103,4 +129,22 @@ fn told(progress: &Progress) -> Told {
         }
     };
     Told { text, is_running: *state == State::Running, is_done: *state == State::Done }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_log_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log.db");
+        std::fs::write(&path, "").expect("written");
+        assert_eq!(own(&path), Ok(()));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12345), None).expect("given away");
+            let why = own(&path).expect_err("refused");
+            assert!(why.contains("belongs to user 12345") && why.contains("sudo -u '#12345'"), "{why}");
+        }
+    }
 }

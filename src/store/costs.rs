@@ -4,7 +4,7 @@ use crate::config::Config;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{NanoUsd, Prices};
 use gateway_core::usage::summary::{Details, Tokens};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The prices in force.
@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(crate) struct Tariff {
     /// By model.
     pub prices: Prices,
-    /// How many times as much upstreams charge; those that are not here charge the price itself.
+    /// How many times as much the upstreams that there are charge; what others charged, nobody knows any more.
     pub factors: HashMap<String, Factor>,
 }
 
@@ -38,12 +38,21 @@ impl Tariff {
         Self { prices: config.prices.clone(), factors: factors.collect() }
     }
 
-    /// What that costs; `None` if it has no price.
-    pub(super) fn cost(&self, used: &Used<'_>) -> Option<NanoUsd> {
+    /// What that costs.
+    pub(super) fn cost(&self, used: &Used<'_>) -> Costs {
         let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(used.started_ms).unwrap_or_default());
-        let factor = self.factors.get(used.upstream).copied().unwrap_or(Factor::ONE);
-        self.prices.cost(used.model?, used.tokens, used.details, at, factor)
+        let Some(&factor) = self.factors.get(used.upstream) else { return Costs::AsItDid };
+        Costs::Now(used.model.and_then(|model| self.prices.cost(model, used.tokens, used.details, at, factor)))
     }
+}
+
+/// What a row costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Costs {
+    /// What the prices say; `None` if they have none for it.
+    Now(Option<NanoUsd>),
+    /// What it did: the upstream is not there any more, so its factor is not known.
+    AsItDid,
 }
 
 /// A time, in milliseconds since 1970.
@@ -55,8 +64,11 @@ pub(crate) struct Span {
     pub to_ms: i64,
 }
 
+/// Most upstreams that are told by name of those that are not there any more.
+const MOST_NAMED: usize = 20;
+
 /// What became of some rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// The number of the last row; `None` if there were none.
     pub last: Option<i64>,
@@ -66,6 +78,10 @@ pub(super) struct Batch {
     pub changed: u64,
     /// Those without a price.
     pub unpriced: u64,
+    /// Those that were left as they are, because their upstream is not there any more.
+    pub left: u64,
+    /// The first names of such upstreams.
+    pub left_upstreams: BTreeSet<String>,
     /// When the oldest and the newest of them began.
     pub time: Option<(i64, i64)>,
 }
@@ -78,12 +94,28 @@ impl Batch {
         self.time = Some((first.min(started_ms), last.max(started_ms)));
     }
 
+    /// Counts a row of an upstream that is not there any more.
+    pub(super) fn leave(&mut self, upstream: &str) {
+        self.left += 1;
+        self.name([upstream.to_owned()]);
+    }
+
+    fn name(&mut self, upstreams: impl IntoIterator<Item = String>) {
+        for upstream in upstreams {
+            if self.left_upstreams.len() < MOST_NAMED {
+                self.left_upstreams.insert(upstream);
+            }
+        }
+    }
+
     /// Counts those of another one.
     pub(super) fn add(&mut self, other: Self) {
         self.last = other.last.or(self.last);
         self.seen += other.seen;
         self.changed += other.changed;
         self.unpriced += other.unpriced;
+        self.left += other.left;
+        self.name(other.left_upstreams);
         self.time = match (self.time, other.time) {
             (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
             (one, two) => one.or(two),

@@ -4,6 +4,7 @@
 use super::costs::{Batch, Span, Tariff};
 use super::sqlite::{Database, WriteError};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(crate) struct Progress {
     pub rows: u64,
     pub changed: u64,
     pub unpriced: u64,
+    pub left: u64,
+    pub left_upstreams: BTreeSet<String>,
     pub oldest_ms: Option<i64>,
     pub newest_ms: Option<i64>,
     pub error: Option<String>,
@@ -56,6 +59,8 @@ impl Progress {
             rows: 0,
             changed: 0,
             unpriced: 0,
+            left: 0,
+            left_upstreams: BTreeSet::new(),
             oldest_ms: None,
             newest_ms: None,
             error: None,
@@ -63,8 +68,9 @@ impl Progress {
     }
 
     fn note(&mut self, covered: &Batch, percent: u8) {
-        let Batch { last: _, seen, changed, unpriced, time } = *covered;
-        (self.rows, self.changed, self.unpriced) = (seen, changed, unpriced);
+        let Batch { last: _, seen, changed, unpriced, left, left_upstreams, time } = covered;
+        (self.rows, self.changed, self.unpriced, self.left) = (*seen, *changed, *unpriced, *left);
+        self.left_upstreams.clone_from(left_upstreams);
         (self.oldest_ms, self.newest_ms) = time.unzip();
         self.percent = percent;
     }
@@ -182,32 +188,36 @@ impl Recosts {
     }
 
     async fn pass(&self, database: &mut Database, span: Span, tariff: &Tariff) -> Result<State, WriteError> {
-        let Some((first, last)) = database.rows_within(span).await? else { return Ok(State::Done) };
-        let mut covered = Batch { last: Some(first - 1), ..Batch::default() };
-        let mut has_waited = false;
+        let Some((first, mut last)) = database.rows_within(span).await? else { return Ok(State::Done) };
+        let mut covered = Batch::default();
+        let (mut next, mut has_waited) = (first, false);
         loop {
             if self.watch.is_ending() || self.with(|last| last.is_to_stop) {
                 return Ok(State::Stopped);
             }
-            let after = covered.last.unwrap_or_default();
+            if next > last {
+                // What waited for the disk when the last row was looked up is there a little later.
+                if has_waited {
+                    return Ok(State::Done);
+                }
+                has_waited = true;
+                tokio::time::sleep(LAST_LOOK).await;
+                last = database.rows_within(span).await?.map_or(last, |(_, newest)| newest);
+                continue;
+            }
             let began = Instant::now();
-            let batch = again(async || database.recost(after, span, tariff).await).await?;
+            let batch = again(async || database.recost(next..=last, span, tariff).await).await?;
+            let has_changed = batch.changed > 0;
+            next = batch.last.unwrap_or(last) + 1;
             covered.add(batch);
-            let done = covered.last.unwrap_or(last).saturating_sub(first - 1);
-            let percent = (done.saturating_mul(100) / (last - first + 1)).clamp(0, 99);
+            let percent = ((next - first).saturating_mul(100) / (last - first + 1)).clamp(0, 99);
             self.with(|of| {
                 let percent = u8::try_from(percent).unwrap_or_default();
                 of.progress.iter_mut().for_each(|progress| progress.note(&covered, percent));
             });
-            match batch.last {
+            if has_changed {
                 // Others come to the file in between, whoever they are.
-                Some(_) if batch.changed > 0 => tokio::time::sleep(began.elapsed().max(PAUSE)).await,
-                Some(_) => {}
-                None if has_waited => return Ok(State::Done),
-                None => {
-                    has_waited = true;
-                    tokio::time::sleep(LAST_LOOK).await;
-                }
+                tokio::time::sleep(began.elapsed().max(PAUSE)).await;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What models cost, by whatever says so.
 
 use super::{gateway, told};
-use harness::{Gateway, Output, Reply, Request, Upstream, within};
+use harness::{Gate, Gateway, Output, Reply, Request, Step, Upstream, within};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -80,6 +80,49 @@ async fn an_upstream_may_charge_less_and_a_list_is_read_anew() {
     assert!(!output.status.success() && output.stderr.contains("list.json:2:"), "{output:?}");
     ask(&gateway, "model-x").await;
     assert_eq!(costs(&gateway, 5).await[4], Some(3.02), "what was in force still is");
+}
+
+#[tokio::test]
+async fn a_request_costs_what_its_upstream_charged_when_it_was_sent_though_the_upstream_is_gone_at_its_end() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let upstream = Upstream::start(move |_| {
+        let usage = r#"{"input_tokens":1000000,"output_tokens":0}"#;
+        let start = format!(r#"{{"type":"message_start","message":{{"model":"model-x","usage":{usage}}}}}"#);
+        Reply::sse()
+            .bytes(format!("event: message_start\ndata: {start}\n\n"))
+            .step(Step::Wait(waits.clone()))
+            .bytes("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+    })
+    .await;
+    let yaml = |name: &str, factor: &str| {
+        let url = upstream.url();
+        format!(
+            "gateway:\n  prices_file: list.json\n  upstreams: [{{name: {name}, base_url: \"{url}\", cost_factor: {factor}}}]\n"
+        )
+    };
+    let gateway =
+        gateway().env("GATEWAY_DB", "log.db").file("list.json", &list("2e-06")).yaml(&yaml("old", "0.1")).start().await;
+    within("commands are taken", async {
+        while !gateway.dir().join("data/run/gateway.pid").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let swap = async {
+        upstream.wait_received(1).await;
+        std::fs::write(gateway.dir().join("gateway.yaml"), yaml("new", "1")).expect("written");
+        let output = gateway.command(&["reload"]).await;
+        assert!(output.status.success(), "{output:?}");
+        gate.open();
+    };
+    tokio::join!(ask(&gateway, "model-x"), swap);
+    assert_eq!(costs(&gateway, 1).await, [Some(0.2)]);
+    // Nor is it made dearer afterwards: what the upstream charged, nobody knows any more.
+    let output = gateway.command(&["recost", "--from", "2000-01-01"]).await;
+    assert!(output.status.success() && output.stdout.contains("1 are as they were"), "{output:?}");
+    assert!(output.stdout.contains("(old)"), "{output:?}");
+    assert_eq!(costs(&gateway, 1).await, [Some(0.2)]);
 }
 
 #[tokio::test]

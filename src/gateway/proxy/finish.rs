@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::ending::Ending;
 use super::failure::{self, Failure};
-use crate::config::{Config, Kept};
+use crate::config::Kept;
 use crate::gateway::clean::{Cleaner, Names};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, cause};
@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The record of a request that ended so. Its cost is by the prices in force now, however old its configuration is: costs that
-/// are made anew meanwhile (`store/recost.rs`) are by them too.
-pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context, in_force: &Config) -> RequestRecord {
+/// are made anew meanwhile (`store/recost.rs`) are by them too. The factor is the one of the upstream that it was sent to,
+/// as it was then: the configuration in force may not have that upstream any more.
+pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context, in_force: &Prices) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
@@ -36,6 +37,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
     }
     let Context { arrival, routing, attempt, .. } = &*context;
     let reached = context.chosen().filter(|_| routing.attempts > 0);
+    let factor = reached.map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
     let since = |at: Option<Instant>| at.map(|at| at.duration_since(arrival.started));
     let mut record = RequestRecord {
         request_id: context.request_id.clone(),
@@ -77,8 +79,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         labels: Labels::default(),
         capture,
     };
-    let factor = record.upstream.as_deref().map_or(Factor::ONE, |upstream| in_force.cost_factor(upstream));
-    conclude(&mut record, &in_force.prices, factor);
+    conclude(&mut record, in_force, factor);
     // In the gateway's own words, what the upstream did not say.
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)

@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use crate::store::columns::number;
-use crate::store::costs::{Batch, Span, Tariff, Used};
+use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
 use crate::store::rollup::{Key, QUARTER, SPANS, floor};
 
 use gateway_core::protocol::Protocol;
@@ -11,6 +11,7 @@ use gateway_core::usage::summary::{Details, Tokens};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// Rows that are looked at in one go: about ten milliseconds for which others wait.
 const ROWS: i64 = 500;
@@ -67,24 +68,24 @@ impl Database {
         Ok(row.try_get::<Option<i64>, _>(0)?.zip(row.try_get::<Option<i64>, _>(1)?))
     }
 
-    /// Makes the costs of the next rows after this one anew, and adds to the sums what that changes: all or none.
+    /// Makes the costs of the next of these rows anew, and adds to the sums what that changes: all or none.
     ///
     /// # Errors
     /// When the file cannot be read or written; it is as it was, then.
     pub(in crate::store) async fn recost(
         &mut self,
-        after: i64,
+        rows: RangeInclusive<i64>,
         span: Span,
         tariff: &Tariff,
     ) -> Result<Batch, sqlx::Error> {
         // Where nothing changes, nobody has to wait.
-        let seen = anew(self.connection(), after, span, tariff).await?;
+        let seen = anew(self.connection(), &rows, span, tariff).await?;
         if seen.costs.is_empty() {
             return Ok(seen.batch);
         }
         let mut transaction = self.connection().begin_with("BEGIN IMMEDIATE").await?;
         // Once more: in the meantime another process may have done the same.
-        let anew = anew(&mut transaction, after, span, tariff).await?;
+        let anew = anew(&mut transaction, &rows, span, tariff).await?;
         write_costs(&mut transaction, &anew.costs).await?;
         add_to_sums(&mut transaction, &anew).await?;
         transaction.commit().await?;
@@ -93,15 +94,27 @@ impl Database {
 }
 
 /// Reads the next rows, and makes their costs.
-async fn anew(connection: &mut SqliteConnection, after: i64, span: Span, tariff: &Tariff) -> Result<Anew, sqlx::Error> {
-    let sql = "SELECT * FROM requests WHERE seq > ? ORDER BY seq LIMIT ?";
-    let found = sqlx::query(sql).bind(after).bind(ROWS).fetch_all(connection).await?;
+async fn anew(
+    connection: &mut SqliteConnection,
+    rows: &RangeInclusive<i64>,
+    span: Span,
+    tariff: &Tariff,
+) -> Result<Anew, sqlx::Error> {
+    let sql = "SELECT * FROM requests WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?";
+    let query = sqlx::query(sql).bind(*rows.start()).bind(*rows.end()).bind(ROWS);
+    let found = query.fetch_all(connection).await?;
     let mut anew = Anew::default();
     for row in &found {
         anew.batch.last = Some(row.try_get("seq")?);
         let Some(old) = read(row, span)? else { continue };
         anew.batch.see(old.started_ms);
-        let cost = tariff.cost(&old.used()).map(number);
+        let cost = match tariff.cost(&old.used()) {
+            Costs::Now(cost) => cost.map(number),
+            Costs::AsItDid => {
+                anew.batch.leave(&old.upstream);
+                old.cost
+            }
+        };
         anew.batch.unpriced += u64::from(cost.is_none());
         if cost != old.cost {
             anew.batch.changed += 1;

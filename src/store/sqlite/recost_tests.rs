@@ -23,7 +23,8 @@ fn tariff(prices: &[(&str, u64)], factors: &[(&str, Factor)]) -> Tariff {
         let price = Price { input: pico, output: pico, cache_write: pico, cache_write_1h: pico, cache_read: pico };
         Offer::new(Glob::new(model), price, "a test".into())
     };
-    let factors = factors.iter().map(|(upstream, factor)| ((*upstream).to_owned(), *factor)).collect();
+    let usual = ["a", "b"].map(|upstream| (upstream, Factor::ONE));
+    let factors = usual.iter().chain(factors).map(|(upstream, factor)| ((*upstream).to_owned(), *factor)).collect();
     Tariff { prices: Prices::default().then(prices.iter().map(offer).collect()), factors }
 }
 
@@ -117,10 +118,12 @@ fn sums_of(records: &[Arc<RequestRecord>], costs: &HashMap<String, Option<i64>>)
 async fn run(database: &mut Database, span: Span, tariff: &Tariff, mut look: impl AsyncFnMut(&mut Database)) -> Batch {
     let mut covered = Batch { last: Some(0), ..Batch::default() };
     loop {
-        let batch = database.recost(covered.last.expect("a row"), span, tariff).await.expect("made anew");
+        let next = covered.last.expect("a row") + 1;
+        let batch = database.recost(next..=i64::MAX, span, tariff).await.expect("made anew");
+        let is_end = batch.last.is_none();
         covered.add(batch);
         look(database).await;
-        if batch.last.is_none() {
+        if is_end {
             return covered;
         }
     }
@@ -139,7 +142,7 @@ async fn sums_are_those_of_the_rows_after_each_batch_whatever_becomes_of_the_pri
         (tariff(&[("m-a", 4), ("m-b", 2), ("m-c", 1)], &[]), true),
         (tariff(&[("m-c", 0)], &[]), true),
         (tariff(&[("*", 7)], &[("b", Factor::HALF)]), true),
-        (Tariff::default(), true),
+        (tariff(&[], &[]), true),
         (first, true),
     ] {
         let covered = run(&mut database, ALL, &wanted, async |database| {
@@ -161,6 +164,39 @@ async fn sums_are_those_of_the_rows_after_each_batch_whatever_becomes_of_the_pri
         });
         assert_eq!(covered.unpriced, unpriced.count() as u64);
     }
+}
+
+#[tokio::test]
+async fn rows_of_an_upstream_that_is_not_there_any_more_keep_their_costs_and_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tenth = Factor::parse("0.1", 1).expect("a factor");
+    let (mut database, records) =
+        log(&folder, 600, &tariff(&[("m-a", 3)], &[("a", Factor::HALF), ("b", tenth)]), &CLASSES).await;
+    let before = costs(&mut database).await;
+    let mut renamed = tariff(&[("m-a", 4)], &[("a", Factor::HALF), ("c", tenth)]);
+    renamed.factors.remove("b");
+    let covered = run(&mut database, ALL, &renamed, async |_| {}).await;
+    let after = costs(&mut database).await;
+    let is_of = |upstream: &str, record: &&Arc<RequestRecord>| record.upstream.as_deref() == Some(upstream);
+    for record in records.iter().filter(|record| is_of("b", record)) {
+        assert_eq!(after[&record.request_id], before[&record.request_id], "{record:?}");
+    }
+    let has_changed = |record: &&Arc<RequestRecord>| after[&record.request_id] != before[&record.request_id];
+    assert!(records.iter().filter(|record| is_of("a", record)).any(|record| has_changed(&record)));
+    let is_used = |record: &&Arc<RequestRecord>| record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
+    let left = records.iter().filter(|record| is_of("b", record) && is_used(record)).count() as u64;
+    assert_eq!((covered.left, covered.left_upstreams), (left, ["b".to_owned()].into()));
+    assert_eq!(sums(&mut database).await, sums_of(&records, &after));
+}
+
+#[tokio::test]
+async fn no_row_behind_the_last_one_that_is_asked_for_is_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut database, _) = log(&folder, 100, &Tariff::default(), &CLASSES).await;
+    let batch = database.recost(1..=40, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
+    assert_eq!(batch.last, Some(40));
+    let batch = database.recost(101..=200, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
+    assert_eq!(batch, Batch::default());
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ export class MockGateway {
     return {
       recost: {
         state: share === 1 ? 'done' : stoppedMs === null ? 'running' : 'stopped', from_ms: fromMs, to_ms: null, percent: Math.floor(share * 100), rows: seen.length,
-        changed: Math.floor(seen.length / 3), unpriced: seen.filter((row) => row.cost_usd === null).length, oldest_ms: seen[0]?.started_at_ms ?? null,
+        changed: Math.floor(seen.length / 3), unpriced: seen.filter((row) => row.cost_usd === null).length, left: 0, left_upstreams: [], oldest_ms: seen[0]?.started_at_ms ?? null,
         newest_ms: seen.at(-1)?.started_at_ms ?? null, error: null,
       },
     };

@@ -919,6 +919,10 @@ export interface components {
             changed: number;
             /** @description Those that have no price. */
             unpriced: number;
+            /** @description Those that are as they were: the configuration has no upstream of that name any more. */
+            left: number;
+            /** @description The first names of such upstreams. */
+            left_upstreams: string[];
             /** @description When the oldest of them began; sums of before are as they were. */
             oldest_ms: number | null;
             newest_ms: number | null;

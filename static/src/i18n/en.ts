@@ -215,6 +215,7 @@ export default {
     stop: 'Stop',
     nothing: 'No request with known usage yet.',
     covered: '{rows} requests with known usage, from {from} to {to}: {changed} have another cost now, {unpriced} have no price.',
+    left: '{count} are as they were, because no upstream has the name of theirs any more: {names}',
     sums: 'Sums of the time before the oldest of them are as they were.',
     state: { running: 'Recalculating', done: 'Recalculated', stopped: 'Stopped: rows and sums agree', failed: 'Recalculation failed' },
   },

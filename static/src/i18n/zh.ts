@@ -217,6 +217,7 @@ const messages: Messages = {
     stop: '停止',
     nothing: '还没有用量已知的请求。',
     covered: '{rows} 个用量已知的请求（{from} 至 {to}）：{changed} 个费用有变，{unpriced} 个没有价格。',
+    left: '{count} 个保持不变，因为配置中已没有它们的上游：{names}',
     sums: '更早时间的汇总保持不变。',
     state: { running: '正在重新计算', done: '重新计算完成', stopped: '已停止：明细与汇总一致', failed: '重新计算失败' },
   },
