@@ -88,6 +88,11 @@ async fn what_has_no_price_is_told_as_that_and_never_as_nothing() {
         let groups = groups["groups"].as_array().expect("groups").iter();
         assert_eq!(groups.map(cost).collect::<Vec<_>>(), wanted, "by {by}");
     }
+    let has_price = async |by: &str| {
+        let groups = get(&gateway, &format!("stats/groups?by={by}")).await["groups"].clone();
+        groups.as_array().expect("groups").iter().map(|group| group["has_price"].as_bool()).collect::<Vec<_>>()
+    };
+    assert_eq!((has_price("model").await, has_price("key").await), (vec![Some(false), Some(true)], vec![None]));
     let series = get(&gateway, "stats/series").await;
     let points = series["points"].as_array().expect("points");
     assert_eq!(points.iter().filter_map(|point| point["unpriced_requests"].as_u64()).sum::<u64>(), 2);

@@ -64,7 +64,14 @@ static ROUTES: [Route; 30] = [
     route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
     route(READ, "stats", Look, answer!(it, call => statistics::summary(it.reader()?, call).await)),
     route(READ, "stats/series", Look, answer!(it, call => statistics::series(it.reader()?, call).await)),
-    route(READ, "stats/groups", Look, answer!(it, call => statistics::groups(it.reader()?, call).await)),
+    route(
+        READ,
+        "stats/groups",
+        Look,
+        answer!(it, call => {
+            statistics::groups(it.reader()?, call, &it.shared.snapshot.load_full().config.prices).await
+        }),
+    ),
     route(READ, "requests", Look, answer!(it, call => requests::page(it.reader()?, call).await)),
     route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it.reader()?, &call.named).await)),
     route(READ, "sessions/{id}", Look, answer!(it, call => requests::session(it.reader()?, &call.named).await)),

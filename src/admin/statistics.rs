@@ -6,6 +6,7 @@ use super::parameters::{Parameters, now_ms};
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
 use crate::store::{By, Reader, Span, StatsFilter};
+use gateway_core::usage::pricing::Prices;
 
 /// Most groups of one answer.
 const MOST_GROUPS: u32 = 500;
@@ -45,14 +46,19 @@ pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refus
     }
 }
 
-/// A time by group.
-pub(super) async fn groups(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+/// A time by group; of models also whether they have a price.
+pub(super) async fn groups(reader: &Reader, call: &Call, prices: &Prices) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let by = call.parameters.get("by").and_then(By::read);
     let choices = || By::ALL.map(By::name).join(", ");
     let by = by.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: choices() })?;
     let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, DEFAULT_GROUPS)?;
-    let groups = reader.groups(&span, by, &filter, limit as usize).await?;
+    let mut groups = reader.groups(&span, by, &filter, limit as usize).await?;
+    if by == By::Model {
+        for group in &mut groups {
+            group.has_price = group.name.as_deref().map(|model| !prices.all_of(model).is_empty());
+        }
+    }
     let (from_ms, to_ms) = span.millis();
     json(&serde_json::json!({ "from_ms": from_ms, "to_ms": to_ms, "by": by.name(), "groups": groups }))
 }

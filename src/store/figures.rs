@@ -106,6 +106,7 @@ pub struct Group {
     pub response_bytes: u64,
     pub duration_ms: Percentiles,
     pub first_token_ms: Percentiles,
+    pub has_price: Option<bool>,
 }
 
 /// Sums by outcome.
@@ -220,5 +221,6 @@ pub(super) fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -
         response_bytes: totals.sum("response_bytes"),
         duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
         first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
+        has_price: None,
     }
 }

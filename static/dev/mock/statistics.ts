@@ -86,6 +86,7 @@ export function groupOf(name: string | null, rows: readonly RequestRow[]): Group
     success_rate: successRate(rows), tokens: tokensOf(rows), ...costOf(rows), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
+    has_price: name === null ? null : rows.some((row) => row.cost_usd !== null),
   };
 }
 

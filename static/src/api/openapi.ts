@@ -692,6 +692,8 @@ export interface components {
         };
         Group: components["schemas"]["Total"] & {
             name: components["schemas"]["Text"];
+            /** @description Whether any price is in force for the model, if perhaps not for these requests; null unless the groups are models. */
+            has_price: boolean | null;
             success_rate: components["schemas"]["Share"];
             duration_ms: components["schemas"]["Percentiles"];
             first_token_ms: components["schemas"]["Percentiles"];

@@ -193,6 +193,8 @@ export default {
   },
   addPrice: {
     give: 'Set a price',
+    has: 'Has a price',
+    hasWhy: 'Its price says nothing of these requests (fast mode, a place, a time before its first day), or came later or with an upstream that is gone: costs can be recalculated. A second price would hide the first; add what is missing to it in the configuration.',
     title: 'Price of a model',
     about: 'US dollars per million tokens. It counts for requests from now on; past ones can be recalculated afterwards.',
     modelHelp: 'As the requests name it; * stands for any text.',
