@@ -36,7 +36,7 @@ upgrade-load: ## ten upgrades, ten more against another user (root), and twenty 
 	  $(CARGO) test $(LOCKED) --test upgrade --test other_users --test reload -- --nocapture --test-threads 1 under_load
 
 siege: ## 800 slow clients, 10,000 idle connections, two hoarders of bodies and a flood of wrong keys from one address, beside another one's requests
-	GATEWAY_TEST_SLOW=800 GATEWAY_TEST_IDLE=10000 GATEWAY_TEST_GUESSERS=4 GATEWAY_TEST_SECONDS=20 \
+	GATEWAY_TEST_SLOW=800 GATEWAY_TEST_IDLE=10000 GATEWAY_TEST_GUESSERS=4 GATEWAY_TEST_SECONDS=20 GATEWAY_TEST_CORES=$$(nproc) \
 	  $(CARGO) test --release $(LOCKED) --test slow_clients -- --nocapture --test-threads 1 while_one_address
 
 test: ## everything: format, import rules, clippy, all tests, licences, real SDK clients

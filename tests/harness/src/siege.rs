@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -93,6 +95,18 @@ pub async fn connect_from(source: [u8; 4], to: SocketAddr, receive_buffer: Optio
     socket.set_reuseaddr(true)?;
     socket.bind((source, 0).into())?;
     socket.connect(to).await
+}
+
+/// Has all threads of this process run on these cores alone, and all threads and processes that they start. (Linux.)
+pub fn keep_to(cores: &[usize]) {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    for thread in std::fs::read_dir("/proc/self/task").expect("the threads") {
+        let name = thread.expect("a thread").file_name();
+        let id = name.to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
+        // One that has ended meanwhile runs nowhere.
+        let _ = sched_setaffinity(Some(id.expect("a number")), &set);
+    }
 }
 
 impl Siege {
