@@ -86,7 +86,7 @@ CASES = [
     Case("header_bytes", "a head beyond `limits.header_bytes`", "请求头超过 `limits.header_bytes`",
          {"limits": {"header_bytes": "512"}}),
     Case("connect_refused", "the upstream refuses the connection", "上游拒绝连接", behind="nobody"),
-    Case("upstream_full", "no slot at the upstream in time", "等待上游空位超时",
+    Case("upstream_full", "no slot at the upstream in time", "没有等到上游的名额",
          {"limits": {"queue": 0}}, {"max_in_flight": 1}, behind="silent", before=lambda stack: occupy(stack)),
     Case("first_byte_timeout", "the upstream is silent", "上游无响应", {}, {"first_byte_timeout": "1s"}, behind="silent"),
     Case("draining", "the gateway was told to stop", "网关已收到停止信号", behind="silent", before=stop),

@@ -13,8 +13,8 @@ settings! {
         &[("drop", OnMove::Drop), ("keep", OnMove::Keep)],
         "Thinking that comes back after the gateway moved or changed a conversation: drop asks the API to drop what does \
          not fit (thinking.block_binding and its beta flag), keep sends the request without that.",
-        "网关移动或更改会话之后再次带回的思考：drop 请 API 丢弃不再匹配的块（thinking.block_binding 及其 beta 标志），keep \
-         不加。",
+        "对话被网关移动或改动之后，仍被带回的思考块：drop 请 API 丢弃不再匹配的（thinking.block_binding 及其 beta 标志），\
+         keep 不添加这些，照常发送。",
     );
     REPAIR: Repair = Setting::choice(
         "gateway.thinking.repair",
@@ -22,7 +22,7 @@ settings! {
         &[("moved", Repair::Moved), ("always", Repair::Always), ("off", Repair::Off)],
         "A 400 that refuses such thinking: the request is sent once more without it, if the gateway moved or changed the \
          conversation (moved), in any case (always), or never (off).",
-        "因思考块不匹配而返回的 400：去掉这些块重发一次。moved 仅在网关移动或更改过会话时，always 总是，off 从不。",
+        "因思考块不匹配而返回的 400：去掉这些块重发一次。moved 仅在网关移动或改动过对话时，always 总是，off 从不。",
     );
 }
 

@@ -225,7 +225,7 @@ messages! {
         "{path}：有 {count} 个模型的价格无法读取，按没有价格处理：{models}";
     NameStar = "name_star",
         "a * in a new name stands for what the * of the pattern stands for: both have one",
-        "新名称中的 * 代表模式中 * 匹配到的内容：两边都只能有一个";
+        "新名称中的 * 代表模式中 * 匹配到的内容：两边都必须有且只有一个";
     LongContextNoProfile = "long_context_no_profile",
         "long_context is for profile: anyrouter", "long_context 只用于 profile: anyrouter";
     ModelIdMissing = "model_id_missing", "a model needs an id", "模型缺少 id";

@@ -196,7 +196,7 @@ const messages: Messages = {
   addPrice: {
     give: '填写价格',
     has: '已有价格',
-    hasWhy: '该模型已有价格，但不适用于这些请求（快速模式、地区、生效日之前），或者价格是后来才填写的（可重新计算费用），或者其上游已不在配置中。再填一个价格会盖住原有价格；请在配置中给原有条目补上缺少的部分。',
+    hasWhy: '该模型已有价格，但不适用于这些请求（快速模式、地区、生效日之前），或者价格是后来才填写的（可重新计算费用），或者其上游已不在配置中。再填一个价格会让原有价格失效；请在配置中给原有条目补上缺少的部分。',
     title: '模型价格',
     about: '单位为每百万 token 美元。新价格对之后的请求生效；过去的请求可随后重新计算。',
     modelHelp: '与请求中的名称一致；* 代表任意文字。',
@@ -213,7 +213,7 @@ const messages: Messages = {
   },
   recost: {
     title: '重新计算费用',
-    about: '按当前价格重新计算过去请求的费用及其汇总，最早可到请求日志中保留的第一行。计算期间请求照常处理。',
+    about: '按当前价格重新计算过去请求的费用及其汇总，最远可追溯到请求日志中保留的最早一条记录。计算期间请求照常处理。',
     from: '起始日期',
     begin: '重新计算',
     stop: '停止',
@@ -221,7 +221,7 @@ const messages: Messages = {
     covered: '{rows} 个用量已知的请求（{from} 至 {to}）：{changed} 个费用有变，{unpriced} 个没有价格。',
     left: '{count} 个保持不变，因为配置中已没有它们的上游：{names}',
     sums: '更早时间的汇总保持不变。',
-    state: { running: '正在重新计算', done: '重新计算完成', stopped: '已停止：明细与汇总一致', failed: '重新计算失败' },
+    state: { running: '正在重新计算', done: '重新计算完成', stopped: '已停止：记录与汇总一致', failed: '重新计算失败' },
   },
   chart: {
     requests: '各类结果的请求数随时间的变化',
@@ -474,7 +474,7 @@ const messages: Messages = {
       cure: '为该上游使用 anyrouter 配置档（profile），并用 Claude Code 本身作为客户端。如果仍然如此，请逐个关闭 MCP 服务器，以及改动 tools 或 system 的规则。',
     },
     origin_520: {
-      title: '中转站在 CDN 后面中断了（520）',
+      title: 'CDN 后面的中转站中断了响应（520）',
       why: 'CDN 从中转站得到空的或异常的响应：中转站故障，或 beta 标志不适合该模型。',
       cure: '请重试，或换用中转站的其他地址。如果只有某个模型如此，请把它从上游的 long_context 中去掉（check 会显示该列表）。',
     },
@@ -668,7 +668,7 @@ const messages: Messages = {
   },
   ruleResult: {
     replaced: '已替换文本',
-    attribution_replaced: '替换了 Claude Code 的归属块：target 请改用 identity，而不是 first',
+    attribution_replaced: '替换了 Claude Code 的归属块：请把 target 从 first 改为 identity',
     prepended: '已在前面加入文本',
     appended: '已在末尾加入文本',
     inserted: '已插入一块',
@@ -687,7 +687,7 @@ const messages: Messages = {
     not_a_list: 'system 不是列表',
     empty: 'system 为空',
     no_text: 'system 中的该块没有文本',
-    attribution: '该块是 Claude Code 的归属块，不能往里添加内容：target 请改用 identity',
+    attribution: '该块是 Claude Code 的归属块，不能往里添加内容：请把 target 改为 identity',
     no_block: 'system 中没有这样的块',
     no_model: '请求体没有指定模型',
     no_name: '没有为该模型指定新名称',
