@@ -101,6 +101,8 @@ describe('requests', () => {
       assert.match(await row.innerText(), /\$/);
       await row.getByRole('link').click();
       await page.waitForURL(/request_class=subagent/);
+      // Not every client names the prompt; those that name the kind of agent do.
+      await page.goto(`${page.url()}&agent_type=Explore`);
       await visit.settled();
       await page.locator('[data-index] .title').first().click();
       await page.getByRole('link', { name: 'Requests of this prompt' }).click();
@@ -347,7 +349,7 @@ describe('upstreams', () => {
 describe('costs', () => {
   /** The groups by model, of which the first has requests without a price, and nothing else or something. */
   const unpriced = (page, cost) => answering(page, 'stats/groups?by=model*', (answer) => ({
-    ...answer, groups: answer.groups.map((group, index) => (index === 0 ? { ...group, name: 'new-model-1', cost_usd: cost, unpriced_requests: 149 } : group)),
+    ...answer, groups: answer.groups.map((group, index) => (index === 0 ? { ...group, name: 'new-model-1', has_price: false, cost_usd: cost, unpriced_requests: 149 } : group)),
   }));
   const rowOf = (page) => page.getByRole('row').filter({ hasText: 'new-model-1' });
 
@@ -543,7 +545,8 @@ describe('a dry run in Chinese', () => {
       const values = [[{ code: 'present', text: null }], [{ code: 'equals', text: 'cli' }]];
       const condition = { code: 'header', name: 'x-app', values, conditions: [] };
       await page.route('**/api/admin/explain', (route) => route.fulfill({ json: {
-        upstream: 'a', answered: null, head_diff: '', body_diff: '', bytes_before: 2, bytes_after: 2, touches_cached_prefix: false,
+        upstream: 'a', answered: null, head_diff: '', body_diff: '', bytes_before: 2, bytes_after: 2, on_move: null, touches_cached_prefix: false,
+        prefix: { varies: [], elsewhere: [] },
         rules: [rule('one', did('listed')), rule('two', did('same')), rule('three', did('set', 'absent')), rule('four', { matches: false, condition }), rule('five')],
       } }));
       await visit.open('/rules?view=try');

@@ -724,6 +724,7 @@ export default {
       failover: 'Failover',
       health: 'Upstream health',
       affinity: 'Sessions',
+      thinking: 'Thinking',
       limits: 'Limits',
       metrics: 'Metrics and prices',
       addresses: 'Addresses and TLS',

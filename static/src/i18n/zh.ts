@@ -726,6 +726,7 @@ const messages: Messages = {
       failover: '故障转移',
       health: '上游健康',
       affinity: '会话',
+      thinking: '思考块',
       limits: '限制',
       metrics: '指标与价格',
       addresses: '监听地址与 TLS',

@@ -1,12 +1,12 @@
 /** The groups of the settings, in the order in which people look for them; what is within them keeps the gateway's order. */
 
 export const SETTING_GROUPS = [
-  'upstreams', 'system_prompt', 'headers', 'proxy', 'dashboard', 'log', 'timeouts', 'failover', 'health', 'affinity', 'limits',
+  'upstreams', 'system_prompt', 'headers', 'proxy', 'dashboard', 'log', 'timeouts', 'failover', 'health', 'affinity', 'thinking', 'limits',
   'metrics', 'addresses', 'dns', 'drain', 'internals',
 ] as const;
 
 const GROUP_OF: Record<string, (typeof SETTING_GROUPS)[number] | undefined> = {
-  routes: 'upstreams',
+  routes: 'upstreams', models: 'upstreams',
   rules: 'system_prompt',
   headers_file: 'headers', preserve_host: 'headers', forwarded_for: 'headers', via: 'headers', hint_headers: 'headers', trusted_proxies: 'addresses',
   database: 'log', debug: 'log',
