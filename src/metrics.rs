@@ -3,7 +3,9 @@
 use arc_swap::ArcSwap;
 use gateway_core::record::fault::ERROR_TYPES;
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, request_class, status_class};
+use gateway_core::thinking::Moved;
 use gateway_core::usage::summary::Summary;
+use gateway_core::usage::transformations::REASONS;
 use pingora_prometheus::prometheus::{
     Counter, CounterVec, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, register_counter_vec,
     register_gauge, register_histogram, register_histogram_vec, register_int_counter, register_int_counter_vec,
@@ -20,6 +22,8 @@ const SECONDS: [f64; 16] =
 const CONNECT_SECONDS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// What all others are counted as.
 const OTHER: &str = "other";
+/// Why thinking was not read that the gateway took out.
+const REMOVED: &str = "removed";
 /// The gateway's metrics in the process-wide registry that `/metrics` shows.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -35,7 +39,6 @@ pub(crate) struct Metrics {
     rule_hits: IntCounterVec,
     rejected: IntCounterVec,
     rewrites: IntCounterVec,
-    thinking_moves: IntCounterVec,
     stream_errors: IntCounterVec,
     times: Times,
     usage: Usage,
@@ -143,18 +146,33 @@ impl Usage {
 #[derive(Debug)]
 struct Thinking {
     dropped: IntCounterVec,
+    moves: IntCounterVec,
     repairs: [IntCounter; 3],
 }
 
 impl Thinking {
     fn register() -> Registered<Self> {
+        let dropped = counters(
+            "gateway_thinking_blocks_dropped_total",
+            "Blocks of thinking that came back and that no model read: dropped by the API, by its reason, or taken out by \
+             the gateway (removed).",
+            &["reason"],
+        )?;
+        let moves = counters(
+            "gateway_thinking_moves_total",
+            "Requests whose thinking came back where it may not be valid, by what differed from where it came from.",
+            &["what"],
+        )?;
+        // A counter that begins with its first event hides that event from rate().
+        for reason in REASONS.into_iter().chain([REMOVED]) {
+            dropped.with_label_values(&[reason]);
+        }
+        for what in Moved::CODES {
+            moves.with_label_values(&[what]);
+        }
         Ok(Self {
-            dropped: counters(
-                "gateway_thinking_blocks_dropped_total",
-                "Blocks of thinking that came back and that no model read: dropped by the API, by its reason, or taken \
-                 out by the gateway (removed).",
-                &["reason"],
-            )?,
+            dropped,
+            moves,
             repairs: counter_each(
                 "gateway_thinking_repairs_total",
                 "Requests whose thinking was refused: served without it (repaired), failed all the same (failed), or told \
@@ -167,11 +185,14 @@ impl Thinking {
 
     fn count(&self, record: &RequestRecord) {
         let dropped = record.answer.iter().filter_map(|answer| answer.dropped);
-        let removed = ("removed", record.removed_thinking);
+        let removed = (REMOVED, record.removed_thinking);
         for (reason, count) in dropped.flat_map(|dropped| dropped.by_reason()).chain([removed]) {
             if count > 0 {
                 self.dropped.with_label_values(&[reason]).inc_by(u64::from(count));
             }
+        }
+        if let Some(moved) = &record.moved {
+            self.moves.with_label_values(&[moved.code()]).inc();
         }
         let [repaired, failed, passed_on] = &self.repairs;
         match record.thinking_action {
@@ -259,11 +280,6 @@ impl Metrics {
                 "Messages requests by what became of their system prompt.",
                 &["result"],
             )?,
-            thinking_moves: counters(
-                "gateway_thinking_moves_total",
-                "Requests whose thinking came back where it may not be valid, by what differed from where it came from.",
-                &["what"],
-            )?,
             in_flight: gauge("gateway_in_flight_requests", "Requests that are being served.")?,
             config_reloads: counter_each(
                 "gateway_config_reloads_total",
@@ -317,9 +333,6 @@ impl Metrics {
             self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
         self.thinking.count(record);
-        if let Some(moved) = &record.moved {
-            self.thinking_moves.with_label_values(&[moved.code()]).inc();
-        }
         self.times.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {
             self.times.first_byte.observe(first_byte.as_secs_f64());
