@@ -12,6 +12,7 @@ async function ask(index) {
     'anthropic-version': '2023-06-01',
     'user-agent': 'claude-cli/2.1.330 (external, cli)',
     authorization: `Bearer sk-e2e-${index % 3}`,
+    'x-claude-code-prompt-id': `0f1e2d3c-0000-4000-8000-${String(Math.floor(index / 10)).padStart(12, '0')}`,
     'x-claude-code-request-class': index % 10 === 4 ? 'subagent' : 'main',
     'x-claude-code-session-id': `0000000${Math.floor(index / 10) % 10}-1111-4222-8333-444455556666`,
   };
