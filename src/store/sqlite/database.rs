@@ -8,6 +8,7 @@ use crate::store::rollup::{QUARTER, SPANS};
 use gateway_core::record::RequestRecord;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,15 +63,7 @@ impl Database {
         if path.metadata().is_ok_and(|there| !there.is_file()) {
             return Err(sqlx::Error::Io(std::io::Error::other("it is there, and is no file")));
         }
-        // It may hold whole prompts. What SQLite puts beside it is as open as the file. Versions before this let all read it.
-        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        let mode = file.metadata()?.permissions().mode();
-        if mode & 0o007 != 0
-            && let Err(error) = file.set_permissions(std::fs::Permissions::from_mode(mode & 0o770))
-        {
-            log::warn!("{} can be read by everybody on this machine: {error}", path.display());
-        }
-        drop(file);
+        keep_from_others(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -244,6 +237,23 @@ impl Database {
     pub async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
+}
+
+/// Makes the file, or closes it to everybody: it may hold whole prompts. What SQLite puts beside it is as open as the
+/// file. A file that is there is not opened: closing it would release the locks of this process's connections to it.
+fn keep_from_others(path: &Path) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
+    }
+    // Versions before this let all read it.
+    let mode = path.metadata()?.permissions().mode();
+    if mode & 0o007 != 0
+        && let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o770))
+    {
+        log::warn!("{} can be read by everybody on this machine: {error}", path.display());
+    }
+    Ok(())
 }
 
 /// Whether the file itself is the matter: `SQLITE_CORRUPT`, `SQLITE_NOTADB`.

@@ -10,6 +10,7 @@ use crate::store::row::{Row, TokenCounts, cost_of, count};
 use crate::store::tried;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
+use once_cell::sync::Lazy;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::BTreeMap;
@@ -22,6 +23,13 @@ const ERROR_GROUPS: i64 = 100;
 const MODEL_ROWS: i64 = 50_000;
 /// Most of these, with the path.
 const MODELS: i64 = 200;
+
+/// Reads whole rows. The columns are named: another process may add one meanwhile, and SQLite would give all of them then,
+/// to a reader that made room for those that were there.
+pub(super) static WHOLE_ROWS: Lazy<String> = Lazy::new(|| {
+    let names: Vec<_> = columns::COLUMNS.iter().map(|column| column.sql).collect();
+    format!("SELECT seq, {} FROM requests", names.join(", "))
+});
 
 /// The condition that a filter is.
 fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
@@ -96,7 +104,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn page(&self, filter: &Filter, after: Option<(i64, i64)>, limit: u32) -> Result<Page, ReadError> {
-        let mut sql = QueryBuilder::new("SELECT * FROM requests");
+        let mut sql = QueryBuilder::new(WHOLE_ROWS.as_str());
         write(filter, &mut sql);
         if let Some((started_ms, seq)) = after {
             sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
@@ -135,14 +143,16 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
-        let found = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
+        let sql = format!("{} WHERE id = ?", *WHOLE_ROWS);
+        let found = sqlx::query(&sql).bind(id).fetch_optional(self.pool()).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
         let fault = tried::of_reason(&tried, found.try_get("reason")?).cloned();
         let row = Listed { row: read(&found)?, fault };
         let mut detail = Detail { row, tried, error_body: None, capture: None };
-        let texts = sqlx::query("SELECT * FROM texts WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
+        let sql = "SELECT error_body, head, body, is_cut FROM texts WHERE id = ?";
+        let texts = sqlx::query(sql).bind(id).fetch_optional(self.pool()).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
             if let Some(head) = texts.try_get("head")? {

@@ -7,6 +7,7 @@ use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
 use sqlx::ConnectOptions;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::SystemTime;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -187,4 +188,43 @@ async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() 
     assert_eq!(reader.summary(&span, &of_agents).await.expect("sums").requests, 2);
     assert_eq!(reader.groups(&span, By::Model, &of_agents, 50).await.expect("groups")[0].requests, 2);
     assert_eq!(requests(&reader, &span).await, 4, "each counts once");
+}
+
+#[tokio::test]
+async fn rows_are_read_while_a_newer_process_adds_a_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    written(&path, of_days(1, SystemTime::now())).await;
+    let reader = Reader::new(&path);
+    let read = async |reader: &Reader| {
+        let page = reader.page(&Filter::default(), None, 5).await.expect("a page");
+        let detail = reader.detail("req_1").await.expect("a reading");
+        (page.requests.len(), detail.is_some())
+    };
+    assert_eq!(read(&reader).await, (5, true));
+    let mut newer = SqliteConnectOptions::new().filename(&path).connect().await.expect("opened");
+    for table in ["requests", "texts"] {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN of_a_newer_version TEXT");
+        sqlx::query(&sql).execute(&mut newer).await.expect("a column more");
+    }
+    assert_eq!(read(&reader).await, (5, true));
+}
+
+/// SQLite's lock on an open file keeps other programs from taking its write-ahead log for one that nobody needs.
+#[tokio::test]
+async fn opening_the_file_once_more_leaves_the_lock_of_those_who_have_it_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    written(&path, of_days(1, SystemTime::now())).await;
+    let inode = std::fs::metadata(&path).expect("the file").ino();
+    let is_locked = || {
+        let locks = std::fs::read_to_string("/proc/locks").expect("Linux");
+        locks.lines().any(|lock| lock.contains(" POSIX ") && lock.contains(&format!(":{inode} ")))
+    };
+    assert!(!is_locked());
+    let reader = Reader::new(&path);
+    reader.page(&Filter::default(), None, 5).await.expect("a page");
+    assert!(is_locked());
+    let _database = Database::open(&path).await.expect("opened");
+    assert!(is_locked());
 }

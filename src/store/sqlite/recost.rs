@@ -1,10 +1,10 @@
 //! Costs of rows made anew, and what that changes in the sums: a few rows at a time, all of them or none.
 
 use super::database::Database;
+use super::listing::WHOLE_ROWS;
 use crate::store::columns::number;
 use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
 use crate::store::rollup::{Key, QUARTER, SPANS, floor};
-
 use gateway_core::protocol::Protocol;
 use gateway_core::record::{request_class, status_class};
 use gateway_core::usage::summary::{Details, Tokens};
@@ -100,8 +100,8 @@ async fn anew(
     span: Span,
     tariff: &Tariff,
 ) -> Result<Anew, sqlx::Error> {
-    let sql = "SELECT * FROM requests WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?";
-    let query = sqlx::query(sql).bind(*rows.start()).bind(*rows.end()).bind(ROWS);
+    let sql = format!("{} WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", *WHOLE_ROWS);
+    let query = sqlx::query(&sql).bind(*rows.start()).bind(*rows.end()).bind(ROWS);
     let found = query.fetch_all(connection).await?;
     let mut anew = Anew::default();
     for row in &found {
