@@ -1,12 +1,11 @@
-# syntax=docker/dockerfile:1
-#
 # The image holds the program, the C library, and the certificates of authorities: no shell, nothing to keep up to date.
 # `make docker-test` runs each step without Docker, and the image as Docker would. What it does not know it refuses.
+# BuildKit is not needed: Debian 12's Docker builds without it.
 
 FROM node:22-bookworm-slim AS panel
 WORKDIR /src
 COPY static/package.json static/package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+RUN npm ci --no-audit --no-fund
 COPY static .
 RUN npm run build
 
@@ -19,8 +18,7 @@ COPY crates/gateway-core/Cargo.toml crates/gateway-core/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY benches benches
 # Everything that is depended on, with empty crates in the place of ours: this layer stays until Cargo.lock changes.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
+RUN mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
     && touch src/lib.rs crates/gateway-core/src/lib.rs tests/harness/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs bench/src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
@@ -31,8 +29,7 @@ COPY conf/gateway.yaml conf/
 COPY docs/openapi.yaml docs/
 COPY --from=panel /src/dist static/dist
 # Files keep their dates, which may be older than the empty crates are.
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    touch build.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
+RUN touch build.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
 # The files of the image: ldd names the libraries, and the loader finds them at the same places.
 RUN program=target/release/anyrouter-gateway \

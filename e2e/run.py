@@ -182,6 +182,7 @@ def main() -> int:
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
             pytest("conversations of Claude Code", env, folder / "conversations.xml", "python/test_conversations.py"),
             pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
+            pytest("Docker Compose", env, folder / "compose.xml", "python/test_compose.py"),
             panel(env, folder),
             pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),
         ]

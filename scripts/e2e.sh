@@ -20,14 +20,15 @@ stamp_of() { shift && cat "$@" | cksum; }
 fresh() { [ -f "$1/.installed" ] && [ "$(<"$1/.installed")" = "$(stamp_of "$@")" ]; }
 mark() { stamp_of "$@" >"$1/.installed"; }
 
-if ! fresh .venv requirements.txt requirements-older.txt; then
-  echo "Installing the Python SDK and schemathesis ..."
+if ! fresh .venv requirements.txt requirements-older.txt requirements-compose.txt; then
+  echo "Installing the Python SDK, schemathesis and docker-compose ..."
   rm -rf .venv
   python3 -m venv .venv
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off
   .venv/bin/python -m pip install --quiet -r requirements.txt
   .venv/bin/python -m pip install --quiet --target .venv/older -r requirements-older.txt
-  mark .venv requirements.txt requirements-older.txt
+  .venv/bin/python -m pip install --quiet --target .venv/compose --no-deps -r requirements-compose.txt
+  mark .venv requirements.txt requirements-older.txt requirements-compose.txt
 fi
 
 if ! fresh node_modules package.json package-lock.json; then

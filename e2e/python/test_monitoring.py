@@ -20,7 +20,7 @@ from observed import DEADLINE_S, wait
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = ROOT / "conf" / "alerts.yml"
-COMPOSE = ROOT / "conf" / "docker-compose.yml"
+COMPOSE = ROOT / "compose.yaml"
 CONFIG = ROOT / "conf" / "prometheus.yml"
 RULE_TESTS = ROOT / "tests" / "fixtures" / "alerts_test.yml"
 DASHBOARD = json.loads((ROOT / "conf" / "grafana-dashboard.json").read_text())

@@ -12,7 +12,7 @@ registry, cargo its configuration, all of them proxies and certificates. Certifi
 while a step runs, so nothing of them gets into an image.
 
 What is not known here is an error, so that nothing of a Dockerfile is left out unnoticed. Stages are built anew each
-time; the folders that debootstrap made and the caches of RUN --mount=type=cache stay below target/docker.
+time; the folders that debootstrap made, and what npm and cargo downloaded, stay below target/docker.
 """
 
 from __future__ import annotations
@@ -170,10 +170,10 @@ def step(image: Image, keyword: str, rest: str, stages: dict[str, Image], contex
         case "USER":
             image.user = numbers(image.root, expand(rest, values))
         case "RUN":
-            given, command = flags(rest, "mount")
+            _, command = flags(rest)
             if command.startswith("<<"):
                 raise Failed("here-documents are not known here")
-            in_root(image, arguments(command), [cache(mount) for mount in given.get("mount", [])])
+            in_root(image, arguments(command), [])
         case "COPY":
             given, rest = flags(expand(rest, values), "from", "chown")
             *sources, target = json.loads(rest) if rest.startswith("[") else rest.split()
@@ -208,13 +208,11 @@ def step(image: Image, keyword: str, rest: str, stages: dict[str, Image], contex
 # --- RUN ----------------------------------------------------------------------------------------------------------
 
 
-def cache(mount: str) -> tuple[str, str]:
-    options = dict(option.split("=", 1) for option in mount.split(","))
-    if options.pop("type") != "cache" or set(options) != {"target"}:
-        raise Failed(f"--mount={mount} is not known here")
-    folder = WORK / "cache" / options["target"].strip("/").replace("/", "-")
+def kept(target: str) -> tuple[str, str]:
+    """A folder of what was downloaded, which stays, and where it is seen."""
+    folder = WORK / "cache" / target.strip("/").replace("/", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder), options["target"]
+    return str(folder), target
 
 
 def clients() -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -308,9 +306,10 @@ def begin(name: str, stages: dict[str, Image], root: Path) -> Image:
     image = Image(root)
     if repository == "rust":
         home = "/usr/local/rustup"
-        image.binds.append((output("rustc", "--print", "sysroot"), home))
+        image.binds += [(output("rustc", "--print", "sysroot"), home), kept("/usr/local/cargo/registry")]
         image.env |= {"CARGO_HOME": "/usr/local/cargo", "PATH": f"/usr/local/cargo/bin:{home}/bin:{PATH}"}
     if repository == "node":
+        image.binds.append(kept("/root/.npm"))
         shutil.copy(output("node", "-p", "process.execPath"), root / "usr/local/bin/node")
         run("cp", "-a", f"{output('npm', 'root', '--global')}/npm", root / "usr/local/lib/npm")
         (root / "usr/local/bin/npm").symlink_to("../lib/npm/bin/npm-cli.js")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the image of the Dockerfile and runs it as conf/docker-compose.yml says, without Docker: test.py (root).
+"""Builds the image of the Dockerfile and runs it as compose.yaml says, without Docker: test.py (root).
 
 Needs debootstrap, iproute2, openssl, Rust and Node.js. What runs has a network of its own, in which this script
 is the world outside of the container.
@@ -24,7 +24,7 @@ from pathlib import Path
 from container import INSIDE, OUTSIDE, Container
 from image import ROOT, WORK, Failed, Image, build, debian, in_root, output, run
 
-COMPOSE = ROOT / "conf" / "docker-compose.yml"
+COMPOSE = ROOT / "compose.yaml"
 KEY = "key-of-the-panel"
 LARGEST_IMAGE = 40e6
 
@@ -40,21 +40,33 @@ def seconds(time_of_docker: str) -> float:
     return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([hms])", time_of_docker))
 
 
-# --- docker-compose.yml -------------------------------------------------------------------------------------------
+# --- compose.yaml -------------------------------------------------------------------------------------------------
 
 
-def compose(*profile: str) -> dict:
-    """The file as Docker Compose understands it: of this machine, or else the one of Debian 13."""
-    words = ["--file", str(COMPOSE), *profile, "config", "--format", "json"]
-    for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
-            return json.loads(output(*command, *words))
-    image = Image(debian("trixie", "ca-certificates", "docker-compose"), workdir=str(COMPOSE.parent))
-    return json.loads(in_root(image, ["docker-compose", *words], [(str(ROOT), str(ROOT))], capture=True))
+def compose(*words: str, release: str = "trixie") -> str:
+    """What Docker Compose says at the root, which it finds the file in: v2 of this machine or of Debian 13, or Debian 12's."""
+    if release == "trixie":
+        for command in (["docker", "compose"], ["docker-compose"]):
+            said = subprocess.run([*command, "version"], capture_output=True, text=True) if shutil.which(command[0]) else None
+            if said and said.returncode == 0 and re.search(r" v?[2-9]", said.stdout):
+                return output(*command, *words)
+    image = Image(debian(release, "ca-certificates", "docker-compose"), workdir=str(ROOT))
+    return in_root(image, ["docker-compose", *words], [(str(ROOT), str(ROOT))], capture=True)
+
+
+def as_json(*profile: str) -> dict:
+    return json.loads(compose(*profile, "config", "--format", "json"))
 
 
 def check_compose() -> dict:
-    plain, full = compose(), compose("--profile", "monitoring")
+    old = compose("--profile", "monitoring", "config", release="bookworm")
+    version = compose("version", "--short", release="bookworm").strip()
+    names = re.findall(r"^    name: (\S+)", old, re.MULTILINE)
+    check(f"Debian 12's docker-compose {version} reads it too", version.startswith("1.29."), version)
+    plain, full = as_json(), as_json("--profile", "monitoring")
+    theirs = sorted(volume["name"] for volume in full["volumes"].values())
+    check(f"both have the volumes {', '.join(theirs)}", sorted(names) == theirs, old)
+    check("which are called as ever", theirs == [f"anyrouter-gateway_{name}" for name in sorted(full["volumes"])], theirs)
     check("the gateway alone", set(plain["services"]) == {"gateway"}, plain["services"].keys())
     everybody = {"gateway", "prometheus", "grafana"}
     check("with Prometheus and Grafana", set(full["services"]) == everybody, full["services"].keys())
@@ -245,12 +257,44 @@ def check_container(image: Image, gateway: dict) -> None:
         container.kill()
     (data,) = volumes.values()
     check("the request log is in the volume", (data / "gateway.db").stat().st_size > 0)
+    check_docker_run(image, folder)
+
+
+def check_docker_run(image: Image, folder: Path) -> None:
+    """`docker run` without Compose: a setting by -e, and either a volume without a name or a folder of the host."""
+    environment = {"API_BASE_URL": f"https://{OUTSIDE}:8443"}
+    print("docker run", flush=True)
+    container = Container(image, environment, {path: folder / "nameless" for path in image.volumes}, {})
+    try:
+        container.start()
+        await_health(container, image)
+        said = container.exec("anyrouter-gateway", "panel")
+        check("a link to the panel", said.stdout.startswith("http://127.0.0.1:8088/admin#key=once-"), said)
+        said = container.exec("anyrouter-gateway", "check")
+        check("API_BASE_URL is in force", f"https://{OUTSIDE}:8443" in said.stdout, said)
+        container.stop(20)
+    finally:
+        container.kill()
+
+    print("docker run with a folder of root's", flush=True)
+    data = folder / "data-of-root"
+    data.mkdir()
+    container = Container(image, environment, {path: data for path in image.volumes}, {})
+    try:
+        container.start()
+        container.process.wait(20)
+        said, user = container.log.read_text(), image.user.split(":")[0]
+        check("it says what to type", f"chown -R {user} data" in said, said)
+        check("and does not start", container.process.returncode != 0, said)
+    finally:
+        container.kill()
 
 
 def main() -> None:
     if os.geteuid() != 0:
         raise Failed("only root can make namespaces")
-    print(f"{COMPOSE.name}", flush=True)
+    os.chdir(ROOT)
+    print(COMPOSE.name, flush=True)
     gateway = check_compose()
     print("Dockerfile", flush=True)
     image = build(ROOT / "Dockerfile", ROOT)
