@@ -28,7 +28,7 @@ messages! {
         "一分钟内输错密钥的次数过多：请等一分钟。正确的密钥随时可用";
     // --- what is asked for is not there ---
     NoPath = "no_path",
-        "There is no such path in the admin API; docs/api.md lists them", "管理 API 没有这个路径；所有路径见 docs/api.md";
+        "There is no such path in the admin API; docs/api.md lists them", "管理 API 没有这个路径；所有路径见 docs/api.zh-CN.md";
     NoPage = "no_page", "There is no such page", "没有这个页面";
     NoMethod { allowed: String } = "no_method", "This takes {allowed}", "此处只接受 {allowed}";
     NoUpstream { name: String } = "no_upstream", "There is no upstream \"{name}\"", "没有名为“{name}”的上游";
