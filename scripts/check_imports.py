@@ -22,7 +22,7 @@ from pathlib import Path
 # not use each other. A folder that is not here needs no order written down: without circles it has one.
 ORDER = {
     "src": [
-        "connections drain feed",
+        "connections drain feed language",
         "config listen",
         "access_log metrics store upstream",
         "doctor gateway log_output",
@@ -35,7 +35,7 @@ ORDER = {
         "source",
         "section",
         "files mask panel panel_key",
-        "locate lower schema trial",
+        "locate lower schema spoken trial",
         "known_secrets warnings",
         "load",
         "live",
@@ -79,7 +79,7 @@ ONLY = {
         "config": "connections",
         "listen": "connections",
         "metrics": "config",
-        "operate": "config drain listen log_output",
+        "operate": "config drain language listen log_output",
         "store": "config",
         "upstream": "config",
     },

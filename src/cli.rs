@@ -1,7 +1,8 @@
 //! The command line.
 
-use crate::config::{Arguments, EffectiveSetting, Loaded, headers, profile};
+use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profile};
 use crate::doctor;
+use crate::language::{say, told};
 use crate::operate::{panel, recost};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gateway_core::redact::shapes;
@@ -176,7 +177,10 @@ Its state: the request log, what the panel changed, the panel's key.
 
 /// The effective configuration as a table: key, value, source.
 pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
-    let mut text = format!("# anyrouter-gateway {}, configuration: {}\n", env!("CARGO_PKG_VERSION"), loaded.path);
+    let (version, path) = (env!("CARGO_PKG_VERSION"), told(&problem::path_words(&loaded.path)));
+    let mut text =
+        say!("# anyrouter-gateway {version}, configuration: {path}\n", "# anyrouter-gateway {version}，配置：{path}\n");
+    let not_set = say!("(not set)", "（未设置）");
     let width = |get: fn(&EffectiveSetting) -> &str, most: usize| {
         loaded.effective.iter().map(|setting| get(setting).chars().count()).max().unwrap_or_default().min(most)
     };
@@ -190,11 +194,12 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
     for setting in &loaded.effective {
         let value = match header(&setting.key) {
             Some(value) => value.into(),
-            None if setting.value.is_empty() => "(not set)".into(),
+            None if setting.value.is_empty() => not_set.as_str().into(),
             None => shapes(&setting.value),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:key_width$}  {:value_width$}  {}", setting.key, value, setting.source);
+        let (value, source) = (padded(&value, value_width), told(&setting.source.words()));
+        let _ = writeln!(text, "{:key_width$}  {value}  {source}", setting.key);
     }
     for upstream in &loaded.config.upstreams {
         let profile = upstream.rules_of_profile().unwrap_or_default();
@@ -206,15 +211,22 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
             .chain(&loaded.config.rules)
             .chain(&loaded.config.last_rules);
         let names: Vec<&str> = rules.map(|rule| &*rule.name).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let _ = writeln!(text, "rules for upstream {}: {names}", upstream.name);
+        let names = if names.is_empty() { say!("none", "无") } else { names.join(", ") };
+        text += &say!("rules for upstream {name}: {names}\n", "上游 {name} 的规则：{names}\n", name = upstream.name);
         let long_context = profile::long_context(&profile);
         if !long_context.is_empty() {
-            let models = long_context.join(", ");
-            let _ = writeln!(text, "long context at upstream {} for: {models}", upstream.name);
+            let (name, models) = (&upstream.name, long_context.join(", "));
+            text +=
+                &say!("long context at upstream {name} for: {models}\n", "上游 {name} 支持长上下文的模型：{models}\n");
         }
     }
     text
+}
+
+/// A text with blanks behind it up to this width; Chinese characters are two wide.
+fn padded(text: &str, width: usize) -> String {
+    let wide = text.chars().filter(|char| ('\u{2e80}'..='\u{ffef}').contains(char)).count();
+    format!("{text:0$}", width.saturating_sub(wide))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::cli::{self, Cli, Command, ExplainOptions};
 use crate::config::{self, Loaded, problem::Problems};
 use crate::gateway::{self, Snapshot};
+use crate::language::{self, say, told};
 use crate::operate::{self, RuntimeDir};
 use crate::{doctor, listen, log_output, prices, server};
 use anyhow::Context as _;
@@ -14,7 +15,11 @@ use std::time::SystemTime;
 
 /// The whole program; how it ended.
 pub fn run() -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    // Of the command line it is not known yet which file it names.
+    language::speak(config::spoken(&config::Arguments::default(), &env));
     let cli = Cli::parse();
+    language::speak(config::spoken(&cli.arguments(), &env));
     if let Some(Command::Doctor(options)) = &cli.command {
         return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
     }
@@ -41,18 +46,18 @@ pub fn run() -> ExitCode {
         Some(Command::Check(options)) => {
             print!("{}", cli::report(&loaded, options));
             for warning in loaded.warnings.iter().chain(&loaded.next_start()) {
-                eprintln!("warning: {warning}");
+                warn(&warning.text(language::here()));
             }
             let (limits, open_files) = (&loaded.config.limits, listen::raise_descriptor_limit());
             if let Some(notice) = limits.fit(open_files).notice(open_files, limits.connections) {
-                eprintln!("warning: {notice}");
+                warn(&told(&notice));
             }
             return ExitCode::SUCCESS;
         }
         Some(Command::Explain(options)) => return finish(explain(loaded, options)),
         Some(Command::Prices(options)) => {
             for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
+                warn(&warning.text(language::here()));
             }
             let now = SystemTime::now();
             let shown = match &options.model {
@@ -179,11 +184,26 @@ fn explain(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
 
 fn refuse(problems: &Problems, is_start: bool) -> ExitCode {
     for problem in &problems.0 {
-        eprintln!("error: {problem}");
+        fail(&problem.text(language::here()));
     }
     let count = problems.0.len();
-    let errors = if count == 1 { "error" } else { "errors" };
-    let end = if is_start { "; nothing was started" } else { "" };
-    eprintln!("{count} {errors} in the configuration{end}");
+    let told = match (count, is_start) {
+        (1, false) => say!("1 error in the configuration", "配置中有 1 处错误"),
+        (1, true) => say!("1 error in the configuration; nothing was started", "配置中有 1 处错误，没有启动"),
+        (_, false) => say!("{count} errors in the configuration", "配置中有 {count} 处错误"),
+        (_, true) => {
+            say!("{count} errors in the configuration; nothing was started", "配置中有 {count} 处错误，没有启动")
+        }
+    };
+    eprintln!("{told}");
+    ExitCode::FAILURE
+}
+
+fn warn(text: &str) {
+    eprintln!("{}", say!("warning: {text}", "警告：{text}"));
+}
+
+fn fail(text: &str) -> ExitCode {
+    eprintln!("{}", say!("error: {text}", "错误：{text}"));
     ExitCode::FAILURE
 }

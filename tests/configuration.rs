@@ -1,5 +1,7 @@
 //! What an operator writes, and what the gateway says when it cannot be meant.
 
+#[path = "configuration/language.rs"]
+mod language;
 #[path = "configuration/prices.rs"]
 mod prices;
 #[path = "configuration/written.rs"]

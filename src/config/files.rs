@@ -3,7 +3,7 @@
 use super::source::dotenv::{self, Says, Statement};
 use super::source::environment::Lookup;
 use super::source::message::Message;
-use super::source::problem::{Problem, Source};
+use super::source::problem::{BUILT_IN_PATH, Problem, Source};
 use super::source::text_file;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -58,14 +58,15 @@ pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Proble
     variables
 }
 
-/// The path and text of the YAML file: the one named, or the default one, or the one built in.
-pub(super) fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Problem>) -> (String, String) {
+/// The path of the YAML file: the one named, or the default one; `None` for the one built in.
+pub(super) fn path(arguments: &Arguments, env: Lookup<'_>) -> Option<String> {
     let named = arguments.file.clone().or_else(|| env("GATEWAY_CONFIG").filter(|path| !path.is_empty()));
-    let path = match named {
-        Some(path) => path,
-        None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.to_owned(),
-        None => return ("built-in defaults".to_owned(), BUILT_IN.to_owned()),
-    };
+    named.or_else(|| Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.to_owned()))
+}
+
+/// The path and text of the YAML file.
+pub(super) fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut Vec<Problem>) -> (String, String) {
+    let Some(path) = path(arguments, env) else { return (BUILT_IN_PATH.to_owned(), BUILT_IN.to_owned()) };
     match text_file::read(&path) {
         Ok(text) => (path, text),
         Err(error) => {

@@ -4,6 +4,7 @@ use super::section::allow_origins::{ALLOW_ORIGINS, AllowOrigins};
 use super::section::forwarding::{self, ForwardedFor, HintHeaders, Via};
 use super::section::headers::CustomHeader;
 use super::section::health::HealthSettings;
+use super::section::language::LANGUAGE;
 use super::section::limits::Limits;
 use super::section::proxy::Proxies;
 use super::section::request_log::CaptureSettings;
@@ -18,6 +19,7 @@ use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
 use gateway_core::addresses::TrustedProxies;
+use gateway_core::language::Language;
 use gateway_core::models::Model;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::Prices;
@@ -40,6 +42,8 @@ pub struct Config {
     pub last_rules: Vec<Rule>,
     /// Which keys go to which upstreams.
     pub routes: Vec<Route>,
+    /// The language of messages to clients that do not say which one they read.
+    pub language: Language,
     /// What becomes of `X-Forwarded-For`.
     pub forwarded_for: ForwardedFor,
     /// Whether the gateway names itself in `Via`.
@@ -111,6 +115,7 @@ pub(super) fn lower(
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(custom_headers).into_iter().collect(),
         routes: Vec::new(),
+        language: language(reader),
         forwarded_for: reader.get(&forwarding::FORWARDED_FOR),
         via: reader.get(&forwarding::VIA),
         hint_headers: reader.get(&forwarding::HINT_HEADERS),
@@ -137,6 +142,12 @@ pub(super) fn lower(
     config.routes = routes::read(reader, &mut config.upstreams, inherited);
     rules::List { on: config.rules, off: config.rules_off } = read_rules(reader, &config.upstreams);
     (!reader.has_stand_ins()).then_some((config, startup))
+}
+
+/// The language that is spoken unless somebody asks for the other one.
+fn language(reader: &mut Reader<'_>) -> Language {
+    let named = reader.get(&LANGUAGE).or_else(|| Language::of_locale(reader.environment()));
+    named.unwrap_or(Language::English)
 }
 
 /// The operator's rules.

@@ -17,6 +17,7 @@ pub(crate) mod panel_key;
 pub(crate) mod schema;
 mod section;
 mod source;
+mod spoken;
 mod trial;
 mod warnings;
 
@@ -38,3 +39,4 @@ pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;
 pub(crate) use source::{problem, secret, text_file, words};
+pub(crate) use spoken::spoken;

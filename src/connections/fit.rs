@@ -1,6 +1,8 @@
 //! How many connections fit into what the process may open.
 
 use super::caps::{Caps, most_of_one};
+use gateway_core::both;
+use gateway_core::language::Words;
 
 /// What the process itself has open: its log, the request log and those who read it, sockets, event queues.
 const OWN: usize = 64;
@@ -20,12 +22,14 @@ pub struct Fit {
 
 impl Fit {
     /// What to tell the operator, if not all fits that was asked for.
-    pub fn notice(&self, open_files: u64, total: usize) -> Option<String> {
+    pub fn notice(&self, open_files: u64, total: usize) -> Option<Words> {
         self.is_lowered.then(|| {
-            format!(
+            both!(
                 "gateway.limits.connections: {total} do not fit into the {open_files} files that this process may open \
-                 (ulimit -n, LimitNOFILE): it takes {} connections and requests, and closes idle ones for new ones",
-                self.caps.total
+                 (ulimit -n, LimitNOFILE): it takes {taken} connections and requests, and closes idle ones for new ones",
+                "gateway.limits.connections：本进程最多打开 {open_files} 个文件（ulimit -n、LimitNOFILE），容不下 {total} \
+                 个连接：最多接受 {taken} 个连接和请求，有新连接时关闭空闲连接",
+                taken = self.caps.total
             )
         })
     }

@@ -6,6 +6,7 @@ pub(crate) mod built_in;
 pub(super) mod forwarding;
 pub(crate) mod headers;
 pub(crate) mod health;
+pub(super) mod language;
 pub(super) mod limits;
 pub(super) mod models;
 pub(super) mod prices;

@@ -1,14 +1,15 @@
 //! All settings of all sections, for those who look at the whole.
 
 use super::{
-    allow_origins, forwarding, headers, health, limits, prices, proxy, request_log, resilience, service, startup,
-    system_prompt, thinking, timeouts, tls_listener,
+    allow_origins, forwarding, headers, health, language, limits, prices, proxy, request_log, resilience, service,
+    startup, system_prompt, thinking, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 15] = [
+const SECTIONS: [&[Entry]; 16] = [
     startup::SETTINGS,
+    language::SETTINGS,
     tls_listener::SETTINGS,
     service::SETTINGS,
     system_prompt::SETTINGS,

@@ -2,6 +2,8 @@
 
 use super::message::Message;
 use super::words::Near;
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use gateway_core::redact::shapes;
 use std::fmt;
 
@@ -38,18 +40,36 @@ pub enum Source {
     Default,
 }
 
+/// Stands for the path of the configuration that is built in.
+pub(crate) const BUILT_IN_PATH: &str = "built-in defaults";
+
+/// The path of a file in words.
+pub(crate) fn path_words(path: &str) -> Words {
+    match path {
+        BUILT_IN_PATH => both!("built-in defaults", "内置默认配置"),
+        path => Words::said(path.to_owned()),
+    }
+}
+
+impl Source {
+    /// The place in words.
+    pub(crate) fn words(&self) -> Words {
+        match self {
+            Self::CommandLine => both!("command line", "命令行"),
+            Self::Environment(name) => both!("environment {name}", "环境变量 {name}"),
+            Self::DotEnv(name) => Words::said(format!("env/.env {name}")),
+            Self::File { path, line, column } | Self::Overlay { path, line, column } => {
+                Words::said(format!("{path}:{line}:{column}"))
+            }
+            Self::WholeFile(path) => path_words(path),
+            Self::Default => both!("default", "默认值"),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CommandLine => f.write_str("command line"),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::DotEnv(name) => write!(f, "env/.env {name}"),
-            Self::File { path, line, column } | Self::Overlay { path, line, column } => {
-                write!(f, "{path}:{line}:{column}")
-            }
-            Self::WholeFile(path) => f.write_str(path),
-            Self::Default => f.write_str("default"),
-        }
+        self.words().fmt(f)
     }
 }
 
@@ -72,15 +92,29 @@ impl Problem {
 
     /// Key and words, in English, without secrets.
     pub fn message(&self) -> String {
-        let what = self.what.to_string();
-        let text = if self.key.is_empty() { what } else { format!("{}: {what}", self.key) };
+        self.message_in(Language::English)
+    }
+
+    /// Key and words, without secrets.
+    fn message_in(&self, language: Language) -> String {
+        let what = self.what.text(language);
+        let text = match (self.key.as_str(), language) {
+            ("", _) => what,
+            (key, Language::English) => format!("{key}: {what}"),
+            (key, Language::Chinese) => format!("{key}：{what}"),
+        };
         shapes(&text).into_owned()
+    }
+
+    /// Place, key and words, without secrets.
+    pub(crate) fn text(&self, language: Language) -> String {
+        format!("{}: {}", self.at.words().text(language), self.message_in(language))
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.message())
+        f.write_str(&self.text(Language::English))
     }
 }
 

@@ -213,6 +213,11 @@ impl<'a> Reader<'a> {
         setting.parse(&text).map_err(|what| self.problem(source, key, what)).ok()
     }
 
+    /// The environment of the process.
+    pub fn environment(&self) -> Lookup<'a> {
+        self.env
+    }
+
     /// Whether a default stands in for a wrong value.
     pub fn has_stand_ins(&self) -> bool {
         self.has_stand_ins
