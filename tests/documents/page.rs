@@ -51,8 +51,13 @@ impl Page {
     /// Reads the page at this path from the root.
     pub(crate) fn read(root: &Path, path: &str) -> Self {
         let text = std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let mut reading = Reading { text: &text, sections: vec![Section::default()], open: Open::default() };
-        let events = Parser::new_ext(&text, Options::ENABLE_TABLES).into_offset_iter();
+        Self::of(path, &text)
+    }
+
+    /// The page with this path and text.
+    pub(crate) fn of(path: &str, text: &str) -> Self {
+        let mut reading = Reading { text, sections: vec![Section::default()], open: Open::default() };
+        let events = Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter();
         events.for_each(|(event, place)| reading.take(event, place));
         let mut sections = reading.sections;
         name(&mut sections);
