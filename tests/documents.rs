@@ -1,5 +1,5 @@
 //! Every page that users read exists in English and in Chinese, and both say the same: the same headings, code, tables,
-//! lists, names and links. Pages for those who change the program are in English only.
+//! lists, names, numbers and links. Pages for those who change the program are in English only.
 
 #[path = "documents/page.rs"]
 mod page;
@@ -109,10 +109,7 @@ fn every_link_leads_somewhere_and_stays_in_its_language() {
 fn each_page_begins_with_a_link_to_the_other_language() {
     let pages = pages();
     let mut wrong = Vec::new();
-    for page in pages
-        .values()
-        .filter(|page| !ENGLISH_ONLY.contains(&page.path.as_str()))
-    {
+    for page in pages.values().filter(|page| !ENGLISH_ONLY.contains(&page.path.as_str())) {
         let (plain, is_chinese) = english(&page.path);
         let twin = if is_chinese { plain } else { chinese(&plain) };
         let first = page.sections.iter().flat_map(|section| &section.links).next();
@@ -151,6 +148,7 @@ fn each_kind_of_difference_is_told() {
         ("# T\n\nset `a`\n", "# T\n\n设置 `b`\n", "code of the English page alone [\"a\"]"),
         ("# T\n\n```sh\nrun a  # this\n```\n", "# T\n\n```sh\nrun b  # 这个\n```\n", "the code"),
         ("# T\n\n```yaml\na: 1\n```\n", "# T\n\n```yaml\n  a: 1\n```\n", "the code"),
+        ("# T\n\nafter 5 s\n", "# T\n\n6 秒之后\n", "numbers of the English page alone [\"5\"]"),
         ("# T\n\n- a\n- b\n", "# T\n\n- 甲\n", "a list of 1, not a list of 2"),
         ("# T\n\n[x](x) [a](a.md#t)\n", "# T\n\n[x](x) [甲](a.zh-CN.md)\n", "links of the English page alone"),
         ("# T\n\ntext\n\n- a\n", "# T\n\n文字\n", "not a list of 1"),
@@ -160,7 +158,32 @@ fn each_kind_of_difference_is_told() {
         let told = told(english, chinese);
         assert!(told.contains(wanted), "{wanted:?} is not in: {told}\n{english}{chinese}");
     }
-    let english = "# T\n\n[x](x) [a](a.md#t) `a` `b NAME`\n\n```sh\nrun a  # this\n\n# that\nrun b\n```\n";
-    let chinese = "# 题\n\n[x](x) `b 名称` `a` [甲](a.zh-CN.md#题)\n\n```sh\nrun a       # 这个\nrun b\n```\n";
+    let english = "# T\n\n[x](x) [a](a.md#t) `a` `b NAME` 1,000\n\n```sh\nrun a  # this\n\n# that\nrun b\n```\n";
+    let chinese = "# 题\n\n[x](x) 1000 `b 名称` `a` [甲](a.zh-CN.md#题)\n\n```sh\nrun a       # 这个\nrun b\n```\n";
     assert_eq!(told(english, chinese), "");
+}
+
+/// The pages of the panel's menu, from its words in a language.
+fn menu(words: &str) -> Vec<String> {
+    let navigation = std::fs::read_to_string(root().join("static/src/shell/AppNav.vue")).expect("the navigation");
+    let lists = navigation.split("pages: [").skip(1).filter_map(|rest| rest.split(']').next());
+    let pages: Vec<&str> = lists.flat_map(|list| list.split('\'').skip(1).step_by(2)).collect();
+    assert!(pages.len() >= 7, "{pages:?}");
+    let text = std::fs::read_to_string(root().join("static/src/i18n").join(words)).expect("words");
+    let block = text.split("\n  nav: {").nth(1).and_then(|rest| rest.split("\n  }").next()).expect("the menu's words");
+    let word = |page: &str| block.split(&format!("\n    {page}: '")).nth(1)?.split('\'').next().map(str::to_owned);
+    pages.into_iter().map(|page| word(page).unwrap_or_else(|| panic!("{words} has no word for {page}"))).collect()
+}
+
+#[test]
+fn the_readmes_name_the_pages_of_the_panel_as_its_menu_does() {
+    for (path, words) in [("README.md", "en.ts"), ("README.zh-CN.md", "zh.ts")] {
+        let (page, menu) = (Page::read(root(), path), menu(words));
+        let mut prose = page.sections.iter().flat_map(|section| &section.prose).map(|text| text.to_lowercase());
+        let has_all = |text: &str| menu.iter().all(|name| text.contains(&name.to_lowercase()));
+        assert!(
+            prose.any(|text| text.contains("/admin") && has_all(&text)),
+            "{path} names its pages otherwise: {menu:?}"
+        );
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Section {
     pub(crate) codes: BTreeSet<String>,
     /// Where links and pictures lead, with the line where each stands.
     pub(crate) links: Vec<(String, usize)>,
+    /// Numbers in digits, outside code; those in words are each language's own.
+    pub(crate) numbers: BTreeSet<String>,
     /// Sentences: of paragraphs, items and the heading, without code.
     pub(crate) prose: Vec<String>,
 }
@@ -111,7 +113,10 @@ impl Reading<'_> {
             Event::End(tag) => self.end(tag),
             Event::Text(text) => match self.open.code.as_mut() {
                 Some((_, code)) => code.push_str(&text),
-                None => self.word(&text),
+                None => {
+                    self.section().numbers.extend(numbers(&text));
+                    self.word(&text);
+                }
             },
             Event::Code(code) => self.inline(&code),
             Event::SoftBreak | Event::HardBreak => self.open.prose.push(' '),
@@ -209,6 +214,12 @@ impl Reading<'_> {
             self.section().prose.push(prose);
         }
     }
+}
+
+/// The numbers in a text, without the commas of thousands.
+fn numbers(text: &str) -> impl Iterator<Item = String> {
+    let runs = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ','));
+    runs.map(|run| run.trim_matches(['.', ',']).replace(',', "")).filter(|run| !run.is_empty())
 }
 
 fn number(level: HeadingLevel) -> u8 {

@@ -59,6 +59,11 @@ pub(crate) fn differences(one: &Page, other: &Page, pages: &BTreeMap<String, Pag
         if !left.is_empty() || !right.is_empty() {
             tell(format!("code of the English page alone {left:?}, of this one alone {right:?}"));
         }
+        let alone = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
+        if section.numbers != twin.numbers {
+            let (left, right) = (alone(&section.numbers, &twin.numbers), alone(&twin.numbers, &section.numbers));
+            tell(format!("numbers of the English page alone {left:?}, of this one alone {right:?}"));
+        }
         let links = |page: &Page, section: &Section| {
             let links = section.links.iter().map(|(link, _)| plain_link(page, link, pages));
             // The first of the page leads to the other language.
@@ -66,7 +71,6 @@ pub(crate) fn differences(one: &Page, other: &Page, pages: &BTreeMap<String, Pag
         };
         let (left, right) = (links(one, section), links(other, twin));
         if left != right {
-            let alone = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
             let (left, right) = (alone(&left, &right), alone(&right, &left));
             tell(format!("links of the English page alone {left:?}, of this one alone {right:?}"));
         }
