@@ -70,9 +70,9 @@ findings! {
         zh "上游可以连通，但没有 /v1/models；有些中转站不提供它。",
         "如果请求正常则无需处理；如果请求也得到 404，请检查 base_url 中的路径。";
     PROBE_REFUSED, "probe_refused", Note,
-        en "The upstream is reachable, but refused this harmless request (4xx); real requests may be treated differently.",
+        en "The upstream is reachable, but refused this test request (4xx); real requests may be treated differently.",
         "Read its message above. If Claude Code gets the same, check base_url and the profile of the upstream.",
-        zh "上游可以连通，但拒绝了这个无害的请求（4xx）；真实请求的结果可能不同。",
+        zh "上游可以连通，但拒绝了这个测试请求（4xx）；实际请求的结果可能不同。",
         "请看上面的原始信息。如果 Claude Code 也遇到同样的错误，请检查该上游的 base_url 和 profile。";
     NOT_JSON, "not_json", Note,
         en "The upstream answered with success, but not with JSON: perhaps this is not an API address.",
