@@ -31,11 +31,12 @@ COPY --from=panel /src/dist static/dist
 # Files keep their dates, which may be older than the empty crates are.
 RUN touch build.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
+COPY conf/gateway.zh-CN.yaml conf/
 # The files of the image: ldd names the libraries, and the loader finds them at the same places.
 RUN program=target/release/anyrouter-gateway \
     && mkdir -p /image/usr/local/bin /image/app/conf /data \
     && cp $program /image/usr/local/bin/ \
-    && cp conf/gateway.yaml /image/app/conf/ \
+    && cp conf/gateway.yaml conf/gateway.zh-CN.yaml /image/app/conf/ \
     && cp --parents --dereference $(ldd $program | grep -o '/[^ ]*') /etc/ssl/certs/ca-certificates.crt /image/
 
 FROM scratch

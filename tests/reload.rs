@@ -150,7 +150,7 @@ async fn the_overlay_comes_between_the_environment_and_the_file() {
     };
     assert_eq!(source("gateway.preserve_host "), "true data/overlay.yaml:2:18");
     assert_eq!(source("gateway.log.format "), "json environment LOG_FORMAT");
-    assert_eq!(source("gateway.debug "), "false env/.env DEBUG_MODE");
+    assert_eq!(source("gateway.debug "), "false env/.env:1:12 DEBUG_MODE");
     let output = gateway()
         .yaml(&yaml(&upstream, ""))
         .file("data/overlay.yaml", "gateway:\n  dashboard:\n    api_key: sk-mine\n")

@@ -1,6 +1,6 @@
 //! The files that the configuration is read from: the YAML file, `env/.env`, and Pingora's part of the former.
 
-use super::source::dotenv::{self, Says, Statement};
+use super::source::dotenv::{self, Says, Statement, Variable};
 use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{BUILT_IN_PATH, Problem, Source};
@@ -28,24 +28,25 @@ pub struct Arguments {
 }
 
 /// The variables of `env/.env`.
-pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> BTreeMap<String, String> {
+pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> BTreeMap<String, Variable> {
     let mut variables = BTreeMap::new();
     if !Path::new(DOTENV_FILE).exists() {
         return variables;
     }
     let text = text_file::read(DOTENV_FILE).unwrap_or_else(|error| {
-        problems.push(Problem::of_file(DOTENV_FILE, Message::CannotBeRead { said: error.to_string() }));
+        let what = Message::CannotBeRead { said: error.to_string() };
+        problems.push(Problem::unreadable(DOTENV_FILE, &error, what));
         String::new()
     });
-    for Statement { line, says } in dotenv::parse(&text) {
-        let at = Source::File { path: DOTENV_FILE.to_owned(), line, column: 1 };
+    for Statement { name_at, line, column, says } in dotenv::parse(&text) {
+        let at = Source::File { path: DOTENV_FILE.to_owned(), line, column };
         let told = |what: Message| Problem { at, key: String::new(), what };
         match says {
             Says::Value { name, value, has_reference } => {
                 if has_reference {
                     warnings.push(told(Message::NothingSubstituted { name: name.clone() }));
                 }
-                variables.insert(name, value);
+                variables.insert(name, Variable { value, name_at, line, column });
             }
             Says::Name(name) => {
                 warnings.push(told(Message::NameAlone { name: name.clone() }));
@@ -71,7 +72,7 @@ pub(super) fn read_file(arguments: &Arguments, env: Lookup<'_>, problems: &mut V
         Ok(text) => (path, text),
         Err(error) => {
             let what = Message::ConfigurationUnreadable { said: error.to_string() };
-            problems.push(Problem::of_file(&path, what));
+            problems.push(Problem::unreadable(&path, &error, what));
             (path, String::new())
         }
     }
@@ -126,7 +127,8 @@ pub(super) fn read_overlay(state_dir: &Path, problems: &mut Vec<Problem>) -> (St
         Ok(text) => (path, text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (path, String::new()),
         Err(error) => {
-            problems.push(Problem::of_file(&path, Message::OverlayUnreadable { said: error.to_string() }));
+            let what = Message::OverlayUnreadable { said: error.to_string() };
+            problems.push(Problem::unreadable(&path, &error, what));
             (path, String::new())
         }
     }

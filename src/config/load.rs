@@ -8,7 +8,7 @@ use super::section::server_conf;
 use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
 use super::source::message::Message;
-use super::source::problem::{Problem, Problems, Source};
+use super::source::problem::{Problem, Problems};
 use super::source::settings_reader::{Effective, List, Reader};
 use super::{panel, trial, warnings};
 use pingora::server::configuration::ServerConf;
@@ -75,7 +75,7 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     // What the panel's overlay was before an edit.
     let former = RefCell::new(None::<String>);
     let names = |name: &str| {
-        let in_file = in_files.get(name).filter(|value| !value.is_empty());
+        let in_file = in_files.get(name).map(|variable| &variable.value).filter(|value| !value.is_empty());
         let may_tell = match &*former.borrow() {
             // An edit is not to find out which variables there are.
             Some(former) => in_file.is_some() || panel::is_named(name, &[&yaml, former]),
@@ -153,8 +153,8 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
     let path = reader.get(&headers::HEADERS_FILE);
     let text = match edited {
         Some(text) => text.to_owned(),
-        None => headers::read(&path).unwrap_or_else(|what| {
-            reader.problems.push(Problem::of_file(&path, what));
+        None => headers::read(&path).unwrap_or_else(|problem| {
+            reader.problems.push(*problem);
             String::new()
         }),
     };
@@ -163,7 +163,7 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
         Vec::new()
     });
     for header in &headers {
-        let source = Source::WholeFile(path.clone());
+        let source = header.at.clone();
         let key = format!("header {}", header.name);
         reader.effective.push(Effective { key, value: header.value.to_string(), source });
     }

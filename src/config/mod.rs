@@ -6,6 +6,7 @@
 //! `source/` finds the texts, `section/` makes values of them, `lower` puts these together; others see what is named here.
 
 mod files;
+mod former;
 mod known_secrets;
 pub(crate) mod live;
 mod load;

@@ -23,7 +23,9 @@ const SHORTEST: usize = 16;
 /// Fewest different characters of such a key.
 const FEWEST_DIFFERENT: usize = 8;
 /// What people write where a key is asked for.
-const WORDS: [&str; 26] = [
+const WORDS: [&str; 27] = [
+    // Of a command in env/.env, which nobody runs there.
+    "$(openssl rand -hex 32)",
     "password",
     "passwort",
     "passwd",

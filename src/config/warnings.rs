@@ -1,6 +1,7 @@
 //! What is valid, but hardly what was meant.
 
 use super::files::DOTENV_FILE;
+use super::former;
 use super::lower::Config;
 use super::mask;
 use super::panel_key::{self, Weakness};
@@ -22,8 +23,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Variables that stand for no single setting.
-const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
 /// Variables that are looked for in the environment alone.
 const NOT_FOR_THE_FILE: [&str; 2] = ["GATEWAY_CONFIG", "RUST_LOG"];
 /// The upstreams of the shipped file.
@@ -56,6 +55,7 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     warnings.extend(changes_of_prefix(reader, config));
     warnings.extend(weak_panel_key(reader, config));
     warnings.extend(misspelt_variables(reader));
+    warnings.extend(former::find(reader));
     warnings
 }
 
@@ -244,12 +244,13 @@ fn is_shipped(list: &Node) -> bool {
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
 /// setting's name makes it another one, such as for `${env.NAME}`.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
-    let warning = |what: Message| Problem::of_file(DOTENV_FILE, what);
-    let known: Vec<&str> =
-        settings::all().flat_map(|setting| setting.about.env).copied().chain(OTHER_VARIABLES).collect();
-    let unknown = reader.dotenv_names().filter(|name| !known.contains(name));
+    let known: Vec<&str> = settings::variables().collect();
+    let unknown = reader.dotenv().filter(|(name, _)| !known.contains(name) && !former::is_one(name));
     unknown
-        .filter_map(|name| {
+        .filter_map(|(name, variable)| {
+            let (line, column) = variable.name_at;
+            let at = Source::File { path: DOTENV_FILE.to_owned(), line, column };
+            let warning = |what: Message| Problem { at, key: String::new(), what };
             if NOT_FOR_THE_FILE.contains(&name) {
                 return Some(warning(Message::VariableNotHere { name: name.to_owned() }));
             }

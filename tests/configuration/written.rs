@@ -86,8 +86,8 @@ async fn blanks_around_other_secrets_are_told_too() {
     for wanted in [
         "environment DASHBOARD_API_KEY: gateway.dashboard.api_key: blanks",
         "environment HTTP_PROXY: gateway.proxy.http: blanks",
-        "env/.env.headers.json:1:2: blanks or line ends around the value of \"X-App\"",
-        "env/.env.key-mappings.json:1:1: keys: blanks",
+        "env/.env.headers.json:1:11: blanks or line ends around the value of \"X-App\"",
+        "env/.env.key-mappings.json:1:69: keys: blanks",
         "leave /v1/messages out, and write http://127.0.0.1:9",
     ] {
         assert!(told.iter().any(|line| line.contains(wanted)), "{wanted}: {told:#?}");

@@ -1,7 +1,7 @@
 //! A configuration as people see it: each setting with its value and where that comes from, and what differs between
 //! two of them. No secrets.
 
-use super::super::files::Texts;
+use super::super::files::{DOTENV_FILE, Texts};
 use super::super::load::Loaded;
 use super::super::section::settings;
 use super::super::section::upstream_keys::UPSTREAM_KEYS;
@@ -107,6 +107,7 @@ impl ProblemView {
             }
             Source::WholeFile(path) if *path == texts.headers_path => ("headers".to_owned(), None, None),
             Source::File { path, line, column } => (path.clone(), Some(*line), Some(*column)),
+            Source::DotEnv { line, column, .. } => (DOTENV_FILE.to_owned(), Some(*line), Some(*column)),
             other => (other.to_string(), None, None),
         };
         let mut parameters = problem.what.parameters();
@@ -226,7 +227,7 @@ fn view(key: &str, value: &str, source: &Source) -> SettingView {
     let (name, place, is_locked) = match source {
         Source::CommandLine => ("command_line", String::new(), true),
         Source::Environment(name) => ("environment", (*name).to_owned(), true),
-        Source::DotEnv(name) => ("dotenv", (*name).to_owned(), true),
+        Source::DotEnv { name, .. } => ("dotenv", (*name).to_owned(), true),
         Source::Overlay { .. } => ("panel", source.to_string(), false),
         Source::File { .. } | Source::WholeFile(_) => ("file", source.to_string(), false),
         Source::Default => ("default", String::new(), false),

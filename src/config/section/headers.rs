@@ -1,6 +1,7 @@
 //! The file of headers that override those of each request (`env/.env.headers.json`).
 
 use crate::config::source::bounds;
+use crate::config::source::json_text::{self, JsonText};
 use crate::config::source::message::Message;
 use crate::config::source::problem::{Problem, Source};
 use crate::config::source::secret::Secret;
@@ -42,17 +43,22 @@ pub(crate) struct CustomHeader {
     pub name: String,
     /// Field value; it may be a key.
     pub value: Secret,
+    /// Where that stands.
+    pub at: Source,
 }
 
 /// The text of the file at `path`; no file means no text.
 ///
 /// # Errors
 /// When it is there, but cannot be read.
-pub(crate) fn read(path: &str) -> Result<String, Message> {
+pub(crate) fn read(path: &str) -> Result<String, Box<Problem>> {
     match crate::config::source::text_file::read(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Message::CannotBeRead { said: error.to_string() }),
+        Err(error) => {
+            let what = Message::CannotBeRead { said: error.to_string() };
+            Err(Box::new(Problem::unreadable(path, &error, what)))
+        }
     }
 }
 
@@ -65,33 +71,35 @@ pub(crate) fn parse(path: &str, text: &str, warnings: &mut Vec<Problem>) -> Resu
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
+    let json = JsonText::new(path, text);
+    let at = |at: Source, what: Message| Problem { at, key: String::new(), what };
     if text.len() > bounds::TEXT_BYTES {
         let what = Message::TextTooLong { bytes: text.len() as u64, most: bounds::TEXT_BYTES as u64 };
-        return Err(vec![Problem::of_file(path, what)]);
+        return Err(vec![at(json.place(json.whole()), what)]);
     }
-    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
-        let at = Source::File { path: path.to_owned(), line: error.line(), column: error.column() };
-        let what = Message::HeadersExpected { said: error.to_string() };
-        vec![Problem { at, key: String::new(), what }]
-    })?;
+    let members = json
+        .members(json.whole())
+        .map_err(|wrong| vec![at(wrong.at, Message::HeadersExpected { said: wrong.said })])?;
     if let Err(what) = bounds::count(members.len(), bounds::HEADERS) {
-        return Err(vec![Problem { key: "headers".to_owned(), ..Problem::of_file(path, what) }]);
+        return Err(vec![Problem { key: "headers".to_owned(), ..at(json.place(json.whole()), what) }]);
     }
     let mut headers: Vec<CustomHeader> = Vec::new();
     let mut problems = Vec::new();
-    for (name, value) in members {
-        if name.starts_with("__") {
+    for member in members.into_iter().filter(|member| !member.name.starts_with("__")) {
+        if let Err(what) = check_name(&member.name, &headers) {
+            problems.push(at(json.place_of_name(&member), what));
             continue;
         }
-        match check(&name, &value, &headers) {
+        let name = || member.name.clone().into_owned();
+        match check_value(&member.name, member.value) {
             Ok((value, was_cut)) => {
                 if was_cut {
-                    let what = Message::HeaderBlanksCut { name: name.clone() };
-                    warnings.push(Problem { at: place_of(path, text, &name), key: String::new(), what });
+                    warnings.push(at(json.place(member.value), Message::HeaderBlanksCut { name: name() }));
                 }
-                headers.push(CustomHeader { name, value: Secret::new(value) });
+                let at = json.place(member.value);
+                headers.push(CustomHeader { name: name(), value: Secret::new(value), at });
             }
-            Err(what) => problems.push(Problem { at: place_of(path, text, &name), key: String::new(), what }),
+            Err(what) => problems.push(at(json.place(member.value), what)),
         }
     }
     if problems.is_empty() { Ok(headers) } else { Err(problems) }
@@ -108,18 +116,23 @@ pub(crate) fn refuse_name(name: &str) -> Result<(), Message> {
     }
 }
 
-/// The value of a header, and whether something around it was cut off.
-fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Result<(String, bool), Message> {
-    let own = || name.to_owned();
+/// Whether there can be one more header of this name.
+fn check_name(name: &str, before: &[CustomHeader]) -> Result<(), Message> {
     if !is_token(name.as_bytes()) {
-        return Err(Message::NotAHeaderName { name: own() });
+        return Err(Message::NotAHeaderName { name: name.to_owned() });
     }
     refuse_name(name)?;
-    if before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
-        return Err(Message::HeaderTwice { name: own() });
+    match before.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
+        true => Err(Message::HeaderTwice { name: name.to_owned() }),
+        false => Ok(()),
     }
-    let written = value.as_str().ok_or_else(|| Message::HeaderNotText { name: own() })?;
-    let value = value::bare(written);
+}
+
+/// The value of a header, and whether something around it was cut off.
+fn check_value(name: &str, value: &str) -> Result<(String, bool), Message> {
+    let own = || name.to_owned();
+    let written = json_text::string(value).ok_or_else(|| Message::HeaderNotText { name: own() })?;
+    let value = value::bare(&written);
     if !is_field_value(value.as_bytes()) {
         return Err(Message::HeaderControls { name: own() });
     }
@@ -127,20 +140,6 @@ fn check(name: &str, value: &serde_json::Value, before: &[CustomHeader]) -> Resu
         return Err(Message::HeaderHost);
     }
     Ok((value.to_owned(), value.len() < written.len()))
-}
-
-/// Where a member's name stands in the file, as far as a search can tell.
-fn place_of(path: &str, text: &str, name: &str) -> Source {
-    let quoted = serde_json::Value::from(name).to_string();
-    match text.find(&quoted) {
-        Some(at) => {
-            let before = &text[..at];
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-            Source::File { path: path.to_owned(), line, column }
-        }
-        None => Source::WholeFile(path.to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -153,9 +152,9 @@ mod tests {
         let text = r#"{"__note": 1, "X-App": "cli\n", "User-Agent": "中"}"#;
         let headers = parse("h", text, &mut warnings).expect("valid");
         let shown: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
-        assert_eq!(shown, [("User-Agent", "中"), ("X-App", "cli")]);
+        assert_eq!(shown, [("X-App", "cli"), ("User-Agent", "中")]);
         let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        assert!(matches!(&warned[..], [one] if one.starts_with("h:1:15: ") && one.contains("\"X-App\"")), "{warned:?}");
+        assert!(matches!(&warned[..], [one] if one.starts_with("h:1:24: ") && one.contains("\"X-App\"")), "{warned:?}");
         assert_eq!(parse("h", " ", &mut warnings).expect("empty"), []);
     }
 

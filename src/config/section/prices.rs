@@ -1,9 +1,11 @@
 //! `gateway.prices` and `gateway.prices_file`: what tokens cost, by model; behind them come the built-in prices.
 
 use crate::config::source::bounds;
+use crate::config::source::json_text;
 use crate::config::source::layers::Places;
 use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
+use crate::config::source::place::{offset_of, place_in};
 use crate::config::source::problem::{Problem, Source};
 use crate::config::source::setting::{Panel, Setting, settings};
 use crate::config::source::settings_reader::Reader;
@@ -83,14 +85,19 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Prices {
 fn read_published(path: &str, at: &Source) -> Result<Published, Box<Problem>> {
     let named = || path.to_owned();
     let wrong = |at: Source, what| Box::new(Problem { at, key: PRICES_FILE.about.key.to_owned(), what });
-    let text = text_file::read_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES)
-        .map_err(|error| wrong(at.clone(), Message::FileUnreadable { path: named(), said: error.to_string() }))?;
+    let text = text_file::read_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES).map_err(|error| {
+        let what = Message::FileUnreadable { path: named(), said: error.to_string() };
+        let place = text_file::place_of(&error).map(|(line, column)| Source::File { path: named(), line, column });
+        wrong(place.unwrap_or_else(|| at.clone()), what)
+    })?;
     // Of what tells no such time, all is taken to be of old: it stands whatever is behind it.
     let as_of = std::fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let what = match published::read(&text, &path.into(), as_of) {
         Ok(list) if list.models == 0 => Message::PriceListEmpty { path: named() },
         Ok(list) => return Ok(list),
         Err(Wrong::NoJson(line, column, said)) => {
+            let (line, column) = place_in(&text, offset_of(&text, line, column));
+            let said = json_text::without_place(&said).to_owned();
             return Err(wrong(Source::File { path: named(), line, column }, Message::NotJson { said }));
         }
         Err(Wrong::OtherForm) => Message::PriceListForm { path: named() },

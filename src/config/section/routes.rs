@@ -5,6 +5,7 @@ use super::base_url;
 use super::upstream::{Inherited, UpstreamConfig};
 use crate::config::source::bounds;
 use crate::config::source::environment::Lookup;
+use crate::config::source::json_text::{self, JsonText, Member};
 use crate::config::source::message::Message;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::{Problem, Source, near};
@@ -50,8 +51,8 @@ pub(crate) fn read(
             Err(problem) => reader.problems.push(*problem),
         },
         Err(error) if Path::new(KEY_MAPPINGS_FILE).exists() => {
-            let at = Source::WholeFile(KEY_MAPPINGS_FILE.to_owned());
-            reader.problem(at, "", Message::CannotBeRead { said: error.to_string() });
+            let what = Message::CannotBeRead { said: error.to_string() };
+            reader.problems.push(Problem::unreadable(KEY_MAPPINGS_FILE, &error, what));
         }
         Err(_) => {}
     }
@@ -168,18 +169,36 @@ fn digest_of(key: &str) -> Result<[u8; 32], Message> {
     }
 }
 
-/// The shape of `env/.env.key-mappings.json`.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyMappings {
-    mappings: Vec<KeyMapping>,
+/// One entry of `env/.env.key-mappings.json`: parts of its text.
+struct KeyMapping<'t> {
+    target_url: &'t str,
+    keys: Vec<&'t str>,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyMapping {
-    target_url: String,
-    keys: Vec<String>,
+/// The entries of the file: `{"mappings":[{"target_url":...,"keys":[...]}]}`. Members that begin with `__` are comments, as in
+/// the headers file.
+fn key_mappings<'t>(json: JsonText<'t>) -> Result<Vec<KeyMapping<'t>>, Box<Problem>> {
+    let is_none = |at: Source| Box::new(Problem { at, key: String::new(), what: Message::MappingsExpected });
+    let members = |part: &'t str, known: &[&str]| {
+        let mut members = json.members(part).map_err(|wrong| is_none(wrong.at))?;
+        members.retain(|member| !member.name.starts_with("__"));
+        match members.iter().find(|member| !known.contains(&&*member.name)) {
+            Some(unknown) => Err(is_none(json.place_of_name(unknown))),
+            None => Ok(members),
+        }
+    };
+    let items = |part: &'t str| json.items(part).map_err(|wrong| is_none(wrong.at));
+    let member = |members: &[Member<'t>], name: &str| {
+        members.iter().rfind(|member| member.name == name).map(|member| member.value)
+    };
+    let whole = json.whole();
+    let list = member(&members(whole, &["mappings"])?, "mappings").ok_or_else(|| is_none(json.place(whole)))?;
+    let read = |part: &'t str| {
+        let members = members(part, &["target_url", "keys"])?;
+        let target_url = member(&members, "target_url").ok_or_else(|| is_none(json.place(part)))?;
+        Ok(KeyMapping { target_url, keys: member(&members, "keys").map(items).transpose()?.unwrap_or_default() })
+    };
+    items(list)?.into_iter().map(read).collect()
 }
 
 fn from_mappings(
@@ -188,24 +207,20 @@ fn from_mappings(
     inherited: Inherited<'_>,
     warnings: &mut Vec<Problem>,
 ) -> Result<Vec<Route>, Box<Problem>> {
-    let problem = |line: usize, column: usize, key: &str, what: Message| {
-        let at = Source::File { path: KEY_MAPPINGS_FILE.to_owned(), line, column };
-        Box::new(Problem { at, key: key.to_owned(), what })
-    };
-    let file: KeyMappings = serde_json::from_str(text).map_err(|error| {
-        // serde_json quotes unexpected values, which may be keys.
-        problem(error.line(), error.column(), "", Message::MappingsExpected)
-    })?;
-    bounds::count(file.mappings.len(), bounds::ROUTES).map_err(|what| problem(1, 1, "mappings", what))?;
-    let all_keys = file.mappings.iter().map(|mapping| mapping.keys.len()).sum();
-    bounds::count(all_keys, bounds::ROUTE_KEYS).map_err(|what| problem(1, 1, "keys", what))?;
+    let json = JsonText::new(KEY_MAPPINGS_FILE, text);
+    let problem =
+        |part: &str, key: &str, what: Message| Box::new(Problem { at: json.place(part), key: key.to_owned(), what });
+    let mappings = key_mappings(json)?;
+    bounds::count(mappings.len(), bounds::ROUTES).map_err(|what| problem(json.whole(), "mappings", what))?;
+    let all_keys = mappings.iter().map(|mapping| mapping.keys.len()).sum();
+    bounds::count(all_keys, bounds::ROUTE_KEYS).map_err(|what| problem(json.whole(), "keys", what))?;
     // Each key with its upstreams, in the order of the file.
     let mut targets: Vec<([u8; 32], Vec<String>)> = Vec::new();
     let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
-    for mapping in file.mappings {
-        let line = text.lines().position(|line| line.contains(&mapping.target_url)).map_or(1, |line| line + 1);
-        let base_url = base_url::parse(&mapping.target_url).map_err(|what| problem(line, 1, "", what))?;
-        warnings.extend(base_url.endpoint_in_it().map(|what| *problem(line, 1, "", what)));
+    for KeyMapping { target_url, keys } in mappings {
+        let text_of = |part: &str| json_text::string(part).ok_or_else(|| problem(part, "", Message::MappingsExpected));
+        let base_url = base_url::parse(&text_of(target_url)?).map_err(|what| problem(target_url, "", what))?;
+        warnings.extend(base_url.endpoint_in_it().map(|what| *problem(target_url, "", what)));
         let known =
             upstreams.iter().find(|upstream| upstream.base_url == base_url).map(|upstream| upstream.name.clone());
         let name = match known {
@@ -220,11 +235,16 @@ fn from_mappings(
                 upstream.name
             }
         };
-        for written in mapping.keys.iter().filter(|key| !value::bare(key).is_empty()) {
-            if value::bare(written).len() < written.len() {
-                warnings.push(*problem(line, 1, "keys", Message::BlanksCut));
+        for part in keys {
+            let written = text_of(part)?;
+            let key = value::bare(&written);
+            if key.is_empty() {
+                continue;
             }
-            let key = digest_of(value::bare(written)).map_err(|what| problem(line, 1, "keys", what))?;
+            if key.len() < written.len() {
+                warnings.push(*problem(part, "keys", Message::BlanksCut));
+            }
+            let key = digest_of(key).map_err(|what| problem(part, "keys", what))?;
             let place = *places.entry(key).or_insert(targets.len());
             match targets.get_mut(place) {
                 Some((_, names)) if names.contains(&name) => {}
@@ -283,7 +303,7 @@ mod tests {
         assert_eq!(upstreams.len(), 2);
         let problem = from_mappings("{\n\"mappings\": \"sk-3\"}", &mut upstreams, Inherited::NONE, &mut Vec::new())
             .expect_err("bad");
-        assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:"), "{problem}");
+        assert!(!problem.to_string().contains("sk-3") && problem.to_string().contains(":2:13: "), "{problem}");
     }
     #[test]
     fn upstreams_of_key_mappings_have_their_proxy() {

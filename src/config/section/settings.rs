@@ -26,6 +26,14 @@ const SECTIONS: [&[Entry]; 16] = [
     thinking::SETTINGS,
 ];
 
+/// Variables that stand for no single setting.
+const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
+
+/// All variables that set something.
+pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
+    all().flat_map(|setting| setting.about.env).copied().chain(OTHER_VARIABLES)
+}
+
 /// All settings under `gateway:` but the lists.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     SECTIONS.into_iter().flatten()

@@ -155,7 +155,7 @@ pub(crate) fn read_listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let port = value::port(&text).map_err(|what| reader.problem(source.clone(), "PORT", what)).ok()?;
     let is_outranked = match reader.source_of(&LISTEN) {
         Some(Source::CommandLine) => true,
-        Some(Source::Environment(_)) => matches!(source, Source::DotEnv(_)),
+        Some(Source::Environment(_)) => matches!(source, Source::DotEnv { .. }),
         _ => false,
     };
     let mut listen = listen?;

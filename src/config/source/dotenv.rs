@@ -4,10 +4,27 @@
 /// One statement of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
-    /// Its line, from 1.
+    /// Line and column of its name.
+    pub name_at: (usize, usize),
+    /// Where its value stands, or else its name, or what is wrong with it: line, from 1.
     pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
     /// What it says.
     pub says: Says,
+}
+
+/// A variable of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    /// Its value.
+    pub value: String,
+    /// Line and column of its name.
+    pub name_at: (usize, usize),
+    /// The line of the value, from 1.
+    pub line: usize,
+    /// Its column, from 1, in characters.
+    pub column: usize,
 }
 
 /// What a statement says.
@@ -32,20 +49,23 @@ pub(crate) enum Says {
 pub(crate) fn parse(text: &str) -> Vec<Statement> {
     // Python opens it as a text, in which each of these ends a line.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut cursor = Cursor { rest: &text, line: 1 };
+    let mut cursor = Cursor { rest: &text, line: 1, column: 1, name_at: (1, 1), said_at: (1, 1) };
     let mut statements = Vec::new();
     loop {
         cursor.take_while(is_blank);
         if cursor.rest.is_empty() {
             return statements;
         }
-        let line = cursor.line;
         match cursor.statement() {
             Some(None) => {}
-            Some(Some(says)) => statements.push(Statement { line, says }),
+            Some(Some(says)) => {
+                let (line, column) = cursor.said_at;
+                statements.push(Statement { name_at: cursor.name_at, line, column, says });
+            }
             None => {
+                let (line, column) = (cursor.line, cursor.column);
                 cursor.take_while(|character| character != '\n');
-                statements.push(Statement { line, says: Says::Wrong });
+                statements.push(Statement { name_at: (line, column), line, column, says: Says::Wrong });
             }
         }
     }
@@ -63,12 +83,21 @@ fn is_blank_in_line(character: char) -> bool {
 struct Cursor<'t> {
     rest: &'t str,
     line: usize,
+    column: usize,
+    /// Where the last name began.
+    name_at: (usize, usize),
+    /// Where the last name or value began.
+    said_at: (usize, usize),
 }
 
 impl<'t> Cursor<'t> {
     fn take(&mut self, length: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(length);
         self.line += taken.matches('\n').count();
+        self.column = match taken.rsplit_once('\n') {
+            Some((_, last)) => last.chars().count() + 1,
+            None => self.column + taken.chars().count(),
+        };
         self.rest = rest;
         taken
     }
@@ -83,6 +112,8 @@ impl<'t> Cursor<'t> {
         let says = match self.rest.starts_with('#') {
             true => None,
             false => {
+                self.name_at = (self.line, self.column);
+                self.said_at = self.name_at;
                 let name = self.name()?.to_owned();
                 self.take_while(is_blank_in_line);
                 Some(match self.rest.starts_with('=') {
@@ -122,6 +153,7 @@ impl<'t> Cursor<'t> {
     fn value(&mut self, name: String) -> Option<Says> {
         self.take(1);
         let has_gap = !self.take_while(is_blank_in_line).is_empty();
+        self.said_at = (self.line, self.column);
         let (value, raw) = match self.rest.chars().next() {
             Some('#') if has_gap => (String::new(), ""),
             Some(quote @ ('\'' | '"')) => {
@@ -195,7 +227,7 @@ mod tests {
     /// The variables as `NAME=value`, names alone as `NAME`, and `!` for what cannot be read; with the lines.
     fn read(text: &str) -> Vec<String> {
         let shown = |statement: Statement| match statement.says {
-            Says::Value { name, value, .. } => format!("{}:{name}={value}", statement.line),
+            Says::Value { name, value, .. } => format!("{}:{name}={value}", statement.name_at.0),
             Says::Name(name) => format!("{}:{name}", statement.line),
             Says::Wrong => format!("{}:!", statement.line),
         };
@@ -242,6 +274,29 @@ mod tests {
     #[test]
     fn what_is_no_statement_ends_with_its_line() {
         assert_eq!(read("a b\nKEY=\"sk\nB=1\n=x\nC='1' 2\nD=4"), ["1:!", "2:!", "3:B=1", "4:!", "5:!", "6:D=4"]);
+    }
+
+    #[test]
+    fn each_has_its_place_in_characters() {
+        for (text, place) in [
+            ("A=1", (1, 3)),
+            ("# 网关\n A = 值", (2, 6)),
+            ("export 名=\"x\ny\" # c", (1, 10)),
+            ("A=\"x\n网y\"\nB", (1, 3)),
+            ("A=", (1, 3)),
+            ("A", (1, 1)),
+            // What is wrong: the second word, the name that is missing, the quote that is not closed, what is behind it.
+            ("网关 是", (1, 4)),
+            ("网 = x\n=x", (2, 1)),
+            ("键=\"sk", (1, 3)),
+            ("A='值' 2", (1, 7)),
+            ("A=\"x\n网\" y", (2, 4)),
+        ] {
+            let statements = parse(text);
+            let wrong = statements.iter().find(|statement| statement.says == Says::Wrong);
+            let told = wrong.unwrap_or(&statements[0]);
+            assert_eq!((told.line, told.column), place, "{text:?}");
+        }
     }
 
     #[test]

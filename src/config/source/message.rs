@@ -396,6 +396,13 @@ messages! {
         "{variable} replaces this list, which has no effect", "{variable} 取代了这个列表，因此列表不起作用";
     VariableNotHere { name: String } = "variable_not_here",
         "{name} has no effect here, only in the environment of the process", "{name} 写在这里不起作用，只能在进程的环境变量中设置";
+    FormerVariable { name: String, instead: String } = "former_variable",
+        "{name} is a setting of anyrouter-transparent-proxy that has no effect here: {instead} takes its place \
+         (docs/migrating.md)",
+        "{name} 是 anyrouter-transparent-proxy 的设置，在这里不起作用：请改用 {instead}（见 docs/migrating.zh-CN.md）";
+    FileElsewhere { path: String } = "file_elsewhere",
+        "there are settings of the gateway in this file, which is not read: move it to {path}",
+        "此文件中有网关的设置，但网关不读取它：请把它移到 {path}";
     VariableMisspelt { name: String, meant: String } = "variable_misspelt",
         "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
 }

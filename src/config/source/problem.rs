@@ -1,11 +1,12 @@
 //! What is wrong with a configuration, and where.
 
 use super::message::Message;
+use super::text_file;
 use super::words::Near;
 use gateway_core::both;
 use gateway_core::language::{Language, Words};
 use gateway_core::redact::shapes;
-use std::fmt;
+use std::{fmt, io};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +15,15 @@ pub enum Source {
     CommandLine,
     /// An environment variable.
     Environment(&'static str),
-    /// A variable in `env/.env`.
-    DotEnv(&'static str),
+    /// A variable in `env/.env`; line and column of its value count from 1.
+    DotEnv {
+        /// Its name.
+        name: &'static str,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
     /// A place in a file; line and column count from 1.
     File {
         /// Path as the operator gave it.
@@ -57,7 +65,7 @@ impl Source {
         match self {
             Self::CommandLine => both!("command line", "命令行"),
             Self::Environment(name) => both!("environment {name}", "环境变量 {name}"),
-            Self::DotEnv(name) => Words::said(format!("env/.env {name}")),
+            Self::DotEnv { name, line, column } => Words::said(format!("env/.env:{line}:{column} {name}")),
             Self::File { path, line, column } | Self::Overlay { path, line, column } => {
                 Words::said(format!("{path}:{line}:{column}"))
             }
@@ -88,6 +96,16 @@ impl Problem {
     /// What is wrong with the file as a whole.
     pub fn of_file(path: &str, what: Message) -> Self {
         Self { at: Source::WholeFile(path.to_owned()), key: String::new(), what }
+    }
+
+    /// That a file cannot be read; with the place of the first character that is none.
+    pub(crate) fn unreadable(path: &str, error: &io::Error, what: Message) -> Self {
+        let path = path.to_owned();
+        let at = match text_file::place_of(error) {
+            Some((line, column)) => Source::File { path, line, column },
+            None => Source::WholeFile(path),
+        };
+        Self { at, key: String::new(), what }
     }
 
     /// Key and words, in English, without secrets.

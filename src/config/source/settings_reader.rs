@@ -1,5 +1,6 @@
 //! Finds the value of each setting in the order of precedence, and remembers what was found and what was wrong.
 
+use super::dotenv::Variable;
 use super::environment::Lookup;
 use super::layers::{Layers, Places};
 use super::message::Message;
@@ -49,7 +50,7 @@ pub struct Reader<'a> {
     env: Lookup<'a>,
     /// The environment and `env/.env`, for names inside of values.
     pub names: Lookup<'a>,
-    dotenv: BTreeMap<String, String>,
+    dotenv: BTreeMap<String, Variable>,
     overrides: Vec<(&'static str, String)>,
     /// What is wrong so far.
     pub problems: Vec<Problem>,
@@ -63,12 +64,12 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of the YAML text `yaml` at `path`, over `env`, `dotenv` and the command line's `overrides`;
     /// `names` looks into the first two.
-    pub fn new(
+    pub(crate) fn new(
         path: &str,
         yaml: &str,
         env: Lookup<'a>,
         names: Lookup<'a>,
-        dotenv: BTreeMap<String, String>,
+        dotenv: BTreeMap<String, Variable>,
         overrides: Vec<(&'static str, String)>,
     ) -> Self {
         let mut problems = Vec::new();
@@ -163,9 +164,9 @@ impl<'a> Reader<'a> {
         self.lists().iter().any(|list| forms.iter().any(|form| list.json.contains(form)))
     }
 
-    /// The names in `env/.env`.
-    pub fn dotenv_names(&self) -> impl Iterator<Item = &str> {
-        self.dotenv.keys().map(String::as_str)
+    /// The variables in `env/.env`.
+    pub(crate) fn dotenv(&self) -> impl Iterator<Item = (&str, &Variable)> {
+        self.dotenv.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 
     /// Notes something that is wrong with the setting `key`.
@@ -234,9 +235,13 @@ impl<'a> Reader<'a> {
     /// A variable that stands for no setting of its own.
     pub fn variable(&self, name: &'static str) -> Option<(String, Source)> {
         let text = (self.env)(name).filter(|text| !text.is_empty()).map(|text| (text, Source::Environment(name)));
-        text.or_else(|| {
-            self.dotenv.get(name).filter(|text| !text.is_empty()).map(|text| (text.clone(), Source::DotEnv(name)))
-        })
+        text.or_else(|| self.in_dotenv(name))
+    }
+
+    fn in_dotenv(&self, name: &'static str) -> Option<(String, Source)> {
+        let Variable { value, line, column, .. } =
+            self.dotenv.get(name).filter(|variable| !variable.value.is_empty())?;
+        Some((value.clone(), Source::DotEnv { name, line: *line, column: *column }))
     }
 
     /// The variable that gives the upstreams, and replaces the list of the file.
@@ -255,9 +260,7 @@ impl<'a> Reader<'a> {
         if in_environment.is_some() {
             return in_environment;
         }
-        let in_dotenv = names.iter().find_map(|name| {
-            self.dotenv.get(*name).filter(|text| !text.is_empty()).map(|text| (text.clone(), Source::DotEnv(name)))
-        });
+        let in_dotenv = names.iter().find_map(|name| self.in_dotenv(name));
         if in_dotenv.is_some() {
             return in_dotenv;
         }

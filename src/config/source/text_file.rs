@@ -2,11 +2,13 @@
 
 use super::bounds::TEXT_BYTES;
 use super::message::Message;
+use super::place::place_in;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
@@ -39,8 +41,33 @@ pub(crate) fn read_up_to(path: &Path, most: usize) -> io::Result<String> {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
             _ => "it is not valid UTF-8",
         };
-        io::Error::new(io::ErrorKind::InvalidData, what)
+        let good = error.utf8_error().valid_up_to();
+        let before = str::from_utf8(&error.as_bytes()[..good]).unwrap_or_default();
+        let (line, column) = place_in(before, good);
+        io::Error::new(io::ErrorKind::InvalidData, NotUtf8 { what, line, column })
     })
+}
+
+/// A text that is not UTF-8, and where that shows.
+#[derive(Debug)]
+struct NotUtf8 {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl std::error::Error for NotUtf8 {}
+
+impl fmt::Display for NotUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+}
+
+/// Line and column of what [`read`] could not read, if it is about one place.
+pub(crate) fn place_of(error: &io::Error) -> Option<(usize, usize)> {
+    let error: &NotUtf8 = error.get_ref()?.downcast_ref()?;
+    Some((error.line, error.column))
 }
 
 /// The bytes of a file or a pipe, without a byte order mark: no more than `most`.
