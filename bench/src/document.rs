@@ -1,4 +1,6 @@
-//! `docs/benchmarks.md`: the part between two marks is written anew by each full run, what stands around it is kept.
+//! `docs/benchmarks.md` and its twin in Chinese: the part between two marks is written anew by each full run, what
+//! stands around it is kept.
+use crate::language::Language;
 use crate::process;
 use crate::report::Results;
 use crate::scenarios::Scenario;
@@ -22,31 +24,70 @@ pub(crate) struct Conditions {
 }
 
 /// The generated part.
-pub(crate) fn generated(results: &Results, scenarios: &[Scenario], conditions: &Conditions) -> String {
-    let Conditions { rounds, pinned, work_stealing } = conditions;
-    let cores = if *pinned {
-        "The proxies are bound to one core (`taskset`), load client and origin share the other."
-    } else {
-        "Nothing is bound to a core."
-    };
-    let loads: String = scenarios.iter().map(|s| format!("- `{}`: {}\n", s.name, s.describe())).collect();
+pub(crate) fn generated(
+    results: &Results,
+    scenarios: &[Scenario],
+    conditions: &Conditions,
+    language: Language,
+) -> String {
     let streams = results.amount.streams;
+    let colon = language.pick(": ", "：");
+    let loads: String = scenarios.iter().map(|s| format!("- `{}`{colon}{}\n", s.name, s.describe(language))).collect();
+    let how = language.pick(english(conditions), chinese(conditions));
+    let heading = language.pick("Loads:", "负载：");
+    let memory = language.pick(
+        format!("- memory: {streams} streams opened by the 54 KB request, one event received on each, then silence"),
+        format!("- memory：用 54 KB 的请求打开 {streams} 个流，每个流收到一个事件，此后不再有内容"),
+    );
+    format!("{how}\n\n{heading}\n\n{loads}{memory}\n{}", results.tables(language))
+}
+
+fn english(conditions: &Conditions) -> String {
+    let Conditions { rounds, pinned, work_stealing } = conditions;
+    let cores = match pinned {
+        true => "The proxies are bound to one core (`taskset`), load client and origin share the other.",
+        false => "Nothing is bound to a core.",
+    };
+    let (machine, rustc, nginx) = (process::machine(Language::English), rustc(), nginx());
     format!(
-        "Machine: {}. {}, {}. {cores} One worker thread each; Pingora's `work_stealing: {work_stealing}`; keep-alive on both \
-         sides; no access log. {rounds} rounds, in each of which every contestant carries every load once, in turn; figures are \
-         medians, in brackets the smallest and the largest. Every body that arrives is compared byte by byte (nginx + Lua: \
-         searched for the new text), every reply too; one mismatch ends the run.\n\n\
-         Contestants: `gateway` rewrites the system prompt, `gateway-plain` has nothing to rewrite, `gateway-rules` rewrites the prompt and has 50 rules, 20 of them for the request, `bare-pingora` is \
-         `bench/src/bin/bare-pingora.rs`, `nginx` is `proxy_pass` with the request body buffered in memory, `nginx-default` \
-         the same with nginx's own body buffer (16 KiB, larger bodies go through a temporary file), `nginx-unbuffered` with \
-         `proxy_request_buffering off`, `nginx-lua` decodes the body with cjson, replaces the same text and encodes \
-         it again. Their configurations are in `bench/src/nginx.rs` and `bench/src/contestants.rs`.\n\n\
-         Loads:\n\n{loads}- memory: {streams} streams opened by the 54 KB request, one event received on each, then silence\n{}",
-        process::machine(),
-        version("rustc", "--version"),
-        version(if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }, "-v"),
-        results.tables()
+        "Machine: {machine}. {rustc}, {nginx}. {cores} One worker thread each; Pingora's `work_stealing: {work_stealing}`; \
+         keep-alive on both sides; no access log. {rounds} rounds, in each of which every contestant carries every load once, \
+         in turn; figures are medians, in brackets the smallest and the largest. Every body that arrives is compared byte by \
+         byte (nginx + Lua: searched for the new text), every reply too; one mismatch ends the run.\n\n\
+         Contestants: `gateway` rewrites the system prompt, `gateway-plain` has nothing to rewrite, `gateway-rules` rewrites \
+         the prompt and has 50 rules, 20 of them for the request, `bare-pingora` is `bench/src/bin/bare-pingora.rs`, `nginx` \
+         is `proxy_pass` with the request body buffered in memory, `nginx-default` the same with nginx's own body buffer (16 \
+         KiB, larger bodies go through a temporary file), `nginx-unbuffered` with `proxy_request_buffering off`, `nginx-lua` \
+         decodes the body with cjson, replaces the same text and encodes it again. Their configurations are in \
+         `bench/src/nginx.rs` and `bench/src/contestants.rs`."
     )
+}
+
+fn chinese(conditions: &Conditions) -> String {
+    let Conditions { rounds, pinned, work_stealing } = conditions;
+    let cores = match pinned {
+        true => "各代理绑定在一个核上（`taskset`），负载客户端和源站共用另一个核。",
+        false => "没有绑定 CPU 核。",
+    };
+    let (machine, rustc, nginx) = (process::machine(Language::Chinese), rustc(), nginx());
+    format!(
+        "测试机：{machine}。{rustc}，{nginx}。{cores}各用一个工作线程；Pingora 的 `work_stealing: {work_stealing}`；两侧都保持连接；\
+         没有访问日志。共 {rounds} 轮，每轮中各参测者依次承受每种负载一次；数值为中位数，括号内为最小值和最大值。\
+         到达的每个请求体都逐字节核对（nginx + Lua 则查找新的文本），响应也一样；有一处不符，测试即中止。\n\n\
+         参测者：`gateway` 改写系统提示词；`gateway-plain` 没有要改写的；`gateway-rules` 改写提示词，并有 50 条规则，其中 20 条匹配该请求；\
+         `bare-pingora` 即 `bench/src/bin/bare-pingora.rs`；`nginx` 是 `proxy_pass`，请求体缓冲在内存中；`nginx-default` 同上，\
+         但用 nginx 默认的请求体缓冲区（16 KiB，更大的写入临时文件）；`nginx-unbuffered` 设了 `proxy_request_buffering off`；\
+         `nginx-lua` 用 cjson 解码请求体，替换同样的文本，再重新编码。它们的配置在 `bench/src/nginx.rs` 和 \
+         `bench/src/contestants.rs` 中。"
+    )
+}
+
+fn rustc() -> String {
+    version("rustc", "--version")
+}
+
+fn nginx() -> String {
+    version(if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }, "-v")
 }
 
 /// Puts `generated` into the document at `path`.

@@ -3,6 +3,7 @@ mod bodies;
 mod cli;
 mod contestants;
 mod document;
+mod language;
 mod load;
 mod memory;
 mod nginx;
@@ -19,6 +20,7 @@ use clap::Parser;
 use cli::{Cli, Command, HoldOptions, Options};
 use contestants::{Contestant, Running, Setting, Work};
 use document::Conditions;
+use language::Language;
 use memory::Amount;
 use origin::Origin;
 use report::Results;
@@ -90,12 +92,13 @@ async fn run(options: &Options) -> Result<()> {
     }
 
     let conditions = Conditions { rounds, pinned, work_stealing: options.work_stealing };
-    let text = document::generated(&results, &loads, &conditions);
-    println!("{text}");
+    let text = |language| document::generated(&results, &loads, &conditions, language);
+    println!("{}", text(Language::English));
     if !options.quick && options.scenario.is_empty() && options.contestant.is_empty() && options.gateways.is_empty() {
-        let path = folder.join("docs/benchmarks.md");
-        document::write(&path, &text)?;
-        eprintln!("written: docs/benchmarks.md");
+        for language in [Language::English, Language::Chinese] {
+            document::write(&folder.join(language.page()), &text(language))?;
+            eprintln!("written: {}", language.page());
+        }
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! What the kernel knows about a process: CPU time and resident memory, from `/proc`.
+use crate::language::Language;
 use anyhow::{Context, Result};
 use std::fs;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(crate) fn rss_kb(pid: u32) -> Result<u64> {
 }
 
 /// What the report says of the machine: processor, cores, memory, kernel.
-pub(crate) fn machine() -> String {
+pub(crate) fn machine(language: Language) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         text.lines()
@@ -54,7 +55,11 @@ pub(crate) fn machine() -> String {
     let kernel: String = read("/proc/sys/kernel/osrelease").trim().split('-').next().unwrap_or_default().into();
     let system = read("/etc/os-release");
     let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"');
-    format!("{model}, {cores} cores, {} GiB of memory, {system}, Linux {kernel}", memory.unwrap_or(0) / 1024 / 1024)
+    let memory = memory.unwrap_or(0) / 1024 / 1024;
+    language.pick(
+        format!("{model}, {cores} cores, {memory} GiB of memory, {system}, Linux {kernel}"),
+        format!("{model}，{cores} 核，{memory} GiB 内存，{system}，Linux {kernel}"),
+    )
 }
 
 #[cfg(test)]

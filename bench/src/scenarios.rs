@@ -1,6 +1,7 @@
 //! What is sent, and one turn of one contestant.
 use crate::bodies::{self, Body};
 use crate::contestants::{Effect, Running};
+use crate::language::Language;
 use crate::load::{self, Job, Seen};
 use crate::origin::{Answer, Check, JSON, Origin, Pace, Plan};
 use crate::process;
@@ -83,20 +84,31 @@ impl Scenario {
     }
 
     /// What the report says about it.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self, language: Language) -> String {
         let sent = match self.body_bytes() {
             0 => "GET".to_string(),
-            bytes => format!("POST of {bytes} bytes"),
+            bytes => language.pick(format!("POST of {bytes} bytes"), format!("{bytes} 字节的 POST")),
         };
         let answer = match self.kind {
             Kind::Json => String::new(),
-            Kind::Burst => format!(", answered by {EVENTS} events, each in a write of its own, as fast as they go"),
-            Kind::Paced => {
-                format!(", answered by {EVENTS} events, each sent when the one before has reached the client")
-            }
+            Kind::Burst => language.pick(
+                format!(", answered by {EVENTS} events, each in a write of its own, as fast as they go"),
+                format!("，以 {EVENTS} 个事件响应，每个事件单独写出，越快越好"),
+            ),
+            Kind::Paced => language.pick(
+                format!(", answered by {EVENTS} events, each sent when the one before has reached the client"),
+                format!("，以 {EVENTS} 个事件响应，前一个到达客户端之后才发下一个"),
+            ),
         };
-        let what = if self.kind == Kind::Json { "requests" } else { "streams" };
-        format!("{sent}{answer}; {} {what} on {} connections a turn", self.requests, self.connections)
+        let what = match self.kind {
+            Kind::Json => language.pick("requests", "个请求"),
+            Kind::Burst | Kind::Paced => language.pick("streams", "个流"),
+        };
+        let Self { requests, connections, .. } = self;
+        language.pick(
+            format!("{sent}{answer}; {requests} {what} on {connections} connections a turn"),
+            format!("{sent}{answer}；每轮 {requests} {what}，{connections} 条连接"),
+        )
     }
 
     /// One request of this load, as client and origin should see it pass through `running`.
