@@ -4,7 +4,7 @@ use crate::cli::{self, Cli, Command, ExplainOptions};
 use crate::config::{self, Loaded, problem::Problems};
 use crate::gateway::{self, Snapshot};
 use crate::language::{self, say, told};
-use crate::operate::{self, RuntimeDir};
+use crate::operate;
 use crate::{doctor, listen, log_output, prices, server};
 use anyhow::Context as _;
 use clap::Parser;
@@ -102,26 +102,26 @@ pub fn run() -> ExitCode {
 /// What came of a command to the gateway that runs, if this is one. It needs no valid configuration: it is the running
 /// gateway that says what is wrong with it.
 fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, String>> {
+    let env = |name: &str| std::env::var(name).ok();
     // Only for those that need it: a configuration that comes through a pipe can be read once.
-    let places = || config::locate(&cli.arguments(), &|name| std::env::var(name).ok());
-    let folder = || RuntimeDir::open(&places().runtime_dir);
+    let places = || config::locate(&cli.arguments(), &env);
+    let folder = || operate::running::find(&places(), &env);
     match command {
-        Command::Reload => Some(folder().and_then(|folder| operate::ask::reload(&folder))),
+        Command::Reload => Some(folder().and_then(|folder| operate::reload::run(&folder))),
         Command::Upgrade(options) => {
             Some(folder().and_then(|folder| operate::upgrade::run(&folder, options.program.as_deref())))
         }
-        Command::Panel(options) => {
-            let env = |name: &str| std::env::var(name).ok();
-            Some(
-                folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
-            )
-        }
+        Command::Panel(options) => Some(
+            folder().and_then(|folder| operate::panel::run(&folder, *options, &env)).map(Option::unwrap_or_default),
+        ),
         Command::Recost(options) => {
-            // Without the folder there is no gateway; what else is wrong with it is told.
-            if !places().runtime_dir.exists() {
+            // Without a gateway it is done here, by the configuration of this folder.
+            let places = places();
+            if places.is_at_home && !operate::running::is_here(&places) {
                 return None;
             }
-            let asked = options.wish().and_then(|wish| operate::recost::run(&folder()?, wish));
+            let asked =
+                options.wish().and_then(|wish| operate::recost::run(&operate::running::find(&places, &env)?, wish));
             asked.transpose()
         }
         Command::Healthcheck => Some(operate::health::check(places().listen)),

@@ -1,6 +1,8 @@
 //! A new configuration takes effect at once and drops nothing; a bad one changes nothing.
 
-use harness::{Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
+use harness::{Client, Gateway, GatewayBuilder, Load, Port, Reply, Request, Upstream, anthropic, within};
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 fn yaml(upstream: &Upstream, rest: &str) -> String {
@@ -80,6 +82,147 @@ async fn the_command_waits_for_the_verdict_and_the_next_request_has_it() {
     for (result, count) in [("ok", 1.0), ("refused", 2.0)] {
         assert_eq!(metric(&gateway, &format!("gateway_config_reloads_total{{result=\"{result}\"}}")).await, count);
     }
+}
+
+#[tokio::test]
+async fn the_command_says_what_changed_and_no_secret() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let text = |priority: u8, rest: &str| {
+        format!(
+            "gateway:\n  upstreams:\n    - {{name: a, base_url: \"{}\", priority: {priority}}}\n    - {{name: b, base_url: \
+             \"http://127.0.0.1:9\", api_key: \"${{env.RELAY_KEY}}\"}}\n{rest}",
+            upstream.url()
+        )
+    };
+    let rules = "  rules:\n    - {name: stamp, headers: {set: {X-Stamp: one}}}\n    - {name: old, respond: {status: 204}, match: {path: /old}}\n";
+    let builder = gateway().yaml(&text(0, rules)).file("env/.env", "RELAY_KEY=sk-the-first-relay-key\n");
+    let builder = builder.file("env/.env.headers.json", "{\"X-Key\": \"sk-the-first-header\"}");
+    let gateway = start(builder.file("env/.env.key-mappings.json", "{\"mappings\": []}")).await;
+    let output = gateway.command(&["reload"]).await;
+    assert_eq!(
+        output.stdout.lines().last().unwrap_or_default(),
+        "the configuration was loaded anew; nothing changed: no setting has another value than before"
+    );
+
+    let rules = "  rules:\n    - {name: stamp, headers: {set: {X-Stamp: two}}}\n    - {name: new, respond: {status: 204}, match: {path: /new}}\n";
+    write(&gateway, &text(1, &format!("  debug: true\n  limits: {{queue: 7}}\n{rules}")));
+    let file = |name: &str, text: &str| std::fs::write(gateway.dir().join(name), text).expect("written");
+    file("env/.env", "RELAY_KEY=sk-the-second-relay-key\nDASHBOARD_API_KEY=the-second-key-of-the-panel\n");
+    file("env/.env.headers.json", "{\"X-Key\": \"sk-the-second-header\"}");
+    let mapping =
+        format!("{{\"mappings\": [{{\"target_url\": \"{}\", \"keys\": [\"sk-of-a-client\"]}}]}}", upstream.url());
+    file("env/.env.key-mappings.json", &mapping);
+    let output = gateway.command(&["reload"]).await;
+    for line in [
+        "  gateway.limits.queue: 100 -> 7",
+        "  gateway.debug: false -> true",
+        "  gateway.dashboard.api_key: (not set) -> ********",
+        "  header X-Key: changed (********)",
+        "  env/.env RELAY_KEY: changed (********)",
+        "  env/.env.key-mappings.json: changed (********)",
+        "  gateway.upstreams: changed a (priority 0 -> 1)",
+        "  gateway.rules: added new; removed old; changed stamp (headers)",
+        "not in force yet: gateway.debug; type: anyrouter-gateway upgrade (a new process takes over, nothing is cut off)",
+    ] {
+        assert!(output.stdout.lines().any(|told| told == line), "{line}: {}", output.stdout);
+    }
+    for secret in ["sk-the", "second-key", "sk-of-a-client"] {
+        assert!(!output.stdout.contains(secret) && !gateway.stderr().contains(secret), "{secret}: {output:?}");
+    }
+    gateway.stderr_line(0, "the same in the log", |line| line.contains("loaded anew: gateway.")).await;
+    // What the panel would show of the same.
+    let output = gateway.command(&["reload"]).await;
+    assert!(
+        output.stdout.contains("nothing changed") && output.stdout.contains("not in force yet: gateway.debug"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_reload_does_not_change_is_told_with_what_does() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let mut gateway = start(gateway().upstream(upstream.url()).addresses_in_file()).await;
+    let (other, admin) = (Port::free(), gateway.admin_addr());
+    let listen = |address: &str| {
+        let text = format!("LISTEN={address}\nADMIN_LISTEN={admin}\n");
+        std::fs::write(gateway.dir().join("env/.env"), text).expect("written");
+    };
+    listen(&format!("0.0.0.0:{}", gateway.addr().port()));
+    let output = gateway.command(&["reload"]).await;
+    let wanted =
+        format!("not in force yet: gateway.listen; stop the gateway (kill {}), and start it again", gateway.pid());
+    assert!(output.status.success() && output.stdout.lines().any(|line| line == wanted), "{output:?}");
+    // That is so: no process that takes over can have the address.
+    let output = gateway.command(&["upgrade"]).await;
+    let told = format!("cannot be had while the process that serves listens on {}", gateway.addr());
+    assert!(!output.status.success() && output.stderr.contains(&told), "{output:?}");
+
+    listen(&other.addr().to_string());
+    let output = gateway.command(&["reload"]).await;
+    assert!(output.stdout.contains("not in force yet: gateway.listen; type: anyrouter-gateway upgrade"), "{output:?}");
+    let output = gateway.command(&["upgrade"]).await;
+    assert!(output.status.success(), "{output:?}\n{}", gateway.stderr());
+    assert_eq!(Client::connect(other.addr()).await.request(&Request::get("/x")).await.status(), 200);
+    gateway.wait_processes(1).await;
+    let output = gateway.command(&["reload"]).await;
+    assert!(output.status.success() && !output.stdout.contains("not in force yet"), "{output:?}");
+}
+
+/// What a command does in a folder where no gateway is; `place` is where gateways are noted.
+fn elsewhere(folder: &Path, place: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_anyrouter-gateway"));
+    command.args(arguments).current_dir(folder).env_clear().env("XDG_RUNTIME_DIR", place);
+    command.envs(variables.iter().copied()).output().expect("it runs")
+}
+
+#[tokio::test]
+async fn commands_find_the_gateway_from_any_folder() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let (folder, place) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let place_of = place.path().display().to_string();
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = elsewhere(folder.path(), place.path(), arguments, variables);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (is_done, _, told) = run(&["reload"], &[]);
+    assert!(!is_done && told.contains("no gateway runs here") && told.contains(&place_of), "{told}");
+
+    let one = start(gateway().yaml(&yaml(&upstream, "")).env("XDG_RUNTIME_DIR", &place_of)).await;
+    let of = |gateway: &Gateway| gateway.dir().canonicalize().expect("a folder").display().to_string();
+    for arguments in [["reload"].as_slice(), &["panel"], &["-c", &format!("{}/gateway.yaml", of(&one)), "reload"]] {
+        let (is_done, told, whose) = run(arguments, &[]);
+        assert!(is_done && !told.is_empty() && whose.contains(&of(&one)), "{arguments:?}: {told}{whose}");
+    }
+    let (is_done, told, _) = run(&["upgrade"], &[]);
+    assert!(is_done && told.contains("upgraded"), "{told}");
+    // A folder that is named is the only one that is meant, and so is a configuration.
+    let (is_done, _, told) = run(&["reload"], &[("GATEWAY_RUNTIME_DIR", "data/run")]);
+    assert!(!is_done && told.contains("no gateway runs here"), "{told}");
+    std::fs::write(folder.path().join("mine.yaml"), "gateway: {}\n").expect("written");
+    let (is_done, _, told) = run(&["-c", "mine.yaml", "reload"], &[]);
+    assert!(!is_done && told.contains("no gateway runs with mine.yaml") && told.contains(&of(&one)), "{told}");
+
+    let two = start(gateway().yaml(&yaml(&upstream, "")).env("XDG_RUNTIME_DIR", &place_of)).await;
+    let (is_done, _, told) = run(&["reload"], &[]);
+    assert!(!is_done && told.contains("2 gateways run") && told.contains("-c FILE"), "{told}");
+    for gateway in [&one, &two] {
+        assert!(told.contains(&of(gateway)) && told.contains(&gateway.addr().to_string()), "{told}");
+    }
+    let (is_done, _, whose) = run(&["-c", &format!("{}/gateway.yaml", of(&two)), "reload"], &[]);
+    assert!(is_done && whose.contains(&of(&two)), "{whose}");
+    // In its own folder each is meant, whatever else runs.
+    let output = one.command(&["reload"]).await;
+    assert!(output.status.success() && !output.stderr.contains("the gateway in"), "{output:?}");
+
+    // One that was killed has left its note, which nobody answers at.
+    two.signal(two.pid(), "KILL");
+    within("only one answers", async {
+        while !run(&["reload"], &[]).0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! What is done with a valid configuration is its owner's matter ([`Prepare`]); HTTP, signals and files that change
 //! come from outside too. Every way of changing the configuration ends in one of the methods here.
 
+mod difference;
 mod files;
 mod history;
 mod view;
@@ -11,6 +12,7 @@ use super::files::{Arguments, Texts};
 use super::load::{Edits, Loaded, load_edited};
 use super::lower::Config;
 use super::mask;
+use super::section::startup::RUNTIME_DIR;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::text_file;
@@ -28,6 +30,7 @@ use view::Shown;
 
 use history::millis;
 
+pub(crate) use difference::Difference;
 pub(crate) use history::Version;
 pub(crate) use view::{Change, Current, ProblemView};
 
@@ -87,6 +90,12 @@ pub(crate) struct Reloaded {
     pub pending_restart: Vec<String>,
     /// What is valid, but hardly what was meant.
     pub warnings: Vec<String>,
+    /// What differs from what was in force, for the command line.
+    #[serde(skip)]
+    pub differences: Vec<Difference>,
+    /// Whether an upgrade would fail at what is pending: only a stop and a start change it.
+    #[serde(skip)]
+    pub needs_stop: bool,
 }
 
 /// What an edit would do.
@@ -348,17 +357,19 @@ impl Live {
         let tried = self.tried(&loaded);
         loaded.warnings.extend(tried);
         let new = InForce::of(&loaded);
+        let pending_restart = self.pending_restart(&new.shown);
+        let needs_stop = pending_restart.iter().any(|key| key == RUNTIME_DIR.about.key)
+            || trial::addresses(&loaded.startup).iter().any(|(_, new)| self.keeps_from(*new));
         self.prepared(loaded)?();
-        let reloaded = Reloaded {
-            version: new.texts.version(),
-            pending_restart: self.pending_restart(&new.shown),
-            warnings: new.warnings.iter().map(ToString::to_string).collect(),
-        };
-        self.in_force_is(new);
-        Ok(reloaded)
+        let version = new.texts.version();
+        let warnings = new.warnings.iter().map(ToString::to_string).collect();
+        let differences = self.in_force_is(new);
+        Ok(Reloaded { version, pending_restart, warnings, differences, needs_stop })
     }
 
-    fn in_force_is(&self, new: InForce) {
+    /// Notes what is in force now. Returns what differs from what was.
+    fn in_force_is(&self, new: InForce) -> Vec<Difference> {
+        let differences = self.in_force.load().shown.differences(&new.shown);
         let pending = self.pending_restart(&new.shown);
         let version = new.texts.version();
         for warning in &new.warnings {
@@ -372,13 +383,16 @@ impl Live {
             // A full queue holds a word already.
             let _ = watcher.try_send(());
         }
+        let told: Vec<String> = differences.iter().map(|found| found.words().to_string()).collect();
+        let told = if told.is_empty() { "nothing changed".to_owned() } else { told.join("; ") };
         match pending.is_empty() {
-            true => log::info!("the configuration was loaded anew"),
+            true => log::info!("the configuration was loaded anew: {told}"),
             false => log::warn!(
-                "the configuration was loaded anew; only a restart or an upgrade changes {}",
+                "the configuration was loaded anew: {told}; only a restart or an upgrade changes {}",
                 pending.join(", ")
             ),
         }
+        differences
     }
 
     fn refused(&self, problems: &[Problem]) {
@@ -386,6 +400,12 @@ impl Live {
             log::error!("the new configuration is refused: {problem}");
         }
         (self.observer)(Err(problems));
+    }
+
+    /// Whether a process that takes over could not listen there, because this one still listens.
+    fn keeps_from(&self, address: SocketAddr) -> bool {
+        let own = &self.listening;
+        !own.contains(&address) && own.iter().any(|own| trial::is_in_the_way(*own, address))
     }
 
     fn pending_restart(&self, shown: &Shown) -> Vec<String> {

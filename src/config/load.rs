@@ -4,12 +4,15 @@ use super::files::{self, Arguments, Texts};
 use super::lower::{Config, lower};
 use super::section::headers::{self, CustomHeader};
 use super::section::prices::PRICES_FILE;
+use super::section::routes::KEY_MAPPINGS_FILE;
 use super::section::server_conf;
+use super::section::settings;
 use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems};
-use super::source::settings_reader::{Effective, List, Reader};
+use super::source::settings_reader::{Effective, List, Mark, Reader};
+use super::source::{bounds, text_file};
 use super::{panel, trial, warnings};
 use pingora::server::configuration::ServerConf;
 use std::cell::RefCell;
@@ -31,6 +34,8 @@ pub struct Loaded {
     pub lists: Vec<List>,
     /// What is valid, but hardly what was meant.
     pub warnings: Vec<Problem>,
+    /// What stands for texts that are not shown: secrets, variables that other texts name, further files.
+    pub(super) marks: Vec<(String, Mark)>,
     /// The texts of the files.
     pub texts: Texts,
     /// The file that was read.
@@ -110,6 +115,9 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     }
     let price_list = reader.effective.iter().find(|setting| setting.key == PRICES_FILE.about.key);
     let price_list_path = price_list.map(|setting| setting.value.clone()).unwrap_or_default();
+    reader.mark_variables(files::DOTENV_FILE, |name| settings::all().any(|setting| setting.about.env.contains(&name)));
+    mark_file(&mut reader, KEY_MAPPINGS_FILE);
+    mark_file(&mut reader, &price_list_path);
     let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
     match lowered {
         Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
@@ -125,6 +133,7 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
             startup,
             server_conf,
             lists: reader.lists(),
+            marks: reader.marks,
             effective: reader.effective,
             texts: Texts {
                 path: path.clone(),
@@ -138,6 +147,13 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
             path,
         }),
         _ => Err(Problems(reader.problems)),
+    }
+}
+
+/// Notes what stands for a file whose text is shown nowhere.
+fn mark_file(reader: &mut Reader<'_>, path: &str) {
+    if let Some(text) = text_file::read_again_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES) {
+        reader.marks.push((path.to_owned(), Mark::of(&text)));
     }
 }
 
@@ -165,6 +181,7 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
     for header in &headers {
         let source = header.at.clone();
         let key = format!("header {}", header.name);
+        reader.marks.push((key.clone(), Mark::of(header.value.expose())));
         reader.effective.push(Effective { key, value: header.value.to_string(), source });
     }
     (path, text, headers)

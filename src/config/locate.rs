@@ -3,18 +3,22 @@
 use super::files::{self, Arguments};
 use super::section::startup::{RUNTIME_DIR, read_listen};
 use super::source::environment::Lookup;
+use super::source::problem::Source;
 use super::source::settings_reader::Reader;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-/// The runtime folder of `conf/anyrouter-gateway.service`.
-const SERVICE_RUNTIME_DIR: &str = "/run/anyrouter-gateway";
 
 /// Where a gateway with this configuration is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Located {
     /// Its runtime folder.
     pub runtime_dir: PathBuf,
+    /// Whether the environment names that.
+    pub is_folder_named: bool,
+    /// Whether there is anything of a gateway in this folder, or its configuration was named.
+    pub is_at_home: bool,
+    /// The file of its configuration, if it was named.
+    pub file: Option<PathBuf>,
     /// Its address; `None` if that is wrong.
     pub listen: Option<SocketAddr>,
 }
@@ -33,10 +37,11 @@ pub(crate) fn locate(arguments: &Arguments, env: Lookup<'_>) -> Located {
         let text = format!("gateway: {{runtime_dir: {}}}", serde_json::Value::from(value));
         reader.set_file(&text);
     }
-    let mut runtime_dir = PathBuf::from(reader.get(&RUNTIME_DIR));
-    // The systemd unit gives its own folder to the gateway, which a shell knows nothing of.
-    if !runtime_dir.exists() && Path::new(SERVICE_RUNTIME_DIR).exists() {
-        runtime_dir = PathBuf::from(SERVICE_RUNTIME_DIR);
-    }
-    Located { runtime_dir, listen: read_listen(&mut reader) }
+    let runtime_dir = PathBuf::from(reader.get(&RUNTIME_DIR));
+    let is_folder_named = matches!(reader.source_of(&RUNTIME_DIR), Some(Source::Environment(_)));
+    let listen = read_listen(&mut reader);
+    let is_file_named = arguments.file.is_some() || env("GATEWAY_CONFIG").is_some_and(|path| !path.is_empty());
+    let is_here = [files::DEFAULT_FILE, files::DOTENV_FILE].iter().any(|path| Path::new(path).exists());
+    let is_at_home = is_file_named || is_here || runtime_dir.exists();
+    Located { runtime_dir, is_folder_named, is_at_home, file: is_file_named.then(|| PathBuf::from(path)), listen }
 }

@@ -18,6 +18,11 @@ pub(super) fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
         .collect()
 }
 
+/// Whether one of two addresses cannot be bound as long as the other is: all addresses of a port are in the way of each one.
+pub(crate) fn is_in_the_way(one: SocketAddr, other: SocketAddr) -> bool {
+    one != other && one.port() == other.port() && (one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
 /// What the next start would fail at, of the settings that `is_asked` names. `own` are the addresses at which this process
 /// listens; without one, it is not known who has an address that is in use.
 pub(super) fn problems(
@@ -102,6 +107,17 @@ fn writable_folder(folder: &Path) -> Result<(), Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_of_a_port_are_in_the_way_of_each_one() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let clash = |one: &str, other: &str| is_in_the_way(address(one), address(other));
+        assert!(clash("0.0.0.0:8088", "127.0.0.1:8088") && clash("127.0.0.1:8088", "0.0.0.0:8088"));
+        assert!(clash("[::]:8088", "127.0.0.1:8088"));
+        for new in ["0.0.0.0:8089", "127.0.0.2:8088", "127.0.0.1:8088"] {
+            assert!(!clash(new, "127.0.0.1:8088"), "{new}");
+        }
+    }
 
     #[test]
     fn files_and_folders_are_tried_without_making_them() {

@@ -37,9 +37,7 @@ pub(crate) fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> R
     let mut answer = answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?;
     // It is printed, perhaps by root, and the other end may be any program of the gateway's user.
     match &mut answer {
-        Answer::Refused(texts) | Answer::Reloaded { warnings: texts, .. } => {
-            texts.iter_mut().for_each(|text| *text = printable(text));
-        }
+        Answer::Refused(texts) => texts.iter_mut().for_each(|text| *text = printable(text)),
         Answer::Recost { text, .. } => *text = printable(text),
         _ => {}
     }
@@ -114,29 +112,5 @@ pub(crate) fn status(folder: &RuntimeDir) -> Result<Status, String> {
     match ask(folder, Question::Status)? {
         Answer::Status(status) => Ok(status),
         other => Err(format!("the gateway gave another answer than its status: {other:?}")),
-    }
-}
-
-/// `anyrouter-gateway reload`. Returns what to tell.
-///
-/// # Errors
-/// As [`ask`], or what is wrong with the configuration.
-pub(crate) fn reload(folder: &RuntimeDir) -> Result<String, String> {
-    match ask(folder, Question::Reload)? {
-        Answer::Reloaded { version, pending_restart, warnings } => {
-            let short = version.get(..12).unwrap_or(&version);
-            let mut told: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-            told += &format!("the configuration was loaded anew (its files are version {short})");
-            if !pending_restart.is_empty() {
-                told += &format!("; only `anyrouter-gateway upgrade` changes {}", pending_restart.join(", "));
-            }
-            Ok(told)
-        }
-        Answer::Refused(problems) => {
-            let count = problems.len();
-            let errors = if count == 1 { "error" } else { "errors" };
-            Err(format!("{}\nrefused with {count} {errors}; what was in force still is", problems.join("\n")))
-        }
-        other => Err(format!("the gateway gave another answer than to a reload: {other:?}")),
     }
 }

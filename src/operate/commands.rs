@@ -138,6 +138,8 @@ async fn reload(live: Arc<Live>) -> Answer {
             version: reloaded.version,
             pending_restart: reloaded.pending_restart,
             warnings: reloaded.warnings,
+            differences: Some(reloaded.differences),
+            needs_stop: reloaded.needs_stop,
         },
         Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(ToString::to_string).collect()),
         Err(error) => Answer::Refused(vec![format!("the reload broke off: {error}")]),

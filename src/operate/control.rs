@@ -2,13 +2,16 @@
 //! to.
 
 use super::inheritance::User;
-use super::{RuntimeDir, descriptors};
+use super::{RuntimeDir, descriptors, systemd};
+use crate::config::live::{Difference, Live};
+use crate::drain::Drain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -86,6 +89,31 @@ pub(crate) struct Status {
     pub is_draining: bool,
     /// Requests and new connections.
     pub busy: usize,
+    /// The file of its configuration, as it was named; empty if the process is of a version that does not tell.
+    #[serde(default)]
+    pub configuration: String,
+    /// When it was started, in milliseconds since 1970; 0 as above.
+    #[serde(default)]
+    pub started_ms: u64,
+}
+
+impl Status {
+    /// That of this process.
+    pub(super) fn own(addresses: &[SocketAddr], drain: &Drain, live: &Live, started: SystemTime) -> Self {
+        let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arguments: std::env::args().skip(1).filter(|argument| argument != "--upgrade").collect(),
+            folder: std::env::current_dir().unwrap_or_default().display().to_string(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            has_systemd: systemd::is_supervisor(),
+            is_draining: drain.is_on(),
+            busy: drain.busy(),
+            configuration: live.path(),
+            started_ms: u64::try_from(since.as_millis()).unwrap_or_default(),
+        }
+    }
 }
 
 /// What it answers.
@@ -103,6 +131,12 @@ pub(crate) enum Answer {
         /// What is valid, but hardly what was meant.
         #[serde(default)]
         warnings: Vec<String>,
+        /// What differs from what was in force; `None` if the process is of a version that does not tell.
+        #[serde(default)]
+        differences: Option<Vec<Difference>>,
+        /// Whether an upgrade would fail at what is pending.
+        #[serde(default)]
+        needs_stop: bool,
     },
     /// The sockets are handed over.
     HandingOver,

@@ -79,13 +79,16 @@ impl RuntimeDir {
         std::fs::rename(&beside, self.pid_file())
     }
 
-    /// Takes the pid file and the control socket away at the end, if no other process has taken over.
-    pub(crate) fn leave(&self) {
+    /// Takes the pid file and the control socket away at the end, if no other process has taken over. Returns whether they
+    /// were this process's.
+    pub(crate) fn leave(&self) -> bool {
         let own = format!("{}\n", std::process::id());
-        if std::fs::read_to_string(self.pid_file()).is_ok_and(|text| text == own) {
+        let is_own = std::fs::read_to_string(self.pid_file()).is_ok_and(|text| text == own);
+        if is_own {
             let _ = std::fs::remove_file(self.pid_file());
             let _ = std::fs::remove_file(self.control_socket());
         }
+        is_own
     }
 }
 
@@ -112,10 +115,10 @@ mod tests {
         let own = std::fs::read_to_string(folder.pid_file()).expect("there");
         assert_eq!(own, format!("{}\n", std::process::id()));
         std::fs::write(folder.pid_file(), "1\n").expect("written");
-        folder.leave();
+        assert!(!folder.leave());
         assert!(folder.pid_file().exists() && folder.control_socket().exists(), "another's");
         folder.write_pid().expect("written");
-        folder.leave();
+        assert!(folder.leave());
         assert!(!folder.pid_file().exists() && !folder.control_socket().exists());
     }
 

@@ -5,6 +5,7 @@ use super::commands::{self, Command, Own};
 use super::control::{self, Answer, Question, Status};
 use super::panel::LetIn;
 use super::predecessors::Predecessor;
+use super::records::{self, own_variable};
 use super::recost::Recosting;
 use super::signals::{Signals, Told};
 use super::successor::{Successor, Waiting};
@@ -160,6 +161,7 @@ enum Stage {
 struct Running {
     parts: Parts,
     stage: Stage,
+    started: SystemTime,
     shutdown: Option<oneshot::Sender<ShutdownSignal>>,
     end: std_mpsc::SyncSender<End>,
     /// Whether this process took over, or tries to.
@@ -188,6 +190,7 @@ impl Running {
             is_successor: parts.claim.is_some(),
             parts,
             stage: Stage::Starting,
+            started: SystemTime::now(),
             shutdown: Some(shutdown),
             end,
             waiting: Waiting::default(),
@@ -263,6 +266,7 @@ impl Running {
                 folder.control_socket().display()
             ),
         }
+        drop(tokio::spawn(records::attend(folder.clone())));
         if let Err(error) = folder.write_pid() {
             log::error!("{} cannot be written: {error}", folder.pid_file().display());
         }
@@ -367,20 +371,9 @@ impl Running {
             | Question::Succeed
             | Question::Inherit
             | Question::Panel(_)
-            | Question::Recost(_) => Answer::Status(self.status()),
-        }
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            arguments: std::env::args().skip(1).filter(|argument| argument != "--upgrade").collect(),
-            folder: std::env::current_dir().unwrap_or_default().display().to_string(),
-            addresses: self.parts.addresses.iter().map(ToString::to_string).collect(),
-            has_systemd: systemd::is_supervisor(),
-            is_draining: self.parts.drain.is_on(),
-            busy: self.parts.drain.busy(),
+            | Question::Recost(_) => {
+                Answer::Status(Status::own(&self.parts.addresses, &self.parts.drain, &self.parts.live, self.started))
+            }
         }
     }
 
@@ -481,7 +474,9 @@ impl Running {
     fn finish(&self) {
         if let Some(folder) = &self.parts.folder {
             Predecessor::remove(folder, std::process::id());
-            folder.leave();
+            if folder.leave() {
+                records::forget(folder, &own_variable);
+            }
         }
         let _ = self.end.try_send(End::InOrder);
     }

@@ -5,7 +5,8 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The variable with the socket's address.
 const SOCKET: &str = "NOTIFY_SOCKET";
@@ -45,6 +46,19 @@ pub(crate) fn unit_of(pid: u32) -> Option<String> {
     unit(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
+/// The files from which systemd takes the variables of a unit.
+pub(crate) fn environment_files(unit: &str) -> Vec<PathBuf> {
+    let asked = Command::new("systemctl").args(["show", "--property", "EnvironmentFiles", "--value", unit]).output();
+    let text = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout).unwrap_or_default();
+    listed_files(&String::from_utf8_lossy(&text))
+}
+
+/// A line for each: `PATH (ignore_errors=yes)`.
+fn listed_files(text: &str) -> Vec<PathBuf> {
+    let path = |line: &str| PathBuf::from(line.rsplit_once(" (ignore_errors=").map_or(line, |(path, _)| path));
+    text.lines().filter(|line| !line.is_empty()).map(path).collect()
+}
+
 fn unit(cgroup: &str) -> Option<String> {
     // Version 2 has one line, "0::/system.slice/name.service".
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -54,6 +68,12 @@ fn unit(cgroup: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_of_variables_are_read_from_what_systemd_shows() {
+        let text = "/etc/a b/environment (ignore_errors=yes)\n/etc/c (ignore_errors=no)\n\n";
+        assert_eq!(listed_files(text), [PathBuf::from("/etc/a b/environment"), PathBuf::from("/etc/c")]);
+    }
 
     #[test]
     fn messages_reach_sockets_with_and_without_a_path() {

@@ -4,7 +4,7 @@
 use super::panel::Panel;
 use crate::config::live::{Live, Prepare};
 use crate::config::problem::Problem;
-use crate::config::{Arguments, Loaded, Startup};
+use crate::config::{Arguments, Loaded, Startup, is_in_the_way};
 use crate::connections::{self, Caps, Connections, Full, Place, most_of_one};
 use crate::feed::Event;
 use crate::gateway::{Keeper, Shared, Snapshot};
@@ -105,7 +105,16 @@ pub(super) fn bind(
     for (setting, address) in plain.into_iter().chain(tls) {
         match theirs.contains(&address.to_string()) {
             true => inherited.push(address),
-            false => sockets.bind(setting, address).map_err(anyhow::Error::msg)?,
+            false => {
+                match theirs.iter().filter_map(|their| their.parse().ok()).find(|their| is_in_the_way(*their, address))
+                {
+                    Some(their) => bail!(
+                        "{setting}: {address} cannot be had while the process that serves listens on {their}: stop that one and \
+                     start this program, or restart the unit"
+                    ),
+                    None => sockets.bind(setting, address).map_err(anyhow::Error::msg)?,
+                }
+            }
         }
     }
     Ok(inherited)

@@ -3,11 +3,13 @@
 
 use super::super::files::{DOTENV_FILE, Texts};
 use super::super::load::Loaded;
+use super::super::mask::MASK;
 use super::super::section::settings;
 use super::super::section::upstream_keys::UPSTREAM_KEYS;
 use super::super::source::problem::{Problem, Source};
 use super::super::source::setting::{Help, LISTS, Panel};
-use super::super::source::settings_reader::{Effective, List};
+use super::super::source::settings_reader::{Effective, List, Mark};
+use super::difference::{self, Difference};
 use gateway_core::redact::shapes;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -128,6 +130,8 @@ pub(super) struct Shown {
     lists: Vec<List>,
     /// Pingora's own settings: key and value.
     server: Vec<(String, String)>,
+    /// What stands for texts that are not shown.
+    marks: Vec<(String, Mark)>,
 }
 
 impl Shown {
@@ -145,7 +149,7 @@ impl Shown {
                 *listen = Effective { value: loaded.startup.listen.to_string(), source, ..listen.clone() };
             }
         }
-        Self { effective, lists: loaded.lists.clone(), server }
+        Self { effective, lists: loaded.lists.clone(), server, marks: loaded.marks.clone() }
     }
 
     /// All settings, with what is known of them.
@@ -177,32 +181,55 @@ impl Shown {
         settings.chain(lists).collect()
     }
 
-    /// What differs in `after`.
+    /// What differs in `after`, for the panel, which has lists before its eyes.
     pub(super) fn changes(&self, after: &Self) -> Vec<Change> {
+        let list = |shown: &Self, key: &str| shown.lists.iter().find(|list| list.key == key).map(entries);
+        let change = |difference: Difference| match difference {
+            Difference::Value { key, before, after } => Change { key, before, after },
+            Difference::Hidden { key } => Change { key, before: MASK.to_owned(), after: MASK.to_owned() },
+            Difference::List { key, .. } => {
+                let (before, after) = (list(self, &key), list(after, &key));
+                Change { key, before: before.unwrap_or_default(), after: after.unwrap_or_default() }
+            }
+        };
+        self.differences(after).into_iter().map(change).collect()
+    }
+
+    /// What differs in `after`.
+    pub(super) fn differences(&self, after: &Self) -> Vec<Difference> {
         let value = |shown: &Self, key: &str| {
             shown.effective.iter().find(|setting| setting.key == key).map(|setting| setting.value.clone())
         };
-        let mut changes: Vec<Change> = Vec::new();
+        let lists: Vec<Difference> =
+            self.lists.iter().zip(&after.lists).filter_map(|(old, new)| difference::of_lists(old, new)).collect();
+        // Those that the list tells of, by name. A variable's have no other place.
+        let is_told = |key: &str| {
+            let in_list = |list: &List| key.starts_with(&format!("{}[", list.key)) && list.len > 0;
+            self.lists.iter().any(in_list) && after.lists.iter().any(in_list)
+        };
+        let mut differences: Vec<Difference> = Vec::new();
         let keys = self.effective.iter().chain(&after.effective).map(|setting| setting.key.as_str());
-        for key in keys {
+        for key in keys.filter(|key| !is_told(key)) {
             let (old, new) = (value(self, key), value(after, key));
-            if old != new && !changes.iter().any(|change| change.key == key) {
+            if old != new && !differences.iter().any(|known| known.key() == key) {
                 let (before, after) = (old.unwrap_or_default(), new.unwrap_or_default());
-                changes.push(Change { key: key.to_owned(), before, after });
+                differences.push(Difference::Value { key: key.to_owned(), before, after });
             }
         }
-        for (old, new) in self.lists.iter().zip(&after.lists) {
-            if old.json != new.json {
-                changes.push(Change { key: old.key.to_owned(), before: entries(old), after: entries(new) });
+        let mark = |shown: &Self, key: &str| shown.marks.iter().find(|(known, _)| known == key).map(|(_, mark)| *mark);
+        for (key, _) in self.marks.iter().chain(&after.marks) {
+            if mark(self, key) != mark(after, key) && !differences.iter().any(|known| known.key() == key) {
+                differences.push(Difference::Hidden { key: key.clone() });
             }
         }
+        differences.extend(lists);
         for (key, new) in &after.server {
             let old = self.server.iter().find(|(known, _)| known == key).map(|(_, old)| old);
             if let Some(old) = old.filter(|old| *old != new) {
-                changes.push(Change { key: key.clone(), before: old.clone(), after: new.clone() });
+                differences.push(Difference::Value { key: key.clone(), before: old.clone(), after: new.clone() });
             }
         }
-        changes
+        differences
     }
 
     /// The keys that differ from what the process was started with, and count only after a restart.
@@ -211,7 +238,7 @@ impl Shown {
             Some(known) => known.about.needs_restart,
             None => self.server.iter().any(|(known, _)| known == key),
         };
-        started.changes(self).into_iter().map(|change| change.key).filter(|key| needs_restart(key)).collect()
+        started.differences(self).iter().map(|found| found.key().to_owned()).filter(|key| needs_restart(key)).collect()
     }
 }
 

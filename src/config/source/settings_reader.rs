@@ -11,6 +11,8 @@ use super::value;
 use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
 /// One line of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,19 @@ impl std::fmt::Debug for List {
     }
 }
 
+/// Stands for a text that is not shown: the same text has the same mark for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u64);
+
+impl Mark {
+    /// That of a text.
+    pub(crate) fn of(text: &str) -> Self {
+        // With a key that nobody knows: nobody can try texts against a mark.
+        static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(STATE.hash_one(text))
+    }
+}
+
 /// Reads settings from all their sources.
 pub struct Reader<'a> {
     /// Path of the YAML file, for messages.
@@ -58,6 +73,8 @@ pub struct Reader<'a> {
     pub warnings: Vec<Problem>,
     /// What was read so far.
     pub effective: Vec<Effective>,
+    /// What stands for texts that are not shown as they are.
+    pub(crate) marks: Vec<(String, Mark)>,
     has_stand_ins: bool,
 }
 
@@ -84,6 +101,7 @@ impl<'a> Reader<'a> {
             problems,
             warnings: Vec::new(),
             effective: Vec::new(),
+            marks: Vec::new(),
             has_stand_ins: false,
         }
     }
@@ -169,6 +187,18 @@ impl<'a> Reader<'a> {
         self.dotenv.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 
+    /// Notes what stands for the variables of `env/.env` that are no settings: other texts name them.
+    pub(crate) fn mark_variables(&mut self, file: &str, is_setting: impl Fn(&str) -> bool) {
+        let is_shown = |name: &str| {
+            self.effective.iter().any(|known| matches!(&known.source, Source::DotEnv { name: by, .. } if *by == name))
+        };
+        let others = self.dotenv.iter().filter(|(_, variable)| !variable.value.is_empty());
+        let others = others.filter(|(name, _)| !is_setting(name) && !is_shown(name));
+        let marks: Vec<_> =
+            others.map(|(name, variable)| (format!("{file} {name}"), Mark::of(&variable.value))).collect();
+        self.marks.extend(marks);
+    }
+
     /// Notes something that is wrong with the setting `key`.
     pub fn problem(&mut self, at: Source, key: &str, what: Message) {
         self.problems.push(Problem { at, key: key.to_owned(), what });
@@ -207,6 +237,9 @@ impl<'a> Reader<'a> {
             self.warning(source.clone(), key, Message::BlanksCut);
         }
         let value = if text.is_empty() { String::new() } else { setting.show(&text) };
+        if value != text {
+            self.marks.push((key.to_owned(), Mark::of(&text)));
+        }
         self.effective.push(Effective { key: key.to_owned(), value, source: source.clone() });
         if text.is_empty() {
             return None;

@@ -48,6 +48,7 @@ pub struct GatewayBuilder {
     listen: Port,
     admin: Port,
     user: Option<u32>,
+    is_told_by_file: bool,
 }
 
 impl GatewayBuilder {
@@ -80,6 +81,13 @@ impl GatewayBuilder {
     /// Starts it with `-c gateway.yaml`, a file with this text.
     pub fn yaml(self, text: &str) -> Self {
         self.file("gateway.yaml", text).arg("-c").arg("gateway.yaml")
+    }
+
+    /// Tells it its addresses in `env/.env`, where they can be changed, instead of in its environment.
+    pub fn addresses_in_file(mut self) -> Self {
+        self.is_told_by_file = true;
+        let text = format!("LISTEN={}\nADMIN_LISTEN={}\n", self.listen.addr(), self.admin.addr());
+        self.file("env/.env", &text)
     }
 
     /// Runs it as this user, for root: its folder and a copy of the program there are that user's. Call it last.
@@ -136,16 +144,15 @@ impl GatewayBuilder {
     /// When it ended before it served.
     pub async fn try_start(self) -> Result<Gateway, Died> {
         let mut command = self.command();
+        let addresses = [("LISTEN", self.listen.addr()), ("ADMIN_LISTEN", self.admin.addr())];
+        let addresses = addresses.map(|(name, address)| (name.to_owned(), address.to_string()));
+        let addresses: Vec<_> = addresses.into_iter().filter(|_| !self.is_told_by_file).collect();
         command
-            .env("LISTEN", self.listen.addr().to_string())
-            .env("ADMIN_LISTEN", self.admin.addr().to_string())
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(addresses.iter().chain(&self.env).map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the gateway's binary");
         let (log, reader) = Log::of(&mut child);
-        let addresses = [("LISTEN", self.listen.addr()), ("ADMIN_LISTEN", self.admin.addr())];
-        let addresses = addresses.map(|(name, address)| (name.to_owned(), address.to_string()));
         let mut gateway = Gateway {
             binary: self.binary,
             env: addresses.into_iter().chain(self.env).collect(),
@@ -199,6 +206,7 @@ impl Gateway {
             listen: Port::free(),
             admin: Port::free(),
             user: None,
+            is_told_by_file: false,
         }
     }
 
@@ -398,6 +406,8 @@ fn clean(program: &Path, folder: &Path, env: &[(String, String)]) -> Command {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")))
         .env("GATEWAY_DB", "off")
+        // Where gateways are noted for commands: those of other tests are none of this one's.
+        .env("XDG_RUNTIME_DIR", folder)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null());
     command

@@ -1,0 +1,142 @@
+//! Which gateway a command means: the one of this folder or of the configuration that was named, or else the only one of
+//! this user that runs.
+
+use super::control::Status;
+use super::panel::quoted;
+use super::runtime_dir::elsewhere;
+use super::{RuntimeDir, ask, records};
+use crate::config::{Located, Lookup};
+use crate::language::say;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The runtime folder of `conf/anyrouter-gateway.service`.
+const SERVICE: &str = "/run/anyrouter-gateway";
+
+/// A gateway that runs.
+struct Running {
+    folder: RuntimeDir,
+    status: Status,
+}
+
+impl Running {
+    /// What it is known by.
+    fn told(&self) -> String {
+        let Status { pid, folder, addresses, .. } = &self.status;
+        let addresses = addresses.join(", ");
+        ask::printable(&say!("{folder} (process {pid}, {addresses})", "{folder}（进程 {pid}，{addresses}）"))
+    }
+
+    /// Whether it was started with this configuration.
+    fn has(&self, file: &Path) -> bool {
+        let own = Path::new(&self.status.folder).join(&self.status.configuration);
+        !self.status.configuration.is_empty() && is_same(&own, file)
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let canonical = |path: &Path| path.canonicalize().ok();
+    canonical(one).is_some_and(|one| canonical(other) == Some(one))
+}
+
+/// Finds the gateway that is meant; one of another folder is named on standard error.
+///
+/// # Errors
+/// When there is none, or more than one, with what to type.
+pub(crate) fn find(located: &Located, env: Lookup<'_>) -> Result<RuntimeDir, String> {
+    if located.runtime_dir.exists() {
+        let folder = RuntimeDir::open(&located.runtime_dir)?;
+        // Its user may be no one to listen to.
+        if ask::is_anybody_there(&folder)? {
+            return Ok(folder);
+        }
+    }
+    if located.is_folder_named {
+        return Err(format!("no gateway runs here: {}", elsewhere(&located.runtime_dir)));
+    }
+    let places = records::to_look_at(env);
+    let (all, is_denied) = others(&places);
+    let is_meant = |running: &Running| located.file.as_ref().is_none_or(|file| running.has(file));
+    let (mut meant, rest): (Vec<Running>, Vec<Running>) = all.into_iter().partition(is_meant);
+    match (meant.pop(), meant.is_empty()) {
+        (Some(one), true) => {
+            let whose = one.told();
+            eprintln!("{}", say!("the gateway in {whose}:", "正在运行的网关，位于 {whose}："));
+            Ok(one.folder)
+        }
+        (Some(last), false) => {
+            meant.push(last);
+            Err(say!(
+                "{count} gateways run; type this in the folder of the one that you mean, or name its configuration with -c \
+                 FILE:\n{list}",
+                "有 {count} 个网关正在运行；请在要操作的那个网关的目录中执行，或用 -c 文件 指明它的配置：\n{list}",
+                count = meant.len(),
+                list = listed(&meant)
+            ))
+        }
+        (None, _) if is_denied => Err(say!(
+            "the gateway that runs as a service takes commands from root only: sudo {command}",
+            "以服务运行的网关只接受 root 的命令：sudo {command}",
+            command = typed()
+        )),
+        (None, _) => Err(none(located, &places, &rest)),
+    }
+}
+
+/// Whether one answers at the runtime folder of this configuration, whoever that is.
+pub(crate) fn is_here(located: &Located) -> bool {
+    let is_there = || RuntimeDir::open(&located.runtime_dir).and_then(|folder| ask::is_anybody_there(&folder));
+    located.runtime_dir.exists() && !matches!(is_there(), Ok(false))
+}
+
+/// Why no gateway is found.
+fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> String {
+    let mut looked: Vec<String> = vec![absolute(&located.runtime_dir)];
+    looked.extend(places.iter().map(|place| place.path.display().to_string()));
+    looked.push(SERVICE.to_owned());
+    let looked = looked.join(", ");
+    match (&located.file, rest) {
+        (Some(file), [_, ..]) => {
+            say!(
+                "no gateway runs with {file}; these do:\n{list}",
+                "没有使用 {file} 的网关在运行；正在运行的有：\n{list}",
+                file = file.display(),
+                list = listed(rest)
+            )
+        }
+        _ => say!(
+            "no gateway runs here, nor elsewhere by this user (looked in {looked}). If one runs all the same, type this in \
+             the folder that it was started in, or name its configuration with -c FILE, or its runtime folder with \
+             GATEWAY_RUNTIME_DIR; one of another user obeys that user and root",
+            "这里没有网关在运行，当前用户在别处也没有（已查找：{looked}）。如果确实有，请在启动它的目录中执行，或用 -c 文件 指明它的配置，\
+             或用 GATEWAY_RUNTIME_DIR 指明它的运行目录；其他用户的网关只接受该用户和 root 的命令"
+        ),
+    }
+}
+
+fn listed(running: &[Running]) -> String {
+    running.iter().map(|one| format!("  {}", one.told())).collect::<Vec<_>>().join("\n")
+}
+
+/// The gateways that answer, and whether the service is there for root alone.
+fn others(places: &[records::Place]) -> (Vec<Running>, bool) {
+    let service = PathBuf::from(SERVICE);
+    let is_denied = service.canonicalize().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        || std::fs::read_dir(&service).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let mut folders: Vec<PathBuf> = places.iter().flat_map(records::Place::targets).chain([service]).collect();
+    folders.sort();
+    folders.dedup();
+    let open = folders.iter().filter_map(|path| RuntimeDir::open(path).ok());
+    // Whoever does not answer is gone, or nobody to listen to.
+    let answers = open.filter_map(|folder| ask::status(&folder).ok().map(|status| Running { folder, status }));
+    (answers.collect(), is_denied)
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The command as it was typed.
+fn typed() -> String {
+    std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
