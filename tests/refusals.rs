@@ -1,6 +1,10 @@
 //! docs/refusals.md says how the gateway refuses, and whether to try again. Its rows are what this test compares with.
 
-use harness::{Deaf, Gateway, GatewayBuilder, Port, Reply, Request, Response, Step, Upstream};
+use harness::{
+    Authority, Deaf, DnsMode, DnsServer, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Response, Step, Stub,
+    TlsFront, Upstream, ask, within,
+};
+use std::time::Duration;
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -25,7 +29,7 @@ fn row_of(reason: &str) -> Row {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
     let numbers = cells[1].split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
     let types = cells[2].split('`').skip(1).step_by(2).map(str::to_owned);
-    Row { statuses: numbers.collect(), types: types.collect(), again: cells[3].to_owned() }
+    Row { statuses: numbers.collect(), types: types.collect(), again: cells[cells.len() - 1].to_owned() }
 }
 
 /// Whether the response is as the document has it for this reason.
@@ -198,22 +202,196 @@ async fn what_cannot_be_reached_may_be_back_at_any_time() {
     }
 }
 
-/// A certificate that nobody trusts stays so, however often it is asked for.
+/// What a gateway with these settings says of trying again, the status, and what the upstreams did by its log of requests.
+async fn failed(yaml: &str) -> (u16, String, Vec<serde_json::Value>) {
+    let gateway = logging().yaml(yaml).start().await;
+    let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;
+    (answer.status(), told(&answer), tried(&gateway, &answer).await)
+}
+
+/// A gateway with a request log.
+fn logging() -> GatewayBuilder {
+    gateway().env("GATEWAY_DB", "data/log.db")
+}
+
+/// What each upstream did.
+async fn tried(gateway: &Gateway, answer: &Response) -> Vec<serde_json::Value> {
+    let id = answer.header("x-request-id").expect("an id");
+    let request = gateway.as_admin(Request::get(&format!("/api/admin/requests/{id}")).header("Host", "127.0.0.1"));
+    let detail = within("the request's row", async {
+        loop {
+            let detail = gateway.request(&request).await;
+            match detail.status() {
+                200 => break detail.json(),
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    })
+    .await;
+    detail["tried"].as_array().expect("a list").clone()
+}
+
+/// What the document says of this code.
+fn again_by(code: &str) -> String {
+    let row = row_of(code);
+    assert!(!row.again.is_empty(), "{code}: {row:?}");
+    row.again
+}
+
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_tried_once() {
-    let authority = harness::Authority::new();
+async fn a_certificate_that_is_wrong_is_tried_once() {
+    let authority = Authority::new();
+    let trusted = format!("ca_file: \"{}\"", authority.ca_file().display());
+    for (fault, leaf, more) in [
+        ("expired", authority.leaf_valid(&["a", "127.0.0.1"], 2000..2001), &*trusted),
+        ("not_yet_valid", authority.leaf_valid(&["b", "127.0.0.1"], 2900..2901), &trusted),
+        ("other_name", authority.leaf(&["relay.example"]), &trusted),
+        ("self_signed", authority.leaf_that_is_an_authority(&["c", "127.0.0.1"]), &trusted),
+        ("unknown_issuer", authority.leaf(&["127.0.0.1"]), ""),
+        ("invalid", authority.leaf_of_a_client(&["d", "127.0.0.1"]), &trusted),
+    ] {
+        let upstream = Upstream::builder().tls(&leaf).start(|_| Reply::ok("{}")).await;
+        let (status, told, tried) = failed(&Pool::new().add_with("a", upstream.url(), more).yaml()).await;
+        assert_eq!((status, &*told), (502, "no"), "{fault}: {tried:?}");
+        assert_eq!((&tried[0]["code"], &tried[0]["parameters"]["fault"]), (&"tls".into(), &fault.into()));
+        assert_eq!(told, again_by(&format!("tls.{fault}")));
+        assert_eq!(upstream.received().len(), 0);
+    }
+    let plain = Upstream::builder().allow_malformed().start(|_| Reply::ok("{}")).await;
+    let (status, told, tried) = failed(&Pool::new().add("a", format!("https://{}", plain.addr())).yaml()).await;
+    assert_eq!((status, told), (502, again_by("tls.not_tls")), "{tried:?}");
+    assert_eq!(tried[0]["parameters"]["fault"], "not_tls");
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_tried_once_and_one_that_fails_again() {
+    let answers = |status: &str| -> &'static [u8] {
+        format!("HTTP/1.1 {status}\r\nServer: tinyproxy/1.11\r\nContent-Length: 0\r\n\r\n").into_bytes().leak()
+    };
+    let mut rows = Vec::new();
+    for (status, refusal) in [
+        ("407 Who", "credentials"),
+        ("401 Who", "credentials"),
+        ("403 No", "forbidden"),
+        ("502 Bad", ""),
+        ("503 Later", ""),
+    ] {
+        for (scheme, base) in [("http", "https://relay.example"), ("http", "http://relay.example")] {
+            rows.push((scheme, base, answers(status), refusal));
+        }
+    }
+    let https = "https://relay.example";
+    rows.push(("socks5h", https, b"\x05\xff", "credentials"));
+    rows.push(("socks5h", https, b"\x05\x00\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00", "forbidden"));
+    rows.push(("socks5h", https, b"\x05\x00\x05\x01\x00\x01\x00\x00\x00\x00\x00\x00", ""));
+    rows.push(("http", https, b"", ""));
+    for (scheme, base, says, refusal) in rows {
+        let proxy = Stub::start(Some(says)).await;
+        let more = format!("proxy: \"{scheme}://{}\"", proxy.addr());
+        let (status, told, tried) = failed(&Pool::new().add_with("a", base, &more).yaml()).await;
+        let what = format!("{scheme} to {base}, {}: {tried:?}", says.escape_ascii());
+        assert_eq!((status, &*told), (502, if refusal.is_empty() { "as it likes" } else { "no" }), "{what}");
+        let fault = &tried[0];
+        let code = match fault["code"].as_str().expect("a code") {
+            "proxy_answer" => format!("proxy_answer.{}", fault["parameters"]["status"]),
+            _ if refusal.is_empty() => {
+                assert_eq!(fault["parameters"].get("refusal"), None, "{what}");
+                "proxy".to_owned()
+            }
+            _ => {
+                assert_eq!(fault["parameters"]["refusal"], refusal, "{what}");
+                format!("proxy.{refusal}")
+            }
+        };
+        if !refusal.is_empty() {
+            assert_eq!(told, again_by(&code), "{what}");
+        }
+    }
+    let authority = Authority::new();
+    let behind = Stub::start(Some(b"")).await;
+    let front = TlsFront::start(&authority.leaf(&["127.0.0.1"]), behind.addr()).await;
+    let more = format!("proxy: \"https://{}\"", front.addr());
+    let (_, told, tried) = failed(&Pool::new().add_with("a", https, &more).yaml()).await;
+    assert_eq!((told, &tried[0]["parameters"]["refusal"]), (again_by("proxy.certificate"), &"certificate".into()));
+}
+
+/// A name that does not exist is one thing, and a server that cannot say is another. What follows of it after 30 s is in the
+/// unit tests of the resolver and of the table.
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_told_apart_from_one_that_cannot_be_looked_up() {
+    for proxied in [false, true] {
+        for (mode, is_absent) in [(DnsMode::Answering, true), (DnsMode::Failing, false)] {
+            let server = DnsServer::start().await;
+            server.mode(mode);
+            let dns = format!("dns: {{ servers: \"{}\" }}\ntimeouts: {{ connect: 5s }}", server.addr());
+            let (base, more) = match proxied {
+                true => ("https://127.0.0.1:9", "proxy: \"http://proxy.test:3128\""),
+                false => ("https://relay.test", ""),
+            };
+            let pool = Pool::new().add_with("a", base, more).setting(&dns);
+            let gateway = logging().yaml(&pool.yaml()).start().await;
+            for at in 0..2 {
+                let answer = gateway.request(&ask(at)).await;
+                assert_eq!((answer.status(), &*told(&answer)), (502, "as it likes"), "{mode:?}: {}", answer.text());
+                let tried = tried(&gateway, &answer).await;
+                assert_eq!(tried[0]["code"], if proxied { "proxy" } else { "resolve" }, "{tried:?}");
+                let absent = tried[0]["parameters"]["absent_ms"].as_u64();
+                assert_eq!(absent.is_some(), is_absent, "{mode:?}: {tried:?}");
+                assert!(
+                    at == 0 || absent.is_none_or(|absent| absent > 0),
+                    "the time since it was first found: {tried:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Servers are known to say of a name without an IPv6 address that it does not exist (RFC 4074 section 4.2).
+#[tokio::test]
+async fn one_kind_of_address_alone_does_not_make_a_name_absent() {
+    let server = DnsServer::start().await;
+    server.mode(DnsMode::NoSix);
+    let dns = format!("dns: {{ servers: \"{}\" }}\ntimeouts: {{ connect: 5s }}", server.addr());
+    let (_, told, tried) = failed(&Pool::new().add("a", "https://relay.test").setting(&dns).yaml()).await;
+    assert_eq!((&*told, tried[0]["parameters"].get("absent_ms")), ("as it likes", None), "{tried:?}");
+}
+
+#[tokio::test]
+async fn of_several_upstreams_one_that_may_be_back_is_enough_tried_or_not() {
+    let authority = Authority::new();
     let leaf = authority.leaf(&["127.0.0.1"]);
     let upstream = Upstream::builder().tls(&leaf).start(|_| Reply::ok("{}")).await;
     let other = Upstream::start(|_| Reply::close()).await;
-    for (urls, again) in [
-        (upstream.url(), "no"),
-        // One of two may be back.
-        (format!("{},{}", upstream.url(), other.url()), "as it likes"),
-        (format!("{},{}/b", upstream.url(), upstream.url()), "no"),
+    let (bad, close) = (upstream.url(), other.url());
+    let two = |second: &str| Pool::new().add("a", &bad).add("b", second).generous();
+    for (pool, again) in [
+        (Pool::new().add("a", &bad), "no"),
+        (two(&format!("{bad}/b")), "no"),
+        (two(&close), "as it likes"),
+        // Not tried, but it would be by the next request.
+        (two(&format!("{bad}/b")).failover("max_attempts: 1"), "as it likes"),
+        (two(&close).failover("max_attempts: 1"), "as it likes"),
     ] {
-        let gateway = gateway().env("API_BASE_URLS", &urls).start().await;
-        let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;
-        assert_eq!((answer.status(), told(&answer).as_str()), (502, again), "{urls}: {}", answer.text());
+        let (status, told, tried) = failed(&pool.yaml()).await;
+        assert_eq!((status, &*told), (502, again), "{tried:?}\n{}", pool.yaml());
+    }
+}
+
+/// An upstream that is left alone for its failures is not tried every time; what it did last counts.
+#[tokio::test]
+async fn upstreams_that_are_left_alone_for_what_stays_so_are_no_reason_to_try_again() {
+    let authority = Authority::new();
+    let leaf = authority.leaf(&["127.0.0.1"]);
+    let upstream = Upstream::builder().tls(&leaf).start(|_| Reply::ok("{}")).await;
+    let other = Upstream::start(|_| Reply::close()).await;
+    for (second, again) in [(format!("{}/b", upstream.url()), "no"), (other.url().to_owned(), "as it likes")] {
+        let pool = Pool::new().add("a", upstream.url()).add("b", &second).generous();
+        let gateway = gateway().yaml(&pool.setting("health: { failures: 2 }").yaml()).start().await;
+        for session in 0..8 {
+            let answer = gateway.request(&ask(session)).await;
+            assert_eq!((answer.status(), &*told(&answer)), (502, again), "{session}: {}", answer.text());
+        }
+        gateway.stderr_line(0, "the pause", |line| line.contains("is left alone")).await;
     }
 }
 

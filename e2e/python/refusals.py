@@ -13,6 +13,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,8 +54,11 @@ class Case:
     gateway: dict = field(default_factory=dict)
     upstream: dict = field(default_factory=dict)
     token: str | None = KEY
-    # What the upstream is: one that answers, a port where nobody listens, or one that accepts and says nothing.
+    # What the upstream is: one that answers, a port where nobody listens, one that accepts and says nothing, one with a
+    # certificate that nobody trusts, or a name that does not exist.
     behind: str = "answers"
+    # What a proxy before it says to everything, if there is one.
+    proxy_says: str = ""
     before: Callable[[Stack], None] | None = None
 
 
@@ -86,6 +90,14 @@ CASES = [
     Case("header_bytes", "a head beyond `limits.header_bytes`", "请求头超过 `limits.header_bytes`",
          {"limits": {"header_bytes": "512"}}),
     Case("connect_refused", "the upstream refuses the connection", "上游拒绝连接", behind="nobody"),
+    Case("bad_certificate", "the upstream's certificate is not trusted", "上游的证书不受信任", behind="untrusted"),
+    Case("proxy_407", "the outbound proxy answers 407", "出站代理返回 407", behind="name",
+         proxy_says="407 Proxy Authentication Required"),
+    Case("proxy_403", "the outbound proxy answers 403", "出站代理返回 403", behind="name", proxy_says="403 Forbidden"),
+    Case("proxy_502", "the outbound proxy answers 502", "出站代理返回 502", behind="name", proxy_says="502 Bad Gateway"),
+    Case("no_such_name", "the upstream's name does not exist (NXDOMAIN)", "上游的域名不存在（NXDOMAIN）", behind="name"),
+    Case("no_name_server", "no name server answers", "DNS 服务器没有响应",
+         {"dns": {"servers": "127.0.0.1:9"}, "timeouts": {"connect": "3s"}}, behind="lookup"),
     Case("upstream_full", "no slot at the upstream in time", "没有等到上游的名额",
          {"limits": {"queue": 0}}, {"max_in_flight": 1}, behind="silent", before=lambda stack: occupy(stack)),
     Case("first_byte_timeout", "the upstream is silent", "上游无响应", {}, {"first_byte_timeout": "1s"}, behind="silent"),
@@ -127,6 +139,43 @@ def silent() -> socket.socket:
     return listener
 
 
+def says(status: str) -> socket.socket:
+    """A proxy that answers everything with this status."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        try:
+            while True:
+                with closing(listener.accept()[0]) as connection:
+                    connection.recv(65536)
+                    connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        except OSError:
+            pass
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener
+
+
+def untrusted(folder: Path) -> socket.socket:
+    """A server whose certificate nobody has signed but itself."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", cert, *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while listener.fileno() >= 0:
+            # The client hangs up in the handshake.
+            with suppress(OSError), closing(listener.accept()[0]) as connection:
+                context.wrap_socket(connection, server_side=True)
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener
+
+
 def ask(url: str, token: str | None = KEY, size: int | None = None) -> tuple[str, dict]:
     """Status and headers of the answer to a request of about the size of Claude Code's."""
     body = BIG if size is None else BIG.replace("x" * 40_000, "x" * size)
@@ -144,7 +193,13 @@ def ask(url: str, token: str | None = KEY, size: int | None = None) -> tuple[str
         return "", {}
 
 
-def base_url(behind: str, cleanup: ExitStack) -> str:
+def base_url(behind: str, folder: Path, cleanup: ExitStack) -> str:
+    if behind == "name":
+        return "https://no-such-relay.invalid"
+    if behind == "lookup":
+        return "https://relay.example"
+    if behind == "untrusted":
+        return f"https://127.0.0.1:{cleanup.enter_context(closing(untrusted(folder))).getsockname()[1]}"
     if behind == "nobody":
         return f"http://127.0.0.1:{free_port()}"
     if behind == "silent":
@@ -157,7 +212,10 @@ def base_url(behind: str, cleanup: ExitStack) -> str:
 def run(case: Case, binaries: Path) -> Seen:
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="gateway-refusal-")))
-        upstream = {"name": "a", "base_url": base_url(case.behind, cleanup), "api_key": "key-a", **case.upstream}
+        upstream = {"name": "a", "base_url": base_url(case.behind, folder, cleanup), "api_key": "key-a", **case.upstream}
+        if case.proxy_says:
+            port = cleanup.enter_context(closing(says(case.proxy_says))).getsockname()[1]
+            upstream["proxy"] = f"http://127.0.0.1:{port}"
         routes = [{"keys": [KEY], "upstream": "a"}]
         config = folder / "gateway.yaml"
         config.write_text(json.dumps({"gateway": {"upstreams": [upstream], "routes": routes, **case.gateway}}))

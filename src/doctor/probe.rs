@@ -177,7 +177,7 @@ impl Probe<'_> {
             let opened = opened.map_err(|not| {
                 let failure = match not.failure {
                     tunnel::Failure::Credentials => Failure::ProxyCredentials,
-                    tunnel::Failure::Refused => Failure::ProxyRefused,
+                    tunnel::Failure::Forbidden | tunnel::Failure::Refused => Failure::ProxyRefused,
                     tunnel::Failure::Broken => Failure::ProxyBroken,
                 };
                 Stopped(failure, Detail::TunnelFailed { proxy: shown(), said: not.message.to_string() })

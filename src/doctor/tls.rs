@@ -42,7 +42,7 @@ pub(super) fn failure(error: &io::Error) -> Failure {
         Some(TlsFault::UnknownIssuer) => Failure::TlsAuthority,
         Some(TlsFault::SelfSigned) => Failure::TlsSelfSigned,
         Some(TlsFault::NotTls) => Failure::NotTls,
-        None => Failure::Tls,
+        Some(TlsFault::Invalid) | None => Failure::Tls,
     }
 }
 

@@ -6,10 +6,11 @@
 use super::resolve::Addresses;
 use super::stats::Stats;
 use super::tls;
-use super::tunnel::{self, Target};
+use super::tunnel::{self, NotOpened, Target};
 use crate::config::proxy::{OutboundProxy, ProxyKind};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use gateway_core::record::fault::ProxyRefusal;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -71,9 +72,20 @@ pub(super) struct Dialer {
 /// A connection that was not made.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct NotConnected {
+pub(crate) struct NotConnected {
     kind: ErrorType,
     message: String,
+    /// Why the proxy never will, as it is.
+    pub refusal: Option<ProxyRefusal>,
+    /// For how long the name that was looked up has been found not to exist.
+    pub absent: Option<Duration>,
+}
+
+impl NotConnected {
+    /// What the dialer said, if this error is one of its own.
+    pub(crate) fn in_error(error: &Error) -> Option<&Self> {
+        error.root_cause().downcast_ref()
+    }
 }
 
 /// What Pingora's error says when the upstream's name, or its proxy's, does not resolve.
@@ -166,10 +178,9 @@ impl Dialer {
     ) -> Result<Stream, NotConnected> {
         let shown = &proxy.proxy.shown;
         let name = format!("the proxy {shown} ");
-        let addresses = self
-            .resolve(&proxy.addresses, &proxy.proxy.host, deadline)
-            .await
-            .map_err(|error| not_connected(PROXY, format!("{name}could not be found: {}", error.message)))?;
+        let addresses = self.resolve(&proxy.addresses, &proxy.proxy.host, deadline).await.map_err(|error| {
+            NotConnected { kind: PROXY, message: format!("{name}could not be found: {}", error.message), ..error }
+        })?;
         let tcp = self.tcp(&addresses, deadline, &name).await.map_err(|error| {
             let kind = if error.kind == ErrorType::ConnectTimedout { PROXY_TIMEOUT } else { PROXY };
             not_connected(kind, error.message)
@@ -179,25 +190,28 @@ impl Dialer {
             match &proxy.tls {
                 None => match target {
                     None => Ok(tcp.into()),
-                    Some(target) => {
-                        tunnel::open(tcp, &proxy.proxy, target).await.map(Stream::from).map_err(|not| not.message)
-                    }
+                    Some(target) => tunnel::open(tcp, &proxy.proxy, target).await.map(Stream::from).map_err(not_opened),
                 },
                 Some((server, connector)) => {
                     let tls = connector.0.connect(server.clone(), tcp).await;
-                    let tls = tls.map_err(|error| format!("cannot be spoken to over TLS: {error}"))?;
+                    let tls = tls.map_err(|error| {
+                        let refusal = tls::has_bad_certificate(&error).then_some(ProxyRefusal::Certificate);
+                        (format!("cannot be spoken to over TLS: {error}"), refusal)
+                    })?;
                     let tls = match target {
                         None => tls,
-                        Some(target) => tunnel::open(tls, &proxy.proxy, target).await.map_err(|not| not.message)?,
+                        Some(target) => tunnel::open(tls, &proxy.proxy, target).await.map_err(not_opened)?,
                     };
-                    relay(tls).map_err(|error| format!("cannot be used: {error}"))
+                    relay(tls).map_err(|error| (format!("cannot be used: {error}"), None))
                 }
             }
         };
         let began = Instant::now();
-        let opened: Result<Result<Stream, String>, _> = timeout_at(deadline, open).await;
+        let opened: Result<Result<Stream, (String, Option<ProxyRefusal>)>, _> = timeout_at(deadline, open).await;
         self.stats.proxy.took(began.elapsed(), matches!(opened, Ok(Ok(_))));
-        opened.map_err(|_| late("did not open the way"))?.map_err(|what| not_connected(PROXY, format!("{name}{what}")))
+        opened
+            .map_err(|_| late("did not open the way"))?
+            .map_err(|(what, refusal)| NotConnected { refusal, ..not_connected(PROXY, format!("{name}{what}")) })
     }
 
     fn limit(&self) -> String {
@@ -211,7 +225,10 @@ impl Dialer {
         deadline: Instant,
     ) -> Result<Arc<[SocketAddr]>, NotConnected> {
         match timeout_at(deadline, addresses.get()).await {
-            Ok(found) => found.map_err(|error| not_connected(RESOLVE, format!("{host} does not resolve: {error}"))),
+            Ok(found) => found.map_err(|none| NotConnected {
+                absent: none.absent,
+                ..not_connected(RESOLVE, format!("{host} does not resolve: {}", none.said))
+            }),
             Err(_) => {
                 let message = format!("{host} did not resolve within {}: no DNS server answered", self.limit());
                 Err(not_connected(RESOLVE, message))
@@ -257,7 +274,11 @@ impl Connect for Dialer {
 }
 
 fn not_connected(kind: ErrorType, message: String) -> NotConnected {
-    NotConnected { kind, message }
+    NotConnected { kind, message, refusal: None, absent: None }
+}
+
+fn not_opened(not: NotOpened) -> (String, Option<ProxyRefusal>) {
+    (not.message, not.failure.refusal())
 }
 
 fn proxy_tls(proxy: &OutboundProxy) -> Result<(ServerName<'static>, Connector), String> {

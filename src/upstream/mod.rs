@@ -23,6 +23,7 @@ use crate::config::resilience::Queue;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::{Circuit, Trial};
 use dial::{Destination, Dialer};
+use gateway_core::again::Again;
 use http::HeaderValue;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use pingora::http::RequestHeader;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) use dial::{PROXY, PROXY_TIMEOUT, RESOLVE};
+pub(crate) use dial::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE};
 pub(crate) use resolve::resolver;
 
 /// Groups of connections that are used once.
@@ -235,6 +236,14 @@ impl Upstream {
         self.is_drained.store(is_drained, Ordering::Relaxed);
         let what = if is_drained { "is out of service" } else { "is in service" };
         log::info!("upstream \"{}\" {what}, as somebody asked for in the panel", self.config.name);
+    }
+
+    /// Whether a request may be served here that was not sent here: one that fails all the time, and is left alone for that,
+    /// says by its last failure.
+    pub fn again(&self, now_ms: u64) -> Again {
+        let last = self.stats.last_failure.load();
+        let is_left_alone = !self.circuit.is_ready(now_ms);
+        last.as_ref().filter(|_| is_left_alone).map_or(Again::Freely, |failure| failure.fault.again())
     }
 
     /// Whether it is in service and healthy.

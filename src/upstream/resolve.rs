@@ -10,11 +10,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time;
 
 /// However short a record says it lives, and however long, it is looked up again within these times.
 const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// After a refresh that failed, the next one waits for this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// A name that was not asked for in so long is found not to exist anew: what was the network's fault then tells nothing.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// A resolver that asks these servers, or, if there are none, those of the system.
 ///
@@ -51,6 +54,30 @@ struct Answer {
     fresh_until: Option<Instant>,
 }
 
+/// Why there are no addresses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoAddress {
+    /// In words, after "the name does not resolve".
+    pub said: String,
+    /// For how long the name has been found not to exist, with nothing else in between; `None` for any other reason.
+    pub absent: Option<Duration>,
+}
+
+/// A name that was found not to exist: since when, and when last.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    since: time::Instant,
+    last: time::Instant,
+}
+
+impl Absence {
+    /// Found so now.
+    fn found(former: Option<Self>, now: time::Instant) -> Self {
+        let former = former.filter(|former| now.duration_since(former.last) <= FORGOTTEN);
+        Self { since: former.map_or(now, |former| former.since), last: now }
+    }
+}
+
 struct Cell {
     host: String,
     port: u16,
@@ -59,6 +86,8 @@ struct Cell {
     is_refreshing: AtomicBool,
     /// Held by the first lookup; others that have no answer yet wait for its answer.
     first: tokio::sync::Mutex<()>,
+    /// Only while there never was an answer: it is kept once there is one.
+    absence: ArcSwapOption<Absence>,
     timing: Arc<Step>,
 }
 
@@ -86,6 +115,7 @@ impl Addresses {
             answer: ArcSwapOption::new(fixed),
             is_refreshing: AtomicBool::new(false),
             first: tokio::sync::Mutex::new(()),
+            absence: ArcSwapOption::empty(),
             timing: Arc::clone(timing),
         }))
     }
@@ -95,7 +125,7 @@ impl Addresses {
     ///
     /// # Errors
     /// When there is no answer and never was one.
-    pub(super) async fn get(&self) -> Result<Arc<[SocketAddr]>, String> {
+    pub(super) async fn get(&self) -> Result<Arc<[SocketAddr]>, NoAddress> {
         if let Some(answer) = self.0.answer.load_full() {
             self.refresh_if_stale(&answer);
             return Ok(Arc::clone(&answer.addresses));
@@ -103,7 +133,10 @@ impl Addresses {
         let _first = self.0.first.lock().await;
         match self.0.answer.load_full() {
             Some(answer) => Ok(Arc::clone(&answer.addresses)),
-            None => self.0.look_up().await,
+            None => match self.0.look_up().await {
+                Ok(addresses) => Ok(addresses),
+                Err(error) => Err(self.0.none(error).await),
+            },
         }
     }
 
@@ -115,7 +148,7 @@ impl Addresses {
         let cell = Arc::clone(&self.0);
         tokio::spawn(async move {
             if let Err(error) = cell.look_up().await {
-                log::warn!("resolving {} failed, its last addresses stay in use: {error}", cell.host);
+                log::warn!("resolving {} failed, its last addresses stay in use: {}", cell.host, in_words(&error));
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
             cell.is_refreshing.store(false, Ordering::Release);
@@ -134,11 +167,25 @@ fn in_words(error: &NetError) -> String {
 }
 
 impl Cell {
-    async fn look_up(&self) -> Result<Arc<[SocketAddr]>, String> {
+    /// What a lookup that failed says of the name. That there is no such name counts only if the server says so of both
+    /// kinds of addresses: some say it of a name that has no IPv6 address.
+    async fn none(&self, error: NetError) -> NoAddress {
+        let is_absent = error.is_nx_domain()
+            && self.resolver.ipv4_lookup(self.host.as_str()).await.is_err_and(|error| error.is_nx_domain());
+        let absent = is_absent.then(|| {
+            let now = time::Instant::now();
+            let absence = Absence::found(self.absence.load().as_deref().copied(), now);
+            self.absence.store(Some(Arc::new(absence)));
+            now.duration_since(absence.since)
+        });
+        NoAddress { said: in_words(&error), absent }
+    }
+
+    async fn look_up(&self) -> Result<Arc<[SocketAddr]>, NetError> {
         let began = Instant::now();
         let found = self.resolver.lookup_ip(self.host.as_str()).await;
         self.timing.took(began.elapsed(), found.is_ok());
-        let found = found.map_err(|error| in_words(&error))?;
+        let found = found?;
         let fresh_until = found.valid_until().clamp(began + *FRESH.start(), began + *FRESH.end());
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for ip in found.iter() {
@@ -149,7 +196,7 @@ impl Cell {
         }
         let addresses: Arc<[SocketAddr]> = addresses.into();
         if addresses.is_empty() {
-            return Err("the name has no address".to_owned());
+            return Err("the name has no address".into());
         }
         let answer = Answer { addresses: Arc::clone(&addresses), fresh_until: Some(fresh_until) };
         self.answer.store(Some(Arc::new(answer)));
@@ -172,6 +219,20 @@ mod tests {
         let first = named.get().await.expect("localhost resolves");
         let second = named.get().await.expect("localhost resolves");
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(addresses("nowhere.invalid").get().await.is_err());
+    }
+
+    /// `.invalid` is a name that needs no server (RFC 6761 section 6.4), so that time stands still but for the test.
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_does_not_exist_is_told_with_the_time_since_that_was_found() {
+        let resolver = Arc::new(resolver(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver"));
+        let named = Addresses::new("nowhere.invalid", 80, &resolver, &Arc::default());
+        let absent = async || named.get().await.expect_err("no such name").absent.expect("NXDOMAIN").as_secs();
+        assert_eq!(absent().await, 0);
+        for (passed, told) in [(1, 1), (28, 29), (2, 31), (300, 331), (301, 0), (5, 5)] {
+            time::advance(Duration::from_secs(passed)).await;
+            assert_eq!(absent().await, told, "{passed} s later");
+        }
+        let other = Addresses::new("elsewhere.invalid", 80, &resolver, &Arc::default());
+        assert_eq!(other.get().await.expect_err("no such name").absent, Some(Duration::ZERO), "each name by itself");
     }
 }

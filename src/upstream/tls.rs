@@ -93,12 +93,19 @@ pub(crate) fn fault_of(error: &RusTlsError) -> Option<TlsFault> {
         RusTlsError::InvalidCertificate(C::Other(other)) if other.to_string().contains(SELF_SIGNED) => {
             TlsFault::SelfSigned
         }
+        RusTlsError::InvalidCertificate(_) => TlsFault::Invalid,
         RusTlsError::InvalidMessage(_) => TlsFault::NotTls,
         _ => return None,
     })
 }
 
-/// The same, of rustls' words: Pingora keeps nothing else of its error. (A test compares both.)
+/// Whether a handshake failed because of the other side's certificate.
+pub(crate) fn has_bad_certificate(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<RusTlsError>());
+    tls.and_then(fault_of).is_some_and(TlsFault::is_of_certificate)
+}
+
+/// What [`fault_of`] says, of rustls' words: Pingora keeps nothing else of its error. (A test compares both.)
 pub(crate) fn fault_named_in(text: &str) -> Option<TlsFault> {
     if text.contains("received corrupt message") {
         return Some(TlsFault::NotTls);
@@ -111,7 +118,7 @@ pub(crate) fn fault_named_in(text: &str) -> Option<TlsFault> {
         () if begins(["NotValidForName", "certificate not valid for name"]) => Some(TlsFault::OtherName),
         () if begins(["UnknownIssuer", "BadSignature"]) => Some(TlsFault::UnknownIssuer),
         () if fault.contains(SELF_SIGNED) => Some(TlsFault::SelfSigned),
-        () => None,
+        () => Some(TlsFault::Invalid),
     }
 }
 
@@ -142,8 +149,9 @@ mod tests {
             ),
             (C::UnknownIssuer, Some(TlsFault::UnknownIssuer)),
             (C::BadSignature, Some(TlsFault::UnknownIssuer)),
-            (C::Revoked, None),
-            (C::BadEncoding, None),
+            (C::Revoked, Some(TlsFault::Invalid)),
+            (C::BadEncoding, Some(TlsFault::Invalid)),
+            (C::InvalidPurpose, Some(TlsFault::Invalid)),
         ] {
             let error = RusTlsError::InvalidCertificate(certificate);
             assert_eq!(fault_of(&error), fault, "{error}");

@@ -3,6 +3,7 @@
 use crate::config::proxy::{Credentials, OutboundProxy, ProxyKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_core::record::fault::ProxyRefusal;
 use http::HeaderValue;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -26,10 +27,23 @@ pub(crate) enum Target<'a> {
 pub(crate) enum Failure {
     /// It wants other credentials.
     Credentials,
+    /// It forbids the way.
+    Forbidden,
     /// It refused, or could not reach the upstream.
     Refused,
     /// It closed the connection, or spoke something else.
     Broken,
+}
+
+impl Failure {
+    /// What stays so until somebody changes something.
+    pub(super) fn refusal(self) -> Option<ProxyRefusal> {
+        match self {
+            Self::Credentials => Some(ProxyRefusal::Credentials),
+            Self::Forbidden => Some(ProxyRefusal::Forbidden),
+            Self::Refused | Self::Broken => None,
+        }
+    }
 }
 
 /// A way that was not opened.
@@ -94,7 +108,7 @@ where
             Err(NotOpened { failure: Failure::Credentials, message: refused_credentials(proxy, status) })
         }
         status => Err(NotOpened {
-            failure: Failure::Refused,
+            failure: if status == 403 { Failure::Forbidden } else { Failure::Refused },
             message: format!("refused to connect to {target}: it answered {status}"),
         }),
     }
@@ -165,6 +179,9 @@ fn socks5_failure(error: tokio_socks::Error, proxy: &OutboundProxy, target: Targ
         E::InvalidResponseVersion | E::InvalidReservedByte | E::UnknownAddressType | E::UnknownAuthMethod => {
             (Failure::Broken, "answered with something that is not SOCKS5".to_owned())
         }
+        E::ConnectionNotAllowedByRuleset => {
+            (Failure::Forbidden, format!("refused to connect to {target}: its rules forbid it"))
+        }
         other => (Failure::Refused, format!("refused to connect to {target}: {other}")),
     };
     NotOpened { failure, message }
@@ -203,7 +220,10 @@ mod tests {
     async fn what_is_no_open_way_is_told_apart() {
         for (answer, failure) in [
             (&b"HTTP/1.1 407 Who\r\n\r\n"[..], Failure::Credentials),
-            (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\n", Failure::Refused),
+            (b"HTTP/1.1 401 Who\r\n\r\n", Failure::Credentials),
+            (b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\n", Failure::Forbidden),
+            (b"HTTP/1.1 502 Bad\r\n\r\n", Failure::Refused),
+            (b"HTTP/1.1 503 Later\r\n\r\n", Failure::Refused),
             (b"HTTP/1.1 200 OK\r\n\r\nhello", Failure::Broken),
             (b"SSH-2.0-x\r\n", Failure::Broken),
             (b"HTTP/1.1 200", Failure::Broken),

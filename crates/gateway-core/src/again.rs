@@ -4,6 +4,11 @@
 
 use crate::reason::Reason;
 use crate::record::fault::UpstreamFault;
+use std::time::Duration;
+
+/// A name that does not exist may be one that a network, or a proxy program, knows again in a moment; after this time it
+/// is one that is misspelt, or gone.
+pub const GONE: Duration = Duration::from_secs(30);
 
 /// What the gateway says of sending a request again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +51,28 @@ impl Reason {
     }
 }
 
+impl Again {
+    /// The same, if there are `others` that may serve the request: it is senseless only if it is so for each of them.
+    pub fn with_others(self, mut others: impl Iterator<Item = Self>) -> Self {
+        match self {
+            Self::Never if others.any(|other| other != Self::Never) => Self::Freely,
+            own => own,
+        }
+    }
+}
+
 impl UpstreamFault {
-    /// Whether a request that failed so may be sent again.
+    /// Whether a request that failed so may be sent again. What may be over in a moment is no reason to end an agent's
+    /// work: a program that is started anew refuses connections, closes them, and answers 502 to 504.
     pub fn again(&self) -> Again {
         match self {
-            // A certificate is what it is, and so is a proxy's password.
-            Self::Tls { fault: Some(_), .. } | Self::ProxyAnswer { has_credentials: Some(_), .. } => Again::Never,
+            // Somebody has to change something first: a certificate, a proxy's password or its rules, a name.
+            Self::Tls { fault: Some(fault), .. } if fault.is_of_certificate() => Again::Never,
+            Self::Proxy { refusal: Some(_), .. } => Again::Never,
+            Self::ProxyAnswer { has_credentials: Some(_), .. } | Self::ProxyAnswer { status: 403, .. } => Again::Never,
+            Self::Resolve { absent: Some(absent), .. } | Self::Proxy { absent: Some(absent), .. } if *absent > GONE => {
+                Again::Never
+            }
             _ => self.reason().map_or(Again::Freely, Reason::again),
         }
     }
@@ -60,6 +81,7 @@ impl UpstreamFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::fault::{ProxyRefusal, TlsFault};
 
     /// The rows of a document: the codes in the first column, and what the last one says.
     fn rows(text: &str) -> Vec<(Vec<&str>, &str)> {
@@ -93,14 +115,98 @@ mod tests {
         assert!(Reason::ALL.iter().all(|reason| !matches!(reason.again(), Again::After(0 | 61..))));
     }
 
+    /// What is told apart further than by its reason, by the code that the documents have for it.
+    fn kinds() -> Vec<(&'static str, UpstreamFault)> {
+        use TlsFault as T;
+        use UpstreamFault as F;
+        let tls = |fault| F::Tls { fault, said: String::new() };
+        let proxy = |refusal, absent| F::Proxy { said: String::new(), refusal, absent };
+        let answer = |status, has_credentials| F::ProxyAnswer { proxy: String::new(), status, has_credentials };
+        let name = |absent| F::Resolve { said: String::new(), absent };
+        let (gone, just_now) = (Some(GONE + Duration::from_millis(1)), Some(GONE));
+        vec![
+            ("tls.expired", tls(Some(T::Expired))),
+            ("tls.not_yet_valid", tls(Some(T::NotYetValid))),
+            ("tls.other_name", tls(Some(T::OtherName))),
+            ("tls.unknown_issuer", tls(Some(T::UnknownIssuer))),
+            ("tls.self_signed", tls(Some(T::SelfSigned))),
+            ("tls.invalid", tls(Some(T::Invalid))),
+            ("tls.not_tls", tls(Some(T::NotTls))),
+            ("tls", tls(None)),
+            ("proxy.credentials", proxy(Some(ProxyRefusal::Credentials), None)),
+            ("proxy.forbidden", proxy(Some(ProxyRefusal::Forbidden), None)),
+            ("proxy.certificate", proxy(Some(ProxyRefusal::Certificate), None)),
+            ("proxy", proxy(None, None)),
+            ("proxy", proxy(None, just_now)),
+            ("proxy.absent", proxy(None, gone)),
+            ("proxy_answer.401", answer(401, Some(true))),
+            ("proxy_answer.403", answer(403, None)),
+            ("proxy_answer.407", answer(407, Some(false))),
+            ("proxy_answer.407", answer(407, Some(true))),
+            ("proxy", answer(502, None)),
+            ("resolve", name(None)),
+            ("resolve", name(just_now)),
+            ("resolve.absent", name(gone)),
+        ]
+    }
+
     #[test]
-    fn a_bad_certificate_and_a_refused_password_stay_what_they_are() {
-        let answer =
-            |has_credentials| UpstreamFault::ProxyAnswer { proxy: String::new(), status: 407, has_credentials };
-        assert_eq!(answer(Some(false)).again(), Again::Never);
-        assert_eq!(answer(None).again(), Again::Freely);
-        let tls = |fault| UpstreamFault::Tls { fault, said: String::new() };
-        assert_eq!(tls(None).again(), Again::Freely);
-        assert_eq!(tls(Some(crate::record::fault::TlsFault::Expired)).again(), Again::Never);
+    fn the_documents_say_the_same_of_what_stays_as_it_is() {
+        for (text, never, freely) in [
+            (include_str!("../../../docs/refusals.md"), "no", "as it likes"),
+            (include_str!("../../../docs/refusals.zh-CN.md"), "否", "由客户端决定"),
+        ] {
+            let rows = rows(text);
+            for (code, fault) in kinds() {
+                let said: Vec<&str> =
+                    rows.iter().filter(|(codes, _)| codes.contains(&code)).map(|(_, again)| *again).collect();
+                let wanted = if fault.again() == Again::Never { never } else { freely };
+                assert_eq!(said, [wanted], "{code}: {fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_a_refusing_proxy_and_a_name_that_is_gone_are_no_use_and_all_else_is() {
+        let never = ["tls.", "proxy.", "proxy_answer.", "resolve."];
+        for (code, fault) in kinds() {
+            let is_never = never.iter().any(|start| code.starts_with(start)) && code != "tls.not_tls";
+            assert_eq!(fault.again() == Again::Never, is_never, "{code}: {fault:?}");
+        }
+        let within = Duration::from_secs(1);
+        for fault in [
+            UpstreamFault::ConnectRefused,
+            UpstreamFault::ConnectTimeout { within },
+            UpstreamFault::Connect { said: String::new() },
+            UpstreamFault::ProxyTimeout { said: String::new() },
+            UpstreamFault::FirstByteTimeout { within },
+            UpstreamFault::FirstEventTimeout { within },
+            UpstreamFault::WriteTimeout,
+            UpstreamFault::Closed,
+            UpstreamFault::BadAnswer,
+            UpstreamFault::NoAnswer,
+            UpstreamFault::Stalled { within },
+            UpstreamFault::Truncated,
+            UpstreamFault::Status { status: 502 },
+            UpstreamFault::Status { status: 503 },
+            UpstreamFault::Status { status: 504 },
+        ] {
+            assert_eq!(fault.again(), Again::Freely, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_upstreams_each_has_to_be_no_use() {
+        use Again::{After, Freely, Never};
+        for (own, others, told) in [
+            (Never, vec![], Never),
+            (Never, vec![Never, Never], Never),
+            (Never, vec![Never, Freely], Freely),
+            (Never, vec![After(1)], Freely),
+            (Freely, vec![Never], Freely),
+            (After(1), vec![Never, Freely], After(1)),
+        ] {
+            assert_eq!(own.with_others(others.iter().copied()), told, "{own:?} {others:?}");
+        }
     }
 }

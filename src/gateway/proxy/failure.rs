@@ -7,7 +7,7 @@ use crate::gateway::client::response_hold::Late;
 use crate::gateway::client::unsent::Stalled;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
-use crate::upstream::{PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
+use crate::upstream::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
 use gateway_core::again::Again;
 use gateway_core::language::Language;
 use gateway_core::reason::Reason;
@@ -68,8 +68,14 @@ pub(crate) fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
     Some(match error.etype() {
         E::ConnectTimedout | E::TLSHandshakeTimedout => F::ConnectTimeout { within: config.connect_timeout },
         E::ConnectRefused => F::ConnectRefused,
-        kind if *kind == RESOLVE => F::Resolve { said: cause(error) },
-        kind if *kind == PROXY => F::Proxy { said: cause(error) },
+        kind if *kind == RESOLVE => {
+            F::Resolve { said: cause(error), absent: NotConnected::in_error(error).and_then(|not| not.absent) }
+        }
+        kind if *kind == PROXY => {
+            let (refusal, absent) =
+                NotConnected::in_error(error).map(|not| (not.refusal, not.absent)).unwrap_or_default();
+            F::Proxy { said: cause(error), refusal, absent }
+        }
         kind if *kind == PROXY_TIMEOUT => F::ProxyTimeout { said: cause(error) },
         E::TLSHandshakeFailure | E::InvalidCert | E::HandshakeError | E::TLSWantX509Lookup => not_trusted(error),
         E::ConnectNoRoute | E::ConnectError | E::SocketError | E::BindError | E::ConnectProxyFailure => {
@@ -154,6 +160,16 @@ fn sentence_of_all(request: &Context, reader: Reader) -> String {
     format!("No upstream answered: {}.", each.collect::<Vec<_>>().join("; "))
 }
 
+/// Whether the other upstreams that the request may go to could serve it, by what they did with it, or else did last.
+fn elsewhere(request: &Context) -> impl Iterator<Item = Again> {
+    let (upstreams, now) = (&request.snapshot.upstreams, now_ms());
+    let others = request.group().iter().filter(|&&at| request.routing.destination != Some(at));
+    others.map(move |&at| match request.routing.tried.iter().find(|tried| tried.destination == at) {
+        Some(tried) => tried.fault.again(),
+        None => upstreams[at].again(now),
+    })
+}
+
 /// What an upstream did. How it calls its error may be a secret of the request or of the configuration.
 fn words(fault: &UpstreamFault, reader: Reader) -> String {
     fault.clone().in_known_words().text(Language::English, reader)
@@ -223,16 +239,11 @@ impl Failure {
         text.to_owned()
     }
 
-    /// Whether the client may send the request again. Of several upstreams, one that may be back is enough.
+    /// Whether the client may send the request again. Of several upstreams, one that may be back is enough, whether it was
+    /// tried or not.
     fn again(&self, request: &Context) -> Again {
-        let tried = &request.routing.tried;
         match self {
-            Self::Upstream(_) if tried.len() > 1 => match tried.iter().all(|tried| tried.fault.again() == Again::Never)
-            {
-                true => Again::Never,
-                false => Again::Freely,
-            },
-            Self::Upstream(fault) => fault.again(),
+            Self::Upstream(fault) => fault.again().with_others(elsewhere(request)),
             _ => self.reason().map_or(Again::Freely, Reason::again),
         }
     }

@@ -825,13 +825,20 @@ export interface components {
                 /** @description The words of another side, or of the system. */
                 said?: string;
                 /** @description What is wrong with the upstream's TLS; null for an unusual reason. */
-                fault?: null | ("expired" | "not_yet_valid" | "other_name" | "unknown_issuer" | "self_signed" | "not_tls");
+                fault?: null | ("expired" | "not_yet_valid" | "other_name" | "unknown_issuer" | "self_signed" | "invalid" | "not_tls");
                 /** @description The type of the error in the stream or the reply. */
                 kind?: string;
                 /** @description The outbound proxy, without user and password. */
                 proxy?: string;
                 /** @description Whether the proxy was given a user and a password; null unless it asked for them. */
                 has_credentials?: boolean | null;
+                /**
+                 * @description Why the outbound proxy opens no way, however often it is asked; left out for any other reason.
+                 * @enum {string}
+                 */
+                refusal?: "credentials" | "forbidden" | "certificate";
+                /** @description For how long the name, the upstream's or its proxy's, has been found not to exist; left out for any other reason. */
+                absent_ms?: number;
                 max_in_flight?: number;
                 /** @description Most requests that wait (limits.queue). */
                 queue?: number;
@@ -2441,7 +2448,8 @@ export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];
 export const movedValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Moved"]> = ["rules", "upstream", "account", "earlier", "unseen", "client"];
 export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
-export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "not_tls"];
+export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "invalid", "not_tls"];
+export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Recost"]["state"]> = ["running", "done", "stopped", "failed"];

@@ -79,6 +79,7 @@ export default {
     other_name: 'its certificate is for another name: check base_url, or set sni to the name that it is for ({said})',
     unknown_issuer: 'its certificate was issued by nobody whom this machine trusts: set ca_file to its authority’s certificate if it is one of yours; else somebody may listen in between ({said})',
     self_signed: 'its certificate is self-signed: set ca_file to it if it is yours; else somebody may listen in between ({said})',
+    invalid: 'its certificate is not valid: check base_url; else it has to be replaced there ({said})',
     not_tls: 'it does not speak TLS: check scheme and port of base_url ({said})',
     unknown: '{said}. Check base_url, sni and ca_file',
   },

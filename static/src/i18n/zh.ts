@@ -81,6 +81,7 @@ const messages: Messages = {
     other_name: '它的证书属于另一个域名，请检查 base_url，或把 sni 设为证书上的域名（{said}）',
     unknown_issuer: '它的证书由本机不信任的机构签发：如果签发机构是你自己的，请把 ca_file 设为它的证书；否则中间可能有人窃听（{said}）',
     self_signed: '它的证书是自签名的：如果证书是你自己的，请把 ca_file 设为该证书；否则中间可能有人窃听（{said}）',
+    invalid: '它的证书无效：请检查 base_url；如果没有写错，需由对方更换证书（{said}）',
     not_tls: '它不支持 TLS，请检查 base_url 的协议和端口（{said}）',
     unknown: '{said}。请检查 base_url、sni 和 ca_file',
   },

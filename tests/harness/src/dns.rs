@@ -18,6 +18,8 @@ pub enum DnsMode {
     Silent,
     /// Answers SERVFAIL.
     Failing,
+    /// Answers SERVFAIL for addresses of IPv4, and that the name does not exist for those of IPv6.
+    NoSix,
 }
 
 struct State {
@@ -166,7 +168,8 @@ fn answer(question: &Question<'_>, state: &State) -> Option<Vec<u8>> {
     const NO_SUCH_NAME: u8 = 3;
     let (code, addresses) = match (state.mode, state.records.get(&question.name)) {
         (DnsMode::Silent, _) => return None,
-        (DnsMode::Failing, _) => (SERVER_FAILURE, [].as_slice()),
+        (DnsMode::NoSix, _) if question.kind == AAAA => (NO_SUCH_NAME, [].as_slice()),
+        (DnsMode::Failing | DnsMode::NoSix, _) => (SERVER_FAILURE, [].as_slice()),
         (DnsMode::Answering, None) => (NO_SUCH_NAME, [].as_slice()),
         (DnsMode::Answering, Some(addresses)) => (NO_ERROR, addresses.as_slice()),
     };

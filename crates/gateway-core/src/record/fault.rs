@@ -20,7 +20,12 @@ use std::time::Duration;
 pub enum UpstreamFault {
     // --- no connection ---
     /// Its name does not resolve.
-    Resolve { said: String },
+    Resolve {
+        said: String,
+        /// For how long it has been found not to exist (NXDOMAIN); `None` for any other reason.
+        #[serde(rename = "absent_ms", with = "some_millis", default, skip_serializing_if = "Option::is_none")]
+        absent: Option<Duration>,
+    },
     /// It refused the connection.
     ConnectRefused,
     /// The connection took too long.
@@ -33,7 +38,15 @@ pub enum UpstreamFault {
     /// The TLS handshake failed; `fault` is `None` for an unusual reason.
     Tls { fault: Option<TlsFault>, said: String },
     /// Its outbound proxy did not open the way.
-    Proxy { said: String },
+    Proxy {
+        said: String,
+        /// Why it never will, as it is; `None` for any other reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<ProxyRefusal>,
+        /// For how long the proxy's own name has been found not to exist.
+        #[serde(rename = "absent_ms", with = "some_millis", default, skip_serializing_if = "Option::is_none")]
+        absent: Option<Duration>,
+    },
     /// The same, in time.
     ProxyTimeout { said: String },
     /// The outbound proxy answered in its place. `has_credentials` is `None` unless it asks for some.
@@ -102,6 +115,18 @@ pub enum UpstreamFault {
     },
 }
 
+/// Why an outbound proxy opens no way, however often it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyRefusal {
+    /// It wants other credentials (407).
+    Credentials,
+    /// It forbids the way (403).
+    Forbidden,
+    /// Its own certificate is not trusted.
+    Certificate,
+}
+
 /// Durations as whole milliseconds.
 mod millis {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -113,6 +138,24 @@ mod millis {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Ok(Duration::from_millis(u64::deserialize(from)?))
+    }
+}
+
+/// The same of those that may not be there.
+mod some_millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    #[allow(clippy::ref_option, reason = "serde gives it so")]
+    pub(super) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => crate::record::fault::millis::serialize(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
     }
 }
 

@@ -11,7 +11,10 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
     let expired = Some(TlsFault::Expired);
     let proxy_answer = F::ProxyAnswer { proxy: SAID.to_owned(), status: 407, has_credentials: Some(false) };
     vec![
-        (F::Resolve { said: said() }, r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (
+            F::Resolve { said: said(), absent: None },
+            r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so"}}"#,
+        ),
         (F::ConnectRefused, r#"{"code":"connect_refused"}"#),
         (F::ConnectTimeout { within }, r#"{"code":"connect_timeout","parameters":{"within_ms":1500}}"#),
         (F::Connect { said: said() }, r#"{"code":"connect","parameters":{"said":"10.1.2.3:443 says so"}}"#),
@@ -19,7 +22,10 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
             F::Tls { fault: expired, said: said() },
             r#"{"code":"tls","parameters":{"fault":"expired","said":"10.1.2.3:443 says so"}}"#,
         ),
-        (F::Proxy { said: said() }, r#"{"code":"proxy","parameters":{"said":"10.1.2.3:443 says so"}}"#),
+        (
+            F::Proxy { said: said(), refusal: None, absent: None },
+            r#"{"code":"proxy","parameters":{"said":"10.1.2.3:443 says so"}}"#,
+        ),
         (F::ProxyTimeout { said: said() }, r#"{"code":"proxy_timeout","parameters":{"said":"10.1.2.3:443 says so"}}"#),
         (
             proxy_answer,
@@ -74,10 +80,26 @@ fn codes_and_parameters_stay_as_they_are() {
         (TlsFault::OtherName, "other_name"),
         (TlsFault::UnknownIssuer, "unknown_issuer"),
         (TlsFault::SelfSigned, "self_signed"),
+        (TlsFault::Invalid, "invalid"),
         (TlsFault::NotTls, "not_tls"),
     ];
     for (fault, code) in tls {
         assert_eq!(serde_json::to_value(fault).expect("JSON"), code);
+    }
+    // Parameters that came to be later, and that older rows do not have.
+    let (absent, said) = (Some(Duration::from_millis(31_000)), || SAID.to_owned());
+    for (fault, json) in [
+        (
+            UpstreamFault::Resolve { said: said(), absent },
+            r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so","absent_ms":31000}}"#,
+        ),
+        (
+            UpstreamFault::Proxy { said: said(), refusal: Some(ProxyRefusal::Forbidden), absent: None },
+            r#"{"code":"proxy","parameters":{"said":"10.1.2.3:443 says so","refusal":"forbidden"}}"#,
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&fault).expect("JSON"), json);
+        assert_eq!(serde_json::from_str::<UpstreamFault>(json).expect("a fault"), fault);
     }
     assert!(serde_json::from_str::<UpstreamFault>(r#"{"upstream":"a","what":"answered 503"}"#).is_err(), "an old row");
 }

@@ -53,7 +53,7 @@ impl UpstreamFault {
     fn english(&self, reader: Reader) -> String {
         let is_operator = reader == Reader::Operator;
         match self {
-            Self::Resolve { said } if is_operator => {
+            Self::Resolve { said, .. } if is_operator => {
                 format!("could not be found: {said}. Check base_url and the machine's DNS")
             }
             Self::Resolve { .. } => "could not be found: its name does not resolve".to_owned(),
@@ -67,7 +67,7 @@ impl UpstreamFault {
             Self::Connect { said } if is_operator => format!("could not be connected to: {said}"),
             Self::Connect { .. } => "could not be connected to".to_owned(),
             Self::Tls { fault, said } => english_tls(*fault, said, is_operator),
-            Self::Proxy { said } | Self::ProxyTimeout { said } if is_operator => {
+            Self::Proxy { said, .. } | Self::ProxyTimeout { said } if is_operator => {
                 format!("could not be reached: {said}")
             }
             Self::ProxyAnswer { proxy, status, has_credentials } if is_operator => {
@@ -130,7 +130,7 @@ impl UpstreamFault {
     fn chinese(&self, reader: Reader) -> String {
         let is_operator = reader == Reader::Operator;
         match self {
-            Self::Resolve { said } if is_operator => {
+            Self::Resolve { said, .. } if is_operator => {
                 format!("的域名无法解析：{said}。请检查 base_url 和本机的 DNS")
             }
             Self::Resolve { .. } => "的域名无法解析".to_owned(),
@@ -141,7 +141,7 @@ impl UpstreamFault {
             Self::Connect { said } if is_operator => format!("无法连接：{said}"),
             Self::Connect { .. } => "无法连接".to_owned(),
             Self::Tls { fault, said } => chinese_tls(*fault, said, is_operator),
-            Self::Proxy { said } | Self::ProxyTimeout { said } if is_operator => format!("无法连通：{said}"),
+            Self::Proxy { said, .. } | Self::ProxyTimeout { said } if is_operator => format!("无法连通：{said}"),
             Self::ProxyAnswer { proxy, status, has_credentials } if is_operator => match has_credentials {
                 Some(true) => format!("无法连通：代理 {proxy} 不接受其 URL 中的用户名和密码（{status}）"),
                 Some(false) => format!("无法连通：代理 {proxy} 要求用户名和密码（{status}），请写入其 URL"),

@@ -17,11 +17,18 @@ pub enum TlsFault {
     UnknownIssuer,
     /// Its certificate is an authority's, and vouches for itself.
     SelfSigned,
+    /// Its certificate is wrong in another way.
+    Invalid,
     /// It does not speak TLS.
     NotTls,
 }
 
 impl TlsFault {
+    /// Whether it is its certificate that is wrong.
+    pub fn is_of_certificate(self) -> bool {
+        self != Self::NotTls
+    }
+
     /// What is wrong, as a clause. Others than the operator learn it too.
     pub(super) fn what(self, language: Language) -> &'static str {
         let (english, chinese) = match self {
@@ -32,6 +39,7 @@ impl TlsFault {
                 ("its certificate was issued by nobody whom this machine trusts", "它的证书由本机不信任的机构签发")
             }
             Self::SelfSigned => ("its certificate is self-signed", "它的证书是自签名的"),
+            Self::Invalid => ("its certificate is not valid", "它的证书无效"),
             Self::NotTls => ("it does not speak TLS", "它不支持 TLS"),
         };
         match language {
@@ -59,6 +67,9 @@ impl TlsFault {
                 "set ca_file to it if it is yours; else somebody may listen in between",
                 "如果证书是你自己的，请把 ca_file 设为该证书；否则中间可能有人窃听",
             ),
+            Self::Invalid => {
+                ("check base_url; else it has to be replaced there", "请检查 base_url；如果没有写错，需由对方更换证书")
+            }
             Self::NotTls => ("check scheme and port of base_url", "请检查 base_url 的协议和端口"),
         };
         match language {
