@@ -27,6 +27,7 @@ ORDER = {
         "access_log metrics store upstream",
         "doctor gateway log_output",
         "admin operate",
+        "tryout",
         "cli prices server",
         "command",
         "main",

@@ -4,6 +4,7 @@ use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profi
 use crate::doctor;
 use crate::language::{say, told};
 use crate::operate::{panel, recost};
+use crate::tryout;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use gateway_core::redact::shapes;
 use std::fmt::Write as _;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Explain(ExplainOptions),
     /// Try each upstream step by step, say what is wrong and what to do, and print the settings for Claude Code.
     Doctor(doctor::Options),
+    /// Send one small message through the running gateway, with the key in a variable, and say where it ended.
+    Try(tryout::Options),
     /// Show what models cost, since when, and who says so.
     Prices(PricesOptions),
     /// Have the running gateway load its configuration anew; says what is wrong if it refuses.
@@ -237,7 +240,9 @@ mod tests {
     fn the_manual_and_the_completions_know_every_command() {
         let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
         let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
-        for command in ["check", "explain", "doctor", "prices", "recost", "reload", "upgrade", "panel", "healthcheck"] {
+        for command in
+            ["check", "explain", "doctor", "try", "prices", "recost", "reload", "upgrade", "panel", "healthcheck"]
+        {
             assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
             assert!(bash.contains(&format!(" {command} ")), "{command}");
         }

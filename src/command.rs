@@ -5,7 +5,7 @@ use crate::config::{self, Loaded, problem::Problems};
 use crate::gateway::{self, Snapshot};
 use crate::language::{self, say, told};
 use crate::operate;
-use crate::{doctor, listen, log_output, prices, server};
+use crate::{doctor, listen, log_output, prices, server, tryout};
 use anyhow::Context as _;
 use clap::Parser;
 use std::io::{Read as _, Write as _};
@@ -22,6 +22,9 @@ pub fn run() -> ExitCode {
     language::speak(config::spoken(&cli.arguments(), &env));
     if let Some(Command::Doctor(options)) = &cli.command {
         return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
+    }
+    if let Some(Command::Try(options)) = &cli.command {
+        return tryout::run(&cli.arguments(), options, &env);
     }
     match &cli.command {
         Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),

@@ -23,6 +23,7 @@ mod prices;
 mod sample;
 mod server;
 mod store;
+mod tryout;
 mod upstream;
 
 pub use command::run;

@@ -1,5 +1,8 @@
 //! `anyrouter-gateway doctor`: the real binary against upstreams and proxies that fail in one way each.
 
+#[path = "doctor/tryout.rs"]
+mod tryout;
+
 use harness::{Authority, DnsServer, Gateway, GatewayBuilder, Output, Port, Reply, Step, Upstream, anthropic};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};

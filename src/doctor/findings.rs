@@ -1,5 +1,6 @@
 //! Everything that can be found, with its cause and its cure in English and in Chinese.
 
+use gateway_core::language::Language;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -29,6 +30,16 @@ pub(crate) struct Finding {
     pub cause_zh: &'static str,
     /// What to do, in Chinese.
     pub cure_zh: &'static str,
+}
+
+impl Finding {
+    /// Why, and what to do.
+    pub(crate) fn words(&self, language: Language) -> (&'static str, &'static str) {
+        match language {
+            Language::English => (self.cause_en, self.cure_en),
+            Language::Chinese => (self.cause_zh, self.cure_zh),
+        }
+    }
 }
 
 /// One constant for each finding, and `ALL` of them.
@@ -254,6 +265,23 @@ findings! {
         "The upstream is broken or blocks this machine: try again later, or another mirror.",
         zh "上游返回成功，但内容为空。",
         "上游故障或屏蔽了本机：请稍后重试，或换用其他镜像。";
+    NO_MODEL, "no_model", Problem,
+        en "The upstream knows no such model, or has no such path (404).",
+        "Try another model with --model. If all of them get this, check the path in base_url: the API address of the \
+         relay, without /v1 at its end.",
+        zh "上游没有这个模型，或没有这个路径（404）。",
+        "请用 --model 换一个模型再试。如果所有模型都如此，请检查 base_url 中的路径：应是中转站的 API 地址，结尾不带 /v1。";
+    REQUEST_REFUSED, "request_refused", Problem,
+        en "The upstream refused the request (4xx); its message says why.",
+        "If it is AnyRouter or wants the same, use profile: anyrouter for this upstream; else try another model with \
+         --model, and check the path in base_url.",
+        zh "上游拒绝了该请求（4xx）；原因见它的信息。",
+        "如果它是 AnyRouter 或有同样的要求，请为该上游使用 profile: anyrouter；否则请用 --model 换一个模型，并检查 base_url 中的路径。";
+    NO_MESSAGE, "no_message", Problem,
+        en "The upstream answered with success, but its answer is no message.",
+        "Check that base_url is the API address of the relay for Claude, without /v1 at its end.",
+        zh "上游返回成功，但内容不是消息。",
+        "请确认 base_url 是中转站供 Claude 使用的 API 地址，结尾不带 /v1。";
     REDIRECT, "redirect", Problem,
         en "The upstream redirects to another address; the gateway follows no redirects, and clients often do not either.",
         "Put the address that it redirects to (shown above) into base_url, often https:// instead of http://, or a \

@@ -18,7 +18,7 @@ const MOST_FIELDS: usize = 128;
 
 /// The beginning of an answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: u16,
     /// Its fields.
@@ -53,7 +53,7 @@ pub(super) fn request(upstream: &UpstreamConfig, key: Option<&Secret>, forwarder
 ///
 /// # Errors
 /// When none comes until the deadline, or something else does.
-pub(super) async fn read_head(
+pub(crate) async fn read_head(
     stream: &mut (impl AsyncRead + Unpin),
     deadline: Instant,
 ) -> Result<(Answer, Vec<u8>), Failure> {

@@ -8,7 +8,7 @@ mod detail;
 pub(crate) mod diagnosis;
 pub(crate) mod findings;
 mod hosts;
-mod http;
+pub(crate) mod http;
 mod probe;
 mod report;
 mod settings;
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> 
     if !options.json {
         eprintln!("trying all upstreams; an answer may take 15 s ...");
     }
-    let report = match key(options, env) {
+    let report = match key(options.key_env.as_deref(), env) {
         Ok(key) => examine(arguments, key, env),
         Err(message) => Err(message),
     };
@@ -64,9 +64,12 @@ pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> 
     if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The key that `--key-env` names.
-fn key(options: &Options, env: Lookup<'_>) -> Result<Option<Secret>, String> {
-    let Some(name) = &options.key_env else { return Ok(None) };
+/// The key in the variable that `--key-env` names.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn key(name: Option<&str>, env: Lookup<'_>) -> Result<Option<Secret>, String> {
+    let Some(name) = name else { return Ok(None) };
     let key = env(name).unwrap_or_default().trim().to_owned();
     if key.is_empty() {
         // Somebody may have given the key itself, which is not to be shown.

@@ -23,6 +23,14 @@ pub(crate) struct UpstreamReport {
     pub ways: Vec<Way>,
 }
 
+impl UpstreamReport {
+    /// What keeps requests from it on the way that the gateway takes.
+    pub(crate) fn problem(&self) -> Option<Finding> {
+        let used = self.ways.iter().filter(|way| way.used_by_gateway);
+        used.flat_map(|way| &way.findings).find(|finding| finding.severity == Severity::Problem).copied()
+    }
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(super) struct Report {

@@ -28,5 +28,6 @@ pub(crate) mod upgrade;
 pub(crate) mod watch;
 
 pub(crate) use claim::Claim;
+pub(crate) use reachable::reachable;
 pub(crate) use runtime_dir::RuntimeDir;
 pub(crate) use supervisor::{End, Parts, Supervisor};

@@ -1,0 +1,227 @@
+//! What became of the message, by what came. Pure.
+
+use super::exchange::Reply;
+use crate::doctor::diagnosis;
+use crate::doctor::findings::{self, Finding};
+use gateway_core::usage::summary::Said;
+use serde_json::Value;
+
+/// Names the upstream that a response comes from.
+pub(super) const X_GATEWAY_UPSTREAM: &str = "x-gateway-upstream";
+/// How many upstreams were tried.
+pub(super) const X_GATEWAY_ATTEMPTS: &str = "x-gateway-attempts";
+/// How the gateway's own ids begin.
+const OWN_ID: &str = "req_";
+/// Longest text that is shown of another side.
+const LONGEST: usize = 300;
+
+/// Where the message ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// There is an answer.
+    Answered,
+    /// The gateway refused it, or answered by a rule.
+    Refused,
+    /// The gateway got no response of an upstream that it could pass on.
+    Unreachable,
+    /// The upstream answered with an error, or something else that is no message.
+    Upstream(Finding),
+    /// The answer began, and did not come to its end.
+    Broken(Broken),
+}
+
+/// How an answer broke off.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// An error came in its stream.
+    Error(Finding),
+    /// It ended too early.
+    Cut,
+}
+
+/// Where the message ended that this came for.
+pub(super) fn of(reply: &Reply) -> Ending {
+    let is_own = reply.header(X_GATEWAY_UPSTREAM).is_none();
+    let said = reply.summary.as_ref().map(|summary| summary.said());
+    match reply.status {
+        200..=299 => match said {
+            Some(Said::All) if !is_message(reply) => Ending::Upstream(findings::NO_MESSAGE),
+            Some(Said::All) if reply.is_whole => Ending::Answered,
+            Some(Said::All | Said::Part) => Ending::Broken(Broken::Cut),
+            Some(Said::Error) if reply.summary.as_ref().is_some_and(|summary| summary.is_stream()) => {
+                Ending::Broken(Broken::Error(of_error(reply)))
+            }
+            Some(Said::Error) => Ending::Upstream(of_error(reply)),
+            _ => Ending::Upstream(match finding(reply.status, reply) {
+                findings::REACHABLE => findings::NO_MESSAGE,
+                other => other,
+            }),
+        },
+        _ if is_own => Ending::Refused,
+        _ if is_gateways(reply) => Ending::Unreachable,
+        status => Ending::Upstream(finding(status, reply)),
+    }
+}
+
+/// Whether there is anything of a message in what may be any JSON.
+fn is_message(reply: &Reply) -> bool {
+    reply.summary.as_ref().is_some_and(|answer| answer.model.is_some()) || !words(reply).is_empty()
+}
+
+/// Whether the gateway made this error: its id is in the body too, and is the gateway's.
+fn is_gateways(reply: &Reply) -> bool {
+    let id = reply.header("x-request-id").filter(|id| id.starts_with(OWN_ID));
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    id.is_some() && reply.header("request-id") == id && body["request_id"].as_str() == id.as_deref()
+}
+
+/// What a response that is no message means.
+fn finding(status: u16, reply: &Reply) -> Finding {
+    let answer = diagnosis::Answer { status, headers: &reply.headers, body_start: &reply.body, with_key: true };
+    match diagnosis::of_answer(&answer) {
+        // These are about the doctor's own request.
+        findings::NO_MODEL_LIST => findings::NO_MODEL,
+        findings::PROBE_REFUSED => findings::REQUEST_REFUSED,
+        finding => finding,
+    }
+}
+
+/// The same of an error with the status of a success, by its type.
+fn of_error(reply: &Reply) -> Finding {
+    let kind = reply.summary.as_ref().and_then(|summary| summary.error.as_deref()).unwrap_or_default();
+    let status = match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "rate_limit_error" => 429,
+        "overloaded_error" => 529,
+        _ => 500,
+    };
+    finding(status, reply)
+}
+
+/// What the response says of itself: its error's message, or how its text begins.
+pub(super) fn message(reply: &Reply) -> String {
+    let of_stream = reply.summary.as_ref().and_then(|summary| summary.error_message.clone().or(summary.error.clone()));
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let error = body.get("error").unwrap_or(&body);
+    let of_body = ["message", "detail"].iter().find_map(|name| error[*name].as_str()).or(error.as_str());
+    match of_stream.or(of_body.map(str::to_owned)) {
+        Some(message) => shown(&message),
+        None => shown(&String::from_utf8_lossy(&reply.body)),
+    }
+}
+
+/// The first words of the answer.
+pub(super) fn words(reply: &Reply) -> String {
+    if let Ok(whole) = serde_json::from_slice::<Value>(&reply.body) {
+        let blocks = whole["content"].as_array().into_iter().flatten();
+        return shown(&blocks.filter_map(|block| block["text"].as_str()).collect::<String>());
+    }
+    let text = String::from_utf8_lossy(&reply.body);
+    let events = text.split(['\n', '\r']).filter_map(|line| line.strip_prefix("data:"));
+    let events = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    let pieces = events.filter_map(|event| {
+        let piece = match event["type"].as_str()? {
+            "content_block_start" => &event["content_block"]["text"],
+            _ => &event["delta"]["text"],
+        };
+        piece.as_str().map(str::to_owned)
+    });
+    shown(&pieces.collect::<String>())
+}
+
+/// A text in one line, with nothing that a terminal would obey, and not too long.
+pub(super) fn shown(text: &str) -> String {
+    let words = text.split(|character: char| character.is_whitespace() || character.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::protocol::Protocol;
+    use gateway_core::usage::meter::{Limits, Meter};
+    use http::HeaderMap;
+    use std::time::{Duration, Instant};
+
+    const ID: &str = "req_0123456789abcdef0123456789abcdef";
+
+    fn reply(status: u16, fields: &[(&'static str, &str)], body: &str) -> Reply {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(*name, value.parse().expect("a value"));
+        }
+        let (now, limits) = (Instant::now(), Limits { event_bytes: 10_000, reply_bytes: 10_000 });
+        let meter = Meter::new(Protocol::of("POST", b"/v1/messages"), b"", || None, (now, now), limits);
+        let read = |mut meter: Meter| {
+            meter.push(body.as_bytes(), now);
+            meter.finish()
+        };
+        let decoded = Meter::new(
+            Protocol::of("POST", b"/v1/messages"),
+            b"",
+            || gateway_core::usage::decode::Decoder::new([].into_iter()),
+            (now, now),
+            limits,
+        );
+        let summary = decoded.or(meter).filter(|_| status < 300).map(read);
+        Reply { status, headers, body: body.into(), is_whole: true, summary, took: Duration::ZERO }
+    }
+
+    const STREAM: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"m\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"it \"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"works\\u001b[31m\"}}\n\n";
+
+    #[test]
+    fn each_ending_is_told_from_the_others() {
+        let from = [(X_GATEWAY_UPSTREAM, "a"), ("x-request-id", ID)];
+        let by = [(X_GATEWAY_UPSTREAM, "a"), ("x-request-id", ID), ("request-id", ID)];
+        let error = |kind: &str| format!("{{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"m\"}}}}");
+        let own = format!(
+            "{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"m\"}},\"request_id\":\"{ID}\"}}"
+        );
+        let whole = "{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}],\"usage\":{}}";
+        let stopped = format!("{STREAM}event: message_stop\ndata: {{\"type\":\"message_stop\"}}\n\n");
+        let in_stream = format!("{STREAM}event: error\ndata: {}\n\n", error("overloaded_error"));
+        for (status, fields, body, ending) in [
+            (200, &from[..], stopped.as_str(), Ending::Answered),
+            (200, &from, whole, Ending::Answered),
+            (200, &from, STREAM, Ending::Broken(Broken::Cut)),
+            (200, &from, &in_stream, Ending::Broken(Broken::Error(findings::OVERLOADED))),
+            (200, &from, &error("authentication_error"), Ending::Upstream(findings::BAD_KEY)),
+            (200, &from, "", Ending::Upstream(findings::EMPTY_ANSWER)),
+            (200, &from, "{\"ok\":true}", Ending::Upstream(findings::NO_MESSAGE)),
+            (200, &from, "<html>hello", Ending::Upstream(findings::WAF_PAGE)),
+            (401, &[], &own, Ending::Refused),
+            (502, &by, &own, Ending::Unreachable),
+            (401, &from, &error("authentication_error"), Ending::Upstream(findings::BAD_KEY)),
+            (400, &from, &error("invalid_request_error"), Ending::Upstream(findings::REQUEST_REFUSED)),
+            (404, &from, &error("not_found_error"), Ending::Upstream(findings::NO_MODEL)),
+            (404, &from, "<html>no", Ending::Upstream(findings::WRONG_PATH)),
+            (429, &from, &error("rate_limit_error"), Ending::Upstream(findings::QUOTA)),
+            (502, &from, "<html>bad gateway", Ending::Upstream(findings::BAD_GATEWAY)),
+            // Another gateway of this kind behind this one.
+            (502, &[(X_GATEWAY_UPSTREAM, "a"), ("x-request-id", ID)], &own, Ending::Upstream(findings::BAD_GATEWAY)),
+        ] {
+            assert_eq!(of(&reply(status, fields, body)), ending, "{status} {body}");
+        }
+        let cut = Reply { is_whole: false, ..reply(200, &from, whole) };
+        assert_eq!(of(&cut), Ending::Broken(Broken::Cut));
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_without_controls() {
+        assert_eq!(words(&reply(200, &[], STREAM)), "it works [31m");
+        assert_eq!(words(&reply(200, &[], "{\"content\":[{\"text\":\"a\\nb\"}]}")), "a b");
+        assert_eq!(message(&reply(400, &[], "{\"error\":{\"message\":\"no\\u001b]0;x\"}}")), "no ]0;x");
+        assert_eq!(message(&reply(400, &[], "{\"detail\":\"why\"}")), "why");
+        assert_eq!(message(&reply(502, &[], "bad\r\ngateway")), "bad gateway");
+        assert_eq!(shown(&"x".repeat(400)).chars().count(), 301);
+    }
+}

@@ -1,0 +1,155 @@
+//! Sends a request over a connection of its own, and reads what comes.
+
+use crate::doctor::diagnosis::Failure;
+use crate::doctor::http;
+use ::http::HeaderMap;
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use bytes::BytesMut;
+use gateway_core::http1::chunked;
+use gateway_core::protocol::Protocol;
+use gateway_core::usage::decode::Decoder;
+use gateway_core::usage::meter::{Limits, Meter};
+use gateway_core::usage::summary::Summary;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// Longest time for a connection.
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Most bytes of a body that are read: a list of models is the largest.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// What came.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its body, without its framing.
+    pub body: Vec<u8>,
+    /// Whether the body came to its end.
+    pub is_whole: bool,
+    /// What it says, if it is a message.
+    pub summary: Option<Summary>,
+    /// How long all of it took.
+    pub took: Duration,
+}
+
+impl Reply {
+    /// A field, as far as it is text.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    }
+}
+
+/// Why nothing came.
+#[derive(Debug)]
+pub(super) enum NoReply {
+    /// There is no connection.
+    NotConnected(String),
+    /// No answer in time.
+    Late(Duration),
+    /// The connection ended, or spoke something else.
+    Broken,
+}
+
+/// Sends a request, and reads the answer.
+///
+/// # Errors
+/// When there is none within this time.
+pub(super) async fn send(
+    address: SocketAddr,
+    request: &[u8],
+    asked: Protocol,
+    within: Duration,
+) -> Result<Reply, NoReply> {
+    let began = Instant::now();
+    let connecting = timeout_at(began + CONNECT_TIME, TcpStream::connect(address)).await;
+    let connected = connecting.map_err(|late| NoReply::NotConnected(late.to_string()))?;
+    let mut stream = connected.map_err(|error| NoReply::NotConnected(error.to_string()))?;
+    let deadline = began + within;
+    let writing = async { stream.write_all(request).await.and(stream.flush().await) };
+    // One that refuses may have closed already: its answer says more.
+    let _ = timeout_at(deadline, writing).await.map_err(|_| NoReply::Late(within))?;
+    let read = http::read_head(&mut stream, deadline).await;
+    let (answer, mut piece) = read.map_err(|failure| match failure {
+        Failure::AnswerTimeout => NoReply::Late(within),
+        _ => NoReply::Broken,
+    })?;
+    let mut body = Body::new(answer.status, &answer.headers);
+    let now = std::time::Instant::now();
+    let (limits, kind) =
+        (Limits { event_bytes: MOST_BYTES, reply_bytes: MOST_BYTES }, answer.headers.get(CONTENT_TYPE));
+    let kind = kind.map(HeaderValue::as_bytes).unwrap_or_default();
+    let codings = answer.headers.get_all(CONTENT_ENCODING);
+    let decoder = || Decoder::new(codings.iter().map(HeaderValue::as_bytes));
+    let mut meter = match answer.status {
+        200..=299 => Meter::new(asked, kind, decoder, (began.into_std(), now), limits),
+        _ => None,
+    };
+    let mut buffer = vec![0; 16 * 1024];
+    while !body.is_whole && body.bytes.len() < MOST_BYTES {
+        let seen = body.bytes.len();
+        body.push(&piece);
+        if let Some(meter) = &mut meter {
+            meter.push(&body.bytes[seen..], std::time::Instant::now());
+        }
+        if body.is_whole {
+            break;
+        }
+        match timeout_at(deadline, stream.read(&mut buffer)).await {
+            Ok(Ok(count)) if count > 0 => piece = buffer[..count].to_vec(),
+            Ok(Ok(_)) => {
+                body.ends();
+                break;
+            }
+            _ => break,
+        }
+    }
+    let summary = meter.map(|mut meter| {
+        while meter.is_behind() {
+            meter.catch_up();
+        }
+        meter.finish()
+    });
+    let Body { bytes, is_whole, .. } = body;
+    let (status, headers, took) = (answer.status, answer.headers, began.elapsed());
+    Ok(Reply { status, headers, body: bytes.to_vec(), is_whole, summary, took })
+}
+
+/// A body while it is read.
+struct Body {
+    bytes: BytesMut,
+    length: Option<usize>,
+    chunks: Option<chunked::Decoder>,
+    is_whole: bool,
+}
+
+impl Body {
+    fn new(status: u16, headers: &HeaderMap) -> Self {
+        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        let length = if matches!(status, 204 | 304) { Some(0) } else { length };
+        let chunks = is_chunked.then(chunked::Decoder::default);
+        Self { bytes: BytesMut::new(), length, chunks, is_whole: length == Some(0) }
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        match &mut self.chunks {
+            // What is malformed ends like what is cut.
+            Some(decoder) => self.is_whole = decoder.push(piece, &mut self.bytes).is_ok() && decoder.is_done(),
+            None => {
+                self.bytes.extend_from_slice(piece);
+                self.is_whole = self.length.is_some_and(|length| self.bytes.len() >= length);
+            }
+        }
+    }
+
+    /// The connection has ended: that ends a body without any framing.
+    fn ends(&mut self) {
+        self.is_whole = self.chunks.is_none() && self.length.is_none();
+    }
+}

@@ -1,0 +1,226 @@
+//! The words of `try`.
+
+use super::ending::{self, Broken, X_GATEWAY_ATTEMPTS, X_GATEWAY_UPSTREAM};
+use super::exchange::{NoReply, Reply};
+use super::gateway::Gateway;
+use super::model::{Choice, From};
+use crate::config::Loaded;
+use crate::doctor::findings::Finding;
+use crate::language::{here, say};
+use gateway_core::usage::summary::Tokens;
+use std::time::Duration;
+
+/// How many nano-dollars a dollar has.
+const NANO: u64 = 1_000_000_000;
+
+/// Where more can be seen.
+pub(super) struct Place {
+    /// The panel's list of the requests of this session; `None` if the gateway keeps none.
+    link: Option<String>,
+}
+
+/// Says at once how far it is.
+pub(super) fn progress(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The gateway that is tried.
+pub(super) fn gateway(gateway: &Gateway) -> String {
+    let address = gateway.address;
+    match &gateway.about {
+        Some((pid, version)) => {
+            let version = ending::shown(version);
+            say!(
+                "gateway: http://{address} (process {pid}, version {version})",
+                "网关：http://{address}（进程 {pid}，版本 {version}）"
+            )
+        }
+        None => say!("gateway: http://{address}", "网关：http://{address}"),
+    }
+}
+
+/// No key goes with the message.
+pub(super) fn no_key() -> String {
+    say!(
+        "key: none, for neither ANTHROPIC_AUTH_TOKEN nor ANTHROPIC_API_KEY is set",
+        "密钥：无，ANTHROPIC_AUTH_TOKEN 和 ANTHROPIC_API_KEY 都没有设置"
+    )
+}
+
+/// The model that is asked.
+pub(super) fn model(choice: &Choice) -> String {
+    let name = &choice.name;
+    match choice.from {
+        From::Asked => say!("model: {name}", "模型：{name}"),
+        From::Listed => say!(
+            "model: {name} (the newest of its kind that the gateway lists; --model asks for another)",
+            "模型：{name}（网关列出的同系列模型中最新的；可用 --model 指定其他模型）"
+        ),
+        From::Priced => say!(
+            "model: {name} (the gateway has no list of models with one of this kind; --model asks for another)",
+            "模型：{name}（网关没有列出这一系列的模型；可用 --model 指定其他模型）"
+        ),
+    }
+}
+
+/// Where more can be seen of the message's session.
+pub(super) fn place(gateway: &Gateway, session: &str, loaded: Option<&Loaded>) -> Place {
+    let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.database.is_none());
+    let link = || format!("http://{}/admin/requests?session={session}", gateway.address);
+    Place { link: (!keeps_none).then(link) }
+}
+
+/// An answer.
+pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, place: &Place) -> String {
+    let words = ending::words(reply);
+    let model =
+        reply.summary.as_ref().and_then(|answer| answer.model.as_deref()).map(ending::shown).unwrap_or_default();
+    let from = upstream_of(reply);
+    let mut text = say!("answered by {from}, {model}: \"{words}\"", "{from} 的 {model} 已响应：“{words}”");
+    if let Some(tokens) = reply.summary.as_ref().and_then(|answer| answer.tokens) {
+        let Tokens { output, .. } = tokens;
+        let input = tokens.input.saturating_add(tokens.cache_write).saturating_add(tokens.cache_read);
+        let cost = match cost {
+            Some(nano) => format!("${}.{:06}", nano / NANO, nano % NANO / 1_000),
+            None if knows_prices => say!("no price is known", "没有价格"),
+            None => say!("not known here", "此处无法得知"),
+        };
+        text += &say!(
+            "\n  tokens: {input} in, {output} out; cost: {cost}",
+            "\n  token：输入 {input}，输出 {output}；费用：{cost}"
+        );
+    }
+    let took = seconds(reply.took);
+    text += &match reply.summary.as_ref().and_then(|answer| answer.first_token).map(seconds) {
+        Some(first) => say!("\n  time to first token: {first}, in all {took}", "\n  首 token：{first}，总共 {took}"),
+        None => say!("\n  time: {took}", "\n  耗时：{took}"),
+    };
+    text + &more(reply, place)
+}
+
+/// The gateway itself refused it.
+pub(super) fn refused(reply: &Reply, has_key: bool, place: &Place) -> String {
+    let (status, message) = (reply.status, ending::message(reply));
+    let mut text = say!(
+        "refused: the gateway itself answered {status}, and no upstream was asked: {message}",
+        "被拒绝：网关自己返回了 {status}，没有发往任何上游：{message}"
+    );
+    if status == 401 && !has_key {
+        text += &say!(
+            "\n  -> put your key into ANTHROPIC_AUTH_TOKEN (read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN)",
+            "\n  -> 请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）"
+        );
+    }
+    text + &more(reply, place)
+}
+
+/// No upstream gave a response that could be passed on.
+pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], place: &Place) -> String {
+    let (status, message) = (reply.status, ending::message(reply));
+    let tried = reply.header(X_GATEWAY_ATTEMPTS).unwrap_or_default();
+    let mut text = match &*tried {
+        "" | "0" | "1" => {
+            let from = upstream_of(reply);
+            say!(
+                "no answer: the request went to {from}, and the gateway answered {status}: {message}",
+                "没有得到响应：请求发往 {from}，网关返回了 {status}：{message}"
+            )
+        }
+        _ => say!(
+            "no answer: {tried} upstreams were tried, and the gateway answered {status}: {message}",
+            "没有得到响应：尝试了 {tried} 个上游，网关返回了 {status}：{message}"
+        ),
+    };
+    for (upstream, finding) in found {
+        text += &format!("\n  {upstream}: {}", what_and_cure(finding));
+    }
+    if found.is_empty() {
+        text += &say!(
+            "\n  -> `anyrouter-gateway doctor` goes the way step by step",
+            "\n  -> 运行 `anyrouter-gateway doctor` 可逐步检查链路"
+        );
+    }
+    text + &more(reply, place)
+}
+
+/// The upstream's own error.
+pub(super) fn upstream(reply: &Reply, finding: &Finding, place: &Place) -> String {
+    let (status, message, from) = (reply.status, ending::message(reply), upstream_of(reply));
+    let text =
+        say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from} 返回了 {status}：{message}");
+    format!("{text}\n  {}{}", what_and_cure(finding), more(reply, place))
+}
+
+/// The answer broke off.
+pub(super) fn broken(reply: &Reply, broken: Broken, place: &Place) -> String {
+    let (words, from) = (ending::words(reply), upstream_of(reply));
+    let text = match broken {
+        Broken::Cut => say!(
+            "half an answer: {from} ended it too early, after \"{words}\"",
+            "响应不完整：{from} 在“{words}”之后提前结束"
+        ),
+        Broken::Error(finding) => {
+            let message = ending::message(reply);
+            let text = say!(
+                "half an answer: {from} sent an error after \"{words}\": {message}",
+                "响应不完整：{from} 在“{words}”之后发送了错误：{message}"
+            );
+            format!("{text}\n  {}", what_and_cure(&finding))
+        }
+    };
+    text + &more(reply, place)
+}
+
+/// Nothing came.
+pub(super) fn none(gateway: &Gateway, none: &NoReply, place: &Place) -> String {
+    let address = gateway.address;
+    match none {
+        NoReply::NotConnected(why) => {
+            say!("the gateway was not reached at http://{address}: {why}", "没有连上网关 http://{address}：{why}")
+        }
+        NoReply::Late(within) => {
+            let within = seconds(*within);
+            let text = say!("no answer within {within}", "{within} 内没有得到响应");
+            text + &look(place)
+        }
+        NoReply::Broken => say!(
+            "what answers at http://{address} is no gateway, or closed the connection without an answer",
+            "http://{address} 上的不是网关，或没有响应就关闭了连接"
+        ),
+    }
+}
+
+/// What is wrong, and what to do.
+fn what_and_cure(finding: &Finding) -> String {
+    let (cause, cure) = finding.words(here());
+    format!("{cause}\n  -> {cure}")
+}
+
+/// The upstream by its name, if the gateway tells it.
+fn upstream_of(reply: &Reply) -> String {
+    match reply.header(X_GATEWAY_UPSTREAM).map(|name| ending::shown(&name)) {
+        Some(name) if name != "upstream" => say!("the upstream \"{name}\"", "上游“{name}”"),
+        Some(_) => say!("the upstream", "上游"),
+        None => say!("the gateway itself", "网关自己"),
+    }
+}
+
+fn more(reply: &Reply, place: &Place) -> String {
+    let id = reply.header("x-request-id").or_else(|| reply.header("request-id")).map(|id| ending::shown(&id));
+    let id = id.map(|id| say!("\n  request: {id}", "\n  请求：{id}")).unwrap_or_default();
+    id + &look(place)
+}
+
+fn look(place: &Place) -> String {
+    match &place.link {
+        Some(link) => say!(
+            "\n  in the panel (`anyrouter-gateway panel` logs in): {link}",
+            "\n  在面板中查看（用 `anyrouter-gateway panel` 登录）：{link}"
+        ),
+        None => String::new(),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
