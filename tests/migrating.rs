@@ -96,6 +96,21 @@ async fn its_file_in_the_folder_itself_is_missed_aloud() {
     assert_eq!(warned(gateway().file(".env", "PORT=8088\n").file("env/.env", "PORT=8088\n")).await, None);
 }
 
+/// What it documents, and what its releases and forks read besides.
+#[test]
+fn the_page_says_what_became_of_each_of_its_variables() {
+    let documented = DOTENV.lines().filter_map(|line| line.trim_start_matches("# ").split_once('='));
+    let names: Vec<&str> =
+        documented.map(|(name, _)| name).chain(["PRESERVE_HOST", "ENABLE_RELOAD", "FALLBACK_PORT"]).collect();
+    assert!(names.len() > 14, "{names:?}");
+    for page in [include_str!("../docs/migrating.md"), include_str!("../docs/migrating.zh-CN.md")] {
+        for name in &names {
+            let row = page.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{name}`")));
+            assert!(row.is_some(), "{name} has no row");
+        }
+    }
+}
+
 /// The body that the original sent on.
 fn body_of_the_original(body: &[u8], insert: bool) -> Value {
     let mut body: Value = serde_json::from_slice(body).expect("JSON");
@@ -244,7 +259,7 @@ async fn every_refusal_of_its_files_names_line_and_column() {
         ("env/.env.key-mappings.json", "{\"网\": ]", "1:7"),
         ("data/overlay.yaml", "gateway: {网: 1}", "1:11"),
         ("data/overlay.yaml", "gateway: {via: 网}", "1:16"),
-        ("data/overlay.yaml", "# 网\ngateway: {watch: {", "3:1"),
+        ("data/overlay.yaml", "# 网\ngateway: {watch: {", "2:19"),
     ] {
         let output = gateway().file(file, text).arg("check").run().await;
         assert_eq!(output.status.code(), Some(1), "{file} {text}: {}", told(&output));

@@ -1,15 +1,11 @@
 use super::super::locate;
 use super::super::section::resilience::{Affinity, Failover, Queue};
-use super::super::section::settings;
 use super::super::section::upstream::{self, UpstreamConfig};
-use super::super::section::upstream_keys::UPSTREAM_KEYS;
-use super::super::source::problem::Source;
 use super::files::BUILT_IN;
 use super::*;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
+pub(super) fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, yaml).expect("written");
@@ -41,121 +37,6 @@ fn the_shipped_file_is_valid_and_equals_the_defaults() {
     assert_eq!(loaded.config.upstreams, bare.config.upstreams);
     for (shipped, default) in loaded.effective.iter().zip(&bare.effective) {
         assert_eq!((&shipped.key, &shipped.value), (&default.key, &default.value));
-    }
-}
-
-#[test]
-fn every_setting_is_in_the_shipped_file_with_its_variable() {
-    for setting in settings::all().map(|setting| setting.about) {
-        let leaf = setting.key.rsplit('.').next().expect("a leaf");
-        assert!(BUILT_IN.contains(&format!("{leaf}:")), "{}", setting.key);
-        for name in setting.env.iter().filter(|name| name.chars().all(|c| !c.is_lowercase())) {
-            assert!(BUILT_IN.contains(name), "{name}");
-        }
-    }
-    for setting in UPSTREAM_KEYS {
-        assert!(BUILT_IN.contains(&format!("{}:", setting.key)), "{}", setting.key);
-    }
-}
-
-/// The shipped file with Chinese comments.
-const CHINESE: &str = include_str!("../../conf/gateway.zh-CN.yaml");
-
-/// The comments of a shipped file by the path of what they stand beside, those in the lines below included.
-fn comments(text: &str) -> BTreeMap<String, String> {
-    let mut comments: BTreeMap<String, String> = BTreeMap::new();
-    let mut levels: Vec<(usize, &str)> = Vec::new();
-    for line in text.lines() {
-        let (value, comment) = line.split_once('#').unwrap_or((line, ""));
-        let indent = value.len() - value.trim_start().len();
-        if let Some((key, _)) = value.trim().split_once(':') {
-            levels.retain(|(level, _)| *level < indent);
-            levels.push((indent, key));
-        }
-        let path: Vec<&str> = levels.iter().map(|(_, key)| *key).collect();
-        comments.entry(path.join(".")).or_default().push_str(comment);
-    }
-    comments
-}
-
-#[test]
-fn the_shipped_file_marks_what_only_a_restart_changes() {
-    let comments = comments(BUILT_IN);
-    for setting in settings::all().map(|setting| setting.about) {
-        let Some(comment) = comments.get(setting.key) else {
-            assert!(setting.key.starts_with("gateway.tls."), "{} is not in the file", setting.key);
-            continue;
-        };
-        assert_eq!(comment.contains("(restart"), setting.needs_restart, "{}:{comment}", setting.key);
-    }
-}
-
-/// What a shipped file sets, and which settings it shows in comments, each without what is said about it.
-fn settings_shown(text: &str) -> (Vec<&str>, Vec<&str>) {
-    let mut lines = text.lines().skip_while(|line| line.trim().is_empty() || line.starts_with('#')).peekable();
-    assert!(lines.peek().is_some(), "nothing is set");
-    let (mut set, mut shown) = (Vec::new(), Vec::new());
-    for line in lines {
-        let (value, comment) = line.split_once('#').unwrap_or((line, ""));
-        if !value.trim().is_empty() {
-            set.push(value.trim_end());
-            continue;
-        }
-        // Prose has blanks before a colon; what continues a comment stands far to the right.
-        let example = comment.split(" #").next().unwrap_or_default().trim_end();
-        let bare = example.trim_start().trim_start_matches("- ");
-        let is_name =
-            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-        let is_setting =
-            bare.split_once(':').is_some_and(|(name, _)| is_name(name)) || bare.len() < example.trim_start().len();
-        if value.len() < 8 && (is_setting || bare.starts_with('{')) {
-            shown.push(example);
-        }
-    }
-    (set, shown)
-}
-
-#[test]
-fn the_shipped_file_in_chinese_says_the_same() {
-    let (english, chinese) = (settings_shown(BUILT_IN), settings_shown(CHINESE));
-    assert_eq!(chinese.0, english.0);
-    assert_eq!(chinese.1, english.1);
-    assert!(english.0.len() > 100 && english.1.len() > 50, "{} {}", english.0.len(), english.1.len());
-    let is_chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    let (english, chinese) = (comments(BUILT_IN), comments(CHINESE));
-    // What a comment names: variables, and other settings by their paths.
-    let names = |text: &str| -> std::collections::BTreeSet<String> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
-        let words = text.split(|c: char| !is_part(c)).map(|word| word.trim_matches(['.', '-', '/']));
-        let is_name = |word: &&str| word.contains('_') || word.starts_with("docs/") || word.contains("timeouts.");
-        words.filter(is_name).map(|word| word.replace(".zh-CN", "")).collect()
-    };
-    for (path, said) in english.iter().filter(|(_, said)| said.contains(|c: char| c.is_ascii_alphabetic())) {
-        let told = chinese.get(path).unwrap_or_else(|| panic!("{path} has no comment in Chinese"));
-        assert!(is_chinese(told) || !said.trim().contains(' '), "{path}: {told}");
-        assert_eq!(names(told), names(said), "{path}");
-        assert_eq!(told.contains("需重启"), said.contains("(restart"), "{path}: {told}");
-    }
-    assert!(!is_chinese(BUILT_IN), "the other file's");
-}
-
-/// Each variable is in the example of `env/.env`, under comments in both languages.
-#[test]
-fn every_variable_is_in_the_example_in_both_languages() {
-    let example = include_str!("../../env/.env.example");
-    for name in settings::variables().filter(|name| !name.contains(|c: char| c.is_lowercase())) {
-        // systemd sets it.
-        let is_there =
-            name == "RUNTIME_DIRECTORY" || example.lines().any(|line| line.starts_with(&format!("#{name}=")));
-        assert!(is_there, "{name} is missing");
-    }
-    let is_chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
-    let is_prose = |line: &&str| line.starts_with("# ");
-    for block in example.split("\n\n").filter(|block| block.lines().any(|line| !is_prose(&line))) {
-        let (chinese, english): (Vec<&str>, Vec<&str>) =
-            block.lines().filter(is_prose).partition(|line| is_chinese(line));
-        let has_both = chinese.iter().any(|line| line.contains(" / ")) || !english.is_empty();
-        assert!(!chinese.is_empty() && has_both, "not in both languages:\n{block}");
     }
 }
 
@@ -372,77 +253,4 @@ fn a_gateway_is_found_whatever_is_wrong_with_its_file() {
     assert_eq!(find(&format!("{good}  lissten: 1\n"), &[]), (run.clone(), Some(7)));
     assert_eq!(find(&format!("{good}  x: [\n"), &[]).0, run, "no YAML any more");
     assert_eq!(find(&good, &[("RUNTIME_DIRECTORY", &run), ("PORT", "9")]), (run, Some(9)));
-}
-
-/// Each kind of text that a mistake can be in, with Chinese before it: a place has a line and a column, in characters.
-#[test]
-fn every_mistake_of_a_text_has_its_line_and_column() {
-    const DEEP: &str = "x: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[";
-    let mut others = Vec::new();
-    for (yaml, place) in [
-        // No YAML, or one that is not taken.
-        ("gateway: # 网关\n  x: [", "3:1"),
-        ("gateway: {'网关': 1, \"a: 2}\n", "1:20"),
-        ("网: 1\n关: 2: 3\n", "2:5"),
-        ("gateway:\n\tdebug: true\n", "2:2"),
-        ("gateway: {debug: true, debug: true}\n", "1:24"),
-        ("gateway: &网 {}\nx: *网\n", "2:4"),
-        ("gateway: !!网 {}\n", "1:10"),
-        ("gateway: {[网]: 1}\n", "1:11"),
-        ("- 网关\n", "1:1"),
-        ("网关\n", "1:1"),
-        (DEEP, "1:67"),
-        // Keys and values.
-        ("gateway: {网关: 1}\n", "1:11"),
-        ("网关: 1\n", "1:1"),
-        ("gateway: 网关\n", "1:10"),
-        ("gateway: {via: 网, debug: maybe}\n", "1:26"),
-        ("gateway: {system_prompt: {replacement: 网关}, debug: [网]}\n", "1:52"),
-        ("gateway: {limits: {request_body: 网}}\n", "1:34"),
-        ("threads: 网\n", "1:10"),
-        ("threads: 0\n", "1:10"),
-        ("daemon: true # 网\n", "1:9"),
-        // Lists.
-        ("gateway: {upstreams: 网关}\n", "1:22"),
-        ("gateway: {upstreams: []}\n", "1:22"),
-        ("gateway:\n  upstreams: [网, {}]\n", "2:15"),
-        ("gateway:\n  upstreams: [{}]\n", "2:15"),
-        ("gateway:\n  upstreams: [{name: '网 a', base_url: \"http://a\"}]\n", "2:22"),
-        ("gateway:\n  rules: [{name: 网, headers: {set: {a b: 1}}}]\n", "2:42"),
-        ("gateway:\n  rules: [{name: 网, match: {path: {regex: (}}, respond: {status: 204}}]\n", "2:43"),
-        ("gateway:\n  rules: [{name: 网}]\n", "2:12"),
-        ("gateway:\n  routes: [{keys: 网, upstream: 关}]\n", "2:32"),
-        ("gateway:\n  routes: [{keys: []}]\n", "2:19"),
-        ("gateway:\n  prices: [{models: 网, input: 3, output: x}]\n", "2:42"),
-        ("gateway:\n  models: [{display_name: 网}]\n", "2:13"),
-    ] {
-        let found = load_yaml(yaml, &[]).expect_err(yaml);
-        let places: Vec<String> = found
-            .0
-            .iter()
-            .map(|problem| match &problem.at {
-                Source::File { line, column, .. } => format!("{line}:{column}"),
-                other => format!("{other:?}"),
-            })
-            .collect();
-        if !places.contains(&place.to_owned()) {
-            others.push(format!("{yaml:?}: not at {place}: {places:?}: {found}"));
-        }
-        for problem in &found.0 {
-            let (is_there, said) = (matches!(problem.at, Source::File { .. }), problem.message());
-            assert!(is_there, "{yaml:?}: {problem}");
-            assert!(!said.contains(" at byte ") && !said.contains(" column "), "the place is told twice: {problem}");
-        }
-    }
-    assert!(others.is_empty(), "{}", others.join("\n"));
-}
-
-#[test]
-fn a_text_in_another_coding_has_the_place_where_that_shows() {
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let path = dir.path().join("gateway.yaml");
-    std::fs::write(&path, [b"# \xe7\xbd\x91\n# \xe7\xbd\x91 ".as_slice(), b"\xcd\xf8\n"].concat()).expect("written");
-    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
-    let problem = load(&arguments, &|_| None).expect_err("GBK").to_string();
-    assert!(problem.contains("gateway.yaml:2:5: ") && problem.contains("not valid UTF-8"), "{problem}");
 }

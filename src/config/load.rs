@@ -188,5 +188,11 @@ fn read_headers(reader: &mut Reader<'_>, edited: Option<&str>) -> (String, Strin
 }
 
 #[cfg(test)]
+#[path = "place_tests.rs"]
+mod place_tests;
+#[cfg(test)]
+#[path = "shipped_tests.rs"]
+mod shipped_tests;
+#[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;

@@ -122,7 +122,7 @@ fn a_bad_edit_is_told_with_its_place_and_changes_nothing() {
     for (overlay, line, column, message) in [
         ("gateway:\n  lissten: 1\n", 2, 3, "unknown key"),
         ("gateway:\n  upstreams:\n    - {name: x}\n", 3, 8, "base_url is missing"),
-        ("gateway: [\n", 2, 1, ""),
+        ("gateway: [\n", 1, 11, ""),
         ("gateway:\n  rules:\n    - {nam: x}\n", 3, 8, "unknown key"),
         ("gateway:\n  dashboard: {api_key: mine}\n", 2, 24, "cannot be set from the panel"),
         ("gateway:\n  state_dir: /tmp\n", 2, 14, "cannot be set from the panel"),

@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::message::Message;
+use super::place::place_in;
 use super::problem::{Problem, Source};
 use marked_yaml::{Node, Span};
 
@@ -130,14 +131,14 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
             // It begins with the place, which is told already.
             let text = error.to_string();
             let said = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').to_owned();
-            let at = error_place(places, source, &error);
+            let at = error_place(places, source, yaml, &error);
             problems.push(Problem { at, key: String::new(), what: Message::NotYaml { said } });
             None
         }
     }
 }
 
-fn error_place(places: &Places, source: usize, error: &marked_yaml::LoadError) -> Source {
+fn error_place(places: &Places, source: usize, yaml: &str, error: &marked_yaml::LoadError) -> Source {
     use marked_yaml::LoadError as E;
     let marker = match error {
         E::TopLevelMustBeMapping(m)
@@ -150,7 +151,12 @@ fn error_place(places: &Places, source: usize, error: &marked_yaml::LoadError) -
     };
     match marker {
         Some(marker) => {
-            places.at(&marked_yaml::Marker::new(source, marker.character(), marker.line(), marker.column()))
+            // Something is missing where the text ends: no editor goes to a line behind its last one.
+            let (line, column) = match marker.line() > yaml.lines().count() {
+                true => place_in(yaml.trim_end(), yaml.len()),
+                false => (marker.line(), marker.column()),
+            };
+            places.at(&marked_yaml::Marker::new(source, marker.character(), line, column))
         }
         None if source == OVERLAY => Source::WholeFile(places.overlay.clone()),
         None => Source::WholeFile(places.file.clone()),
