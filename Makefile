@@ -20,6 +20,7 @@ build: ## release build, after installing what the build needs
 	@scripts/prepare.sh build
 	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) -p anyrouter-gateway
+	@scripts/panel.sh verdict
 
 deb: build ## Debian package in target/package (needs cargo-deb)
 	scripts/package.sh

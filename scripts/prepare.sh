@@ -6,6 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# shellcheck source=scripts/toolchains.sh
+. scripts/toolchains.sh
+
 purpose=${1:?usage: prepare.sh build|test|docker}
 
 # Servers are in folders that not everybody's PATH has.
@@ -16,13 +19,18 @@ stop() {
 }
 
 # --- Rust -----------------------------------------------------------------------------------------------------------
-have cargo || stop "Rust is missing. Install it with this line, then open a new shell:" \
-  "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
-
 wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
+if ! have cargo || ! have rustc; then
+  # Installed, but not in this shell yet.
+  if [ -x ~/.cargo/bin/cargo ]; then
+    stop "Rust is installed, but not on the PATH of this shell. Type:" "  . ~/.cargo/env"
+  fi
+  stop "Rust is missing. Install it with this line, then run make again:" "$(rust_lines)"
+fi
 actual=$(rustc --version | cut -d' ' -f2)
-if [ -n "$wanted" ] && [ "$(printf '%s\n' "$wanted" "$actual" | sort -V | head -n 1)" != "$wanted" ]; then
-  stop "Rust $wanted or newer is needed, this is $actual. Type:" "  rustup update stable"
+if [ -n "$wanted" ] && ! is_at_least "$actual" "$wanted"; then
+  stop "Rust $wanted or newer is needed, this is $actual ($(command -v rustc)). Type this, then run make again:" \
+    "$(rust_lines)"
 fi
 
 if [ "$purpose" = test ]; then
@@ -106,7 +114,8 @@ fi
 
 if [ "$purpose" = test ]; then
   node_major=$(node -p 'process.versions.node.split(".")[0]')
-  [ "$node_major" -ge 18 ] || stop "Node.js 18 or newer is needed for the tests, this is $(node --version)."
+  [ "$node_major" -ge 18 ] ||
+    stop "Node.js 18 or newer is needed for the tests, this is $(node --version). Type:" "$(node_lines)"
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     stop "Python 3.10 or newer is needed for the tests, this is $(python3 --version)."
 fi

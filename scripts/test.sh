@@ -27,7 +27,10 @@ step_imports() { scripts/check-imports.sh; }
 
 step_clippy() { cargo clippy --workspace --all-targets "${locked[@]}" -- -D warnings; }
 
-step_panel() { scripts/panel.sh check; }
+step_panel() {
+  scripts/toolchains_test.sh
+  scripts/panel.sh check
+}
 
 # Tests and binaries in one call: the crates that only tests need switch features on in shared dependencies, and
 # building the binaries without them would compile Pingora a second time.
