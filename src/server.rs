@@ -6,6 +6,7 @@ mod panel;
 pub(crate) mod recost;
 
 use crate::admin::{Admin, AdminService};
+use crate::config::live::Live;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::Fit;
 use crate::feed::Event;
@@ -82,7 +83,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let seconds = Seconds { shared: Arc::clone(&shared), admin: Arc::clone(&admin), keeper: Arc::clone(&keeper) };
+    let state = State { startup: startup.clone(), panel: Arc::clone(&panel), live: Arc::clone(&live) };
+    let (admin_pages, kept) = (Arc::clone(&admin), Arc::clone(&keeper));
+    let seconds = Seconds { shared: Arc::clone(&shared), admin: admin_pages, keeper: kept, state: Arc::new(state) };
     let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
     let door = Door::of_pages(pages, Arc::clone(&shared), admin).context("preparing the admin service")?;
     let admission = operation::admission_of_admin(open_files);
@@ -171,18 +174,35 @@ fn start_pingora(server: Server, supervisor: &Supervisor) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// What the state folder holds beside what others of [`Seconds`] keep there.
+struct State {
+    startup: Startup,
+    panel: Arc<panel::Panel>,
+    live: Arc<Live>,
+}
+
+impl State {
+    /// Has what somebody deleted written again.
+    fn keep(&self) {
+        operation::keep_state(&self.startup);
+        self.live.keep_edits();
+        self.panel.keep();
+    }
+}
+
 /// Ends each second for those who look on, and their streams once the process drains: they would never end. Looks what
 /// another process has changed.
 struct Seconds {
     shared: Arc<Shared>,
     admin: Arc<Admin>,
     keeper: Arc<Keeper>,
+    state: Arc<State>,
 }
 
 #[async_trait]
 impl BackgroundService for Seconds {
     async fn start(&self, _: ShutdownWatch) {
-        let Self { shared, admin, keeper } = self;
+        let Self { shared, admin, keeper, state } = self;
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_draining = false;
@@ -197,8 +217,12 @@ impl BackgroundService for Seconds {
                 true => shared.feed.send(|| Event::End),
                 false => shared.feed.tick(),
             }
-            let (admin, keeper, shared) = (Arc::clone(admin), Arc::clone(keeper), Arc::clone(shared));
+            let (admin, keeper, shared, state) =
+                (Arc::clone(admin), Arc::clone(keeper), Arc::clone(shared), Arc::clone(state));
             drop(tokio::task::spawn_blocking(move || {
+                if !shared.drain.is_on() {
+                    state.keep();
+                }
                 admin.refresh();
                 keeper.tick(&shared.snapshot.load().conversations, shared.drain.has_successor());
             }));

@@ -3,6 +3,7 @@
 use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, anthropic, within};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -387,4 +388,106 @@ async fn users_are_told_apart_by_the_key_that_authenticates_them() {
     ] {
         assert_eq!(sum(&path, what).await, count, "{what}");
     }
+}
+
+/// What deletes or moves files as people do it.
+fn shell(folder: &Path, line: &str) {
+    let done = std::process::Command::new("sh").args(["-ec", line]).current_dir(folder).status().expect("a shell");
+    assert!(done.success(), "{line}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_deleted_under_the_gateway_is_there_again_with_all_its_rows() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    for line in ["rm -rf data", "rm data/log.db", "rm -f data/*", "rm -rf data; mkdir data", "rm data/log.db; touch x"]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = place(&folder);
+        let gateway = gateway(&path).env("DASHBOARD_API_KEY", "the-key").upstream(upstream.url()).start().await;
+        ask(&gateway, 3).await;
+        wait_rows(&path, 3).await;
+        let mut admin = Client::connect(gateway.admin_addr()).await;
+        let request = Request::get("/api/admin/requests").header("Authorization", "Bearer the-key");
+        assert_eq!(admin.request(&request).await.status(), 200, "a reader has the old file");
+        shell(folder.path(), line);
+        ask(&gateway, 2).await;
+        wait_rows(&path, 5).await;
+        assert_eq!(sum(&path, "SUM(output_tokens)").await, 9 * 5, "{line}");
+        let listed: Value = serde_json::from_str(&admin.request(&request).await.text()).expect("JSON");
+        assert_eq!(listed["requests"].as_array().map(Vec::len), Some(5), "{line}: {listed}");
+        gateway.stderr_line(0, "a report", |said| said.contains("was deleted") && said.contains("3 rows")).await;
+        let mode = std::fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{line}");
+        let mut file = SqliteConnectOptions::new().filename(&path).connect().await.expect("the file opens");
+        let check = sqlx::query("PRAGMA integrity_check").fetch_one(&mut file).await;
+        assert_eq!(check.expect("checked").get::<String, _>(0), "ok", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_log_comes_back_without_a_request_and_a_moved_one_keeps_its_rows() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = place(&folder);
+    let gateway = gateway(&path).upstream(upstream.url()).start().await;
+    ask(&gateway, 3).await;
+    wait_rows(&path, 3).await;
+    shell(folder.path(), "rm -rf data");
+    wait_rows(&path, 3).await;
+    for (line, moved) in [("mv data old", "old/log.db"), ("mv data/log.db data/before.db", "data/before.db")] {
+        let said = gateway.stderr_lines();
+        shell(folder.path(), line);
+        gateway.stderr_line(said, "a report", |said| said.contains("was moved to") && said.contains(moved)).await;
+        ask(&gateway, 1).await;
+        wait_rows(&path, 1).await;
+        let rows = sum(&folder.path().join(moved), "COUNT(*)").await;
+        assert_eq!(rows, if line == "mv data old" { 3 } else { 1 }, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_else_was_in_the_folder_comes_back_too() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
+        .env("GATEWAY_DB", "data/gateway.db")
+        .yaml(&format!("gateway:\n  watch: true\n  upstreams: [{{base_url: \"{}\"}}]\n", upstream.url()))
+        .start()
+        .await;
+    let key = gateway.panel_key();
+    let request = |request: Request| request.header("Authorization", format!("Bearer {key}"));
+    let mut admin = Client::connect(gateway.admin_addr()).await;
+    let present: Value =
+        serde_json::from_str(&admin.request(&request(Request::get("/api/admin/config"))).await.text()).expect("JSON");
+    let edit = serde_json::json!({
+        "base_version": present["version"], "overlay": "gateway:\n  limits: {header_timeout: 17s}\n"
+    });
+    let edited =
+        Request::new("PUT", "/api/admin/config").body(edit.to_string()).header("Content-Type", "application/json");
+    let edited = admin.request(&request(edited)).await;
+    assert_eq!(edited.status(), 200, "{}", edited.text());
+    for line in ["rm -rf data", "rm -rf data/*"] {
+        shell(gateway.dir(), line);
+        within("all is there again", async {
+            let files = ["overlay.yaml", "config-history.json", "dashboard.key", "run/control.sock", "run/gateway.pid"];
+            while !files.iter().all(|file| gateway.dir().join("data").join(file).exists()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let reloaded = gateway.command(&["reload"]).await;
+        assert!(reloaded.status.success(), "{line}: {reloaded:?}");
+        assert_eq!(gateway.panel_key(), key, "{line}: sessions go on");
+        let present = admin.request(&request(Request::get("/api/admin/config"))).await.text();
+        assert!(present.contains("header_timeout: 17s"), "{line}: {present}");
+        let mode = std::fs::metadata(gateway.dir().join("data")).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{line}");
+    }
+    // Who deletes the overlay alone takes the edits back.
+    shell(gateway.dir(), "rm data/overlay.yaml");
+    within("the edit is taken back", async {
+        while admin.request(&request(Request::get("/api/admin/config"))).await.text().contains("header_timeout: 17s") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
 }

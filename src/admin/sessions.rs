@@ -149,17 +149,27 @@ impl Ended {
         let one = List { before: 0, ended: BTreeMap::from([(session.id, session.until)]) };
         let list = self.list.load().with(one, now).with(self.read_file(), now);
         self.list.store(Arc::new(list.clone()));
-        let text = serde_json::to_string(&list).unwrap_or_default();
+        self.write(&list);
+        *seen = self.changed();
+    }
+
+    fn write(&self, list: &List) {
+        let text = serde_json::to_string(list).unwrap_or_default();
         if let Err(error) = write_whole(&self.path, text.as_bytes()) {
             log::error!("{error}: a session that was ended is over for this process, but not after a restart");
         }
-        *seen = self.changed();
     }
 
     /// Takes over what another process has ended, if the file was changed. This reads a file.
     pub(super) fn refresh(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.changed();
+        if changed.is_none() && seen.is_some() {
+            // Somebody deleted it: what was ended must not begin anew after a restart.
+            self.write(&self.list.load());
+            *seen = self.changed();
+            return;
+        }
         if changed.is_some() && changed != *seen {
             let list = self.list.load().with(self.read_file(), seconds(SystemTime::now()));
             self.list.store(Arc::new(list));

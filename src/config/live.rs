@@ -13,6 +13,7 @@ use super::load::{Edits, Loaded, load_edited};
 use super::lower::Config;
 use super::mask;
 use super::section::startup::RUNTIME_DIR;
+use super::source::atomic_file::Staged;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::text_file;
@@ -22,7 +23,7 @@ use files::{files, fingerprint, write};
 use history::History;
 use mask::{Hidden, Known, Present};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
@@ -193,12 +194,39 @@ impl Live {
         self.in_force.load().loaded_at
     }
 
+    /// Writes the panel's edits and their history again where somebody deleted the state folder, or all that was in it.
+    pub(crate) fn keep_edits(&self) {
+        // Who edits just now writes them.
+        if let Ok(history) = self.history.try_lock() {
+            self.put_back(&history);
+        }
+    }
+
+    /// An overlay that alone was deleted stays so: that takes the edits back.
+    fn put_back(&self, history: &History) {
+        if !history.is_gone() {
+            return;
+        }
+        let in_force = self.in_force.load();
+        let Texts { overlay_path: path, overlay, .. } = &in_force.texts;
+        let is_lost = !overlay.is_empty() && !Path::new(path).exists();
+        let overlay = match is_lost {
+            true => Staged::write(path.as_ref(), overlay.as_bytes()).and_then(Staged::commit_new).map(drop),
+            false => Ok(()),
+        };
+        match overlay.and_then(|()| history.save()) {
+            Ok(()) => log::warn!("{path} and its history were deleted: what was set in the panel is there again"),
+            Err(why) => log::debug!("what was set in the panel: {why}"),
+        }
+    }
+
     /// Loads all files anew and puts them in force at once.
     ///
     /// # Errors
     /// Everything that is wrong with them; what was in force still is.
     pub(crate) fn reload(&self) -> Result<Reloaded, Problems> {
-        let _turn = self.turn();
+        let turn = self.turn();
+        self.put_back(&turn);
         let loaded = self.load(Edits::default());
         loaded.and_then(|loaded| self.put_in_force(loaded)).inspect_err(|problems| self.refused(&problems.0))
     }

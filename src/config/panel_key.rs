@@ -78,6 +78,18 @@ pub(crate) fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
     }
 }
 
+/// Puts the key that is in force back into its file if there is none any more; `false` if there is one.
+///
+/// # Errors
+/// Why it cannot be written.
+pub(crate) fn put_back(state_dir: &Path, key: &Secret) -> Result<bool, String> {
+    let path = path(state_dir);
+    if path.exists() {
+        return Ok(false);
+    }
+    Staged::write(&path, format!("{}\n", key.expose()).as_bytes())?.commit_new()
+}
+
 /// A new key in the place of the old one.
 ///
 /// # Errors

@@ -30,9 +30,10 @@ const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// What the gateway keeps in its folders: beginnings of names, without a dot in front.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "overlay.yaml",
     "config-history.json",
+    "conversations",
     "dashboard.key",
     "ended-sessions.json",
     "gateway.",
@@ -87,7 +88,9 @@ pub(crate) fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
     let failed = |error: io::Error| Unusable::Failed(format!("{setting}: {} cannot be used: {error}", path.display()));
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
+            // What is made around it is not for others either.
+            let around = |parent: &Path| DirBuilder::new().recursive(true).mode(0o700).create(parent);
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), around).map_err(failed)?;
             match DirBuilder::new().mode(0o700).create(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made.map_err(failed),

@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::commands::{self, Command, Own};
 use super::control::{self, Answer, Question, Status};
+use super::own_folder::{self, Unusable};
 use super::panel::LetIn;
 use super::predecessors::Predecessor;
 use super::records::{self, own_variable};
@@ -21,9 +22,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// How often the work that is left is looked at while draining.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it is looked whether the control socket and the pid file are there.
+const LOOK_FOR_NAMES: Duration = Duration::from_secs(1);
 /// How long nothing must have happened before a process that handed over ends: TLS handshakes that are under way count
 /// for nothing yet.
 const QUIET: Duration = Duration::from_millis(500);
@@ -167,6 +171,10 @@ struct Running {
     /// Whether this process took over, or tries to.
     is_successor: bool,
     waiting: Waiting,
+    /// What listens at the control socket.
+    listener: Option<JoinHandle<()>>,
+    /// Whether that is gone, and could not be made anew yet.
+    is_nameless: bool,
     /// Where it is told what came of a hand-over.
     taken: mpsc::Sender<Result<Successor, String>>,
     has_handed_over: bool,
@@ -194,6 +202,8 @@ impl Running {
             shutdown: Some(shutdown),
             end,
             waiting: Waiting::default(),
+            listener: None,
+            is_nameless: false,
             taken,
             has_handed_over: false,
             since: None,
@@ -209,6 +219,8 @@ impl Running {
         let (served, mut serves) = mpsc::channel::<Result<(), String>>(1);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut names = tokio::time::interval(LOOK_FOR_NAMES);
+        names.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 told = signals.next() => self.on_signal(told),
@@ -229,6 +241,7 @@ impl Running {
                     }
                     Command::Waits(successor) => self.waiting.add(successor),
                 },
+                _ = names.tick(), if self.stage == Stage::Serving && self.listener.is_some() => self.keep_names(&commands),
                 _ = look.tick(), if self.stage == Stage::Draining => {
                     if self.is_over() {
                         return self.finish();
@@ -252,14 +265,17 @@ impl Running {
     }
 
     /// Takes the control socket and the pid file, from whoever had them.
-    fn take_names(&self, commands: &mpsc::Sender<Command>) {
+    fn take_names(&mut self, commands: &mpsc::Sender<Command>) {
         let Some(folder) = &self.parts.folder else { return };
         match control::bind(folder) {
             Ok(listener) => {
                 let Parts { live, let_in, recost, .. } = &self.parts;
                 let (live, let_in, recost) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(recost));
                 let own = Own { live, let_in, recost };
-                drop(tokio::spawn(commands::listen(listener, commands.clone(), own)))
+                let listening = tokio::spawn(commands::listen(listener, commands.clone(), own));
+                if let Some(former) = self.listener.replace(listening) {
+                    former.abort();
+                }
             }
             Err(error) => log::error!(
                 "commands cannot be taken at {}: {error}; reload with SIGHUP",
@@ -269,6 +285,26 @@ impl Running {
         drop(tokio::spawn(records::attend(folder.clone())));
         if let Err(error) = folder.write_pid() {
             log::error!("{} cannot be written: {error}", folder.pid_file().display());
+        }
+    }
+
+    /// Takes the names again if somebody deleted them: nobody could give commands.
+    fn keep_names(&mut self, commands: &mpsc::Sender<Command>) {
+        let Some(folder) = &self.parts.folder else { return };
+        if folder.control_socket().exists() && folder.pid_file().exists() {
+            self.is_nameless = false;
+            return;
+        }
+        match own_folder::prepare(folder.path(), "gateway.runtime_dir") {
+            Ok(()) => {
+                log::warn!("{} or what was in it was deleted: commands are taken there again", folder.path().display());
+                self.take_names(commands);
+            }
+            Err(Unusable::Failed(why) | Unusable::Refused(why)) if !self.is_nameless => {
+                self.is_nameless = true;
+                log::error!("commands do not reach this process any more: {why}; reload with SIGHUP");
+            }
+            Err(_) => {}
         }
     }
 

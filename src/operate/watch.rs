@@ -2,7 +2,7 @@
 
 use crate::config::live::Live;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Nothing must change for so long before files are read: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether the watched folders are still the same: one that is made anew tells nobody.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Starts a thread that watches the files of `live`. It ends with the process.
 ///
@@ -35,7 +38,7 @@ pub(crate) fn start(live: Arc<Live>) -> Result<(), String> {
         }
     })
     .map_err(|error| format!("gateway.watch: {error}"))?;
-    let mut folders = Folders { watcher, watched: BTreeSet::new() };
+    let mut folders = Folders { watcher, watched: BTreeMap::new() };
     folders.watch(&live.files())?;
     let run = move || follow(&live, &mut folders, &changes);
     std::thread::Builder::new().name("watch".to_owned()).spawn(run).map_err(|error| error.to_string())?;
@@ -56,28 +59,40 @@ fn glance(files: &[PathBuf]) -> Vec<Option<[i128; 4]>> {
 /// The folders that are watched, not the files: editors put new files into the places of old ones.
 struct Folders {
     watcher: RecommendedWatcher,
-    watched: BTreeSet<PathBuf>,
+    /// Each with its device and its number.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 impl Folders {
-    /// Watches the folders of these files, and no others.
-    fn watch(&mut self, files: &[PathBuf]) -> Result<(), String> {
-        let wanted: BTreeSet<PathBuf> =
-            files.iter().map(|file| folder(file)).filter(|folder| folder.is_dir()).collect();
-        for gone in self.watched.difference(&wanted) {
-            // One that was deleted is watched no more as it is.
-            let _ = self.watcher.unwatch(gone);
-        }
-        self.watched.retain(|folder| wanted.contains(folder));
-        for folder in wanted {
-            if !self.watched.contains(&folder) {
+    /// Watches the folders of these files, and no others; whether another one is watched now.
+    fn watch(&mut self, files: &[PathBuf]) -> Result<bool, String> {
+        let identity = |folder: &PathBuf| {
+            let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+            Some((found.dev(), found.ino()))
+        };
+        let folders = files.iter().map(|file| folder(file));
+        let wanted: BTreeMap<PathBuf, (u64, u64)> =
+            folders.filter_map(|folder| identity(&folder).map(|is| (folder, is))).collect();
+        let watcher = &mut self.watcher;
+        self.watched.retain(|folder, is| {
+            let stays = wanted.get(folder) == Some(is);
+            if !stays {
+                // One that was deleted is watched no more as it is.
+                let _ = watcher.unwatch(folder);
+            }
+            stays
+        });
+        let mut is_new = false;
+        for (folder, is) in wanted {
+            if !self.watched.contains_key(&folder) {
                 self.watcher
                     .watch(&folder, RecursiveMode::NonRecursive)
                     .map_err(|error| format!("gateway.watch: {} cannot be watched: {error}", folder.display()))?;
-                self.watched.insert(folder);
+                self.watched.insert(folder, is);
+                is_new = true;
             }
         }
-        Ok(())
+        Ok(is_new)
     }
 }
 
@@ -86,9 +101,14 @@ fn folder(file: &Path) -> PathBuf {
 }
 
 fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
-    let mut tried = live.fingerprint();
-    while changes.recv().is_ok() {
-        loop {
+    let mut refused = None;
+    loop {
+        let is_told = match changes.recv_timeout(LOOK) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        while is_told {
             match changes.recv_timeout(QUIET) {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => break,
@@ -96,16 +116,18 @@ fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
             }
         }
         // Before the files are read: what changes later is an event.
-        if let Err(error) = folders.watch(&live.files()) {
-            log::warn!("{error}");
+        match folders.watch(&live.files()) {
+            Ok(false) if !is_told => continue,
+            Ok(_) => {}
+            Err(_) if !is_told => continue,
+            Err(error) => log::warn!("{error}"),
         }
         let found = live.fingerprint_of_files();
         // What was loaded already, or refused.
-        if found == live.fingerprint() || found == tried {
+        if found == live.fingerprint() || Some(found) == refused {
             continue;
         }
-        tried = found;
         // What is wrong is in the log.
-        drop(live.reload());
+        refused = live.reload().is_err().then_some(found);
     }
 }

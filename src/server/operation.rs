@@ -55,6 +55,21 @@ pub(super) fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
     }
 }
 
+/// Makes the state folder anew if somebody deleted it.
+pub(super) fn keep_state(startup: &Startup) {
+    if startup.state_dir.exists() {
+        return;
+    }
+    match own_folder::prepare(&startup.state_dir, "gateway.state_dir") {
+        Ok(()) => log::warn!(
+            "{} was deleted: it is made anew, with what the gateway still knows of it",
+            startup.state_dir.display()
+        ),
+        // Whoever needs it says so.
+        Err(why) => log::debug!("{why:?}"),
+    }
+}
+
 /// The runtime folder. A gateway that only wants to serve can do without.
 ///
 /// # Errors

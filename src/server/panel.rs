@@ -6,22 +6,36 @@ use crate::operate::control::Wish;
 use crate::operate::panel::{advice_here, command, link};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Variables with which a command finds the folder of the gateway that runs.
 const WHEREABOUTS: [&str; 2] = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
+
+/// The state folder, the runtime folder and the request log, as they are now.
+fn look(startup: &Startup) -> [Seen; 3] {
+    let places = [Some(&startup.state_dir), Some(&startup.runtime_dir), startup.log.database.as_ref()];
+    let seen = |path: &PathBuf| path.metadata().ok().map(|there| (there.dev(), there.ino()));
+    places.map(|place| place.and_then(seen))
+}
 
 /// What opens the panel.
 pub(super) struct Panel {
     shared: Arc<Shared>,
     startup: Startup,
     turn: Mutex<()>,
+    /// What was last seen of the state folder, and of what else is in it.
+    seen: Mutex<[Seen; 3]>,
 }
+
+/// Which file or folder is at a path: its device and its number.
+type Seen = Option<(u64, u64)>;
 
 impl Panel {
     /// The panel of this gateway.
     pub(super) fn new(shared: Arc<Shared>, startup: Startup) -> Self {
-        Self { shared, startup, turn: Mutex::default() }
+        Self { seen: Mutex::new(look(&startup)), shared, startup, turn: Mutex::default() }
     }
 
     /// Puts the key of the configuration in force, or else the file's. Without either the panel is closed, and the log says
@@ -32,7 +46,33 @@ impl Panel {
         }
     }
 
+    /// Writes the key in force into its file again if somebody deleted the state folder, or all that was in it: with another
+    /// one all sessions would be over. Who deletes that file alone wants another one.
+    pub(super) fn keep(&self) {
+        // A new key may be on its way there.
+        let Ok(_one) = self.turn.try_lock() else { return };
+        self.put_back();
+    }
+
+    fn put_back(&self) {
+        let now = look(&self.startup);
+        let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), now);
+        if !before.iter().zip(now).any(|(before, now)| before.is_some() && *before != now) {
+            return;
+        }
+        let Some(key) = self.shared.panel.key().filter(|key| !key.is_configured) else { return };
+        match panel_key::put_back(&self.startup.state_dir, key.secret()) {
+            Ok(false) => {}
+            Ok(true) => log::warn!(
+                "{} was deleted: the panel's key is there again. `anyrouter-gateway panel --new-key` makes another one",
+                panel_key::path(&self.startup.state_dir).display()
+            ),
+            Err(why) => log::debug!("the panel's key: {why}"),
+        }
+    }
+
     fn try_open(&self) -> Result<(), String> {
+        self.put_back();
         let configured = self.shared.snapshot.load().config.dashboard_key.clone();
         let is_configured = configured.is_some();
         match configured.map_or_else(|| panel_key::read_or_make(&self.startup.state_dir), Ok) {

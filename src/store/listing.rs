@@ -7,6 +7,19 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// A request that was kept as a whole.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// Its id.
+    pub id: String,
+    /// When it came, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Request line and fields, without keys.
+    pub head: String,
+    /// The body, without keys.
+    pub body: String,
+}
+
 /// Which rows; empty lists and `None` ask for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 pub use listing::Filter;
-pub(crate) use listing::{Listed, read_cursor};
+pub(crate) use listing::{Captured, Listed, read_cursor};
 pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub(crate) use sqlite::ReadError;

@@ -206,7 +206,11 @@ impl Recosts {
                 continue;
             }
             let began = Instant::now();
-            let batch = again(async || database.recost(next..=last, span, tariff).await).await?;
+            let batch = again(async || {
+                follow(database, &self.path).await?;
+                database.recost(next..=last, span, tariff).await
+            });
+            let batch = batch.await?;
             let has_changed = batch.changed > 0;
             next = batch.last.unwrap_or(last) + 1;
             covered.add(batch);
@@ -225,6 +229,15 @@ impl Recosts {
     fn with<T>(&self, work: impl FnOnce(&mut Last) -> T) -> T {
         work(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Opens the file that is in the place of the open one, if somebody deleted that: the writer makes it anew.
+async fn follow(database: &mut Database, path: &Path) -> Result<(), WriteError> {
+    if !database.is_in_place() {
+        path.metadata()?;
+        *database = Database::open(path).await?;
+    }
+    Ok(())
 }
 
 /// Does what may fail while another process holds the file.

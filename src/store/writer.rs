@@ -2,14 +2,14 @@
 
 use super::columns::stray_bytes;
 use super::retention::Retention;
-use super::sqlite::{Database, WriteError};
+use super::sqlite::{Database, Rows, WriteError};
 use super::{Queue, RequestLog, Waiting};
 use gateway_core::record::RequestRecord;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Longest time that a record waits for others: what a power cut can cost.
 const BATCH_TIME: Duration = Duration::from_secs(1);
@@ -17,6 +17,8 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 const BATCH: usize = 1_000;
 /// Pauses between attempts to write grow to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked whether the file is still there while nothing is to be written.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const RETENTION_TIME: Duration = Duration::from_secs(60);
 /// Pause between attempts to write what is left at the end.
@@ -65,6 +67,10 @@ impl Writer {
         while let Some(waiting) = &mut taken.waiting
             && waiting.fill().await
         {
+            if waiting.batch.is_empty() {
+                self.look(&mut database, log).await;
+                continue;
+            }
             self.write(&mut database, &waiting.batch, log).await;
             strays +=
                 waiting.batch.iter().filter(|record| record.is_stray()).map(|record| bytes_of(record)).sum::<u64>();
@@ -88,23 +94,69 @@ impl Writer {
     async fn write(&self, database: &mut Option<Database>, batch: &[Arc<RequestRecord>], log: &RequestLog) {
         let mut pause = Duration::from_millis(100);
         loop {
-            match self.try_write(database, batch).await {
-                Ok(()) => {
-                    log.wrote(batch);
-                    return;
-                }
-                Err(error) => {
-                    log.failed();
-                    log::error!(
-                        "the request log {} cannot be written, it is tried again: {error}",
-                        self.path.display()
-                    );
-                    // What was opened may be the trouble.
-                    *database = None;
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.look(database, log).await {
+                match self.try_write(database, batch).await {
+                    Ok(()) => {
+                        log.wrote(batch);
+                        return;
+                    }
+                    Err(error) => {
+                        self.failed(log, &error);
+                        // What was opened may be the trouble.
+                        *database = None;
+                    }
                 }
             }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn failed(&self, log: &RequestLog, error: &WriteError) {
+        log.failed();
+        log::error!("the request log {} cannot be written, it is tried again: {error}", self.path.display());
+    }
+
+    /// Has the file made anew, with its rows, if somebody deleted it. `false` if that cannot be done now; what is open is
+    /// kept then, because it is all that has the rows.
+    async fn look(&self, database: &mut Option<Database>, log: &RequestLog) -> bool {
+        let Some(open) = database.as_mut().filter(|open| !open.is_in_place()) else { return true };
+        match boxed(open.bring_back()).await {
+            Ok(rows) => {
+                self.tell(&rows);
+                *database = None;
+                // What is wrong with it, the next batch reports.
+                *database = boxed(Database::open(&self.path)).await.ok();
+                true
+            }
+            Err(error) => {
+                if !log.is_failing() {
+                    self.failed(log, &error);
+                }
+                false
+            }
+        }
+    }
+
+    fn tell(&self, rows: &Rows) {
+        let path = self.path.display();
+        match rows {
+            Rows::Kept(rows) => log::warn!(
+                "the request log {path} was deleted: it is there again, with its {rows} rows. To begin a new one, move it away, \
+                 or stop the gateway before you delete it"
+            ),
+            Rows::Elsewhere(now) => log::warn!(
+                "the request log {path} was moved to {}: that one has the rows until now, and a new one begins",
+                now.display()
+            ),
+            Rows::Replaced => log::warn!(
+                "another file is in the place of the request log {path}: it is gone on with, and the rows of the former one \
+                 are lost"
+            ),
+            Rows::Lost => log::error!(
+                "the request log {path} was deleted, and there is no room to write its rows again: they are lost, and a new \
+                 one begins"
+            ),
         }
     }
 
@@ -161,18 +213,23 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Futu
 }
 
 impl Waiting {
-    /// Takes the next records from the queue: as many as come within a second. `false` once there can be no more.
+    /// Takes the next records from the queue: as many as come within a second, none if the first one takes longer. `false`
+    /// once there can be no more.
     async fn fill(&mut self) -> bool {
-        self.receiver.recv_many(&mut self.batch, BATCH).await;
+        match timeout(LOOK_TIME, self.receiver.recv_many(&mut self.batch, BATCH)).await {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(_) => return true,
+        }
         let until = Instant::now() + BATCH_TIME;
-        while !self.batch.is_empty() && self.batch.len() < BATCH {
+        while self.batch.len() < BATCH {
             let room = BATCH - self.batch.len();
             match timeout_at(until, self.receiver.recv_many(&mut self.batch, room)).await {
                 Ok(1..) => {}
                 _ => break,
             }
         }
-        !self.batch.is_empty()
+        true
     }
 }
 

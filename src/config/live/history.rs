@@ -81,6 +81,11 @@ impl History {
         }
     }
 
+    /// Whether somebody deleted its file.
+    pub(super) fn is_gone(&self) -> bool {
+        !self.versions.is_empty() && !self.path.exists()
+    }
+
     /// Writes it to the disk.
     ///
     /// # Errors

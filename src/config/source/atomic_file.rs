@@ -1,8 +1,8 @@
 //! Files that are there as a whole or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +29,7 @@ impl Staged {
     pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
         let failed = |what: &Path, error: std::io::Error| format!("{} cannot be written: {error}", what.display());
         let folder = folder(path);
-        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| failed(&folder, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // Several may be written at one time.
         static NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -1,6 +1,7 @@
 //! The file of the request log: its opening, and what is deleted from it.
 
 use super::insert::Inserter;
+use super::place::{NewFile, Place, Rows, make_folder, with_suffix};
 use super::quarters;
 use crate::store::columns::millis;
 use crate::store::retention::{MINUTES_KEPT, Retention};
@@ -32,6 +33,7 @@ const LATENCY_BYTES: i64 = 24;
 pub struct Database {
     connection: SqliteConnection,
     inserter: Inserter,
+    place: Place,
 }
 
 impl Database {
@@ -58,12 +60,24 @@ impl Database {
 
     async fn try_open(path: &Path) -> Result<Self, sqlx::Error> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
+            make_folder(folder)?;
         }
         if path.metadata().is_ok_and(|there| !there.is_file()) {
             return Err(sqlx::Error::Io(std::io::Error::other("it is there, and is no file")));
         }
+        if !path.exists() {
+            // Made as a whole: who reads meanwhile would find some of the tables, and some of their columns.
+            let new = NewFile::beside(path)?;
+            Self::connect(&new.beside).await?.close().await?;
+            new.put()?;
+        }
         keep_from_others(path)?;
+        Self::connect(path).await
+    }
+
+    /// Opens a file that is there, and brings its tables up to date.
+    async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
+        let place = Place::of(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -78,7 +92,7 @@ impl Database {
         migrations.set_ignore_missing(true);
         migrations.run_direct(&mut connection).await?;
         quarters::complete(&mut connection).await?;
-        Ok(Self { connection, inserter: Inserter::default() })
+        Ok(Self { connection, inserter: Inserter::default(), place })
     }
 
     /// Finds out whether the file can grow, without a trace.
@@ -225,6 +239,19 @@ impl Database {
         Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
     }
 
+    /// Whether the open file is still the one at its path.
+    pub(in crate::store) fn is_in_place(&self) -> bool {
+        self.place.is_taken()
+    }
+
+    /// Puts the rows of a file that was deleted into a new one at its path; one that was only moved keeps them.
+    ///
+    /// # Errors
+    /// When the new file cannot be written; the old one is open as before.
+    pub(in crate::store) async fn bring_back(&mut self) -> Result<Rows, sqlx::Error> {
+        self.place.bring_back(&mut self.connection).await
+    }
+
     /// What all of it goes through.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
@@ -266,12 +293,6 @@ fn is_damaged(error: &sqlx::Error) -> bool {
 
 fn aside(path: &Path) -> PathBuf {
     with_suffix(path, &format!(".damaged-{}", millis(SystemTime::now())))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::fingerprint::has_fingerprint;
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
 use crate::store::listing::{
-    Agent, CaptureText, Detail, ErrorGroup, Errors, Filter, Listed, Page, Session, Total, cursor,
+    Agent, CaptureText, Captured, Detail, ErrorGroup, Errors, Filter, Listed, Page, Session, Total, cursor,
 };
 use crate::store::row::{Row, TokenCounts, cost_of, count};
 use crate::store::tried;
@@ -110,7 +110,7 @@ impl Reader {
             sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
         }
         sql.push(NEWEST_FIRST).push_bind(i64::from(limit) + 1);
-        let mut rows = sql.build().fetch_all(self.pool()).await?;
+        let mut rows = sql.build().fetch_all(&self.pool().await).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next_cursor = match rows.last().filter(|_| has_more) {
@@ -133,7 +133,7 @@ impl Reader {
             AND model_asked IS NOT NULL AND longest_gap_ms IS NOT NULL \
             GROUP BY model_asked, path ORDER BY COUNT(*) DESC, model_asked LIMIT ?";
         let query = sqlx::query_as(sql).bind(MODEL_ROWS).bind(since_ms).bind(Outcome::Completed.name()).bind(MODELS);
-        let found: Vec<(String, String)> = query.fetch_all(self.pool()).await?;
+        let found: Vec<(String, String)> = query.fetch_all(&self.pool().await).await?;
         let is_of_messages = |path: &str| Protocol::of("POST", path.as_bytes()).endpoint() == Endpoint::Messages;
         Ok(found.into_iter().filter(|(_, path)| is_of_messages(path)).map(|(model, _)| model).collect())
     }
@@ -144,7 +144,7 @@ impl Reader {
     /// When the file cannot be read.
     pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
         let sql = format!("{} WHERE id = ?", *WHOLE_ROWS);
-        let found = sqlx::query(&sql).bind(id).fetch_optional(self.pool()).await?;
+        let found = sqlx::query(&sql).bind(id).fetch_optional(&self.pool().await).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
@@ -152,7 +152,7 @@ impl Reader {
         let row = Listed { row: read(&found)?, fault };
         let mut detail = Detail { row, tried, error_body: None, capture: None };
         let sql = "SELECT error_body, head, body, is_cut FROM texts WHERE id = ?";
-        let texts = sqlx::query(sql).bind(id).fetch_optional(self.pool()).await?;
+        let texts = sqlx::query(sql).bind(id).fetch_optional(&self.pool().await).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
             if let Some(head) = texts.try_get("head")? {
@@ -161,6 +161,23 @@ impl Reader {
             }
         }
         Ok(Some(detail))
+    }
+
+    /// The newest request of which head and body were kept as a whole.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn last_captured(&self) -> Result<Option<Captured>, ReadError> {
+        let sql = "SELECT id, started_ms, head, body FROM texts \
+                   WHERE head IS NOT NULL AND body IS NOT NULL AND body != '' AND NOT is_cut \
+                   ORDER BY started_ms DESC LIMIT 1";
+        let Some(found) = sqlx::query(sql).fetch_optional(&self.pool().await).await? else { return Ok(None) };
+        Ok(Some(Captured {
+            id: found.try_get("id")?,
+            started_ms: found.try_get("started_ms")?,
+            head: found.try_get("head")?,
+            body: found.try_get("body")?,
+        }))
     }
 
     /// A conversation; `None` if there is no row of it.
@@ -179,7 +196,7 @@ impl Reader {
                    COALESCE(SUM(output_tokens) FILTER (WHERE estimated), 0) AS estimated_output_tokens, \
                    SUM(request_bytes) AS request_bytes, SUM(response_bytes) AS response_bytes \
                    FROM requests WHERE session = ? GROUP BY agent ORDER BY first";
-        let groups = sqlx::query(sql).bind(session).fetch_all(self.pool()).await?;
+        let groups = sqlx::query(sql).bind(session).fetch_all(&self.pool().await).await?;
         let (mut total, mut agents, mut first, mut last) = (Total::default(), Vec::new(), i64::MAX, 0);
         for group in &groups {
             let number = |name: &str| group.try_get::<i64, _>(name).map(count);
@@ -227,7 +244,7 @@ impl Reader {
                    WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ? \
                    GROUP BY cause, outcome, status, reason, error_type, upstream ORDER BY count DESC, last DESC LIMIT ?\
                    ) AS found JOIN requests AS newest ON newest.seq = found.newest ORDER BY count DESC, last DESC";
-        let rows = sqlx::query(sql).bind(from).bind(to).bind(ERROR_GROUPS).fetch_all(self.pool()).await?;
+        let rows = sqlx::query(sql).bind(from).bind(to).bind(ERROR_GROUPS).fetch_all(&self.pool().await).await?;
         let group = |row: &SqliteRow| {
             Ok::<_, sqlx::Error>(ErrorGroup {
                 cause: row.try_get("cause")?,
@@ -246,7 +263,7 @@ impl Reader {
         };
         let groups = rows.iter().map(group).collect::<Result<Vec<_>, _>>()?;
         let all = "SELECT COUNT(*) FROM requests WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ?";
-        let total = sqlx::query(all).bind(from).bind(to).fetch_one(self.pool()).await?.try_get(0)?;
+        let total = sqlx::query(all).bind(from).bind(to).fetch_one(&self.pool().await).await?.try_get(0)?;
         Ok(Errors { groups, total: count(total) })
     }
 }

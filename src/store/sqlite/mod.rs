@@ -7,12 +7,14 @@ mod database;
 mod fingerprint;
 mod insert;
 mod listing;
+mod place;
 mod quarters;
 mod reader;
 mod recost;
 mod statistics;
 
 pub use database::Database;
+pub(super) use place::Rows;
 pub(crate) use reader::ReadError;
 pub use reader::Reader;
 /// Why something could not be written.

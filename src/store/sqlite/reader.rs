@@ -1,20 +1,32 @@
 //! Reading the request log, next to its writer.
 
+use super::place::Identity;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Readings at one time; others wait.
 const CONNECTIONS: u32 = 4;
 /// How long they wait, and how long a file may be locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a file is waited for that is not there, and how often it is looked for.
+const NEW_FILE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Reads the request log.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    pool: Arc<OnceLock<SqlitePool>>,
+    opened: Arc<Mutex<Option<Opened>>>,
     path: PathBuf,
+}
+
+/// Connections, and to which file.
+#[derive(Debug)]
+struct Opened {
+    pool: SqlitePool,
+    file: Option<Identity>,
 }
 
 /// Why nothing could be read.
@@ -25,19 +37,44 @@ pub struct ReadError(#[from] sqlx::Error);
 impl Reader {
     /// A reader of this file, which is opened when something is read.
     pub fn new(path: &Path) -> Self {
-        Self { pool: Arc::default(), path: path.to_owned() }
+        Self { opened: Arc::default(), path: path.to_owned() }
     }
 
-    /// The connections, which can only be made where there is a runtime.
-    pub(super) fn pool(&self) -> &SqlitePool {
-        self.pool.get_or_init(|| {
-            let options = SqliteConnectOptions::new().filename(&self.path).read_only(true).busy_timeout(PATIENCE);
-            SqlitePoolOptions::new()
-                .max_connections(CONNECTIONS)
-                .acquire_timeout(PATIENCE)
-                .idle_timeout(Duration::from_secs(60))
-                .connect_lazy_with(options)
-        })
+    /// The connections to what is at the path; those to a file that was there before are left. Where no file is, the writer
+    /// makes one soon: that is waited for.
+    pub(super) async fn pool(&self) -> SqlitePool {
+        let until = Instant::now() + NEW_FILE;
+        while !self.path.exists() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.present()
+    }
+
+    fn present(&self) -> SqlitePool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = Identity::of(&self.path).ok();
+        match &mut *opened {
+            Some(opened) if there.is_none() || opened.file == there => opened.pool.clone(),
+            // It was not there yet.
+            Some(opened) if opened.file.is_none() => {
+                opened.file = there;
+                opened.pool.clone()
+            }
+            _ => {
+                let pool = self.connections();
+                *opened = Some(Opened { pool: pool.clone(), file: there });
+                pool
+            }
+        }
+    }
+
+    fn connections(&self) -> SqlitePool {
+        let options = SqliteConnectOptions::new().filename(&self.path).read_only(true).busy_timeout(PATIENCE);
+        SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(Duration::from_secs(60))
+            .connect_lazy_with(options)
     }
 
     /// The file.

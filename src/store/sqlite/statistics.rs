@@ -103,7 +103,7 @@ impl Reader {
         sql.push(" GROUP BY outcome, status");
         let mut totals = Totals::default();
         let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
-        for row in sql.build().fetch_all(self.pool()).await? {
+        for row in sql.build().fetch_all(&self.pool().await).await? {
             let sums = sums_of(&row)?;
             totals.add(row.try_get("outcome")?, &sums);
             if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status")?) {
@@ -146,7 +146,7 @@ impl Reader {
 
     /// The series of times with their upstream and model.
     async fn named_series(&self, filter: &StatsFilter) -> Result<Vec<(i64, String, String)>, ReadError> {
-        let rows = sqlx::query("SELECT id, upstream, model FROM series").fetch_all(self.pool()).await?;
+        let rows = sqlx::query("SELECT id, upstream, model FROM series").fetch_all(&self.pool().await).await?;
         let mut named = Vec::new();
         for row in rows {
             let (upstream, model): (String, String) = (row.try_get("upstream")?, row.try_get("model")?);
@@ -168,7 +168,7 @@ impl Reader {
         within(&mut sql, pieces, Some(&series));
         sql.push(" GROUP BY bucket");
         let mut times = ThreeTimes::default();
-        for row in sql.build().fetch_all(self.pool()).await? {
+        for row in sql.build().fetch_all(&self.pool().await).await? {
             add_times(&mut times, &row)?;
         }
         Ok(Some(times))
@@ -194,7 +194,7 @@ impl Reader {
         write(filter, &mut sql);
         sql.push(" GROUP BY step, outcome");
         let mut totals = vec![Totals::default(); usize::try_from(count).unwrap_or_default()];
-        for row in sql.build().fetch_all(self.pool()).await? {
+        for row in sql.build().fetch_all(&self.pool().await).await? {
             if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
                 totals.add(row.try_get("outcome")?, &sums_of(&row)?);
             }
@@ -206,7 +206,7 @@ impl Reader {
             sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
             within(&mut sql, &pieces, Some(&series));
             sql.push(" GROUP BY step, bucket");
-            for row in sql.build().fetch_all(self.pool()).await? {
+            for row in sql.build().fetch_all(&self.pool().await).await? {
                 if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
                     add_times(times, &row)?;
                 }
@@ -238,7 +238,7 @@ impl Reader {
         write(filter, &mut sql);
         sql.push(" GROUP BY name, outcome");
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        for row in sql.build().fetch_all(self.pool()).await? {
+        for row in sql.build().fetch_all(&self.pool().await).await? {
             groups.entry(row.try_get("name")?).or_default().add(row.try_get("outcome")?, &sums_of(&row)?);
         }
         if by == By::Key {
@@ -253,7 +253,7 @@ impl Reader {
             sql.push(TIMES).push(" FROM latencies");
             within(&mut sql, &pieces, Some(&ids));
             sql.push(" GROUP BY series, bucket");
-            for row in sql.build().fetch_all(self.pool()).await? {
+            for row in sql.build().fetch_all(&self.pool().await).await? {
                 let id: i64 = row.try_get("series")?;
                 let Some((_, upstream, model)) = named.iter().find(|(named, ..)| *named == id) else { continue };
                 let name = if by == By::Model { model } else { upstream };
