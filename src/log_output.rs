@@ -146,10 +146,15 @@ fn is_safe(record: &Record<'_>) -> bool {
     record.level() <= Level::Info || record.target().starts_with(env!("CARGO_CRATE_NAME"))
 }
 
-/// Pingora calls it an error when a kept connection that it was about to take is just being looked at by the task that
-/// watches idle ones. It takes another one then, as if there had been none.
+/// What Pingora calls an error, and is none: a kept connection that it was about to take is just being looked at by the task
+/// that watches idle ones (it takes another one then), and a client that leaves before it speaks HTTP/2, as one does that
+/// only looks whether there is TLS, or does not trust the certificate.
 fn is_false_alarm(record: &Record<'_>) -> bool {
-    record.target() == "pingora_core::connectors" && record.args().as_str() == Some("failed to acquire reusable stream")
+    match record.target() {
+        "pingora_core::connectors" => record.args().as_str() == Some("failed to acquire reusable stream"),
+        "pingora_core::apps" => record.args().to_string().starts_with("H2 handshake error"),
+        _ => false,
+    }
 }
 
 fn now() -> humantime::Rfc3339Timestamp {
@@ -270,12 +275,15 @@ mod tests {
         assert!(!is_standard_error(&format!("{}:{}", file.dev(), file.ino() + 1)) && !is_standard_error(""));
     }
     #[test]
-    fn a_kept_connection_that_is_just_looked_at_is_no_error() {
+    fn what_pingora_only_calls_an_error_is_not_written() {
         let is_alarm = |target: &str, message: std::fmt::Arguments<'_>| {
             is_false_alarm(&Record::builder().level(Level::Error).target(target).args(message).build())
         };
         assert!(is_alarm("pingora_core::connectors", format_args!("failed to acquire reusable stream")));
         assert!(!is_alarm("pingora_core::connectors", format_args!("failed to acquire")));
         assert!(!is_alarm("anyrouter_gateway", format_args!("failed to acquire reusable stream")));
+        let error = "HandshakeError context: while h2 handshaking with client";
+        assert!(is_alarm("pingora_core::apps", format_args!("H2 handshake error {error}")));
+        assert!(!is_alarm("pingora_core::apps", format_args!("another error {error}")));
     }
 }

@@ -491,3 +491,27 @@ async fn a_certificate_and_its_key_are_read_and_must_fit() {
         assert!(output.status.code() == Some(1) && output.stderr.contains(wanted), "{wanted}: {}", told(&output));
     }
 }
+
+#[tokio::test]
+async fn what_an_input_method_typed_is_named_with_its_place_and_what_to_type() {
+    for (file, text, wanted) in [
+        ("env/.env", "A=1\nLISTEN：127.0.0.1:0-sk-secret\n", "env/.env:2:7: ： (U+FF1A)"),
+        ("env/.env", "\u{feff}LISTEN=“127.0.0.1:1”\n", "env/.env:1:8: “ (U+201C)"),
+        (
+            "env/.env",
+            "A=1\n\u{feff}LISTEN=127.0.0.1:1\n",
+            "env/.env:2:1: here stands a character that nobody sees (U+FEFF)",
+        ),
+        ("env/.env.headers.json", "{\n  “X-App”： \"cli\"\n}", "env/.env.headers.json:2:3: “ (U+201C)"),
+        ("env/.env.key-mappings.json", "{\"mappings\"： []}", "env/.env.key-mappings.json:1:12: ： (U+FF1A)"),
+    ] {
+        let output = gateway().arg("check").file(file, text).run().await;
+        assert!(!output.status.success() && output.stderr.contains(wanted), "{text}: {}", output.stderr);
+        assert!(!output.stderr.contains("sk-secret"), "{}", output.stderr);
+    }
+    // A mark at the beginning is what editors of Windows write.
+    let builder = gateway().file("env/.env", "\u{feff}LISTEN=127.0.0.1:1\n").yaml("\u{feff}gateway:\n  debug: true\n");
+    let builder = builder.file("env/.env.headers.json", "\u{feff}{\"X-App\": \"cli\"}");
+    let output = builder.arg("check").run().await;
+    assert!(output.status.success() && output.stdout.contains("X-App"), "{}{}", output.stdout, output.stderr);
+}

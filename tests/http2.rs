@@ -324,11 +324,17 @@ async fn the_tls_listener_speaks_http_2_and_http_1() {
         assert_eq!((bad.status(), bad.json()["type"].as_str()), (400, Some("error")), "{alpn:?}");
     }
 
+    // Who only looks whether there is TLS, as checks do, is no error.
+    for sent in ["", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"].repeat(5) {
+        let mut looking = Client::connect_tls(port.addr(), authority.ca_file(), "gateway.test", Alpn::H2).await;
+        looking.send(sent).await;
+    }
     // Plain text on the TLS port costs only itself.
     let mut plain = Client::connect(port.addr()).await;
     plain.send(H1::get("/plain").bytes()).await;
     plain.closed().await;
     assert_eq!(gateway.request(&H1::get("/after")).await.text(), "/after");
+    assert!(!gateway.stderr().contains("ERROR"), "{}", gateway.stderr());
 }
 
 #[tokio::test]

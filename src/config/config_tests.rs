@@ -1,4 +1,5 @@
 use super::super::locate;
+use super::super::section::profile::Profile;
 use super::super::section::resilience::{Affinity, Failover, Queue};
 use super::super::section::upstream::{self, UpstreamConfig};
 use super::files::BUILT_IN;
@@ -253,4 +254,76 @@ fn a_gateway_is_found_whatever_is_wrong_with_its_file() {
     assert_eq!(find(&format!("{good}  lissten: 1\n"), &[]), (run.clone(), Some(7)));
     assert_eq!(find(&format!("{good}  x: [\n"), &[]).0, run, "no YAML any more");
     assert_eq!(find(&good, &[("RUNTIME_DIRECTORY", &run), ("PORT", "9")]), (run, Some(9)));
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_told_with_both_lines() {
+    let found = problems("gateway:\n  listen: \"127.0.0.1:1\"\n\ngateway:\n  debug: true\n", &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with(":4:1: a second \"gateway:\"; the first one is in line 1."), "{found:?}");
+    for (yaml, at, name) in [
+        (
+            "gateway:\n  debug: true\n  log: {queue: 5}\n  debug: false\n",
+            ":4:3:",
+            "\"debug\" is there already, in line 2",
+        ),
+        ("gateway:\n  upstreams:\n    - base_url: \"http://a\"\n      base_url: \"http://b\"\n", ":4:7:", "in line 3"),
+        ("threads: 1\nthreads: 2\n", ":2:1:", "\"threads\" is there already, in line 1"),
+    ] {
+        let found = problems(yaml, &[]);
+        assert!(found.len() == 1 && found[0].starts_with(at) && found[0].contains(name), "{yaml}: {found:?}");
+    }
+}
+
+#[test]
+fn what_an_input_method_typed_is_told_before_what_comes_of_it() {
+    for (yaml, wanted) in [
+        (
+            "gateway：\n  debug: true\n",
+            ":1:8: ： (U+FF1A) stands here, as an input method for Chinese types it: type : instead",
+        ),
+        ("gateway:\n  listen： 127.0.0.1:8088\n  debug: true\n", ":2:9: ："),
+        ("gateway:\n  listen: “127.0.0.1:8088”\n", ":2:11: “ (U+201C)"),
+        ("gateway:\n  upstreams:\n    - {base_url： \"http://a\"}\n", ":3:16: ："),
+        ("gateway:\n\u{3000}\u{3000}debug: true\n", ":2:1: here stands a blank"),
+        ("gateway:\n  debug: true\u{a0}\n", ":2:14: here stands a blank that programs do not take for one (U+00A0)"),
+    ] {
+        let found = problems(yaml, &[]);
+        assert!(found[0].starts_with(wanted), "{yaml:?}: {found:#?}");
+    }
+    // What is valid all the same is told as a warning.
+    let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://a\", api_key: “sk-1”}]\n  routes: [{keys: k, upstream: a}]\n";
+    let warnings = load_yaml(yaml, &[]).expect("valid").warnings;
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|told| told.contains(":2:56: “") && told.contains("type \" instead")), "{told:#?}");
+    let prose = "gateway:\n  rules: [{name: a, match: {path: /a}, respond: {status: 400, body: \"请稍候：“忙”\"}}]  # 说明：无\n";
+    let warnings = load_yaml(prose, &[]).expect("valid").warnings;
+    assert!(!warnings.iter().any(|warning| typed::is_slip(&warning.what)), "{warnings:#?}");
+}
+
+#[test]
+fn a_variable_gives_the_profile_of_the_upstreams_that_a_variable_gives() {
+    let profiles = |env: &[(&str, &str)]| -> Vec<bool> {
+        upstreams("", env).iter().map(|upstream| upstream.profile == Profile::AnyRouter).collect()
+    };
+    let urls = ("API_BASE_URLS", "https://mirror.example,https://anyrouter.top");
+    assert_eq!(profiles(&[urls]), [false, true]);
+    assert_eq!(profiles(&[urls, ("API_PROFILE", "anyrouter")]), [true, true]);
+    assert_eq!(profiles(&[urls, ("API_PROFILE", "none")]), [false, false]);
+    assert_eq!(profiles(&[("API_BASE_URL", "http://a"), ("API_PROFILE", " anyrouter ")]), [true]);
+    assert_eq!(profiles(&[("API_PROFILE", "none")]), [false], "the upstream that nobody names");
+    let wrong = problems("", &[urls, ("API_PROFILE", "anyroute")]);
+    let wanted = "environment API_PROFILE: \"anyroute\" is not one of anyrouter, none; did you mean \"anyrouter\"?";
+    assert_eq!(wrong, [wanted]);
+    let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://a\"}]\n";
+    let loaded = load_yaml(yaml, &[("API_PROFILE", "anyrouter")]).expect("valid");
+    assert_eq!(loaded.config.upstreams[0].profile, Profile::None);
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(|told| told.starts_with("environment API_PROFILE: ") && told.contains(":2:14")),
+        "{told:#?}"
+    );
+    let shown = load_yaml("", &[urls, ("API_PROFILE", "anyrouter")]).expect("valid").effective;
+    let is_it = |setting: &&Effective| setting.key == "gateway.upstreams[1].profile";
+    assert_eq!(shown.iter().find(is_it).map(|setting| setting.value.as_str()), Some("anyrouter"));
 }

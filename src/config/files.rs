@@ -5,6 +5,7 @@ use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{BUILT_IN_PATH, Problem, Source};
 use super::source::text_file;
+use super::source::typed::{self, Slip};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +39,13 @@ pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Proble
         problems.push(Problem::unreadable(DOTENV_FILE, &error, what));
         String::new()
     });
+    let slips = typed::in_dotenv(&text);
+    let is_slip = |line: usize| slips.iter().any(|(slip, is_of_name)| *is_of_name && slip.line == line);
     for Statement { name_at, line, column, says } in dotenv::parse(&text) {
+        if is_slip(name_at.0) {
+            // The line itself is not shown: it may hold a key.
+            continue;
+        }
         let at = Source::File { path: DOTENV_FILE.to_owned(), line, column };
         let told = |what: Message| Problem { at, key: String::new(), what };
         match says {
@@ -52,11 +59,20 @@ pub(super) fn read_dotenv(problems: &mut Vec<Problem>, warnings: &mut Vec<Proble
                 warnings.push(told(Message::NameAlone { name: name.clone() }));
                 variables.remove(&name);
             }
-            // The line itself is not shown: it may hold a key.
             Says::Wrong => problems.push(told(Message::NotAVariable)),
         }
     }
+    for (slip, is_of_name) in slips {
+        let told = if is_of_name { &mut *problems } else { &mut *warnings };
+        told.push(problem_of(DOTENV_FILE, slip));
+    }
     variables
+}
+
+/// A character that hardly anybody meant, as a problem.
+pub(super) fn problem_of(path: &str, slip: Slip) -> Problem {
+    let at = Source::File { path: path.to_owned(), line: slip.line, column: slip.column };
+    Problem { at, key: String::new(), what: slip.what }
 }
 
 /// The path of the YAML file: the one named, or the default one; `None` for the one built in.

@@ -12,11 +12,11 @@ use super::source::environment::Lookup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems};
 use super::source::settings_reader::{Effective, List, Mark, Reader};
-use super::source::{bounds, text_file};
+use super::source::{bounds, text_file, typed};
 use super::{panel, trial, warnings};
 use pingora::server::configuration::ServerConf;
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A whole, valid configuration.
@@ -113,6 +113,10 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     if former.borrow().is_some() {
         reader.problems.iter_mut().for_each(hint_at_variables);
     }
+    // An edit is not told what the other files hold.
+    let nothing = String::new();
+    let of_operator = if former.borrow().is_some() { &nothing } else { &yaml };
+    let slips = slips(&reader, [(&path, of_operator), (&overlay_path, &overlay), (&headers_path, &headers_text)]);
     let price_list = reader.effective.iter().find(|setting| setting.key == PRICES_FILE.about.key);
     let price_list_path = price_list.map(|setting| setting.value.clone()).unwrap_or_default();
     reader.mark_variables(files::DOTENV_FILE, |name| settings::all().any(|setting| setting.about.env.contains(&name)));
@@ -127,6 +131,7 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
                 warnings::find(&reader, &config),
                 warnings::open_files(&files),
                 std::mem::take(&mut reader.warnings),
+                slips.of_valid,
             ]
             .concat(),
             config,
@@ -146,7 +151,11 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
             },
             path,
         }),
-        _ => Err(Problems(reader.problems)),
+        // First what may be the reason of the rest.
+        _ => {
+            let of_dotenv = of_dotenv.into_iter().filter(|warning| typed::is_slip(&warning.what));
+            Err(Problems(of_dotenv.chain(slips.of_valid).chain(slips.of_json).chain(reader.problems).collect()))
+        }
     }
 }
 
@@ -155,6 +164,27 @@ fn mark_file(reader: &mut Reader<'_>, path: &str) {
     if let Some(text) = text_file::read_again_up_to(path.as_ref(), bounds::PRICE_LIST_BYTES) {
         reader.marks.push((path.to_owned(), Mark::of(&text)));
     }
+}
+
+/// What an input method typed into the files: of YAML, which may be valid all the same, and of JSON, which is not then.
+struct Slips {
+    of_valid: Vec<Problem>,
+    of_json: Vec<Problem>,
+}
+
+fn slips(reader: &Reader<'_>, [yaml, overlay, headers]: [(&String, &String); 3]) -> Slips {
+    let of_yaml = typed::in_yaml(yaml.1).into_iter().map(|slip| files::problem_of(yaml.0, slip));
+    let of_overlay = typed::in_yaml(overlay.1).into_iter().map(|slip| Problem {
+        at: reader.places().in_overlay(slip.line, slip.column),
+        key: String::new(),
+        what: slip.what,
+    });
+    let mappings = text_file::read_again(Path::new(KEY_MAPPINGS_FILE)).unwrap_or_default();
+    let json = [(headers.0.as_str(), headers.1.as_str()), (KEY_MAPPINGS_FILE, mappings.as_str())];
+    let of_json = json.into_iter().filter(|(_, text)| serde_json::from_str::<serde::de::IgnoredAny>(text).is_err());
+    let of_json =
+        of_json.flat_map(|(path, text)| typed::in_json(text).into_iter().map(|slip| files::problem_of(path, slip)));
+    Slips { of_valid: of_yaml.chain(of_overlay).collect(), of_json: of_json.collect() }
 }
 
 /// Says which variables an edit from the panel may name.

@@ -9,10 +9,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Variables that are handed on though no setting has their name.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 21] = [
     "PORT",
     "API_BASE_URL",
     "API_BASE_URLS",
+    "API_PROFILE",
     "GATEWAY_CONFIG",
     "PATH",
     "HOME",

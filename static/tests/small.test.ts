@@ -9,6 +9,7 @@ import { fromLocalInput, toLocalInput } from '@/lib/local_input';
 import { sharesOf } from '@/lib/stats';
 import { RANGE_SHAPES, RANGES } from '@/lib/time_range';
 import { timelineParts } from '@/lib/timeline';
+import { tlsSample } from '@/lib/tls_sample';
 import { stateOf } from '@/lib/upstream_state';
 import { wasSent } from '@/lib/was_sent';
 
@@ -159,5 +160,21 @@ describe('wasSent', () => {
     expect(of('status', 'connect_refused')).toBe('unknown');
     expect(of(undefined), 'rows of older versions have words, and those are for people').toBe('unknown');
     expect(wasSent({ outcome: 'unreachable', connect_ms: 4, first_byte_ms: null, tried: [] })).toBe('yes');
+  });
+});
+
+describe('tlsSample', () => {
+  const settings = [{ key: 'gateway.tls.listen', value: '0.0.0.0:8443', where: '' }] as unknown as Parameters<typeof tlsSample>[0];
+  const warning = (code: string) => ({ where: '', line: null, column: null, key: null, message: '', code, parameters: { path: '/etc/c.pem' } });
+
+  it('names the certificate that clients do not trust by themselves', () => {
+    const sample = tlsSample(settings, [warning('certificate_self_signed')], 'gw.example');
+    expect(sample?.path).toBe('/etc/c.pem');
+    expect(sample?.code).toBe('export ANTHROPIC_BASE_URL=https://gw.example:8443\nexport NODE_EXTRA_CA_CERTS=/etc/c.pem');
+  });
+
+  it('has nothing to say of a certificate that is trusted, or without a listener', () => {
+    expect(tlsSample(settings, [warning('panel_key_short')], 'gw.example')).toBeNull();
+    expect(tlsSample([], [warning('certificate_self_signed')], 'gw.example')).toBeNull();
   });
 });

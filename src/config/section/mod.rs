@@ -26,3 +26,4 @@ pub(super) mod timeouts;
 pub(super) mod tls_listener;
 pub(crate) mod upstream;
 pub(super) mod upstream_keys;
+mod upstream_names;

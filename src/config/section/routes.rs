@@ -1,8 +1,9 @@
 //! Which client keys go to which upstream: `gateway.routes` and `env/.env.key-mappings.json`. A route may be for some of
 //! their requests only, by what those are for.
 
-use super::base_url;
+use super::base_url::{self, BaseUrl};
 use super::upstream::{Inherited, UpstreamConfig};
+use super::upstream_names::names;
 use crate::config::source::bounds;
 use crate::config::source::environment::Lookup;
 use crate::config::source::json_text::{self, JsonText, Member};
@@ -214,6 +215,17 @@ fn from_mappings(
     bounds::count(mappings.len(), bounds::ROUTES).map_err(|what| problem(json.whole(), "mappings", what))?;
     let all_keys = mappings.iter().map(|mapping| mapping.keys.len()).sum();
     bounds::count(all_keys, bounds::ROUTE_KEYS).map_err(|what| problem(json.whole(), "keys", what))?;
+    // The upstreams that only this file has, with their names.
+    let mut urls: Vec<BaseUrl> = Vec::new();
+    let targets = mappings.iter().filter_map(|mapping| json_text::string(mapping.target_url));
+    for url in targets.filter_map(|target| base_url::parse(&target).ok()) {
+        if !urls.contains(&url) && !upstreams.iter().any(|upstream| upstream.base_url == url) {
+            urls.push(url);
+        }
+    }
+    let taken: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let names = names(&urls, &taken);
+    let own: Vec<(BaseUrl, String)> = urls.into_iter().zip(names).collect();
     // Each key with its upstreams, in the order of the file.
     let mut targets: Vec<([u8; 32], Vec<String>)> = Vec::new();
     let mut places: BTreeMap<[u8; 32], usize> = BTreeMap::new();
@@ -228,9 +240,8 @@ fn from_mappings(
             None => {
                 let mut upstream = UpstreamConfig::at(base_url, inherited);
                 upstream.is_reserved = true;
-                if upstreams.iter().any(|other| other.name == upstream.name) {
-                    upstream.name = format!("{}-{}", upstream.name, upstreams.len() + 1);
-                }
+                let named = own.iter().find(|(url, _)| *url == upstream.base_url);
+                upstream.name = named.map(|(_, name)| name.clone()).unwrap_or(upstream.name);
                 upstreams.push(upstream.clone());
                 upstream.name
             }

@@ -1,5 +1,6 @@
 //! All settings of all sections, for those who look at the whole.
 
+use super::upstream::PROFILE_VARIABLE;
 use super::{
     allow_origins, forwarding, headers, health, language, limits, prices, proxy, request_log, resilience, service,
     startup, system_prompt, thinking, timeouts, tls_listener,
@@ -27,7 +28,7 @@ const SECTIONS: [&[Entry]; 16] = [
 ];
 
 /// Variables that stand for no single setting.
-const OTHER_VARIABLES: [&str; 3] = ["PORT", "API_BASE_URL", "API_BASE_URLS"];
+const OTHER_VARIABLES: [&str; 4] = ["PORT", "API_BASE_URL", "API_BASE_URLS", PROFILE_VARIABLE];
 
 /// All variables that set something.
 pub(crate) fn variables() -> impl Iterator<Item = &'static str> {

@@ -67,6 +67,13 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
     let key = reader.get_if_set(&TLS_KEY);
     match (listen, cert, key) {
         (Some(listen), Some((cert, chain)), Some((key, secret))) => {
+            if is_self_signed(&chain)
+                && let Some(at) = reader.source_of(&TLS_CERT)
+            {
+                // The panel's connect page names it too, by the code.
+                let path = std::path::absolute(&cert).map_or_else(|_| cert.clone(), |path| path.display().to_string());
+                reader.warning(at, "gateway.tls.cert", Message::CertificateSelfSigned { path });
+            }
             if let (Err(what), Some(at)) = (fits(chain, secret.clone_key()), reader.source_of(&TLS_KEY)) {
                 reader.problem(at, "gateway.tls.key", what);
             }
@@ -80,6 +87,12 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
         }
         (None, _, _) => None,
     }
+}
+
+/// Whether nobody but its owner vouches for the certificate: clients trust it only if they are told to.
+fn is_self_signed(chain: &[CertificateDer<'static>]) -> bool {
+    let Some(Ok(certificate)) = chain.first().map(webpki::EndEntityCert::try_from) else { return false };
+    certificate.issuer() == certificate.subject()
 }
 
 /// The certificates of a PEM file, at least one.

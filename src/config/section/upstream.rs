@@ -6,6 +6,7 @@ use super::profile::{self, Profile};
 use super::proxy::{self, OutboundProxy, Proxies};
 use super::thinking::Controls;
 use super::upstream_keys::UPSTREAM_KEYS;
+use super::upstream_names::names;
 use crate::config::source::bounds;
 use crate::config::source::environment::expand;
 use crate::config::source::message::Message;
@@ -26,6 +27,11 @@ use std::time::Duration;
 
 /// Where requests go if nobody says so.
 const DEFAULT_BASE_URL: &str = "https://anyrouter.top";
+
+/// The names of profiles.
+const PROFILES: [(&str, Profile); 2] = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
+/// The profile of the upstreams that `API_BASE_URL` and `API_BASE_URLS` give.
+pub(crate) const PROFILE_VARIABLE: &str = "API_PROFILE";
 
 /// The version of HTTP that an upstream is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +182,13 @@ pub(crate) fn read(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<Ups
         Some((text, source)) => from_variable(reader, &text, &source, inherited),
         None => from_file(reader, inherited),
     };
+    if reader.upstreams_variable().is_none()
+        && !upstreams.is_empty()
+        && let Some((_, source)) = reader.variable(PROFILE_VARIABLE)
+    {
+        let place = reader.node("gateway.upstreams").map_or(Source::Default, |list| reader.place(list.span()));
+        reader.warning(source, "", Message::ProfileUnused { place: place.to_string() });
+    }
     if upstreams.is_empty() && reader.problems.len() == before {
         upstreams = from_variable(reader, DEFAULT_BASE_URL, &Source::Default, inherited);
     }
@@ -194,22 +207,41 @@ fn from_variable(
         reader.problem(source.clone(), "upstreams", what);
         return upstreams;
     }
+    let profile = profile_variable(reader);
     for (index, url) in text.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
         match base_url::parse(url) {
             Ok(base_url) => {
                 let mut upstream = UpstreamConfig::at(base_url, inherited);
                 upstream.priority = u32::try_from(index).unwrap_or(u32::MAX);
-                if upstreams.iter().any(|other| other.name == upstream.name) {
-                    upstream.name = format!("{}-{}", upstream.name, index + 1);
-                }
                 let key = format!("gateway.upstreams[{index}].base_url");
                 reader.effective.push(Effective { key, value: url.to_owned(), source: source.clone() });
+                if let Some((profile, name, source)) = &profile {
+                    upstream.profile = *profile;
+                    let key = format!("gateway.upstreams[{index}].profile");
+                    reader.effective.push(Effective { key, value: name.clone(), source: source.clone() });
+                }
                 upstreams.push(upstream);
             }
             Err(what) => reader.problem(source.clone(), "", what),
         }
     }
+    let urls: Vec<BaseUrl> = upstreams.iter().map(|upstream| upstream.base_url.clone()).collect();
+    for (upstream, name) in upstreams.iter_mut().zip(names(&urls, &[])) {
+        upstream.name = name;
+    }
     upstreams
+}
+
+/// `API_PROFILE`: the profile of the upstreams that a variable gives, its name, and who set it.
+fn profile_variable(reader: &mut Reader<'_>) -> Option<(Profile, String, Source)> {
+    let (text, source) = reader.variable(PROFILE_VARIABLE)?;
+    match value::choice(text.trim(), &PROFILES) {
+        Ok(profile) => Some((profile, text.trim().to_owned(), source)),
+        Err(what) => {
+            reader.problem(source, "", what);
+            None
+        }
+    }
 }
 
 fn from_file(reader: &mut Reader<'_>, inherited: Inherited<'_>) -> Vec<UpstreamConfig> {
@@ -270,8 +302,7 @@ impl Entry<'_, '_> {
             return None;
         };
         let default = UpstreamConfig::at(base_url, inherited);
-        let profiles = [("anyrouter", Profile::AnyRouter), ("none", Profile::None)];
-        let profile = self.get("profile", |text| value::choice(text, &profiles)).unwrap_or(default.profile);
+        let profile = self.get("profile", |text| value::choice(text, &PROFILES)).unwrap_or(default.profile);
         let api_key = self.api_key();
         let read_timeout = self.get("read_timeout", value::duration).unwrap_or(default.read_timeout);
         let first_byte_timeout = self.get("first_byte_timeout", value::duration);

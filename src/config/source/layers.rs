@@ -127,6 +127,14 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
     let options = marked_yaml::LoaderOptions::default().error_on_duplicate_keys(true).prevent_coercion(true);
     match marked_yaml::parse_yaml_with_options(source, yaml, options) {
         Ok(root) => Some(root),
+        Err(marked_yaml::LoadError::DuplicateKey(twice)) => {
+            let line = |key: &marked_yaml::types::MarkedScalarNode| key.span().start().map_or(0, |start| start.line());
+            let (name, first) = (twice.key.as_str().to_owned(), line(&twice.prev_key) as u64);
+            let is_ours = name == "gateway" && twice.key.span().start().is_some_and(|start| start.column() == 1);
+            let what = if is_ours { Message::GatewayTwice { first } } else { Message::KeyTwice { name, first } };
+            problems.push(Problem { at: places.of(twice.key.span()), key: String::new(), what });
+            None
+        }
         Err(error) => {
             // It begins with the place, which is told already.
             let text = error.to_string();

@@ -95,6 +95,23 @@ messages! {
         "aliases (*name) are not supported: write the value out", "不支持别名（*name）：请把值完整写出";
     NestedTooDeep { most: u64 } = "nested_too_deep", "this is nested more than {most} deep", "嵌套超过了 {most} 层";
     TooManyValues { most: u64 } = "too_many_values", "the text has more than {most} values", "文本中的值超过了 {most} 个";
+    KeyTwice { name: String, first: u64 } = "key_twice",
+        "\"{name}\" is there already, in line {first}: keep one of them, or put what stands under both below one of them",
+        "第 {first} 行已经有“{name}”：请只保留一个，或把两处的内容合并到其中一处";
+    GatewayTwice { first: u64 } = "gateway_twice",
+        "a second \"gateway:\"; the first one is in line {first}. Put what stands under this one at the end of what stands \
+         under the first, with the same indentation, then delete this line",
+        "这里又有一个“gateway:”，第一个在第 {first} 行。请把这里下面的内容移到第一个“gateway:”内容的末尾，缩进保持一致，\
+         再删去这一行";
+    TypedWide { found: String, code: String, right: String } = "typed_wide",
+        "{found} ({code}) stands here, as an input method for Chinese types it: type {right} instead",
+        "这里的 {found}（{code}）是中文标点或全角字符，请改用半角的 {right}";
+    TypedBlank { code: String } = "typed_blank",
+        "here stands a blank that programs do not take for one ({code}): delete it, and type a plain one",
+        "这里的空白不是普通空格（{code}）：请删去，改用普通空格";
+    TypedUnseen { code: String } = "typed_unseen",
+        "here stands a character that nobody sees ({code}): delete it, or delete the line and type it again",
+        "这里有一个看不见的字符（{code}）：请删去它，或删去整行重新输入";
     NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
     CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
     ConfigurationUnreadable { said: String } = "configuration_unreadable",
@@ -325,6 +342,14 @@ messages! {
         "nothing is substituted here: the ${{...}} in {name} stays as it is written; in single quotes it says that it is \
          meant so",
         "这里不做变量替换：{name} 中的 ${{...}} 按原样保留；如果本意如此，请用单引号";
+    CertificateSelfSigned { path: String } = "certificate_self_signed",
+        "this certificate is self-signed, so Claude Code refuses it by itself: copy it to each client, and set \
+         NODE_EXTRA_CA_CERTS={path} there (with the path of the copy), in the environment or in \"env\" of settings.json",
+        "这是自签名证书，Claude Code 默认不信任：请把它复制到各客户端，并在环境变量或 settings.json 的“env”中设置 \
+         NODE_EXTRA_CA_CERTS={path}（改成副本的路径）";
+    ProfileUnused { place: String } = "profile_unused",
+        "this is for the upstreams of API_BASE_URL and API_BASE_URLS, but the upstreams come from {place}: set \"profile\" there",
+        "此项只用于 API_BASE_URL 与 API_BASE_URLS 给出的上游，而上游来自 {place}：请在那里设置“profile”";
     NameAlone { name: String } = "name_alone",
         "{name} is not set by its name alone: write {name}=value, or remove the line",
         "只写名称不会设置 {name}：请写成 {name}=value，或删去这一行";

@@ -15,5 +15,6 @@ pub(crate) mod secret;
 pub(super) mod setting;
 pub(super) mod settings_reader;
 pub(crate) mod text_file;
+pub(super) mod typed;
 pub(super) mod value;
 pub(crate) mod words;

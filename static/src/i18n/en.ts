@@ -846,6 +846,10 @@ export default {
       javascript: 'authToken is sent as Authorization: Bearer, which relays expect.',
       curl: 'Some relays accept only requests that look like those of Claude Code; the rules of the profile add what is missing.',
     },
+    tls: {
+      title: 'Through the TLS listener',
+      note: 'Its certificate is self-signed, so Claude Code does not trust it by itself: copy the certificate ({path}, not its key) to each client, and write the path of the copy there.',
+    },
     options: {
       title: 'What each setting brings',
       toolSearch: 'Tools of MCP servers are looked up when they are needed, not sent with every request. With many of them prompts get much shorter (one user: 116 K to 57 K tokens). The gateway passes it on; leave it out where the relay refuses it (400 or 429).',

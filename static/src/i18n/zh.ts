@@ -848,6 +848,10 @@ const messages: Messages = {
       javascript: 'authToken 会放在 Authorization: Bearer 中发送，这正是中转站要求的。',
       curl: '有些中转站只接受类似 Claude Code 的请求，配置档中的规则会补全缺少的部分。',
     },
+    tls: {
+      title: '经由 TLS 监听',
+      note: '证书是自签名的，Claude Code 默认不信任：请把证书（{path}，不是私钥）复制到每台客户端，并改写为副本的路径。',
+    },
     options: {
       title: '各项设置的作用',
       toolSearch: 'MCP 工具用到时才查找，不再随每个请求发送。工具较多时提示词会短很多（有用户从 116K 降到 57K Token）。网关会原样转发；如果中转站不接受（400 或 429），请去掉这一项。',
