@@ -97,9 +97,13 @@ pub(crate) struct ExplainOptions {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// File with the body of the request, or - for standard input.
+    /// Show the values of headers as they would go out, keys too, which are masked otherwise.
+    #[arg(long)]
+    pub show_values: bool,
+    /// File with the body of the request, or - for standard input; without it, the last request that was kept as a whole
+    /// (gateway.log.capture), or else a sample that is built in.
     #[arg(value_name = "BODY.json")]
-    pub body: PathBuf,
+    pub body: Option<PathBuf>,
 }
 
 impl Cli {

@@ -1,16 +1,16 @@
 //! What the program does with its command line: a command, or configuration -> server.
 
-use crate::cli::{self, Cli, Command, ExplainOptions};
-use crate::config::{self, Loaded, problem::Problems};
-use crate::gateway::{self, Snapshot};
+mod explain;
+
+use crate::cli::{self, Cli, Command};
+use crate::config::{self, problem::Problems};
 use crate::language::{self, say, told};
 use crate::operate;
 use crate::{doctor, listen, log_output, prices, server, tryout};
 use anyhow::Context as _;
 use clap::Parser;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The whole program; how it ended.
@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
-        Some(Command::Explain(options)) => return finish(explain(loaded, options)),
+        Some(Command::Explain(options)) => return finish(explain::run(loaded, options)),
         Some(Command::Prices(options)) => {
             for warning in &loaded.warnings {
                 warn(&warning.text(language::here()));
@@ -161,28 +161,6 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn explain(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
-    let head = options
-        .head
-        .as_ref()
-        .map(|path| std::fs::read_to_string(path).with_context(|| format!("reading the head from {}", path.display())));
-    let body = match options.body.to_str() {
-        Some("-") => {
-            let mut body = Vec::new();
-            std::io::stdin().read_to_end(&mut body).map(|_| body).context("reading the body from standard input")
-        }
-        _ => std::fs::read(&options.body).with_context(|| format!("reading the body from {}", options.body.display())),
-    };
-    let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
-    let explanation = gateway::explain(Arc::new(snapshot), head.transpose()?.as_deref(), &body?);
-    let explanation = explanation.map_err(anyhow::Error::msg)?;
-    match options.json {
-        true => println!("{}", serde_json::to_string_pretty(&explanation)?),
-        false => print!("{explanation}"),
-    }
-    Ok(())
 }
 
 fn refuse(problems: &Problems, is_start: bool) -> ExitCode {

@@ -1,6 +1,6 @@
 //! The dry run: what it says of each fixture stands in `tests/golden/explain/`. `UPDATE_GOLDEN=1` writes it anew.
 
-use harness::{Gateway, GatewayBuilder, Request, fixtures};
+use harness::{Gateway, GatewayBuilder, Reply, Request, Upstream, fixtures};
 use std::path::Path;
 
 fn gateway() -> GatewayBuilder {
@@ -125,4 +125,61 @@ async fn the_admin_api_explains_to_those_who_may_look() {
     assert_eq!((answer.status(), answer.json()["upstream"].as_str()), (200, Some("127.0.0.1")), "{}", answer.text());
     assert_eq!(gateway.request(&gateway.as_admin(ask("{}"))).await.status(), 400);
     assert_eq!(gateway.request(&ask(question)).await.status(), 401);
+}
+
+#[tokio::test]
+async fn without_a_file_the_last_request_that_was_kept_is_explained_or_else_a_sample() {
+    let rules = "gateway:\n  log: {capture: all}\n  upstreams: [{name: up, base_url: \"URL\", profile: anyrouter}]\n";
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway =
+        gateway().env("GATEWAY_DB", "data/gateway.db").yaml(&rules.replace("URL", &upstream.url())).start().await;
+    let output = gateway.command(&["explain"]).await;
+    assert!(output.status.success(), "{}", output.stderr);
+    assert!(output.stdout.starts_with("this is about a sample, built in"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("goes to the upstream \"up\"") && output.stdout.contains("  + anyrouter."),
+        "{}",
+        output.stdout
+    );
+    let body = r#"{"model":"claude-a","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}"#;
+    let kept = Request::post("/v1/messages", body).header("anthropic-version", "2023-06-01").header("X-Mine", "abc");
+    assert_eq!(gateway.request(&kept.header("x-api-key", "sk-secret")).await.status(), 200);
+    harness::within("the request is kept", async {
+        while !gateway
+            .command(&["explain"])
+            .await
+            .stdout
+            .starts_with("this is about the last request that was kept: req_")
+        {}
+    })
+    .await;
+    let output = gateway.command(&["explain"]).await;
+    assert!(output.stdout.contains("x-mine: abc"), "{}", output.stdout);
+    let json = gateway.command(&["explain", "--json"]).await;
+    let read: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(read["bytes_before"].as_u64(), Some(body.len() as u64));
+    assert!(json.stderr.contains("the last request that was kept"), "{}", json.stderr);
+}
+
+#[tokio::test]
+async fn values_of_headers_are_shown_to_who_asks_for_them() {
+    let yaml = "gateway:\n  upstreams: [{name: up, base_url: \"http://127.0.0.1:9\", api_key: sk-own-secret}]\n  \
+                routes: [{keys: sk-client, upstream: up}]\n";
+    let run = |argument: &'static str| {
+        let builder =
+            gateway().yaml(yaml).file("env/.env.headers.json", r#"{"X-App": "cli-mine", "Cookie": "s=secret1"}"#);
+        let head = "POST /v1/messages HTTP/1.1\nHost: a\nx-api-key: sk-client\n";
+        let builder =
+            builder.file("head", head).file("body", "{}").arg("explain").arg("--head").arg("head").arg("body");
+        if argument.is_empty() { builder.run() } else { builder.arg(argument).run() }
+    };
+    let masked = run("").await;
+    for secret in ["sk-own-secret", "secret1", "sk-client"] {
+        assert!(!masked.stdout.contains(secret), "{}", masked.stdout);
+    }
+    let shown = run("--show-values").await;
+    for value in ["sk-own-secret", "X-App: cli-mine", "Cookie: s=secret1", "sk-client"] {
+        assert!(shown.stdout.contains(value), "{value}: {}", shown.stdout);
+    }
+    assert!(shown.stderr.contains("do not pass this on"), "{}", shown.stderr);
 }

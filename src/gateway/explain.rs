@@ -34,6 +34,18 @@ use unmet::Unmet;
 const USUAL_HEAD: &str = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: 127.0.0.1:8088\r\n\
     Content-Type: application/json\r\nanthropic-version: 2023-06-01\r\n\r\n";
 
+/// A request of Claude Code (2.1.330, November 2026), in short: its head and its body.
+pub(crate) const SAMPLE: (&str, &str) = (include_str!("explain/sample.head"), include_str!("explain/sample.json"));
+
+/// What is told of the values of headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// None that may be a key.
+    Masked,
+    /// All, for who may read the configuration anyway.
+    Shown,
+}
+
 /// What would happen to a request.
 #[derive(Debug, Serialize)]
 pub(crate) struct Explanation {
@@ -92,7 +104,12 @@ pub(crate) struct BodyOutcome {
 ///
 /// # Errors
 /// When the head cannot be read.
-pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) -> Result<Explanation, String> {
+pub(crate) fn explain(
+    snapshot: Arc<Snapshot>,
+    head: Option<&str>,
+    body: &[u8],
+    values: Values,
+) -> Result<Explanation, String> {
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
@@ -139,7 +156,11 @@ pub(crate) fn explain(snapshot: Arc<Snapshot>, head: Option<&str>, body: &[u8]) 
     apply_rules::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     request_head::length(&mut outgoing, &context).map_err(cannot)?;
     explanation.prefix = Prefix::of(&client, context.destination().map_err(cannot)?, &context);
-    explanation.head_diff = cleaner.text(&diff::of_texts(&head_text(&client), &head_text(&outgoing)), false);
+    let heads = diff::of_texts(&head_text(&client, values), &head_text(&outgoing, values));
+    explanation.head_diff = match values {
+        Values::Masked => cleaner.text(&heads, false),
+        Values::Shown => heads,
+    };
     explanation.on_move = repair::on_move(&context).map(|action| action.map_or("kept", ThinkingAction::code));
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
@@ -183,6 +204,8 @@ fn touches_cache(body: &[u8], context: &Context) -> bool {
 
 /// Reads a request head with CR LF or LF, as it stands in a file.
 fn parse_head(text: &str) -> Result<RequestHeader, String> {
+    // A head that was kept says by which version it came; the fields are the same.
+    let text = text.trim_start_matches('\u{feff}').replacen(" HTTP/2.0\n", " HTTP/1.1\n", 1);
     let normal = format!("{}\r\n\r\n", text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\r\n"));
     let mut fields = vec![httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
@@ -212,11 +235,11 @@ fn remove_hop_by_hop(head: &mut RequestHeader) {
     head.remove_header("proxy-connection");
 }
 
-fn head_text(head: &RequestHeader) -> String {
+fn head_text(head: &RequestHeader, values: Values) -> String {
     let mut text = format!("{} {} HTTP/1.1\n", head.method, String::from_utf8_lossy(head.raw_path()));
     for (name, value) in head.case_header_iter() {
         let name = String::from_utf8_lossy(name.as_slice());
-        let shown = match value.is_sensitive() || is_secret_name(&name) {
+        let shown = match values == Values::Masked && (value.is_sensitive() || is_secret_name(&name)) {
             true => MASK.into(),
             false => String::from_utf8_lossy(value.as_bytes()),
         };
@@ -281,7 +304,7 @@ mod tests {
     fn heads_come_with_either_line_end() {
         for text in ["GET /a?b HTTP/1.1\nHost: x\nX-A: 1\n", "GET /a?b HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n"] {
             let head = parse_head(text).expect("valid");
-            assert_eq!(head_text(&head), "GET /a?b HTTP/1.1\nHost: x\nX-A: 1\n");
+            assert_eq!(head_text(&head, Values::Masked), "GET /a?b HTTP/1.1\nHost: x\nX-A: 1\n");
         }
         assert!(parse_head("nonsense").is_err() && parse_head("").is_err());
     }
@@ -290,6 +313,8 @@ mod tests {
     fn secrets_are_masked() {
         let head =
             parse_head("GET / HTTP/1.1\nAuthorization: Bearer sk-1\nX-Api-Key: sk-2\nCookie: sk-3\n").expect("valid");
-        assert!(!head_text(&head).contains("sk-"), "{}", head_text(&head));
+        let masked = head_text(&head, Values::Masked);
+        assert!(!masked.contains("sk-"), "{masked}");
+        assert!(head_text(&head, Values::Shown).contains("Authorization: Bearer sk-1\n"));
     }
 }

@@ -40,7 +40,7 @@ use std::time::Duration;
 pub(crate) use answer::{Answer, ErrorCode, new_request_id};
 pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
-pub(crate) use explain::explain;
+pub(crate) use explain::{SAMPLE, Values, explain};
 pub(crate) use health_checks::HealthChecks;
 pub(crate) use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub(crate) use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
