@@ -202,7 +202,7 @@ async fn what_cannot_be_reached_may_be_back_at_any_time() {
     }
 }
 
-/// What a gateway with these settings says of trying again, the status, and what the upstreams did by its log of requests.
+/// What a gateway with these settings says of trying again, the status, and what the upstreams did by its request log.
 async fn failed(yaml: &str) -> (u16, String, Vec<serde_json::Value>) {
     let gateway = logging().yaml(yaml).start().await;
     let answer = gateway.request(&Request::post("/v1/messages", "{}")).await;

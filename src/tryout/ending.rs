@@ -166,7 +166,7 @@ mod tests {
         let decoded = Meter::new(
             Protocol::of("POST", b"/v1/messages"),
             b"",
-            || gateway_core::usage::decode::Decoder::new([].into_iter()),
+            || gateway_core::usage::decode::Decoder::new([]),
             (now, now),
             limits,
         );

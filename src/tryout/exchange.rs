@@ -153,3 +153,57 @@ impl Body {
         self.is_whole = self.chunks.is_none() && self.length.is_none();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// What comes of a request to a server that says this and hangs up, or says nothing and stays.
+    async fn sent(says: Option<&'static str>) -> Result<Reply, NoReply> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut asked = [0; 64];
+            assert!(stream.read(&mut asked).await.expect("a request") > 0);
+            match says {
+                Some(says) => drop(stream.write_all(says.as_bytes()).await),
+                None => std::future::pending().await,
+            }
+        });
+        let asked = Protocol::of("POST", b"/v1/messages");
+        let within = if says.is_some() { Duration::from_secs(20) } else { Duration::from_millis(50) };
+        let reply = send(address, b"POST / HTTP/1.1\r\n\r\n", asked, within).await;
+        serving.abort();
+        reply
+    }
+
+    #[tokio::test]
+    async fn bodies_end_as_they_are_framed() {
+        for (says, body, is_whole) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", "{}", false),
+            ("HTTP/1.1 200 OK\r\n\r\n{}", "{}", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "{}", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "{}", false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", "", true),
+            ("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", "", true),
+        ] {
+            let reply = sent(Some(says)).await.unwrap_or_else(|none| panic!("{says}: {none:?}"));
+            assert_eq!((reply.body.as_slice(), reply.is_whole), (body.as_bytes(), is_whole), "{says}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_come_is_told_apart() {
+        assert!(matches!(sent(None).await, Err(NoReply::Late(_))));
+        assert!(matches!(sent(Some("SSH-2.0-x\r\n")).await, Err(NoReply::Broken)));
+        assert!(matches!(sent(Some("")).await, Err(NoReply::Broken)));
+        let nobody = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = nobody.local_addr().expect("its address");
+        drop(nobody);
+        let none = send(address, b"", Protocol::of("GET", b"/"), Duration::from_secs(5)).await;
+        assert!(matches!(none, Err(NoReply::NotConnected(_))));
+    }
+}

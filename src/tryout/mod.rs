@@ -1,7 +1,7 @@
 //! `anyrouter-gateway try`: one small message through the gateway that runs, and in words where it ended.
 //!
-//! `gateway.rs` finds it, `message.rs` makes the request, `model.rs` chooses its model, `exchange.rs` sends it and reads what comes, `ending.rs`
-//! says without IO what that means, and `words.rs` has the words.
+//! `gateway.rs` finds it, `message.rs` makes the request, `model.rs` chooses its model, `exchange.rs` sends it and
+//! reads what comes, `ending.rs` says without IO what that means, and `words.rs` has the words.
 
 mod ending;
 mod exchange;
@@ -31,8 +31,8 @@ const MODELS_TIME: Duration = Duration::from_secs(4);
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Ask for this model, or for the newest sonnet, opus, haiku or fable; without it ANTHROPIC_MODEL, or the newest Sonnet
-    /// that the gateway lists.
+    /// Ask for this model, or for the newest sonnet, opus, haiku or fable; without it ANTHROPIC_MODEL, or the newest
+    /// Sonnet that the gateway lists.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
     /// Take the key from this environment variable, not from ANTHROPIC_AUTH_TOKEN or ANTHROPIC_API_KEY.
@@ -133,8 +133,9 @@ async fn choose(gateway: &Gateway, wanted: Wanted, credential: Option<&Credentia
     let protocol = gateway_core::protocol::Protocol::of("GET", message::MODELS.as_bytes());
     let reply = exchange::send(gateway.address, &request, protocol, MODELS_TIME).await;
     let listed = reply.ok().filter(|reply| reply.status == 200).map(|reply| model::listed(&reply.body));
-    let priced = loaded.map(|loaded| loaded.config.prices.written().map(|offer| offer.models.to_string()).collect());
-    wanted.choose(&listed.unwrap_or_default(), &priced.unwrap_or_else(Vec::new))
+    let priced: Option<Vec<String>> =
+        loaded.map(|loaded| loaded.config.prices.written().map(|offer| offer.models.to_string()).collect());
+    wanted.choose(&listed.unwrap_or_default(), &priced.unwrap_or_default())
 }
 
 /// What the answer cost, if the model has a price.

@@ -238,8 +238,8 @@ impl Upstream {
         log::info!("upstream \"{}\" {what}, as somebody asked for in the panel", self.config.name);
     }
 
-    /// Whether a request may be served here that was not sent here: one that fails all the time, and is left alone for that,
-    /// says by its last failure.
+    /// Whether a request may be served here that was not sent here: one that fails all the time, and is left alone for
+    /// that, says so by its last failure.
     pub fn again(&self, now_ms: u64) -> Again {
         let last = self.stats.last_failure.load();
         let is_left_alone = !self.circuit.is_ready(now_ms);

@@ -16,7 +16,7 @@ use tokio::time;
 const FRESH: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// After a refresh that failed, the next one waits for this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// A name that was not asked for in so long is found not to exist anew: what was the network's fault then tells nothing.
+/// A name that was not asked for in so long is found not to exist anew: the network's fault then tells nothing now.
 const FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// A resolver that asks these servers, or, if there are none, those of the system.

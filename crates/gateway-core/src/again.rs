@@ -6,8 +6,8 @@ use crate::reason::Reason;
 use crate::record::fault::UpstreamFault;
 use std::time::Duration;
 
-/// A name that does not exist may be one that a network, or a proxy program, knows again in a moment; after this time it
-/// is one that is misspelt, or gone.
+/// A name that does not exist may be one that a network, or a proxy program, knows again in a moment; after this time
+/// it is one that is misspelt, or gone.
 pub const GONE: Duration = Duration::from_secs(30);
 
 /// What the gateway says of sending a request again.

@@ -239,8 +239,8 @@ impl Failure {
         text.to_owned()
     }
 
-    /// Whether the client may send the request again. Of several upstreams, one that may be back is enough, whether it was
-    /// tried or not.
+    /// Whether the client may send the request again. Of several upstreams, one that may be back is enough, tried or
+    /// not.
     fn again(&self, request: &Context) -> Again {
         match self {
             Self::Upstream(fault) => fault.again().with_others(elsewhere(request)),
