@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-bench build deb deb-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
+.PHONY: help run panel panel-test panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
   bench-quick conversation refusals fuzz hooks clean
 
 help: ## list the targets
@@ -27,6 +27,16 @@ deb: build ## Debian package in target/package (needs cargo-deb)
 
 deb-test: deb ## install, upgrade and remove that package under a systemd of its own (root)
 	unshare --net sh -c 'ip link set lo up && exec tests/systemd/boot.sh tests/systemd/package.sh target/package/*.deb'
+
+dist: ## what a release consists of, in target/dist: archive, package, SBOM, install.sh, sums (RELEASES=https://.../releases)
+	@scripts/prepare.sh dist
+	@scripts/panel.sh
+	TRIPLE=$(TRIPLE) RELEASES=$(RELEASES) scripts/dist.sh
+
+install-test: ## install.sh with what is in target/dist, in bare roots of Debian 11 and 12 and under a systemd of its own (root)
+	@scripts/prepare.sh docker
+	shellcheck install.sh scripts/dist.sh
+	tests/install/test.py target/dist
 
 docker-test: ## run each step of the Dockerfile, and the image as Docker Compose would, without Docker (root, 10 min)
 	@scripts/prepare.sh docker

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|docker
+# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|docker|dist
 #
 # Debian packages are installed when that takes no question (root, or sudo without a password); otherwise the one
 # line to type is printed. Rust and Node.js are expected to be there, and only checked.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/toolchains.sh
 . scripts/toolchains.sh
 
-purpose=${1:?usage: prepare.sh build|test|docker}
+purpose=${1:?usage: prepare.sh build|test|docker|dist}
 
 # Servers are in folders that not everybody's PATH has.
 have() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
@@ -62,6 +62,7 @@ if [ "$purpose" = docker ]; then
   have debootstrap || packages+=(debootstrap)
   have ip || packages+=(iproute2)
   have openssl || packages+=(openssl)
+  have shellcheck || packages+=(shellcheck)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -80,6 +81,14 @@ if [ ${#packages[@]} -gt 0 ]; then
   "${as_root[@]}" apt-get update -qq || echo "apt-get update failed; trying with the lists that are there" >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+fi
+
+if [ "$purpose" = dist ]; then
+  # Its bill of materials and its archive would be without the panel.
+  have npm || stop "Node.js 20.19 or newer is needed for a release: https://nodejs.org"
+  for tool in cargo-deb cargo-cyclonedx; do
+    have $tool || stop "$tool is missing. Type: cargo install --locked cargo-deb cargo-cyclonedx"
+  done
 fi
 
 # Prometheus and promtool for the tests, unless they are here. The package is only unpacked: installing it would start a

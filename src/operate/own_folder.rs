@@ -139,7 +139,9 @@ pub(crate) fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
 /// Whether the folder is, or holds, the working directory or a home.
 fn is_around_others(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return true };
-    let places = [std::env::current_dir().ok(), std::env::home_dir()];
+    // Not `home_dir`: without HOME it asks NSS, which loads plugins that a static program cannot run.
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    let places = [std::env::current_dir().ok(), home];
     places.into_iter().flatten().filter_map(|place| place.canonicalize().ok()).any(|place| place.starts_with(&path))
 }
 
