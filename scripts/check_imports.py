@@ -27,7 +27,7 @@ ORDER = {
         "access_log metrics store upstream",
         "doctor gateway log_output",
         "admin operate",
-        "tryout",
+        "install tryout",
         "cli prices server",
         "command",
         "main",
@@ -80,6 +80,7 @@ ONLY = {
     "src": {
         "config": "connections",
         "listen": "connections",
+        "install": "config language operate store",
         "metrics": "config",
         "operate": "config drain language listen log_output",
         "store": "config",

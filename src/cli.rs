@@ -2,6 +2,7 @@
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profile};
 use crate::doctor;
+use crate::install;
 use crate::language::{say, told};
 use crate::operate::{panel, recost};
 use crate::tryout;
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Panel(panel::Options),
     /// Make the costs of past requests anew with the prices in force, and the sums over them.
     Recost(recost::Options),
+    /// Make the gateway of this folder a service of systemd: program, unit, settings and data; says what it does.
+    InstallService(install::Options),
     /// Ask the running gateway whether it is well: for container health checks.
     Healthcheck,
     /// Print completions for a shell.
@@ -244,9 +247,19 @@ mod tests {
     fn the_manual_and_the_completions_know_every_command() {
         let manual = String::from_utf8(manual().expect("written")).expect("UTF-8");
         let bash = String::from_utf8(completions(clap_complete::Shell::Bash)).expect("UTF-8");
-        for command in
-            ["check", "explain", "doctor", "try", "prices", "recost", "reload", "upgrade", "panel", "healthcheck"]
-        {
+        for command in [
+            "check",
+            "explain",
+            "doctor",
+            "try",
+            "prices",
+            "recost",
+            "reload",
+            "upgrade",
+            "panel",
+            "install-service",
+            "healthcheck",
+        ] {
             assert!(manual.contains(&format!("\\fB{command}\\fR")), "{command}: {manual}");
             assert!(bash.contains(&format!(" {command} ")), "{command}");
         }

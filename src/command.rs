@@ -6,7 +6,7 @@ use crate::cli::{self, Cli, Command};
 use crate::config::{self, problem::Problems};
 use crate::language::{self, say, told};
 use crate::operate;
-use crate::{doctor, listen, log_output, prices, server, tryout};
+use crate::{doctor, install, listen, log_output, prices, server, tryout};
 use anyhow::Context as _;
 use clap::Parser;
 use std::io::Write as _;
@@ -127,6 +127,7 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
                 options.wish().and_then(|wish| operate::recost::run(&operate::running::find(&places, &env)?, wish));
             asked.transpose()
         }
+        Command::InstallService(options) => Some(install::run(&cli.arguments(), *options)),
         Command::Healthcheck => Some(operate::health::check(places().listen)),
         _ => None,
     }

@@ -13,6 +13,7 @@ mod doctor;
 mod drain;
 mod feed;
 mod gateway;
+mod install;
 mod language;
 mod listen;
 mod log_output;

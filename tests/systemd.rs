@@ -31,6 +31,29 @@ impl Signs {
     }
 }
 
+/// In a network of its own: everything is at its usual address.
+#[test]
+fn install_service_brings_everything_along_undoes_what_fails_and_is_removed() {
+    let alone = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    if !alone.is_ok_and(|status| status.success()) {
+        println!("skipped: no network of its own");
+        return;
+    }
+    let script = "ip link set lo up && exec tests/systemd/boot.sh tests/systemd/install.sh \"$1\"";
+    let output = Command::new("unshare")
+        .args(["--net", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_anyrouter-gateway")])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env_remove("XDG_RUNTIME_DIR")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script starts");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    match output.status.code() {
+        Some(97) => println!("skipped: {}", said.trim()),
+        code => assert_eq!(code, Some(0), "{said}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn start_reload_crash_and_stop() {
     let anthropic =

@@ -13,9 +13,9 @@ use std::path::Path;
 /// The file that is used when none is named, if it exists.
 pub(super) const DEFAULT_FILE: &str = "conf/gateway.yaml";
 /// The same file as it was shipped.
-pub(super) const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
+pub(crate) const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
 /// Variables that count where the environment has none.
-pub(super) const DOTENV_FILE: &str = "env/.env";
+pub(crate) const DOTENV_FILE: &str = "env/.env";
 /// What is read besides the three texts of [`Texts`].
 pub(super) const OTHER_FILES: [&str; 2] = [DOTENV_FILE, super::section::routes::KEY_MAPPINGS_FILE];
 
@@ -26,6 +26,12 @@ pub struct Arguments {
     pub file: Option<String>,
     /// Settings given as flags: key and text.
     pub overrides: Vec<(&'static str, String)>,
+}
+
+/// The variables of `env/.env`, whatever else is wrong with that.
+pub(crate) fn dotenv_variables() -> BTreeMap<String, String> {
+    let read = read_dotenv(&mut Vec::new(), &mut Vec::new());
+    read.into_iter().map(|(name, variable)| (name, variable.value)).collect()
 }
 
 /// The variables of `env/.env`.

@@ -165,7 +165,7 @@ fn left_in_long_texts(text: &str) -> Vec<(usize, usize)> {
 }
 
 /// Whether a text holds secrets that are written out in it.
-pub(super) fn has_secrets(text: &str) -> bool {
+pub(crate) fn has_secrets(text: &str) -> bool {
     mask(text, Hidden::Secrets) != text
 }
 

@@ -23,14 +23,17 @@ mod trial;
 mod warnings;
 
 pub use files::Arguments;
+pub(crate) use files::{BUILT_IN, DOTENV_FILE, dotenv_variables};
 pub(crate) use load::Loaded;
 pub use load::load;
 pub(crate) use locate::{Located, locate};
 pub(crate) use lower::Config;
+pub(crate) use mask::has_secrets;
 pub(crate) use section::allow_origins::AllowOrigins;
 pub(crate) use section::forwarding::{ForwardedFor, HintHeaders, Via};
 pub(crate) use section::limits::Limits;
 pub(crate) use section::request_log::Kept;
+pub(crate) use section::routes::KEY_MAPPINGS_FILE;
 pub(crate) use section::service::Drain;
 pub(crate) use section::startup::{LogFormat, Startup};
 #[cfg(test)]

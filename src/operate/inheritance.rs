@@ -9,12 +9,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Variables that are handed on though no setting has their name.
-const OTHERS: [&str; 21] = [
-    "PORT",
-    "API_BASE_URL",
-    "API_BASE_URLS",
-    "API_PROFILE",
-    "GATEWAY_CONFIG",
+const OTHERS: [&str; 5] = ["PORT", "API_BASE_URL", "API_BASE_URLS", "API_PROFILE", "GATEWAY_CONFIG"];
+/// What every program reads.
+pub(super) const OF_ALL_PROGRAMS: [&str; 16] = [
     "PATH",
     "HOME",
     "TZ",
@@ -105,7 +102,11 @@ fn choose(all: impl Iterator<Item = (OsString, OsString)>, texts: &[String]) -> 
     let all = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     all.filter(|(name, _)| {
         let name = name.as_str();
-        let is_known = || OTHERS.contains(&name) || settings::all().any(|setting| setting.about.env.contains(&name));
+        let is_known = || {
+            OTHERS.contains(&name)
+                || OF_ALL_PROGRAMS.contains(&name)
+                || settings::all().any(|setting| setting.about.env.contains(&name))
+        };
         !is_dangerous(name) && (is_known() || texts.iter().any(|text| names(text, name)))
     })
     .collect()

@@ -1,12 +1,14 @@
 //! Which gateway a command means: the one of this folder or of the configuration that was named, or else the only one of
 //! this user that runs.
 
-use super::control::Status;
+use super::control::{Answer, Question, Status};
+use super::inheritance::{OF_ALL_PROGRAMS, is_dangerous};
 use super::panel::quoted;
 use super::runtime_dir::elsewhere;
 use super::{RuntimeDir, ask, records};
 use crate::config::{Located, Lookup};
 use crate::language::say;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -87,6 +89,27 @@ pub(crate) fn find(located: &Located, env: Lookup<'_>) -> Result<RuntimeDir, Str
 pub(crate) fn is_here(located: &Located) -> bool {
     let is_there = || RuntimeDir::open(&located.runtime_dir).and_then(|folder| ask::is_anybody_there(&folder));
     located.runtime_dir.exists() && !matches!(is_there(), Ok(false))
+}
+
+/// The gateway of this configuration, if it runs.
+pub(crate) fn here(located: &Located) -> Option<(RuntimeDir, Status)> {
+    let folder = RuntimeDir::open(&located.runtime_dir).ok()?;
+    let status = ask::status(&folder).ok()?;
+    Some((folder, status))
+}
+
+/// The variables of the gateway that runs there, without those that every program reads.
+///
+/// # Errors
+/// When it cannot be asked.
+pub(crate) fn settings_of(folder: &RuntimeDir) -> Result<BTreeMap<String, String>, String> {
+    match ask::ask(folder, Question::Inherit)? {
+        Answer::Inheritance { mut environment, .. } => {
+            environment.retain(|name, _| !OF_ALL_PROGRAMS.contains(&name.as_str()) && !is_dangerous(name));
+            Ok(environment)
+        }
+        _ => Err(say!("the gateway that runs does not tell its variables", "正在运行的网关没有给出它的环境变量")),
+    }
 }
 
 /// Why no gateway is found.

@@ -192,24 +192,28 @@ impl Shown {
                 Change { key, before: before.unwrap_or_default(), after: after.unwrap_or_default() }
             }
         };
-        self.differences(after).into_iter().map(change).collect()
+        self.all_differences(after).into_iter().map(change).collect()
     }
 
-    /// What differs in `after`.
+    /// What differs in `after`. Of entries that both have in a list, the list tells, by their names.
     pub(super) fn differences(&self, after: &Self) -> Vec<Difference> {
+        let is_told = |key: &str| {
+            let in_list = |list: &List| key.starts_with(&format!("{}[", list.key)) && list.len > 0;
+            self.lists.iter().any(in_list) && after.lists.iter().any(in_list)
+        };
+        self.all_differences(after).into_iter().filter(|found| !is_told(found.key())).collect()
+    }
+
+    /// What differs in `after`, with each key of an entry by its number.
+    fn all_differences(&self, after: &Self) -> Vec<Difference> {
         let value = |shown: &Self, key: &str| {
             shown.effective.iter().find(|setting| setting.key == key).map(|setting| setting.value.clone())
         };
         let lists: Vec<Difference> =
             self.lists.iter().zip(&after.lists).filter_map(|(old, new)| difference::of_lists(old, new)).collect();
-        // Those that the list tells of, by name. A variable's have no other place.
-        let is_told = |key: &str| {
-            let in_list = |list: &List| key.starts_with(&format!("{}[", list.key)) && list.len > 0;
-            self.lists.iter().any(in_list) && after.lists.iter().any(in_list)
-        };
         let mut differences: Vec<Difference> = Vec::new();
         let keys = self.effective.iter().chain(&after.effective).map(|setting| setting.key.as_str());
-        for key in keys.filter(|key| !is_told(key)) {
+        for key in keys {
             let (old, new) = (value(self, key), value(after, key));
             if old != new && !differences.iter().any(|known| known.key() == key) {
                 let (before, after) = (old.unwrap_or_default(), new.unwrap_or_default());

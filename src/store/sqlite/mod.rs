@@ -3,6 +3,7 @@
 //! The rest asks for little: [`Database`] opens, writes a batch and deletes what is too old; [`Reader`] lists and sums. Another
 //! database would be a folder beside this one with these two.
 
+mod copy;
 mod database;
 mod fingerprint;
 mod insert;
@@ -13,6 +14,7 @@ mod reader;
 mod recost;
 mod statistics;
 
+pub(crate) use copy::copy;
 pub use database::Database;
 pub(super) use place::Rows;
 pub(crate) use reader::ReadError;

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# `install-service` under a systemd of its own, with a gateway that runs in its folder: install.sh BINARY
+# Needs a network of its own: the addresses are the usual ones.
+set -euo pipefail
+unit=anyrouter-gateway.service
+# (The first unit has systemd clear /tmp.)
+repository=$PWD notes=$(mktemp -d -p /var/tmp)
+here=/root/gw state=/var/lib/anyrouter-gateway settings=/etc/anyrouter-gateway
+failed() {
+  echo "FAILED: $1"
+  systemctl status --no-pager --full "$unit" 2>&1 | tail -n 30 || true
+  exit 1
+}
+property() { systemctl show --property "$1" --value "$unit"; }
+await() { # WHAT COMMAND...
+  for _ in $(seq 400); do "${@:2}" >/dev/null 2>&1 && return; sleep 0.05; done
+  failed "$1"
+}
+# What there is of a service, by content.
+all() {
+  find /etc/systemd/system/anyrouter-gateway* "$settings" "$state"/ /usr/local/bin/anyrouter-gateway -type f 2>/dev/null \
+    -not -path '*/data/*' -exec sha256sum {} + | sort || true
+}
+ask() {
+  exec 3<>/dev/tcp/127.0.0.1/8088
+  printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-of-a-client\r\nConnection: close\r\n\r\n' "$1" >&3
+  cat <&3
+}
+rows() { python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT COUNT(*) FROM requests").fetchone()[0])' "$1"; }
+remove() { # as README says
+  systemctl disable --now anyrouter-gateway
+  rm -r /etc/systemd/system/anyrouter-gateway.service* /usr/local/bin/anyrouter-gateway
+  systemctl daemon-reload
+  rm -r /etc/anyrouter-gateway /var/lib/anyrouter-gateway /var/lib/private/anyrouter-gateway
+  await "the user goes, once its last process has" userdel anyrouter-gateway
+}
+
+# A folder that was removed from an overlay leaves a name that cannot be used.
+mount -t tmpfs state /var/lib
+install -D "$1" /opt/gw/anyrouter-gateway
+gateway=/opt/gw/anyrouter-gateway
+mkdir -p "$here/conf" "$here/env"
+cd "$here"
+cat >conf/gateway.yaml <<'END'
+gateway:
+  prices_file: conf/prices.json
+  upstreams:
+    - {name: relay, base_url: "http://127.0.0.1:9", api_key: "${env.RELAY_KEY}"}
+    - {name: other, base_url: "http://127.0.0.1:9", api_key: sk-written-out-in-the-file}
+  routes:
+    - {keys: ["env:TEAM_KEY"], upstream: relay}
+END
+echo '{"some-model": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "litellm_provider": "anthropic", "mode": "chat"}}' >conf/prices.json
+cat >env/.env <<'END'
+# what a dotenv file may hold
+export RELAY_KEY='sk-a$b"c\\d`e'
+TEAM_KEY="sk-with # and 'quotes' \"here\""   # a comment
+SYSTEM_PROMPT_REPLACEMENT="first line
+second $HOME ${HOME} line\\	with a tab\nand a backslash at its end\\"
+NO_PROXY=  localhost,127.0.0.1  # blanks around it
+API_TIMEOUT_MS=
+GATEWAY_RUNTIME_DIR=data/run
+END
+printf '%s\0' "RELAY_KEY=sk-a\$b\"c\\d\`e" "TEAM_KEY=sk-with # and 'quotes' \"here\"" \
+  $'SYSTEM_PROMPT_REPLACEMENT=first line\nsecond $HOME ${HOME} line\\\twith a tab\nand a backslash at its end\\' \
+  "NO_PROXY=localhost,127.0.0.1" | sort -z >"$notes/wanted"
+echo '{"X-App": "cli"}' >env/.env.headers.json
+echo '{"mappings": [{"target_url": "http://127.0.0.1:9", "keys": ["sk-of-a-client"]}]}' >env/.env.key-mappings.json
+chmod 600 conf/gateway.yaml env/.env*
+
+"$gateway" >$notes/log 2>&1 &
+old=$!
+await "the gateway of the folder starts" "$gateway" healthcheck
+ask /x >/dev/null
+mkdir -p data
+printf 'gateway:\n  limits: {queue: 7}\n' >data/overlay.yaml
+"$gateway" reload | grep -q 'gateway.limits.queue: 100 -> 7' || failed "reload"
+await "a row is written" sh -c "[ \$(python3 -c 'import sqlite3; print(sqlite3.connect(\"data/gateway.db\").execute(\"SELECT COUNT(*) FROM requests\").fetchone()[0])') -ge 1 ]"
+
+"$gateway" install-service --dry-run >$notes/dry || failed "--dry-run"
+[ -z "$(all)" ] || failed "--dry-run did something"
+grep -q "stop .*process $old" $notes/dry && grep -q 'nothing was done' $notes/dry || failed "--dry-run says: $(cat $notes/dry)"
+if setpriv --reuid=65534 --clear-groups "$gateway" install-service 2>$notes/told; then failed "not root, and it was done"; fi
+grep -q "sudo $gateway install-service" $notes/told || failed "who is not root is told: $(cat $notes/told)"
+
+# A start that fails leaves nothing behind.
+mkdir -p "/etc/systemd/system/$unit.d"
+printf '[Service]\nExecStartPre=/bin/false\n' >"/etc/systemd/system/$unit.d/broken.conf"
+before=$(all)
+if "$gateway" install-service >$notes/done 2>$notes/told; then failed "a start that fails went well"; fi
+[ "$(all)" = "$before" ] || failed "a start that failed left: $(all)"
+grep -q 'what was done is undone' $notes/told && grep -q "cd $here && $gateway" $notes/told || failed "it says: $(cat $notes/told)"
+left=$(ls -A /var/lib /var/lib/private /etc /usr/local/bin | grep -F anyrouter-gateway || true)
+[ -z "$left" ] && ! id anyrouter-gateway 2>/dev/null || failed "left: $left, $(cat "$notes/told")"
+rm -r "/etc/systemd/system/$unit.d"
+systemctl daemon-reload
+"$gateway" >$notes/log 2>&1 &
+await "the gateway of the folder starts again" "$gateway" healthcheck
+old=$!
+
+"$gateway" install-service | tee $notes/done || failed "install-service"
+! kill -0 "$old" 2>/dev/null || failed "the old gateway still runs"
+[ "$(property ActiveState)" = active ] && [ "$(property UnitFileState)" = enabled ] || failed "the service does not run"
+tr '\0' '\n' <"/proc/$(property MainPID)/environ" >$notes/environ
+python3 - "/proc/$(property MainPID)/environ" $notes/wanted <<'END' || failed "the variables are others: $(cat "$settings/environment")"
+import sys
+has, wanted = (set(open(path, "rb").read().split(b"\0")) for path in sys.argv[1:])
+sys.exit(f"missing: {wanted - has}" if wanted - has else 0)
+END
+! grep -q GATEWAY_RUNTIME_DIR "$settings/environment" || failed "the runtime folder of the folder came along"
+cmp data/dashboard.key "$state/data/dashboard.key" || failed "the panel's key is another one"
+cmp data/overlay.yaml "$state/data/overlay.yaml" || failed "the overlay is another one"
+for file in env/.env.headers.json env/.env.key-mappings.json conf/prices.json; do cmp "$file" "$state/$file" || failed "$file"; done
+cmp conf/gateway.yaml "$settings/gateway.yaml" || failed "the YAML file is another one"
+[ "$(stat -c %a "$settings/gateway.yaml" "$settings/environment" | sort -u)" = 600 ] || failed "others can read the keys"
+[ "$(rows "$state/data/gateway.db")" -ge "$(rows data/gateway.db)" ] || failed "rows are missing"
+ask /x | grep -q '^HTTP/1.1 502' || failed "a client's key leads nowhere: $(ask /x)"
+cd /
+anyrouter-gateway reload >$notes/told || failed "reload from anywhere"
+anyrouter-gateway panel | grep -q '^http://127.0.0.1:8088/admin#key=' || failed "panel from anywhere"
+sleep 0.01; echo 'LISTEN="0.0.0.0:8088"' >>"$settings/environment"
+anyrouter-gateway reload | grep -q "$settings/environment has changed since .* systemctl reload $unit" || failed "reload does not tell of the file of variables"
+sed -i '$d' "$settings/environment"
+echo "installed with all that was there"
+
+cd "$here"
+was=$(all)
+"$gateway" install-service >$notes/done || failed "a second time"
+[ "$(all)" = "$was" ] && ! grep -Eq '^(new|replaced|copied|made) ' $notes/done || failed "a second time is no time: $(cat $notes/done)"
+echo 'LISTEN=127.0.0.1:8099' >>env/.env
+if "$gateway" install-service 2>$notes/told; then failed "it replaced what differs"; fi
+[ "$(all)" = "$was" ] && grep -q "differs from what is here: $settings/environment" $notes/told || failed "it says: $(cat $notes/told)"
+"$gateway" install-service --force >$notes/done || failed "--force"
+grep -q 8099 "$settings/environment" && ! grep -q 8099 "$settings/environment.old" || failed "--force"
+exec 4<>/dev/tcp/127.0.0.1/8099 || failed "it does not listen where it was told to"
+echo "settings that changed were brought along"
+
+# What the unit does not give by itself: a port below 1024, and a key that only root can read.
+mkdir -p /etc/ssl/private
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout /etc/ssl/private/gw.key -out /etc/ssl/gw.pem 2>/dev/null
+chmod 600 /etc/ssl/private/gw.key
+# Not every machine lets a systemd in namespaces hand credentials over.
+cat >/run/systemd/system/credentials.service <<'END'
+[Service]
+Type=oneshot
+User=nobody
+LoadCredential=key:/etc/ssl/private/gw.key
+ExecStart=test -r ${CREDENTIALS_DIRECTORY}/key
+END
+if ! systemctl start credentials.service 2>/dev/null; then
+  echo "no credentials here: the key is one that all can read"
+  chmod 755 /etc/ssl/private
+  chmod 644 /etc/ssl/private/gw.key
+fi
+printf 'TLS_LISTEN=127.0.0.1:443\nTLS_CERT=/etc/ssl/gw.pem\nTLS_KEY=/etc/ssl/private/gw.key\n' >>env/.env
+"$gateway" install-service --force >"$notes/done" || failed "TLS: $(cat "$notes/done")"
+grep -q '^restarted' "$notes/done" || failed "a new drop-in needs a new start: $(cat "$notes/done")"
+openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | grep -q 'CN *= *localhost' || failed "no TLS at 443"
+# An address that the running one is in the way of, for which an upgrade is not enough.
+sed -i 's/^LISTEN=.*/LISTEN=0.0.0.0:8099/' env/.env
+"$gateway" install-service --force >"$notes/done" || failed "LISTEN: $(cat "$notes/done")"
+grep -q '^restarted' "$notes/done" && exec 4<>/dev/tcp/127.0.0.1/8099 || failed "LISTEN: $(cat "$notes/done")"
+echo "a port below 1024, and a key of root's"
+
+first=$(property MainPID)
+# README's update
+install "$gateway" /usr/local/bin/ && systemctl reload anyrouter-gateway || failed "update"
+[ "$(property MainPID)" != "$first" ] && [ "$(property ActiveState)" = active ] || failed "no new process serves"
+
+remove
+[ -z "$(all)" ] && ! id anyrouter-gateway 2>/dev/null || failed "removal left something"
+sed -i '/^LISTEN=/,$d' env/.env
+
+# Where the package is installed, program and unit stay its own.
+install "$gateway" /usr/bin/anyrouter-gateway
+install -m 644 "$repository/conf/$unit" /usr/lib/systemd/system/
+"$gateway" install-service >"$notes/done" || failed "beside the package: $(cat "$notes/done")"
+grep -q 'the package anyrouter-gateway has' "$notes/done" && [ "$(property ActiveState)" = active ] || failed "$(cat "$notes/done")"
+[ -z "$(ls /etc/systemd/system /usr/local/bin | grep -F anyrouter-gateway)" ] || failed "it fights the package"
+systemctl disable --now anyrouter-gateway 2>/dev/null
+rm -r /usr/bin/anyrouter-gateway "/usr/lib/systemd/system/$unit" "$settings" "$state" /var/lib/private/anyrouter-gateway
+systemctl daemon-reload
+
+python3 -m http.server --bind 127.0.0.1 8088 >/dev/null 2>&1 &
+other=$!
+await "another program listens" bash -c 'exec 3<>/dev/tcp/127.0.0.1/8088'
+if "$gateway" install-service 2>$notes/told; then failed "its address is another's"; fi
+grep -q '127.0.0.1:8088 .*stop the program' $notes/told && [ -z "$(all)" ] || failed "an address in use: $(cat $notes/told)"
+kill "$other"
+echo "install-service brings everything along, undoes what fails, and is removed cleanly"
