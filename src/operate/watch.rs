@@ -108,12 +108,8 @@ fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        while is_told {
-            match changes.recv_timeout(QUIET) {
-                Ok(()) => {}
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        if is_told && !becomes_quiet(changes) {
+            return;
         }
         // Before the files are read: what changes later is an event.
         match folders.watch(&live.files()) {
@@ -129,5 +125,16 @@ fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
         }
         // What is wrong is in the log.
         refused = live.reload().is_err().then_some(found);
+    }
+}
+
+/// Waits until nothing changes any more; `false` if nobody watches any more.
+fn becomes_quiet(changes: &Receiver<()>) -> bool {
+    loop {
+        match changes.recv_timeout(QUIET) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
     }
 }
