@@ -32,10 +32,12 @@ pub(crate) fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> St
 }
 
 /// What to type for a link: the program and its configuration as this process was called, and the `variables` that it
-/// would look for its folder with.
-pub(crate) fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>) -> String {
-    let mut words: Vec<String> =
-        variables.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env(name)?)))).collect();
+/// would look for its folder with. `docker exec` gives them to a command in a `container`.
+pub(crate) fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>, container: Option<&str>) -> String {
+    let mut words: Vec<String> = match container {
+        Some(name) => ["docker", "exec", name].map(str::to_owned).to_vec(),
+        None => variables.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env(name)?)))).collect(),
+    };
     let program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
     words.push(quoted(&program.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())));
     if let Some(file) = &arguments.file {
@@ -43,6 +45,11 @@ pub(crate) fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>
     }
     words.push("panel".to_owned());
     words.join(" ")
+}
+
+/// The container that this runs in, as Docker knows it: unless it was given another name, its host's is the container's.
+pub(crate) fn container(is_docker: bool, host: Option<&str>) -> Option<&str> {
+    host.filter(|host| is_docker && host.len() == 12 && host.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A word as a shell takes it.
@@ -170,11 +177,25 @@ mod tests {
         let arguments = |file: Option<&str>| Arguments { file: file.map(str::to_owned), ..Arguments::default() };
         let program = quoted(&std::env::args().next().expect("a program"));
         let variables = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
-        assert_eq!(command(&arguments(None), &[], &env), format!("{program} panel"));
+        assert_eq!(command(&arguments(None), &[], &env, None), format!("{program} panel"));
         assert_eq!(
-            command(&arguments(Some("it's.yaml")), &variables, &env),
+            command(&arguments(Some("it's.yaml")), &variables, &env, None),
             format!(r"GATEWAY_RUNTIME_DIR='/tmp/my run' {program} -c 'it'\''s.yaml' panel")
         );
+    }
+
+    #[test]
+    fn in_a_container_of_docker_the_command_is_one_for_its_host() {
+        let env = |_: &str| None;
+        let program = quoted(&std::env::args().next().expect("a program"));
+        let named = container(true, Some("4bd1c0ffee12"));
+        assert_eq!(
+            command(&Arguments::default(), &["GATEWAY_CONFIG"], &env, named),
+            format!("docker exec 4bd1c0ffee12 {program} panel")
+        );
+        for (is_docker, host) in [(false, Some("4bd1c0ffee12")), (true, Some("my-gateway")), (true, None)] {
+            assert_eq!(container(is_docker, host), None, "{host:?}");
+        }
     }
 
     #[test]

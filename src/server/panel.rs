@@ -3,11 +3,11 @@
 use crate::config::{Arguments, Startup, panel_key};
 use crate::gateway::{PanelKey, Shared, ticket};
 use crate::operate::control::Wish;
-use crate::operate::panel::{advice_here, command, link};
+use crate::operate::panel::{advice_here, command, container, link};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Variables with which a command finds the folder of the gateway that runs.
@@ -129,13 +129,19 @@ impl Panel {
             return;
         }
         let env = |name: &str| std::env::var(name).ok();
+        let host = env("HOSTNAME");
+        // Docker puts this file into each container.
+        let container = container(Path::new("/.dockerenv").exists(), host.as_deref());
         if !std::io::stdout().is_terminal() {
             // Who has its variables, in a container say, has no need to be told, and others cannot use them.
-            log::info!("to open the panel, type `{}`: it prints a link that logs in", command(arguments, &[], &env));
+            log::info!(
+                "to open the panel, type `{}`: it prints a link that logs in",
+                command(arguments, &[], &env, container)
+            );
             return;
         }
         let Ok(link) = self.link() else { return };
-        let again = command(arguments, &WHEREABOUTS, &env);
+        let again = command(arguments, &WHEREABOUTS, &env, container);
         let mut text =
             format!("\nOpen the panel with this link, which logs in once (`{again}` prints another):\n\n  {link}\n\n");
         if let Some(advice) = advice_here(&link, &env) {

@@ -276,18 +276,25 @@ def check_docker_run(image: Image, folder: Path) -> None:
     finally:
         container.kill()
 
-    print("docker run with a folder of root's", flush=True)
-    data = folder / "data-of-root"
+    user = image.user.split(":")[0]
+    data, env = folder / "data-of-root", folder / "env-of-root"
     data.mkdir()
-    container = Container(image, environment, {path: data for path in image.volumes}, {})
-    try:
-        container.start()
-        container.process.wait(20)
-        said, user = container.log.read_text(), image.user.split(":")[0]
-        check("it says what to type", f"chown -R {user} data" in said, said)
-        check("and does not start", container.process.returncode != 0, said)
-    finally:
-        container.kill()
+    env.mkdir()
+    (env / ".env").touch(mode=0o600)
+    for what, volume, binds, command in (
+        ("data", data, {}, f"chown -R {user} data"),
+        ("env/.env", folder / "nameless", {"/app/env": env}, f"chown {user} env/.env"),
+    ):
+        print(f"docker run with a {what} of root's", flush=True)
+        container = Container(image, environment, {path: volume for path in image.volumes}, binds)
+        try:
+            container.start()
+            container.process.wait(20)
+            said = container.log.read_text()
+            check("it says what to type", command in said, said)
+            check("and does not start", container.process.returncode != 0, said)
+        finally:
+            container.kill()
 
 
 def main() -> None:

@@ -114,6 +114,9 @@ messages! {
         "这里有一个看不见的字符（{code}）：请删去它，或删去整行重新输入";
     NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
     CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
+    NotForThisUser { user: u64, path: String } = "not_for_this_user",
+        "cannot be read by user {user}, who runs this: type `chown {user} {path}`, or let others read it",
+        "运行本程序的用户 {user} 无权读取：请执行 `chown {user} {path}`，或放开读取权限";
     ConfigurationUnreadable { said: String } = "configuration_unreadable",
         "the configuration cannot be read: {said}", "无法读取配置：{said}";
     OverlayUnreadable { said: String } = "overlay_unreadable",

@@ -98,13 +98,14 @@ impl Problem {
         Self { at: Source::WholeFile(path.to_owned()), key: String::new(), what }
     }
 
-    /// That a file cannot be read; with the place of the first character that is none.
+    /// That a file cannot be read; with the place of the first character that is none, and what to type if it is another
+    /// user's.
     pub(crate) fn unreadable(path: &str, error: &io::Error, what: Message) -> Self {
-        let path = path.to_owned();
         let at = match text_file::place_of(error) {
-            Some((line, column)) => Source::File { path, line, column },
-            None => Source::WholeFile(path),
+            Some((line, column)) => Source::File { path: path.to_owned(), line, column },
+            None => Source::WholeFile(path.to_owned()),
         };
+        let what = text_file::refused(path, error).unwrap_or(what);
         Self { at, key: String::new(), what }
     }
 

@@ -6,6 +6,7 @@ use super::place::place_in;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fmt;
@@ -28,6 +29,13 @@ const SILENT_WRITER: Duration = Duration::from_secs(60);
 /// When it cannot be read, is something else, or has more than [`TEXT_BYTES`].
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
     read_up_to(path.as_ref(), TEXT_BYTES)
+}
+
+/// What to type if the file is only another user's: in a container everybody is one.
+pub(crate) fn refused(path: &str, error: &io::Error) -> Option<Message> {
+    let user = u64::from(geteuid().as_raw());
+    (error.kind() == io::ErrorKind::PermissionDenied)
+        .then(|| Message::NotForThisUser { user, path: path.to_owned() })
 }
 
 /// As [`read`], of a file that may have so many bytes.
@@ -197,6 +205,15 @@ fn too_long(found: &str, most: usize) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_read_a_file_is_told_what_to_type() {
+        let told = |kind: io::ErrorKind| refused("env/.env", &kind.into()).map(|message| message.to_string());
+        let user = geteuid().as_raw();
+        let what = format!("cannot be read by user {user}, who runs this: type `chown {user} env/.env`, or let others read it");
+        assert_eq!(told(io::ErrorKind::PermissionDenied), Some(what));
+        assert_eq!(told(io::ErrorKind::IsADirectory), None);
+    }
 
     #[test]
     fn only_files_and_pipes_of_a_bounded_length_are_read() {
