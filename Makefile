@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-quick conversation refusals fuzz hooks clean
+  bench-quick pictures conversation refusals fuzz hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ panel-bench: ## what the panel's pages take with 100,000 requests in the log, an
 	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) --workspace --bins --example fill_log
 	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node long_log.mjs $(abspath $(TARGET_DIR))/release
+
+pictures: ## README's pictures and its terminal, from the real programs and made-up data, into docs/images
+	@scripts/panel.sh
+	@scripts/test.sh build
+	@scripts/e2e.sh pictures.py
 
 e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real gateway and a mock upstream
 	@scripts/test.sh build e2e

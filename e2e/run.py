@@ -130,7 +130,7 @@ def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
     if not run("traffic for the panel", ["node", "panel/traffic.mjs", gateway, "90"], env):
         return 0, 1, 0
     # Wrong keys are tried at the end of what people do, and make the answers to others slow.
-    files = ["panel/pages.test.mjs", "panel/relay_pages.test.mjs", "panel/behaviour.test.mjs"]
+    files = ["panel/pages.test.mjs", "panel/pictures.test.mjs", "panel/relay_pages.test.mjs", "panel/behaviour.test.mjs"]
     results = [
         node(f"the panel: {Path(file).name}", env, folder / f"panel-{index}.tap", "--test-concurrency=1", "--test-timeout=280000", file)
         for index, file in enumerate(files)
@@ -182,6 +182,7 @@ def main() -> int:
             pytest("Claude Code (npm)", env, folder / "claude.xml", "python/test_claude_code.py"),
             pytest("conversations of Claude Code", env, folder / "conversations.xml", "python/test_conversations.py"),
             pytest("Prometheus", env, folder / "prometheus.xml", "python/test_monitoring.py"),
+            pytest("README's terminal", env, folder / "cast.xml", "python/test_cast.py"),
             pytest("Docker Compose", env, folder / "compose.xml", "python/test_compose.py"),
             panel(env, folder),
             pytest("admin API against docs/openapi.yaml (schemathesis)", env, folder / "api.xml", "python/test_admin_api.py"),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the official clients into e2e/ when they changed, then runs e2e/run.py on the debug binaries.
+# Installs the official clients into e2e/ when they changed, then runs e2e/run.py on the debug binaries, or another of its
+# scripts. Usage: e2e.sh [SCRIPT]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,4 +50,4 @@ if ! fresh panel/node_modules panel/package.json panel/package-lock.json; then
   mark panel/node_modules panel/package.json panel/package-lock.json
 fi
 
-exec .venv/bin/python run.py "$binaries"
+exec .venv/bin/python "${1:-run.py}" "$binaries"

@@ -251,8 +251,7 @@ async fn a_kill_in_the_middle_leaves_rows_and_sums_that_agree_and_traffic_goes_o
     let before = agreed(&file).await;
     let upstream = Upstream::start(anthropic::handler()).await;
     // The upstreams of the rows.
-    let of_rows =
-        ["anyrouter", "mirror", "spare"].map(|name| format!("{{name: {name}, base_url: \"{}\"}}", upstream.url()));
+    let of_rows = ["harbour", "lantern"].map(|name| format!("{{name: {name}, base_url: \"{}\"}}", upstream.url()));
     let yaml = format!("gateway:\n  upstreams: [{}]\n", of_rows.join(", "));
     let gateway = started(folder.path()).yaml(&yaml).start().await;
     price(&gateway, r#"[{models: "*", input: 7, output: 7}]"#).await;

@@ -151,6 +151,11 @@ fn each_kind_of_difference_is_told() {
         ("# T\n\nafter 5 s\n", "# T\n\n6 秒之后\n", "numbers of the English page alone [\"5\"]"),
         ("# T\n\n- a\n- b\n", "# T\n\n- 甲\n", "a list of 1, not a list of 2"),
         ("# T\n\n[x](x) [a](a.md#t)\n", "# T\n\n[x](x) [甲](a.zh-CN.md)\n", "links of the English page alone"),
+        (
+            "# T\n\n<img alt=\"a\" src=\"docs/images/a-en.png\">\n",
+            "# T\n\n<img alt=\"甲\" src=\"docs/images/b-zh.png\">\n",
+            "the mark",
+        ),
         ("# T\n\ntext\n\n- a\n", "# T\n\n文字\n", "not a list of 1"),
         (&table("| `1` | 2 |"), &table("| `3` | 2 |"), "row 1, column 1"),
         (&table("| 1 | 2 |\n| 3 | 4 |"), &table("| 1 | 2 |"), "a table of (2, 2) rows and columns, not of (3, 2)"),
@@ -158,6 +163,9 @@ fn each_kind_of_difference_is_told() {
         let told = told(english, chinese);
         assert!(told.contains(wanted), "{wanted:?} is not in: {told}\n{english}{chinese}");
     }
+    let [english, chinese] = [("a", "en"), ("甲", "zh")]
+        .map(|(alt, language)| format!("# T\n\n<img alt=\"{alt}\" src=\"docs/images/a-{language}.png\">\n"));
+    assert_eq!(told(&english, &chinese), "");
     let english = "# T\n\n[x](x) [a](a.md#t) `a` `b NAME` 1,000\n\n```sh\nrun a  # this\n\n# that\nrun b\n```\n";
     let chinese = "# 题\n\n[x](x) 1000 `b 名称` `a` [甲](a.zh-CN.md#题)\n\n```sh\nrun a       # 这个\nrun b\n```\n";
     assert_eq!(told(english, chinese), "");

@@ -86,10 +86,13 @@ export class Bench {
   }
 
   /** A browser of its own: signed in, unless told otherwise. */
-  async visit({ locale = 'en-US', theme = 'light', width = 1440, isSignedIn = true } = {}) {
+  async visit({
+    locale = 'en-US', theme = 'light', width = 1440, height = width < 900 ? 844 : 900, scale = width < 900 ? 2 : 1, timezoneId = 'Asia/Shanghai',
+    isSignedIn = true,
+  } = {}) {
     const context = await this.browser.newContext({
-      locale, colorScheme: theme, viewport: { width, height: width < 900 ? 844 : 900 }, timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce',
-      hasTouch: width < 900, isMobile: width < 900, deviceScaleFactor: width < 900 ? 2 : 1, permissions: ['clipboard-read', 'clipboard-write'],
+      locale, colorScheme: theme, viewport: { width, height }, timezoneId, reducedMotion: 'reduce',
+      hasTouch: width < 900, isMobile: width < 900, deviceScaleFactor: scale, permissions: ['clipboard-read', 'clipboard-write'],
     });
     if (isSignedIn && this.key !== '') {
       const answer = await context.request.post(`${this.url}/api/admin/session`, { data: { key: this.key } });

@@ -1,18 +1,23 @@
-//! Made-up records that look like a busy month: days and nights, three models, sessions with a sub-agent, and the ways in
+//! Made-up records that look like a busy month: days and nights, several models, sessions with a sub-agent, and the ways in
 //! which requests fail.
 
 use gateway_core::record::{Cause, ClientNames, Labels, Outcome, PromptOutcome, RequestRecord};
 use gateway_core::rules::body::Change;
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::summary::{Nature, Summary, Tokens};
-use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-const MODELS: [&str; 3] = ["claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku-4-5-20251001"];
+const MODELS: [&str; 4] = ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-opus-4-8"];
 /// Dollars for a million tokens: input, output, written to the cache, read from it.
-const PRICES: [[f64; 4]; 3] = [[3.0, 15.0, 3.75, 0.3], [5.0, 25.0, 6.25, 0.5], [1.0, 5.0, 1.25, 0.1]];
-const UPSTREAMS: [&str; 3] = ["anyrouter", "mirror", "spare"];
+const PRICES: [[f64; 4]; 4] =
+    [[2.0, 10.0, 2.5, 0.1], [4.0, 20.0, 5.0, 0.2], [0.1, 0.5, 0.125, 0.01], [5.0, 25.0, 6.25, 0.5]];
+const UPSTREAMS: [&str; 2] = ["harbour", "lantern"];
+/// How busy each hour of a day is, which ends late in the afternoon.
+const HOURS: [f64; 24] = [
+    6.0, 5.0, 6.0, 7.0, 5.0, 3.0, 1.5, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 5.0, 11.0, 13.0, 12.0, 6.0, 8.0, 13.0, 14.0,
+    12.0, 10.0,
+];
 /// Types of sub-agents.
 const AGENT_TYPES: [&str; 3] = ["Explore", "Plan", "general-purpose"];
 /// Requests of one session.
@@ -30,11 +35,10 @@ const FAILURES: [(u32, Outcome, u16, Option<Cause>, &str); 6] = [
 /// The record number `index` of `rows` that end at `now` and began `days` earlier; always the same for the same numbers.
 pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<RequestRecord> {
     let mut rng = fastrand::Rng::with_seed(index);
-    let day = index as f64 / rows as f64 * days as f64;
-    // More by day than by night, with ups and downs: the slope of this is from 0.25 to 1.75.
-    let day = day + ((TAU * day).sin() * 0.5 + (TAU * 7.0 * day).sin() * 0.25 / 7.0) / TAU;
-    let age = Duration::from_secs_f64((days as f64 - day).max(0.0) * 86_400.0);
-    let which = [0, 0, 0, 1, 1, 2][rng.usize(..6)];
+    // Nothing happens as regularly as numbers do.
+    let place = (index as f64 + rng.f64() * 12.0 - 6.0) / rows as f64 * days as f64;
+    let age = Duration::from_secs_f64((days as f64 - time_of_day(place)).max(0.0) * 86_400.0);
+    let which = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3][rng.usize(..10)];
     let model = MODELS[which];
     // Most take seconds, some minutes.
     let duration = Duration::from_millis((rng.f64().powi(4) * 240_000.0) as u64 + 300);
@@ -80,7 +84,7 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         path: "/v1/messages".to_owned(),
         status,
         outcome,
-        upstream: Some(UPSTREAMS[[0, 0, 0, 0, 1, 1, 2][rng.usize(..7)]].into()),
+        upstream: Some(UPSTREAMS[[0, 0, 0, 1][rng.usize(..4)]].into()),
         attempts: 1 + u32::from(rng.u8(..40) == 0),
         request_bytes: rng.u64(20_000..900_000),
         response_bytes: 12_000,
@@ -102,6 +106,20 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         labels: Labels { model: model.into(), path: "/v1/messages", request_class: class(index) },
         ..RequestRecord::new(format!("req_{index:032x}"), now - age)
     })
+}
+
+/// The day with its fraction as it is when so much of its requests are over.
+fn time_of_day(place: f64) -> f64 {
+    let mut left = place.rem_euclid(1.0) * HOURS.iter().sum::<f64>();
+    let mut hours = 0.0;
+    for hour in HOURS {
+        if left < hour {
+            return place.floor() + (hours + left / hour) / 24.0;
+        }
+        left -= hour;
+        hours += 1.0;
+    }
+    place.floor() + 1.0
 }
 
 /// Billionths of a dollar.
@@ -126,12 +144,17 @@ fn class(index: u64) -> &'static str {
 /// Whose the record number `index` is.
 fn names(index: u64) -> ClientNames {
     // Two of five requests are a sub-agent's.
-    let agent = (index % 5 > 2).then(|| format!("agent-{}", index / SESSION % 7));
     let number = index / SESSION;
+    let agent = (index % 5 > 2).then(|| format!("agent-{}", index / 15 % 3 + 1));
+    let [first, last] = [number, number + 1].map(|seed| fastrand::Rng::with_seed(seed).u32(..));
     ClientNames {
-        session: Some(format!("{number:08x}-0000-4000-8000-000000000000")),
+        session: Some(format!(
+            "{first:08x}-{number:04x}-4{0:03x}-8{1:03x}-{last:08x}{number:04x}",
+            first % 4001,
+            last % 4003
+        )),
         parent_agent: agent.as_ref().map(|_| "main".to_owned()),
-        agent_type: agent.as_ref().map(|_| AGENT_TYPES[(number % 3) as usize].to_owned()),
+        agent_type: agent.as_ref().map(|_| AGENT_TYPES[(index / 15 % 3) as usize].to_owned()),
         request_class: Some(class(index).to_owned()),
         compaction: (class(index) == "compaction").then(|| "auto".to_owned()),
         prompt_id: Some(format!("{:08x}-0000-4000-8000-{number:012x}", index / 4)),

@@ -38,8 +38,23 @@ fn plain_link(page: &Page, link: &str, pages: &BTreeMap<String, Page>) -> String
         Some(number) => format!("#{number}"),
         None => format!("#{anchor}"),
     });
-    let path = english(&path).0.replace("-zh.png", "-en.png");
+    let path = plain_picture(&english(&path).0);
     format!("{path}{}", heading.unwrap_or_default())
+}
+
+/// The name of a picture without its language.
+fn plain_picture(path: &str) -> String {
+    if path.contains("docs/images/") { path.replace("-zh", "-en") } else { path.to_owned() }
+}
+
+/// HTML as both languages have it: `alt` is prose.
+fn plain_mark(mark: &str) -> String {
+    let lines =
+        mark.lines().map(|line| match line.split_once(" alt=\"").and_then(|(a, b)| Some((a, b.split_once('"')?.1))) {
+            Some((before, behind)) => plain_picture(&format!("{before}{behind}")),
+            None => plain_picture(line),
+        });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Everything in which they differ, a line for each.
@@ -97,7 +112,7 @@ fn unequal(english: &BTreeSet<String>, chinese: &BTreeSet<String>) -> (Vec<Strin
 fn kind(block: &Block) -> String {
     match block {
         Block::List(items) => format!("a list of {items}"),
-        Block::Mark(mark) => format!("the mark {mark}"),
+        Block::Mark(mark) => format!("the mark {}", plain_mark(mark)),
         Block::Code(language, _) => format!("a block of {language}"),
         Block::Table(rows) => format!("a table of {} rows", rows.len()),
     }
@@ -113,7 +128,7 @@ fn block(one: &Block, other: &Block) -> Option<String> {
                 .then(|| format!("the code\n{}\n, not\n{}", other_code.join("\n"), code.join("\n")))
         }
         (Block::Table(rows), Block::Table(other_rows)) => table(rows, other_rows),
-        _ => (one != other).then(|| format!("{}, not {}", kind(other), kind(one))),
+        _ => (kind(one) != kind(other)).then(|| format!("{}, not {}", kind(other), kind(one))),
     }
 }
 

@@ -34,8 +34,7 @@ pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<String> {
 /// What to type if the file is only another user's: in a container everybody is one.
 pub(crate) fn refused(path: &str, error: &io::Error) -> Option<Message> {
     let user = u64::from(geteuid().as_raw());
-    (error.kind() == io::ErrorKind::PermissionDenied)
-        .then(|| Message::NotForThisUser { user, path: path.to_owned() })
+    (error.kind() == io::ErrorKind::PermissionDenied).then(|| Message::NotForThisUser { user, path: path.to_owned() })
 }
 
 /// As [`read`], of a file that may have so many bytes.
@@ -210,7 +209,9 @@ mod tests {
     fn who_may_not_read_a_file_is_told_what_to_type() {
         let told = |kind: io::ErrorKind| refused("env/.env", &kind.into()).map(|message| message.to_string());
         let user = geteuid().as_raw();
-        let what = format!("cannot be read by user {user}, who runs this: type `chown {user} env/.env`, or let others read it");
+        let what = format!(
+            "cannot be read by user {user}, who runs this: type `chown {user} env/.env`, or let others read it"
+        );
         assert_eq!(told(io::ErrorKind::PermissionDenied), Some(what));
         assert_eq!(told(io::ErrorKind::IsADirectory), None);
     }

@@ -1,0 +1,27 @@
+// What README shows of the panel: `make pictures` takes these pictures, and a test opens the same pages.
+
+/** Each with the path that it is at, and what must be there to be seen. */
+export const SCENES = [
+  { name: 'dashboard', path: () => '/?range=24h', themes: ['light', 'dark'], height: 900, sees: ['.tiles', '.feed .entry', '.halves .card'] },
+  { name: 'errors', path: () => '/errors?range=7d', themes: ['light'], height: 808, sees: ['.cause .groups'] },
+  { name: 'session', path: ({ session }) => `/sessions/${session}`, themes: ['light'], height: 724, sees: ['.lanes .track a', 'table'] },
+];
+export const LOCALES = { en: 'en-US', zh: 'zh-CN' };
+
+/** Files below docs/images, with what they show. */
+export const PICTURES = SCENES.flatMap((scene) =>
+  scene.themes.flatMap((theme) =>
+    Object.entries(LOCALES).map(([language, locale]) => ({ scene, theme, locale, file: `${scene.name}-${language}${theme === 'dark' ? '-dark' : ''}.png` })),
+  ),
+);
+
+/** Opens the page of a picture and waits for all that it is to show. */
+export async function openScene(bench, { scene, theme, locale }, more = {}) {
+  const visit = await bench.visit({ locale, theme, width: 1280, height: scene.height, ...more });
+  const { requests } = await visit.api('requests?limit=500');
+  // A session whose work was shared with sub-agents.
+  const session = requests.find((row) => row.session !== null && row.agent !== null)?.session;
+  await visit.open(scene.path({ session }));
+  for (const selector of scene.sees) await visit.page.locator(selector).first().waitFor();
+  return visit;
+}
