@@ -17,7 +17,11 @@ name=anyrouter-gateway
 unit=$name.service
 version='' uninstall='' purge='' folder='' new=''
 
-case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in zh*) chinese=yes ;; *) chinese='' ;; esac
+# The same settings, with comments in another language.
+case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+  zh*) chinese=yes commented=gateway.zh-CN.yaml ;;
+  *) chinese='' commented=gateway.yaml ;;
+esac
 
 say() { # ENGLISH CHINESE
   if [ "$chinese" ]; then printf '%s\n' "$2"; else printf '%s\n' "$1"; fi
@@ -174,7 +178,7 @@ keep_or_put() { # SOURCE FILE
 }
 
 install_service() {
-  keep_or_put "$files/conf/gateway.yaml" "$home/gateway.yaml"
+  keep_or_put "$files/conf/$commented" "$home/gateway.yaml"
   known=''
   if [ -e /etc/systemd/system/$unit ]; then
     known=yes
@@ -212,7 +216,7 @@ running() {
 }
 
 install_for_user() {
-  keep_or_put "$files/conf/gateway.yaml" "$home/conf/gateway.yaml"
+  keep_or_put "$files/conf/$commented" "$home/conf/gateway.yaml"
   keep_or_put "$files/env/.env.example" "$home/env/.env.example"
   if running >/dev/null; then
     (cd "$home" && "$bin/$name" upgrade) || put_back "cd $home && $name upgrade"

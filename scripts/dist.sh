@@ -38,7 +38,7 @@ archive=$name-$version-linux-$architecture
 packed=$(mktemp -d)
 trap 'rm -rf "$packed"' EXIT
 mkdir -p "$packed/$archive"
-cp -p --parents conf/gateway.yaml conf/$name.service env/.env.example LICENSE README.md README.zh-CN.md "$packed/$archive/"
+cp -p --parents conf/gateway.yaml conf/gateway.zh-CN.yaml conf/$name.service env/.env.example LICENSE README.md README.zh-CN.md "$packed/$archive/"
 cp "$program" "$packed/$archive/"
 chmod -R u=rwX,go=rX "$packed/$archive"
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$packed" -cf - "$archive" |
