@@ -1,12 +1,15 @@
 //! The command line.
 
+mod chinese;
+
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profile};
 use crate::doctor;
 use crate::install;
-use crate::language::{say, told};
+use crate::language::{padded, say, told};
 use crate::operate::{panel, recost};
 use crate::tryout;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use gateway_core::language::Language;
 use gateway_core::redact::shapes;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -110,6 +113,15 @@ pub(crate) struct ExplainOptions {
 }
 
 impl Cli {
+    /// Reads the command line, with help in this language; ends the process if it cannot be read.
+    pub(crate) fn read(language: Language) -> Self {
+        let command = match language {
+            Language::English => Self::command(),
+            Language::Chinese => chinese::of(Self::command()),
+        };
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// What the command line says about the configuration.
     pub(crate) fn arguments(&self) -> Arguments {
         let flags = [("gateway.listen", &self.listen), ("gateway.admin_listen", &self.admin_listen)];
@@ -231,12 +243,6 @@ pub(crate) fn report(loaded: &Loaded, options: &CheckOptions) -> String {
         }
     }
     text
-}
-
-/// A text with blanks behind it up to this width; Chinese characters are two wide.
-fn padded(text: &str, width: usize) -> String {
-    let wide = text.chars().filter(|char| ('\u{2e80}'..='\u{ffef}').contains(char)).count();
-    format!("{text:0$}", width.saturating_sub(wide))
 }
 
 #[cfg(test)]

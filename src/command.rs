@@ -7,8 +7,8 @@ use crate::config::{self, problem::Problems};
 use crate::language::{self, say, told};
 use crate::operate;
 use crate::{doctor, install, listen, log_output, prices, server, tryout};
-use anyhow::Context as _;
-use clap::Parser;
+use gateway_core::both;
+use gateway_core::language::Words;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ pub fn run() -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     // Of the command line it is not known yet which file it names.
     language::speak(config::spoken(&config::Arguments::default(), &env));
-    let cli = Cli::parse();
+    let cli = Cli::read(language::here());
     language::speak(config::spoken(&cli.arguments(), &env));
     if let Some(Command::Doctor(options)) = &cli.command {
         return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
@@ -82,12 +82,11 @@ pub fn run() -> ExitCode {
     {
         Ok(flush) => flush,
         Err(error) => {
-            let message = format!("the log cannot be started: {error}");
+            let message = both!("the log cannot be started: {error}", "无法写日志：{error}");
             if cli.upgrade {
-                operate::upgrade::report_failure(&message);
+                operate::upgrade::report_failure(&message.to_string());
             }
-            eprintln!("error: {message}");
-            return ExitCode::FAILURE;
+            return fail(&told(&message));
         }
     };
     let has_log_file = loaded.startup.log_file.is_some();
@@ -141,25 +140,25 @@ fn finish_command(result: Result<String, String>) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            for line in error.lines() {
-                eprintln!("error: {line}");
-            }
-            ExitCode::FAILURE
-        }
+        Err(error) => error.lines().map(fail).last().unwrap_or(ExitCode::FAILURE),
     }
 }
 
 fn print(text: &[u8]) -> ExitCode {
-    finish(std::io::stdout().write_all(text).context("writing to standard output"))
+    let written = std::io::stdout().write_all(text);
+    finish(
+        written.map_err(|error| {
+            anyhow::Error::msg(both!("writing to standard output: {error}", "无法写到标准输出：{error}"))
+        }),
+    )
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // What has words in both languages is told in the one that is spoken.
+            fail(&error.downcast_ref::<Words>().map_or_else(|| format!("{error:#}"), told))
         }
     }
 }

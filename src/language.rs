@@ -38,6 +38,21 @@ pub(crate) fn told(words: &Words) -> String {
     words.text(here()).to_owned()
 }
 
+/// The same for several, with this text between them.
+pub(crate) fn joined(words: &[Words], between: &str) -> String {
+    words.iter().map(told).collect::<Vec<_>>().join(between)
+}
+
+/// How many columns of a terminal a text takes: Chinese characters take two.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(|char| if ('\u{2e80}'..='\u{ffef}').contains(&char) { 2 } else { 1 }).sum()
+}
+
+/// A text with blanks behind it up to this width.
+pub(crate) fn padded(text: &str, to: usize) -> String {
+    format!("{text}{:1$}", "", to.saturating_sub(width(text)))
+}
+
 /// A text in the language that is spoken: `say!("no room for {name}", "{name} 没有空间")`, with the rules of
 /// [`both!`](gateway_core::both). For what is printed; what may be logged too, or goes to a client, is `both!`.
 macro_rules! say {

@@ -1,30 +1,52 @@
 //! What `anyrouter-gateway prices` prints: what models cost, since when, and who says so.
 
 use crate::config::Config;
+use crate::config::problem::path_words;
+use crate::language::{self, say, told};
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{Offer, PicoUsd, model_name};
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 /// Names like an unknown one that are told.
 const NEAR: usize = 3;
+/// How many columns there are.
+const COLUMNS: usize = 10;
+
 /// What stands over the columns.
-const TITLES: [&str; 10] =
-    ["MODELS", "SINCE", "PROMPT UP TO", "INPUT", "OUTPUT", "WRITE 5m", "WRITE 1h", "READ", "ALSO", "FROM"];
+fn titles() -> [String; COLUMNS] {
+    [
+        say!("MODELS", "模型"),
+        say!("SINCE", "生效日期"),
+        say!("PROMPT UP TO", "提示词上限"),
+        say!("INPUT", "输入"),
+        say!("OUTPUT", "输出"),
+        say!("WRITE 5m", "写缓存 5m"),
+        say!("WRITE 1h", "写缓存 1h"),
+        say!("READ", "读缓存"),
+        say!("ALSO", "其他"),
+        say!("FROM", "来源"),
+    ]
+}
 
 /// All prices, in the order in which they are asked.
 pub(crate) fn all(config: &Config, path: &str, now: SystemTime) -> String {
-    let mut text = format!(
-        "# anyrouter-gateway {}, configuration: {path}\n\
+    let mut text = say!(
+        "# anyrouter-gateway {version}, configuration: {path}\n\
          # US dollars per million tokens; the first that fits counts. `anyrouter-gateway prices MODEL` shows one model.\n",
-        env!("CARGO_PKG_VERSION")
+        "# anyrouter-gateway {version}，配置：{path}\n\
+         # 单位：美元/百万 token；以最先符合的一行为准。`anyrouter-gateway prices 模型名` 只显示一个模型。\n",
+        version = env!("CARGO_PKG_VERSION"),
+        path = told(&path_words(path))
     );
     let rows = config.prices.written().map(|offer| row(offer, offer.from.is_some_and(|from| from > now)));
     text.push_str(&table(rows.collect()));
     if let Some(list) = config.prices.published() {
         let name = list.publisher.name();
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "Before the built-in ones: {} models of gateway.prices_file ({name}).", list.models);
+        text += &say!(
+            "Before the built-in ones: {models} models of gateway.prices_file ({name}).\n",
+            "gateway.prices_file（{name}）中的 {models} 个模型优先于内置价格。\n",
+            models = list.models
+        );
     }
     text.push_str(&cost_factors(config));
     text.truncate(text.trim_end().len());
@@ -46,13 +68,14 @@ pub(crate) fn of_model(config: &Config, model: &str, now: SystemTime) -> Result<
     let is_in_force = |offer: &Offer| in_force.iter().any(|other| std::ptr::eq(*other, offer));
     let rows = offers.iter().map(|offer| row(offer, !is_in_force(offer)));
     let today = humantime::format_rfc3339_seconds(now).to_string();
-    let mut text = format!(
-        "# {model}, in US dollars per million tokens; the first that fits counts. (Those in brackets do not hold on {}, or \
-         come behind another one.)\n{}{}",
-        &today[..10],
-        table(rows.collect()),
-        cost_factors(config)
+    let mut text = say!(
+        "# {model}, in US dollars per million tokens; the first that fits counts. (Those in brackets do not hold on {day}, \
+         or come behind another one.)\n",
+        "# {model}，单位：美元/百万 token；以最先符合的一行为准。（括号中的在 {day} 未生效，或排在其他价格之后。）\n",
+        day = &today[..10]
     );
+    text.push_str(&table(rows.collect()));
+    text.push_str(&cost_factors(config));
     text.truncate(text.trim_end().len());
     Ok(text)
 }
@@ -68,30 +91,37 @@ fn unknown(config: &Config, model: &str) -> String {
     near.sort();
     near.dedup_by(|one, other| one.1 == other.1);
     let near: Vec<String> = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
-    let near = if near.is_empty() { String::new() } else { format!(" (near: {})", near.join(", ")) };
-    format!(
+    let near = near.join(", ");
+    let near = if near.is_empty() { near } else { say!(" (near: {near})", "（相近的有：{near}）") };
+    say!(
         "\"{model}\" has no price{near}: its requests have no cost, and count as unpriced\n\
          give it one in the configuration, in US dollars per million tokens:\n\
          \x20 gateway:\n\
          \x20   prices:\n\
          \x20     - {{models: \"{plain}\", input: 1, output: 5}}\n\
-         or name a published list in gateway.prices_file: LiteLLM's or that of models.dev"
+         or name a published list in gateway.prices_file: LiteLLM's or that of models.dev",
+        "“{model}”没有价格{near}：它的请求没有费用，计入未定价\n\
+         请在配置中写上价格，单位为美元/百万 token：\n\
+         \x20 gateway:\n\
+         \x20   prices:\n\
+         \x20     - {{models: \"{plain}\", input: 1, output: 5}}\n\
+         或在 gateway.prices_file 中指定公开的价格表：LiteLLM 或 models.dev 的"
     )
 }
 
 /// The cells of an offer, in brackets if it does not count.
-fn row(offer: &Offer, is_aside: bool) -> [String; TITLES.len()] {
+fn row(offer: &Offer, is_aside: bool) -> [String; COLUMNS] {
     let models = offer.models.to_string();
     let price = &offer.price;
     let mut also = Vec::new();
-    also.extend(offer.fast.map(|times| format!("fast ×{times}")));
+    also.extend(offer.fast.map(|times| say!("fast ×{times}", "快速模式 ×{times}")));
     also.extend(offer.geo.iter().map(|(place, times)| format!("{place} ×{times}")));
     if offer.batch != Factor::HALF {
-        also.push(format!("batch ×{}", offer.batch));
+        also.push(say!("batch ×{times}", "批量 ×{times}", times = offer.batch));
     }
     let thousand = dollars(offer.web_search.saturating_mul(1_000) / 1_000_000);
     if thousand != "10" {
-        also.push(format!("1,000 searches {thousand}"));
+        also.push(say!("1,000 searches {thousand}", "千次搜索 {thousand}"));
     }
     [
         if is_aside { format!("({models})") } else { models },
@@ -110,12 +140,12 @@ fn row(offer: &Offer, is_aside: bool) -> [String; TITLES.len()] {
 }
 
 /// Rows below their titles, in columns.
-fn table(rows: Vec<[String; TITLES.len()]>) -> String {
-    let rows: Vec<_> = std::iter::once(TITLES.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..TITLES.len()).map(width).collect();
-    let line = |row: &[String; TITLES.len()]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+fn table(rows: Vec<[String; COLUMNS]>) -> String {
+    let rows: Vec<_> = std::iter::once(titles()).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| language::width(&row[column])).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| language::padded(cell, *width));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -124,7 +154,15 @@ fn table(rows: Vec<[String; TITLES.len()]>) -> String {
 /// The upstreams that charge something else.
 fn cost_factors(config: &Config) -> String {
     let others = config.upstreams.iter().filter(|upstream| upstream.cost_factor != Factor::ONE);
-    others.map(|upstream| format!("{} charges {} times the price.\n", upstream.name, upstream.cost_factor)).collect()
+    let told = others.map(|upstream| {
+        say!(
+            "{name} charges {times} times the price.\n",
+            "{name} 按价格的 {times} 倍收费。\n",
+            name = upstream.name,
+            times = upstream.cost_factor
+        )
+    });
+    told.collect()
 }
 
 /// Pico-dollars per token as dollars per million.

@@ -15,8 +15,9 @@ use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::operate::{self, Claim, Supervisor};
 use crate::store::{Reader, RequestLog, Retention, Writer};
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use async_trait::async_trait;
+use gateway_core::both;
 use models::ModelsBefore;
 use pingora::proxy::http_proxy;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
@@ -42,7 +43,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
     let (log, reader, writer) = request_log(&loaded.startup);
     if let Some(writer) = writer.as_ref().filter(|_| upgrade) {
-        writer.check().map_err(|error| anyhow!("gateway.database: {error}"))?;
+        writer.check().map_err(|error| {
+            anyhow::Error::msg(both!("gateway.database: {error}", "gateway.database（请求日志）：{error}"))
+        })?;
     }
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
     let keeper = Arc::new(Keeper::new(&loaded.startup.state_dir));
@@ -117,7 +120,10 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     log::info!("process {} ends", std::process::id());
     // A service manager starts it again only after a fault.
     if how == operate::End::Fault {
-        bail!("what serves requests has ended by itself; the log says why");
+        return Err(anyhow::Error::msg(both!(
+            "what serves requests has ended by itself; the log says why",
+            "处理请求的服务意外退出；原因见日志"
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! docs/refusals.md says how the gateway refuses, and whether to try again. Its rows are what this test compares with.
 
+#[path = "refusals/language.rs"]
+mod language;
+
 use harness::{
     Authority, Deaf, DnsMode, DnsServer, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Response, Step, Stub,
     TlsFront, Upstream, ask, within,

@@ -2,11 +2,12 @@
 
 use super::status;
 use crate::feed::{Event, Second};
-use crate::gateway::{Answer, Shared};
+use crate::gateway::{Answer, Recipient, Shared};
 use crate::store::Listed;
 use crate::store::row::{TokenCounts, cost_of};
 use bytes::Bytes;
 use gateway_core::again::Again;
+use gateway_core::both;
 use http::header::{CACHE_CONTROL, HeaderName};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -33,8 +34,13 @@ pub(super) async fn serve(
     may_look: impl Fn() -> bool,
 ) -> pingora::Result<()> {
     if shared.feed.listeners() >= READERS {
-        let message = format!("{READERS} readers listen already: close a panel, and try again.");
-        let answer = Answer::error(503, &message, request_id).again(Again::After(1));
+        let message = both!(
+            "{READERS} readers listen already: close a panel, and try again.",
+            "已有 {READERS} 个页面在接收实时事件：请关闭一个面板后重试。"
+        );
+        let language = shared.snapshot.load().config.language;
+        let to = Recipient::of(request_id, &session.req_header().headers, language);
+        let answer = Answer::error(503, &message, to).again(Again::After(1));
         return answer.send_direct(session, request_id).await;
     }
     let mut listener = shared.feed.listen();

@@ -24,7 +24,7 @@ mod upstreams;
 mod wrong_keys;
 
 use crate::config::live::Live;
-use crate::gateway::{Answer, LocalHandler, LocalRequest, Shared};
+use crate::gateway::{Answer, LocalHandler, LocalRequest, Recipient, Shared};
 use crate::store::{Reader, Recosts};
 use access::{Access, Gate, Needs};
 use assets::HTML;
@@ -73,6 +73,11 @@ impl Admin {
         self.parts.gate.refresh();
     }
 
+    /// Whom the answer to a request is for.
+    fn recipient<'r>(&self, request_id: &'r str, request: &RequestHeader) -> Recipient<'r> {
+        Recipient::of(request_id, &request.headers, self.parts.shared.snapshot.load().config.language)
+    }
+
     /// The answer to a request for a page, which needs no key.
     fn page(&self, request: &RequestHeader, path: &[u8]) -> Result<Answer, Refused> {
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
@@ -97,7 +102,10 @@ impl Admin {
         let found = self.found(&request, client, &segments).await;
         let (route, named, access) = match found {
             Ok(found) => found,
-            Err(refused) => return refused.answer(request_id).send_direct(session, request_id).await,
+            Err(refused) => {
+                let answer = refused.answer(self.recipient(request_id, &request));
+                return answer.send_direct(session, request_id).await;
+            }
         };
         let (_, query) = split_query(request.raw_path());
         let parameters = Parameters::read(query.unwrap_or_default());
@@ -109,7 +117,10 @@ impl Admin {
                 let may_look = || access.as_ref().is_some_and(|access| gate.is_still_good(access, &shared.panel));
                 live::serve(session, shared, request_id, may_look).await
             }
-            Err(refused) => refused.answer(request_id).send_direct(session, request_id).await,
+            Err(refused) => {
+                let answer = refused.answer(self.recipient(request_id, &call.request));
+                answer.send_direct(session, request_id).await
+            }
         }
     }
 
@@ -149,7 +160,7 @@ impl LocalHandler for Admin {
         match self.found(request, client, &parameters::segments(path)).await {
             Ok((_, _, Some(_))) => Ok(MAX_BODY_BYTES),
             Ok((_, _, None)) => Ok(SMALL_BODY_BYTES),
-            Err(refused) => Err(refused.answer(request_id)),
+            Err(refused) => Err(refused.answer(self.recipient(request_id, request))),
         }
     }
 
@@ -160,7 +171,9 @@ impl LocalHandler for Admin {
             return self.api(local, path).await;
         }
         let LocalRequest { session, request_id, .. } = local;
-        let answer = self.page(session.req_header(), path).unwrap_or_else(|refused| refused.answer(request_id));
+        let request = session.req_header();
+        let to = || self.recipient(request_id, request);
+        let answer = self.page(request, path).unwrap_or_else(|refused| refused.answer(to()));
         answer.send_direct(session, request_id).await
     }
 }

@@ -2,9 +2,10 @@
 
 use super::fault::Fault;
 use crate::config::live::ProblemView;
-use crate::gateway::{Answer, ErrorCode};
+use crate::gateway::{Answer, ErrorCode, Recipient};
 use crate::store::ReadError;
 use gateway_core::again::Again;
+use gateway_core::language::Language;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use std::fmt::Display;
@@ -45,23 +46,25 @@ impl Refused {
     }
 
     /// The answer.
-    pub(super) fn answer(self, request_id: &str) -> Answer {
+    pub(super) fn answer(self, to: Recipient<'_>) -> Answer {
         match self {
-            Self::Because(fault) => because(&fault, request_id),
+            Self::Because(fault) => because(&fault, to),
             Self::TooOften(wait) => {
-                let answer = because(&Fault::TooManyWrongKeys, request_id);
+                let answer = because(&Fault::TooManyWrongKeys, to);
                 answer.with_value(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
             }
             Self::Unanswered => return Answer::silence(),
-            Self::Wrong(problems) => wrong(&problems, request_id),
+            Self::Wrong(problems) => wrong(&problems, to.request_id),
         }
         .with(CACHE_CONTROL, "no-store")
     }
 }
 
-fn because(fault: &Fault, request_id: &str) -> Answer {
+fn because(fault: &Fault, to: Recipient<'_>) -> Answer {
     let code = ErrorCode { code: fault.code(), parameters: fault.parameters() };
-    let mut answer = Answer::error_with(fault.status(), &format!("{fault}."), Some(code), request_id);
+    let end = if to.language == Language::Chinese { "。" } else { "." };
+    let message = fault.text(to.language) + end;
+    let mut answer = Answer::error_with(fault.status(), &message, Some(code), to);
     if fault.status() == 503 {
         answer = answer.again(Again::After(1));
     }

@@ -20,6 +20,7 @@ use super::source::text_file;
 use super::trial;
 use arc_swap::ArcSwap;
 use files::{files, fingerprint, write};
+use gateway_core::language::Words;
 use history::History;
 use mask::{Hidden, Known, Present};
 use std::net::SocketAddr;
@@ -90,7 +91,7 @@ pub(crate) struct Reloaded {
     /// The keys of settings that differ from those that the process was started with, and need a restart.
     pub pending_restart: Vec<String>,
     /// What is valid, but hardly what was meant.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Words>,
     /// What differs from what was in force, for the command line.
     #[serde(skip)]
     pub differences: Vec<Difference>,
@@ -390,7 +391,7 @@ impl Live {
             || trial::addresses(&loaded.startup).iter().any(|(_, new)| self.keeps_from(*new));
         self.prepared(loaded)?();
         let version = new.texts.version();
-        let warnings = new.warnings.iter().map(ToString::to_string).collect();
+        let warnings = new.warnings.iter().map(Problem::words).collect();
         let differences = self.in_force_is(new);
         Ok(Reloaded { version, pending_restart, warnings, differences, needs_stop })
     }

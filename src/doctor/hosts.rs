@@ -98,9 +98,18 @@ fn sort(ways: &mut [HostWay]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::language::Words;
 
     fn step(step: &'static str, ok: bool, milliseconds: f64) -> Step {
-        Step { step, ok, milliseconds, detail: String::new(), code: "", parameters: serde_json::Map::new() }
+        Step {
+            step,
+            ok,
+            milliseconds,
+            detail: String::new(),
+            told: Words::said(""),
+            code: "",
+            parameters: serde_json::Map::new(),
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::config::problem::Problems;
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::config::{self, Arguments, Loaded, Lookup};
+use crate::language::{self, say};
 use clean::Cleaner;
 use hickory_resolver::TokioResolver;
 use hosts::HostWay;
@@ -45,7 +46,10 @@ pub(crate) struct Options {
 /// Checks the configuration and every upstream, prints what was found, and says whether all is well.
 pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
     if !options.json {
-        eprintln!("trying all upstreams; an answer may take 15 s ...");
+        eprintln!(
+            "{}",
+            say!("trying all upstreams; an answer may take 15 s ...", "正在逐个检查上游，每个最多约 15 秒……")
+        );
     }
     let report = match key(options.key_env.as_deref(), env) {
         Ok(key) => examine(arguments, key, env),
@@ -54,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> 
     let report = match report {
         Ok(report) => report,
         Err(message) => {
-            eprintln!("error: {message}");
+            eprintln!("{}", say!("error: {message}", "错误：{message}"));
             return ExitCode::FAILURE;
         }
     };
@@ -74,11 +78,22 @@ pub(crate) fn key(name: Option<&str>, env: Lookup<'_>) -> Result<Option<Secret>,
     if key.is_empty() {
         // Somebody may have given the key itself, which is not to be shown.
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let name = if is_name { name } else { "with this name" };
-        return Err(format!("--key-env: the environment variable {name} is not set, or is empty"));
+        return Err(match is_name {
+            true => say!(
+                "--key-env: the environment variable {name} is not set, or is empty",
+                "--key-env：环境变量 {name} 没有设置，或为空"
+            ),
+            false => say!(
+                "--key-env: the environment variable with this name is not set, or is empty",
+                "--key-env：没有这个名称的环境变量，或它为空"
+            ),
+        });
     }
     if !gateway_core::http1::is_field_value(key.as_bytes()) {
-        return Err(format!("--key-env: the key in {name} has control characters in it"));
+        return Err(say!(
+            "--key-env: the key in {name} has control characters in it",
+            "--key-env：{name} 中的密钥含有控制字符"
+        ));
     }
     Ok(Some(Secret::new(key)))
 }
@@ -92,13 +107,14 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         .iter()
         .any(|name| env(name).is_some_and(|proxy| !proxy.is_empty()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("the doctor cannot start: {error}"))?;
+    let runtime = runtime.map_err(|error| say!("the doctor cannot start: {error}", "doctor 无法启动：{error}"))?;
     for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+        let warning = warning.text(language::here());
+        eprintln!("{}", say!("warning: {warning}", "警告：{warning}"));
     }
     let Loaded { config, startup, path, .. } = loaded;
-    let resolver =
-        crate::upstream::resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+    let resolver = crate::upstream::resolver(&config.dns_servers)
+        .map_err(|error| say!("the DNS resolver: {error}", "DNS 解析器无法使用：{error}"))?;
     let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();

@@ -10,6 +10,7 @@ use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tunnel::{self, Target};
 use ::http::header::LOCATION;
+use gateway_core::language::{Language, Words};
 use hickory_resolver::TokioResolver;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -39,6 +40,9 @@ pub(crate) struct Step {
     pub milliseconds: f64,
     /// What was seen, in English.
     pub detail: String,
+    /// The same in both languages.
+    #[serde(skip)]
+    pub told: Words,
     /// The same for programs.
     pub code: &'static str,
     /// What differs from case to case.
@@ -219,8 +223,10 @@ impl Probe<'_> {
                 *text = self.cleaner.line(text);
             }
         }
-        let (code, detail) = (detail.code(), self.cleaner.line(&detail.to_string()));
-        way.steps.push(Step { step, ok, milliseconds, detail, code, parameters });
+        let [english, chinese] =
+            [Language::English, Language::Chinese].map(|language| self.cleaner.line(&detail.text(language)));
+        let told = Words::new(format_args!("{english}"), format_args!("{chinese}"));
+        way.steps.push(Step { step, ok, milliseconds, detail: english, told, code: detail.code(), parameters });
     }
 
     /// Connects to all addresses at once, and goes on with the first that answers.

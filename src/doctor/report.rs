@@ -3,8 +3,11 @@
 use super::findings::{Finding, Severity};
 use super::hosts::HostWay;
 use super::probe::{Step, Way};
-use super::settings::{ADDRESS, CHOICES, ClientSettings, MANAGED_PATHS};
-use crate::config::problem::Problem;
+use super::settings::{ADDRESS, CHOICES, Choice, ClientSettings, MANAGED_PATHS};
+use crate::config::problem::{Problem, path_words};
+use crate::language::{self, say, told};
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,20 +66,23 @@ impl Report {
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        let name = self.configuration.as_ref().map_or_else(String::new, |path| format!(" {path}"));
-        match self.problems.len() {
-            0 => writeln!(out, "\nconfiguration{name}: no errors")?,
-            1 => writeln!(out, "\nconfiguration{name}: 1 error")?,
-            count => writeln!(out, "\nconfiguration{name}: {count} errors")?,
-        }
+        let name = self.configuration.as_ref().map_or_else(String::new, |path| format!(" {}", told(&path_words(path))));
+        let told = match self.problems.len() {
+            0 => say!("configuration{name}: no errors", "配置{name}：没有错误"),
+            1 => say!("configuration{name}: 1 error", "配置{name}：1 处错误"),
+            count => say!("configuration{name}: {count} errors", "配置{name}：{count} 处错误"),
+        };
+        writeln!(out, "\n{told}")?;
         for problem in &self.problems {
-            writeln!(out, "  error: {problem}")?;
+            let problem = problem.text(language::here());
+            writeln!(out, "  {}", say!("error: {problem}", "错误：{problem}"))?;
         }
         for finding in &self.findings {
             write_finding(out, finding)?;
         }
         for upstream in &self.upstreams {
-            writeln!(out, "\nupstream \"{}\" {}", upstream.name, upstream.base_url)?;
+            let UpstreamReport { name, base_url, .. } = upstream;
+            writeln!(out, "\n{}", say!("upstream \"{name}\" {base_url}", "上游“{name}” {base_url}"))?;
             for way in &upstream.ways {
                 write_way(out, way)?;
             }
@@ -89,7 +95,9 @@ impl Report {
         }
         if !self.upstreams.is_empty() {
             let good = self.upstreams.iter().filter(|one| one.reachable).count();
-            writeln!(out, "\n{good} of {} upstreams can be used", self.upstreams.len())?;
+            let all = self.upstreams.len();
+            let told = say!("{good} of {all} upstreams can be used", "{all} 个上游中有 {good} 个可用");
+            writeln!(out, "\n{told}")?;
         }
         Ok(())
     }
@@ -125,17 +133,20 @@ impl Report {
 
 fn write_way(out: &mut String, way: &Way) -> std::fmt::Result {
     let used = match (way.via.as_str(), way.used_by_gateway) {
-        ("direct", true) => "directly, as the gateway does",
-        ("direct", false) => "directly, which the gateway does not do as long as there is a proxy",
-        _ => "through the proxy, as the gateway does",
+        ("direct", true) => say!("directly, as the gateway does:", "直接连接（网关也这样做）："),
+        ("direct", false) => say!(
+            "directly, which the gateway does not do as long as there is a proxy:",
+            "直接连接（设置了代理，网关不这样做）："
+        ),
+        (proxy, _) => {
+            say!("through the proxy, as the gateway does ({proxy}):", "经过代理 {proxy}（网关也这样做）：")
+        }
     };
-    match way.via.as_str() {
-        "direct" => writeln!(out, "  {used}:")?,
-        proxy => writeln!(out, "  {used} ({proxy}):")?,
-    }
-    for Step { step, ok, milliseconds, detail, .. } in &way.steps {
-        let mark = if *ok { "ok" } else { "FAILED" };
-        writeln!(out, "    {:5} {mark:6} {:>10}  {detail}", step.to_uppercase(), time(*milliseconds))?;
+    writeln!(out, "  {used}")?;
+    for Step { step, ok, milliseconds, told: detail, .. } in &way.steps {
+        // Six columns in each language.
+        let mark = if *ok { say!("ok    ", "正常  ") } else { say!("FAILED", "失败  ") };
+        writeln!(out, "    {:5} {mark} {:>10}  {}", step.to_uppercase(), time(*milliseconds), told(detail))?;
     }
     way.findings.iter().try_for_each(|finding| write_finding(out, finding))
 }
@@ -146,77 +157,107 @@ fn time(milliseconds: f64) -> String {
 
 fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
     let mark = match finding.severity {
-        Severity::Ok => "OK",
-        Severity::Note => "NOTE",
-        Severity::Problem => "PROBLEM",
+        Severity::Ok => say!("OK", "正常"),
+        Severity::Note => say!("NOTE", "提示"),
+        Severity::Problem => say!("PROBLEM", "问题"),
     };
-    writeln!(out, "    {mark}: {}", finding.id)?;
-    for (language, cause, cure) in
-        [("en", finding.cause_en, finding.cure_en), ("zh", finding.cause_zh, finding.cure_zh)]
-    {
-        writeln!(out, "      {language}: {cause}\n       -> {cure}")?;
+    let Finding { id, cause_en, cause_zh, cure_en, cure_zh, .. } = finding;
+    writeln!(out, "    {mark}: {id}")?;
+    let cause = Words::new(format_args!("{cause_en}"), format_args!("{cause_zh}"));
+    let cure = Words::new(format_args!("{cure_en}"), format_args!("{cure_zh}"));
+    for (tag, language) in readers() {
+        writeln!(out, "      {tag}{}\n       -> {}", cause.text(language), cure.text(language))?;
     }
     Ok(())
 }
 
+/// The languages to speak, each with what stands before a text in it: both if it is not known which one is read here.
+fn readers() -> impl Iterator<Item = (&'static str, Language)> {
+    let both = [("en: ", Language::English), ("zh: ", Language::Chinese)];
+    let known = language::known();
+    both.into_iter().filter_map(move |(tag, one)| match known {
+        None => Some((tag, one)),
+        Some(known) => (known == one).then_some(("", one)),
+    })
+}
+
+/// A text, with these blanks before it, for those who read here.
+fn write_told(out: &mut String, indent: usize, words: &Words) -> std::fmt::Result {
+    readers().try_for_each(|(tag, language)| writeln!(out, "{:indent$}{tag}{}", "", words.text(language)))
+}
+
+/// A title, for those who read here.
+fn title(words: &Words) -> String {
+    let texts: Vec<&str> = readers().map(|(_, language)| words.text(language)).collect();
+    texts.join(" / ")
+}
+
 fn write_hosts(out: &mut String, hosts: &[HostWay]) -> std::fmt::Result {
-    writeln!(out, "\nhosts of AnyRouter, from the name to the answer / AnyRouter 各地址的响应时间:")?;
+    let words = both!("hosts of AnyRouter, from the name to the answer:", "AnyRouter 各地址的响应时间：");
+    writeln!(out, "\n{}", title(&words))?;
     let width = hosts.iter().map(|way| way.host.len()).max().unwrap_or_default();
     for HostWay { host, via, milliseconds, finding, is_used } in hosts {
         let told = milliseconds.map_or_else(|| finding.unwrap_or_default().to_owned(), time);
         let used = if *is_used { "  (base_url)" } else { "" };
         writeln!(out, "  {host:width$}  {told:>10}  {via}{used}")?;
     }
-    let Some(HostWay { host, via, is_used, .. }) = hosts.iter().find(|way| way.milliseconds.is_some()) else {
-        return writeln!(out, "  en: None of them can be reached from here.\n  zh: 从本机都无法连通。");
+    let fastest = hosts.iter().find(|way| way.milliseconds.is_some());
+    let words = match fastest.map(|way| (way, way.via.as_str())) {
+        None => both!("None of them can be reached from here.", "从本机都无法连通。"),
+        Some((HostWay { host, is_used: true, .. }, _)) => {
+            both!("The fastest from here is in use: {host}.", "正在使用从本机看最快的地址：{host}。")
+        }
+        Some((HostWay { host, .. }, "direct")) => both!(
+            "The fastest from here is {host}, without a proxy: put it into base_url if you like.",
+            "从本机看最快的是 {host}（不经代理）：可以把它写入 base_url。"
+        ),
+        Some((HostWay { host, .. }, proxy)) => both!(
+            "The fastest from here is {host}, through {proxy}: put it into base_url if you like.",
+            "从本机看最快的是 {host}（经过 {proxy}）：可以把它写入 base_url。"
+        ),
     };
-    if *is_used {
-        return writeln!(
-            out,
-            "  en: The fastest from here is in use: {host}.\n  zh: 正在使用从本机看最快的地址：{host}。"
-        );
-    }
-    let (how, how_zh) = match via.as_str() {
-        "direct" => ("without a proxy".to_owned(), "不经代理".to_owned()),
-        proxy => (format!("through {proxy}"), format!("经过 {proxy}")),
-    };
-    writeln!(out, "  en: The fastest from here is {host}, {how}: put it into base_url if you like.")?;
-    writeln!(out, "  zh: 从本机看最快的是 {host}（{how_zh}）：可以把它写入 base_url。")
+    write_told(out, 2, &words)
 }
 
 /// What to put where a team's settings lack the address of the gateway.
 fn write_address(out: &mut String, is_for_this_machine: bool) -> std::fmt::Result {
-    writeln!(out, "  en: {ADDRESS} stands for the name or the address under which the others reach this machine.")?;
-    writeln!(out, "  zh: 请把 {ADDRESS} 换成其他机器访问本机所用的域名或 IP 地址。")?;
+    let words = both!(
+        "{ADDRESS} stands for the name or the address under which the others reach this machine.",
+        "请把 {ADDRESS} 换成其他机器访问本机所用的域名或 IP 地址。"
+    );
+    write_told(out, 2, &words)?;
     if is_for_this_machine {
-        writeln!(
-            out,
-            "  en: gateway.listen lets only this machine in: set LISTEN=0.0.0.0:PORT, or put a reverse proxy before it."
-        )?;
-        writeln!(out, "  zh: gateway.listen 目前只允许本机访问：请设置 LISTEN=0.0.0.0:端口，或在前面放一个反向代理。")?;
+        let words = both!(
+            "gateway.listen lets only this machine in: set LISTEN=0.0.0.0:PORT, or put a reverse proxy before it.",
+            "gateway.listen 目前只允许本机访问：请设置 LISTEN=0.0.0.0:端口，或在前面放一个反向代理。"
+        );
+        write_told(out, 2, &words)?;
     }
     Ok(())
 }
 
 fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {
-    let mut block = |title: &str, text: &str| {
-        writeln!(out, "\n{title}")?;
+    let mut block = |words: &Words, text: &str| {
+        writeln!(out, "\n{}", title(words))?;
         text.lines().try_for_each(|line| writeln!(out, "  {line}"))
     };
-    block("Claude Code, in a shell / 在终端中:", &settings.shell())?;
-    block("Claude Code, ~/.claude/settings.json:", &format!("{:#}", settings.claude_code()))?;
-    block("VS Code extension, settings.json / VS Code 扩展:", &format!("{:#}", settings.vs_code()))?;
-    block("a team, managed-settings.json on each machine / 团队:", &format!("{:#}", settings.managed()))?;
+    block(&both!("Claude Code, in a shell:", "Claude Code（终端）："), &settings.shell())?;
+    let words = both!("Claude Code, ~/.claude/settings.json:", "Claude Code 的 ~/.claude/settings.json：");
+    block(&words, &format!("{:#}", settings.claude_code()))?;
+    let words = both!("VS Code extension, settings.json:", "VS Code 扩展（settings.json）：");
+    block(&words, &format!("{:#}", settings.vs_code()))?;
+    let words = both!("a team, managed-settings.json on each machine:", "团队（每台机器上的 managed-settings.json）：");
+    block(&words, &format!("{:#}", settings.managed()))?;
     for (system, path) in MANAGED_PATHS {
         writeln!(out, "  {system}: {path}")?;
     }
     if settings.lacks_address() {
         write_address(out, settings.is_for_this_machine())?;
     }
-    writeln!(out, "\nwhat each setting brings / 各项设置的作用:")?;
-    for choice in CHOICES {
-        writeln!(out, "  {}={}", choice.name, choice.value)?;
-        writeln!(out, "    en: {}\n    zh: {}", choice.brings_en, choice.brings_zh)?;
+    writeln!(out, "\n{}", title(&both!("what each setting brings:", "各项设置的作用：")))?;
+    for Choice { name, value, brings_en, brings_zh } in CHOICES {
+        writeln!(out, "  {name}={value}")?;
+        write_told(out, 4, &Words::new(format_args!("{brings_en}"), format_args!("{brings_zh}")))?;
     }
     Ok(())
 }

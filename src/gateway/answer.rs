@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use gateway_core::again::Again;
 use gateway_core::http1::Refusal;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use gateway_core::http1::head::field_values;
+use gateway_core::language::{Language, Words, accepted};
+use http::HeaderMap;
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use serde::Serialize;
@@ -15,6 +18,8 @@ pub(super) const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Whether to send a request again, for the official SDKs and Claude Code; it goes before what the status says.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// What the choice of the language depends on.
+const ACCEPT_LANGUAGE_NAME: &str = "Accept-Language";
 /// Where the official SDKs look for the id of a failed request.
 const REQUEST_ID: &str = "request-id";
 
@@ -22,6 +27,28 @@ const REQUEST_ID: &str = "request-id";
 pub(crate) fn new_request_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("req_{:032x}", millis << 80 | fastrand::u128(..) >> 48)
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipient<'r> {
+    /// The gateway's id of the request.
+    pub request_id: &'r str,
+    /// The language to speak.
+    pub language: Language,
+}
+
+impl<'r> Recipient<'r> {
+    /// The sender of a request with these headers. It is asked only once there is something to say.
+    pub(crate) fn of(request_id: &'r str, headers: &HeaderMap, default: Language) -> Self {
+        let lines = headers.get_all(ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes);
+        Self { request_id, language: accepted(lines, default) }
+    }
+
+    /// The sender of a request with this head, of which more may be missing.
+    pub(crate) fn of_head(request_id: &'r str, head: &[u8], default: Language) -> Self {
+        Self { request_id, language: accepted(field_values(head, ACCEPT_LANGUAGE.as_str()), default) }
+    }
 }
 
 /// An error's code and what differs from case to case, by name.
@@ -75,15 +102,16 @@ impl Answer {
     }
 
     /// An error as the Anthropic API tells it, so that clients show its message.
-    pub(crate) fn error(status: u16, message: &str, request_id: &str) -> Self {
-        Self::error_with(status, message, None, request_id)
+    pub(crate) fn error(status: u16, message: &Words, to: Recipient<'_>) -> Self {
+        Self::error_with(status, message.text(to.language), None, to)
     }
 
-    /// The same, with a code by which programs know it.
-    pub(crate) fn error_with(status: u16, message: &str, code: Option<ErrorCode>, request_id: &str) -> Self {
+    /// The same, with a code by which programs know it, and a message that is in the recipient's language already.
+    pub(crate) fn error_with(status: u16, message: &str, code: Option<ErrorCode>, to: Recipient<'_>) -> Self {
+        let Recipient { request_id, language } = to;
         let error = ErrorPart { r#type: error_type(status), message, code };
         let body = serde_json::to_string(&ErrorBody { r#type: "error", error, request_id }).unwrap_or_default();
-        let mut answer = Self::new(status, "application/json", body);
+        let mut answer = Self::new(status, "application/json", body).in_language(language);
         if let Ok(id) = HeaderValue::from_str(request_id) {
             answer.headers.push((HeaderName::from_static(REQUEST_ID), id));
         }
@@ -95,8 +123,13 @@ impl Answer {
     }
 
     /// An error for a request that is refused.
-    pub(crate) fn refusal(refusal: &Refusal, request_id: &str) -> Self {
-        Self::error(refusal.status, &refusal.message, request_id).again(refusal.reason.again())
+    pub(crate) fn refusal(refusal: &Refusal, to: Recipient<'_>) -> Self {
+        Self::error(refusal.status, &refusal.message, to).again(refusal.reason.again())
+    }
+
+    /// Says in which language it is, and that another one may be had.
+    pub(crate) fn in_language(self, language: Language) -> Self {
+        self.with(CONTENT_LANGUAGE, language.tag()).with(VARY, ACCEPT_LANGUAGE_NAME)
     }
 
     /// Says whether the request may be sent again.
@@ -193,10 +226,12 @@ fn error_type(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::both;
 
     #[test]
     fn an_error_has_the_shape_that_clients_know() {
-        let answer = Answer::error(413, "too \"large\"", "req_1");
+        let to = Recipient { request_id: "req_1", language: Language::English };
+        let answer = Answer::error(413, &both!("too \"large\"", "太“大”"), to);
         let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!(body["error"]["type"], "request_too_large");
         assert_eq!(body["error"]["message"], "too \"large\"");
@@ -205,6 +240,17 @@ mod tests {
         assert!(wire.starts_with("HTTP/1.1 413 Payload Too Large\r\ncontent-type: application/json\r\n"), "{wire}");
         assert!(wire.contains("\r\nx-request-id: req_1\r\n") && wire.ends_with("\"req_1\"}"), "{wire}");
         assert!(answer.to_http1("req_1", true).ends_with(b"\r\n\r\n"));
+        assert!(wire.contains("\r\ncontent-language: en\r\nvary: Accept-Language\r\n"), "{wire}");
+        let chinese =
+            Answer::error(413, &both!("too large", "太“大”"), Recipient { language: Language::Chinese, ..to });
+        let body: serde_json::Value = serde_json::from_slice(&chinese.body).expect("JSON");
+        assert_eq!(
+            (&body["error"]["type"], &body["error"]["message"]),
+            (&"request_too_large".into(), &"太“大”".into())
+        );
+        let wire = String::from_utf8(chinese.to_http1("req_1", false)).expect("text");
+        assert!(wire.contains(&format!("\r\ncontent-length: {}\r\n", chinese.body.len())), "{wire}");
+        assert!(wire.contains("\r\ncontent-language: zh-CN\r\n"), "{wire}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! So a browser gets every answer that is not a page of the gateway's own with `Content-Security-Policy: sandbox`,
 //! which gives a document an origin of its own, without scripts. Programs get answers as they came.
 
-use super::answer::Answer;
+use super::answer::{Answer, Recipient};
+use gateway_core::both;
 use gateway_core::reason::Reason;
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName};
@@ -82,10 +83,13 @@ pub(super) fn wants_service_worker(request: &HeaderMap) -> bool {
 }
 
 /// The answer to that.
-pub(super) fn refuse_service_worker(request_id: &str) -> Answer {
-    let message = "No service worker comes through the gateway: it would answer for the gateway's own pages too. Open the \
-                   relay's site at its own address.";
-    Answer::error(403, message, request_id).again(Reason::ServiceWorker.again())
+pub(super) fn refuse_service_worker(to: Recipient<'_>) -> Answer {
+    let message = both!(
+        "No service worker comes through the gateway: it would answer for the gateway's own pages too. Open the relay's \
+         site at its own address.",
+        "网关不转发 Service Worker：否则它会接管网关自己的页面。请用中转站自己的地址打开它的网站。"
+    );
+    Answer::error(403, &message, to).again(Reason::ServiceWorker.again())
 }
 
 /// Takes from an upstream's answer what is not its business, and has a browser confine it. Rules have made their

@@ -3,6 +3,7 @@
 
 use super::client_keys::X_API_KEY;
 use crate::config::AllowOrigins;
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::redact::is_secret_name;
@@ -36,8 +37,12 @@ pub(super) fn check(headers: &HeaderMap, host: Option<&str>, allowed: &AllowOrig
     Err(Refusal::new(
         403,
         Reason::CrossSite,
-        "This request comes from a web page of another site and has no key of its own, and the gateway would add one. If \
-         the page is trusted, name its origin in gateway.allow_origins.",
+        both!(
+            "This request comes from a web page of another site and has no key of its own, and the gateway would add one. \
+             If the page is trusted, name its origin in gateway.allow_origins.",
+            "这个请求来自其他网站的网页，没有自己的密钥，而网关会替它加上密钥。如果信任该网页，请把它的来源写入 \
+             gateway.allow_origins。"
+        ),
     ))
 }
 

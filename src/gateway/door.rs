@@ -2,7 +2,7 @@
 //! and answers by itself what Pingora must not see. HTTP/2 connections go on to [`Http2Door`].
 
 use super::Gateway;
-use super::answer::{Answer, new_request_id};
+use super::answer::{Answer, Recipient, new_request_id};
 use super::client::body_budget::Budget;
 use super::client::http1::ClientStream;
 use super::client::request::NoRequest;
@@ -15,6 +15,7 @@ use crate::config::Limits;
 use crate::connections::{self, Place, making_room};
 use crate::upstream::clock::now_ms;
 use async_trait::async_trait;
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
 use gateway_core::reason::Reason;
@@ -172,7 +173,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let (refusal, outcome) = match error {
             NoRequest::Gone => return,
             NoRequest::Aborted => (
-                Refusal::bad(Reason::Incomplete, "The connection was closed in the middle of the request."),
+                Refusal::bad(
+                    Reason::Incomplete,
+                    both!("The connection was closed in the middle of the request.", "请求还没发完，连接就关闭了。"),
+                ),
                 Outcome::ClientAborted,
             ),
             NoRequest::Refused(refusal) => (refusal, Outcome::Rejected),
@@ -184,16 +188,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// Answers a request that could not be read, counts and logs it, and closes the connection.
     async fn refuse(&self, client: ClientStream, refusal: Refusal, outcome: Outcome, started: Instant) {
         let request_id = new_request_id();
-        let answer = Answer::refusal(&refusal, &request_id);
-        let record = {
+        let (answer, record) = {
             let snapshot = self.rules.shared.snapshot.load();
+            let to = Recipient::of_head(&request_id, client.refused_bytes(), snapshot.config.language);
+            let answer = Answer::refusal(&refusal, to);
             let lines = field_values(client.refused_head(), X_FORWARDED_FOR.as_str());
             let address = client.peer().map(|peer| snapshot.config.trusted_proxies.origin(peer, lines).client);
             let record = unread(request_id.clone(), address, &refusal, outcome, started, answer.body.len());
-            match client.refused() {
+            let record = match client.refused() {
                 Some(request) => RequestRecord { http: "1.1", ..self.rules.named(&request, &snapshot, record) },
                 None => record,
-            }
+            };
+            (answer, record)
         };
         self.rules.finish(record);
         self.send(client, answer, &request_id).await;

@@ -11,13 +11,15 @@ use super::identity;
 use super::proxy::context::Context;
 use super::proxy::{apply_rules, repair, request_head};
 use super::snapshot::Snapshot;
+use crate::language;
 use bytes::Bytes;
+use gateway_core::both;
 use gateway_core::http1::head::MOST_FIELDS;
+use gateway_core::language::{Language, Words};
 use gateway_core::record::ThinkingAction;
 use gateway_core::redact::{MASK, is_secret_name};
 use gateway_core::rules::body::touches_cached_prefix;
 use gateway_core::rules::document::Document;
-use gateway_core::rules::matcher::Condition;
 use gateway_core::rules::plan::Body;
 use gateway_core::rules::rule::Rule;
 use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
@@ -81,12 +83,18 @@ pub(crate) struct RuleReport {
     pub name: String,
     /// Whether it is for this request.
     pub matches: bool,
-    /// The first condition that does not hold.
+    /// The first condition that does not hold, in English.
     pub unmet: Option<String>,
+    /// The same in both languages.
+    #[serde(skip)]
+    pub unmet_words: Option<Words>,
     /// The same in parts.
     pub condition: Option<Unmet>,
-    /// What each of its changes of the body does, or why nothing.
+    /// What each of its changes of the body does, or why nothing, in English.
     pub body: Vec<String>,
+    /// The same in both languages.
+    #[serde(skip)]
+    pub body_words: Vec<Words>,
     /// The same as codes.
     pub outcomes: Vec<BodyOutcome>,
 }
@@ -139,7 +147,12 @@ pub(crate) fn explain(
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = Cleaner::new(&cleaner_of, &snapshot.secrets);
     for report in &mut explanation.rules {
-        report.unmet = report.unmet.take().map(|unmet| cleaner.text(&unmet, false));
+        report.unmet_words = report.unmet_words.take().map(|unmet| {
+            let [english, chinese] =
+                [Language::English, Language::Chinese].map(|language| cleaner.text(unmet.text(language), false));
+            Words::new(format_args!("{english}"), format_args!("{chinese}"))
+        });
+        report.unmet = report.unmet_words.as_ref().map(ToString::to_string);
         if let Some(condition) = &mut report.condition {
             condition.clean(&|text| cleaner.text(text, false));
         }
@@ -179,15 +192,26 @@ fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     let report = |(index, rule): (usize, &Arc<Rule>)| {
         let first = rule.matcher.first_unmet(&facts);
         let condition = first.map(Unmet::of);
-        let unmet = first.map(Condition::to_string);
+        let texts = first.map(|it| [Language::English, Language::Chinese].map(|language| it.text(language)));
+        let unmet_words =
+            texts.map(|[english, chinese]| Words::new(format_args!("{english}"), format_args!("{chinese}")));
         let outcomes = plan.outcomes.iter().filter(|(of, _)| *of == index);
-        let (body, outcomes) = outcomes
+        let (body_words, outcomes): (Vec<Words>, _) = outcomes
             .map(|(_, outcome)| match outcome {
-                Ok(change) => (change.name().to_owned(), BodyOutcome { code: change.name(), changed: true }),
-                Err(unchanged) => (unchanged.to_string(), BodyOutcome { code: unchanged.name(), changed: false }),
+                Ok(change) => (change.words(), BodyOutcome { code: change.name(), changed: true }),
+                Err(unchanged) => (unchanged.words(), BodyOutcome { code: unchanged.name(), changed: false }),
             })
             .unzip();
-        RuleReport { name: rule.name.to_string(), matches: unmet.is_none(), unmet, condition, body, outcomes }
+        RuleReport {
+            name: rule.name.to_string(),
+            matches: first.is_none(),
+            unmet: None,
+            unmet_words,
+            condition,
+            body: body_words.iter().map(ToString::to_string).collect(),
+            body_words,
+            outcomes,
+        }
     };
     destination.rules.rules().iter().enumerate().map(report).collect()
 }
@@ -249,50 +273,90 @@ fn head_text(head: &RequestHeader, values: Values) -> String {
     text
 }
 
-/// The explanation for a terminal.
+/// The explanation for a terminal, in the language that is spoken there.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let language = language::here();
+        let of = |words: Words| words.text(language).to_owned();
         match (&self.upstream, self.answered) {
-            (Some(upstream), _) => writeln!(f, "goes to the upstream \"{upstream}\"")?,
-            (None, Some(status)) => writeln!(f, "is answered by the gateway itself, with status {status}")?,
+            (Some(upstream), _) => {
+                writeln!(f, "{}", of(both!("goes to the upstream \"{upstream}\"", "发往上游“{upstream}”")))?;
+            }
+            (None, Some(status)) => {
+                let words =
+                    both!("is answered by the gateway itself, with status {status}", "由网关自己响应，状态码 {status}");
+                writeln!(f, "{}", of(words))?;
+            }
             (None, None) => {}
         }
-        writeln!(f, "\nrules, in order:")?;
+        writeln!(f, "\n{}", of(both!("rules, in order:", "各条规则（按顺序）：")))?;
         if self.rules.is_empty() {
-            writeln!(f, "  none")?;
+            writeln!(f, "  {}", of(both!("none", "无")))?;
         }
-        for rule in &self.rules {
-            match &rule.unmet {
-                None => write!(f, "  + {}", rule.name)?,
-                Some(unmet) => write!(f, "  - {}: does not hold: {unmet}", rule.name)?,
-            }
-            if !rule.body.is_empty() {
-                write!(f, " (body: {})", rule.body.join("; "))?;
-            }
-            writeln!(f)?;
-        }
+        self.rules.iter().try_for_each(|rule| writeln!(f, "  {}", of(rule.words(language))))?;
         if self.upstream.is_none() {
             return Ok(());
         }
-        writeln!(f, "\nhead:\n{}", if self.head_diff.is_empty() { "  unchanged\n" } else { &self.head_diff })?;
-        writeln!(f, "body, {} -> {} bytes:", self.bytes_before, self.bytes_after)?;
+        let unchanged = of(both!("  unchanged\n", "  没有变化\n"));
+        let head = if self.head_diff.is_empty() { &unchanged } else { &self.head_diff };
+        writeln!(f, "\n{}\n{head}", of(both!("head:", "请求头：")))?;
+        let (before, after) = (self.bytes_before, self.bytes_after);
+        writeln!(f, "{}", of(both!("body, {before} -> {after} bytes:", "请求体，{before} -> {after} 字节：")))?;
         if let Some(error) = &self.not_json {
-            writeln!(f, "  it is not JSON, so no rule changes anything in it: {error}")?;
+            let words = both!(
+                "it is not JSON, so no rule changes anything in it: {error}",
+                "不是 JSON，规则不会改动它：{error}"
+            );
+            writeln!(f, "  {}", of(words))?;
         }
-        match self.body_diff.is_empty() {
-            true => writeln!(f, "  unchanged")?,
-            false => write!(f, "{}", self.body_diff)?,
-        }
-        match self.on_move {
-            Some("kept") => writeln!(f, "\nif the conversation moved here: its thinking goes as it is")?,
-            Some(_) => {
-                writeln!(f, "\nif the conversation moved here: the API is asked to drop thinking that does not fit")?
+        f.write_str(if self.body_diff.is_empty() { &unchanged } else { &self.body_diff })?;
+        self.write_thinking(f, language)
+    }
+}
+
+impl Explanation {
+    /// What it means for a conversation.
+    fn write_thinking(&self, f: &mut fmt::Formatter<'_>, language: Language) -> fmt::Result {
+        let on_move = self.on_move.map(|action| match action {
+            "kept" => {
+                both!("if the conversation moved here: its thinking goes as it is", "如果对话转到这里：思考块原样发送")
             }
-            None => {}
+            _ => both!(
+                "if the conversation moved here: the API is asked to drop thinking that does not fit",
+                "如果对话转到这里：请求 API 丢弃不再适用的思考块"
+            ),
+        });
+        if let Some(words) = on_move {
+            writeln!(f, "\n{}", words.text(language))?;
         }
-        let touched = if self.touches_cached_prefix { "yes: what was cached without it is not used" } else { "no" };
-        writeln!(f, "\ntouches the cached prefix: {touched}")?;
-        write!(f, "{}", self.prefix)
+        let touched = match self.touches_cached_prefix {
+            true => both!(
+                "touches the cached prefix: yes: what was cached without it is not used",
+                "改动了缓存前缀：是，此前的缓存不会命中"
+            ),
+            false => both!("touches the cached prefix: no", "改动了缓存前缀：否"),
+        };
+        writeln!(f, "\n{}", touched.text(language))?;
+        f.write_str(&self.prefix.text(language))
+    }
+}
+
+impl RuleReport {
+    /// The rule in one line.
+    fn words(&self, language: Language) -> Words {
+        let name = &self.name;
+        let told = match &self.unmet_words {
+            None => Words::said(format!("+ {name}")),
+            Some(unmet) => {
+                both!("- {name}: does not hold: {why}", "- {name}：不满足：{why}", why = unmet.text(language))
+            }
+        };
+        if self.body.is_empty() {
+            return told;
+        }
+        let body: Vec<&str> = self.body_words.iter().map(|words| words.text(language)).collect();
+        let (told, english, chinese) = (told.text(language), body.join("; "), body.join("；"));
+        Words::new(format_args!("{told} (body: {english})"), format_args!("{told}（请求体：{chinese}）"))
     }
 }
 

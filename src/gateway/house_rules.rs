@@ -18,6 +18,7 @@ use crate::connections::{Place, Serving};
 use crate::upstream::sessions::Client;
 use bytes::BytesMut;
 use gateway_core::addresses::{Origin, client_group};
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::head::field_values;
 use gateway_core::protocol::{Endpoint, Protocol};
@@ -214,7 +215,8 @@ impl HouseRules {
 pub(super) fn of_page(error: NoRequest, limits: &Limits) -> NoRequest {
     match error {
         NoRequest::Refused(refusal) if refusal.reason == Reason::RequestBody => {
-            let message = format!("The body is larger than {} bytes.", limits.request_body);
+            let message =
+                both!("The body is larger than {most} bytes.", "请求体超过 {most} 字节。", most = limits.request_body);
             Refusal::new(refusal.status, refusal.reason, message).into()
         }
         other => other,

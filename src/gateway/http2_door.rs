@@ -2,7 +2,7 @@
 //! handles it.
 
 use super::Gateway;
-use super::answer::{Answer, new_request_id};
+use super::answer::{Answer, Recipient, new_request_id};
 use super::client::http2;
 use super::client::request::NoRequest;
 use super::client::response_hold::ResponseHold;
@@ -12,6 +12,7 @@ use super::snapshot::{Snapshot, peer};
 use crate::connections::{Place, Serving};
 use async_trait::async_trait;
 use gateway_core::addresses::Origin;
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Outcome, RequestRecord};
@@ -69,13 +70,16 @@ impl HttpServerApp for Http2Door {
                 self.finish(&session, new_request_id(), &refusal, Outcome::Rejected, started, 0);
             }
             Err(NoRequest::Aborted | NoRequest::Gone) => {
-                let gone = Refusal::bad(Reason::Incomplete, "The client gave the request up.");
+                let gone =
+                    Refusal::bad(Reason::Incomplete, both!("The client gave the request up.", "客户端放弃了请求。"));
                 let refusal = Refusal { status: 0, ..gone };
                 self.finish(&session, new_request_id(), &refusal, Outcome::ClientAborted, started, 0);
             }
             Err(NoRequest::Refused(refusal)) => {
                 let request_id = new_request_id();
-                let answer = Answer::refusal(&refusal, &request_id);
+                let headers = &session.req_header().headers;
+                let to = Recipient::of(&request_id, headers, snapshot.config.language);
+                let answer = Answer::refusal(&refusal, to);
                 let bytes = answer.body.len();
                 send_http2(&mut session, answer, &request_id).await;
                 self.finish(&session, request_id, &refusal, Outcome::Rejected, started, bytes);

@@ -37,7 +37,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use answer::{Answer, ErrorCode, new_request_id};
+pub(crate) use answer::{Answer, ErrorCode, Recipient, new_request_id};
 pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
 pub(crate) use explain::{SAMPLE, Values, explain};

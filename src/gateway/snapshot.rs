@@ -9,6 +9,7 @@ use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{AffinityTable, hash};
 use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
@@ -188,7 +189,10 @@ impl Snapshot {
             return Err(Refusal::new(
                 401,
                 Reason::UnknownKey,
-                "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
+                both!(
+                    "This gateway serves only the keys that are listed in its routes (gateway.routes), and this one is not.",
+                    "此网关只接受路由（gateway.routes）中列出的密钥，而这个密钥不在其中。"
+                ),
             ));
         }
         Ok(group)

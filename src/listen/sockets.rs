@@ -1,5 +1,7 @@
 //! The listening sockets of this process, and whether connections are accepted from them.
 
+use gateway_core::both;
+use gateway_core::language::Words;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -44,7 +46,7 @@ impl Sockets {
     ///
     /// # Errors
     /// Why that is not possible, and what to do.
-    pub(crate) fn bind(&self, setting: &str, address: SocketAddr) -> Result<(), String> {
+    pub(crate) fn bind(&self, setting: &str, address: SocketAddr) -> Result<(), Words> {
         let bound = TcpListener::bind(address).and_then(|listener| {
             // The standard library's own backlog is short; Linux changes it when told again.
             rustix::net::listen(&listener, BACKLOG)?;
@@ -56,10 +58,14 @@ impl Sockets {
                 self.listeners().push((address, listener));
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(format!(
-                "{address} is in use by another program: stop that one, or choose another address with {setting}"
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(both!(
+                "{address} is in use by another program: stop that one, or choose another address with {setting}",
+                "{address} 已被其他程序占用：请停止那个程序，或用 {setting} 换一个地址"
             )),
-            Err(error) => Err(format!("cannot listen on {address}: {error}; see {setting}")),
+            Err(error) => Err(both!(
+                "cannot listen on {address}: {error}; see {setting}",
+                "无法监听 {address}：{error}；请检查 {setting}"
+            )),
         }
     }
 
@@ -170,6 +176,7 @@ mod tests {
     fn an_address_in_use_names_its_setting() {
         let (_sockets, address) = bound();
         let error = Sockets::default().bind("gateway.listen (LISTEN, PORT)", address).expect_err("in use");
+        let error = error.to_string();
         assert!(error.contains(&address.to_string()) && error.contains("(LISTEN, PORT)"), "{error}");
     }
 

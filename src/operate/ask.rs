@@ -4,6 +4,7 @@ use super::RuntimeDir;
 use super::control::{self, Answer, Question, Status};
 use super::descriptors;
 use super::runtime_dir::elsewhere;
+use crate::language::say;
 use rustix::process::geteuid;
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
@@ -32,17 +33,23 @@ pub(crate) fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> R
     let stream = connect(folder)?;
     let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
     let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
-    let (line, attached) = asked.map_err(|error| format!("the gateway did not answer: {error}"))?;
+    let (line, attached) =
+        asked.map_err(|error| say!("the gateway did not answer: {error}", "网关没有回答：{error}"))?;
     let answer = serde_json::from_slice(&line);
-    let mut answer = answer.map_err(|error| format!("the gateway's answer cannot be read: {error}"))?;
+    let mut answer =
+        answer.map_err(|error| say!("the gateway's answer cannot be read: {error}", "无法读取网关的回答：{error}"))?;
     // It is printed, perhaps by root, and the other end may be any program of the gateway's user.
     match &mut answer {
-        Answer::Refused(texts) => texts.iter_mut().for_each(|text| *text = printable(text)),
-        Answer::Recost { text, .. } => *text = printable(text),
+        Answer::Refused(texts) | Answer::Reloaded { warnings: texts, .. } => {
+            texts.iter_mut().for_each(|text| *text = text.map(printable));
+        }
+        Answer::Recost { text, .. } => *text = text.map(printable),
         _ => {}
     }
     let peer = descriptors::user_and_group_of(&stream);
-    let peer = peer.map_err(|error| format!("nobody knows who answers for the gateway: {error}"))?;
+    let peer = peer.map_err(|error| {
+        say!("nobody knows who answers for the gateway: {error}", "无法得知回答的进程属于谁：{error}")
+    })?;
     Ok(Answered { answer, attached, peer })
 }
 
@@ -82,16 +89,30 @@ pub(crate) fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
     let path = folder.control_socket();
     let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => {
-            format!("the gateway cannot be reached at {}: {error}; its own user and root can", path.display())
+            say!(
+                "the gateway cannot be reached at {path}: {error}; its own user and root can",
+                "无法通过 {path} 联系网关：{error}；只有网关的用户和 root 可以",
+                path = path.display()
+            )
         }
-        _ => format!("no gateway runs here ({error}): {}", elsewhere(folder.path())),
+        _ => say!(
+            "no gateway runs here ({error}): {elsewhere}",
+            "这里没有正在运行的网关（{error}）：{elsewhere}",
+            elsewhere = elsewhere(folder.path())
+        ),
     })?;
-    let failed = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
+    let failed = |error: std::io::Error| {
+        say!("{path} cannot be used: {error}", "无法使用 {path}：{error}", path = path.display())
+    };
     let user = descriptors::peer_of(&stream).map_err(failed)?;
     let is_owner = || folder.path().metadata().is_ok_and(|folder| folder.uid() == user);
     match descriptors::is_trusted(user) || geteuid().is_root() && is_owner() {
         true => Ok(stream),
-        false => Err(format!("user {user} answers at {}, who is neither this user nor root", path.display())),
+        false => Err(say!(
+            "user {user} answers at {path}, who is neither this user nor root",
+            "在 {path} 回答的是用户 {user}，既不是当前用户，也不是 root",
+            path = path.display()
+        )),
     }
 }
 
@@ -111,6 +132,9 @@ pub(crate) fn write(mut stream: &UnixStream, question: Question) -> std::io::Res
 pub(crate) fn status(folder: &RuntimeDir) -> Result<Status, String> {
     match ask(folder, Question::Status)? {
         Answer::Status(status) => Ok(status),
-        other => Err(format!("the gateway gave another answer than its status: {other:?}")),
+        other => Err(say!(
+            "the gateway gave another answer than its status: {other:?}",
+            "网关的回答与它的状态无关：{other:?}"
+        )),
     }
 }

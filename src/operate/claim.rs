@@ -33,12 +33,14 @@ impl Claim {
         ask::write(&claim.stream, Question::Succeed).map_err(failed)?;
         match claim.read(ANSWER_TIME)?.0 {
             Answer::Waiting => Ok(claim),
-            Answer::Refused(why) if why.iter().any(|why| why.contains("unknown variant")) => Err(
+            Answer::Refused(why) if why.iter().any(|why| why.to_string().contains("unknown variant")) => Err(
                 "the process that serves is of a version whose sockets cannot be taken over: stop it, and start this \
                  program, once"
                     .to_owned(),
             ),
-            Answer::Refused(why) => Err(format!("the process that serves refused: {}", why.join("; "))),
+            Answer::Refused(why) => {
+                Err(format!("the process that serves refused: {}", crate::language::joined(&why, "; ")))
+            }
             other => Err(unexpected(&other)),
         }
     }

@@ -8,7 +8,10 @@ use super::panel::LetIn;
 use super::recost::{Recosting, Told};
 use super::successor::Successor;
 use crate::config::live::Live;
+use crate::config::problem::Problem;
 use crate::log_output;
+use gateway_core::both;
+use gateway_core::language::Words;
 use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -97,7 +100,9 @@ async fn converse(
             let environment = inheritance::environment(&own.live.files());
             match User::own() {
                 Ok(user) => Answer::Inheritance { environment, user },
-                Err(error) => Answer::Refused(vec![format!("the process does not know its groups: {error}")]),
+                Err(error) => {
+                    refused(both!("the process does not know its groups: {error}", "进程无法得知自己所属的组：{error}"))
+                }
             }
         }
         Ok(Question::Succeed) => {
@@ -107,22 +112,22 @@ async fn converse(
         }
         Ok(Question::Panel(wish)) => match tokio::task::spawn_blocking(move || (own.let_in)(wish)).await {
             Ok(Ok(link)) => Answer::Panel { link },
-            Ok(Err(why)) => Answer::Refused(vec![why]),
-            Err(error) => Answer::Refused(vec![format!("the command broke off: {error}")]),
+            Ok(Err(why)) => refused(why),
+            Err(error) => refused(both!("the command broke off: {error}", "命令中断：{error}")),
         },
         Ok(Question::Recost(wish)) => match (own.recost)(wish) {
             Ok(Told { text, is_running, is_done }) => Answer::Recost { text, is_running, is_done },
-            Err(why) => Answer::Refused(vec![why]),
+            Err(why) => refused(why),
         },
         Ok(question) => {
             let (reply, answer) = oneshot::channel();
             let sent = commands.send(Command::Asked(question, reply)).await;
             match (sent, answer.await) {
                 (Ok(()), Ok(answer)) => answer,
-                _ => Answer::Refused(vec!["the process is ending".to_owned()]),
+                _ => refused(both!("the process is ending", "进程正在退出")),
             }
         }
-        Err(error) => Answer::Refused(vec![format!("the question cannot be read: {error}")]),
+        Err(error) => refused(both!("the question cannot be read: {error}", "无法读取命令：{error}")),
     };
     let stderr = std::io::stderr();
     let attached = [stderr.as_fd()];
@@ -141,7 +146,11 @@ async fn reload(live: Arc<Live>) -> Answer {
             differences: Some(reloaded.differences),
             needs_stop: reloaded.needs_stop,
         },
-        Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(ToString::to_string).collect()),
-        Err(error) => Answer::Refused(vec![format!("the reload broke off: {error}")]),
+        Ok(Err(problems)) => Answer::Refused(problems.0.iter().map(Problem::words).collect()),
+        Err(error) => refused(both!("the reload broke off: {error}", "重新加载中断：{error}")),
     }
+}
+
+fn refused(why: Words) -> Answer {
+    Answer::Refused(vec![why])
 }

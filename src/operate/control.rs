@@ -5,6 +5,7 @@ use super::inheritance::User;
 use super::{RuntimeDir, descriptors, systemd};
 use crate::config::live::{Difference, Live};
 use crate::drain::Drain;
+use gateway_core::language::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -130,7 +131,7 @@ pub(crate) enum Answer {
         pending_restart: Vec<String>,
         /// What is valid, but hardly what was meant.
         #[serde(default)]
-        warnings: Vec<String>,
+        warnings: Vec<Words>,
         /// What differs from what was in force; `None` if the process is of a version that does not tell.
         #[serde(default)]
         differences: Option<Vec<Difference>>,
@@ -161,14 +162,14 @@ pub(crate) enum Answer {
     /// To [`Question::Recost`].
     Recost {
         /// How far it is, and what it covered.
-        text: String,
+        text: Words,
         /// Whether it goes on.
         is_running: bool,
         /// Whether it covered all.
         is_done: bool,
     },
     /// It was refused, for these reasons.
-    Refused(Vec<String>),
+    Refused(Vec<Words>),
 }
 
 /// Binds the socket, and takes the name over from whoever had it.

@@ -1,5 +1,7 @@
 //! Folders for the gateway alone: what is in them is for nobody else to read, and nobody else may put anything there.
 
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use rustix::process::geteuid;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
@@ -10,9 +12,9 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
     /// Somebody else is in it too; what to do.
-    Refused(String),
+    Refused(Words),
     /// It cannot be made or written.
-    Failed(String),
+    Failed(Words),
 }
 
 /// What is to be done with a folder that is there.
@@ -45,7 +47,7 @@ const OURS: [&str; 10] = [
 
 /// What lies in the folder that should not: a file of ours that another user made, or, if the folder was open until now, one
 /// that is not ours at all.
-fn stranger(path: &Path, own: u32, was_open: bool) -> io::Result<Option<String>> {
+fn stranger(path: &Path, own: u32, was_open: bool) -> io::Result<Option<Words>> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -53,16 +55,18 @@ fn stranger(path: &Path, own: u32, was_open: bool) -> io::Result<Option<String>>
         let is_ours = bare == "run" || OURS.iter().any(|ours| bare.starts_with(ours));
         let owner = entry.metadata()?.uid();
         if is_ours && owner != own && owner != 0 {
-            return Ok(Some(format!(
+            return Ok(Some(both!(
                 "{name} in it belongs to user {owner}, who may have put anything there: look at it, then remove it or \
-                 `chown {own}` it"
+                 `chown {own}` it",
+                "其中的 {name} 属于用户 {owner}，内容未必可信：请检查后删除它，或执行 `chown {own}`"
             )));
         }
         if !is_ours && was_open {
-            return Ok(Some(format!(
-                "it is open to others, and {name} in it is not the gateway's: `chmod 700 {}` if the folder is for the gateway alone, \
-                 else name another",
-                path.display()
+            return Ok(Some(both!(
+                "it is open to others, and {name} in it is not the gateway's: `chmod 700 {path}` if the folder is for the \
+                 gateway alone, else name another",
+                "其他用户可以访问它，且其中的 {name} 不是网关的文件：如果这个目录只给网关用，请执行 `chmod 700 {path}`，否则请换一个目录",
+                path = path.display()
             )));
         }
     }
@@ -85,7 +89,13 @@ fn judge(owner: u32, own: u32, mode: u32, is_around_others: bool) -> Verdict {
 /// # Errors
 /// Why the folder is not used.
 pub(crate) fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
-    let failed = |error: io::Error| Unusable::Failed(format!("{setting}: {} cannot be used: {error}", path.display()));
+    let failed = |error: io::Error| {
+        Unusable::Failed(both!(
+            "{setting}: {path} cannot be used: {error}",
+            "{setting}：无法使用 {path}：{error}",
+            path = path.display()
+        ))
+    };
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // What is made around it is not for others either.
@@ -108,19 +118,25 @@ pub(crate) fn prepare(path: &Path, setting: &str) -> Result<(), Unusable> {
     if matches!(verdict, Verdict::Private | Verdict::ToClose)
         && let Some(why) = stranger(path, own, verdict == Verdict::ToClose).map_err(failed)?
     {
-        return Err(Unusable::Refused(format!("{setting}: {shown} cannot be used: {why}")));
+        let (english, chinese) = (why.text(Language::English), why.text(Language::Chinese));
+        return Err(Unusable::Refused(Words::new(
+            format_args!("{setting}: {shown} cannot be used: {english}"),
+            format_args!("{setting}：无法使用 {shown}：{chinese}"),
+        )));
     }
     match verdict {
         Verdict::Private => Ok(()),
-        Verdict::Foreign => Err(Unusable::Refused(format!(
-            "{setting}: {shown} belongs to user {}, and the gateway runs as user {own}: `chown -R {own} {shown}`, run it as \
-             that user, or name another folder",
-            folder.uid()
+        Verdict::Foreign => Err(Unusable::Refused(both!(
+            "{setting}: {shown} belongs to user {owner}, and the gateway runs as user {own}: `chown -R {own} {shown}`, run \
+             it as that user, or name another folder",
+            "{setting}：{shown} 属于用户 {owner}，而网关以用户 {own} 运行：请执行 `chown -R {own} {shown}`，或以该用户运行，或换一个目录",
+            owner = folder.uid()
         ))),
-        Verdict::Shared => Err(Unusable::Refused(format!(
+        Verdict::Shared => Err(Unusable::Refused(both!(
             "{setting}: {shown} is not for the gateway alone, as what it keeps there must be: name a folder of its own, such \
-             as {}",
-            path.join("anyrouter-gateway").display()
+             as {own_folder}",
+            "{setting}：{shown} 不是网关专用的目录，而网关的文件需要专用目录：请换一个，例如 {own_folder}",
+            own_folder = path.join("anyrouter-gateway").display()
         ))),
         Verdict::ToClose => {
             // The folder that was looked at, whatever its name stands for by now.
@@ -180,6 +196,7 @@ mod tests {
         std::fs::create_dir(&sticky).expect("made");
         set(&sticky, 0o1777);
         let Err(Unusable::Refused(error)) = prepare(&sticky, "gateway.state_dir") else { panic!("used") };
+        let error = error.to_string();
         assert!(error.starts_with("gateway.state_dir: ") && error.contains("sticky/anyrouter-gateway"), "{error}");
         assert_eq!(mode(&sticky), 0o1777);
         for path in ["/", ".."] {
@@ -207,6 +224,7 @@ mod tests {
         std::fs::write(folder.join("dashboard.key"), "x").expect("written");
         std::fs::write(folder.join("letters.txt"), "x").expect("written");
         let Err(Unusable::Refused(why)) = prepare(&folder, "gateway.state_dir") else { panic!("not refused") };
+        let why = why.to_string();
         assert!(why.contains("letters.txt") && why.contains("chmod 700"), "{why}");
         assert_eq!(folder.metadata().expect("there").mode() & 0o777, 0o755, "left as it was");
         std::fs::remove_file(folder.join("letters.txt")).expect("removed");
@@ -215,6 +233,7 @@ mod tests {
         if geteuid().is_root() {
             std::os::unix::fs::chown(folder.join("dashboard.key"), Some(12345), None).expect("given away");
             let Err(Unusable::Refused(why)) = prepare(&folder, "gateway.state_dir") else { panic!("not refused") };
+            let why = why.to_string();
             assert!(why.contains("12345"), "{why}");
         }
     }

@@ -5,12 +5,14 @@ use super::ask::ask;
 use super::control::{Answer, Question, Wish};
 use super::reachable::reachable;
 use crate::config::{Arguments, Lookup, Startup};
+use crate::language::{joined, say};
+use gateway_core::language::Words;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Gives a link, or says why there is none.
-pub(crate) type LetIn = Arc<dyn Fn(Wish) -> Result<String, String> + Send + Sync>;
+pub(crate) type LetIn = Arc<dyn Fn(Wish) -> Result<String, Words> + Send + Sync>;
 
 /// What a fragment holds as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -82,11 +84,13 @@ pub(crate) fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Optio
     let (server, port) = (ssh.next()?, ssh.next()?);
     let port = if port == "22" { String::new() } else { format!("-p {port} ") };
     address.ip().is_loopback().then(|| {
-        format!(
+        say!(
             "This is a session over SSH. Type this on your own machine, then open the link there:\n  \
-             ssh -L {0}:{authority} {port}{1}@{server}",
-            address.port(),
-            user.unwrap_or("USER")
+             ssh -L {local}:{authority} {port}{user}@{server}",
+            "当前是 SSH 会话。请在你自己的电脑上执行下面的命令，然后在那里打开链接：\n  \
+             ssh -L {local}:{authority} {port}{user}@{server}",
+            local = address.port(),
+            user = user.unwrap_or("USER")
         )
     })
 }
@@ -103,16 +107,26 @@ pub(crate) fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
 pub(crate) fn run(folder: &RuntimeDir, options: Options, env: Lookup<'_>) -> Result<Option<String>, String> {
     let link = ask_for(folder, if options.new_key { Wish::NewKey } else { Wish::Link })?;
     if options.new_key {
-        eprintln!("The panel has a new key: the old one, and all sessions, are over.");
+        let told = say!(
+            "The panel has a new key: the old one, and all sessions, are over.",
+            "面板密钥已更换：旧密钥和所有登录都已失效。"
+        );
+        eprintln!("{told}");
     }
     if options.open {
         match open::that_detached(&link) {
             Ok(()) => {
-                eprintln!("The panel opens in the browser.");
+                eprintln!("{}", say!("The panel opens in the browser.", "正在浏览器中打开面板。"));
                 return Ok(None);
             }
             // The error quotes the link among the words of the program that failed.
-            Err(_) => eprintln!("No browser can be started here: open this link in one."),
+            Err(_) => eprintln!(
+                "{}",
+                say!(
+                    "No browser can be started here: open this link in one.",
+                    "这里无法启动浏览器：请自行打开此链接。"
+                )
+            ),
         }
     }
     if let Some(advice) = advice_here(&link, env) {
@@ -125,12 +139,14 @@ fn ask_for(folder: &RuntimeDir, wish: Wish) -> Result<String, String> {
     match ask(folder, Question::Panel(wish))? {
         // It may be opened in a browser, and the other end may be any program of the gateway's user.
         Answer::Panel { link } if is_web_address(&link) => Ok(link),
-        Answer::Refused(why) if why.iter().any(|why| why.starts_with("the question cannot be read")) => {
-            Err("the gateway that runs is an older one, which knows no such link: upgrade it, or start it anew"
-                .to_owned())
+        Answer::Refused(why) if why.iter().any(|why| why.to_string().starts_with("the question cannot be read")) => {
+            Err(say!(
+                "the gateway that runs is an older one, which knows no such link: upgrade it, or start it anew",
+                "正在运行的网关版本较旧，不支持登录链接：请升级它，或重新启动"
+            ))
         }
-        Answer::Refused(why) => Err(why.join("\n")),
-        _ => Err("the gateway gave another answer than a link".to_owned()),
+        Answer::Refused(why) => Err(joined(&why, "\n")),
+        _ => Err(say!("the gateway gave another answer than a link", "网关的回答不是登录链接")),
     }
 }
 

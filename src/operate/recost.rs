@@ -3,17 +3,19 @@
 use super::RuntimeDir;
 use super::ask::{ask, is_anybody_there};
 use super::control::{Answer, Question, Recost};
+use crate::language::{joined, say, told as in_words};
+use gateway_core::language::Words;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Begins, looks, or stops; says what is told of the run, or why there is none.
-pub(crate) type Recosting = Arc<dyn Fn(Recost) -> Result<Told, String> + Send + Sync>;
+pub(crate) type Recosting = Arc<dyn Fn(Recost) -> Result<Told, Words> + Send + Sync>;
 
 /// What is told of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     /// In words.
-    pub text: String,
+    pub text: Words,
     /// Whether it goes on.
     pub is_running: bool,
     /// Whether it covered all that it should.
@@ -45,7 +47,9 @@ impl Options {
     pub(crate) fn wish(&self) -> Result<Recost, String> {
         match (self.stop, self.from.unwrap_or_default(), self.to) {
             (true, ..) => Ok(Recost::Stop),
-            (false, from_ms, Some(to_ms)) if to_ms <= from_ms => Err("--to is not after --from".to_owned()),
+            (false, from_ms, Some(to_ms)) if to_ms <= from_ms => {
+                Err(say!("--to is not after --from", "--to 必须晚于 --from"))
+            }
             (false, from_ms, to_ms) => Ok(Recost::Begin { from_ms, to_ms }),
         }
     }
@@ -56,7 +60,7 @@ fn time(text: &str) -> Result<i64, String> {
     let is_day = text.len() == "2026-10-07".len();
     let text = if is_day { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let time = humantime::parse_rfc3339_weak(&text).map_err(|error| error.to_string())?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "it is before 1970".to_owned())?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| say!("it is before 1970", "早于 1970 年"))?;
     i64::try_from(since.as_millis()).map_err(|error| error.to_string())
 }
 
@@ -73,18 +77,21 @@ pub(crate) fn run(folder: &RuntimeDir, wish: Recost) -> Result<Option<String>, S
         std::thread::sleep(LOOK);
         let next = tell(folder, Recost::Look)?;
         if next.text != told.text {
-            eprintln!("{}", next.text);
+            eprintln!("{}", in_words(&next.text));
         }
         told = next;
     }
-    if told.is_done || wish == Recost::Stop { Ok(Some(told.text)) } else { Err(told.text) }
+    if told.is_done || wish == Recost::Stop { Ok(Some(in_words(&told.text))) } else { Err(in_words(&told.text)) }
 }
 
 fn tell(folder: &RuntimeDir, wish: Recost) -> Result<Told, String> {
     match ask(folder, Question::Recost(wish))? {
         Answer::Recost { text, is_running, is_done } => Ok(Told { text, is_running, is_done }),
-        Answer::Refused(why) => Err(why.join("\n")),
-        other => Err(format!("the gateway gave another answer than to a recost: {other:?}")),
+        Answer::Refused(why) => Err(joined(&why, "\n")),
+        other => Err(say!(
+            "the gateway gave another answer than to a recost: {other:?}",
+            "网关的回答与重新计算费用无关：{other:?}"
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use super::ask::{self, ask, printable};
 use super::control::{Answer, Question, Status};
 use super::{RuntimeDir, systemd};
 use crate::config::live::Difference;
-use crate::language::{say, told as told_in_words};
+use crate::language::{joined, say, told as told_in_words};
 
 /// Most differences that are told.
 const MOST: usize = 40;
@@ -18,7 +18,7 @@ pub(crate) fn run(folder: &RuntimeDir) -> Result<String, String> {
     let status = ask::status(folder)?;
     match ask(folder, Question::Reload)? {
         Answer::Reloaded { pending_restart, warnings, differences, needs_stop, .. } => {
-            let mut lines: Vec<String> = warnings.iter().map(|warning| warned(&printable(warning))).collect();
+            let mut lines: Vec<String> = warnings.iter().map(|warning| warned(&told_in_words(warning))).collect();
             lines.extend(told(differences.as_deref()));
             if !pending_restart.is_empty() {
                 let (keys, way) = (pending_restart.join(", "), Way::of(&status).to_change(&status, needs_stop));
@@ -27,8 +27,11 @@ pub(crate) fn run(folder: &RuntimeDir) -> Result<String, String> {
             lines.extend(unread_environment(&status));
             Ok(lines.join("\n"))
         }
-        Answer::Refused(problems) => Err(format!("{}\n{}", problems.join("\n"), refused(problems.len()))),
-        other => Err(format!("the gateway gave another answer than to a reload: {other:?}")),
+        Answer::Refused(problems) => Err(format!("{}\n{}", joined(&problems, "\n"), refused(problems.len()))),
+        other => Err(say!(
+            "the gateway gave another answer than to a reload: {other:?}",
+            "网关的回答与重新加载无关：{other:?}"
+        )),
     }
 }
 

@@ -54,7 +54,11 @@ pub(crate) fn find(located: &Located, env: Lookup<'_>) -> Result<RuntimeDir, Str
         }
     }
     if located.is_folder_named {
-        return Err(format!("no gateway runs here: {}", elsewhere(&located.runtime_dir)));
+        return Err(say!(
+            "no gateway runs here: {elsewhere}",
+            "这里没有正在运行的网关：{elsewhere}",
+            elsewhere = elsewhere(&located.runtime_dir)
+        ));
     }
     let places = records::to_look_at(env);
     let (all, is_denied) = others(&places);

@@ -1,6 +1,9 @@
 //! The runtime folder: the pid file, and the sockets by which processes find each other.
 
 use super::own_folder::{self, Unusable};
+use crate::language::say;
+use gateway_core::both;
+use gateway_core::language::Words;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +21,14 @@ impl RuntimeDir {
     /// When it cannot be made or written, somebody else can, or its path is too long for a socket.
     pub(crate) fn prepare(path: &Path) -> Result<Self, Unusable> {
         let failed = |error: io::Error| {
-            Unusable::Failed(format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()))
+            Unusable::Failed(both!(
+                "gateway.runtime_dir: {path} cannot be used: {error}",
+                "gateway.runtime_dir：无法使用 {path}：{error}",
+                path = path.display()
+            ))
         };
         own_folder::prepare(path, "gateway.runtime_dir")?;
-        let folder = Self::open(path).map_err(Unusable::Failed)?;
+        let folder = Self::open(path).map_err(|why| Unusable::Failed(Words::said(why)))?;
         let probe = folder.0.join(format!(".probe-{}", std::process::id()));
         std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
         Ok(folder)
@@ -33,13 +40,27 @@ impl RuntimeDir {
     /// When it is not, or its path is too long for a socket.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => format!("no gateway runs here: {}", elsewhere(path)),
-            _ => format!("gateway.runtime_dir: {} cannot be used: {error}", path.display()),
+            io::ErrorKind::NotFound => {
+                say!(
+                    "no gateway runs here: {elsewhere}",
+                    "这里没有正在运行的网关：{elsewhere}",
+                    elsewhere = elsewhere(path)
+                )
+            }
+            _ => say!(
+                "gateway.runtime_dir: {path} cannot be used: {error}",
+                "gateway.runtime_dir：无法使用 {path}：{error}",
+                path = path.display()
+            ),
         };
         let folder = Self(path.canonicalize().map_err(failed)?);
         match folder.control_socket_of(u32::MAX).as_os_str().len() <= SOCKET_PATH_BYTES {
             true => Ok(folder),
-            false => Err(format!("gateway.runtime_dir: the path {} is too long for a socket", path.display())),
+            false => Err(say!(
+                "gateway.runtime_dir: the path {path} is too long for a socket",
+                "gateway.runtime_dir：路径 {path} 太长，无法在其中创建套接字",
+                path = path.display()
+            )),
         }
     }
 
@@ -95,10 +116,12 @@ impl RuntimeDir {
 /// What to do when no gateway is found by way of this folder.
 pub(crate) fn elsewhere(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    format!(
-        "its folder would be {} (gateway.runtime_dir). If it runs elsewhere, type this in the folder that it was started in, \
-         or name its configuration with -c FILE, or that folder with GATEWAY_RUNTIME_DIR",
-        path.display()
+    say!(
+        "its folder would be {path} (gateway.runtime_dir). If it runs elsewhere, type this in the folder that it was \
+         started in, or name its configuration with -c FILE, or that folder with GATEWAY_RUNTIME_DIR",
+        "它的目录应为 {path}（gateway.runtime_dir）。如果它在别处运行，请到启动它的目录中执行，或用 -c 文件 指明它的配置，\
+         或用 GATEWAY_RUNTIME_DIR 指明该目录",
+        path = path.display()
     )
 }
 
@@ -127,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("file"), "").expect("written");
         let why = |path: &str| match RuntimeDir::prepare(&dir.path().join(path)) {
-            Err(Unusable::Refused(why) | Unusable::Failed(why)) => why,
+            Err(Unusable::Refused(why) | Unusable::Failed(why)) => why.to_string(),
             Ok(_) => panic!("{path} is used"),
         };
         let error = why("file/run");

@@ -4,6 +4,7 @@
 use super::claim::SERVING;
 use super::control::{self, Answer};
 use super::descriptors;
+use gateway_core::both;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
@@ -85,7 +86,10 @@ impl Waiting {
         self.0.retain(Successor::is_waiting);
         let answer = match self.0.len() < MOST {
             true => Answer::Waiting,
-            false => Answer::Refused(vec![format!("{MOST} processes wait for the sockets already")]),
+            false => Answer::Refused(vec![both!(
+                "{MOST} processes wait for the sockets already",
+                "已有 {MOST} 个进程在等待监听套接字"
+            )]),
         };
         if say(&successor.stream, &answer).is_ok() && answer == Answer::Waiting {
             self.0.push(successor);

@@ -17,6 +17,8 @@ use crate::drain::Drain;
 use crate::listen::Sockets;
 use crate::log_output;
 use async_trait::async_trait;
+use gateway_core::both;
+use gateway_core::language::Words;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
@@ -414,15 +416,22 @@ impl Running {
     }
 
     /// Gives the listening sockets to a process that waits for them.
-    fn hand_over(&mut self, to: Option<u32>) -> Result<(), String> {
+    fn hand_over(&mut self, to: Option<u32>) -> Result<(), Words> {
         if self.stage != Stage::Serving {
-            return Err(format!("the process is not serving ({:?})", self.stage));
+            let stage = self.stage;
+            return Err(both!("the process is not serving ({stage:?})", "此进程没有在提供服务（{stage:?}）"));
         }
-        let successor = self.waiting.take(to).ok_or(
-            "no new process waits at the control socket for the listening sockets; `anyrouter-gateway upgrade` starts one",
-        )?;
+        let successor = self.waiting.take(to).ok_or_else(|| {
+            both!(
+                "no new process waits at the control socket for the listening sockets; `anyrouter-gateway upgrade` starts \
+                 one",
+                "没有新进程在等待监听套接字；请执行 `anyrouter-gateway upgrade` 启动一个"
+            )
+        })?;
         let sockets = self.parts.sockets.all();
-        let sockets = sockets.map_err(|error| format!("the listening sockets cannot be handed over: {error}"))?;
+        let sockets = sockets.map_err(|error| {
+            both!("the listening sockets cannot be handed over: {error}", "无法移交监听套接字：{error}")
+        })?;
         self.stage = Stage::HandingOver;
         let (taken, write) = (self.taken.clone(), Arc::clone(&self.parts.before_hand_over));
         tokio::spawn(async move {

@@ -4,6 +4,8 @@
 use super::control::{Answer, Question, Status};
 use super::inheritance::{self, User};
 use super::{RuntimeDir, ask, systemd};
+use crate::language::{joined, say};
+use gateway_core::language::Words;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::fs::{File, TryLockError};
@@ -50,11 +52,13 @@ pub(crate) fn report_failure(error: &str) {
 pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String, String> {
     let old = ask::status(folder)?;
     if old.is_draining {
-        return Err(format!("process {} is ending already", old.pid));
+        return Err(say!("process {pid} is ending already", "进程 {pid} 已在退出", pid = old.pid));
     }
     if old.pid == 1 {
-        let why = "a container ends with its process 1, whoever took over: start one from the new image instead";
-        return Err(why.to_owned());
+        return Err(say!(
+            "a container ends with its process 1, whoever took over: start one from the new image instead",
+            "容器会随 1 号进程一起结束，无法由新进程接替：请改用新镜像启动容器"
+        ));
     }
     let unit = systemd::unit_of(old.pid).filter(|_| old.has_systemd);
     if let Some(unit) = unit.filter(|unit| systemd::unit_of(std::process::id()).as_ref() != Some(unit)) {
@@ -63,10 +67,12 @@ pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String,
     let _lock = lock(folder)?;
     let mut new = start(folder, &old, program)?;
     match take_over(folder, &old, &mut new) {
-        Ok(pid) => Ok(format!(
-            "upgraded: process {pid} serves, away from any terminal (`kill {pid}` stops it); process {} finishes its requests \
-             ({}) and ends",
-            old.pid, old.busy
+        Ok(pid) => Ok(say!(
+            "upgraded: process {pid} serves, away from any terminal (`kill {pid}` stops it); process {old} finishes its \
+             requests ({busy}) and ends",
+            "升级完成：进程 {pid} 已接替服务，不依附任何终端（`kill {pid}` 可停止它）；进程 {old} 处理完进行中的请求（{busy} 个）后退出",
+            old = old.pid,
+            busy = old.busy
         )),
         Err(error) => {
             let _ = new.child.kill();
@@ -80,19 +86,24 @@ pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String,
 fn through_systemd(unit: &str) -> Result<String, String> {
     let status = Command::new("systemctl").args(["reload", unit]).status();
     match status {
-        Ok(status) if status.success() => Ok(format!("systemd has reloaded {unit}")),
-        Ok(_) => Err(format!("systemctl reload {unit} failed; see journalctl --unit {unit}")),
-        Err(error) => Err(format!("systemctl cannot be run: {error}")),
+        Ok(status) if status.success() => Ok(say!("systemd has reloaded {unit}", "systemd 已重新加载 {unit}")),
+        Ok(_) => Err(say!(
+            "systemctl reload {unit} failed; see journalctl --unit {unit}",
+            "systemctl reload {unit} 失败；原因请看 journalctl --unit {unit}"
+        )),
+        Err(error) => Err(say!("systemctl cannot be run: {error}", "无法运行 systemctl：{error}")),
     }
 }
 
 /// The folder itself is locked: it may belong to another user, who could put any file in the place of a lock file.
 fn lock(folder: &RuntimeDir) -> Result<File, String> {
-    let failed = |error: std::io::Error| format!("{} cannot be locked: {error}", folder.path().display());
+    let failed = |error: std::io::Error| {
+        say!("{path} cannot be locked: {error}", "无法锁定 {path}：{error}", path = folder.path().display())
+    };
     let file = File::open(folder.path()).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another upgrade is under way".to_owned()),
+        Err(TryLockError::WouldBlock) => Err(say!("another upgrade is under way", "另一个升级正在进行")),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
@@ -107,12 +118,13 @@ struct New {
 /// error.
 fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<New, String> {
     let program = program.map_or_else(std::env::current_exe, std::path::absolute);
-    let program = program.map_err(|error| format!("this program cannot be found: {error}"))?;
+    let program =
+        program.map_err(|error| say!("this program cannot be found: {error}", "找不到本程序的文件：{error}"))?;
     let answered = ask::ask_with_descriptors(folder, Question::Inherit)?;
     let (environment, user) = match answered.answer {
         Answer::Inheritance { environment, user } => (environment, user),
-        Answer::Refused(why) => return Err(format!("process {} refused: {}", old.pid, why.join("; "))),
-        other => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
+        Answer::Refused(why) => return Err(refused(old.pid, &why)),
+        other => return Err(strange(old.pid, &other)),
     };
     user.check(answered.peer, &inheritance::groups_of(answered.peer.0))?;
     let stderr = answered.attached.into_iter().next();
@@ -126,8 +138,10 @@ fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<Ne
     // What is typed at this terminal is not meant for the new process.
     command.process_group(0);
     let spawned = spawn_as(command, user)?;
-    let mut child = spawned.map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
-    let stdout = child.stdout.take().ok_or("its standard output is missing")?;
+    let mut child = spawned.map_err(|error| {
+        say!("{program} cannot be started: {error}", "无法启动 {program}：{error}", program = program.display())
+    })?;
+    let stdout = child.stdout.take().ok_or_else(|| say!("its standard output is missing", "得不到它的标准输出"))?;
     let (said, lines) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -141,12 +155,18 @@ fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<Ne
 
 /// Starts a process with the rights of the old one, never with more: for root, on a thread that gives up its own first.
 fn spawn_as(mut command: Command, wanted: User) -> Result<std::io::Result<Child>, String> {
-    let own = User::own().map_err(|error| format!("this command does not know its own groups: {error}"))?;
+    let own = User::own().map_err(|error| {
+        say!("this command does not know its own groups: {error}", "无法得知当前用户所属的组：{error}")
+    })?;
     if own.user == wanted.user {
         return Ok(command.spawn());
     }
     if own.user != 0 {
-        return Err(format!("the gateway runs as user {}, and only that user and root can upgrade it", wanted.user));
+        return Err(say!(
+            "the gateway runs as user {user}, and only that user and root can upgrade it",
+            "网关以用户 {user} 运行，只有该用户和 root 能升级它",
+            user = wanted.user
+        ));
     }
     let thread = std::thread::spawn(move || -> std::io::Result<Child> {
         let (user, group) = (Uid::from_raw(wanted.user), Gid::from_raw(wanted.group));
@@ -157,19 +177,28 @@ fn spawn_as(mut command: Command, wanted: User) -> Result<std::io::Result<Child>
         // A process has the rights of the thread that starts it.
         command.spawn()
     });
-    thread.join().map_err(|_| "the new process could not be started".to_owned())
+    thread.join().map_err(|_| say!("the new process could not be started", "无法启动新进程"))
 }
 
 fn take_over(folder: &RuntimeDir, old: &Status, new: &mut New) -> Result<u32, String> {
-    let goes_on = format!("process {} goes on serving", old.pid);
-    new.wait_for(READY_TIME, |line| (line == READY).then_some(())).map_err(|error| format!("{error}; {goes_on}"))?;
+    let goes_on =
+        |error: String| say!("{error}; process {pid} goes on serving", "{error}；进程 {pid} 继续服务", pid = old.pid);
+    new.wait_for(READY_TIME, |line| (line == READY).then_some(())).map_err(goes_on)?;
     match ask::ask(folder, Question::HandOver { to: Some(new.child.id()) })? {
         Answer::HandingOver => {}
-        Answer::Refused(why) => return Err(format!("process {} refused: {}; {goes_on}", old.pid, why.join("; "))),
-        other => return Err(format!("process {} gave an answer that means nothing here: {other:?}", old.pid)),
+        Answer::Refused(why) => return Err(goes_on(refused(old.pid, &why))),
+        other => return Err(strange(old.pid, &other)),
     }
     let serving = new.wait_for(SERVING_TIME, |line| line.strip_prefix(SERVING)?.parse().ok());
-    serving.map_err(|error| format!("{error}; {goes_on}"))
+    serving.map_err(goes_on)
+}
+
+fn refused(pid: u32, why: &[Words]) -> String {
+    say!("process {pid} refused: {why}", "进程 {pid} 拒绝了：{why}", why = joined(why, "; "))
+}
+
+fn strange(pid: u32, answer: &Answer) -> String {
+    say!("process {pid} gave an answer that means nothing here: {answer:?}", "无法理解进程 {pid} 的回答：{answer:?}")
 }
 
 impl New {
@@ -186,12 +215,16 @@ impl New {
                     why.extend(line.strip_prefix(FAILED).map(str::to_owned));
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    return Err(format!("the new process is not ready after {}", humantime::format_duration(limit)));
+                    return Err(say!(
+                        "the new process is not ready after {time}",
+                        "新进程在 {time} 内没有准备好",
+                        time = humantime::format_duration(limit)
+                    ));
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
                     let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-                    let why = if why.is_empty() { "see its log".to_owned() } else { why.join("; ") };
-                    return Err(format!("the new process ended ({ended}): {why}"));
+                    let why = if why.is_empty() { say!("see its log", "请看它的日志") } else { why.join("; ") };
+                    return Err(say!("the new process ended ({ended}): {why}", "新进程已退出（{ended}）：{why}"));
                 }
             }
         }

@@ -12,7 +12,8 @@ use crate::listen::Sockets;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::recost::Recosting;
 use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
-use anyhow::{Context, bail};
+use anyhow::Context;
+use gateway_core::both;
 use pingora::server::Server;
 use pingora_prometheus::prometheus;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -47,7 +48,7 @@ pub(super) fn seal(is_debug: bool) {
 pub(super) fn prepare_state(startup: &Startup) -> anyhow::Result<()> {
     match own_folder::prepare(&startup.state_dir, "gateway.state_dir") {
         Ok(()) => Ok(()),
-        Err(Unusable::Refused(why)) => bail!("{why}"),
+        Err(Unusable::Refused(why)) => Err(anyhow::Error::msg(why)),
         Err(Unusable::Failed(why)) => {
             log::warn!("{why}");
             Ok(())
@@ -79,19 +80,22 @@ pub(super) fn prepare_folder(startup: &Startup, upgrade: bool) -> anyhow::Result
     match RuntimeDir::prepare(&startup.runtime_dir) {
         Ok(folder) => match operate::ask::status(&folder) {
             // Two would take the socket, the pid file and the request log from each other.
-            Ok(other) if !upgrade && !other.is_draining => bail!(
-                "process {} is a gateway with the same gateway.runtime_dir ({}), at {}: `anyrouter-gateway reload` gives it \
-                 another configuration, `anyrouter-gateway upgrade` puts this program in its place, `kill {}` stops it. \
-                 To run two, give this one folders of its own: GATEWAY_RUNTIME_DIR, GATEWAY_STATE_DIR, GATEWAY_DB",
-                other.pid,
-                folder.path().display(),
-                other.addresses.join(", "),
-                other.pid,
-            ),
+            Ok(other) if !upgrade && !other.is_draining => Err(anyhow::Error::msg(both!(
+                "process {pid} is a gateway with the same gateway.runtime_dir ({folder}), at {addresses}: \
+                 `anyrouter-gateway reload` gives it another configuration, `anyrouter-gateway upgrade` puts this program in \
+                 its place, `kill {pid}` stops it. To run two, give this one folders of its own: GATEWAY_RUNTIME_DIR, \
+                 GATEWAY_STATE_DIR, GATEWAY_DB",
+                "已有一个网关在使用同一个 gateway.runtime_dir（{folder}）：进程 {pid}，监听 {addresses}。\
+                 `anyrouter-gateway reload` 让它重新加载配置，`anyrouter-gateway upgrade` 用本程序替换它，`kill {pid}` 停止它。\
+                 如果要同时运行两个，请用 GATEWAY_RUNTIME_DIR、GATEWAY_STATE_DIR、GATEWAY_DB 给这一个另设目录",
+                pid = other.pid,
+                folder = folder.path().display(),
+                addresses = other.addresses.join(", ")
+            ))),
             _ => Ok(Some(folder)),
         },
-        Err(Unusable::Refused(why)) => bail!("{why}"),
-        Err(Unusable::Failed(why)) if upgrade => bail!("{why}"),
+        Err(Unusable::Refused(why)) => Err(anyhow::Error::msg(why)),
+        Err(Unusable::Failed(why)) if upgrade => Err(anyhow::Error::msg(why)),
         Err(Unusable::Failed(why)) => {
             log::warn!("{why}: the commands reload and upgrade will not reach this process");
             Ok(None)
@@ -123,10 +127,14 @@ pub(super) fn bind(
             false => {
                 match theirs.iter().filter_map(|their| their.parse().ok()).find(|their| is_in_the_way(*their, address))
                 {
-                    Some(their) => bail!(
-                        "{setting}: {address} cannot be had while the process that serves listens on {their}: stop that one and \
-                     start this program, or restart the unit"
-                    ),
+                    Some(their) => {
+                        return Err(anyhow::Error::msg(both!(
+                            "{setting}: {address} cannot be had while the process that serves listens on {their}: stop that \
+                             one and start this program, or restart the unit",
+                            "{setting}：正在服务的进程监听着 {their}，因此无法监听 {address}：请停止那个进程再启动本程序，或重启该服务"
+                        )));
+                    }
+
                     None => sockets.bind(setting, address).map_err(anyhow::Error::msg)?,
                 }
             }

@@ -2,8 +2,11 @@
 
 use crate::config::{Arguments, Startup, panel_key};
 use crate::gateway::{PanelKey, Shared, ticket};
+use crate::language::say;
 use crate::operate::control::Wish;
 use crate::operate::panel::{advice_here, command, container, link};
+use gateway_core::both;
+use gateway_core::language::Words;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -71,7 +74,7 @@ impl Panel {
         }
     }
 
-    fn try_open(&self) -> Result<(), String> {
+    fn try_open(&self) -> Result<(), Words> {
         self.put_back();
         let configured = self.shared.snapshot.load().config.dashboard_key.clone();
         let is_configured = configured.is_some();
@@ -82,9 +85,11 @@ impl Panel {
             }
             Err(why) => {
                 self.shared.panel.set(None);
-                Err(format!(
+                Err(both!(
                     "the panel is closed, because it has no key: {why}. `anyrouter-gateway panel --new-key` writes a new one, \
-                     where gateway.state_dir can be written; or set DASHBOARD_API_KEY, and type `anyrouter-gateway reload`"
+                     where gateway.state_dir can be written; or set DASHBOARD_API_KEY, and type `anyrouter-gateway reload`",
+                    "面板已关闭，因为没有密钥：{why}。如果 gateway.state_dir 可写，请执行 `anyrouter-gateway panel --new-key` \
+                     生成新密钥；也可以设置 DASHBOARD_API_KEY，再执行 `anyrouter-gateway reload`"
                 ))
             }
         }
@@ -94,7 +99,7 @@ impl Panel {
     ///
     /// # Errors
     /// Why there is none, and what to do.
-    pub(super) fn let_in(&self, wish: Wish) -> Result<String, String> {
+    pub(super) fn let_in(&self, wish: Wish) -> Result<String, Words> {
         // One after another: the key in force must be the one in the file.
         let _one = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if wish == Wish::NewKey {
@@ -105,20 +110,23 @@ impl Panel {
         self.link()
     }
 
-    fn renew(&self) -> Result<(), String> {
+    fn renew(&self) -> Result<(), Words> {
         if self.shared.snapshot.load().config.dashboard_key.is_some() {
-            return Err("the panel's key comes from the configuration (DASHBOARD_API_KEY, gateway.dashboard.api_key): change it \
-                        there, then type `anyrouter-gateway reload`; or take it out there, and the gateway makes one"
-                .to_owned());
+            return Err(both!(
+                "the panel's key comes from the configuration (DASHBOARD_API_KEY, gateway.dashboard.api_key): change it \
+                 there, then type `anyrouter-gateway reload`; or take it out there, and the gateway makes one",
+                "面板密钥来自配置（DASHBOARD_API_KEY、gateway.dashboard.api_key）：请在那里修改，然后执行 \
+                 `anyrouter-gateway reload`；也可以删去这一项，由网关生成密钥"
+            ));
         }
-        let key = panel_key::replace(&self.startup.state_dir)?;
+        let key = panel_key::replace(&self.startup.state_dir).map_err(Words::said)?;
         self.shared.panel.set(Some(PanelKey::new(key, false)));
         log::warn!("the panel has a new key: the old one, and all sessions, are over");
         Ok(())
     }
 
-    fn link(&self) -> Result<String, String> {
-        let ticket = ticket(&panel_key::random()?);
+    fn link(&self) -> Result<String, Words> {
+        let ticket = ticket(&panel_key::random().map_err(Words::said)?);
         self.shared.panel.issue(ticket.expose());
         Ok(link(&self.startup, self.shared.snapshot.load().config.dashboard_enabled, ticket.expose()))
     }
@@ -142,8 +150,10 @@ impl Panel {
         }
         let Ok(link) = self.link() else { return };
         let again = command(arguments, &WHEREABOUTS, &env, container);
-        let mut text =
-            format!("\nOpen the panel with this link, which logs in once (`{again}` prints another):\n\n  {link}\n\n");
+        let mut text = say!(
+            "\nOpen the panel with this link, which logs in once (`{again}` prints another):\n\n  {link}\n\n",
+            "\n用下面的链接打开面板，可登录一次（`{again}` 会给出新的链接）：\n\n  {link}\n\n"
+        );
         if let Some(advice) = advice_here(&link, &env) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{advice}\n");

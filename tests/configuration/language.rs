@@ -2,6 +2,8 @@
 
 use super::{gateway, told};
 use harness::{GatewayBuilder, Output};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// Chinese characters.
 fn is_chinese(text: &str) -> bool {
@@ -27,14 +29,15 @@ async fn check(gateway: GatewayBuilder) -> Output {
     gateway.arg("check").run().await
 }
 
-/// The sentences of a text that have three English words in a row: names, paths and examples have no more.
+/// The lines of a text that have three English words in a row: names, paths and examples have no more. What the system says
+/// is not ours.
 fn english(text: &str) -> Vec<&str> {
     let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let has_sentence = |line: &&str| {
         let words: Vec<&str> = line.split([' ', '\t']).collect();
         words.windows(3).any(|three| three.iter().all(|word| is_word(&word)))
     };
-    text.lines().filter(has_sentence).collect()
+    text.lines().filter(|line| !line.contains("(os error ")).filter(has_sentence).collect()
 }
 
 #[tokio::test]
@@ -87,4 +90,98 @@ async fn what_is_in_force_is_told_in_chinese() {
         assert!(output.stdout.contains(wanted), "{wanted}: {}", told(&output));
     }
     assert_eq!(english(&told(&output)), Vec::<&str>::new());
+}
+
+/// A gateway that runs in this language.
+async fn serving(language: &str) -> harness::Gateway {
+    let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:9\"}]\n";
+    let gateway = gateway().env("LANG", language).env("GATEWAY_DB", "log.db").yaml(yaml).start().await;
+    harness::within("commands are taken", async {
+        while !gateway.dir().join("data/run/gateway.pid").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    gateway
+}
+
+/// Whether a command says something, in this language alone.
+#[track_caller]
+fn assert_speaks(output: &Output, chinese: bool, what: &str) {
+    let said = told(output);
+    assert!(!said.trim().is_empty(), "{what} says nothing");
+    assert_eq!(is_chinese(&said), chinese, "{what}: {said}");
+    if chinese {
+        assert_eq!(english(&said), Vec::<&str>::new(), "{what}");
+    }
+}
+
+const LOCALES: [(&str, bool); 2] = [("zh_CN.UTF-8", true), ("en_US.UTF-8", false)];
+
+#[tokio::test]
+async fn each_command_speaks_the_language_of_the_locale_where_no_gateway_runs() {
+    let body = r#"{"model":"claude-opus-4-8","max_tokens":9,"messages":[],"system":"x"}"#;
+    for (locale, chinese) in LOCALES {
+        for arguments in [
+            &["check"][..],
+            &["explain", "body.json"],
+            &["prices"],
+            &["prices", "claude-opus-4-8"],
+            &["prices", "no-such-model"],
+            &["reload"],
+            &["upgrade"],
+            &["panel"],
+            &["recost", "--from", "2026-10-07"],
+            &["recost", "--from", "2026-10-07", "--to", "2026-10-01"],
+            &["doctor"],
+            &["doctor", "--key-env", "NONE"],
+            &["healthcheck"],
+            &["--help"],
+            &["explain", "--help"],
+            &["recost", "-h"],
+            &["help"],
+        ] {
+            let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:9\", profile: anyrouter}]\n";
+            let gateway = gateway().env("LANG", locale).file("body.json", body).file("gateway.yaml", yaml);
+            let gateway = gateway.env("GATEWAY_CONFIG", "gateway.yaml").env("LISTEN", "127.0.0.1:9");
+            let output = arguments.iter().fold(gateway, |gateway, argument| gateway.arg(argument)).run().await;
+            assert_speaks(&output, chinese, &arguments.join(" "));
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_command_to_a_running_gateway_speaks_its_own_language_whatever_that_of_the_gateway() {
+    let gateway = serving("C").await;
+    for (locale, chinese) in LOCALES {
+        let program = gateway.dir().join("speaks");
+        let script = format!("#!/bin/sh\nLANG={locale} exec {} \"$@\"\n", env!("CARGO_BIN_EXE_anyrouter-gateway"));
+        std::fs::write(&program, script).expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let good = std::fs::read_to_string(gateway.dir().join("gateway.yaml")).expect("the configuration");
+        assert_speaks(&gateway.command_by(&program, &["reload"]).await, chinese, "reload");
+        std::fs::write(gateway.dir().join("gateway.yaml"), BAD).expect("written");
+        let refused = gateway.command_by(&program, &["reload"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert_speaks(&refused, chinese, "a refused reload");
+        std::fs::write(gateway.dir().join("gateway.yaml"), good).expect("written");
+        assert_speaks(&gateway.command_by(&program, &["recost", "--from", "2026-10-07"]).await, chinese, "recost");
+        assert_speaks(&gateway.command_by(&program, &["healthcheck"]).await, chinese, "healthcheck");
+        // A second one beside it.
+        assert_speaks(&gateway.command_by(&program, &[]).await, chinese, "a second start");
+    }
+    assert!(!is_chinese(&gateway.stderr()), "log lines are English: {}", gateway.stderr());
+}
+
+#[tokio::test]
+async fn why_it_does_not_start_is_told_in_chinese() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for (locale, chinese) in LOCALES {
+        let output =
+            gateway().env("LANG", locale).env("LISTEN", &address).env("ADMIN_LISTEN", "127.0.0.1:0").run().await;
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert_speaks(&output, chinese, "an address in use");
+        assert!(output.stderr.contains(&address), "{}", output.stderr);
+    }
 }

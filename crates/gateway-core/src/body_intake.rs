@@ -3,6 +3,7 @@
 //! clock.
 
 use crate::http1::{Refusal, chunked};
+use crate::language::both;
 use crate::reason::Reason;
 use bytes::BufMut;
 use bytes::buf::Limit;
@@ -152,9 +153,10 @@ impl BodyIntake {
     /// 400 when more, or less, was announced.
     pub fn end(&self) -> Result<(), Refusal> {
         match self.length() {
-            Some(length) if length != self.bytes.len() => {
-                Err(Refusal::bad(Reason::ContentLength, "The body is not as long as Content-Length says."))
-            }
+            Some(length) if length != self.bytes.len() => Err(Refusal::bad(
+                Reason::ContentLength,
+                both!("The body is not as long as Content-Length says.", "请求体的长度与 Content-Length 不符。"),
+            )),
             _ => Ok(()),
         }
     }

@@ -6,6 +6,8 @@ mod check;
 pub use accepted::accepted;
 pub use check::check;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -64,6 +66,11 @@ impl Words {
         Self { chinese: english.clone(), english }
     }
 
+    /// Both texts, each changed in the same way.
+    pub fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        Self { english: change(&self.english).into(), chinese: change(&self.chinese).into() }
+    }
+
     /// The text in this language.
     pub fn text(&self, language: Language) -> &str {
         match language {
@@ -81,6 +88,34 @@ impl fmt::Display for Words {
 
 impl std::error::Error for Words {}
 
+/// As another process gets it, which knows who reads it: `{"en": "...", "zh": "..."}`, or a text that is the same in both.
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.english == self.chinese {
+            return to.serialize_str(&self.english);
+        }
+        let mut both = to.serialize_struct("Words", 2)?;
+        both.serialize_field("en", &self.english)?;
+        both.serialize_field("zh", &self.chinese)?;
+        both.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Read {
+            One(String),
+            Both { en: String, zh: String },
+        }
+        Ok(match Read::deserialize(from)? {
+            Read::One(text) => Self::said(text),
+            Read::Both { en, zh } => Self { english: en.into(), chinese: zh.into() },
+        })
+    }
+}
+
 /// A text in English and in Chinese: `both!("no room for {name}", "{name} 没有空间")`. Both have the same placeholders, each
 /// of them a name: what differs does not compile. An expression gets a name: `both!("…{n}…", "…{n}…", n = list.len())`.
 #[macro_export]
@@ -92,6 +127,8 @@ macro_rules! both {
         }
     }};
 }
+
+pub use both;
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +142,16 @@ mod tests {
         assert_eq!(words.to_string(), "a has 02");
         let fixed = both!("nothing", "没有");
         assert!(matches!((&fixed.english, &fixed.chinese), (Cow::Borrowed(_), Cow::Borrowed(_))));
+    }
+
+    #[test]
+    fn words_go_to_another_process_in_both_languages() {
+        for words in [both!("no", "没有"), Words::said("ENOENT")] {
+            let json = serde_json::to_string(&words).expect("JSON");
+            assert_eq!(serde_json::from_str::<Words>(&json).ok(), Some(words), "{json}");
+        }
+        assert_eq!(serde_json::from_str::<Words>("\"of an older one\"").ok(), Some(Words::said("of an older one")));
+        assert_eq!(both!("no", "没有").map(str::to_uppercase), both!("NO", "没有"));
     }
 
     #[test]

@@ -125,6 +125,12 @@ impl Problem {
         shapes(&text).into_owned()
     }
 
+    /// The same in both languages.
+    pub(crate) fn words(&self) -> Words {
+        let [english, chinese] = [Language::English, Language::Chinese].map(|language| self.text(language));
+        Words::new(format_args!("{english}"), format_args!("{chinese}"))
+    }
+
     /// Place, key and words, without secrets.
     pub(crate) fn text(&self, language: Language) -> String {
         format!("{}: {}", self.at.words().text(language), self.message_in(language))

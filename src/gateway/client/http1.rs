@@ -263,6 +263,11 @@ impl ClientStream {
         &self.refused
     }
 
+    /// What there is of the refused request's head: to choose how to answer, not to be relied on.
+    pub(crate) fn refused_bytes(&self) -> &[u8] {
+        if self.refused.is_empty() { &self.buffer } else { &self.refused }
+    }
+
     /// Whether the response to the refused request must not have a body.
     pub(crate) fn refused_is_head(&self) -> bool {
         self.refused.starts_with(b"HEAD ") || self.buffer.starts_with(b"HEAD ")

@@ -8,6 +8,7 @@ use crate::config::Limits;
 use crate::gateway::answer::Answer;
 use bytes::Bytes;
 use gateway_core::body_intake::Framing;
+use gateway_core::both;
 use gateway_core::http1::Refusal;
 use gateway_core::http1::Target;
 use gateway_core::http1::head::{check_connection, check_expect, check_method};
@@ -62,39 +63,65 @@ pub(crate) fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Refu
     let method = request.method.as_str().as_bytes();
     check_method(method)?;
     if let Target::Absolute { .. } = Target::parse(method, request.raw_path())? {
-        return Err(Refusal::bad(Reason::Target, "The request target must be a path."));
+        return Err(Refusal::bad(Reason::Target, both!("The request target must be a path.", "请求目标必须是路径。")));
     }
     let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = request.headers.get(HOST).map(|host| host.as_bytes());
     match (authority, host) {
-        (None, None) => return Err(Refusal::bad(Reason::Host, "The request has neither :authority nor Host.")),
+        (None, None) => {
+            return Err(Refusal::bad(
+                Reason::Host,
+                both!("The request has neither :authority nor Host.", "请求既没有 :authority，也没有 Host。"),
+            ));
+        }
         (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => {
-            return Err(Refusal::bad(Reason::Host, "The :authority and the Host of the request differ."));
+            return Err(Refusal::bad(
+                Reason::Host,
+                both!("The :authority and the Host of the request differ.", "请求的 :authority 与 Host 不一致。"),
+            ));
         }
         (Some(given), _) | (None, Some(given)) if !gateway_core::http1::is_host(given) => {
             return Err(Refusal::bad(
                 Reason::Host,
-                "The host of the request is not a name or address with an optional port.",
+                both!(
+                    "The host of the request is not a name or address with an optional port.",
+                    "请求的主机不是主机名或地址（可带端口）。"
+                ),
             ));
         }
         _ => {}
     }
     for (name, reason) in [(HOST, Reason::Host), (CONTENT_LENGTH, Reason::ContentLength)] {
         if request.headers.get_all(&name).iter().count() > 1 {
-            return Err(Refusal::bad(reason, format!("The {name} header is there more than once.")));
+            return Err(Refusal::bad(
+                reason,
+                both!("The {name} header is there more than once.", "{name} 请求头出现了多次。"),
+            ));
         }
     }
     if request.headers.len() > limits.head.header_count {
-        let message = format!("The request has more than {} header fields.", limits.head.header_count);
+        let message = both!(
+            "The request has more than {most} header fields.",
+            "请求头超过 {most} 个。",
+            most = limits.head.header_count
+        );
         return Err(Refusal::new(431, Reason::HeaderCount, message));
     }
     let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > limits.head.header_bytes {
-        let message = format!("The request head is larger than {} bytes.", limits.head.header_bytes);
+        let message = both!(
+            "The request head is larger than {most} bytes.",
+            "请求头总共超过 {most} 字节。",
+            most = limits.head.header_bytes
+        );
         return Err(Refusal::new(431, Reason::HeaderBytes, message));
     }
     if request.raw_path().len() > limits.head.target_bytes {
-        let message = format!("The request target is longer than {} bytes.", limits.head.target_bytes);
+        let message = both!(
+            "The request target is longer than {most} bytes.",
+            "请求目标超过 {most} 字节。",
+            most = limits.head.target_bytes
+        );
         return Err(Refusal::new(414, Reason::TargetBytes, message));
     }
     if let Some(value) = request.headers.get(EXPECT) {
@@ -109,10 +136,12 @@ async fn read_body(session: &mut Http2Session, limits: &Limits, hold: Hold) -> R
         None => None,
         Some(value) => {
             let length = value.to_str().ok().and_then(|digits| digits.parse::<usize>().ok());
-            Some(
-                length
-                    .ok_or_else(|| Refusal::bad(Reason::ContentLength, "The Content-Length header is not a number."))?,
-            )
+            Some(length.ok_or_else(|| {
+                Refusal::bad(
+                    Reason::ContentLength,
+                    both!("The Content-Length header is not a number.", "Content-Length 请求头不是数字。"),
+                )
+            })?)
         }
     };
     let mut body = Incoming::new(Framing::UntilEnd(length), hold, limits)?;

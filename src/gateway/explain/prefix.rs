@@ -3,9 +3,10 @@
 use crate::gateway::proxy::context::Context;
 use crate::gateway::proxy::conversation::makes_same_prefix;
 use crate::gateway::snapshot::Destination;
+use gateway_core::both;
+use gateway_core::language::Language;
 use pingora::http::RequestHeader;
 use serde::Serialize;
-use std::fmt;
 
 /// What the rules mean for a conversation.
 #[derive(Debug, Default, Serialize)]
@@ -50,17 +51,29 @@ impl Prefix {
     }
 }
 
-/// For a terminal.
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.varies.is_empty() { "the same in each turn" } else { "may differ from turn to turn" };
-        writeln!(f, "system and tools of a conversation: {verdict}")?;
-        for Varying { rule, conditions } in &self.varies {
-            writeln!(f, "  {rule} depends on {}", conditions.join(", "))?;
-        }
-        for Elsewhere { upstream, rules } in &self.elsewhere {
-            writeln!(f, "  they are others at the upstream \"{upstream}\": {}", rules.join(", "))?;
-        }
-        Ok(())
+impl Prefix {
+    /// For a terminal.
+    pub(super) fn text(&self, language: Language) -> String {
+        let mut lines = vec![match self.varies.is_empty() {
+            true => both!(
+                "system and tools of a conversation: the same in each turn",
+                "同一对话的 system 和 tools：每一轮都相同"
+            ),
+            false => both!(
+                "system and tools of a conversation: may differ from turn to turn",
+                "同一对话的 system 和 tools：各轮可能不同"
+            ),
+        }];
+        lines.extend(self.varies.iter().map(|Varying { rule, conditions }| {
+            both!("  {rule} depends on {on}", "  {rule} 取决于 {on}", on = conditions.join(", "))
+        }));
+        lines.extend(self.elsewhere.iter().map(|Elsewhere { upstream, rules }| {
+            both!(
+                "  they are others at the upstream \"{upstream}\": {rules}",
+                "  在上游“{upstream}”处不同：{rules}",
+                rules = rules.join(", ")
+            )
+        }));
+        lines.iter().map(|words| format!("{}\n", words.text(language))).collect()
     }
 }

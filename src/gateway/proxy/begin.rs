@@ -65,7 +65,7 @@ pub(crate) async fn answer_here(
     }
     let answer = match whose {
         Whose::Pages => return downstream::serve_local(session, local, context).await.map(|()| true),
-        Whose::Nobody => Some(local::nothing_here(&context.request_id)),
+        Whose::Nobody => Some(local::nothing_here(context.recipient(session.req_header()))),
         Whose::Upstreams => answer(session, shared, context),
     };
     match answer {
@@ -86,12 +86,12 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
             context.observation.names = Some(Names { method, path, ..Names::default() });
             context.arrival.protocol = Protocol::default();
         }
-        return Some(local::panel_key_refused(carried, &context.request_id));
+        return Some(local::panel_key_refused(carried, context.recipient(request)));
     }
     observe::begin(request, &shared.running, context);
     if browser::wants_service_worker(&request.headers) {
         context.observation.rejected = Some(Reason::ServiceWorker);
-        return Some(browser::refuse_service_worker(&context.request_id));
+        return Some(browser::refuse_service_worker(context.recipient(request)));
     }
     if let Some(answer) = max_forwards::answer(request).or_else(|| apply_rules::respond(request, context)) {
         return Some(answer);
@@ -101,5 +101,5 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         return None;
     };
     context.observation.rejected = Some(refusal.reason);
-    Some(Answer::refusal(refusal, &context.request_id))
+    Some(Answer::refusal(refusal, context.recipient(request)))
 }

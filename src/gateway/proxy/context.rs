@@ -1,5 +1,6 @@
 //! What the gateway knows of one request while it is handled.
 
+use crate::gateway::answer::Recipient;
 use crate::gateway::clean::Names;
 use crate::gateway::client::body_budget::HeldBody;
 use crate::gateway::client::response_hold::ResponseHold;
@@ -303,6 +304,11 @@ impl Context {
         };
         let (arrival, routing, attempt) = (Arrival::now(), Routing::default(), Attempt::default());
         Self { snapshot, request_id, arrival, routing, conversation: None, attempt, observation }
+    }
+
+    /// Whom an answer of the gateway's own is for, to a request with this head.
+    pub(crate) fn recipient(&self, head: &RequestHeader) -> Recipient<'_> {
+        Recipient::of(&self.request_id, &head.headers, self.snapshot.config.language)
     }
 
     /// Where the request goes, if that is known yet.

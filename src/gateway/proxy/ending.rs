@@ -4,6 +4,7 @@ use super::context::Context;
 use super::failure::{self, Failure};
 use super::{downstream, models};
 use crate::gateway::clean::{self, Cleaner};
+use gateway_core::language::Language;
 use gateway_core::protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
@@ -18,7 +19,7 @@ use pingora::proxy::Session;
 pub(crate) async fn tell_client(session: &mut Session, error: &Error, context: &mut Context) -> u16 {
     let failure = failure::read(error, context);
     // Not Pingora's own words: they quote what the other side sent.
-    let told = failure.told(context, Reader::Operator);
+    let told = failure.told(context, Reader::Operator, Language::English);
     log::debug!("{}: {told} ({})", context.request_id, error.etype().as_str());
     // Pingora closes the connection after a failure, so the client is told.
     session.set_keepalive(None);
@@ -27,7 +28,7 @@ pub(crate) async fn tell_client(session: &mut Session, error: &Error, context: &
     let mut status = failure.status(context);
     if status > 0 && !session.was_upgraded() && is_unanswered {
         let stand_in = matches!(failure, Failure::Upstream(_)).then(|| models::answer(context)).flatten();
-        let answer = stand_in.unwrap_or_else(|| failure.answer(context));
+        let answer = stand_in.unwrap_or_else(|| failure.answer(context, session.req_header()));
         status = answer.status;
         let answered = async {
             downstream::start_over(session, context)?;

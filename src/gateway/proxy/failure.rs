@@ -9,11 +9,13 @@ use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
 use crate::upstream::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
 use gateway_core::again::Again;
+use gateway_core::both;
 use gateway_core::language::Language;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use http::HeaderName;
+use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 
 /// What the gateway itself finds wrong with an upstream; the error's cause is the [`UpstreamFault`].
@@ -141,23 +143,34 @@ pub(crate) fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
 }
 
 /// What the upstream that a request went to last did, as a sentence.
-pub(crate) fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader) -> String {
+pub(crate) fn sentence(request: &Context, fault: &UpstreamFault, reader: Reader, language: Language) -> String {
     let upstream = request.chosen().map(|destination| &destination.upstream);
     let shown = upstream.filter(|upstream| reader == Reader::Operator || upstream.public_name().is_some());
-    let name = match shown {
-        Some(upstream) => format!("The upstream {}", named(upstream, reader)),
-        None => "The upstream".to_owned(),
-    };
-    format!("{name} {}.", words(fault, reader))
+    let name = shown.map(|upstream| named(upstream, reader, language));
+    let did = words(fault, reader, language);
+    match (language, name) {
+        (Language::English, Some(name)) => format!("The upstream {name} {did}."),
+        (Language::English, None) => format!("The upstream {did}."),
+        (Language::Chinese, Some(name)) => format!("上游{name}{did}。"),
+        (Language::Chinese, None) => format!("上游{did}。"),
+    }
 }
 
 /// What each of several upstreams did, as a sentence.
-fn sentence_of_all(request: &Context, reader: Reader) -> String {
+fn sentence_of_all(request: &Context, reader: Reader, language: Language) -> String {
     let each = request.routing.tried.iter().map(|tried| {
         let upstream = &request.snapshot.upstreams[tried.destination];
-        format!("{} {}", named(upstream, reader), words(&tried.fault, reader))
+        let (name, did) = (named(upstream, reader, language), words(&tried.fault, reader, language));
+        match language {
+            Language::English => format!("{name} {did}"),
+            Language::Chinese => format!("{name}{did}"),
+        }
     });
-    format!("No upstream answered: {}.", each.collect::<Vec<_>>().join("; "))
+    let each: Vec<String> = each.collect();
+    match language {
+        Language::English => format!("No upstream answered: {}.", each.join("; ")),
+        Language::Chinese => format!("所有上游都没有响应：{}。", each.join("；")),
+    }
 }
 
 /// Whether the other upstreams that the request may go to could serve it, by what they did with it, or else did last.
@@ -171,16 +184,18 @@ fn elsewhere(request: &Context) -> impl Iterator<Item = Again> {
 }
 
 /// What an upstream did. How it calls its error may be a secret of the request or of the configuration.
-fn words(fault: &UpstreamFault, reader: Reader) -> String {
-    fault.clone().in_known_words().text(Language::English, reader)
+fn words(fault: &UpstreamFault, reader: Reader, language: Language) -> String {
+    fault.clone().in_known_words().text(language, reader)
 }
 
 /// An upstream by its name; for the operator with its address.
-fn named(upstream: &Upstream, reader: Reader) -> String {
+fn named(upstream: &Upstream, reader: Reader, language: Language) -> String {
     let name = &upstream.config.name;
-    match reader {
-        Reader::Operator => format!("\"{name}\" ({})", upstream.origin()),
-        Reader::Client => format!("\"{name}\""),
+    match (reader, language) {
+        (Reader::Operator, Language::English) => format!("\"{name}\" ({})", upstream.origin()),
+        (Reader::Client, Language::English) => format!("\"{name}\""),
+        (Reader::Operator, Language::Chinese) => format!("“{name}”（{}）", upstream.origin()),
+        (Reader::Client, Language::Chinese) => format!("“{name}”"),
     }
 }
 
@@ -221,22 +236,29 @@ impl Failure {
     }
 
     /// What failed and what to do: of several upstreams that were tried, what each of them did.
-    pub(crate) fn told(&self, request: &Context, reader: Reader) -> String {
-        let text = match self {
-            Self::Upstream(_) if request.routing.tried.len() > 1 => return sentence_of_all(request, reader),
-            Self::Upstream(fault) => return sentence(request, fault, reader),
-            Self::SlowClient(Stalled::TooLong) => "The client took no byte of its answer for too long.",
-            Self::SlowClient(Stalled::TooMuch) => {
-                "Too many answers waited for slow clients (limits.unsent_answers), and this one had waited longest."
+    pub(crate) fn told(&self, request: &Context, reader: Reader, language: Language) -> String {
+        let words = match self {
+            Self::Upstream(_) if request.routing.tried.len() > 1 => return sentence_of_all(request, reader, language),
+            Self::Upstream(fault) => return sentence(request, fault, reader, language),
+            Self::SlowClient(Stalled::TooLong) => {
+                both!("The client took no byte of its answer for too long.", "客户端太久没有读取响应。")
             }
-            Self::SlowClient(Stalled::NoRoom) => {
-                "Another client needed the connection (limits.connections), and this one took nothing of its answer."
-            }
-            Self::ClientGone => "The client closed the connection.",
-            Self::BadHeader => "A header of the request is malformed.",
-            Self::Internal => "The gateway failed to handle the request; its log has the details.",
+            Self::SlowClient(Stalled::TooMuch) => both!(
+                "Too many answers waited for slow clients (limits.unsent_answers), and this one had waited longest.",
+                "等待客户端读取的响应太多（limits.unsent_answers），而这一个等得最久。"
+            ),
+            Self::SlowClient(Stalled::NoRoom) => both!(
+                "Another client needed the connection (limits.connections), and this one took nothing of its answer.",
+                "其他客户端需要连接（limits.connections），而这个客户端没有读取响应。"
+            ),
+            Self::ClientGone => both!("The client closed the connection.", "客户端关闭了连接。"),
+            Self::BadHeader => both!("A header of the request is malformed.", "有一个请求头格式有误。"),
+            Self::Internal => both!(
+                "The gateway failed to handle the request; its log has the details.",
+                "网关处理请求时出错；详情见网关日志。"
+            ),
         };
-        text.to_owned()
+        words.text(language).to_owned()
     }
 
     /// Whether the client may send the request again. Of several upstreams, one that may be back is enough, tried or
@@ -248,9 +270,11 @@ impl Failure {
         }
     }
 
-    /// What the client gets.
-    pub(crate) fn answer(&self, request: &Context) -> Answer {
-        let answer = Answer::error(self.status(request), &self.told(request, Reader::Client), &request.request_id);
+    /// What the client gets that sent a request with this head.
+    pub(crate) fn answer(&self, request: &Context, head: &RequestHeader) -> Answer {
+        let to = request.recipient(head);
+        let message = self.told(request, Reader::Client, to.language);
+        let answer = Answer::error_with(self.status(request), &message, None, to);
         let mut answer = answer.again(self.again(request));
         if request.routing.attempts > 0 {
             let told = origin_headers::of(request);

@@ -5,6 +5,7 @@ use super::ending::Ending;
 use super::failure::{self, Failure};
 use crate::config::Kept;
 use crate::gateway::clean::{Cleaner, Names};
+use gateway_core::language::Language;
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, cause};
 use gateway_core::usage::pricing::Prices;
@@ -84,7 +85,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)
     {
-        let message = cleaner().text(&failure::sentence(context, fault, Reader::Operator), false);
+        let message = cleaner().text(&failure::sentence(context, fault, Reader::Operator, Language::English), false);
         log::info!("{}: {message}", context.request_id);
         record.error.get_or_insert_default().message = Some(message);
     }

@@ -1,6 +1,8 @@
 //! The chunked transfer coding of a request body (RFC 9112 section 7.1), read strictly.
 
 use super::{Refusal, is_field_value, is_token, is_token_byte, trim_ows};
+use crate::language::Words;
+use crate::language::both;
 use crate::reason::Reason;
 use bytes::BufMut;
 
@@ -75,16 +77,19 @@ impl Decoder {
         };
         self.overhead_bytes += taken;
         if self.line.len() + taken > MAX_LINE_BYTES || self.overhead_bytes > MAX_OVERHEAD_BYTES {
-            return Err(bad("Chunk extensions or trailers are too long."));
+            return Err(bad(both!("Chunk extensions or trailers are too long.", "分块的扩展或尾部字段太长。")));
         }
         self.line.extend_from_slice(&input[..taken - usize::from(whole)]);
         if self.state == State::DataEnd && !b"\r".starts_with(&self.line) {
-            return Err(bad("Chunk data is longer than its size says."));
+            return Err(bad(both!("Chunk data is longer than its size says.", "分块的数据比它声明的长度更长。")));
         }
         if whole {
             let mut line = std::mem::take(&mut self.line);
             let Some(b'\r') = line.pop() else {
-                return Err(bad("A line of the chunked body ends without CR LF."));
+                return Err(bad(both!(
+                    "A line of the chunked body ends without CR LF.",
+                    "分块的请求体中有一行没有以 CR LF 结尾。"
+                )));
             };
             self.state = self.next_state(&line)?;
             line.clear();
@@ -100,7 +105,9 @@ impl Decoder {
                 size => Ok(State::Data(size)),
             },
             State::DataEnd if line.is_empty() => Ok(State::Size),
-            State::DataEnd => Err(bad("Chunk data is longer than its size says.")),
+            State::DataEnd => {
+                Err(bad(both!("Chunk data is longer than its size says.", "分块的数据比它声明的长度更长。")))
+            }
             State::Trailer if line.is_empty() => Ok(State::Done),
             State::Trailer => check_trailer(line).map(|()| State::Trailer),
             state @ (State::Data(_) | State::Done) => Ok(state),
@@ -108,17 +115,20 @@ impl Decoder {
     }
 }
 
-fn bad(message: &'static str) -> Refusal {
+fn bad(message: Words) -> Refusal {
     Refusal::bad(Reason::Chunked, message)
 }
 
 fn parse_size_line(line: &[u8]) -> Result<usize, Refusal> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     if digits == 0 || digits > MAX_SIZE_DIGITS {
-        return Err(bad("A chunk size is not a hexadecimal number of 1 to 8 digits."));
+        return Err(bad(both!(
+            "A chunk size is not a hexadecimal number of 1 to 8 digits.",
+            "分块的长度不是 1 到 8 位的十六进制数。"
+        )));
     }
     if !are_extensions(&line[digits..]) {
-        return Err(bad("A chunk extension is malformed."));
+        return Err(bad(both!("A chunk extension is malformed.", "分块的扩展格式有误。")));
     }
     let size = line[..digits].iter().fold(0_u64, |size, digit| {
         let value = match digit {
@@ -127,7 +137,7 @@ fn parse_size_line(line: &[u8]) -> Result<usize, Refusal> {
         };
         size << 4 | u64::from(value)
     });
-    usize::try_from(size).map_err(|_| bad("A chunk is too large."))
+    usize::try_from(size).map_err(|_| bad(both!("A chunk is too large.", "分块太大。")))
 }
 
 /// `chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`
@@ -172,11 +182,12 @@ fn quoted_string_length(value: &[u8]) -> Option<usize> {
 }
 
 fn check_trailer(line: &[u8]) -> Result<(), Refusal> {
-    let colon = memchr::memchr(b':', line).ok_or_else(|| bad("A trailer line has no colon."))?;
+    let colon = memchr::memchr(b':', line)
+        .ok_or_else(|| bad(both!("A trailer line has no colon.", "尾部字段中有一行没有冒号。")))?;
     if is_token(&line[..colon]) && is_field_value(trim_ows(&line[colon + 1..])) {
         Ok(())
     } else {
-        Err(bad("A trailer line is malformed."))
+        Err(bad(both!("A trailer line is malformed.", "尾部字段中有一行格式有误。")))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::target::{Target, is_host};
 use super::{Refusal, is_field_value, is_token, is_token_byte, list_members, trim_ows};
+use crate::language::both;
 use crate::reason::Reason;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -91,7 +92,10 @@ impl Scanner {
         while let Some(found) = memchr::memchr(b'\n', &bytes[self.line_start..]) {
             let end = self.line_start + found;
             if end == self.line_start || bytes[end - 1] != b'\r' {
-                return Err(Refusal::bad(Reason::LineEnd, "A line of the request head ends without CR LF."));
+                return Err(Refusal::bad(
+                    Reason::LineEnd,
+                    both!("A line of the request head ends without CR LF.", "请求头中有一行没有以 CR LF 结尾。"),
+                ));
             }
             let is_blank = end - 1 == self.line_start;
             self.line_start = end + 1;
@@ -106,7 +110,11 @@ impl Scanner {
                 return Err(Refusal::new(
                     431,
                     Reason::HeaderCount,
-                    format!("The request has more than {} header fields.", limits.header_count),
+                    both!(
+                        "The request has more than {most} header fields.",
+                        "请求头超过 {most} 个。",
+                        most = limits.header_count
+                    ),
                 ));
             }
         }
@@ -117,7 +125,11 @@ impl Scanner {
             return Err(Refusal::new(
                 431,
                 Reason::HeaderBytes,
-                format!("The request head is larger than {} bytes.", limits.header_bytes),
+                both!(
+                    "The request head is larger than {most} bytes.",
+                    "请求头总共超过 {most} 字节。",
+                    most = limits.header_bytes
+                ),
             ));
         }
         Ok(None)
@@ -126,8 +138,11 @@ impl Scanner {
 
 fn not_http(bytes: &[u8]) -> Refusal {
     let message = match bytes {
-        [0x16, ..] => "This port speaks plain HTTP, but a TLS handshake came in: use http:// instead of https://.",
-        _ => "This is not an HTTP request.",
+        [0x16, ..] => both!(
+            "This port speaks plain HTTP, but a TLS handshake came in: use http:// instead of https://.",
+            "此端口只支持明文 HTTP，收到的却是 TLS 握手：请把 https:// 改为 http://。"
+        ),
+        _ => both!("This is not an HTTP request.", "这不是 HTTP 请求。"),
     };
     Refusal::bad(Reason::NotHttp, message)
 }
@@ -148,11 +163,21 @@ fn check_line(bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
 }
 
 fn method_too_long() -> Refusal {
-    Refusal::new(501, Reason::Method, format!("The request method is longer than {METHOD_BYTES} bytes."))
+    let message =
+        both!("The request method is longer than {METHOD_BYTES} bytes.", "请求方法超过 {METHOD_BYTES} 字节。");
+    Refusal::new(501, Reason::Method, message)
 }
 
 fn target_too_long(limits: &Limits) -> Refusal {
-    Refusal::new(414, Reason::TargetBytes, format!("The request target is longer than {} bytes.", limits.target_bytes))
+    Refusal::new(
+        414,
+        Reason::TargetBytes,
+        both!(
+            "The request target is longer than {most} bytes.",
+            "请求目标超过 {most} 字节。",
+            most = limits.target_bytes
+        ),
+    )
 }
 
 /// Reads a whole head, its final blank line included, as [`Scanner`] found it.
@@ -228,7 +253,12 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn parse(line: &'a [u8], limits: &Limits) -> Result<Self, Refusal> {
-        let malformed = || Refusal::bad(Reason::RequestLine, "The request line is not 'METHOD TARGET HTTP/1.1'.");
+        let malformed = || {
+            Refusal::bad(
+                Reason::RequestLine,
+                both!("The request line is not 'METHOD TARGET HTTP/1.1'.", "请求行不是“方法 目标 HTTP/1.1”的格式。"),
+            )
+        };
         let method_end = memchr::memchr(b' ', line).ok_or_else(malformed)?;
         let version_at = memchr::memrchr(b' ', line).ok_or_else(malformed)?;
         if method_end == version_at {
@@ -237,14 +267,24 @@ impl<'a> RequestLine<'a> {
         let (method, target, version) =
             (&line[..method_end], &line[method_end + 1..version_at], &line[version_at + 1..]);
         if !is_token(method) {
-            return Err(Refusal::bad(Reason::Method, "The request method is not a token."));
+            return Err(Refusal::bad(
+                Reason::Method,
+                both!("The request method is not a token.", "请求方法中有不允许的字符。"),
+            ));
         }
         let is_http10 = match version {
             b"HTTP/1.0" => true,
             // A later minor version is understood as the latest that is known (RFC 9110 section 2.5).
             [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => false,
             [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-                return Err(Refusal::new(505, Reason::Version, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here."));
+                return Err(Refusal::new(
+                    505,
+                    Reason::Version,
+                    both!(
+                        "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here.",
+                        "这里只支持 HTTP/1.0、HTTP/1.1 和 HTTP/2。"
+                    ),
+                ));
             }
             _ => return Err(malformed()),
         };
@@ -264,9 +304,11 @@ impl<'a> RequestLine<'a> {
 /// that nobody knows, because it is too long.
 pub fn check_method(method: &[u8]) -> Result<(), Refusal> {
     match method {
-        b"CONNECT" | b"TRACE" => {
-            Err(Refusal::new(405, Reason::Method, "CONNECT and TRACE are not served by this gateway."))
-        }
+        b"CONNECT" | b"TRACE" => Err(Refusal::new(
+            405,
+            Reason::Method,
+            both!("CONNECT and TRACE are not served by this gateway.", "网关不支持 CONNECT 和 TRACE。"),
+        )),
         long if long.len() > METHOD_BYTES => Err(method_too_long()),
         _ => Ok(()),
     }
@@ -280,7 +322,11 @@ pub fn check_expect(value: &[u8]) -> Result<(), Refusal> {
     if value.eq_ignore_ascii_case(b"100-continue") {
         Ok(())
     } else {
-        Err(Refusal::new(417, Reason::Expect, "The only expectation that can be met is 100-continue."))
+        Err(Refusal::new(
+            417,
+            Reason::Expect,
+            both!("The only expectation that can be met is 100-continue.", "Expect 只支持 100-continue。"),
+        ))
     }
 }
 
@@ -298,7 +344,10 @@ pub fn check_connection(value: &[u8], nominated: &mut usize) -> Result<(), Refus
         if !is_token(option) || protected || *nominated > 9 {
             return Err(Refusal::bad(
                 Reason::Connection,
-                "The Connection header names a field that may not be removed, is malformed, or has over 9 options.",
+                both!(
+                    "The Connection header names a field that may not be removed, is malformed, or has over 9 options.",
+                    "Connection 请求头中写了不能去掉的请求头，或格式有误，或超过 9 项。"
+                ),
             ));
         }
     }
@@ -320,15 +369,25 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Takes in one field line without its CRLF; `whole` is its place in the head, CRLF included.
     fn read(&mut self, line: &'a [u8], whole: Range<usize>) -> Result<(), Refusal> {
-        let malformed =
-            || Refusal::bad(Reason::Header, "A header line is malformed: 'name: value' is expected, on one line.");
+        let malformed = || {
+            Refusal::bad(
+                Reason::Header,
+                both!(
+                    "A header line is malformed: 'name: value' is expected, on one line.",
+                    "有一行请求头格式有误：每行应为“名称: 值”。"
+                ),
+            )
+        };
         let colon = memchr::memchr(b':', line).ok_or_else(malformed)?;
         let (name, value) = (&line[..colon], trim_ows(&line[colon + 1..]));
         if !is_token(name) {
             return Err(malformed());
         }
         if !is_field_value(value) {
-            return Err(Refusal::bad(Reason::Header, "A header value has control characters in it."));
+            return Err(Refusal::bad(
+                Reason::Header,
+                both!("A header value has control characters in it.", "有请求头的值中含有控制字符。"),
+            ));
         }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
@@ -353,12 +412,18 @@ impl<'a> Fields<'a> {
 
     fn read_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if self.host.is_some() {
-            return Err(Refusal::bad(Reason::Host, "The Host header is there more than once."));
+            return Err(Refusal::bad(
+                Reason::Host,
+                both!("The Host header is there more than once.", "Host 请求头出现了多次。"),
+            ));
         }
         if !is_host(value) {
             return Err(Refusal::bad(
                 Reason::Host,
-                "The Host header is not a host name or address with an optional port.",
+                both!(
+                    "The Host header is not a host name or address with an optional port.",
+                    "Host 请求头不是主机名或地址（可带端口）。"
+                ),
             ));
         }
         self.host = Some(value);
@@ -368,16 +433,24 @@ impl<'a> Fields<'a> {
     fn read_content_length(&mut self, value: &[u8], whole: Range<usize>) -> Result<(), Refusal> {
         let bad = |message| Err(Refusal::bad(Reason::ContentLength, message));
         if self.content_length.is_some() {
-            return bad("The Content-Length header is there more than once.");
+            return bad(both!(
+                "The Content-Length header is there more than once.",
+                "Content-Length 请求头出现了多次。"
+            ));
         }
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-            return bad("The Content-Length header is not a number.");
+            return bad(both!("The Content-Length header is not a number.", "Content-Length 请求头不是数字。"));
         }
         if value.len() > 1 && value[0] == b'0' {
-            return bad("The Content-Length header has leading zeros.");
+            return bad(both!(
+                "The Content-Length header has leading zeros.",
+                "Content-Length 请求头的数字以 0 开头。"
+            ));
         }
         let length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
-        let Some(length) = length else { return bad("The Content-Length header is too large a number.") };
+        let Some(length) = length else {
+            return bad(both!("The Content-Length header is too large a number.", "Content-Length 请求头的数字太大。"));
+        };
         self.content_length = Some((length, whole));
         Ok(())
     }
@@ -386,7 +459,7 @@ impl<'a> Fields<'a> {
         if self.transfer_encoding.is_some() {
             return Err(Refusal::bad(
                 Reason::TransferEncoding,
-                "The Transfer-Encoding header is there more than once.",
+                both!("The Transfer-Encoding header is there more than once.", "Transfer-Encoding 请求头出现了多次。"),
             ));
         }
         let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
@@ -399,13 +472,16 @@ impl<'a> Fields<'a> {
                 return Err(Refusal::new(
                     501,
                     Reason::TransferEncoding,
-                    "The only transfer coding spoken here is chunked.",
+                    both!("The only transfer coding spoken here is chunked.", "Transfer-Encoding 只支持 chunked。"),
                 ));
             }
             _ => {
                 return Err(Refusal::bad(
                     Reason::TransferEncoding,
-                    "The Transfer-Encoding of a request must be 'chunked'.",
+                    both!(
+                        "The Transfer-Encoding of a request must be 'chunked'.",
+                        "请求的 Transfer-Encoding 只能是 chunked。"
+                    ),
                 ));
             }
         }
@@ -416,14 +492,17 @@ impl<'a> Fields<'a> {
     /// The rules that need more than one field.
     fn finish(self, line: RequestLine<'_>) -> Result<Head, Refusal> {
         if self.host.is_none() && !line.is_http10 {
-            return Err(Refusal::bad(Reason::Host, "The Host header is missing."));
+            return Err(Refusal::bad(Reason::Host, both!("The Host header is missing.", "缺少 Host 请求头。")));
         }
         let absolute_target = match line.form {
             Target::Absolute { authority, path_and_query } => {
                 if !self.host.is_some_and(|host| authority.eq_ignore_ascii_case(host)) {
                     return Err(Refusal::bad(
                         Reason::Target,
-                        "The request target names another host than the Host header: this gateway is no open proxy.",
+                        both!(
+                            "The request target names another host than the Host header: this gateway is no open proxy.",
+                            "请求目标中的主机与 Host 请求头不同：网关不是开放代理。"
+                        ),
                     ));
                 }
                 let target = line.target_at..line.target_at + line.target.len();
@@ -435,11 +514,20 @@ impl<'a> Fields<'a> {
             (Some(_), Some(_)) => {
                 return Err(Refusal::bad(
                     Reason::Framing,
-                    "Content-Length and Transfer-Encoding are both there: the body's end is ambiguous.",
+                    both!(
+                        "Content-Length and Transfer-Encoding are both there: the body's end is ambiguous.",
+                        "Content-Length 和 Transfer-Encoding 同时出现，无法确定请求体在哪里结束。"
+                    ),
                 ));
             }
             (None, Some(_)) if line.is_http10 => {
-                return Err(Refusal::bad(Reason::Framing, "HTTP/1.0 requests cannot use Transfer-Encoding."));
+                return Err(Refusal::bad(
+                    Reason::Framing,
+                    both!(
+                        "HTTP/1.0 requests cannot use Transfer-Encoding.",
+                        "HTTP/1.0 请求不能使用 Transfer-Encoding。"
+                    ),
+                ));
             }
             (None, Some(whole)) => (Framing::Chunked, whole),
             (Some((0, _)), None) | (None, None) => (Framing::None, 0..0),

@@ -144,7 +144,10 @@ fn limits_have_their_own_statuses() {
     // The message is true: it is the method that is too long.
     for start in ["A".repeat(65), format!("{} /{}", "A".repeat(65), "a".repeat(1000)), "A".repeat(10_000)] {
         let refusal = Scanner::default().scan(start.as_bytes(), &LIMITS).expect_err("long");
-        assert_eq!((refusal.status, &*refusal.message), (501, "The request method is longer than 64 bytes."));
+        assert_eq!(
+            (refusal.status, refusal.message.to_string().as_str()),
+            (501, "The request method is longer than 64 bytes.")
+        );
     }
     assert_eq!(status(&format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "A".repeat(65))), 501);
     let longest = format!("{} /{}", "A".repeat(64), "a".repeat(LIMITS.target_bytes - 1));

@@ -1,7 +1,8 @@
 //! A request that the gateway does not pass on, and what it says about it.
 
+use crate::language::Words;
+use crate::language::both;
 use crate::reason::Reason;
-use std::borrow::Cow;
 
 /// Why a request is refused, as it is told to the client and counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,18 +13,21 @@ pub struct Refusal {
     /// For counters and the access log.
     pub reason: Reason,
     /// One sentence for the client: what is wrong and what to do. Never holds a header's value.
-    pub message: Cow<'static, str>,
+    pub message: Words,
 }
 
 impl Refusal {
     /// A refusal with the given status.
-    pub fn new(status: u16, reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, message: message.into() }
+    pub fn new(status: u16, reason: Reason, message: Words) -> Self {
+        Self { status, reason, message }
     }
 
     /// 413: the body is larger than one may be.
     pub fn too_large(limit_bytes: usize) -> Self {
-        let message = format!("The request body is larger than {limit_bytes} bytes (gateway.limits.request_body).");
+        let message = both!(
+            "The request body is larger than {limit_bytes} bytes (gateway.limits.request_body).",
+            "请求体超过 {limit_bytes} 字节（gateway.limits.request_body）。"
+        );
         Self::new(413, Reason::RequestBody, message)
     }
 
@@ -32,8 +36,11 @@ impl Refusal {
         Self::new(
             503,
             Reason::RequestBodiesTotal,
-            "The gateway holds as many bytes of request bodies as it may (gateway.limits.request_bodies_total); try \
-             again.",
+            both!(
+                "The gateway holds as many bytes of request bodies as it may (gateway.limits.request_bodies_total); try \
+                 again.",
+                "网关正在处理的请求体已占满内存限额（gateway.limits.request_bodies_total）；请重试。"
+            ),
         )
     }
 
@@ -42,8 +49,11 @@ impl Refusal {
         Self::new(
             408,
             Reason::BodyMinRate,
-            "The request body came in more slowly than gateway.limits.body_min_rate, and its memory was needed for \
-             another request.",
+            both!(
+                "The request body came in more slowly than gateway.limits.body_min_rate, and its memory was needed for \
+                 another request.",
+                "请求体的上传速度低于 gateway.limits.body_min_rate，它占用的内存已让给其他请求。"
+            ),
         )
     }
 
@@ -52,15 +62,22 @@ impl Refusal {
         Self::new(
             503,
             Reason::BodyShare,
-            "This client's request bodies took more than a quarter of the memory for all (\
-             gateway.limits.request_bodies_total), and another client needed it; try again.",
+            both!(
+                "This client's request bodies took more than a quarter of the memory for all (\
+                 gateway.limits.request_bodies_total), and another client needed it; try again.",
+                "此客户端的请求体占用了超过四分之一的内存限额（gateway.limits.request_bodies_total），而其他客户端需要内存；请重试。"
+            ),
         )
     }
 
     /// 503: no descriptor is left for the way to an upstream, or the connection makes room for another one.
     pub fn no_room() -> Self {
-        let message = "The gateway has as many connections and requests as it may, or as this client may have \
-                       (gateway.limits.connections, connections_per_client, ulimit -n); try again.";
+        let message = both!(
+            "The gateway has as many connections and requests as it may, or as this client may have \
+             (gateway.limits.connections, connections_per_client, ulimit -n); try again.",
+            "网关的连接和请求数，或此客户端的连接和请求数，已达上限（gateway.limits.connections、connections_per_client、\
+             ulimit -n）；请重试。"
+        );
         Self::new(503, Reason::Connections, message)
     }
 
@@ -69,23 +86,30 @@ impl Refusal {
         Self::new(
             503,
             Reason::UnsentAnswers,
-            "This client's address has responses that it does not read, and they take much of the memory for all such \
-             responses (gateway.limits.unsent_answers); try again.",
+            both!(
+                "This client's address has responses that it does not read, and they take much of the memory for all such \
+                 responses (gateway.limits.unsent_answers); try again.",
+                "来自此地址的客户端没有读取收到的响应，这些响应占用了大量内存（gateway.limits.unsent_answers）；请重试。"
+            ),
         )
     }
 
     /// 408: the head did not come in in time.
     pub fn late_head() -> Self {
-        Self::new(408, Reason::HeaderTimeout, "The request head did not come in in time.")
+        Self::new(
+            408,
+            Reason::HeaderTimeout,
+            both!("The request head did not come in in time.", "没有在限定时间内收到完整的请求头。"),
+        )
     }
 
     /// 408: the body stopped coming in.
     pub fn late_body() -> Self {
-        Self::new(408, Reason::BodyTimeout, "The request body stopped coming in.")
+        Self::new(408, Reason::BodyTimeout, both!("The request body stopped coming in.", "请求体传到一半就停了。"))
     }
 
     /// 400: the request breaks RFC 9110 or RFC 9112.
-    pub fn bad(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn bad(reason: Reason, message: Words) -> Self {
         Self::new(400, reason, message)
     }
 }

@@ -1,6 +1,7 @@
 //! Request targets and authorities (RFC 9112 section 3.2, RFC 3986).
 
 use super::Refusal;
+use crate::language::both;
 use crate::reason::Reason;
 
 /// Whether `byte` may stand in a request target as a client sends it.
@@ -36,7 +37,10 @@ impl<'a> Target<'a> {
         if !target.iter().copied().all(is_target_byte) {
             return Err(Refusal::bad(
                 Reason::Target,
-                "The request target has characters that a URI may not have; percent-encode them.",
+                both!(
+                    "The request target has characters that a URI may not have; percent-encode them.",
+                    "请求目标中含有 URI 不允许的字符；请用百分号编码。"
+                ),
             ));
         }
         match target {
@@ -45,7 +49,10 @@ impl<'a> Target<'a> {
             _ => Self::parse_absolute(target).ok_or_else(|| {
                 Refusal::bad(
                     Reason::Target,
-                    "The request target must be a path that starts with '/', or an http(s) URI.",
+                    both!(
+                        "The request target must be a path that starts with '/', or an http(s) URI.",
+                        "请求目标必须是以“/”开头的路径，或 http(s) URI。"
+                    ),
                 )
             }),
         }

@@ -3,6 +3,8 @@
 use super::glob::Glob;
 use super::{query, stored};
 use crate::http1::{collapsed, split_query};
+use crate::language::Language;
+use crate::language::both;
 use crate::redact::{MASK, is_secret_name};
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -157,74 +159,84 @@ impl Condition {
     }
 }
 
-fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
-    for (index, item) in items.iter().enumerate() {
-        write!(f, "{}{item}", if index > 0 { " or " } else { "" })?;
-    }
-    Ok(())
+fn list<T>(items: &[T], language: Language, text: impl Fn(&T) -> String) -> String {
+    let or = match language {
+        Language::English => " or ",
+        Language::Chinese => " 或 ",
+    };
+    items.iter().map(text).collect::<Vec<_>>().join(or)
 }
 
-impl fmt::Display for TextTest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Present => f.write_str("present"),
-            Self::Equals(text) => write!(f, "\"{text}\""),
-            Self::Prefix(text) => write!(f, "\"{text}\"..."),
-            Self::Glob(glob) => write!(f, "glob {glob}"),
-            Self::Regex(regex) => write!(f, "regex {regex}"),
+impl TextTest {
+    /// The test as it is shown by `explain`.
+    fn text(&self, language: Language) -> String {
+        let words = match self {
+            Self::Present => both!("present", "存在"),
+            Self::Equals(text) => {
+                return match language {
+                    Language::English => format!("\"{text}\""),
+                    Language::Chinese => format!("“{text}”"),
+                };
+            }
+            Self::Prefix(text) => both!("\"{text}\"...", "“{text}”开头"),
+            Self::Glob(glob) => both!("glob {glob}", "通配 {glob}"),
+            Self::Regex(regex) => both!("regex {regex}", "正则 {regex}"),
             Self::All(tests) => {
-                for (index, test) in tests.iter().enumerate() {
-                    write!(f, "{}{test}", if index > 0 { " and " } else { "" })?;
-                }
-                Ok(())
+                let tests: Vec<String> = tests.iter().map(|test| test.text(language)).collect();
+                return tests.join(and(language));
             }
-        }
+        };
+        words.text(language).to_owned()
     }
 }
 
-/// The condition as it is shown by `explain`.
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+fn and(language: Language) -> &'static str {
+    match language {
+        Language::English => " and ",
+        Language::Chinese => " 且 ",
+    }
+}
+
+impl Condition {
+    /// The condition as it is shown by `explain`.
+    pub fn text(&self, language: Language) -> String {
+        let texts = |tests: &[TextTest]| list(tests, language, |test| test.text(language));
+        let words = match self {
             Self::Method(methods) => {
-                f.write_str("method is ")?;
-                list(f, methods)
+                both!("method is {of}", "方法是 {of}", of = list(methods, language, String::clone))
             }
-            Self::Path(tests) => {
-                f.write_str("path is ")?;
-                list(f, tests)
-            }
+            Self::Path(tests) => both!("path is {of}", "路径是 {of}", of = texts(tests)),
             // What a key is compared with is a key.
-            Self::Header(name, _) if is_secret_name(name.as_str()) => write!(f, "header {name} is {MASK}"),
-            Self::Query(name, _) if is_secret_name(name) => write!(f, "query {name} is {MASK}"),
-            Self::Header(name, tests) => {
-                write!(f, "header {name} is ")?;
-                list(f, tests)
+            Self::Header(name, _) if is_secret_name(name.as_str()) => {
+                both!("header {name} is {MASK}", "请求头 {name} 是 {MASK}")
             }
-            Self::Query(name, tests) => {
-                write!(f, "query {name} is ")?;
-                list(f, tests)
+            Self::Query(name, _) if is_secret_name(name) => {
+                both!("query {name} is {MASK}", "查询参数 {name} 是 {MASK}")
             }
+            Self::Header(name, tests) => both!("header {name} is {of}", "请求头 {name} 是 {of}", of = texts(tests)),
+            Self::Query(name, tests) => both!("query {name} is {of}", "查询参数 {name} 是 {of}", of = texts(tests)),
             Self::Client(networks) => {
-                f.write_str("client is in ")?;
-                list(f, networks)
+                both!("client is in {of}", "客户端属于 {of}", of = list(networks, language, ToString::to_string))
             }
             Self::Upstream(names) => {
-                f.write_str("upstream is ")?;
-                list(f, names)
+                both!("upstream is {of}", "上游是 {of}", of = list(names, language, ToString::to_string))
             }
             Self::Model(globs) => {
-                f.write_str("model is ")?;
-                list(f, globs)
+                both!("model is {of}", "模型是 {of}", of = list(globs, language, ToString::to_string))
             }
             Self::Not(matcher) => {
-                f.write_str("not (")?;
-                for (index, condition) in matcher.0.iter().enumerate() {
-                    write!(f, "{}{condition}", if index > 0 { " and " } else { "" })?;
-                }
-                f.write_str(")")
+                let all: Vec<String> = matcher.0.iter().map(|condition| condition.text(language)).collect();
+                both!("not ({of})", "并非（{of}）", of = all.join(and(language)))
             }
-        }
+        };
+        words.text(language).to_owned()
+    }
+}
+
+/// In English.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(Language::English))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What an action did to a body, or why it changed nothing.
 
+use crate::language::Words;
+use crate::language::both;
 use crate::rules::document::NoChange;
+use std::fmt;
 
 /// What an action did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,42 +48,69 @@ impl Change {
     }
 }
 
+impl Change {
+    /// What it did, in both languages: in English by its name.
+    pub fn words(self) -> Words {
+        match self {
+            Self::Replaced => both!("replaced", "已替换"),
+            Self::AttributionReplaced => both!("attribution_replaced", "替换了归属块"),
+            Self::Prepended => both!("prepended", "在前面添加"),
+            Self::Appended => both!("appended", "在后面添加"),
+            Self::Inserted => both!("inserted", "已插入"),
+            Self::Listed => both!("listed", "改成了列表"),
+            Self::Removed => both!("removed", "已删除"),
+            Self::Mapped => both!("mapped", "已换名"),
+            Self::Set => both!("set", "已设置"),
+            Self::Compacted => both!("compacted", "去掉了空白"),
+        }
+    }
+}
+
 /// Why an action changed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unchanged {
     /// The body is a JSON text, but no object.
-    #[error("the body is not a JSON object")]
     NotAnObject,
     /// There is no member `system`.
-    #[error("the body has no `system`")]
     NoSystem,
     /// `system` is something else than a list.
-    #[error("`system` is not a list")]
     NotAList,
     /// `system` is an empty list.
-    #[error("`system` is empty")]
     Empty,
     /// The block has no text, or one that is no string.
-    #[error("the block of `system` has no text")]
     NoText,
     /// The block is the attribution of Claude Code, to which nothing may be added.
-    #[error("the block of `system` is Claude Code's attribution, to which nothing may be added; name another target")]
     Attribution,
     /// No block of `system` is the one that is meant.
-    #[error("`system` has no such block")]
     NoBlock,
     /// There is no member `model`, or it is no string.
-    #[error("the body names no model")]
     NoModel,
     /// No glob matches the model.
-    #[error("no name is given for this model")]
     NoName,
     /// The document has no place for it, or needs no change.
-    #[error(transparent)]
-    Document(#[from] NoChange),
+    Document(NoChange),
 }
 
 impl Unchanged {
+    /// Why, in both languages.
+    pub fn words(self) -> Words {
+        match self {
+            Self::NotAnObject => both!("the body is not a JSON object", "请求体不是 JSON 对象"),
+            Self::NoSystem => both!("the body has no `system`", "请求体中没有 `system`"),
+            Self::NotAList => both!("`system` is not a list", "`system` 不是列表"),
+            Self::Empty => both!("`system` is empty", "`system` 是空的"),
+            Self::NoText => both!("the block of `system` has no text", "`system` 的这个块没有文本"),
+            Self::Attribution => both!(
+                "the block of `system` is Claude Code's attribution, to which nothing may be added; name another target",
+                "`system` 的这个块是 Claude Code 的归属块，不能在其中添加内容；请换一个目标"
+            ),
+            Self::NoBlock => both!("`system` has no such block", "`system` 中没有这个块"),
+            Self::NoModel => both!("the body names no model", "请求体没有写模型"),
+            Self::NoName => both!("no name is given for this model", "没有为这个模型指定新名称"),
+            Self::Document(why) => why.words(),
+        }
+    }
+
     /// The name in the access log and the metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -99,6 +129,18 @@ impl Unchanged {
             Self::Document(NoChange::TooLarge) => "too_large",
             Self::Document(NoChange::Present) => "present",
         }
+    }
+}
+
+impl From<NoChange> for Unchanged {
+    fn from(why: NoChange) -> Self {
+        Self::Document(why)
+    }
+}
+
+impl fmt::Display for Unchanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(f)
     }
 }
 

@@ -1,0 +1,136 @@
+//! The help texts in Chinese. The English ones are the comments in `cli.rs`, where clap takes them from.
+
+use clap::Command;
+
+/// Of a command, or of one of its arguments: `NAME`, or `NAME ARGUMENT`; the program's own have no name before them.
+const HELP: &[(&str, &str)] = &[
+    ("", "Claude Code 与 Anthropic 兼容中转站之间的可编程网关。"),
+    (" config", "配置文件；不写则用 GATEWAY_CONFIG、conf/gateway.yaml 或内置默认配置"),
+    (" listen", "网关的监听地址，主机:端口"),
+    (" admin_listen", "管理服务的监听地址，主机:端口"),
+    (" upgrade", "从正在运行的网关接管监听套接字"),
+    ("check", "检查配置，显示生效的值及其来源"),
+    ("check show_headers", "同时显示请求头文件中的值（可能是密钥）"),
+    ("explain", "显示规则会怎样改动一个请求及其原因，但不发送它"),
+    ("explain head", "请求行和请求头所在的文件；不写则按普通的 Messages 请求处理"),
+    ("explain json", "以 JSON 输出"),
+    ("explain show_values", "显示请求头的真实值（包括密钥），平时会打码"),
+    (
+        "explain body",
+        "请求体所在的文件，- 表示标准输入；不写则用保留了完整内容的最近一个请求（gateway.log.capture），否则用内置样例",
+    ),
+    ("doctor", "逐步检查每个上游，指出问题和解决办法，并给出 Claude Code 的设置"),
+    ("doctor key_env", "用这个环境变量中的密钥检查没有 api_key 的上游"),
+    ("doctor json", "以 JSON 输出检查结果"),
+    ("try", "通过正在运行的网关发送一条简短的消息（密钥取自环境变量），并说明它走到了哪一步"),
+    (
+        "try model",
+        "请求这个模型，或最新的 sonnet、opus、haiku、fable；不写则用 ANTHROPIC_MODEL，或网关列出的最新 Sonnet",
+    ),
+    ("try key_env", "密钥取自这个环境变量，而不是 ANTHROPIC_AUTH_TOKEN 或 ANTHROPIC_API_KEY"),
+    ("prices", "显示模型的价格、生效日期及其来源"),
+    ("prices model", "只显示这个模型（名称的各种写法均可）；没有价格时退出码为 1"),
+    ("reload", "让正在运行的网关重新加载配置；被拒绝时说明哪里有误"),
+    ("upgrade", "用本程序替换正在运行的网关，不丢失任何请求"),
+    ("upgrade program", "改为启动这个程序，例如上一个正常的版本"),
+    ("panel", "输出正在运行的网关的面板登录链接，可用一次"),
+    ("panel open", "在浏览器中打开面板，不输出链接"),
+    ("panel new_key", "先更换密钥：旧密钥和所有登录都会失效"),
+    ("recost", "按当前价格重新计算过去请求的费用及其总计"),
+    ("recost from", "从何时的请求开始：日期（2026-10-07，UTC）或时间（2026-10-07T08:00:00Z）"),
+    ("recost to", "只到此时为止；不写则到最近的请求"),
+    ("recost stop", "停止正在进行的计算；记录与总计始终一致"),
+    ("install-service", "把当前目录的网关安装为 systemd 服务：程序、单元、设置和数据，并说明做了什么"),
+    ("install-service dry_run", "只说明会做什么，不实际执行"),
+    ("install-service force", "替换内容不同的文件；原文件保留在旁边，名称以 .old 结尾"),
+    ("healthcheck", "询问正在运行的网关是否正常，用于容器的健康检查"),
+    ("completions", "输出 shell 的补全脚本"),
+    ("completions shell", "哪一种 shell"),
+    ("man", "输出手册页"),
+    ("help", "显示本帮助或某个命令的帮助"),
+    ("help subcommand", "哪个命令"),
+];
+
+/// What is the same everywhere.
+const EVERYWHERE: &[(&str, &str)] = &[("help", "显示帮助"), ("version", "显示版本")];
+
+/// The command line with its help in Chinese.
+pub(super) fn of(mut command: Command) -> Command {
+    // clap's own help and version are there afterwards.
+    command.build();
+    translated(command, "")
+}
+
+fn translated(command: Command, name: &str) -> Command {
+    let command = match text(name) {
+        Some(about) => command.about(about),
+        None => command,
+    };
+    let command = command
+        .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}")
+        .subcommand_help_heading("命令")
+        .subcommand_value_name("命令")
+        .mut_args(|argument| {
+            let id = argument.get_id().as_str();
+            let help = text(&format!("{name} {id}")).or_else(|| text(&format!(" {id}"))).or_else(|| everywhere(id));
+            let heading = if argument.is_positional() { "参数" } else { "选项" };
+            let argument = argument.help_heading(heading);
+            match help {
+                Some(help) => argument.help(help).long_help(None::<&str>),
+                None => argument,
+            }
+        });
+    command.mut_subcommands(|subcommand| {
+        let name = subcommand.get_name().to_owned();
+        translated(subcommand, &name)
+    })
+}
+
+fn text(key: &str) -> Option<&'static str> {
+    HELP.iter().find(|(known, _)| *known == key).map(|(_, text)| *text)
+}
+
+fn everywhere(id: &str) -> Option<&'static str> {
+    EVERYWHERE.iter().find(|(known, _)| *known == id).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory as _;
+
+    fn is_chinese(text: &str) -> bool {
+        text.chars().any(|char| ('\u{4e00}'..='\u{9fff}').contains(&char))
+    }
+
+    #[test]
+    fn every_command_and_argument_has_its_chinese() {
+        let command = of(Cli::command());
+        let commands = std::iter::once(&command).chain(command.get_subcommands().filter(|it| it.get_name() != "help"));
+        let mut count = 0;
+        for one in commands {
+            let name = one.get_name();
+            assert!(one.get_about().is_some_and(|about| is_chinese(&about.to_string())), "{name}: a line in HELP");
+            for argument in one.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(is_chinese(&help), "{name} {}: a line in HELP", argument.get_id());
+                count += 1;
+            }
+        }
+        assert!(count > 20);
+    }
+
+    #[test]
+    fn each_line_belongs_to_a_command_or_an_argument() {
+        let mut command = Cli::command();
+        command.build();
+        for (key, _) in HELP {
+            let (name, argument) = key.split_once(' ').map_or((*key, None), |(name, argument)| (name, Some(argument)));
+            let of = if name.is_empty() { Some(&command) } else { command.find_subcommand(name) };
+            let of = of.unwrap_or_else(|| panic!("there is no command {name}"));
+            let is_there = |id: &str| id == "subcommand" || of.get_arguments().any(|known| known.get_id() == id);
+            assert!(argument.is_none_or(is_there), "{key}");
+        }
+    }
+}
