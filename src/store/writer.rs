@@ -68,7 +68,10 @@ impl Writer {
             && waiting.fill().await
         {
             if waiting.batch.is_empty() {
-                self.look(&mut database, log).await;
+                if !self.look(&mut database, log).await {
+                    // Each try may copy the whole file.
+                    sleep(LONGEST_PAUSE).await;
+                }
                 continue;
             }
             self.write(&mut database, &waiting.batch, log).await;
@@ -102,8 +105,8 @@ impl Writer {
                     }
                     Err(error) => {
                         self.failed(log, &error);
-                        // What was opened may be the trouble.
-                        *database = None;
+                        // What was opened may be the trouble. One that was deleted just now is all that has its rows.
+                        database.take_if(|open| open.is_in_place());
                     }
                 }
             }
@@ -149,13 +152,13 @@ impl Writer {
                 "the request log {path} was moved to {}: that one has the rows until now, and a new one begins",
                 now.display()
             ),
-            Rows::Replaced => log::warn!(
-                "another file is in the place of the request log {path}: it is gone on with, and the rows of the former one \
-                 are lost"
+            Rows::SetAside(former) => log::warn!(
+                "another file is in the place of the request log {path}: it is gone on with, and the rows until now are in {}",
+                former.display()
             ),
             Rows::Lost => log::error!(
-                "the request log {path} was deleted, and there is no room to write its rows again: they are lost, and a new \
-                 one begins"
+                "the request log {path} was deleted, and there is no room to write its rows again: they are lost, and what is \
+                 there is gone on with"
             ),
         }
     }

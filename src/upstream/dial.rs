@@ -230,6 +230,7 @@ impl Dialer {
                 ..not_connected(RESOLVE, format!("{host} does not resolve: {}", none.said))
             }),
             Err(_) => {
+                addresses.was_not_answered();
                 let message = format!("{host} did not resolve within {}: no DNS server answered", self.limit());
                 Err(not_connected(RESOLVE, message))
             }

@@ -140,6 +140,11 @@ impl Addresses {
         }
     }
 
+    /// Nobody answered in time: what was found before does not go on.
+    pub(super) fn was_not_answered(&self) {
+        self.0.absence.store(None);
+    }
+
     fn refresh_if_stale(&self, answer: &Answer) {
         let is_stale = answer.fresh_until.is_some_and(|until| until < Instant::now());
         if !is_stale || self.0.is_refreshing.swap(true, Ordering::AcqRel) {
@@ -172,12 +177,11 @@ impl Cell {
     async fn none(&self, error: NetError) -> NoAddress {
         let is_absent = error.is_nx_domain()
             && self.resolver.ipv4_lookup(self.host.as_str()).await.is_err_and(|error| error.is_nx_domain());
-        let absent = is_absent.then(|| {
-            let now = time::Instant::now();
-            let absence = Absence::found(self.absence.load().as_deref().copied(), now);
-            self.absence.store(Some(Arc::new(absence)));
-            now.duration_since(absence.since)
-        });
+        let now = time::Instant::now();
+        let former = self.absence.load().as_deref().copied();
+        let absence = is_absent.then(|| Absence::found(former, now));
+        self.absence.store(absence.map(Arc::new));
+        let absent = absence.map(|absence| now.duration_since(absence.since));
         NoAddress { said: in_words(&error), absent }
     }
 
@@ -219,6 +223,24 @@ mod tests {
         let first = named.get().await.expect("localhost resolves");
         let second = named.get().await.expect("localhost resolves");
         assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_found_in_between_begins_the_time_anew() {
+        let nobody = Arc::new(resolver(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver"));
+        let named = Addresses::new("nowhere.invalid", 80, &nobody, &Arc::default());
+        let absent = async || named.get().await.expect_err("no such name").absent.expect("NXDOMAIN").as_secs();
+        assert_eq!(absent().await, 0);
+        time::advance(Duration::from_secs(20)).await;
+        assert_eq!(absent().await, 20);
+        let other = named.0.none("a server that fails".into()).await;
+        assert_eq!(other.absent, None);
+        time::advance(Duration::from_secs(20)).await;
+        assert_eq!(absent().await, 0, "the server failed in between");
+        time::advance(Duration::from_secs(20)).await;
+        named.was_not_answered();
+        time::advance(Duration::from_secs(20)).await;
+        assert_eq!(absent().await, 0, "nobody answered in between");
     }
 
     /// `.invalid` is a name that needs no server (RFC 6761 section 6.4), so that time stands still but for the test.

@@ -1,7 +1,7 @@
 //! The file of the request log: its opening, and what is deleted from it.
 
 use super::insert::Inserter;
-use super::place::{NewFile, Place, Rows, make_folder, with_suffix};
+use super::place::{NewFile, Place, Rows, destination, make_folder, with_suffix};
 use super::quarters;
 use crate::store::columns::millis;
 use crate::store::retention::{MINUTES_KEPT, Retention};
@@ -59,7 +59,8 @@ impl Database {
     }
 
     async fn try_open(path: &Path) -> Result<Self, sqlx::Error> {
-        if let Some(folder) = path.parent() {
+        let target = destination(path);
+        if let Some(folder) = target.parent() {
             make_folder(folder)?;
         }
         if path.metadata().is_ok_and(|there| !there.is_file()) {
@@ -67,7 +68,7 @@ impl Database {
         }
         if !path.exists() {
             // Made as a whole: who reads meanwhile would find some of the tables, and some of their columns.
-            let new = NewFile::beside(path)?;
+            let new = NewFile::beside(&target)?;
             Self::connect(&new.beside).await?.close().await?;
             new.put()?;
         }
@@ -77,7 +78,7 @@ impl Database {
 
     /// Opens a file that is there, and brings its tables up to date.
     async fn connect(path: &Path) -> Result<Self, sqlx::Error> {
-        let place = Place::of(path)?;
+        let mut place = Place::of(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -92,6 +93,7 @@ impl Database {
         migrations.set_ignore_missing(true);
         migrations.run_direct(&mut connection).await?;
         quarters::complete(&mut connection).await?;
+        place.note_beside()?;
         Ok(Self { connection, inserter: Inserter::default(), place })
     }
 
