@@ -210,9 +210,11 @@ Settings: $home/environment and $home/gateway.yaml, then: systemctl reload $name
 配置：$home/environment 和 $home/gateway.yaml，改后执行：systemctl reload $name"
 }
 
-# The process that serves from the user's folder, if there is one.
+# The process that serves from the user's folder, if there is one. The number of one that was killed may be another's by now;
+# of a name the kernel keeps 15 letters.
 running() {
-  pid=$(cat "$home/data/run/gateway.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null && echo "$pid"
+  pid=$(cat "$home/data/run/gateway.pid" 2>/dev/null) || return
+  if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$(printf %.15s $name)" ]; then echo "$pid"; else return 1; fi
 }
 
 install_for_user() {

@@ -42,7 +42,7 @@ impl Here {
     /// What is wrong with the configuration, or cannot be brought along, a line each.
     pub(super) fn look(arguments: &Arguments) -> Result<Self, Vec<String>> {
         let none = |_: &str| None;
-        let running = running_here(arguments, &none);
+        let running = running_here(arguments, &none).map_err(|error| vec![error])?;
         let mut variables = config::dotenv_variables();
         let mut arguments = arguments.clone();
         if let Some((folder, status)) = &running {
@@ -87,9 +87,18 @@ impl Here {
 }
 
 /// The gateway that runs here, unless systemd looks after it.
-fn running_here(arguments: &Arguments, env: Lookup<'_>) -> Option<(RuntimeDir, Status)> {
-    let (folder, status) = running::here(&config::locate(arguments, env))?;
-    (!status.has_systemd).then_some((folder, status))
+///
+/// # Errors
+/// When it runs in a container: its number is not this machine's, and who started it would start it again.
+fn running_here(arguments: &Arguments, env: Lookup<'_>) -> Result<Option<(RuntimeDir, Status)>, String> {
+    let found = running::here(&config::locate(arguments, env)).filter(|(_, status)| !status.has_systemd);
+    match found {
+        Some((folder, status)) if !running::is_of_this_machine(&folder, &status) => Err(say!(
+            "the gateway of this folder runs in a container: stop that one (docker compose down), then type this again",
+            "本目录的网关在容器中运行：请先停止容器（docker compose down），再执行本命令"
+        )),
+        found => Ok(found),
+    }
 }
 
 /// The files that are read: those with relative paths are to come along. Of those elsewhere, what only root may read is

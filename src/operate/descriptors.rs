@@ -37,6 +37,14 @@ pub(super) fn user_and_group_of(stream: impl AsFd) -> io::Result<(u32, u32)> {
     Ok((peer.uid.as_raw(), peer.gid.as_raw()))
 }
 
+/// The process at the other end, as this one's machine or container numbers it.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(super) fn process_of(stream: impl AsFd) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.pid.as_raw_nonzero().get().cast_unsigned())
+}
+
 /// Sends the beginning of `line`, and all of `descriptors` with it. Returns how much of the line was sent.
 ///
 /// # Errors
@@ -138,6 +146,7 @@ mod tests {
     fn only_the_own_user_and_root_are_trusted() {
         let (one, _two) = UnixStream::pair().expect("a pair");
         assert_eq!(peer_of(&one).expect("known"), geteuid().as_raw());
+        assert_eq!(process_of(&one).expect("known"), std::process::id());
         assert!(is_trusted(geteuid().as_raw()) && is_trusted(0) && !is_trusted(geteuid().as_raw() + 1));
     }
 }

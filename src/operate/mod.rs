@@ -11,6 +11,7 @@ pub(crate) mod control;
 mod descriptors;
 pub(crate) mod health;
 mod inheritance;
+mod names;
 pub(crate) mod own_folder;
 pub(crate) mod panel;
 pub(crate) mod predecessors;

@@ -87,6 +87,16 @@ impl Place {
         own.filter_map(|entry| std::fs::read_link(entry.path()).ok()).take(MOST).collect()
     }
 
+    /// Removes links to folders that are no more: those of processes that were killed would add up.
+    fn clear(&self) {
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok) {
+            let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            if entry.path().is_symlink() && entry.path().metadata().is_err_and(gone) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     fn prepare(&self) -> io::Result<()> {
         match DirBuilder::new().mode(0o700).create(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -116,7 +126,7 @@ fn keep(folder: &RuntimeDir, env: Lookup<'_>) {
         let beside = place.path.join(format!(".{}.{}", name(folder), std::process::id()));
         let linked = place.prepare().and_then(|()| symlink(folder.path(), &beside));
         match linked.and_then(|()| std::fs::rename(&beside, &link)) {
-            Ok(()) => return,
+            Ok(()) => return place.clear(),
             Err(error) => log::debug!("{}: the gateway is not noted there: {error}", place.path.display()),
         }
     }
@@ -170,6 +180,12 @@ mod tests {
         assert_eq!(std::fs::metadata(dir.path().join("anyrouter-gateway")).expect("there").mode() & 0o777, 0o700);
         forget(&one, &env);
         assert_eq!(noted(), [two.path().to_owned()]);
+        // Of a process that was killed, whose folder somebody deleted since.
+        keep(&runtime(dir.path().join("killed")), &env);
+        std::fs::remove_dir(dir.path().join("killed")).expect("removed");
+        keep(&one, &env);
+        assert_eq!(noted(), [one.path().to_owned(), two.path().to_owned()]);
+        forget(&one, &env);
         // Whoever clears the place does no lasting harm.
         std::fs::remove_dir_all(dir.path().join("anyrouter-gateway")).expect("removed");
         keep(&two, &env);

@@ -5,7 +5,7 @@ use super::control::{Answer, Question, Status};
 use super::inheritance::{OF_ALL_PROGRAMS, is_dangerous};
 use super::panel::quoted;
 use super::runtime_dir::elsewhere;
-use super::{RuntimeDir, ask, records};
+use super::{RuntimeDir, ask, descriptors, records};
 use crate::config::{Located, Lookup};
 use crate::language::say;
 use std::collections::BTreeMap;
@@ -100,6 +100,13 @@ pub(crate) fn here(located: &Located) -> Option<(RuntimeDir, Status)> {
     let folder = RuntimeDir::open(&located.runtime_dir).ok()?;
     let status = ask::status(&folder).ok()?;
     Some((folder, status))
+}
+
+/// Whether the process is the one that this machine calls so: one in a container has another number there, and what has its
+/// number here is another process.
+pub(crate) fn is_of_this_machine(folder: &RuntimeDir, status: &Status) -> bool {
+    let stream = ask::connect(folder);
+    stream.is_ok_and(|stream| descriptors::process_of(&stream).is_ok_and(|pid| pid == status.pid))
 }
 
 /// The variables of the gateway that runs there, without those that every program reads.

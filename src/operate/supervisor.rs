@@ -1,12 +1,11 @@
 //! What becomes of the process: one state, changed by signals, commands, Pingora's phases and the work that is left.
 
 use super::claim::Claim;
-use super::commands::{self, Command, Own};
-use super::control::{self, Answer, Question, Status};
-use super::own_folder::{self, Unusable};
+use super::commands::{Command, Own};
+use super::control::{Answer, Question, Status};
+use super::names::Names;
 use super::panel::LetIn;
 use super::predecessors::Predecessor;
-use super::records::{self, own_variable};
 use super::recost::Recosting;
 use super::signals::{Signals, Told};
 use super::successor::{Successor, Waiting};
@@ -24,7 +23,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 /// How often the work that is left is looked at while draining.
 const LOOK: Duration = Duration::from_millis(20);
@@ -173,10 +171,8 @@ struct Running {
     /// Whether this process took over, or tries to.
     is_successor: bool,
     waiting: Waiting,
-    /// What listens at the control socket.
-    listener: Option<JoinHandle<()>>,
-    /// Whether that is gone, and could not be made anew yet.
-    is_nameless: bool,
+    /// By which it is found, once it serves.
+    names: Option<Names>,
     /// Where it is told what came of a hand-over.
     taken: mpsc::Sender<Result<Successor, String>>,
     has_handed_over: bool,
@@ -204,8 +200,7 @@ impl Running {
             shutdown: Some(shutdown),
             end,
             waiting: Waiting::default(),
-            listener: None,
-            is_nameless: false,
+            names: None,
             taken,
             has_handed_over: false,
             since: None,
@@ -221,8 +216,8 @@ impl Running {
         let (served, mut serves) = mpsc::channel::<Result<(), String>>(1);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut names = tokio::time::interval(LOOK_FOR_NAMES);
-        names.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks_for_names = tokio::time::interval(LOOK_FOR_NAMES);
+        looks_for_names.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 told = signals.next() => self.on_signal(told),
@@ -243,7 +238,11 @@ impl Running {
                     }
                     Command::Waits(successor) => self.waiting.add(successor),
                 },
-                _ = names.tick(), if self.stage == Stage::Serving && self.listener.is_some() => self.keep_names(&commands),
+                _ = looks_for_names.tick(), if self.stage == Stage::Serving => {
+                    if let Some(names) = &mut self.names {
+                        names.keep();
+                    }
+                }
                 _ = look.tick(), if self.stage == Stage::Draining => {
                     if self.is_over() {
                         return self.finish();
@@ -268,46 +267,10 @@ impl Running {
 
     /// Takes the control socket and the pid file, from whoever had them.
     fn take_names(&mut self, commands: &mpsc::Sender<Command>) {
-        let Some(folder) = &self.parts.folder else { return };
-        match control::bind(folder) {
-            Ok(listener) => {
-                let Parts { live, let_in, recost, .. } = &self.parts;
-                let (live, let_in, recost) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(recost));
-                let own = Own { live, let_in, recost };
-                let listening = tokio::spawn(commands::listen(listener, commands.clone(), own));
-                if let Some(former) = self.listener.replace(listening) {
-                    former.abort();
-                }
-            }
-            Err(error) => log::error!(
-                "commands cannot be taken at {}: {error}; reload with SIGHUP",
-                folder.control_socket().display()
-            ),
-        }
-        drop(tokio::spawn(records::attend(folder.clone())));
-        if let Err(error) = folder.write_pid() {
-            log::error!("{} cannot be written: {error}", folder.pid_file().display());
-        }
-    }
-
-    /// Takes the names again if somebody deleted them: nobody could give commands.
-    fn keep_names(&mut self, commands: &mpsc::Sender<Command>) {
-        let Some(folder) = &self.parts.folder else { return };
-        if folder.control_socket().exists() && folder.pid_file().exists() {
-            self.is_nameless = false;
-            return;
-        }
-        match own_folder::prepare(folder.path(), "gateway.runtime_dir") {
-            Ok(()) => {
-                log::warn!("{} or what was in it was deleted: commands are taken there again", folder.path().display());
-                self.take_names(commands);
-            }
-            Err(Unusable::Failed(why) | Unusable::Refused(why)) if !self.is_nameless => {
-                self.is_nameless = true;
-                log::error!("commands do not reach this process any more: {why}; reload with SIGHUP");
-            }
-            Err(_) => {}
-        }
+        let Parts { live, let_in, recost, folder, .. } = &self.parts;
+        let (live, let_in, recost) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(recost));
+        let own = Own { live, let_in, recost };
+        self.names = folder.clone().map(|folder| Names::take(folder, own, commands.clone()));
     }
 
     /// Connections are accepted, and the process before this one, if there is one, has left the service to it.
@@ -382,6 +345,9 @@ impl Running {
             Ok(pid) => {
                 log::info!("process {pid} serves from here on; {} left to finish", self.parts.drain.busy());
                 self.has_handed_over = true;
+                if let Some(names) = &mut self.names {
+                    names.leave_to_successor();
+                }
                 self.parts.drain.hand_over();
                 if stage == Stage::HandingOver {
                     self.drain_within((self.parts.limits)().upgrade);
@@ -519,9 +485,9 @@ impl Running {
     fn finish(&self) {
         if let Some(folder) = &self.parts.folder {
             Predecessor::remove(folder, std::process::id());
-            if folder.leave() {
-                records::forget(folder, &own_variable);
-            }
+        }
+        if let Some(names) = &self.names {
+            names.remove();
         }
         let _ = self.end.try_send(End::InOrder);
     }

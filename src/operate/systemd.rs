@@ -48,7 +48,8 @@ pub(crate) fn unit_of(pid: u32) -> Option<String> {
 
 /// The files from which systemd takes the variables of a unit.
 pub(crate) fn environment_files(unit: &str) -> Vec<PathBuf> {
-    let asked = Command::new("systemctl").args(["show", "--property", "EnvironmentFiles", "--value", unit]).output();
+    let asked =
+        Command::new("systemctl").args(["show", "--property", "EnvironmentFiles", "--value", "--", unit]).output();
     let text = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout).unwrap_or_default();
     listed_files(&String::from_utf8_lossy(&text))
 }

@@ -81,7 +81,17 @@ def a_user_installs_updates_and_removes(root: Root, releases: Releases) -> None:
     holds("and the one that runs is the one on the disk", root.bytes(BIN) == releases.program("0.1.1"))
     holds("it serves", get(HEALTH) == 200)
 
+    # The number of a gateway that was killed, which another program of the user has by now.
+    mine = root.read(f"{DATA}/data/run/gateway.pid")
+    other = root.start("sleep", "60", uid=USER, cwd="/", env={})
+    root.write(f"{DATA}/data/run/gateway.pid", f"{other.pid}\n")
+    status, said = install(root, releases, "--version", "0.1.1")
+    holds("another program with its number is not the gateway", status == 0 and "cd " in said, said)
+    root.write(f"{DATA}/data/run/gateway.pid", mine)
+
     status, said = install(root, releases, "--uninstall")
+    holds("and is not ended with it", other.poll() is None)
+    other.kill()
     holds("a removal says what stays", status == 0 and DATA in said and not root.has(BIN), said)
     holds("ends the running one", get(HEALTH) is None)
     holds(
