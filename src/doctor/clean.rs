@@ -8,21 +8,27 @@ const MOST_CHARACTERS: usize = 300;
 
 /// Knows the secrets of this run.
 #[derive(Debug)]
-pub(super) struct Cleaner {
-    secrets: Needles,
+pub(crate) struct Cleaner {
+    secrets: Vec<Needles>,
 }
 
 impl Cleaner {
     /// Hides these secrets wherever they turn up: upstreams like to repeat a bad key in their message.
-    pub(super) fn new(keys: Vec<Secret>) -> Self {
+    pub(crate) fn new(keys: Vec<Secret>) -> Self {
         let mut secrets = Secrets::default();
         keys.iter().for_each(|key| secrets.add(key.expose().as_bytes()));
-        Self { secrets: Needles::new(&secrets) }
+        Self { secrets: vec![Needles::new(&secrets)] }
+    }
+
+    /// Hides these too.
+    pub(crate) fn and(mut self, secrets: Needles) -> Self {
+        self.secrets.push(secrets);
+        self
     }
 
     /// The text as it may be shown.
-    pub(super) fn line(&self, text: &str) -> String {
-        let text = redact::text(text, &[&self.secrets], true);
+    pub(crate) fn line(&self, text: &str) -> String {
+        let text = redact::text(text, &self.secrets.iter().collect::<Vec<_>>(), true);
         // Control characters could move the cursor of a terminal.
         let mut line =
             text.split(|c: char| c.is_whitespace() || c.is_control()).fold(String::new(), |mut line, word| {

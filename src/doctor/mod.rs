@@ -3,7 +3,7 @@
 //! `probe.rs` goes the way to an upstream step by step; `diagnosis.rs` says what was seen there means, without IO;
 //! `findings.rs` holds the words. It makes one harmless request to each upstream, and solves no challenge.
 
-mod clean;
+pub(crate) mod clean;
 mod detail;
 pub(crate) mod diagnosis;
 pub(crate) mod findings;

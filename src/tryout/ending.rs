@@ -12,8 +12,6 @@ pub(super) const X_GATEWAY_UPSTREAM: &str = "x-gateway-upstream";
 pub(super) const X_GATEWAY_ATTEMPTS: &str = "x-gateway-attempts";
 /// How the gateway's own ids begin.
 const OWN_ID: &str = "req_";
-/// Longest text that is shown of another side.
-const LONGEST: usize = 300;
 
 /// Where the message ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +63,7 @@ pub(super) fn of(reply: &Reply) -> Ending {
 
 /// Whether there is anything of a message in what may be any JSON.
 fn is_message(reply: &Reply) -> bool {
-    reply.summary.as_ref().is_some_and(|answer| answer.model.is_some()) || !words(reply).is_empty()
+    reply.summary.as_ref().is_some_and(|answer| answer.model.is_some()) || !text(reply).trim().is_empty()
 }
 
 /// Whether the gateway made this error: its id is in the body too, and is the gateway's.
@@ -101,23 +99,20 @@ fn of_error(reply: &Reply) -> Finding {
     finding(status, reply)
 }
 
-/// What the response says of itself: its error's message, or how its text begins.
+/// What the response says of itself: its error's message, or its text.
 pub(super) fn message(reply: &Reply) -> String {
     let of_stream = reply.summary.as_ref().and_then(|summary| summary.error_message.clone().or(summary.error.clone()));
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let error = body.get("error").unwrap_or(&body);
     let of_body = ["message", "detail"].iter().find_map(|name| error[*name].as_str()).or(error.as_str());
-    match of_stream.or(of_body.map(str::to_owned)) {
-        Some(message) => shown(&message),
-        None => shown(&String::from_utf8_lossy(&reply.body)),
-    }
+    of_stream.or(of_body.map(str::to_owned)).unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned())
 }
 
-/// The first words of the answer.
-pub(super) fn words(reply: &Reply) -> String {
+/// The words of the answer.
+pub(super) fn text(reply: &Reply) -> String {
     if let Ok(whole) = serde_json::from_slice::<Value>(&reply.body) {
         let blocks = whole["content"].as_array().into_iter().flatten();
-        return shown(&blocks.filter_map(|block| block["text"].as_str()).collect::<String>());
+        return blocks.filter_map(|block| block["text"].as_str()).collect();
     }
     let text = String::from_utf8_lossy(&reply.body);
     let events = text.split(['\n', '\r']).filter_map(|line| line.strip_prefix("data:"));
@@ -129,17 +124,7 @@ pub(super) fn words(reply: &Reply) -> String {
         };
         piece.as_str().map(str::to_owned)
     });
-    shown(&pieces.collect::<String>())
-}
-
-/// A text in one line, with nothing that a terminal would obey, and not too long.
-pub(super) fn shown(text: &str) -> String {
-    let words = text.split(|character: char| character.is_whitespace() || character.is_control());
-    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    pieces.collect()
 }
 
 #[cfg(test)]
@@ -216,12 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_one_line_without_controls() {
-        assert_eq!(words(&reply(200, &[], STREAM)), "it works [31m");
-        assert_eq!(words(&reply(200, &[], "{\"content\":[{\"text\":\"a\\nb\"}]}")), "a b");
-        assert_eq!(message(&reply(400, &[], "{\"error\":{\"message\":\"no\\u001b]0;x\"}}")), "no ]0;x");
+    fn what_a_response_says_is_found_where_it_is() {
+        assert_eq!(text(&reply(200, &[], STREAM)), "it works\u{1b}[31m");
+        assert_eq!(text(&reply(200, &[], "{\"content\":[{\"text\":\"a\"},{\"text\":\"b\"}]}")), "ab");
+        assert_eq!(message(&reply(400, &[], "{\"error\":{\"message\":\"no\"}}")), "no");
         assert_eq!(message(&reply(400, &[], "{\"detail\":\"why\"}")), "why");
-        assert_eq!(message(&reply(502, &[], "bad\r\ngateway")), "bad gateway");
-        assert_eq!(shown(&"x".repeat(400)).chars().count(), 301);
+        assert_eq!(message(&reply(502, &[], "bad gateway")), "bad gateway");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::doctor::diagnosis::Failure;
 use crate::doctor::http;
+use crate::language::say;
 use ::http::HeaderMap;
 use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use bytes::BytesMut;
@@ -68,7 +69,8 @@ pub(super) async fn send(
 ) -> Result<Reply, NoReply> {
     let began = Instant::now();
     let connecting = timeout_at(began + CONNECT_TIME, TcpStream::connect(address)).await;
-    let connected = connecting.map_err(|late| NoReply::NotConnected(late.to_string()))?;
+    let late = || say!("no connection within {within} s", "{within} 秒内没有连上", within = CONNECT_TIME.as_secs());
+    let connected = connecting.map_err(|_| NoReply::NotConnected(late()))?;
     let mut stream = connected.map_err(|error| NoReply::NotConnected(error.to_string()))?;
     let deadline = began + within;
     let writing = async { stream.write_all(request).await.and(stream.flush().await) };

@@ -67,9 +67,10 @@ impl Message {
         Self { credential, long_context: choice.long_context, body, session }
     }
 
-    /// Whether a key goes with it.
-    pub(super) fn has_key(&self) -> bool {
-        self.credential.is_some()
+    /// The key that goes with it.
+    pub(super) fn key(&self) -> Option<&Secret> {
+        let (Credential::Bearer(key) | Credential::ApiKey(key)) = self.credential.as_ref()?;
+        Some(key)
     }
 
     /// As it is sent.

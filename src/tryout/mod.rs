@@ -22,6 +22,7 @@ use message::{Credential, Message};
 use model::{Choice, Wanted};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
+use words::Telling;
 
 /// Longest time for the message and its answer: a relay that thinks for longer over two words is not well.
 const MESSAGE_TIME: Duration = Duration::from_secs(120);
@@ -84,22 +85,22 @@ async fn converse(
     words::progress(&words::model(&choice));
     let message = Message::new(&choice, credential);
     let reply = exchange::send(gateway.address, &message.bytes(gateway.address), message::asked(), MESSAGE_TIME).await;
-    let place = words::place(gateway, &message.session, loaded);
+    let telling = Telling::new(gateway, &message, loaded);
     match reply {
         Ok(reply) => match ending::of(&reply) {
             Ending::Answered => {
                 let cost = loaded.and_then(|loaded| cost(&reply, &loaded.config));
-                Ok(words::answered(&reply, cost, loaded.is_some(), &place))
+                Ok(words::answered(&reply, cost, loaded.is_some(), &telling))
             }
-            Ending::Refused => Err(words::refused(&reply, message.has_key(), &place)),
+            Ending::Refused => Err(words::refused(&reply, message.key().is_some(), &telling)),
             Ending::Unreachable => {
                 let found = examine(&reply, loaded).await;
-                Err(words::unreachable(&reply, &found, &place))
+                Err(words::unreachable(&reply, &found, &telling))
             }
-            Ending::Upstream(finding) => Err(words::upstream(&reply, &finding, &place)),
-            Ending::Broken(broken) => Err(words::broken(&reply, broken, &place)),
+            Ending::Upstream(finding) => Err(words::upstream(&reply, &finding, &telling)),
+            Ending::Broken(broken) => Err(words::broken(&reply, broken, &telling)),
         },
-        Err(none) => Err(words::none(gateway, &none, &place)),
+        Err(none) => Err(words::none(gateway, &none, &telling)),
     }
 }
 

@@ -3,8 +3,10 @@
 use super::ending::{self, Broken, X_GATEWAY_ATTEMPTS, X_GATEWAY_UPSTREAM};
 use super::exchange::{NoReply, Reply};
 use super::gateway::Gateway;
+use super::message::Message;
 use super::model::{Choice, From};
 use crate::config::Loaded;
+use crate::doctor::clean::Cleaner;
 use crate::doctor::findings::Finding;
 use crate::language::{here, say};
 use gateway_core::usage::summary::Tokens;
@@ -13,10 +15,63 @@ use std::time::Duration;
 /// How many nano-dollars a dollar has.
 const NANO: u64 = 1_000_000_000;
 
-/// Where more can be seen.
-pub(super) struct Place {
+/// Tells what a response says, and where more can be seen.
+pub(super) struct Telling {
     /// The panel's list of the requests of this session; `None` if the gateway keeps none.
     link: Option<String>,
+    /// Hides the keys: upstreams like to repeat them.
+    cleaner: Cleaner,
+}
+
+impl Telling {
+    /// About the message with this session and key.
+    pub(super) fn new(gateway: &Gateway, message: &Message, loaded: Option<&Loaded>) -> Self {
+        let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.database.is_none());
+        let link = || format!("http://{}/admin/requests?session={}", gateway.address, message.session);
+        let cleaner = Cleaner::new(message.key().into_iter().cloned().collect());
+        let cleaner = match loaded {
+            Some(loaded) => cleaner.and(loaded.config.secrets()),
+            None => cleaner,
+        };
+        Self { link: (!keeps_none).then(link), cleaner }
+    }
+
+    fn shown(&self, text: &str) -> String {
+        self.cleaner.line(text)
+    }
+
+    fn words(&self, reply: &Reply) -> String {
+        self.shown(&ending::text(reply))
+    }
+
+    fn message(&self, reply: &Reply) -> String {
+        self.shown(&ending::message(reply))
+    }
+
+    /// The upstream by its name, if the gateway tells it.
+    fn upstream_of(&self, reply: &Reply) -> String {
+        match reply.header(X_GATEWAY_UPSTREAM).map(|name| self.shown(&name)) {
+            Some(name) if name != "upstream" => say!("the upstream \"{name}\"", "上游“{name}”"),
+            Some(_) => say!("the upstream", "上游"),
+            None => say!("the gateway itself", "网关自己"),
+        }
+    }
+
+    fn more(&self, reply: &Reply) -> String {
+        let id = reply.header("x-request-id").or_else(|| reply.header("request-id")).map(|id| self.shown(&id));
+        let id = id.map(|id| say!("\n  request: {id}", "\n  请求：{id}")).unwrap_or_default();
+        id + &self.look()
+    }
+
+    fn look(&self) -> String {
+        match &self.link {
+            Some(link) => say!(
+                "\n  in the panel (`anyrouter-gateway panel` logs in): {link}",
+                "\n  在面板中查看（用 `anyrouter-gateway panel` 登录）：{link}"
+            ),
+            None => String::new(),
+        }
+    }
 }
 
 /// Says at once how far it is.
@@ -29,7 +84,6 @@ pub(super) fn gateway(gateway: &Gateway) -> String {
     let address = gateway.address;
     match &gateway.about {
         Some((pid, version)) => {
-            let version = ending::shown(version);
             say!(
                 "gateway: http://{address} (process {pid}, version {version})",
                 "网关：http://{address}（进程 {pid}，版本 {version}）"
@@ -63,19 +117,12 @@ pub(super) fn model(choice: &Choice) -> String {
     }
 }
 
-/// Where more can be seen of the message's session.
-pub(super) fn place(gateway: &Gateway, session: &str, loaded: Option<&Loaded>) -> Place {
-    let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.database.is_none());
-    let link = || format!("http://{}/admin/requests?session={session}", gateway.address);
-    Place { link: (!keeps_none).then(link) }
-}
-
 /// An answer.
-pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, place: &Place) -> String {
-    let words = ending::words(reply);
-    let model =
-        reply.summary.as_ref().and_then(|answer| answer.model.as_deref()).map(ending::shown).unwrap_or_default();
-    let from = upstream_of(reply);
+pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, telling: &Telling) -> String {
+    let words = telling.words(reply);
+    let model = reply.summary.as_ref().and_then(|answer| answer.model.as_deref()).map(|model| telling.shown(model));
+    let model = model.unwrap_or_default();
+    let from = telling.upstream_of(reply);
     let mut text = say!("answered by {from}, {model}: \"{words}\"", "{from} 的 {model} 已响应：“{words}”");
     if let Some(tokens) = reply.summary.as_ref().and_then(|answer| answer.tokens) {
         let Tokens { output, .. } = tokens;
@@ -95,12 +142,12 @@ pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, pla
         Some(first) => say!("\n  time to first token: {first}, in all {took}", "\n  首 token：{first}，总共 {took}"),
         None => say!("\n  time: {took}", "\n  耗时：{took}"),
     };
-    text + &more(reply, place)
+    text + &telling.more(reply)
 }
 
 /// The gateway itself refused it.
-pub(super) fn refused(reply: &Reply, has_key: bool, place: &Place) -> String {
-    let (status, message) = (reply.status, ending::message(reply));
+pub(super) fn refused(reply: &Reply, has_key: bool, telling: &Telling) -> String {
+    let (status, message) = (reply.status, telling.message(reply));
     let mut text = say!(
         "refused: the gateway itself answered {status}, and no upstream was asked: {message}",
         "被拒绝：网关自己返回了 {status}，没有发往任何上游：{message}"
@@ -111,16 +158,16 @@ pub(super) fn refused(reply: &Reply, has_key: bool, place: &Place) -> String {
             "\n  -> 请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）"
         );
     }
-    text + &more(reply, place)
+    text + &telling.more(reply)
 }
 
 /// No upstream gave a response that could be passed on.
-pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], place: &Place) -> String {
-    let (status, message) = (reply.status, ending::message(reply));
+pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], telling: &Telling) -> String {
+    let (status, message) = (reply.status, telling.message(reply));
     let tried = reply.header(X_GATEWAY_ATTEMPTS).unwrap_or_default();
     let mut text = match &*tried {
         "" | "0" | "1" => {
-            let from = upstream_of(reply);
+            let from = telling.upstream_of(reply);
             say!(
                 "no answer: the request went to {from}, and the gateway answered {status}: {message}",
                 "没有得到响应：请求发往 {from}，网关返回了 {status}：{message}"
@@ -140,27 +187,27 @@ pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], place: &Pl
             "\n  -> 运行 `anyrouter-gateway doctor` 可逐步检查链路"
         );
     }
-    text + &more(reply, place)
+    text + &telling.more(reply)
 }
 
 /// The upstream's own error.
-pub(super) fn upstream(reply: &Reply, finding: &Finding, place: &Place) -> String {
-    let (status, message, from) = (reply.status, ending::message(reply), upstream_of(reply));
+pub(super) fn upstream(reply: &Reply, finding: &Finding, telling: &Telling) -> String {
+    let (status, message, from) = (reply.status, telling.message(reply), telling.upstream_of(reply));
     let text =
         say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from} 返回了 {status}：{message}");
-    format!("{text}\n  {}{}", what_and_cure(finding), more(reply, place))
+    format!("{text}\n  {}{}", what_and_cure(finding), telling.more(reply))
 }
 
 /// The answer broke off.
-pub(super) fn broken(reply: &Reply, broken: Broken, place: &Place) -> String {
-    let (words, from) = (ending::words(reply), upstream_of(reply));
+pub(super) fn broken(reply: &Reply, broken: Broken, telling: &Telling) -> String {
+    let (words, from) = (telling.words(reply), telling.upstream_of(reply));
     let text = match broken {
         Broken::Cut => say!(
             "half an answer: {from} ended it too early, after \"{words}\"",
             "响应不完整：{from} 在“{words}”之后提前结束"
         ),
         Broken::Error(finding) => {
-            let message = ending::message(reply);
+            let message = telling.message(reply);
             let text = say!(
                 "half an answer: {from} sent an error after \"{words}\": {message}",
                 "响应不完整：{from} 在“{words}”之后发送了错误：{message}"
@@ -168,11 +215,11 @@ pub(super) fn broken(reply: &Reply, broken: Broken, place: &Place) -> String {
             format!("{text}\n  {}", what_and_cure(&finding))
         }
     };
-    text + &more(reply, place)
+    text + &telling.more(reply)
 }
 
 /// Nothing came.
-pub(super) fn none(gateway: &Gateway, none: &NoReply, place: &Place) -> String {
+pub(super) fn none(gateway: &Gateway, none: &NoReply, telling: &Telling) -> String {
     let address = gateway.address;
     match none {
         NoReply::NotConnected(why) => {
@@ -181,7 +228,7 @@ pub(super) fn none(gateway: &Gateway, none: &NoReply, place: &Place) -> String {
         NoReply::Late(within) => {
             let within = seconds(*within);
             let text = say!("no answer within {within}", "{within} 内没有得到响应");
-            text + &look(place)
+            text + &telling.look()
         }
         NoReply::Broken => say!(
             "what answers at http://{address} is no gateway, or closed the connection without an answer",
@@ -194,31 +241,6 @@ pub(super) fn none(gateway: &Gateway, none: &NoReply, place: &Place) -> String {
 fn what_and_cure(finding: &Finding) -> String {
     let (cause, cure) = finding.words(here());
     format!("{cause}\n  -> {cure}")
-}
-
-/// The upstream by its name, if the gateway tells it.
-fn upstream_of(reply: &Reply) -> String {
-    match reply.header(X_GATEWAY_UPSTREAM).map(|name| ending::shown(&name)) {
-        Some(name) if name != "upstream" => say!("the upstream \"{name}\"", "上游“{name}”"),
-        Some(_) => say!("the upstream", "上游"),
-        None => say!("the gateway itself", "网关自己"),
-    }
-}
-
-fn more(reply: &Reply, place: &Place) -> String {
-    let id = reply.header("x-request-id").or_else(|| reply.header("request-id")).map(|id| ending::shown(&id));
-    let id = id.map(|id| say!("\n  request: {id}", "\n  请求：{id}")).unwrap_or_default();
-    id + &look(place)
-}
-
-fn look(place: &Place) -> String {
-    match &place.link {
-        Some(link) => say!(
-            "\n  in the panel (`anyrouter-gateway panel` logs in): {link}",
-            "\n  在面板中查看（用 `anyrouter-gateway panel` 登录）：{link}"
-        ),
-        None => String::new(),
-    }
 }
 
 fn seconds(time: Duration) -> String {

@@ -3,7 +3,8 @@
 use harness::anthropic::{self, Options, TEXT};
 use harness::{Authority, Gateway, GatewayBuilder, Output, Pool, Received, Reply, Step, Upstream};
 
-const KEY: &str = "sk-try-secret-1234567890";
+/// It looks like no key: only who has it can know it again.
+const KEY: &str = "my-secret-1234567890";
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("ANTHROPIC_AUTH_TOKEN", KEY)
@@ -206,6 +207,34 @@ async fn what_an_upstream_answers_is_told_with_cause_and_cure() {
         let (is_answered, text) = ended(move |_| reply.clone()).await;
         assert!(!is_answered, "{text}");
         assert_says(&text, &["no answer: the upstream \"relay\" answered ", said, cause, "\n  -> "]);
+    }
+}
+
+/// [`tried`] looks for the keys.
+#[tokio::test]
+async fn keys_that_a_relay_repeats_are_not_told() {
+    let event = |text: &str| {
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\
+             \"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+        )
+    };
+    let pieces = KEY.split_at(5);
+    for (reply, told) in [
+        (
+            error(401, "authentication_error", &format!("bad key {KEY}, and own-secret-key")),
+            "401: bad key ********, and",
+        ),
+        (Reply::status(403).body(format!("{}{KEY}", "x ".repeat(142))), "x ********"),
+        (Reply::sse().bytes(event(pieces.0)).bytes(event(pieces.1)), "after \"********\""),
+    ] {
+        let upstream = Upstream::start(move |_| reply.clone()).await;
+        let pool = Pool::new().add_with("relay", upstream.url(), "api_key: own-secret-key");
+        let pool = pool.setting(&format!("routes: [{{keys: [{KEY}], upstream: relay}}]"));
+        let gateway = gateway().yaml(&pool.yaml()).start().await;
+        let (is_answered, text) = tried(&gateway, &["--model", "claude-opus-5-5"]).await;
+        assert!(!is_answered, "{text}");
+        assert_says(&text, &[told]);
     }
 }
 
