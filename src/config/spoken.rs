@@ -6,17 +6,20 @@ use super::section::startup::STATE_DIR;
 use super::source::environment::Lookup;
 use super::source::settings_reader::Reader;
 use gateway_core::language::Language;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The language that the configuration names, or else the locale; `None` if neither does.
 pub(crate) fn spoken(arguments: &Arguments, env: Lookup<'_>) -> Option<Language> {
     // The one who reads the configuration in earnest says what is wrong with it.
     let mut problems = Vec::new();
-    let dotenv = files::read_dotenv(&mut problems, &mut Vec::new());
-    let path = files::path(arguments, env);
     // What comes through a pipe can be read once.
-    let can_be_read = path.as_ref().is_none_or(|path| Path::new(path).is_file());
-    let (path, yaml) = match can_be_read {
+    let can_be_read = |path: &str| Path::new(path).is_file();
+    let dotenv = match can_be_read(files::DOTENV_FILE) {
+        true => files::read_dotenv(&mut problems, &mut Vec::new()),
+        false => BTreeMap::new(),
+    };
+    let (path, yaml) = match files::path(arguments, env).as_deref().is_none_or(can_be_read) {
         true => files::read_file(arguments, env, &mut problems),
         false => Default::default(),
     };

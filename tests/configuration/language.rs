@@ -35,7 +35,7 @@ fn english(text: &str) -> Vec<&str> {
     let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let has_sentence = |line: &&str| {
         let words: Vec<&str> = line.split([' ', '\t']).collect();
-        words.windows(3).any(|three| three.iter().all(|word| is_word(&word)))
+        words.windows(3).any(|three| three.iter().all(is_word))
     };
     text.lines().filter(|line| !line.contains("(os error ")).filter(has_sentence).collect()
 }

@@ -141,3 +141,18 @@ async fn a_pipe_that_nobody_writes_to_does_not_hold_up_the_start() {
         assert!(told(&output).contains(file), "{}", told(&output));
     }
 }
+
+/// A file of secrets is often a pipe, into which another program writes them once.
+#[tokio::test]
+async fn variables_come_through_a_pipe_too() {
+    let builder = gateway().file("env/.keep", "").upstream("http://127.0.0.1:9").arg("check");
+    let pipe = builder.dir().join("env/.env");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let write = async {
+        let text = "VIA_UNKNOWN=1\nDASHBOARD_API_KEY=7f3b9c2e8d1a4f60b5e97c3d2a8f1e4b\n";
+        tokio::task::spawn_blocking(move || std::fs::write(pipe, text)).await.expect("no panic").expect("written");
+    };
+    let (output, ()) = tokio::join!(builder.run(), write);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(output.stdout.contains("env/.env:2:19 DASHBOARD_API_KEY"), "{}", told(&output));
+}
