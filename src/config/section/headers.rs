@@ -1,7 +1,7 @@
 //! The file of headers that override those of each request (`env/.env.headers.json`).
 
 use crate::config::source::bounds;
-use crate::config::source::json_text::{self, JsonText};
+use crate::config::source::json_text::{self, JsonText, Member};
 use crate::config::source::message::Message;
 use crate::config::source::problem::{Problem, Source};
 use crate::config::source::secret::Secret;
@@ -85,7 +85,8 @@ pub(crate) fn parse(path: &str, text: &str, warnings: &mut Vec<Problem>) -> Resu
     }
     let mut headers: Vec<CustomHeader> = Vec::new();
     let mut problems = Vec::new();
-    for member in members.into_iter().filter(|member| !member.name.starts_with("__")) {
+    let members = members.into_iter().filter(|member| !member.name.starts_with("__"));
+    for member in last_of_each(json, members, warnings) {
         if let Err(what) = check_name(&member.name, &headers) {
             problems.push(at(json.place_of_name(&member), what));
             continue;
@@ -114,6 +115,26 @@ pub(crate) fn refuse_name(name: &str) -> Result<(), Message> {
         true => Err(Message::HeaderRefused { name: name.to_owned() }),
         false => Ok(()),
     }
+}
+
+/// As JSON is read elsewhere, of members with the same name the last one counts; what it replaces is told.
+fn last_of_each<'t>(
+    json: JsonText<'t>,
+    members: impl Iterator<Item = Member<'t>>,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Member<'t>> {
+    let mut kept: Vec<Member<'t>> = Vec::new();
+    for member in members {
+        let Some(former) = kept.iter_mut().find(|former| former.name == member.name) else {
+            kept.push(member);
+            continue;
+        };
+        let (name, first) = (member.name.clone().into_owned(), json.line_of(former.value) as u64);
+        let what = Message::KeyTwice { name, first };
+        warnings.push(Problem { at: json.place_of_name(&member), key: String::new(), what });
+        *former = member;
+    }
+    kept
 }
 
 /// Whether there can be one more header of this name.
@@ -156,6 +177,17 @@ mod tests {
         let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         assert!(matches!(&warned[..], [one] if one.starts_with("h:1:24: ") && one.contains("\"X-App\"")), "{warned:?}");
         assert_eq!(parse("h", " ", &mut warnings).expect("empty"), []);
+    }
+
+    #[test]
+    fn of_a_name_that_is_there_twice_the_last_one_counts() {
+        let mut warnings = Vec::new();
+        let headers = parse("h", "{\"X-App\": \"a\",\n \"X-App\": \"b\"}", &mut warnings).expect("valid");
+        let shown: Vec<_> = headers.iter().map(|h| (h.name.as_str(), h.value.expose())).collect();
+        assert_eq!(shown, [("X-App", "b")]);
+        let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let wanted = "h:2:2: \"X-App\" is there already, in line 1";
+        assert!(matches!(&warned[..], [one] if one.starts_with(wanted)), "{warned:?}");
     }
 
     #[test]

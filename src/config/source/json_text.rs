@@ -49,6 +49,11 @@ impl<'t> JsonText<'t> {
         self.at(self.offset(part))
     }
 
+    /// The line in which a part of it begins.
+    pub(crate) fn line_of(&self, part: &str) -> usize {
+        place_in(self.text, self.offset(part)).0
+    }
+
     /// Where the name of a member stands; its value, if the name is written with escapes.
     pub(crate) fn place_of_name(&self, member: &Member<'t>) -> Source {
         match &member.name {
