@@ -52,7 +52,8 @@ pub(super) fn run(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()
 
 fn head_of(options: &ExplainOptions) -> anyhow::Result<Option<String>> {
     let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).with_context(|| format!("reading the head from {}", path.display()))
+        let failed = || say!("reading the head from {name}", "读取请求头文件 {name}", name = path.display());
+        std::fs::read_to_string(path).with_context(failed)
     };
     options.head.as_ref().map(read).transpose()
 }
@@ -60,10 +61,13 @@ fn head_of(options: &ExplainOptions) -> anyhow::Result<Option<String>> {
 fn body_of(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut body = Vec::new();
-        std::io::stdin().read_to_end(&mut body).context("reading the body from standard input")?;
+        std::io::stdin()
+            .read_to_end(&mut body)
+            .with_context(|| say!("reading the body from standard input", "从标准输入读取请求体"))?;
         return Ok(body);
     }
-    std::fs::read(path).with_context(|| format!("reading the body from {}", path.display()))
+    std::fs::read(path)
+        .with_context(|| say!("reading the body from {name}", "读取请求体文件 {name}", name = path.display()))
 }
 
 /// The last request that was kept as a whole, or else a sample; with a head that was named in the place of its own.

@@ -3,6 +3,7 @@
 use super::super::source::problem::Source;
 use super::tests::load_yaml;
 use super::*;
+use gateway_core::language::Language;
 
 /// Each kind of text that a mistake can be in, with Chinese before it: a place has a line and a column, in characters.
 #[test]
@@ -74,6 +75,9 @@ fn a_text_in_another_coding_has_the_place_where_that_shows() {
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, [b"# \xe7\xbd\x91\n# \xe7\xbd\x91 ".as_slice(), b"\xcd\xf8\n"].concat()).expect("written");
     let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
-    let problem = load(&arguments, &|_| None).expect_err("GBK").to_string();
+    let found = load(&arguments, &|_| None).expect_err("GBK");
+    let problem = found.to_string();
     assert!(problem.contains("gateway.yaml:2:5: ") && problem.contains("not valid UTF-8"), "{problem}");
+    let chinese = found.0[0].text(Language::Chinese);
+    assert!(chinese.contains("gateway.yaml:2:5: ") && chinese.contains("（可能是 GBK）"), "{chinese}");
 }

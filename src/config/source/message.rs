@@ -114,6 +114,9 @@ messages! {
         "这里有一个看不见的字符（{code}）：请删去它，或删去整行重新输入";
     NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
     CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
+    NotUtf8 = "not_utf8",
+        "cannot be read: it is not valid UTF-8: save it as UTF-8", "无法读取：不是 UTF-8 编码（可能是 GBK），请另存为 UTF-8";
+    Utf16 = "utf16", "cannot be read: it is UTF-16: save it as UTF-8", "无法读取：是 UTF-16 编码，请另存为 UTF-8";
     NotForThisUser { user: u64, path: String } = "not_for_this_user",
         "cannot be read by user {user}, who runs this: type `chown {user} {path}`, or let others read it",
         "运行本程序的用户 {user} 无权读取：请执行 `chown {user} {path}`，或放开读取权限";

@@ -98,14 +98,14 @@ impl Problem {
         Self { at: Source::WholeFile(path.to_owned()), key: String::new(), what }
     }
 
-    /// That a file cannot be read; with the place of the first character that is none, and what to type if it is another
-    /// user's.
+    /// That a file cannot be read; with the place of the first character that is none, and what to do if it has another
+    /// encoding, or is another user's.
     pub(crate) fn unreadable(path: &str, error: &io::Error, what: Message) -> Self {
         let at = match text_file::place_of(error) {
             Some((line, column)) => Source::File { path: path.to_owned(), line, column },
             None => Source::WholeFile(path.to_owned()),
         };
-        let what = text_file::refused(path, error).unwrap_or(what);
+        let what = text_file::refused(path, error).or_else(|| text_file::encoding(error)).unwrap_or(what);
         Self { at, key: String::new(), what }
     }
 

@@ -44,21 +44,18 @@ pub(crate) fn refused(path: &str, error: &io::Error) -> Option<Message> {
 pub(crate) fn read_up_to(path: &Path, most: usize) -> io::Result<String> {
     let text = String::from_utf8(read_bytes(path, most)?);
     text.map_err(|error| {
-        let what = match error.as_bytes() {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
-            _ => "it is not valid UTF-8",
-        };
+        let is_utf16 = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
         let good = error.utf8_error().valid_up_to();
         let before = str::from_utf8(&error.as_bytes()[..good]).unwrap_or_default();
         let (line, column) = place_in(before, good);
-        io::Error::new(io::ErrorKind::InvalidData, NotUtf8 { what, line, column })
+        io::Error::new(io::ErrorKind::InvalidData, NotUtf8 { is_utf16, line, column })
     })
 }
 
 /// A text that is not UTF-8, and where that shows.
 #[derive(Debug)]
 struct NotUtf8 {
-    what: &'static str,
+    is_utf16: bool,
     line: usize,
     column: usize,
 }
@@ -67,14 +64,22 @@ impl std::error::Error for NotUtf8 {}
 
 impl fmt::Display for NotUtf8 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)
+        f.write_str(if self.is_utf16 { "it is UTF-16: save it as UTF-8" } else { "it is not valid UTF-8" })
     }
+}
+
+fn not_utf8(error: &io::Error) -> Option<&NotUtf8> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Line and column of what [`read`] could not read, if it is about one place.
 pub(crate) fn place_of(error: &io::Error) -> Option<(usize, usize)> {
-    let error: &NotUtf8 = error.get_ref()?.downcast_ref()?;
-    Some((error.line, error.column))
+    not_utf8(error).map(|error| (error.line, error.column))
+}
+
+/// That the file has another encoding, if [`read`] could not read it for that.
+pub(crate) fn encoding(error: &io::Error) -> Option<Message> {
+    not_utf8(error).map(|error| if error.is_utf16 { Message::Utf16 } else { Message::NotUtf8 })
 }
 
 /// The bytes of a file or a pipe, without a byte order mark: no more than `most`.
