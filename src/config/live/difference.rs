@@ -56,12 +56,11 @@ impl Difference {
             Self::Value { key, .. } | Self::Hidden { key } | Self::List { key, .. } => key,
         }
     }
-}
 
-impl Difference {
     /// What differs, in words.
     pub(crate) fn words(&self) -> Words {
-        let shown = |value: &str, not_set: &str| if value.is_empty() { not_set.to_owned() } else { short(value) };
+        let shown =
+            |value: &str, not_set: &str| if value.is_empty() { not_set.to_owned() } else { short(&shapes(value)) };
         match self {
             Self::Value { key, before, after } => Words::new(
                 format_args!("{key}: {} -> {}", shown(before, "(not set)"), shown(after, "(not set)")),
@@ -120,7 +119,7 @@ fn bounded(mut names: Vec<String>) -> Vec<String> {
     if names.len() > MOST_NAMES {
         let left = names.len() - MOST_NAMES;
         names.truncate(MOST_NAMES);
-        names.push(format!("and {left} more"));
+        names.push(format!("… +{left}"));
     }
     names
 }
@@ -151,7 +150,7 @@ fn fields(before: &Value, after: &Value) -> Vec<String> {
 
 fn field(key: &str, before: &Map<String, Value>, after: &Map<String, Value>) -> String {
     let plain = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => Some("(not set)".to_owned()),
+        None | Some(Value::Null) => Some("-".to_owned()),
         Some(Value::String(text)) => Some(short(&shapes(text))),
         Some(Value::Bool(_) | Value::Number(_)) => value.map(ToString::to_string),
         Some(_) => None,
@@ -186,7 +185,7 @@ mod tests {
             (format!(r#"[{a},{b},{{"base_url":"http://c"}}]"#), "gateway.upstreams: added http://c"),
             (
                 r#"[{"name":"a","priority":1,"http":"2"},{"name":"x"}]"#.to_owned(),
-                "gateway.upstreams: added x; removed b; changed a (priority 0 -> 1, http (not set) -> 2)",
+                "gateway.upstreams: added x; removed b; changed a (priority 0 -> 1, http - -> 2)",
             ),
             (String::new(), "gateway.upstreams: removed a, b"),
         ] {
@@ -207,6 +206,9 @@ mod tests {
             assert_eq!(told(&entry(before), &entry(after)), Some(wanted));
         }
         let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789";
+        let replacement = "gateway.system_prompt.replacement".to_owned();
+        let value = Difference::Value { key: replacement, before: String::new(), after: format!("say {key}") };
+        assert!(!value.words().to_string().contains(key), "{value:?}");
         let told = told("[]", &format!(r#"[{{"name":"{key}"}}]"#)).expect("a difference");
         assert!(!told.contains(key), "{told}");
     }
@@ -215,7 +217,7 @@ mod tests {
     fn what_is_told_is_short_and_of_one_line() {
         let many: Vec<String> = (0..30).map(|n| format!(r#"{{"model":"m{n}"}}"#)).collect();
         let told = told("[]", &format!("[{}]", many.join(","))).expect("a difference");
-        assert!(told.ends_with("m18, m19, and 10 more"), "{told}");
+        assert!(told.ends_with("m18, m19, … +10"), "{told}");
         let value = Difference::Value { key: "k".to_owned(), before: String::new(), after: "ä\n".repeat(200) };
         let told = value.words().to_string();
         assert!(told.starts_with("k: (not set) -> ä ä") && told.ends_with('…') && told.chars().count() < 150, "{told}");
