@@ -47,8 +47,7 @@ pub(crate) enum Says {
 
 /// All statements of a text, in their order; comments and blank lines say nothing.
 pub(crate) fn parse(text: &str) -> Vec<Statement> {
-    // Python opens it as a text, in which each of these ends a line.
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text = with_usual_line_ends(text);
     let mut cursor = Cursor { rest: &text, line: 1, column: 1, name_at: (1, 1), said_at: (1, 1) };
     let mut statements = Vec::new();
     loop {
@@ -69,6 +68,11 @@ pub(crate) fn parse(text: &str) -> Vec<Statement> {
             }
         }
     }
+}
+
+/// The text as Python opens it: each of these ends a line.
+pub(crate) fn with_usual_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// What Python calls white space.

@@ -86,29 +86,35 @@ pub(crate) fn in_yaml(text: &str) -> Vec<Slip> {
         if matches!(bare[..end].get(mark), Some('|' | '>')) && mark > 0 && bare[mark - 1] == ' ' {
             block = Some(indent);
         }
-        in_line(&bare, index + 1, &mut slips);
+        in_line(&bare, index + 1, key_end(&bare), &mut slips);
+        if slips.len() >= MOST {
+            break;
+        }
     }
-    slips.truncate(MOST);
     slips
 }
 
 /// Those of a JSON text, outside of its quotes.
 pub(crate) fn in_json(text: &str) -> Vec<Slip> {
-    let (mut slips, mut open) = (Vec::new(), None);
-    for (index, line) in text.lines().enumerate() {
-        for (column, character) in without_quotes(line, &mut open, false).into_iter().enumerate() {
-            slips.extend(meant(character).map(|meant| slip(index + 1, column + 1, character, meant)));
-        }
-    }
-    slips.truncate(MOST);
-    slips
+    let mut open = None;
+    let lines = text.lines().enumerate().map(|(index, line)| (index, without_quotes(line, &mut open, false)));
+    let characters = lines.flat_map(|(index, bare)| {
+        bare.into_iter().enumerate().map(move |(column, character)| (index + 1, column + 1, character))
+    });
+    let found = characters
+        .filter_map(|(line, column, character)| meant(character).map(|meant| slip(line, column, character, meant)));
+    found.take(MOST).collect()
 }
 
 /// Those of a file of variables. `true` for those that keep a line from being a variable that anybody meant.
 pub(crate) fn in_dotenv(text: &str) -> Vec<(Slip, bool)> {
-    let lines: Vec<&str> = text.lines().collect();
+    let text = dotenv::with_usual_line_ends(text);
+    let lines: Vec<&str> = text.split('\n').collect();
     let mut slips = Vec::new();
-    for statement in dotenv::parse(text) {
+    for statement in dotenv::parse(&text) {
+        if slips.len() >= MOST {
+            break;
+        }
         let row = statement.name_at.0;
         let Some(line) = lines.get(row - 1) else { continue };
         let characters: Vec<char> = line.chars().collect();
@@ -119,7 +125,19 @@ pub(crate) fn in_dotenv(text: &str) -> Vec<(Slip, bool)> {
             _ => characters.iter().position(|c| is_equal(c) || meant(*c) == Some(Meant::Ascii(':'))).map(|at| at + 1),
         };
         let name_end = name_end.unwrap_or(characters.len());
-        for (at, character) in characters[..name_end].iter().enumerate() {
+        let (name, value) = characters.split_at(name_end);
+        let first = name.iter().position(|c| !c.is_whitespace());
+        if let Some(at) = first.filter(|at| meant(name[*at]) == Some(Meant::Ascii('#'))) {
+            // A line that was put out of use: it sets nothing that anybody asks for. One that cannot be read is refused.
+            let is_wrong = statement.says == Says::Wrong;
+            slips.push((slip(row, at + 1, name[at], Meant::Ascii('#')), is_wrong));
+            continue;
+        }
+        if name.iter().any(|c| is_east_asian(*c)) {
+            // A sentence, which was to be a comment; the parser says so.
+            continue;
+        }
+        for (at, character) in name.iter().enumerate() {
             match meant(*character) {
                 // Blanks around a name are no part of it, whichever they are.
                 None | Some(Meant::Blank) => {}
@@ -130,11 +148,10 @@ pub(crate) fn in_dotenv(text: &str) -> Vec<(Slip, bool)> {
             }
         }
         if let Says::Value { .. } = statement.says {
-            let mut open = None;
-            let rest: String = characters[name_end + 1..].iter().collect();
-            let bare = without_quotes(&rest, &mut open, true);
+            let rest: String = value.iter().skip(1).collect();
+            let bare = without_quotes(&rest, &mut None, true);
             let mut found = Vec::new();
-            in_line(&bare, row, &mut found);
+            in_line(&bare, row, None, &mut found);
             found.iter_mut().for_each(|slip| slip.column += name_end + 1);
             slips.extend(found.into_iter().map(|slip| (slip, false)));
         }
@@ -147,14 +164,19 @@ pub(crate) fn in_dotenv(text: &str) -> Vec<(Slip, bool)> {
 /// `open` is the quote that a line before left open.
 fn without_quotes(line: &str, open: &mut Option<char>, has_comments: bool) -> Vec<char> {
     let mut bare: Vec<char> = Vec::new();
-    let mut is_escaped = false;
+    let (mut is_escaped, mut is_closed) = (false, false);
+    // The last character that is no blank.
+    let mut last = None;
     for character in line.chars() {
-        let last = bare.iter().rev().find(|c| !c.is_whitespace()).copied();
-        let may_open = !has_comments || matches!(last, None | Some(':' | '-' | ',' | '[' | '{' | '='));
+        last = bare.last().copied().filter(|c| !c.is_whitespace()).or(last);
+        // In YAML two single quotes are one within a text.
+        let is_doubled = std::mem::take(&mut is_closed) && character == '\'';
+        let may_open = !has_comments || is_doubled || matches!(last, None | Some(':' | '-' | ',' | '[' | '{' | '='));
         match *open {
             Some(quote) => {
                 if character == quote && !is_escaped {
                     *open = None;
+                    is_closed = quote == '\'';
                 }
                 is_escaped = character == '\\' && quote == '"' && !is_escaped;
                 bare.push('x');
@@ -170,38 +192,59 @@ fn without_quotes(line: &str, open: &mut Option<char>, has_comments: bool) -> Ve
     bare
 }
 
-/// Those of a line without its quotes.
-fn in_line(bare: &[char], line: usize, slips: &mut Vec<Slip>) {
-    let is_blank = |c: &char| c.is_whitespace() || matches!(meant(*c), Some(Meant::Blank | Meant::Nothing));
-    let (first, last) = (bare.iter().position(|c| !is_blank(c)), bare.iter().rposition(|c| !is_blank(c)));
+/// Where a full-width colon stands if it was to be YAML's: behind a key as the settings have them, perhaps after the dash of
+/// a list. `Claude：` begins a sentence.
+fn key_end(bare: &[char]) -> Option<usize> {
+    let indent = bare.iter().take_while(|c| is_blank(**c) || **c == '-').count();
+    let is_of_key = |c: &&char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(**c);
+    let length = bare[indent..].iter().take_while(is_of_key).count();
+    (length > 0).then_some(indent + length)
+}
+
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || matches!(meant(character), Some(Meant::Blank | Meant::Nothing))
+}
+
+/// Those of a line without its quotes. `key` is where a colon of YAML would stand.
+fn in_line(bare: &[char], line: usize, key: Option<usize>, slips: &mut Vec<Slip>) {
+    let (first, last) = (bare.iter().position(|c| !is_blank(*c)), bare.iter().rposition(|c| !is_blank(*c)));
     let is_prose = bare.iter().any(|c| is_east_asian(*c));
-    // What a full-width colon stands behind if it was to be YAML's: a key, perhaps after the dash of a list.
-    let key: usize =
-        bare.iter().take_while(|c| is_blank(c) || c.is_ascii_alphanumeric() || "-_.".contains(**c)).count();
+    let mut is_quoted = false;
     for (at, character) in bare.iter().enumerate() {
         let Some(meant) = meant(*character) else { continue };
-        let before = bare[..at].iter().rev().find(|c| !is_blank(c)).map(|c| ascii(*c));
-        let after = bare[at + 1..].iter().find(|c| !is_blank(c)).map(|c| ascii(*c));
-        let begins = matches!(before, None | Some(':' | '-' | ',' | '[' | '{' | '='));
-        let ends = matches!(after, None | Some(':' | ',' | ']' | '}' | '#'));
+        let begins = || {
+            let before = bare[..at].iter().rev().find(|c| !is_blank(**c));
+            matches!(before.map(|c| ascii(*c)), None | Some(':' | '-' | ',' | '[' | '{' | '='))
+        };
+        let ends = || {
+            let after = bare[at + 1..].iter().find(|c| !is_blank(**c));
+            matches!(after.map(|c| ascii(*c)), None | Some(':' | ',' | ']' | '}' | '#'))
+        };
         let is_around = first.is_none_or(|first| at < first) || last.is_some_and(|last| at > last);
         let is_slip = match meant {
-            Meant::Nothing => true,
+            Meant::Nothing => !is_joiner(&bare[..at], *character),
             // In front of a line it is a part of the indentation, and YAML counts it as text.
             Meant::Blank => is_around || !is_prose,
-            Meant::Quote(_) => !is_prose && (begins || ends),
-            Meant::Ascii('#') => bare[..at].last().is_none_or(is_blank),
-            Meant::Ascii(':') => !is_prose || at == key,
+            // One that only ends is an apostrophe, or closes a word of a sentence.
+            Meant::Quote(_) => !is_prose && (begins() || is_quoted && ends()),
+            Meant::Ascii('#') => bare[..at].last().is_none_or(|c| is_blank(*c)),
+            Meant::Ascii(':') => !is_prose || Some(at) == key,
             Meant::Ascii(_) => !is_prose,
         };
         if is_slip {
             slips.push(slip(line, at + 1, *character, meant));
+            is_quoted |= matches!(meant, Meant::Quote(_));
         }
-        if is_slip && meant == Meant::Ascii('#') {
-            // A comment follows.
+        // A comment follows, or enough is told.
+        if is_slip && meant == Meant::Ascii('#') || slips.len() >= MOST {
             return;
         }
     }
+}
+
+/// Whether it joins characters of a script, or of a picture, that is written so.
+fn is_joiner(before: &[char], character: char) -> bool {
+    matches!(character, '\u{200c}' | '\u{200d}') && before.last().is_some_and(|c| !c.is_ascii() && meant(*c).is_none())
 }
 
 /// The ASCII character that is meant.

@@ -46,6 +46,12 @@ fn what_people_write_for_people_is_left_alone() {
         "list:\n  - >-\n    a：b\n  - c\n",
         "a: 请用中文回答，“简短”一些（不超过三句）：好\n",
         "a: I’d say “hello” to all\n",
+        "a: Be brief, and say “yes”\n",
+        "a: of the users’\n",
+        "a: 请用中文回答。\n  Claude：你的名字\n  - OK：好\n",
+        "a: ：好\n  ：好\n",
+        "a: 'it''s：“a”，　 # b'\nb: c\n",
+        "a: 👩\u{200d}💻 می\u{200c}خواهم\n",
     ] {
         assert_eq!(told(in_yaml(text)), Vec::<String>::new(), "{text:?}");
     }
@@ -68,6 +74,13 @@ fn in_variables_a_name_is_told_from_a_value() {
         ("A=“x”\n", &["1:3 \" false", "1:5 \" false"]),
         ("A=https：//a，https://b\n", &["1:8 : false", "1:12 , false"]),
         ("A=b ＃ 说明\n", &["1:5 # false"]),
+        // What was put out of use is no reason to refuse the file, nor is a sentence.
+        ("＃API_BASE_URL=https://x\n", &["1:1 # false"]),
+        ("＃ 说明 一\n", &["1:1 # true"]),
+        ("说明：这里填密钥\n说明（可选）=x\n", &[]),
+        ("A=Claude：请用中文\n", &[]),
+        // Lines end as they do for the parser.
+        ("A=1\rB=“x”\nC\n", &["2:3 \" false", "2:5 \" false"]),
         ("A=\"“x”：\"\n", &[]),
         ("# 说明：“x”\nA=你好，“世界”：好\n", &[]),
     ] {
@@ -82,4 +95,18 @@ fn in_variables_a_name_is_told_from_a_value() {
 #[test]
 fn only_the_first_of_many_are_told() {
     assert_eq!(in_yaml(&"a： b\n".repeat(50)).len(), MOST);
+    assert_eq!(in_yaml(&"，".repeat(50)).len(), MOST);
+    assert_eq!(in_json(&"，".repeat(50)).len(), MOST);
+    assert_eq!(in_dotenv(&"A=“x”\n".repeat(50)).len(), MOST);
+}
+
+/// What is looked at for each character does not grow with the line: this took hours.
+#[test]
+fn long_lines_are_read_through_once() {
+    for text in [" ".repeat(1024 * 1024), "\u{3000}".repeat(300_000), "”".repeat(300_000)] {
+        let line = format!("a: 好{text}x");
+        assert!(in_yaml(&line).len() <= MOST);
+        assert!(in_json(&line).len() <= MOST);
+        assert!(in_dotenv(&line).len() <= MOST);
+    }
 }
