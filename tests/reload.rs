@@ -77,7 +77,7 @@ async fn the_command_waits_for_the_verdict_and_the_next_request_has_it() {
     // No YAML at all, so that nobody can tell where the gateway is but by the default.
     write(&gateway, "gateway: [\n");
     let output = gateway.command(&["reload"]).await;
-    assert!(!output.status.success() && output.stderr.contains("gateway.yaml:2:1"), "{output:?}");
+    assert!(!output.status.success() && output.stderr.contains("gateway.yaml:1:11"), "{output:?}");
     assert_eq!(stamp(&upstream, &gateway).await.as_deref(), Some("two"), "what was in force still is");
     for (result, count) in [("ok", 1.0), ("refused", 2.0)] {
         assert_eq!(metric(&gateway, &format!("gateway_config_reloads_total{{result=\"{result}\"}}")).await, count);
@@ -251,7 +251,7 @@ async fn files_are_watched_if_that_is_wanted() {
     std::fs::rename(&new, gateway.dir().join("gateway.yaml")).expect("renamed");
     wait_stamp(&upstream, &gateway, "three").await;
     write(&gateway, "gateway: [\n");
-    gateway.stderr_line(0, "a refusal", |line| line.contains("refused: gateway.yaml:2:1")).await;
+    gateway.stderr_line(0, "a refusal", |line| line.contains("refused: gateway.yaml:1:11")).await;
     std::fs::write(gateway.dir().join("data/overlay.yaml"), format!("gateway:\n{}", stamped("panel")))
         .expect("written");
     write(&gateway, &watching("four"));
