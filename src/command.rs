@@ -140,7 +140,7 @@ fn finish_command(result: Result<String, String>) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => error.lines().map(fail).last().unwrap_or(ExitCode::FAILURE),
+        Err(error) => error.lines().fold(ExitCode::FAILURE, |_, line| fail(line)),
     }
 }
 
