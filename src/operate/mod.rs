@@ -9,6 +9,7 @@ mod claim;
 mod commands;
 pub(crate) mod control;
 mod descriptors;
+mod ending;
 pub(crate) mod health;
 mod inheritance;
 mod names;
@@ -29,6 +30,7 @@ pub(crate) mod upgrade;
 pub(crate) mod watch;
 
 pub(crate) use claim::Claim;
+pub(crate) use ending::End;
 pub(crate) use reachable::reachable;
 pub(crate) use runtime_dir::RuntimeDir;
-pub(crate) use supervisor::{End, Parts, Supervisor};
+pub(crate) use supervisor::{Parts, Supervisor};

@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::commands::{Command, Own};
 use super::control::{Answer, Question, Status};
+use super::ending::{Asked, End, EndGuard};
 use super::names::Names;
 use super::panel::LetIn;
 use super::predecessors::Predecessor;
@@ -15,7 +16,6 @@ use crate::config::live::Live;
 use crate::drain::Drain;
 use crate::listen::Sockets;
 use crate::log_output;
-use async_trait::async_trait;
 use gateway_core::both;
 use gateway_core::language::Words;
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
@@ -116,37 +116,6 @@ impl Supervisor {
     /// Waits until the process has nothing left to do, or cannot go on.
     pub(crate) fn wait(&self) -> End {
         self.ended.recv().unwrap_or(End::Fault)
-    }
-}
-
-/// How the process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was told to, and all is done.
-    InOrder,
-    /// What serves has ended by itself.
-    Fault,
-}
-
-/// See [`Supervisor::end_guard`].
-pub(crate) struct EndGuard(std_mpsc::SyncSender<End>);
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        let _ = self.0.try_send(End::Fault);
-    }
-}
-
-struct Asked(tokio::sync::Mutex<Option<oneshot::Receiver<ShutdownSignal>>>);
-
-#[async_trait]
-impl ShutdownSignalWatch for Asked {
-    async fn recv(&self) -> ShutdownSignal {
-        let mut asked = self.0.lock().await;
-        match &mut *asked {
-            Some(asked) => asked.await.unwrap_or(ShutdownSignal::FastShutdown),
-            None => std::future::pending().await,
-        }
     }
 }
 

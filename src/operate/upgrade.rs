@@ -84,7 +84,7 @@ pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String,
 
 /// systemd must see the new process as a part of the unit: it does the same from there.
 fn through_systemd(unit: &str) -> Result<String, String> {
-    let status = Command::new("systemctl").args(["reload", unit]).status();
+    let status = Command::new("systemctl").args(["reload", "--", unit]).status();
     match status {
         Ok(status) if status.success() => Ok(say!("systemd has reloaded {unit}", "systemd 已重新加载 {unit}")),
         Ok(_) => Err(say!(
