@@ -72,6 +72,10 @@ impl Database {
             Self::connect(&new.beside).await?.close().await?;
             new.put()?;
         }
+        if is_foreign(path).await {
+            let why = "it is another program's database, in which nothing is written";
+            return Err(sqlx::Error::Io(std::io::Error::other(why)));
+        }
         keep_from_others(path)?;
         Self::connect(path).await
     }
@@ -266,6 +270,19 @@ impl Database {
     pub async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
+}
+
+/// Whether a file is another program's: it has tables, and none that says how far ours are up to date. Nothing of it is
+/// changed, not even how it is written.
+async fn is_foreign(path: &Path) -> bool {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY);
+    // What is wrong with it otherwise, its opening tells.
+    let Ok(mut connection) = options.disable_statement_logging().connect().await else { return false };
+    let sql = "SELECT COUNT(*) > 0 AND SUM(name = '_sqlx_migrations') = 0 FROM sqlite_master \
+               WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let found = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+    let _ = connection.close().await;
+    found.unwrap_or(false)
 }
 
 /// Makes the file, or closes it to everybody: it may hold whole prompts. What SQLite puts beside it is as open as the

@@ -183,3 +183,17 @@ async fn a_file_that_is_no_database_is_moved_aside_and_kept() {
     let aside = names.filter(|name| name.starts_with("log.db.damaged-")).count();
     assert_eq!(aside, 1);
 }
+
+#[tokio::test]
+async fn the_database_of_another_program_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("theirs.db");
+    let mut theirs = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.expect("made");
+    sqlx::query("CREATE TABLE notes (text TEXT)").execute(&mut theirs).await.expect("a table");
+    theirs.close().await.expect("closed");
+    let before = (std::fs::read(&path).expect("there"), path.metadata().expect("there").permissions().mode());
+    let Err(error) = Database::open(&path).await else { panic!("opened") };
+    assert!(error.to_string().contains("another program's database"), "{error}");
+    assert_eq!((std::fs::read(&path).expect("there"), path.metadata().expect("there").permissions().mode()), before);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1);
+}
