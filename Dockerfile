@@ -25,7 +25,7 @@ RUN mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
 COPY build.rs .
 COPY crates crates
 COPY src src
-COPY conf/gateway.yaml conf/
+COPY conf/gateway.yaml conf/anyrouter-gateway.service conf/
 COPY docs/openapi.yaml docs/
 COPY --from=panel /src/dist static/dist
 # Files keep their dates, which may be older than the empty crates are.

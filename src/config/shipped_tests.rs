@@ -1,9 +1,11 @@
-//! The files that are shipped: the default configuration in both languages, and the example of `env/.env`.
+//! The files that are shipped: the default configuration in both languages, the example of `env/.env`, and what the image is
+//! built from.
 
 use super::super::files::BUILT_IN;
 use super::super::section::settings;
 use super::super::section::upstream_keys::UPSTREAM_KEYS;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 #[test]
 fn every_setting_is_in_the_shipped_file_with_its_variable() {
@@ -118,4 +120,46 @@ fn every_variable_is_in_the_example_in_both_languages() {
         let has_both = chinese.iter().any(|line| line.contains(" / ")) || !english.is_empty();
         assert!(!chinese.is_empty() && has_both, "not in both languages:\n{block}");
     }
+}
+
+/// Files of the repository that are a part of the program, outside of tests.
+fn included(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            included(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.to_string_lossy().ends_with("tests.rs") {
+            let text = std::fs::read_to_string(&path).expect("read");
+            let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+            let quoted = |call: &str| -> Vec<String> {
+                text.split(call).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+            };
+            let around = path.parent().expect("a folder");
+            for name in quoted("include_str!(\"").into_iter().chain(quoted("include_bytes!(\"")) {
+                found.extend(around.join(name).canonicalize());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_from_all_that_the_program_includes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().expect("a folder");
+    let (mut found, read) = (Vec::new(), |name: &str| std::fs::read_to_string(root.join(name)).expect("read"));
+    included(&root.join("src"), &mut found);
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    let outside = found.iter().filter_map(|path| path.strip_prefix(&root).ok()).filter(|path| !path.starts_with("src"));
+    let mut count = 0;
+    for path in outside.map(|path| path.display().to_string()) {
+        let before_build = dockerfile.split("RUN touch build.rs").next().unwrap_or_default();
+        let is_copied =
+            before_build.lines().any(|line| line.starts_with("COPY ") && line.contains(&format!(" {path} ")));
+        assert!(is_copied, "the Dockerfile copies no {path} before it builds");
+        assert!(
+            ignored.lines().any(|line| line == format!("!{path}")),
+            "{path} is kept from the build by .dockerignore"
+        );
+        count += 1;
+    }
+    assert!(count >= 3, "the YAML file, the unit and the description of the API");
 }
