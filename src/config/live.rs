@@ -228,8 +228,10 @@ impl Live {
     pub(crate) fn reload(&self) -> Result<Reloaded, Problems> {
         let turn = self.turn();
         self.put_back(&turn);
+        // What is written to the files from here on is not in force yet, whenever they are read.
+        let seen = self.fingerprint_of_files();
         let loaded = self.load(Edits::default());
-        loaded.and_then(|loaded| self.put_in_force(loaded)).inspect_err(|problems| self.refused(&problems.0))
+        loaded.and_then(|loaded| self.put_in_force(loaded, seen)).inspect_err(|problems| self.refused(&problems.0))
     }
 
     /// As [`Live::reload`], with what is wrong as the panel shows it.
@@ -317,7 +319,7 @@ impl Live {
             return Err(Refused::NotWritten(error));
         }
         commit();
-        self.in_force_is(edited);
+        self.in_force_is(edited, None);
         drop(history);
         Ok(self.current(false))
     }
@@ -381,7 +383,7 @@ impl Live {
             .map_err(|said| Problems(vec![Problem::of_file(&loaded.path, Message::CannotBeUsed { said })]))
     }
 
-    fn put_in_force(&self, mut loaded: Loaded) -> Result<Reloaded, Problems> {
+    fn put_in_force(&self, mut loaded: Loaded, seen: u64) -> Result<Reloaded, Problems> {
         // The files are the operator's: they may be ahead of what the machine has.
         let tried = self.tried(&loaded);
         loaded.warnings.extend(tried);
@@ -392,20 +394,23 @@ impl Live {
         self.prepared(loaded)?();
         let version = new.texts.version();
         let warnings = new.warnings.iter().map(Problem::words).collect();
-        let differences = self.in_force_is(new);
+        let differences = self.in_force_is(new, Some(seen));
         Ok(Reloaded { version, pending_restart, warnings, differences, needs_stop })
     }
 
-    /// Notes what is in force now. Returns what differs from what was.
-    fn in_force_is(&self, new: InForce) -> Vec<Difference> {
+    /// Notes what is in force now, and what was `seen` of its files before they were read; an edit has just written them.
+    /// Returns what differs from what was.
+    fn in_force_is(&self, new: InForce, seen: Option<u64>) -> Vec<Difference> {
         let differences = self.in_force.load().shown.differences(&new.shown);
         let pending = self.pending_restart(&new.shown);
         let version = new.texts.version();
         for warning in &new.warnings {
             log::warn!("{warning}");
         }
-        // After what was written for it.
-        let new = InForce { fingerprint: fingerprint(&files(&new.texts)), loaded_at: SystemTime::now(), ..new };
+        let read = files(&new.texts);
+        let seen = seen.filter(|_| read == self.files());
+        let fingerprint = seen.unwrap_or_else(|| fingerprint(&read));
+        let new = InForce { fingerprint, loaded_at: SystemTime::now(), ..new };
         self.in_force.store(Arc::new(new));
         (self.observer)(Ok(&version));
         if let Some(watcher) = self.watcher.get() {

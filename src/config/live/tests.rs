@@ -32,6 +32,9 @@ impl Bench {
             if config.upstreams[0].name == "unusable" {
                 return Err("it cannot be used".to_owned());
             }
+            if config.upstreams[0].name == "saved-meanwhile" {
+                std::fs::write(&path, "gateway: {}\n").expect("written");
+            }
             let put = Arc::clone(&put);
             Ok(Box::new(move || put.lock().expect("not poisoned").push(config)) as Commit)
         });
@@ -64,6 +67,17 @@ impl Bench {
         let settings = self.live.current(false).settings;
         settings.into_iter().find(|setting| setting.key == key).unwrap_or_else(|| panic!("no {key}"))
     }
+}
+
+#[test]
+fn what_is_saved_while_a_file_is_put_in_force_is_not_taken_for_it() {
+    let bench = Bench::new(&[]);
+    bench.write(&YAML.replace("name: a", "name: b"));
+    bench.live.reload().expect("valid");
+    assert_eq!(bench.live.fingerprint(), bench.live.fingerprint_of_files(), "all of it is in force");
+    bench.write(&YAML.replace("name: a", "name: saved-meanwhile"));
+    bench.live.reload().expect("valid");
+    assert_ne!(bench.live.fingerprint(), bench.live.fingerprint_of_files(), "whoever watches has something to load");
 }
 
 #[test]
