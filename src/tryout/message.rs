@@ -105,9 +105,12 @@ fn request(
     body: &str,
 ) -> Vec<u8> {
     let credential = credential.map(Credential::field).unwrap_or_default();
+    // The gateway's own words are told as they come.
+    let language = crate::language::here().tag();
     format!(
-        "{method} {target} HTTP/1.1\r\nAccept: application/json\r\nUser-Agent: {USER_AGENT}\r\nanthropic-version: 2023-06-01\r\n\
-         {more}{credential}x-app: cli\r\nHost: {host}\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n{body}"
+        "{method} {target} HTTP/1.1\r\nAccept: application/json\r\nAccept-Language: {language}\r\n\
+         User-Agent: {USER_AGENT}\r\nanthropic-version: 2023-06-01\r\n{more}{credential}x-app: cli\r\nHost: {host}\r\n\
+         Accept-Encoding: identity\r\nConnection: close\r\n\r\n{body}"
     )
     .into_bytes()
 }

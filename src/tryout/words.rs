@@ -123,7 +123,7 @@ pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, tel
     let model = reply.summary.as_ref().and_then(|answer| answer.model.as_deref()).map(|model| telling.shown(model));
     let model = model.unwrap_or_default();
     let from = telling.upstream_of(reply);
-    let mut text = say!("answered by {from}, {model}: \"{words}\"", "{from} 的 {model} 已响应：“{words}”");
+    let mut text = say!("answered by {from}, {model}: \"{words}\"", "{from}的 {model} 已响应：“{words}”");
     if let Some(tokens) = reply.summary.as_ref().and_then(|answer| answer.tokens) {
         let Tokens { output, .. } = tokens;
         let input = tokens.input.saturating_add(tokens.cache_write).saturating_add(tokens.cache_read);
@@ -170,7 +170,7 @@ pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], telling: &
             let from = telling.upstream_of(reply);
             say!(
                 "no answer: the request went to {from}, and the gateway answered {status}: {message}",
-                "没有得到响应：请求发往 {from}，网关返回了 {status}：{message}"
+                "没有得到响应：请求发往{from}，网关返回了 {status}：{message}"
             )
         }
         _ => say!(
@@ -193,8 +193,7 @@ pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], telling: &
 /// The upstream's own error.
 pub(super) fn upstream(reply: &Reply, finding: &Finding, telling: &Telling) -> String {
     let (status, message, from) = (reply.status, telling.message(reply), telling.upstream_of(reply));
-    let text =
-        say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from} 返回了 {status}：{message}");
+    let text = say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from}返回了 {status}：{message}");
     format!("{text}\n  {}{}", what_and_cure(finding), telling.more(reply))
 }
 
@@ -204,13 +203,13 @@ pub(super) fn broken(reply: &Reply, broken: Broken, telling: &Telling) -> String
     let text = match broken {
         Broken::Cut => say!(
             "half an answer: {from} ended it too early, after \"{words}\"",
-            "响应不完整：{from} 在“{words}”之后提前结束"
+            "响应不完整：{from}在“{words}”之后提前结束"
         ),
         Broken::Error(finding) => {
             let message = telling.message(reply);
             let text = say!(
                 "half an answer: {from} sent an error after \"{words}\": {message}",
-                "响应不完整：{from} 在“{words}”之后发送了错误：{message}"
+                "响应不完整：{from}在“{words}”之后发送了错误：{message}"
             );
             format!("{text}\n  {}", what_and_cure(&finding))
         }

@@ -263,5 +263,12 @@ async fn it_speaks_chinese_to_who_reads_it() {
         gateway().env("LANG", "zh_CN.UTF-8").yaml(&Pool::new().add("relay", upstream.url()).yaml()).start().await;
     let (is_answered, text) = tried(&gateway, &["--model", "claude-opus-5-5"]).await;
     assert!(!is_answered);
-    assert_says(&text, &["网关：http://", "没有得到响应：上游“relay” 返回了 401：bad key", "上游不接受该密钥（401）"]);
+    assert_says(&text, &["网关：http://", "没有得到响应：上游“relay”返回了 401：bad key", "上游不接受该密钥（401）"]);
+    assert_eq!(upstream.last().headers.all("accept-language"), ["zh-CN"], "the gateway's words are to be Chinese too");
+    let nobody = harness::Port::free();
+    let gateway =
+        self::gateway().env("LANG", "zh_CN.UTF-8").upstream(format!("http://{}", nobody.addr())).start().await;
+    let (is_answered, text) = tried(&gateway, &["--model", "claude-opus-5-5"]).await;
+    assert!(!is_answered);
+    assert_says(&text, &["没有得到响应：请求发往上游", "拒绝了连接：请确认它正在运行"]);
 }
