@@ -148,19 +148,24 @@ fn fields(before: &Value, after: &Value) -> Vec<String> {
     keys.filter(differs).map(|key| field(key, before, after)).collect()
 }
 
+/// A key with its value before and now; `+` is one that came, and `-` one that went. Both are read in any language.
 fn field(key: &str, before: &Map<String, Value>, after: &Map<String, Value>) -> String {
-    let plain = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => Some("-".to_owned()),
-        Some(Value::String(text)) => Some(short(&shapes(text))),
-        Some(Value::Bool(_) | Value::Number(_)) => value.map(ToString::to_string),
-        Some(_) => None,
+    let value = |map: &Map<String, Value>| map.get(key).filter(|value| !value.is_null()).cloned();
+    let plain = |value: &Value| match value {
+        Value::String(text) => Some(short(&shapes(text))),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
     };
-    match (plain(before.get(key)), plain(after.get(key))) {
-        // What a proxy's address holds of a password, `shapes` does not see.
-        (Some(before), Some(after)) if !is_secret_name(key) && key != "proxy" && key != "keys" && before != after => {
-            format!("{key} {before} -> {after}")
-        }
-        _ => key.to_owned(),
+    // What a proxy's address holds of a password, `shapes` does not see.
+    let plain = |value: &Value| plain(value).filter(|_| !is_secret_name(key) && key != "proxy" && key != "keys");
+    match (value(before).as_ref(), value(after).as_ref()) {
+        (None, Some(after)) => plain(after).map_or_else(|| format!("+{key}"), |after| format!("+{key} {after}")),
+        (Some(before), None) => plain(before).map_or_else(|| format!("-{key}"), |before| format!("-{key} {before}")),
+        (Some(before), Some(after)) => match (plain(before), plain(after)) {
+            (Some(before), Some(after)) if before != after => format!("{key} {before} -> {after}"),
+            _ => key.to_owned(),
+        },
+        (None, None) => key.to_owned(),
     }
 }
 
@@ -185,8 +190,9 @@ mod tests {
             (format!(r#"[{a},{b},{{"base_url":"http://c"}}]"#), "gateway.upstreams: added http://c"),
             (
                 r#"[{"name":"a","priority":1,"http":"2"},{"name":"x"}]"#.to_owned(),
-                "gateway.upstreams: added x; removed b; changed a (priority 0 -> 1, http - -> 2)",
+                "gateway.upstreams: added x; removed b; changed a (priority 0 -> 1, +http 2)",
             ),
+            (format!(r#"[{{"name":"a"}},{b}]"#), "gateway.upstreams: changed a (-priority 0)"),
             (String::new(), "gateway.upstreams: removed a, b"),
         ] {
             assert_eq!(told(&format!("[{a},{b}]"), &after).as_deref(), Some(wanted));
@@ -204,6 +210,8 @@ mod tests {
         ] {
             let wanted = format!("gateway.upstreams: changed a ({key})");
             assert_eq!(told(&entry(before), &entry(after)), Some(wanted));
+            let wanted = format!("gateway.upstreams: changed a (+{key})");
+            assert_eq!(told("[{\"name\":\"a\"}]", &entry(after)), Some(wanted));
         }
         let key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789";
         let replacement = "gateway.system_prompt.replacement".to_owned();
