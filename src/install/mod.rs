@@ -186,7 +186,10 @@ fn start(is_active: bool, is_new_unit: bool) -> Result<(), String> {
     let started = match is_active {
         false => systemctl("start").map(|()| say!("started   {UNIT}", "已启动    {UNIT}")),
         true if !is_new_unit && systemctl("reload").is_ok() => Ok(say!("reloaded  {UNIT}", "已重载    {UNIT}")),
-        true => systemctl("restart").map(|()| say!("restarted {UNIT}", "已重启    {UNIT}")),
+        // On a busy machine systemd 252 calls a restart that follows a failed reload failed, though the service runs anew.
+        true => {
+            systemctl("stop").and_then(|()| systemctl("start")).map(|()| say!("restarted {UNIT}", "已重启    {UNIT}"))
+        }
     };
     let done = started.and_then(|done| systemctl("enable").map(|()| done)).map_err(|why| {
         let said = host::journal();
