@@ -40,7 +40,7 @@ pub fn run() -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => {
             if cli.upgrade {
-                operate::upgrade::report_failure(&problems.to_string());
+                operate::upgrade::report_failure(&problems.words());
             }
             return refuse(&problems, cli.command.is_none());
         }
@@ -84,7 +84,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             let message = both!("the log cannot be started: {error}", "无法写日志：{error}");
             if cli.upgrade {
-                operate::upgrade::report_failure(&message.to_string());
+                operate::upgrade::report_failure(&message);
             }
             return fail(&told(&message));
         }
@@ -96,7 +96,7 @@ pub fn run() -> ExitCode {
     }
     drop(flush);
     if let (Err(error), true) = (&served, cli.upgrade) {
-        operate::upgrade::report_failure(&format!("{error:#}"));
+        operate::upgrade::report_failure(&words_of(error));
     }
     finish(served)
 }
@@ -156,11 +156,13 @@ fn print(text: &[u8]) -> ExitCode {
 fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // What has words in both languages is told in the one that is spoken.
-            fail(&error.downcast_ref::<Words>().map_or_else(|| format!("{error:#}"), told))
-        }
+        Err(error) => fail(&told(&words_of(&error))),
     }
+}
+
+/// What an error says: in both languages, if it has words in them.
+fn words_of(error: &anyhow::Error) -> Words {
+    error.downcast_ref::<Words>().cloned().unwrap_or_else(|| Words::said(format!("{error:#}")))
 }
 
 fn refuse(problems: &Problems, is_start: bool) -> ExitCode {

@@ -76,6 +76,13 @@ async fn a_bad_edit_is_refused_with_its_line_and_nothing_changes() {
     let (status, refused) =
         send(&gateway, "PUT", "config", &json!({ "base_version": before["version"], "overlay": bad })).await;
     assert_eq!((status, refused["error"]["type"].as_str()), (422, Some("invalid_request_error")), "{refused}");
+    let edit = json!({ "base_version": before["version"], "overlay": bad }).to_string();
+    let request = with_key(Request::new("PUT", "/api/admin/config").body(edit)).header("Accept-Language", "zh-CN");
+    let in_chinese = gateway.request(&request.header("Content-Type", "application/json")).await;
+    assert_eq!((in_chinese.status(), in_chinese.header("content-language").as_deref()), (422, Some("zh-CN")));
+    let message = in_chinese.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.starts_with("配置有误：gateway.limits.request_body：“many”"), "{message}");
+    assert_eq!(in_chinese.json()["problems"], refused["problems"]);
     let problem = &refused["problems"][0];
     assert_eq!((problem["where"].as_str(), problem["line"].as_u64()), (Some("overlay"), Some(4)), "{refused}");
     let (_, checked) = send(&gateway, "POST", "config/check", &json!({ "overlay": bad })).await;

@@ -216,6 +216,10 @@ async fn an_upgrade_that_cannot_be_leaves_the_old_process_serving() {
     let good = std::fs::read_to_string(&file).expect("there");
     std::fs::write(&file, format!("{good}  lissten: 1\n")).expect("written");
     refused(gateway.command(&["upgrade"]).await, "gateway.yaml:3:3: unknown key").await;
+    std::fs::write(&file, format!("{good}  language: zh\n  lissten: 1\n")).expect("written");
+    let told = gateway.command(&["upgrade"]).await.stderr;
+    let why = "错误：新进程已退出（退出码 1）：gateway.yaml:4:3: 没有“gateway.lissten”这个键";
+    assert!(told.contains(why) && told.contains(&format!("；进程 {pid} 继续服务")), "{told}");
     let busy = std::net::TcpListener::bind("127.0.0.1:0").and_then(|other| other.local_addr().map(|at| (other, at)));
     let (_other, busy) = busy.expect("a port");
     let authority = Authority::new();

@@ -2,6 +2,7 @@
 //! languages. The panel has the words from here too: a test writes them to static/src/i18n/faults.
 
 use crate::config::words::messages;
+use gateway_core::language::Words;
 
 messages! {
     /// Why there is no result.
@@ -64,14 +65,14 @@ messages! {
         "请求体超过 {most} 字节；更大的请求可用 anyrouter-gateway explain 查看";
     BodyUnread { said: String } = "body_unread",
         "The body is not what is expected here: {said}", "请求体的内容不符合要求：{said}";
-    NotARequest { said: String } = "not_a_request", "{said}", "要试运行的请求有误：{said}";
+    NotARequest { said: Words } = "not_a_request", "{said}", "要试运行的请求有误：{said}";
     // --- it cannot be done ---
     Conflict { current: String } = "conflict",
         "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",
         "在此期间，配置已被修改（当前版本 {current}）；请重新加载后再修改";
     RecostRuns = "recost_runs",
         "Costs are being recalculated already: wait for the end, or stop that first", "费用正在重新计算：请等它结束，或先停止";
-    NotWritten { said: String } = "not_written", "The edit could not be written: {said}", "修改未能写入文件：{said}";
+    NotWritten { said: Words } = "not_written", "The edit could not be written: {said}", "修改未能写入文件：{said}";
     Waiting = "waiting",
         "Another one waits for the same work already: try again in some seconds", "已有另一个同样的操作在等待：请过几秒再试";
     TookTooLong { seconds: u64 } = "took_too_long", "The work took longer than {seconds} s", "操作用时超过 {seconds} 秒";

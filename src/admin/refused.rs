@@ -54,7 +54,7 @@ impl Refused {
                 answer.with_value(RETRY_AFTER, HeaderValue::from(wait.as_secs()))
             }
             Self::Unanswered => return Answer::silence(),
-            Self::Wrong(problems) => wrong(&problems, to.request_id),
+            Self::Wrong(problems) => wrong(&problems, to),
         }
         .with(CACHE_CONTROL, "no-store")
     }
@@ -77,16 +77,19 @@ fn because(fault: &Fault, to: Recipient<'_>) -> Answer {
     answer
 }
 
-fn wrong(problems: &[ProblemView], request_id: &str) -> Answer {
-    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-    let message = format!("The configuration is not valid: {}", messages.join("; "));
+fn wrong(problems: &[ProblemView], to: Recipient<'_>) -> Answer {
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.words.text(to.language)).collect();
+    let message = match to.language {
+        Language::English => format!("The configuration is not valid: {}", messages.join("; ")),
+        Language::Chinese => format!("配置有误：{}", messages.join("；")),
+    };
     let body = serde_json::json!({
         "type": "error",
         "error": { "type": "invalid_request_error", "message": message },
         "problems": problems,
-        "request_id": request_id,
+        "request_id": to.request_id,
     });
-    Answer::new(422, JSON, body.to_string())
+    Answer::new(422, JSON, body.to_string()).in_language(to.language)
 }
 
 /// An answer with a value in it.

@@ -41,7 +41,7 @@ pub(crate) type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Puts a prepared configuration in force; dropped without a call, nothing happens.
 pub(crate) type Commit = Box<dyn FnOnce() + Send>;
 /// Makes a valid configuration ready to be put in force, or says why that cannot be.
-pub(crate) type Prepare = Box<dyn Fn(Config) -> Result<Commit, String> + Send + Sync>;
+pub(crate) type Prepare = Box<dyn Fn(Config) -> Result<Commit, Words> + Send + Sync>;
 /// Hears of every attempt to load the configuration: the version now in force, or that it was refused.
 pub(crate) type Observer = Box<dyn Fn(Result<&str, &[Problem]>) + Send + Sync>;
 
@@ -127,7 +127,7 @@ pub(crate) enum Refused {
     Wrong(Vec<ProblemView>),
     /// It could not be written; what was in force still is.
     #[error("{0}")]
-    NotWritten(String),
+    NotWritten(Words),
 }
 
 impl std::fmt::Debug for Live {

@@ -6,6 +6,8 @@ use super::source::secret::Secret;
 use super::source::value::bare;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway_core::both;
+use gateway_core::language::Words;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _};
@@ -63,7 +65,7 @@ pub(crate) fn path(state_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Why there is none, and what to do.
-pub(crate) fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
+pub(crate) fn read_or_make(state_dir: &Path) -> Result<Secret, Words> {
     if let Some(key) = read(state_dir)? {
         return Ok(key);
     }
@@ -82,7 +84,7 @@ pub(crate) fn read_or_make(state_dir: &Path) -> Result<Secret, String> {
 ///
 /// # Errors
 /// Why it cannot be written.
-pub(crate) fn put_back(state_dir: &Path, key: &Secret) -> Result<bool, String> {
+pub(crate) fn put_back(state_dir: &Path, key: &Secret) -> Result<bool, Words> {
     let path = path(state_dir);
     if path.exists() {
         return Ok(false);
@@ -94,7 +96,7 @@ pub(crate) fn put_back(state_dir: &Path, key: &Secret) -> Result<bool, String> {
 ///
 /// # Errors
 /// Why it cannot be written, and what to do.
-pub(crate) fn replace(state_dir: &Path) -> Result<Secret, String> {
+pub(crate) fn replace(state_dir: &Path) -> Result<Secret, Words> {
     let (key, staged) = stage(state_dir)?;
     staged.commit()?;
     Ok(key)
@@ -104,9 +106,15 @@ pub(crate) fn replace(state_dir: &Path) -> Result<Secret, String> {
 ///
 /// # Errors
 /// When it cannot be read, or what it holds is no key.
-pub(crate) fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
+pub(crate) fn read(state_dir: &Path) -> Result<Option<Secret>, Words> {
     let path = path(state_dir);
-    let failed = |error: io::Error| format!("the panel's key cannot be read from {}: {error}", path.display());
+    let failed = |error: io::Error| {
+        both!(
+            "the panel's key cannot be read from {path}: {error}",
+            "无法从 {path} 读取面板密钥：{error}",
+            path = path.display()
+        )
+    };
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -120,9 +128,10 @@ pub(crate) fn read(state_dir: &Path) -> Result<Option<Secret>, String> {
         return Ok(None);
     }
     if key.len() < SHORTEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!(
-            "{} holds no key: one line of at least {SHORTEST} visible ASCII characters is expected",
-            path.display()
+        return Err(both!(
+            "{path} holds no key: one line of at least {SHORTEST} visible ASCII characters is expected",
+            "{path} 中没有可用的密钥：应为一行，至少 {SHORTEST} 个可见的 ASCII 字符",
+            path = path.display()
         ));
     }
     Ok(Some(Secret::new(key)))
@@ -153,7 +162,7 @@ fn close_to_others(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// A new key, written beside its place.
-fn stage(state_dir: &Path) -> Result<(Secret, Staged), String> {
+fn stage(state_dir: &Path) -> Result<(Secret, Staged), Words> {
     let key = random()?;
     let staged = Staged::write(&path(state_dir), format!("{}\n", key.expose()).as_bytes())?;
     Ok((key, staged))
@@ -163,9 +172,11 @@ fn stage(state_dir: &Path) -> Result<(Secret, Staged), String> {
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub(crate) fn random() -> Result<Secret, String> {
+pub(crate) fn random() -> Result<Secret, Words> {
     let mut bytes = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| both!("the system gives no random bytes", "系统没有提供随机数"))?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
@@ -246,11 +257,12 @@ mod tests {
         for no_key in ["short", "two words that are long enough", "ключключключключ"] {
             std::fs::write(path(dir.path()), no_key).expect("written");
             let error = read_or_make(dir.path()).expect_err("no key");
+            let error = error.to_string();
             assert!(error.contains("dashboard.key holds no key") && !error.contains(no_key), "{error}");
         }
         std::fs::write(dir.path().join("file"), "").expect("written");
         let error = read_or_make(&dir.path().join("file")).expect_err("no folder");
-        assert!(error.contains("dashboard.key"), "{error}");
+        assert!(error.to_string().contains("dashboard.key"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What was seen at a step of the way to an upstream.
 
 use crate::config::words::messages;
+use gateway_core::language::Words;
 
 messages! {
     /// What was seen at a step.
@@ -30,7 +31,7 @@ messages! {
     // --- TLS ---
     TlsName { name: String } = "tls_name",
         "\"{name}\" cannot be a name in TLS; correct sni or base_url", "“{name}”不能用于 TLS；请更正 sni 或 base_url";
-    TlsRoots { said: String } = "tls_roots", "the system's authorities: {said}", "系统自带的签发机构证书有问题：{said}";
+    TlsRoots { said: Words } = "tls_roots", "the system's authorities: {said}", "系统自带的签发机构证书有问题：{said}";
     TlsLate { name: String, within: String } = "tls_late",
         "{name}: no handshake within {within}", "{name}：{within} 内没有完成握手";
     TlsFailed { name: String, said: String } = "tls_failed", "{name}: {said}", "{name} 的握手失败：{said}";

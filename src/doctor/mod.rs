@@ -19,6 +19,7 @@ use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::config::{self, Arguments, Loaded, Lookup};
 use crate::language::{self, say};
+use crate::upstream::unresolving;
 use clean::Cleaner;
 use hickory_resolver::TokioResolver;
 use hosts::HostWay;
@@ -113,8 +114,8 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         eprintln!("{}", say!("warning: {warning}", "警告：{warning}"));
     }
     let Loaded { config, startup, path, .. } = loaded;
-    let resolver = crate::upstream::resolver(&config.dns_servers)
-        .map_err(|error| say!("the DNS resolver: {error}", "DNS 解析器无法使用：{error}"))?;
+    let resolver =
+        crate::upstream::resolver(&config.dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
     let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
@@ -144,7 +145,7 @@ fn refused(problems: Problems) -> Report {
 /// # Errors
 /// When there can be no DNS resolver.
 pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
-    let resolver = crate::upstream::resolver(dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+    let resolver = crate::upstream::resolver(dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
     let cleaner = Cleaner::new(upstream.api_key.iter().cloned().collect());
     Ok(examine_one(upstream, &resolver, &cleaner, None).await)
 }

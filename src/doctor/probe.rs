@@ -154,7 +154,8 @@ impl Probe<'_> {
                     let failed = |said: String| broken(Detail::ProxyTlsFailed { proxy: shown(), said });
                     let name = pingora::tls::ServerName::try_from(proxy.host.clone())
                         .map_err(|_| broken(Detail::ProxyName { proxy: shown() }))?;
-                    let connector = crate::upstream::tls::connector(&[], false).map_err(failed)?;
+                    let connector =
+                        crate::upstream::tls::connector(&[], false).map_err(|why| failed(why.to_string()))?;
                     let connecting = timeout_at(deadline, connector.connect(name, tcp)).await;
                     let connected = connecting.map_err(|_| late(Detail::ProxyTlsLate { proxy: shown() }))?;
                     let stream = connected.map_err(|error| failed(error.to_string()))?;

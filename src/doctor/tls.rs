@@ -23,7 +23,7 @@ pub(super) fn server_name(upstream: &UpstreamConfig) -> Result<ServerName<'stati
 /// When there is no authority to trust.
 pub(super) fn connector(upstream: &UpstreamConfig) -> Result<TlsConnector, Stopped> {
     crate::upstream::tls::connector(&upstream.authorities, upstream.insecure)
-        .map_err(|why| Stopped(Failure::TlsNoRoots, Detail::TlsRoots { said: why.to_string() }))
+        .map_err(|why| Stopped(Failure::TlsNoRoots, Detail::TlsRoots { said: why }))
 }
 
 /// What a failed handshake means.

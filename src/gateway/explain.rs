@@ -117,9 +117,9 @@ pub(crate) fn explain(
     head: Option<&str>,
     body: &[u8],
     values: Values,
-) -> Result<Explanation, String> {
+) -> Result<Explanation, Words> {
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
-    let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| error.to_string());
+    let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| Words::said(error.to_string()));
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
     context.arrival.came_from(context.snapshot.origin(Some([127, 0, 0, 1].into()), &client.headers));
     context.arrival.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
@@ -161,7 +161,10 @@ pub(crate) fn explain(
     if explanation.answered.is_some() {
         return Ok(explanation);
     }
-    let cannot = |error: Box<pingora::Error>| format!("the request cannot be made: {}", error.etype().as_str());
+    let cannot = |error: Box<pingora::Error>| {
+        let why = error.etype().as_str().to_owned();
+        both!("the request cannot be made: {why}", "无法生成要发出的请求：{why}")
+    };
     explanation.upstream = Some(context.destination().map_err(cannot)?.upstream.config.name.clone());
     let mut outgoing = client.clone();
     remove_hop_by_hop(&mut outgoing);
@@ -227,22 +230,25 @@ fn touches_cache(body: &[u8], context: &Context) -> bool {
 }
 
 /// Reads a request head with CR LF or LF, as it stands in a file.
-fn parse_head(text: &str) -> Result<RequestHeader, String> {
+fn parse_head(text: &str) -> Result<RequestHeader, Words> {
     // A head that was kept says by which version it came; the fields are the same.
     let text = text.trim_start_matches('\u{feff}').replacen(" HTTP/2.0\n", " HTTP/1.1\n", 1);
     let normal = format!("{}\r\n\r\n", text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\r\n"));
     let mut fields = vec![httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
-    let bad = |what: &str| format!("the head cannot be read: {what}");
+    let bad = |what: &str| both!("the head cannot be read: {what}", "无法读取请求头：{what}");
     match parsed.parse(normal.as_bytes()) {
         Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(bad("it is not complete")),
+        Ok(httparse::Status::Partial) => {
+            return Err(both!("the head cannot be read: it is not complete", "请求头不完整"));
+        }
         Err(error) => return Err(bad(&error.to_string())),
     }
     let method = parsed.method.unwrap_or_default();
     let target = parsed.path.unwrap_or_default();
-    let mut head = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len()))
-        .map_err(|_| bad("the request line is none"))?;
+    let mut head = RequestHeader::build(method, target.as_bytes(), Some(parsed.headers.len())).map_err(|_| {
+        both!("the head cannot be read: its first line is no request line", "无法读取请求头：第一行不是请求行")
+    })?;
     for field in parsed.headers.iter() {
         let value = HeaderValue::from_bytes(field.value).map_err(|_| bad(field.name))?;
         head.append_header(field.name.to_owned(), value).map_err(|_| bad(field.name))?;

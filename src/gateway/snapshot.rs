@@ -11,6 +11,7 @@ use crate::upstream::{self, Upstream};
 use gateway_core::addresses::Origin;
 use gateway_core::both;
 use gateway_core::http1::Refusal;
+use gateway_core::language::{Language, Words};
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
 use gateway_core::rules::prefix::PrefixRules;
@@ -80,7 +81,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When an upstream cannot be prepared.
-    pub(crate) fn new(config: Config) -> Result<Self, String> {
+    pub(crate) fn new(config: Config) -> Result<Self, Words> {
         let snapshot = Self::after(config, None)?;
         snapshot.put_in_force(None);
         Ok(snapshot)
@@ -97,20 +98,23 @@ impl Snapshot {
     ///
     /// # Errors
     /// When an upstream cannot be prepared.
-    pub(crate) fn after(config: Config, former: Option<&Self>) -> Result<Self, String> {
+    pub(crate) fn after(config: Config, former: Option<&Self>) -> Result<Self, Words> {
         let upstreams = upstream::prepare(&config, former.map_or(&[], |former| &former.upstreams))?;
         if upstreams.is_empty() {
-            return Err("there is no upstream".to_owned());
+            return Err(both!("there is no upstream", "没有上游"));
         }
         let shared = |rules: &[Rule]| rules.iter().cloned().map(Arc::new).collect::<Vec<_>>();
         let (first, own, last) = (shared(&config.first_rules), shared(&config.rules), shared(&config.last_rules));
         let destinations = upstreams.iter().map(|upstream| {
-            let profile = upstream.config.rules_of_profile().map_err(|message| message.to_string())?;
+            let profile = upstream.config.rules_of_profile().map_err(|message| {
+                let [english, chinese] = [Language::English, Language::Chinese].map(|language| message.text(language));
+                Words::new(format_args!("{english}"), format_args!("{chinese}"))
+            })?;
             let profile = shared(&profile);
             let rules = first.iter().chain(&profile).chain(&own).chain(&last).cloned();
             Ok((upstream, RuleSet::new(rules.collect())))
         });
-        let destinations = destinations.collect::<Result<Vec<_>, String>>()?;
+        let destinations = destinations.collect::<Result<Vec<_>, Words>>()?;
         let edition = Arc::new(Edition::of(destinations.iter().map(|(upstream, rules)| (&upstream.name, rules))));
         let destinations = destinations.into_iter().map(|(upstream, rules)| {
             let prefix = edition.part(&upstream.name).cloned().unwrap_or_default();

@@ -73,7 +73,7 @@ impl Sockets {
     ///
     /// # Errors
     /// When one is missing, or cannot be used.
-    pub(crate) fn adopt(&self, inherited: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<(), String> {
+    pub(crate) fn adopt(&self, inherited: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<(), Words> {
         let mut found = Vec::new();
         for listener in inherited {
             let usable = listener.local_addr().and_then(|address| {
@@ -82,13 +82,22 @@ impl Sockets {
             });
             match usable {
                 Ok((address, true)) => found.push((address, listener)),
-                Ok((address, false)) => return Err(format!("the socket of {address} takes no connections")),
-                Err(error) => return Err(format!("a listening socket cannot be used: {error}")),
+                Ok((address, false)) => {
+                    return Err(both!("the socket of {address} takes no connections", "{address} 的套接字不接受连接"));
+                }
+                Err(error) => {
+                    return Err(both!(
+                        "a listening socket cannot be used: {error}",
+                        "有一个监听套接字无法使用：{error}"
+                    ));
+                }
             }
         }
         for address in addresses {
             let at = found.iter().position(|(given, _)| given == address);
-            let at = at.ok_or_else(|| format!("the socket of {address} was not handed over"))?;
+            let at = at.ok_or_else(|| {
+                both!("the socket of {address} was not handed over", "没有得到 {address} 的监听套接字")
+            })?;
             self.listeners().push(found.swap_remove(at));
         }
         Ok(())
@@ -186,7 +195,7 @@ mod tests {
         let new = Sockets::default();
         let other = SocketAddr::from(([127, 0, 0, 1], 9));
         let error = new.adopt(old.all().expect("handles"), &[other]).expect_err("another address");
-        assert!(error.contains("127.0.0.1:9 was not handed over"), "{error}");
+        assert!(error.to_string().contains("127.0.0.1:9 was not handed over"), "{error}");
         new.adopt(old.all().expect("handles"), &[address]).expect("taken");
         old.close();
         assert!(old.at(address).is_err());
@@ -201,7 +210,7 @@ mod tests {
         let connected = std::net::TcpStream::connect(address).expect("connected");
         let wrong = TcpListener::from(std::os::fd::OwnedFd::from(connected));
         let error = Sockets::default().adopt(vec![wrong], &[]).expect_err("no listener");
-        assert!(error.contains("takes no connections"), "{error}");
+        assert!(error.to_string().contains("takes no connections"), "{error}");
         drop(old);
     }
 

@@ -5,6 +5,8 @@ use super::RuntimeDir;
 use super::ask;
 use super::control::{Answer, Question};
 use super::descriptors;
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -26,20 +28,27 @@ impl Claim {
     ///
     /// # Errors
     /// When there is none, or it wants no successor.
-    pub(crate) fn announce(folder: &RuntimeDir) -> Result<Self, String> {
-        let stream = ask::connect(folder)?;
+    pub(crate) fn announce(folder: &RuntimeDir) -> Result<Self, Words> {
+        // In the language of this process.
+        let stream = ask::connect(folder).map_err(Words::said)?;
         let claim = Self { stream };
-        let failed = |error: io::Error| format!("the process that serves cannot be succeeded: {error}");
+        let failed = |error: io::Error| {
+            both!("the process that serves cannot be succeeded: {error}", "无法接替正在服务的进程：{error}")
+        };
         ask::write(&claim.stream, Question::Succeed).map_err(failed)?;
         match claim.read(ANSWER_TIME)?.0 {
             Answer::Waiting => Ok(claim),
-            Answer::Refused(why) if why.iter().any(|why| why.to_string().contains("unknown variant")) => Err(
+            Answer::Refused(why) if why.iter().any(|why| why.to_string().contains("unknown variant")) => Err(both!(
                 "the process that serves is of a version whose sockets cannot be taken over: stop it, and start this \
-                 program, once"
-                    .to_owned(),
-            ),
+                     program, once",
+                "正在服务的进程版本太旧，无法移交监听套接字：请这一次先停止它，再启动本程序"
+            )),
             Answer::Refused(why) => {
-                Err(format!("the process that serves refused: {}", crate::language::joined(&why, "; ")))
+                let why = Words::joined(&why, "; ");
+                Err(Words::new(
+                    format_args!("the process that serves refused: {why}"),
+                    format_args!("正在服务的进程拒绝了：{}", why.text(Language::Chinese)),
+                ))
             }
             other => Err(unexpected(&other)),
         }
@@ -49,7 +58,7 @@ impl Claim {
     ///
     /// # Errors
     /// When they do not come.
-    pub(crate) fn sockets(&self) -> Result<Vec<TcpListener>, String> {
+    pub(crate) fn sockets(&self) -> Result<Vec<TcpListener>, Words> {
         match self.read(SOCKETS_TIME)? {
             (Answer::Sockets, descriptors) => Ok(descriptors.into_iter().map(TcpListener::from).collect()),
             (other, _) => Err(unexpected(&other)),
@@ -60,8 +69,9 @@ impl Claim {
     ///
     /// # Errors
     /// When the old one does not: it serves as before.
-    pub(crate) fn serving(&self) -> Result<(), String> {
-        let failed = |error: io::Error| format!("the process that serves went away: {error}");
+    pub(crate) fn serving(&self) -> Result<(), Words> {
+        let failed =
+            |error: io::Error| both!("the process that serves went away: {error}", "原来提供服务的进程已不在：{error}");
         (&self.stream).write_all(SERVING).map_err(failed)?;
         match self.read(ANSWER_TIME)?.0 {
             Answer::Yours => Ok(()),
@@ -77,22 +87,34 @@ impl Claim {
         Ok(Self { stream: self.stream.try_clone()? })
     }
 
-    fn read(&self, time: Duration) -> Result<(Answer, Vec<std::os::fd::OwnedFd>), String> {
+    fn read(&self, time: Duration) -> Result<(Answer, Vec<std::os::fd::OwnedFd>), Words> {
         let (line, attached) = descriptors::receive(&self.stream, time).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the process that serves broke the hand-over off".to_owned(),
-            io::ErrorKind::TimedOut => {
-                format!("the process that serves said nothing for {}", humantime::format_duration(time))
+            io::ErrorKind::UnexpectedEof => {
+                both!("the process that serves broke the hand-over off", "正在服务的进程中断了移交")
             }
-            _ => format!("the process that serves cannot be heard: {error}"),
+            io::ErrorKind::TimedOut => {
+                both!(
+                    "the process that serves said nothing for {time}",
+                    "正在服务的进程在 {time} 内没有回应",
+                    time = humantime::format_duration(time)
+                )
+            }
+            _ => both!("the process that serves cannot be heard: {error}", "收不到正在服务的进程的回应：{error}"),
         })?;
         let answer = serde_json::from_slice(&line);
-        Ok((answer.map_err(|error| format!("the process that serves cannot be understood: {error}"))?, attached))
+        let answer = answer.map_err(|error| {
+            both!("the process that serves cannot be understood: {error}", "无法读取正在服务的进程的回应：{error}")
+        });
+        Ok((answer?, attached))
     }
 }
 
 /// What a successor says once it serves.
 pub(super) const SERVING: &[u8] = b"serving\n";
 
-fn unexpected(answer: &Answer) -> String {
-    format!("the process that serves said something that means nothing here: {answer:?}")
+fn unexpected(answer: &Answer) -> Words {
+    both!(
+        "the process that serves said something that means nothing here: {answer:?}",
+        "无法理解正在服务的进程的回应：{answer:?}"
+    )
 }

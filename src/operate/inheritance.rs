@@ -3,6 +3,7 @@
 
 use crate::config::settings;
 use crate::config::text_file;
+use crate::language::say;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -64,14 +65,19 @@ impl User {
     /// What is claimed and not so.
     pub(crate) fn check(&self, (user, group): (u32, u32), groups: &[u32]) -> Result<(), String> {
         if self.user != user {
-            return Err(format!("user {user} answers for the gateway and claims to be user {}", self.user));
+            return Err(say!(
+                "user {user} answers for the gateway and claims to be user {claimed}",
+                "回答的是用户 {user}，却自称用户 {claimed}",
+                claimed = self.user
+            ));
         }
         let may_have = |claimed: &u32| *claimed == group || groups.contains(claimed);
         match [self.group].iter().chain(&self.groups).find(|claimed| !may_have(claimed)) {
             // Root has all rights as it is.
-            Some(claimed) if user != 0 => Err(format!(
+            Some(claimed) if user != 0 => Err(say!(
                 "the gateway runs as user {user} with group {claimed}, which the user database does not give to that user: run \
-                 the upgrade as user {user}"
+                 the upgrade as user {user}",
+                "网关以用户 {user}、组 {claimed} 运行，但用户数据库中该用户不属于这个组：请以用户 {user} 执行升级"
             )),
             _ => Ok(()),
         }

@@ -182,7 +182,7 @@ impl Running {
 
     async fn run(mut self, mut signals: Signals, mut outcomes: mpsc::Receiver<Result<Successor, String>>) {
         let (commands, mut asked) = mpsc::channel::<Command>(8);
-        let (served, mut serves) = mpsc::channel::<Result<(), String>>(1);
+        let (served, mut serves) = mpsc::channel::<Result<(), Words>>(1);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looks_for_names = tokio::time::interval(LOOK_FOR_NAMES);
@@ -222,7 +222,7 @@ impl Running {
     }
 
     /// Pingora's services run: connections are accepted from here on.
-    fn begin(&mut self, commands: &mpsc::Sender<Command>, served: mpsc::Sender<Result<(), String>>) {
+    fn begin(&mut self, commands: &mpsc::Sender<Command>, served: mpsc::Sender<Result<(), Words>>) {
         self.stage = Stage::Serving;
         let claim = self.parts.claim.take();
         if claim.is_none() {
@@ -243,7 +243,7 @@ impl Running {
     }
 
     /// Connections are accepted, and the process before this one, if there is one, has left the service to it.
-    fn on_served(&mut self, outcome: Result<(), String>, commands: &mpsc::Sender<Command>) {
+    fn on_served(&mut self, outcome: Result<(), Words>, commands: &mpsc::Sender<Command>) {
         match outcome {
             Ok(()) => {
                 if self.is_successor {
@@ -464,11 +464,15 @@ impl Running {
 
 /// Readiness is real: connections are accepted at every address; and it is the only one: the process before this one
 /// leaves the service to it.
-async fn serve(sockets: &Sockets, loops: usize, claim: Option<Claim>) -> Result<(), String> {
+async fn serve(sockets: &Sockets, loops: usize, claim: Option<Claim>) -> Result<(), Words> {
     tokio::time::timeout(START_TIME, sockets.accepted_by(loops)).await.map_err(|_| {
-        format!("connections are not accepted at all addresses after {}", humantime::format_duration(START_TIME))
+        both!(
+            "connections are not accepted at all addresses after {time}",
+            "启动 {time} 后仍未在所有地址上接受连接",
+            time = humantime::format_duration(START_TIME)
+        )
     })?;
     let Some(claim) = claim else { return Ok(()) };
     let serving = tokio::task::spawn_blocking(move || claim.serving()).await;
-    serving.unwrap_or_else(|error| Err(error.to_string()))
+    serving.unwrap_or_else(|error| Err(Words::said(error.to_string())))
 }

@@ -4,7 +4,7 @@
 use super::control::{Answer, Question, Status};
 use super::inheritance::{self, User};
 use super::{RuntimeDir, ask, systemd};
-use crate::language::{joined, say};
+use crate::language::{joined, say, told};
 use gateway_core::language::Words;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -12,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const READY: &str = "ready";
 /// What it says once it serves, with its process id behind.
 const SERVING: &str = "serving ";
-/// Why it does not.
+/// Why it does not, in both languages as JSON: who typed the command may read another one than the gateway.
 const FAILED: &str = "error: ";
 /// Time for a new process to get ready: a large database may have to be brought up to date.
 const READY_TIME: Duration = Duration::from_secs(60);
@@ -39,10 +39,15 @@ pub(crate) fn report_ready() {
 }
 
 /// Says why this process does not serve.
-pub(crate) fn report_failure(error: &str) {
-    for line in error.lines() {
-        report(&format!("{FAILED}{line}"));
-    }
+pub(crate) fn report_failure(error: &Words) {
+    report(&format!("{FAILED}{}", serde_json::to_string(error).unwrap_or_default()));
+}
+
+/// What a new process said of its failure. One of another version says it in plain words.
+fn failure(line: &str) -> Option<String> {
+    let said = line.strip_prefix(FAILED)?;
+    let words = serde_json::from_str(said).unwrap_or_else(|_| Words::said(said.to_owned()));
+    Some(ask::printable(&told(&words)))
 }
 
 /// Upgrades the gateway that serves from this runtime folder to `program`, or to this one. Returns what to tell.
@@ -212,7 +217,7 @@ impl New {
                     if let Some(found) = wanted(&line) {
                         return Ok(found);
                     }
-                    why.extend(line.strip_prefix(FAILED).map(str::to_owned));
+                    why.extend(failure(&line));
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                     return Err(say!(
@@ -222,11 +227,34 @@ impl New {
                     ));
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+                    let ended = self.child.wait().map_or_else(|error| error.to_string(), ended);
                     let why = if why.is_empty() { say!("see its log", "请看它的日志") } else { why.join("; ") };
                     return Err(say!("the new process ended ({ended}): {why}", "新进程已退出（{ended}）：{why}"));
                 }
             }
         }
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => say!("exit status: {code}", "退出码 {code}"),
+        None => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::both;
+
+    #[test]
+    fn what_a_new_process_says_of_its_failure_is_read_in_one_line_whatever_its_version() {
+        let words = both!("two\nlines \u{1b}[31m", "两\n行");
+        let line = format!("{FAILED}{}", serde_json::to_string(&words).expect("JSON"));
+        assert_eq!(line.lines().count(), 1);
+        assert_eq!(failure(&line).as_deref(), Some("two\nlines \u{fffd}[31m"));
+        assert_eq!(failure("error: in plain words").as_deref(), Some("in plain words"));
+        assert_eq!(failure(READY), None);
     }
 }

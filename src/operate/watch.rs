@@ -1,6 +1,8 @@
 //! Loads the configuration anew when one of its files changes (`gateway.watch`).
 
 use crate::config::live::Live;
+use gateway_core::both;
+use gateway_core::language::Words;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -19,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the files cannot be watched, with the reason.
-pub(crate) fn start(live: Arc<Live>) -> Result<(), String> {
+pub(crate) fn start(live: Arc<Live>) -> Result<(), Words> {
     let (changed, changes) = sync_channel(1);
     live.tell(changed.clone());
     let (watched, mut seen) = (Arc::clone(&live), glance(&live.files()));
@@ -37,11 +39,11 @@ pub(crate) fn start(live: Arc<Live>) -> Result<(), String> {
             let _ = changed.try_send(());
         }
     })
-    .map_err(|error| format!("gateway.watch: {error}"))?;
+    .map_err(|error| both!("gateway.watch: {error}", "gateway.watch 无法监视文件：{error}"))?;
     let mut folders = Folders { watcher, watched: BTreeMap::new() };
     folders.watch(&live.files())?;
     let run = move || follow(&live, &mut folders, &changes);
-    std::thread::Builder::new().name("watch".to_owned()).spawn(run).map_err(|error| error.to_string())?;
+    std::thread::Builder::new().name("watch".to_owned()).spawn(run).map_err(|error| Words::said(error.to_string()))?;
     Ok(())
 }
 
@@ -65,7 +67,7 @@ struct Folders {
 
 impl Folders {
     /// Watches the folders of these files, and no others; whether another one is watched now.
-    fn watch(&mut self, files: &[PathBuf]) -> Result<bool, String> {
+    fn watch(&mut self, files: &[PathBuf]) -> Result<bool, Words> {
         let identity = |folder: &PathBuf| {
             let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
             Some((found.dev(), found.ino()))
@@ -85,9 +87,13 @@ impl Folders {
         let mut is_new = false;
         for (folder, is) in wanted {
             if !self.watched.contains_key(&folder) {
-                self.watcher
-                    .watch(&folder, RecursiveMode::NonRecursive)
-                    .map_err(|error| format!("gateway.watch: {} cannot be watched: {error}", folder.display()))?;
+                self.watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| {
+                    both!(
+                        "gateway.watch: {folder} cannot be watched: {error}",
+                        "gateway.watch：无法监视 {folder}：{error}",
+                        folder = folder.display()
+                    )
+                })?;
                 self.watched.insert(folder, is);
                 is_new = true;
             }

@@ -6,7 +6,7 @@ use crate::language::say;
 use crate::operate::control::Wish;
 use crate::operate::panel::{advice_here, command, container, link};
 use gateway_core::both;
-use gateway_core::language::Words;
+use gateway_core::language::{Language, Words};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -85,11 +85,16 @@ impl Panel {
             }
             Err(why) => {
                 self.shared.panel.set(None);
-                Err(both!(
-                    "the panel is closed, because it has no key: {why}. `anyrouter-gateway panel --new-key` writes a new one, \
-                     where gateway.state_dir can be written; or set DASHBOARD_API_KEY, and type `anyrouter-gateway reload`",
-                    "面板已关闭，因为没有密钥：{why}。如果 gateway.state_dir 可写，请执行 `anyrouter-gateway panel --new-key` \
-                     生成新密钥；也可以设置 DASHBOARD_API_KEY，再执行 `anyrouter-gateway reload`"
+                let advice = both!(
+                    "`anyrouter-gateway panel --new-key` writes a new one, where gateway.state_dir can be written; or set \
+                     DASHBOARD_API_KEY, and type `anyrouter-gateway reload`",
+                    "如果 gateway.state_dir 可写，请执行 `anyrouter-gateway panel --new-key` 生成新密钥；也可以设置 \
+                     DASHBOARD_API_KEY，再执行 `anyrouter-gateway reload`"
+                );
+                let (why_zh, advice_zh) = (why.text(Language::Chinese), advice.text(Language::Chinese));
+                Err(Words::new(
+                    format_args!("the panel is closed, because it has no key: {why}. {advice}"),
+                    format_args!("面板没有密钥，已关闭：{why_zh}。{advice_zh}"),
                 ))
             }
         }
@@ -119,14 +124,14 @@ impl Panel {
                  `anyrouter-gateway reload`；也可以删去这一项，由网关生成密钥"
             ));
         }
-        let key = panel_key::replace(&self.startup.state_dir).map_err(Words::said)?;
+        let key = panel_key::replace(&self.startup.state_dir)?;
         self.shared.panel.set(Some(PanelKey::new(key, false)));
         log::warn!("the panel has a new key: the old one, and all sessions, are over");
         Ok(())
     }
 
     fn link(&self) -> Result<String, Words> {
-        let ticket = ticket(&panel_key::random().map_err(Words::said)?);
+        let ticket = ticket(&panel_key::random()?);
         self.shared.panel.issue(ticket.expose());
         Ok(link(&self.startup, self.shared.snapshot.load().config.dashboard_enabled, ticket.expose()))
     }

@@ -10,6 +10,8 @@ use super::tunnel::{self, NotOpened, Target};
 use crate::config::proxy::{OutboundProxy, ProxyKind};
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use gateway_core::record::fault::ProxyRefusal;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddr;
@@ -118,7 +120,7 @@ impl Dialer {
         proxy: Option<(&OutboundProxy, Addresses)>,
         limit: Duration,
         stats: Arc<Stats>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Words> {
         let way = match proxy {
             None => Way::Direct,
             Some((proxy, addresses)) => {
@@ -282,11 +284,17 @@ fn not_opened(not: NotOpened) -> (String, Option<ProxyRefusal>) {
     (not.message, not.failure.refusal())
 }
 
-fn proxy_tls(proxy: &OutboundProxy) -> Result<(ServerName<'static>, Connector), String> {
-    let name = ServerName::try_from(proxy.host.clone())
-        .map_err(|_| format!("the proxy {}: its host cannot be a name in TLS", proxy.shown))?;
+fn proxy_tls(proxy: &OutboundProxy) -> Result<(ServerName<'static>, Connector), Words> {
+    let shown = &proxy.shown;
+    let name = ServerName::try_from(proxy.host.clone()).map_err(|_| {
+        both!("the proxy {shown}: its host cannot be a name in TLS", "代理 {shown}：它的主机名不能用于 TLS")
+    })?;
     let connector = tls::connector(&[], false).map_err(|why| {
-        format!("the proxy {}: there is no authority to check its certificate by: {why}", proxy.shown)
+        let chinese = why.text(Language::Chinese);
+        Words::new(
+            format_args!("the proxy {shown}: there is no authority to check its certificate by: {why}"),
+            format_args!("代理 {shown}：没有可用来验证其证书的证书颁发机构：{chinese}"),
+        )
     })?;
     Ok((name, Connector(connector)))
 }

@@ -24,6 +24,8 @@ use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use circuit::{Circuit, Trial};
 use dial::{Destination, Dialer};
 use gateway_core::again::Again;
+use gateway_core::both;
+use gateway_core::language::{Language, Words};
 use http::HeaderValue;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use pingora::http::RequestHeader;
@@ -118,7 +120,7 @@ impl Upstream {
         config: &Config,
         resolver: &Arc<hickory_resolver::TokioResolver>,
         former: Option<&Self>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Words> {
         let url = &upstream.base_url;
         let made_with = MadeWith::of(config);
         let same_place = former.filter(|former| former.is_at(upstream));
@@ -163,9 +165,10 @@ impl Upstream {
         let forwarding = dialer.forwards_through().and_then(|proxy| proxy.credentials.as_ref());
         Ok(Self {
             name: Arc::from(upstream.name.as_str()),
-            host: HeaderValue::from_str(&url.authority).map_err(|_| format!("{} is no Host", url.authority))?,
+            host: HeaderValue::from_str(&url.authority)
+                .map_err(|_| both!("{authority} is no Host", "{authority} 不能作为 Host", authority = url.authority))?,
             label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
-                .map_err(|_| "its name cannot stand in a head".to_owned())?,
+                .map_err(|_| both!("its name cannot stand in a head", "它的名称不能用在响应头中"))?,
             circuit: match same_place.filter(|former| former.made_with.health == made_with.health) {
                 Some(former) => Arc::clone(&former.circuit),
                 None => Arc::new(Circuit::new(config.health.clone())),
@@ -346,8 +349,8 @@ impl Drop for Ticket {
 ///
 /// # Errors
 /// The first upstream that cannot be prepared, and why.
-pub fn prepare(config: &Config, former: &[Arc<Upstream>]) -> Result<Vec<Arc<Upstream>>, String> {
-    let resolver = resolver(&config.dns_servers).map_err(|error| format!("the DNS resolver: {error}"))?;
+pub fn prepare(config: &Config, former: &[Arc<Upstream>]) -> Result<Vec<Arc<Upstream>>, Words> {
+    let resolver = resolver(&config.dns_servers).map_err(|error| unresolving(&error))?;
     let resolver = Arc::new(resolver);
     let made_with = MadeWith::of(config);
     let prepared = config.upstreams.iter().map(|upstream| {
@@ -355,11 +358,17 @@ pub fn prepare(config: &Config, former: &[Arc<Upstream>]) -> Result<Vec<Arc<Upst
         if let Some(same) = former.filter(|former| former.config == *upstream && former.made_with == made_with) {
             return Ok(Arc::clone(same));
         }
-        Upstream::new(upstream, config, &resolver, former.map(Arc::as_ref))
-            .map(Arc::new)
-            .map_err(|error| format!("upstream \"{}\": {error}", upstream.name))
+        Upstream::new(upstream, config, &resolver, former.map(Arc::as_ref)).map(Arc::new).map_err(|error| {
+            let (name, chinese) = (&upstream.name, error.text(Language::Chinese));
+            Words::new(format_args!("upstream \"{name}\": {error}"), format_args!("上游“{name}”：{chinese}"))
+        })
     });
     prepared.collect()
+}
+
+/// That names cannot be looked up.
+pub(crate) fn unresolving(error: &impl std::fmt::Display) -> Words {
+    both!("the DNS resolver: {error}", "DNS 解析器无法使用：{error}")
 }
 
 fn public_name(name: &str) -> Option<&str> {

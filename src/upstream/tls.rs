@@ -1,6 +1,8 @@
 //! TLS connections that Pingora does not make: to outbound proxies, and the doctor's; and what is wrong with the other
 //! side when one fails.
 
+use gateway_core::both;
+use gateway_core::language::Words;
 use gateway_core::record::fault::TlsFault;
 use pingora::tls::{
     CertificateDer, CertificateError, ClientConfig, CryptoProvider, DigitallySignedStruct, HandshakeSignatureValid,
@@ -13,7 +15,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When there is no authority to trust: why none was found.
-pub(crate) fn connector(authorities: &[CertificateDer<'static>], insecure: bool) -> Result<TlsConnector, String> {
+pub(crate) fn connector(authorities: &[CertificateDer<'static>], insecure: bool) -> Result<TlsConnector, Words> {
     pingora::tls::install_default_crypto_provider();
     let builder = ClientConfig::builder();
     let mut config = if insecure {
@@ -25,7 +27,7 @@ pub(crate) fn connector(authorities: &[CertificateDer<'static>], insecure: bool)
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Words> {
     let mut store = RootCertStore::empty();
     if !authorities.is_empty() {
         store.add_parsable_certificates(authorities.iter().cloned());
@@ -34,9 +36,9 @@ fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Strin
     let why = match pingora::tls::load_native_certs() {
         Ok(certificates) => {
             store.add_parsable_certificates(certificates);
-            "none was found".to_owned()
+            both!("none was found", "没有找到")
         }
-        Err(error) => error.to_string(),
+        Err(error) => Words::said(error.to_string()),
     };
     if store.is_empty() { Err(why) } else { Ok(store) }
 }

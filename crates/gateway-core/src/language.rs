@@ -71,6 +71,12 @@ impl Words {
         Self { english: change(&self.english).into(), chinese: change(&self.chinese).into() }
     }
 
+    /// Several, with this text between them.
+    pub fn joined(all: &[Self], between: &str) -> Self {
+        let text = |language| all.iter().map(|words| words.text(language)).collect::<Vec<_>>().join(between).into();
+        Self { english: text(Language::English), chinese: text(Language::Chinese) }
+    }
+
     /// The text in this language.
     pub fn text(&self, language: Language) -> &str {
         match language {
@@ -140,6 +146,7 @@ mod tests {
         let words = both!("{name} has {n:02}", "{name} 有 {n} 个", n = count.len());
         assert_eq!((words.text(Language::English), words.text(Language::Chinese)), ("a has 02", "a 有 2 个"));
         assert_eq!(words.to_string(), "a has 02");
+        assert_eq!(Words::joined(&[both!("one", "一"), Words::said("2")], "; "), both!("one; 2", "一; 2"));
         let fixed = both!("nothing", "没有");
         assert!(matches!((&fixed.english, &fixed.chinese), (Cow::Borrowed(_), Cow::Borrowed(_))));
     }

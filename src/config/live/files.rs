@@ -4,6 +4,7 @@ use super::super::files::{OTHER_FILES, Texts};
 use super::super::source::atomic_file::Staged;
 use super::super::source::bounds::PRICE_LIST_BYTES;
 use super::super::source::text_file;
+use gateway_core::language::{Language, Words};
 use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 ///
 /// # Errors
 /// What could not be done; the old texts are in their places then, unless the message says otherwise.
-pub(super) fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+pub(super) fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Result<(), Words>) -> Result<(), Words> {
     let stage = |path: &str, old: &str, new: &str| match old == new {
         true => Ok(None),
         false => Staged::write(path.as_ref(), new.as_bytes()).map(Some),
@@ -25,7 +26,13 @@ pub(super) fn write(old: &Texts, new: &Texts, save_history: impl FnOnce() -> Res
     if let Err(error) = headers.map_or(Ok(()), Staged::commit) {
         if is_overlay_new {
             let back = Staged::write(new.overlay_path.as_ref(), old.overlay.as_bytes()).and_then(Staged::commit);
-            back.map_err(|second| format!("{error}; and {} is the new one now: {second}", new.overlay_path))?;
+            back.map_err(|second| {
+                let (path, zh) = (&new.overlay_path, Language::Chinese);
+                Words::new(
+                    format_args!("{error}; and {path} is the new one now: {second}"),
+                    format_args!("{}；而 {path} 已是新的内容：{}", error.text(zh), second.text(zh)),
+                )
+            })?;
         }
         return Err(error);
     }

@@ -4,6 +4,7 @@ use super::super::files::Texts;
 use super::super::source::atomic_file::Staged;
 use super::super::source::bounds::TEXT_BYTES;
 use super::super::source::text_file;
+use gateway_core::language::Words;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -90,8 +91,8 @@ impl History {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub(super) fn save(&self) -> Result<(), String> {
-        let text = serde_json::to_vec(&self.versions).map_err(|error| error.to_string())?;
+    pub(super) fn save(&self) -> Result<(), Words> {
+        let text = serde_json::to_vec(&self.versions).map_err(|error| Words::said(error.to_string()))?;
         Staged::write(&self.path, &text)?.commit()
     }
 }

@@ -30,7 +30,7 @@ impl Bench {
         let put = Arc::clone(&in_force);
         let prepare: Prepare = Box::new(move |config| {
             if config.upstreams[0].name == "unusable" {
-                return Err("it cannot be used".to_owned());
+                return Err(Words::said("it cannot be used"));
             }
             if config.upstreams[0].name == "saved-meanwhile" {
                 std::fs::write(&path, "gateway: {}\n").expect("written");

@@ -10,6 +10,7 @@ use super::super::source::problem::{Problem, Source};
 use super::super::source::setting::{Help, LISTS, Panel};
 use super::super::source::settings_reader::{Effective, List, Mark};
 use super::difference::{self, Difference};
+use gateway_core::language::{Language, Words};
 use gateway_core::redact::shapes;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -93,6 +94,9 @@ pub(crate) struct ProblemView {
     pub key: Option<String>,
     /// What is wrong and what to do, in English, with the key before it.
     pub message: String,
+    /// The same in both languages.
+    #[serde(skip)]
+    pub words: Words,
     /// The same for programs.
     pub code: &'static str,
     /// What differs from case to case.
@@ -119,7 +123,9 @@ impl ProblemView {
             }
         }
         let key = (!problem.key.is_empty()).then(|| shapes(&problem.key).into_owned());
-        Self { place, line, column, key, message: problem.message(), code: problem.what.code(), parameters }
+        let [english, chinese] = [Language::English, Language::Chinese].map(|language| problem.message_in(language));
+        let words = Words::new(format_args!("{english}"), format_args!("{chinese}"));
+        Self { place, line, column, key, message: english, words, code: problem.what.code(), parameters }
     }
 }
 

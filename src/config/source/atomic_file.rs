@@ -1,5 +1,7 @@
 //! Files that are there as a whole or not at all.
 
+use gateway_core::both;
+use gateway_core::language::Words;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -17,7 +19,7 @@ pub(crate) struct Staged {
 ///
 /// # Errors
 /// What could not be done, with the path.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Words> {
     Staged::write(path, bytes)?.commit()
 }
 
@@ -26,8 +28,10 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self, String> {
-        let failed = |what: &Path, error: std::io::Error| format!("{} cannot be written: {error}", what.display());
+    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self, Words> {
+        let failed = |what: &Path, error: std::io::Error| {
+            both!("{path} cannot be written: {error}", "无法写入 {path}：{error}", path = what.display())
+        };
         let folder = folder(path);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| failed(&folder, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -52,7 +56,7 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub(crate) fn commit_new(self) -> Result<bool, String> {
+    pub(crate) fn commit_new(self) -> Result<bool, Words> {
         match std::fs::hard_link(&self.beside, &self.path) {
             Ok(()) => self.sync_folder().map(|()| true),
             Err(_) if self.path.exists() => Ok(false),
@@ -65,18 +69,18 @@ impl Staged {
     ///
     /// # Errors
     /// What could not be done, with the path.
-    pub(crate) fn commit(self) -> Result<(), String> {
+    pub(crate) fn commit(self) -> Result<(), Words> {
         std::fs::rename(&self.beside, &self.path).map_err(|error| self.failed(error))?;
         self.sync_folder()
     }
 
     /// The name too is to be on the disk.
-    fn sync_folder(&self) -> Result<(), String> {
+    fn sync_folder(&self) -> Result<(), Words> {
         File::open(folder(&self.path)).and_then(|folder| folder.sync_all()).map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, error: std::io::Error) -> String {
-        format!("{} cannot be replaced: {error}", self.path.display())
+    fn failed(&self, error: std::io::Error) -> Words {
+        both!("{path} cannot be replaced: {error}", "无法替换 {path}：{error}", path = self.path.display())
     }
 }
 
@@ -106,6 +110,6 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path().join("a")).expect("a folder").count(), 1, "nothing is left over");
         std::fs::write(dir.path().join("file"), "").expect("written");
         let error = Staged::write(&dir.path().join("file/b"), b"x").expect_err("no folder");
-        assert!(error.contains("file cannot be written"), "{error}");
+        assert!(error.to_string().contains("file cannot be written"), "{error}");
     }
 }

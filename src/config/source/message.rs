@@ -2,6 +2,7 @@
 //! The panel has the words from here too: a test writes them to static/src/i18n/problems.
 
 use super::words::{Near, messages};
+use gateway_core::language::Words;
 
 messages! {
     /// What is wrong, without the place and the key.
@@ -321,7 +322,7 @@ messages! {
     FolderUnknown { path: String, said: String } = "folder_unknown",
         "{path} cannot be looked at: {said}", "无法查看 {path}：{said}";
     FolderCannotBeMade { path: String } = "folder_cannot_be_made", "{path} cannot be made", "无法创建 {path}";
-    CannotBeUsed { said: String } = "cannot_be_used", "{said}", "无法启用：{said}";
+    CannotBeUsed { said: Words } = "cannot_be_used", "{said}", "无法启用：{said}";
 
     // --- the panel ---
     NotFromPanel { path: String } = "not_from_panel",

@@ -115,7 +115,7 @@ impl Problem {
     }
 
     /// Key and words, without secrets.
-    fn message_in(&self, language: Language) -> String {
+    pub(crate) fn message_in(&self, language: Language) -> String {
         let what = self.what.text(language);
         let text = match (self.key.as_str(), language) {
             ("", _) => what,
@@ -146,6 +146,13 @@ impl fmt::Display for Problem {
 /// Everything that is wrong with a configuration; never empty.
 #[derive(Debug)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// All of them, a line each.
+    pub(crate) fn words(&self) -> Words {
+        Words::joined(&self.0.iter().map(Problem::words).collect::<Vec<_>>(), "\n")
+    }
+}
 
 impl std::error::Error for Problems {}
 

@@ -1,5 +1,6 @@
 //! Messages with codes: a list of them makes an enum whose values have a code, parameters, and words in both languages.
 
+use gateway_core::language::{Language, Words};
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 
@@ -26,6 +27,16 @@ pub(crate) trait Parameter: Display {
 impl Parameter for String {
     fn json(&self) -> Value {
         self.as_str().into()
+    }
+}
+
+impl Parameter for Words {
+    fn chinese(&self) -> String {
+        self.text(Language::Chinese).to_owned()
+    }
+
+    fn json(&self) -> Value {
+        self.text(Language::English).into()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Conversations, Known};
 use crate::config::write_whole;
+use gateway_core::language::Words;
 use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::thinking::conversation::Conversation;
 use gateway_core::thinking::edition::Edition;
@@ -100,7 +101,7 @@ impl Keeper {
         }
         let began = Instant::now();
         let path = self.folder.join(if has_successor { LEAVING } else { FILE });
-        let text = serde_json::to_vec(&Stored::of(conversations)).map_err(|error| error.to_string());
+        let text = serde_json::to_vec(&Stored::of(conversations)).map_err(|error| Words::said(error.to_string()));
         if let Err(error) = text.and_then(|text| write_whole(&path, &text)) {
             log::error!("{error}: conversations are not known after a restart");
         }
