@@ -119,7 +119,14 @@ impl Cli {
             Language::English => Self::command(),
             Language::Chinese => chinese::of(Self::command()),
         };
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let read = command.try_get_matches().and_then(|found| Self::from_arg_matches(&found));
+        read.unwrap_or_else(|error| match chinese::wrong(&error).filter(|_| language == Language::Chinese) {
+            Some(text) => {
+                eprintln!("{text}");
+                std::process::exit(error.exit_code())
+            }
+            None => error.exit(),
+        })
     }
 
     /// What the command line says about the configuration.

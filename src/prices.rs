@@ -71,7 +71,7 @@ pub(crate) fn of_model(config: &Config, model: &str, now: SystemTime) -> Result<
     let mut text = say!(
         "# {model}, in US dollars per million tokens; the first that fits counts. (Those in brackets do not hold on {day}, \
          or come behind another one.)\n",
-        "# {model}，单位：美元/百万 token；以最先符合的一行为准。（括号中的在 {day} 未生效，或排在其他价格之后。）\n",
+        "# {model}，单位：美元/百万 token；以最先符合的一行为准。（括号中的价格在 {day} 未生效，或已被前面的价格取代。）\n",
         day = &today[..10]
     );
     text.push_str(&table(rows.collect()));
@@ -100,12 +100,12 @@ fn unknown(config: &Config, model: &str) -> String {
          \x20   prices:\n\
          \x20     - {{models: \"{plain}\", input: 1, output: 5}}\n\
          or name a published list in gateway.prices_file: LiteLLM's or that of models.dev",
-        "“{model}”没有价格{near}：它的请求没有费用，计入未定价\n\
+        "“{model}”没有价格{near}：它的请求不计费用，归为未定价\n\
          请在配置中写上价格，单位为美元/百万 token：\n\
          \x20 gateway:\n\
          \x20   prices:\n\
          \x20     - {{models: \"{plain}\", input: 1, output: 5}}\n\
-         或在 gateway.prices_file 中指定公开的价格表：LiteLLM 或 models.dev 的"
+         也可用 gateway.prices_file 指定公开的价格表（LiteLLM 或 models.dev）"
     )
 }
 
@@ -135,7 +135,10 @@ fn row(offer: &Offer, is_aside: bool) -> [String; COLUMNS] {
         dollars(price.cache_write_1h),
         dollars(price.cache_read),
         also.join(", "),
-        offer.origin.to_string(),
+        match &*offer.origin {
+            "built-in" => say!("built-in", "内置"),
+            path => path.to_owned(),
+        },
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The help texts in Chinese. The English ones are the comments in `cli.rs`, where clap takes them from.
 
 use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Of a command, or of one of its arguments: `NAME`, or `NAME ARGUMENT`; the program's own have no name before them.
 const HELP: &[(&str, &str)] = &[
@@ -67,7 +68,7 @@ fn translated(command: Command, name: &str) -> Command {
         None => command,
     };
     let command = command
-        .help_template("{about-with-newline}\n用法：{usage}\n\n{all-args}")
+        .help_template("{about-with-newline}\n用法: {usage}\n\n{all-args}")
         .subcommand_help_heading("命令")
         .subcommand_value_name("命令")
         .mut_args(|argument| {
@@ -84,6 +85,35 @@ fn translated(command: Command, name: &str) -> Command {
         let name = subcommand.get_name().to_owned();
         translated(subcommand, &name)
     })
+}
+
+/// What is wrong with a command line; `None` if it only asks for help, or is wrong in a way that is not known here.
+pub(super) fn wrong(error: &clap::Error) -> Option<String> {
+    let said = |kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(list) => Some(list.join("、")),
+        _ => None,
+    };
+    let argument = said(ContextKind::InvalidArg).unwrap_or_default();
+    let value = said(ContextKind::InvalidValue).unwrap_or_default();
+    let meant = said(ContextKind::SuggestedArg).or_else(|| said(ContextKind::SuggestedSubcommand));
+    let meant = meant.map_or_else(String::new, |meant| format!("；是不是想写“{meant}”？"));
+    let told = match error.kind() {
+        ErrorKind::InvalidSubcommand => format!("没有“{}”这个命令{meant}", said(ContextKind::InvalidSubcommand)?),
+        ErrorKind::UnknownArgument => format!("没有“{argument}”这个参数{meant}"),
+        ErrorKind::MissingRequiredArgument => format!("缺少参数 {argument}"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} 缺少值"),
+        ErrorKind::InvalidValue => {
+            format!("{argument} 不能是“{value}”，可选的值：{}", said(ContextKind::ValidValue)?)
+        }
+        ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map_or_else(String::new, |why| format!("：{why}"));
+            format!("{argument} 不能是“{value}”{why}")
+        }
+        ErrorKind::ArgumentConflict => format!("{argument} 不能与其他参数同时使用，或重复出现"),
+        _ => return None,
+    };
+    Some(format!("错误：{told}\n\n用法见 --help"))
 }
 
 fn text(key: &str) -> Option<&'static str> {
@@ -119,6 +149,27 @@ mod tests {
             }
         }
         assert!(count > 20);
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_in_chinese() {
+        for (arguments, wanted) in [
+            (&["chek"][..], "没有“chek”这个命令；是不是想写“check”？"),
+            (&["--lisen", "x"], "没有“--lisen”这个参数；是不是想写“--listen”？"),
+            (&["prices", "a", "b"], "没有“b”这个参数"),
+            (&["try", "--model"], "--model <NAME> 缺少值"),
+            (&["completions"], "缺少参数 <SHELL>"),
+            (&["completions", "dosh"], "<SHELL> 不能是“dosh”，可选的值：bash、"),
+            (&["recost", "--from", "2026-99-01"], "--from <DATE> 不能是“2026-99-01”："),
+            (&["check", "--show-headers", "--show-headers"], "--show-headers 不能与其他参数同时使用，或重复出现"),
+        ] {
+            let words = std::iter::once(&"anyrouter-gateway").chain(arguments);
+            let error = of(Cli::command()).try_get_matches_from(words).expect_err("a wrong one");
+            let told = wrong(&error).expect("known");
+            assert!(told.starts_with(&format!("错误：{wanted}")), "{arguments:?}: {told}");
+        }
+        let help = of(Cli::command()).try_get_matches_from(["anyrouter-gateway", "--help"]).expect_err("help");
+        assert_eq!(wrong(&help), None);
     }
 
     #[test]

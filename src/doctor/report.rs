@@ -157,12 +157,12 @@ fn time(milliseconds: f64) -> String {
 
 fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
     let mark = match finding.severity {
-        Severity::Ok => say!("OK", "正常"),
-        Severity::Note => say!("NOTE", "提示"),
-        Severity::Problem => say!("PROBLEM", "问题"),
+        Severity::Ok => say!("OK: ", "正常："),
+        Severity::Note => say!("NOTE: ", "提示："),
+        Severity::Problem => say!("PROBLEM: ", "问题："),
     };
     let Finding { id, cause_en, cause_zh, cure_en, cure_zh, .. } = finding;
-    writeln!(out, "    {mark}: {id}")?;
+    writeln!(out, "    {mark}{id}")?;
     let cause = Words::new(format_args!("{cause_en}"), format_args!("{cause_zh}"));
     let cure = Words::new(format_args!("{cure_en}"), format_args!("{cure_zh}"));
     for (tag, language) in readers() {

@@ -119,7 +119,7 @@ pub(crate) fn elsewhere(path: &Path) -> String {
     say!(
         "its folder would be {path} (gateway.runtime_dir). If it runs elsewhere, type this in the folder that it was \
          started in, or name its configuration with -c FILE, or that folder with GATEWAY_RUNTIME_DIR",
-        "它的目录应为 {path}（gateway.runtime_dir）。如果它在别处运行，请到启动它的目录中执行，或用 -c 文件 指明它的配置，\
+        "它的运行目录应为 {path}（gateway.runtime_dir）。如果它在别处运行，请到启动它的目录中执行，或用 -c 文件 指明它的配置，\
          或用 GATEWAY_RUNTIME_DIR 指明该目录",
         path = path.display()
     )

@@ -66,6 +66,9 @@ impl Source {
             Self::CommandLine => both!("command line", "命令行"),
             Self::Environment(name) => both!("environment {name}", "环境变量 {name}"),
             Self::DotEnv { name, line, column } => Words::said(format!("env/.env:{line}:{column} {name}")),
+            Self::File { path, line, column } if path == BUILT_IN_PATH => {
+                both!("built-in defaults:{line}:{column}", "内置默认配置:{line}:{column}")
+            }
             Self::File { path, line, column } | Self::Overlay { path, line, column } => {
                 Words::said(format!("{path}:{line}:{column}"))
             }
@@ -133,7 +136,12 @@ impl Problem {
 
     /// Place, key and words, without secrets.
     pub(crate) fn text(&self, language: Language) -> String {
-        format!("{}: {}", self.at.words().text(language), self.message_in(language))
+        // What is said of a place in a file is behind the colon that editors look for.
+        let colon = match (&self.at, language) {
+            (Source::CommandLine | Source::Environment(_) | Source::Default, Language::Chinese) => "：",
+            _ => ": ",
+        };
+        format!("{}{colon}{}", self.at.words().text(language), self.message_in(language))
     }
 }
 
