@@ -139,6 +139,8 @@ async fn a_reload_reads_the_files_and_settings_tell_who_set_them() {
     assert!(!config.to_string().contains("the-key"), "{config}");
     let (status, reloaded) = send(&gateway, "POST", "reload", &json!({})).await;
     assert_eq!((status, reloaded["version"].as_str()), (200, config["version"].as_str()), "{reloaded}");
+    let warnings = reloaded["warnings"].as_array().expect("a list");
+    assert!(!warnings.is_empty() && warnings.iter().all(Value::is_string), "{reloaded}");
     let schema = get(&gateway, "config/schema").await;
     assert!(schema["properties"]["gateway"]["properties"]["upstreams"].is_object(), "{schema}");
 }

@@ -362,7 +362,7 @@ describe('costs', () => {
       await page.locator('.tile').filter({ hasText: 'Cost' }).getByText('149 requests without a price').waitFor();
       await rowOf(page).getByText('–', { exact: true }).waitFor();
       await rowOf(page).getByText('149 requests without a price').waitFor();
-      await page.unrouteAll();
+      await page.unrouteAll({ behavior: 'wait' });
       await answering(page, 'stats?*', (stats) => ({ ...stats, cost_usd: null, unpriced_requests: 1 }));
       await unpriced(page, 2.5);
       await page.reload();

@@ -161,6 +161,8 @@ export class Visit {
   }
 
   async close() {
+    // What is under way to a page that nobody looks at any more may fail.
+    await this.page.unrouteAll({ behavior: 'ignoreErrors' });
     await this.context.close();
   }
 }

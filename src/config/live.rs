@@ -91,6 +91,7 @@ pub(crate) struct Reloaded {
     /// The keys of settings that differ from those that the process was started with, and need a restart.
     pub pending_restart: Vec<String>,
     /// What is valid, but hardly what was meant.
+    #[serde(serialize_with = "view::in_english")]
     pub warnings: Vec<Words>,
     /// What differs from what was in force, for the command line.
     #[serde(skip)]

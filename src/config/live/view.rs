@@ -12,8 +12,13 @@ use super::super::source::settings_reader::{Effective, List, Mark};
 use super::difference::{self, Difference};
 use gateway_core::language::{Language, Words};
 use gateway_core::redact::shapes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+
+/// Texts of the API, whose readers go by codes.
+pub(super) fn in_english<S: Serializer>(words: &[Words], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(words.iter().map(|words| words.text(Language::English)))
+}
 
 /// The configuration in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
