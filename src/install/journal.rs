@@ -1,9 +1,17 @@
 //! What was done to the machine, so that it can be undone.
 
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, openat, statat};
+use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+
+/// How a folder is opened that must be none behind a link.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Whose a file is, and who may read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,13 +141,30 @@ pub(super) fn with(path: &Path, end: &str) -> PathBuf {
 /// # Errors
 /// What cannot be given, with the path.
 pub(super) fn give(folder: &Path, user: u32) -> Result<(), String> {
-    for entry in std::fs::read_dir(folder).map_err(failed(folder))?.filter_map(Result::ok) {
-        let (path, kind) = (entry.path(), entry.file_type().map_err(failed(folder))?);
-        if kind.is_dir() {
-            give(&path, user)?;
+    // It lies in a folder of root's, and may be a link that systemd made.
+    let opened = openat(CWD, folder, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
+        .map_err(|error| failed(folder)(error.into()))?;
+    give_all(&opened, folder, user)
+}
+
+/// By descriptors: whoever may write here could put a link in the place of a folder meanwhile, and be given another one's.
+fn give_all(opened: &OwnedFd, folder: &Path, user: u32) -> Result<(), String> {
+    let untold = |error: Errno| failed(folder)(error.into());
+    let (owner, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
+    for entry in Dir::read_from(opened).map_err(untold)? {
+        let entry = entry.map_err(untold)?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
         }
-        if path.symlink_metadata().is_ok_and(|found| found.uid() != user) {
-            std::os::unix::fs::lchown(&path, Some(user), Some(user)).map_err(failed(&path))?;
+        let path = folder.join(OsStr::from_bytes(name.to_bytes()));
+        let wrong = |error: Errno| failed(&path)(error.into());
+        let found = statat(opened, name, AtFlags::SYMLINK_NOFOLLOW).map_err(wrong)?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            give_all(&openat(opened, name, FOLDER, Mode::empty()).map_err(wrong)?, &path, user)?;
+        }
+        if found.st_uid != user {
+            chownat(opened, name, owner, group, AtFlags::SYMLINK_NOFOLLOW).map_err(wrong)?;
         }
     }
     Ok(())
@@ -148,6 +173,7 @@ pub(super) fn give(folder: &Path, user: u32) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
 
     const RIGHTS: Rights = Rights { owner: None, mode: 0o640 };
 
@@ -187,5 +213,23 @@ mod tests {
         assert_eq!(all(dir.path()), before);
         let error = Journal::default().file(&path("there/x"), b"", RIGHTS).expect_err("no folder");
         assert!(error.contains("there/x"), "{error}");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_given_to_nobody() {
+        let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
+        let (inner, of_other) = (folder.path().join("data"), other.path().join("file"));
+        std::fs::create_dir(&inner).expect("made");
+        for file in [&inner.join("gateway.db"), &of_other] {
+            std::fs::write(file, "").expect("written");
+        }
+        symlink(other.path(), folder.path().join("link")).expect("a link");
+        let own = of_other.metadata().expect("a file").uid();
+        // Only root may give files away.
+        let user = if own == 0 { 12_345 } else { own };
+        give(folder.path(), user).expect("given");
+        let owner = |path: &Path| path.symlink_metadata().expect("there").uid();
+        assert_eq!([&inner, &inner.join("gateway.db"), &folder.path().join("link")].map(|path| owner(path)), [user; 3]);
+        assert_eq!([owner(other.path()), owner(&of_other)], [own; 2]);
     }
 }
