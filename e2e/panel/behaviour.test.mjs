@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, FIRST, IS_MOCK, KEY } from './harness.mjs';
+import { answering, Bench, FIRST, IS_MOCK, keepingOverlay, KEY, visiting as visitingAt } from './harness.mjs';
 
 let bench;
 before(async () => {
@@ -11,42 +11,7 @@ before(async () => {
 });
 after(() => bench.stop());
 
-/** Opens a page, does something with it, and wants no fault but those that are expected. */
-async function visiting(options, what, expected = []) {
-  const visit = await bench.visit(options);
-  try {
-    await what(visit, visit.page);
-    const faults = visit.faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
-    assert.deepEqual(faults, []);
-  } finally {
-    await visit.close();
-  }
-}
-
-/** An answer of the gateway with something in it changed. */
-async function answering(page, path, change) {
-  await page.route(`**/api/admin/${path}`, async (route) => {
-    try {
-      const answer = await route.fetch();
-      await route.fulfill({ response: answer, json: change(await answer.json()) });
-    } catch (error) {
-      // A page that was closed meanwhile wants no answer.
-      if (!page.isClosed()) throw error;
-    }
-  });
-}
-
-/** What the overlay holds is put back afterwards. */
-async function keepingOverlay(visit, what) {
-  const { overlay } = await visit.api('config');
-  try {
-    await what();
-  } finally {
-    const { version } = await visit.api('config');
-    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
-    assert.equal(answer.status(), 200);
-  }
-}
+const visiting = (options, what, expected) => visitingAt(bench, options, what, expected);
 
 describe('requests', () => {
   test('filters stand in the URL, narrow the list, and survive a reload', () =>
@@ -331,6 +296,17 @@ describe('upstreams', () => {
       await visit.open('/config');
       await page.getByRole('link', { name: 'To the upstreams' }).click();
       await page.waitForURL(/\/upstreams$/);
+    }));
+
+  test('a test is never called fine beside a warning', () =>
+    visiting({}, async (visit, page) => {
+      const note = { id: 'note', severity: 'note', cause_en: 'A web page came.', cure_en: 'A cure.', cause_zh: '返回了网页。', cure_zh: '办法。' };
+      const way = { via: 'direct', used_by_gateway: true, status: 200, steps: [{ step: 'tcp', ok: true, milliseconds: 3, detail: '', code: 'connected', parameters: { address: '203.0.113.7:443' } }], findings: [note] };
+      await page.route('**/api/admin/upstreams/*/test', (route) => route.fulfill({ json: { name: 'a', base_url: 'https://a.example', reachable: true, ways: [way] } }));
+      await visit.open('/upstreams');
+      await page.getByRole('button', { name: 'Test now' }).first().click();
+      await page.locator('.report').getByText('It works, with a warning').waitFor();
+      assert.equal(await page.getByText('Everything works').count(), 0);
     }));
 
   test('one is tested, drained and enabled again', () =>

@@ -166,3 +166,40 @@ export class Visit {
     await this.context.close();
   }
 }
+
+/** Opens a page, does something with it, and wants no fault but those that are expected. */
+export async function visiting(bench, options, what, expected = []) {
+  const visit = await bench.visit(options);
+  try {
+    await what(visit, visit.page);
+    const faults = visit.faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
+    assert.deepEqual(faults, []);
+  } finally {
+    await visit.close();
+  }
+}
+
+/** An answer of the gateway with something in it changed. */
+export async function answering(page, path, change) {
+  await page.route(`**/api/admin/${path}`, async (route) => {
+    try {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: change(await answer.json()) });
+    } catch (error) {
+      // A page that was closed meanwhile wants no answer.
+      if (!page.isClosed()) throw error;
+    }
+  });
+}
+
+/** What the overlay holds is put back afterwards. */
+export async function keepingOverlay(visit, what) {
+  const { overlay } = await visit.api('config');
+  try {
+    await what();
+  } finally {
+    const { version } = await visit.api('config');
+    const answer = await visit.context.request.put(`${visit.bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+    assert.equal(answer.status(), 200);
+  }
+}

@@ -33,6 +33,7 @@ describe('numbers', () => {
     expect(formatCost('en', 12.345)).toBe('$12.35');
     expect(formatCost('en', 0.02)).toBe('$0.020');
     expect(formatCost('zh-CN', 0.0009)).toBe('$0.0009');
+    expect(formatCost('en', 0.000046)).toBe('$0.000046');
     expect(formatCost('en', 0)).toBe('$0.00');
   });
 

@@ -43,7 +43,7 @@ export function formatShare(locale: string, value: Maybe): string {
 export function formatCost(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   const size = Math.abs(value);
-  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
+  const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : size >= 0.0001 ? 4 : 6;
   const options = { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' } as const;
   return numbers(locale, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
