@@ -51,7 +51,7 @@ ORDER = {
         "client",
         "shared",
         "house_rules proxy",
-        "explain health_checks mod upstream_metrics",
+        "explain health_checks line_checks mod upstream_metrics",
         "http2_door",
         "door",
     ],
@@ -65,7 +65,7 @@ ORDER = {
     "src/gateway/proxy": [
         "context",
         "conversation field_order max_forwards models origin_headers",
-        "apply_rules downstream failure request_head",
+        "apply_rules downstream failure lines request_head",
         "ending observe",
         "settle",
         "failover",

@@ -423,3 +423,36 @@ async fn the_hosts_of_anyrouter_are_compared_and_the_fastest_is_named() {
 async fn told_by(builder: GatewayBuilder) -> String {
     told(&builder.run().await)
 }
+
+#[tokio::test]
+async fn the_lines_of_an_upstream_are_compared_when_that_is_asked_for() {
+    let late = || {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"data\":[]}";
+        Reply::raw(vec![Step::Sleep(Duration::from_millis(80)), Step::Raw(answer.to_vec())])
+    };
+    let slow = Upstream::start(move |_| late()).await;
+    let (fast, port) = (Upstream::start(anthropic::handler()).await, Port::free());
+    let yaml = format!(
+        "gateway:\n  upstreams:\n    - {{name: relay, base_url: \"{}\", lines: [\"{}\", \"{}\"], api_key: {KEY}}}\n    \
+         - {{name: other, base_url: \"{}\"}}\n  routes:\n    - {{keys: k, upstream: relay}}\n",
+        slow.url(),
+        fast.addr(),
+        port.addr(),
+        fast.url(),
+    );
+    let (report, _) = examined(doctor().arg("--lines").yaml(&yaml)).await;
+    assert_eq!(report["lines"].as_array().map(Vec::len), Some(1), "the other one has no lines");
+    let lines = report["lines"][0]["lines"].as_array().expect("lines");
+    let told = |key: &str| lines.iter().map(|line| line[key].clone()).collect::<Vec<_>>();
+    assert_eq!(told("host"), [fast.addr(), slow.addr(), port.addr()].map(|address| address.to_string()));
+    assert_eq!(told("is_base_url"), [false, true, false]);
+    assert_eq!(told("finding"), [Value::Null, Value::Null, "connect_refused".into()]);
+    assert!(
+        lines[0]["milliseconds"].as_f64() < lines[1]["milliseconds"].as_f64() && lines[2]["milliseconds"].is_null()
+    );
+    assert!(lines[1]["steps"]["http"].as_f64() >= Some(80.0), "{lines:?}");
+    let output = doctor().arg("--lines").yaml(&yaml).run().await;
+    assert!(output.stdout.contains(&format!("The fastest from here is {}", fast.addr())), "{}", output.stdout);
+    let (report, _) = examined(doctor().yaml(&yaml)).await;
+    assert!(report["lines"].is_null(), "only if asked for");
+}

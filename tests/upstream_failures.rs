@@ -1,5 +1,8 @@
 //! What a client hears when the upstream fails, and that it costs only its own request.
 
+#[path = "upstream_failures/lines.rs"]
+mod lines;
+
 use harness::{Deaf, Gateway, GatewayBuilder, Port, Received, Reply, Request, Response, Step, Upstream};
 
 fn gateway() -> GatewayBuilder {

@@ -8,13 +8,15 @@ use crate::doctor;
 use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
+use crate::upstream::lines::Tried;
 use crate::upstream::stats::StepCounts;
-use gateway_core::record::fault::Told;
+use gateway_core::record::fault::{Told, UpstreamFault};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// One upstream.
 #[derive(Debug, Serialize)]
@@ -45,6 +47,26 @@ struct Shown<'s> {
     waiting: usize,
     last_failure: Option<LastFailure>,
     connecting: BTreeMap<&'static str, StepCounts>,
+    /// Empty if there is but one.
+    lines: Vec<ShownLine<'s>>,
+}
+
+/// One of several lines to an upstream.
+#[derive(Debug, Serialize)]
+struct ShownLine<'s> {
+    /// Host and port.
+    host: &'s str,
+    /// `used`, `ready` or `down`.
+    state: &'static str,
+    /// Medians of the last times; `None` if none is known.
+    connect_ms: Option<f64>,
+    tls_ms: Option<f64>,
+    probe_ms: Option<f64>,
+    /// Since when it is up, or not, in milliseconds since 1970.
+    since_ms: Option<u64>,
+    failures: u64,
+    /// Why it fails, if it does.
+    fault: Option<Told>,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,5 +166,29 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
             told: failure.fault.clone().into(),
         }),
         connecting: stats.steps().into_iter().collect(),
+        lines: lines(upstream),
     }
+}
+
+fn lines(upstream: &Upstream) -> Vec<ShownLine<'_>> {
+    let used = upstream.lines.next(Tried::default());
+    let millis = |time: Option<Duration>| time.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
+    let shown = upstream.lines.iter().enumerate().map(|(place, line)| {
+        let medians = line.times.medians();
+        ShownLine {
+            host: line.authority(),
+            state: match line.times.is_failing() {
+                true => "down",
+                false if used == Some(place) => "used",
+                false => "ready",
+            },
+            connect_ms: millis(medians.connect),
+            tls_ms: millis(medians.tls),
+            probe_ms: millis(medians.probe),
+            since_ms: line.times.since_ms(),
+            failures: line.times.failures(),
+            fault: line.times.fault().map(|fault| UpstreamFault::clone(&fault).into()),
+        }
+    });
+    if upstream.lines.are_several() { shown.collect() } else { Vec::new() }
 }

@@ -30,6 +30,7 @@ pub(crate) use locate::{Located, locate};
 pub(crate) use lower::Config;
 pub(crate) use mask::has_secrets;
 pub(crate) use section::allow_origins::AllowOrigins;
+pub(crate) use section::base_url::BaseUrl;
 pub(crate) use section::forwarding::{ForwardedFor, HintHeaders, Via};
 pub(crate) use section::limits::Limits;
 pub(crate) use section::request_log::Kept;

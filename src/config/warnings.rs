@@ -9,6 +9,7 @@ use super::section::base_url::{self, BaseUrl};
 use super::section::routes::KEY_MAPPINGS_FILE;
 use super::section::settings;
 use super::section::startup::Startup;
+use super::section::upstream::UpstreamConfig;
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
 use super::source::settings_reader::{Effective, Reader};
@@ -19,6 +20,7 @@ use gateway_core::rules::header::HeaderOp;
 use gateway_core::rules::matcher::Condition;
 use gateway_core::rules::rule::Rule;
 use marked_yaml::Node;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -185,14 +187,24 @@ pub(super) fn loops(effective: &[Effective], config: &Config, startup: &Startup)
     let own = [startup.listen, startup.admin_listen].into_iter().chain(startup.tls.as_ref().map(|tls| tls.listen));
     let own: Vec<SocketAddr> = own.collect();
     base_urls(effective)
+        .flat_map(|(setting, url)| {
+            // A line stands for its upstream's address: that has a place of its own.
+            let upstream = config.upstreams.iter().find(|known| known.base_url == url);
+            let lines = upstream.map(|upstream| upstream.lines.clone()).unwrap_or_default();
+            iter::once(url).chain(lines).map(move |url| (setting, url))
+        })
         .filter(|(_, url)| own.iter().any(|own| is_at(url, own)))
-        .filter(|(_, url)| config.upstreams.iter().any(|known| known.base_url == *url && known.proxy.is_none()))
+        .filter(|(_, url)| config.upstreams.iter().any(|known| leads_to(known, url) && known.proxy.is_none()))
         .map(|(setting, url)| Problem {
             at: setting.source.clone(),
             key: setting.key.clone(),
             what: Message::UpstreamIsGateway { authority: url.authority },
         })
         .collect()
+}
+
+fn leads_to(upstream: &UpstreamConfig, url: &BaseUrl) -> bool {
+    upstream.base_url == *url || upstream.lines.contains(url)
 }
 
 /// Whether a URL leads to this listener, as far as that shows without asking a name server.

@@ -83,7 +83,7 @@ fn host_way(host: &str, via: String, way: Option<&Way>, is_used: bool) -> HostWa
 }
 
 /// The time of a way. Addresses of one name are tried at once: the fastest one counts.
-fn time_of(steps: &[Step]) -> f64 {
+pub(super) fn time_of(steps: &[Step]) -> f64 {
     let of_tcp = steps.iter().filter(|step| step.step == "tcp" && step.ok).map(|step| step.milliseconds);
     let others = steps.iter().filter(|step| step.step != "tcp").map(|step| step.milliseconds);
     let sum: f64 = of_tcp.reduce(f64::min).into_iter().chain(others).sum();

@@ -9,6 +9,7 @@ pub(crate) mod diagnosis;
 pub(crate) mod findings;
 mod hosts;
 pub(crate) mod http;
+mod lines;
 mod probe;
 mod report;
 mod settings;
@@ -39,6 +40,9 @@ pub(crate) struct Options {
     /// Try upstreams that have no api_key with the key in this environment variable.
     #[arg(long, value_name = "NAME")]
     pub key_env: Option<String>,
+    /// Compare the lines of upstreams that have several (upstreams[].lines).
+    #[arg(long)]
+    pub lines: bool,
     /// Print the findings as JSON.
     #[arg(long)]
     pub json: bool,
@@ -53,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> 
         );
     }
     let report = match key(options.key_env.as_deref(), env) {
-        Ok(key) => examine(arguments, key, env),
+        Ok(key) => examine(arguments, key, options.lines, env),
         Err(message) => Err(message),
     };
     let report = match report {
@@ -99,7 +103,7 @@ pub(crate) fn key(name: Option<&str>, env: Lookup<'_>) -> Result<Option<Secret>,
     Ok(Some(Secret::new(key)))
 }
 
-fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Result<Report, String> {
+fn examine(arguments: &Arguments, key: Option<Secret>, with_lines: bool, env: Lookup<'_>) -> Result<Report, String> {
     let loaded = match config::load(arguments, env) {
         Ok(loaded) => loaded,
         Err(problems) => return Ok(refused(problems)),
@@ -116,7 +120,12 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
     let Loaded { config, startup, path, .. } = loaded;
     let resolver =
         crate::upstream::resolver(&config.dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
-    let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams, Arc::new(resolver), key));
+    let resolver = Arc::new(resolver);
+    let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams.clone(), Arc::clone(&resolver), key));
+    let lines = with_lines.then(|| {
+        let keys = config.upstreams.iter().filter_map(|upstream| upstream.api_key.clone());
+        runtime.block_on(lines::compare(&config.upstreams, &resolver, &Cleaner::new(keys.collect())))
+    });
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(Report {
@@ -125,6 +134,7 @@ fn examine(arguments: &Arguments, key: Option<Secret>, env: Lookup<'_>) -> Resul
         findings: Vec::new(),
         upstreams,
         hosts,
+        lines,
         settings: Some(ClientSettings::new(startup.listen, has_proxy)),
     })
 }
@@ -136,6 +146,7 @@ fn refused(problems: Problems) -> Report {
         findings: vec![findings::CONFIGURATION],
         upstreams: Vec::new(),
         hosts: None,
+        lines: None,
         settings: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::findings::{Finding, Severity};
 use super::hosts::HostWay;
+use super::lines::{LineWay, LinesReport};
 use super::probe::{Step, Way};
 use super::settings::{ADDRESS, CHOICES, Choice, ClientSettings, MANAGED_PATHS};
 use crate::config::problem::{Problem, path_words};
@@ -47,6 +48,8 @@ pub(super) struct Report {
     pub upstreams: Vec<UpstreamReport>,
     /// The ways to the hosts of AnyRouter, the fastest first, if an upstream is one of them.
     pub hosts: Option<Vec<HostWay>>,
+    /// The lines of upstreams that have several, if that was asked for.
+    pub lines: Option<Vec<LinesReport>>,
     /// What to set in the clients.
     pub settings: Option<ClientSettings>,
 }
@@ -90,6 +93,9 @@ impl Report {
         if let Some(hosts) = &self.hosts {
             write_hosts(out, hosts)?;
         }
+        if let Some(lines) = &self.lines {
+            write_lines(out, lines)?;
+        }
         if let Some(settings) = &self.settings {
             write_settings(out, settings)?;
         }
@@ -119,6 +125,7 @@ impl Report {
             "findings": self.findings,
             "upstreams": self.upstreams,
             "anyrouter_hosts": self.hosts,
+            "lines": self.lines,
             "settings": self.settings.as_ref().map(|settings| json!({
                 "shell": settings.shell(),
                 "claude_code": settings.claude_code(),
@@ -217,6 +224,38 @@ fn write_hosts(out: &mut String, hosts: &[HostWay]) -> std::fmt::Result {
         ),
     };
     write_told(out, 2, &words)
+}
+
+fn write_lines(out: &mut String, reports: &[LinesReport]) -> std::fmt::Result {
+    if reports.is_empty() {
+        let words = both!("No upstream has lines (upstreams[].lines).", "没有上游设置了线路（upstreams[].lines）。");
+        writeln!(out)?;
+        return write_told(out, 2, &words);
+    }
+    for LinesReport { upstream, lines } in reports {
+        let words = both!(
+            "lines of \"{upstream}\", from the name to the answer, the middle one of three tries:",
+            "“{upstream}”各条线路的响应时间（取三次的中位数）："
+        );
+        writeln!(out, "\n{}", title(&words))?;
+        let width = lines.iter().map(|line| line.host.len()).max().unwrap_or_default();
+        for LineWay { host, via, is_base_url, milliseconds, steps, finding } in lines {
+            let told = milliseconds.map_or_else(|| finding.unwrap_or_default().to_owned(), time);
+            let base_url = if *is_base_url { "  (base_url)" } else { "" };
+            let steps: Vec<String> = steps.iter().map(|(step, taken)| format!("{step} {}", time(*taken))).collect();
+            writeln!(out, "  {host:width$}  {told:>10}  {via}  {}{base_url}", steps.join(", "))?;
+        }
+        let words = match lines.iter().find(|line| line.milliseconds.is_some()) {
+            None => both!("None of them can be reached from here.", "从本机都无法连通。"),
+            Some(LineWay { host, .. }) => both!(
+                "The fastest from here is {host}. The gateway measures them by itself, and changes its line where one is \
+                 faster by 20% for five minutes.",
+                "从本机看最快的是 {host}。网关会自行测量，某条线路连续五分钟快 20% 以上时才更换。"
+            ),
+        };
+        write_told(out, 2, &words)?;
+    }
+    Ok(())
 }
 
 /// What to put where a team's settings lack the address of the gateway.

@@ -14,6 +14,7 @@ mod house_rules;
 mod http2_door;
 mod identity;
 mod key_search;
+mod line_checks;
 mod local;
 mod models_seen;
 mod panel_key;
@@ -42,6 +43,7 @@ pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
 pub(crate) use explain::{SAMPLE, Values, explain};
 pub(crate) use health_checks::HealthChecks;
+pub(crate) use line_checks::LineChecks;
 pub(crate) use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub(crate) use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
 pub(crate) use proxy::downstream::take_body;
@@ -97,10 +99,10 @@ impl ProxyHttp for Gateway {
         reused: bool,
         _: &HttpPeer,
         _: RawFd,
-        _: Option<&Digest>,
+        digest: Option<&Digest>,
         context: &mut Context,
     ) -> Result<()> {
-        attempt::connected(reused, &self.shared, context);
+        attempt::connected(reused, digest, &self.shared, context);
         Ok(())
     }
 

@@ -2,11 +2,13 @@
 
 use super::shared::Shared;
 use super::snapshot::Snapshot;
+use crate::upstream::Upstream;
 use crate::upstream::circuit::State;
 use crate::upstream::clock::now_ms;
+use crate::upstream::lines::Tried;
 use pingora_prometheus::prometheus::core::{Collector, Desc};
 use pingora_prometheus::prometheus::proto::MetricFamily;
-use pingora_prometheus::prometheus::{CounterVec, Error, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use pingora_prometheus::prometheus::{CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -29,6 +31,9 @@ struct Families {
     taken_over: IntCounterVec,
     steps: IntCounterVec,
     step_seconds: CounterVec,
+    line_used: IntGaugeVec,
+    line_seconds: GaugeVec,
+    line_failures: IntCounterVec,
     moved_sessions: IntGauge,
     log: IntCounterVec,
 }
@@ -72,6 +77,23 @@ impl Families {
                 Opts::new("gateway_upstream_connect_step_seconds_total", "Time that steps of connecting took."),
                 &["upstream", "step"],
             )?,
+            line_used: gauge(
+                "gateway_upstream_line_used",
+                "1 for the line that requests to the upstream take, 0 for its other lines.",
+                &["upstream", "line"],
+            )?,
+            line_seconds: GaugeVec::new(
+                Opts::new(
+                    "gateway_upstream_line_seconds",
+                    "Medians of the last times of a line by step: connect, tls, and probe (from request to response).",
+                ),
+                &["upstream", "line", "step"],
+            )?,
+            line_failures: counter(
+                "gateway_upstream_line_failures_total",
+                "Connections and checks of the line that failed.",
+                &["upstream", "line"],
+            )?,
             moved_sessions: IntGauge::new(
                 "gateway_moved_sessions",
                 "Sessions that stay at another upstream than their first one.",
@@ -107,10 +129,30 @@ impl Families {
                 self.step_seconds.with_label_values(&[name, step]).inc_by(counts.micros as f64 / 1e6);
             }
         }
+        snapshot
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.lines.are_several())
+            .for_each(|upstream| self.fill_lines(upstream));
         self.moved_sessions.set(i64::try_from(snapshot.affinity.moved()).unwrap_or(i64::MAX));
     }
 
-    fn all(&self) -> [&dyn Collector; 9] {
+    fn fill_lines(&self, upstream: &Upstream) {
+        let (name, used) = (upstream.config.name.as_str(), upstream.lines.next(Tried::default()));
+        for (place, line) in upstream.lines.iter().enumerate() {
+            let labels = [name, line.authority()];
+            self.line_used.with_label_values(&labels).set(i64::from(used == Some(place)));
+            self.line_failures.with_label_values(&labels).inc_by(line.times.failures());
+            let medians = line.times.medians();
+            for (step, time) in [("connect", medians.connect), ("tls", medians.tls), ("probe", medians.probe)] {
+                if let Some(time) = time {
+                    self.line_seconds.with_label_values(&[name, line.authority(), step]).set(time.as_secs_f64());
+                }
+            }
+        }
+    }
+
+    fn all(&self) -> [&dyn Collector; 12] {
         [
             &self.circuit,
             &self.in_flight,
@@ -119,6 +161,9 @@ impl Families {
             &self.taken_over,
             &self.steps,
             &self.step_seconds,
+            &self.line_used,
+            &self.line_seconds,
+            &self.line_failures,
             &self.moved_sessions,
             &self.log,
         ]

@@ -5,6 +5,10 @@ pub(crate) mod circuit;
 pub mod clock;
 mod dial;
 pub(crate) mod lesson;
+pub(crate) mod line;
+mod line_choice;
+pub(crate) mod line_times;
+pub(crate) mod lines;
 pub(crate) mod pool;
 pub(crate) mod probe;
 mod resolve;
@@ -20,35 +24,25 @@ use crate::config::Config;
 use crate::config::health::HealthSettings;
 use crate::config::proxy::OutboundProxy;
 use crate::config::resilience::Queue;
-use crate::config::upstream::{HttpVersion, UpstreamConfig};
+use crate::config::upstream::UpstreamConfig;
 use circuit::{Circuit, Trial};
-use dial::{Destination, Dialer};
 use gateway_core::again::Again;
 use gateway_core::both;
 use gateway_core::language::{Language, Words};
 use http::HeaderValue;
-use http::header::{HOST, PROXY_AUTHORIZATION};
-use pingora::http::RequestHeader;
-use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
-use pingora::utils::tls::{WrappedX509, parse_x509};
-use resolve::Addresses;
+use line::Line;
+use lines::Lines;
 use sessions::Owner;
 use slots::{NoPlace, Place, Slots};
 use stats::Stats;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::iter;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use dial::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE};
 pub(crate) use resolve::resolver;
-
-/// Groups of connections that are used once.
-static FRESH: AtomicU64 = AtomicU64::new(1 << 32);
-/// The upstreams' own groups: another number for each set of connections that this process ever has.
-static GROUPS: AtomicU64 = AtomicU64::new(1);
-/// What a handshake may take beyond the dialer's own limit, so that it is the dialer that says what took so long.
-const AFTER_DIALING: Duration = Duration::from_millis(100);
 
 /// How long an upstream is not asked to drop thinking that did not know the field for it.
 const UNKNOWN_CONTROLS: Duration = Duration::from_secs(6 * 60 * 60);
@@ -60,8 +54,8 @@ pub struct Upstream {
     pub config: UpstreamConfig,
     /// Its name, for records.
     pub name: Arc<str>,
-    /// `Host` for requests to it.
-    pub host: HeaderValue,
+    /// The addresses that lead to it: that of `base_url`, then those of `lines`.
+    pub lines: Lines,
     /// Its name, for an answer's head.
     pub label: HeaderValue,
     /// Whether it is healthy.
@@ -76,13 +70,6 @@ pub struct Upstream {
     is_drained: AtomicBool,
     /// Until when it is not asked to drop thinking: it did not know the field (`upstreams[].thinking_controls: auto`).
     unknown_controls_until: AtomicU64,
-    /// `Proxy-Authorization` for a proxy that gets requests with absolute targets.
-    proxy_authorization: Option<HeaderValue>,
-    dialer: Arc<Dialer>,
-    options: PeerOptions,
-    sni: String,
-    /// Keeps the connection pools of different upstreams apart.
-    group_key: u64,
     /// What it was made with besides its own configuration.
     made_with: MadeWith,
 }
@@ -121,7 +108,6 @@ impl Upstream {
         resolver: &Arc<hickory_resolver::TokioResolver>,
         former: Option<&Self>,
     ) -> Result<Self, Words> {
-        let url = &upstream.base_url;
         let made_with = MadeWith::of(config);
         let same_place = former.filter(|former| former.is_at(upstream));
         let same_way = same_place
@@ -130,43 +116,15 @@ impl Upstream {
             former.config.max_in_flight == upstream.max_in_flight && former.made_with.queue == made_with.queue
         });
         let stats = same_place.map_or_else(Arc::default, |former| Arc::clone(&former.stats));
-        let addresses = |host: &str, port| Addresses::new(host, port, resolver, &stats.dns);
-        let dialer = match same_way {
-            Some(former) => Arc::clone(&former.dialer),
-            None => {
-                let to = Destination {
-                    host: url.host.clone(),
-                    port: url.port,
-                    tls: url.tls,
-                    addresses: addresses(&url.host, url.port),
-                };
-                let proxy = upstream.proxy.as_ref().map(|proxy| (proxy, addresses(&proxy.host, proxy.port)));
-                Arc::new(Dialer::new(to, proxy, upstream.connect_timeout, Arc::clone(&stats))?)
-            }
-        };
-        let mut options = PeerOptions::new();
-        match upstream.http {
-            HttpVersion::One => options.set_http_version(1, 1),
-            HttpVersion::Two => options.set_http_version(2, 2),
-            HttpVersion::Auto => options.set_http_version(2, 1),
-        }
-        options.max_h2_streams = 100;
-        options.custom_l4 = Some(Arc::clone(&dialer) as _);
-        options.total_connection_timeout = Some(upstream.connect_timeout + AFTER_DIALING);
-        options.read_timeout = Some(upstream.read_timeout);
-        options.write_timeout = Some(config.upstream_write_timeout);
-        options.idle_timeout = Some(config.pool_idle_timeout);
-        options.verify_cert = !upstream.insecure;
-        options.verify_hostname = !upstream.insecure;
-        if !upstream.authorities.is_empty() {
-            let certificates = upstream.authorities.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
-            options.ca = Some(certificates.collect());
-        }
-        let forwarding = dialer.forwards_through().and_then(|proxy| proxy.credentials.as_ref());
+        let times = (made_with.write_timeout, made_with.pool_idle_timeout);
+        let common = line::Common { upstream, times, resolver, stats: &stats };
+        let lines = iter::once(&upstream.base_url).chain(&upstream.lines).map(|url| {
+            let same = same_way.and_then(|former| former.lines.iter().find(|line| line.authority() == url.authority));
+            Line::new(url, &common, same)
+        });
+        let lines = lines.collect::<Result<Vec<_>, Words>>()?;
         Ok(Self {
             name: Arc::from(upstream.name.as_str()),
-            host: HeaderValue::from_str(&url.authority)
-                .map_err(|_| both!("{authority} is no Host", "{authority} 不能作为 Host", authority = url.authority))?,
             label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
                 .map_err(|_| both!("its name cannot stand in a head", "它的名称不能用在响应头中"))?,
             circuit: match same_place.filter(|former| former.made_with.health == made_with.health) {
@@ -180,12 +138,8 @@ impl Upstream {
             seed: sessions::hash(upstream.name.as_bytes()),
             is_drained: AtomicBool::new(former.is_some_and(Self::is_drained)),
             unknown_controls_until: AtomicU64::new(0),
-            proxy_authorization: forwarding.and_then(tunnel::basic),
-            sni: upstream.sni.clone().unwrap_or_else(|| url.host.clone()),
+            lines: Lines::new(lines, same_way.map(|former| &former.lines)),
             stats,
-            dialer,
-            options,
-            group_key: same_way.map_or_else(|| GROUPS.fetch_add(1, Ordering::Relaxed), |former| former.group_key),
             made_with,
             config: upstream.clone(),
         })
@@ -211,22 +165,6 @@ impl Upstream {
         let UpstreamConfig { http, authorities, sni, insecure, connect_timeout, .. } = &self.config;
         (*http, authorities, sni, *insecure, *connect_timeout)
             == (other.http, &other.authorities, &other.sni, other.insecure, other.connect_timeout)
-    }
-
-    /// What Pingora needs to connect to it; `fresh` for a connection that was not used before.
-    pub fn peer(&self, fresh: bool) -> HttpPeer {
-        HttpPeer {
-            // The dialer knows the real ones. Of this address Pingora's pool never asks whether a kept connection
-            // really leads there; the group key tells pools apart.
-            _address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.config.base_url.port)).into(),
-            scheme: Scheme::from_tls_bool(self.config.base_url.tls),
-            sni: if self.config.base_url.tls { self.sni.clone() } else { String::new() },
-            proxy: None,
-            client_cert_key: None,
-            // Connections of another group are no part of this one's pool.
-            group_key: if fresh { FRESH.fetch_add(1, Ordering::Relaxed) } else { self.group_key },
-            options: self.options.clone(),
-        }
     }
 
     /// Whether somebody took it out of service.
@@ -267,7 +205,7 @@ impl Upstream {
 
     /// The proxy that gets requests with absolute targets, if this is the way to it.
     pub fn forwarding_proxy(&self) -> Option<&OutboundProxy> {
-        self.dialer.forwards_through()
+        self.lines.used().forwarding_proxy()
     }
 
     /// Lets a request in, if there is a place, and nobody else is trying a half-open circuit.
@@ -290,27 +228,6 @@ impl Upstream {
             None => self.slots.wait(sender).await?,
         };
         Ok(Ticket { upstream: Arc::clone(self), trial: None, entered_ms: clock::now_ms(), _place: place })
-    }
-
-    /// Gives a proxy that forwards requests the whole target, and its credentials (RFC 9112 section 3.2.2). `Host` is
-    /// the target's own then, whatever was to be sent to the upstream.
-    ///
-    /// # Errors
-    /// When a field cannot be set; that would be a mistake of the gateway's.
-    pub fn address_to_proxy(&self, request: &mut RequestHeader) -> pingora::Result<()> {
-        if self.forwarding_proxy().is_none() {
-            return Ok(());
-        }
-        let mut target = b"http://".to_vec();
-        target.extend_from_slice(self.host.as_bytes());
-        let path = request.raw_path();
-        target.extend_from_slice(if path == b"*" { b"" } else { path });
-        request.set_raw_path(&target)?;
-        request.insert_header(HOST, self.host.clone())?;
-        match &self.proxy_authorization {
-            Some(credentials) => request.insert_header(PROXY_AUTHORIZATION, credentials.clone()),
-            None => Ok(()),
-        }
     }
 }
 

@@ -33,7 +33,7 @@ fn what_a_change_does_not_touch_is_kept() {
             Arc::ptr_eq(&before.circuit, &after.circuit),
             Arc::ptr_eq(&before.slots, &after.slots),
             Arc::ptr_eq(&before.stats, &after.stats),
-            before.group_key == after.group_key,
+            before.lines.at(0).group_key == after.lines.at(0).group_key,
         )
     };
     for (entry, rest, expected) in [
@@ -56,7 +56,7 @@ fn what_a_change_does_not_touch_is_kept() {
 fn every_set_of_connections_has_a_group_of_its_own() {
     let before = prepare(&with("", ""), &[]).expect("prepared");
     let after = prepare(&with(", insecure: true", ""), &before).expect("prepared");
-    let mut groups = [before[0].group_key, before[1].group_key, after[0].group_key];
+    let mut groups = [&before[0], &before[1], &after[0]].map(|upstream| upstream.lines.at(0).group_key);
     groups.sort_unstable();
     assert!(groups.windows(2).all(|pair| pair[0] < pair[1]), "{groups:?}");
 }
@@ -69,4 +69,53 @@ fn one_that_was_taken_out_of_service_stays_out() {
         let after = prepare(&with(entry, rest), &before).expect("prepared");
         assert!(after[0].is_drained() && !after[1].is_drained(), "{entry}{rest}");
     }
+}
+
+#[test]
+fn what_is_known_of_a_line_stays_true_as_long_as_it_is_there() {
+    let lines = |lines: &str| with(&format!(", lines: [{lines}]"), "");
+    let before = prepare(&lines("\"127.0.0.1:3\", \"127.0.0.1:4\""), &[]).expect("prepared");
+    let authorities = |of: &Upstream| of.lines.iter().map(|line| line.authority().to_owned()).collect::<Vec<_>>();
+    assert_eq!(authorities(&before[0]), ["127.0.0.1:1", "127.0.0.1:3", "127.0.0.1:4"]);
+    let mut groups: Vec<u64> = before[0].lines.iter().map(|line| line.group_key).collect();
+    groups.dedup();
+    assert_eq!(groups.len(), 3, "each has connections of its own");
+    for (line, millis) in before[0].lines.iter().zip([30, 10, 20]) {
+        for _ in 0..3 {
+            line.times.probed(Duration::from_millis(millis));
+        }
+    }
+    before[0].lines.compare("a", 1);
+    assert_eq!((before[0].lines.used().authority(), before[1].lines.are_several()), ("127.0.0.1:3", false));
+    let after = prepare(&lines("\"127.0.0.1:5\", \"127.0.0.1:3\""), &before).expect("prepared");
+    assert_eq!(after[0].lines.used().authority(), "127.0.0.1:3", "the line in use stays the same one");
+    assert!(!after[0].lines.are_compared(), "one of them is new");
+    assert!(Arc::ptr_eq(&before[0].lines.at(1).times, &after[0].lines.at(2).times));
+    assert_eq!(before[0].lines.at(1).group_key, after[0].lines.at(2).group_key);
+    let without = prepare(&with("", ""), &after).expect("prepared");
+    assert_eq!((without[0].lines.used().authority(), without[0].lines.are_several()), ("127.0.0.1:1", false));
+}
+
+#[test]
+fn a_request_takes_the_line_in_use_unless_that_fails() {
+    let upstreams = prepare(&with(", lines: [\"127.0.0.1:3\", \"127.0.0.1:4\"]", ""), &[]).expect("prepared");
+    let upstream = &upstreams[0];
+    let mut tried = lines::Tried::default();
+    assert_eq!(upstream.lines.next(tried), Some(0));
+    for (line, millis) in upstream.lines.iter().zip([10, 30, 20]) {
+        line.times.probed(Duration::from_millis(millis));
+    }
+    tried.add(0);
+    assert_eq!(upstream.lines.next(tried), Some(2), "the fastest of the others");
+    tried.add(2);
+    assert_eq!(upstream.lines.next(tried), Some(1));
+    tried.add(1);
+    assert_eq!(upstream.lines.next(tried), None, "each line once");
+    let refused = || gateway_core::record::fault::UpstreamFault::ConnectRefused;
+    upstream.lines.at(0).times.failed(refused());
+    assert_eq!(upstream.lines.next(lines::Tried::default()), Some(2), "others avoid it");
+    upstream.lines.iter().for_each(|line| line.times.failed(refused()));
+    assert_eq!(upstream.lines.next(lines::Tried::default()), Some(0), "all fail");
+    upstream.lines.at(0).times.probed(Duration::from_millis(10));
+    assert_eq!(upstream.lines.next(lines::Tried::default()), Some(0));
 }

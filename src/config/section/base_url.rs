@@ -86,9 +86,40 @@ pub(crate) fn parse(text: &str) -> Result<BaseUrl, Message> {
     })
 }
 
+/// Reads `host[:port]`: another address of what is at `base_url`, with the same scheme and path.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn line(base_url: &BaseUrl, text: &str) -> Result<BaseUrl, Message> {
+    let scheme = if base_url.tls { "https" } else { "http" };
+    let wrong = || Message::NotALine { text: text.to_owned() };
+    // Whatever else a URL may have would be dropped, or go to the parser as something else than it looks like.
+    if text.contains(|c: char| matches!(c, '/' | '\\' | '?' | '#' | '@') || c.is_whitespace()) {
+        return Err(wrong());
+    }
+    let url = parse(&format!("{scheme}://{text}")).map_err(|_| wrong())?;
+    Ok(BaseUrl { path_prefix: base_url.path_prefix.clone(), ..url })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_a_host_with_the_scheme_and_the_path_of_the_base_url() {
+        let base_url = parse("https://relay.example:8443/api/").expect("valid");
+        let line = |text: &str| line(&base_url, text);
+        let plain = line("Second.relay.example").expect("valid");
+        assert_eq!((plain.tls, plain.host.as_str(), plain.port), (true, "second.relay.example", 443));
+        assert_eq!((plain.authority.as_str(), plain.path_prefix.as_str()), ("second.relay.example", "/api"));
+        let with_port = line("[::1]:8443").expect("valid");
+        assert_eq!((with_port.host.as_str(), with_port.port), ("::1", 8443));
+        for bad in
+            ["", "https://b.example", "b.example/", "b.example/v1", "u@b.example", "b.example?", "b example", "b:x"]
+        {
+            assert!(matches!(line(bad), Err(Message::NotALine { .. })), "{bad}");
+        }
+    }
 
     #[test]
     fn a_base_url_is_taken_apart() {

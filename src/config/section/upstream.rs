@@ -51,6 +51,8 @@ pub struct UpstreamConfig {
     pub name: String,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Other addresses that lead to the same relay.
+    pub lines: Vec<BaseUrl>,
     /// Lower numbers are preferred.
     pub priority: u32,
     /// Share within one priority.
@@ -146,6 +148,7 @@ impl UpstreamConfig {
             is_reserved: false,
             proxy: inherited.proxies.choose(&base_url),
             base_url,
+            lines: Vec::new(),
             priority: 0,
             weight: 1,
             cost_factor: Factor::ONE,
@@ -308,6 +311,7 @@ impl Entry<'_, '_> {
         let first_byte_timeout = self.get("first_byte_timeout", value::duration);
         Some(UpstreamConfig {
             is_reserved: api_key.is_some(),
+            lines: self.lines(&default.base_url),
             name: self.get("name", name).unwrap_or(default.name),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
             weight: self.get("weight", |text| value::number(text, 1..=1000)).unwrap_or(default.weight),
@@ -374,6 +378,27 @@ impl Entry<'_, '_> {
         }
         self.reader.problems.append(&mut problems);
         Some(models)
+    }
+
+    /// `[host, host:port]`
+    fn lines(&mut self, base_url: &BaseUrl) -> Vec<BaseUrl> {
+        let Some(node) = self.entry.get_node("lines").cloned() else { return Vec::new() };
+        let at = format!("{}.lines", self.at);
+        let mut problems = Vec::new();
+        let places = self.reader.places();
+        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
+        let lines = reading.parse_each(&node, &at, |text| base_url::line(base_url, text));
+        if let Err(what) = bounds::count(lines.len(), bounds::LINES) {
+            reading.wrong(&node, &at, what);
+        }
+        for (index, line) in lines.iter().enumerate() {
+            let is_same = |other: &BaseUrl| (other.port, &other.host) == (line.port, &line.host);
+            if is_same(base_url) || lines[..index].iter().any(is_same) {
+                reading.wrong(&node, &at, Message::Twice { name: line.authority.clone() });
+            }
+        }
+        self.reader.problems.append(&mut problems);
+        lines
     }
 
     /// A key, in which `${env.X}` stands for a variable.

@@ -37,6 +37,12 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "http:// or https:// URL, with a path prefix if need be.",
         "http:// 或 https:// 地址，可带路径前缀。",
     ),
+    one(
+        "lines",
+        "",
+        "Other addresses of the same relay, host or host:port, with the scheme, path and keys of base_url; the fastest is used.",
+        "同一中转站的其他地址（主机或 主机:端口），协议、路径和密钥与 base_url 相同；使用其中最快的一个。",
+    ),
     one("priority", "0", "Lower numbers are preferred.", "数字越小越优先。"),
     one("weight", "1", "Share of the requests within one priority.", "同一优先级内分配请求的权重。"),
     one(

@@ -220,6 +220,9 @@ messages! {
     UpstreamTwice { name: String } = "upstream_twice",
         "the upstream name \"{name}\" is there twice", "上游名称“{name}”出现了两次";
     BaseUrlMissing = "base_url_missing", "base_url is missing", "缺少 base_url";
+    NotALine { text: String } = "not_a_line",
+        "\"{text}\" is no host, such as api2.relay.example or api2.relay.example:8443: scheme and path are those of base_url",
+        "“{text}”不是主机，例如 api2.relay.example 或 api2.relay.example:8443：协议和路径与 base_url 相同，不用写";
     NotAName = "not_a_name",
         "a name has up to 64 letters, digits, '-', '_' and '.'", "名称最多 64 个字符，只能用字母、数字、“-”、“_”和“.”";
     NoUpstream { name: String, near: Near } = "no_upstream",

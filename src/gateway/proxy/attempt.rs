@@ -3,7 +3,7 @@
 use super::context::{Attempt, Context};
 use super::failure::Failure;
 use super::{
-    apply_rules, downstream, failover, failure, field_order, first_event, models, repair, request_head, settle,
+    apply_rules, downstream, failover, failure, field_order, first_event, lines, models, repair, request_head, settle,
 };
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -12,6 +12,7 @@ use gateway_core::record::fault::UpstreamFault;
 use pingora::ErrorSource;
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
+use pingora::protocols::Digest;
 use pingora::proxy::Session;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,13 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     }
     context.attempt = Attempt { began: Some(now), ..Attempt::default() };
     let is_fresh = std::mem::take(&mut context.routing.must_be_fresh);
-    // A second try at the same upstream, because its kept connection was closed, is no attempt of its own.
-    context.routing.attempts += u32::from(!is_fresh);
-    let mut peer = context.destination()?.upstream.peer(is_fresh);
+    // A second try at the same upstream is no attempt of its own if a kept connection was closed, or there was none.
+    let is_same = std::mem::take(&mut context.routing.was_not_sent) || is_fresh;
+    context.routing.attempts += u32::from(!is_same);
+    let lines = &context.destination()?.upstream.lines;
+    let line = lines.next(context.routing.lines_tried).unwrap_or_default();
+    let mut peer = lines.at(line).peer(is_fresh);
+    context.routing.line = line;
     if let Some(left) = models::time_left(context) {
         let longest = peer.options.total_connection_timeout.unwrap_or(left);
         peer.options.total_connection_timeout = Some(longest.min(left).max(Duration::from_millis(1)));
@@ -59,11 +64,12 @@ fn never_sent(context: &mut Context) {
 }
 
 /// There is a connection, a new one or one that `is_reused`.
-pub(crate) fn connected(is_reused: bool, shared: &Shared, context: &mut Context) {
+pub(crate) fn connected(is_reused: bool, digest: Option<&Digest>, shared: &Shared, context: &mut Context) {
     let now = Instant::now();
     context.attempt.connected = Some(now);
     if let (Some(began), Some(destination)) = (context.attempt.began.filter(|_| !is_reused), context.chosen()) {
         shared.metrics.connected(&destination.upstream.config.name, now.duration_since(began));
+        lines::connected(digest, context);
     }
     if let Some(running) = &context.observation.running {
         running.phase(Phase::Wait);
@@ -81,7 +87,7 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     request_head::length(request, context)?;
     field_order::restore(request, &client.headers)?;
     let upstream = &context.destination()?.upstream;
-    upstream.address_to_proxy(request)?;
+    context.line()?.address_to_proxy(request)?;
     // A longer one would be read_timeout's, which Pingora keeps.
     let within = Some(upstream.config.first_byte_timeout).filter(|&within| within < upstream.config.read_timeout);
     let within = within.into_iter().chain(models::time_left(context)).min();
@@ -104,7 +110,7 @@ fn fault(error: &Error, context: &Context) -> Option<UpstreamFault> {
 pub(crate) fn no_connection(mut error: Box<Error>, context: &mut Context) -> Box<Error> {
     error.as_up();
     if let Some(fault) = fault(&error, context) {
-        error.set_retry(failover::take_over(context, &fault));
+        error.set_retry(lines::take_over(context, &fault) || failover::take_over(context, &fault));
     }
     error
 }
@@ -130,7 +136,7 @@ pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, cont
     let Some(fault) = fault(&error, context) else { return error };
     match has_begun {
         true => settle::over(context, Some(&Failure::Upstream(fault))),
-        false => error.set_retry(failover::take_over(context, &fault)),
+        false => error.set_retry(lines::take_over(context, &fault) || failover::take_over(context, &fault)),
     }
     error
 }

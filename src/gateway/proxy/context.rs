@@ -8,6 +8,8 @@ use crate::gateway::identity::Identity;
 use crate::gateway::running::Ticket as RunningTicket;
 use crate::gateway::snapshot::{Destination, Snapshot};
 use crate::upstream::Ticket;
+use crate::upstream::line::Line;
+use crate::upstream::lines::Tried as TriedLines;
 use bytes::Bytes;
 use gateway_core::addresses::Origin;
 use gateway_core::protocol::Protocol;
@@ -83,6 +85,14 @@ pub(crate) struct Routing {
     pub destination: Option<usize>,
     /// Its place at that destination's upstream.
     pub ticket: Option<Ticket>,
+    /// The place of the line that the present attempt takes to it.
+    pub line: usize,
+    /// The lines to it that failed.
+    pub lines_tried: TriedLines,
+    /// Whether the next attempt is the same one on another line, because there was no connection.
+    pub was_not_sent: bool,
+    /// How many attempts were made on another line after one that may have been heard.
+    pub sent_again: u32,
     /// When it had one first.
     pub entered: Option<Instant>,
     /// The upstreams that were tried in vain.
@@ -331,6 +341,19 @@ impl Context {
     pub(crate) fn destination_in<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Destination> {
         let chosen = self.routing.destination.and_then(|at| snapshot.destinations.get(at));
         chosen.ok_or_else(|| Error::explain(ErrorType::InternalError, "no upstream was chosen"))
+    }
+
+    /// The line that the present attempt takes.
+    ///
+    /// # Errors
+    /// As [`Self::destination`].
+    pub(crate) fn line(&self) -> Result<&Line> {
+        Ok(self.destination()?.upstream.lines.at(self.routing.line))
+    }
+
+    /// Whether it was sent as often as `failover.max_attempts` allows, once the present attempt has failed.
+    pub(crate) fn has_no_attempt_left(&self, failed: usize) -> bool {
+        failed + self.routing.sent_again as usize >= self.snapshot.config.failover.max_attempts as usize
     }
 
     /// The places of the upstreams that the request may go to.

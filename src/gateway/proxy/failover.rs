@@ -5,6 +5,7 @@ use super::{downstream, failure, models, settle};
 use crate::config::resilience::Queue;
 use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
+use crate::upstream::lines::Tried as TriedLines;
 use crate::upstream::pool::{self, Choice};
 use crate::upstream::sessions::Owner;
 use crate::upstream::slots::NoPlace;
@@ -23,8 +24,7 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     if models::time_left(context).is_some_and(|left| left.is_zero()) {
         return false;
     }
-    let failover = &context.snapshot.config.failover;
-    if context.routing.tried.len() >= failover.max_attempts as usize {
+    if context.has_no_attempt_left(context.routing.tried.len()) {
         return false;
     }
     let Some((next, ticket)) = next(context) else { return false };
@@ -38,6 +38,7 @@ pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     log::info!("{}: upstream \"{}\" {said}; trying \"{}\"", context.request_id, from.config.name, to.config.name);
     to.stats.taken_over.fetch_add(1, Ordering::Relaxed);
     context.routing.destination = Some(next);
+    context.routing.lines_tried = TriedLines::default();
     // The place at the other one is free with this; a response that is passed on keeps it to its end.
     context.routing.ticket = Some(ticket);
     true

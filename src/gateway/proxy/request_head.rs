@@ -36,7 +36,7 @@ pub(crate) fn head(request: &mut RequestHeader, client_version: Version, context
     // The gateway has met it: the body is here.
     request.remove_header(&EXPECT);
     if !upstream.config.preserve_host || !request.headers.contains_key(HOST) && request.uri.authority().is_none() {
-        request.insert_header(HOST, upstream.host.clone())?;
+        request.insert_header(HOST, context.line()?.host.clone())?;
     }
     if client_version == Version::HTTP_2 {
         join_cookies(request)?;

@@ -227,6 +227,16 @@ export class MockGateway {
     };
   }
 
+  #lines(): Upstream['lines'] {
+    const since_ms = Date.now() - 3_600_000;
+    const refused = { what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } as const;
+    return [
+      { host: 'anyrouter.top', state: 'ready', connect_ms: 182.4, tls_ms: 190.1, probe_ms: 301.7, since_ms, failures: 2, fault: null },
+      { host: 'a-ocnfniawgw.cn-shanghai.fcapp.run', state: 'used', connect_ms: 21.3, tls_ms: 24.8, probe_ms: 96.2, since_ms, failures: 0, fault: null },
+      { host: 'pmpjfbhq.cn-nb1.rainapp.top', state: 'down', connect_ms: 40.9, tls_ms: 44.0, probe_ms: 130.5, since_ms: Date.now() - 42_000, failures: 9, fault: refused },
+    ];
+  }
+
   #upstream(name: string): Upstream {
     const index = UPSTREAMS.findIndex((one) => one === name);
     if (index < 0) throw new Refusal(404, `there is no upstream ${name}`);
@@ -238,6 +248,7 @@ export class MockGateway {
       taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
       last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } : null,
       connecting: {},
+      lines: index === 0 ? this.#lines() : [],
     };
   }
 

@@ -976,6 +976,28 @@ export interface components {
                     micros: number;
                 };
             };
+            /** @description The addresses that lead to it, that of base_url first; empty if there is but one. */
+            lines: components["schemas"]["Line"][];
+        };
+        /** @description One of several lines to an upstream. Times are medians of the last nine, in milliseconds. */
+        Line: {
+            /** @description Its host, and its port if that is not the scheme's. */
+            host: string;
+            /**
+             * @description down: the last connection or check failed.
+             * @enum {string}
+             */
+            state: "used" | "ready" | "down";
+            /** @description Name, TCP, outbound proxy. */
+            connect_ms: number | null;
+            /** @description The TLS handshake. */
+            tls_ms: number | null;
+            /** @description From the request of a check to its response. */
+            probe_ms: number | null;
+            /** @description Since when it is up, or down; since 1970. */
+            since_ms: number | null;
+            failures: components["schemas"]["Count"];
+            fault: null | components["schemas"]["Fault"];
         };
         /** @description What was found on the way to an upstream. */
         Tried: {
@@ -1390,6 +1412,7 @@ export type LastRecost = components['schemas']['LastRecost'];
 export type Recost = components['schemas']['Recost'];
 export type Upstreams = components['schemas']['Upstreams'];
 export type Upstream = components['schemas']['Upstream'];
+export type Line = components['schemas']['Line'];
 export type Tried = components['schemas']['Tried'];
 export type Rules = components['schemas']['Rules'];
 export type Any = components['schemas']['Any'];
@@ -2454,6 +2477,7 @@ export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["s
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Recost"]["state"]> = ["running", "done", "stopped", "failed"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
+export const lineStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Line"]["state"]> = ["used", "ready", "down"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
 export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Rules"]["upstreams"]["rules"]["source"]> = ["system-prompt", "profile", "operator", "headers-file"];
