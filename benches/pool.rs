@@ -1,7 +1,7 @@
 //! Choosing among 16 upstreams: `cargo bench --bench pool`.
 
 use anyrouter_gateway::measured::{
-    Affinity, AffinityTable, Arguments, Client, Upstream, choose, clock, home, load, prepare,
+    Affinity, AffinityTable, Arguments, Client, SessionPlace, Upstream, Wish, choose, clock, home, load, prepare,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -32,7 +32,8 @@ fn pool(criterion: &mut Criterion) {
     let memory = || AffinityTable::new(&Affinity { sessions: 10_000, idle: Duration::from_secs(3600) });
     let (unused, used) = (memory(), memory());
     let session = |at: u64| Client::new(Some(&at.to_le_bytes()), None);
-    (0..10_000).for_each(|at| used.move_to(session(at), upstreams[3].seed));
+    let there = SessionPlace { seed: upstreams[3].seed, key: None, has_moved: true };
+    (0..10_000).for_each(|at| used.move_to(session(at), there));
     let mut at = 0;
     let mut bench = |name: &str, memory: &AffinityTable| {
         criterion.bench_function(name, |bencher| {
@@ -44,7 +45,8 @@ fn pool(criterion: &mut Criterion) {
     };
     bench("choose among 16", &unused);
     bench("choose among 16, 10,000 sessions moved", &used);
-    criterion.bench_function("enter and leave", |bencher| bencher.iter(|| black_box(upstreams[0].enter(1_000))));
+    let wish = Wish { session: 7, key: None, tried: &[] };
+    criterion.bench_function("enter and leave", |bencher| bencher.iter(|| black_box(upstreams[0].enter(&wish, 1_000))));
     criterion.bench_function("home of a session", |bencher| {
         bencher.iter(|| black_box(home(&upstreams, &group, black_box(session(7)))))
     });

@@ -85,6 +85,17 @@ def faulty_upstream(cleanup: ExitStack) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+def observed_upstreams(faulty: str, upstream: str) -> str:
+    """One that fails, one that answers, and one with keys of its own, which only a client's key leads to that nobody has."""
+    keys = "{key: sk-own-1, name: first}, {key: sk-own-2, name: second}"
+    return f"""  upstreams:
+    - {{name: faulty, base_url: {faulty}}}
+    - {{name: mock, base_url: {upstream}, priority: 1}}
+    - {{name: keyed, base_url: {upstream}, priority: 2, api_keys: [{keys}]}}
+  routes: [{{keys: sk-of-nobody, upstreams: [keyed]}}]
+"""
+
+
 def past_log(stack: Stack) -> Path:
     """A request log with a long past."""
     log = stack.folder / "past.db"
@@ -151,7 +162,9 @@ def main() -> int:
         foreign = re.compile(r"^(ANTHROPIC|CLAUDE|OTEL)_|^(HTTPS?|ALL|NO)_PROXY$", re.I)
         env = {name: value for name, value in os.environ.items() if not foreign.search(name)}
         faulty, admin, key = faulty_upstream(cleanup), f"127.0.0.1:{free_port()}", "e2e-dashboard-key"
-        observed = {"API_BASE_URL": "", "API_BASE_URLS": f"{faulty},{upstream}", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
+        observed = {"API_BASE_URL": "", "SYSTEM_PROMPT_REPLACEMENT": REPLACEMENT}
+        observed_file = folder / "observed.yaml"
+        observed_file.write_text((HERE / "observed.yaml").read_text() + observed_upstreams(faulty, upstream))
         observed |= {"GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": key, "ADMIN_LISTEN": admin}
         # Its upstream stands in its file: the panel cannot change one that the environment gives.
         panel_file = folder / "panel.yaml"
@@ -161,7 +174,7 @@ def main() -> int:
         env |= {
             "E2E_GATEWAY": stack.gateway("gateway", upstream, SYSTEM_PROMPT_REPLACEMENT=REPLACEMENT),
             "E2E_FAULTY_GATEWAY": stack.gateway("faulty-gateway", faulty),
-            "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, HERE / "observed.yaml", **observed),
+            "E2E_OBSERVED_GATEWAY": stack.gateway("observed-gateway", upstream, observed_file, **observed),
             "E2E_OBSERVED_ADMIN": f"http://{admin}",
             "E2E_OBSERVED_KEY": key,
             "PANEL_URL": stack.gateway("panel-gateway", upstream, panel_file, **panel_settings),

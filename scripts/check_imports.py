@@ -64,7 +64,7 @@ ORDER = {
     ],
     "src/gateway/proxy": [
         "context",
-        "conversation field_order max_forwards models origin_headers",
+        "conversation field_order key_change max_forwards models origin_headers",
         "apply_rules downstream failure lines request_head",
         "ending observe",
         "settle",

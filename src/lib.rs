@@ -35,7 +35,8 @@ pub mod measured {
     pub use crate::config::resilience::Affinity;
     pub use crate::config::{Arguments, load};
     pub use crate::store::{By, Database, Filter, Reader, Span, StatsFilter};
+    pub use crate::upstream::keys::Wish;
     pub use crate::upstream::pool::{choose, home};
-    pub use crate::upstream::sessions::{AffinityTable, Client};
+    pub use crate::upstream::sessions::{AffinityTable, Client, SessionPlace};
     pub use crate::upstream::{Upstream, clock, prepare};
 }

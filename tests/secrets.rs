@@ -198,8 +198,8 @@ fn assert_clean(place: &str, bytes: &[u8], traces: &[String]) {
 async fn with_secrets(upstream: &Upstream, written: &Path) -> Gateway {
     let [_, relay, file, .., rule] = SECRETS;
     let yaml = format!(
-        "gateway:\n  log: {{ capture: all }}\n  upstreams:\n    - {{ name: one, base_url: '{url}', api_key: '{relay}', \
-         proxy: off }}\n    - {{ name: two, base_url: '{url}/two' }}\n  routes:\n    - {{ keys: ['{key}'], upstreams: [one, two] \
+        "gateway:\n  log: {{ capture: all }}\n  upstreams:\n    - {{ name: one, base_url: '{url}', proxy: off, \
+         api_keys: [{{ key: '{relay}', name: first }}, {{ key: 'sk-of-nobody', enabled: false }}] }}\n    - {{ name: two, base_url: '{url}/two' }}\n  routes:\n    - {{ keys: ['{key}'], upstreams: [one, two] \
          }}\n  rules:\n    - {{ name: set, headers: {{ set: {{ x-extra: '${{env.EXTRA}}' }} }} }}\n",
         url = upstream.url(),
         key = SECRETS[4],

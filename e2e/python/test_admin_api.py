@@ -147,6 +147,8 @@ def test_every_member_is_described(observed, cookie):
     for operation in ("test", "drain", "enable"):
         of_upstream = {"path_parameters": {"name": upstream}, "body": {}, "media_type": "application/json"}
         parts[operation] = of_upstream
+    key = {"path_parameters": {"name": "keyed", "key": "first"}, "media_type": "application/json"}
+    parts |= {"restKey": {**key, "body": {"for": "1s"}}, "wakeKey": {**key, "body": {}}}
     # Costs may be recalculated because of the tests before: one at a time.
     is_idle = lambda last: last is None or last["state"] != "running"
     wait("the recalculation to end", lambda: is_idle(call(observed.admin, "recost", cookie).json()["recost"]))
@@ -161,7 +163,7 @@ def test_every_member_is_described(observed, cookie):
             assert answer.status_code == 200, answer.text
             assert list(undocumented(content["schema"], answer.json())) == [], operation["operationId"]
             looked_at += 1
-    assert looked_at == 23
+    assert looked_at == 25
 
 
 def test_the_file_is_served(observed, cookie):

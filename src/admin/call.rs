@@ -20,6 +20,8 @@ pub(super) struct Call {
     pub client: Option<IpAddr>,
     /// What the path names: the value of `{id}` or `{name}` in the template; empty if that has none.
     pub named: String,
+    /// What it names within that: the value of the second one, such as `{key}`.
+    pub within: String,
     /// What the query says.
     pub parameters: Parameters,
     /// Its body.

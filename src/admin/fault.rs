@@ -33,6 +33,9 @@ messages! {
     NoPage = "no_page", "There is no such page", "没有这个页面";
     NoMethod { allowed: String } = "no_method", "This takes {allowed}", "此处只接受 {allowed}";
     NoUpstream { name: String } = "no_upstream", "There is no upstream \"{name}\"", "没有名为“{name}”的上游";
+    NoKey { name: String, upstream: String } = "no_key",
+        "The upstream \"{upstream}\" has no key \"{name}\": its name or its fingerprint is expected",
+        "上游“{upstream}”没有名为“{name}”的密钥：应为密钥的名称或指纹";
     NoRequest = "no_request", "There is no such request in the request log", "请求日志里没有这个请求";
     NoSession = "no_session", "There is no such session in the request log", "请求日志里没有这个会话";
     NoLog = "no_log",
@@ -56,6 +59,8 @@ messages! {
         "step: {step} ms is no whole number of minutes (of quarters of an hour, for times of more than three days ago), \
          or makes more than {most} points",
         "step：{step} 毫秒不是整数分钟（三天以前的时间须为整数刻钟），或数据点超过 {most} 个";
+    NotARest { text: String } = "not_a_rest",
+        "for: \"{text}\" is no time such as 10m or 2h, of 30 days at most", "for：“{text}”不是 10m、2h 这样的时间（最长 30 天）";
     NotACursor = "not_a_cursor", "cursor: this is no cursor of a page", "cursor：不是分页游标";
     NoBaseVersion = "no_base_version",
         "base_version is missing: the version that the edit was made for", "缺少 base_version：这次修改所基于的版本";
@@ -87,7 +92,7 @@ impl Fault {
         match self {
             Self::KeyNeeded | Self::WrongKey | Self::LinkOver | Self::NoPanelKey => 401,
             Self::CrossSite => 403,
-            Self::NoPath | Self::NoPage | Self::NoUpstream { .. } => 404,
+            Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
             Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
             Self::Conflict { .. } | Self::RecostRuns => 409,

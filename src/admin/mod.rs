@@ -8,6 +8,7 @@ mod configuration;
 mod dry_run;
 mod export;
 mod fault;
+mod keys;
 mod live;
 mod parameters;
 mod parts;
@@ -109,7 +110,8 @@ impl Admin {
         };
         let (_, query) = split_query(request.raw_path());
         let parameters = Parameters::read(query.unwrap_or_default());
-        let call = Call { client, named: named.to_owned(), parameters, body, request };
+        let [named, within] = named.map(str::to_owned);
+        let call = Call { client, named, within, parameters, body, request };
         match (route.handler)(&self.parts, &call).await {
             Ok(Reply::Whole(answer)) => answer.with(CACHE_CONTROL, "no-store").send_direct(session, request_id).await,
             Ok(Reply::Rows(export)) => export.serve(session, request_id).await,
@@ -131,7 +133,7 @@ impl Admin {
         request: &RequestHeader,
         client: Option<IpAddr>,
         segments: &'s [String],
-    ) -> Result<(&'static routes::Route, &'s str, Option<Access>), Refused> {
+    ) -> Result<(&'static routes::Route, [&'s str; 2], Option<Access>), Refused> {
         let Parts { shared, gate, .. } = &self.parts;
         // What changes from now on, this process does not hear of: the key, for one. Clients try again at once, and come to
         // the next process.

@@ -6,7 +6,7 @@ use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use super::{configuration, dry_run, recost, requests, statistics, status, upstreams};
+use super::{configuration, dry_run, keys, recost, requests, statistics, status, upstreams};
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
 use http::Method;
@@ -56,7 +56,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 30] = [
+static ROUTES: [Route; 32] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -89,6 +89,8 @@ static ROUTES: [Route; 30] = [
         Change,
         answer!(it, call => upstreams::drain(&it.shared, &call.named, false)),
     ),
+    route(POST, "upstreams/{name}/keys/{key}/rest", Change, answer!(it, call => keys::rest(&it.shared, call))),
+    route(POST, "upstreams/{name}/keys/{key}/wake", Change, answer!(it, call => keys::wake(&it.shared, call))),
     route(READ, "rules", Look, answer!(it, _ => json(&upstreams::rules(&it.shared)))),
     route(READ, "config", Look, answer!(it, call => configuration::current(&it.live, call).await)),
     route(PUT, "config", Change, answer!(it, call => configuration::apply(&it.live, call).await)),
@@ -109,7 +111,7 @@ static ROUTES: [Route; 30] = [
 ///
 /// # Errors
 /// When there is no such path, or it does not take this method.
-pub(super) fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static Route, &'p str), Refused> {
+pub(super) fn find<'p>(method: &Method, path: &'p [String]) -> Result<(&'static Route, [&'p str; 2]), Refused> {
     let mut others = Vec::new();
     for route in &ROUTES {
         match named(route.template, path) {
@@ -134,15 +136,18 @@ pub(super) fn needs_at_least(path: &[String]) -> Needs {
     }
 }
 
-/// What a path names if it is one of this template; `None` if it is another one.
-fn named<'p>(template: &str, path: &'p [String]) -> Option<&'p str> {
+/// What a path names if it is one of this template, and what within that; `None` if it is another one.
+fn named<'p>(template: &str, path: &'p [String]) -> Option<[&'p str; 2]> {
     if template.split('/').count() != path.len() {
         return None;
     }
-    let mut named = "";
+    let (mut named, mut count) = ([""; 2], 0);
     for (known, segment) in template.split('/').zip(path) {
         match known.starts_with('{') {
-            true => named = segment,
+            true => {
+                *named.get_mut(count)? = segment;
+                count += 1;
+            }
             false if known == segment => {}
             false => return None,
         }
@@ -181,13 +186,14 @@ mod tests {
         let of = |method: Method, path: &str| {
             let path: Vec<String> = path.split('/').map(str::to_owned).collect();
             match find(&method, &path) {
-                Ok((route, named)) => format!("{} {named}", route.template),
+                Ok((route, named)) => format!("{} {}", route.template, named.join(" ")).trim_end().to_owned(),
                 Err(Refused::Because(Fault::NoMethod { allowed })) => allowed,
                 Err(_) => "none".to_owned(),
             }
         };
         assert_eq!(of(Method::HEAD, "requests/req_1"), "requests/{id} req_1");
         assert_eq!(of(Method::POST, "upstreams/a/drain"), "upstreams/{name}/drain a");
+        assert_eq!(of(Method::POST, "upstreams/a/keys/b/wake"), "upstreams/{name}/keys/{key}/wake a b");
         assert_eq!(of(Method::GET, "explain"), "POST");
         assert_eq!(of(Method::PATCH, "config"), "GET, HEAD, PUT");
         assert_eq!(of(Method::PUT, "session"), "GET, HEAD, POST, DELETE");

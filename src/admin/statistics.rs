@@ -27,6 +27,7 @@ fn filter(parameters: &Parameters) -> StatsFilter {
         path: get("path"),
         key: get("key"),
         request_class: get("request_class"),
+        upstream_key: get("upstream_key"),
     }
 }
 

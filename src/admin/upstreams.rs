@@ -1,6 +1,7 @@
 //! `upstreams` and `rules`: what is known of them, and taking upstreams out of service.
 
 use super::fault::Fault;
+use super::keys;
 use super::refused::{Refused, json};
 use crate::config::profile::Profile;
 use crate::config::{built_in, profile};
@@ -49,6 +50,7 @@ struct Shown<'s> {
     connecting: BTreeMap<&'static str, StepCounts>,
     /// Empty if there is but one.
     lines: Vec<ShownLine<'s>>,
+    keys: Vec<keys::Shown<'s>>,
 }
 
 /// One of several lines to an upstream.
@@ -99,8 +101,7 @@ pub(super) async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused>
 }
 
 fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {
-    let found = snapshot.upstreams.iter().find(|upstream| upstream.config.name == name);
-    found.ok_or_else(|| Fault::NoUpstream { name: name.to_owned() }.into())
+    snapshot.upstream(name).ok_or_else(|| Fault::NoUpstream { name: name.to_owned() }.into())
 }
 
 /// The rules of each upstream, in order, and how often each applied.
@@ -167,6 +168,7 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         }),
         connecting: stats.steps().into_iter().collect(),
         lines: lines(upstream),
+        keys: keys::of(upstream),
     }
 }
 

@@ -16,8 +16,8 @@ impl Config {
             secrets.add(key.expose().as_bytes());
         }
         for upstream in &self.upstreams {
-            if let Some(key) = &upstream.api_key {
-                secrets.add(key.expose().as_bytes());
+            for key in &upstream.api_keys {
+                secrets.add(key.key.expose().as_bytes());
             }
             if let Some(credentials) = upstream.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref()) {
                 let pair = format!("{}:{}", credentials.user, credentials.password.expose());

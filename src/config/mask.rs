@@ -253,7 +253,11 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 let is_field = value.as_scalar().is_some_and(|value| FIELDS_FOR_KEYS.contains(&value.as_str()));
                 // `tls.key` is the path of a file.
                 let is_path = path == ".gateway.tls";
-                let is_secret = is_secret || is_secret_name(key) && !(key == "api_key" && is_field) && !is_path;
+                // Of a pool of keys, what else is said of each is no secret.
+                let items = value.as_sequence().filter(|_| key == "api_keys");
+                let is_pool = items.is_some_and(|items| items.iter().all(|item| item.as_mapping().is_some()));
+                let is_none = key == "api_key" && is_field || is_path || is_pool;
+                let is_secret = is_secret || is_secret_name(key) && !is_none;
                 walk(value, &format!("{path}.{key}"), is_secret, scalars);
             }
         }
@@ -405,6 +409,7 @@ gateway:
     - { name: local-relay, base_url: \"http://local-relay:8080\", api_key: local-relay }
     - { name: path, base_url: \"https://relay.example.com/sk-ant-in-a-path-1/v1\" }
     - { name: other, base_url: \"https://relay.example.com/v1\" } # https://relay.example.com/docs
+    - { name: pool, base_url: \"https://c.example\", api_keys: [{ key: pool-key-1, name: first, weight: 2 }] }
     - { name: again, base_url: \"http://b/local-relay\" }
   routes: [{ keys: [\"env:K\"], upstream: local-relay }]
   rules:
@@ -434,6 +439,7 @@ gateway:
             "regex/",
             "in-a-long-text",
             "b/local-relay",
+            "pool-key-1",
         ] {
             assert!(NAMED_PLACES.contains(secret) && !masked.contains(secret), "{secret}: {masked}");
         }
@@ -441,6 +447,7 @@ gateway:
             "name: local-relay, base_url: \"http://local-relay:8080\"",
             "base_url: \"https://relay.example.com/v1\" } # https://relay.example.com/docs",
             "upstream: local-relay",
+            "name: first, weight: 2",
             "https://relay.example.com/?token=********",
             "\"note\": \"kept\"",
         ] {

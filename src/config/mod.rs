@@ -39,10 +39,12 @@ pub(crate) use section::service::Drain;
 pub(crate) use section::startup::{LogFormat, Startup};
 #[cfg(test)]
 pub(crate) use section::tls_listener::TlsListener;
-pub(crate) use section::{built_in, headers, health, profile, proxy, resilience, routes, settings, thinking, upstream};
+pub(crate) use section::{
+    api_keys, built_in, headers, health, profile, proxy, resilience, routes, settings, thinking, upstream,
+};
 pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;
-pub(crate) use source::{problem, secret, text_file, words};
+pub(crate) use source::{fingerprint, problem, secret, text_file, words};
 pub(crate) use spoken::spoken;
 pub(crate) use trial::is_in_the_way;

@@ -97,11 +97,24 @@ fn upstream() -> Value {
             "profile_rules" => json!({"type": "object", "description": setting.help.en}),
             "long_context" => json!({"type": ["string", "array"], "items": {"type": "string"},
                 "description": setting.help.en}),
+            "api_keys" => json!({"type": ["array", "null"], "items": api_key(), "description": setting.help.en}),
             _ => scalar(setting.default, setting.help.en),
         };
         properties.insert(setting.key.to_owned(), schema);
     }
     json!({"type": "object", "required": ["base_url"], "additionalProperties": false, "properties": properties})
+}
+
+fn api_key() -> Value {
+    let mut properties = Map::new();
+    for key in super::section::api_keys::ENTRY_KEYS {
+        let types = match key {
+            "enabled" => json!(["boolean", "string"]),
+            _ => json!(["string", "number"]),
+        };
+        properties.insert(key.to_owned(), json!({"type": types}));
+    }
+    json!({"type": "object", "required": ["key"], "additionalProperties": false, "properties": properties})
 }
 
 fn route() -> Value {

@@ -74,7 +74,7 @@ fn insecure_ways(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
             let what = Message::UpstreamInsecure { name: upstream.name.clone() };
             warnings.push(Problem { at: at.clone(), key: String::new(), what });
         }
-        if !upstream.base_url.tls && upstream.api_key.is_some() && !is_this_machine(&upstream.base_url.host) {
+        if !upstream.base_url.tls && !upstream.api_keys.is_empty() && !is_this_machine(&upstream.base_url.host) {
             let what = Message::KeyWithoutTls { name: upstream.name.clone() };
             warnings.push(Problem { at, key: String::new(), what });
         }

@@ -123,7 +123,7 @@ fn examine(arguments: &Arguments, key: Option<Secret>, with_lines: bool, env: Lo
     let resolver = Arc::new(resolver);
     let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams.clone(), Arc::clone(&resolver), key));
     let lines = with_lines.then(|| {
-        let keys = config.upstreams.iter().filter_map(|upstream| upstream.api_key.clone());
+        let keys = config.upstreams.iter().flat_map(keys_of);
         runtime.block_on(lines::compare(&config.upstreams, &resolver, &Cleaner::new(keys.collect())))
     });
     // A resolver that hangs must not hold up the end.
@@ -157,8 +157,13 @@ fn refused(problems: Problems) -> Report {
 /// When there can be no DNS resolver.
 pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
     let resolver = crate::upstream::resolver(dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
-    let cleaner = Cleaner::new(upstream.api_key.iter().cloned().collect());
+    let cleaner = Cleaner::new(keys_of(upstream).collect());
     Ok(examine_one(upstream, &resolver, &cleaner, None).await)
+}
+
+/// All keys of an upstream: none of them is to be seen.
+fn keys_of(upstream: &UpstreamConfig) -> impl Iterator<Item = Secret> {
+    upstream.api_keys.iter().map(|key| key.key.clone())
 }
 
 /// All upstreams at once, and the hosts of AnyRouter if one of them is there, so that the slowest one decides how long it takes.
@@ -167,7 +172,7 @@ async fn examine_all(
     resolver: Arc<TokioResolver>,
     key: Option<Secret>,
 ) -> (Vec<UpstreamReport>, Option<Vec<HostWay>>) {
-    let keys = upstreams.iter().filter_map(|upstream| upstream.api_key.clone()).chain(key.clone());
+    let keys = upstreams.iter().flat_map(keys_of).chain(key.clone());
     let cleaner = Arc::new(Cleaner::new(keys.collect()));
     let hosts = {
         let (upstreams, resolver, cleaner) = (upstreams.clone(), Arc::clone(&resolver), Arc::clone(&cleaner));
@@ -201,7 +206,8 @@ async fn examine_one(
     cleaner: &Cleaner,
     key: Option<&Secret>,
 ) -> UpstreamReport {
-    let key = upstream.api_key.as_ref().or(key);
+    let own = upstream.api_keys.iter().find(|key| key.is_enabled);
+    let key = own.map(|own| &own.key).or(key);
     let proxy = upstream.proxy.as_ref();
     let probe = Probe { upstream, key, proxy: None, resolver, cleaner };
     let mut ways = vec![probe.run(proxy.is_none()).await];

@@ -136,7 +136,7 @@ impl Answer {
     pub(crate) fn again(self, again: Again) -> Self {
         match again {
             Again::Never => self.with(X_SHOULD_RETRY, "false"),
-            Again::After(seconds) => self.with_value(http::header::RETRY_AFTER, HeaderValue::from(u16::from(seconds))),
+            Again::After(seconds) => self.with_value(http::header::RETRY_AFTER, HeaderValue::from(seconds)),
             Again::Freely => self,
         }
     }

@@ -1,12 +1,10 @@
 //! The fields in which a client says who it is: its key, and its session.
 
-use crate::config::routes::digest;
 use crate::upstream::sessions::Client;
 use gateway_core::record::request_class;
 use gateway_core::rules::header::key_in;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
-use std::fmt;
 
 /// A field in which a client sends its key.
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -67,28 +65,10 @@ pub(super) fn request_class(headers: &HeaderMap) -> Option<&str> {
     }
 }
 
-/// The beginning of the SHA-256 of a client's key: enough to tell keys apart, of no other use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeyFingerprint([u8; 8]);
-
-impl KeyFingerprint {
-    /// Of this key.
-    pub(crate) fn of(key: &[u8]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = digest(key);
-        Self([a, b, c, d, e, f, g, h])
-    }
-}
-
-/// Sixteen hexadecimal digits.
-impl fmt::Display for KeyFingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fingerprint::KeyFingerprint;
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

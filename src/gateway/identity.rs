@@ -1,9 +1,10 @@
 //! Who sends a request, and where it may go: found out once, before a byte of its body is read.
 
-use super::client_keys::{self, AGENT, KeyFingerprint, REQUEST_CLASS, SESSION, X_API_KEY};
+use super::client_keys::{self, AGENT, REQUEST_CLASS, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
+use crate::config::fingerprint::KeyFingerprint;
 use crate::upstream::sessions::Client;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;

@@ -194,6 +194,9 @@ impl ProxyHttp for Gateway {
         let ending = Ending::of(session, failure, context);
         let in_force = self.shared.snapshot.load();
         let record = finish::record(session, ending, context, &in_force.config.prices);
+        if let Some(key) = context.key().filter(|_| record.upstream_key.is_some()) {
+            key.state.counts.add(&record);
+        }
         self.shared.finish(record, context.observation.is_local);
     }
 

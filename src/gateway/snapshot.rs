@@ -122,7 +122,7 @@ impl Snapshot {
         });
         let destinations: Vec<Destination> = destinations.collect();
         let adds_key = destinations.iter().map(|destination| {
-            destination.upstream.config.api_key.is_some()
+            !destination.upstream.config.api_keys.is_empty()
                 || destination.rules.rules().iter().any(|rule| cross_site::adds_key(rule))
         });
         let places = |is_member: &dyn Fn(&UpstreamConfig) -> bool| {
@@ -158,6 +158,11 @@ impl Snapshot {
     pub(crate) fn origin(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Origin> {
         let lines = headers.get_all(&X_FORWARDED_FOR).iter().map(|line| line.as_bytes());
         Some(self.config.trusted_proxies.origin(peer?, lines))
+    }
+
+    /// The upstream with this name.
+    pub(crate) fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.config.name == name)
     }
 
     /// The places of the upstreams in a group.

@@ -5,6 +5,7 @@ use super::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::upstream::circuit::State;
 use crate::upstream::clock::now_ms;
+use crate::upstream::keys::{Key, STATES};
 use crate::upstream::lines::Tried;
 use pingora_prometheus::prometheus::core::{Collector, Desc};
 use pingora_prometheus::prometheus::proto::MetricFamily;
@@ -34,6 +35,11 @@ struct Families {
     line_used: IntGaugeVec,
     line_seconds: GaugeVec,
     line_failures: IntCounterVec,
+    key_state: IntGaugeVec,
+    key_in_flight: IntGaugeVec,
+    key_requests: IntCounterVec,
+    key_tokens: IntCounterVec,
+    key_cost: CounterVec,
     moved_sessions: IntGauge,
     log: IntCounterVec,
 }
@@ -94,6 +100,33 @@ impl Families {
                 "Connections and checks of the line that failed.",
                 &["upstream", "line"],
             )?,
+            key_state: gauge(
+                "gateway_upstream_key_state",
+                "1 for the state that a key of the upstream is in: ready, low, resting, disabled or off.",
+                &["upstream", "key", "state"],
+            )?,
+            key_in_flight: gauge(
+                "gateway_upstream_key_in_flight_requests",
+                "Requests that go out with the key of the upstream now.",
+                &["upstream", "key"],
+            )?,
+            key_requests: counter(
+                "gateway_upstream_key_requests_total",
+                "Requests that ended with the key of the upstream.",
+                &["upstream", "key"],
+            )?,
+            key_tokens: counter(
+                "gateway_upstream_key_tokens_total",
+                "Tokens of all kinds of requests that ended with the key of the upstream.",
+                &["upstream", "key"],
+            )?,
+            key_cost: CounterVec::new(
+                Opts::new(
+                    "gateway_upstream_key_cost_usd_total",
+                    "What requests cost that ended with the key of the upstream.",
+                ),
+                &["upstream", "key"],
+            )?,
             moved_sessions: IntGauge::new(
                 "gateway_moved_sessions",
                 "Sessions that stay at another upstream than their first one.",
@@ -128,6 +161,7 @@ impl Families {
                 self.steps.with_label_values(&[name, step, "bad"]).inc_by(counts.bad);
                 self.step_seconds.with_label_values(&[name, step]).inc_by(counts.micros as f64 / 1e6);
             }
+            upstream.keys.all().iter().for_each(|key| self.fill_key(name, key, now));
         }
         snapshot
             .upstreams
@@ -152,7 +186,20 @@ impl Families {
         }
     }
 
-    fn all(&self) -> [&dyn Collector; 12] {
+    fn fill_key(&self, upstream: &str, key: &Key, now: u64) {
+        let labels = [upstream, &*key.label];
+        for state in STATES {
+            let is_it = i64::from(state == key.state_name(now));
+            self.key_state.with_label_values(&[upstream, &key.label, state]).set(is_it);
+        }
+        self.key_in_flight.with_label_values(&labels).set(key.in_flight().into());
+        let counts = &key.state.counts;
+        self.key_requests.with_label_values(&labels).inc_by(counts.requests.load(Ordering::Relaxed));
+        self.key_tokens.with_label_values(&labels).inc_by(counts.tokens.load(Ordering::Relaxed));
+        self.key_cost.with_label_values(&labels).inc_by(counts.cost_nano.load(Ordering::Relaxed) as f64 / 1e9);
+    }
+
+    fn all(&self) -> [&dyn Collector; 17] {
         [
             &self.circuit,
             &self.in_flight,
@@ -164,6 +211,11 @@ impl Families {
             &self.line_used,
             &self.line_seconds,
             &self.line_failures,
+            &self.key_state,
+            &self.key_in_flight,
+            &self.key_requests,
+            &self.key_tokens,
+            &self.key_cost,
             &self.moved_sessions,
             &self.log,
         ]

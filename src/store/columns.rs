@@ -155,6 +155,7 @@ pub(crate) static COLUMNS: &[Column] = &[
     integer("thinking_dropped", |record| record.dropped_thinking().map(u64::from).into()),
     text("moved", |record| record.moved.as_ref().map(Moved::code).into()).filter(),
     text("moved_by", |record| record.moved.as_ref().map(Moved::what).filter(|what| !what.is_empty()).into()),
+    text("upstream_key", |record| record.upstream_key.as_deref().into()).filter(),
 ];
 
 /// The columns that a row shows, in the order of its values.

@@ -33,6 +33,8 @@ pub(super) struct Key<'r> {
     pub status: &'r str,
     /// What the requests are for.
     pub request_class: &'r str,
+    /// The upstream's key that they went out with.
+    pub upstream_key: &'r str,
 }
 
 /// How many columns are summed up.
@@ -107,6 +109,7 @@ impl<'r> Rollup<'r> {
                 outcome: record.outcome.name(),
                 status: status_class(record.status),
                 request_class: record.labels.request_class,
+                upstream_key: record.upstream_key.as_deref().unwrap_or_default(),
             };
             let total = self.sums.entry(key).or_insert([0; SUMS]);
             total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.saturating_add(sum));

@@ -19,6 +19,8 @@ pub struct StatsFilter {
     pub key: Option<String>,
     /// What the requests are for: a label of `gateway_core::record::request_class`.
     pub request_class: Option<String>,
+    /// What an upstream's key is called.
+    pub upstream_key: Option<String>,
 }
 
 /// A time, in whole minutes, or in whole quarters of an hour where sums by the minute are gone.
@@ -86,11 +88,14 @@ pub enum By {
     Key,
     /// What the requests are for.
     RequestClass,
+    /// What the upstream's key is called.
+    UpstreamKey,
 }
 
 impl By {
     /// All there are.
-    pub(crate) const ALL: [Self; 5] = [Self::Model, Self::Upstream, Self::Path, Self::Key, Self::RequestClass];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Model, Self::Upstream, Self::Path, Self::Key, Self::RequestClass, Self::UpstreamKey];
 
     /// The group with this name.
     pub fn read(name: &str) -> Option<Self> {
@@ -105,6 +110,7 @@ impl By {
             Self::Path => "path",
             Self::Key => "key",
             Self::RequestClass => "request_class",
+            Self::UpstreamKey => "upstream_key",
         }
     }
 
@@ -117,7 +123,7 @@ impl By {
 impl StatsFilter {
     /// Whether times are counted by what it asks for.
     pub(super) fn has_times(&self) -> bool {
-        self.path.is_none() && self.key.is_none() && self.request_class.is_none()
+        self.path.is_none() && self.key.is_none() && self.request_class.is_none() && self.upstream_key.is_none()
     }
 }
 

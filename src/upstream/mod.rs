@@ -4,6 +4,8 @@ pub(crate) mod budget;
 pub(crate) mod circuit;
 pub mod clock;
 mod dial;
+pub(crate) mod key_state;
+pub(crate) mod keys;
 pub(crate) mod lesson;
 pub(crate) mod line;
 mod line_choice;
@@ -11,6 +13,7 @@ pub(crate) mod line_times;
 pub(crate) mod lines;
 pub(crate) mod pool;
 pub(crate) mod probe;
+mod rendezvous;
 mod resolve;
 pub(crate) mod sessions;
 pub(crate) mod slots;
@@ -30,6 +33,7 @@ use gateway_core::again::Again;
 use gateway_core::both;
 use gateway_core::language::{Language, Words};
 use http::HeaderValue;
+use keys::{KeyPlace, Keys, Standing, Wish};
 use line::Line;
 use lines::Lines;
 use sessions::Owner;
@@ -62,6 +66,8 @@ pub struct Upstream {
     pub circuit: Arc<Circuit>,
     /// Its places for requests.
     pub slots: Arc<Slots>,
+    /// Its keys, of which one goes out in place of the client's; empty if that goes on.
+    pub keys: Keys,
     /// What was counted of it.
     pub stats: Arc<Stats>,
     /// Stands for its name in hashes.
@@ -123,8 +129,11 @@ impl Upstream {
             Line::new(url, &common, same)
         });
         let lines = lines.collect::<Result<Vec<_>, Words>>()?;
+        let name: Arc<str> = Arc::from(upstream.name.as_str());
+        let former_keys = same_place.map(|former| (&former.keys, &former.made_with.queue));
         Ok(Self {
-            name: Arc::from(upstream.name.as_str()),
+            keys: Keys::new(&name, &upstream.api_keys, &config.queue, former_keys),
+            name,
             label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
                 .map_err(|_| both!("its name cannot stand in a head", "它的名称不能用在响应头中"))?,
             circuit: match same_place.filter(|former| former.made_with.health == made_with.health) {
@@ -187,9 +196,14 @@ impl Upstream {
         last.as_ref().filter(|_| is_left_alone).map_or(Again::Freely, |failure| failure.fault.again())
     }
 
-    /// Whether it is in service and healthy.
+    /// Whether it is in service and healthy, and has a key that is used.
     pub fn is_usable(&self, now_ms: u64) -> bool {
-        !self.is_drained() && self.circuit.is_ready(now_ms)
+        !self.is_drained() && self.circuit.is_ready(now_ms) && self.keys.standing(now_ms) != Standing::Out
+    }
+
+    /// Whether it is remembered which sessions are here, and with which key.
+    pub fn remembers_sessions(&self) -> bool {
+        self.config.has_key_pool()
     }
 
     /// Its name for clients, if it has one: one that nobody named is called by its host, and addresses are not told.
@@ -209,25 +223,27 @@ impl Upstream {
     }
 
     /// Lets a request in, if there is a place, and nobody else is trying a half-open circuit.
-    pub fn enter(self: &Arc<Self>, now_ms: u64) -> Option<Ticket> {
+    pub fn enter(self: &Arc<Self>, wish: &Wish<'_>, now_ms: u64) -> Option<Ticket> {
         let place = self.slots.take()?;
+        let key = self.keys.take(wish, now_ms).ok()?;
         let trial = match self.circuit.state(now_ms) {
             circuit::State::HalfOpen => Some(self.circuit.take_trial(now_ms)?),
             _ => None,
         };
-        Some(Ticket { upstream: Arc::clone(self), trial, entered_ms: now_ms, _place: place })
+        Some(Ticket { upstream: Arc::clone(self), trial, entered_ms: now_ms, key, _place: place })
     }
 
     /// Lets a request in, whatever its health, as soon as there is a place and it is its sender's turn.
     ///
     /// # Errors
-    /// When there is none in time.
-    pub async fn enter_in_turn(self: &Arc<Self>, sender: Owner) -> Result<Ticket, NoPlace> {
+    /// When there is none in time, or no key to go out with.
+    pub async fn enter_in_turn(self: &Arc<Self>, wish: &Wish<'_>, sender: Owner) -> Result<Ticket, NoPlace> {
+        let key = self.keys.take_in_turn(wish, sender).await?;
         let place = match self.slots.take() {
             Some(place) => place,
             None => self.slots.wait(sender).await?,
         };
-        Ok(Ticket { upstream: Arc::clone(self), trial: None, entered_ms: clock::now_ms(), _place: place })
+        Ok(Ticket { upstream: Arc::clone(self), trial: None, entered_ms: clock::now_ms(), key, _place: place })
     }
 }
 
@@ -238,6 +254,8 @@ pub struct Ticket {
     /// If it tries a half-open circuit.
     trial: Option<Trial>,
     entered_ms: u64,
+    /// The key that it goes out with.
+    key: Option<KeyPlace>,
     _place: Place,
 }
 
@@ -245,6 +263,19 @@ impl Ticket {
     /// When the request got its place.
     pub fn entered_ms(&self) -> u64 {
         self.entered_ms
+    }
+
+    /// The place of the key that the request goes out with, if the upstream has any.
+    pub fn key(&self) -> Option<usize> {
+        self.key.as_ref().map(|key| key.at)
+    }
+
+    /// Goes on at the same upstream with another key, if there is one that has room now. Whether it does.
+    pub fn change_key(&mut self, wish: &Wish<'_>, now_ms: u64) -> bool {
+        let Ok(Some(key)) = self.upstream.keys.take(wish, now_ms) else { return false };
+        self.key = Some(key);
+        self.entered_ms = now_ms;
+        true
     }
 
     /// The request's answer has begun: if it is a trial, it does not keep others from trying to its end.

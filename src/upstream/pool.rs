@@ -1,6 +1,9 @@
 //! Which upstream gets a request: by priority, then the one that its session belongs to, if it is healthy.
 
 use super::Upstream;
+use super::clock::millis;
+use super::keys::Standing;
+use super::rendezvous::score;
 use super::sessions::{AffinityTable, Client};
 use std::sync::Arc;
 
@@ -26,28 +29,37 @@ pub fn choose(
 ) -> Option<Choice> {
     let number = client.number().unwrap_or_else(|| fastrand::u64(..));
     let place = memory.place_of(client);
-    let (mut ready, mut full, mut least_bad) = (Best::default(), Best::default(), None);
+    let (mut ready, mut low, mut full, mut least_bad) = (Best::default(), Best::default(), Best::default(), None);
     for &at in group.iter().filter(|at| !tried.contains(at)) {
         let upstream = &upstreams[at];
         let must_wait = memory.must_wait(client, upstream.seed);
         if must_wait || !upstream.is_usable(now_ms) {
-            // One in service; the one that failed least since it worked last; of equals, the one whose pause ends first.
+            // One that can serve it at all; one in service; the one that failed least since it worked last; of equals, the
+            // one whose pause ends first.
             let circuit = &upstream.circuit;
-            let badness = (upstream.is_drained(), circuit.failures_in_a_row(), circuit.state(now_ms).pause_ms());
+            let keys_back = upstream.keys.all_out(now_ms).map(|back| back.map_or(u64::MAX, millis));
+            let pause = circuit.state(now_ms).pause_ms().max(keys_back.unwrap_or_default());
+            let badness = (keys_back.is_some(), upstream.is_drained(), circuit.failures_in_a_row(), pause);
             if least_bad.is_none_or(|(least, _)| badness < least) {
                 least_bad = Some((badness, at));
             }
             continue;
         }
-        let has_room = upstream.slots.has_room();
-        if has_room && place == Some(upstream.seed) {
+        let standing = upstream.keys.standing(now_ms);
+        let has_room = upstream.slots.has_room() && standing != Standing::Full;
+        if has_room && place.is_some_and(|place| place.seed == upstream.seed) {
             return Some(Choice::Ready(at));
         }
-        let best = if has_room { &mut ready } else { &mut full };
+        let best = match standing {
+            _ if !has_room => &mut full,
+            Standing::Low => &mut low,
+            _ => &mut ready,
+        };
         best.offer(at, upstream.config.priority, || score(number, upstream.seed, upstream.config.weight));
     }
     let ready = ready.at.map(Choice::Ready);
-    ready.or(full.at.map(Choice::Full)).or(least_bad.map(|(_, at)| Choice::LeastBad(at)))
+    let low = low.at.map(Choice::Ready);
+    ready.or(low).or(full.at.map(Choice::Full)).or(least_bad.map(|(_, at)| Choice::LeastBad(at)))
 }
 
 /// The upstream that the client's session belongs to while all are healthy.
@@ -79,18 +91,6 @@ impl Best {
             (self.at, self.priority, self.score) = (Some(at), priority, score);
         }
     }
-}
-
-/// Weighted rendezvous hashing: each session ranks all upstreams; the share of first places follows the weights, and
-/// when one goes, only its own sessions move.
-fn score(session: u64, seed: u64, weight: u32) -> f64 {
-    // The finalizer of SplitMix64 mixes both numbers.
-    let mut mixed = session ^ seed.rotate_left(32);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    let uniform = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    f64::from(weight) / -uniform.ln()
 }
 
 #[cfg(test)]

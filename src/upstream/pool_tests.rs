@@ -1,3 +1,5 @@
+use super::super::keys::Wish;
+use super::super::sessions::SessionPlace;
 use super::*;
 use crate::config::resilience::Affinity;
 use crate::config::{Arguments, Config, load};
@@ -82,7 +84,8 @@ fn shares_follow_the_weights_and_only_the_sessions_of_a_lost_upstream_move() {
 fn a_session_that_moved_stays_until_it_is_new() {
     let pool = Pool::new(&[(0, 1), (1, 1)]);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(0)));
-    pool.memory.move_to(session(1), pool.upstreams[1].seed);
+    let there = SessionPlace { seed: pool.upstreams[1].seed, key: None, has_moved: true };
+    pool.memory.move_to(session(1), there);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(1)), "though the first is healthy");
     assert_eq!(pool.choose(session(2), &[]), Some(Choice::Ready(0)));
     pool.upstreams[1].probed(Some(UpstreamFault::Closed));
@@ -102,9 +105,10 @@ fn with_none_healthy_the_one_that_is_back_soonest_is_tried() {
 #[test]
 fn a_full_upstream_is_waited_for_only_if_all_are_full() {
     let pool = Pool::new(&[(0, 1), (1, 1)]);
-    let first = pool.upstreams[0].enter(1_000).expect("a place");
+    let wish = Wish { session: 1, key: None, tried: &[] };
+    let first = pool.upstreams[0].enter(&wish, 1_000).expect("a place");
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(1)));
-    let _second = pool.upstreams[1].enter(1_000).expect("a place");
+    let _second = pool.upstreams[1].enter(&wish, 1_000).expect("a place");
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Full(0)));
     drop(first);
     assert_eq!(pool.choose(session(1), &[]), Some(Choice::Ready(0)));

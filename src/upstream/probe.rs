@@ -1,5 +1,6 @@
 //! Small requests to an upstream from time to time: whether it is well, and how fast its lines are.
 
+use super::clock::now_ms;
 use super::line::Line;
 use super::{Upstream, line_times};
 use crate::config::health::ProbeSettings;
@@ -77,8 +78,8 @@ async fn ask(
     request.insert_header(HOST, line.host.clone())?;
     let agent = format!("anyrouter-gateway/{} ({})", env!("CARGO_PKG_VERSION"), question.name);
     request.insert_header(USER_AGENT, agent)?;
-    if let Some(key) = config.api_key.as_ref().filter(|_| question.with_key)
-        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+    if let Some(key) = upstream.keys.first(now_ms()).filter(|_| question.with_key)
+        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", key.config.key.expose()))
     {
         value.set_sensitive(true);
         request.insert_header(AUTHORIZATION, value)?;

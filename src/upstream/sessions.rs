@@ -6,7 +6,8 @@ use moka::Expiry;
 use moka::sync::Cache;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What requests stay together by.
@@ -90,19 +91,32 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 /// What is remembered of clients; bounded. Upstreams are known by their seeds.
 #[derive(Debug)]
 pub struct AffinityTable {
-    /// Where sessions are that had to move. They stay there when their first upstream is back: its caches know nothing
-    /// of what was said in the meantime.
-    moved: Cache<u64, Moved>,
+    /// Where sessions are that had to move, and those of upstreams with several keys. They stay there when their first
+    /// upstream, or key, is back: its caches know nothing of what was said in the meantime.
+    places: Cache<u64, Kept>,
+    /// How many of them had to move.
+    moved: Arc<AtomicU64>,
     /// Keys, each with an upstream that told it to wait (429).
     waiting: Cache<(u64, u64), Duration>,
     /// Spare requests the look-ups as long as nothing is remembered.
-    has_moved: AtomicBool,
+    has_places: AtomicBool,
     has_waiting: AtomicBool,
 }
 
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionPlace {
+    /// Stands for the upstream.
+    pub seed: u64,
+    /// Stands for its key, if it has several.
+    pub key: Option<u64>,
+    /// Whether it is another upstream than the session's first one.
+    pub has_moved: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
-struct Moved {
-    seed: u64,
+struct Kept {
+    place: SessionPlace,
     is_named: bool,
 }
 
@@ -111,20 +125,20 @@ struct Moved {
 #[derive(Debug)]
 struct Idle(Duration);
 
-impl Expiry<u64, Moved> for Idle {
-    fn expire_after_create(&self, _: &u64, _: &Moved, _: Instant) -> Option<Duration> {
+impl Expiry<u64, Kept> for Idle {
+    fn expire_after_create(&self, _: &u64, _: &Kept, _: Instant) -> Option<Duration> {
         Some(self.0)
     }
 
     fn expire_after_read(
         &self,
         _: &u64,
-        moved: &Moved,
+        kept: &Kept,
         _: Instant,
         left: Option<Duration>,
         _: Instant,
     ) -> Option<Duration> {
-        if moved.is_named { Some(self.0) } else { left }
+        if kept.is_named { Some(self.0) } else { left }
     }
 }
 
@@ -142,41 +156,51 @@ impl AffinityTable {
     /// Room for as many sessions as configured, and for as many keys.
     pub fn new(settings: &Affinity) -> Self {
         let most = settings.sessions as u64;
+        let moved = Arc::new(AtomicU64::new(0));
+        let forgotten = {
+            let moved = Arc::clone(&moved);
+            move |_: Arc<u64>, kept: Kept, _| {
+                moved.fetch_sub(u64::from(kept.place.has_moved), Ordering::Relaxed);
+            }
+        };
+        let places = Cache::builder().max_capacity(most).expire_after(Idle(settings.idle));
         Self {
-            moved: Cache::builder().max_capacity(most).expire_after(Idle(settings.idle)).build(),
+            places: places.eviction_listener(forgotten).build(),
+            moved,
             waiting: Cache::builder().max_capacity(most).expire_after(AsTold).build(),
-            has_moved: AtomicBool::new(false),
+            has_places: AtomicBool::new(false),
             has_waiting: AtomicBool::new(false),
         }
     }
 
-    /// The upstream that the client's session moved to.
-    pub fn place_of(&self, client: Client) -> Option<u64> {
-        if !self.has_moved.load(Ordering::Relaxed) {
+    /// Where the client's session is, if that is remembered.
+    pub fn place_of(&self, client: Client) -> Option<SessionPlace> {
+        if !self.has_places.load(Ordering::Relaxed) {
             return None;
         }
-        self.moved.get(&client.number()?).map(|moved| moved.seed)
+        self.places.get(&client.number()?).map(|kept| kept.place)
     }
 
-    /// Remembers that the client's session moved to the upstream with this seed.
-    pub fn move_to(&self, client: Client, seed: u64) {
+    /// Remembers that the client's session is here.
+    pub fn move_to(&self, client: Client, place: SessionPlace) {
         let Some(number) = client.number() else { return };
-        if self.place_of(client) != Some(seed) {
-            self.moved.insert(number, Moved { seed, is_named: matches!(client.session, Session::Named(_)) });
-            self.has_moved.store(true, Ordering::Relaxed);
+        if self.place_of(client) != Some(place) {
+            self.moved.fetch_add(u64::from(place.has_moved), Ordering::Relaxed);
+            self.places.insert(number, Kept { place, is_named: matches!(client.session, Session::Named(_)) });
+            self.has_places.store(true, Ordering::Relaxed);
         }
     }
 
     /// The client's session is at its first upstream again.
     pub fn move_home(&self, client: Client) {
         if let Some(number) = client.number() {
-            self.moved.invalidate(&number);
+            self.places.invalidate(&number);
         }
     }
 
     /// How many sessions have moved.
     pub fn moved(&self) -> u64 {
-        self.moved.entry_count()
+        self.moved.load(Ordering::Relaxed)
     }
 
     /// The upstream with this seed told the client's key to wait.
@@ -218,11 +242,28 @@ mod tests {
     fn sessions_are_named_or_known_by_their_key() {
         let memory = AffinityTable::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
         let (named, keyed) = (Client::new(Some(b"a"), Some(b"k")), Client::new(None, Some(b"k")));
-        memory.move_to(named, 1);
-        memory.move_to(Client::UNKNOWN, 2);
-        assert_eq!((memory.place_of(named), memory.place_of(keyed)), (Some(1), None));
+        let place = |seed| SessionPlace { seed, key: None, has_moved: true };
+        memory.move_to(named, place(1));
+        memory.move_to(Client::UNKNOWN, place(2));
+        assert_eq!((memory.place_of(named), memory.place_of(keyed)), (Some(place(1)), None));
         assert_eq!(memory.place_of(Client::UNKNOWN), None);
         memory.move_home(named);
         assert_eq!(memory.place_of(named), None);
+    }
+
+    #[test]
+    fn only_sessions_that_moved_are_counted_however_they_are_forgotten() {
+        let memory = AffinityTable::new(&Affinity { sessions: 10, idle: Duration::from_secs(60) });
+        let client = |number: u8| Client::new(Some(&[number]), None);
+        let place = |seed, has_moved| SessionPlace { seed, key: Some(9), has_moved };
+        memory.move_to(client(1), place(1, true));
+        memory.move_to(client(2), place(1, false));
+        memory.move_to(client(1), place(2, true));
+        assert_eq!(memory.moved(), 1);
+        memory.move_to(client(1), place(1, false));
+        assert_eq!(memory.moved(), 0);
+        memory.move_to(client(2), place(2, true));
+        memory.move_home(client(2));
+        assert_eq!(memory.moved(), 0);
     }
 }

@@ -40,6 +40,8 @@ pub enum NoPlace {
     QueueFull,
     /// None became free in time.
     Late,
+    /// There is no key that is used.
+    NoKey,
 }
 
 impl Slots {

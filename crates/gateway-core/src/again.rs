@@ -16,7 +16,7 @@ pub enum Again {
     /// The same request would meet the same refusal (`x-should-retry: false`).
     Never,
     /// After so many seconds (`retry-after`). Over 60, Claude Code stops trying.
-    After(u8),
+    After(u32),
     /// Nothing: it may, by its own pauses, which grow.
     Freely,
 }
@@ -34,6 +34,8 @@ impl Reason {
             Self::UnknownKey | Self::CrossSite | Self::PanelKey | Self::ServiceWorker => Again::Never,
             // A firewall shows its page to every program, and a challenge is solved in a browser.
             Self::WebPage => Again::Never,
+            // Somebody has to see to the keys.
+            Self::KeysOut => Again::Never,
             // There is room, or time, a moment later.
             Self::HeaderTimeout | Self::BodyMinRate | Self::BodyTimeout => Again::After(1),
             Self::RequestBodiesTotal | Self::BodyShare | Self::Connections => Again::After(1),
@@ -42,6 +44,8 @@ impl Reason {
             Self::Resolve | Self::Connect | Self::ConnectRefused | Self::ConnectTimeout | Self::Tls => Again::Freely,
             Self::Proxy | Self::ProxyTimeout | Self::FirstByteTimeout | Self::FirstEventTimeout => Again::Freely,
             Self::Closed | Self::BadAnswer | Self::NoAnswer | Self::InterimFlood | Self::Internal => Again::Freely,
+            // The fault says when.
+            Self::KeysRest => Again::Freely,
             // The operator's rule says it in its own headers.
             Self::Rule => Again::Freely,
             // The response is the upstream's, or nobody is there to be told.
@@ -72,6 +76,10 @@ impl UpstreamFault {
             Self::ProxyAnswer { has_credentials: Some(_), .. } | Self::ProxyAnswer { status: 403, .. } => Again::Never,
             Self::Resolve { absent: Some(absent), .. } | Self::Proxy { absent: Some(absent), .. } if *absent > GONE => {
                 Again::Never
+            }
+            // Before that it would be refused again, however long it takes.
+            Self::KeysRest { within } => {
+                Again::After(u32::try_from(within.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
             }
             _ => self.reason().map_or(Again::Freely, Reason::again),
         }

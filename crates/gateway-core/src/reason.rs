@@ -92,6 +92,10 @@ codes! {
         ProxyTimeout = "proxy_timeout",
         /// It has no room for one more request.
         UpstreamFull = "upstream_full",
+        /// All of its keys rest: one of them is back by itself.
+        KeysRest = "keys_rest",
+        /// None of its keys is used, until somebody does something about it.
+        KeysOut = "keys_out",
         /// It did not begin its response in time.
         FirstByteTimeout = "first_byte_timeout",
         /// It sent no event of its response in time.

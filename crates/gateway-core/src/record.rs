@@ -59,6 +59,8 @@ pub struct RequestRecord {
     pub reason: Option<Reason>,
     /// Name of the upstream that it went to last.
     pub upstream: Option<Arc<str>>,
+    /// What its key is called that it went out with there, if that has any.
+    pub upstream_key: Option<Arc<str>>,
     /// How many times it was sent to an upstream.
     pub attempts: u32,
     /// Bytes of the request body as the client sent it.
@@ -140,6 +142,7 @@ impl RequestRecord {
             outcome: Outcome::Completed,
             reason: None,
             upstream: None,
+            upstream_key: None,
             attempts: 0,
             request_bytes: 0,
             response_bytes: 0,

@@ -241,7 +241,7 @@ fn secrets_are_never_shown_and_survive_an_edit_of_what_is_shown() {
     let edited = current.overlay.replace("name: o", "name: o, weight: 3");
     bench.live.apply(&current.version, Some(&edited), Some(&current.headers)).expect("applied");
     let upstream = &bench.last().upstreams[0];
-    assert_eq!((upstream.weight, upstream.api_key.as_ref().map(|key| key.expose())), (3, Some("sk-overlay")));
+    assert_eq!((upstream.weight, upstream.api_keys.first().map(|key| key.key.expose())), (3, Some("sk-overlay")));
     let unknown = current.overlay.replace("name: o", "name: p");
     let checked = bench.live.check(Some(&unknown), None);
     assert_eq!((checked.problems.len(), checked.problems[0].line), (1, Some(3)), "{checked:?}");

@@ -1,6 +1,7 @@
 //! The parts of the configuration: each reads its own settings, and says what is wrong with them.
 
 pub(super) mod allow_origins;
+pub(crate) mod api_keys;
 pub(super) mod base_url;
 pub(crate) mod built_in;
 pub(super) mod forwarding;

@@ -1,19 +1,18 @@
 //! The list of upstreams.
 
+use super::api_keys::{self, ApiKey};
 use super::base_url::{self, BaseUrl};
 use super::health;
 use super::profile::{self, Profile};
 use super::proxy::{self, OutboundProxy, Proxies};
 use super::thinking::Controls;
 use super::upstream_keys::UPSTREAM_KEYS;
-use super::upstream_names::names;
+use super::upstream_names::{name, names};
 use crate::config::source::bounds;
-use crate::config::source::environment::expand;
 use crate::config::source::message::Message;
 use crate::config::source::node::scalar_text;
 use crate::config::source::node_reader::NodeReader;
 use crate::config::source::problem::Source;
-use crate::config::source::secret::Secret;
 use crate::config::source::settings_reader::{Effective, Reader};
 use crate::config::source::text_file;
 use crate::config::source::value;
@@ -65,8 +64,8 @@ pub struct UpstreamConfig {
     pub profile_rules: Vec<(String, bool)>,
     /// The models that get the flag of the long context; `None` for those of the profile.
     pub long_context: Option<Vec<Glob>>,
-    /// The key that goes to it instead of the client's.
-    pub api_key: Option<Secret>,
+    /// The keys of which one goes to it instead of the client's; none twice.
+    pub api_keys: Vec<ApiKey>,
     /// Whether it serves only the keys that a route sends to it.
     pub is_reserved: bool,
     /// The proxy that it is reached through: its own, or else the one that `gateway.proxy` has for it.
@@ -144,7 +143,7 @@ impl UpstreamConfig {
             profile: Profile::of_host(&base_url.host),
             profile_rules: Vec::new(),
             long_context: None,
-            api_key: None,
+            api_keys: Vec::new(),
             is_reserved: false,
             proxy: inherited.proxies.choose(&base_url),
             base_url,
@@ -169,6 +168,11 @@ impl UpstreamConfig {
 }
 
 impl UpstreamConfig {
+    /// Whether one key can take the place of another: an error that speaks of the key is the key's then.
+    pub(crate) fn has_key_pool(&self) -> bool {
+        self.api_keys.iter().filter(|key| key.is_enabled).nth(1).is_some()
+    }
+
     /// The rules of its profile that are on.
     ///
     /// # Errors
@@ -306,11 +310,11 @@ impl Entry<'_, '_> {
         };
         let default = UpstreamConfig::at(base_url, inherited);
         let profile = self.get("profile", |text| value::choice(text, &PROFILES)).unwrap_or(default.profile);
-        let api_key = self.api_key();
+        let api_keys = self.api_keys();
         let read_timeout = self.get("read_timeout", value::duration).unwrap_or(default.read_timeout);
         let first_byte_timeout = self.get("first_byte_timeout", value::duration);
         Some(UpstreamConfig {
-            is_reserved: api_key.is_some(),
+            is_reserved: !api_keys.is_empty(),
             lines: self.lines(&default.base_url),
             name: self.get("name", name).unwrap_or(default.name),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
@@ -319,7 +323,7 @@ impl Entry<'_, '_> {
             profile,
             profile_rules: self.profile_rules(profile),
             long_context: self.long_context(profile),
-            api_key,
+            api_keys,
             proxy: self.get("proxy", proxy::own).unwrap_or(default.proxy),
             http: self.http(default.base_url.tls).unwrap_or(default.http),
             max_in_flight: self.get("max_in_flight", |text| value::number(text, 1..=1_000_000)),
@@ -401,23 +405,33 @@ impl Entry<'_, '_> {
         lines
     }
 
-    /// A key, in which `${env.X}` stands for a variable.
-    fn api_key(&mut self) -> Option<Secret> {
+    /// `api_key` or `api_keys`.
+    fn api_keys(&mut self) -> Vec<ApiKey> {
+        let only = self.api_key();
+        let Some(node) = self.entry.get_node("api_keys").cloned() else { return only.into_iter().collect() };
+        let at = format!("{}.api_keys", self.at);
+        let mut problems = Vec::new();
+        let places = self.reader.places();
+        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
+        let keys = api_keys::read(&mut reading, &node, &at);
+        if only.is_some() {
+            reading.wrong(&node, &at, Message::ApiKeyAndKeys);
+        }
+        self.reader.warnings.append(&mut reading.warnings);
+        self.reader.problems.append(&mut problems);
+        let source = self.reader.place(node.span());
+        self.reader.effective.push(Effective { key: at, value: api_keys::shown(&keys), source });
+        keys
+    }
+
+    fn api_key(&mut self) -> Option<ApiKey> {
         let env = self.reader.names;
-        let (key, was_cut) = self.get("api_key", |text| {
-            let mut key = expand(text, env)?;
-            let was_cut = value::cut(&mut key);
-            match key.as_bytes() {
-                [] => Err(Message::ValueMissing),
-                bytes if gateway_core::http1::is_field_value(bytes) => Ok((Secret::new(key), was_cut)),
-                _ => Err(Message::KeyControls),
-            }
-        })?;
+        let (key, was_cut) = self.get("api_key", |text| api_keys::parse(text, env))?;
         if was_cut && let Some(node) = self.entry.get_node("api_key") {
             let at = self.reader.place(node.span());
             self.reader.warning(at, &format!("{}.api_key", self.at), Message::BlanksCut);
         }
-        Some(key)
+        Some(ApiKey::only(key))
     }
 
     fn get<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Message>) -> Option<T> {
@@ -459,11 +473,6 @@ fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
         added.map_err(|error| Message::NoAuthority { path: path.to_owned(), said: error.to_string() })?;
     }
     Ok(certificates)
-}
-
-fn name(text: &str) -> Result<String, Message> {
-    let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if fits { Ok(text.to_owned()) } else { Err(Message::NotAName) }
 }
 
 #[cfg(test)]

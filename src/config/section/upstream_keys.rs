@@ -76,6 +76,12 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "代替客户端密钥发送的密钥，例如 ${env.X}；只有 routes 中的密钥可以使用。",
     ),
     one(
+        "api_keys",
+        "",
+        "Several keys instead of api_key: {key, name, weight, max_in_flight, enabled} each; a session stays with its key, and one that is used up or disabled is left out.",
+        "用几个密钥代替 api_key：每项为 {key, name, weight, max_in_flight, enabled}；会话固定使用同一个密钥，用尽或被停用的密钥会被跳过。",
+    ),
+    one(
         "proxy",
         "",
         "Outbound proxy of this upstream (NO_PROXY does not matter then), or off.",

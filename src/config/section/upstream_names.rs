@@ -2,6 +2,7 @@
 //! does not matter, so that figures of the past stay those of the same upstream.
 
 use super::base_url::BaseUrl;
+use crate::config::source::message::Message;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const LONGEST: usize = 64;
 /// Digits of a digest that tells those apart whose names would be the same.
 const DIGITS: usize = 6;
+
+/// A name that an operator gives to an upstream, or to a key.
+///
+/// # Errors
+/// When it does not fit into logs, metrics and heads.
+pub(super) fn name(text: &str) -> Result<String, Message> {
+    let fits =
+        text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits { Ok(text.to_owned()) } else { Err(Message::NotAName) }
+}
 
 /// A name for each of these, none twice; and none that is `taken`.
 pub(crate) fn names(urls: &[BaseUrl], taken: &[&str]) -> Vec<String> {

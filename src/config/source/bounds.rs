@@ -20,6 +20,8 @@ pub(crate) const TESTS: usize = 10_000;
 pub(crate) const UPSTREAMS: usize = 200;
 /// Lines of one upstream besides its `base_url`.
 pub(crate) const LINES: usize = 15;
+/// Keys of one upstream.
+pub(crate) const API_KEYS: usize = 100;
 /// Routes, and mappings of keys.
 pub(crate) const ROUTES: usize = 1_000;
 /// Keys of one route.

@@ -223,6 +223,11 @@ messages! {
     NotALine { text: String } = "not_a_line",
         "\"{text}\" is no host, such as api2.relay.example or api2.relay.example:8443: scheme and path are those of base_url",
         "“{text}”不是主机，例如 api2.relay.example 或 api2.relay.example:8443：协议和路径与 base_url 相同，不用写";
+    ApiKeyMissing = "api_key_missing", "the entry has no key", "此项缺少 key";
+    ApiKeyTwice = "api_key_twice",
+        "this key is there already, in an entry above: each key is listed once", "这个密钥在上面已经出现过：每个密钥只写一次";
+    ApiKeyAndKeys = "api_key_and_keys",
+        "api_key and api_keys are both set: move the one key into the list", "api_key 和 api_keys 只能设置一个：请把单独的密钥移到列表中";
     NotAName = "not_a_name",
         "a name has up to 64 letters, digits, '-', '_' and '.'", "名称最多 64 个字符，只能用字母、数字、“-”、“_”和“.”";
     NoUpstream { name: String, near: Near } = "no_upstream",

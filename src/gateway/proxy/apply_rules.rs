@@ -6,6 +6,7 @@ use crate::config::built_in::SYSTEM_PROMPT;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::buffers;
 use crate::gateway::snapshot::Destination;
+use crate::upstream::clock::now_ms;
 use gateway_core::reason::Reason;
 use gateway_core::record::PromptOutcome;
 use gateway_core::rules::body::{BodyAction, Change, Outcome};
@@ -31,7 +32,7 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     let snapshot = Arc::clone(&context.snapshot);
     let destination = context.destination_in(&snapshot)?;
     let former = conversation::former_rules(context, destination);
-    if destination.rules.is_empty() && destination.upstream.config.api_key.is_none() && former.is_none() {
+    if destination.rules.is_empty() && destination.upstream.keys.all().is_empty() && former.is_none() {
         conversation::sent(request, client, false, context);
         return Ok(());
     }
@@ -104,8 +105,9 @@ fn change_head(
     if let Some(target) = target {
         outgoing.0.set_raw_path(&target)?;
     }
-    match &destination.upstream.config.api_key {
-        Some(key) => replace_key(outgoing.0, key.expose()),
+    // A dry run is no attempt.
+    match context.key().or_else(|| destination.upstream.keys.first(now_ms())) {
+        Some(key) => replace_key(outgoing.0, key.config.key.expose()),
         None => Ok(()),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
         running.at_upstream(at);
         running.phase(Phase::Connect);
     }
+    context.routing.key = context.routing.ticket.as_ref().and_then(|ticket| ticket.key());
     context.attempt = Attempt { began: Some(now), ..Attempt::default() };
     let is_fresh = std::mem::take(&mut context.routing.must_be_fresh);
     // A second try at the same upstream is no attempt of its own if a kept connection was closed, or there was none.
@@ -60,6 +61,7 @@ fn never_sent(context: &mut Context) {
     context.routing.ticket = None;
     if let Some(tried) = context.routing.tried.last() {
         context.routing.destination = Some(tried.destination);
+        context.routing.key = tried.key;
     }
 }
 

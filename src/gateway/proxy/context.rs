@@ -8,6 +8,7 @@ use crate::gateway::identity::Identity;
 use crate::gateway::running::Ticket as RunningTicket;
 use crate::gateway::snapshot::{Destination, Snapshot};
 use crate::upstream::Ticket;
+use crate::upstream::keys::Key;
 use crate::upstream::line::Line;
 use crate::upstream::lines::Tried as TriedLines;
 use bytes::Bytes;
@@ -93,6 +94,10 @@ pub(crate) struct Routing {
     pub was_not_sent: bool,
     /// How many attempts were made on another line after one that may have been heard.
     pub sent_again: u32,
+    /// The place of the key there that the present attempt goes out with, if the upstream has any.
+    pub key: Option<usize>,
+    /// The keys that were tried in vain, where the request went on with another one.
+    pub keys_tried: Vec<KeyTried>,
     /// When it had one first.
     pub entered: Option<Instant>,
     /// The upstreams that were tried in vain.
@@ -179,6 +184,8 @@ pub(crate) struct Observation {
 pub(crate) struct Tried {
     /// Its place in the snapshot.
     pub destination: usize,
+    /// The place of its key.
+    pub key: Option<usize>,
     /// What it did.
     pub fault: UpstreamFault,
     /// What that says about whose fault it was.
@@ -187,6 +194,19 @@ pub(crate) struct Tried {
     pub began_ms: u64,
     /// Whether the upstream has learnt of it.
     pub is_settled: bool,
+}
+
+/// A key that was tried in vain, where another one of its upstream took its place.
+#[derive(Debug)]
+pub(crate) struct KeyTried {
+    /// The place of the upstream in the snapshot.
+    pub destination: usize,
+    /// The place of the key there.
+    pub key: usize,
+    /// What the upstream did.
+    pub fault: UpstreamFault,
+    /// How many upstreams had been tried in vain by then.
+    pub after: usize,
 }
 
 /// One try to send the request to an upstream. A retry begins with a fresh one.
@@ -210,6 +230,8 @@ pub(crate) struct Attempt {
     pub interim: (usize, usize),
     /// Status of the response; 0 before it came.
     pub status: u16,
+    /// The pause that a bad response asks for.
+    pub retry_after: Option<Duration>,
     /// Whether a byte of the body came.
     pub has_body: bool,
     /// Whether it is settled whether the response is one, as far as its beginning tells.
@@ -354,6 +376,11 @@ impl Context {
     /// Whether it was sent as often as `failover.max_attempts` allows, once the present attempt has failed.
     pub(crate) fn has_no_attempt_left(&self, failed: usize) -> bool {
         failed + self.routing.sent_again as usize >= self.snapshot.config.failover.max_attempts as usize
+    }
+
+    /// The key that the present attempt goes out with, if its upstream has any.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.chosen()?.upstream.keys.get(self.routing.key?)
     }
 
     /// The places of the upstreams that the request may go to.

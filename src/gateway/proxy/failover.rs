@@ -1,27 +1,32 @@
 //! What follows when an attempt failed: another upstream, or the end.
 
 use super::context::Context;
-use super::{downstream, failure, models, settle};
+use super::{downstream, failure, key_change, models, settle};
 use crate::config::resilience::Queue;
-use crate::upstream::Ticket;
 use crate::upstream::clock::now_ms;
+use crate::upstream::keys::Standing;
 use crate::upstream::lines::Tried as TriedLines;
 use crate::upstream::pool::{self, Choice};
 use crate::upstream::sessions::Owner;
 use crate::upstream::slots::NoPlace;
+use crate::upstream::{Ticket, Upstream};
 use gateway_core::record::fault::UpstreamFault;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Notes that the present attempt failed. If another upstream can take the request over, it has its place there
-/// from here on, and the answer is `true`.
+/// Notes that the present attempt failed. If another key of the upstream, or else another upstream, can take the request
+/// over, it has its place there from here on, and the answer is `true`.
 pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some(here) = context.routing.destination else { return false };
-    settle::failed_at(context, here, fault);
     context.routing.was_stale = false;
-    if models::time_left(context).is_some_and(|left| left.is_zero()) {
+    let is_late = models::time_left(context).is_some_and(|left| left.is_zero());
+    if key_change::is_of_key(context, here, fault) && !is_late && key_change::change(context, here, fault) {
+        return true;
+    }
+    settle::failed_at(context, here, fault);
+    if is_late {
         return false;
     }
     if context.has_no_attempt_left(context.routing.tried.len()) {
@@ -53,7 +58,8 @@ fn next(context: &Context) -> Option<(usize, Ticket)> {
         let sender = context.arrival.identity.together;
         let choice = pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now);
         let Some(Choice::Ready(at)) = choice else { return None };
-        match snapshot.upstreams[at].enter(now) {
+        let upstream = &snapshot.upstreams[at];
+        match upstream.enter(&key_change::wish(snapshot, sender, upstream, &[]), now) {
             Some(ticket) => return Some((at, ticket)),
             // Another request was faster.
             None => left_out.push(at),
@@ -71,11 +77,14 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     let (sender, now) = (context.arrival.identity.together, now_ms());
     snapshot.budget.request(now);
     let home = pool::home(&snapshot.upstreams, context.group(), sender);
-    context.routing.is_home_down = home.is_some_and(|home| !snapshot.upstreams[home].is_usable(now));
+    // One that is near its end takes no new sessions either.
+    let is_down = |home: &Upstream| !home.is_usable(now) || home.keys.standing(now) == Standing::Low;
+    context.routing.is_home_down = home.is_some_and(|home| is_down(&snapshot.upstreams[home]));
+    let wish = |at: usize| key_change::wish(&snapshot, sender, &snapshot.upstreams[at], &[]);
     let mut left_out = Vec::new();
     let at = loop {
         match pool::choose(&snapshot.upstreams, context.group(), &left_out, sender, &snapshot.affinity, now) {
-            Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(now) {
+            Some(Choice::Ready(at)) => match snapshot.upstreams[at].enter(&wish(at), now) {
                 Some(ticket) => {
                     context.routing.destination = Some(at);
                     context.routing.ticket = Some(ticket);
@@ -94,19 +103,24 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     };
     context.routing.destination = Some(at);
     let upstream = &snapshot.upstreams[at];
-    let sender = Owner::of(sender, context.arrival.client);
+    let (wish, owner) = (wish(at), Owner::of(sender, context.arrival.client));
     let entered = tokio::select! {
         biased;
-        entered = upstream.enter_in_turn(sender) => entered,
+        entered = upstream.enter_in_turn(&wish, owner) => entered,
         () = models::time_over(context) => Err(NoPlace::Late),
         gone = downstream::client_gone(session, context) => return Err(gone),
     };
     let ticket = entered.map_err(|no_place| {
-        let max_in_flight = upstream.config.max_in_flight.unwrap_or_default();
+        let of_keys = upstream.keys.all().iter().filter_map(|key| key.config.max_in_flight).max();
+        let max_in_flight = upstream.config.max_in_flight.or(of_keys).unwrap_or_default();
         let Queue { length, timeout, .. } = snapshot.config.queue;
         failure::found(match no_place {
             NoPlace::QueueFull => UpstreamFault::QueueFull { max_in_flight, queue: length },
             NoPlace::Late => UpstreamFault::QueueTimeout { max_in_flight, within: timeout },
+            NoPlace::NoKey => match key_change::until_back(upstream) {
+                Some(within) => UpstreamFault::KeysRest { within },
+                None => UpstreamFault::KeysOut,
+            },
         })
     })?;
     context.routing.ticket = Some(ticket);

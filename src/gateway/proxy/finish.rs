@@ -60,6 +60,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         outcome: ending.outcome,
         reason: ending.reason,
         upstream: reached.map(|destination| Arc::clone(&destination.upstream.name)),
+        upstream_key: reached.and_then(|_| context.key()).map(|key| Arc::clone(&key.label)),
         attempts: routing.attempts,
         request_bytes: arrival.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
@@ -144,6 +145,10 @@ fn tried(
     let last = last.zip(context.routing.destination).map(|(fault, here)| named(here, fault));
     // One that failed before its response began is among them already.
     tried.extend(last.filter(|last| tried.last() != Some(last)));
+    // From the last one on, so that the places of the others stay what they are.
+    for of_key in context.routing.keys_tried.iter().rev() {
+        tried.insert(of_key.after.min(tried.len()), named(of_key.destination, of_key.fault.clone()));
+    }
     if let Some(repair) = context.routing.repair {
         tried.insert(repair.after, named(repair.destination, UpstreamFault::ThinkingRefused));
     }

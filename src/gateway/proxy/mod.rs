@@ -12,6 +12,7 @@ pub(super) mod failure;
 mod field_order;
 pub(super) mod finish;
 pub(super) mod first_event;
+pub(super) mod key_change;
 mod lines;
 pub(super) mod max_forwards;
 mod models;

@@ -75,10 +75,10 @@ pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, conte
     Ok(())
 }
 
-/// Whether the gateway moved or changed the conversation; one that it does not know has moved if another upstream was asked
-/// in vain.
+/// Whether the gateway moved or changed the conversation; one that it does not know has moved if another upstream, or
+/// another key, was asked in vain.
 fn is_moved(context: &Context) -> bool {
-    let was_elsewhere = !context.routing.tried.is_empty();
+    let was_elsewhere = !context.routing.tried.is_empty() || !context.routing.keys_tried.is_empty();
     context.attempt.moved.as_ref().map_or(was_elsewhere, Moved::is_by_gateway)
 }
 

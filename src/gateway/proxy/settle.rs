@@ -4,8 +4,10 @@
 use super::context::{Context, Tried};
 use super::failure::Failure;
 use super::{conversation, ending};
+use crate::upstream::clock::now_ms;
 use crate::upstream::lesson::Over;
-use crate::upstream::pool;
+use crate::upstream::sessions::SessionPlace;
+use crate::upstream::{Upstream, pool};
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::verdict::{self, Answer, Sign, Verdict};
@@ -14,7 +16,9 @@ use gateway_core::record::verdict::{self, Answer, Sign, Verdict};
 pub(crate) fn failed_at(context: &mut Context, here: usize, fault: &UpstreamFault) {
     let sign = Sign::by_fault(fault, has_own_key(context, here));
     let began_ms = context.routing.ticket.as_ref().map_or(0, |ticket| ticket.entered_ms());
-    context.routing.tried.push(Tried { destination: here, fault: fault.clone(), sign, began_ms, is_settled: false });
+    let key = context.routing.key;
+    let fault = fault.clone();
+    context.routing.tried.push(Tried { destination: here, key, fault, sign, began_ms, is_settled: false });
     let last = context.routing.tried.len() - 1;
     if let Some(verdict) = sign.is_settled() {
         settle(context, last, verdict);
@@ -70,7 +74,10 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let began_ms = context.routing.ticket.as_ref().map_or(0, |ticket| ticket.entered_ms());
     tell(context, here, verdict, &fault, is_answered, began_ms);
     if verdict == Verdict::Good && context.arrival.protocol.is_model_call() {
-        move_session(context, here);
+        if let Some(key) = context.key() {
+            key.state.succeeded(began_ms);
+        }
+        keep_session(context, here);
     }
 }
 
@@ -117,25 +124,44 @@ fn tell(context: &Context, at: usize, verdict: Verdict, fault: &UpstreamFault, i
     });
 }
 
-/// Whether requests go to the upstream in this place with a key of its own.
+/// Whether requests go to the upstream in this place with the one key that it has. Of several, each learns for itself.
 fn has_own_key(context: &Context, at: usize) -> bool {
-    context.snapshot.upstreams[at].config.api_key.is_some()
+    let config = &context.snapshot.upstreams[at].config;
+    !config.api_keys.is_empty() && !config.has_key_pool()
 }
 
-/// A session that had to leave its own upstream, and was served here, stays here from now on.
-fn move_session(context: &Context, here: usize) {
+/// A session that had to leave its own upstream, or its key there, and was served here, stays here from now on.
+fn keep_session(context: &Context, here: usize) {
     let (snapshot, sender, group) = (&context.snapshot, context.arrival.identity.together, context.group());
-    if group.len() < 2 {
+    let upstream = &snapshot.upstreams[here];
+    let has_several = upstream.remembers_sessions();
+    if group.len() < 2 && !has_several {
         return;
     }
     let Some(home) = pool::home(&snapshot.upstreams, group, sender) else { return };
-    let has_moved = !context.routing.tried.is_empty();
-    if home == here {
-        if has_moved {
-            snapshot.affinity.move_home(sender);
+    let has_moved = !context.routing.tried.is_empty() || context.routing.is_home_down;
+    let key = context.key().filter(|_| has_several);
+    let place = SessionPlace { seed: upstream.seed, key: key.map(|key| key.seed), has_moved: home != here };
+    match snapshot.affinity.place_of(sender) {
+        // One that only had no room for a moment is still its own.
+        Some(known) if known.seed != place.seed && !has_moved => {}
+        None if home != here && !has_moved => {}
+        Some(known)
+            if (known.seed, known.has_moved) == (place.seed, place.has_moved)
+                && is_used(upstream, known.key, context) => {}
+        known if home == here && !has_several => {
+            if known.is_some() {
+                snapshot.affinity.move_home(sender);
+            }
         }
-    // One that only had no room for a moment is still its own.
-    } else if has_moved || context.routing.is_home_down {
-        snapshot.affinity.move_to(sender, snapshot.upstreams[here].seed);
+        _ => snapshot.affinity.move_to(sender, place),
     }
+}
+
+/// Whether a session goes on with the key that this stands for: it is still there, and was not left in vain. One that only
+/// had no room for a moment is still its own.
+fn is_used(upstream: &Upstream, key: Option<u64>, context: &Context) -> bool {
+    let Some(seed) = key else { return !upstream.remembers_sessions() };
+    let own = upstream.keys.all().iter().find(|key| key.seed == seed);
+    own.is_some_and(|own| own.is_usable(now_ms())) && context.routing.keys_tried.is_empty()
 }

@@ -1,7 +1,7 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
 use super::context::{Context, InFlight};
-use super::{conversation, failover, failure, first_event, models, repair, settle};
+use super::{conversation, failover, failure, first_event, key_change, models, repair, settle};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -53,7 +53,9 @@ pub(crate) fn head_came(
     let judged = judge(response, upstream, retry_on, context.arrival.protocol);
     if let Err(bad) = judged.and_then(|()| models_there(response.status.as_u16(), context)) {
         bad.apply_retry_after(upstream, context);
+        context.attempt.retry_after = bad.retry_after;
         let is_taken_over = failover::take_over(context, &bad.fault);
+        let bad = if is_taken_over { bad } else { of_resting_keys(bad, response, context)? };
         if is_taken_over || !bad.fault.has_response() || context.arrival.stand_in.is_some() {
             let mut error = failure::settled(bad.fault);
             error.set_retry(is_taken_over);
@@ -66,6 +68,28 @@ pub(crate) fn head_came(
     read_along(response, shared, context);
     context.attempt.may_be_refused = repair::may_follow(response, session.req_header(), context);
     Ok(())
+}
+
+/// A bad response that no other key and no other upstream has a better one for. If all keys of the upstream are out, it
+/// says when the first one is back; where it speaks of another one than that, the gateway says it itself.
+///
+/// # Errors
+/// When a field cannot be set; that would be a mistake of the gateway's.
+fn of_resting_keys(bad: Bad, response: &mut ResponseHeader, context: &Context) -> Result<Bad> {
+    let upstream = &context.destination()?.upstream;
+    let Some(within) = key_change::until_back(upstream).filter(|_| upstream.config.has_key_pool()) else {
+        return Ok(bad);
+    };
+    match bad.fault {
+        UpstreamFault::Status { status: 429 } => {
+            response.insert_header(RETRY_AFTER, within.as_secs_f64().ceil() as u64)?
+        }
+        UpstreamFault::Status { status: 401..=403 } => {
+            return Ok(Bad { fault: UpstreamFault::KeysRest { within }, ..bad });
+        }
+        _ => {}
+    }
+    Ok(bad)
 }
 
 /// Has what reads the response ready for its body.
@@ -199,6 +223,8 @@ impl Bad {
         // Whatever else is asked is no concern of the model calls'.
         let Some(pause) = self.retry_after.filter(|_| context.arrival.protocol.is_model_call()) else { return };
         match self.fault {
+            // It is not the client's key that is used up.
+            UpstreamFault::Status { status: 429 } if upstream.config.has_key_pool() => return,
             UpstreamFault::Status { status: 429 } => {}
             // A 500 may be about this request only.
             UpstreamFault::Status { status: 501.. } => return upstream.circuit.hold(pause, now_ms()),
@@ -224,8 +250,11 @@ fn judge(
         let has_credentials = matches!(status, 401 | 407).then(|| proxy.credentials.is_some());
         return bad(UpstreamFault::ProxyAnswer { proxy: proxy.shown.clone(), status, has_credentials });
     }
-    // The client cannot mend the operator's key. Who wants no retries after a status wants none here either.
-    let is_own_key_refused = matches!(status, 401..=403) && upstream.config.api_key.is_some() && !retry_on.is_empty();
+    // The client cannot mend the operator's key. Who wants no retries after a status wants none here either; who lists
+    // several keys wants the next one.
+    let has_own_key = !upstream.config.api_keys.is_empty() && !retry_on.is_empty();
+    let is_own_key_refused = matches!(status, 401..=403) && has_own_key
+        || matches!(status, 401..=403 | 429) && upstream.config.has_key_pool();
     if is_own_key_refused || retry_on.contains(status) {
         let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
         return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });

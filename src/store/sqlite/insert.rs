@@ -176,7 +176,8 @@ async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Res
     let rows: Vec<_> = rollup.sums.iter().collect();
     for rows in rows.chunks(SUMS_AT_ONCE) {
         let mut sql = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO rollups (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class",
+            "INSERT INTO rollups (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, \
+             upstream_key",
         );
         for column in rollup::COLUMNS {
             sql.push(", ").push(column);
@@ -185,7 +186,7 @@ async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Res
         sql.push_values(rows, |mut row, (key, sums)| {
             row.push_bind(key.span).push_bind(key.at).push_bind(key.upstream).push_bind(key.model);
             row.push_bind(key.path).push_bind(key.key).push_bind(key.outcome).push_bind(key.status);
-            row.push_bind(key.request_class);
+            row.push_bind(key.request_class).push_bind(key.upstream_key);
             for &sum in sums.iter() {
                 row.push_bind(number(sum));
             }

@@ -19,7 +19,7 @@ pub(super) async fn complete(connection: &mut SqliteConnection) -> Result<(), sq
         return Ok(());
     }
     let (columns, added) = (COLUMNS.join(", "), COLUMNS.map(|column| format!("SUM({column})")).join(", "));
-    let by = "upstream, model, path, key_fingerprint, outcome, status, request_class";
+    let by = "upstream, model, path, key_fingerprint, outcome, status, request_class, upstream_key";
     let start = format!("at_s / {QUARTER} * {QUARTER}");
     let minutes = "WHERE span_s = 60 AND at_s >= ?";
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;

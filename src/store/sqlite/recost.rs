@@ -36,6 +36,7 @@ struct Old {
     model: Option<String>,
     model_label: Option<String>,
     request_class: Option<String>,
+    upstream_key: Option<String>,
     tokens: Tokens,
     details: Details,
     cost: Option<i64>,
@@ -151,6 +152,7 @@ fn read(row: &SqliteRow, span: Span) -> Result<Option<Old>, sqlx::Error> {
         model: model.or(asked),
         model_label: row.try_get("model_label")?,
         request_class: row.try_get("request_class")?,
+        upstream_key: row.try_get("upstream_key")?,
         tokens: Tokens {
             input,
             output: count("output_tokens")?.unwrap_or_default(),
@@ -219,6 +221,7 @@ impl Old {
             outcome: &self.outcome,
             status: status_class(self.status),
             request_class: class,
+            upstream_key: self.upstream_key.as_deref().unwrap_or_default(),
         };
         begins.iter().flat_map(|at| models.iter().map(|model| key(*at, *model))).collect()
     }
@@ -272,12 +275,13 @@ async fn present<'k>(connection: &mut SqliteConnection, some: &[&'k Key<'k>]) ->
 /// The beginning of a statement about these sums, each with two numbers `a` and `b`.
 fn with_sums<'k>(sums: impl Iterator<Item = (&'k Key<'k>, [i64; 2])>) -> QueryBuilder<'k, Sqlite> {
     let mut sql = QueryBuilder::new(
-        "WITH wanted (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, a, b) AS (",
+        "WITH wanted (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, \
+         upstream_key, a, b) AS (",
     );
     sql.push_values(sums, |mut row, (key, [a, b])| {
         row.push_bind(key.span).push_bind(key.at).push_bind(key.upstream).push_bind(key.model).push_bind(key.path);
         row.push_bind(key.key).push_bind(key.outcome).push_bind(key.status).push_bind(key.request_class);
-        row.push_bind(a).push_bind(b);
+        row.push_bind(key.upstream_key).push_bind(a).push_bind(b);
     });
     sql.push(")");
     sql
@@ -286,7 +290,8 @@ fn with_sums<'k>(sums: impl Iterator<Item = (&'k Key<'k>, [i64; 2])>) -> QueryBu
 const IS_WANTED: &str = "rollups.span_s = wanted.span_s AND rollups.at_s = wanted.at_s \
     AND rollups.upstream = wanted.upstream AND rollups.model = wanted.model AND rollups.path = wanted.path \
     AND rollups.key_fingerprint = wanted.key_fingerprint AND rollups.outcome = wanted.outcome \
-    AND rollups.status = wanted.status AND rollups.request_class = wanted.request_class";
+    AND rollups.status = wanted.status AND rollups.request_class = wanted.request_class \
+    AND rollups.upstream_key = wanted.upstream_key";
 
 #[cfg(test)]
 #[path = "recost_tests.rs"]

@@ -68,6 +68,7 @@ fn write(filter: &StatsFilter, sql: &mut QueryBuilder<'_, Sqlite>) {
         ("upstream", &filter.upstream),
         ("path", &filter.path),
         ("request_class", &filter.request_class),
+        ("upstream_key", &filter.upstream_key),
     ];
     for (column, value) in columns {
         if let Some(value) = value {

@@ -249,6 +249,7 @@ export class MockGateway {
       last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } : null,
       connecting: {},
       lines: index === 0 ? this.#lines() : [],
+      keys: [],
     };
   }
 

@@ -159,6 +159,7 @@ export class RowMaker {
       thinking_dropped: null,
       moved: null,
       moved_by: null,
+      upstream_key: null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

@@ -367,6 +367,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/upstreams/{name}/keys/{key}/rest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a key of an upstream out of use for a while */
+        post: operations["restKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/upstreams/{name}/keys/{key}/wake": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Use a key of an upstream again, whatever it was left out for */
+        post: operations["wakeKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/rules": {
         parameters: {
             query?: never;
@@ -526,7 +560,7 @@ export interface components {
         Time: number | string;
         Names: string[];
         /** @enum {string} */
-        By: "model" | "upstream" | "path" | "key" | "request_class";
+        By: "model" | "upstream" | "path" | "key" | "request_class" | "upstream_key";
         /** @enum {string} */
         Circuit: "closed" | "half_open" | "open";
         /** @enum {string} */
@@ -764,6 +798,8 @@ export interface components {
             thinking_dropped: number | null;
             /** @description Why thinking that came back may not be valid where the request went last; null if nothing differs. */
             moved: null | components["schemas"]["Moved"];
+            /** @description The upstream's own key that the request went out with: its name, or else its fingerprint; null if the client's went out. */
+            upstream_key: string | null;
             /** @description What differs, by name: rules, or FROM>TO for upstreams, with the rules behind a colon. */
             moved_by: string | null;
         };
@@ -808,7 +844,7 @@ export interface components {
             upstream: string;
         };
         /** @enum {string} */
-        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "first_byte_timeout" | "first_event_timeout" | "closed" | "bad_answer" | "no_answer" | "no_message" | "error_reply" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
+        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "keys_rest" | "keys_out" | "first_byte_timeout" | "first_event_timeout" | "closed" | "bad_answer" | "no_answer" | "no_message" | "error_reply" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
         /** @description What an upstream did that made a request or a health check fail. */
         Fault: {
             /** @description In English, as the rest of a sentence that begins with the upstream. */
@@ -849,7 +885,7 @@ export interface components {
             };
         };
         /** @enum {string} */
-        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "thinking_refused" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
+        FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "keys_rest" | "keys_out" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "thinking_refused" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
         Conversation: {
             session: string;
             first_at_ms: components["schemas"]["At"];
@@ -978,6 +1014,8 @@ export interface components {
             };
             /** @description The addresses that lead to it, that of base_url first; empty if there is but one. */
             lines: components["schemas"]["Line"][];
+            /** @description Its own keys, one of which goes out in place of the client's; empty if it has none. */
+            keys: components["schemas"]["UpstreamKey"][];
         };
         /** @description One of several lines to an upstream. Times are medians of the last nine, in milliseconds. */
         Line: {
@@ -999,6 +1037,35 @@ export interface components {
             failures: components["schemas"]["Count"];
             fault: null | components["schemas"]["Fault"];
         };
+        UpstreamKey: {
+            /** @description As the operator calls it. */
+            name: string | null;
+            /** @description The first 16 hexadecimal digits of its SHA-256. */
+            fingerprint: string;
+            /**
+             * @description low: new sessions go elsewhere while there is anything better. disabled: until a test succeeds, or somebody wakes or changes it. off: the configuration says so.
+             * @enum {string}
+             */
+            state: "ready" | "low" | "resting" | "disabled" | "off";
+            reason: null | components["schemas"]["KeyReason"];
+            /** @description What is known further, in English; empty if nothing is. */
+            detail: string;
+            /** @description Since when it is in this state. Milliseconds since 1970. */
+            since_ms: number | null;
+            /** @description When its rest ends. Milliseconds since 1970. */
+            until_ms: number | null;
+            weight: number;
+            in_flight: components["schemas"]["Count"];
+            max_in_flight: number | null;
+            /** @description Requests that ended with it since the gateway was started. */
+            requests: number;
+            /** @description Their tokens of all kinds. */
+            tokens: number;
+            /** @description What they cost, in US dollars. */
+            cost: number;
+        };
+        /** @enum {string} */
+        KeyReason: "rate_limited" | "quota_used_up" | "refused" | "balance" | "rule" | "operator";
         /** @description What was found on the way to an upstream. */
         Tried: {
             name: string;
@@ -1339,6 +1406,8 @@ export interface components {
         OneKey: string;
         /** @description Only requests that are for this; percentiles are null then. */
         OneRequestClass: string;
+        /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
+        OneUpstreamKey: string;
         Outcomes: components["schemas"]["Outcome"][];
         Statuses: string[];
         /** @description Asked or served. */
@@ -1348,6 +1417,7 @@ export interface components {
         Sessions: components["schemas"]["Names"];
         Paths: components["schemas"]["Names"];
         Causes: components["schemas"]["Cause"][];
+        UpstreamKeys: components["schemas"]["Names"];
         RequestClasses: components["schemas"]["Names"];
         Moves: components["schemas"]["Moved"][];
         AgentTypes: components["schemas"]["Names"];
@@ -1413,6 +1483,8 @@ export type Recost = components['schemas']['Recost'];
 export type Upstreams = components['schemas']['Upstreams'];
 export type Upstream = components['schemas']['Upstream'];
 export type Line = components['schemas']['Line'];
+export type UpstreamKey = components['schemas']['UpstreamKey'];
+export type KeyReason = components['schemas']['KeyReason'];
 export type Tried = components['schemas']['Tried'];
 export type Rules = components['schemas']['Rules'];
 export type Any = components['schemas']['Any'];
@@ -1449,6 +1521,7 @@ export type ParameterOneUpstream = components['parameters']['OneUpstream'];
 export type ParameterOnePath = components['parameters']['OnePath'];
 export type ParameterOneKey = components['parameters']['OneKey'];
 export type ParameterOneRequestClass = components['parameters']['OneRequestClass'];
+export type ParameterOneUpstreamKey = components['parameters']['OneUpstreamKey'];
 export type ParameterOutcomes = components['parameters']['Outcomes'];
 export type ParameterStatuses = components['parameters']['Statuses'];
 export type ParameterModels = components['parameters']['Models'];
@@ -1457,6 +1530,7 @@ export type ParameterKeys = components['parameters']['Keys'];
 export type ParameterSessions = components['parameters']['Sessions'];
 export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
+export type ParameterUpstreamKeys = components['parameters']['UpstreamKeys'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
 export type ParameterMoves = components['parameters']['Moves'];
 export type ParameterAgentTypes = components['parameters']['AgentTypes'];
@@ -1655,6 +1729,8 @@ export interface operations {
                 key?: components["parameters"]["OneKey"];
                 /** @description Only requests that are for this; percentiles are null then. */
                 request_class?: components["parameters"]["OneRequestClass"];
+                /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
+                upstream_key?: components["parameters"]["OneUpstreamKey"];
             };
             header?: never;
             path?: never;
@@ -1697,6 +1773,8 @@ export interface operations {
                 key?: components["parameters"]["OneKey"];
                 /** @description Only requests that are for this; percentiles are null then. */
                 request_class?: components["parameters"]["OneRequestClass"];
+                /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
+                upstream_key?: components["parameters"]["OneUpstreamKey"];
                 /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
                 step?: number;
             };
@@ -1742,6 +1820,8 @@ export interface operations {
                 key?: components["parameters"]["OneKey"];
                 /** @description Only requests that are for this; percentiles are null then. */
                 request_class?: components["parameters"]["OneRequestClass"];
+                /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
+                upstream_key?: components["parameters"]["OneUpstreamKey"];
                 limit?: number;
             };
             header?: never;
@@ -1785,6 +1865,7 @@ export interface operations {
                 path?: components["parameters"]["Paths"];
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
+                upstream_key?: components["parameters"]["UpstreamKeys"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
@@ -1894,6 +1975,7 @@ export interface operations {
                 path?: components["parameters"]["Paths"];
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
+                upstream_key?: components["parameters"]["UpstreamKeys"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
@@ -2119,6 +2201,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Upstream"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
+    restKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description Its name or its fingerprint. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description As long as this, 30 days at most: 10m. */
+                    for: string;
+                };
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpstreamKey"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
+    wakeKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description Its name or its fingerprint. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpstreamKey"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -2462,7 +2617,7 @@ type ReadonlyArray<T> = [
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
-export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class"];
+export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
 export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "shape_refused", "origin_520", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
@@ -2470,14 +2625,16 @@ export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<component
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];
 export const movedValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Moved"]> = ["rules", "upstream", "account", "earlier", "unseen", "client"];
-export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
+export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "invalid", "not_tls"];
 export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
-export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
+export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Recost"]["state"]> = ["running", "done", "stopped", "failed"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const lineStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Line"]["state"]> = ["used", "ready", "down"];
+export const upstreamKeyStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["UpstreamKey"]["state"]> = ["ready", "low", "resting", "disabled", "off"];
+export const keyReasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["KeyReason"]> = ["rate_limited", "quota_used_up", "refused", "balance", "rule", "operator"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
 export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Rules"]["upstreams"]["rules"]["source"]> = ["system-prompt", "profile", "operator", "headers-file"];

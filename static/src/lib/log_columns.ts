@@ -52,6 +52,7 @@ export const LOG_COLUMNS = declared({
     },
     isInList: (value) => value !== 'earlier' && value !== 'client',
   },
+  upstream_key: { label: { en: 'Upstream key', 'zh-CN': '上游密钥' }, values: {}, isInList: () => false },
   moved_by: { label: { en: 'Moved by', 'zh-CN': '易位原因' }, values: {}, isInList: () => false },
   agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },
   compaction: { label: { en: 'Compaction', 'zh-CN': '压缩方式' }, values: COMPACTIONS, isInList: () => true },

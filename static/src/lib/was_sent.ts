@@ -3,6 +3,7 @@ import type { FaultCode, RequestDetail } from '@/api/types';
 /** Faults of upstreams to which nothing was sent: there was no connection, or no room for the request. */
 const NOTHING_SENT: readonly (FaultCode | undefined)[] = [
   'resolve', 'connect_refused', 'connect_timeout', 'connect', 'tls', 'proxy', 'proxy_timeout', 'queue_full', 'queue_timeout',
+  'keys_rest', 'keys_out',
 ];
 
 /** Whether an upstream got the request. One that closed its connection or fell silent may have read it, so that it is unknown. */

@@ -60,6 +60,14 @@ pub enum UpstreamFault {
         #[serde(rename = "within_ms", with = "millis")]
         within: Duration,
     },
+    // --- no key ---
+    /// All of its keys rest, the first one so long.
+    KeysRest {
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+    },
+    /// None of its keys is used: each is switched off, or was refused.
+    KeysOut,
     // --- no response, or none that can be passed on ---
     /// It did not begin its response in time.
     FirstByteTimeout {
@@ -219,6 +227,8 @@ impl UpstreamFault {
             Self::Proxy { .. } | Self::ProxyAnswer { .. } => Reason::Proxy,
             Self::ProxyTimeout { .. } => Reason::ProxyTimeout,
             Self::QueueFull { .. } | Self::QueueTimeout { .. } => Reason::UpstreamFull,
+            Self::KeysRest { .. } => Reason::KeysRest,
+            Self::KeysOut => Reason::KeysOut,
             Self::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
             Self::FirstEventTimeout { .. } => Reason::FirstEventTimeout,
             Self::WriteTimeout => Reason::WriteTimeout,
@@ -240,7 +250,9 @@ impl UpstreamFault {
     /// How a request ends that ends with it.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::QueueFull { .. } | Self::QueueTimeout { .. } => Outcome::Rejected,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::KeysRest { .. } | Self::KeysOut => {
+                Outcome::Rejected
+            }
             Self::WebPage | Self::NoAnswer | Self::Status { .. } | Self::ThinkingRefused => Outcome::UpstreamError,
             Self::NoMessage { .. } | Self::ErrorReply { .. } => Outcome::UpstreamError,
             Self::Stalled { .. } | Self::FirstEventTimeout { .. } => Outcome::Stalled,
@@ -255,7 +267,8 @@ impl UpstreamFault {
         match self {
             Self::ConnectTimeout { .. } | Self::FirstByteTimeout { .. } => 504,
             Self::WriteTimeout | Self::Stalled { .. } | Self::FirstEventTimeout { .. } => 504,
-            Self::QueueFull { .. } | Self::QueueTimeout { .. } => 503,
+            Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::KeysOut => 503,
+            Self::KeysRest { .. } => 429,
             Self::Status { status } => *status,
             _ => 502,
         }

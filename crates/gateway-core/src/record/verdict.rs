@@ -62,6 +62,7 @@ impl Sign {
     pub fn by_fault(fault: &UpstreamFault, is_own_key: bool) -> Self {
         match fault {
             UpstreamFault::QueueFull { .. } | UpstreamFault::QueueTimeout { .. } => Self::Nothing,
+            UpstreamFault::KeysRest { .. } | UpstreamFault::KeysOut => Self::Nothing,
             UpstreamFault::Status { status: 500 } => Self::Unclear(500),
             UpstreamFault::Status { status } => by_status(*status, is_own_key),
             UpstreamFault::StreamError { kind } | UpstreamFault::ErrorReply { kind } => by_type(kind, is_own_key),

@@ -39,6 +39,8 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
             F::QueueTimeout { max_in_flight: 2, within },
             r#"{"code":"queue_timeout","parameters":{"max_in_flight":2,"within_ms":1500}}"#,
         ),
+        (F::KeysRest { within }, r#"{"code":"keys_rest","parameters":{"within_ms":1500}}"#),
+        (F::KeysOut, r#"{"code":"keys_out"}"#),
         (F::FirstByteTimeout { within }, r#"{"code":"first_byte_timeout","parameters":{"within_ms":1500}}"#),
         (F::FirstEventTimeout { within }, r#"{"code":"first_event_timeout","parameters":{"within_ms":1500}}"#),
         (F::WriteTimeout, r#"{"code":"write_timeout"}"#),
@@ -111,6 +113,7 @@ fn known(fault: &UpstreamFault) {
         F::Resolve { .. } | F::ConnectRefused | F::ConnectTimeout { .. } | F::Connect { .. } | F::Tls { .. } => {}
         F::Proxy { .. } | F::ProxyTimeout { .. } | F::ProxyAnswer { .. } => {}
         F::QueueFull { .. } | F::QueueTimeout { .. } | F::FirstByteTimeout { .. } | F::WriteTimeout | F::Closed => {}
+        F::KeysRest { .. } | F::KeysOut => {}
         F::FirstEventTimeout { .. } | F::NoMessage { .. } | F::ErrorReply { .. } | F::ThinkingRefused => {}
         F::BadAnswer | F::InterimFlood { .. } | F::WebPage | F::NoAnswer | F::Status { .. } => {}
         F::Stalled { .. } | F::Truncated | F::NoMessageStop | F::StreamError { .. } => {}

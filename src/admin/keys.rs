@@ -1,0 +1,111 @@
+//! The keys of the upstreams: what is known of each, and giving one a rest or waking it. The keys themselves stay where they
+//! are.
+
+use super::call::Call;
+use super::fault::Fault;
+use super::refused::{Refused, json};
+use crate::gateway::{Answer, Shared};
+use crate::upstream::Upstream;
+use crate::upstream::clock::now_ms;
+use crate::upstream::key_state::{KeyReason, Pause, State, Why};
+use crate::upstream::keys::Key;
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The longest rest that somebody can give to a key.
+const LONGEST_REST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Billionths of a dollar in one.
+const NANO: f64 = 1e9;
+
+/// One key.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown<'k> {
+    /// What the operator calls it.
+    name: Option<&'k str>,
+    fingerprint: &'k str,
+    /// `ready`, `low`, `resting`, `disabled` or `off`.
+    state: &'static str,
+    /// Why it is not ready: a code of [`KeyReason`].
+    reason: Option<&'static str>,
+    /// What is known further, in English; empty if nothing is.
+    detail: String,
+    /// Since when it is in this state; milliseconds since 1970.
+    since_ms: Option<u64>,
+    /// When its rest ends; milliseconds since 1970.
+    until_ms: Option<u64>,
+    weight: u32,
+    in_flight: u32,
+    max_in_flight: Option<u32>,
+    /// Of the requests that ended with it since the gateway was started.
+    requests: u64,
+    tokens: u64,
+    /// In dollars.
+    cost: f64,
+}
+
+/// Those of an upstream, in the operator's order.
+pub(super) fn of(upstream: &Upstream) -> Vec<Shown<'_>> {
+    upstream.keys.all().iter().map(shown).collect()
+}
+
+fn shown(key: &Key) -> Shown<'_> {
+    let now = now_ms();
+    let state = key.state.state(now);
+    let note = key.state.note(now).filter(|_| key.config.is_enabled);
+    let since_1970 = |time: SystemTime| {
+        u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+    };
+    let counts = &key.state.counts;
+    Shown {
+        name: key.config.name.as_deref(),
+        fingerprint: &key.fingerprint,
+        state: key.state_name(now),
+        reason: note.as_ref().map(|note| note.why.reason.code()),
+        detail: note.as_ref().map(|note| note.why.detail.clone()).unwrap_or_default(),
+        since_ms: note.map(|note| since_1970(note.since)),
+        until_ms: match state {
+            State::Resting(left) if key.config.is_enabled => {
+                Some(since_1970(SystemTime::now() + Duration::from_millis(left)))
+            }
+            _ => None,
+        },
+        weight: key.config.weight,
+        in_flight: key.in_flight(),
+        max_in_flight: key.config.max_in_flight,
+        requests: counts.requests.load(Ordering::Relaxed),
+        tokens: counts.tokens.load(Ordering::Relaxed),
+        cost: counts.cost_nano.load(Ordering::Relaxed) as f64 / NANO,
+    }
+}
+
+/// How long a key is to rest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rest {
+    /// As in the configuration: `10m`.
+    r#for: String,
+}
+
+/// Takes a key out of use for a while.
+pub(super) fn rest(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
+    let Rest { r#for: text } = call.json(|most| Fault::BodyTooLarge { most })?;
+    let pause = humantime::parse_duration(&text).ok().filter(|pause| !pause.is_zero() && *pause <= LONGEST_REST);
+    let pause = pause.ok_or(Fault::NotARest { text })?;
+    with_key(shared, call, |key| key.rest(Pause::For(pause), Why::of(KeyReason::Operator), now_ms()))
+}
+
+/// Uses a key again, whatever it was left out for.
+pub(super) fn wake(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
+    with_key(shared, call, Key::wake)
+}
+
+/// Does something to the key that the path names, by its name or its fingerprint; what is known of it then.
+fn with_key(shared: &Shared, call: &Call, work: impl FnOnce(&Key)) -> Result<Answer, Refused> {
+    let snapshot = shared.snapshot.load();
+    let upstream = snapshot.upstream(&call.named).ok_or_else(|| Fault::NoUpstream { name: call.named.clone() })?;
+    let no_key = || Fault::NoKey { name: call.within.clone(), upstream: call.named.clone() };
+    let key = upstream.keys.find(&call.within).ok_or_else(no_key)?;
+    work(key);
+    json(&shown(key))
+}

@@ -1,0 +1,283 @@
+//! What is known of one key of an upstream: whether it is used, rests, or is out. Atomics only; nobody waits here.
+
+use super::clock::millis;
+use arc_swap::ArcSwapOption;
+use gateway_core::record::RequestRecord;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// Longest pause that an upstream can ask for in `Retry-After`: what is used up for a day or longer is tried once a day.
+pub(crate) const LONGEST_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why a key is not used, or only by sessions that have it. The codes stay as they are for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyReason {
+    /// The upstream wants fewer requests with it (429).
+    RateLimited,
+    /// Its quota is used up, as an answer says.
+    QuotaUsedUp,
+    /// The upstream does not take it (401), or says that it is disabled.
+    Refused,
+    /// Its balance is near its end, or used up.
+    Balance,
+    /// A rule of `failover.errors`.
+    Rule,
+    /// Somebody in the panel.
+    Operator,
+}
+
+impl KeyReason {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::RateLimited, Self::QuotaUsedUp, Self::Refused, Self::Balance, Self::Rule, Self::Operator];
+
+    /// Its code in the API.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::QuotaUsedUp => "quota_used_up",
+            Self::Refused => "refused",
+            Self::Balance => "balance",
+            Self::Rule => "rule",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Why something is so, with what the upstream or a rule said of it: a text without secrets, perhaps empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The code.
+    pub reason: KeyReason,
+    /// What is known further.
+    pub detail: String,
+}
+
+impl Why {
+    /// Nothing more is known.
+    pub fn of(reason: KeyReason) -> Self {
+        Self { reason, detail: String::new() }
+    }
+}
+
+/// How long a key rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// As long as this.
+    For(Duration),
+    /// Longer each time, from the first to the second.
+    Growing(Duration, Duration),
+}
+
+/// Since when, and why.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Why.
+    pub why: Why,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// Whether requests go out with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They do.
+    Ready,
+    /// Those of sessions that have it; new ones if no other key or upstream is better.
+    Low,
+    /// None for so many milliseconds.
+    Resting(u64),
+    /// None until a test succeeds, or somebody changes or wakes it.
+    Disabled,
+}
+
+/// The state of a key, which outlives a reload.
+#[derive(Debug, Default)]
+pub struct KeyState {
+    /// When its rest ends; 0 without one.
+    resting_until_ms: AtomicU64,
+    /// When it was taken out of use last. What began before that is old news.
+    taken_out_at_ms: AtomicU64,
+    is_disabled: AtomicBool,
+    is_low: AtomicBool,
+    /// How many rests there were since a request went well with it.
+    rests: AtomicU32,
+    /// Why it rests or is out.
+    out: ArcSwapOption<Note>,
+    /// Why it is low.
+    low: ArcSwapOption<Note>,
+    /// What was counted of it.
+    pub counts: KeyCounts,
+}
+
+/// What was counted of a key since the gateway was started.
+#[derive(Debug, Default)]
+pub struct KeyCounts {
+    /// Requests that ended with it.
+    pub requests: AtomicU64,
+    /// Tokens of all kinds.
+    pub tokens: AtomicU64,
+    /// Billionths of a dollar.
+    pub cost_nano: AtomicU64,
+}
+
+impl KeyCounts {
+    /// Counts a request that ended with the key.
+    pub fn add(&self, record: &RequestRecord) {
+        let tokens = record.answer.as_ref().and_then(|answer| answer.tokens).unwrap_or_default();
+        let tokens = [tokens.input, tokens.output, tokens.cache_write, tokens.cache_read].iter().sum();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.tokens.fetch_add(tokens, Ordering::Relaxed);
+        self.cost_nano.fetch_add(record.cost.unwrap_or_default(), Ordering::Relaxed);
+    }
+}
+
+impl KeyState {
+    /// Its state now.
+    pub fn state(&self, now_ms: u64) -> State {
+        let until = self.resting_until_ms.load(Ordering::Acquire);
+        if self.is_disabled.load(Ordering::Acquire) {
+            State::Disabled
+        } else if until > now_ms {
+            State::Resting(until - now_ms)
+        } else if self.is_low.load(Ordering::Relaxed) {
+            State::Low
+        } else {
+            State::Ready
+        }
+    }
+
+    /// Why it is in the state that it is in now, and since when; `None` if it is ready.
+    pub fn note(&self, now_ms: u64) -> Option<Arc<Note>> {
+        match self.state(now_ms) {
+            State::Ready => None,
+            State::Low => self.low.load_full(),
+            State::Resting(_) | State::Disabled => self.out.load_full(),
+        }
+    }
+
+    /// Requests go out without it for a while, the longer one of two. The end of a rest that another one began is not put
+    /// off by answers to what was under way by then: `began_ms` is when the request began. Returns the pause if it is new.
+    pub fn rest(&self, pause: Pause, why: Why, began_ms: u64, now_ms: u64) -> Option<Duration> {
+        let until = self.resting_until_ms.load(Ordering::Acquire);
+        let is_old = began_ms < self.taken_out_at_ms.load(Ordering::Acquire);
+        let pause = match pause {
+            Pause::For(pause) => pause,
+            Pause::Growing(..) if is_old || until > now_ms => return None,
+            Pause::Growing(first, longest) => {
+                first.saturating_mul(2_u32.saturating_pow(self.rests.load(Ordering::Relaxed).min(20))).min(longest)
+            }
+        };
+        let end = now_ms.saturating_add(millis(pause).max(1));
+        // Only one of several that find it at the same moment begins the rest.
+        if end <= until
+            || self.resting_until_ms.compare_exchange(until, end, Ordering::AcqRel, Ordering::Acquire).is_err()
+        {
+            return None;
+        }
+        let begins = until <= now_ms;
+        if begins {
+            self.rests.fetch_add(1, Ordering::Relaxed);
+        }
+        self.taken_out_at_ms.store(now_ms, Ordering::Release);
+        self.out.store(Some(Arc::new(Note { why, since: SystemTime::now() })));
+        Some(pause)
+    }
+
+    /// Requests go out without it from now on. Whether that is new.
+    pub fn disable(&self, why: Why, now_ms: u64) -> bool {
+        if self.is_disabled.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.taken_out_at_ms.store(now_ms, Ordering::Release);
+        self.out.store(Some(Arc::new(Note { why, since: SystemTime::now() })));
+        true
+    }
+
+    /// It is used again, as if nothing had been. Whether it was not.
+    pub fn wake(&self, now_ms: u64) -> bool {
+        let was_out = matches!(self.state(now_ms), State::Resting(_) | State::Disabled);
+        self.rests.store(0, Ordering::Relaxed);
+        self.resting_until_ms.store(0, Ordering::Release);
+        self.is_disabled.store(false, Ordering::Release);
+        self.out.store(None);
+        was_out
+    }
+
+    /// New sessions go elsewhere as long as there is anything better, or they do not any more (`None`).
+    pub fn set_low(&self, why: Option<Why>) {
+        if self.is_low.swap(why.is_some(), Ordering::AcqRel) != why.is_some() {
+            self.low.store(why.map(|why| Arc::new(Note { why, since: SystemTime::now() })));
+        }
+    }
+
+    /// A request that began at `began_ms` went well with it: the next pause is a first one.
+    pub fn succeeded(&self, began_ms: u64) {
+        // Almost always there was none, and then nothing is written.
+        if self.rests.load(Ordering::Relaxed) > 0 && began_ms >= self.taken_out_at_ms.load(Ordering::Acquire) {
+            self.rests.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROWING: Pause = Pause::Growing(Duration::from_secs(10), Duration::from_secs(60));
+
+    fn limited() -> Why {
+        Why::of(KeyReason::RateLimited)
+    }
+
+    #[test]
+    fn pauses_grow_until_a_request_goes_well() {
+        let key = KeyState::default();
+        let mut now = 1_000;
+        for seconds in [10, 20, 40, 60, 60] {
+            assert_eq!(key.rest(GROWING, limited(), now, now), Some(Duration::from_secs(seconds)));
+            assert_eq!(key.rest(GROWING, limited(), now, now + 1), None, "one that was under way too");
+            assert_eq!(key.state(now), State::Resting(seconds * 1_000));
+            now += seconds * 1_000;
+            assert_eq!(key.state(now), State::Ready);
+        }
+        key.succeeded(1_000);
+        assert_eq!(key.rest(GROWING, limited(), 1_000, now), None, "an answer to what began before is old news");
+        assert_eq!(key.rest(GROWING, limited(), now, now), Some(Duration::from_secs(60)));
+        now += 60_000;
+        key.succeeded(now);
+        assert_eq!(key.rest(GROWING, limited(), now, now), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_longer_one_of_two_rests_counts() {
+        let key = KeyState::default();
+        let rest = |seconds| key.rest(Pause::For(Duration::from_secs(seconds)), limited(), 5, 5).is_some();
+        assert!(rest(60) && !rest(30));
+        assert_eq!(key.state(5), State::Resting(60_000));
+        assert!(rest(90));
+        assert_eq!(key.state(5), State::Resting(90_000));
+    }
+
+    #[test]
+    fn what_is_out_stays_out_until_somebody_wakes_it() {
+        let key = KeyState::default();
+        assert!(key.disable(Why::of(KeyReason::Refused), 5) && !key.disable(limited(), 6));
+        assert_eq!(key.state(u64::MAX), State::Disabled);
+        assert_eq!(key.note(6).map(|note| note.why.reason), Some(KeyReason::Refused));
+        assert!(key.wake(7) && !key.wake(8));
+        assert_eq!((key.state(8), key.note(8).is_some()), (State::Ready, false));
+    }
+
+    #[test]
+    fn a_low_key_says_why_only_while_it_is_used() {
+        let key = KeyState::default();
+        key.set_low(Some(Why::of(KeyReason::Balance)));
+        assert_eq!((key.state(1), key.note(1).map(|note| note.why.reason)), (State::Low, Some(KeyReason::Balance)));
+        key.rest(Pause::For(Duration::from_secs(1)), limited(), 1, 1);
+        assert_eq!(key.note(1).map(|note| note.why.reason), Some(KeyReason::RateLimited));
+        key.set_low(None);
+        assert_eq!(key.state(2_000), State::Ready);
+    }
+}
