@@ -251,6 +251,21 @@ async fn keys_that_are_all_refused_are_not_asked_again() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_firewall_says_nothing_of_the_key() {
+    let page = |_: &str| Reply::status(403).header("Content-Type", "text/html; charset=utf-8").body("<html>no</html>");
+    let (relay, spare) = (relay(page).await, relay(good).await);
+    let pool = Pool::new()
+        .add_with("relay", relay.url(), KEYS)
+        .add_with("spare", spare.url(), "api_key: sk-spare-key-4")
+        .setting("routes: [{keys: sk-client, upstreams: [relay, spare]}]");
+    let gateway = gateway().yaml(&pool.yaml()).start().await;
+    assert_eq!(gateway.request(&ask(1)).await.status(), 200);
+    assert_eq!((relay.received().len(), spare.received().len()), (1, 1));
+    let keys = look(&gateway, "upstreams").await["upstreams"][0]["keys"].clone();
+    assert!((0..3).all(|at| keys[at]["state"] == "ready"), "{keys}");
+}
+
+#[tokio::test]
 async fn other_keys_come_before_other_upstreams_and_cost_no_attempt() {
     let (relay, spare) = (relay(|_| limited(None)).await, relay(good).await);
     let spare_key = "api_key: sk-spare-key-4";

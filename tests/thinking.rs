@@ -349,6 +349,33 @@ async fn another_key_is_another_account() {
 }
 
 #[tokio::test]
+async fn another_key_of_a_pool_is_another_account() {
+    use std::sync::Mutex;
+    // The key that is used up.
+    let used_up: &'static Mutex<Option<String>> = Box::leak(Box::default());
+    let key = |request: &Received| request.headers.get("x-api-key").unwrap_or_default();
+    let upstream = Upstream::start(move |request| match used_up.lock().expect("no panic").as_deref() {
+        Some(used_up) if used_up == key(request) => Reply::status(429).header("Retry-After", "600"),
+        _ => thoughtful(request),
+    })
+    .await;
+    let pool = format!(
+        "gateway:\n  upstreams: [{{name: a, base_url: \"{}\", api_keys: [{{key: sk-one}}, {{key: sk-two}}]}}]\n  \
+         routes: [{{keys: sk-client, upstreams: [a]}}]\n",
+        upstream.url()
+    );
+    let gateway = started(gateway().yaml(&pool)).await;
+    let mut talk = Talk::new("one");
+    talk.turn(&gateway).await;
+    talk.turn(&gateway).await;
+    assert_eq!(moved(&gateway, 2).await, (None, None));
+    *used_up.lock().expect("no panic") = Some(key(&upstream.last()));
+    talk.turn(&gateway).await;
+    assert_eq!(upstream.received().len(), 4, "the used-up key was asked once more");
+    assert_eq!(moved(&gateway, 3).await, (Some("account".into()), Some("a".into())));
+}
+
+#[tokio::test]
 async fn explain_says_whether_the_prompt_stays_the_same() {
     let yaml = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:8\"}, {name: b, base_url: \"http://127.0.0.1:9\"}]\n";
     let append = "body: {system: {mode: append, target: last, text: x}}";

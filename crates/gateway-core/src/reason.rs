@@ -140,8 +140,8 @@ mod tests {
             transfer_encoding framing chunked expect target_bytes header_bytes header_count header_timeout request_body \
             request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key cross_site \
             panel_key service_worker rule write_timeout unsent_answers client_gone resolve connect connect_refused \
-            connect_timeout tls proxy proxy_timeout upstream_full first_byte_timeout first_event_timeout closed bad_answer \
-            no_answer no_message error_reply web_page interim_flood stalled truncated no_message_stop unreadable internal";
+            connect_timeout tls proxy proxy_timeout upstream_full keys_rest keys_out first_byte_timeout first_event_timeout closed \
+            bad_answer no_answer no_message error_reply web_page interim_flood stalled truncated no_message_stop unreadable internal";
         assert_eq!(codes.join(" "), pinned);
         assert_eq!(codes, crate::codes::documented("Reason"));
     }

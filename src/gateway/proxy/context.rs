@@ -230,6 +230,8 @@ pub(crate) struct Attempt {
     pub interim: (usize, usize),
     /// Status of the response; 0 before it came.
     pub status: u16,
+    /// Whether a bad response is a web page.
+    pub is_page: bool,
     /// The pause that a bad response asks for.
     pub retry_after: Option<Duration>,
     /// Whether a byte of the body came.

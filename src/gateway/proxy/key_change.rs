@@ -71,7 +71,9 @@ pub(super) fn tried(context: &Context, at: usize) -> Vec<usize> {
 /// Whether the fault is the key's, which learns of it: its upstream has others.
 pub(super) fn is_of_key(context: &Context, here: usize, fault: &UpstreamFault) -> bool {
     let upstream = &context.snapshot.upstreams[here];
-    let Some(lesson) = lesson(fault).filter(|_| upstream.config.has_key_pool()) else { return false };
+    // A page is that of a firewall, which knows no keys.
+    let is_concerned = upstream.config.has_key_pool() && !context.attempt.is_page;
+    let Some(lesson) = lesson(fault).filter(|_| is_concerned) else { return false };
     let Some(key) = context.key() else { return false };
     // What else is asked says nothing of model calls.
     if context.arrival.protocol.is_model_call() {

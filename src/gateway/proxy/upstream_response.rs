@@ -54,6 +54,7 @@ pub(crate) fn head_came(
     if let Err(bad) = judged.and_then(|()| models_there(response.status.as_u16(), context)) {
         bad.apply_retry_after(upstream, context);
         context.attempt.retry_after = bad.retry_after;
+        context.attempt.is_page = is_page(response);
         let is_taken_over = failover::take_over(context, &bad.fault);
         let bad = if is_taken_over { bad } else { of_resting_keys(bad, response, context)? };
         if is_taken_over || !bad.fault.has_response() || context.arrival.stand_in.is_some() {
@@ -262,14 +263,18 @@ fn judge(
     if status != 200 || !asked.wants_api_response() {
         return Ok(());
     }
-    let content_type = response.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    if content_type.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html")) {
+    if is_page(response) {
         return bad(UpstreamFault::WebPage);
     }
     if response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0") {
         return bad(UpstreamFault::NoAnswer);
     }
     Ok(())
+}
+
+/// Whether a response says that it is a web page.
+fn is_page(response: &ResponseHeader) -> bool {
+    field(response, &CONTENT_TYPE).get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"text/html"))
 }
 
 /// Whether a response with this status is one that another upstream, or the gateway, has no better one for, if models

@@ -228,7 +228,7 @@ async fn rows_of_earlier_versions_and_sums_that_are_gone_are_no_obstacle() {
         // Rows did not say under which name they are summed up, quarters are those of hours, and minutes are gone.
         "UPDATE requests SET model_label = NULL",
         "DELETE FROM rollups WHERE span_s IN (60, 900)",
-        "INSERT INTO rollups SELECT 900, at_s, upstream, model, path, key_fingerprint, outcome, status, '', requests, \
+        "INSERT INTO rollups SELECT 900, at_s, upstream, model, path, key_fingerprint, outcome, status, '', '', requests, \
          attempts, duration_ms, first_bytes, first_byte_ms, first_tokens, first_token_ms, request_bytes, response_bytes, input_tokens, \
          output_tokens, cache_write_tokens, cache_read_tokens, cost_nano, unpriced, tool_uses, estimated, \
          estimated_output_tokens FROM rollups WHERE span_s = 3600",
