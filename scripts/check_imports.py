@@ -26,6 +26,7 @@ ORDER = {
         "config listen",
         "access_log metrics store upstream",
         "doctor gateway log_output",
+        "notify",
         "admin operate",
         "install tryout",
         "cli prices server",

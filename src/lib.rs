@@ -18,6 +18,7 @@ mod language;
 mod listen;
 mod log_output;
 mod metrics;
+mod notify;
 mod operate;
 mod prices;
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     times: Times,
     usage: Usage,
     thinking: Thinking,
+    notifications: IntCounterVec,
     /// Requests between their first byte and their end.
     pub in_flight: IntGauge,
     /// Streams of events that are open.
@@ -250,6 +251,12 @@ impl Metrics {
             times: Times::register()?,
             usage: Usage::register()?,
             thinking: Thinking::register()?,
+            notifications: counters(
+                "gateway_notifications_total",
+                "Messages to a target of gateway.notify, by what became of them: sent, failed (given up), or events dropped \
+                 because too many waited.",
+                &["target", "outcome"],
+            )?,
             models: ArcSwap::default(),
             other: OTHER.into(),
             none: "".into(),
@@ -308,6 +315,16 @@ impl Metrics {
                 "Bytes of answers in memory that wait for slow clients (limits.unsent_answers).",
             )?,
         })
+    }
+
+    /// Counts a message to a target that was `sent`, `failed` or was `dropped`.
+    pub(crate) fn notified(&self, target: &str, outcome: &str) {
+        self.notifications.with_label_values(&[target, outcome]).inc();
+    }
+
+    /// How many messages to a target ended so.
+    pub(crate) fn notifications(&self, target: &str, outcome: &str) -> u64 {
+        self.notifications.with_label_values(&[target, outcome]).get()
     }
 
     /// Counts a request that is over.

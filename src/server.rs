@@ -13,6 +13,7 @@ use crate::feed::Event;
 use crate::gateway::{Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, Upstreams};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::operate::{self, Claim, Supervisor};
 use crate::store::{Reader, RequestLog, Retention, Writer};
 use anyhow::Context;
@@ -66,7 +67,17 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 
     let before = reader.clone().map(|reader| ModelsBefore { shared: Arc::clone(&shared), reader });
     let recosts = startup.log.database.as_deref().map(|path| recost::of(path, &shared));
-    let admin = Admin::new(Arc::clone(&shared), reader, recosts.clone(), Arc::clone(&live), &startup.state_dir);
+    let certificate_ends = startup.tls.as_ref().and_then(|tls| tls.ends);
+    let notifier = Notifier::new(Arc::clone(&shared), reader.clone(), Arc::clone(&live), certificate_ends);
+    let notifier = Arc::new(notifier);
+    let admin = Admin::new(
+        Arc::clone(&shared),
+        reader,
+        recosts.clone(),
+        Arc::clone(&live),
+        Arc::clone(&notifier),
+        &startup.state_dir,
+    );
     let admin: Arc<Admin> = Arc::new(admin);
     let proxy = http_proxy(&server.configuration, Gateway::new(Arc::clone(&shared), Arc::clone(&admin) as _));
     let door = Door::new(proxy, Arc::clone(&shared), Arc::clone(&admin) as _);
@@ -80,6 +91,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     if let Some(before) = before {
         server.add_service(background_service("models used before", before));
     }
+    server.add_service(background_service("notifications", Notifications(notifier)));
     let stop_writing = Arc::new(operation::Stop::default());
     if let Some(writer) = &writer {
         let (writer, shared, stop) = (Arc::clone(writer), Arc::clone(&shared), Arc::clone(&stop_writing));
@@ -234,6 +246,17 @@ impl BackgroundService for Seconds {
                 keeper.tick(&shared.snapshot.load().conversations, shared.drain.has_successor());
             }));
         }
+    }
+}
+
+/// The service that tells what breaks.
+struct Notifications(Arc<Notifier>);
+
+#[async_trait]
+impl BackgroundService for Notifications {
+    /// Goes on while requests are drained: what waits still goes out.
+    async fn start(&self, _: ShutdownWatch) {
+        self.0.run().await;
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const DASHBOARD_KEY: &str = "dash-Board+key/0123456789";
 /// Each stands at one place of the requests, or of the configuration.
-const SECRETS: [&str; 13] = [
+const SECRETS: [&str; 15] = [
     DASHBOARD_KEY,
     "relay?Key&in+config/111",
     "header\"file<value>222",
@@ -25,6 +25,8 @@ const SECRETS: [&str; 13] = [
     "token_000_vwxyz_zzz",
     "sk-ant-in-the-path-1234",
     "env-value-of-a-rule-1212",
+    "url-of-a-bot-1313-abcdef",
+    "secret/of+a=bot 1414",
 ];
 
 fn percent(text: &str) -> String {
@@ -144,7 +146,7 @@ fn answer(request: &Received) -> Reply {
 }
 
 fn request(kind: &str, number: usize) -> Request {
-    let [_, _, _, query, client, goog, azure, one, two, basic, token, path, _] = SECRETS;
+    let [_, _, _, query, client, goog, azure, one, two, basic, token, path, ..] = SECRETS;
     let target = format!("/{path}/kind-{kind}-{number}/v1/messages?{}={}&beta=true", "access_token", percent(query));
     // But for the panel's key: a request that holds it goes nowhere.
     let note: Vec<_> = SECRETS[1..].iter().flat_map(|secret| forms(secret)).collect();
@@ -193,14 +195,16 @@ fn assert_clean(place: &str, bytes: &[u8], traces: &[String]) {
     }
 }
 
-/// 13 secrets, each of which an upstream repeats in 25 forms and in part at every place that it can write to.
+/// 15 secrets, each of which an upstream repeats in 25 forms and in part at every place that it can write to.
 /// A gateway that is configured with secrets, and writes to this folder.
 async fn with_secrets(upstream: &Upstream, written: &Path) -> Gateway {
-    let [_, relay, file, .., rule] = SECRETS;
+    let [_, relay, file, .., rule, hook, sign] = SECRETS;
     let yaml = format!(
         "gateway:\n  log: {{ capture: all }}\n  upstreams:\n    - {{ name: one, base_url: '{url}', proxy: off, \
          api_keys: [{{ key: '{relay}', name: first }}, {{ key: 'sk-of-nobody', enabled: false }}] }}\n    - {{ name: two, base_url: '{url}/two' }}\n  routes:\n    - {{ keys: ['{key}'], upstreams: [one, two] \
-         }}\n  rules:\n    - {{ name: set, headers: {{ set: {{ x-extra: '${{env.EXTRA}}' }} }} }}\n",
+         }}\n  rules:\n    - {{ name: set, headers: {{ set: {{ x-extra: '${{env.EXTRA}}' }} }} }}\n  \
+         notify:\n    targets: [{{ kind: feishu, url: 'http://127.0.0.1:9/hook/{hook}', secret: '{sign}', events: \
+         certificate_ending }}]\n",
         url = upstream.url(),
         key = SECRETS[4],
     );

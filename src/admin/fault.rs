@@ -36,6 +36,8 @@ messages! {
     NoKey { name: String, upstream: String } = "no_key",
         "The upstream \"{upstream}\" has no key \"{name}\": its name or its fingerprint is expected",
         "上游“{upstream}”没有名为“{name}”的密钥：应为密钥的名称或指纹";
+    NoTarget { name: String } = "no_target",
+        "There is no target \"{name}\" in gateway.notify.targets", "gateway.notify.targets 中没有名为“{name}”的目标";
     NoRequest = "no_request", "There is no such request in the request log", "请求日志里没有这个请求";
     NoSession = "no_session", "There is no such session in the request log", "请求日志里没有这个会话";
     NoLog = "no_log",
@@ -93,7 +95,7 @@ impl Fault {
             Self::KeyNeeded | Self::WrongKey | Self::LinkOver | Self::NoPanelKey => 401,
             Self::CrossSite => 403,
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
-            Self::NoRequest | Self::NoSession | Self::NoLog => 404,
+            Self::NoTarget { .. } | Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
             Self::Conflict { .. } | Self::RecostRuns => 409,
             Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,

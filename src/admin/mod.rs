@@ -10,6 +10,7 @@ mod export;
 mod fault;
 mod keys;
 mod live;
+mod notify;
 mod parameters;
 mod parts;
 mod recost;
@@ -26,6 +27,7 @@ mod wrong_keys;
 
 use crate::config::live::Live;
 use crate::gateway::{Answer, LocalHandler, LocalRequest, Recipient, Shared};
+use crate::notify::Notifier;
 use crate::store::{Reader, Recosts};
 use access::{Access, Gate, Needs};
 use assets::HTML;
@@ -62,11 +64,12 @@ impl Admin {
         log: Option<Reader>,
         recosts: Option<Recosts>,
         live: Arc<Live>,
+        notifier: Arc<Notifier>,
         state_dir: &Path,
     ) -> Self {
         let (checks, dry_runs) = (Turns::new(), Turns::new());
         let gate = Arc::new(Gate::new(state_dir));
-        Self { parts: Parts { shared, log, recosts, live, gate, checks, dry_runs } }
+        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.

@@ -6,6 +6,7 @@ use super::refused::Refused;
 use super::turns::Turns;
 use crate::config::live::Live;
 use crate::gateway::Shared;
+use crate::notify::Notifier;
 use crate::store::{Reader, Recosts};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(super) struct Parts {
     pub recosts: Option<Recosts>,
     /// The configuration.
     pub live: Arc<Live>,
+    /// What tells of what breaks.
+    pub notifier: Arc<Notifier>,
     /// Who may do what.
     pub gate: Arc<Gate>,
     /// Checks of edits.

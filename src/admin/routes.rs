@@ -6,7 +6,7 @@ use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use super::{configuration, dry_run, keys, recost, requests, statistics, status, upstreams};
+use super::{configuration, dry_run, keys, notify, recost, requests, statistics, status, upstreams};
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
 use http::Method;
@@ -56,7 +56,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 32] = [
+static ROUTES: [Route; 34] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -101,6 +101,8 @@ static ROUTES: [Route; 32] = [
     route(POST, "reload", Change, answer!(it, _ => configuration::reload(&it.live).await)),
     // This runs the rules that are in force, on a text, and changes nothing.
     route(POST, "explain", Look, answer!(it, call => dry_run::answer(it, call).await)),
+    route(READ, "notify", Look, answer!(it, _ => notify::view(&it.notifier))),
+    route(POST, "notify/test", Change, answer!(it, call => notify::test(&it.notifier, call).await)),
     route(GET, "live", Look, |_, _| Box::pin(async { Ok(Reply::Live) })),
     route(GET, "export", Look, |it, call| {
         Box::pin(async { Ok(Reply::Rows(Box::new(Export::new(it.reader()?.clone(), &call.parameters)?))) })

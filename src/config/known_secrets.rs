@@ -26,6 +26,12 @@ impl Config {
                 secrets.add(pair.into_bytes());
             }
         }
+        for target in &self.notify.targets {
+            target.secrets().iter().for_each(|secret| secrets.add(secret.as_bytes()));
+            if let Some(credentials) = target.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref()) {
+                secrets.add(credentials.password.expose().as_bytes());
+            }
+        }
         for rule in &self.rules {
             rule.headers.iter().for_each(|change| add_header(&mut secrets, change, true));
             for change in &rule.query {

@@ -6,6 +6,7 @@
 mod difference;
 mod files;
 mod history;
+mod refusals;
 mod view;
 
 use super::files::{Arguments, Texts};
@@ -23,6 +24,7 @@ use files::{files, fingerprint, write};
 use gateway_core::language::Words;
 use history::History;
 use mask::{Hidden, Known, Present};
+use refusals::Refusals;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
@@ -59,6 +61,7 @@ pub(crate) struct Live {
     history: Mutex<History>,
     /// Hears of each configuration that comes into force: its files may be others.
     watcher: OnceLock<SyncSender<()>>,
+    refusals: Refusals,
 }
 
 /// A configuration as it was loaded, without what requests use of it.
@@ -158,6 +161,7 @@ impl Live {
             listening: trial::addresses(&loaded.startup).into_iter().map(|(_, address)| address).collect(),
             in_force: ArcSwap::from_pointee(in_force),
             watcher: OnceLock::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -232,7 +236,16 @@ impl Live {
         // What is written to the files from here on is not in force yet, whenever they are read.
         let seen = self.fingerprint_of_files();
         let loaded = self.load(Edits::default());
-        loaded.and_then(|loaded| self.put_in_force(loaded, seen)).inspect_err(|problems| self.refused(&problems.0))
+        loaded.and_then(|loaded| self.put_in_force(loaded, seen)).inspect_err(|problems| {
+            self.refused(&problems.0);
+            // Who makes an edit is told; of a file that was saved perhaps nobody hears.
+            self.refusals.note(&problems.0);
+        })
+    }
+
+    /// How many reloads were refused since a configuration came into force, if any, and what was wrong with the last one.
+    pub(crate) fn last_refusal(&self) -> Option<(u64, Words)> {
+        self.refusals.last()
     }
 
     /// As [`Live::reload`], with what is wrong as the panel shows it.
@@ -414,6 +427,7 @@ impl Live {
         let new = InForce { fingerprint, loaded_at: SystemTime::now(), ..new };
         self.in_force.store(Arc::new(new));
         (self.observer)(Ok(&version));
+        self.refusals.end();
         if let Some(watcher) = self.watcher.get() {
             // A full queue holds a word already.
             let _ = watcher.try_send(());

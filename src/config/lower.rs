@@ -6,6 +6,7 @@ use super::section::headers::CustomHeader;
 use super::section::health::HealthSettings;
 use super::section::language::LANGUAGE;
 use super::section::limits::Limits;
+use super::section::notify::Notify;
 use super::section::proxy::Proxies;
 use super::section::request_log::CaptureSettings;
 use super::section::resilience::{Affinity, Failover, Queue};
@@ -86,6 +87,8 @@ pub struct Config {
     pub prices: Prices,
     /// How long requests may go on at the end.
     pub drain: Drain,
+    /// Who is told when something breaks.
+    pub notify: Notify,
 }
 
 /// All settings to their values; `None` when one with a default is wrong.
@@ -108,6 +111,7 @@ pub(super) fn lower(
         probe: health.probe.path.as_deref(),
         proxies: &proxies,
     };
+    let language = language(reader);
     let mut config = Config {
         upstreams: Vec::new(),
         rules: Vec::new(),
@@ -115,7 +119,7 @@ pub(super) fn lower(
         first_rules: system_prompt.into_iter().collect(),
         last_rules: profile::headers_file(custom_headers).into_iter().collect(),
         routes: Vec::new(),
-        language: language(reader),
+        language,
         forwarded_for: reader.get(&forwarding::FORWARDED_FOR),
         via: reader.get(&forwarding::VIA),
         hint_headers: reader.get(&forwarding::HINT_HEADERS),
@@ -137,6 +141,7 @@ pub(super) fn lower(
         models: models::read(reader),
         prices: prices::read(reader),
         drain: Drain::read(reader, grace),
+        notify: Notify::read(reader, language, &proxies),
     };
     config.upstreams = upstream::read(reader, inherited);
     config.routes = routes::read(reader, &mut config.upstreams, inherited);

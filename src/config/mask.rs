@@ -257,7 +257,9 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 let items = value.as_sequence().filter(|_| key == "api_keys");
                 let is_pool = items.is_some_and(|items| items.iter().all(|item| item.as_mapping().is_some()));
                 let is_none = key == "api_key" && is_field || is_path || is_pool;
-                let is_secret = is_secret || is_secret_name(key) && !is_none;
+                // The URL of a bot holds its key, somewhere.
+                let is_hook = key == "url" && path.starts_with(".gateway.notify.targets[");
+                let is_secret = is_secret || is_hook || is_secret_name(key) && !is_none;
                 walk(value, &format!("{path}.{key}"), is_secret, scalars);
             }
         }
@@ -306,6 +308,18 @@ gateway:
             assert!(masked.contains(shown), "{shown}: {masked}");
         }
         assert_eq!(masked.matches(MASK).count(), 6, "{masked}");
+    }
+
+    #[test]
+    fn what_a_target_of_notifications_needs_is_masked() {
+        let text = "gateway:\n  notify:\n    targets:\n      - {kind: slack, url: \"https://hooks.slack.com/services/T0/B0/x\"}\n      \
+                    - {kind: telegram, token: \"1:abc\", chat_id: 5}\n      - {kind: email, url: \"env:MAIL\", password: pw}\n";
+        let masked = mask(text, Hidden::Secrets);
+        for secret in ["hooks.slack.com", "1:abc", "password: pw"] {
+            assert!(text.contains(secret) && !masked.contains(secret), "{secret}: {masked}");
+        }
+        assert!(masked.contains("chat_id: 5") && masked.contains("env:MAIL"), "{masked}");
+        assert!(restored(&masked, &[text]).expect("all known").contains("services/T0/B0/x"));
     }
 
     #[test]

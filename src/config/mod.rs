@@ -42,6 +42,7 @@ pub(crate) use section::tls_listener::TlsListener;
 pub(crate) use section::{
     api_keys, built_in, headers, health, profile, proxy, resilience, routes, settings, thinking, upstream,
 };
+pub(crate) use section::{notify, notify_target};
 pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;

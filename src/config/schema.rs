@@ -2,8 +2,8 @@
 //! What is really valid is decided when the file is loaded.
 
 use super::section::server_conf::NOT_OURS;
-use super::section::settings;
 use super::section::upstream_keys::UPSTREAM_KEYS;
+use super::section::{notify_target, settings};
 use super::source::setting::{Entry, LISTS};
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};
@@ -21,6 +21,7 @@ pub(crate) fn schema() -> Value {
             "gateway.prices" => json!({"type": "object"}),
             "gateway.models" => json!({"type": ["string", "object"], "properties": {"id": {"type": "string"},
                 "display_name": {"type": "string"}}, "required": ["id"], "additionalProperties": false}),
+            "gateway.notify.targets" => notify_target(),
             _ => rule(),
         };
         let schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});
@@ -128,6 +129,24 @@ fn route() -> Value {
             {"type": "array", "items": {"enum": gateway_core::record::request_class::KNOWN}}
         ]}, "upstream": {"type": "string"}, "upstreams": texts},
     })
+}
+
+fn notify_target() -> Value {
+    let kinds: Vec<&str> = notify_target::KINDS.iter().map(|(kind, ..)| *kind).collect();
+    let events: Vec<&str> = notify_target::EventKind::ALL.iter().map(|(name, _)| *name).collect();
+    let text = json!({"type": ["string", "number"]});
+    let mut properties = Map::new();
+    for key in notify_target::TARGET_KEYS {
+        let schema = match key {
+            "kind" => json!({"enum": kinds}),
+            "language" => json!({"enum": ["zh", "en"]}),
+            "events" => json!({"anyOf": [{"enum": events}, {"type": "array", "items": {"enum": events}}]}),
+            "to" => json!({"type": ["string", "array"], "items": {"type": "string"}}),
+            _ => text.clone(),
+        };
+        properties.insert(key.to_owned(), schema);
+    }
+    json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": properties})
 }
 
 fn rule() -> Value {

@@ -103,7 +103,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Failure> {
 ///
 /// # Errors
 /// As [`read_head`].
-pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<Answer, Failure> {
+pub(crate) async fn read_answer(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<Answer, Failure> {
     let (mut answer, mut piece) = read_head(stream, deadline).await?;
     let mut body = Body::new(&answer);
     let mut buffer = [0; 4096];

@@ -168,6 +168,7 @@ mod tests {
             listen: listen.parse().expect("an address"),
             cert: String::new(),
             key: String::new(),
+            ends: None,
         });
         link(&startup, is_on_gateway_port, "a/b")
     }

@@ -27,8 +27,8 @@ pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub use sqlite::{Database, Reader};
 pub(crate) use sqlite::{ReadError, copy};
-pub(crate) use statistics::MOST_POINTS;
 pub use statistics::{By, Span, StatsFilter};
+pub(crate) use statistics::{CacheUse, MOST_POINTS};
 pub(crate) use writer::Writer;
 
 /// Where requests leave their records.

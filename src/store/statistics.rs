@@ -75,6 +75,26 @@ impl Span {
     }
 }
 
+/// Where the tokens of prompts came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CacheUse {
+    /// Requests.
+    pub requests: u64,
+    /// Tokens that no cache was used for.
+    pub input: u64,
+    /// Tokens that were written to the cache.
+    pub write: u64,
+    /// Tokens that were read from it.
+    pub read: u64,
+}
+
+impl CacheUse {
+    /// All tokens of the prompts.
+    pub(crate) fn all(&self) -> u64 {
+        self.input + self.write + self.read
+    }
+}
+
 /// By what requests are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {

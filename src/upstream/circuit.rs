@@ -123,6 +123,11 @@ impl Circuit {
         }
     }
 
+    /// Whether it opened, and nothing has gone well since; a pause that the upstream asked for is none of that.
+    pub fn is_tripped(&self) -> bool {
+        self.open_until_ms.load(Ordering::Acquire) > 0
+    }
+
     /// Whether a request may go now: a closed circuit, or a half-open one that nobody is trying.
     pub fn is_ready(&self, now_ms: u64) -> bool {
         match self.state(now_ms) {

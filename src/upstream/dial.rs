@@ -145,7 +145,11 @@ impl Dialer {
         }
     }
 
-    async fn dial(&self) -> Result<Stream, NotConnected> {
+    /// A new connection.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn dial(&self) -> Result<Stream, NotConnected> {
         let deadline = Instant::now() + self.limit;
         match &self.way {
             Way::Direct => {

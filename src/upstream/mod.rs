@@ -4,6 +4,7 @@ pub(crate) mod budget;
 pub(crate) mod circuit;
 pub mod clock;
 mod dial;
+mod elsewhere;
 pub(crate) mod key_state;
 pub(crate) mod keys;
 pub(crate) mod lesson;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use dial::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE};
+pub(crate) use elsewhere::{Duplex, Elsewhere};
 pub(crate) use resolve::resolver;
 
 /// How long an upstream is not asked to drop thinking that did not know the field for it.

@@ -10,6 +10,8 @@ pub(crate) mod health;
 pub(super) mod language;
 pub(super) mod limits;
 pub(super) mod models;
+pub(crate) mod notify;
+pub(crate) mod notify_target;
 pub(super) mod prices;
 pub(crate) mod profile;
 pub(crate) mod proxy;

@@ -2,13 +2,13 @@
 
 use super::upstream::PROFILE_VARIABLE;
 use super::{
-    allow_origins, forwarding, headers, health, language, limits, prices, proxy, request_log, resilience, service,
-    startup, system_prompt, thinking, timeouts, tls_listener,
+    allow_origins, forwarding, headers, health, language, limits, notify, prices, proxy, request_log, resilience,
+    service, startup, system_prompt, thinking, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 16] = [
+const SECTIONS: [&[Entry]; 17] = [
     startup::SETTINGS,
     language::SETTINGS,
     tls_listener::SETTINGS,
@@ -25,6 +25,7 @@ const SECTIONS: [&[Entry]; 16] = [
     resilience::SETTINGS,
     health::SETTINGS,
     thinking::SETTINGS,
+    notify::SETTINGS,
 ];
 
 /// Variables that stand for no single setting.

@@ -11,6 +11,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 settings! {
     TLS_LISTEN: SocketAddr = Setting::one(
@@ -58,6 +60,8 @@ pub struct TlsListener {
     pub cert: String,
     /// PEM file of the private key.
     pub key: String,
+    /// When the certificate ends, as far as that can be read.
+    pub ends: Option<SystemTime>,
 }
 
 /// Reads it; `None` if there is none, or not all of it.
@@ -74,10 +78,11 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
                 let path = std::path::absolute(&cert).map_or_else(|_| cert.clone(), |path| path.display().to_string());
                 reader.warning(at, "gateway.tls.cert", Message::CertificateSelfSigned { path });
             }
+            let ends = chain.first().and_then(ends);
             if let (Err(what), Some(at)) = (fits(chain, secret.clone_key()), reader.source_of(&TLS_KEY)) {
                 reader.problem(at, "gateway.tls.key", what);
             }
-            Some(TlsListener { listen, cert, key })
+            Some(TlsListener { listen, cert, key, ends })
         }
         (Some(_), _, _) => {
             if let Some(at) = reader.source_of(&TLS_LISTEN) {
@@ -87,6 +92,13 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TlsListener> {
         }
         (None, _, _) => None,
     }
+}
+
+/// When a certificate ends.
+fn ends(certificate: &CertificateDer<'static>) -> Option<SystemTime> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let ends = certificate.validity().not_after.timestamp();
+    u64::try_from(ends).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// Whether nobody but its owner vouches for the certificate: clients trust it only if they are told to.

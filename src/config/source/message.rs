@@ -190,6 +190,29 @@ messages! {
     ProxyLong { most: u64 } = "proxy_long",
         "user and password of a SOCKS5 proxy have at most {most} bytes", "SOCKS5 代理的用户名和密码最多 {most} 字节";
 
+    // --- who is told when something breaks ---
+    NotifyKindMissing { kinds: String } = "notify_kind_missing",
+        "kind is missing: one of {kinds}", "缺少 kind：应为 {kinds} 之一";
+    NotifyKeyMissing { kind: String, key: String } = "notify_key_missing",
+        "a target of the kind {kind} needs {key}", "{kind} 类型的目标需要 {key}";
+    NotifyKeyUnused { kind: String, key: String } = "notify_key_unused",
+        "a target of the kind {kind} has no {key}", "{kind} 类型的目标没有 {key}";
+    NtfyTopic = "ntfy_topic",
+        "the URL ends with the topic, such as https://ntfy.sh/my-topic", "URL 的末尾应为主题，例如 https://ntfy.sh/my-topic";
+    MailUrl = "mail_url",
+        "this is no mail server such as smtps://smtp.example.com (TLS, port 465) or smtp://smtp.example.com (STARTTLS, port \
+         587)",
+        "这不是邮件服务器，例如 smtps://smtp.example.com（TLS，端口 465）或 smtp://smtp.example.com（STARTTLS，端口 587）";
+    MailCredentials = "mail_credentials",
+        "user and password do not belong into the URL: write them as user and password",
+        "URL 中不能有用户名和密码：请分别写在 user 和 password 中";
+    NotAMailbox { text: String } = "not_a_mailbox",
+        "\"{text}\" is no address such as ops@example.com or Gateway <gateway@example.com>",
+        "“{text}”不是邮件地址，例如 ops@example.com 或 网关 <gateway@example.com>";
+    NotDollars { text: String, most: u64 } = "not_dollars",
+        "\"{text}\" is no amount of US dollars above 0 and up to {most}, such as 20",
+        "“{text}”不是大于 0、不超过 {most} 的美元金额，例如 20";
+
     // --- headers ---
     HeadersExpected { said: String } = "headers_expected",
         "a JSON object of header names and values is expected: {said}", "应为由请求头名称和值组成的 JSON 对象：{said}";

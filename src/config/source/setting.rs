@@ -232,7 +232,7 @@ pub(crate) struct List {
 }
 
 /// All of them.
-pub(crate) const LISTS: [List; 5] = [
+pub(crate) const LISTS: [List; 6] = [
     List {
         key: "gateway.upstreams",
         help: Help {
@@ -263,6 +263,13 @@ pub(crate) const LISTS: [List; 5] = [
         help: Help {
             en: "What GET /v1/models tells where no upstream has a list; none: the models that were used.",
             zh: "上游没有模型列表时 GET /v1/models 返回的模型；未写时为用过的模型。",
+        },
+    },
+    List {
+        key: "gateway.notify.targets",
+        help: Help {
+            en: "Who is told when something breaks: webhooks, chats, phones, mailboxes.",
+            zh: "出现故障时通知谁：webhook、群聊机器人、手机推送、邮箱。",
         },
     },
 ];

@@ -3,6 +3,7 @@
 //! The rest asks for little: [`Database`] opens, writes a batch and deletes what is too old; [`Reader`] lists and sums. Another
 //! database would be a folder beside this one with these two.
 
+mod cache_use;
 mod copy;
 mod database;
 mod fingerprint;

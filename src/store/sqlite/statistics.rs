@@ -41,7 +41,7 @@ fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
 const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
 
 /// Sums, or counts of times of these series.
-fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
+pub(super) fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
     // Only conditions on the columns of the index, so that SQLite takes each of them from there.
     sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
     for (index, piece) in pieces.iter().enumerate() {

@@ -526,6 +526,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/notify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is told when something breaks, what became of the messages, and what was told last */
+        get: operations["notifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/notify/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test to one target, once, and wait for what comes of it, at most 10 s */
+        post: operations["testNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/explain": {
         parameters: {
             query?: never;
@@ -948,6 +982,62 @@ export interface components {
             response_bytes: components["schemas"]["Count"];
             /** @description Requests that were not told of since the last second. */
             skipped: number;
+        };
+        /** @description A text in both languages, or one that is the same in both. */
+        TwoTexts: string | {
+            en: string;
+            zh: string;
+        };
+        /**
+         * @description Whether a message arrived, or why not.
+         * @enum {string}
+         */
+        DeliveryCode: "ok" | "not_connected" | "timed_out" | "no_answer" | "status" | "strange_answer" | "refused" | "mail_refused" | "unsendable";
+        Notifications: {
+            targets: {
+                name: string;
+                /** @enum {string} */
+                kind: "webhook" | "feishu" | "dingtalk" | "wecom" | "telegram" | "slack" | "ntfy" | "email";
+                /** @description Host and port; the rest of the URL is a secret. */
+                host: string;
+                /** @description What it is told of. */
+                events: string[];
+                /** @enum {string} */
+                language: "en" | "zh-CN";
+                /** @description The outbound proxy */
+                proxy: string | null;
+                /** @description Messages that arrived since the start. */
+                sent: number;
+                /** @description Messages that were given up. */
+                failed: number;
+                /** @description Events that were dropped because too many waited. */
+                dropped: number;
+                /** @description Events that are not told yet. */
+                waiting: number;
+                /** @description How the last attempt ended. */
+                last: null | {
+                    at_ms: number;
+                    ok: boolean;
+                    code: components["schemas"]["DeliveryCode"];
+                    said: null | components["schemas"]["TwoTexts"];
+                };
+            }[];
+            /** @description The last 50 events of this process, the newest first. */
+            recent: {
+                at_ms: number;
+                event: string;
+                text: components["schemas"]["TwoTexts"];
+            }[];
+        };
+        NotificationTest: {
+            target: string;
+            kind: string;
+            ok: boolean;
+            code: components["schemas"]["DeliveryCode"];
+            said: null | components["schemas"]["TwoTexts"];
+            /** @description Of a message that was taken over HTTP. */
+            status: number | null;
+            milliseconds: number;
         };
         LastRecost: {
             recost: null | components["schemas"]["Recost"];
@@ -1478,6 +1568,10 @@ export type Conversation = components['schemas']['Conversation'];
 export type Errors = components['schemas']['Errors'];
 export type Running = components['schemas']['Running'];
 export type Second = components['schemas']['Second'];
+export type TwoTexts = components['schemas']['TwoTexts'];
+export type DeliveryCode = components['schemas']['DeliveryCode'];
+export type Notifications = components['schemas']['Notifications'];
+export type NotificationTest = components['schemas']['NotificationTest'];
 export type LastRecost = components['schemas']['LastRecost'];
 export type Recost = components['schemas']['Recost'];
 export type Upstreams = components['schemas']['Upstreams'];
@@ -2572,6 +2666,63 @@ export interface operations {
             429: components["responses"]["TooMany"];
         };
     };
+    notifications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+        };
+    };
+    testNotification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Name of a target. */
+                    target: string;
+                };
+            };
+        };
+        responses: {
+            /** @description What came of it; `ok` says whether the target took the message. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationTest"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
     explain: {
         parameters: {
             query?: never;
@@ -2630,6 +2781,9 @@ export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequir
 export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
 export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
+export const deliveryCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["DeliveryCode"]> = ["ok", "not_connected", "timed_out", "no_answer", "status", "strange_answer", "refused", "mail_refused", "unsendable"];
+export const notificationsTargetsKindValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Notifications"]["targets"]["kind"]> = ["webhook", "feishu", "dingtalk", "wecom", "telegram", "slack", "ntfy", "email"];
+export const notificationsTargetsLanguageValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Notifications"]["targets"]["language"]> = ["en", "zh-CN"];
 export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Recost"]["state"]> = ["running", "done", "stopped", "failed"];
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const lineStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Line"]["state"]> = ["used", "ready", "down"];

@@ -735,6 +735,7 @@ export default {
       metrics: 'Metrics and prices',
       addresses: 'Addresses and TLS',
       dns: 'DNS',
+      notify: 'Notifications',
       drain: 'Shutdown and upgrade',
       internals: 'Internals',
     },

@@ -737,6 +737,7 @@ const messages: Messages = {
       metrics: '指标与价格',
       addresses: '监听地址与 TLS',
       dns: 'DNS',
+      notify: '通知',
       drain: '停止与升级',
       internals: '内部设置',
     },

@@ -2,7 +2,7 @@
 
 export const SETTING_GROUPS = [
   'upstreams', 'system_prompt', 'headers', 'proxy', 'dashboard', 'log', 'timeouts', 'failover', 'health', 'affinity', 'thinking', 'limits',
-  'metrics', 'addresses', 'dns', 'drain', 'internals',
+  'metrics', 'notify', 'addresses', 'dns', 'drain', 'internals',
 ] as const;
 
 const GROUP_OF: Record<string, (typeof SETTING_GROUPS)[number] | undefined> = {
