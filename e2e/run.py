@@ -86,13 +86,16 @@ def faulty_upstream(cleanup: ExitStack) -> str:
 
 
 def observed_upstreams(faulty: str, upstream: str) -> str:
-    """One that fails, one that answers, and one with keys of its own, which only a client's key leads to that nobody has."""
+    """One that fails, one with two addresses that answers, and one with keys of its own, which only a client's key leads
+    to that nobody has; and somebody who is told when something breaks."""
+    line = upstream.removeprefix("http://").replace("127.0.0.1", "localhost")
     keys = "{key: sk-own-1, name: first}, {key: sk-own-2, name: second}"
     return f"""  upstreams:
     - {{name: faulty, base_url: {faulty}}}
-    - {{name: mock, base_url: {upstream}, priority: 1}}
+    - {{name: mock, base_url: {upstream}, priority: 1, lines: ["{line}"]}}
     - {{name: keyed, base_url: {upstream}, priority: 2, api_keys: [{keys}]}}
   routes: [{{keys: sk-of-nobody, upstreams: [keyed]}}]
+  notify: {{targets: [{{kind: webhook, name: ops, url: "{upstream}/hook"}}]}}
 """
 
 

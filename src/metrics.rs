@@ -20,6 +20,8 @@ const SECONDS: [f64; 16] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Buckets for the time that a connection takes.
 const CONNECT_SECONDS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// What can become of a message to a target of notifications.
+const NOTIFIED: [&str; 3] = ["sent", "failed", "dropped"];
 /// What all others are counted as.
 const OTHER: &str = "other";
 /// Why thinking was not read that the gateway took out.
@@ -315,6 +317,21 @@ impl Metrics {
                 "Bytes of answers in memory that wait for slow clients (limits.unsent_answers).",
             )?,
         })
+    }
+
+    /// Shows a target before anything became of a message to it: a rate needs the 0 before the 1.
+    pub(crate) fn notifies(&self, target: &str) {
+        for outcome in NOTIFIED {
+            self.notifications.with_label_values(&[target, outcome]);
+        }
+    }
+
+    /// Shows a target no longer.
+    pub(crate) fn notifies_no_more(&self, target: &str) {
+        for outcome in NOTIFIED {
+            // One that was never shown is as good as forgotten.
+            let _ = self.notifications.remove_label_values(&[target, outcome]);
+        }
     }
 
     /// Counts a message to a target that was `sent`, `failed` or was `dropped`.

@@ -68,11 +68,13 @@ fn examples() -> Vec<Example> {
 /// The variables that an example asks for, each with a value.
 fn with_variables(builder: GatewayBuilder, yaml: &str) -> GatewayBuilder {
     let mut names: Vec<&str> = Vec::new();
-    for (start, end) in [("${env.", "}"), ("env:", "]"), ("env:", ",")] {
+    for (start, end) in [("${env.", "}"), ("env:", "]"), ("env:", ","), ("env:", "\n")] {
         names.extend(yaml.split(start).skip(1).filter_map(|rest| rest.split(end).next()));
     }
     let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    names.into_iter().filter(is_name).fold(builder, |builder, name| builder.env(name, "sk-of-the-example"))
+    let value =
+        |name: &str| if name.ends_with("_URL") { format!("https://bot.example/{name}") } else { format!("sk-{name}") };
+    names.into_iter().filter(is_name).fold(builder, |builder, name| builder.env(name, &value(name)))
 }
 
 #[tokio::test]

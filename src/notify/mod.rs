@@ -211,7 +211,11 @@ impl Notifier {
                 Some(same) if same.mailbox.is_for(target, &gateway) => same,
                 other => Served::begin(target.clone(), &gateway, &self.shared, other),
             };
+            self.shared.metrics.notifies(&target.name);
             served.insert(target.name.clone(), now);
+        }
+        for name in former.keys() {
+            self.shared.metrics.notifies_no_more(name);
         }
     }
 
