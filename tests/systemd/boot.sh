@@ -30,7 +30,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/systemd/system
 printf "[Unit]\nDescription=Nothing but what is asked for\nAllowIsolate=yes\n" >/run/systemd/system/bare.target
 export container=namespaces
-exec /lib/systemd/systemd --system --unit=bare.target --show-status=no --log-target=null
+exec /lib/systemd/systemd --system --unit=bare.target --show-status=no --log-target=journal
 '
 unshare --mount --pid --fork --mount-proc --ipc --uts --cgroup bash -c "$layers" >/dev/null 2>&1 &
 outside=$!

@@ -8,7 +8,8 @@ repository=$PWD notes=$(mktemp -d -p /var/tmp)
 here=/root/gw state=/var/lib/anyrouter-gateway settings=/etc/anyrouter-gateway
 failed() {
   echo "FAILED: $1"
-  systemctl status --no-pager --full "$unit" 2>&1 | tail -n 30 || true
+  journalctl --no-pager -o short-precise -n 80 "UNIT=$unit" + "_SYSTEMD_UNIT=$unit" || true
+  systemctl status --no-pager --full -n 0 "$unit" || true
   exit 1
 }
 property() { systemctl show --property "$1" --value "$unit"; }
