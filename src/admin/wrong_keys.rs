@@ -97,8 +97,7 @@ impl WrongKeys {
     /// How many there were in this window before this one.
     fn count_in_all(&self, window: u64) -> u64 {
         let next = |seen: u64| if seen >> 32 == window { seen + 1 } else { (window << 32) + 1 };
-        let before = self.in_all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seen| Some(next(seen)));
-        let before = before.unwrap_or_default();
+        let before = self.in_all.update(Ordering::Relaxed, Ordering::Relaxed, next);
         if before >> 32 == window { before & u64::from(u32::MAX) } else { 0 }
     }
 }

@@ -42,7 +42,7 @@ impl RetryBudget {
 
     fn take_of_second(&self, second: u64) -> bool {
         let limit = u64::from(self.per_second);
-        let taken = self.second.fetch_update(Ordering::AcqRel, Ordering::Acquire, |packed| {
+        let taken = self.second.try_update(Ordering::AcqRel, Ordering::Acquire, |packed| {
             let used = if packed >> 32 == second { packed & u64::from(u32::MAX) } else { 0 };
             (used < limit).then_some(second << 32 | (used + 1))
         });

@@ -142,7 +142,7 @@ impl Circuit {
         let until = now_ms + LONGEST_TRIAL_MS;
         let taken = self
             .tried_until_ms
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| (before <= now_ms).then_some(until));
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |before| (before <= now_ms).then_some(until));
         taken.is_ok().then_some(Trial(until))
     }
 

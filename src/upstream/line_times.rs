@@ -101,9 +101,7 @@ impl LineTimes {
 
     fn ended(&self, fault: Option<UpstreamFault>) {
         let is_bad = fault.is_some();
-        let shift = |ends: u64| Some(ends << 1 | u64::from(is_bad));
-        // The closure gives a value in any case.
-        let _ = self.ends.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shift);
+        self.ends.update(Ordering::Relaxed, Ordering::Relaxed, |ends| ends << 1 | u64::from(is_bad));
         let before = match is_bad {
             true => self.failures_in_a_row.fetch_add(1, Ordering::Relaxed),
             false => self.failures_in_a_row.swap(0, Ordering::Relaxed),

@@ -105,7 +105,7 @@ impl Bound {
     }
 
     fn take(&self) -> bool {
-        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1)).is_ok()
+        self.free.try_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1)).is_ok()
     }
 }
 
