@@ -36,10 +36,12 @@ export default defineConfig(({ mode }) => ({
       output: {
         codeSplitting: {
           groups: [
+            // What all errors are told with comes without what edits YAML.
+            { name: 'fault', test: /src\/lib\/overlay_fault\.ts/, priority: 3 },
             // Several pages edit YAML, but not the first one that is seen.
             { name: 'overlay', test: /src\/lib\/(overlay|lists)\.ts|node_modules\/yaml\//, priority: 2 },
             // What most pages use comes in one file instead of thirty small ones.
-            { name: 'shared', test: /src\/(api|components|composables|lib|shell)\//, minShareCount: 4, priority: 1 },
+            { name: 'shared', test: /src\/(?!composables\/(config_draft|previewed_edit))(api|components|composables|lib|shell)\//, minShareCount: 4, priority: 1 },
           ],
         },
       },

@@ -1,9 +1,18 @@
 import { describe, expect, it } from 'vitest';
 
-import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatCosts, formatDuration, formatMoment, formatNumber, formatShare } from '@/lib/format';
+import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatCosts, formatDuration, formatLasting, formatMoment, formatNumber, formatShare } from '@/lib/format';
 
 /** Spaces that do not break look the same and compare differently. */
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, ' ');
+
+describe('formatLasting', () => {
+  it('is in whole minutes beyond one, and never negative', () => {
+    expect(formatLasting('en', 0, 59_700)).toBe('59.0 s');
+    expect(formatLasting('en', 0, 179_000)).toBe('2 min');
+    expect(formatLasting('en', 0, 26 * 3_600_000 + 5)).toBe('1 d 2 h');
+    expect(formatLasting('en', 5000, 0)).toBe('0 ms');
+  });
+});
 
 describe('numbers', () => {
   it('follow the language', () => {

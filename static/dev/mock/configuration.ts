@@ -54,6 +54,12 @@ gateway:
     - name: mirror-hk
       base_url: https://mirror.example.com
       priority: 1
+      api_keys:
+        - { key: "********", name: team-a, weight: 2, max_in_flight: 5 }
+        - { key: "********", name: team-b }
+        - { key: "\${env.SPARE_KEY}", name: spare }   # kept for Fridays
+        - { key: "********" }
+        - { key: "********", name: old, enabled: false }
     - name: backup
       base_url: https://10.0.0.9:8443
       priority: 2

@@ -9,6 +9,7 @@ import { Configuration, SCHEMA } from './configuration.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
 import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
+import { linesOf, MockKeys, REFUSED } from './upstreams.ts';
 
 const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
@@ -43,6 +44,7 @@ export class MockGateway {
   readonly #config = new Configuration(Date.now());
   readonly #listeners = new Set<ServerResponse>();
   readonly #drained = new Set<string>();
+  readonly #keys = new MockKeys(Date.now());
   readonly #startedAtMs = Date.now();
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
@@ -98,7 +100,7 @@ export class MockGateway {
   }
 
   #answer({ method, path, query, body }: Question): unknown {
-    const [what, name, action] = path;
+    const [what, name, action, key, change] = path;
     const from = Number(query.get('from') ?? Date.now() - 60 * MINUTE_MS);
     const to = Number(query.get('to') ?? Date.now());
     const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to);
@@ -140,6 +142,7 @@ export class MockGateway {
       case 'GET upstreams':
         return { upstreams: UPSTREAMS.map((one) => this.#upstream(one)), moved_sessions: 3 };
       case 'POST upstreams':
+        if (action === 'keys') return this.#keys.change(key ?? '', change ?? '', String(body['for'])) ?? this.#missing(`the key ${key}`);
         if (action === 'drain') this.#drained.add(name ?? '');
         else if (action === 'enable') this.#drained.delete(name ?? '');
         return action === 'test' ? testOf(name ?? '') : this.#upstream(name ?? '');
@@ -156,8 +159,12 @@ export class MockGateway {
       case 'POST reload':
         return { version: this.#config.version, pending_restart: [] };
       default:
-        throw new Refusal(404, `there is no ${path.join('/')}`);
+        return this.#missing(path.join('/'));
     }
+  }
+
+  #missing(what: string): never {
+    throw new Refusal(404, `there is no ${what}`);
   }
 
   #find(id: string): RequestRow {
@@ -227,29 +234,19 @@ export class MockGateway {
     };
   }
 
-  #lines(): Upstream['lines'] {
-    const since_ms = Date.now() - 3_600_000;
-    const refused = { what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } as const;
-    return [
-      { host: 'anyrouter.top', state: 'ready', connect_ms: 182.4, tls_ms: 190.1, probe_ms: 301.7, since_ms, failures: 2, fault: null },
-      { host: 'a-ocnfniawgw.cn-shanghai.fcapp.run', state: 'used', connect_ms: 21.3, tls_ms: 24.8, probe_ms: 96.2, since_ms, failures: 0, fault: null },
-      { host: 'pmpjfbhq.cn-nb1.rainapp.top', state: 'down', connect_ms: 40.9, tls_ms: 44.0, probe_ms: 130.5, since_ms: Date.now() - 42_000, failures: 9, fault: refused },
-    ];
-  }
-
   #upstream(name: string): Upstream {
     const index = UPSTREAMS.findIndex((one) => one === name);
-    if (index < 0) throw new Refusal(404, `there is no upstream ${name}`);
+    if (index < 0) this.#missing(`upstream ${name}`);
     const isDown = name === 'backup';
     return {
       name, url: ['https://anyrouter.top', 'https://mirror.example.com', 'https://10.0.0.9:8443'][index] ?? '', priority: index, weight: 1,
       proxy: isDown ? null : 'http://127.0.0.1:7890', profile: isDown ? 'none' : 'anyrouter', circuit: isDown ? 'open' : 'closed', open_for_ms: isDown ? 42_000 : null,
       is_drained: this.#drained.has(name), failures_in_a_row: isDown ? 5 : 0, recent_good: isDown ? 0 : 38 - index * 20, recent_bad: isDown ? 5 : index, good: 18_211, bad: 402,
       taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
-      last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), what: 'refused the connection: check that it is running and that base_url is right', what_zh: '拒绝了连接：请确认它正在运行，并检查 base_url', code: 'connect_refused' } : null,
+      last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), ...REFUSED } : null,
       connecting: {},
-      lines: index === 0 ? this.#lines() : [],
-      keys: [],
+      lines: index === 0 ? linesOf(Date.now()) : [],
+      keys: index === 1 ? this.#keys.all() : [],
     };
   }
 

@@ -2,6 +2,7 @@
 
 import type { Cause, Outcome, RequestDetail, RequestRow, Tokens } from '../../src/api/types.ts';
 import { Random } from './random.ts';
+import { KEY_LABELS } from './upstreams.ts';
 
 const DAY_MS = 86_400_000;
 export const UPSTREAMS = ['anyrouter', 'mirror-hk', 'backup'] as const;
@@ -104,6 +105,7 @@ export class RowMaker {
     const hasAnswer = outcome !== 'unreachable' && outcome !== 'rejected';
     const duration = hasTokens ? firstToken + Math.round((output / rate) * 1000) : firstByte + random.whole(0, outcome === 'stalled' ? 90_000 : 300);
     const agent = !isSide && random.next() < 0.16 ? `agent-${'abcd'.charAt(random.whole(0, 3))}${sessionIndex % 7}` : null;
+    const upstream = outcome === 'rejected' ? null : random.pick([['anyrouter', 78], ['mirror-hk', 19], ['backup', 3]] as const);
     this.#count += 1;
     return {
       id: `req_${this.#count.toString(36).padStart(5, '0')}${random.hex(15)}`,
@@ -123,7 +125,7 @@ export class RowMaker {
       outcome,
       reason: failure?.reason ?? (isRejected ? 'request_body' : ''),
       cause: failure?.cause ?? null,
-      upstream: outcome === 'rejected' ? null : random.pick([['anyrouter', 78], ['mirror-hk', 19], ['backup', 3]]),
+      upstream,
       attempts: random.next() < 0.05 ? 2 : 1,
       request_bytes: Math.round(random.skewed(isSide ? 3200 : 92_000, 0.5)),
       response_bytes: hasTokens ? output * 46 : 320,
@@ -159,7 +161,7 @@ export class RowMaker {
       thinking_dropped: null,
       moved: null,
       moved_by: null,
-      upstream_key: null,
+      upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

@@ -2,8 +2,8 @@
 
 import type {
   Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, ErrorAnswer, ErrorGroups, Explanation,
-  GroupBy, Groups, Health, LastRecost, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream, Upstreams,
-  UpstreamTest,
+  GroupBy, Groups, Health, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
+  UpstreamKey, Upstreams, UpstreamTest,
 } from './types';
 
 const BASE = '/api/admin/';
@@ -131,6 +131,13 @@ export const api = {
   testUpstream: (of: string) => call<UpstreamTest>(`upstreams/${name(of)}/test`, { method: 'POST', body: {} }),
   drainUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/drain`, { method: 'POST', body: {} }),
   enableUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/enable`, { method: 'POST', body: {} }),
+  /** `key` is a name or a fingerprint. */
+  restKey: (of: string, key: string, time: string) =>
+    call<UpstreamKey>(`upstreams/${name(of)}/keys/${name(key)}/rest`, { method: 'POST', body: { for: time } }),
+  wakeKey: (of: string, key: string) => call<UpstreamKey>(`upstreams/${name(of)}/keys/${name(key)}/wake`, { method: 'POST', body: {} }),
+
+  notifications: (signal?: AbortSignal) => call<Notifications>('notify', { signal }),
+  testNotification: (target: string) => call<NotificationTest>('notify/test', { method: 'POST', body: { target } }),
 
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
   explain: (request: { head?: string; body: string }) =>

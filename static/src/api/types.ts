@@ -1,14 +1,14 @@
 /** The panel's names for the shapes of the admin API, which `npm run api` makes of docs/openapi.yaml. */
 
-import type { Checked, Config, Error, Errors, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
+import type { Checked, Config, Error, Errors, Notifications, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
 
-export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCodeValues as CONDITION_CODES, conditionTestCodeValues as TEST_CODES, faultCodeValues as FAULT_CODES,
-  faultParametersFaultOneOf1Values as TLS_FAULTS, outcomeValues as OUTCOMES, reasonValues as REASONS } from './openapi.ts';
+export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCodeValues as CONDITION_CODES, conditionTestCodeValues as TEST_CODES, deliveryCodeValues as DELIVERY_CODES, faultCodeValues as FAULT_CODES,
+  faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES } from './openapi.ts';
 export type {
   By as GroupBy, Cause, Checked as ConfigCheck, Condition, Config, Conversation, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
-  Group, Groups, Health, LastRecost, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
-  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, Upstream,
-  Upstreams, Versions as ConfigHistory,
+  Group, Groups, Health, LastRecost, Line, Notifications, NotificationTest, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
+  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, TwoTexts, Upstream,
+  UpstreamKey, Upstreams, Versions as ConfigHistory,
 } from './openapi.ts';
 
 export type ErrorGroup = Errors['groups'][number];
@@ -19,6 +19,8 @@ export type Phase = RunningRequest['phase'];
 export type TestWay = Tried['ways'][number];
 export type TestStep = TestWay['steps'][number];
 export type Finding = TestWay['findings'][number];
+
+export type NotifyTarget = Notifications['targets'][number];
 
 export type Rule = Rules['upstreams'][number]['rules'][number];
 export type RuleSource = Rule['source'];

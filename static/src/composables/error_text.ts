@@ -6,7 +6,7 @@ import { ApiError } from '@/api/api';
 
 import { faultWords } from '@/i18n';
 import { fill } from '@/lib/gateway_words';
-import { OverlayFault } from '@/lib/overlay';
+import { OverlayFault } from '@/lib/overlay_fault';
 
 import { useProblemText } from './problem_text';
 

@@ -19,6 +19,7 @@ export function useFormat() {
     clock: (atMs: number) => format.formatClock(locale.value, atMs, nowMs.value),
     moment: (atMs: number) => format.formatMoment(locale.value, atMs),
     ago: (atMs: number) => format.formatAgo(locale.value, Math.min(atMs, nowMs.value), nowMs.value),
+    lasting: (sinceMs: number) => format.formatLasting(locale.value, sinceMs, nowMs.value),
     tick: (atMs: number, incrementMs: number) => format.formatTick(locale.value, atMs, incrementMs),
   };
 }

@@ -37,3 +37,5 @@ export function usePreviewedEdit(done: () => void) {
   }
   return { draft, isPreviewing, preview, back, apply };
 }
+
+export type PreviewedEdit = ReturnType<typeof usePreviewedEdit>;

@@ -73,6 +73,12 @@ export function formatDuration(locale: string, ms: Maybe): string {
   return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 
+/** How long something has been so: in whole minutes, so that the text is not another one each second. */
+export function formatLasting(locale: string, sinceMs: number, nowMs: number): string {
+  const ms = Math.max(0, nowMs - sinceMs);
+  return formatDuration(locale, ms < 60_000 ? Math.floor(ms / 1000) * 1000 : Math.floor(ms / 60_000) * 60_000);
+}
+
 /** 512 B, 50.0 KiB, 1.2 MiB. */
 export function formatBytes(locale: string, bytes: Maybe): string {
   if (bytes == null) return NONE;

@@ -9,27 +9,18 @@ import {
 
 import type { ConfigProblem } from '@/api/types';
 
+import { OverlayFault } from './overlay_fault';
+
 /** What is in force when neither file has the list. */
 export const DEFAULT_UPSTREAMS = [{ name: 'anyrouter', base_url: 'https://anyrouter.top' }];
 
-const UPSTREAMS = ['gateway', 'upstreams'];
+export const UPSTREAMS = ['gateway', 'upstreams'];
 const RULES = ['gateway', 'rules'];
 const PRICES = ['gateway', 'prices'];
 /** The lists whose entries have names, and what counts when no file has them. */
 const NAMED_LISTS = [{ at: UPSTREAMS, otherwise: DEFAULT_UPSTREAMS }, { at: RULES, otherwise: [] }];
 
-/** Why an edit cannot be made: a code, for which `overlayFault` has the words, and what differs from case to case. */
-export class OverlayFault extends Error {
-  constructor(
-    readonly code: 'notYaml' | 'noList' | 'notInList' | 'noRule',
-    readonly detail = '',
-  ) {
-    super(`${code}: ${detail}`);
-    this.name = 'OverlayFault';
-  }
-}
-
-function open(text: string): Document {
+export function open(text: string): Document {
   const document = parseDocument(text);
   if (document.errors[0]) throw new OverlayFault('notYaml', document.errors[0].message);
   // An empty text, or only comments, has no contents to put anything into.
@@ -37,7 +28,7 @@ function open(text: string): Document {
   return document;
 }
 
-function write(document: Document): string {
+export function write(document: Document): string {
   if (isMap(document.contents) && document.contents.items.length === 0) return '';
   return document.toString({ lineWidth: 0 });
 }
@@ -199,7 +190,7 @@ export function keyAtLine(text: string, line: number): string | null {
 }
 
 /** The list in the overlay; if it has none, a copy of the file's is put there first. */
-function ownList(document: Document, file: string, path: Path, otherwise: unknown): YAMLSeq<Node> {
+export function ownList(document: Document, file: string, path: Path, otherwise: unknown): YAMLSeq<Node> {
   let list = document.getIn(path, true);
   if (!isSeq(list)) {
     const inFile = parseDocument(file).getIn(path, true);
@@ -215,7 +206,7 @@ function nameOf(entry: YAMLMap): unknown {
   return entry.get('name') ?? (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
 }
 
-function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
+export function named({ items }: YAMLSeq<Node>, name: string): YAMLMap {
   const found = items.filter(isMap).find((item) => nameOf(item) === name);
   if (!found) throw new OverlayFault('notInList', name);
   return found;

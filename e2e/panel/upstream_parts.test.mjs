@@ -1,0 +1,92 @@
+// The parts of an upstream: its keys, at rest, woken and edited, and its lines.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { answering, Bench, keepingOverlay, visiting as visitingAt } from './harness.mjs';
+
+let bench;
+before(async () => {
+  bench = await Bench.start();
+});
+after(() => bench.stop());
+
+const visiting = (options, what, expected) => visitingAt(bench, options, what, expected);
+const key = (name, fingerprint, more = {}) => ({
+  name, fingerprint, state: 'ready', reason: null, detail: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 12, tokens: 48_000, cost: 0.31, ...more,
+});
+/** Gives the first upstream these parts, and answers what is asked of its keys. */
+async function withParts(page, parts, asked = []) {
+  await answering(page, 'upstreams', ({ upstreams: [one, ...others], ...more }) => ({ ...more, upstreams: [{ ...one, ...parts }, ...others] }));
+  await page.route('**/api/admin/upstreams/*/keys/**', (route) => {
+    const [fingerprint, action] = route.request().url().split('/').slice(-2);
+    asked.push([fingerprint, action, route.request().postDataJSON()]);
+    const found = parts.keys.find((one) => one.fingerprint === fingerprint);
+    const changed = action === 'wake' ? { state: 'ready', reason: null } : { state: 'resting', reason: 'operator', since_ms: Date.now(), until_ms: Date.now() + 3_600_000 };
+    parts.keys = parts.keys.map((one) => (one === found ? { ...found, ...changed } : one));
+    return route.fulfill({ json: { ...found, ...changed } });
+  });
+}
+
+describe('the keys of an upstream', () => {
+  test('say how they do and why, are put to rest for a while, and woken', () =>
+    visiting({}, async (visit, page) => {
+      const asked = [];
+      const out = { state: 'disabled', reason: 'refused', detail: 'answered 401', since_ms: Date.now() - 7_200_000 };
+      await withParts(page, { keys: [key('team-a', '0f2c10bf3d128c71'), key(null, 'b41d0a9c7e52f386', out)] }, asked);
+      await visit.open('/upstreams');
+      const [one, two] = [page.locator('li.key').nth(0), page.locator('li.key').nth(1)];
+      await page.getByText('1 of 2 usable').waitFor();
+      await two.getByText('refused by the upstream · answered 401 · for 2 h').waitFor();
+      assert.match(await one.innerText(), /12\n.*48K\n.*\$0\.31/s);
+      await one.getByRole('button', { name: 'Rest' }).click();
+      await page.getByRole('button', { name: '1 h', exact: true }).click();
+      await one.getByText(/^by hand · for .* · back in/).waitFor();
+      await two.getByRole('button', { name: 'Wake' }).click();
+      await two.getByText('In use').waitFor();
+      assert.deepEqual(asked, [['0f2c10bf3d128c71', 'rest', { for: '60m' }], ['b41d0a9c7e52f386', 'wake', {}]]);
+      assert.deepEqual(await visit.violations(), []);
+      await two.getByRole('link', { name: 'Its requests' }).click();
+      await page.waitForURL(/upstream_key=b41d0a9c7e52f386/);
+    }));
+
+  test('are edited by a form, whose keys the list of upstreams has then', () =>
+    visiting({}, async (visit, page) => keepingOverlay(visit, async () => {
+      await visit.open('/upstreams');
+      await page.getByRole('button', { name: 'Edit keys' }).first().click();
+      const dialog = page.locator('dialog').first();
+      await dialog.getByLabel('Key', { exact: true }).first().waitFor();
+      while (await dialog.getByRole('button', { name: 'Remove' }).count() > 0) await dialog.getByRole('button', { name: 'Remove' }).first().click();
+      for (const at of [0, 1]) {
+        await dialog.getByRole('button', { name: 'Add a key' }).click();
+        await dialog.getByLabel('Name').nth(at).fill('same');
+      }
+      await dialog.getByRole('button', { name: 'Preview' }).click();
+      assert.equal(await dialog.getByText('A key is missing here.').count(), 2);
+      await dialog.getByText('There is a key of this name already.').waitFor();
+      for (const [at, name] of ['of-team', 'spare'].entries()) {
+        await dialog.getByLabel('Key', { exact: true }).nth(at).fill(`sk-made-up-for-${name}`);
+        await dialog.getByLabel('Name').nth(at).fill(name);
+      }
+      await dialog.getByLabel('Weight').nth(0).fill('2');
+      await dialog.getByRole('switch').nth(1).click();
+      assert.deepEqual(await visit.violations(), []);
+      await dialog.getByRole('button', { name: 'Preview' }).click();
+      await page.locator('dialog ins').getByText('of-team').first().waitFor();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await page.locator('dialog').first().waitFor({ state: 'detached' });
+      const { overlay } = await visit.api('config');
+      assert.match(overlay, /api_keys:\n +- key: .*\n +name: of-team\n +weight: 2\n +- key: .*\n +name: spare\n +enabled: false\n/);
+    })));
+});
+
+test('the lines of an upstream say which is used, and what is wrong with another', () =>
+  visiting({ locale: 'zh-CN' }, async (visit, page) => {
+    const line = { host: 'a.example', state: 'used', connect_ms: 31.5, tls_ms: 33.0, probe_ms: 120.4, since_ms: Date.now() - 60_000, failures: 0, fault: null };
+    const fault = { code: 'connect_refused', what: 'refused the connection', what_zh: '拒绝了连接' };
+    await withParts(page, { lines: [line, { ...line, host: 'b.example', state: 'down', failures: 3, fault }] });
+    await visit.open('/upstreams');
+    const rows = page.getByRole('table', { name: '线路' }).getByRole('row');
+    assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32 ms\s+33 ms\s+120 ms\s+0/);
+    assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1 min/);
+  }));
