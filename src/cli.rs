@@ -13,7 +13,7 @@ use gateway_core::language::Language;
 use gateway_core::redact::shapes;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A programmable gateway between Claude Code and an Anthropic-compatible relay.
 #[derive(Debug, Parser)]
@@ -110,6 +110,14 @@ pub(crate) struct ExplainOptions {
     /// (gateway.log.capture), or else a sample that is built in.
     #[arg(value_name = "BODY.json")]
     pub body: Option<PathBuf>,
+}
+
+impl ExplainOptions {
+    /// The same with its files where they are seen from `folder`.
+    pub(crate) fn below(&self, folder: &Path) -> Self {
+        let below = |path: &PathBuf| if path.as_os_str() == "-" { path.clone() } else { folder.join(path) };
+        Self { head: self.head.as_ref().map(below), body: self.body.as_ref().map(below), ..self.clone() }
+    }
 }
 
 impl Cli {

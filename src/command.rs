@@ -20,11 +20,19 @@ pub fn run() -> ExitCode {
     language::speak(config::spoken(&config::Arguments::default(), &env));
     let cli = Cli::read(language::here());
     language::speak(config::spoken(&cli.arguments(), &env));
+    let here = std::env::current_dir().unwrap_or_default();
+    let looks = matches!(
+        cli.command,
+        Some(Command::Doctor(_) | Command::Try(_) | Command::Check(_) | Command::Explain(_) | Command::Prices(_))
+    );
+    let adopted = looks.then(|| operate::adopt(&cli.arguments(), &env)).flatten();
+    let arguments = adopted.as_ref().map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
+    let env = |name: &str| adopted.as_ref().map_or_else(|| env(name), |adopted| adopted.variable(name, &env));
     if let Some(Command::Doctor(options)) = &cli.command {
-        return doctor::run(&cli.arguments(), options, &|name| std::env::var(name).ok());
+        return doctor::run(&arguments, options, &env);
     }
     if let Some(Command::Try(options)) = &cli.command {
-        return tryout::run(&cli.arguments(), options, &env);
+        return tryout::run(&arguments, options, &env);
     }
     match &cli.command {
         Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),
@@ -36,7 +44,7 @@ pub fn run() -> ExitCode {
     {
         return finish_command(result);
     }
-    let loaded = match config::load(&cli.arguments(), &|name| std::env::var(name).ok()) {
+    let loaded = match config::load(&arguments, &env) {
         Ok(loaded) => loaded,
         Err(problems) => {
             if cli.upgrade {
@@ -57,7 +65,7 @@ pub fn run() -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
-        Some(Command::Explain(options)) => return finish(explain::run(loaded, options)),
+        Some(Command::Explain(options)) => return finish(explain::run(loaded, &options.below(&here))),
         Some(Command::Prices(options)) => {
             for warning in &loaded.warnings {
                 warn(&warning.text(language::here()));

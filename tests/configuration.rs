@@ -509,6 +509,9 @@ async fn what_an_input_method_typed_is_named_with_its_place_and_what_to_type() {
         assert!(!output.status.success() && output.stderr.contains(wanted), "{text}: {}", output.stderr);
         assert!(!output.stderr.contains("sk-secret"), "{}", output.stderr);
     }
+    let output = gateway().arg("check").env("LISTEN", "127.0.0.1：1").run().await;
+    assert!(!output.status.success() && output.stderr.contains("environment LISTEN: "), "{}", output.stderr);
+    assert!(output.stderr.contains("： (U+FF1A)"), "{}", output.stderr);
     // A mark at the beginning is what editors of Windows write.
     let builder = gateway().file("env/.env", "\u{feff}LISTEN=127.0.0.1:1\n").yaml("\u{feff}gateway:\n  debug: true\n");
     let builder = builder.file("env/.env.headers.json", "\u{feff}{\"X-App\": \"cli\"}");

@@ -225,6 +225,44 @@ async fn commands_find_the_gateway_from_any_folder() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_look_at_a_configuration_look_at_that_of_the_running_gateway() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let (folder, place) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = elsewhere(folder.path(), place.path(), arguments, variables);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (_, told, whose) = run(&["check"], &[]);
+    assert!(told.contains("https://anyrouter.top") && whose.is_empty(), "{told}{whose}");
+
+    let place_of = place.path().display().to_string();
+    let builder = gateway().yaml("gateway: {debug: true}\n");
+    let gateway = start(builder.env("API_BASE_URL", &upstream.url()).env("XDG_RUNTIME_DIR", &place_of)).await;
+    let home = gateway.dir().canonicalize().expect("a folder").display().to_string();
+    let file = format!("{home}/gateway.yaml");
+    for arguments in [["check"].as_slice(), &["doctor"], &["-c", &file, "check"], &["-c", &file, "doctor", "--json"]] {
+        let (is_good, told, whose) = run(arguments, &[]);
+        assert!(is_good && told.contains(&upstream.url()), "{arguments:?}: {told}{whose}");
+        assert!(whose.contains(&format!("of the gateway in {home}")), "{arguments:?}: {whose}");
+    }
+    let host = upstream.url().replace("http://", "Host: ");
+    let (is_good, told, _) = run(&["explain", "--json"], &[]);
+    assert!(is_good && told.contains(&host), "{told}");
+    std::fs::write(folder.path().join("body.json"), "{\"model\": \"m\"}").expect("written");
+    let (is_good, told, whose) = run(&["explain", "--json", "body.json"], &[]);
+    assert!(is_good && told.contains(&host), "a file of this folder: {told}{whose}");
+
+    // What is set for the command alone is what it looks at, and so is a configuration of this folder.
+    let (_, told, whose) = run(&["check"], &[("API_BASE_URL", "http://elsewhere.example")]);
+    assert!(told.contains("http://elsewhere.example") && !whose.contains("of the gateway"), "{told}{whose}");
+    std::fs::create_dir(folder.path().join("env")).expect("made");
+    std::fs::write(folder.path().join("env/.env"), "API_BASE_URL=http://here.example\n").expect("written");
+    let (_, told, whose) = run(&["check"], &[]);
+    assert!(told.contains("http://here.example") && !whose.contains("of the gateway"), "{told}{whose}");
+}
+
 #[tokio::test]
 async fn sighup_loads_anew_and_names_what_needs_a_restart() {
     let upstream = Upstream::start(|_| Reply::ok("fine")).await;

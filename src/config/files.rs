@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file that is used when none is named, if it exists.
-pub(super) const DEFAULT_FILE: &str = "conf/gateway.yaml";
+pub(crate) const DEFAULT_FILE: &str = "conf/gateway.yaml";
 /// The same file as it was shipped.
 pub(crate) const BUILT_IN: &str = include_str!("../../conf/gateway.yaml");
 /// Variables that count where the environment has none.

@@ -10,7 +10,7 @@ use super::section::settings;
 use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
 use super::source::message::Message;
-use super::source::problem::{Problem, Problems};
+use super::source::problem::{Problem, Problems, Source};
 use super::source::settings_reader::{Effective, List, Mark, Reader};
 use super::source::{bounds, text_file, typed};
 use super::{panel, trial, warnings};
@@ -154,7 +154,9 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
         // First what may be the reason of the rest.
         _ => {
             let of_dotenv = of_dotenv.into_iter().filter(|warning| typed::is_slip(&warning.what));
-            Err(Problems(of_dotenv.chain(slips.of_valid).chain(slips.of_json).chain(reader.problems).collect()))
+            let of_variables = of_variables(&reader.problems, env);
+            let of_files = of_dotenv.chain(slips.of_valid).chain(slips.of_json);
+            Err(Problems(of_files.chain(of_variables).chain(reader.problems).collect()))
         }
     }
 }
@@ -185,6 +187,17 @@ fn slips(reader: &Reader<'_>, [yaml, overlay, headers]: [(&String, &String); 3])
     let of_json =
         of_json.flat_map(|(path, text)| typed::in_json(text).into_iter().map(|slip| files::problem_of(path, slip)));
     Slips { of_valid: of_yaml.chain(of_overlay).collect(), of_json: of_json.collect() }
+}
+
+/// The same of variables with which something is wrong.
+fn of_variables(problems: &[Problem], env: Lookup<'_>) -> Vec<Problem> {
+    let mut found: Vec<Problem> = Vec::new();
+    for problem in problems {
+        let Source::Environment(name) = &problem.at else { continue };
+        let slips = typed::in_value(&env(name).unwrap_or_default());
+        found.extend(slips.into_iter().map(|slip| Problem { what: slip.what, ..problem.clone() }));
+    }
+    found
 }
 
 /// Says which variables an edit from the panel may name.

@@ -23,7 +23,7 @@ mod trial;
 mod warnings;
 
 pub use files::Arguments;
-pub(crate) use files::{BUILT_IN, DOTENV_FILE, dotenv_variables};
+pub(crate) use files::{BUILT_IN, DEFAULT_FILE, DOTENV_FILE, dotenv_variables};
 pub(crate) use load::Loaded;
 pub use load::load;
 pub(crate) use locate::{Located, locate};

@@ -93,10 +93,11 @@ pub(crate) fn run(arguments: &Arguments, options: Options) -> Result<String, Str
         }
     })?;
     Ok(say!(
-        "the service runs and starts with the machine. The link to its panel: sudo anyrouter-gateway panel. Its log: journalctl \
-         -u anyrouter-gateway -f. Its settings: /etc/anyrouter-gateway (systemctl reload anyrouter-gateway after a change)",
-        "服务已运行，并随系统启动。面板链接：sudo anyrouter-gateway panel；日志：journalctl -u anyrouter-gateway -f；配置：\
-         /etc/anyrouter-gateway（改动后执行 systemctl reload anyrouter-gateway）"
+        "the service runs and starts with the machine. The link to its panel: sudo anyrouter-gateway panel. Its log: sudo \
+         journalctl -u anyrouter-gateway -f. Its settings: /etc/anyrouter-gateway (sudo systemctl reload anyrouter-gateway after a \
+         change)",
+        "服务已运行，并随系统启动。面板链接：sudo anyrouter-gateway panel；日志：sudo journalctl -u anyrouter-gateway -f；配置：\
+         /etc/anyrouter-gateway（改动后执行 sudo systemctl reload anyrouter-gateway）"
     ))
 }
 

@@ -59,8 +59,10 @@ impl Sockets {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(both!(
-                "{address} is in use by another program: stop that one, or choose another address with {setting}",
-                "{address} 已被其他程序占用：请停止那个程序，或用 {setting} 换一个地址"
+                "{address} is in use by another program, or by a gateway that runs already (as a service: systemctl status \
+                 anyrouter-gateway): stop that one, or choose another address with {setting}",
+                "{address} 已被其他程序占用，或已有网关在运行（以服务运行的，可用 systemctl status anyrouter-gateway 查看）：请先停止它，\
+                 或用 {setting} 换一个地址"
             )),
             Err(error) => Err(both!(
                 "cannot listen on {address}: {error}; see {setting}",

@@ -96,6 +96,11 @@ pub(super) fn is_dangerous(name: &str) -> bool {
     name.starts_with("LD_") || name.starts_with("GLIBC_") || name.starts_with("MALLOC_")
 }
 
+/// Whether a variable is one of the gateway's settings.
+pub(super) fn is_of_gateway(name: &str) -> bool {
+    OTHERS.contains(&name) || settings::all().any(|setting| setting.about.env.contains(&name))
+}
+
 /// The variables of this process that a successor gets: those of the gateway's settings, those that its files name, and a
 /// few that every program reads. Those of the dynamic linker never.
 pub(super) fn environment(files: &[PathBuf]) -> BTreeMap<String, String> {
@@ -108,11 +113,7 @@ fn choose(all: impl Iterator<Item = (OsString, OsString)>, texts: &[String]) -> 
     let all = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     all.filter(|(name, _)| {
         let name = name.as_str();
-        let is_known = || {
-            OTHERS.contains(&name)
-                || OF_ALL_PROGRAMS.contains(&name)
-                || settings::all().any(|setting| setting.about.env.contains(&name))
-        };
+        let is_known = || is_of_gateway(name) || OF_ALL_PROGRAMS.contains(&name);
         !is_dangerous(name) && (is_known() || texts.iter().any(|text| names(text, name)))
     })
     .collect()

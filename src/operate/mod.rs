@@ -4,6 +4,7 @@
 //! All of it lives on one thread of its own, which is there before Pingora's services are and goes on while Pingora
 //! sleeps: Pingora looks at signals only once, and sleeps through its grace period.
 
+mod adopted;
 pub(crate) mod ask;
 mod claim;
 mod commands;
@@ -29,6 +30,7 @@ pub(crate) mod systemd;
 pub(crate) mod upgrade;
 pub(crate) mod watch;
 
+pub(crate) use adopted::adopt;
 pub(crate) use claim::Claim;
 pub(crate) use ending::End;
 pub(crate) use reachable::reachable;

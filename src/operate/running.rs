@@ -14,16 +14,20 @@ use std::path::{Path, PathBuf};
 
 /// The runtime folder of `conf/anyrouter-gateway.service`.
 const SERVICE: &str = "/run/anyrouter-gateway";
+/// That unit, where `install-service` puts it.
+const UNIT: &str = "/etc/systemd/system/anyrouter-gateway.service";
 
 /// A gateway that runs.
-struct Running {
-    folder: RuntimeDir,
-    status: Status,
+pub(super) struct Running {
+    /// Where it is asked.
+    pub folder: RuntimeDir,
+    /// What it says of itself.
+    pub status: Status,
 }
 
 impl Running {
     /// What it is known by.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         let Status { pid, folder, addresses, .. } = &self.status;
         let addresses = addresses.join(", ");
         ask::printable(&say!("{folder} (process {pid}, {addresses})", "{folder}（进程 {pid}，{addresses}）"))
@@ -61,31 +65,56 @@ pub(crate) fn find(located: &Located, env: Lookup<'_>) -> Result<RuntimeDir, Str
         ));
     }
     let places = records::to_look_at(env);
-    let (all, is_denied) = others(&places);
-    let is_meant = |running: &Running| located.file.as_ref().is_none_or(|file| running.has(file));
-    let (mut meant, rest): (Vec<Running>, Vec<Running>) = all.into_iter().partition(is_meant);
-    match (meant.pop(), meant.is_empty()) {
-        (Some(one), true) => {
+    match meant(located, &places) {
+        Meant::One(one) => {
             let whose = one.told();
             eprintln!("{}", say!("the gateway in {whose}:", "正在运行的网关，位于 {whose}："));
             Ok(one.folder)
         }
-        (Some(last), false) => {
-            meant.push(last);
-            Err(say!(
-                "{count} gateways run; type this in the folder of the one that you mean, or name its configuration with -c \
-                 FILE:\n{list}",
-                "有 {count} 个网关正在运行；请在要操作的那个网关的目录中执行，或用 -c 文件 指明它的配置：\n{list}",
-                count = meant.len(),
-                list = listed(&meant)
-            ))
-        }
-        (None, _) if is_denied => Err(say!(
+        Meant::Several(several) => Err(say!(
+            "{count} gateways run; type this in the folder of the one that you mean, or name its configuration with -c \
+             FILE:\n{list}",
+            "有 {count} 个网关正在运行；请在要操作的那个网关的目录中执行，或用 -c 文件 指明它的配置：\n{list}",
+            count = several.len(),
+            list = listed(&several)
+        )),
+        Meant::OfRoot => Err(say!(
             "the gateway that runs as a service takes commands from root only: sudo {command}",
             "以服务运行的网关只接受 root 的命令：sudo {command}",
             command = typed()
         )),
-        (None, _) => Err(none(located, &places, &rest)),
+        Meant::None { others } => Err(none(located, &places, &others)),
+    }
+}
+
+/// Which gateway is meant where none answers in this folder.
+pub(super) enum Meant {
+    /// This one.
+    One(Running),
+    /// One of these.
+    Several(Vec<Running>),
+    /// Perhaps the service, which only root can ask.
+    OfRoot,
+    /// None that runs, though others do.
+    None {
+        /// These.
+        others: Vec<Running>,
+    },
+}
+
+/// Which gateway is meant: the one with the file that was named, or any.
+pub(super) fn meant(located: &Located, places: &[records::Place]) -> Meant {
+    let (all, is_denied) = others(places);
+    let is_meant = |running: &Running| located.file.as_ref().is_none_or(|file| running.has(file));
+    let (mut meant, others): (Vec<Running>, Vec<Running>) = all.into_iter().partition(is_meant);
+    match (meant.pop(), meant.is_empty()) {
+        (Some(one), true) => Meant::One(one),
+        (Some(last), false) => {
+            meant.push(last);
+            Meant::Several(meant)
+        }
+        (None, _) if is_denied => Meant::OfRoot,
+        (None, _) => Meant::None { others },
     }
 }
 
@@ -130,6 +159,15 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
     looked.push(SERVICE.to_owned());
     let looked = looked.join(", ");
     match (&located.file, rest) {
+        (None, _) if Path::new(UNIT).exists() => {
+            let command = typed();
+            say!(
+                "no gateway runs: the service is installed, but does not run. Type: sudo systemctl start anyrouter-gateway, then \
+                 {command}; why it does not run says: sudo journalctl -u anyrouter-gateway -n 20",
+                "没有网关在运行：服务已安装，但没有运行。请执行 sudo systemctl start anyrouter-gateway，再执行 {command}；没有运行的原因见 \
+                 sudo journalctl -u anyrouter-gateway -n 20"
+            )
+        }
         (Some(file), [_, ..]) => {
             say!(
                 "no gateway runs with {file}; these do:\n{list}",
@@ -148,7 +186,8 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
     }
 }
 
-fn listed(running: &[Running]) -> String {
+/// A line each.
+pub(super) fn listed(running: &[Running]) -> String {
     running.iter().map(|one| format!("  {}", one.told())).collect::<Vec<_>>().join("\n")
 }
 
@@ -171,6 +210,6 @@ fn absolute(path: &Path) -> String {
 }
 
 /// The command as it was typed.
-fn typed() -> String {
+pub(super) fn typed() -> String {
     std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }

@@ -45,7 +45,21 @@ impl Gateway {
                     )),
                 }
             }
+            (Err(_), None) if on_this_machine(&base_url).is_some_and(|address| !answers(address)) => Err(say!(
+                "nothing answers at {base_url} (ANTHROPIC_BASE_URL): Claude Code gets no answer there either",
+                "{base_url}（ANTHROPIC_BASE_URL）没有响应：Claude Code 也连不上它"
+            )),
             (Err(why), None) => Err(say!("the gateway was not reached: {why}", "没有连上网关：{why}")),
         }
     }
+}
+
+/// The address on this machine that a base URL names.
+fn on_this_machine(base_url: &str) -> Option<SocketAddr> {
+    let authority = base_url.strip_prefix("http://")?.trim_end_matches('/').replace("localhost", "127.0.0.1");
+    authority.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback())
+}
+
+fn answers(address: SocketAddr) -> bool {
+    std::net::TcpStream::connect_timeout(&address, CONNECT_TIME).is_ok()
 }

@@ -97,7 +97,7 @@ async fn converse(
                 let found = examine(&reply, loaded).await;
                 Err(words::unreachable(&reply, &found, &telling))
             }
-            Ending::Upstream(finding) => Err(words::upstream(&reply, &finding, &telling)),
+            Ending::Upstream(finding) => Err(words::upstream(&reply, &finding, message.key().is_some(), &telling)),
             Ending::Broken(broken) => Err(words::broken(&reply, broken, &telling)),
         },
         Err(none) => Err(words::none(gateway, &none, &telling)),

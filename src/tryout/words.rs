@@ -153,12 +153,16 @@ pub(super) fn refused(reply: &Reply, has_key: bool, telling: &Telling) -> String
         "被拒绝：网关自己返回了 {status}，没有发往任何上游：{message}"
     );
     if status == 401 && !has_key {
-        text += &say!(
-            "\n  -> put your key into ANTHROPIC_AUTH_TOKEN (read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN)",
-            "\n  -> 请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）"
-        );
+        text += &give_a_key();
     }
     text + &telling.more(reply)
+}
+
+fn give_a_key() -> String {
+    say!(
+        "\n  -> put your key into ANTHROPIC_AUTH_TOKEN (read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN)",
+        "\n  -> 请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）"
+    )
 }
 
 /// No upstream gave a response that could be passed on.
@@ -191,10 +195,14 @@ pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], telling: &
 }
 
 /// The upstream's own error.
-pub(super) fn upstream(reply: &Reply, finding: &Finding, telling: &Telling) -> String {
+pub(super) fn upstream(reply: &Reply, finding: &Finding, has_key: bool, telling: &Telling) -> String {
     let (status, message, from) = (reply.status, telling.message(reply), telling.upstream_of(reply));
     let text = say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from}返回了 {status}：{message}");
-    format!("{text}\n  {}{}", what_and_cure(finding), telling.more(reply))
+    // What is wrong with a key that nobody sent is clear.
+    match status == 401 && !has_key {
+        true => text + &give_a_key() + &telling.more(reply),
+        false => format!("{text}\n  {}{}", what_and_cure(finding), telling.more(reply)),
+    }
 }
 
 /// The answer broke off.

@@ -160,6 +160,13 @@ pub(crate) fn in_dotenv(text: &str) -> Vec<(Slip, bool)> {
     slips
 }
 
+/// What was typed into a value that stands alone.
+pub(crate) fn in_value(text: &str) -> Vec<Slip> {
+    let mut slips = Vec::new();
+    in_line(&text.chars().collect::<Vec<_>>(), 1, None, &mut slips);
+    slips
+}
+
 /// The characters of a line with `x` in the place of what stands in ASCII quotes, without its comment if there may be one.
 /// `open` is the quote that a line before left open.
 fn without_quotes(line: &str, open: &mut Option<char>, has_comments: bool) -> Vec<char> {
