@@ -33,6 +33,7 @@ const PAGES = {
   session: () => `/sessions/${ids.session}`,
   errors: () => '/errors?range=7d',
   upstreams: () => '/upstreams',
+  notify: () => '/notify',
   rules: () => '/rules',
   'rules-try': () => '/rules?view=try',
   config: () => '/config',

@@ -19,6 +19,7 @@ export const router = createRouter({
     { path: '/upstreams', name: 'upstreams', component: () => import('./pages/upstreams/UpstreamsPage.vue') },
     { path: '/rules', name: 'rules', component: () => import('./pages/rules/RulesPage.vue') },
     { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
+    { path: '/notify', name: 'notify', component: () => import('./pages/notify/NotifyPage.vue') },
     { path: '/connect', name: 'connect', component: () => import('./pages/connect/ConnectPage.vue') },
     { path: '/login', name: 'login', component: () => import('./pages/login/LoginPage.vue'), meta: { isOpen: true } },
     { path: '/:rest(.*)*', name: 'missing', component: () => import('./pages/MissingPage.vue'), meta: { isOpen: true } },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { BODY_OUTCOMES, CAUSES, CONDITION_CODES, FAULT_CODES, KEY_REASONS, KEY_STATES, OUTCOMES, REASONS, TEST_CODES, TLS_FAULTS } from '@/api/types';
+import { BODY_OUTCOMES, CAUSES, CONDITION_CODES, DELIVERY_CODES, FAULT_CODES, KEY_REASONS, KEY_STATES, OUTCOMES, REASONS, TEST_CODES, TLS_FAULTS } from '@/api/types';
 import { preferredLocale } from '@/i18n';
 import en from '@/i18n/en';
 import zh from '@/i18n/zh';
@@ -41,6 +41,7 @@ describe('the two languages', () => {
     expect(Object.keys(en.outcomeHelp).sort()).toEqual([...OUTCOMES].sort());
     expect(Object.keys(en.ruleResult).sort()).toEqual([...BODY_OUTCOMES].sort());
     expect(Object.keys(en.fault).sort()).toEqual([...FAULT_CODES].sort());
+    expect(Object.keys(en.notify.code).sort()).toEqual([...DELIVERY_CODES].sort());
     expect(Object.keys(en.key.reason).sort()).toEqual([...KEY_REASONS].sort());
     expect(Object.keys(en.key.state).sort()).toEqual([...KEY_STATES].sort());
     expect(Object.keys(en.key.stateHelp).sort()).toEqual([...KEY_STATES].sort());

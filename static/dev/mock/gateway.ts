@@ -6,6 +6,7 @@ import type {
   ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, LastRecost, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
 } from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
+import { notifications, testOfTarget } from './notify.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
 import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
@@ -146,6 +147,10 @@ export class MockGateway {
         if (action === 'drain') this.#drained.add(name ?? '');
         else if (action === 'enable') this.#drained.delete(name ?? '');
         return action === 'test' ? testOf(name ?? '') : this.#upstream(name ?? '');
+      case 'GET notify':
+        return notifications(Date.now());
+      case 'POST notify':
+        return testOfTarget(String(body['target'])) ?? this.#missing('such target');
       case 'GET rules':
         return { upstreams: this.#config.rules() };
       case 'POST explain':
