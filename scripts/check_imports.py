@@ -52,7 +52,7 @@ ORDER = {
         "client",
         "shared",
         "house_rules proxy",
-        "explain health_checks line_checks mod upstream_metrics",
+        "balance_checks explain health_checks line_checks mod upstream_metrics",
         "http2_door",
         "door",
     ],
@@ -73,7 +73,7 @@ ORDER = {
         "first_event repair",
         "attempt begin finish response_head upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "body_intake models protocol redact", "rules", "thinking", "usage", "record", "again"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "thinking", "usage", "record", "again"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -10,7 +10,7 @@ use crate::config::live::Live;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::Fit;
 use crate::feed::Event;
-use crate::gateway::{Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, Upstreams};
+use crate::gateway::{BalanceChecks, Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, Upstreams};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
@@ -87,6 +87,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(Listening::new("gateway", door, Arc::clone(&sockets), endpoints, time, admission));
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
     server.add_service(background_service("line checks", LineChecks::new(Arc::clone(&shared))));
+    server.add_service(background_service("balances", BalanceChecks::new(Arc::clone(&shared))));
 
     if let Some(before) = before {
         server.add_service(background_service("models used before", before));

@@ -13,7 +13,7 @@ after(() => bench.stop());
 
 const visiting = (options, what, expected) => visitingAt(bench, options, what, expected);
 const key = (name, fingerprint, more = {}) => ({
-  name, fingerprint, state: 'ready', reason: null, detail: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 12, tokens: 48_000, cost: 0.31, ...more,
+  name, fingerprint, state: 'ready', reason: null, detail: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 12, tokens: 48_000, cost: 0.31, balance: null, ...more,
 });
 /** Gives the first upstream these parts, and answers what is asked of its keys. */
 async function withParts(page, parts, asked = []) {

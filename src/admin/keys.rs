@@ -4,11 +4,13 @@
 use super::call::Call;
 use super::fault::Fault;
 use super::refused::{Refused, json};
+use crate::config::balance::BalanceSource;
 use crate::gateway::{Answer, Shared};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::key_state::{KeyReason, Pause, State, Why};
 use crate::upstream::keys::Key;
+use gateway_core::language::Language;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,14 +44,43 @@ pub(super) struct Shown<'k> {
     tokens: u64,
     /// In dollars.
     cost: f64,
+    /// What is left on it; `None` where the upstream has no `balance`.
+    balance: Option<ShownBalance>,
+}
+
+/// The balance of a key, as far as it is known.
+#[derive(Debug, Serialize)]
+struct ShownBalance {
+    /// `None` for a key without a limit, and as long as nothing is known.
+    remaining: Option<f64>,
+    is_unlimited: bool,
+    used: Option<f64>,
+    /// What both are counted in; empty if nobody says.
+    unit: String,
+    /// Below this, new sessions go elsewhere.
+    rest_below: Option<f64>,
+    /// When it is filled up again, if the upstream says that.
+    reset_at: Option<String>,
+    /// When this was read.
+    read_at: Option<String>,
+    /// Why the last reading told nothing, if it did not.
+    error: Option<ShownFault>,
+}
+
+/// Why a balance could not be read.
+#[derive(Debug, Serialize)]
+struct ShownFault {
+    code: &'static str,
+    what: String,
+    what_zh: String,
 }
 
 /// Those of an upstream, in the operator's order.
 pub(super) fn of(upstream: &Upstream) -> Vec<Shown<'_>> {
-    upstream.keys.all().iter().map(shown).collect()
+    upstream.keys.all().iter().map(|key| shown(upstream, key)).collect()
 }
 
-fn shown(key: &Key) -> Shown<'_> {
+fn shown<'k>(upstream: &Upstream, key: &'k Key) -> Shown<'k> {
     let now = now_ms();
     let state = key.state.state(now);
     let note = key.state.note(now).filter(|_| key.config.is_enabled);
@@ -76,6 +107,27 @@ fn shown(key: &Key) -> Shown<'_> {
         requests: counts.requests.load(Ordering::Relaxed),
         tokens: counts.tokens.load(Ordering::Relaxed),
         cost: counts.cost_nano.load(Ordering::Relaxed) as f64 / NANO,
+        balance: upstream.config.balance.as_ref().map(|source| shown_balance(source, key)),
+    }
+}
+
+fn shown_balance(source: &BalanceSource, key: &Key) -> ShownBalance {
+    let readings = key.state.balance.readings();
+    let (balance, read_at) = readings.last.as_ref().map(|(balance, at)| (balance, *at)).unzip();
+    let date = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+    ShownBalance {
+        remaining: balance.and_then(|balance| balance.remaining),
+        is_unlimited: balance.is_some_and(|balance| balance.remaining.is_none()),
+        used: balance.and_then(|balance| balance.used),
+        unit: balance.map(|balance| balance.unit.clone()).unwrap_or_default(),
+        rest_below: source.rest_below.map(|bound| bound.get()),
+        reset_at: balance.and_then(|balance| balance.reset_at).map(date),
+        read_at: read_at.map(date),
+        error: readings.fault.as_ref().map(|fault| {
+            let words = fault.words();
+            let text = |language| words.text(language).to_owned();
+            ShownFault { code: fault.code(), what: text(Language::English), what_zh: text(Language::Chinese) }
+        }),
     }
 }
 
@@ -100,6 +152,11 @@ pub(super) fn wake(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
     with_key(shared, call, Key::wake)
 }
 
+/// Has its balance read as soon as possible: what is known of it until then.
+pub(super) fn ask_balance(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
+    with_key(shared, call, |key| key.state.balance.ask())
+}
+
 /// Does something to the key that the path names, by its name or its fingerprint; what is known of it then.
 fn with_key(shared: &Shared, call: &Call, work: impl FnOnce(&Key)) -> Result<Answer, Refused> {
     let snapshot = shared.snapshot.load();
@@ -107,5 +164,5 @@ fn with_key(shared: &Shared, call: &Call, work: impl FnOnce(&Key)) -> Result<Ans
     let no_key = || Fault::NoKey { name: call.within.clone(), upstream: call.named.clone() };
     let key = upstream.keys.find(&call.within).ok_or_else(no_key)?;
     work(key);
-    json(&shown(key))
+    json(&shown(upstream, key))
 }

@@ -56,7 +56,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 34] = [
+static ROUTES: [Route; 35] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -91,6 +91,12 @@ static ROUTES: [Route; 34] = [
     ),
     route(POST, "upstreams/{name}/keys/{key}/rest", Change, answer!(it, call => keys::rest(&it.shared, call))),
     route(POST, "upstreams/{name}/keys/{key}/wake", Change, answer!(it, call => keys::wake(&it.shared, call))),
+    route(
+        POST,
+        "upstreams/{name}/keys/{key}/balance",
+        Change,
+        answer!(it, call => keys::ask_balance(&it.shared, call)),
+    ),
     route(READ, "rules", Look, answer!(it, _ => json(&upstreams::rules(&it.shared)))),
     route(READ, "config", Look, answer!(it, call => configuration::current(&it.live, call).await)),
     route(PUT, "config", Change, answer!(it, call => configuration::apply(&it.live, call).await)),

@@ -1,6 +1,7 @@
 //! The secrets that a configuration holds: none of them is to be kept or shown anywhere.
 
 use super::lower::Config;
+use super::section::balance::Kind;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateway_core::redact::{Needles, Secrets, is_secret_name};
@@ -18,6 +19,11 @@ impl Config {
         for upstream in &self.upstreams {
             for key in &upstream.api_keys {
                 secrets.add(key.key.expose().as_bytes());
+            }
+            if let Some(Kind::Custom(custom)) = upstream.balance.as_ref().map(|balance| &balance.kind) {
+                for (name, value) in &custom.headers {
+                    value.own().into_iter().for_each(|text| secrets.add_field(name.as_str(), text.as_bytes()));
+                }
             }
             if let Some(credentials) = upstream.proxy.as_ref().and_then(|proxy| proxy.credentials.as_ref()) {
                 let pair = format!("{}:{}", credentials.user, credentials.password.expose());

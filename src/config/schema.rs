@@ -98,6 +98,7 @@ fn upstream() -> Value {
             "profile_rules" => json!({"type": "object", "description": setting.help.en}),
             "long_context" => json!({"type": ["string", "array"], "items": {"type": "string"},
                 "description": setting.help.en}),
+            "balance" => balance(setting.help.en),
             "api_keys" => json!({"type": ["array", "null"], "items": api_key(), "description": setting.help.en}),
             _ => scalar(setting.default, setting.help.en),
         };
@@ -116,6 +117,21 @@ fn api_key() -> Value {
         properties.insert(key.to_owned(), json!({"type": types}));
     }
     json!({"type": "object", "required": ["key"], "additionalProperties": false, "properties": properties})
+}
+
+fn balance(help: &str) -> Value {
+    let mut properties = Map::new();
+    for key in super::section::balance::BALANCE_KEYS {
+        let schema = match key {
+            "kind" => json!({"enum": super::section::balance::KINDS}),
+            "rest_below" => json!({"type": ["number", "string"], "minimum": 0}),
+            "headers" => json!({"type": "object", "additionalProperties": {"type": ["string", "number"]}}),
+            _ => json!({"type": "string"}),
+        };
+        properties.insert(key.to_owned(), schema);
+    }
+    json!({"type": "object", "description": help, "required": ["kind"], "additionalProperties": false,
+        "properties": properties})
 }
 
 fn route() -> Value {

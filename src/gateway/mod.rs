@@ -1,6 +1,7 @@
 //! The proxy: Pingora's [`ProxyHttp`], each hook a short call into the file of its concern.
 
 mod answer;
+mod balance_checks;
 mod browser;
 mod clean;
 mod client;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use answer::{Answer, ErrorCode, Recipient, new_request_id};
+pub(crate) use balance_checks::BalanceChecks;
 pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
 pub(crate) use explain::{SAMPLE, Values, explain};

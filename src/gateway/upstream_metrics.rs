@@ -12,6 +12,7 @@ use pingora_prometheus::prometheus::proto::MetricFamily;
 use pingora_prometheus::prometheus::{CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
 
 /// Reads the upstreams of the snapshot in force.
 pub(crate) struct Upstreams(Arc<Shared>);
@@ -40,6 +41,10 @@ struct Families {
     key_requests: IntCounterVec,
     key_tokens: IntCounterVec,
     key_cost: CounterVec,
+    balance: GaugeVec,
+    balance_used: GaugeVec,
+    balance_read: GaugeVec,
+    balance_readings: IntCounterVec,
     moved_sessions: IntGauge,
     log: IntCounterVec,
 }
@@ -127,6 +132,32 @@ impl Families {
                 ),
                 &["upstream", "key"],
             )?,
+            balance: GaugeVec::new(
+                Opts::new(
+                    "gateway_upstream_balance",
+                    "What was left on the key of the upstream at the last reading; none for a key without a limit.",
+                ),
+                &["upstream", "key", "unit"],
+            )?,
+            balance_used: GaugeVec::new(
+                Opts::new(
+                    "gateway_upstream_balance_used",
+                    "What was used of the key of the upstream at the last reading, as the upstream counts it.",
+                ),
+                &["upstream", "key", "unit"],
+            )?,
+            balance_read: GaugeVec::new(
+                Opts::new(
+                    "gateway_upstream_balance_read_timestamp_seconds",
+                    "When the balance of the key of the upstream was read last.",
+                ),
+                &["upstream", "key"],
+            )?,
+            balance_readings: counter(
+                "gateway_upstream_balance_readings_total",
+                "Readings of the balance of the key of the upstream by result: good, or bad (it was not told).",
+                &["upstream", "key", "result"],
+            )?,
             moved_sessions: IntGauge::new(
                 "gateway_moved_sessions",
                 "Sessions that stay at another upstream than their first one.",
@@ -162,6 +193,9 @@ impl Families {
                 self.step_seconds.with_label_values(&[name, step]).inc_by(counts.micros as f64 / 1e6);
             }
             upstream.keys.all().iter().for_each(|key| self.fill_key(name, key, now));
+            if upstream.config.balance.is_some() {
+                upstream.keys.all().iter().for_each(|key| self.fill_balance(name, key));
+            }
         }
         snapshot
             .upstreams
@@ -199,7 +233,24 @@ impl Families {
         self.key_cost.with_label_values(&labels).inc_by(counts.cost_nano.load(Ordering::Relaxed) as f64 / 1e9);
     }
 
-    fn all(&self) -> [&dyn Collector; 17] {
+    fn fill_balance(&self, upstream: &str, key: &Key) {
+        let (good, bad) = key.state.balance.counts();
+        for (result, count) in [("good", good), ("bad", bad)] {
+            self.balance_readings.with_label_values(&[upstream, &key.label, result]).inc_by(count);
+        }
+        let readings = key.state.balance.readings();
+        let Some((balance, at)) = &readings.last else { return };
+        let labels = [upstream, &*key.label, &balance.unit];
+        for (family, amount) in [(&self.balance, balance.remaining), (&self.balance_used, balance.used)] {
+            if let Some(amount) = amount {
+                family.with_label_values(&labels).set(amount);
+            }
+        }
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.balance_read.with_label_values(&[upstream, &*key.label]).set(at.as_secs_f64().round());
+    }
+
+    fn all(&self) -> [&dyn Collector; 21] {
         [
             &self.circuit,
             &self.in_flight,
@@ -216,6 +267,10 @@ impl Families {
             &self.key_requests,
             &self.key_tokens,
             &self.key_cost,
+            &self.balance,
+            &self.balance_used,
+            &self.balance_read,
+            &self.balance_readings,
             &self.moved_sessions,
             &self.log,
         ]

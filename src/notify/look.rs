@@ -6,6 +6,7 @@ use crate::config::live::Live;
 use crate::config::notify::Notify;
 use crate::gateway::Shared;
 use crate::upstream::circuit::State;
+use crate::upstream::key_balance::Readings;
 use crate::upstream::key_state::{KeyReason, State as KeyUse};
 use crate::upstream::keys::Standing;
 use crate::upstream::{Upstream, clock};
@@ -115,7 +116,7 @@ fn of_keys(upstream: &Upstream, now_ms: u64, seen: &mut Seen) {
         let trouble = match (state, note.why.reason) {
             // Who took it out of use knows that.
             (_, KeyReason::Operator) => None,
-            (_, KeyReason::Balance) => Some(balance_low(&names(), state)),
+            (_, KeyReason::Balance) => Some(balance_low(&names(), state, &key.state.balance.readings())),
             (KeyUse::Resting(left), reason) => {
                 let is_short = left + elapsed_ms(note.since) < SHORT_PAUSE_MS;
                 (!is_short).then(|| key_down(&names(), reason, &note.why.detail, Some(left)))
@@ -164,19 +165,28 @@ fn key_down((upstream, key): &(Arc<str>, Arc<str>), reason: KeyReason, detail: &
 }
 
 /// That the balance of a key is near its end, or used up, which is worse.
-fn balance_low((upstream, key): &(Arc<str>, Arc<str>), state: KeyUse) -> Trouble {
-    match state {
+fn balance_low((upstream, key): &(Arc<str>, Arc<str>), state: KeyUse, readings: &Readings) -> Trouble {
+    let balance = readings.last.as_ref().map(|(balance, _)| balance);
+    let left = balance.and_then(|balance| Some((balance.remaining?, balance.unit.as_str())));
+    // As many digits as an amount of money has, however the upstream counts.
+    let amount = |(remaining, unit): (f64, &str)| format!(" ({remaining:.2} {unit})").replace(" )", ")");
+    let amount = left.map(amount).unwrap_or_default();
+    let trouble = match state {
         KeyUse::Ready | KeyUse::Low => Trouble::new(both!(
-            "the balance of the key {key} of the upstream \"{upstream}\" is near its end: new sessions go elsewhere",
-            "上游“{upstream}”的密钥 {key} 余额不足：新会话改用其他密钥或上游"
+            "the balance{amount} of the key {key} of the upstream \"{upstream}\" is near its end: new sessions go elsewhere",
+            "上游“{upstream}”的密钥 {key} 余额不足{amount}：新会话改用其他密钥或上游"
         )),
         KeyUse::Resting(_) | KeyUse::Disabled => {
             let words = both!(
-                "the balance of the key {key} of the upstream \"{upstream}\" is used up: no request goes out with it",
-                "上游“{upstream}”的密钥 {key} 余额已用完：不再用它发送请求"
+                "the balance{amount} of the key {key} of the upstream \"{upstream}\" is used up: no request goes out with it",
+                "上游“{upstream}”的密钥 {key} 余额已用完{amount}：不再用它发送请求"
             );
             Trouble { stage: 1, ..Trouble::new(words).with("is_used_up", true) }
         }
+    };
+    match left {
+        Some((remaining, unit)) => trouble.with("remaining", remaining).with("unit", unit),
+        None => trouble,
     }
 }
 

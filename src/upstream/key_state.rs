@@ -1,7 +1,9 @@
 //! What is known of one key of an upstream: whether it is used, rests, or is out. Atomics only; nobody waits here.
 
 use super::clock::millis;
+use super::key_balance::{KeyBalance, Reading};
 use arc_swap::ArcSwapOption;
+use gateway_core::balance::Level;
 use gateway_core::record::RequestRecord;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -107,6 +109,8 @@ pub struct KeyState {
     out: ArcSwapOption<Note>,
     /// Why it is low.
     low: ArcSwapOption<Note>,
+    /// What is known of its balance.
+    pub balance: KeyBalance,
     /// What was counted of it.
     pub counts: KeyCounts,
 }
@@ -136,7 +140,8 @@ impl KeyCounts {
 impl KeyState {
     /// Its state now.
     pub fn state(&self, now_ms: u64) -> State {
-        let until = self.resting_until_ms.load(Ordering::Acquire);
+        let used_up = self.balance.out_until(now_ms).unwrap_or_default();
+        let until = self.resting_until_ms.load(Ordering::Acquire).max(used_up);
         if self.is_disabled.load(Ordering::Acquire) {
             State::Disabled
         } else if until > now_ms {
@@ -153,6 +158,7 @@ impl KeyState {
         match self.state(now_ms) {
             State::Ready => None,
             State::Low => self.low.load_full(),
+            State::Resting(_) if self.resting_until_ms.load(Ordering::Acquire) <= now_ms => self.low.load_full(),
             State::Resting(_) | State::Disabled => self.out.load_full(),
         }
     }
@@ -201,12 +207,40 @@ impl KeyState {
         self.rests.store(0, Ordering::Relaxed);
         self.resting_until_ms.store(0, Ordering::Release);
         self.is_disabled.store(false, Ordering::Release);
+        self.balance.forgive();
         self.out.store(None);
         was_out
     }
 
+    /// Notes what was found of its balance: used up, no request goes out with it until the next reading; low, new sessions go
+    /// elsewhere. What cannot be read changes nothing. How much it is, if that is known, and whether that is new.
+    pub fn learn_balance(&self, reading: Reading, now_ms: u64) -> Option<(Level, bool)> {
+        let before = self.balance_level(now_ms);
+        let level = self.balance.learn(reading, now_ms)?;
+        if level != before {
+            self.set_low(None);
+        }
+        self.set_low((level != Level::Enough).then(|| Why::of(KeyReason::Balance)));
+        Some((level, level != before))
+    }
+
+    /// How much its balance is, as far as it is known.
+    fn balance_level(&self, now_ms: u64) -> Level {
+        match self.is_low.load(Ordering::Relaxed) {
+            _ if self.balance.out_until(now_ms).is_some() => Level::UsedUp,
+            true => Level::Low,
+            false => Level::Enough,
+        }
+    }
+
+    /// Nobody asks for its balance any more.
+    pub fn forget_balance(&self) {
+        self.balance.forget();
+        self.set_low(None);
+    }
+
     /// New sessions go elsewhere as long as there is anything better, or they do not any more (`None`).
-    pub fn set_low(&self, why: Option<Why>) {
+    fn set_low(&self, why: Option<Why>) {
         if self.is_low.swap(why.is_some(), Ordering::AcqRel) != why.is_some() {
             self.low.store(why.map(|why| Arc::new(Note { why, since: SystemTime::now() })));
         }
@@ -224,6 +258,7 @@ impl KeyState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::balance::{Balance, Unread};
 
     const GROWING: Pause = Pause::Growing(Duration::from_secs(10), Duration::from_secs(60));
 
@@ -270,14 +305,59 @@ mod tests {
         assert_eq!((key.state(8), key.note(8).is_some()), (State::Ready, false));
     }
 
+    /// A reading; the next one comes at 60 s.
+    fn reading(remaining: Option<f64>) -> Reading {
+        let balance = |left| Balance { remaining: Some(left), used: None, unit: "USD".to_owned(), reset_at: None };
+        let found = remaining.map(balance).ok_or(Unread::NotJson);
+        Reading { found, rest_below: Some(1.0), next_ms: 60_000 }
+    }
+
     #[test]
     fn a_low_key_says_why_only_while_it_is_used() {
         let key = KeyState::default();
-        key.set_low(Some(Why::of(KeyReason::Balance)));
+        assert_eq!(key.learn_balance(reading(Some(0.5)), 1), Some((Level::Low, true)));
         assert_eq!((key.state(1), key.note(1).map(|note| note.why.reason)), (State::Low, Some(KeyReason::Balance)));
         key.rest(Pause::For(Duration::from_secs(1)), limited(), 1, 1);
         assert_eq!(key.note(1).map(|note| note.why.reason), Some(KeyReason::RateLimited));
-        key.set_low(None);
+        assert_eq!(key.learn_balance(reading(Some(1.0)), 2), Some((Level::Enough, true)));
         assert_eq!(key.state(2_000), State::Ready);
+    }
+
+    #[test]
+    fn what_is_used_up_rests_until_a_reading_says_otherwise() {
+        let key = KeyState::default();
+        let reason = |now| key.note(now).map(|note| note.why.reason);
+        assert_eq!(key.learn_balance(reading(Some(0.0)), 5_000), Some((Level::UsedUp, true)));
+        assert_eq!((key.state(5_000), reason(5_000)), (State::Resting(55_000), Some(KeyReason::Balance)));
+        assert_eq!(key.state(90_000), State::Resting(1_000), "the next reading is late");
+        assert_eq!(key.learn_balance(reading(None), 6_000), None);
+        assert_eq!(key.state(6_000), State::Resting(54_000), "what cannot be read changes nothing");
+        assert_eq!(key.balance.readings().fault, Some(Unread::NotJson));
+        assert_eq!(key.learn_balance(reading(Some(0.0)), 6_000), Some((Level::UsedUp, false)));
+        // A rest for another reason is told as that, and ends by itself.
+        key.rest(Pause::For(Duration::from_secs(600)), limited(), 6_000, 6_000);
+        assert_eq!((key.state(6_000), reason(6_000)), (State::Resting(600_000), Some(KeyReason::RateLimited)));
+        assert_eq!(key.learn_balance(reading(Some(0.5)), 7_000), Some((Level::Low, true)));
+        assert_eq!(key.state(7_000), State::Resting(599_000), "a reading wakes no key that rests for something else");
+        assert_eq!((key.state(700_000), reason(700_000)), (State::Low, Some(KeyReason::Balance)));
+        assert_eq!(key.learn_balance(reading(Some(5.0)), 700_000), Some((Level::Enough, true)));
+        assert_eq!((key.state(700_000), reason(700_000)), (State::Ready, None));
+        assert_eq!(key.balance.counts(), (4, 1));
+    }
+
+    #[test]
+    fn a_used_up_key_is_back_when_somebody_wakes_it_or_nothing_is_heard_for_a_day() {
+        let key = KeyState::default();
+        key.learn_balance(reading(Some(-1.0)), 5_000);
+        assert!(key.wake(6_000));
+        assert_eq!(key.state(6_000), State::Low);
+        key.learn_balance(reading(Some(-1.0)), 7_000);
+        assert_eq!(key.state(7_000), State::Resting(53_000));
+        let day = 24 * 60 * 60 * 1_000;
+        assert!(matches!(key.state(6_999 + day), State::Resting(_)));
+        assert_eq!(key.state(7_000 + day), State::Low);
+        key.learn_balance(reading(Some(-1.0)), 7_000 + day);
+        key.forget_balance();
+        assert_eq!((key.state(7_000 + day), key.balance.is_due(0)), (State::Ready, true));
     }
 }

@@ -2,12 +2,14 @@
 //! session, by weight.
 
 use super::clock::{self, millis};
+use super::key_balance::Reading;
 use super::key_state::{KeyState, Pause, State, Why};
 use super::rendezvous::score;
 use super::sessions::{Owner, hash};
 use super::slots::{NoPlace, Place, Slots};
 use crate::config::api_keys::ApiKey;
 use crate::config::resilience::Queue;
+use gateway_core::balance::{Level, Unread};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,9 +59,26 @@ impl Key {
         }
     }
 
-    /// New sessions go elsewhere as long as there is anything better: another key, or another upstream.
-    pub fn set_low(&self, why: Option<Why>) {
-        self.state.set_low(why);
+    /// Takes in what was found of its balance: new sessions go elsewhere, or all requests, or it is used as before.
+    pub fn learn_balance(&self, reading: Reading) {
+        let (upstream, label) = (&self.upstream, &self.label);
+        let was_known = self.state.balance.readings().fault.is_none();
+        let fault = reading.found.as_ref().err().filter(|_| was_known).map(Unread::words);
+        if let Some(fault) = fault {
+            log::warn!("upstream \"{upstream}\": the balance of its key {label} is not known: {fault}");
+        }
+        match self.state.learn_balance(reading, clock::now_ms()) {
+            Some((Level::UsedUp, true)) => log::warn!(
+                "upstream \"{upstream}\": the balance of its key {label} is used up: no request goes out with it"
+            ),
+            Some((Level::Low, true)) => log::warn!(
+                "upstream \"{upstream}\": the balance of its key {label} is near its end: new sessions go elsewhere"
+            ),
+            Some((Level::Enough, true)) => {
+                log::info!("upstream \"{upstream}\": the balance of its key {label} is enough again");
+            }
+            Some((_, false)) | None => {}
+        }
     }
 
     /// Requests that go out with it now.

@@ -1,10 +1,12 @@
 //! Where requests are sent: the upstreams of the configuration, ready to connect to, and what is known of them.
 
+pub(crate) mod balance;
 pub(crate) mod budget;
 pub(crate) mod circuit;
 pub mod clock;
 mod dial;
 mod elsewhere;
+pub(crate) mod key_balance;
 pub(crate) mod key_state;
 pub(crate) mod keys;
 pub(crate) mod lesson;
@@ -14,6 +16,7 @@ pub(crate) mod line_times;
 pub(crate) mod lines;
 pub(crate) mod pool;
 pub(crate) mod probe;
+mod question;
 mod rendezvous;
 mod resolve;
 pub(crate) mod sessions;
@@ -133,8 +136,16 @@ impl Upstream {
         let lines = lines.collect::<Result<Vec<_>, Words>>()?;
         let name: Arc<str> = Arc::from(upstream.name.as_str());
         let former_keys = same_place.map(|former| (&former.keys, &former.made_with.queue));
+        let keys = Keys::new(&name, &upstream.api_keys, &config.queue, former_keys);
+        keys.all().iter().for_each(|key| match &upstream.balance {
+            None => key.state.forget_balance(),
+            Some(_) if same_place.is_some_and(|former| former.config.balance != upstream.balance) => {
+                key.state.balance.ask();
+            }
+            Some(_) => {}
+        });
         Ok(Self {
-            keys: Keys::new(&name, &upstream.api_keys, &config.queue, former_keys),
+            keys,
             name,
             label: HeaderValue::from_str(public_name(&upstream.name).unwrap_or("upstream"))
                 .map_err(|_| both!("its name cannot stand in a head", "它的名称不能用在响应头中"))?,

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod again;
+pub mod balance;
 pub mod body_intake;
 mod codes;
 pub mod http1;

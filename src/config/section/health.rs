@@ -189,11 +189,16 @@ pub(crate) fn probe_path(text: &str) -> Result<Option<String>, Message> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
-    let is_target = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#'));
-    match text.starts_with('/') && is_target {
+    match is_target(text) {
         true => Ok(Some(text.to_owned())),
         false => Err(Message::NotAProbePath { text: text.to_owned() }),
     }
+}
+
+/// Whether this is a path, with or without a query, as a request has it.
+pub(super) fn is_target(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#');
+    text.starts_with('/') && text.bytes().all(fits)
 }
 
 #[cfg(test)]

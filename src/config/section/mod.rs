@@ -2,11 +2,13 @@
 
 pub(super) mod allow_origins;
 pub(crate) mod api_keys;
+pub(crate) mod balance;
 pub(super) mod base_url;
 pub(crate) mod built_in;
 pub(super) mod forwarding;
 pub(crate) mod headers;
 pub(crate) mod health;
+mod inherited;
 pub(super) mod language;
 pub(super) mod limits;
 pub(super) mod models;

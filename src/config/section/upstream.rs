@@ -1,10 +1,12 @@
 //! The list of upstreams.
 
 use super::api_keys::{self, ApiKey};
+use super::balance::{self, BalanceSource};
 use super::base_url::{self, BaseUrl};
 use super::health;
+pub(crate) use super::inherited::Inherited;
 use super::profile::{self, Profile};
-use super::proxy::{self, OutboundProxy, Proxies};
+use super::proxy::{self, OutboundProxy};
 use super::thinking::Controls;
 use super::upstream_keys::UPSTREAM_KEYS;
 use super::upstream_names::{name, names};
@@ -19,6 +21,7 @@ use crate::config::source::value;
 use gateway_core::rules::glob::Glob;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::decimal::Factor;
+use marked_yaml::Node;
 use marked_yaml::types::MarkedMappingNode;
 use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -66,6 +69,8 @@ pub struct UpstreamConfig {
     pub long_context: Option<Vec<Glob>>,
     /// The keys of which one goes to it instead of the client's; none twice.
     pub api_keys: Vec<ApiKey>,
+    /// Where it says what is left on them.
+    pub balance: Option<BalanceSource>,
     /// Whether it serves only the keys that a route sends to it.
     pub is_reserved: bool,
     /// The proxy that it is reached through: its own, or else the one that `gateway.proxy` has for it.
@@ -97,44 +102,6 @@ pub struct UpstreamConfig {
     pub thinking_controls: Controls,
 }
 
-/// What an entry of the list inherits from the settings above it.
-#[derive(Clone, Copy, Debug)]
-pub struct Inherited<'a> {
-    /// `gateway.preserve_host`
-    pub preserve_host: bool,
-    /// `gateway.timeouts.connect`
-    pub connect_timeout: Duration,
-    /// `gateway.timeouts.read`
-    pub read_timeout: Duration,
-    /// `gateway.timeouts.first_byte`
-    pub first_byte_timeout: Option<Duration>,
-    /// `gateway.timeouts.first_event`
-    pub first_event_timeout: Option<Duration>,
-    /// `gateway.health.probe.path`
-    pub probe: Option<&'a str>,
-    /// `gateway.proxy`
-    pub proxies: &'a Proxies,
-}
-
-impl Inherited<'_> {
-    /// The time for the answer of an upstream to begin, given its own settings.
-    fn first_byte(&self, own: Option<Duration>, read_timeout: Duration) -> Duration {
-        own.or(self.first_byte_timeout).unwrap_or(read_timeout).min(read_timeout)
-    }
-
-    /// Short times, and nothing else.
-    #[cfg(test)]
-    pub const NONE: Inherited<'static> = Inherited {
-        preserve_host: false,
-        connect_timeout: Duration::from_secs(1),
-        read_timeout: Duration::from_secs(1),
-        first_byte_timeout: None,
-        first_event_timeout: None,
-        probe: None,
-        proxies: Proxies::NONE,
-    };
-}
-
 impl UpstreamConfig {
     /// One at this place, with the defaults.
     pub fn at(base_url: BaseUrl, inherited: Inherited<'_>) -> Self {
@@ -144,6 +111,7 @@ impl UpstreamConfig {
             profile_rules: Vec::new(),
             long_context: None,
             api_keys: Vec::new(),
+            balance: None,
             is_reserved: false,
             proxy: inherited.proxies.choose(&base_url),
             base_url,
@@ -315,6 +283,7 @@ impl Entry<'_, '_> {
         let first_byte_timeout = self.get("first_byte_timeout", value::duration);
         Some(UpstreamConfig {
             is_reserved: !api_keys.is_empty(),
+            balance: self.balance(!api_keys.is_empty()),
             lines: self.lines(&default.base_url),
             name: self.get("name", name).unwrap_or(default.name),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
@@ -348,80 +317,103 @@ impl Entry<'_, '_> {
         Some(if version == HttpVersion::Auto && !tls { HttpVersion::One } else { version })
     }
 
-    /// `{name: on, name: off}`
-    fn profile_rules(&mut self, profile: Profile) -> Vec<(String, bool)> {
-        let Some(node) = self.entry.get_node("profile_rules").cloned() else { return Vec::new() };
-        let at = format!("{}.profile_rules", self.at);
+    /// Reads a value of the entry that is no scalar, if it is there.
+    fn nested<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut NodeReader<'_, '_>, &Node, &str) -> T,
+    ) -> Option<T> {
+        let node = self.entry.get_node(key)?;
+        let at = format!("{}.{key}", self.at);
         let mut problems = Vec::new();
         let places = self.reader.places();
         let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
-        let mut switches = Vec::new();
-        for (name, value) in reading.any_entries(&node, &at) {
-            let switch = reading.parse(value, &format!("{at}.{name}"), value::boolean);
-            switches.extend(switch.map(|is_on| (name, is_on)));
-        }
-        for switch in &switches {
-            if let Err(what) = profile::switched(profile, std::slice::from_ref(switch), None) {
-                reading.wrong_name(&node, &at, &switch.0, what);
-            }
-        }
+        let value = read(&mut reading, node, &at);
+        self.reader.warnings.append(&mut reading.warnings);
         self.reader.problems.append(&mut problems);
-        switches
+        Some(value)
+    }
+
+    /// What settings show of a value that is no scalar.
+    fn show(&mut self, key: &'static str, value: String) {
+        let Some(node) = self.entry.get_node(key) else { return };
+        let source = self.reader.place(node.span());
+        self.reader.effective.push(Effective { key: format!("{}.{key}", self.at), value, source });
+    }
+
+    /// `{name: on, name: off}`
+    fn profile_rules(&mut self, profile: Profile) -> Vec<(String, bool)> {
+        let switches = self.nested("profile_rules", |reading, node, at| {
+            let mut switches = Vec::new();
+            for (name, value) in reading.any_entries(node, at) {
+                let switch = reading.parse(value, &format!("{at}.{name}"), value::boolean);
+                switches.extend(switch.map(|is_on| (name, is_on)));
+            }
+            for switch in &switches {
+                if let Err(what) = profile::switched(profile, std::slice::from_ref(switch), None) {
+                    reading.wrong_name(node, at, &switch.0, what);
+                }
+            }
+            switches
+        });
+        switches.unwrap_or_default()
     }
 
     /// A pattern, or a list of them.
     fn long_context(&mut self, profile: Profile) -> Option<Vec<Glob>> {
-        let node = self.entry.get_node("long_context").cloned()?;
-        let at = format!("{}.long_context", self.at);
-        let mut problems = Vec::new();
-        let places = self.reader.places();
-        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
-        let models = reading.parse_each(&node, &at, |text| Ok(Glob::new(text)));
-        if profile == Profile::None {
-            reading.wrong(&node, &at, Message::LongContextNoProfile);
-        }
-        self.reader.problems.append(&mut problems);
-        Some(models)
+        self.nested("long_context", |reading, node, at| {
+            if profile == Profile::None {
+                reading.wrong(node, at, Message::LongContextNoProfile);
+            }
+            reading.parse_each(node, at, |text| Ok(Glob::new(text)))
+        })
     }
 
     /// `[host, host:port]`
     fn lines(&mut self, base_url: &BaseUrl) -> Vec<BaseUrl> {
-        let Some(node) = self.entry.get_node("lines").cloned() else { return Vec::new() };
-        let at = format!("{}.lines", self.at);
-        let mut problems = Vec::new();
-        let places = self.reader.places();
-        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
-        let lines = reading.parse_each(&node, &at, |text| base_url::line(base_url, text));
-        if let Err(what) = bounds::count(lines.len(), bounds::LINES) {
-            reading.wrong(&node, &at, what);
-        }
-        for (index, line) in lines.iter().enumerate() {
-            let is_same = |other: &BaseUrl| (other.port, &other.host) == (line.port, &line.host);
-            if is_same(base_url) || lines[..index].iter().any(is_same) {
-                reading.wrong(&node, &at, Message::Twice { name: line.authority.clone() });
+        let lines = self.nested("lines", |reading, node, at| {
+            let lines = reading.parse_each(node, at, |text| base_url::line(base_url, text));
+            if let Err(what) = bounds::count(lines.len(), bounds::LINES) {
+                reading.wrong(node, at, what);
             }
-        }
-        self.reader.problems.append(&mut problems);
-        lines
+            for (index, line) in lines.iter().enumerate() {
+                let is_same = |other: &BaseUrl| (other.port, &other.host) == (line.port, &line.host);
+                if is_same(base_url) || lines[..index].iter().any(is_same) {
+                    reading.wrong(node, at, Message::Twice { name: line.authority.clone() });
+                }
+            }
+            lines
+        });
+        lines.unwrap_or_default()
     }
 
     /// `api_key` or `api_keys`.
     fn api_keys(&mut self) -> Vec<ApiKey> {
         let only = self.api_key();
-        let Some(node) = self.entry.get_node("api_keys").cloned() else { return only.into_iter().collect() };
-        let at = format!("{}.api_keys", self.at);
-        let mut problems = Vec::new();
-        let places = self.reader.places();
-        let mut reading = NodeReader::new(&places, self.reader.names, &mut problems);
-        let keys = api_keys::read(&mut reading, &node, &at);
-        if only.is_some() {
-            reading.wrong(&node, &at, Message::ApiKeyAndKeys);
-        }
-        self.reader.warnings.append(&mut reading.warnings);
-        self.reader.problems.append(&mut problems);
-        let source = self.reader.place(node.span());
-        self.reader.effective.push(Effective { key: at, value: api_keys::shown(&keys), source });
+        let is_both = only.is_some();
+        let keys = self.nested("api_keys", |reading, node, at| {
+            let keys = api_keys::read(reading, node, at);
+            if is_both {
+                reading.wrong(node, at, Message::ApiKeyAndKeys);
+            }
+            keys
+        });
+        let Some(keys) = keys else { return only.into_iter().collect() };
+        self.show("api_keys", api_keys::shown(&keys));
         keys
+    }
+
+    /// `balance`, which asks for each key what is left.
+    fn balance(&mut self, has_keys: bool) -> Option<BalanceSource> {
+        let source = self.nested("balance", |reading, node, at| {
+            if !has_keys {
+                reading.wrong(node, at, Message::BalanceWithoutKey);
+            }
+            balance::read(reading, node, at)
+        });
+        let source = source.flatten()?;
+        self.show("balance", source.shown());
+        Some(source)
     }
 
     fn api_key(&mut self) -> Option<ApiKey> {

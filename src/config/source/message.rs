@@ -251,6 +251,23 @@ messages! {
         "this key is there already, in an entry above: each key is listed once", "这个密钥在上面已经出现过：每个密钥只写一次";
     ApiKeyAndKeys = "api_key_and_keys",
         "api_key and api_keys are both set: move the one key into the list", "api_key 和 api_keys 只能设置一个：请把单独的密钥移到列表中";
+    BalanceWithoutKey = "balance_without_key",
+        "a balance is a key's: the upstream needs an api_key or api_keys of its own",
+        "余额属于密钥：此上游需要自己的 api_key 或 api_keys";
+    BalanceKeyMissing { key: String } = "balance_key_missing", "{key} is missing", "缺少 {key}";
+    BalanceOnlyCustom { key: String } = "balance_only_custom",
+        "{key} is for kind: custom; the gateway knows where the other kinds have it",
+        "{key} 只用于 kind: custom；其他类型的位置网关已知";
+    NotABalancePath { text: String } = "not_a_balance_path",
+        "\"{text}\" is not a path such as /api/balance?of=key", "“{text}”不是路径，例如 /api/balance?of=key";
+    NotAnAmount { text: String } = "not_an_amount",
+        "\"{text}\" is not an amount, such as 1.5", "“{text}”不是金额，例如 1.5";
+    NotAUnit { text: String, most: u64 } = "not_a_unit",
+        "\"{text}\" is neither a unit of at most {most} characters, such as USD, nor a pointer to one, such as /data/unit",
+        "“{text}”既不是最多 {most} 个字符的单位（例如 USD），也不是指向单位的指针（例如 /data/unit）";
+    BalancePointerRoot = "balance_pointer_root",
+        "the whole response is no number; name a member, as in /data/balance",
+        "整个响应不是数字；请写明成员，例如 /data/balance";
     NotAName = "not_a_name",
         "a name has up to 64 letters, digits, '-', '_' and '.'", "名称最多 64 个字符，只能用字母、数字、“-”、“_”和“.”";
     NoUpstream { name: String, near: Near } = "no_upstream",

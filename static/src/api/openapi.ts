@@ -401,6 +401,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/upstreams/{name}/keys/{key}/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have the balance of a key read as soon as possible */
+        post: operations["readBalance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/rules": {
         parameters: {
             query?: never;
@@ -1153,6 +1170,37 @@ export interface components {
             tokens: number;
             /** @description What they cost, in US dollars. */
             cost: number;
+            balance: null | components["schemas"]["KeyBalance"];
+        };
+        /** @description What is left on a key, by the last reading that told it (`upstreams[].balance`). */
+        KeyBalance: {
+            /** @description Null for a key without a limit, and as long as nothing is known. */
+            remaining: number | null;
+            is_unlimited: boolean;
+            used: number | null;
+            /** @description What both are counted in, such as USD; empty if nobody says. */
+            unit: string;
+            /** @description Below this, new sessions go elsewhere. */
+            rest_below: number | null;
+            /**
+             * Format: date-time
+             * @description When it is filled up again, if the upstream says that.
+             */
+            reset_at: string | null;
+            /**
+             * Format: date-time
+             * @description When this was read; null if it never was.
+             */
+            read_at: string | null;
+            /** @description Why the last reading told nothing; null if it did. */
+            error: null | {
+                /** @enum {string} */
+                code: "no_response" | "late" | "status" | "too_large" | "not_json" | "missing";
+                /** @description In English. */
+                what: string;
+                /** @description In Chinese. */
+                what_zh: string;
+            };
         };
         /** @enum {string} */
         KeyReason: "rate_limited" | "quota_used_up" | "refused" | "balance" | "rule" | "operator";
@@ -1578,6 +1626,7 @@ export type Upstreams = components['schemas']['Upstreams'];
 export type Upstream = components['schemas']['Upstream'];
 export type Line = components['schemas']['Line'];
 export type UpstreamKey = components['schemas']['UpstreamKey'];
+export type KeyBalance = components['schemas']['KeyBalance'];
 export type KeyReason = components['schemas']['KeyReason'];
 export type Tried = components['schemas']['Tried'];
 export type Rules = components['schemas']['Rules'];
@@ -2378,6 +2427,40 @@ export interface operations {
             429: components["responses"]["TooMany"];
         };
     };
+    readBalance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description Its name or its fingerprint. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What is known of the key until then. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpstreamKey"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+        };
+    };
     rules: {
         parameters: {
             query?: never;
@@ -2788,6 +2871,9 @@ export const recostStateValues: ReadonlyArray<FlattenedDeepRequired<components>[
 export const upstreamProfileValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Upstream"]["profile"]> = ["none", "anyrouter"];
 export const lineStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Line"]["state"]> = ["used", "ready", "down"];
 export const upstreamKeyStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["UpstreamKey"]["state"]> = ["ready", "low", "resting", "disabled", "off"];
+export const keyBalanceErrorOneOf1CodeValues: ReadonlyArray<Extract<FlattenedDeepRequired<components>["schemas"]["KeyBalance"]["error"], {
+    code: unknown;
+}>["code"]> = ["no_response", "late", "status", "too_large", "not_json", "missing"];
 export const keyReasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["KeyReason"]> = ["rate_limited", "quota_used_up", "refused", "balance", "rule", "operator"];
 export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];
 export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
