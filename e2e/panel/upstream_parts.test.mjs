@@ -29,6 +29,23 @@ async function withParts(page, parts, asked = []) {
 }
 
 describe('the keys of an upstream', () => {
+  test('say what is left on them, and why that is not known', () =>
+    visiting({}, async (visit, page) => {
+      const balance = { remaining: 0.62, is_unlimited: false, used: 9.38, unit: 'USD', rest_below: 1, reset_at: null, read_at: new Date().toISOString(), error: null };
+      const error = { code: 'status', what: 'the upstream answered 401, not 200', what_zh: '上游返回了 401，而不是 200' };
+      await withParts(page, { keys: [
+        key('spare', '0f2c10bf3d128c71', { state: 'low', reason: 'balance', balance }), key('team', '77aa01b2c3d4e5f6', { balance: { ...balance, remaining: null, used: null, is_unlimited: true, rest_below: null } }),
+        key('new', 'b41d0a9c7e52f386', { balance: { ...balance, remaining: null, used: null, unit: '', read_at: null, error } }),
+      ] });
+      await visit.open('/upstreams');
+      const said = (at) => page.locator('li.key').nth(at).locator('.balance').innerText();
+      assert.match(await said(0), /\$0\.620 · \$9\.38 used · new sessions go elsewhere below \$1\.00 · read/);
+      assert.match(await said(1), /no limit/);
+      assert.match(await said(2), /–[^]*The last reading told nothing: the upstream answered 401, not 200/);
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
+
   test('say how they do and why, are put to rest for a while, and woken', () =>
     visiting({}, async (visit, page) => {
       const asked = [];

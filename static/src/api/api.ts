@@ -135,6 +135,8 @@ export const api = {
   restKey: (of: string, key: string, time: string) =>
     call<UpstreamKey>(`upstreams/${name(of)}/keys/${name(key)}/rest`, { method: 'POST', body: { for: time } }),
   wakeKey: (of: string, key: string) => call<UpstreamKey>(`upstreams/${name(of)}/keys/${name(key)}/wake`, { method: 'POST', body: {} }),
+  /** Has the balance read soon; the answer is what is known until then. */
+  readBalance: (of: string, key: string) => call<UpstreamKey>(`upstreams/${name(of)}/keys/${name(key)}/balance`, { method: 'POST', body: {} }),
 
   notifications: (signal?: AbortSignal) => call<Notifications>('notify', { signal }),
   testNotification: (target: string) => call<NotificationTest>('notify/test', { method: 'POST', body: { target } }),

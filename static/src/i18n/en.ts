@@ -627,6 +627,17 @@ export default {
     rested: '{key} rests for {time}',
     woken: '{key} is used again',
   },
+  balance: {
+    title: 'Balance',
+    unlimited: 'no limit',
+    used: '{amount} used',
+    restBelow: 'new sessions go elsewhere below {amount}',
+    reset: 'filled up again {at}',
+    read: 'read {ago}',
+    failed: 'The last reading told nothing: {why}',
+    readNow: 'Read now',
+    reading: 'The balance is read within some seconds',
+  },
   editKeys: {
     title: 'Keys of {name}',
     help: 'One of these keys goes out in place of the client’s. Sessions are spread by weight, and each keeps its key. ${\'{\'}env.NAME{\'}\'} takes a key from env/.env.',

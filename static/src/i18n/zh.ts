@@ -629,6 +629,17 @@ const messages: Messages = {
     rested: '{key} 开始休息 {time}',
     woken: '{key} 已恢复使用',
   },
+  balance: {
+    title: '余额',
+    unlimited: '不限额',
+    used: '已用 {amount}',
+    restBelow: '低于 {amount} 时不再接收新会话',
+    reset: '{at} 重置',
+    read: '{ago}读取',
+    failed: '最近一次未读到余额：{why}',
+    readNow: '立即读取',
+    reading: '几秒内会重新读取余额',
+  },
   editKeys: {
     title: '{name} 的密钥',
     help: '发往该上游的请求会用其中一个密钥代替客户端的密钥。会话按权重分配，分到后不再更换。写 ${\'{\'}env.NAME{\'}\'} 可使用 env/.env 中的变量。',
