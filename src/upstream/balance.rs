@@ -36,6 +36,7 @@ pub(crate) async fn read_due(connector: &Connector, upstream: &Upstream) {
     let mut relay = Relay { connector, upstream, units: None };
     let mut silence: Option<Unread> = None;
     for key in due(upstream, clock::now_ms()) {
+        let wishes = key.state.balance.wishes();
         // Where nobody answers, not each key waits for that.
         let found = match &silence {
             Some(silence) => Err(silence.clone()),
@@ -43,7 +44,8 @@ pub(crate) async fn read_due(connector: &Connector, upstream: &Upstream) {
         };
         silence = silence.or_else(|| found.as_ref().err().filter(|fault| fault.is_silence()).cloned());
         let next_ms = clock::now_ms().saturating_add(clock::millis(pause(source, fastrand::f64())));
-        key.learn_balance(Reading { found, rest_below: source.rest_below.map(|bound| bound.get()), next_ms });
+        let rest_below = source.rest_below.map(|bound| bound.get());
+        key.learn_balance(Reading { found, rest_below, next_ms, wishes });
     }
 }
 

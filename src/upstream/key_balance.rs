@@ -28,6 +28,8 @@ pub struct KeyBalance {
     readings: ArcSwap<Readings>,
     /// When it is read next; 0 for as soon as possible.
     next_ms: AtomicU64,
+    /// How often somebody wanted it read anew: what was under way by then is old news.
+    wishes: AtomicU64,
     /// Until when it counts as used up, if nobody says anything else; 0 if it is not.
     used_up_until_ms: AtomicU64,
     /// Readings that told it, and those that did not.
@@ -53,7 +55,13 @@ impl KeyBalance {
 
     /// Has it read as soon as possible.
     pub fn ask(&self) {
+        self.wishes.fetch_add(1, Ordering::AcqRel);
         self.next_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// What a reading that begins now has to bring back.
+    pub fn wishes(&self) -> u64 {
+        self.wishes.load(Ordering::Acquire)
     }
 
     /// When it is back if it is used up: the next reading says whether it is.
@@ -69,13 +77,17 @@ impl KeyBalance {
 
     /// Nothing is known of it.
     pub(super) fn forget(&self) {
+        self.ask();
         self.readings.store(Arc::default());
         self.forgive();
-        self.ask();
     }
 
-    /// Notes a reading. One that tells nothing changes nothing but that. Returns how much it was, and is.
+    /// Notes a reading. One that tells nothing changes nothing but that, and one that somebody wanted anew meanwhile nothing at
+    /// all. Returns how much it is, if that is known.
     pub(super) fn learn(&self, reading: Reading, now_ms: u64) -> Option<Level> {
+        if reading.wishes != self.wishes() {
+            return None;
+        }
         self.next_ms.store(reading.next_ms, Ordering::Relaxed);
         let balance = match reading.found {
             Ok(balance) => balance,
@@ -105,4 +117,6 @@ pub struct Reading {
     pub rest_below: Option<f64>,
     /// When the next one is.
     pub next_ms: u64,
+    /// What [`KeyBalance::wishes`] was when it began.
+    pub wishes: u64,
 }

@@ -309,7 +309,7 @@ mod tests {
     fn reading(remaining: Option<f64>) -> Reading {
         let balance = |left| Balance { remaining: Some(left), used: None, unit: "USD".to_owned(), reset_at: None };
         let found = remaining.map(balance).ok_or(Unread::NotJson);
-        Reading { found, rest_below: Some(1.0), next_ms: 60_000 }
+        Reading { found, rest_below: Some(1.0), next_ms: 60_000, wishes: 0 }
     }
 
     #[test]
@@ -359,5 +359,8 @@ mod tests {
         key.learn_balance(reading(Some(-1.0)), 7_000 + day);
         key.forget_balance();
         assert_eq!((key.state(7_000 + day), key.balance.is_due(0)), (State::Ready, true));
+        // What was under way when nobody wanted it any more is old news.
+        assert_eq!(key.learn_balance(reading(Some(-1.0)), 8_000 + day), None);
+        assert_eq!((key.state(8_000 + day), key.balance.is_due(0)), (State::Ready, true));
     }
 }

@@ -57,7 +57,7 @@ fn a_session_keeps_its_key_unless_that_is_out_or_was_tried() {
 fn a_key_near_its_end_takes_no_new_session_while_there_is_another() {
     let keys = made(&[key("a"), key("b")]);
     let left = Balance { remaining: Some(0.5), used: None, unit: String::new(), reset_at: None };
-    keys.0[0].learn_balance(Reading { found: Ok(left), rest_below: Some(1.0), next_ms: u64::MAX });
+    keys.0[0].learn_balance(Reading { found: Ok(left), rest_below: Some(1.0), next_ms: u64::MAX, wishes: 0 });
     let now = clock::now_ms();
     assert!((0..50).all(|number| keys.choose(&session(number), true, now) == Some(1)));
     assert_eq!(

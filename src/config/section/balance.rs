@@ -124,7 +124,8 @@ impl BalanceSource {
         let (kind, path) = match &self.kind {
             Kind::NewApi => ("new-api", ""),
             Kind::OpenAiBilling => ("openai-billing", ""),
-            Kind::Custom(custom) => ("custom", custom.path.as_str()),
+            // A query may hold what is for the relay only.
+            Kind::Custom(custom) => ("custom", custom.path.split('?').next().unwrap_or_default()),
         };
         let mut text = kind.to_owned();
         // Writing to a string cannot fail.
