@@ -10,7 +10,9 @@ use crate::config::live::Live;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::Fit;
 use crate::feed::Event;
-use crate::gateway::{BalanceChecks, Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, Upstreams};
+use crate::gateway::{
+    BalanceChecks, Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, SteeringChecks, Upstreams,
+};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
@@ -88,6 +90,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(background_service("health checks", HealthChecks::new(Arc::clone(&shared))));
     server.add_service(background_service("line checks", LineChecks::new(Arc::clone(&shared))));
     server.add_service(background_service("balances", BalanceChecks::new(Arc::clone(&shared))));
+    server.add_service(background_service("steering", SteeringChecks::new(Arc::clone(&shared))));
 
     if let Some(before) = before {
         server.add_service(background_service("models used before", before));

@@ -1,8 +1,9 @@
 //! Which of several equal upstreams a session goes to, and that it stays there.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use harness::{Gateway, GatewayBuilder, Pool, Port, Request, ask, named, named_on};
+use harness::{Gateway, GatewayBuilder, Pool, Port, Request, ask, named, named_on, within};
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -92,4 +93,42 @@ async fn a_session_that_had_to_move_stays_moved_and_new_ones_come_home() {
     assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 2", "it moves on");
     second.restart().await;
     assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 1");
+}
+
+/// Waits until the circuits of the upstreams are in these states.
+async fn wait_for_circuits(gateway: &Gateway, wanted: [&str; 2]) {
+    within("the circuits", async {
+        loop {
+            let answer = gateway.request(&gateway.as_admin(Request::get("/api/admin/upstreams"))).await.json();
+            if [0, 1].map(|at| answer["upstreams"][at]["circuit"].clone()) == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_moves_on_from_a_closed_upstream_does_not_come_back_either() {
+    let ports = [Port::free(), Port::free()];
+    let (first, second) = (named_on(&ports[0], "first").await, named_on(&ports[1], "second").await);
+    let pool = Pool::new().add("first", first.url()).add("second", second.url()).generous();
+    let gateway = with(pool.setting("health: { failures: 1, open: 2s, open_max: 2s }")).await;
+    first.stop().await;
+    for session in ["moving", "other"] {
+        let answer = gateway.request(&ask(session)).await;
+        assert!(answer.outcome().starts_with("200 second"), "{}", answer.outcome());
+    }
+    first.restart().await;
+    wait_for_circuits(&gateway, ["half_open", "closed"]).await;
+    assert_eq!(gateway.request(&ask("new")).await.outcome(), "200 first 1");
+    second.stop().await;
+    assert_eq!(gateway.request(&ask("other")).await.outcome(), "200 first 2");
+    assert_eq!(gateway.request(&ask("moving")).await.outcome(), "200 first 1", "without a try");
+    second.restart().await;
+    wait_for_circuits(&gateway, ["closed", "half_open"]).await;
+    for session in ["moving", "other"] {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 first 1", "it stays, with its caches");
+    }
 }

@@ -11,6 +11,7 @@ use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::lines::Tried;
 use crate::upstream::stats::StepCounts;
+use crate::upstream::steering;
 use gateway_core::record::fault::{Told, UpstreamFault};
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +44,8 @@ struct Shown<'s> {
     good: u64,
     bad: u64,
     taken_over: u64,
+    /// `None` where only weights count.
+    steering: Option<ShownSteering>,
     in_flight: u32,
     max_in_flight: Option<u32>,
     waiting: usize,
@@ -51,6 +54,21 @@ struct Shown<'s> {
     /// Empty if there is but one.
     lines: Vec<ShownLine<'s>>,
     keys: Vec<keys::Shown<'s>>,
+}
+
+/// What steers new sessions away from an upstream.
+#[derive(Debug, Serialize)]
+struct ShownSteering {
+    /// The share of its weight that counts for new sessions.
+    share: f64,
+    /// Median of the last minutes; `None` if there was none.
+    first_event_ms: Option<f64>,
+    /// How many it is of.
+    first_events: usize,
+    /// How many times as long as in the middle, like compared with like; `None` if that is not known.
+    relative_time: Option<f64>,
+    /// The share of failures that counts.
+    failure_share: f64,
 }
 
 /// One of several lines to an upstream.
@@ -159,6 +177,7 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         good: stats.good.load(Ordering::Relaxed),
         bad: stats.bad.load(Ordering::Relaxed),
         taken_over: stats.taken_over.load(Ordering::Relaxed),
+        steering: upstream.steering.as_ref().map(|steering| steered(steering.shown(now))),
         in_flight,
         max_in_flight: config.max_in_flight,
         waiting,
@@ -169,6 +188,17 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         connecting: stats.steps().into_iter().collect(),
         lines: lines(upstream),
         keys: keys::of(upstream),
+    }
+}
+
+fn steered(seen: steering::Shown) -> ShownSteering {
+    let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+    ShownSteering {
+        share: rounded(seen.share),
+        first_event_ms: seen.first_event.map(|seconds| (seconds * 1000.0).round()),
+        first_events: seen.first_events,
+        relative_time: seen.relative_time.map(rounded),
+        failure_share: rounded(seen.failure_share),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::super::locate;
 use super::super::section::profile::Profile;
-use super::super::section::resilience::{Affinity, Failover, Queue};
+use super::super::section::resilience::{Affinity, BalanceBy, Failover, Queue};
 use super::super::section::upstream::{self, UpstreamConfig};
 use super::files::BUILT_IN;
 use super::*;
@@ -184,7 +184,9 @@ fn the_settings_for_failures_have_their_defaults() {
         retry_budget_min_per_second,
         hold_head,
         hold_first_event,
+        balance_by,
     } = config.failover;
+    assert_eq!(balance_by, BalanceBy::Weight);
     assert_eq!((max_attempts, retry_budget_percent, retry_budget_min_per_second), (3, 20, 10));
     assert_eq!((hold_head, hold_first_event), (Duration::from_millis(200), Duration::from_secs(20)));
     assert!(retry_on.contains(522) && retry_on.contains(429) && !retry_on.contains(501));

@@ -23,6 +23,7 @@ mod proxy;
 pub(crate) mod running;
 mod shared;
 mod snapshot;
+mod steering_checks;
 mod upstream_metrics;
 
 use async_trait::async_trait;
@@ -51,6 +52,7 @@ pub(crate) use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
 pub(crate) use proxy::downstream::take_body;
 pub(crate) use shared::Shared;
 pub(crate) use snapshot::{Snapshot, peer};
+pub(crate) use steering_checks::SteeringChecks;
 pub(crate) use upstream_metrics::Upstreams;
 
 /// The proxy's logic.

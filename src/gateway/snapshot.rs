@@ -7,7 +7,7 @@ use crate::config::routes::{Route, digest};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::upstream::budget::RetryBudget;
 use crate::upstream::sessions::{AffinityTable, hash};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Upstream, steering};
 use gateway_core::addresses::Origin;
 use gateway_core::both;
 use gateway_core::http1::Refusal;
@@ -19,6 +19,7 @@ use gateway_core::rules::rule::{Rule, RuleSet};
 use gateway_core::thinking::edition::Edition;
 use http::{HeaderMap, HeaderName};
 use pingora::protocols::l4::socket::SocketAddr;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
@@ -171,6 +172,12 @@ impl Snapshot {
             Group::Open => &self.open,
             Group::Route(number) => &self.routed[number],
         }
+    }
+
+    /// The places of the upstreams that share new sessions with each other.
+    pub(crate) fn peers(&self) -> Vec<Vec<usize>> {
+        let groups: Vec<&[usize]> = iter::once(&self.open).chain(&self.routed).map(Vec::as_slice).collect();
+        steering::peers(&groups, |at| self.upstreams[at].config.priority)
     }
 
     /// Whether the gateway may add a key to requests of this group.

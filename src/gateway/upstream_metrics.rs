@@ -31,6 +31,9 @@ struct Families {
     waiting: IntGaugeVec,
     requests: IntCounterVec,
     taken_over: IntCounterVec,
+    steered_share: GaugeVec,
+    first_event: GaugeVec,
+    failure_share: GaugeVec,
     steps: IntCounterVec,
     step_seconds: CounterVec,
     line_used: IntGaugeVec,
@@ -53,6 +56,7 @@ impl Families {
     fn new() -> Result<Self, Error> {
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let real = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
         Ok(Self {
             circuit: gauge(
                 "gateway_upstream_circuit",
@@ -79,6 +83,21 @@ impl Families {
                 "Requests that came to the upstream after another one had failed.",
                 &["upstream"],
             )?,
+            steered_share: real(
+                "gateway_upstream_steered_share",
+                "Share of its weight that the upstream has for new sessions (failover.balance_by: latency).",
+                &["upstream"],
+            )?,
+            first_event: real(
+                "gateway_upstream_first_event_seconds",
+                "Median of the first events of the last minutes (failover.balance_by: latency).",
+                &["upstream"],
+            )?,
+            failure_share: real(
+                "gateway_upstream_failure_share",
+                "Share of failures of the last minutes, as it counts (failover.balance_by: latency).",
+                &["upstream"],
+            )?,
             steps: counter(
                 "gateway_upstream_connect_steps_total",
                 "Steps of connecting (dns, tcp, proxy) by result.",
@@ -93,11 +112,9 @@ impl Families {
                 "1 for the line that requests to the upstream take, 0 for its other lines.",
                 &["upstream", "line"],
             )?,
-            line_seconds: GaugeVec::new(
-                Opts::new(
-                    "gateway_upstream_line_seconds",
-                    "Medians of the last times of a line by step: connect, tls, and probe (from request to response).",
-                ),
+            line_seconds: real(
+                "gateway_upstream_line_seconds",
+                "Medians of the last times of a line by step: connect, tls, and probe (from request to response).",
                 &["upstream", "line", "step"],
             )?,
             line_failures: counter(
@@ -187,6 +204,14 @@ impl Families {
                 self.requests.with_label_values(&[name, result]).inc_by(count.load(Ordering::Relaxed));
             }
             self.taken_over.with_label_values(&[name]).inc_by(stats.taken_over.load(Ordering::Relaxed));
+            if let Some(steering) = &upstream.steering {
+                let seen = steering.shown(now);
+                self.steered_share.with_label_values(&[name]).set(seen.share);
+                self.failure_share.with_label_values(&[name]).set(seen.failure_share);
+                if let Some(seconds) = seen.first_event {
+                    self.first_event.with_label_values(&[name]).set(seconds);
+                }
+            }
             for (step, counts) in stats.steps() {
                 self.steps.with_label_values(&[name, step, "good"]).inc_by(counts.good);
                 self.steps.with_label_values(&[name, step, "bad"]).inc_by(counts.bad);
@@ -250,13 +275,16 @@ impl Families {
         self.balance_read.with_label_values(&[upstream, &*key.label]).set(at.as_secs_f64().round());
     }
 
-    fn all(&self) -> [&dyn Collector; 21] {
+    fn all(&self) -> [&dyn Collector; 24] {
         [
             &self.circuit,
             &self.in_flight,
             &self.waiting,
             &self.requests,
             &self.taken_over,
+            &self.steered_share,
+            &self.first_event,
+            &self.failure_share,
             &self.steps,
             &self.step_seconds,
             &self.line_used,

@@ -112,7 +112,7 @@ pub struct KeyState {
     /// What is known of its balance.
     pub balance: KeyBalance,
     /// What was counted of it.
-    pub counts: KeyCounts,
+    pub counts: Arc<KeyCounts>,
 }
 
 /// What was counted of a key since the gateway was started.
@@ -138,6 +138,11 @@ impl KeyCounts {
 }
 
 impl KeyState {
+    /// One of which nothing is known but what was counted of the key before.
+    pub(super) fn counted(counts: &Arc<KeyCounts>) -> Self {
+        Self { counts: Arc::clone(counts), ..Self::default() }
+    }
+
     /// Its state now.
     pub fn state(&self, now_ms: u64) -> State {
         let used_up = self.balance.out_until(now_ms).unwrap_or_default();

@@ -150,8 +150,13 @@ impl Keys {
     /// Those that the operator wrote. What is known of those of `former` that are the same stays known.
     pub(super) fn new(upstream: &Arc<str>, configs: &[ApiKey], queue: &Queue, former: Option<(&Self, &Queue)>) -> Self {
         let keys = configs.iter().map(|config| {
-            let is_same = |key: &&Key| key.config.key == config.key && key.config.is_enabled == config.is_enabled;
-            let before = former.and_then(|(former, queue)| former.0.iter().find(is_same).zip(Some(queue)));
+            let before = former
+                .and_then(|(former, queue)| former.0.iter().find(|key| key.config.key == config.key).zip(Some(queue)));
+            let state = |key: &Key| match key.config.is_enabled == config.is_enabled {
+                true => Arc::clone(&key.state),
+                // Whoever switches it off and on again wants it tried anew.
+                false => Arc::new(KeyState::counted(&key.state.counts)),
+            };
             let same_room =
                 before.filter(|(key, before)| key.config.max_in_flight == config.max_in_flight && *before == queue);
             let slots = || Arc::new(Slots::new(config.max_in_flight, queue.length, queue.timeout));
@@ -159,7 +164,7 @@ impl Keys {
                 label: Arc::from(config.label()),
                 fingerprint: config.fingerprint().to_string(),
                 seed: hash(config.key.expose().as_bytes()),
-                state: before.map_or_else(Arc::default, |(key, _)| Arc::clone(&key.state)),
+                state: before.map_or_else(Arc::default, |(key, _)| state(key)),
                 slots: same_room.map_or_else(slots, |(key, _)| Arc::clone(&key.slots)),
                 upstream: Arc::clone(upstream),
                 config: config.clone(),
@@ -231,7 +236,8 @@ impl Keys {
             if wish.key == Some(key.seed) {
                 return Some(at);
             }
-            let rank = (key.state.state(now_ms) == State::Ready, score(wish.session, key.seed, key.config.weight));
+            let rank =
+                (key.state.state(now_ms) == State::Ready, score(wish.session, key.seed, key.config.weight.into()));
             if best.is_none_or(|(is_ready, score, _)| rank > (is_ready, score)) {
                 best = Some((rank.0, rank.1, at));
             }

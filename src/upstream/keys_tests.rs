@@ -3,6 +3,7 @@ use super::*;
 use crate::config::secret::Secret;
 use gateway_core::balance::Balance;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 const QUEUE: Queue = Queue { length: 1, timeout: Duration::from_secs(20) };
 const SENDER: Owner = Owner::Key(1);
@@ -110,6 +111,7 @@ async fn a_full_key_is_passed_over_and_waited_for_if_all_are() {
 fn what_is_known_of_a_key_outlives_a_reload() {
     let before = made(&[key("a"), key("b"), key("c")]);
     before.0.iter().for_each(|key| rest(key, 60));
+    before.0[1].state.counts.requests.store(5, Ordering::Relaxed);
     let renamed = ApiKey { name: Some("other".to_owned()), weight: 7, ..key("a") };
     let off_and_on = ApiKey { is_enabled: false, ..key("b") };
     let configs = [key("new"), renamed, off_and_on];
@@ -118,6 +120,7 @@ fn what_is_known_of_a_key_outlives_a_reload() {
     assert_eq!(usable, [true, false, false]);
     let again = Keys::new(&Arc::from("relay"), &[key("b")], &QUEUE, Some((&after, &QUEUE)));
     assert!(again.0[0].is_usable(clock::now_ms()), "an edit wakes it");
+    assert_eq!(again.0[0].state.counts.requests.load(Ordering::Relaxed), 5, "what was counted stays");
 }
 
 #[test]

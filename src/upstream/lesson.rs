@@ -34,6 +34,9 @@ impl Upstream {
     pub fn learn(&self, over: &Over) {
         self.count(over);
         let now = clock::now_ms();
+        if let (Some(steering), true, Verdict::Good | Verdict::Bad) = (&self.steering, over.is_call, over.verdict) {
+            steering.ended(over.verdict == Verdict::Bad, now);
+        }
         let is_unreachable = over.fault.as_ref().is_some_and(UpstreamFault::is_of_connection);
         let failure = match over.verdict {
             Verdict::Bad if is_unreachable => Failure::Connection { is_call: over.is_call },

@@ -6,10 +6,12 @@ pub(crate) mod circuit;
 pub mod clock;
 mod dial;
 mod elsewhere;
+pub(crate) mod first_events;
 pub(crate) mod key_balance;
 pub(crate) mod key_state;
 pub(crate) mod keys;
 pub(crate) mod lesson;
+mod like_with_like;
 pub(crate) mod line;
 mod line_choice;
 pub(crate) mod line_times;
@@ -20,8 +22,10 @@ mod question;
 mod rendezvous;
 mod resolve;
 pub(crate) mod sessions;
+mod share_choice;
 pub(crate) mod slots;
 pub(crate) mod stats;
+pub(crate) mod steering;
 pub(crate) mod tls;
 pub(crate) mod tunnel;
 mod turns;
@@ -30,7 +34,7 @@ pub(crate) mod window;
 use crate::config::Config;
 use crate::config::health::HealthSettings;
 use crate::config::proxy::OutboundProxy;
-use crate::config::resilience::Queue;
+use crate::config::resilience::{BalanceBy, Queue};
 use crate::config::upstream::UpstreamConfig;
 use circuit::{Circuit, Trial};
 use gateway_core::again::Again;
@@ -48,6 +52,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use steering::Steering;
 
 pub(crate) use dial::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE};
 pub(crate) use elsewhere::{Duplex, Elsewhere};
@@ -75,6 +80,8 @@ pub struct Upstream {
     pub keys: Keys,
     /// What was counted of it.
     pub stats: Arc<Stats>,
+    /// What steers new sessions away from it; `None` if only weights do (`failover.balance_by`).
+    pub steering: Option<Arc<Steering>>,
     /// Stands for its name in hashes.
     pub seed: u64,
     /// Whether somebody took it out of service.
@@ -89,6 +96,7 @@ pub struct Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct MadeWith {
     health: HealthSettings,
+    balance_by: BalanceBy,
     queue: Queue,
     write_timeout: Duration,
     pool_idle_timeout: Duration,
@@ -99,6 +107,7 @@ impl MadeWith {
     fn of(config: &Config) -> Self {
         Self {
             health: config.health.clone(),
+            balance_by: config.failover.balance_by,
             queue: config.queue.clone(),
             write_timeout: config.upstream_write_timeout,
             pool_idle_timeout: config.pool_idle_timeout,
@@ -157,6 +166,10 @@ impl Upstream {
                 Some(former) => Arc::clone(&former.slots),
                 None => Arc::new(Slots::new(upstream.max_in_flight, config.queue.length, config.queue.timeout)),
             },
+            steering: (made_with.balance_by == BalanceBy::Latency).then(|| {
+                let former = same_place.and_then(|former| former.steering.as_ref());
+                former.map_or_else(Arc::default, Arc::clone)
+            }),
             seed: sessions::hash(upstream.name.as_bytes()),
             is_drained: AtomicBool::new(former.is_some_and(Self::is_drained)),
             unknown_controls_until: AtomicU64::new(0),
@@ -214,9 +227,15 @@ impl Upstream {
         !self.is_drained() && self.circuit.is_ready(now_ms) && self.keys.standing(now_ms) != Standing::Out
     }
 
-    /// Whether it is remembered which sessions are here, and with which key.
+    /// Its weight for new sessions.
+    pub fn weight(&self) -> f64 {
+        f64::from(self.config.weight) * self.steering.as_ref().map_or(1.0, |steering| steering.share())
+    }
+
+    /// Whether it is remembered which sessions are here, and with which key, though they did not move: whoever is new would
+    /// not find them again.
     pub fn remembers_sessions(&self) -> bool {
-        self.config.has_key_pool()
+        self.config.has_key_pool() || self.steering.is_some()
     }
 
     /// Its name for clients, if it has one: one that nobody named is called by its host, and addresses are not told.

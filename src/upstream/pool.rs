@@ -55,20 +55,31 @@ pub fn choose(
             Standing::Low => &mut low,
             _ => &mut ready,
         };
-        best.offer(at, upstream.config.priority, || score(number, upstream.seed, upstream.config.weight));
+        best.offer(at, upstream.config.priority, || score(number, upstream.seed, upstream.weight()));
     }
     let ready = ready.at.map(Choice::Ready);
     let low = low.at.map(Choice::Ready);
     ready.or(low).or(full.at.map(Choice::Full)).or(least_bad.map(|(_, at)| Choice::LeastBad(at)))
 }
 
-/// The upstream that the client's session belongs to while all are healthy.
+/// The upstream that the client's session was served at last, as far as that is remembered.
+pub(crate) fn place(
+    upstreams: &[Arc<Upstream>],
+    group: &[usize],
+    client: Client,
+    memory: &AffinityTable,
+) -> Option<usize> {
+    let place = memory.place_of(client)?;
+    group.iter().copied().find(|&at| upstreams[at].seed == place.seed)
+}
+
+/// The upstream that the client's session belongs to while all are healthy, if it is a new one.
 pub fn home(upstreams: &[Arc<Upstream>], group: &[usize], client: Client) -> Option<usize> {
     let number = client.number()?;
     let mut best = Best::default();
     for &at in group {
-        let Upstream { config, seed, .. } = &*upstreams[at];
-        best.offer(at, config.priority, || score(number, *seed, config.weight));
+        let upstream = &upstreams[at];
+        best.offer(at, upstream.config.priority, || score(number, upstream.seed, upstream.weight()));
     }
     best.at
 }

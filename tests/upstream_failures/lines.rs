@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::{Deaf, Gateway, Pool, Port, Reply, Request, Step, Upstream, ask, named, named_on, within};
+use harness::{Authority, Deaf, Gateway, Pool, Port, Reply, Request, Step, Upstream, ask, named, named_on, within};
 use serde_json::Value;
 
 use super::gateway;
@@ -130,4 +130,58 @@ async fn a_request_that_may_have_been_heard_goes_on_as_max_attempts_allows() {
         assert_eq!([&first, &second, &other].map(messages), asked, "max_attempts: {most}");
         assert_eq!(answer.outcome(), wanted, "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn lines_that_were_all_dead_are_used_when_they_are_back() {
+    let ports = [Port::free(), Port::free()];
+    let (first, second) = (named_on(&ports[0], "first").await, named_on(&ports[1], "second").await);
+    let more = format!("lines: [\"{}\"]", second.addr());
+    let gateway = gateway().yaml(&Pool::new().add_with("relay", first.url(), &more).forgetful().yaml()).start().await;
+    assert_eq!(gateway.request(&ask("before")).await.outcome(), "200 relay 1");
+    first.stop().await;
+    second.stop().await;
+    for session in 0..3 {
+        let answer = gateway.request(&ask(session)).await;
+        assert_eq!(answer.outcome(), "502 relay 1", "{}", answer.text());
+    }
+    let down = lines(&gateway).await;
+    assert!(down.iter().all(|line| line["state"] == "down"), "{down:?}");
+    second.restart().await;
+    for session in 0..3 {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 relay 1", "without waiting for a check");
+    }
+    first.restart().await;
+    second.stop().await;
+    for session in 0..3 {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 relay 1", "and back");
+    }
+}
+
+#[tokio::test]
+async fn each_line_shows_a_certificate_of_its_own() {
+    let authority = Authority::new();
+    let secured =
+        |name: &'static str| Upstream::builder().tls(&authority.leaf(&[name])).start(|_| Reply::json("{}".to_owned()));
+    let (by_name, by_address, wrong) =
+        (secured("localhost").await, secured("127.0.0.1").await, secured("x.test").await);
+    let builder = gateway();
+    let ca = builder.dir().join("authority.pem");
+    std::fs::copy(authority.ca_file(), &ca).expect("the authority's file");
+    let url = format!("https://localhost:{}", wrong.addr().port());
+    let with = |line: String| {
+        let more = format!("ca_file: \"{}\", lines: [\"{line}\"]", ca.display());
+        Pool::new().add_with("relay", &url, &more).yaml()
+    };
+    let gateway = builder.yaml(&with(by_address.addr().to_string())).start().await;
+    assert_eq!(gateway.request(&ask(1)).await.outcome(), "200 relay 1", "the line whose certificate fits its host");
+    let known = lines(&gateway).await;
+    assert_eq!((&known[0]["state"], &known[1]["state"]), (&"down".into(), &"used".into()), "{known:?}");
+    // Another line takes its place without a stop.
+    let file = gateway.dir().join("gateway.yaml");
+    std::fs::write(file, with(format!("localhost:{}", by_name.addr().port()))).expect("written");
+    let output = gateway.command(&["reload"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(gateway.request(&ask(2)).await.outcome(), "200 relay 1");
+    assert_eq!([&by_address, &by_name, &wrong].map(messages), [1, 1, 0]);
 }

@@ -55,6 +55,14 @@ settings! {
         "How long the head of a stream waits for the first event that says something, so that the upstream can still be replaced; 0: as hold_head.",
         "流的响应头最多等多久首个有内容的事件才转发；在此期间仍可更换上游；0 表示同 hold_head。",
     );
+    BALANCE_BY: BalanceBy = Setting::choice(
+        "gateway.failover.balance_by",
+        "weight",
+        &[("weight", BalanceBy::Weight), ("latency", BalanceBy::Latency)],
+        "What new sessions are spread by within a priority: weight, or latency, by which slow and failing upstreams get \
+         fewer.",
+        "同一优先级内的新会话按什么分配：weight 按权重；latency 在权重之上，慢的、出错多的上游少分一些。",
+    );
     AFFINITY_SESSIONS: usize = Setting::one(
         "gateway.affinity.sessions",
         "10000",
@@ -127,6 +135,15 @@ impl Statuses {
     }
 }
 
+/// What new sessions are spread by within a priority (`gateway.failover.balance_by`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BalanceBy {
+    /// The operator's weights.
+    Weight,
+    /// These, and what was seen of each upstream in the last minutes.
+    Latency,
+}
+
 /// When and how often a request is tried again (`gateway.failover`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failover {
@@ -143,6 +160,8 @@ pub struct Failover {
     pub hold_head: Duration,
     /// How long the head of a stream waits for the first event that says something; zero: as `hold_head`.
     pub hold_first_event: Duration,
+    /// What new sessions are spread by.
+    pub balance_by: BalanceBy,
 }
 
 impl Failover {
@@ -155,6 +174,7 @@ impl Failover {
             retry_budget_min_per_second: reader.get(&RETRY_BUDGET_MIN),
             hold_head: reader.get(&HOLD_HEAD),
             hold_first_event: reader.get(&HOLD_FIRST_EVENT),
+            balance_by: reader.get(&BALANCE_BY),
         }
     }
 }

@@ -114,6 +114,8 @@ pub(crate) struct Routing {
     pub repair: Option<Repair>,
     /// Whether another upstream would have been asked, had the retry budget not been used up.
     pub was_unaffordable: bool,
+    /// Where its session would be if it were a new one, and all upstreams healthy.
+    pub home: Option<usize>,
     /// Whether the upstream that its session belongs to took no requests when it was sent elsewhere.
     pub is_home_down: bool,
     /// Whether the upstream that it went to last has learnt how it ended.

@@ -76,10 +76,13 @@ pub(crate) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     let snapshot = Arc::clone(&context.snapshot);
     let (sender, now) = (context.arrival.identity.together, now_ms());
     snapshot.budget.request(now);
-    let home = pool::home(&snapshot.upstreams, context.group(), sender);
+    let (upstreams, group) = (&snapshot.upstreams, context.group());
+    let home = pool::home(upstreams, group, sender);
+    let own = pool::place(upstreams, group, sender, &snapshot.affinity).or(home);
     // One that is near its end takes no new sessions either.
     let is_down = |home: &Upstream| !home.is_usable(now) || home.keys.standing(now) == Standing::Low;
-    context.routing.is_home_down = home.is_some_and(|home| is_down(&snapshot.upstreams[home]));
+    context.routing.home = home;
+    context.routing.is_home_down = own.is_some_and(|own| is_down(&upstreams[own]));
     let wish = |at: usize| key_change::wish(&snapshot, sender, &snapshot.upstreams[at], &[]);
     let mut left_out = Vec::new();
     let at = loop {

@@ -21,5 +21,7 @@ mod origin_headers;
 pub(super) mod repair;
 pub(super) mod request_head;
 pub(super) mod response_head;
+mod session_place;
 pub(super) mod settle;
+mod steering;
 pub(super) mod upstream_response;

@@ -3,11 +3,8 @@
 
 use super::context::{Context, Tried};
 use super::failure::Failure;
-use super::{conversation, ending};
-use crate::upstream::clock::now_ms;
+use super::{conversation, ending, session_place, steering};
 use crate::upstream::lesson::Over;
-use crate::upstream::sessions::SessionPlace;
-use crate::upstream::{Upstream, pool};
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::verdict::{self, Answer, Sign, Verdict};
@@ -31,6 +28,7 @@ pub(crate) fn answers(context: &mut Context) {
         ticket.answers();
     }
     settle_tried(context, Sign::Served);
+    steering::answers(context);
 }
 
 /// The request is over at the upstream that it went to last; `failure` is why, if it failed.
@@ -55,6 +53,9 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let fault = fault.unwrap_or(UpstreamFault::Status { status });
     let thinks = read.answer.as_ref().is_some_and(|answer| answer.thinks);
     let is_answered = matches!(outcome, Outcome::Completed | Outcome::UpstreamError) && status > 0;
+    if outcome == Outcome::ClientAborted {
+        steering::given_up(context);
+    }
     if thinks {
         conversation::thought(context);
     }
@@ -77,7 +78,7 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
         if let Some(key) = context.key() {
             key.state.succeeded(began_ms);
         }
-        keep_session(context, here);
+        session_place::keep(context, here);
     }
 }
 
@@ -128,40 +129,4 @@ fn tell(context: &Context, at: usize, verdict: Verdict, fault: &UpstreamFault, i
 fn has_own_key(context: &Context, at: usize) -> bool {
     let config = &context.snapshot.upstreams[at].config;
     !config.api_keys.is_empty() && !config.has_key_pool()
-}
-
-/// A session that had to leave its own upstream, or its key there, and was served here, stays here from now on.
-fn keep_session(context: &Context, here: usize) {
-    let (snapshot, sender, group) = (&context.snapshot, context.arrival.identity.together, context.group());
-    let upstream = &snapshot.upstreams[here];
-    let has_several = upstream.remembers_sessions();
-    if group.len() < 2 && !has_several {
-        return;
-    }
-    let Some(home) = pool::home(&snapshot.upstreams, group, sender) else { return };
-    let has_moved = !context.routing.tried.is_empty() || context.routing.is_home_down;
-    let key = context.key().filter(|_| has_several);
-    let place = SessionPlace { seed: upstream.seed, key: key.map(|key| key.seed), has_moved: home != here };
-    match snapshot.affinity.place_of(sender) {
-        // One that only had no room for a moment is still its own.
-        Some(known) if known.seed != place.seed && !has_moved => {}
-        None if home != here && !has_moved => {}
-        Some(known)
-            if (known.seed, known.has_moved) == (place.seed, place.has_moved)
-                && is_used(upstream, known.key, context) => {}
-        known if home == here && !has_several => {
-            if known.is_some() {
-                snapshot.affinity.move_home(sender);
-            }
-        }
-        _ => snapshot.affinity.move_to(sender, place),
-    }
-}
-
-/// Whether a session goes on with the key that this stands for: it is still there, and was not left in vain. One that only
-/// had no room for a moment is still its own.
-fn is_used(upstream: &Upstream, key: Option<u64>, context: &Context) -> bool {
-    let Some(seed) = key else { return !upstream.remembers_sessions() };
-    let own = upstream.keys.all().iter().find(|key| key.seed == seed);
-    own.is_some_and(|own| own.is_usable(now_ms())) && context.routing.keys_tried.is_empty()
 }

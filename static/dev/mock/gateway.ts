@@ -247,7 +247,7 @@ export class MockGateway {
       name, url: ['https://anyrouter.top', 'https://mirror.example.com', 'https://10.0.0.9:8443'][index] ?? '', priority: index, weight: 1,
       proxy: isDown ? null : 'http://127.0.0.1:7890', profile: isDown ? 'none' : 'anyrouter', circuit: isDown ? 'open' : 'closed', open_for_ms: isDown ? 42_000 : null,
       is_drained: this.#drained.has(name), failures_in_a_row: isDown ? 5 : 0, recent_good: isDown ? 0 : 38 - index * 20, recent_bad: isDown ? 5 : index, good: 18_211, bad: 402,
-      taken_over: index * 211, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
+      taken_over: index * 211, steering: null, in_flight: this.#running.filter((one) => one.upstream === name).length, max_in_flight: index === 1 ? 20 : null, waiting: 0,
       last_failure: isDown ? { at: new Date(Date.now() - 18_000).toISOString(), ...REFUSED } : null,
       connecting: {},
       lines: index === 0 ? linesOf(Date.now()) : [],

@@ -1104,6 +1104,8 @@ export interface components {
             good: components["schemas"]["Count"];
             bad: components["schemas"]["Count"];
             taken_over: components["schemas"]["Count"];
+            /** @description What steers new sessions away from it; null unless failover.balance_by is latency. */
+            steering: null | components["schemas"]["Steering"];
             in_flight: components["schemas"]["Count"];
             max_in_flight: number | null;
             waiting: components["schemas"]["Count"];
@@ -1123,6 +1125,19 @@ export interface components {
             lines: components["schemas"]["Line"][];
             /** @description Its own keys, one of which goes out in place of the client's; empty if it has none. */
             keys: components["schemas"]["UpstreamKey"][];
+        };
+        /** @description How an upstream did in the last minutes, and what follows for new sessions. */
+        Steering: {
+            /** @description The share of its weight that counts for new sessions. */
+            share: number;
+            /** @description Median of the first events of streams, whatever was asked; null if there was none. */
+            first_event_ms: number | null;
+            /** @description How many it is of; the last 256 at most. */
+            first_events: number;
+            /** @description How many times as long as those of the middle upstream they take, like compared with like; null if there is too little to compare. */
+            relative_time: number | null;
+            /** @description The share of failures that counts: as if ten more requests had gone well. */
+            failure_share: number;
         };
         /** @description One of several lines to an upstream. Times are medians of the last nine, in milliseconds. */
         Line: {
@@ -1624,6 +1639,7 @@ export type LastRecost = components['schemas']['LastRecost'];
 export type Recost = components['schemas']['Recost'];
 export type Upstreams = components['schemas']['Upstreams'];
 export type Upstream = components['schemas']['Upstream'];
+export type Steering = components['schemas']['Steering'];
 export type Line = components['schemas']['Line'];
 export type UpstreamKey = components['schemas']['UpstreamKey'];
 export type KeyBalance = components['schemas']['KeyBalance'];
