@@ -93,7 +93,7 @@ def observed_upstreams(faulty: str, upstream: str) -> str:
     return f"""  upstreams:
     - {{name: faulty, base_url: {faulty}}}
     - {{name: mock, base_url: {upstream}, priority: 1, lines: ["{line}"]}}
-    - {{name: keyed, base_url: {upstream}, priority: 2, api_keys: [{keys}]}}
+    - {{name: keyed, base_url: {upstream}, priority: 2, test: {{every: 1h, model: claude-opus-5-5}}, api_keys: [{keys}]}}
   routes: [{{keys: sk-of-nobody, upstreams: [keyed]}}]
   notify: {{targets: [{{kind: webhook, name: ops, url: "{upstream}/hook"}}]}}
 """

@@ -9,6 +9,7 @@ use crate::admin::{Admin, AdminService};
 use crate::config::live::Live;
 use crate::config::{Arguments, Loaded, Startup};
 use crate::connections::Fit;
+use crate::doctor::Schedule;
 use crate::feed::Event;
 use crate::gateway::{
     BalanceChecks, Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, SteeringChecks, Upstreams,
@@ -91,6 +92,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(background_service("line checks", LineChecks::new(Arc::clone(&shared))));
     server.add_service(background_service("balances", BalanceChecks::new(Arc::clone(&shared))));
     server.add_service(background_service("steering", SteeringChecks::new(Arc::clone(&shared))));
+    server.add_service(background_service("tests of upstreams", Schedule::new(Arc::clone(&shared))));
 
     if let Some(before) = before {
         server.add_service(background_service("models used before", before));

@@ -1,5 +1,7 @@
 //! `anyrouter-gateway doctor`: the real binary against upstreams and proxies that fail in one way each.
 
+#[path = "doctor/message.rs"]
+mod message;
 #[path = "doctor/tryout.rs"]
 mod tryout;
 

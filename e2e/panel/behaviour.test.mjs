@@ -301,8 +301,8 @@ describe('upstreams', () => {
   test('a test is never called fine beside a warning', () =>
     visiting({}, async (visit, page) => {
       const note = { id: 'note', severity: 'note', cause_en: 'A web page came.', cure_en: 'A cure.', cause_zh: '返回了网页。', cure_zh: '办法。' };
-      const way = { via: 'direct', used_by_gateway: true, status: 200, steps: [{ step: 'tcp', ok: true, milliseconds: 3, detail: '', code: 'connected', parameters: { address: '203.0.113.7:443' } }], findings: [note] };
-      await page.route('**/api/admin/upstreams/*/test', (route) => route.fulfill({ json: { name: 'a', base_url: 'https://a.example', reachable: true, ways: [way] } }));
+      const way = { via: 'direct', used_by_gateway: true, status: 200, steps: [{ step: 'tcp', ok: true, milliseconds: 3, detail: '', code: 'connected', parameters: { address: '203.0.113.7:443' }, message: null }], findings: [note] };
+      await page.route('**/api/admin/upstreams/*/test', (route) => route.fulfill({ json: { name: 'a', base_url: 'https://a.example', reachable: true, verdict: 'ok', ways: [way] } }));
       await visit.open('/upstreams');
       await page.getByRole('button', { name: 'Test now' }).first().click();
       await page.locator('.report').getByText('It works, with a warning').waitFor();

@@ -63,6 +63,16 @@ messages! {
         "step：{step} 毫秒不是整数分钟（三天以前的时间须为整数刻钟），或数据点超过 {most} 个";
     NotARest { text: String } = "not_a_rest",
         "for: \"{text}\" is no time such as 10m or 2h, of 30 days at most", "for：“{text}”不是 10m、2h 这样的时间（最长 30 天）";
+    NotAModel { text: String } = "not_a_model",
+        "model: \"{text}\" is no name of a model", "model：“{text}”不是模型名";
+    NotAKey = "not_a_key",
+        "client_key: this has control characters in it, as no key has", "client_key：含有控制字符，不是密钥";
+    KeysOfItsOwn { upstream: String } = "keys_of_its_own",
+        "The upstream \"{upstream}\" has keys of its own, which go out in place of a client's: name one of them in key",
+        "上游“{upstream}”有自己的密钥，它们会代替客户端的密钥：请用 key 指定其中一个";
+    NoKeyToTest { upstream: String } = "no_key_to_test",
+        "The upstream \"{upstream}\" has no key of its own: a message needs one in client_key",
+        "上游“{upstream}”没有自己的密钥：发送消息需要在 client_key 中给出密钥";
     NotACursor = "not_a_cursor", "cursor: this is no cursor of a page", "cursor：不是分页游标";
     NoBaseVersion = "no_base_version",
         "base_version is missing: the version that the edit was made for", "缺少 base_version：这次修改所基于的版本";

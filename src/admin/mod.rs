@@ -22,6 +22,7 @@ mod sessions;
 mod statistics;
 mod status;
 mod turns;
+mod upstream_test;
 mod upstreams;
 mod wrong_keys;
 
@@ -51,6 +52,8 @@ pub(crate) use service::AdminService;
 
 /// What the paths of the API begin with.
 const API: &[u8] = b"/api/admin/";
+/// How many tests with a message there are at a time.
+const TESTS: usize = 4;
 
 /// Answers requests for the gateway's own pages.
 pub(crate) struct Admin {
@@ -67,9 +70,9 @@ impl Admin {
         notifier: Arc<Notifier>,
         state_dir: &Path,
     ) -> Self {
-        let (checks, dry_runs) = (Turns::new(), Turns::new());
+        let (checks, dry_runs, tests) = (Turns::new(), Turns::new(), Turns::of(TESTS));
         let gate = Arc::new(Gate::new(state_dir));
-        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs } }
+        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs, tests } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.

@@ -28,6 +28,8 @@ pub(super) struct Parts {
     pub checks: Turns,
     /// Dry runs of requests.
     pub dry_runs: Turns,
+    /// Tests of upstreams that send a message.
+    pub tests: Turns,
 }
 
 impl Parts {

@@ -6,7 +6,7 @@ use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use super::{configuration, dry_run, keys, notify, recost, requests, statistics, status, upstreams};
+use super::{configuration, dry_run, keys, notify, recost, requests, statistics, status, upstream_test, upstreams};
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
 use http::Method;
@@ -81,7 +81,7 @@ static ROUTES: [Route; 35] = [
     route(DELETE, "recost", Change, answer!(it, _ => recost::stop(it))),
     route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running)))),
     route(READ, "upstreams", Look, answer!(it, _ => json(&upstreams::all(&it.shared.snapshot.load())))),
-    route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstreams::test(&it.shared, &call.named).await)),
+    route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstream_test::test(it, call).await)),
     route(POST, "upstreams/{name}/drain", Change, answer!(it, call => upstreams::drain(&it.shared, &call.named, true))),
     route(
         POST,

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::refused::Refused;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// How long somebody waits for a turn.
@@ -12,7 +12,7 @@ const WAIT: Duration = Duration::from_secs(5);
 /// How long somebody waits for the work itself. It goes on to its end, and the turn with it.
 const WORK: Duration = Duration::from_secs(10);
 
-/// One turn at a time.
+/// Turns, of which only so many are taken at a time.
 #[derive(Debug)]
 pub(super) struct Turns {
     free: Arc<Semaphore>,
@@ -21,15 +21,25 @@ pub(super) struct Turns {
 impl Turns {
     /// For one kind of work.
     pub(super) fn new() -> Self {
-        Self { free: Arc::new(Semaphore::new(1)) }
+        Self::of(1)
+    }
+
+    /// The same for so many at a time.
+    pub(super) fn of(count: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)) }
+    }
+
+    /// A turn, once there is one; it is over when it is dropped.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Refused> {
+        match timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Fault::Waiting.into()),
+        }
     }
 
     /// Does some work when it is its turn.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
-        let turn = timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            return Err(Fault::Waiting.into());
-        };
+        let turn = self.turn().await?;
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(turn);

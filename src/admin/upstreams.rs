@@ -5,12 +5,11 @@ use super::keys;
 use super::refused::{Refused, json};
 use crate::config::profile::Profile;
 use crate::config::{built_in, profile};
-use crate::doctor;
 use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
 use crate::upstream::lines::Tried;
-use crate::upstream::stats::StepCounts;
+use crate::upstream::stats::{LastTest, StepCounts};
 use crate::upstream::steering;
 use gateway_core::record::fault::{Told, UpstreamFault};
 use serde::Serialize;
@@ -54,6 +53,33 @@ struct Shown<'s> {
     /// Empty if there is but one.
     lines: Vec<ShownLine<'s>>,
     keys: Vec<keys::Shown<'s>>,
+    last_test: Option<ShownTest>,
+}
+
+/// What became of the last test message.
+#[derive(Debug, Serialize)]
+struct ShownTest {
+    at: String,
+    /// Whether `upstreams[].test` asked for it, not somebody.
+    is_scheduled: bool,
+    key: Option<String>,
+    model: String,
+    status: Option<u16>,
+    /// The id of a finding of the doctor's.
+    finding: &'static str,
+    is_good: bool,
+    first_byte_ms: Option<f64>,
+    total_ms: f64,
+    cost: Option<f64>,
+}
+
+impl From<&LastTest> for ShownTest {
+    fn from(test: &LastTest) -> Self {
+        let LastTest { at, is_scheduled, key, model, status, finding, is_good, first_byte_ms, total_ms, cost } =
+            test.clone();
+        let at = humantime::format_rfc3339_millis(at).to_string();
+        Self { at, is_scheduled, key, model, status, finding, is_good, first_byte_ms, total_ms, cost }
+    }
 }
 
 /// What steers new sessions away from an upstream.
@@ -110,15 +136,7 @@ pub(super) fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Ans
     json(&shown(upstream))
 }
 
-/// Tries the way to an upstream, step by step, as `doctor` does.
-pub(super) async fn test(shared: &Shared, name: &str) -> Result<Answer, Refused> {
-    let snapshot = shared.snapshot.load_full();
-    let upstream = find(&snapshot, name)?;
-    let report = doctor::try_one(&upstream.config, &snapshot.config.dns_servers).await;
-    json(&report.map_err(Refused::failed)?)
-}
-
-fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {
+pub(super) fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {
     snapshot.upstream(name).ok_or_else(|| Fault::NoUpstream { name: name.to_owned() }.into())
 }
 
@@ -188,6 +206,7 @@ fn shown(upstream: &Upstream) -> Shown<'_> {
         connecting: stats.steps().into_iter().collect(),
         lines: lines(upstream),
         keys: keys::of(upstream),
+        last_test: stats.last_test.load().as_deref().map(ShownTest::from),
     }
 }
 

@@ -22,6 +22,8 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("doctor", "逐步检查每个上游，指出问题和解决办法，并给出 Claude Code 的设置"),
     ("doctor key_env", "用这个环境变量中的密钥检查没有 api_key 的上游"),
+    ("doctor model", "还用每个密钥向这个模型（或最新的 sonnet、opus、haiku、fable）发一条消息，会产生少量费用"),
+    ("doctor yes", "发送消息前不询问"),
     ("doctor json", "以 JSON 输出检查结果"),
     ("doctor lines", "比较各上游的多条线路（upstreams[].lines）"),
     ("try", "通过正在运行的网关发送一条简短的消息（密钥取自环境变量），并说明它走到了哪一步"),

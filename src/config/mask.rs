@@ -259,6 +259,9 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 let is_none = key == "api_key" && is_field || is_path || is_pool;
                 // The URL of a bot holds its key, somewhere.
                 let is_hook = key == "url" && path.starts_with(".gateway.notify.targets[");
+                // That of a test is the name of one.
+                let is_named = key == "key" && path.starts_with(".gateway.upstreams[") && path.ends_with(".test");
+                let is_none = is_none || is_named;
                 let is_secret = is_secret || is_hook || is_secret_name(key) && !is_none;
                 walk(value, &format!("{path}.{key}"), is_secret, scalars);
             }

@@ -41,6 +41,7 @@ pub(crate) use section::startup::{LogFormat, Startup};
 pub(crate) use section::tls_listener::TlsListener;
 pub(crate) use section::{
     api_keys, balance, built_in, headers, health, profile, proxy, resilience, routes, settings, thinking, upstream,
+    upstream_test,
 };
 pub(crate) use section::{notify, notify_target};
 pub(crate) use source::atomic_file::write_whole;

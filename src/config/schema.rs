@@ -100,6 +100,8 @@ fn upstream() -> Value {
                 "description": setting.help.en}),
             "balance" => balance(setting.help.en),
             "api_keys" => json!({"type": ["array", "null"], "items": api_key(), "description": setting.help.en}),
+            "test" => json!({"type": ["object", "null"], "required": ["every", "model"], "additionalProperties": false,
+                "properties": test(), "description": setting.help.en}),
             _ => scalar(setting.default, setting.help.en),
         };
         properties.insert(setting.key.to_owned(), schema);
@@ -132,6 +134,11 @@ fn balance(help: &str) -> Value {
     }
     json!({"type": "object", "description": help, "required": ["kind"], "additionalProperties": false,
         "properties": properties})
+}
+
+fn test() -> Value {
+    let keys = super::section::upstream_test::TEST_KEYS;
+    keys.map(|key| (key.to_owned(), json!({"type": "string"}))).into_iter().collect::<Map<_, _>>().into()
 }
 
 fn route() -> Value {

@@ -52,6 +52,13 @@ messages! {
         "GET {target} with a key: {status}{said}", "GET {target}（带密钥）：{status}{said}";
     AnsweredWithoutKey { target: String, status: u64, said: String } = "answered_without_key",
         "GET {target} without a key: {status}{said}", "GET {target}（不带密钥）：{status}{said}";
+    // --- the message ---
+    MessageAnswered { model: String, key: String, status: u64 } = "message_answered",
+        "{model} answered a message with the key {key}: {status}", "{model} 响应了消息（密钥 {key}）：{status}";
+    MessageFailed { model: String, key: String, status: u64, said: String } = "message_failed",
+        "a message to {model} with the key {key}: {status}, \"{said}\"", "发给 {model} 的消息（密钥 {key}）：{status}，“{said}”";
+    MessageLost { model: String, key: String, said: Words } = "message_lost",
+        "a message to {model} with the key {key}: the upstream {said}", "发给 {model} 的消息（密钥 {key}）：上游{said}";
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::detail::Detail;
 use super::findings::{self, Finding};
 use gateway_core::record::cause;
+use gateway_core::record::fault::{ProxyRefusal, TlsFault, UpstreamFault};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -20,6 +21,9 @@ const CHALLENGE_MARKS: &[&str] = &[
     "_guard/",
     "captcha",
 ];
+
+/// How relays built on New API say that they have no channel for a model. In lower case.
+const NO_CHANNEL_MARKS: &[&str] = &["无可用渠道", "no available channel", "\"model_not_found\""];
 
 /// How a try ended that brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +125,39 @@ pub(crate) fn of_failure(failure: Failure) -> Finding {
     }
 }
 
+/// What it means that an upstream did this in place of an answer.
+pub(crate) fn of_fault(fault: &UpstreamFault) -> Finding {
+    use UpstreamFault as F;
+    match fault {
+        F::Resolve { .. } => findings::DNS_FAILED,
+        F::ConnectRefused => findings::CONNECT_REFUSED,
+        F::ConnectTimeout { .. } => findings::CONNECT_TIMEOUT,
+        F::Connect { .. } => findings::CONNECT_FAILED,
+        F::Tls { fault, .. } => of_tls(*fault),
+        F::Proxy { refusal: Some(ProxyRefusal::Credentials), .. } => findings::PROXY_CREDENTIALS,
+        F::Proxy { refusal: Some(ProxyRefusal::Forbidden), .. } => findings::PROXY_REFUSED,
+        F::Proxy { .. } => findings::PROXY_UNREACHABLE,
+        F::ProxyTimeout { .. } => findings::PROXY_TIMEOUT,
+        F::FirstByteTimeout { .. } | F::WriteTimeout => findings::ANSWER_TIMEOUT,
+        F::BadAnswer | F::InterimFlood { .. } => findings::NOT_HTTP,
+        F::Stalled { .. } | F::Truncated => findings::BROKE_OFF,
+        _ => findings::CLOSED,
+    }
+}
+
+/// What it means that a TLS handshake failed.
+fn of_tls(fault: Option<TlsFault>) -> Finding {
+    match fault {
+        Some(TlsFault::OtherName) => findings::TLS_NAME,
+        Some(TlsFault::Expired) => findings::TLS_EXPIRED,
+        Some(TlsFault::NotYetValid) => findings::TLS_NOT_YET_VALID,
+        Some(TlsFault::UnknownIssuer) => findings::TLS_AUTHORITY,
+        Some(TlsFault::SelfSigned) => findings::TLS_SELF_SIGNED,
+        Some(TlsFault::NotTls) => findings::NOT_TLS,
+        Some(TlsFault::Invalid) | None => findings::TLS_FAILED,
+    }
+}
+
 /// What an answer means.
 pub(crate) fn of_answer(answer: &Answer<'_>) -> Finding {
     let body = unescaped(&String::from_utf8_lossy(answer.body_start));
@@ -134,6 +171,9 @@ pub(crate) fn of_answer(answer: &Answer<'_>) -> Finding {
     }
     let lower = body.to_ascii_lowercase();
     let is_new_api = body.contains("new_api_error");
+    if answer.status >= 400 && NO_CHANNEL_MARKS.iter().any(|mark| lower.contains(mark)) {
+        return findings::NO_CHANNEL;
+    }
     if answer.status >= 400
         && (lower.contains("invalid claude code request") || cause::is_shape_429(answer.status, is_new_api, &body))
     {

@@ -4,7 +4,7 @@ use gateway_core::language::Language;
 use serde::Serialize;
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     /// As it should be.
@@ -75,6 +75,16 @@ findings! {
         "Nothing to do. To try a key too: put it into an environment variable and name it with --key-env NAME.",
         zh "上游可以连通；它要求密钥，而本次没有发送密钥。",
         "无需处理。若要同时检验密钥：把密钥放进一个环境变量，再用 --key-env 变量名 指定。";
+    ANSWERED, "answered", Ok,
+        en "The upstream answered a message: key, model and shape of the request are as it wants them.",
+        "Nothing to do.",
+        zh "上游响应了一条消息：密钥、模型和请求的形式都符合它的要求。",
+        "无需处理。";
+    OTHER_MODEL, "other_model", Note,
+        en "The upstream answered a message, but names another model than the one that was asked for.",
+        "See the model in what came: the relay gives the model another name, or serves another one in its place.",
+        zh "上游响应了消息，但它给出的模型名与所请求的不同。",
+        "请看响应中的模型名：中转站可能给模型改了名称，也可能换用了其他模型。";
     NO_MODEL_LIST, "no_model_list", Note,
         en "The upstream is reachable, but has no /v1/models; some relays do not offer it.",
         "Nothing to do if requests work. If they get 404 too, check the path in base_url.",
@@ -271,6 +281,16 @@ findings! {
          relay, without /v1 at its end.",
         zh "上游没有这个模型，或没有这个路径（404）。",
         "请用 --model 换一个模型再试。如果所有模型都如此，请检查 base_url 中的路径：应是中转站的 API 地址，结尾不带 /v1。";
+    NO_CHANNEL, "no_channel", Problem,
+        en "The relay has no channel for this model in the group of the key: the key itself is taken.",
+        "Choose a model that the relay lists, or give the key another group on the relay's web site.",
+        zh "中转站在该密钥的分组下没有这个模型的可用渠道；密钥本身没有问题。",
+        "请选择中转站提供的模型，或在中转站网站上更换密钥的分组。";
+    BROKE_OFF, "broke_off", Problem,
+        en "The answer began well, and ended too early.",
+        "Try again; if it stays so, the relay or something before it (CDN, proxy) cuts streams off.",
+        zh "响应正常开始，但提前结束。",
+        "请重试；如果一直如此，说明中转站或它前面的环节（CDN、代理）切断了流式响应。";
     REQUEST_REFUSED, "request_refused", Problem,
         en "The upstream refused the request (4xx); its message says why.",
         "If it is AnyRouter or wants the same, use profile: anyrouter for this upstream; else try another model with \

@@ -109,6 +109,7 @@ mod tests {
             told: Words::said(""),
             code: "",
             parameters: serde_json::Map::new(),
+            message: None,
         }
     }
 

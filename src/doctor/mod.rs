@@ -2,7 +2,11 @@
 //!
 //! `probe.rs` goes the way to an upstream step by step; `diagnosis.rs` says what was seen there means, without IO;
 //! `findings.rs` holds the words. It makes one harmless request to each upstream, and solves no challenge.
+//!
+//! With a model it sends a message too, which is no harmless one: `asking.rs` asks first, `sample.rs` makes it, `message.rs`
+//! sends it and tells what became of it, `reply.rs` says without IO what that means.
 
+mod asking;
 pub(crate) mod clean;
 mod detail;
 pub(crate) mod diagnosis;
@@ -10,29 +14,40 @@ pub(crate) mod findings;
 mod hosts;
 pub(crate) mod http;
 mod lines;
+mod message;
+mod messages;
+pub(crate) mod model;
 mod probe;
+pub(crate) mod reply;
 mod report;
+pub(crate) mod sample;
+mod schedule;
 mod settings;
+mod test;
 mod tls;
 
 use crate::config::problem::Problems;
 use crate::config::secret::Secret;
-use crate::config::upstream::UpstreamConfig;
+use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::config::{self, Arguments, Loaded, Lookup};
 use crate::language::{self, say};
 use crate::upstream::unresolving;
 use clean::Cleaner;
+use findings::Severity;
 use hickory_resolver::TokioResolver;
 use hosts::HostWay;
-use probe::Probe;
+use message::Question;
+use model::Wanted;
+use probe::{Probe, Way};
 use report::Report;
 use settings::ClientSettings;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(crate) use report::UpstreamReport;
+pub(crate) use schedule::Schedule;
+pub(crate) use test::{Test, test, try_one};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -40,6 +55,12 @@ pub(crate) struct Options {
     /// Try upstreams that have no api_key with the key in this environment variable.
     #[arg(long, value_name = "NAME")]
     pub key_env: Option<String>,
+    /// Send a message to this model too, or to the newest sonnet, opus, haiku or fable, with each key: it costs a little.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Do not ask before messages are sent.
+    #[arg(long, requires = "model")]
+    pub yes: bool,
     /// Compare the lines of upstreams that have several (upstreams[].lines).
     #[arg(long)]
     pub lines: bool,
@@ -50,14 +71,8 @@ pub(crate) struct Options {
 
 /// Checks the configuration and every upstream, prints what was found, and says whether all is well.
 pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
-    if !options.json {
-        eprintln!(
-            "{}",
-            say!("trying all upstreams; an answer may take 15 s ...", "正在逐个检查上游，每个最多约 15 秒……")
-        );
-    }
     let report = match key(options.key_env.as_deref(), env) {
-        Ok(key) => examine(arguments, key, options.lines, env),
+        Ok(key) => examine(arguments, key, options, env),
         Err(message) => Err(message),
     };
     let report = match report {
@@ -103,7 +118,9 @@ pub(crate) fn key(name: Option<&str>, env: Lookup<'_>) -> Result<Option<Secret>,
     Ok(Some(Secret::new(key)))
 }
 
-fn examine(arguments: &Arguments, key: Option<Secret>, with_lines: bool, env: Lookup<'_>) -> Result<Report, String> {
+fn examine(arguments: &Arguments, key: Option<Secret>, options: &Options, env: Lookup<'_>) -> Result<Report, String> {
+    let wanted = options.model.as_deref().map(|name| Wanted::read(Some(name), env)).transpose();
+    let wanted = wanted.map_err(|words| language::told(&words))?;
     let loaded = match config::load(arguments, env) {
         Ok(loaded) => loaded,
         Err(problems) => return Ok(refused(problems)),
@@ -121,8 +138,22 @@ fn examine(arguments: &Arguments, key: Option<Secret>, with_lines: bool, env: Lo
     let resolver =
         crate::upstream::resolver(&config.dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
     let resolver = Arc::new(resolver);
-    let (upstreams, hosts) = runtime.block_on(examine_all(config.upstreams.clone(), Arc::clone(&resolver), key));
-    let lines = with_lines.then(|| {
+    let questions = match wanted {
+        Some(wanted) => asking::questions(config.clone(), key.as_ref(), wanted)?,
+        None => Vec::new(),
+    };
+    asking::agreed(&questions, options.yes)?;
+    if !options.json {
+        eprintln!(
+            "{}",
+            say!("trying all upstreams; an answer may take 15 s ...", "正在逐个检查上游，每个最多约 15 秒……")
+        );
+    }
+    let keys = config.upstreams.iter().flat_map(keys_of).chain(key.clone());
+    let cleaner = Arc::new(Cleaner::new(keys.collect()).and(config.secrets()));
+    let (upstreams, hosts) =
+        runtime.block_on(examine_all(config.upstreams.clone(), Arc::clone(&resolver), cleaner, key, questions))?;
+    let lines = options.lines.then(|| {
         let keys = config.upstreams.iter().flat_map(keys_of);
         runtime.block_on(lines::compare(&config.upstreams, &resolver, &Cleaner::new(keys.collect())))
     });
@@ -151,16 +182,6 @@ fn refused(problems: Problems) -> Report {
     }
 }
 
-/// Tries one upstream, with the key that it has.
-///
-/// # Errors
-/// When there can be no DNS resolver.
-pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr]) -> Result<UpstreamReport, String> {
-    let resolver = crate::upstream::resolver(dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
-    let cleaner = Cleaner::new(keys_of(upstream).collect());
-    Ok(examine_one(upstream, &resolver, &cleaner, None).await)
-}
-
 /// All keys of an upstream: none of them is to be seen.
 fn keys_of(upstream: &UpstreamConfig) -> impl Iterator<Item = Secret> {
     upstream.api_keys.iter().map(|key| key.key.clone())
@@ -170,55 +191,77 @@ fn keys_of(upstream: &UpstreamConfig) -> impl Iterator<Item = Secret> {
 async fn examine_all(
     upstreams: Vec<UpstreamConfig>,
     resolver: Arc<TokioResolver>,
+    cleaner: Arc<Cleaner>,
     key: Option<Secret>,
-) -> (Vec<UpstreamReport>, Option<Vec<HostWay>>) {
-    let keys = upstreams.iter().flat_map(keys_of).chain(key.clone());
-    let cleaner = Arc::new(Cleaner::new(keys.collect()));
+    questions: Vec<Question>,
+) -> Result<(Vec<UpstreamReport>, Option<Vec<HostWay>>), String> {
     let hosts = {
         let (upstreams, resolver, cleaner) = (upstreams.clone(), Arc::clone(&resolver), Arc::clone(&cleaner));
         tokio::spawn(async move { hosts::compare(&upstreams, &resolver, &cleaner).await })
     };
     let runs: Vec<_> = upstreams
         .into_iter()
-        .map(|upstream| {
-            let (resolver, cleaner, key) = (Arc::clone(&resolver), Arc::clone(&cleaner), key.clone());
-            tokio::spawn(async move { examine_one(&upstream, &resolver, &cleaner, key.as_ref()).await })
+        .enumerate()
+        .map(|(at, upstream)| {
+            let questions = questions.iter().filter(|question| question.destination == at).cloned().collect();
+            let with =
+                With { resolver: Arc::clone(&resolver), cleaner: Arc::clone(&cleaner), key: key.clone(), questions };
+            tokio::spawn(async move { examine_one(&upstream, &with).await })
         })
         .collect();
     let mut reports = Vec::with_capacity(runs.len());
     for run in runs {
         match run.await {
-            Ok(report) => reports.push(report),
+            Ok(report) => reports.push(report?),
             // Nobody cancels a run, so it panicked.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
     match hosts.await {
-        Ok(hosts) => (reports, hosts),
+        Ok(hosts) => Ok((reports, hosts)),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// The direct way, and the one through a proxy if there is one.
-async fn examine_one(
-    upstream: &UpstreamConfig,
-    resolver: &TokioResolver,
-    cleaner: &Cleaner,
-    key: Option<&Secret>,
-) -> UpstreamReport {
-    let own = upstream.api_keys.iter().find(|key| key.is_enabled);
-    let key = own.map(|own| &own.key).or(key);
+/// What an upstream is tried with.
+struct With {
+    resolver: Arc<TokioResolver>,
+    cleaner: Arc<Cleaner>,
+    /// The key, if the upstream has none that is used.
+    key: Option<Secret>,
+    /// The messages to it, once it is reached.
+    questions: Vec<Question>,
+}
+
+/// The direct way, and the one through a proxy if there is one; at the end of the one that the gateway takes, the messages.
+///
+/// # Errors
+/// When a message cannot be made.
+async fn examine_one(upstream: &UpstreamConfig, with: &With) -> Result<UpstreamReport, String> {
+    let With { resolver, cleaner, key, questions } = with;
+    let asked = questions.first().and_then(|question| upstream.api_keys.get(question.key?));
+    let own = asked.or_else(|| upstream.api_keys.iter().find(|key| key.is_enabled));
+    let key = own.map(|own| &own.key).or(key.as_ref());
     let proxy = upstream.proxy.as_ref();
     let probe = Probe { upstream, key, proxy: None, resolver, cleaner };
     let mut ways = vec![probe.run(proxy.is_none()).await];
     if proxy.is_some() {
         ways.push(Probe { proxy, ..probe }.run(true).await);
     }
+    // Where nothing answers at all, a message has no other end; but to one of HTTP/2 the doctor's own request says nothing.
+    let may_be_mute = upstream.http != HttpVersion::One;
+    let connects = |way: &Way| way.steps.iter().any(|step| step.step == "tcp" && step.ok);
+    let is_there = |way: &Way| way.status.is_some() || may_be_mute && connects(way);
+    if let Some(way) = ways.iter_mut().find(|way| way.used_by_gateway && is_there(way)) {
+        messages::send_all(questions, cleaner, way).await.map_err(|words| language::told(&words))?;
+    }
     let url = &upstream.base_url;
-    UpstreamReport {
+    let used = ways.iter().filter(|way| way.used_by_gateway).flat_map(|way| &way.findings);
+    Ok(UpstreamReport {
         name: upstream.name.clone(),
         base_url: format!("http{}://{}{}", if url.tls { "s" } else { "" }, url.authority, url.path_prefix),
         reachable: ways.iter().any(|way| way.used_by_gateway && way.reaches()),
+        verdict: used.map(|finding| finding.severity).max().unwrap_or(Severity::Problem),
         ways,
-    }
+    })
 }

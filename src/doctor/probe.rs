@@ -4,6 +4,7 @@ use super::clean::Cleaner;
 use super::detail::Detail;
 use super::diagnosis::{self, Failure, Stopped};
 use super::findings::{self, Finding, Severity};
+use super::message::Message;
 use super::{http, tls};
 use crate::config::proxy::{OutboundProxy, ProxyKind};
 use crate::config::secret::Secret;
@@ -32,7 +33,7 @@ const LATECOMERS: Duration = Duration::from_secs(2);
 /// One step on the way.
 #[derive(Debug, Serialize)]
 pub(crate) struct Step {
-    /// `dns`, `tcp`, `proxy`, `tls` or `http`.
+    /// `dns`, `tcp`, `proxy`, `tls`, `http` or `message`.
     pub step: &'static str,
     /// Whether it succeeded.
     pub ok: bool,
@@ -47,6 +48,25 @@ pub(crate) struct Step {
     pub code: &'static str,
     /// What differs from case to case.
     pub parameters: Map<String, Value>,
+    /// What became of the message, if the step is one.
+    pub message: Option<Box<Message>>,
+}
+
+impl Step {
+    /// One that took this time.
+    pub(super) fn new(step: &'static str, ok: bool, time: Duration, detail: &Detail, cleaner: &Cleaner) -> Self {
+        let milliseconds = (time.as_secs_f64() * 10_000.0).round() / 10.0;
+        let mut parameters = detail.parameters();
+        for parameter in parameters.values_mut() {
+            if let Value::String(text) = parameter {
+                *text = cleaner.line(text);
+            }
+        }
+        let [english, chinese] =
+            [Language::English, Language::Chinese].map(|language| cleaner.line(&detail.text(language)));
+        let told = Words::new(format_args!("{english}"), format_args!("{chinese}"));
+        Self { step, ok, milliseconds, detail: english, told, code: detail.code(), parameters, message: None }
+    }
 }
 
 /// A way to an upstream, as far as it led.
@@ -217,17 +237,7 @@ impl Probe<'_> {
     }
 
     fn note(&self, way: &mut Way, step: &'static str, ok: bool, time: Duration, detail: &Detail) {
-        let milliseconds = (time.as_secs_f64() * 10_000.0).round() / 10.0;
-        let mut parameters = detail.parameters();
-        for parameter in parameters.values_mut() {
-            if let Value::String(text) = parameter {
-                *text = self.cleaner.line(text);
-            }
-        }
-        let [english, chinese] =
-            [Language::English, Language::Chinese].map(|language| self.cleaner.line(&detail.text(language)));
-        let told = Words::new(format_args!("{english}"), format_args!("{chinese}"));
-        way.steps.push(Step { step, ok, milliseconds, detail: english, told, code: detail.code(), parameters });
+        way.steps.push(Step::new(step, ok, time, detail, self.cleaner));
     }
 
     /// Connects to all addresses at once, and goes on with the first that answers.

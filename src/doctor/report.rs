@@ -3,9 +3,11 @@
 use super::findings::{Finding, Severity};
 use super::hosts::HostWay;
 use super::lines::{LineWay, LinesReport};
+use super::message::{Came, Message, ShownTokens};
 use super::probe::{Step, Way};
 use super::settings::{ADDRESS, CHOICES, Choice, ClientSettings, MANAGED_PATHS};
 use crate::config::problem::{Problem, path_words};
+use crate::gateway::Field;
 use crate::language::{self, say, told};
 use gateway_core::both;
 use gateway_core::language::{Language, Words};
@@ -23,11 +25,18 @@ pub(crate) struct UpstreamReport {
     pub base_url: String,
     /// Whether the gateway reaches it.
     pub reachable: bool,
+    /// The worst that was found on the way that the gateway takes.
+    pub verdict: Severity,
     /// The ways that were tried.
     pub ways: Vec<Way>,
 }
 
 impl UpstreamReport {
+    /// What became of the messages that were sent.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.ways.iter().flat_map(|way| &way.steps).filter_map(|step| step.message.as_deref())
+    }
+
     /// What keeps requests from it on the way that the gateway takes.
     pub(crate) fn problem(&self) -> Option<Finding> {
         let used = self.ways.iter().filter(|way| way.used_by_gateway);
@@ -150,12 +159,62 @@ fn write_way(out: &mut String, way: &Way) -> std::fmt::Result {
         }
     };
     writeln!(out, "  {used}")?;
-    for Step { step, ok, milliseconds, told: detail, .. } in &way.steps {
+    for Step { step, ok, milliseconds, told: detail, message, .. } in &way.steps {
         // Six columns in each language.
         let mark = if *ok { say!("ok    ", "正常  ") } else { say!("FAILED", "失败  ") };
         writeln!(out, "    {:5} {mark} {:>10}  {}", step.to_uppercase(), time(*milliseconds), told(detail))?;
+        if let Some(message) = message {
+            write_message(out, message)?;
+        }
     }
     way.findings.iter().try_for_each(|finding| write_finding(out, finding))
+}
+
+/// What went out and what came, below the step.
+fn write_message(out: &mut String, message: &Message) -> std::fmt::Result {
+    let Message { times, sent, came, status, .. } = message;
+    let steps = [
+        ("dns", times.dns_ms),
+        ("connect", times.connect_ms),
+        ("tls", times.tls_ms),
+        ("first_byte", times.first_byte_ms),
+        ("first_token", times.first_token_ms),
+        ("total", Some(times.total_ms)),
+    ];
+    let steps: Vec<String> =
+        steps.iter().filter_map(|(step, taken)| Some(format!("{step} {}", time((*taken)?)))).collect();
+    let steps = steps.join(", ");
+    writeln!(out, "      {}", say!("times: {steps}", "耗时：{steps}"))?;
+    let (method, target, bytes) = (&sent.method, &sent.target, sent.bytes);
+    let words = say!("sent: {method} {target}, body of {bytes} bytes", "发出：{method} {target}，请求体 {bytes} 字节");
+    writeln!(out, "      {words}")?;
+    write_fields(out, &sent.headers)?;
+    let changes = [
+        (say!("head, changed by the rules:", "规则对请求头的改动："), &sent.head_diff),
+        (say!("body, changed by the rules:", "规则对请求体的改动："), &sent.body_diff),
+    ];
+    for (title, diff) in changes.iter().filter(|(_, diff)| !diff.is_empty()) {
+        writeln!(out, "      {title}")?;
+        diff.lines().try_for_each(|line| writeln!(out, "        {line}"))?;
+    }
+    let (Some(Came { headers, tokens, cost, model, .. }), Some(status)) = (came, status) else { return Ok(()) };
+    writeln!(out, "      {}", say!("came: {status}", "收到：{status}"))?;
+    write_fields(out, headers)?;
+    if let Some(ShownTokens { input, output, cache_write, cache_read }) = tokens {
+        let input = input.saturating_add(*cache_write).saturating_add(*cache_read);
+        let model = model.as_deref().unwrap_or_default();
+        let cost = cost.map_or_else(|| say!("no price is known", "没有价格"), |cost| format!("${cost:.6}"));
+        let words = say!(
+            "{model}: {input} tokens in, {output} out; cost: {cost}",
+            "{model}：输入 {input} token，输出 {output} token；费用：{cost}"
+        );
+        writeln!(out, "      {words}")?;
+    }
+    Ok(())
+}
+
+fn write_fields(out: &mut String, fields: &[Field]) -> std::fmt::Result {
+    fields.iter().try_for_each(|Field { name, value }| writeln!(out, "        {name}: {value}"))
 }
 
 fn time(milliseconds: f64) -> String {

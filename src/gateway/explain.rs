@@ -172,18 +172,33 @@ pub(crate) fn explain(
     apply_rules::request(&mut outgoing, &client, &mut context).map_err(cannot)?;
     request_head::length(&mut outgoing, &context).map_err(cannot)?;
     explanation.prefix = Prefix::of(&client, context.destination().map_err(cannot)?, &context);
-    let heads = diff::of_texts(&head_text(&client, values), &head_text(&outgoing, values));
-    explanation.head_diff = match values {
-        Values::Masked => cleaner.text(&heads, false),
-        Values::Shown => heads,
-    };
+    explanation.head_diff = head_diff(&client, &outgoing, values, &cleaner);
     explanation.on_move = repair::on_move(&context).map(|action| action.map_or("kept", ThinkingAction::code));
     if let Some(changed) = &context.attempt.body {
         explanation.bytes_after = changed.len();
-        explanation.body_diff = cleaner.text(&diff::of_bodies(body, changed), false);
+        explanation.body_diff = body_diff(body, changed, &cleaner);
         explanation.touches_cached_prefix = touches_cache(body, &context);
     }
     Ok(explanation)
+}
+
+/// What differs between the heads of a request as it came and as it goes out.
+pub(super) fn head_diff(
+    client: &RequestHeader,
+    outgoing: &RequestHeader,
+    values: Values,
+    cleaner: &Cleaner<'_>,
+) -> String {
+    let heads = diff::of_texts(&head_text(client, values), &head_text(outgoing, values));
+    match values {
+        Values::Masked => cleaner.text(&heads, false),
+        Values::Shown => heads,
+    }
+}
+
+/// The same of its bodies, laid out over lines and without secrets.
+pub(super) fn body_diff(before: &[u8], after: &[u8], cleaner: &Cleaner<'_>) -> String {
+    cleaner.text(&diff::of_bodies(before, after), false)
 }
 
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
@@ -230,7 +245,10 @@ fn touches_cache(body: &[u8], context: &Context) -> bool {
 }
 
 /// Reads a request head with CR LF or LF, as it stands in a file.
-fn parse_head(text: &str) -> Result<RequestHeader, Words> {
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn parse_head(text: &str) -> Result<RequestHeader, Words> {
     // A head that was kept says by which version it came; the fields are the same.
     let text = text.trim_start_matches('\u{feff}').replacen(" HTTP/2.0\n", " HTTP/1.1\n", 1);
     let normal = format!("{}\r\n\r\n", text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\r\n"));

@@ -24,6 +24,7 @@ pub(crate) mod running;
 mod shared;
 mod snapshot;
 mod steering_checks;
+mod trial;
 mod upstream_metrics;
 
 use async_trait::async_trait;
@@ -53,6 +54,7 @@ pub(crate) use proxy::downstream::take_body;
 pub(crate) use shared::Shared;
 pub(crate) use snapshot::{Snapshot, peer};
 pub(crate) use steering_checks::SteeringChecks;
+pub(crate) use trial::{Field, Reply, Sent, Tried, send};
 pub(crate) use upstream_metrics::Upstreams;
 
 /// The proxy's logic.

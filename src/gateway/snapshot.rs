@@ -166,6 +166,11 @@ impl Snapshot {
         self.upstreams.iter().find(|upstream| upstream.config.name == name)
     }
 
+    /// The names of the models that have a price of their own.
+    pub(crate) fn priced_models(&self) -> Vec<String> {
+        self.config.prices.written().map(|offer| offer.models.to_string()).collect()
+    }
+
     /// The places of the upstreams in a group.
     pub(crate) fn group(&self, group: Group) -> &[usize] {
         match group {

@@ -7,6 +7,7 @@ use crate::upstream::circuit::State;
 use crate::upstream::clock::now_ms;
 use crate::upstream::keys::{Key, STATES};
 use crate::upstream::lines::Tried;
+use crate::upstream::stats::Stats;
 use pingora_prometheus::prometheus::core::{Collector, Desc};
 use pingora_prometheus::prometheus::proto::MetricFamily;
 use pingora_prometheus::prometheus::{CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
@@ -48,6 +49,10 @@ struct Families {
     balance_used: GaugeVec,
     balance_read: GaugeVec,
     balance_readings: IntCounterVec,
+    tests: IntCounterVec,
+    test_good: IntGaugeVec,
+    test_time: GaugeVec,
+    test_seconds: GaugeVec,
     moved_sessions: IntGauge,
     log: IntCounterVec,
 }
@@ -175,6 +180,27 @@ impl Families {
                 "Readings of the balance of the key of the upstream by result: good, or bad (it was not told).",
                 &["upstream", "key", "result"],
             )?,
+            tests: counter(
+                "gateway_upstream_tests_total",
+                "Test messages to the upstream: good for one that was answered, or bad.",
+                &["upstream", "result"],
+            )?,
+            test_good: gauge(
+                "gateway_upstream_test_good",
+                "1 if the last test message to the upstream was answered, 0 if not.",
+                &["upstream"],
+            )?,
+            test_time: GaugeVec::new(
+                Opts::new(
+                    "gateway_upstream_test_timestamp_seconds",
+                    "When the last test message went to the upstream.",
+                ),
+                &["upstream"],
+            )?,
+            test_seconds: GaugeVec::new(
+                Opts::new("gateway_upstream_test_seconds", "How long the last test message to the upstream took."),
+                &["upstream"],
+            )?,
             moved_sessions: IntGauge::new(
                 "gateway_moved_sessions",
                 "Sessions that stay at another upstream than their first one.",
@@ -221,6 +247,7 @@ impl Families {
             if upstream.config.balance.is_some() {
                 upstream.keys.all().iter().for_each(|key| self.fill_balance(name, key));
             }
+            self.fill_test(name, stats);
         }
         snapshot
             .upstreams
@@ -228,6 +255,18 @@ impl Families {
             .filter(|upstream| upstream.lines.are_several())
             .for_each(|upstream| self.fill_lines(upstream));
         self.moved_sessions.set(i64::try_from(snapshot.affinity.moved()).unwrap_or(i64::MAX));
+    }
+
+    fn fill_test(&self, upstream: &str, stats: &Stats) {
+        let last = stats.last_test.load();
+        let Some(last) = last.as_ref() else { return };
+        for (result, count) in [("good", &stats.tests_good), ("bad", &stats.tests_bad)] {
+            self.tests.with_label_values(&[upstream, result]).inc_by(count.load(Ordering::Relaxed));
+        }
+        let at = last.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        self.test_good.with_label_values(&[upstream]).set(i64::from(last.is_good));
+        self.test_time.with_label_values(&[upstream]).set(at);
+        self.test_seconds.with_label_values(&[upstream]).set(last.total_ms / 1e3);
     }
 
     fn fill_lines(&self, upstream: &Upstream) {
@@ -275,7 +314,7 @@ impl Families {
         self.balance_read.with_label_values(&[upstream, &*key.label]).set(at.as_secs_f64().round());
     }
 
-    fn all(&self) -> [&dyn Collector; 24] {
+    fn all(&self) -> [&dyn Collector; 28] {
         [
             &self.circuit,
             &self.in_flight,
@@ -299,6 +338,10 @@ impl Families {
             &self.balance_used,
             &self.balance_read,
             &self.balance_readings,
+            &self.tests,
+            &self.test_good,
+            &self.test_time,
+            &self.test_seconds,
             &self.moved_sessions,
             &self.log,
         ]

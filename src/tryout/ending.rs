@@ -1,9 +1,8 @@
 //! What became of the message, by what came. Pure.
 
-use super::exchange::Reply;
-use crate::doctor::diagnosis;
-use crate::doctor::findings::{self, Finding};
-use gateway_core::usage::summary::Said;
+use crate::doctor::findings::Finding;
+use crate::doctor::reply::{self, Verdict};
+use crate::gateway::Reply;
 use serde_json::Value;
 
 /// Names the upstream that a response comes from.
@@ -39,31 +38,19 @@ pub(super) enum Broken {
 
 /// Where the message ended that this came for.
 pub(super) fn of(reply: &Reply) -> Ending {
-    let is_own = reply.header(X_GATEWAY_UPSTREAM).is_none();
-    let said = reply.summary.as_ref().map(|summary| summary.said());
-    match reply.status {
-        200..=299 => match said {
-            Some(Said::All) if !is_message(reply) => Ending::Upstream(findings::NO_MESSAGE),
-            Some(Said::All) if reply.is_whole => Ending::Answered,
-            Some(Said::All | Said::Part) => Ending::Broken(Broken::Cut),
-            Some(Said::Error) if reply.summary.as_ref().is_some_and(|summary| summary.is_stream()) => {
-                Ending::Broken(Broken::Error(of_error(reply)))
-            }
-            Some(Said::Error) => Ending::Upstream(of_error(reply)),
-            _ => Ending::Upstream(match finding(reply.status, reply) {
-                findings::REACHABLE => findings::NO_MESSAGE,
-                other => other,
-            }),
-        },
-        _ if is_own => Ending::Refused,
-        _ if is_gateways(reply) => Ending::Unreachable,
-        status => Ending::Upstream(finding(status, reply)),
+    let is_good = (200..300).contains(&reply.status);
+    if !is_good && reply.header(X_GATEWAY_UPSTREAM).is_none() {
+        return Ending::Refused;
     }
-}
-
-/// Whether there is anything of a message in what may be any JSON.
-fn is_message(reply: &Reply) -> bool {
-    reply.summary.as_ref().is_some_and(|answer| answer.model.is_some()) || !text(reply).trim().is_empty()
+    if !is_good && is_gateways(reply) {
+        return Ending::Unreachable;
+    }
+    match reply::verdict(reply) {
+        Verdict::Answered => Ending::Answered,
+        Verdict::Cut => Ending::Broken(Broken::Cut),
+        Verdict::Error(finding) => Ending::Broken(Broken::Error(finding)),
+        Verdict::NoMessage(finding) => Ending::Upstream(finding),
+    }
 }
 
 /// Whether the gateway made this error: its id is in the body too, and is the gateway's.
@@ -73,63 +60,11 @@ fn is_gateways(reply: &Reply) -> bool {
     id.is_some() && reply.header("request-id") == id && body["request_id"].as_str() == id.as_deref()
 }
 
-/// What a response that is no message means.
-fn finding(status: u16, reply: &Reply) -> Finding {
-    let answer = diagnosis::Answer { status, headers: &reply.headers, body_start: &reply.body, with_key: true };
-    match diagnosis::of_answer(&answer) {
-        // These are about the doctor's own request.
-        findings::NO_MODEL_LIST => findings::NO_MODEL,
-        findings::PROBE_REFUSED => findings::REQUEST_REFUSED,
-        finding => finding,
-    }
-}
-
-/// The same of an error with the status of a success, by its type.
-fn of_error(reply: &Reply) -> Finding {
-    let kind = reply.summary.as_ref().and_then(|summary| summary.error.as_deref()).unwrap_or_default();
-    let status = match kind {
-        "invalid_request_error" => 400,
-        "authentication_error" => 401,
-        "permission_error" => 403,
-        "not_found_error" => 404,
-        "rate_limit_error" => 429,
-        "overloaded_error" => 529,
-        _ => 500,
-    };
-    finding(status, reply)
-}
-
-/// What the response says of itself: its error's message, or its text.
-pub(super) fn message(reply: &Reply) -> String {
-    let of_stream = reply.summary.as_ref().and_then(|summary| summary.error_message.clone().or(summary.error.clone()));
-    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let error = body.get("error").unwrap_or(&body);
-    let of_body = ["message", "detail"].iter().find_map(|name| error[*name].as_str()).or(error.as_str());
-    of_stream.or(of_body.map(str::to_owned)).unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned())
-}
-
-/// The words of the answer.
-pub(super) fn text(reply: &Reply) -> String {
-    if let Ok(whole) = serde_json::from_slice::<Value>(&reply.body) {
-        let blocks = whole["content"].as_array().into_iter().flatten();
-        return blocks.filter_map(|block| block["text"].as_str()).collect();
-    }
-    let text = String::from_utf8_lossy(&reply.body);
-    let events = text.split(['\n', '\r']).filter_map(|line| line.strip_prefix("data:"));
-    let events = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    let pieces = events.filter_map(|event| {
-        let piece = match event["type"].as_str()? {
-            "content_block_start" => &event["content_block"]["text"],
-            _ => &event["delta"]["text"],
-        };
-        piece.as_str().map(str::to_owned)
-    });
-    pieces.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::findings;
+    use crate::doctor::reply::{message, text};
     use gateway_core::protocol::Protocol;
     use gateway_core::usage::meter::{Limits, Meter};
     use http::HeaderMap;

@@ -2,6 +2,7 @@
 
 use crate::doctor::diagnosis::Failure;
 use crate::doctor::http;
+use crate::gateway::Reply;
 use crate::language::say;
 use ::http::HeaderMap;
 use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
@@ -10,7 +11,6 @@ use gateway_core::http1::chunked;
 use gateway_core::protocol::Protocol;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::meter::{Limits, Meter};
-use gateway_core::usage::summary::Summary;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,30 +21,6 @@ use tokio::time::{Instant, timeout_at};
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// Most bytes of a body that are read: a list of models is the largest.
 const MOST_BYTES: usize = 1024 * 1024;
-
-/// What came.
-#[derive(Debug)]
-pub(super) struct Reply {
-    /// Its status.
-    pub status: u16,
-    /// Its fields.
-    pub headers: HeaderMap,
-    /// Its body, without its framing.
-    pub body: Vec<u8>,
-    /// Whether the body came to its end.
-    pub is_whole: bool,
-    /// What it says, if it is a message.
-    pub summary: Option<Summary>,
-    /// How long all of it took.
-    pub took: Duration,
-}
-
-impl Reply {
-    /// A field, as far as it is text.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-    }
-}
 
 /// Why nothing came.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! The message: as Claude Code would send it, for some relays serve nobody else, and as small as can be.
 
-use super::model::Choice;
 use crate::config::secret::Secret;
+use crate::doctor::model::Choice;
+use crate::doctor::sample::uuid;
 use gateway_core::protocol::Protocol;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -115,13 +116,6 @@ fn request(
     .into_bytes()
 }
 
-/// A random one (RFC 9562 section 5.4).
-fn uuid() -> String {
-    let bits = fastrand::u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,12 +136,5 @@ mod tests {
             assert!(head.contains(field), "{head}");
         }
         assert!(!format!("{message:?}").contains("sk-1"));
-    }
-
-    #[test]
-    fn sessions_are_uuids_of_their_own() {
-        let one = uuid();
-        assert_eq!((one.len(), &one[14..15], one != uuid()), (36, "4", true), "{one}");
-        assert!("89ab".contains(&one[19..20]), "{one}");
     }
 }

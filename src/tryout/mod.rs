@@ -1,25 +1,25 @@
 //! `anyrouter-gateway try`: one small message through the gateway that runs, and in words where it ended.
 //!
-//! `gateway.rs` finds it, `message.rs` makes the request, `model.rs` chooses its model, `exchange.rs` sends it and
+//! `gateway.rs` finds it, `message.rs` makes the request, `doctor/model.rs` chooses its model, `exchange.rs` sends it and
 //! reads what comes, `ending.rs` says without IO what that means, and `words.rs` has the words.
 
 mod ending;
 mod exchange;
 mod gateway;
 mod message;
-mod model;
 mod words;
 
 use crate::config::secret::Secret;
 use crate::config::{self, Arguments, Loaded, Lookup};
-use crate::doctor::{self, findings::Finding};
+use crate::doctor;
+use crate::doctor::findings::Finding;
+use crate::doctor::model::{self, Choice, Wanted};
+use crate::gateway::Reply;
 use crate::language::{say, told};
 use ending::Ending;
-use exchange::Reply;
 use gateway::Gateway;
 use gateway_core::usage::pricing::decimal::Factor;
 use message::{Credential, Message};
-use model::{Choice, Wanted};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use words::Telling;

@@ -1,13 +1,15 @@
 //! The words of `try`.
 
-use super::ending::{self, Broken, X_GATEWAY_ATTEMPTS, X_GATEWAY_UPSTREAM};
-use super::exchange::{NoReply, Reply};
+use super::ending::{Broken, X_GATEWAY_ATTEMPTS, X_GATEWAY_UPSTREAM};
+use super::exchange::NoReply;
 use super::gateway::Gateway;
 use super::message::Message;
-use super::model::{Choice, From};
 use crate::config::Loaded;
 use crate::doctor::clean::Cleaner;
 use crate::doctor::findings::Finding;
+use crate::doctor::model::{Choice, From};
+use crate::doctor::reply;
+use crate::gateway::Reply;
 use crate::language::{here, say};
 use gateway_core::usage::summary::Tokens;
 use std::time::Duration;
@@ -41,11 +43,11 @@ impl Telling {
     }
 
     fn words(&self, reply: &Reply) -> String {
-        self.shown(&ending::text(reply))
+        self.shown(&reply::text(reply))
     }
 
     fn message(&self, reply: &Reply) -> String {
-        self.shown(&ending::message(reply))
+        self.shown(&reply::message(reply))
     }
 
     /// The upstream by its name, if the gateway tells it.

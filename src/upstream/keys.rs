@@ -185,8 +185,13 @@ impl Keys {
 
     /// The one with this name, or this fingerprint.
     pub fn find(&self, name: &str) -> Option<&Key> {
-        let named = self.0.iter().find(|key| &*key.label == name);
-        named.or_else(|| self.0.iter().find(|key| key.fingerprint == name))
+        self.get(self.place(name)?)
+    }
+
+    /// The place of that one.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        let named = self.0.iter().position(|key| &*key.label == name);
+        named.or_else(|| self.0.iter().position(|key| key.fingerprint == name))
     }
 
     /// The one that something beside the clients' requests goes out with: the first that is used.

@@ -51,6 +51,31 @@ pub struct LastFailure {
     pub fault: UpstreamFault,
 }
 
+/// What became of the last test message.
+#[derive(Clone, Debug)]
+pub struct LastTest {
+    /// When that was.
+    pub at: SystemTime,
+    /// Whether `upstreams[].test` asked for it, not somebody.
+    pub is_scheduled: bool,
+    /// The key that it went out with: its name, or else its fingerprint.
+    pub key: Option<String>,
+    /// The model that was asked.
+    pub model: String,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// What it means: the id of a finding of the doctor's.
+    pub finding: &'static str,
+    /// Whether there was an answer.
+    pub is_good: bool,
+    /// From the beginning to the head of the answer.
+    pub first_byte_ms: Option<f64>,
+    /// All of it.
+    pub total_ms: f64,
+    /// In dollars.
+    pub cost: Option<f64>,
+}
+
 /// All numbers of one upstream.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -68,9 +93,21 @@ pub struct Stats {
     pub taken_over: AtomicU64,
     /// The last failure.
     pub last_failure: ArcSwapOption<LastFailure>,
+    /// The last test message.
+    pub last_test: ArcSwapOption<LastTest>,
+    /// Test messages that were answered.
+    pub tests_good: AtomicU64,
+    /// Test messages that were not.
+    pub tests_bad: AtomicU64,
 }
 
 impl Stats {
+    /// Notes a test message.
+    pub fn tested(&self, test: LastTest) {
+        if test.is_good { &self.tests_good } else { &self.tests_bad }.fetch_add(1, Ordering::Relaxed);
+        self.last_test.store(Some(Arc::new(test)));
+    }
+
     /// The steps of connecting, by name.
     pub fn steps(&self) -> [(&'static str, StepCounts); 3] {
         [("dns", self.dns.counts()), ("tcp", self.tcp.counts()), ("proxy", self.proxy.counts())]

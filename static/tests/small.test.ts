@@ -121,7 +121,7 @@ describe('stateOf', () => {
   it('is healthy only after a success', () => {
     const upstream: Upstream = {
       name: 'a', url: '', priority: 0, weight: 1, proxy: null, profile: 'none', circuit: 'closed', open_for_ms: null, is_drained: false, failures_in_a_row: 0, recent_good: 0, recent_bad: 0, good: 0, bad: 0,
-      taken_over: 0, steering: null, in_flight: 0, max_in_flight: null, waiting: 0, last_failure: null, connecting: {}, lines: [], keys: [],
+      taken_over: 0, steering: null, in_flight: 0, max_in_flight: null, waiting: 0, last_failure: null, connecting: {}, lines: [], keys: [], last_test: null,
     };
     expect(stateOf(upstream)).toBe('untried');
     expect(stateOf({ ...upstream, good: 3 })).toBe('closed');

@@ -11,6 +11,15 @@ const LARGEST_PAGE: usize = 1_000;
 /// What the API tells of a model whose date is not known.
 const NO_DATE: &str = "1970-01-01T00:00:00Z";
 
+/// Longest name of a model that somebody asks for.
+pub const LONGEST_NAME: usize = 200;
+
+/// Whether this can be the name of a model: it has no blank, and nothing that quotes or controls a terminal.
+pub fn is_name(text: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\`<>".contains(&byte);
+    !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(is_usual)
+}
+
 /// A model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {

@@ -32,3 +32,4 @@ pub(super) mod tls_listener;
 pub(crate) mod upstream;
 pub(super) mod upstream_keys;
 mod upstream_names;
+pub(crate) mod upstream_test;

@@ -10,6 +10,7 @@ use super::proxy::{self, OutboundProxy};
 use super::thinking::Controls;
 use super::upstream_keys::UPSTREAM_KEYS;
 use super::upstream_names::{name, names};
+use super::upstream_test::{self, TestSettings};
 use crate::config::source::bounds;
 use crate::config::source::message::Message;
 use crate::config::source::node::scalar_text;
@@ -23,7 +24,6 @@ use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::decimal::Factor;
 use marked_yaml::Node;
 use marked_yaml::types::MarkedMappingNode;
-use pingora::tls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use std::time::Duration;
 
@@ -100,6 +100,8 @@ pub struct UpstreamConfig {
     pub first_event_timeout: Option<Duration>,
     /// Whether it takes `thinking.block_binding`.
     pub thinking_controls: Controls,
+    /// When it is tested with a message, and with what; `None`: never.
+    pub test: Option<TestSettings>,
 }
 
 impl UpstreamConfig {
@@ -131,6 +133,7 @@ impl UpstreamConfig {
             first_byte_timeout: inherited.first_byte(None, inherited.read_timeout),
             first_event_timeout: inherited.first_event_timeout,
             thinking_controls: Controls::default(),
+            test: None,
         }
     }
 }
@@ -282,6 +285,7 @@ impl Entry<'_, '_> {
         let read_timeout = self.get("read_timeout", value::duration).unwrap_or(default.read_timeout);
         let first_byte_timeout = self.get("first_byte_timeout", value::duration);
         Some(UpstreamConfig {
+            test: self.test(&api_keys),
             is_reserved: !api_keys.is_empty(),
             balance: self.balance(!api_keys.is_empty()),
             lines: self.lines(&default.base_url),
@@ -298,7 +302,7 @@ impl Entry<'_, '_> {
             max_in_flight: self.get("max_in_flight", |text| value::number(text, 1..=1_000_000)),
             probe: self.get("probe", health::probe_path).unwrap_or(default.probe),
             preserve_host: self.get("preserve_host", value::boolean).unwrap_or(default.preserve_host),
-            authorities: self.get("ca_file", authorities).unwrap_or_default(),
+            authorities: self.get("ca_file", text_file::authorities).unwrap_or_default(),
             sni: self.get("sni", value::text),
             insecure: self.get("insecure", value::boolean).unwrap_or(false),
             connect_timeout: self.get("connect_timeout", value::duration).unwrap_or(default.connect_timeout),
@@ -416,6 +420,17 @@ impl Entry<'_, '_> {
         Some(source)
     }
 
+    /// `{every: 6h, model: NAME, key: NAME}`
+    fn test(&mut self, keys: &[ApiKey]) -> Option<TestSettings> {
+        let node = self.entry.get_node("test")?;
+        if node.as_scalar().is_some_and(|scalar| scalar_text(scalar).is_empty()) {
+            return None;
+        }
+        let test = self.nested("test", |reading, node, at| upstream_test::read(reading, node, at, keys))??;
+        self.show("test", upstream_test::shown(&test, keys));
+        Some(test)
+    }
+
     fn api_key(&mut self) -> Option<ApiKey> {
         let env = self.reader.names;
         let (key, was_cut) = self.get("api_key", |text| api_keys::parse(text, env))?;
@@ -451,20 +466,6 @@ impl Entry<'_, '_> {
         self.reader.effective.push(Effective { key: path.clone(), value, source: source.clone() });
         parse(text).map_err(|what| self.reader.problem(source, &path, what)).ok()
     }
-}
-
-/// The certificates of a PEM file, checked to be usable as authorities.
-fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
-    let certificates = text_file::certificates(path)?;
-    if certificates.is_empty() {
-        return Err(Message::NoCertificate { path: path.to_owned() });
-    }
-    let mut store = RootCertStore::empty();
-    for certificate in &certificates {
-        let added = store.add(certificate.clone());
-        added.map_err(|error| Message::NoAuthority { path: path.to_owned(), said: error.to_string() })?;
-    }
-    Ok(certificates)
 }
 
 #[cfg(test)]

@@ -112,6 +112,12 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "同 gateway.health.probe.path，仅用于此上游；或 off。",
     ),
     one(
+        "test",
+        "",
+        "A message from time to time, which costs a little: {every: 6h, model: claude-haiku-4-5, key: NAME}; a key that is out of use is used again when its message is answered.",
+        "定期发送一条测试消息（会产生少量费用）：{every: 6h, model: claude-haiku-4-5, key: 名称}；停用的密钥在测试成功后恢复使用。",
+    ),
+    one(
         "preserve_host",
         "",
         "As gateway.preserve_host, for this upstream.",

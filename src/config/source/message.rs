@@ -268,6 +268,13 @@ messages! {
     BalancePointerRoot = "balance_pointer_root",
         "the whole response is no number; name a member, as in /data/balance",
         "整个响应不是数字；请写明成员，例如 /data/balance";
+    NotAModel { text: String } = "not_a_model", "\"{text}\" is no name of a model", "“{text}”不是模型名";
+    NoApiKey { name: String } = "no_api_key",
+        "the upstream has no key \"{name}\": its name or its fingerprint is expected", "上游没有名为“{name}”的密钥：应为密钥的名称或指纹";
+    TestIncomplete = "test_incomplete", "a test needs every and model", "test 需要 every 和 model";
+    TestWithoutKey = "test_without_key",
+        "a test needs a key of the upstream's own: api_key, or one of api_keys that is enabled",
+        "test 需要上游自己的密钥：api_key，或 api_keys 中启用的一个";
     NotAName = "not_a_name",
         "a name has up to 64 letters, digits, '-', '_' and '.'", "名称最多 64 个字符，只能用字母、数字、“-”、“_”和“.”";
     NoUpstream { name: String, near: Near } = "no_upstream",

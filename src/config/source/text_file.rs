@@ -3,6 +3,7 @@
 use super::bounds::TEXT_BYTES;
 use super::message::Message;
 use super::place::place_in;
+use pingora::tls::RootCertStore;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -204,6 +205,23 @@ fn named(kind: FileType) -> &'static str {
 
 fn too_long(found: &str, most: usize) -> io::Error {
     io::Error::other(format!("it has {found}, {most} bytes are the most"))
+}
+
+/// The certificates of a PEM file, checked to be usable as authorities.
+///
+/// # Errors
+/// When there is none, or one that is no authority.
+pub(crate) fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Message> {
+    let certificates = certificates(path)?;
+    if certificates.is_empty() {
+        return Err(Message::NoCertificate { path: path.to_owned() });
+    }
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        let added = store.add(certificate.clone());
+        added.map_err(|error| Message::NoAuthority { path: path.to_owned(), said: error.to_string() })?;
+    }
+    Ok(certificates)
 }
 
 #[cfg(test)]

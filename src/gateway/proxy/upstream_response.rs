@@ -310,7 +310,7 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
 
 /// What reads a good response as it goes by, if its API is known; `times` are when the request began and when its
 /// response did.
-fn meter(
+pub(crate) fn meter(
     response: &ResponseHeader,
     asked: Protocol,
     times: (Instant, Instant),

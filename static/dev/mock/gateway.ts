@@ -252,6 +252,7 @@ export class MockGateway {
       connecting: {},
       lines: index === 0 ? linesOf(Date.now()) : [],
       keys: index === 1 ? this.#keys.all() : [],
+      last_test: null,
     };
   }
 
@@ -304,7 +305,7 @@ export class MockGateway {
 
 function testOf(name: string): UpstreamTest {
   const step = (of: TestStep['step'], milliseconds: number, code: string, parameters: TestStep['parameters'], ok = true): TestStep =>
-    ({ step: of, ok, milliseconds, detail: '', code, parameters });
+    ({ step: of, ok, milliseconds, detail: '', code, parameters, message: null });
   const refused: Finding = {
     id: 'connect_refused', severity: 'problem',
     cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',
@@ -317,11 +318,11 @@ function testOf(name: string): UpstreamTest {
   };
   if (name === 'backup') {
     const steps = [step('dns', 0, 'is_address', { host: '10.0.0.9' }), step('tcp', 3.2, 'connect_failed', { address: '10.0.0.9:8443', said: 'Connection refused' }, false)];
-    return { name, base_url: 'https://10.0.0.9:8443', reachable: false, ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
+    return { name, base_url: 'https://10.0.0.9:8443', reachable: false, verdict: 'problem', ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
   }
   const end = [step('tls', 61, 'tls_done', { version: 'TLSv1.3', name: 'anyrouter.top' }), step('http', 240, 'answered_without_key', { target: '/v1/models?limit=1', status: 401, said: '' })];
   return {
-    name, base_url: 'https://anyrouter.top', reachable: true,
+    name, base_url: 'https://anyrouter.top', reachable: true, verdict: 'ok',
     ways: [
       { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, 'connected', { address: '127.0.0.1:7890' }),
         step('proxy', 12, 'tunnel_opened', { proxy: 'http://127.0.0.1:7890', target: 'anyrouter.top:443' }), ...end], status: 401, findings: [reachable] },

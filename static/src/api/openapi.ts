@@ -325,7 +325,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Try the way to an upstream, step by step */
+        /** Try the way to an upstream, step by step; with a model, send a message too, which costs a little */
         post: operations["test"];
         delete?: never;
         options?: never;
@@ -1109,6 +1109,7 @@ export interface components {
             in_flight: components["schemas"]["Count"];
             max_in_flight: number | null;
             waiting: components["schemas"]["Count"];
+            last_test: components["schemas"]["LastTest"] | null;
             last_failure: null | (components["schemas"]["Fault"] & {
                 /** Format: date-time */
                 at: string;
@@ -1224,6 +1225,11 @@ export interface components {
             name: string;
             base_url: string;
             reachable: boolean;
+            /**
+             * @description The worst that was found on the way that the gateway takes.
+             * @enum {string}
+             */
+            verdict: "ok" | "note" | "problem";
             ways: {
                 /** @description direct, or the proxy. */
                 via: string;
@@ -1231,7 +1237,7 @@ export interface components {
                 status: number | null;
                 steps: {
                     /** @enum {string} */
-                    step: "dns" | "tcp" | "proxy" | "tls" | "http";
+                    step: "dns" | "tcp" | "proxy" | "tls" | "http" | "message";
                     ok: boolean;
                     milliseconds: number;
                     /** @description In English. */
@@ -1241,17 +1247,92 @@ export interface components {
                     parameters: {
                         [key: string]: string | number | null;
                     };
+                    /** @description What became of the message, if the step is one. */
+                    message: components["schemas"]["TriedMessage"] | null;
                 }[];
-                findings: {
-                    id: string;
-                    /** @enum {string} */
-                    severity: "ok" | "note" | "problem";
-                    cause_en: string;
-                    cure_en: string;
-                    cause_zh: string;
-                    cure_zh: string;
-                }[];
+                findings: components["schemas"]["Finding"][];
             }[];
+        };
+        /** @description What is the matter, why, and what to do about it. */
+        Finding: {
+            id: string;
+            /** @enum {string} */
+            severity: "ok" | "note" | "problem";
+            cause_en: string;
+            cure_en: string;
+            cause_zh: string;
+            cure_zh: string;
+        };
+        /** @description A field of a head; its value is a mask if it may be a secret. */
+        Field: {
+            name: string;
+            value: string;
+        };
+        /** @description What became of the last test message to an upstream, as somebody or upstreams[].test asked for it. */
+        LastTest: {
+            /** Format: date-time */
+            at: string;
+            /** @description Whether upstreams[].test asked for it. */
+            is_scheduled: boolean;
+            /** @description Its name, or else its fingerprint. */
+            key: string | null;
+            model: string;
+            status: number | null;
+            /** @description The id of a finding. */
+            finding: string;
+            is_good: boolean;
+            first_byte_ms: number | null;
+            total_ms: number;
+            /** @description In dollars. */
+            cost: number | null;
+        };
+        /** @description A message that was sent as a test, and what became of it. Nothing in it is a secret. */
+        TriedMessage: {
+            /** @description The key that it went out with: its name, or else its fingerprint. null: rules alone give one. */
+            key: string | null;
+            /** @description The model that was asked. */
+            model: string;
+            status: number | null;
+            /** @description In milliseconds; null for what was not reached, or is not known. first_byte_ms and first_token_ms count from the beginning, and are part of total_ms. */
+            times: {
+                /** @description As it was measured on the way before. */
+                dns_ms: number | null;
+                /** @description Name, TCP and outbound proxy. */
+                connect_ms: number | null;
+                tls_ms: number | null;
+                first_byte_ms: number | null;
+                first_token_ms: number | null;
+                total_ms: number;
+            };
+            sent: {
+                method: string;
+                target: string;
+                headers: components["schemas"]["Field"][];
+                /** @description Of its body. */
+                bytes: number;
+                /** @description Unified diff against the head of the client, before the rules; empty if it is the same. */
+                head_diff: string;
+                /** @description The same of the body, laid out over lines. */
+                body_diff: string;
+            };
+            /** @description null if nothing did. */
+            came: {
+                headers: components["schemas"]["Field"][];
+                error_type: string | null;
+                /** @description What its error says, or the page that came instead, in one line. */
+                error_message: string | null;
+                model: string | null;
+                stop_reason: string | null;
+                tokens: {
+                    input: number;
+                    output: number;
+                    cache_write: number;
+                    cache_read: number;
+                } | null;
+                /** @description In dollars; null if the model has no price. */
+                cost: number | null;
+            } | null;
+            finding: components["schemas"]["Finding"];
         };
         Rules: {
             upstreams: {
@@ -1645,6 +1726,10 @@ export type UpstreamKey = components['schemas']['UpstreamKey'];
 export type KeyBalance = components['schemas']['KeyBalance'];
 export type KeyReason = components['schemas']['KeyReason'];
 export type Tried = components['schemas']['Tried'];
+export type Finding = components['schemas']['Finding'];
+export type Field = components['schemas']['Field'];
+export type LastTest = components['schemas']['LastTest'];
+export type TriedMessage = components['schemas']['TriedMessage'];
 export type Rules = components['schemas']['Rules'];
 export type Any = components['schemas']['Any'];
 export type Config = components['schemas']['Config'];
@@ -2285,7 +2370,14 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": {
+                    /** @description The model that gets a message of Claude Code's shape with max_tokens 1, or sonnet, opus, haiku or fable for the newest of its kind that has a price. Without it nothing is sent that costs anything. */
+                    model?: string;
+                    /** @description One of the upstream's own keys, by its name or its fingerprint; without it the first that is switched on. */
+                    key?: string;
+                    /** @description A client's key, for an upstream that has none of its own. It is sent to the upstream, and kept nowhere. */
+                    client_key?: string;
+                };
             };
         };
         responses: {
@@ -2298,12 +2390,15 @@ export interface operations {
                     "application/json": components["schemas"]["Tried"];
                 };
             };
+            400: components["responses"]["Bad"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
             414: components["responses"]["TargetTooLong"];
             415: components["responses"]["NotJson"];
             429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
         };
     };
     drain: {
@@ -2891,8 +2986,9 @@ export const keyBalanceErrorOneOf1CodeValues: ReadonlyArray<Extract<FlattenedDee
     code: unknown;
 }>["code"]> = ["no_response", "late", "status", "too_large", "not_json", "missing"];
 export const keyReasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["KeyReason"]> = ["rate_limited", "quota_used_up", "refused", "balance", "rule", "operator"];
-export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http"];
-export const triedWaysFindingsSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["findings"]["severity"]> = ["ok", "note", "problem"];
+export const triedVerdictValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["verdict"]> = ["ok", "note", "problem"];
+export const triedWaysStepsStepValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Tried"]["ways"]["steps"]["step"]> = ["dns", "tcp", "proxy", "tls", "http", "message"];
+export const findingSeverityValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Finding"]["severity"]> = ["ok", "note", "problem"];
 export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Rules"]["upstreams"]["rules"]["source"]> = ["system-prompt", "profile", "operator", "headers-file"];
 export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Config"]["settings"]["source"]> = ["command_line", "environment", "dotenv", "panel", "file", "default"];
 export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "attribution_replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "attribution", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];

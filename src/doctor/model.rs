@@ -3,12 +3,11 @@
 use crate::config::Lookup;
 use gateway_core::both;
 use gateway_core::language::Words;
+use gateway_core::models;
 use serde_json::Value;
 
 /// What Claude Code writes behind a model's name for the long context.
 const LONG_CONTEXT: &str = "[1m]";
-/// Longest name.
-const LONGEST: usize = 200;
 /// The families, as Claude Code names them too; the first is the usual one.
 const FAMILIES: [&str; 4] = ["sonnet", "opus", "haiku", "fable"];
 /// If neither a list nor a price has one of the family.
@@ -16,7 +15,7 @@ const LAST_RESORT: &str = "claude-sonnet-5-5";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// This model.
     Name { name: String, long_context: bool },
     /// The newest one of a family.
@@ -25,7 +24,7 @@ pub(super) enum Wanted {
 
 /// Where a model's name comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     /// It was asked for.
     Asked,
     /// The list of models has it.
@@ -36,7 +35,7 @@ pub(super) enum From {
 
 /// The model that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// Its name.
     pub name: String,
     /// Whether the flag of the long context goes with it.
@@ -48,7 +47,7 @@ pub(super) struct Choice {
 impl Choice {
     /// This one.
     #[cfg(test)]
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         Self { name: name.to_owned(), long_context: false, from: From::Asked }
     }
 }
@@ -58,33 +57,38 @@ impl Wanted {
     ///
     /// # Errors
     /// When that is no name.
-    pub(super) fn read(option: Option<&str>, env: Lookup<'_>) -> Result<Self, Words> {
+    pub(crate) fn read(option: Option<&str>, env: Lookup<'_>) -> Result<Self, Words> {
         let of_claude = || env("ANTHROPIC_MODEL").filter(|name| !name.trim().is_empty());
         let (name, place) = match (option, of_claude()) {
             (Some(name), _) => (name.to_owned(), "--model"),
             (None, Some(name)) => (name, "ANTHROPIC_MODEL"),
             (None, None) => return Ok(Self::Family { family: FAMILIES[0], long_context: false }),
         };
+        Self::parse(&name).ok_or_else(|| {
+            both!(
+                "{place} is no name of a model: give one such as claude-sonnet-5-5, or sonnet for the newest Sonnet",
+                "{place} 不是模型名：请写成 claude-sonnet-5-5 这样，或写 sonnet 表示最新的 Sonnet"
+            )
+        })
+    }
+
+    /// What a name asks for; `None` if it is none.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
         let end = name.len().saturating_sub(LONG_CONTEXT.len());
         let is_long = name.get(end..).is_some_and(|end| end.eq_ignore_ascii_case(LONG_CONTEXT));
         let (name, long_context) = if is_long { (&name[..end], true) } else { (name, false) };
-        // A name has no blank, and what quotes or controls a terminal.
-        let is_name = name.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\`<>".contains(&byte));
-        if name.is_empty() || name.len() > LONGEST || !is_name {
-            return Err(both!(
-                "{place} is no name of a model: give one such as claude-sonnet-5-5, or sonnet for the newest Sonnet",
-                "{place} 不是模型名：请写成 claude-sonnet-5-5 这样，或写 sonnet 表示最新的 Sonnet"
-            ));
+        if !models::is_name(name) {
+            return None;
         }
-        Ok(match FAMILIES.iter().find(|family| family.eq_ignore_ascii_case(name)) {
+        Some(match FAMILIES.iter().find(|family| family.eq_ignore_ascii_case(name)) {
             Some(family) => Self::Family { family, long_context },
             None => Self::Name { name: name.to_owned(), long_context },
         })
     }
 
     /// The model: of a family the newest that is listed, else the newest that has a price.
-    pub(super) fn choose(self, listed: &[String], priced: &[String]) -> Choice {
+    pub(crate) fn choose(self, listed: &[String], priced: &[String]) -> Choice {
         match self {
             Self::Name { name, long_context } => Choice { name, long_context, from: From::Asked },
             Self::Family { family, long_context } => {
@@ -110,7 +114,7 @@ fn is_of(name: &str, family: &str) -> bool {
 }
 
 /// The version in a name: `claude-sonnet-4-5-20250929` is 4.5, as is `claude-4.5-sonnet`. Dates are no part of it.
-fn version(name: &str) -> (u32, u32) {
+pub(super) fn version(name: &str) -> (u32, u32) {
     let numbers =
         name.split(|character: char| !character.is_ascii_digit()).filter(|number| (1..=2).contains(&number.len()));
     let mut numbers = numbers.filter_map(|number| number.parse().ok());
@@ -118,11 +122,11 @@ fn version(name: &str) -> (u32, u32) {
 }
 
 /// The names in a list of models.
-pub(super) fn listed(body: &[u8]) -> Vec<String> {
+pub(crate) fn listed(body: &[u8]) -> Vec<String> {
     let list: Value = serde_json::from_slice(body).unwrap_or_default();
     let names = list["data"].as_array().into_iter().flatten().filter_map(|model| model["id"].as_str());
     names
-        .filter(|name| name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic()))
+        .filter(|name| name.len() <= models::LONGEST_NAME && name.bytes().all(|byte| byte.is_ascii_graphic()))
         .map(str::to_owned)
         .collect()
 }
