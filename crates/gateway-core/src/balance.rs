@@ -128,7 +128,8 @@ impl Subscription {
     pub fn read(body: &[u8]) -> Result<Self, Unread> {
         let body = json(body)?;
         let limit = body.pointer("/hard_limit_usd").and_then(number);
-        let limit = limit.ok_or_else(|| Unread::missing("/hard_limit_usd"))?;
+        // Who does not count says 0: the limit of a key that is used up is what was used.
+        let limit = limit.filter(|limit| *limit > 0.0).ok_or_else(|| Unread::missing("/hard_limit_usd"))?;
         let is_monthly = body.pointer("/has_payment_method").and_then(Value::as_bool).unwrap_or(false);
         Ok(Self { limit: Some(limit).filter(|limit| *limit < NO_LIMIT), is_monthly })
     }

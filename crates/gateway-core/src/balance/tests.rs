@@ -69,6 +69,7 @@ fn billing_endpoints_tell_a_limit_and_what_was_used_of_it_in_cents() {
     assert_eq!(read(100_000_000.0, 500.0), Ok(dollars(None, 5.0)), "the limit of keys without one");
     let error = br#"{"error":{"message":"no such token","type":"upstream_error"}}"#;
     assert_eq!(Subscription::read(error), Err(Unread::missing("/hard_limit_usd")));
+    assert_eq!(read(0.0, 0.0), Err(Unread::missing("/hard_limit_usd")), "that of a relay that does not count");
     let known = Subscription::read(&subscription(1.0, true)).expect("a subscription");
     assert_eq!(known.balance(error), Err(Unread::missing("/total_usage")));
 }
