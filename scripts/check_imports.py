@@ -73,10 +73,12 @@ ORDER = {
         "steering",
         "settle",
         "failover",
+        "error_rules",
         "first_event repair",
-        "attempt begin finish response_head upstream_response",
+        "response_head",
+        "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "thinking", "usage", "record", "again"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "thinking", "usage", "record", "again errors"],
 }
 
 # Rooms that may use less than their line would allow.

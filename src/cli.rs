@@ -106,6 +106,16 @@ pub(crate) struct ExplainOptions {
     /// Show the values of headers as they would go out, keys too, which are masked otherwise.
     #[arg(long)]
     pub show_values: bool,
+    /// Say which rule for errors would decide about an upstream's response, and what would follow, in place of a request: a
+    /// file with status line, fields and body, or only a body.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["head", "show_values", "body"])]
+    pub response: Option<PathBuf>,
+    /// The status of that response, if the file has none.
+    #[arg(long, value_name = "STATUS", requires = "response", value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub status: Option<u16>,
+    /// The upstream that sends it; without it, the first one.
+    #[arg(long, value_name = "NAME", requires = "response")]
+    pub upstream: Option<String>,
     /// File with the body of the request, or - for standard input; without it, the last request that was kept as a whole
     /// (gateway.log.capture), or else a sample that is built in.
     #[arg(value_name = "BODY.json")]

@@ -1,6 +1,7 @@
 //! What the program does with its command line: a command, or configuration -> server.
 
 mod explain;
+mod explain_error;
 
 use crate::cli::{self, Cli, Command};
 use crate::config::{self, problem::Problems};

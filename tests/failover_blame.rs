@@ -60,8 +60,8 @@ fn picky(status: u16, kind: &'static str, text: &'static str) -> impl Fn(&Receiv
 }
 
 const REFUSALS: [(u16, &str, &str); 8] = [
-    (400, "invalid_request_error", "prompt is too long"),
-    (404, "not_found_error", "model: claude-x"),
+    (400, "invalid_request_error", "max_tokens: too large"),
+    (404, "not_found_error", "no such thing"),
     (413, "request_too_large", "too large"),
     (422, "", "detail"),
     (429, "new_api_error", "invalid claude code request"),

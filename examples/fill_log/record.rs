@@ -98,6 +98,7 @@ pub(crate) fn record(index: u64, rows: u64, days: u64, now: SystemTime) -> Arc<R
         error: (!error.is_empty()).then(|| ErrorText {
             body: format!(r#"{{"type":"error","error":{{"type":"api_error","message":"{error}"}}}}"#),
             kind: Some("api_error".to_owned()),
+            code: None,
             message: Some(error.to_owned()),
             is_page: false,
         }),

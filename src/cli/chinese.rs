@@ -17,6 +17,12 @@ const HELP: &[(&str, &str)] = &[
     ("explain json", "以 JSON 输出"),
     ("explain show_values", "显示请求头的真实值（包括密钥），平时会打码"),
     (
+        "explain response",
+        "改为说明上游的某个响应由哪条错误规则处理、会怎样处理：文件中是状态行、响应头和正文，或只有正文",
+    ),
+    ("explain status", "该响应的状态码（文件中没有状态行时）"),
+    ("explain upstream", "发出该响应的上游；不写则为第一个"),
+    (
         "explain body",
         "请求体所在的文件，- 表示标准输入；不写则用保留了完整内容的最近一个请求（gateway.log.capture），否则用内置样例",
     ),

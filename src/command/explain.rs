@@ -1,5 +1,6 @@
 //! `anyrouter-gateway explain`: which request it is about, and how what is found is told.
 
+use super::explain_error;
 use crate::cli::ExplainOptions;
 use crate::config::Loaded;
 use crate::gateway::{self, SAMPLE, Snapshot, Values};
@@ -24,6 +25,9 @@ struct Request {
 /// # Errors
 /// When the request or the configuration cannot be read.
 pub(super) fn run(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()> {
+    if let Some(file) = &options.response {
+        return explain_error::run(&loaded.config, file, options);
+    }
     let database = loaded.startup.log.database.clone();
     let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
     let request = match &options.body {

@@ -15,17 +15,19 @@ use super::section::service::{self, Drain};
 use super::section::startup::Startup;
 use super::section::thinking::Thinking;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
-use super::section::{models, prices, profile, rules, system_prompt, timeouts};
+use super::section::{error_rules, models, prices, profile, rules, system_prompt, timeouts};
 use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
 use gateway_core::addresses::TrustedProxies;
+use gateway_core::errors::ErrorRule;
 use gateway_core::language::Language;
 use gateway_core::models::Model;
 use gateway_core::rules::rule::Rule;
 use gateway_core::usage::pricing::Prices;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What requests are handled with: a reload replaces it as a whole. A flat list, a field for each section of the file.
@@ -63,6 +65,8 @@ pub struct Config {
     pub pool_idle_timeout: Duration,
     /// When and how often a request is tried again.
     pub failover: Failover,
+    /// What follows an upstream's error: the operator's rules, and the built-in ones that are on.
+    pub errors: Vec<Arc<ErrorRule>>,
     /// When an upstream counts as down, and how it comes back.
     pub health: HealthSettings,
     /// What is done about preserved thinking.
@@ -129,6 +133,7 @@ pub(super) fn lower(
         upstream_write_timeout: reader.get(&timeouts::WRITE),
         pool_idle_timeout: reader.get(&timeouts::POOL_IDLE),
         failover: Failover::read(reader),
+        errors: Vec::new(),
         health: health.clone(),
         thinking: Thinking::read(reader),
         affinity: Affinity::read(reader),
@@ -144,6 +149,7 @@ pub(super) fn lower(
         notify: Notify::read(reader, language, &proxies),
     };
     config.upstreams = upstream::read(reader, inherited);
+    config.errors = error_rules::read(reader, &config.upstreams);
     config.routes = routes::read(reader, &mut config.upstreams, inherited);
     rules::List { on: config.rules, off: config.rules_off } = read_rules(reader, &config.upstreams);
     (!reader.has_stand_ins()).then_some((config, startup))

@@ -3,7 +3,7 @@
 
 use super::section::server_conf::NOT_OURS;
 use super::section::upstream_keys::UPSTREAM_KEYS;
-use super::section::{notify_target, settings};
+use super::section::{error_rules, notify_target, settings};
 use super::source::setting::{Entry, LISTS};
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value, json};
@@ -22,6 +22,7 @@ pub(crate) fn schema() -> Value {
             "gateway.models" => json!({"type": ["string", "object"], "properties": {"id": {"type": "string"},
                 "display_name": {"type": "string"}}, "required": ["id"], "additionalProperties": false}),
             "gateway.notify.targets" => notify_target(),
+            error_rules::ERRORS => error_rule(),
             _ => rule(),
         };
         let schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});
@@ -170,6 +171,27 @@ fn notify_target() -> Value {
         properties.insert(key.to_owned(), schema);
     }
     json!({"type": "object", "required": ["kind"], "additionalProperties": false, "properties": properties})
+}
+
+fn error_rule() -> Value {
+    let texts = json!({"type": ["string", "number", "array"], "items": {"type": ["string", "number"]}});
+    let matches: Map<String, Value> =
+        error_rules::MATCH_KEYS.into_iter().map(|key| (key.to_owned(), texts.clone())).collect();
+    let mut properties = Map::new();
+    for key in error_rules::RULE_KEYS {
+        let schema = match key {
+            "match" => json!({"type": "object", "additionalProperties": false, "properties": matches.clone()}),
+            "then" => json!({"enum": error_rules::THEN.map(|(name, _)| name)}),
+            "of" => json!({"enum": error_rules::OF.map(|(name, _)| name)}),
+            "disable_key" => json!({"type": ["boolean", "string"]}),
+            "answer" => json!({"type": "object", "required": ["message"], "additionalProperties": false,
+                "properties": {"status": {"type": ["number", "string"]}, "message": {"type": "string"}}}),
+            _ => json!({"type": "string"}),
+        };
+        properties.insert(key.to_owned(), schema);
+    }
+    let required = ["name", "match", "then"];
+    json!({"type": "object", "required": required, "additionalProperties": false, "properties": properties})
 }
 
 fn rule() -> Value {

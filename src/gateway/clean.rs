@@ -58,6 +58,7 @@ impl<'r> Cleaner<'r> {
         self.word(&mut answer.model);
         self.word(&mut answer.stop_reason);
         self.word(&mut answer.error);
+        self.word(&mut answer.error_code);
         answer.details.names_mut().into_iter().for_each(|name| self.word(name));
         if let Some(message) = &mut answer.error_message {
             *message = self.text(message, true);
@@ -68,9 +69,10 @@ impl<'r> Cleaner<'r> {
     pub(super) fn error(&self, error: ErrorText, with_body: bool) -> ErrorText {
         let body = if with_body { self.text(&error.body, true) } else { String::new() };
         let message = error.message.map(|message| self.text(&message, true));
-        let mut kind = error.kind;
+        let (mut kind, mut code) = (error.kind, error.code);
         self.word(&mut kind);
-        ErrorText { body, message, kind, ..error }
+        self.word(&mut code);
+        ErrorText { body, message, kind, code, ..error }
     }
 
     /// The request itself.

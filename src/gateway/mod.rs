@@ -51,6 +51,7 @@ pub(crate) use line_checks::LineChecks;
 pub(crate) use local::{LocalHandler, LocalRequest, SESSION_COOKIES};
 pub(crate) use panel_key::{PanelKey, PanelKeys, looks_like_ticket, ticket};
 pub(crate) use proxy::downstream::take_body;
+pub(crate) use proxy::error_rules::place as place_of_error;
 pub(crate) use shared::Shared;
 pub(crate) use snapshot::{Snapshot, peer};
 pub(crate) use steering_checks::SteeringChecks;

@@ -156,6 +156,8 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("moved", |record| record.moved.as_ref().map(Moved::code).into()).filter(),
     text("moved_by", |record| record.moved.as_ref().map(Moved::what).filter(|what| !what.is_empty()).into()),
     text("upstream_key", |record| record.upstream_key.as_deref().into()).filter(),
+    text("error_code", |record| record.error_code().into()),
+    text("error_rule", |record| record.error_rule.as_deref().into()).filter(),
 ];
 
 /// The columns that a row shows, in the order of its values.

@@ -259,8 +259,12 @@ impl Circuit {
 
     /// The upstream asked to be left alone for this long.
     pub fn hold(&self, pause: Duration, now_ms: u64) {
-        let until = now_ms + millis(pause.min(LONGEST_RETRY_AFTER));
-        self.held_until_ms.fetch_max(until, Ordering::AcqRel);
+        self.rest(pause.min(LONGEST_RETRY_AFTER), now_ms);
+    }
+
+    /// The same for a pause that the operator wants, however long.
+    pub fn rest(&self, pause: Duration, now_ms: u64) {
+        self.held_until_ms.fetch_max(now_ms + millis(pause), Ordering::AcqRel);
     }
 
     /// How many requests failed since a model call went well.

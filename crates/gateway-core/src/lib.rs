@@ -8,6 +8,7 @@ pub mod again;
 pub mod balance;
 pub mod body_intake;
 mod codes;
+pub mod errors;
 pub mod http1;
 pub mod language;
 pub mod models;

@@ -91,6 +91,8 @@ pub struct RequestRecord {
     pub answer: Option<Summary>,
     /// What the upstream's error says, without keys.
     pub error: Option<ErrorText>,
+    /// The rule that decided what followed an upstream's error, the last one if there were several.
+    pub error_rule: Option<Arc<str>>,
     /// The likely cause, if it failed.
     pub cause: Option<Cause>,
     /// What the tokens cost; `None` for a model without a price.
@@ -158,6 +160,7 @@ impl RequestRecord {
             removed_thinking: 0,
             answer: None,
             error: None,
+            error_rule: None,
             cause: None,
             cost: None,
             labels: Labels::default(),
@@ -169,6 +172,12 @@ impl RequestRecord {
     pub fn error_type(&self) -> Option<&str> {
         let in_stream = self.answer.as_ref().and_then(|answer| answer.error.as_deref());
         in_stream.or_else(|| self.error.as_ref()?.kind.as_deref())
+    }
+
+    /// The code of the error in the response.
+    pub fn error_code(&self) -> Option<&str> {
+        let in_stream = self.answer.as_ref().and_then(|answer| answer.error_code.as_deref());
+        in_stream.or_else(|| self.error.as_ref()?.code.as_deref())
     }
 
     /// The message of the error in the response.

@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 pub(crate) mod balance;
 pub(super) mod base_url;
 pub(crate) mod built_in;
+pub(crate) mod error_rules;
 pub(super) mod forwarding;
 pub(crate) mod headers;
 pub(crate) mod health;

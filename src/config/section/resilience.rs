@@ -124,6 +124,11 @@ impl Statuses {
         members.collect::<Result<_, _>>().map(Self)
     }
 
+    /// The ranges.
+    pub fn into_ranges(self) -> Vec<RangeInclusive<u16>> {
+        self.0
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

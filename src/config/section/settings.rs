@@ -2,13 +2,13 @@
 
 use super::upstream::PROFILE_VARIABLE;
 use super::{
-    allow_origins, forwarding, headers, health, language, limits, notify, prices, proxy, request_log, resilience,
-    service, startup, system_prompt, thinking, timeouts, tls_listener,
+    allow_origins, error_rules, forwarding, headers, health, language, limits, notify, prices, proxy, request_log,
+    resilience, service, startup, system_prompt, thinking, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 17] = [
+const SECTIONS: [&[Entry]; 18] = [
     startup::SETTINGS,
     language::SETTINGS,
     tls_listener::SETTINGS,
@@ -23,6 +23,7 @@ const SECTIONS: [&[Entry]; 17] = [
     limits::SETTINGS,
     timeouts::SETTINGS,
     resilience::SETTINGS,
+    error_rules::SETTINGS,
     health::SETTINGS,
     thinking::SETTINGS,
     notify::SETTINGS,

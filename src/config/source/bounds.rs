@@ -16,6 +16,8 @@ const DEPTH: usize = 64;
 pub(crate) const RULES: usize = 1_000;
 /// Tests in all conditions of all rules.
 pub(crate) const TESTS: usize = 10_000;
+/// Rules for errors.
+pub(crate) const ERROR_RULES: usize = 200;
 /// Upstreams.
 pub(crate) const UPSTREAMS: usize = 200;
 /// Lines of one upstream besides its `base_url`.

@@ -316,6 +316,10 @@ messages! {
     RuleName = "rule_name", "the rule needs a name", "规则缺少名称";
     RuleNameTaken { name: String } = "rule_name_taken",
         "\"{name}\" is the name of a rule of the gateway's own", "“{name}”是网关自带规则的名称";
+    ErrorRuleNeeds { key: String } = "error_rule_needs",
+        "the rule needs {key}", "规则缺少 {key}";
+    NoBuiltInError { name: String, near: Near } = "no_built_in_error",
+        "\"{name}\" is no built-in rule for errors{near}", "没有名为“{name}”的内置错误规则{near}";
     RuleChangesNothing = "rule_changes_nothing",
         "the rule changes nothing; give it headers, query, body, ... or respond",
         "这条规则什么也不改；请加上 headers、query、body 等，或 respond";

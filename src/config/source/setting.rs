@@ -232,7 +232,7 @@ pub(crate) struct List {
 }
 
 /// All of them.
-pub(crate) const LISTS: [List; 6] = [
+pub(crate) const LISTS: [List; 7] = [
     List {
         key: "gateway.upstreams",
         help: Help {
@@ -245,6 +245,13 @@ pub(crate) const LISTS: [List; 6] = [
         help: Help {
             en: "Rules that change requests, applied in order after those of the upstream's profile.",
             zh: "修改请求的规则，在上游的配置档（profile）的规则之后依次应用。",
+        },
+    },
+    List {
+        key: "gateway.failover.errors",
+        help: Help {
+            en: "What follows an upstream's error, by its status, type, code and message; before the built-in rules.",
+            zh: "上游返回错误后怎么办，按状态码、类型、代码和消息判断；优先于内置规则。",
         },
     },
     List {

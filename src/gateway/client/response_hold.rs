@@ -3,12 +3,14 @@
 
 use super::unsent::Stalled;
 use crate::upstream::clock::millis;
+use gateway_core::errors::DECIDING_BYTES;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The most that is held of a response, its head included. Beyond it, it goes out.
-pub(super) const HELD_BYTES: usize = 64 * 1024;
+/// The most that is held of a response, its head included. Beyond it, it goes out. As much of an error decides what follows as
+/// `DECIDING_BYTES` says; its head and the lengths of its chunks come on top.
+pub(super) const HELD_BYTES: usize = DECIDING_BYTES + 16 * 1024;
 
 /// One per client connection (HTTP/1) or request (HTTP/2). Both sides are polled by the same task.
 ///

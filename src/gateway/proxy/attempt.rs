@@ -3,7 +3,8 @@
 use super::context::{Attempt, Context};
 use super::failure::Failure;
 use super::{
-    apply_rules, downstream, failover, failure, field_order, first_event, lines, models, repair, request_head, settle,
+    apply_rules, downstream, error_rules, failover, failure, field_order, first_event, lines, models, repair,
+    request_head, settle,
 };
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
@@ -134,6 +135,9 @@ pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, cont
         context.routing.must_be_fresh = true;
         error.set_retry(true);
         return error;
+    }
+    if !has_begun && let Some(undecided) = context.attempt.undecided.take() {
+        return error_rules::cut_short(undecided, context);
     }
     let Some(fault) = fault(&error, context) else { return error };
     match has_begun {

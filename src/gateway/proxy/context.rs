@@ -13,6 +13,7 @@ use crate::upstream::line::Line;
 use crate::upstream::lines::Tried as TriedLines;
 use bytes::Bytes;
 use gateway_core::addresses::Origin;
+use gateway_core::errors::ErrorRule;
 use gateway_core::protocol::Protocol;
 use gateway_core::reason::Reason;
 use gateway_core::record::fault::UpstreamFault;
@@ -112,6 +113,8 @@ pub(crate) struct Routing {
     pub controls_refused: Option<ControlsRefused>,
     /// How the request was made good whose thinking was refused, if it was.
     pub repair: Option<Repair>,
+    /// The rule that decided what followed an error, the last one if there were several.
+    pub error_rule: Option<Arc<ErrorRule>>,
     /// Whether another upstream would have been asked, had the retry budget not been used up.
     pub was_unaffordable: bool,
     /// Where its session would be if it were a new one, and all upstreams healthy.
@@ -236,6 +239,12 @@ pub(crate) struct Attempt {
     pub is_page: bool,
     /// The pause that a bad response asks for.
     pub retry_after: Option<Duration>,
+    /// An error whose body is still to come, which says what follows.
+    pub undecided: Option<Undecided>,
+    /// Whether its error is the request's own, and says nothing of the upstream.
+    pub is_of_request: bool,
+    /// Whether the client gets in place of the error what the rule says that decided.
+    pub is_replaced: bool,
     /// Whether a byte of the body came.
     pub has_body: bool,
     /// Whether it is settled whether the response is one, as far as its beginning tells.
@@ -258,6 +267,22 @@ pub(crate) struct Attempt {
     pub error_body: Option<Box<ErrorBody>>,
     /// What both have read, once the response is over.
     pub read: Option<Read>,
+}
+
+/// An error of which only the head is known.
+#[derive(Debug)]
+pub(crate) struct Undecided {
+    /// What its status is a fault by, where no rule decides: one after which the request goes on.
+    pub bad: Option<Bad>,
+}
+
+/// A response that another upstream may do better.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// What the upstream did.
+    pub fault: UpstreamFault,
+    /// The pause that it asks for.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a response says.
@@ -385,6 +410,13 @@ impl Context {
     /// The key that the present attempt goes out with, if its upstream has any.
     pub(crate) fn key(&self) -> Option<&Key> {
         self.chosen()?.upstream.keys.get(self.routing.key?)
+    }
+
+    /// Status and message that the client gets in place of an error, if the rule that decided says so.
+    pub(crate) fn substitute(&self) -> Option<(u16, &str)> {
+        let answer = self.routing.error_rule.as_ref().filter(|_| self.attempt.is_replaced)?.answer.as_ref()?;
+        let status = answer.status.or(Some(self.attempt.status).filter(|status| *status >= 400));
+        Some((status.unwrap_or(502), &answer.message))
     }
 
     /// The places of the upstreams that the request may go to.

@@ -20,9 +20,16 @@ use std::sync::atomic::Ordering;
 /// over, it has its place there from here on, and the answer is `true`.
 pub(crate) fn take_over(context: &mut Context, fault: &UpstreamFault) -> bool {
     let Some(here) = context.routing.destination else { return false };
+    let is_of_key = key_change::is_of_key(context, here, fault);
+    go_on(context, fault, is_of_key)
+}
+
+/// The same where it is known already whether another key of the upstream is to be tried first.
+pub(super) fn go_on(context: &mut Context, fault: &UpstreamFault, wants_key: bool) -> bool {
+    let Some(here) = context.routing.destination else { return false };
     context.routing.was_stale = false;
     let is_late = models::time_left(context).is_some_and(|left| left.is_zero());
-    if key_change::is_of_key(context, here, fault) && !is_late && key_change::change(context, here, fault) {
+    if wants_key && !is_late && key_change::change(context, here, fault) {
         return true;
     }
     settle::failed_at(context, here, fault);

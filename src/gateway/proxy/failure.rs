@@ -135,6 +135,9 @@ pub(crate) fn unless_late(error: Box<Error>, context: &Context) -> Box<Error> {
     let first_event = context.chosen().and_then(|destination| destination.upstream.config.first_event_timeout);
     match (late, first_event) {
         (Some(Late::FirstByte), _) if context.attempt.first_byte.is_none() => Error::new_up(ErrorType::ReadTimedout),
+        (Some(Late::FirstEvent), _) if context.attempt.undecided.is_some() => {
+            found(UpstreamFault::Status { status: context.attempt.status })
+        }
         (Some(Late::FirstEvent), Some(within)) if !context.attempt.has_opened => {
             found(UpstreamFault::FirstEventTimeout { within })
         }
@@ -273,8 +276,12 @@ impl Failure {
     /// What the client gets that sent a request with this head.
     pub(crate) fn answer(&self, request: &Context, head: &RequestHeader) -> Answer {
         let to = request.recipient(head);
-        let message = self.told(request, Reader::Client, to.language);
-        let answer = Answer::error_with(self.status(request), &message, None, to);
+        let answer = match request.substitute().filter(|_| matches!(self, Self::Upstream(_))) {
+            Some((status, message)) => Answer::error_with(status, message, None, to),
+            None => {
+                Answer::error_with(self.status(request), &self.told(request, Reader::Client, to.language), None, to)
+            }
+        };
         let mut answer = answer.again(self.again(request));
         if request.routing.attempts > 0 {
             let told = origin_headers::of(request);

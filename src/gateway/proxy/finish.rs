@@ -76,6 +76,7 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         removed_thinking: attempt.removed_thinking,
         answer: ending.answer,
         error,
+        error_rule: routing.error_rule.as_ref().map(|rule| Arc::clone(&rule.name)),
         cause: None,
         cost: None,
         labels: Labels::default(),

@@ -2,7 +2,7 @@
 //! whose success turns out to be none can be replaced.
 
 use super::context::Context;
-use super::{failover, failure, settle};
+use super::{error_rules, failover, failure, settle};
 use crate::gateway::client::response_hold::Held;
 use crate::upstream::clock::{millis, now_ms};
 use gateway_core::record::fault::UpstreamFault;
@@ -55,6 +55,7 @@ pub(crate) fn hold(response: &HeaderMap, client: &HeaderMap, context: &mut Conte
         (failover.hold_first_event, failover.hold_head)
     };
     match context.attempt.meter.is_some() {
+        false if context.attempt.undecided.is_some() => (error_rules::held(context), error_rules::LONGEST_HELD),
         // An empty one goes out: an error is an answer all the same.
         false if context.attempt.may_be_refused => (Held::Error, head.max(LONGEST_ERROR)),
         false => (Held::Head, head),
@@ -118,7 +119,12 @@ fn opening(is_end: bool, context: &mut Context) -> Opening {
 /// The response is none: another upstream takes over, or it is passed on if there is something in it for the client.
 fn take_over(context: &mut Context) -> Result<()> {
     let answer = context.attempt.meter.as_mut().map(|meter| meter.finish());
-    let fault = answer.and_then(|answer| UpstreamFault::in_answer(&answer)).unwrap_or(UpstreamFault::NoAnswer);
+    let fault = answer.as_ref().and_then(UpstreamFault::in_answer).unwrap_or(UpstreamFault::NoAnswer);
+    if let Some(answer) = answer.filter(|answer| answer.error.is_some())
+        && error_rules::decides(&answer, &fault, context)?
+    {
+        return Ok(());
+    }
     let is_taken_over = failover::take_over(context, &fault);
     if is_taken_over || !fault.has_response() {
         let mut error = failure::settled(fault);

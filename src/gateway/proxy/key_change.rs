@@ -9,6 +9,7 @@ use crate::upstream::clock::now_ms;
 use crate::upstream::key_state::{KeyReason, LONGEST_TOLD, Pause, Why};
 use crate::upstream::keys::Wish;
 use crate::upstream::sessions::Client;
+use gateway_core::errors::status_of_type;
 use gateway_core::record::fault::UpstreamFault;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +27,7 @@ enum Lesson {
 fn lesson(fault: &UpstreamFault) -> Option<Lesson> {
     let status = match fault {
         UpstreamFault::Status { status } => *status,
-        UpstreamFault::StreamError { kind } | UpstreamFault::ErrorReply { kind } => match kind.as_str() {
-            "authentication_error" => 401,
-            "billing_error" => 402,
-            "permission_error" => 403,
-            "rate_limit_error" => 429,
-            other => other.parse().unwrap_or_default(),
-        },
+        UpstreamFault::StreamError { kind } | UpstreamFault::ErrorReply { kind } => status_of_type(kind),
         _ => return None,
     };
     match status {

@@ -7,6 +7,7 @@ pub(super) mod context;
 pub(super) mod conversation;
 pub(super) mod downstream;
 pub(super) mod ending;
+pub(super) mod error_rules;
 pub(super) mod failover;
 pub(super) mod failure;
 mod field_order;

@@ -88,7 +88,7 @@ fn strip(response: &mut ResponseHeader, client_is_http10: bool) -> Result<()> {
 }
 
 /// Whether something follows this head for sure, be it only the mark of the end: then the head can wait for it.
-fn has_body_to_come(response: &ResponseHeader, method: &Method, client_is_http10: bool) -> bool {
+pub(super) fn has_body_to_come(response: &ResponseHeader, method: &Method, client_is_http10: bool) -> bool {
     let status = response.status;
     if status.is_informational() || matches!(status.as_u16(), 204 | 304) || method == Method::HEAD {
         return false;

@@ -11,7 +11,10 @@ use gateway_core::record::verdict::{self, Answer, Sign, Verdict};
 
 /// Notes that the present attempt failed at this upstream before the client had anything of it.
 pub(crate) fn failed_at(context: &mut Context, here: usize, fault: &UpstreamFault) {
-    let sign = Sign::by_fault(fault, has_own_key(context, here));
+    let sign = match context.attempt.is_of_request {
+        true => Sign::Answered,
+        false => Sign::by_fault(fault, has_own_key(context, here)),
+    };
     let began_ms = context.routing.ticket.as_ref().map_or(0, |ticket| ticket.entered_ms());
     let key = context.routing.key;
     let fault = fault.clone();
@@ -41,6 +44,7 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     context.routing.is_settled = true;
     let status = context.attempt.status;
     let is_own_key = has_own_key(context, here);
+    let is_of_request = context.attempt.is_of_request;
     let asks_for_message = context.arrival.protocol.asks_for_message();
     let read = context.attempt.read();
     let (outcome, reason) = ending::outcome(status, asks_for_message, failure, read.answer.as_ref());
@@ -48,7 +52,8 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let in_body = read.error.as_ref().map(|error| (error.kind.as_deref(), error.message.as_deref()));
     let (error_type, message) = in_body.or(in_stream).unwrap_or_default();
     let has_begun = read.answer.as_ref().is_some_and(|answer| answer.has_begun);
-    let sign = Sign::by_answer(&Answer { outcome, reason, status, error_type, message, has_begun, is_own_key });
+    let answer = Answer { outcome, reason, status, error_type, message, has_begun, is_own_key };
+    let sign = if is_of_request { Sign::Answered } else { Sign::by_answer(&answer) };
     let fault = ending::fault(status, outcome, reason, failure, read.answer.as_ref());
     let fault = fault.unwrap_or(UpstreamFault::Status { status });
     let thinks = read.answer.as_ref().is_some_and(|answer| answer.thinks);

@@ -1,13 +1,16 @@
 //! The upstream's response as it comes: whether it can be passed on, whether it is a good one, and what reads it.
 
-use super::context::{Context, InFlight};
-use super::{conversation, failover, failure, first_event, key_change, models, repair, settle};
+use super::context::{Bad, Context, InFlight, Undecided};
+use super::{
+    conversation, error_rules, failover, failure, first_event, key_change, models, repair, response_head, settle,
+};
 use crate::config::resilience::RetryOn;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::Upstream;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
+use gateway_core::errors::DECIDING_BYTES;
 use gateway_core::http1::list_members;
 use gateway_core::protocol::{self, Protocol};
 use gateway_core::record::fault::UpstreamFault;
@@ -48,13 +51,25 @@ pub(crate) fn head_came(
     if let Some(hold) = &context.arrival.hold {
         hold.expect_first_byte(None, now_ms());
     }
+    context.attempt.retry_after = pause_of(response);
+    context.attempt.is_page = is_page(response);
     let upstream = &context.destination()?.upstream;
     let retry_on = &context.snapshot.config.failover.retry_on;
     let judged = judge(response, upstream, retry_on, context.arrival.protocol);
-    if let Err(bad) = judged.and_then(|()| models_there(response.status.as_u16(), context)) {
+    let bad = judged.and_then(|()| models_there(response.status.as_u16(), context)).err();
+    if error_rules::may_decide(response, bad.as_ref(), context) {
+        read_along(response, shared, context);
+        let (undecided, client) = (Undecided { bad }, session.req_header());
+        if !response_head::has_body_to_come(response, &client.method, client.version == http::Version::HTTP_10) {
+            return error_rules::decide(undecided, context);
+        }
+        context.attempt.undecided = Some(undecided);
+        context.attempt.may_be_refused = repair::may_follow(response, client, context);
+        error_rules::expect_body(context);
+        return Ok(());
+    }
+    if let Some(bad) = bad {
         bad.apply_retry_after(upstream, context);
-        context.attempt.retry_after = bad.retry_after;
-        context.attempt.is_page = is_page(response);
         let is_taken_over = failover::take_over(context, &bad.fault);
         let bad = if is_taken_over { bad } else { of_resting_keys(bad, response, context)? };
         if is_taken_over || !bad.fault.has_response() || context.arrival.stand_in.is_some() {
@@ -129,7 +144,7 @@ pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Contex
 /// # Errors
 /// When the request is sent once more, or nothing can be passed on.
 pub(crate) fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<()> {
-    if repair::judge(is_end, context)? {
+    if repair::judge(is_end, context)? || error_rules::judge(is_end, context)? {
         return Ok(());
     }
     first_event::judge(piece, is_end, context)
@@ -209,18 +224,9 @@ fn bound_interim(response: &ResponseHeader, context: &mut Context) -> Result<()>
     Ok(())
 }
 
-/// A response that another upstream may do better.
-#[derive(Debug, PartialEq, Eq)]
-struct Bad {
-    /// What the upstream did.
-    fault: UpstreamFault,
-    /// The pause that it asks for.
-    retry_after: Option<Duration>,
-}
-
 impl Bad {
     /// Leaves the upstream alone for as long as it asked: all clients do, but where only a key was used up.
-    fn apply_retry_after(&self, upstream: &Upstream, context: &Context) {
+    pub(super) fn apply_retry_after(&self, upstream: &Upstream, context: &Context) {
         // Whatever else is asked is no concern of the model calls'.
         let Some(pause) = self.retry_after.filter(|_| context.arrival.protocol.is_model_call()) else { return };
         match self.fault {
@@ -257,8 +263,7 @@ fn judge(
     let is_own_key_refused = matches!(status, 401..=403) && has_own_key
         || matches!(status, 401..=403 | 429) && upstream.config.has_key_pool();
     if is_own_key_refused || retry_on.contains(status) {
-        let retry_after = response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()));
-        return Err(Bad { fault: UpstreamFault::Status { status }, retry_after });
+        return Err(Bad { fault: UpstreamFault::Status { status }, retry_after: pause_of(response) });
     }
     if status != 200 || !asked.wants_api_response() {
         return Ok(());
@@ -299,6 +304,11 @@ fn is_of_proxy(response: &ResponseHeader) -> bool {
         || says("proxy-status", b"error=")
 }
 
+/// The pause that a response asks for.
+fn pause_of(response: &ResponseHeader) -> Option<Duration> {
+    response.headers.get(RETRY_AFTER).and_then(|value| retry_after(value.as_bytes()))
+}
+
 /// The pause that a response asks for: `Retry-After` in seconds, or as a date (RFC 9110 section 10.2.3).
 fn retry_after(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?.trim();
@@ -324,7 +334,7 @@ pub(crate) fn meter(
 /// What keeps the beginning of an error.
 fn error_body(response: &ResponseHeader) -> Option<Box<ErrorBody>> {
     let is_error = response.status.is_client_error() || response.status.is_server_error();
-    is_error.then(|| Box::new(ErrorBody::new(decoder(response))))
+    is_error.then(|| Box::new(ErrorBody::new(decoder(response)).up_to(DECIDING_BYTES)))
 }
 
 fn decoder(response: &ResponseHeader) -> Option<Decoder> {

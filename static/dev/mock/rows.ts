@@ -162,6 +162,8 @@ export class RowMaker {
       moved: null,
       moved_by: null,
       upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
+      error_code: null,
+      error_rule: null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

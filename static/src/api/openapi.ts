@@ -851,6 +851,10 @@ export interface components {
             moved: null | components["schemas"]["Moved"];
             /** @description The upstream's own key that the request went out with: its name, or else its fingerprint; null if the client's went out. */
             upstream_key: string | null;
+            /** @description The code of the upstream's error, beside its type (error_type, which is the code where there is no type). */
+            error_code: string | null;
+            /** @description The rule of failover.errors that decided what followed an upstream's error, the last one if there were several; a built-in one as builtin:NAME; null if none did. */
+            error_rule: string | null;
             /** @description What differs, by name: rules, or FROM>TO for upstreams, with the rules behind a colon. */
             moved_by: string | null;
         };
@@ -1652,6 +1656,7 @@ export interface components {
         Paths: components["schemas"]["Names"];
         Causes: components["schemas"]["Cause"][];
         UpstreamKeys: components["schemas"]["Names"];
+        ErrorRules: components["schemas"]["Names"];
         RequestClasses: components["schemas"]["Names"];
         Moves: components["schemas"]["Moved"][];
         AgentTypes: components["schemas"]["Names"];
@@ -1775,6 +1780,7 @@ export type ParameterSessions = components['parameters']['Sessions'];
 export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterUpstreamKeys = components['parameters']['UpstreamKeys'];
+export type ParameterErrorRules = components['parameters']['ErrorRules'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
 export type ParameterMoves = components['parameters']['Moves'];
 export type ParameterAgentTypes = components['parameters']['AgentTypes'];
@@ -2110,6 +2116,7 @@ export interface operations {
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
+                error_rule?: components["parameters"]["ErrorRules"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
@@ -2220,6 +2227,7 @@ export interface operations {
                 cause?: components["parameters"]["Causes"];
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
+                error_rule?: components["parameters"]["ErrorRules"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];

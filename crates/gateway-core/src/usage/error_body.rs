@@ -4,7 +4,7 @@ use super::decode::Decoder;
 use super::error_shape::{self, Said};
 use super::nature::{self, Announced, Nature};
 use super::sse::{Reader, Sink};
-use super::summary::LONGEST_MESSAGE;
+use super::summary::cut;
 use serde_json::Value;
 use std::ops::ControlFlow;
 
@@ -17,6 +17,7 @@ pub struct ErrorBody {
     /// `None` once nothing more can be read.
     decoder: Option<Decoder>,
     kept: Vec<u8>,
+    most: usize,
 }
 
 /// What an error's body says.
@@ -24,8 +25,10 @@ pub struct ErrorBody {
 pub struct ErrorText {
     /// Its beginning; empty if it cannot be read.
     pub body: String,
-    /// The type that it names.
+    /// The type that it names, or else the code.
     pub kind: Option<String>,
+    /// The code that it names.
+    pub code: Option<String>,
     /// Its message; of a page, the title.
     pub message: Option<String>,
     /// Whether it is a web page.
@@ -35,19 +38,24 @@ pub struct ErrorText {
 impl ErrorBody {
     /// For a body that `decoder` reads; `None` if nobody can.
     pub fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder, kept: Vec::new() }
+        Self { decoder, kept: Vec::new(), most: ERROR_BODY_BYTES }
+    }
+
+    /// The same for a body of which so much is looked at.
+    pub fn up_to(self, bytes: usize) -> Self {
+        Self { most: bytes, ..self }
     }
 
     /// The next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
         let Some(decoder) = &mut self.decoder else { return };
-        let kept = &mut self.kept;
+        let (kept, most) = (&mut self.kept, self.most);
         let decoded = decoder.push(bytes, |decoded| {
-            let room = ERROR_BODY_BYTES - kept.len();
+            let room = most - kept.len();
             kept.extend_from_slice(&decoded[..decoded.len().min(room)]);
-            if kept.len() == ERROR_BODY_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if kept.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        if decoded.is_err() || self.kept.len() == ERROR_BODY_BYTES {
+        if decoded.is_err() || self.kept.len() == self.most {
             self.decoder = None;
         }
     }
@@ -62,6 +70,11 @@ impl ErrorBody {
         ErrorText::of(&self.kept)
     }
 
+    /// What it says so far, with the whole message, and without the body.
+    pub fn whole(&self) -> ErrorText {
+        ErrorText::whole(&self.kept)
+    }
+
     /// What it says.
     pub fn finish(self) -> ErrorText {
         ErrorText::of(&self.kept)
@@ -69,30 +82,47 @@ impl ErrorBody {
 }
 
 impl ErrorText {
-    /// What a body says that begins so.
+    /// What a body says that begins so: no more of it than is kept.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let body = String::from_utf8_lossy(bytes).into_owned();
+        let (whole, is_text) = Self::read(bytes);
+        let body = String::from_utf8_lossy(&bytes[..bytes.len().min(ERROR_BODY_BYTES)]).into_owned();
+        let message = whole.message.as_deref().and_then(|text| if is_text { text.lines().next() } else { Some(text) });
+        Self { body, message: message.map(cut), ..whole }
+    }
+
+    /// What such a body says, with the whole message, and without the body.
+    pub fn whole(bytes: &[u8]) -> Self {
+        Self::read(bytes).0
+    }
+
+    /// The same, and whether the message is a mere text.
+    fn read(bytes: &[u8]) -> (Self, bool) {
+        let body = String::from_utf8_lossy(bytes);
         let start = body.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
         match nature::sniff(start.as_bytes(), Announced::Other) {
             Some(Nature::Page) => {
-                let message = between(start, "<title>", "</title>").map(|title| cut(title.trim(), LONGEST_MESSAGE));
-                return Self { message, is_page: true, kind: None, body };
+                let message = between(start, "<title>", "</title>").map(|title| title.trim().to_owned());
+                return (Self { message, is_page: true, ..Self::default() }, false);
             }
             Some(Nature::Stream) => {
                 let mut events = FirstError::default();
-                let mut reader = Reader::new(ERROR_BODY_BYTES);
+                let mut reader = Reader::new(bytes.len());
                 reader.push(start.as_bytes(), &mut events);
                 // The last event of a body that was cut, or of one that ends without a blank line.
                 reader.push(b"\n\n", &mut events);
-                let Said { kind, message } = events.0.unwrap_or_default();
-                return Self { message, kind, is_page: false, body };
+                return (Self::said(events.0.unwrap_or_default()), false);
             }
             _ => {}
         }
-        let json: Option<Value> = serde_json::from_str(start).ok();
-        let Said { kind, message } = json.as_ref().map(error_shape::of_error).unwrap_or_default();
-        let line = || Some(cut(start.lines().next()?, LONGEST_MESSAGE)).filter(|_| json.is_none());
-        Self { message: message.or_else(line), kind, is_page: false, body }
+        match serde_json::from_str::<Value>(start) {
+            Ok(json) => (Self::said(error_shape::of_error(&json)), false),
+            Err(_) if start.is_empty() => (Self::default(), true),
+            Err(_) => (Self { message: Some(start.to_owned()), ..Self::default() }, true),
+        }
+    }
+
+    fn said(Said { kind, code, message }: Said) -> Self {
+        Self { kind, code, message, ..Self::default() }
     }
 }
 
@@ -110,7 +140,7 @@ impl Sink for FirstError {
         self.0 = Some(match serde_json::from_slice::<Value>(data) {
             Ok(json) if json["type"] == "ping" => return,
             Ok(json) => error_shape::of_error(&json),
-            Err(_) => Said { kind: None, message: Some(cut(&String::from_utf8_lossy(data), LONGEST_MESSAGE)) },
+            Err(_) => Said { message: Some(String::from_utf8_lossy(data).into_owned()), ..Said::default() },
         });
     }
 
@@ -121,10 +151,6 @@ fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {
     let from = text.to_ascii_lowercase().find(start)? + start.len();
     let rest = &text[from..];
     Some(&rest[..rest.to_ascii_lowercase().find(end)?])
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    text.chars().take(longest).collect()
 }
 
 #[cfg(test)]

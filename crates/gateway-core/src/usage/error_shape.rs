@@ -1,7 +1,7 @@
 //! Errors in the shapes in which APIs and relays send them: whether a JSON value says that something failed, and what
 //! it says of it.
 
-use super::summary::{LONGEST_MESSAGE, LONGEST_WORD, text, word};
+use super::summary::{LONGEST_WORD, text, word};
 use serde_json::Value;
 
 /// What an error says.
@@ -9,9 +9,14 @@ use serde_json::Value;
 pub(super) struct Said {
     /// Its type, or its code.
     pub kind: Option<String>,
-    /// Its message.
+    /// Its code.
+    pub code: Option<String>,
+    /// Its message: all of it, however long.
     pub message: Option<String>,
 }
+
+/// Longest message that is looked at.
+const LONGEST_TEXT: usize = 64 * 1024;
 
 /// Where relays put an error's text beside `error`: whether or not something failed, and never in a good reply alone.
 const MESSAGES: [&str; 3] = ["message", "msg", "detail"];
@@ -49,10 +54,16 @@ pub(super) fn of_error(value: &Value) -> Said {
     // A word with a text beside it is the kind of the error: as OAuth has it.
     let (kind, within) = match (error.as_str(), &beside) {
         (Some(error), Some(_)) if is_word(error) => (kind.or_else(|| code(&value["error"])), None),
+        // A title with a sentence beside it.
+        (Some(title), Some(text)) if within.is_none() && !title.trim().is_empty() && title != text => {
+            (kind, Some(format!("{title}: {text}")))
+        }
         _ => (kind, within.or_else(|| message(error))),
     };
-    let kind = kind.or_else(|| CODES.iter().chain(&ERROR_CODES).find_map(|name| code(&value[*name])));
-    let said = Said { kind, message: within.or(beside) };
+    let beside_code = || CODES.iter().chain(&ERROR_CODES).find_map(|name| code(&value[*name]));
+    let own_code = [&error["code"], &error["status"]].into_iter().find_map(code).or_else(beside_code);
+    let kind = kind.or_else(beside_code);
+    let said = Said { kind, code: own_code, message: within.or(beside) };
     match ENVELOPES.iter().map(|name| &value[*name]).find(|inner| inner.is_object()) {
         Some(inner) if said == Said::default() => {
             let status_message = message(&inner["status_msg"]);
@@ -180,8 +191,8 @@ fn code(value: &Value) -> Option<String> {
 /// A message: a text, or the first of a list of what is wrong, as FastAPI has it.
 fn message(value: &Value) -> Option<String> {
     let value = first(value);
-    let own = text(value, LONGEST_MESSAGE).filter(|text| !text.trim().is_empty());
-    own.or_else(|| ["message", "msg", "reason"].into_iter().find_map(|name| text(&value[name], LONGEST_MESSAGE)))
+    let own = text(value, LONGEST_TEXT).filter(|text| !text.trim().is_empty());
+    own.or_else(|| ["message", "msg", "reason"].into_iter().find_map(|name| text(&value[name], LONGEST_TEXT)))
 }
 
 #[cfg(test)]

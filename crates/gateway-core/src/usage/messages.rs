@@ -4,7 +4,7 @@ use super::content;
 use super::error_shape::{self, Said};
 use super::reply::Whole;
 use super::sse::Sink;
-use super::summary::{LONGEST_MESSAGE, Summary, word};
+use super::summary::{Summary, cut, word};
 use super::told::Told;
 use super::transformations::Dropped;
 use serde_json::Value;
@@ -56,7 +56,8 @@ impl Messages {
         let mut summary = Summary { tokens, is_estimated, details, ..self.summary.clone() };
         if let Some(error) = self.suspected.as_ref().filter(|_| !summary.has_begun && summary.error.is_none()) {
             summary.error = Some(error.kind.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
-            summary.error_message.clone_from(&error.message);
+            summary.error_code.clone_from(&error.code);
+            summary.error_message = error.message.as_deref().map(cut);
         }
         summary
     }
@@ -82,7 +83,8 @@ impl Messages {
     fn error(&mut self, error: Said) {
         if self.summary.error.is_none() {
             self.summary.error = Some(error.kind.unwrap_or_else(|| UNKNOWN.to_owned()));
-            self.summary.error_message = error.message;
+            self.summary.error_code = error.code;
+            self.summary.error_message = error.message.as_deref().map(cut);
         }
     }
 
@@ -174,7 +176,7 @@ impl Sink for Messages {
                 self.named_event(name, None)
             }
             (b"error", Some(data)) if json.is_none() => {
-                self.error(Said { kind: None, message: error_text(data) });
+                self.error(Said { message: error_text(data), ..Said::default() });
                 true
             }
             _ => self.named_event(name, json.as_ref()),
@@ -202,7 +204,7 @@ fn says_something(name: &[u8], data: Option<&[u8]>) -> bool {
 
 /// The text of an error that is no JSON.
 fn error_text(data: &[u8]) -> Option<String> {
-    let text: String = String::from_utf8_lossy(data).chars().take(LONGEST_MESSAGE).collect();
+    let text = cut(&String::from_utf8_lossy(data));
     (!text.trim().is_empty()).then_some(text)
 }
 

@@ -71,6 +71,8 @@ pub struct Summary {
     pub has_begun: bool,
     /// The type of the error that it is, or that came in the middle of the stream; `unknown` if that has none.
     pub error: Option<String>,
+    /// Its code, if it has one.
+    pub error_code: Option<String>,
     /// What that error says.
     pub error_message: Option<String>,
     /// The model that answered.
@@ -158,6 +160,11 @@ impl Summary {
 /// A name; longer ones are cut, and blanks are none.
 pub(super) fn word(value: &Value) -> Option<String> {
     text(value, LONGEST_WORD).filter(|word| !word.trim().is_empty())
+}
+
+/// A message, cut to what is kept of one.
+pub(super) fn cut(message: &str) -> String {
+    message.chars().take(LONGEST_MESSAGE).collect()
 }
 
 /// A text, cut to so many characters.
