@@ -179,6 +179,16 @@ keep_or_put() { # SOURCE FILE
 
 install_service() {
   keep_or_put "$files/conf/$commented" "$home/gateway.yaml"
+  if [ ! -e "$home/environment" ]; then
+    (
+      umask 077
+      cat >"$home/environment" <<END
+# $(say "Variables of the gateway, NAME=value, for root alone. After a change: sudo systemctl reload $name" \
+        "网关的环境变量，每行 名称=值，只有 root 可读。改动后执行：sudo systemctl reload $name")
+#API_BASE_URL=https://anyrouter.top
+END
+    )
+  fi
   known=''
   if [ -e /etc/systemd/system/$unit ]; then
     known=yes
@@ -195,19 +205,21 @@ install_service() {
   systemctl daemon-reload
   if systemctl is-active --quiet $unit; then
     # The new process takes the sockets over: no request is lost.
-    systemctl reload $unit || put_back "journalctl --unit $unit"
+    systemctl reload $unit || put_back "sudo journalctl --unit $unit"
   elif [ -z "$known" ]; then
-    systemctl enable --quiet --now $unit || fail "It is installed, and does not start. Why: journalctl --unit $unit" \
-      "已安装，但没能启动。原因见：journalctl --unit $unit"
+    systemctl enable --quiet --now $unit || fail "It is installed, and does not start. Why: sudo journalctl --unit $unit
+$(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)" \
+      "已安装，但没能启动。原因见：sudo journalctl --unit $unit
+$(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)"
   else
-    say "The service was stopped, and stays so. Start it: systemctl start $name" \
-      "服务原本就没有运行，保持不变。启动：systemctl start $name"
+    say "The service was stopped, and stays so. Start it: sudo systemctl start $name" \
+      "服务原本就没有运行，保持不变。启动：sudo systemctl start $name"
     return
   fi
-  say "The service runs. Log: journalctl --unit $name
-Settings: $home/environment and $home/gateway.yaml, then: systemctl reload $name" \
-    "服务已在运行。日志：journalctl --unit $name
-配置：$home/environment 和 $home/gateway.yaml，改后执行：systemctl reload $name"
+  say "The service runs. Log: sudo journalctl --unit $name
+Settings: $home/environment and $home/gateway.yaml, then: sudo systemctl reload $name" \
+    "服务已在运行。日志：sudo journalctl --unit $name
+配置：$home/environment 和 $home/gateway.yaml，改后执行：sudo systemctl reload $name"
 }
 
 # The process that serves from the user's folder, if there is one. The number of one that was killed may be another's by now;
@@ -237,9 +249,10 @@ install() {
   put_program
   say "$name $version is installed in $bin." "$name $version 已安装到 $bin。"
   if [ "$root" ]; then install_service; else install_for_user; fi
-  say "Then: $name panel (a link to the panel), $name doctor (tries the relays)
+  sudo=${root:+sudo }
+  say "Then: $sudo$name panel (a link to the panel), $sudo$name doctor (tries the relays)
 Claude Code: export ANTHROPIC_BASE_URL=http://127.0.0.1:8088" \
-    "接下来：$name panel（面板的登录链接）、$name doctor（检查中转站）
+    "接下来：$sudo$name panel（面板的登录链接）、$sudo$name doctor（检查中转站）
 Claude Code：export ANTHROPIC_BASE_URL=http://127.0.0.1:8088"
 }
 
@@ -264,8 +277,9 @@ remove() {
     if [ "$root" ]; then rm -rf $data; else rm -rf "$home"; fi
     say "Removed, with configuration and data." "已卸载，配置和数据也已删除。"
   else
-    say "Removed. Configuration and data stay: $data. Delete them too: sh install.sh --uninstall --purge" \
-      "已卸载。配置和数据保留在：$data。一并删除：sh install.sh --uninstall --purge"
+    # What was read from a pipe is no file.
+    say "Removed. Configuration and data stay: $data. Delete them too: the same line, with --purge at its end" \
+      "已卸载。配置和数据保留在：$data。一并删除：在同一命令末尾加上 --purge"
   fi
 }
 

@@ -26,7 +26,8 @@ pub fn run() -> ExitCode {
         cli.command,
         Some(Command::Doctor(_) | Command::Try(_) | Command::Check(_) | Command::Explain(_) | Command::Prices(_))
     );
-    let adopted = looks.then(|| operate::adopt(&cli.arguments(), &env)).flatten();
+    let is_try = matches!(cli.command, Some(Command::Try(_)));
+    let adopted = looks.then(|| operate::adopt(&cli.arguments(), is_try, &env)).flatten();
     let arguments = adopted.as_ref().map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
     let env = |name: &str| adopted.as_ref().map_or_else(|| env(name), |adopted| adopted.variable(name, &env));
     if let Some(Command::Doctor(options)) = &cli.command {

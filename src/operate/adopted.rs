@@ -33,7 +33,7 @@ impl Adopted {
 
 /// Goes to the folder of the gateway that is meant, if one runs elsewhere, and this folder has no configuration or its own
 /// was named; says so, or why not, on standard error.
-pub(crate) fn adopt(arguments: &Arguments, env: Lookup<'_>) -> Option<Adopted> {
+pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Option<Adopted> {
     if !may_look(arguments, env) {
         return None;
     }
@@ -62,7 +62,8 @@ pub(crate) fn adopt(arguments: &Arguments, env: Lookup<'_>) -> Option<Adopted> {
             );
             adopted.ok()
         }
-        Meant::OfRoot if !located.is_at_home => {
+        // The built-in settings are nothing to whoever only wants an answer.
+        Meant::OfRoot if !located.is_at_home && !is_try => {
             let command = running::typed();
             eprintln!(
                 "{}",
@@ -74,7 +75,7 @@ pub(crate) fn adopt(arguments: &Arguments, env: Lookup<'_>) -> Option<Adopted> {
             );
             None
         }
-        Meant::Several(several) if !located.is_at_home => {
+        Meant::Several(several) if !located.is_at_home && !is_try => {
             let list = running::listed(&several);
             eprintln!(
                 "{}",
@@ -82,6 +83,18 @@ pub(crate) fn adopt(arguments: &Arguments, env: Lookup<'_>) -> Option<Adopted> {
                     "note: this is about the built-in settings. Several gateways run; type this in the folder of the one that \
                      you mean:\n{list}",
                     "提示：以下是内置默认配置的情况。有多个网关正在运行；请在要查看的那个网关的目录中执行：\n{list}"
+                )
+            );
+            None
+        }
+        Meant::None { .. } if !located.is_at_home && !is_try && running::is_installed() => {
+            eprintln!(
+                "{}",
+                say!(
+                    "note: this is about the built-in settings. The service is installed, but does not run (sudo systemctl start \
+                     anyrouter-gateway); its file: -c /etc/anyrouter-gateway/gateway.yaml",
+                    "提示：以下是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway）；\
+                     它的配置文件：-c /etc/anyrouter-gateway/gateway.yaml"
                 )
             );
             None

@@ -11,6 +11,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// How far up a session is looked for: sudo, and the shells and programs around it.
+const MOST_PARENTS: usize = 16;
+
 /// Gives a link, or says why there is none.
 pub(crate) type LetIn = Arc<dyn Fn(Wish) -> Result<String, Words> + Send + Sync>;
 
@@ -97,7 +100,28 @@ pub(crate) fn advice(link: &str, ssh: Option<&str>, user: Option<&str>) -> Optio
 
 /// The same from the variables of this process.
 pub(crate) fn advice_here(link: &str, env: Lookup<'_>) -> Option<String> {
-    advice(link, env("SSH_CONNECTION").as_deref(), env("USER").as_deref())
+    // sudo takes the variables of a session away; the shell that it was typed in has them.
+    let sudo = env("SUDO_USER").filter(|user| !user.is_empty());
+    let ssh = env("SSH_CONNECTION").or_else(|| sudo.as_ref().and_then(|_| of_parents("SSH_CONNECTION")));
+    advice(link, ssh.as_deref(), sudo.or_else(|| env("USER")).as_deref())
+}
+
+/// A variable of the nearest process above this one that has it.
+fn of_parents(name: &str) -> Option<String> {
+    let mut pid = rustix::process::getppid()?.as_raw_nonzero().get();
+    for _ in 0..MOST_PARENTS {
+        let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let found = variables.split(|byte| *byte == 0).find_map(|variable| {
+            std::str::from_utf8(variable).ok()?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+        });
+        if found.is_some() {
+            return found;
+        }
+        // The name of a program may have anything in it, but ends at the last bracket.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        pid = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok().filter(|pid| *pid > 1)?;
+    }
+    None
 }
 
 /// Asks the gateway that runs, and opens the browser if that is wanted. Returns the link to print, if there is one.

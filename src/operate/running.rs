@@ -159,7 +159,7 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
     looked.push(SERVICE.to_owned());
     let looked = looked.join(", ");
     match (&located.file, rest) {
-        (None, _) if Path::new(UNIT).exists() => {
+        (None, _) if is_installed() => {
             let command = typed();
             say!(
                 "no gateway runs: the service is installed, but does not run. Type: sudo systemctl start anyrouter-gateway, then \
@@ -184,6 +184,11 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
              或用 GATEWAY_RUNTIME_DIR 指明它的运行目录；其他用户的网关只接受该用户和 root 的命令"
         ),
     }
+}
+
+/// Whether there is a service of `install-service` or `install.sh`.
+pub(super) fn is_installed() -> bool {
+    Path::new(UNIT).exists()
 }
 
 /// A line each.

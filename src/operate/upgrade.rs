@@ -72,6 +72,12 @@ pub(crate) fn run(folder: &RuntimeDir, program: Option<&Path>) -> Result<String,
     let _lock = lock(folder)?;
     let mut new = start(folder, &old, program)?;
     match take_over(folder, &old, &mut new) {
+        Ok(pid) if old.has_systemd => Ok(say!(
+            "upgraded: process {pid} serves; process {old} finishes its requests ({busy}) and ends",
+            "升级完成：进程 {pid} 已接替服务；进程 {old} 处理完进行中的请求（{busy} 个）后退出",
+            old = old.pid,
+            busy = old.busy
+        )),
         Ok(pid) => Ok(say!(
             "upgraded: process {pid} serves, away from any terminal (`kill {pid}` stops it); process {old} finishes its \
              requests ({busy}) and ends",
@@ -138,6 +144,9 @@ fn start(folder: &RuntimeDir, old: &Status, program: Option<&Path>) -> Result<Ne
     // A service manager sets the environment by itself, perhaps to something new.
     if !old.has_systemd {
         command.env_clear().envs(environment.into_iter().filter(|(name, _)| !inheritance::is_dangerous(name)));
+    } else if let Some(stream) = environment.get("JOURNAL_STREAM") {
+        // That of this command is not the stream that the new process gets.
+        command.env("JOURNAL_STREAM", stream);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.map_or_else(Stdio::inherit, Stdio::from));
     // What is typed at this terminal is not meant for the new process.

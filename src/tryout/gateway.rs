@@ -49,7 +49,16 @@ impl Gateway {
                 "nothing answers at {base_url} (ANTHROPIC_BASE_URL): Claude Code gets no answer there either",
                 "{base_url}（ANTHROPIC_BASE_URL）没有响应：Claude Code 也连不上它"
             )),
-            (Err(why), None) => Err(say!("the gateway was not reached: {why}", "没有连上网关：{why}")),
+            // The service obeys root alone, but takes requests of everybody.
+            (Err(why), None) => {
+                match located.listen.map(reachable).filter(|address| base_url.is_empty() && answers(*address)) {
+                    Some(address) => Err(say!(
+                        "the gateway was not reached: {why}\nor, without sudo: export ANTHROPIC_BASE_URL=http://{address}",
+                        "没有连上网关：{why}\n或者不用 sudo：export ANTHROPIC_BASE_URL=http://{address}"
+                    )),
+                    None => Err(say!("the gateway was not reached: {why}", "没有连上网关：{why}")),
+                }
+            }
         }
     }
 }

@@ -167,6 +167,8 @@ first=$(property MainPID)
 # README's update
 install "$gateway" /usr/local/bin/ && systemctl reload anyrouter-gateway || failed "update"
 [ "$(property MainPID)" != "$first" ] && [ "$(property ActiveState)" = active ] || failed "no new process serves"
+# Its lines go to the journal as those of the first one: without a time of their own.
+! journalctl -o cat "_PID=$(property MainPID)" | grep -q '^20[0-9][0-9]-' || failed "lines in the journal have two times"
 
 remove
 [ -z "$(all)" ] && ! id anyrouter-gateway 2>/dev/null || failed "removal left something"
