@@ -105,16 +105,16 @@ impl Report {
         if let Some(lines) = &self.lines {
             write_lines(out, lines)?;
         }
-        if let Some(settings) = &self.settings {
-            write_settings(out, settings)?;
-        }
         if !self.upstreams.is_empty() {
             let good = self.upstreams.iter().filter(|one| one.reachable).count();
             let all = self.upstreams.len();
-            let told = say!("{good} of {all} upstreams can be used", "{all} 个上游中有 {good} 个可用");
+            let told = say!("{good} of {all} upstreams can be used", "共 {all} 个上游，{good} 个可用");
             writeln!(out, "\n{told}")?;
         }
-        Ok(())
+        match &self.settings {
+            Some(settings) => write_settings(out, settings),
+            None => Ok(()),
+        }
     }
 
     /// For programs.
