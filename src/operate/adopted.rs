@@ -2,8 +2,8 @@
 //! has none, or its file was named.
 
 use super::inheritance::is_of_gateway;
-use super::records;
 use super::running::{self, Meant, Running};
+use super::{records, service_file};
 use crate::config::{self, Arguments, DEFAULT_FILE, DOTENV_FILE, Lookup};
 use crate::language::say;
 use std::collections::BTreeMap;
@@ -60,6 +60,9 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
                     ),
                 }
             );
+            for note in service_file::notes(&one.status) {
+                eprintln!("{}", say!("warning: {note}", "警告：{note}"));
+            }
             adopted.ok()
         }
         // The built-in settings are nothing to whoever only wants an answer.

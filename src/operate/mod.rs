@@ -23,6 +23,7 @@ pub(crate) mod recost;
 pub(crate) mod reload;
 pub(crate) mod running;
 pub(crate) mod runtime_dir;
+mod service_file;
 mod signals;
 mod successor;
 pub(crate) mod supervisor;

@@ -3,7 +3,7 @@
 
 use super::ask::{self, ask, printable};
 use super::control::{Answer, Question, Status};
-use super::{RuntimeDir, systemd};
+use super::{RuntimeDir, service_file, systemd};
 use crate::config::live::Difference;
 use crate::language::{joined, say, told as told_in_words};
 
@@ -24,7 +24,7 @@ pub(crate) fn run(folder: &RuntimeDir) -> Result<String, String> {
                 let (keys, way) = (pending_restart.join(", "), Way::of(&status).to_change(&status, needs_stop));
                 lines.push(pending(&printable(&keys), &way));
             }
-            lines.extend(unread_environment(&status));
+            lines.extend(service_file::notes(&status));
             Ok(lines.join("\n"))
         }
         Answer::Refused(problems) => Err(format!("{}\n{}", joined(&problems, "\n"), refused(problems.len()))),
@@ -118,22 +118,6 @@ impl Way {
             ),
         }
     }
-}
-
-/// Of a service: its file of variables, if that was changed after the process began. Only systemd reads it.
-fn unread_environment(status: &Status) -> Option<String> {
-    let Way::Unit(unit) = Way::of(status) else { return None };
-    let files = systemd::environment_files(&unit);
-    let changed = files.into_iter().find(|file| {
-        let written = std::fs::metadata(file).and_then(|file| file.modified()).ok();
-        let since = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        since.is_some_and(|since| status.started_ms > 0 && since.as_millis() > u128::from(status.started_ms))
-    })?;
-    Some(say!(
-        "{file} has changed since the gateway was started, and only systemd reads it; type: systemctl reload {unit}",
-        "{file} 在网关启动之后有改动，而它只由 systemd 读取；请执行：systemctl reload {unit}",
-        file = changed.display()
-    ))
 }
 
 #[cfg(test)]
