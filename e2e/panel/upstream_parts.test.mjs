@@ -1,4 +1,4 @@
-// The parts of an upstream: its keys, at rest, woken and edited, and its lines.
+// The parts of an upstream: its keys, at rest, woken and edited, its lines, and a message that tests it.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -107,3 +107,83 @@ test('the lines of an upstream say which is used, and what is wrong with another
     assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32 ms\s+33 ms\s+120 ms\s+0/);
     assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1 min/);
   }));
+
+const sent = { method: 'POST', target: '/v1/messages?beta=true', headers: [{ name: 'authorization', value: '********' }], bytes: 24_310, head_diff: '--- client\n+++ upstream\n@@ -1 +1 @@\n-host: a\n+host: b\n', body_diff: '' };
+const finding = (id, severity, cause, cure) => ({ id, severity, cause_en: cause, cause_zh: cause, cure_en: cure, cure_zh: cure });
+/** What a test of an upstream comes to whose message has this end. */
+function tested(message) {
+  const times = { dns_ms: null, connect_ms: 12.4, tls_ms: 30.2, first_byte_ms: 812.4, first_token_ms: null, total_ms: 1830.2, ...message.times };
+  const whole = { key: 'spare', model: 'claude-haiku-4-5', status: 200, sent, came: null, ...message, times };
+  const isGood = whole.finding.severity === 'ok';
+  const parameters = { model: whole.model, key: whole.key, status: String(whole.status), said: 'no channel' };
+  const step = { step: 'message', ok: isGood, milliseconds: times.total_ms, detail: '', code: isGood ? 'message_answered' : 'message_failed', parameters, message: whole };
+  return {
+    name: 'a', base_url: 'https://a.example', reachable: true, verdict: whole.finding.severity,
+    ways: [{ via: 'direct', used_by_gateway: true, status: 200, steps: [step], findings: [whole.finding] }],
+  };
+}
+async function answeringTests(page, asked, ...reports) {
+  await page.route('**/api/admin/upstreams/*/test', (route) => {
+    asked.push(route.request().postDataJSON());
+    return route.fulfill({ json: reports.shift() });
+  });
+}
+
+describe('a test with a message', () => {
+  test('asks before it spends, and shows what went and what came', () =>
+    visiting({}, async (visit, page) => {
+      const asked = [];
+      const last = { at: new Date(Date.now() - 600_000).toISOString(), is_scheduled: true, key: 'spare', model: 'claude-haiku-4-5', status: 429, finding: 'quota', is_good: false, first_byte_ms: 80, total_ms: 81, cost: null };
+      await withParts(page, { keys: [key('team', '77aa01b2c3d4e5f6'), key('spare', '0f2c10bf3d128c71', { state: 'disabled', reason: 'refused' })], last_test: last });
+      await answeringTests(page, asked, tested({
+        finding: finding('answered', 'ok', 'It answered.', 'Nothing to do.'), times: { first_token_ms: 815 },
+        came: { headers: [{ name: 'request-id', value: 'r1' }], error_type: null, error_message: null, model: 'claude-haiku-4-5', stop_reason: 'max_tokens', tokens: { input: 5000, output: 1, cache_write: 0, cache_read: 211 }, cost: 0.0052 },
+      }));
+      await visit.open('/upstreams');
+      const card = page.locator('article.card').first();
+      await card.getByText(/Last scheduled test message, 10 min.* ago/).waitFor();
+      await card.getByText(/failed \(quota\) · 429 · claude-haiku-4-5 · spare/).waitFor();
+      await card.locator('li.key').nth(1).getByRole('button', { name: 'Test' }).click();
+      const dialog = page.locator('dialog').first();
+      await dialog.getByText(/It costs a little/).waitFor();
+      assert.equal(await dialog.getByLabel('Key').inputValue(), '0f2c10bf3d128c71');
+      assert.deepEqual(await visit.violations(), []);
+      await dialog.getByRole('button', { name: 'Cancel' }).click();
+      await dialog.waitFor({ state: 'detached' });
+      assert.deepEqual(asked, [], 'nothing is sent before somebody says so');
+      await card.locator('li.key').nth(1).getByRole('button', { name: 'Test' }).click();
+      await dialog.getByLabel('Model').fill('sonnet');
+      await dialog.getByRole('button', { name: 'Send the message' }).click();
+      await card.getByText('Everything works').waitFor();
+      assert.deepEqual(asked, [{ model: 'sonnet', key: '0f2c10bf3d128c71' }]);
+      await card.getByText('claude-haiku-4-5 answered a message with the key spare: 200').waitFor();
+      assert.match(await card.locator('.message').innerText(), /812 ms[^]*1\.83 s[^]*5,211 → 1[^]*\$0\.0052[^]*max_tokens/);
+      await card.getByText(/What was sent/).click();
+      await card.getByText('authorization: ********').waitFor();
+      await card.getByText('host: b').waitFor();
+      await card.getByText('Headers of the response').click();
+      await card.getByText('request-id: r1').waitFor();
+      assert.deepEqual(await visit.violations(), []);
+    }));
+
+  test('of an upstream without keys takes one along, and a failure is no success', () =>
+    visiting({ locale: 'zh-CN' }, async (visit, page) => {
+      const asked = [];
+      await withParts(page, { keys: [], last_test: null });
+      await answeringTests(page, asked, tested({
+        status: 503, finding: finding('no_channel', 'problem', '该分组下没有这个模型', '请更换模型'),
+        came: { headers: [], error_type: 'new_api_error', error_message: 'no channel', model: null, stop_reason: null, tokens: null, cost: null },
+      }));
+      await visit.open('/upstreams');
+      const card = page.locator('article.card').first();
+      await card.getByRole('button', { name: '用模型测试' }).click();
+      const dialog = page.locator('dialog').first();
+      await dialog.getByLabel('中转站密钥').fill('sk-made-up');
+      await dialog.getByRole('button', { name: '发送消息' }).click();
+      await card.getByText('存在问题').waitFor();
+      assert.deepEqual(asked, [{ model: 'haiku', client_key: 'sk-made-up' }]);
+      await card.getByText(/503，“no channel”/).waitFor();
+      await card.getByText('该分组下没有这个模型').waitFor();
+      assert.match(await card.locator('.message').innerText(), /new_api_error/);
+    }));
+});

@@ -18,6 +18,11 @@ describe('the verdict of a test', () => {
     expect(verdictOf({ name: 'a', base_url: '', reachable: false, verdict: 'problem', ways: [way(true, [])] })).toBe('bad');
   });
 
+  it('is that of the gateway where that is worse', () => {
+    expect(verdictOf({ name: 'a', base_url: '', reachable: true, verdict: 'note', ways: [way(true, [])] })).toBe('warn');
+    expect(verdictOf({ name: 'a', base_url: '', reachable: true, verdict: 'problem', ways: [way(true, [])] })).toBe('bad');
+  });
+
   it('of a way that is not taken is a warning at most', () => {
     expect(verdict(way(true, ['ok']), way(false, ['problem'], false))).toBe('warn');
   });

@@ -3,13 +3,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type {
-  ConfigDraft, ErrorAnswer, Explanation, Finding, GroupBy, LastRecost, RequestRow, RunningRequest, SecondOfTraffic, Session, TestStep, Upstream, UpstreamTest,
+  ConfigDraft, ErrorAnswer, Explanation, GroupBy, LastRecost, LastTest, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream, UpstreamTest,
 } from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
 import { notifications, testOfTarget } from './notify.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
 import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
+import { messageTestOf, testOf } from './upstream_test.ts';
 import { linesOf, MockKeys, REFUSED } from './upstreams.ts';
 
 const MINUTE_MS = 60_000;
@@ -46,6 +47,10 @@ export class MockGateway {
   readonly #listeners = new Set<ServerResponse>();
   readonly #drained = new Set<string>();
   readonly #keys = new MockKeys(Date.now());
+  readonly #tests = new Map<string, LastTest>([['mirror-hk', {
+    at: new Date(Date.now() - 34 * MINUTE_MS).toISOString(), is_scheduled: true, key: 'team-b', model: 'claude-haiku-4-5', status: 429, finding: 'quota', is_good: false,
+    first_byte_ms: 122.4, total_ms: 123.8, cost: null,
+  }]]);
   readonly #startedAtMs = Date.now();
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
@@ -146,7 +151,7 @@ export class MockGateway {
         if (action === 'keys') return this.#keys.change(key ?? '', change ?? '', String(body['for'])) ?? this.#missing(`the key ${key}`);
         if (action === 'drain') this.#drained.add(name ?? '');
         else if (action === 'enable') this.#drained.delete(name ?? '');
-        return action === 'test' ? testOf(name ?? '') : this.#upstream(name ?? '');
+        return action === 'test' ? this.#test(name ?? '', body) : this.#upstream(name ?? '');
       case 'GET notify':
         return notifications(Date.now());
       case 'POST notify':
@@ -252,8 +257,18 @@ export class MockGateway {
       connecting: {},
       lines: index === 0 ? linesOf(Date.now()) : [],
       keys: index === 1 ? this.#keys.all() : [],
-      last_test: null,
+      last_test: this.#tests.get(name) ?? null,
     };
+  }
+
+  /** A message that is answered wakes its key. */
+  #test(name: string, { model, key }: Record<string, unknown>): UpstreamTest {
+    if (typeof model !== 'string') return testOf(name);
+    const own = this.#keys.all().find(({ fingerprint }) => fingerprint === key);
+    const { report, last } = messageTestOf(name, model, own);
+    if (last) this.#tests.set(name, last);
+    if (last?.is_good === true && own) this.#keys.change(own.fingerprint, 'wake', '');
+    return report;
   }
 
   #save(body: Partial<ConfigDraft> & { base_version: string }): unknown {
@@ -301,34 +316,6 @@ export class MockGateway {
     };
     this.#tell('second', second);
   }
-}
-
-function testOf(name: string): UpstreamTest {
-  const step = (of: TestStep['step'], milliseconds: number, code: string, parameters: TestStep['parameters'], ok = true): TestStep =>
-    ({ step: of, ok, milliseconds, detail: '', code, parameters, message: null });
-  const refused: Finding = {
-    id: 'connect_refused', severity: 'problem',
-    cause_en: 'The connection was refused: nothing listens at this address and port, or a firewall rejects it.',
-    cure_en: 'Check host and port in base_url, and that the upstream is running.',
-    cause_zh: '连接被拒绝：该地址和端口没有服务在监听，或被防火墙拒绝。', cure_zh: '请检查 base_url 的主机和端口，并确认上游正在运行。',
-  };
-  const reachable: Finding = {
-    id: 'reachable_without_key', severity: 'ok', cause_en: 'The upstream is reachable; it asks for a key, and none was sent.', cure_en: 'Nothing to do.',
-    cause_zh: '上游可以连通；它要求密钥，而本次没有发送密钥。', cure_zh: '无需处理。',
-  };
-  if (name === 'backup') {
-    const steps = [step('dns', 0, 'is_address', { host: '10.0.0.9' }), step('tcp', 3.2, 'connect_failed', { address: '10.0.0.9:8443', said: 'Connection refused' }, false)];
-    return { name, base_url: 'https://10.0.0.9:8443', reachable: false, verdict: 'problem', ways: [{ via: 'direct', used_by_gateway: true, steps, status: null, findings: [refused] }] };
-  }
-  const end = [step('tls', 61, 'tls_done', { version: 'TLSv1.3', name: 'anyrouter.top' }), step('http', 240, 'answered_without_key', { target: '/v1/models?limit=1', status: 401, said: '' })];
-  return {
-    name, base_url: 'https://anyrouter.top', reachable: true, verdict: 'ok',
-    ways: [
-      { via: 'http://127.0.0.1:7890', used_by_gateway: true, steps: [step('tcp', 1.1, 'connected', { address: '127.0.0.1:7890' }),
-        step('proxy', 12, 'tunnel_opened', { proxy: 'http://127.0.0.1:7890', target: 'anyrouter.top:443' }), ...end], status: 401, findings: [reachable] },
-      { via: 'direct', used_by_gateway: false, steps: [step('dns', 3.4, 'resolved', { host: 'anyrouter.top', addresses: '203.0.113.7' }), step('tcp', 38, 'connected', { address: '203.0.113.7:443' }), ...end], status: 401, findings: [reachable] },
-    ],
-  };
 }
 
 function explain(body: string): Explanation {

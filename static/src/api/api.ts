@@ -42,6 +42,13 @@ export class ApiError extends Error {
   }
 }
 
+/** With a model a test sends a message, which costs something. */
+export interface TestOptions {
+  model?: string;
+  key?: string;
+  client_key?: string;
+}
+
 export type Parameters = Record<string, string | number | undefined>;
 
 interface Call {
@@ -128,7 +135,7 @@ export const api = {
   stopRecost: () => call<LastRecost>('recost', { method: 'DELETE' }),
 
   upstreams: (signal?: AbortSignal) => call<Upstreams>('upstreams', { signal }),
-  testUpstream: (of: string) => call<UpstreamTest>(`upstreams/${name(of)}/test`, { method: 'POST', body: {} }),
+  testUpstream: (of: string, options: TestOptions = {}) => call<UpstreamTest>(`upstreams/${name(of)}/test`, { method: 'POST', body: options }),
   drainUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/drain`, { method: 'POST', body: {} }),
   enableUpstream: (of: string) => call<Upstream>(`upstreams/${name(of)}/enable`, { method: 'POST', body: {} }),
   /** `key` is a name or a fingerprint. */

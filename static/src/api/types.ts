@@ -6,8 +6,8 @@ export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCod
   faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES } from './openapi.ts';
 export type {
   By as GroupBy, Cause, Checked as ConfigCheck, Condition, Config, Conversation, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
-  Group, Groups, Health, KeyBalance, LastRecost, Line, Notifications, NotificationTest, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
-  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, TwoTexts, Upstream,
+  Finding, Group, Groups, Health, KeyBalance, LastRecost, LastTest, Line, Notifications, NotificationTest, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
+  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, TriedMessage, TwoTexts, Upstream,
   UpstreamKey, Upstreams, Versions as ConfigHistory,
 } from './openapi.ts';
 
@@ -18,7 +18,6 @@ export type Phase = RunningRequest['phase'];
 /** One way to an upstream: directly, or through the outbound proxy. */
 export type TestWay = Tried['ways'][number];
 export type TestStep = TestWay['steps'][number];
-export type Finding = TestWay['findings'][number];
 
 export type NotifyTarget = Notifications['targets'][number];
 
