@@ -403,7 +403,8 @@ async fn two_thousand_answers_are_told_as_they_were_by_log_metrics_and_api() {
     let pool = Pool::new()
         .add("first", first.url())
         .add_with("second", second.url(), "api_key: sk-own")
-        .generous()
+        // A client whose quota is used up would go elsewhere from then on.
+        .failover("retry_budget: 100%, retry_budget_min: 1000, errors_off: quota")
         .setting("routes:\n  - { keys: [sk-both], upstreams: [first, second] }")
         .setting("limits: { event: 4KiB }\ntimeouts: { read: 2s }\nhealth: { failures: 1000, min_requests: 10000 }");
     let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))

@@ -204,7 +204,9 @@ async fn a_client_that_leaves_gives_its_place_back() {
 async fn an_error_that_is_passed_on_keeps_its_place_to_its_end() {
     let gate = Gate::new();
     let waits = gate.clone();
-    let failing = move |_: &_| Reply::status(503).chunked().bytes("begun").step(Step::Wait(waits.clone()));
+    // More than is read of an error before it is passed on.
+    let body = format!("begun{}", " ".repeat(80 * 1024));
+    let failing = move |_: &_| Reply::status(503).chunked().bytes(body.clone()).step(Step::Wait(waits.clone()));
     let upstream = Upstream::start(failing).await;
     let pool = Pool::new().add_with("narrow", upstream.url(), "max_in_flight: 1");
     let pool = pool.setting("limits: { queue: 100, queue_timeout: 200ms }");
