@@ -176,13 +176,13 @@ impl Explanation {
             let rest = std::time::Duration::from_millis(u64::try_from(rest).unwrap_or(u64::MAX));
             let rest = humantime::format_duration(rest);
             let words = match of {
-                "key" => say!("the key rests for {rest}", "该密钥休息 {rest}"),
-                _ => say!("the upstream rests for {rest}", "该上游休息 {rest}"),
+                "key" => say!("the key rests for {rest}", "该密钥暂停使用 {rest}"),
+                _ => say!("the upstream rests for {rest}", "该上游暂停使用 {rest}"),
             };
             writeln!(lines, "{words}")?;
         }
         if self.disable_key {
-            let words = say!("the key is not used until somebody wakes it", "该密钥停用，直到有人唤醒它");
+            let words = say!("the key is out of use until somebody wakes it", "该密钥停用，直到有人恢复使用");
             writeln!(lines, "{words}")?;
         }
         if let Some(Answer { status, message }) = &self.answer {

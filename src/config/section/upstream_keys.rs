@@ -79,13 +79,13 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "api_keys",
         "",
         "Several keys instead of api_key: {key, name, weight, max_in_flight, enabled} each; a session stays with its key, and one that is used up or disabled is left out.",
-        "用几个密钥代替 api_key：每项为 {key, name, weight, max_in_flight, enabled}；会话固定使用同一个密钥，用尽或被停用的密钥会被跳过。",
+        "用几个密钥代替 api_key：每项为 {key, name, weight, max_in_flight, enabled}；会话固定使用同一个密钥，额度用完或被拒绝的密钥会被跳过。",
     ),
     one(
         "balance",
         "",
         "Where it says what is left on its keys: {kind, interval, rest_below, ...}; new sessions avoid a key below rest_below, and one that is used up rests.",
-        "查询密钥余额的方式：{kind, interval, rest_below, ...}；新会话避开余额低于 rest_below 的密钥，用完的密钥暂停使用。",
+        "查询密钥余额的方式：{kind, interval, rest_below, ...}；新会话避开余额低于 rest_below 的密钥，余额用完的密钥暂停使用。",
     ),
     one(
         "proxy",

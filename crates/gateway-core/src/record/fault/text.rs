@@ -160,8 +160,8 @@ impl UpstreamFault {
             Self::QueueTimeout { max_in_flight, within } => {
                 format!("在 {} 内没有空出名额（max_in_flight {max_in_flight}，limits.queue_timeout）", spelled(*within))
             }
-            Self::KeysRest { within } => format!("的密钥都在休息，{} 后第一个恢复", whole(*within)),
-            Self::KeysOut => "没有可用的密钥：都已关闭或被上游拒绝".to_owned(),
+            Self::KeysRest { within } => format!("的密钥全部暂停使用，最早的 {} 后恢复", whole(*within)),
+            Self::KeysOut => "没有可用的密钥：全部已关闭或已停用".to_owned(),
             Self::FirstByteTimeout { within } => {
                 format!("在 {} 内没有开始响应（first_byte_timeout、read_timeout）", spelled(*within))
             }
@@ -217,12 +217,12 @@ fn chinese_tls(fault: Option<TlsFault>, said: &str, is_operator: bool) -> String
     }
 }
 
-/// A duration as settings have it: `1m 30s`.
-/// In whole seconds: the end of a rest is no matter of milliseconds.
+/// A duration in whole seconds: the end of a rest is no matter of milliseconds.
 fn whole(duration: Duration) -> String {
     spelled(Duration::from_secs(duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)))
 }
 
+/// A duration as settings have it: `1m 30s`.
 fn spelled(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
