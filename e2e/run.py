@@ -67,6 +67,12 @@ class FaultyUpstream(BaseHTTPRequestHandler):
         }
         self.answer(status, fields, body)
 
+    def do_GET(self) -> None:
+        if self.path != "/balance":
+            return self.send_error(501)
+        body = json.dumps({"left": 12.5, "used": 7.5}).encode()
+        self.answer(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, body)
+
     def answer(self, status: int, fields: dict[str, str], body: bytes) -> None:
         self.send_response(status)
         for name, value in fields.items():
@@ -86,15 +92,17 @@ def faulty_upstream(cleanup: ExitStack) -> str:
 
 
 def observed_upstreams(faulty: str, upstream: str) -> str:
-    """One that fails, one with two addresses that answers, and one with keys of its own, which only a client's key leads
-    to that nobody has; and somebody who is told when something breaks."""
+    """One that fails, one with two addresses that answers, and two with keys of their own, which only a client's key leads
+    to that nobody has: one is tested, of the other the balance is known. And somebody who is told when something breaks."""
+    balance = "kind: custom, path: /balance, remaining: /left, used: /used, unit: USD"
     line = upstream.removeprefix("http://").replace("127.0.0.1", "localhost")
     keys = "{key: sk-own-1, name: first}, {key: sk-own-2, name: second}"
     return f"""  upstreams:
     - {{name: faulty, base_url: {faulty}}}
     - {{name: mock, base_url: {upstream}, priority: 1, lines: ["{line}"]}}
     - {{name: keyed, base_url: {upstream}, priority: 2, test: {{every: 1h, model: claude-opus-5-5}}, api_keys: [{keys}]}}
-  routes: [{{keys: sk-of-nobody, upstreams: [keyed]}}]
+    - {{name: billed, base_url: {faulty}, priority: 3, api_key: sk-own-3, balance: {{{balance}}}}}
+  routes: [{{keys: sk-of-nobody, upstreams: [keyed, billed]}}]
   notify: {{targets: [{{kind: webhook, name: ops, url: "{upstream}/hook"}}]}}
 """
 

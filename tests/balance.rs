@@ -190,6 +190,9 @@ fn sessions(relay: &Upstream, from: usize, key_of: &str) -> Vec<String> {
     of_key.map(|request| request.headers.all("x-claude-code-session-id").concat()).collect()
 }
 
+/// Makes an answer anew, each time that it is asked for.
+type Answer = fn() -> Reply;
+
 #[tokio::test]
 async fn under_load_new_sessions_leave_a_key_before_its_end_and_all_of_them_at_it() {
     let new_api = NewApi::of(&[("sk-first-key-1", 5.0), ("sk-second-key-2", 900.0)]);
@@ -327,7 +330,7 @@ async fn a_relay_that_does_not_tell_it_changes_nothing() {
     let pool = Pool::new().add_with("relay", relay.url(), &settings).add("other", "http://127.0.0.1:9");
     let gateway = gateway().yaml(&pool.setting(ROUTE).yaml()).start().await;
     key_once(&gateway, 0, "a used up key", |key| state(key) == "resting").await;
-    let answers: [(&str, fn() -> Reply); 7] = [
+    let answers: [(&str, Answer); 7] = [
         ("status", || Reply::status(404)),
         ("status", || Reply::status(302).header("Location", "/login")),
         ("not_json", || Reply::ok("<!doctype html><title>Just a moment</title>").header("Content-Type", "text/html")),

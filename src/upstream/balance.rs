@@ -123,11 +123,11 @@ impl Relay<'_> {
         let line = self.upstream.lines.used();
         let asked = timeout(TIME, async {
             let answer = question.ask(self.connector, self.upstream, line).await;
-            let answer = answer.map_err(no_response)?;
+            let answer = answer.map_err(|error| no_response(&error))?;
             if answer.status != 200 {
                 return Err(Unread::Status { status: answer.status });
             }
-            let body = answer.body(most).await.map_err(no_response)?;
+            let body = answer.body(most).await.map_err(|error| no_response(&error))?;
             body.map(Vec::from).ok_or(Unread::TooLarge { most })
         });
         asked.await.unwrap_or(Err(Unread::Late { within: TIME }))
@@ -143,7 +143,7 @@ fn unsendable() -> Unread {
     Unread::NoResponse { said: "a header cannot hold what is to be sent".to_owned() }
 }
 
-fn no_response(error: Box<pingora::Error>) -> Unread {
+fn no_response(error: &pingora::Error) -> Unread {
     Unread::NoResponse { said: error.root_cause().to_string() }
 }
 

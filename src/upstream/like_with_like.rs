@@ -112,7 +112,7 @@ mod tests {
         let came = times(kind, 5.0, 3);
         assert_eq!(median(&[came.clone(), vec![given_up(1.0); 9]].concat()), Some((5.0, 3)));
         assert_eq!(median(&[came, vec![given_up(60.0); 9]].concat()), Some((60.0, 12)));
-        assert_eq!(median(&vec![given_up(60.0); 3]), Some((60.0, 3)), "one that never says anything");
+        assert_eq!(median(&[given_up(60.0); 3]), Some((60.0, 3)), "one that never says anything");
         assert_eq!(median(&[]), None);
     }
 }

@@ -45,7 +45,7 @@ fn a_share_changes_by_a_half_at_most_and_only_after_a_minute_without_a_break() {
     assert_eq!(choice.look(target(1.0, true), 3 * MINUTE + 2 * SECOND), 0.25);
     assert_eq!(choice.look(target(1.0, true), 4 * MINUTE + 2 * SECOND), 0.5);
     assert_eq!(choice.look(low, 4 * MINUTE + 3 * SECOND), 0.5);
-    assert_eq!(choice.look(target(1.0, true), 5 * MINUTE + 1 * SECOND), 0.5, "to and fro is nothing");
+    assert_eq!(choice.look(target(1.0, true), 5 * MINUTE + SECOND), 0.5, "to and fro is nothing");
 }
 
 #[test]
