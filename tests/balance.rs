@@ -390,6 +390,31 @@ async fn the_only_key_of_an_upstream_rests_too_and_clients_hear_for_how_long() {
 }
 
 #[tokio::test]
+async fn sessions_of_the_only_key_of_an_upstream_stay_with_it_to_its_end() {
+    let new_api = NewApi::of(&[("sk-first-key-1", 5.0)]);
+    let (relay, other) = (new_api.start().await, NewApi::default().start().await);
+    let source = "priority: 0, api_key: sk-first-key-1, balance: { kind: new-api, rest_below: 1 }";
+    let pool = Pool::new().add_with("relay", relay.url(), source).add_with(
+        "other",
+        other.url(),
+        "priority: 1, api_key: sk-second-key-2",
+    );
+    let gateway = gateway().yaml(&pool.setting(ROUTE).yaml()).start().await;
+    key_once(&gateway, 0, "a first reading", |key| key["balance"]["read_at"].is_string()).await;
+    let fingerprint = keys(&gateway, 0).await[0]["fingerprint"].as_str().expect("a fingerprint").to_owned();
+    let from = async |session: &str| gateway.request(&ask(session)).await.json()["from"].clone();
+    assert_eq!(from("old").await, "sk-first-key-1");
+    new_api.set("sk-first-key-1", 0.75);
+    read_now(&gateway, "relay", &fingerprint).await;
+    key_once(&gateway, 0, "a low key", |key| state(key) == "low").await;
+    assert_eq!((from("new").await, from("old").await), (json!("sk-second-key-2"), json!("sk-first-key-1")));
+    new_api.set("sk-first-key-1", 0.0);
+    read_now(&gateway, "relay", &fingerprint).await;
+    key_once(&gateway, 0, "a used up key", |key| state(key) == "resting").await;
+    assert_eq!(from("old").await, "sk-second-key-2");
+}
+
+#[tokio::test]
 async fn a_balance_of_nobodys_key_is_refused() {
     let pool = Pool::new().add_with("relay", "https://relay.example", "balance: { kind: new-api }");
     let output = gateway().yaml(&pool.yaml()).arg("check").run().await;

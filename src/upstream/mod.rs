@@ -233,9 +233,10 @@ impl Upstream {
     }
 
     /// Whether it is remembered which sessions are here, and with which key, though they did not move: whoever is new would
-    /// not find them again.
+    /// not find them again, or would be sent elsewhere while they stay.
     pub fn remembers_sessions(&self) -> bool {
-        self.config.has_key_pool() || self.steering.is_some()
+        let may_be_low = || self.config.balance.as_ref().is_some_and(|balance| balance.rest_below.is_some());
+        self.config.has_key_pool() || self.steering.is_some() || may_be_low()
     }
 
     /// Its name for clients, if it has one: one that nobody named is called by its host, and addresses are not told.
