@@ -92,6 +92,11 @@ impl Snapshot {
     /// a draft that is only checked.
     pub(crate) fn put_in_force(&self, former: Option<&Self>) {
         self.conversations.put_in_force(&self.edition, former.map(|former| &*former.conversations));
+        for upstream in &self.upstreams {
+            if let Some(former) = former.and_then(|former| former.upstream(&upstream.name)) {
+                upstream.put_in_force(former);
+            }
+        }
     }
 
     /// Prepares a configuration that comes after another one: what was seen of upstreams and clients stays known, as

@@ -146,13 +146,6 @@ impl Upstream {
         let name: Arc<str> = Arc::from(upstream.name.as_str());
         let former_keys = same_place.map(|former| (&former.keys, &former.made_with.queue));
         let keys = Keys::new(&name, &upstream.api_keys, &config.queue, former_keys);
-        keys.all().iter().for_each(|key| match &upstream.balance {
-            None => key.state.forget_balance(),
-            Some(_) if same_place.is_some_and(|former| former.config.balance != upstream.balance) => {
-                key.state.balance.ask();
-            }
-            Some(_) => {}
-        });
         Ok(Self {
             keys,
             name,
@@ -178,6 +171,17 @@ impl Upstream {
             made_with,
             config: upstream.clone(),
         })
+    }
+
+    /// Requests are sent with it from here on, after the `former` one of its name: what was read of balances for another wish
+    /// says nothing any more.
+    pub(crate) fn put_in_force(&self, former: &Self) {
+        if self.config.balance != former.config.balance {
+            self.keys.all().iter().for_each(|key| match &self.config.balance {
+                None => key.state.forget_balance(),
+                Some(_) => key.state.balance.ask(),
+            });
+        }
     }
 
     /// Whether it can be asked to drop thinking, as far as it has shown.

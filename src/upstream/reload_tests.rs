@@ -119,3 +119,23 @@ fn a_request_takes_the_line_in_use_unless_that_fails() {
     upstream.lines.at(0).times.probed(Duration::from_millis(10));
     assert_eq!(upstream.lines.next(lines::Tried::default()), Some(0));
 }
+
+#[test]
+fn a_draft_says_nothing_of_balances_until_it_is_in_force() {
+    use super::key_balance::Reading;
+    use gateway_core::balance::{Balance, Level};
+    let route = "  routes: [{keys: sk-client, upstreams: [a, b]}]\n";
+    let entry = |balance: &str| with(&format!(", api_key: sk-1{balance}"), route);
+    let before = prepare(&entry(", balance: {kind: new-api, rest_below: 1}"), &[]).expect("prepared");
+    let state = &before[0].keys.all()[0].state;
+    let left = Balance { remaining: Some(0.0), used: None, unit: String::new(), reset_at: None };
+    let read = Reading { found: Ok(left), rest_below: Some(1.0), next_ms: 60_000, wishes: 0 };
+    assert_eq!(state.learn_balance(read, 1), Some((Level::UsedUp, true)));
+    let other = prepare(&entry(", balance: {kind: new-api, rest_below: 9}"), &before).expect("prepared");
+    let without = prepare(&entry(""), &before).expect("prepared");
+    assert_eq!((state.state(2), state.balance.is_due(2)), (key_state::State::Resting(59_998), false));
+    other[0].put_in_force(&before[0]);
+    assert_eq!((state.state(2), state.balance.is_due(2)), (key_state::State::Resting(1_000), true));
+    without[0].put_in_force(&before[0]);
+    assert_eq!(state.state(2), key_state::State::Ready);
+}
