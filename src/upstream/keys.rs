@@ -9,6 +9,7 @@ use super::sessions::{Owner, hash};
 use super::slots::{NoPlace, Place, Slots};
 use crate::config::api_keys::ApiKey;
 use crate::config::resilience::Queue;
+use futures::future::select_ok;
 use gateway_core::balance::{Level, Unread};
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,12 +231,12 @@ impl Keys {
         (!self.0.is_empty()).then(|| first.map(Duration::from_millis))
     }
 
-    /// The place of the key for a request: its session's; else the best one by weight, of those that are not near their end
-    /// if there are any. One with room if `has_room`.
-    pub fn choose(&self, wish: &Wish<'_>, has_room: bool, now_ms: u64) -> Option<usize> {
+    /// The place of the key for a request, of those with room: its session's; else the best one by weight, of those that are
+    /// not near their end if there are any.
+    pub fn choose(&self, wish: &Wish<'_>, now_ms: u64) -> Option<usize> {
         let mut best: Option<(bool, f64, usize)> = None;
         for (at, key) in self.0.iter().enumerate() {
-            if wish.tried.contains(&at) || !key.is_usable(now_ms) || has_room && !key.slots.has_room() {
+            if wish.tried.contains(&at) || !key.is_usable(now_ms) || !key.slots.has_room() {
                 continue;
             }
             if wish.key == Some(key.seed) {
@@ -260,7 +261,7 @@ impl Keys {
         }
         // Another request may be faster at the last place of each of them.
         for _ in 0..self.0.len() {
-            let Some(at) = self.choose(wish, true, now_ms) else { break };
+            let Some(at) = self.choose(wish, now_ms) else { break };
             if let Some(place) = self.0[at].slots.take() {
                 return Ok(Some(KeyPlace { at, _place: place }));
             }
@@ -268,7 +269,12 @@ impl Keys {
         Err(NoPlace::Late)
     }
 
-    /// The same, as soon as it is this sender's turn.
+    /// A place at this key, as soon as it is this sender's turn.
+    async fn wait(&self, at: usize, sender: Owner) -> Result<KeyPlace, NoPlace> {
+        Ok(KeyPlace { at, _place: self.0[at].slots.wait(sender).await? })
+    }
+
+    /// A place at one, as soon as it is this sender's turn at any.
     ///
     /// # Errors
     /// When none is used, or there is no place in time.
@@ -279,10 +285,14 @@ impl Keys {
             if let Ok(place) = self.take(wish, now) {
                 return Ok(place);
             }
-            let Some(at) = self.choose(wish, false, now) else { break };
-            let place = self.0[at].slots.wait(sender).await?;
-            if self.0[at].is_usable(clock::now_ms()) {
-                return Ok(Some(KeyPlace { at, _place: place }));
+            let used = (0..self.0.len()).filter(|at| !wish.tried.contains(at) && self.0[*at].is_usable(now));
+            let waits: Vec<_> = used.map(|at| Box::pin(self.wait(at, sender))).collect();
+            if waits.is_empty() {
+                break;
+            }
+            let (place, _) = select_ok(waits).await?;
+            if self.0[place.at].is_usable(clock::now_ms()) {
+                return Ok(Some(place));
             }
         }
         Err(NoPlace::NoKey)

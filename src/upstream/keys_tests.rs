@@ -29,13 +29,13 @@ fn rest(key: &Key, seconds: u64) {
 fn sessions_are_spread_by_weight_and_stay_when_one_goes() {
     let keys = made(&[key("a"), ApiKey { weight: 3, ..key("b") }, key("c")]);
     let now = clock::now_ms();
-    let before: Vec<usize> = (0..2_000).filter_map(|number| keys.choose(&session(number), true, now)).collect();
+    let before: Vec<usize> = (0..2_000).filter_map(|number| keys.choose(&session(number), now)).collect();
     let mut shares: HashMap<usize, usize> = HashMap::new();
     before.iter().for_each(|at| *shares.entry(*at).or_default() += 1);
     assert!((300..500).contains(&shares[&0]) && (1_050..1_350).contains(&shares[&1]), "{shares:?}");
     rest(&keys.0[1], 600);
     for (number, before) in (0..).zip(before) {
-        let after = keys.choose(&session(number), true, clock::now_ms());
+        let after = keys.choose(&session(number), clock::now_ms());
         assert!(after.is_some_and(|after| after != 1 && (before == 1 || after == before)), "{number}");
     }
 }
@@ -46,12 +46,12 @@ fn a_session_keeps_its_key_unless_that_is_out_or_was_tried() {
     let now = clock::now_ms();
     for number in 0..20 {
         let own = |tried| Wish { key: Some(keys.0[1].seed), tried, ..session(number) };
-        assert_eq!(keys.choose(&own(&[]), true, now), Some(1));
-        assert_eq!(keys.choose(&own(&[1]), true, now), Some(0));
-        assert_eq!(keys.choose(&own(&[0, 1]), true, now), None);
+        assert_eq!(keys.choose(&own(&[]), now), Some(1));
+        assert_eq!(keys.choose(&own(&[1]), now), Some(0));
+        assert_eq!(keys.choose(&own(&[0, 1]), now), None);
     }
     keys.0[1].disable(Why::of(KeyReason::Refused));
-    assert_eq!(keys.choose(&Wish { key: Some(keys.0[1].seed), ..session(1) }, true, now), Some(0));
+    assert_eq!(keys.choose(&Wish { key: Some(keys.0[1].seed), ..session(1) }, now), Some(0));
 }
 
 #[test]
@@ -60,16 +60,12 @@ fn a_key_near_its_end_takes_no_new_session_while_there_is_another() {
     let left = Balance { remaining: Some(0.5), used: None, unit: String::new(), reset_at: None };
     keys.0[0].learn_balance(Reading { found: Ok(left), rest_below: Some(1.0), next_ms: u64::MAX, wishes: 0 });
     let now = clock::now_ms();
-    assert!((0..50).all(|number| keys.choose(&session(number), true, now) == Some(1)));
-    assert_eq!(
-        keys.choose(&Wish { key: Some(keys.0[0].seed), ..session(1) }, true, now),
-        Some(0),
-        "that has it already"
-    );
+    assert!((0..50).all(|number| keys.choose(&session(number), now) == Some(1)));
+    assert_eq!(keys.choose(&Wish { key: Some(keys.0[0].seed), ..session(1) }, now), Some(0), "that has it already");
     assert_eq!(keys.standing(now), Standing::Ready);
     rest(&keys.0[1], 60);
     let now = clock::now_ms();
-    assert_eq!((keys.standing(now), keys.choose(&session(1), true, now)), (Standing::Low, Some(0)));
+    assert_eq!((keys.standing(now), keys.choose(&session(1), now)), (Standing::Low, Some(0)));
 }
 
 #[test]
@@ -105,6 +101,27 @@ async fn a_full_key_is_passed_over_and_waited_for_if_all_are() {
     rest(&keys.0[0], 60);
     rest(&keys.0[1], 60);
     assert_eq!(keys.take_in_turn(&session(1), SENDER).await.err(), Some(NoPlace::NoKey));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_full_keys_has_the_first_place_of_any() {
+    let one = |name| ApiKey { max_in_flight: Some(1), ..key(name) };
+    let keys = made(&[one("a"), one("b"), one("c")]);
+    let wish = Wish { key: Some(keys.0[0].seed), tried: &[2], ..session(1) };
+    let _first = keys.take(&wish, clock::now_ms()).expect("a place").expect("a key");
+    let second = keys.take(&wish, clock::now_ms()).expect("a place").expect("a key");
+    {
+        let mut waits = std::pin::pin!(keys.take_in_turn(&wish, SENDER));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        drop(second);
+        let futures::task::Poll::Ready(place) = futures::poll!(waits.as_mut()) else { panic!("it still waits") };
+        assert_eq!(place.expect("a place").expect("a key").at, 1);
+    }
+    assert_eq!(keys.0[0].slots.counts(), (1, 0), "nobody waits any more");
+    assert!(
+        keys.take(&wish, clock::now_ms()).is_ok_and(|place| place.is_some_and(|place| place.at == 1)),
+        "given back"
+    );
 }
 
 #[test]
