@@ -34,12 +34,13 @@ pub fn choose(
         let upstream = &upstreams[at];
         let must_wait = memory.must_wait(client, upstream.seed);
         if must_wait || !upstream.is_usable(now_ms) {
-            // One that can serve it at all; one in service; the one that failed least since it worked last; of equals, the
-            // one whose pause ends first.
+            // One that can serve it at all; one in service; the one that failed least since it worked last, or of those
+            // that only say when they can, any; of equals, the one whose pause ends first.
             let circuit = &upstream.circuit;
             let keys_back = upstream.keys.all_out(now_ms).map(|back| back.map_or(u64::MAX, millis));
             let pause = circuit.state(now_ms).pause_ms().max(keys_back.unwrap_or_default());
-            let badness = (keys_back.is_some(), upstream.is_drained(), circuit.failures_in_a_row(), pause);
+            let failures = if keys_back.is_some() { 0 } else { circuit.failures_in_a_row() };
+            let badness = (keys_back.is_some(), upstream.is_drained(), failures, pause);
             if least_bad.is_none_or(|(least, _)| badness < least) {
                 least_bad = Some((badness, at));
             }

@@ -123,3 +123,22 @@ fn a_key_that_has_to_wait_goes_elsewhere_if_it_can() {
     assert_eq!(pool.choose(other, &[]), Some(Choice::Ready(0)));
     assert_eq!(pool.choose(one, &[1]), Some(Choice::LeastBad(0)));
 }
+
+#[test]
+fn of_upstreams_whose_keys_all_rest_the_one_that_is_back_first_says_when() {
+    use super::super::key_state::{KeyReason, Pause, Why};
+    let entry = |name: &str, port: u16| {
+        format!("    - {{name: {name}, base_url: \"http://127.0.0.1:{port}\", api_key: sk-{name}-key}}\n")
+    };
+    let routes = "  routes: [{keys: sk-client, upstreams: [a, b]}]\n";
+    let yaml = format!("gateway:\n{routes}  upstreams:\n{}{}", entry("a", 1), entry("b", 2));
+    let upstreams = crate::upstream::prepare(&config(&yaml), &[]).expect("prepared");
+    let now = crate::upstream::clock::now_ms();
+    for (upstream, seconds) in upstreams.iter().zip([600, 30]) {
+        let why = Why::of(KeyReason::RateLimited);
+        upstream.keys.all()[0].rest(Pause::For(Duration::from_secs(seconds)), why, now);
+    }
+    upstreams[1].probed(Some(UpstreamFault::Closed));
+    let memory = AffinityTable::new(&Affinity { sessions: 100, idle: Duration::from_secs(60) });
+    assert_eq!(choose(&upstreams, &[0, 1], &[], session(1), &memory, now + 1), Some(Choice::LeastBad(1)));
+}
