@@ -169,8 +169,12 @@ impl KeyState {
     }
 
     /// Requests go out without it for a while, the longer one of two. The end of a rest that another one began is not put
-    /// off by answers to what was under way by then: `began_ms` is when the request began. Returns the pause if it is new.
+    /// off by answers to what was under way by then: `began_ms` is when the request began. One that is out has no rest.
+    /// Returns the pause if it is new.
     pub fn rest(&self, pause: Pause, why: Why, began_ms: u64, now_ms: u64) -> Option<Duration> {
+        if self.is_disabled.load(Ordering::Acquire) {
+            return None;
+        }
         let until = self.resting_until_ms.load(Ordering::Acquire);
         let is_old = began_ms < self.taken_out_at_ms.load(Ordering::Acquire);
         let pause = match pause {
@@ -308,6 +312,16 @@ mod tests {
         assert_eq!(key.note(6).map(|note| note.why.reason), Some(KeyReason::Refused));
         assert!(key.wake(7) && !key.wake(8));
         assert_eq!((key.state(8), key.note(8).is_some()), (State::Ready, false));
+    }
+
+    #[test]
+    fn what_a_key_is_out_for_is_not_forgotten_for_a_rest() {
+        let key = KeyState::default();
+        assert!(key.disable(Why::of(KeyReason::Refused), 5));
+        // One that was under way is told to wait.
+        assert_eq!(key.rest(Pause::For(Duration::from_secs(60)), limited(), 1, 6), None);
+        let reason = key.note(6).map(|note| note.why.reason);
+        assert_eq!((key.state(6), reason), (State::Disabled, Some(KeyReason::Refused)));
     }
 
     /// A reading; the next one comes at 60 s.
