@@ -216,6 +216,32 @@ async fn a_session_keeps_its_key_and_moves_once_when_that_is_gone() {
 }
 
 #[tokio::test]
+async fn a_session_whose_upstream_is_gone_is_remembered_at_the_next_one() {
+    let (gone, relay) = (relay(good).await, relay(good).await);
+    let both = "api_keys: [{key: sk-fourth-key-4}, {key: sk-fifth-key-5}]";
+    let last = |pool: Pool, upstreams: &str| {
+        pool.add_with("relay", relay.url(), KEYS)
+            .setting(&format!("routes: [{{keys: sk-client, upstreams: [{upstreams}]}}]"))
+            .yaml()
+    };
+    let before = last(Pool::new().add_with("gone", gone.url(), both), "gone, relay");
+    let gateway = gateway().yaml(&before).start().await;
+    assert_eq!(gateway.request(&ask(1)).await.status(), 200);
+    assert_eq!((gone.received().len(), relay.received().len()), (1, 0));
+    std::fs::write(gateway.dir().join("gateway.yaml"), last(Pool::new(), "relay")).expect("written");
+    assert_eq!(change(&gateway, "reload", "{}").await.status(), 200);
+    let from = async || gateway.request(&ask(1)).await.json()["from"].as_str().expect("a key").to_owned();
+    let first = from().await;
+    let name = ["first", "second", "third"].into_iter().find(|name| first.contains(name)).expect("one of them");
+    let target = |what: &str| format!("upstreams/relay/keys/{name}/{what}");
+    assert_eq!(change(&gateway, &target("rest"), r#"{"for": "10m"}"#).await.status(), 200);
+    let next = from().await;
+    assert_ne!(next, first);
+    assert_eq!(change(&gateway, &target("wake"), "{}").await.status(), 200);
+    assert_eq!(from().await, next, "it stays with the key that it had to go to");
+}
+
+#[tokio::test]
 async fn when_all_keys_rest_nothing_is_sent_and_the_answer_says_when_the_first_is_back() {
     let relay = relay(|key| limited(Some(if key == "sk-second-key-2" { 40 } else { 90 }))).await;
     let gateway = gateway().yaml(&Pool::new().add_with("relay", relay.url(), KEYS).setting(ROUTE).yaml()).start().await;

@@ -16,7 +16,10 @@ pub(super) fn keep(context: &Context, here: usize) {
     let Some(home) = context.routing.home else { return };
     let has_moved = !context.routing.tried.is_empty() || context.routing.is_home_down;
     let key = context.key().filter(|_| has_several);
-    let known = snapshot.affinity.place_of(sender);
+    // Where it was at an upstream that is there no more, nothing is known of it.
+    let is_there = |known: &SessionPlace| group.iter().any(|&at| snapshot.upstreams[at].seed == known.seed);
+    let remembered = snapshot.affinity.place_of(sender);
+    let known = remembered.filter(is_there);
     let is_elsewhere = match known {
         // Where a session is that began a while ago, says nothing of where a new one would be.
         Some(known) if upstream.steering.is_some() => known.has_moved || known.seed != upstream.seed,
@@ -30,8 +33,8 @@ pub(super) fn keep(context: &Context, here: usize) {
         Some(known)
             if (known.seed, known.has_moved) == (place.seed, place.has_moved)
                 && is_used(upstream, known.key, context) => {}
-        known if home == here && !has_several => {
-            if known.is_some() {
+        _ if home == here && !has_several => {
+            if remembered.is_some() {
                 snapshot.affinity.move_home(sender);
             }
         }
