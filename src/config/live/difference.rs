@@ -156,8 +156,9 @@ fn field(key: &str, before: &Map<String, Value>, after: &Map<String, Value>) -> 
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         _ => None,
     };
-    // What a proxy's address holds of a password, `shapes` does not see.
-    let plain = |value: &Value| plain(value).filter(|_| !is_secret_name(key) && key != "proxy" && key != "keys");
+    // What a proxy's address holds of a password, `shapes` does not see, nor what the URL of a bot holds of its key.
+    let is_shown = !is_secret_name(key) && !matches!(key, "proxy" | "keys" | "url");
+    let plain = |value: &Value| plain(value).filter(|_| is_shown);
     match (value(before).as_ref(), value(after).as_ref()) {
         (None, Some(after)) => plain(after).map_or_else(|| format!("+{key}"), |after| format!("+{key} {after}")),
         (Some(before), None) => plain(before).map_or_else(|| format!("-{key}"), |before| format!("-{key} {before}")),
@@ -193,6 +194,10 @@ mod tests {
                 "gateway.upstreams: added x; removed b; changed a (priority 0 -> 1, +http 2)",
             ),
             (format!(r#"[{{"name":"a"}},{b}]"#), "gateway.upstreams: changed a (-priority 0)"),
+            (
+                format!(r#"[{{"name":"a","priority":0,"url":"https://hooks.test/T0/its-key"}},{b}]"#),
+                "gateway.upstreams: changed a (+url)",
+            ),
             (String::new(), "gateway.upstreams: removed a, b"),
         ] {
             assert_eq!(told(&format!("[{a},{b}]"), &after).as_deref(), Some(wanted));

@@ -76,6 +76,13 @@ fn credentials(text: &str) -> Option<&str> {
     authority.rsplit_once('@').map(|(user, _)| user).filter(|user| user.contains(':'))
 }
 
+/// What in the URL of a bot may be its key, which is long. Where it is is no secret: an upstream may be there too.
+pub(super) fn of_hook(url: &str) -> Vec<String> {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    let parts = behind.split(['/', '?', '&', '=', '#']).skip(1);
+    parts.filter(|part| part.len() >= LONG).map(str::to_owned).collect()
+}
+
 /// Whether a text repeats one of these secrets where a secret may stand: a word of its own, such as a segment of a path, and
 /// not the name of a host. A long one that nobody would write by chance may be a part of a word.
 pub(super) fn repeats(text: &str, known: &redact::Needles) -> bool {
