@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 
 fn gateway() -> GatewayBuilder {
     Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway"))
@@ -405,6 +406,29 @@ async fn an_email_is_handed_to_a_mail_server() {
         false => body.to_owned(),
     };
     assert!(body.contains("上游“bad”不可用"), "{head}\n\n{body}");
+}
+
+#[tokio::test]
+async fn a_mail_server_whose_line_has_no_end_is_not_listened_to_for_long() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let addr = listener.local_addr().expect("its address");
+    let talk = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        let (piece, mut said) = (vec![b'a'; 64 * 1024], 0);
+        while tcp.write_all(&piece).await.is_ok() {
+            said += piece.len();
+        }
+        said
+    });
+    let target = format!("name: mail, kind: email, url: \"smtp://{addr}\", from: g@example.com, to: ops@example.com");
+    let upstream = named("a").await;
+    let pool = Pool::new().add("a", upstream.url()).setting(&notify("", &[target]));
+    let gateway = gateway().yaml(&pool.yaml()).start().await;
+    let tested = try_target(&gateway, "mail").await;
+    assert_eq!((&tested["ok"], &tested["code"]), (&json!(false), &json!("mail_refused")), "{tested}");
+    // What was on its way counts too.
+    let said = within("the end of the connection", talk).await.expect("its end");
+    assert!(said < 32 * 1024 * 1024, "{said} bytes");
 }
 
 #[tokio::test]

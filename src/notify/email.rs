@@ -15,11 +15,13 @@ use lettre::transport::smtp::extension::ClientId;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes of a text.
 const BYTES: usize = 64 * 1024;
+/// Most bytes that a server may say in all, handshakes included: lettre reads each line to its end, however long that is.
+const HEARD: usize = 1024 * 1024;
 
 /// Hands a message to the mail server at the other end of a connection. Where that is not encrypted yet, it is encrypted
 /// first, if the server can: it must if there is a password to send.
@@ -30,7 +32,7 @@ pub(super) async fn send(stream: Box<dyn Duplex>, target: &Target, message: &Mes
     let Channel::Email { login, from, to } = &target.channel else { return Ok(()) };
     let email = email(from, to, message)?;
     let name = ClientId::default();
-    let connected = AsyncSmtpConnection::connect_with_transport(Box::new(Transport(stream)), &name).await;
+    let connected = AsyncSmtpConnection::connect_with_transport(Box::new(Transport::new(stream)), &name).await;
     let mut connection = connected.map_err(|error| refused(&error))?;
     if !target.place.tls {
         if connection.can_starttls() {
@@ -94,7 +96,17 @@ fn refused(error: &Error) -> Fault {
 
 /// A connection as lettre takes it.
 #[derive(Debug)]
-struct Transport(Box<dyn Duplex>);
+struct Transport {
+    stream: Box<dyn Duplex>,
+    /// How much more may be read.
+    left: usize,
+}
+
+impl Transport {
+    fn new(stream: Box<dyn Duplex>) -> Self {
+        Self { stream, left: HEARD }
+    }
+}
 
 impl AsyncTokioStream for Transport {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -105,20 +117,25 @@ impl AsyncTokioStream for Transport {
 
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        let left = self.left.checked_sub(read);
+        self.left = left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the server says too much"))?;
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

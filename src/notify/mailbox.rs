@@ -73,6 +73,9 @@ impl Served {
             let mut left = former.mailbox.waiting();
             waiting.next.extend(left.sending.drain(..));
             waiting.next.extend(left.next.drain(..));
+            let excess = waiting.next.len().saturating_sub(MOST_WAITING);
+            waiting.next.drain(..excess);
+            (0..excess).for_each(|_| shared.metrics.notified(&target.name, "dropped"));
         }
         let mailbox = Arc::new(Mailbox {
             target,
