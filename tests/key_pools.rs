@@ -292,6 +292,36 @@ async fn the_page_of_a_firewall_says_nothing_of_the_key() {
 }
 
 #[tokio::test]
+async fn what_every_key_is_forbidden_takes_none_of_them_from_other_clients() {
+    let relay = Upstream::start(|request| match String::from_utf8_lossy(&request.body).contains("forbidden-model") {
+        true => failing(403, "relay"),
+        false if key(request) == "sk-first-key-1" => failing(403, "relay"),
+        false => good(&key(request)),
+    })
+    .await;
+    let gateway = gateway().yaml(&Pool::new().add_with("relay", relay.url(), KEYS).setting(ROUTE).yaml()).start().await;
+    let states = async || {
+        let keys = look(&gateway, "upstreams").await["upstreams"][0]["keys"].clone();
+        [0, 1, 2].map(|at| keys[at]["state"].as_str().expect("a state").to_owned())
+    };
+    let forbidden = r#"{"model":"forbidden-model","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    for asked in 1..4 {
+        let request = Request::post("/v1/messages", forbidden).header("x-api-key", "sk-client");
+        assert_eq!(gateway.request(&request).await.status(), 403);
+        assert_eq!(
+            (relay.received().len(), states().await),
+            (3 * asked, ["ready", "ready", "ready"].map(str::to_owned))
+        );
+    }
+    // A key is the one to blame where another one serves the same.
+    for session in 0..20 {
+        assert_eq!(gateway.request(&ask(session)).await.status(), 200);
+    }
+    assert_eq!(states().await, ["resting", "ready", "ready"].map(str::to_owned));
+    assert_eq!(relay.received().len(), 9 + 21, "it is asked once");
+}
+
+#[tokio::test]
 async fn other_keys_come_before_other_upstreams_and_cost_no_attempt() {
     let (relay, spare) = (relay(|_| limited(None)).await, relay(good).await);
     let spare_key = "api_key: sk-spare-key-4";

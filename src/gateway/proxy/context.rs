@@ -210,6 +210,10 @@ pub(crate) struct KeyTried {
     pub key: usize,
     /// What the upstream did.
     pub fault: UpstreamFault,
+    /// The pause that it asked for.
+    pub told: Option<Duration>,
+    /// When the request went out with the key.
+    pub began_ms: u64,
     /// How many upstreams had been tried in vain by then.
     pub after: usize,
 }

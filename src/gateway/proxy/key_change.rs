@@ -39,6 +39,19 @@ fn lesson(fault: &UpstreamFault) -> Option<Lesson> {
     }
 }
 
+/// Whether the fault may as well be about what was asked for: a model that no key may use is forbidden too. It is the key's
+/// once another one has served the same request; else one request would take all keys from everybody.
+fn may_be_of_request(fault: &UpstreamFault, told: Option<Duration>) -> bool {
+    let is_forbidden = match fault {
+        UpstreamFault::Status { status } => *status == 403,
+        UpstreamFault::StreamError { kind } | UpstreamFault::ErrorReply { kind } => {
+            matches!(kind.as_str(), "permission_error" | "403")
+        }
+        _ => false,
+    };
+    is_forbidden && told.is_none()
+}
+
 /// How long a key rests whose upstream asked for this pause, if it did.
 fn pause(told: Option<Duration>, health: &HealthSettings) -> Pause {
     match told {
@@ -75,6 +88,8 @@ pub(super) fn is_of_key(context: &Context, here: usize, fault: &UpstreamFault) -
         let began_ms = context.routing.ticket.as_ref().map_or(0, |ticket| ticket.entered_ms());
         let detail = fault.clone().in_known_words().to_string();
         match lesson {
+            // `served` has it rest.
+            Lesson::Rest(_) if may_be_of_request(fault, context.attempt.retry_after) => {}
             Lesson::Rest(reason) => {
                 let pause = pause(context.attempt.retry_after, &context.snapshot.config.health);
                 key.rest(pause, Why { reason, detail }, began_ms);
@@ -83,6 +98,19 @@ pub(super) fn is_of_key(context: &Context, here: usize, fault: &UpstreamFault) -
         }
     }
     true
+}
+
+/// The key that the request goes out with serves it: those before it that may not are to rest.
+pub(super) fn served(context: &Context) {
+    let Some(here) = context.routing.destination.filter(|_| context.arrival.protocol.is_model_call()) else { return };
+    let health = &context.snapshot.config.health;
+    for tried in context.routing.keys_tried.iter().filter(|tried| tried.destination == here) {
+        let key = context.snapshot.upstreams[here].keys.get(tried.key);
+        let Some(key) = key.filter(|_| may_be_of_request(&tried.fault, tried.told)) else { continue };
+        let detail = tried.fault.clone().in_known_words().to_string();
+        let why = Why { reason: KeyReason::QuotaUsedUp, detail };
+        key.rest(pause(None, health), why, tried.began_ms);
+    }
 }
 
 /// Goes on with another key at the same upstream, which counts as no further attempt. Whether there is one.
@@ -94,6 +122,7 @@ pub(super) fn change(context: &mut Context, here: usize, fault: &UpstreamFault) 
     let upstream = &snapshot.upstreams[here];
     let wish = wish(&snapshot, context.arrival.identity.together, upstream, &left_out);
     let Some(ticket) = &mut context.routing.ticket else { return false };
+    let began_ms = ticket.entered_ms();
     if !ticket.change_key(&wish, now_ms()) {
         return false;
     }
@@ -102,7 +131,8 @@ pub(super) fn change(context: &mut Context, here: usize, fault: &UpstreamFault) 
     let (from, to) = (label(Some(key)), label(ticket.key()));
     log::info!("{id}: upstream \"{name}\" {said} to the key {from}; trying the key {to}");
     let after = context.routing.tried.len();
-    context.routing.keys_tried.push(KeyTried { destination: here, key, fault: fault.clone(), after });
+    let told = context.attempt.retry_after;
+    context.routing.keys_tried.push(KeyTried { destination: here, key, fault: fault.clone(), told, began_ms, after });
     true
 }
 

@@ -3,7 +3,7 @@
 
 use super::context::{Context, Tried};
 use super::failure::Failure;
-use super::{conversation, ending, session_place, steering};
+use super::{conversation, ending, key_change, session_place, steering};
 use crate::upstream::lesson::Over;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::UpstreamFault;
@@ -31,6 +31,7 @@ pub(crate) fn answers(context: &mut Context) {
         ticket.answers();
     }
     settle_tried(context, Sign::Served);
+    key_change::served(context);
     steering::answers(context);
 }
 
