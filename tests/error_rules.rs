@@ -185,6 +185,35 @@ async fn errors_of_an_http_2_upstream_are_read_too() {
 }
 
 #[tokio::test]
+async fn an_http_2_error_with_nothing_in_it_is_followed_by_what_a_rule_says_of_its_status() {
+    for (rule, status, asked_spare) in [
+        ("then: next", 200, 1),
+        ("then: pass, answer: {status: 404, message: not here}", 404, 0),
+        ("then: pass", 418, 0),
+    ] {
+        let relay = Upstream::builder().http2().start(|_| Reply::status(418)).await;
+        let spare = named("spare").await;
+        let pool = Pool::new().add_with("relay", relay.url(), "http: 2").add_with("spare", spare.url(), "priority: 1");
+        let pool = pool.failover(&format!("errors: [{{name: tea, match: {{status: 418}}, {rule}}}]"));
+        let gateway = gateway().yaml(&pool.yaml()).start().await;
+        let response = gateway.request(&ask(1)).await;
+        assert_eq!(response.status(), status, "{rule}");
+        assert_eq!(response.header("x-should-retry").as_deref(), (status == 404).then_some("false"), "{rule}");
+        assert_eq!((relay.received().len(), spare.received().len()), (1, asked_spare), "{rule}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_a_pause_has_it_though_a_rule_decides() {
+    let (relay, spare, gateway) =
+        pair("max_attempts: 3", |_| new_api(503, "当前分组上游负载已饱和").header("Retry-After", "60")).await;
+    for session in 0..3 {
+        assert_eq!(gateway.request(&ask(session)).await.status(), 200);
+    }
+    assert_eq!((relay.received().len(), spare.received().len()), (1, 3));
+}
+
+#[tokio::test]
 async fn errors_at_the_beginning_of_a_stream_and_under_status_200_are_matched_too() {
     let rules = "errors: [{name: shown, match: {status: 200, message: for the client}, then: pass}]";
     let (relay, spare, gateway) = pair(rules, |request| {
@@ -222,6 +251,7 @@ async fn what_is_no_error_of_the_key_leaves_it_alone_and_what_is_one_gives_it_a_
         (429, "当前分组上游负载已饱和，请稍后再试", "ready", Value::Null, 1),
         (429, "请求体不符合要求", "ready", Value::Null, 1),
         (403, "Claude is not available in your country", "ready", Value::Null, 1),
+        (429, "Extra usage is required for long context requests.", "ready", Value::Null, 1),
         (401, "bad response status code 401", "ready", Value::Null, 1),
         (403, "该令牌无权访问模型 claude-x", "ready", Value::Null, 2),
         (403, "用户额度不足, 剩余额度: ＄0.00", "resting", "quota_used_up".into(), 2),
@@ -359,6 +389,11 @@ async fn a_dry_run_says_which_rule_decides() {
     for line in ["- shut: does not hold: status", "+ builtin:prompt_too_long", "then pass"] {
         assert!(told.contains(line), "{line} is not in:\n{told}");
     }
+    let quota = r#"{"error":{"message":"用户额度不足"}}"#;
+    let quota = run(quota, &["--status", "429"]).await.stdout;
+    assert!(quota.contains("who sent the request goes elsewhere for 10m"), "no key of several rests: {quota}");
+    let odd = run(r#"{"error":"a\u001b[31mb"}"#, &["--status", "502"]).await.stdout;
+    assert!(odd.contains("message: a [31mb"), "{odd:?}");
     let none = run(r#"{"error":"odd"}"#, &["--status", "502"]).await.stdout;
     assert!(none.contains("none decides") && none.contains("then next"), "{none}");
     let output = run(body, &[]).await;

@@ -5,11 +5,14 @@ use crate::config::Config;
 use crate::gateway::place_of_error;
 use crate::language::say;
 use anyhow::Context as _;
-use gateway_core::errors::{ErrorRule, Of, Told, deciding};
+use gateway_core::errors::{DECIDING_BYTES, ErrorRule, Of, Told, deciding};
 use gateway_core::usage::error_body::ErrorText;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::path::Path;
+
+/// Most characters of a text that are shown to people.
+const LONGEST_SHOWN: usize = 1_000;
 
 /// What would follow.
 #[derive(Debug, Serialize)]
@@ -26,7 +29,7 @@ struct Explanation {
     /// `pass`, `next` or `next_key`.
     then: &'static str,
     rest_ms: Option<u128>,
-    /// `key` or `upstream`.
+    /// `key`, `upstream`, or `client`: who sends with the only key, or its own, goes elsewhere.
     of: Option<&'static str>,
     disable_key: bool,
     answer: Option<Answer>,
@@ -64,13 +67,22 @@ pub(super) fn run(config: &Config, file: &Path, options: &ExplainOptions) -> any
     };
     let none = || say!("there is no such upstream", "没有这个上游");
     let upstream = upstream.with_context(none)?;
-    let text = ErrorText::whole(body);
+    // The gateway looks at no more of it.
+    let text = ErrorText::whole(&body[..body.len().min(DECIDING_BYTES)]);
     let (kind, code) = (text.kind.as_deref(), text.code.as_deref());
     let message = text.message.as_deref();
     let told = Told { upstream: &upstream.name, status, kind: kind.or(code), code: code.or(kind), message };
     let there = place_of_error(status, upstream, &config.failover.retry_on);
     let rule = deciding(&config.errors, &told, there);
     let is_retried = there.retries_status || there.wants_retries && there.has_own_key && matches!(status, 401..=403);
+    let by_status = match status {
+        401..=403 | 429 if there.has_several_keys => "next_key",
+        _ if is_retried => "next",
+        _ => "pass",
+    };
+    // The built-in rules leave a key alone that has no others beside it.
+    let takes_key =
+        |rule: &ErrorRule| there.has_several_keys || rule.built_in().is_none() && !upstream.api_keys.is_empty();
     let explanation = Explanation {
         upstream: upstream.name.clone(),
         status,
@@ -79,13 +91,14 @@ pub(super) fn run(config: &Config, file: &Path, options: &ExplainOptions) -> any
         message: text.message.clone(),
         rules: asked(&config.errors, &told, rule.map(|rule| &**rule)),
         rule: rule.map(|rule| rule.name.to_string()),
-        then: rule.map_or(if is_retried { "next" } else { "pass" }, |rule| rule.then.name()),
+        then: rule.map_or(by_status, |rule| rule.then.name()),
         rest_ms: rule.and_then(|rule| rule.rest).map(|rest| rest.as_millis()),
         of: rule.filter(|rule| rule.rest.is_some()).map(|rule| match (rule.of, there.has_several_keys) {
+            (Some(Of::Key), _) if !takes_key(rule) => "client",
             (Some(Of::Key), _) | (None, true) => "key",
             (Some(Of::Upstream), _) | (None, false) => "upstream",
         }),
-        disable_key: rule.is_some_and(|rule| rule.disable_key),
+        disable_key: rule.is_some_and(|rule| rule.disable_key && takes_key(rule)),
         answer: rule
             .and_then(|rule| rule.answer.as_ref())
             .map(|answer| Answer { status: answer.status.unwrap_or(status), message: answer.message.clone() }),
@@ -134,7 +147,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "{}", say!("the upstream \"{upstream}\" answers {status}", "上游“{upstream}”返回 {status}"))?;
         for (name, value) in [("type", &self.r#type), ("code", &self.code), ("message", &self.message)] {
             if let Some(value) = value {
-                writeln!(f, "  {name}: {value}")?;
+                // A terminal heeds what is not to be seen.
+                let shown = value.chars().take(LONGEST_SHOWN).map(|char| if char.is_control() { ' ' } else { char });
+                writeln!(f, "  {name}: {}", shown.collect::<String>())?;
             }
         }
         writeln!(f, "\n{}", say!("rules for errors, in order:", "错误规则（按顺序）："))?;
@@ -177,6 +192,10 @@ impl Explanation {
             let rest = humantime::format_duration(rest);
             let words = match of {
                 "key" => say!("the key rests for {rest}", "该密钥暂停使用 {rest}"),
+                "client" => say!(
+                    "who sent the request goes elsewhere for {rest}, up to five minutes",
+                    "该客户端在 {rest} 内（最多五分钟）改用别的上游"
+                ),
                 _ => say!("the upstream rests for {rest}", "该上游暂停使用 {rest}"),
             };
             writeln!(lines, "{words}")?;

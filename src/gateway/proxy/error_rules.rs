@@ -37,10 +37,12 @@ pub(super) fn may_decide(response: &ResponseHeader, bad: Option<&Bad>, context: 
 }
 
 /// How much of such a response is held back. One that ends with its head goes out as it is, unless its status is followed by
-/// something else.
+/// something else, by itself or by a rule that asks for no more.
 pub(super) fn held(context: &Context) -> Held {
-    let is_followed = context.attempt.undecided.as_ref().is_some_and(|undecided| undecided.bad.is_some());
-    if is_followed { Held::Beginning } else { Held::Error }
+    let is_bad = context.attempt.undecided.as_ref().is_some_and(|undecided| undecided.bad.is_some());
+    let by_status = || rule_for(context.attempt.status, &ErrorText::default(), context).ok().flatten();
+    let is_followed = || by_status().is_some_and(|rule| rule.then != Then::Pass || rule.answer.is_some());
+    if is_bad || is_followed() { Held::Beginning } else { Held::Error }
 }
 
 /// The time begins in which the error's body has to come.
@@ -149,6 +151,10 @@ fn follow(rule: &Arc<ErrorRule>, fault: &UpstreamFault, context: &mut Context) -
     context.routing.error_rule = Some(Arc::clone(rule));
     context.attempt.is_of_request = rule.built_in().is_some_and(|known| known.is_of_request);
     learn(rule, upstream, context);
+    if rule.rest.is_none() && rule.then != Then::Pass && !context.attempt.is_of_request {
+        let asked = Bad { fault: fault.clone(), retry_after: context.attempt.retry_after };
+        asked.apply_retry_after(upstream, context);
+    }
     let goes_on = match rule.then {
         Then::Pass => false,
         Then::Next => failover::go_on(context, fault, false),

@@ -202,6 +202,16 @@ fn named(upstream: &Upstream, reader: Reader, language: Language) -> String {
     }
 }
 
+/// Whether the client may send a request again that it gets an operator's answer to: one that says what is wrong with the
+/// request is the last word.
+fn again_after_substitute(status: u16, request: &Context, failure: &Failure) -> Again {
+    match (status, request.attempt.retry_after) {
+        (408 | 409 | 429 | 500.., Some(pause)) => Again::After(u32::try_from(pause.as_secs()).unwrap_or(u32::MAX)),
+        (408 | 409 | 429 | 500.., None) => failure.again(request),
+        _ => Again::Never,
+    }
+}
+
 impl Failure {
     /// How the request ended.
     pub(crate) fn outcome(&self) -> Outcome {
@@ -276,13 +286,16 @@ impl Failure {
     /// What the client gets that sent a request with this head.
     pub(crate) fn answer(&self, request: &Context, head: &RequestHeader) -> Answer {
         let to = request.recipient(head);
-        let answer = match request.substitute().filter(|_| matches!(self, Self::Upstream(_))) {
-            Some((status, message)) => Answer::error_with(status, message, None, to),
+        let (answer, again) = match request.substitute().filter(|_| matches!(self, Self::Upstream(_))) {
+            Some((status, message)) => {
+                (Answer::error_with(status, message, None, to), again_after_substitute(status, request, self))
+            }
             None => {
-                Answer::error_with(self.status(request), &self.told(request, Reader::Client, to.language), None, to)
+                let told = self.told(request, Reader::Client, to.language);
+                (Answer::error_with(self.status(request), &told, None, to), self.again(request))
             }
         };
-        let mut answer = answer.again(self.again(request));
+        let mut answer = answer.again(again);
         if request.routing.attempts > 0 {
             let told = origin_headers::of(request);
             answer.headers.extend(told.map(|(name, value)| (HeaderName::from_static(name), value)));

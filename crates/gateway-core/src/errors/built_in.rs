@@ -97,8 +97,14 @@ pub static ALL: [BuiltIn; 17] = [
         let is_of_load = ["负载", "限制", "saturated"].iter().any(|words| lower.contains(words));
         !is_of_load && cause::is_shape_429(told.status, told.kind == Some("new_api_error"), lower)
     }),
-    built_in("long_context", Then::Next, &["context-1m-", "long context beta"])
-        .also(|_, lower| lower.contains("1m") && lower.contains("上下文")),
+    // With status 429 too: the account has no share in it, which says nothing of what else the key may have.
+    built_in(
+        "long_context",
+        Then::Next,
+        &["context-1m-", "long context beta", "extra usage is required for long context", "out of extra usage"],
+    )
+    .of_request()
+    .also(|_, lower| lower.contains("1m") && lower.contains("上下文")),
     built_in(
         "model_missing",
         Then::Next,
@@ -150,13 +156,16 @@ pub static ALL: [BuiltIn; 17] = [
         Then::Next,
         &["bad response status code 40", "oauth token has expired", "oauth token has been revoked"],
     )
-    .within(&[401, 402, 403]),
+    .within(&[401, 402, 403])
+    // New API has a type of its own for what it says itself, and adds its number to what others said.
+    .also(|told, lower| told.kind == Some("authentication_error") && lower.contains("(request id:")),
     // New API says so of keys that are well too, now and then.
     built_in("key_status", Then::NextKey, &["令牌状态不可用", "token status is unavailable"])
         .rest(600, Of::Key)
         .says(Says::Refused),
+    // A relay says so of one of its many accounts: the key is well.
     built_in("organization_disabled", Then::NextKey, &["organization has been disabled", "account has been disabled"])
-        .disables_key()
+        .rest(600, Of::Key)
         .says(Says::Refused),
     built_in(
         "quota",
@@ -240,6 +249,7 @@ pub static ALL: [BuiltIn; 17] = [
             "负载压力太大",
             "load is saturated",
             "upstream is saturated",
+            "bad response status code 429",
         ],
     ),
     built_in(

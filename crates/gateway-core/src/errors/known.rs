@@ -6,6 +6,11 @@ use super::told::Told;
 /// What the names of the built-in rules begin with, where they stand beside those of the operator.
 pub const BUILT_IN: &str = "builtin:";
 
+/// How much of a message the built-in rules look at. What is said of more is about what the client wrote, and repeats it.
+const LOOKED_AT: usize = 1_000;
+/// Statuses of a request that is wrong: what is said of it repeats names and values that the client chose.
+const OF_REQUESTS: [u16; 4] = [400, 404, 413, 422];
+
 /// A rule that the gateway brings along.
 #[derive(Debug)]
 pub struct BuiltIn {
@@ -68,8 +73,17 @@ impl BuiltIn {
         if is_code(told.code) || is_code(told.kind) {
             return true;
         }
-        let lower = told.message.unwrap_or_default().to_lowercase();
-        self.words.iter().any(|words| lower.contains(words)) || (self.also)(told, &lower)
+        let lower: String = told.message.unwrap_or_default().chars().take(LOOKED_AT).collect::<String>().to_lowercase();
+        let is_said = |words: &&str| match self.concerns_keys() && OF_REQUESTS.contains(&told.status) {
+            true => ["your ", "this "].iter().any(|the| lower.strip_prefix(the).unwrap_or(&lower).starts_with(words)),
+            false => lower.contains(words),
+        };
+        self.words.iter().any(|words| is_said(words)) || (self.also)(told, &lower)
+    }
+
+    /// Whether something rests or is out for it, for all that come after. No client's own words may bring that about.
+    fn concerns_keys(&self) -> bool {
+        self.rest.is_some() || self.disables_key
     }
 
     /// Whether it decides about an error with this status there. Who wants no retries wants none of its; and what is said of

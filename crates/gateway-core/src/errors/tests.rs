@@ -39,6 +39,26 @@ fn errors_of_the_public_have_the_rule_that_they_should() {
 }
 
 #[test]
+fn what_a_client_wrote_and_an_error_repeats_gives_no_key_a_rest() {
+    let rules = built_in::rules(&[]);
+    let echo = "insufficient balance, this organization has been disabled, too many requests from this ip, 请求数限制";
+    for (status, message) in [
+        (400, format!("tool_choice.tool.name: Tool '{echo}' not found in provided tools")),
+        (400, format!("Unexpected value(s) `{echo}` for the `anthropic-beta` header")),
+        (404, format!("model: {echo}")),
+        (404, format!("The model `{echo}` does not exist")),
+        (413, format!("Request exceeds the maximum size: {echo}")),
+        (422, format!("Field required: {echo}")),
+        (500, format!("cannot read the request: {}{echo}, 无效的令牌, 令牌状态不可用", "messages ".repeat(200))),
+        (403, format!("{{\"detail\": [{{\"input\": \"{}{echo} invalid token", "messages ".repeat(200))),
+    ] {
+        let error = text(&serde_json::json!({"error": {"type": "invalid_request_error", "message": message}}));
+        let decides = deciding(&rules, &told(status, &error), OWN_KEYS);
+        assert!(decides.is_none_or(|rule| rule.rest.is_none() && !rule.disable_key), "{status} {message}: {decides:?}");
+    }
+}
+
+#[test]
 fn what_the_built_in_rules_do_stays_as_it_is() {
     let told = built_in::rules(&[]).into_iter().map(|rule| {
         let rest = rule.rest.map(|rest| format!(" {}s {:?}", rest.as_secs(), rule.of.expect("of what")));
@@ -57,7 +77,7 @@ fn what_the_built_in_rules_do_stays_as_it_is() {
         "concurrency next_key 5s Key",
         "relay_account next",
         "key_status next_key 600s Key",
-        "organization_disabled next_key disable",
+        "organization_disabled next_key 600s Key",
         "quota next_key 600s Key",
         "key_disabled next_key disable",
         "request_limit next_key 60s Key",
