@@ -266,7 +266,7 @@ async fn under_load_new_sessions_leave_a_key_before_its_end_and_all_of_them_at_i
     load.end().await;
 
     let said = gateway.stderr();
-    assert!(said.contains("is near its end") && said.contains("is used up") && !said.contains("-key-"), "{said}");
+    assert!(said.contains("is low") && said.contains("is used up") && !said.contains("-key-"), "{said}");
 }
 
 #[tokio::test]

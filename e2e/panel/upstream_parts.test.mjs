@@ -13,7 +13,7 @@ after(() => bench.stop());
 
 const visiting = (options, what, expected) => visitingAt(bench, options, what, expected);
 const key = (name, fingerprint, more = {}) => ({
-  name, fingerprint, state: 'ready', reason: null, detail: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 12, tokens: 48_000, cost: 0.31, balance: null, ...more,
+  name, fingerprint, state: 'ready', reason: null, detail: '', detail_zh: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 12, tokens: 48_000, cost: 0.31, balance: null, ...more,
 });
 /** Gives the first upstream these parts, and answers what is asked of its keys. */
 async function withParts(page, parts, asked = []) {
@@ -41,7 +41,7 @@ describe('the keys of an upstream', () => {
       const said = (at) => page.locator('li.key').nth(at).locator('.balance').innerText();
       assert.match(await said(0), /\$0\.620 · \$9\.38 used · new sessions go elsewhere below \$1\.00 · read/);
       assert.match(await said(1), /no limit/);
-      assert.match(await said(2), /–[^]*The last reading told nothing: the upstream answered 401, not 200/);
+      assert.match(await said(2), /–[^]*The last reading failed: the upstream answered 401, not 200/);
       assert.deepEqual(await visit.violations(), []);
     }));
 
@@ -49,7 +49,7 @@ describe('the keys of an upstream', () => {
   test('say how they do and why, are put to rest for a while, and woken', () =>
     visiting({}, async (visit, page) => {
       const asked = [];
-      const out = { state: 'disabled', reason: 'refused', detail: 'answered 401', since_ms: Date.now() - 7_200_000 };
+      const out = { state: 'disabled', reason: 'refused', detail: 'answered 401', detail_zh: '返回了 401', since_ms: Date.now() - 7_200_000 };
       await withParts(page, { keys: [key('team-a', '0f2c10bf3d128c71'), key(null, 'b41d0a9c7e52f386', out)] }, asked);
       await visit.open('/upstreams');
       const [one, two] = [page.locator('li.key').nth(0), page.locator('li.key').nth(1)];

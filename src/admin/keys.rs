@@ -30,8 +30,10 @@ pub(super) struct Shown<'k> {
     state: &'static str,
     /// Why it is not ready: a code of [`KeyReason`].
     reason: Option<&'static str>,
-    /// What is known further, in English; empty if nothing is.
+    /// What is known further; empty if nothing is.
     detail: String,
+    /// The same in Chinese.
+    detail_zh: String,
     /// Since when it is in this state; milliseconds since 1970.
     since_ms: Option<u64>,
     /// When its rest ends; milliseconds since 1970.
@@ -59,11 +61,11 @@ struct ShownBalance {
     unit: String,
     /// Below this, new sessions go elsewhere.
     rest_below: Option<f64>,
-    /// When it is filled up again, if the upstream says that.
+    /// When it is reset, if the upstream says that.
     reset_at: Option<String>,
     /// When this was read.
     read_at: Option<String>,
-    /// Why the last reading told nothing, if it did not.
+    /// Why the last reading failed, if it did.
     error: Option<ShownFault>,
 }
 
@@ -87,14 +89,16 @@ fn shown<'k>(upstream: &Upstream, key: &'k Key) -> Shown<'k> {
     let since_1970 = |time: SystemTime| {
         u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
     };
+    let detail = |language| note.as_ref().map(|note| note.why.detail.text(language).to_owned()).unwrap_or_default();
     let counts = &key.state.counts;
     Shown {
         name: key.config.name.as_deref(),
         fingerprint: &key.fingerprint,
         state: key.state_name(now),
         reason: note.as_ref().map(|note| note.why.reason.code()),
-        detail: note.as_ref().map(|note| note.why.detail.clone()).unwrap_or_default(),
-        since_ms: note.map(|note| since_1970(note.since)),
+        detail: detail(Language::English),
+        detail_zh: detail(Language::Chinese),
+        since_ms: note.as_ref().map(|note| since_1970(note.since)),
         until_ms: match state {
             State::Resting(left) if key.config.is_enabled => {
                 Some(since_1970(SystemTime::now() + Duration::from_millis(left)))

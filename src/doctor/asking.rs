@@ -85,7 +85,7 @@ pub(super) fn agreed(questions: &[Question], is_agreed: bool) -> Result<(), Stri
     if !stdin.is_terminal() {
         return Err(say!(
             "nothing was sent: there is no terminal to ask at; --yes sends without asking",
-            "没有发送：没有可以询问的终端；加上 --yes 则不询问直接发送"
+            "没有发送：没有终端可供确认；加上 --yes 则不经确认直接发送"
         ));
     }
     eprint!("{}", say!("send? [y/N] ", "发送吗？[y/N] "));

@@ -10,8 +10,7 @@ use super::sample;
 use crate::config::fingerprint::KeyFingerprint;
 use crate::config::secret::Secret;
 use crate::gateway::{self, Field, Reply, Sent, Snapshot, Tried};
-use gateway_core::language::{Language, Words};
-use gateway_core::record::fault::{Reader, UpstreamFault};
+use gateway_core::language::Words;
 use gateway_core::redact::{MASK, is_secret_name};
 use gateway_core::usage::summary::Tokens;
 use pingora::connectors::http::Connector;
@@ -163,17 +162,11 @@ fn told(question: &Question, tried: Tried, cleaner: &Cleaner) -> (Message, Detai
             (Some(reply.status), Some(came(reply, tried.cost, &finding, cleaner)), finding, detail)
         }
         Err(fault) => {
-            let detail = Detail::MessageLost { model: model.clone(), key: with, said: words(fault) };
+            let detail = Detail::MessageLost { model: model.clone(), key: with, said: fault.words() };
             (None, None, diagnosis::of_fault(fault), detail)
         }
     };
     (Message { key, model, status, times, sent: tried.sent, came, finding }, detail)
-}
-
-fn words(fault: &UpstreamFault) -> Words {
-    let [english, chinese] =
-        [Language::English, Language::Chinese].map(|language| fault.text(language, Reader::Operator));
-    Words::new(format_args!("{english}"), format_args!("{chinese}"))
 }
 
 /// What the key is called that the message goes out with.

@@ -65,7 +65,7 @@ impl Way {
 
     async fn attempt(&self, message: &Message, deadline: Instant) -> Result<Option<u16>, Fault> {
         let connected = self.elsewhere.connect().await;
-        let mut stream = connected.map_err(|error| Fault::NotConnected { said: error.to_string() })?;
+        let mut stream = connected.map_err(|error| Fault::NotConnected { said: error.words() })?;
         let Some(request) = form::request(&self.target, message, SystemTime::now()) else {
             return email::send(stream, &self.target, message).await.map(|()| None);
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// There is no connection.
-    NotConnected { said: String },
+    NotConnected { said: Words },
     /// It did not answer in time.
     Late { within: Duration },
     /// The connection ended before an answer, or something else than one came.
@@ -43,22 +43,21 @@ impl Fault {
     /// The words for it, as the rest of a sentence that begins with the target's name.
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::NotConnected { said } => both!("could not be connected to: {said}", "无法连接：{said}"),
             Self::Late { within } => {
-                both!("did not answer within {seconds} s", "在 {seconds} 秒内没有响应", seconds = within.as_secs())
+                both!("did not answer within {seconds} s", "{seconds} 秒内没有响应", seconds = within.as_secs())
             }
-            Self::NoAnswer => both!("gave no answer over HTTP", "没有给出 HTTP 响应"),
-            Self::Status { status, said, .. } if said.is_empty() => both!("answered {status}", "响应 {status}"),
-            Self::Status { status, said, .. } => both!("answered {status}: {said}", "响应 {status}：{said}"),
+            Self::NoAnswer => both!("gave no answer over HTTP", "没有返回 HTTP 响应"),
+            Self::Status { status, said, .. } if said.is_empty() => both!("answered {status}", "返回了 {status}"),
+            Self::Status { status, said, .. } => both!("answered {status}: {said}", "返回了 {status}：{said}"),
             Self::Strange { status } => both!(
                 "answered {status} with something that is not its answer: check the URL",
-                "响应 {status}，但内容不是它应有的响应：请检查 URL"
+                "返回了 {status}，但内容不是这类目标的响应：请检查 URL"
             ),
             Self::Refused { code, said, .. } => {
-                both!("did not take the message ({code}): {said}", "没有接受消息（{code}）：{said}")
+                both!("did not take the message ({code}): {said}", "拒绝了消息（{code}）：{said}")
             }
-            Self::Mail { said, .. } => both!("did not take the message: {said}", "没有接受邮件：{said}"),
-            Self::Unsendable { said } => said.clone(),
+            Self::Mail { said, .. } => both!("did not take the message: {said}", "拒绝了邮件：{said}"),
+            Self::NotConnected { said } | Self::Unsendable { said } => said.clone(),
         }
     }
 
@@ -82,12 +81,10 @@ impl Fault {
 
     /// The same, with what others say changed.
     pub(super) fn map(mut self, change: impl Fn(&str) -> String) -> Self {
-        if let Self::NotConnected { said }
-        | Self::Status { said, .. }
-        | Self::Refused { said, .. }
-        | Self::Mail { said, .. } = &mut self
-        {
-            *said = change(said);
+        match &mut self {
+            Self::NotConnected { said } => *said = said.map(change),
+            Self::Status { said, .. } | Self::Refused { said, .. } | Self::Mail { said, .. } => *said = change(said),
+            Self::Late { .. } | Self::NoAnswer | Self::Strange { .. } | Self::Unsendable { .. } => {}
         }
         self
     }

@@ -72,7 +72,7 @@ impl Look {
         self.dropped_at.filter(is_recent)?;
         let words = both!(
             "requests are missing in the request log: it is not written as fast as they come ({dropped} so far)",
-            "请求日志写入跟不上，有请求没有记录（累计 {dropped} 条）"
+            "请求日志写入太慢，有些请求没有记录（累计 {dropped} 条）"
         );
         Some(Trouble::new(words).with("dropped", dropped))
     }
@@ -100,7 +100,7 @@ fn of_upstreams(upstreams: &[Arc<Upstream>], now_ms: u64) -> Seen {
     }
     if left == 0 && !broken.is_empty() {
         let names = broken.join(", ");
-        let words = both!("no upstream is left for requests: {names}", "没有可用的上游了：{names}");
+        let words = both!("no upstream is left for requests: {names}", "所有上游都不可用：{names}");
         seen.troubles.insert(Subject::AllUpstreams, Trouble::new(words).with("upstreams", broken));
     }
     seen
@@ -140,31 +140,40 @@ fn elapsed_ms(at: SystemTime) -> u64 {
 }
 
 /// That a key is out of use, with why, and for how long if it comes back by itself.
-fn key_down((upstream, key): &(Arc<str>, Arc<str>), reason: KeyReason, detail: &str, left_ms: Option<u64>) -> Trouble {
+fn key_down(
+    (upstream, key): &(Arc<str>, Arc<str>),
+    reason: KeyReason,
+    detail: &Words,
+    left_ms: Option<u64>,
+) -> Trouble {
     let why = match reason {
-        KeyReason::RateLimited => both!("the upstream wants fewer requests with it", "上游要求减少使用它的请求"),
+        KeyReason::RateLimited => both!("the upstream limits its requests", "触发限流"),
         KeyReason::QuotaUsedUp => both!("its quota is used up", "额度已用完"),
-        KeyReason::Refused => both!("the upstream does not take it", "上游不接受它"),
-        KeyReason::Rule => both!("a rule of failover.errors says so", "failover.errors 中的规则如此规定"),
+        KeyReason::Refused => both!("the upstream refuses it", "被上游拒绝"),
+        KeyReason::Rule => both!("a rule of failover.errors says so", "按错误规则处理"),
         KeyReason::Balance | KeyReason::Operator => Words::said(reason.code()),
     };
-    let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    let [english, chinese] = [Language::English, Language::Chinese].map(|language| detail.text(language));
+    let (detail, detail_zh) = match english {
+        "" => (String::new(), String::new()),
+        _ => (format!(" ({english})"), format!("（{chinese}）")),
+    };
     let until = left_ms.map(|left| humantime::format_duration(Duration::from_secs(left.div_ceil(1_000))).to_string());
     let chinese = why.text(Language::Chinese);
     let words = match until {
         Some(until) => Words::new(
             format_args!("the key {key} of the upstream \"{upstream}\" rests for {until}: {why}{detail}"),
-            format_args!("上游“{upstream}”的密钥 {key} 暂停使用 {until}：{chinese}{detail}"),
+            format_args!("上游“{upstream}”的密钥 {key} 暂停使用 {until}：{chinese}{detail_zh}"),
         ),
         None => Words::new(
             format_args!("the key {key} of the upstream \"{upstream}\" is not used any more: {why}{detail}"),
-            format_args!("上游“{upstream}”的密钥 {key} 已停用：{chinese}{detail}"),
+            format_args!("上游“{upstream}”的密钥 {key} 已停用：{chinese}{detail_zh}"),
         ),
     };
     Trouble::new(words).with("reason", reason.code())
 }
 
-/// That the balance of a key is near its end, or used up, which is worse.
+/// That the balance of a key is low, or used up, which is worse.
 fn balance_low((upstream, key): &(Arc<str>, Arc<str>), state: KeyUse, readings: &Readings) -> Trouble {
     let balance = readings.last.as_ref().map(|(balance, _)| balance);
     let left = balance.and_then(|balance| Some((balance.remaining?, balance.unit.as_str())));
@@ -173,13 +182,13 @@ fn balance_low((upstream, key): &(Arc<str>, Arc<str>), state: KeyUse, readings: 
     let amount = left.map(amount).unwrap_or_default();
     let trouble = match state {
         KeyUse::Ready | KeyUse::Low => Trouble::new(both!(
-            "the balance{amount} of the key {key} of the upstream \"{upstream}\" is near its end: new sessions go elsewhere",
-            "上游“{upstream}”的密钥 {key} 余额不足{amount}：新会话改用其他密钥或上游"
+            "the balance{amount} of the key {key} of the upstream \"{upstream}\" is low: new sessions go elsewhere",
+            "上游“{upstream}”的密钥 {key} 余额偏低{amount}：新会话改用其他密钥或上游"
         )),
         KeyUse::Resting(_) | KeyUse::Disabled => {
             let words = both!(
                 "the balance{amount} of the key {key} of the upstream \"{upstream}\" is used up: no request goes out with it",
-                "上游“{upstream}”的密钥 {key} 余额已用完{amount}：不再用它发送请求"
+                "上游“{upstream}”的密钥 {key} 余额已用完{amount}：暂停使用"
             );
             Trouble { stage: 1, ..Trouble::new(words).with("is_used_up", true) }
         }
@@ -198,7 +207,7 @@ fn down(name: &str, fault: Option<&UpstreamFault>) -> Trouble {
     let told = |language| fault.text(language, Reader::Operator);
     let words = Words::new(
         format_args!("upstream \"{name}\" is down: it {}", told(Language::English)),
-        format_args!("上游“{name}”不可用：{}", told(Language::Chinese)),
+        format_args!("上游“{name}”不可用：它{}", told(Language::Chinese)),
     );
     let trouble = Trouble::new(words);
     match serde_json::to_value(fault) {
@@ -217,11 +226,11 @@ fn of_certificate(ends: SystemTime, before: Duration, now: SystemTime) -> Option
     let days = left.as_secs() / DAY;
     let words = match left.is_zero() {
         true => both!(
-            "the certificate of gateway.tls ended at {date}: put a new one in its place and upgrade or restart",
+            "the certificate of gateway.tls expired at {date}: replace it and upgrade or restart",
             "gateway.tls 的证书已于 {date} 到期：请更换证书，然后升级或重启"
         ),
         false => both!(
-            "the certificate of gateway.tls ends at {date}, in {days} days: put a new one in its place and upgrade or restart",
+            "the certificate of gateway.tls expires at {date}, in {days} days: replace it and upgrade or restart",
             "gateway.tls 的证书将于 {date} 到期，还有 {days} 天：请更换证书，然后升级或重启"
         ),
     };
@@ -240,6 +249,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_happened_is_told_in_one_language() {
+        let detail = UpstreamFault::Status { status: 429 }.words();
+        let key = (Arc::from("relay"), Arc::from("a"));
+        let told = key_down(&key, KeyReason::RateLimited, &detail, Some(90_000));
+        let wanted = both!(
+            "the key a of the upstream \"relay\" rests for 1m 30s: the upstream limits its requests (answered 429)",
+            "上游“relay”的密钥 a 暂停使用 1m 30s：触发限流（返回了 429）"
+        );
+        assert_eq!(told.words, wanted);
+        let told = down("relay", Some(&UpstreamFault::Truncated));
+        assert_eq!(told.words.text(Language::Chinese), "上游“relay”不可用：它的响应没有发完就结束了");
+    }
+
+    #[test]
     fn a_certificate_is_told_of_ever_more_urgently() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_786_661);
         let stage = |days: f64| {
@@ -249,6 +272,6 @@ mod tests {
         let stages = [14.5, 13.5, 6.5, 2.5, 0.5].map(stage);
         assert_eq!(stages, [None, Some(1), Some(2), Some(3), Some(4)]);
         let over = of_certificate(now - Duration::from_secs(5), Duration::from_secs(DAY), now).expect("told");
-        assert!(over.stage == 5 && over.words.to_string().contains("ended at 2026-"), "{}", over.words);
+        assert!(over.stage == 5 && over.words.to_string().contains("expired at 2026-"), "{}", over.words);
     }
 }

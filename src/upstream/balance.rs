@@ -2,11 +2,14 @@
 
 use super::Upstream;
 use super::clock;
+use super::dial::NotConnected;
 use super::key_balance::Reading;
 use super::keys::Key;
 use super::question::{Field, Question, bearer};
 use crate::config::balance::{BalanceSource, Custom, Kind};
 use gateway_core::balance::{Balance, Subscription, TokenUsage, Units, Unread};
+use gateway_core::both;
+use gateway_core::language::Words;
 use http::{HeaderValue, Method};
 use pingora::connectors::http::Connector;
 use std::time::{Duration, SystemTime};
@@ -140,11 +143,14 @@ fn credentials(key: &str) -> Result<Field, Unread> {
 
 /// The configuration refuses what no header can hold.
 fn unsendable() -> Unread {
-    Unread::NoResponse { said: "a header cannot hold what is to be sent".to_owned() }
+    Unread::NoResponse {
+        said: both!("a header cannot hold what is to be sent", "请求头不能包含要发送的内容")
+    }
 }
 
 fn no_response(error: &pingora::Error) -> Unread {
-    Unread::NoResponse { said: error.root_cause().to_string() }
+    let said = || Words::said(error.root_cause().to_string());
+    Unread::NoResponse { said: NotConnected::in_error(error).map_or_else(said, NotConnected::words) }
 }
 
 #[cfg(test)]

@@ -88,6 +88,24 @@ impl NotConnected {
     pub(crate) fn in_error(error: &Error) -> Option<&Self> {
         error.root_cause().downcast_ref()
     }
+
+    /// The same for the operator, as the rest of a sentence that begins with the name of what was to be reached.
+    pub(crate) fn words(&self) -> Words {
+        let said = &self.message;
+        match &self.kind {
+            ErrorType::ConnectRefused => both!("refused the connection", "拒绝了连接"),
+            ErrorType::ConnectTimedout => both!("could not be connected to in time", "连接超时"),
+            ErrorType::ConnectNoRoute => {
+                both!("could not be connected to: no route leads there", "无法连接：网络不可达")
+            }
+            kind if *kind == RESOLVE => both!("could not be found: {said}", "域名无法解析：{said}"),
+            kind if *kind == PROXY_TIMEOUT => {
+                both!("could not be reached in time: {said}", "通过出站代理连接超时：{said}")
+            }
+            kind if *kind == PROXY => both!("could not be reached: {said}", "无法通过出站代理连通：{said}"),
+            _ => both!("could not be reached: {said}", "无法连接：{said}"),
+        }
+    }
 }
 
 /// What Pingora's error says when the upstream's name, or its proxy's, does not resolve.
@@ -381,6 +399,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_there_is_no_connection_is_told_in_both_languages() {
+        let at = "could not be connected to at 192.0.2.1:443: Connection refused".to_owned();
+        let refused = not_connected(ErrorType::ConnectRefused, at);
+        assert_eq!(refused.words(), both!("refused the connection", "拒绝了连接"));
+        let unknown = not_connected(RESOLVE, "a.example does not resolve: no such name".to_owned()).words();
+        let said = [Language::English, Language::Chinese].map(|language| unknown.text(language));
+        assert!(said[0].starts_with("could not be found: ") && said[1].starts_with("域名无法解析："), "{said:?}");
+    }
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("an address")

@@ -8,7 +8,7 @@ use super::tls;
 use crate::config::BaseUrl;
 use crate::config::proxy::OutboundProxy;
 use gateway_core::both;
-use gateway_core::language::Words;
+use gateway_core::language::{Language, Words};
 use hickory_resolver::TokioResolver;
 use pingora::protocols::l4::stream::Stream;
 use pingora::tls::{ServerName, TlsConnector};
@@ -54,7 +54,7 @@ impl Elsewhere {
             false => None,
             true => {
                 let connector = tls::connector(&[], false).map_err(|why| {
-                    let chinese = why.text(gateway_core::language::Language::Chinese);
+                    let chinese = why.text(Language::Chinese);
                     Words::new(
                         format_args!("there is no authority to check certificates by: {why}"),
                         format_args!("没有可用来验证证书的证书颁发机构：{chinese}"),
@@ -99,4 +99,20 @@ pub(crate) enum NoWay {
     /// No TLS with it.
     #[error("TLS: {0}")]
     Tls(std::io::Error),
+}
+
+impl NoWay {
+    /// The same for the operator, as the rest of a sentence that begins with the name of what was to be reached.
+    pub(crate) fn words(&self) -> Words {
+        match self {
+            Self::Connect(not) => not.words(),
+            Self::Tls(error) => match tls::fault_in(error) {
+                Some(fault) => Words::new(
+                    format_args!("could not be connected to over TLS: {}", fault.what(Language::English)),
+                    format_args!("TLS 连接无法建立：{}", fault.what(Language::Chinese)),
+                ),
+                None => both!("could not be connected to over TLS: {error}", "TLS 连接无法建立：{error}"),
+            },
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::clock::millis;
 use super::key_balance::{KeyBalance, Reading};
 use arc_swap::ArcSwapOption;
 use gateway_core::balance::Level;
+use gateway_core::language::Words;
 use gateway_core::record::RequestRecord;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -53,13 +54,13 @@ pub struct Why {
     /// The code.
     pub reason: KeyReason,
     /// What is known further.
-    pub detail: String,
+    pub detail: Words,
 }
 
 impl Why {
     /// Nothing more is known.
     pub fn of(reason: KeyReason) -> Self {
-        Self { reason, detail: String::new() }
+        Self { reason, detail: Words::said("") }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::api_keys::ApiKey;
 use crate::config::resilience::Queue;
 use futures::future::select_ok;
 use gateway_core::balance::{Level, Unread};
+use gateway_core::language::Language;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,9 +73,9 @@ impl Key {
             Some((Level::UsedUp, true)) => log::warn!(
                 "upstream \"{upstream}\": the balance of its key {label} is used up: no request goes out with it"
             ),
-            Some((Level::Low, true)) => log::warn!(
-                "upstream \"{upstream}\": the balance of its key {label} is near its end: new sessions go elsewhere"
-            ),
+            Some((Level::Low, true)) => {
+                log::warn!("upstream \"{upstream}\": the balance of its key {label} is low: new sessions go elsewhere")
+            }
             Some((Level::Enough, true)) => {
                 log::info!("upstream \"{upstream}\": the balance of its key {label} is enough again");
             }
@@ -105,7 +106,7 @@ impl Key {
 }
 
 fn told(why: &Why) -> String {
-    match why.detail.as_str() {
+    match why.detail.text(Language::English) {
         "" => why.reason.code().to_owned(),
         detail => format!("{} ({detail})", why.reason.code()),
     }

@@ -103,8 +103,12 @@ pub(crate) fn fault_of(error: &RusTlsError) -> Option<TlsFault> {
 
 /// Whether a handshake failed because of the other side's certificate.
 pub(crate) fn has_bad_certificate(error: &std::io::Error) -> bool {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<RusTlsError>());
-    tls.and_then(fault_of).is_some_and(TlsFault::is_of_certificate)
+    fault_in(error).is_some_and(TlsFault::is_of_certificate)
+}
+
+/// What is wrong with the other side of a handshake that failed, if it is that.
+pub(crate) fn fault_in(error: &std::io::Error) -> Option<TlsFault> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<RusTlsError>()).and_then(fault_of)
 }
 
 /// What [`fault_of`] says, of rustls' words: Pingora keeps nothing else of its error. (A test compares both.)

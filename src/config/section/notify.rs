@@ -63,7 +63,7 @@ settings! {
         "gateway.notify.certificate",
         "14d",
         |text| value::duration_within(text, SECOND..=365 * DAY),
-        "Tell so long before the certificate of gateway.tls ends.",
+        "Tell this long before the certificate of gateway.tls expires.",
         "gateway.tls 的证书还有多久到期时开始通知。",
     );
 }

@@ -202,16 +202,16 @@ messages! {
     MailUrl = "mail_url",
         "this is no mail server such as smtps://smtp.example.com (TLS, port 465) or smtp://smtp.example.com (STARTTLS, port \
          587)",
-        "这不是邮件服务器，例如 smtps://smtp.example.com（TLS，端口 465）或 smtp://smtp.example.com（STARTTLS，端口 587）";
+        "应为邮件服务器，例如 smtps://smtp.example.com（TLS，端口 465）或 smtp://smtp.example.com（STARTTLS，端口 587）";
     MailCredentials = "mail_credentials",
         "user and password do not belong into the URL: write them as user and password",
         "URL 中不能有用户名和密码：请分别写在 user 和 password 中";
     NotAMailbox { text: String } = "not_a_mailbox",
         "\"{text}\" is no address such as ops@example.com or Gateway <gateway@example.com>",
-        "“{text}”不是邮件地址，例如 ops@example.com 或 网关 <gateway@example.com>";
+        "“{text}”不是邮件地址：请写成 ops@example.com 或 网关 <gateway@example.com> 这样";
     NotDollars { text: String, most: u64 } = "not_dollars",
         "\"{text}\" is no amount of US dollars above 0 and up to {most}, such as 20",
-        "“{text}”不是大于 0、不超过 {most} 的美元金额，例如 20";
+        "“{text}”不是大于 0、不超过 {most} 的美元金额：请写成 20 这样";
 
     // --- headers ---
     HeadersExpected { said: String } = "headers_expected",
@@ -245,7 +245,7 @@ messages! {
     BaseUrlMissing = "base_url_missing", "base_url is missing", "缺少 base_url";
     NotALine { text: String } = "not_a_line",
         "\"{text}\" is no host, such as api2.relay.example or api2.relay.example:8443: scheme and path are those of base_url",
-        "“{text}”不是主机，例如 api2.relay.example 或 api2.relay.example:8443：协议和路径与 base_url 相同，不用写";
+        "“{text}”不是主机：请写成 api2.relay.example 或 api2.relay.example:8443 这样；协议和路径与 base_url 相同，不用写";
     ApiKeyMissing = "api_key_missing", "the entry has no key", "此项缺少 key";
     ApiKeyTwice = "api_key_twice",
         "this key is there already, in an entry above: each key is listed once", "这个密钥在上面已经出现过：每个密钥只写一次";
@@ -253,21 +253,21 @@ messages! {
         "api_key and api_keys are both set: move the one key into the list", "api_key 和 api_keys 只能设置一个：请把单独的密钥移到列表中";
     BalanceWithoutKey = "balance_without_key",
         "a balance is a key's: the upstream needs an api_key or api_keys of its own",
-        "余额属于密钥：此上游需要自己的 api_key 或 api_keys";
+        "余额按密钥查询：此上游需要自己的 api_key 或 api_keys";
     BalanceKeyMissing { key: String } = "balance_key_missing", "{key} is missing", "缺少 {key}";
     BalanceOnlyCustom { key: String } = "balance_only_custom",
         "{key} is for kind: custom; the gateway knows where the other kinds have it",
-        "{key} 只用于 kind: custom；其他类型的位置网关已知";
+        "{key} 只用于 kind: custom；其他类型无需设置";
     NotABalancePath { text: String } = "not_a_balance_path",
-        "\"{text}\" is not a path such as /api/balance?of=key", "“{text}”不是路径，例如 /api/balance?of=key";
+        "\"{text}\" is not a path such as /api/balance?of=key", "“{text}”不是路径：请写成 /api/balance?of=key 这样";
     NotAnAmount { text: String } = "not_an_amount",
-        "\"{text}\" is not an amount, such as 1.5", "“{text}”不是金额，例如 1.5";
+        "\"{text}\" is not an amount, such as 1.5", "“{text}”不是金额：请写成 1.5 这样";
     NotAUnit { text: String, most: u64 } = "not_a_unit",
         "\"{text}\" is neither a unit of at most {most} characters, such as USD, nor a pointer to one, such as /data/unit",
         "“{text}”既不是最多 {most} 个字符的单位（例如 USD），也不是指向单位的指针（例如 /data/unit）";
     BalancePointerRoot = "balance_pointer_root",
         "the whole response is no number; name a member, as in /data/balance",
-        "整个响应不是数字；请写明成员，例如 /data/balance";
+        "整个响应不是数字；请指向其中的成员，例如 /data/balance";
     NotAModel { text: String } = "not_a_model", "\"{text}\" is no name of a model", "“{text}”不是模型名";
     NoApiKey { name: String } = "no_api_key",
         "the upstream has no key \"{name}\": its name or its fingerprint is expected", "上游没有名为“{name}”的密钥：应为密钥的名称或指纹";

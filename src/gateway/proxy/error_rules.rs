@@ -12,6 +12,7 @@ use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::{millis, now_ms};
 use crate::upstream::key_state::{KeyReason, LONGEST_TOLD, Pause, Why};
 use gateway_core::errors::{ErrorRule, Of, Says, Then, Told, Where, deciding};
+use gateway_core::language::Words;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::usage::error_body::ErrorText;
 use gateway_core::usage::summary::Summary;
@@ -176,7 +177,7 @@ fn follow(rule: &Arc<ErrorRule>, fault: &UpstreamFault, context: &mut Context) -
 /// What the key, the upstream, or whoever sent the request has to heed from now on.
 fn learn(rule: &ErrorRule, upstream: &Upstream, context: &Context) {
     let (is_pool, is_own) = (upstream.config.has_key_pool(), rule.built_in().is_none());
-    let why = || Why { reason: reason(rule), detail: rule.name.to_string() };
+    let why = || Why { reason: reason(rule), detail: Words::said(rule.name.to_string()) };
     // Of a single key, what the gateway brings along says as little as the statuses do.
     let key = context.key().filter(|_| is_pool || is_own);
     if let Some(key) = key.filter(|_| rule.disable_key) {

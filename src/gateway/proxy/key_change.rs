@@ -86,7 +86,7 @@ pub(super) fn is_of_key(context: &Context, here: usize, fault: &UpstreamFault) -
     // What else is asked says nothing of model calls.
     if context.arrival.protocol.is_model_call() {
         let began_ms = context.routing.ticket.as_ref().map_or(0, |ticket| ticket.entered_ms());
-        let detail = fault.clone().in_known_words().to_string();
+        let detail = fault.clone().in_known_words().words();
         match lesson {
             // `served` has it rest.
             Lesson::Rest(_) if may_be_of_request(fault, context.attempt.retry_after) => {}
@@ -107,7 +107,7 @@ pub(super) fn served(context: &Context) {
     for tried in context.routing.keys_tried.iter().filter(|tried| tried.destination == here) {
         let key = context.snapshot.upstreams[here].keys.get(tried.key);
         let Some(key) = key.filter(|_| may_be_of_request(&tried.fault, tried.told)) else { continue };
-        let detail = tried.fault.clone().in_known_words().to_string();
+        let detail = tried.fault.clone().in_known_words().words();
         let why = Why { reason: KeyReason::QuotaUsedUp, detail };
         key.rest(pause(None, health), why, tried.began_ms);
     }

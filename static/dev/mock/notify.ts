@@ -17,7 +17,7 @@ export function notifications(nowMs: number): Notifications {
     ],
     recent: [
       { at_ms: nowMs - 4 * 60_000, event: 'upstream_down', text: { en: 'upstream "backup" is down: it refused the connection', zh: '上游“backup”不可用：拒绝了连接' } },
-      { at_ms: nowMs - 18 * 60_000, event: 'key_down', text: { en: 'the key "team-b" of the upstream "mirror-hk" rests for 33 min: rate limit', zh: '上游“mirror-hk”的密钥“team-b”休息 33 分钟：触发限流' } },
+      { at_ms: nowMs - 18 * 60_000, event: 'key_down', text: { en: 'the key team-b of the upstream "mirror-hk" rests for 33m: the upstream limits its requests (answered 429)', zh: '上游“mirror-hk”的密钥 team-b 暂停使用 33m：触发限流（返回了 429）' } },
       { at_ms: nowMs - 26 * 3_600_000, event: 'cost_above', text: { en: 'the last 24 hours cost $52.10, more than $50', zh: '过去 24 小时的费用为 $52.10，超过 $50' } },
     ],
   };

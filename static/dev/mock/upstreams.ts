@@ -26,7 +26,7 @@ export class MockKeys {
 
   constructor(nowMs: number) {
     const key = (name: string | null, fingerprint: string, more: Partial<UpstreamKey> = {}): UpstreamKey => ({
-      name, fingerprint, state: 'ready', reason: null, detail: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 0, tokens: 0, cost: 0, balance: null, ...more,
+      name, fingerprint, state: 'ready', reason: null, detail: '', detail_zh: '', since_ms: null, until_ms: null, weight: 1, in_flight: 0, max_in_flight: null, requests: 0, tokens: 0, cost: 0, balance: null, ...more,
     });
     const balance = (remaining: number | null): NonNullable<UpstreamKey['balance']> => ({
       remaining, is_unlimited: false, used: remaining === null ? null : 100 - remaining, unit: remaining === null ? '' : 'USD', rest_below: 1, reset_at: null,
@@ -34,9 +34,9 @@ export class MockKeys {
     });
     this.#keys = [
       key('team-a', '0f2c10bf3d128c71', { weight: 2, in_flight: 2, max_in_flight: 5, requests: 1841, tokens: 92_400_312, cost: 61.27, balance: balance(38.73) }),
-      key('team-b', '77aa01b2c3d4e5f6', { state: 'resting', reason: 'rate_limited', detail: 'answered 429', since_ms: nowMs - 3 * MINUTE_MS, until_ms: nowMs + 30 * MINUTE_MS, requests: 402, tokens: 18_022_114, cost: 12.4 }),
+      key('team-b', '77aa01b2c3d4e5f6', { state: 'resting', reason: 'rate_limited', detail: 'answered 429', detail_zh: '返回了 429', since_ms: nowMs - 3 * MINUTE_MS, until_ms: nowMs + 30 * MINUTE_MS, requests: 402, tokens: 18_022_114, cost: 12.4 }),
       key('spare', '5d3e9f0011223344', { state: 'low', reason: 'balance', since_ms: nowMs - 90 * MINUTE_MS, requests: 96, tokens: 3_410_220, cost: 2.38, balance: balance(0.62) }),
-      key(null, 'b41d0a9c7e52f386', { state: 'disabled', reason: 'refused', detail: 'answered 401', since_ms: nowMs - 26 * 60 * MINUTE_MS, requests: 12, tokens: 48_000, cost: 0.31, balance: { ...balance(null), error: { code: 'status', what: 'the upstream answered 401, not 200', what_zh: '上游返回了 401，而不是 200' } } }),
+      key(null, 'b41d0a9c7e52f386', { state: 'disabled', reason: 'refused', detail: 'answered 401', detail_zh: '返回了 401', since_ms: nowMs - 26 * 60 * MINUTE_MS, requests: 12, tokens: 48_000, cost: 0.31, balance: { ...balance(null), error: { code: 'status', what: 'the upstream answered 401, not 200', what_zh: '上游返回了 401，而不是 200' } } }),
       key('old', 'e0e1e2e3e4e5e6e7', { state: 'off' }),
     ];
   }
@@ -48,7 +48,7 @@ export class MockKeys {
   }
 
   #set(key: UpstreamKey, state: UpstreamKey['state'], more: Partial<UpstreamKey> = {}): UpstreamKey {
-    return Object.assign(key, { state, reason: null, detail: '', since_ms: null, until_ms: null, ...more });
+    return Object.assign(key, { state, reason: null, detail: '', detail_zh: '', since_ms: null, until_ms: null, ...more });
   }
 
   /** `undefined` if there is no such key. */

@@ -1175,8 +1175,10 @@ export interface components {
              */
             state: "ready" | "low" | "resting" | "disabled" | "off";
             reason: null | components["schemas"]["KeyReason"];
-            /** @description What is known further, in English; empty if nothing is. */
+            /** @description What is known further; empty if nothing is. */
             detail: string;
+            /** @description The same in Chinese. */
+            detail_zh: string;
             /** @description Since when it is in this state. Milliseconds since 1970. */
             since_ms: number | null;
             /** @description When its rest ends. Milliseconds since 1970. */
@@ -1204,7 +1206,7 @@ export interface components {
             rest_below: number | null;
             /**
              * Format: date-time
-             * @description When it is filled up again, if the upstream says that.
+             * @description When it is reset, if the upstream says that.
              */
             reset_at: string | null;
             /**
@@ -1212,7 +1214,7 @@ export interface components {
              * @description When this was read; null if it never was.
              */
             read_at: string | null;
-            /** @description Why the last reading told nothing; null if it did. */
+            /** @description Why the last reading failed; null if it did not. */
             error: null | {
                 /** @enum {string} */
                 code: "no_response" | "late" | "status" | "too_large" | "not_json" | "missing";

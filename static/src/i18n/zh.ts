@@ -649,7 +649,7 @@ const messages: Messages = {
     title: '向 {name} 发送一条消息',
     costs: '会发送一条与 Claude Code 相仿的消息，max_tokens 为 1，会在中转站产生少量费用。',
     modelHelp: '模型名；haiku、sonnet、opus 表示该系列中最新的模型。',
-    keyHelp: '测试成功后，已停用的密钥会恢复使用。',
+    keyHelp: '测试成功后，暂停使用或停用的密钥会恢复使用。',
     clientKey: '中转站密钥',
     clientKeyHelp: '该上游没有自己的密钥。这里填写的密钥只发往该上游，不会保存；如由规则添加密钥，请留空。',
     send: '发送消息',
@@ -665,7 +665,7 @@ const messages: Messages = {
   },
   editKeys: {
     title: '{name} 的密钥',
-    help: '发往该上游的请求会用其中一个密钥代替客户端的密钥。会话按权重分配，分到后不再更换。写 ${\'{\'}env.NAME{\'}\'} 可使用 env/.env 中的变量。',
+    help: '发往该上游的请求会用其中一个密钥代替客户端的密钥。会话按权重分配，并固定使用同一个密钥。写 ${\'{\'}env.NAME{\'}\'} 可使用 env/.env 中的变量。',
     entry: '密钥 {number}',
     key: '密钥',
     kept: '保持不变',
@@ -734,7 +734,7 @@ const messages: Messages = {
       strange_answer: '返回的内容不符合该类型目标的格式', refused: '被目标拒绝', mail_refused: '被邮件服务器拒绝', unsendable: '无法发送',
     },
     recent: '最近的事件',
-    recentNone: '启动以来一切正常。',
+    recentNone: '启动以来没有事件。',
     event: {
       upstream_down: '上游不可用', upstream_up: '上游恢复', all_down: '全部上游不可用', all_up: '有上游恢复', key_down: '密钥停用', key_up: '密钥恢复',
       balance_low: '余额偏低', cost_above: '一天的费用过高', cache_fell: '缓存命中率下降', config_refused: '配置被拒绝', log_failing: '日志无法写入', log_back: '日志恢复写入',

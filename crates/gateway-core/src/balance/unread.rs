@@ -1,7 +1,7 @@
 //! Why a balance is not known.
 
-use crate::language::Words;
 use crate::language::both;
+use crate::language::{Language, Words};
 use std::time::Duration;
 
 /// Why a balance could not be read. It never repeats what the other side said: that may be the key.
@@ -9,8 +9,8 @@ use std::time::Duration;
 pub enum Unread {
     /// There was no response.
     NoResponse {
-        /// What the system says of that.
-        said: String,
+        /// What is known of that.
+        said: Words,
     },
     /// There was none in time.
     Late {
@@ -66,7 +66,10 @@ impl Unread {
     /// What happened, for the operator.
     pub fn words(&self) -> Words {
         match self {
-            Self::NoResponse { said } => both!("there was no response: {said}", "没有响应：{said}"),
+            Self::NoResponse { said } => {
+                let chinese = said.text(Language::Chinese);
+                Words::new(format_args!("there was no response: {said}"), format_args!("没有响应：{chinese}"))
+            }
             Self::Late { within } => {
                 let within = humantime::format_duration(*within);
                 both!("there was no response within {within}", "在 {within} 内没有响应")

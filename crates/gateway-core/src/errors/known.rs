@@ -78,7 +78,7 @@ impl BuiltIn {
             true => ["your ", "this "].iter().any(|the| lower.strip_prefix(the).unwrap_or(&lower).starts_with(words)),
             false => lower.contains(words),
         };
-        self.words.iter().any(|words| is_said(words)) || (self.also)(told, &lower)
+        self.words.iter().any(is_said) || (self.also)(told, &lower)
     }
 
     /// Whether something rests or is out for it, for all that come after. No client's own words may bring that about.

@@ -1,7 +1,7 @@
 //! The words for what an upstream did: the one place where they are made.
 
 use super::{OTHER, TlsFault, UpstreamFault};
-use crate::language::Language;
+use crate::language::{Language, Words};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -48,6 +48,12 @@ impl UpstreamFault {
             Language::English => self.english(reader),
             Language::Chinese => self.chinese(reader),
         }
+    }
+
+    /// The same for the operator, in both languages.
+    pub fn words(&self) -> Words {
+        let text = |language| self.text(language, Reader::Operator);
+        Words::new(format_args!("{}", text(Language::English)), format_args!("{}", text(Language::Chinese)))
     }
 
     fn english(&self, reader: Reader) -> String {

@@ -30,7 +30,7 @@ impl TlsFault {
     }
 
     /// What is wrong, as a clause. Others than the operator learn it too.
-    pub(super) fn what(self, language: Language) -> &'static str {
+    pub fn what(self, language: Language) -> &'static str {
         let (english, chinese) = match self {
             Self::Expired => ("its certificate has expired", "它的证书已过期"),
             Self::NotYetValid => ("its certificate is not valid yet", "它的证书尚未生效"),
