@@ -25,13 +25,15 @@ interface Failure {
   type: string | null;
   message: string | null;
   reason: RequestRow['reason'];
+  /** The rule that decided what followed. */
+  rule?: string;
 }
 
 const FAILURES: readonly (readonly [Failure, number])[] = [
-  [{ cause: 'pool_closed', outcome: 'upstream_error', status: 503, type: 'new_api_error', reason: '', message: '当前分组 default 下对于模型 claude-opus-4-8 无可用渠道 (request id: 2026112408154012345)' }, 26],
-  [{ cause: 'saturated', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: '当前模型负载已经达到上限，请稍后重试' }, 18],
-  [{ cause: 'context_1m', outcome: 'upstream_error', status: 400, type: 'invalid_request_error', reason: '', message: '请开启 1m 上下文后使用：anthropic-beta 需要包含 context-1m-2025-08-07' }, 9],
-  [{ cause: 'quota', outcome: 'upstream_error', status: 429, type: 'rate_limit_error', reason: '', message: '用户额度不足, 剩余额度: $0.000000' }, 8],
+  [{ rule: 'builtin:model_missing', cause: 'pool_closed', outcome: 'upstream_error', status: 503, type: 'new_api_error', reason: '', message: '当前分组 default 下对于模型 claude-opus-4-8 无可用渠道 (request id: 2026112408154012345)' }, 26],
+  [{ rule: 'builtin:saturated', cause: 'saturated', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: '当前模型负载已经达到上限，请稍后重试' }, 18],
+  [{ rule: 'builtin:long_context', cause: 'context_1m', outcome: 'upstream_error', status: 400, type: 'invalid_request_error', reason: '', message: '请开启 1m 上下文后使用：anthropic-beta 需要包含 context-1m-2025-08-07' }, 9],
+  [{ rule: 'builtin:quota', cause: 'quota', outcome: 'upstream_error', status: 429, type: 'rate_limit_error', reason: '', message: '用户额度不足, 剩余额度: $0.000000' }, 8],
   [{ cause: 'network', outcome: 'upstream_error', status: 520, type: null, reason: '', message: 'error code: 520' }, 11],
   [{ cause: 'waf_page', outcome: 'upstream_error', status: 200, type: null, reason: 'web_page', message: '<!doctype html><html><head><title>Just a moment...</title></head>' }, 6],
   [{ cause: 'thinking_off', outcome: 'upstream_error', status: 500, type: 'new_api_error', reason: '', message: "Cannot read properties of undefined (reading 'map')" }, 4],
@@ -41,7 +43,7 @@ const FAILURES: readonly (readonly [Failure, number])[] = [
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: 'api_error', reason: 'connect_refused', message: 'no upstream answered: backup: connection refused (10.0.0.9:8443)' }, 4],
   [{ cause: 'not_found', outcome: 'upstream_error', status: 404, type: 'not_found_error', reason: '', message: 'Invalid URL (POST /v1/v1/messages)' }, 3],
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: null, reason: 'resolve', message: null }, 3],
-  [{ cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
+  [{ rule: 'builtin:key_disabled', cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
 ];
 const MODELS: readonly (readonly [string, number])[] = [
   ['claude-sonnet-4-5', 46], ['claude-opus-4-8', 30], ['claude-haiku-4-5', 21], ['claude-opus-5-5', 8],
@@ -163,7 +165,7 @@ export class RowMaker {
       moved_by: null,
       upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
       error_code: null,
-      error_rule: null,
+      error_rule: failure?.rule ?? null,
       agent_type: agent === null ? null : random.pick([['general-purpose', 60], ['Explore', 40]]),
       compaction: null,
       context_compacted: null,

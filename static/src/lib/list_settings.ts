@@ -4,6 +4,8 @@ import type { Setting } from '@/api/types';
 
 export const LISTS = ['upstreams', 'rules', 'routes', 'prices'] as const;
 export type ListName = (typeof LISTS)[number];
+/** Those that an edit of an entry copies into the overlay as a whole. */
+export type CopiedList = ListName | 'failover.errors';
 
 export function listOfKey(key: string): ListName | null {
   return LISTS.find((list) => key === `gateway.${list}`) ?? null;

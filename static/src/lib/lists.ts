@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 
 import type { ConfigProblem, Setting } from '@/api/types';
 
-import { LISTS, lockOf, type ListName } from './list_settings';
+import { LISTS, lockOf, type CopiedList, type ListName } from './list_settings';
 import { DEFAULT_UPSTREAMS } from './overlay';
 
 export interface ListChange {
@@ -16,9 +16,9 @@ export interface ListChange {
 
 type Plain = Record<string, unknown>;
 
-function listOf(text: string, list: ListName): unknown[] | null {
+function listOf(text: string, list: CopiedList): unknown[] | null {
   try {
-    const found = (parse(text) as { gateway?: Plain | null } | null)?.gateway?.[list];
+    const found = `gateway.${list}`.split('.').reduce<unknown>((at, key) => (at as Plain | null | undefined)?.[key], parse(text));
     return Array.isArray(found) ? found : null;
   } catch {
     // A text that is being edited is often no YAML for a moment; the check says so.
@@ -78,7 +78,7 @@ export function hiddenLists(overlay: string, file: string): ListName[] {
 }
 
 /** Whether an edit of an entry copies the file's list into the overlay, where it was not before. */
-export function isCopied(overlay: string, file: string, list: ListName): boolean {
+export function isCopied(overlay: string, file: string, list: CopiedList): boolean {
   return listOf(overlay, list) === null && (listOf(file, list)?.length ?? 0) > 0;
 }
 
