@@ -23,7 +23,7 @@ function print(name, { files, raw, gzip, brotli }) {
 
 const shell = filesOf('index.html');
 const dashboard = 'src/pages/dashboard/DashboardPage.vue';
-const first = sizeOf([...shell, ...filesOf(dashboard), ...filesOf('src/i18n/zh.ts')]);
+const first = sizeOf([...shell, ...filesOf(dashboard), ...filesOf('src/i18n/zh/index.ts')]);
 print('first load (dashboard)', first);
 for (const name of Object.keys(manifest).filter((name) => manifest[name].isDynamicEntry && name !== dashboard)) {
   print(name.replace('src/', ''), sizeOf(filesOf(name).filter((file) => !shell.includes(file))));

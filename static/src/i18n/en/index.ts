@@ -1,0 +1,21 @@
+import base from './base';
+import causes from './causes';
+import config from './config';
+import connect from './connect';
+import dashboard from './dashboard';
+import notify from './notify';
+import requests from './requests';
+import rules from './rules';
+import upstreams from './upstreams';
+
+export default {
+  ...base,
+  ...dashboard,
+  ...requests,
+  ...causes,
+  ...upstreams,
+  ...notify,
+  ...rules,
+  ...config,
+  ...connect,
+};

@@ -1,0 +1,24 @@
+import type { Messages } from '..';
+import base from './base';
+import causes from './causes';
+import config from './config';
+import connect from './connect';
+import dashboard from './dashboard';
+import notify from './notify';
+import requests from './requests';
+import rules from './rules';
+import upstreams from './upstreams';
+
+const messages: Messages = {
+  ...base,
+  ...dashboard,
+  ...requests,
+  ...causes,
+  ...upstreams,
+  ...notify,
+  ...rules,
+  ...config,
+  ...connect,
+};
+
+export default messages;
