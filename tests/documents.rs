@@ -185,7 +185,7 @@ fn menu(words: &str) -> Vec<String> {
 
 #[test]
 fn the_readmes_name_the_pages_of_the_panel_as_its_menu_does() {
-    for (path, words) in [("README.md", "en.ts"), ("README.zh-CN.md", "zh.ts")] {
+    for (path, words) in [("README.md", "en/base.ts"), ("README.zh-CN.md", "zh/base.ts")] {
         let (page, menu) = (Page::read(root(), path), menu(words));
         let mut prose = page.sections.iter().flat_map(|section| &section.prose).map(|text| text.to_lowercase());
         let has_all = |text: &str| menu.iter().all(|name| text.contains(&name.to_lowercase()));
