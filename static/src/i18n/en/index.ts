@@ -6,6 +6,7 @@ import dashboard from './dashboard';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
+import unsaved from './unsaved';
 import upstreams from './upstreams';
 
 export default {
@@ -18,4 +19,5 @@ export default {
   ...rules,
   ...config,
   ...connect,
+  ...unsaved,
 };

@@ -7,6 +7,7 @@ import dashboard from './dashboard';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
+import unsaved from './unsaved';
 import upstreams from './upstreams';
 
 const messages: Messages = {
@@ -19,6 +20,7 @@ const messages: Messages = {
   ...rules,
   ...config,
   ...connect,
+  ...unsaved,
 };
 
 export default messages;
