@@ -1,6 +1,7 @@
 //! The rule engine alone, on the 54 KB fixture: `cargo bench --bench rules`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use gateway_core::prompt_shape::PromptShape;
 use gateway_core::rules::body::{BodyAction, Mode, System, Target};
 use gateway_core::rules::document::Document;
 use gateway_core::rules::glob::Glob;
@@ -89,5 +90,10 @@ fn guard(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rules, guard);
+/// What noting the shape of a request costs.
+fn shape(criterion: &mut Criterion) {
+    criterion.bench_function("shape of a prompt", |bencher| bencher.iter(|| PromptShape::of(black_box(BODY))));
+}
+
+criterion_group!(benches, rules, guard, shape);
 criterion_main!(benches);

@@ -66,6 +66,7 @@ ORDER = {
         "http1_stream http2 whole_request",
     ],
     "src/gateway/proxy": [
+        "shapes",
         "context",
         "conversation field_order key_change max_forwards models origin_headers",
         "apply_rules downstream failure lines request_head",
@@ -78,7 +79,7 @@ ORDER = {
         "response_head",
         "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "thinking", "usage", "record", "again errors"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "record", "again errors"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -123,6 +123,11 @@ impl RequestLog {
         (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new() }))))
     }
 
+    /// Whether records are kept at all.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.queue.is_some()
+    }
+
     /// Hands a record over. When the queue is full it is dropped, and that is counted; strays have a part of it only.
     pub(crate) fn submit(&self, record: Arc<RequestRecord>) {
         let Some(queue) = &self.queue else { return };

@@ -12,6 +12,7 @@ pub mod errors;
 pub mod http1;
 pub mod language;
 pub mod models;
+pub mod prompt_shape;
 pub mod protocol;
 pub mod reason;
 pub mod record;

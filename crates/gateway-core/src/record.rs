@@ -15,6 +15,7 @@ pub use outcome::Outcome;
 pub use prompt::PromptOutcome;
 pub use thinking_action::ThinkingAction;
 
+use crate::prompt_shape::PromptShape;
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
 use crate::thinking::Moved;
@@ -101,6 +102,10 @@ pub struct RequestRecord {
     pub labels: Labels,
     /// The request itself, if that was asked for.
     pub capture: Option<Box<Capture>>,
+    /// What it looks like, if it asks for a message.
+    pub shape: Option<Box<PromptShape>>,
+    /// The same of the body that went out, where rules changed it.
+    pub sent_shape: Option<Box<PromptShape>>,
 }
 
 /// The names under which a request is counted: few, whatever clients send.
@@ -165,6 +170,8 @@ impl RequestRecord {
             cost: None,
             labels: Labels::default(),
             capture: None,
+            shape: None,
+            sent_shape: None,
         }
     }
 

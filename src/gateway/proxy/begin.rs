@@ -88,7 +88,7 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         }
         return Some(local::panel_key_refused(carried, context.recipient(request)));
     }
-    observe::begin(request, &shared.running, context);
+    observe::begin(request, shared, context);
     if browser::wants_service_worker(&request.headers) {
         context.observation.rejected = Some(Reason::ServiceWorker);
         return Some(browser::refuse_service_worker(context.recipient(request)));

@@ -1,5 +1,6 @@
 //! What the gateway knows of one request while it is handled.
 
+use super::shapes::Shapes;
 use crate::gateway::answer::Recipient;
 use crate::gateway::clean::Names;
 use crate::gateway::client::body_budget::HeldBody;
@@ -170,6 +171,8 @@ pub(crate) struct Observation {
     pub names: Option<Names>,
     /// What the request log is to keep of it.
     pub capture: Option<Box<Capture>>,
+    /// What it looks like, once that was noted.
+    pub shapes: Shapes,
     /// Why the gateway answered it by itself with an error.
     pub rejected: Option<Reason>,
     /// Whether the gateway answered in place of the upstreams.
@@ -360,6 +363,7 @@ impl Context {
         let observation = Observation {
             names: None,
             capture: None,
+            shapes: Shapes::default(),
             rejected: None,
             is_stood_in: false,
             is_local: false,
@@ -428,8 +432,15 @@ impl Context {
         self.arrival.identity.group.as_ref().map_or(&[], |&group| self.snapshot.group(group))
     }
 
+    /// Notes what the body looks like that it has now, if nobody did before.
+    pub(crate) fn note_shapes(&mut self) {
+        let came = self.arrival.body.as_ref().map(|held| &held.bytes[..]);
+        self.observation.shapes.note(came, self.attempt.body.as_deref());
+    }
+
     /// Gives the body up, of which nothing is needed any more.
     pub(crate) fn forget_body(&mut self) {
+        self.note_shapes();
         self.arrival.body = None;
         self.attempt.body = None;
     }

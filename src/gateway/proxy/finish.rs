@@ -36,6 +36,8 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
     if let Some(capture) = &mut capture {
         cleaner().capture(capture);
     }
+    context.note_shapes();
+    let shapes = std::mem::take(&mut context.observation.shapes);
     let Context { arrival, routing, attempt, .. } = &*context;
     let reached = context.chosen().filter(|_| routing.attempts > 0);
     let factor = reached.map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
@@ -81,6 +83,8 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         cost: None,
         labels: Labels::default(),
         capture,
+        shape: shapes.came,
+        sent_shape: shapes.sent,
     };
     conclude(&mut record, in_force, factor);
     // In the gateway's own words, what the upstream did not say.

@@ -24,5 +24,6 @@ pub(super) mod request_head;
 pub(super) mod response_head;
 mod session_place;
 pub(super) mod settle;
+mod shapes;
 mod steering;
 pub(super) mod upstream_response;

@@ -4,7 +4,8 @@ use super::apply_rules::is_plain;
 use super::context::Context;
 use crate::config::Kept;
 use crate::gateway::clean::{LONGEST_NAME, Names};
-use crate::gateway::running::{Entry, Progress, Running};
+use crate::gateway::running::{Entry, Progress};
+use crate::gateway::shared::Shared;
 use gateway_core::record::Capture;
 use gateway_core::redact;
 use gateway_core::rules::document::peek_text;
@@ -13,12 +14,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Notes what the request is, and shows it among the running ones.
-pub(crate) fn begin(request: &RequestHeader, running: &Arc<Running>, context: &mut Context) {
+pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Context) {
     let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
     if context.snapshot.config.capture.requests != Kept::Off {
         context.observation.capture = Some(Box::new(capture(request, context)));
     }
-    context.observation.running = Some(running.enter(Entry {
+    context.observation.shapes.is_wanted =
+        shared.log.is_kept() && context.arrival.protocol.asks_for_message() && is_plain(&request.headers);
+    context.observation.running = Some(shared.running.enter(Entry {
         request_id: context.request_id.clone(),
         started: context.arrival.started,
         started_at: context.arrival.started_at,

@@ -12,7 +12,7 @@ mod no_change;
 mod node;
 mod peek;
 mod pointer;
-mod scan;
+pub(crate) mod scan;
 #[cfg(any(test, fuzzing))]
 mod seen;
 

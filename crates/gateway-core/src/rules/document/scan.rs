@@ -19,7 +19,7 @@ pub enum Bad {
 }
 
 /// The offset of the first byte from `at` on that is no blank.
-pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
+pub(crate) fn blanks(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
         at += 1;
     }
@@ -30,7 +30,7 @@ pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
 ///
 /// # Errors
 /// Where it stops being one.
-pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, Bad> {
+pub(crate) fn value(text: &[u8], mut at: usize) -> Result<usize, Bad> {
     // The closing brackets that are still to come.
     let mut open: Vec<u8> = Vec::new();
     loop {
@@ -81,7 +81,7 @@ pub(super) fn value(text: &[u8], mut at: usize) -> Result<usize, Bad> {
 ///
 /// # Errors
 /// Where it stops being a name.
-pub(super) fn name(text: &[u8], at: usize) -> Result<usize, Bad> {
+pub(crate) fn name(text: &[u8], at: usize) -> Result<usize, Bad> {
     if text.get(at) != Some(&b'"') {
         return Err(Bad::At(at));
     }

@@ -1,0 +1,163 @@
+//! The pass over the body: members, elements and blocks, each looked at once.
+
+use super::block::{Block, Kind, MOST_BLOCKS, Mark, chained};
+use crate::rules::document::scan::{self, Bad};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How the text begins that says who asks.
+const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
+/// How the text begins that Claude Code puts in place of a conversation that it has compacted.
+const SUMMARY: &[u8] = b"\"This session is being continued from a previous conversation";
+/// Longest value of a mark, in bytes.
+const LONGEST_MARK: usize = 128;
+
+/// Hands each member of the object at `at` to `each`, by its name and the place of its value; `each` tells where that ends.
+pub(super) fn members<'t>(
+    text: &'t [u8],
+    at: usize,
+    mut each: impl FnMut(&'t [u8], usize) -> Result<usize, Bad>,
+) -> Result<usize, Bad> {
+    let mut at = scan::blanks(text, at + 1);
+    if text.get(at) == Some(&b'}') {
+        return Ok(at + 1);
+    }
+    loop {
+        let value = scan::name(text, at)?;
+        let name = &text[at + 1..value];
+        let name = &name[..memchr::memrchr(b'"', name).unwrap_or_default()];
+        at = scan::blanks(text, each(name, value)?);
+        match text.get(at) {
+            Some(b',') => at = scan::blanks(text, at + 1),
+            Some(b'}') => return Ok(at + 1),
+            _ => return Err(Bad::At(at)),
+        }
+    }
+}
+
+/// The same for the elements of a list.
+pub(super) fn elements(
+    text: &[u8],
+    at: usize,
+    mut each: impl FnMut(usize) -> Result<usize, Bad>,
+) -> Result<usize, Bad> {
+    let mut at = scan::blanks(text, at + 1);
+    if text.get(at) == Some(&b']') {
+        return Ok(at + 1);
+    }
+    loop {
+        at = scan::blanks(text, each(at)?);
+        match text.get(at) {
+            Some(b',') => at = scan::blanks(text, at + 1),
+            Some(b']') => return Ok(at + 1),
+            _ => return Err(Bad::At(at)),
+        }
+    }
+}
+
+/// The mark that a `cache_control` of this value is.
+pub(super) fn mark(value: &[u8]) -> Option<Mark> {
+    let is_mark = value.first() == Some(&b'{') && value.len() <= LONGEST_MARK;
+    let has = |word: &[u8]| memchr::memmem::find(value, word).is_some();
+    (is_mark && has(b"\"ephemeral\"")).then(|| if has(b"\"1h\"") { Mark::Hour } else { Mark::FiveMinutes })
+}
+
+/// Collects blocks.
+pub(super) struct Blocks<'s> {
+    found: &'s mut Vec<Block>,
+    is_cut: &'s mut bool,
+    /// Whether one of them is the summary of a conversation that was compacted.
+    pub is_summary: bool,
+}
+
+impl<'s> Blocks<'s> {
+    pub(super) fn new(found: &'s mut Vec<Block>, is_cut: &'s mut bool) -> Self {
+        Self { found, is_cut, is_summary: false }
+    }
+
+    /// Content of a message, or `system`: a text or a list of blocks; where it ends, and whether it was a text.
+    pub(super) fn content(&mut self, text: &[u8], at: usize) -> Result<(usize, bool), Bad> {
+        match text.get(at) {
+            Some(b'"') => {
+                let end = scan::value(text, at)?;
+                let value = &text[at..end];
+                self.add(Kind::Text, value, None, chained(chained(0, member(b"text", value)), TEXT));
+                Ok((end, true))
+            }
+            Some(b'[') => Ok((elements(text, at, |at| self.block(text, at, Kind::Other))?, false)),
+            _ => Ok((scan::value(text, at)?, false)),
+        }
+    }
+
+    /// The list `tools`; where it ends.
+    pub(super) fn tools(&mut self, text: &[u8], at: usize) -> Result<usize, Bad> {
+        match text.get(at) {
+            Some(b'[') => elements(text, at, |at| self.block(text, at, Kind::Tool)),
+            _ => scan::value(text, at),
+        }
+    }
+
+    fn block(&mut self, text: &[u8], start: usize, otherwise: Kind) -> Result<usize, Bad> {
+        if text.get(start) != Some(&b'{') {
+            let end = scan::value(text, start)?;
+            self.add(Kind::Other, &text[start..end], None, xxh3_64(&text[start..end]));
+            return Ok(end);
+        }
+        let (mut kind, mut type_digest, mut marked, mut digest) = (otherwise, 0, None, 0);
+        let mut said: &[u8] = b"";
+        let end = members(text, start, |name, at| {
+            let end = scan::value(text, at)?;
+            let value = &text[at..end];
+            match name {
+                b"cache_control" => marked = mark(value),
+                b"type" => {
+                    type_digest = xxh3_64(value);
+                    if otherwise != Kind::Tool {
+                        kind = named(value);
+                    }
+                }
+                _ => {
+                    if name == b"text" {
+                        said = value;
+                    }
+                    digest = chained(digest, member(name, value));
+                }
+            }
+            Ok(end)
+        })?;
+        if kind == Kind::Text {
+            // Only the beginning of `system` is told so.
+            if self.found.is_empty() && said.starts_with(ATTRIBUTION) {
+                kind = Kind::Attribution;
+            }
+            self.is_summary |= said.starts_with(SUMMARY);
+            type_digest = TEXT;
+        }
+        self.add(kind, &text[start..end], marked, chained(digest, type_digest));
+        Ok(end)
+    }
+
+    fn add(&mut self, kind: Kind, text: &[u8], mark: Option<Mark>, digest: u64) {
+        self.is_summary |= text.starts_with(SUMMARY);
+        if self.found.len() == MOST_BLOCKS {
+            *self.is_cut = true;
+            return;
+        }
+        self.found.push(Block { kind, mark, bytes: u32::try_from(text.len()).unwrap_or(u32::MAX), digest });
+    }
+}
+
+/// What the kind of a text is in a digest.
+const TEXT: u64 = 1;
+
+fn member(name: &[u8], value: &[u8]) -> u64 {
+    chained(xxh3_64(name), xxh3_64(value))
+}
+
+/// The kind that a `type` of this value is.
+fn named(value: &[u8]) -> Kind {
+    let name = value.get(1..value.len() - 1).unwrap_or_default();
+    Kind::ALL
+        .into_iter()
+        .find(|kind| !matches!(kind, Kind::Attribution | Kind::Tool) && kind.name().as_bytes() == name)
+        .unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! What the prompt of a request looks like, as it came and as it went out.
+
+use gateway_core::prompt_shape::PromptShape;
+
+/// What the prompt of a request looks like.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes {
+    /// Whether somebody wants to know: it asks for a message, and rows are kept.
+    pub is_wanted: bool,
+    /// As it came.
+    pub came: Option<Box<PromptShape>>,
+    /// As it went out, where rules changed it.
+    pub sent: Option<Box<PromptShape>>,
+}
+
+impl Shapes {
+    /// Notes it, once, of the body as it came and of what rules made of it. This is done just before both are given up, so that
+    /// no request waits for it on its way to the upstream.
+    pub(crate) fn note(&mut self, came: Option<&[u8]>, sent: Option<&[u8]>) {
+        if std::mem::take(&mut self.is_wanted) {
+            let shape = |body| PromptShape::of(body).map(Box::new);
+            (self.came, self.sent) = (came.and_then(shape), sent.and_then(shape));
+        }
+    }
+}
