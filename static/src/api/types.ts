@@ -12,7 +12,16 @@ export type {
 } from './openapi.ts';
 
 export type ErrorGroup = Errors['groups'][number];
-export type RunningRequest = Running['running'][number];
+/** A gateway of an older version does not tell all of it. */
+export type RunningRequest = Running['running'][number] & Partial<{
+  key: string | null;
+  agent: string | null;
+  request_class: string | null;
+  upstream_key: string | null;
+  attempts: number;
+  output_tokens: number | null;
+  silent_ms: number | null;
+}>;
 export type Phase = RunningRequest['phase'];
 
 /** One way to an upstream: directly, or through the outbound proxy. */

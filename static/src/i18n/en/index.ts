@@ -6,6 +6,7 @@ import dashboard from './dashboard';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
+import running from './running';
 import unsaved from './unsaved';
 import upstreams from './upstreams';
 
@@ -19,5 +20,6 @@ export default {
   ...rules,
   ...config,
   ...connect,
+  ...running,
   ...unsaved,
 };

@@ -7,6 +7,7 @@ import dashboard from './dashboard';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
+import running from './running';
 import unsaved from './unsaved';
 import upstreams from './upstreams';
 
@@ -20,6 +21,7 @@ const messages: Messages = {
   ...rules,
   ...config,
   ...connect,
+  ...running,
   ...unsaved,
 };
 
