@@ -2,6 +2,7 @@ import { createRouter, createWebHistory, type RouteLocationNormalized, type Rout
 
 import { onRefused } from './api/api';
 import { startLive, stopLive } from './api/live';
+import { noteRange, withRange } from './composables/range';
 import { loadSession, mayRead, session, signInByLink } from './composables/session';
 import { onLinkKey, takeLinkKey, watchAddress } from './link_key';
 
@@ -12,10 +13,10 @@ export const router = createRouter({
   history: createWebHistory(import.meta.env.BASE_URL),
   scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
   routes: [
-    { path: '/', name: 'dashboard', component: () => import('./pages/dashboard/DashboardPage.vue') },
-    { path: '/requests', name: 'requests', component: () => import('./pages/requests/RequestsPage.vue') },
+    { path: '/', name: 'dashboard', component: () => import('./pages/dashboard/DashboardPage.vue'), meta: { range: 'always' } },
+    { path: '/requests', name: 'requests', component: () => import('./pages/requests/RequestsPage.vue'), meta: { range: 'carried' } },
     { path: '/sessions/:id', name: 'session', component: () => import('./pages/session/SessionPage.vue'), props: true },
-    { path: '/errors', name: 'errors', component: () => import('./pages/errors/ErrorsPage.vue') },
+    { path: '/errors', name: 'errors', component: () => import('./pages/errors/ErrorsPage.vue'), meta: { range: 'always' } },
     { path: '/upstreams', name: 'upstreams', component: () => import('./pages/upstreams/UpstreamsPage.vue') },
     { path: '/rules', name: 'rules', component: () => import('./pages/rules/RulesPage.vue') },
     { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
@@ -40,11 +41,13 @@ router.beforeEach(async (to) => {
     // Without an answer the page itself says what is wrong.
     await loadSession().catch(() => undefined);
   }
-  if (to.meta['isOpen'] === true || session.value === null) return true;
-  return mayRead.value || { name: 'login', query: { to: to.fullPath } };
+  if (to.meta['isOpen'] !== true && session.value !== null && !mayRead.value) return { name: 'login', query: { to: to.fullPath } };
+  const query = withRange(to);
+  return query === null || { path: to.path, query, hash: to.hash, replace: true };
 });
 
 router.afterEach((to) => {
+  noteRange(to);
   if (mayRead.value && to.name !== 'login') startLive();
   else stopLive();
 });

@@ -16,11 +16,16 @@ describe('filters in the URL', () => {
 
   it('have either a stretch or two moments', () => {
     expect(filtersFromQuery({ range: '1h', from: '5' })).toMatchObject({ range: '1h', from: null });
-    expect(filtersToQuery({ ...noFilters(), from: 5, to: 9 })).toEqual({ from: '5', to: '9' });
+    expect(filtersToQuery({ ...noFilters(), from: 5, to: 9 })).toEqual({ range: 'custom', from: '5', to: '9' });
   });
 
   it('become moments for the API', () => {
     expect(filtersToParameters({ ...noFilters(), range: '1h', key: ['a', 'b'] }, 10_000_000)).toEqual({ from: '6400000', key: 'a,b' });
+    const noon = new Date(2026, 10, 18, 12).getTime();
+    const [before, midnight] = [new Date(2026, 10, 17).getTime(), new Date(2026, 10, 18).getTime()];
+    expect(filtersToParameters({ ...noFilters(), range: 'today' }, noon)).toEqual({ from: String(midnight) });
+    expect(filtersToParameters({ ...noFilters(), range: 'yesterday' }, noon)).toEqual({ from: String(before), to: String(midnight) });
+    expect(filtersToParameters({ ...noFilters(), from: 5, to: 9 }, noon)).toEqual({ from: '5', to: '9' });
   });
 
   it('are counted without the time', () => {
@@ -49,6 +54,12 @@ describe('matchesFilters', () => {
     expect(matchesFilters(old, { ...noFilters(), key: ['0a1b2c3d4e5f6071'] })).toBe(true);
     expect(matchesFilters(old, { ...noFilters(), key: ['0a1b2c3e4e5f6071'] })).toBe(false);
     expect(matchesFilters({ ...row, key: null }, { ...noFilters(), key: ['0a1b2c3d'] })).toBe(false);
+  });
+
+  it('lists rows of a day that is over only in its own day', () => {
+    const today = { ...row, started_at_ms: new Date(2026, 10, 18, 9).getTime(), duration_ms: 5 };
+    expect(matchesFilters(today, { ...noFilters(), range: 'today' })).toBe(true);
+    expect(matchesFilters(today, { ...noFilters(), range: 'yesterday' })).toBe(false);
   });
 
   it('leaves out others', () => {

@@ -7,7 +7,6 @@ import { byCause } from '@/lib/error_groups';
 import { gatewayUrl } from '@/lib/gateway_address';
 import { fromLocalInput, toLocalInput } from '@/lib/local_input';
 import { sharesOf } from '@/lib/stats';
-import { RANGE_SHAPES, RANGES } from '@/lib/time_range';
 import { timelineParts } from '@/lib/timeline';
 import { tlsSample } from '@/lib/tls_sample';
 import { stateOf } from '@/lib/upstream_state';
@@ -17,17 +16,6 @@ describe('apiUrl', () => {
   it('leaves out what is not set and encodes the rest', () => {
     expect(apiUrl('requests', { q: 'a&b', from: undefined, session: '', limit: 5 })).toBe('/api/admin/requests?q=a%26b&limit=5');
     expect(apiUrl('health')).toBe('/api/admin/health');
-  });
-});
-
-describe('RANGE_SHAPES', () => {
-  it('have 15 to 100 points of whole minutes', () => {
-    for (const range of RANGES) {
-      const { lengthMs, stepMs } = RANGE_SHAPES[range];
-      expect(stepMs % 60_000).toBe(0);
-      expect(lengthMs / stepMs).toBeGreaterThanOrEqual(15);
-      expect(lengthMs / stepMs).toBeLessThanOrEqual(100);
-    }
   });
 });
 

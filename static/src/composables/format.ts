@@ -7,7 +7,7 @@ import * as format from '@/lib/format';
 import { nowMs } from './clock';
 
 export function useFormat() {
-  const { locale } = useI18n();
+  const { t, locale } = useI18n();
   return {
     number: (value: number | null | undefined, digits?: number) => format.formatNumber(locale.value, value, digits),
     compact: (value: number | null | undefined) => format.formatCompact(locale.value, value),
@@ -17,6 +17,12 @@ export function useFormat() {
     duration: (ms: number | null | undefined) => format.formatDuration(locale.value, ms),
     bytes: (bytes: number | null | undefined) => format.formatBytes(locale.value, bytes),
     clock: (atMs: number) => format.formatClock(locale.value, atMs, nowMs.value),
+    /** From one minute to another; either may be open. */
+    span: (fromMs: number | null, toMs: number | null) => {
+      if (fromMs !== null && toMs !== null) return format.formatSpan(locale.value, fromMs, toMs);
+      if (fromMs !== null) return t('range.since', { at: format.formatMinute(locale.value, fromMs) });
+      return toMs === null ? t('range.all') : t('range.until', { at: format.formatMinute(locale.value, toMs) });
+    },
     moment: (atMs: number) => format.formatMoment(locale.value, atMs),
     ago: (atMs: number) => format.formatAgo(locale.value, Math.min(atMs, nowMs.value), nowMs.value),
     lasting: (sinceMs: number) => format.formatLasting(locale.value, sinceMs, nowMs.value),

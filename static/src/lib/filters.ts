@@ -4,7 +4,7 @@ import { CAUSES, OUTCOMES, type RequestRow } from '@/api/types';
 
 import { isKey } from './key_text';
 import { LOG_COLUMN_NAMES } from './log_columns';
-import { isRange, RANGE_SHAPES, type Range } from './time_range';
+import { rangeBounds, spanFromQuery, spanToQuery, type Span } from './time_range';
 
 /** Filters that take several values. */
 export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', ...LOG_COLUMN_NAMES] as const;
@@ -13,13 +13,7 @@ export type ListFilter = (typeof LIST_FILTERS)[number];
 export const TEXT_FILTERS = ['session', 'prompt_id', 'path', 'q'] as const;
 export type TextFilter = (typeof TEXT_FILTERS)[number];
 
-export type RequestFilters = Record<ListFilter, string[]> &
-  Record<TextFilter, string> & {
-    /** A stretch that ends now; `null` with `from` and `to`, or for everything. */
-    range: Range | null;
-    from: number | null;
-    to: number | null;
-  };
+export type RequestFilters = Record<ListFilter, string[]> & Record<TextFilter, string> & Span;
 
 export type Query = Record<string, unknown>;
 
@@ -43,11 +37,6 @@ function text(value: unknown): string {
   return typeof first === 'string' ? first : '';
 }
 
-function moment(value: unknown): number | null {
-  const number = Number(text(value));
-  return Number.isSafeInteger(number) && number > 0 ? number : null;
-}
-
 /** Reads a page's query; what makes no sense is left out. */
 export function filtersFromQuery(query: Query): RequestFilters {
   const filters = noFilters();
@@ -56,34 +45,24 @@ export function filtersFromQuery(query: Query): RequestFilters {
     filters[name] = [...new Set(values.filter((value) => value !== '' && (isAllowed[name]?.(value) ?? true)))];
   }
   for (const name of TEXT_FILTERS) filters[name] = text(query[name]).trim();
-  const range = text(query['range']);
-  if (isRange(range)) {
-    filters.range = range;
-  } else {
-    filters.from = moment(query['from']);
-    filters.to = moment(query['to']);
-  }
-  return filters;
+  return { ...filters, ...spanFromQuery(query) };
 }
 
 /** The same as a page's query, without what is not set. */
 export function filtersToQuery(filters: RequestFilters): Record<string, string> {
-  const query: Record<string, string> = {};
-  if (filters.range) query['range'] = filters.range;
-  else {
-    if (filters.from !== null) query['from'] = String(filters.from);
-    if (filters.to !== null) query['to'] = String(filters.to);
-  }
+  const query = spanToQuery(filters);
   for (const name of LIST_FILTERS) if (filters[name].length > 0) query[name] = filters[name].join(',');
   for (const name of TEXT_FILTERS) if (filters[name] !== '') query[name] = filters[name];
   return query;
 }
 
-/** The same for the API, which knows no stretches. */
+/** The same for the API, which knows moments only. What lasts until now stays open: rows that just began belong to it. */
 export function filtersToParameters(filters: RequestFilters, nowMs: number): Record<string, string> {
-  const { range, ...parameters } = filtersToQuery(filters);
-  if (isRange(range)) parameters['from'] = String(nowMs - RANGE_SHAPES[range].lengthMs);
-  return parameters;
+  const parameters = filtersToQuery(filters);
+  delete parameters['range'];
+  if (filters.range === null) return parameters;
+  const { from, to } = rangeBounds(filters.range, nowMs);
+  return { from: String(from), ...(to < nowMs && { to: String(to) }), ...parameters };
 }
 
 /** How many filters are set, the time not counted. */
@@ -94,8 +73,10 @@ export function countFilters(filters: RequestFilters): number {
 
 /** Whether the API would list this row, which has just ended. */
 export function matchesFilters(row: RequestRow, filters: RequestFilters): boolean {
-  if (filters.to !== null && row.started_at_ms >= filters.to) return false;
-  if (filters.from !== null && row.started_at_ms < filters.from) return false;
+  // It ended just now.
+  const { from, to } = filters.range === null ? filters : rangeBounds(filters.range, row.started_at_ms + row.duration_ms + 1);
+  if (to !== null && row.started_at_ms >= to) return false;
+  if (from !== null && row.started_at_ms < from) return false;
   const among = (wanted: string[], ...values: (string | null)[]): boolean =>
     wanted.length === 0 || values.some((value) => value !== null && wanted.includes(value));
   const status = String(row.status);

@@ -109,6 +109,16 @@ export function formatMoment(locale: string, atMs: number): string {
   return `${text} ${zone}`.trim();
 }
 
+/** Nov 3, 14:00 – 16:30: from one minute to another. */
+export function formatSpan(locale: string, fromMs: number, toMs: number): string {
+  return dates(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).formatRange(fromMs, toMs);
+}
+
+/** A moment to the minute, with its day. */
+export function formatMinute(locale: string, atMs: number): string {
+  return dates(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(atMs);
+}
+
 /** A mark on a time axis, as fine as the axis' step. */
 export function formatTick(locale: string, atMs: number, incrementMs: number): string {
   const DAY_MS = 86_400_000;

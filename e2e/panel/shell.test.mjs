@@ -1,0 +1,83 @@
+// What stands around the pages: the range that all of them look at, and what the panel does without its gateway.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { Bench, visiting as visitingWith } from './harness.mjs';
+
+let bench;
+before(async () => {
+  bench = await Bench.start();
+});
+after(() => bench.stop());
+const visiting = (options, what, expected) => visitingWith(bench, options, what, expected);
+
+const range = (page) => Object.fromEntries([...new URL(page.url()).searchParams].filter(([name]) => ['range', 'from', 'to'].includes(name)));
+const nav = (page, name) => page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true });
+/** The bounds of the last question about errors. */
+const asked = (page) => page.waitForRequest((request) => new URL(request.url()).pathname === '/api/admin/errors').then((request) => {
+  const { searchParams } = new URL(request.url());
+  return { from: Number(searchParams.get('from')), to: Number(searchParams.get('to')) };
+});
+
+describe('the range', () => {
+  test('is one for all pages, and in their URLs', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/');
+      await page.getByText('7 d', { exact: true }).click();
+      await page.waitForURL(/range=7d/);
+      await nav(page, 'Errors').click();
+      await page.waitForURL(/errors\?range=7d/);
+      await visit.settled();
+      await page.getByRole('button', { name: 'Other' }).click();
+      await page.getByRole('button', { name: 'Yesterday' }).click();
+      await page.waitForURL(/errors\?range=yesterday/);
+      await nav(page, 'Requests').click();
+      await page.waitForURL(/requests\?range=yesterday/);
+      await visit.settled();
+      await page.getByRole('button', { name: 'Yesterday' }).waitFor();
+      await nav(page, 'Rules').click();
+      await page.waitForURL(/rules$/);
+      await nav(page, 'Dashboard').click();
+      await page.waitForURL(/range=yesterday/);
+      // Everything is for the list of requests alone.
+      await page.goto(`${bench.url}/admin/requests?range=7d`);
+      await visit.settled();
+      await page.getByRole('button', { name: 'Last 7 d' }).click();
+      await page.getByRole('button', { name: 'All time' }).click();
+      await page.waitForURL(/requests$/);
+      await nav(page, 'Errors').click();
+      await page.waitForURL(/errors\?range=7d/);
+    }));
+
+  test('knows the days of the reader’s zone', () =>
+    visiting({ timezoneId: 'Asia/Kathmandu' }, async (visit, page) => {
+      const [question] = await Promise.all([asked(page), visit.open('/errors?range=yesterday')]);
+      const midnight = await page.evaluate(() => new Date().setHours(0, 0, 0, 0));
+      assert.deepEqual(question, { from: midnight - 86_400_000, to: midnight });
+      assert.equal(midnight % 3_600_000, 900_000);
+      const [today] = await Promise.all([
+        asked(page), page.getByText('Today', { exact: true }).first().click(),
+      ]);
+      assert.equal(today.from, midnight);
+    }));
+
+  test('may be any, on every page', () =>
+    visiting({}, async (visit, page) => {
+      for (const path of ['/', '/errors', '/requests']) {
+        await visit.open(path);
+        await page.getByRole('button', { name: path === '/requests' ? 'All time' : 'Other' }).click();
+        await page.getByLabel('From', { exact: true }).fill('2026-11-03T14:00');
+        await page.getByLabel('To', { exact: true }).fill('2026-11-03T13:00');
+        await page.getByText('The end must be after the beginning.').waitFor();
+        assert.deepEqual(await visit.violations(), []);
+        await page.getByLabel('To', { exact: true }).fill('2026-11-03T16:30');
+        await page.getByRole('button', { name: 'Apply' }).click();
+        await page.waitForURL(/range=custom/);
+        const bounds = await page.evaluate(() => [new Date(2026, 10, 3, 14).getTime(), new Date(2026, 10, 3, 16, 30).getTime()]);
+        assert.deepEqual(range(page), { range: 'custom', from: String(bounds[0]), to: String(bounds[1]) });
+        await visit.settled();
+        await page.getByRole('button', { name: /Nov 3, 14:00 – 16:30/ }).waitFor();
+      }
+    }));
+});
