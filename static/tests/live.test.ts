@@ -69,6 +69,21 @@ describe('the live feed', () => {
     expect(versions).toEqual(['a']);
   });
 
+  it('tells after a gap that the configuration may be another', async () => {
+    const live = await fresh();
+    const versions: string[] = [];
+    live.onLive('config', ({ version }) => versions.push(version));
+    live.startLive();
+    last().onopen?.();
+    expect(versions).toEqual([]);
+    page.hidden = true;
+    page.changed();
+    page.hidden = false;
+    page.changed();
+    last().onopen?.();
+    expect(versions).toEqual(['']);
+  });
+
   it('comes back after growing pauses, and at once when asked', async () => {
     const live = await fresh();
     live.startLive();

@@ -12,6 +12,7 @@ export type LiveState = 'off' | 'connecting' | 'open' | 'waiting' | 'paused';
 interface Events {
   request: RequestRow;
   second: SecondOfTraffic;
+  /** Without a version: after a gap, in which another configuration may have come into force. */
   config: { version: string };
 }
 type Name = keyof Events;
@@ -30,6 +31,8 @@ let attempt = 0;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 let silenceTimer: ReturnType<typeof setTimeout> | undefined;
 let isWanted = false;
+/** Whether a connection was open before: what happened since was not told. */
+let hasMissed = false;
 
 export const liveState = readonly(state);
 /** When the next attempt is made, while the state is `waiting`. */
@@ -54,6 +57,7 @@ export function startLive(): void {
 /** Ends it, for example at sign-out. */
 export function stopLive(): void {
   isWanted = false;
+  hasMissed = false;
   document.removeEventListener('visibilitychange', followVisibility);
   disconnect('off');
 }
@@ -80,6 +84,9 @@ function connect(): void {
     attempt = 0;
     state.value = 'open';
     watchSilence();
+    // Another configuration may have come into force meanwhile; which, those who show one ask.
+    if (hasMissed) for (const listener of listeners.config) listener({ version: '' });
+    hasMissed = true;
   };
   // EventSource would try again by itself, without growing pauses, and never after an answer like 502.
   opened.onerror = waitAndRetry;

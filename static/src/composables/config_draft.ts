@@ -25,6 +25,8 @@ export function useConfigDraft() {
   const conflict = shallowRef<Config | null>(null);
 
   const isDirty = computed(() => base.value !== null && (overlay.value !== base.value.overlay || headers.value !== base.value.headers));
+  /** What came into force during the edit, which goes on until it is applied. */
+  const newer = computed(() => (isDirty.value && config.data.value && config.data.value.version !== base.value?.version ? config.data.value : null));
   const problems = computed(() => (isDirty.value ? (check.value?.problems ?? []) : []));
 
   function begin(from: Config): void {
@@ -74,7 +76,7 @@ export function useConfigDraft() {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (error.status === 409) {
-        conflict.value = await api.config();
+        conflict.value = config.data.value = await api.config();
       } else if (error.status === 422) {
         check.value = { problems: [...error.problems], changes: check.value?.changes ?? [], needs_restart: [], warnings: [] };
       } else throw error;
@@ -97,6 +99,10 @@ export function useConfigDraft() {
     if (!isHeadersMine) headers.value = theirs.headers;
     void checked.load();
   }
+  /** Before it is applied: what others did beside the own edit. */
+  function compareNewer(): void {
+    conflict.value = newer.value;
+  }
   function decideLater(): void {
     conflict.value = null;
   }
@@ -115,8 +121,8 @@ export function useConfigDraft() {
   void config.load();
 
   return {
-    config, base, overlay, headers, check, checkError, problems, conflict, isDirty, isChecking, isSaving,
-    edit, showHeaders, discard, save, keepMine, takeTheirs, decideLater,
+    config, base, overlay, headers, check, checkError, problems, newer, conflict, isDirty, isChecking, isSaving,
+    edit, showHeaders, discard, save, keepMine, takeTheirs, compareNewer, decideLater,
   };
 }
 

@@ -7,6 +7,11 @@ export type ListName = (typeof LISTS)[number];
 /** Those that an edit of an entry copies into the overlay as a whole. */
 export type CopiedList = ListName | 'failover.errors';
 
+/** Whether the setting is a list, told by the number of its entries: no text for one line. */
+export function isList({ value, choices }: Pick<Setting, 'value' | 'choices'>): boolean {
+  return choices.length === 0 && /^\d+ entr(y|ies)$/.test(value);
+}
+
 export function listOfKey(key: string): ListName | null {
   return LISTS.find((list) => key === `gateway.${list}`) ?? null;
 }

@@ -59,6 +59,7 @@ export default {
     problemAt: '{where}, line {line}: {message}',
     problemIn: '{where}: {message}',
     near: '; did you mean “{name}”?',
+    newer: 'Another version has come into force while you edit. Your edit is kept: compare now, or when you apply it.',
     checking: 'Checking …',
     changes: 'No change in effect | {n} change | {n} changes',
     discard: 'Discard',

@@ -61,6 +61,7 @@ const words: typeof en = {
     problemAt: '{where} 第 {line} 行：{message}',
     problemIn: '{where}：{message}',
     near: '；是不是想写“{name}”？',
+    newer: '在你编辑期间，另一个版本已经生效。你的修改仍在，可以现在比较，也可以在应用时再比较。',
     checking: '检查中…',
     changes: '生效的内容没有变化 | {n} 处修改 | {n} 处修改',
     discard: '放弃',
