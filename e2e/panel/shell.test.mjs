@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, visiting as visitingWith } from './harness.mjs';
+import { answering, Bench, visiting as visitingWith } from './harness.mjs';
 
 let bench;
 before(async () => {
@@ -79,5 +79,86 @@ describe('the range', () => {
         await visit.settled();
         await page.getByRole('button', { name: /Nov 3, 14:00 – 16:30/ }).waitFor();
       }
+    }));
+});
+
+describe('the charts', () => {
+  const chart = (page, name) => page.locator('figure.chart').filter({ has: page.getByRole('img', { name }) });
+  const over = (page) => chart(page, /^Requests over time/).locator('.u-over');
+
+  test('zoom in where they are dragged over, and "back" undoes it', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/?range=24h');
+      const { x, y, width, height } = await over(page).boundingBox();
+      await page.mouse.move(x + width * 0.5, y + height / 2);
+      await page.mouse.down();
+      await page.mouse.move(x + width * 0.75, y + height / 2, { steps: 5 });
+      await page.mouse.up();
+      await page.waitForURL(/range=custom/);
+      const { from, to } = range(page);
+      const hours = (Number(to) - Number(from)) / 3_600_000;
+      assert(hours > 5 && hours < 7.5, `${hours} h`);
+      assert.equal(Number(from) % 900_000, 0);
+      await visit.settled();
+      await page.goBack();
+      await page.waitForURL(/range=24h/);
+    }));
+
+  test('lead to the requests of the moment that is clicked', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/?range=24h');
+      const { width, height } = await over(page).boundingBox();
+      await over(page).click({ position: { x: width * 0.6, y: height / 2 } });
+      await page.waitForURL(/requests\?range=custom/);
+      const { from, to } = range(page);
+      assert.equal(Number(to) - Number(from), 900_000);
+      await visit.settled();
+      const { requests } = await visit.api(`requests?from=${from}&to=${to}&limit=500`);
+      await page.getByText(`${requests.length} requests`, { exact: false }).first().waitFor();
+    }));
+
+  test('switch curves off and on in the legend, and remember it', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/?range=24h');
+      const summary = () => chart(page, /^Tokens over time/).getByRole('img').getAttribute('aria-label');
+      const entry = page.getByRole('button', { name: 'Cache read', exact: true });
+      assert.match(await summary(), /Cache read/);
+      await entry.click();
+      assert.doesNotMatch(await summary(), /Cache read/);
+      await page.reload();
+      await visit.settled();
+      assert.equal(await entry.getAttribute('aria-pressed'), 'false');
+      assert.doesNotMatch(await summary(), /Cache read/);
+      await entry.click();
+      assert.match(await summary(), /Cache read/);
+    }));
+});
+
+describe('the dashboard', () => {
+  test('leads on from each tile, with its range', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/?range=7d');
+      const targets = await page.locator('.tiles .tile').evaluateAll((tiles) => tiles.map((tile) => tile.querySelector('a')?.getAttribute('href')));
+      assert(targets.length >= 9 && targets.every(Boolean), JSON.stringify(targets));
+      const tile = page.locator('.tile').filter({ hasText: 'Success rate' }).first();
+      await tile.click({ position: { x: 12, y: 60 } });
+      await page.waitForURL(/errors\?range=7d/);
+      await page.goBack();
+      await visit.settled();
+      await page.locator('.tile').filter({ hasText: 'Share' }).first().click();
+      await page.waitForURL(/requests\?range=7d&upstream=/);
+    }));
+
+  test('shortens numbers with 万 or with K and M, as the reader likes', () =>
+    visiting({ locale: 'zh-CN' }, async (visit, page) => {
+      await answering(page, 'stats?*', (stats) => ({ ...stats, requests: 1_234_567 }));
+      await visit.open('/?range=24h');
+      const value = page.locator('.tiles .tile').first().locator('.value');
+      assert.equal(await value.innerText(), '123万');
+      await page.getByText('K、M', { exact: true }).click();
+      assert.equal(await value.innerText(), '1.23M');
+      await page.reload();
+      await visit.settled();
+      assert.equal(await value.innerText(), '1.23M');
     }));
 });

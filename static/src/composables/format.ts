@@ -5,12 +5,13 @@ import { useI18n } from 'vue-i18n';
 import * as format from '@/lib/format';
 
 import { nowMs } from './clock';
+import { units } from './units';
 
 export function useFormat() {
   const { t, locale } = useI18n();
   return {
     number: (value: number | null | undefined, digits?: number) => format.formatNumber(locale.value, value, digits),
-    compact: (value: number | null | undefined) => format.formatCompact(locale.value, value),
+    compact: (value: number | null | undefined) => format.formatCompact(units.value === 'km' ? 'en' : locale.value, value),
     share: (value: number | null | undefined) => format.formatShare(locale.value, value),
     cost: (value: number | null | undefined) => format.formatCost(locale.value, value),
     costs: (of: { cost_usd: number | null; unpriced_requests: number }) => format.formatCosts(locale.value, of),

@@ -38,8 +38,10 @@ export function noteRange({ query }: Pick<RouteLocationNormalized, 'query'>): vo
 export interface RangeState {
   /** Setting it changes the URL. */
   span: WritableComputedRef<Span>;
-  /** The same in a way that "back" undoes. */
-  zoom: (to: Span) => void;
+  /** From one moment to another, in a way that "back" undoes. */
+  zoom: (to: Bounds) => void;
+  /** Shows the requests of a time. */
+  toRequests: (of: Bounds, filters?: Record<string, string>) => void;
   /** What it is in a link to another page. */
   query: ComputedRef<Record<string, string>>;
   /** Its ends as they are now. */
@@ -65,7 +67,8 @@ export function useRange(): RangeState {
   const bounds = (): Bounds => spanBounds(span.value, Date.now());
   return {
     span,
-    zoom: (to) => void router.push({ query: query(to), hash: route.hash }),
+    zoom: (to) => void router.push({ query: query({ range: null, ...to }), hash: route.hash }),
+    toRequests: (of, filters = {}) => void router.push({ name: 'requests', query: { ...spanToQuery({ range: null, ...of }), ...filters } }),
     query: computed(() => spanToQuery(span.value)),
     bounds,
     stepMs: () => stepOf(bounds(), Date.now()),

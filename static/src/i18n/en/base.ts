@@ -34,6 +34,7 @@ export default {
     language: 'Language',
     signOut: 'Sign out',
   },
+  units: { label: 'Large numbers', language: '万, 亿', km: 'K, M' },
   theme: { label: 'Colours', system: 'Match the system', light: 'Light', dark: 'Dark' },
   live: {
     off: 'Not live',

@@ -84,5 +84,8 @@ export default {
     cacheWrite: 'Cache write',
     input: 'Input',
     output: 'Output',
+    curves: 'What is shown in: {chart}',
+    switch: 'Hide or show',
+    how: 'Click: the requests. Drag: zoom in.',
   },
 };

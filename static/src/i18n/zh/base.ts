@@ -36,6 +36,7 @@ const words: typeof en = {
     language: '语言',
     signOut: '退出登录',
   },
+  units: { label: '大数的写法', language: '万、亿', km: 'K、M' },
   theme: { label: '配色', system: '跟随系统', light: '浅色', dark: '深色' },
   live: {
     off: '未实时更新',

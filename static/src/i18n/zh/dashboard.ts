@@ -86,6 +86,9 @@ const words: typeof en = {
     cacheWrite: '缓存写入',
     input: '输入',
     output: '输出',
+    curves: '图中显示的内容：{chart}',
+    switch: '隐藏或显示',
+    how: '单击查看请求，拖动放大。',
   },
 };
 
