@@ -1,6 +1,6 @@
 //! How long the panel's first page takes with a million rows: `cargo bench --bench store`. ROWS=100000 for fewer.
 
-use anyrouter_gateway::measured::{By, Database, Filter, Reader, Span, StatsFilter};
+use anyrouter_gateway::measured::{By, Database, Filter, GroupsBy, Reader, Span, StatsFilter};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[path = "../examples/fill_log/record.rs"]
@@ -48,12 +48,14 @@ async fn main() {
         let mut page = Duration::ZERO;
         page += median(&format!("{name}: summary"), || async { reader.summary(span, all).await.expect("read") }).await;
         page += median(&format!("{name}: series"), || async {
-            reader.series(span, step, all).await.expect("read").expect("a series")
+            reader.series(span, step, all, None).await.expect("read").expect("a series")
         })
         .await;
         for by in [By::Model, By::Upstream] {
             let name = format!("{name}: groups by {}", by.name());
-            page += median(&name, || async { reader.groups(span, by, all, 50).await.expect("read") }).await;
+            page +=
+                median(&name, || async { reader.groups(span, by, all, GroupsBy::Requests, 50).await.expect("read") })
+                    .await;
         }
         page += median("newest 100 rows", || async { reader.page(&Filter::default(), None, 100).await.expect("read") })
             .await;

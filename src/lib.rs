@@ -35,7 +35,8 @@ pub use command::run;
 pub mod measured {
     pub use crate::config::resilience::Affinity;
     pub use crate::config::{Arguments, load};
-    pub use crate::store::{By, Database, Filter, Reader, Span, StatsFilter};
+    pub use crate::store::sessions::{SessionsAsked, SessionsBy};
+    pub use crate::store::{By, Database, Filter, GroupedBy, GroupsBy, Reader, Span, StatsFilter};
     pub use crate::upstream::keys::Wish;
     pub use crate::upstream::pool::{choose, home};
     pub use crate::upstream::sessions::{AffinityTable, Client, SessionPlace};

@@ -1,5 +1,6 @@
 //! `export`: rows as a download, in CSV or as one JSON object a line, a page of rows at a time.
 
+use super::download::{CSV, Form, csv, disposition};
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::Refused;
@@ -24,11 +25,29 @@ enum Format {
     Json,
 }
 
+/// What the name of a download tells.
+const FILTERS: [&str; 12] = [
+    "model",
+    "upstream",
+    "key",
+    "session",
+    "outcome",
+    "status",
+    "cause",
+    "path",
+    "request_class",
+    "agent_type",
+    "upstream_key",
+    "q",
+];
+
 /// A download.
 pub(super) struct Export {
     reader: Reader,
     filter: Filter,
     format: Format,
+    form: Form,
+    name: String,
 }
 
 impl Export {
@@ -39,7 +58,9 @@ impl Export {
             Some("json") => Format::Json,
             Some(_) => return Err(Fault::NotAChoice { name: "format".into(), choices: "csv, json".into() }.into()),
         };
-        Ok(Self { reader, filter: requests::filter(parameters)?, format })
+        let (form, filter) = (Form::read(parameters)?, requests::filter(parameters)?);
+        let name = form.name("requests", (filter.from, filter.to), parameters, &FILTERS);
+        Ok(Self { reader, filter, format, form, name })
     }
 
     /// Sends them. What goes wrong on the way ends the download in the middle: the client sees that it is not whole.
@@ -47,13 +68,13 @@ impl Export {
     /// # Errors
     /// When the client is gone, or the request log cannot be read.
     pub(super) async fn serve(self, session: &mut ServerSession, request_id: &str) -> pingora::Result<()> {
-        let (content_type, name) = match self.format {
-            Format::Csv => ("text/csv; charset=utf-8", "requests.csv"),
-            Format::Json => ("application/x-ndjson", "requests.jsonl"),
+        let (content_type, ending) = match self.format {
+            Format::Csv => (CSV, "csv"),
+            Format::Json => ("application/x-ndjson", "jsonl"),
         };
         let mut head = ResponseHeader::build(200, Some(5))?;
         head.insert_header(CONTENT_TYPE, content_type)?;
-        head.insert_header(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))?;
+        head.insert_header(CONTENT_DISPOSITION, disposition(&self.name, ending))?;
         head.insert_header(CACHE_CONTROL, "no-store")?;
         head.insert_header(TRANSFER_ENCODING, "chunked")?;
         head.insert_header(HeaderName::from_static("x-request-id"), request_id)?;
@@ -66,7 +87,7 @@ impl Export {
                 session.set_keepalive(None);
                 pingora::Error::explain(pingora::ErrorType::InternalError, "reading the request log")
             })?;
-            let text = text(self.format, &page.requests, std::mem::take(&mut is_first));
+            let text = text(self.format, &self.form, &page.requests, std::mem::take(&mut is_first));
             session.write_response_body(Bytes::from(text), false).await?;
             left = left.saturating_sub(u32::try_from(page.requests.len()).unwrap_or(u32::MAX));
             match page.next_cursor.as_deref().and_then(read_cursor) {
@@ -78,34 +99,28 @@ impl Export {
     }
 }
 
-fn text(format: Format, rows: &[Listed<'_>], with_head: bool) -> String {
+fn text(format: Format, form: &Form, rows: &[Listed<'_>], is_first: bool) -> String {
     match format {
         Format::Json => rows.iter().filter_map(|row| Some(serde_json::to_string(row).ok()? + "\n")).collect(),
-        Format::Csv => csv(rows, with_head),
+        Format::Csv => table(form, rows, is_first),
     }
 }
 
-fn csv(rows: &[Listed<'_>], with_head: bool) -> String {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let head = with_head.then(|| Row::head().map(str::to_owned).collect::<Vec<_>>());
-    let lines = rows.iter().map(|listed| listed.row.cells().map(no_formula).collect());
-    for line in head.into_iter().chain(lines) {
-        // Writing to memory cannot fail, and all lines are of one length.
-        let _ = writer.write_record(&line);
-    }
-    writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
-}
-
-/// What a formula begins with, in some languages in full width
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
-const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-
-/// A text that a spreadsheet would take for a formula begins with an apostrophe.
-fn no_formula(cell: String) -> String {
-    match cell.starts_with(FORMULA) {
-        true => format!("'{cell}"),
-        false => cell,
-    }
+/// Lines of CSV. The time that people read comes last, since programs may count the columns; who asks for a zone is to read
+/// it, and finds it beside the other one.
+fn table(form: &Form, rows: &[Listed<'_>], is_first: bool) -> String {
+    let beside = Row::head().position(|name| name == "started_at_ms").filter(|_| form.has_zone());
+    let with = |mut cells: Vec<String>, time: String| {
+        cells.insert(beside.map_or(cells.len(), |at| at + 1), time);
+        cells
+    };
+    let head = is_first.then(|| with(Row::head().map(str::to_owned).collect(), "started_at".to_owned()));
+    let lines = rows.iter().map(|listed| {
+        let time = listed.row.started_ms().map(|millis| form.time(millis)).unwrap_or_default();
+        with(listed.row.cells().collect(), time)
+    });
+    let mark = if is_first { form.begin() } else { "" };
+    format!("{mark}{}", csv(head.into_iter().chain(lines)))
 }
 
 #[cfg(test)]
@@ -114,11 +129,16 @@ mod tests {
     use gateway_core::record::RequestRecord;
     use serde_json::Value;
 
+    fn form(query: &str) -> Form {
+        Form::read(&Parameters::read(query.as_bytes())).ok().expect("a form")
+    }
+
     #[test]
     fn rows_become_lines() {
         let record = RequestRecord { path: "=1+1,\"x\"".to_owned(), ..crate::sample::record() };
         let rows = [Listed::from(&record)];
-        let csv = text(Format::Csv, &rows, true);
+        let plain = form("");
+        let csv = text(Format::Csv, &plain, &rows, true);
         let (head, row) = csv.split_once("\r\n").expect("two lines");
         assert!(
             head.starts_with("id,started_at_ms,duration_ms,") && head.contains(",input_tokens,output_tokens,"),
@@ -126,18 +146,23 @@ mod tests {
         );
         assert!(row.contains(",\"'=1+1,\"\"x\"\"\",200,completed,"), "{row}");
         assert_eq!(csv.matches("\r\n").count(), 2);
-        assert_eq!(text(Format::Csv, &rows, false).matches("\r\n").count(), 1);
-        let json: Value = serde_json::from_str(text(Format::Json, &rows, true).trim_end()).expect("JSON");
+        assert_eq!(text(Format::Csv, &plain, &rows, false).matches("\r\n").count(), 1);
+        let json: Value =
+            serde_json::from_str(text(Format::Json, &form("bom=1"), &rows, true).trim_end()).expect("JSON");
         assert_eq!((json["id"].as_str(), json["tokens"].is_null()), (Some("req_1"), true));
     }
 
     #[test]
-    fn no_cell_begins_as_a_formula_does() {
-        for text in ["=1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"] {
-            assert_eq!(no_formula(text.to_owned()), format!("'{text}"));
-        }
-        for text in ["", "1", "a=1", "'=1", "模型"] {
-            assert_eq!(no_formula(text.to_owned()), text);
-        }
+    fn people_read_the_time_beside_its_number_and_programs_find_it_last() {
+        let record = crate::sample::record();
+        let rows = [Listed::from(&record)];
+        let lines = |query: &str, is_first| text(Format::Csv, &form(query), &rows, is_first);
+        let plain = lines("", true);
+        assert!(plain.starts_with("id,started_at_ms,duration_ms,"), "{plain}");
+        assert!(plain.contains(",started_at\r\n") && plain.ends_with(",1970-01-01T00:00:00.000Z\r\n"), "{plain}");
+        let read = lines("zone=Asia/Shanghai&bom=1", true);
+        assert!(read.starts_with("\u{feff}id,started_at_ms,started_at,duration_ms,"), "{read}");
+        assert!(read.contains(",0,1970-01-01T08:00:00.000+08:00,"), "{read}");
+        assert!(!lines("bom=1", false).starts_with('\u{feff}'), "only at the beginning");
     }
 }

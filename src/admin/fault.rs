@@ -52,6 +52,9 @@ messages! {
     NotATime { name: String, text: String } = "not_a_time",
         "{name}: \"{text}\" is neither a number of milliseconds since 1970 nor a time such as 2026-11-24T12:00:00Z",
         "{name}：“{text}”既不是 1970 年以来的毫秒数，也不是 2026-11-24T12:00:00Z 这样的时间";
+    NotAZone { text: String } = "not_a_zone",
+        "zone: \"{text}\" is neither the name of a time zone, such as Asia/Shanghai, nor an offset such as +08:00",
+        "zone：“{text}”既不是 Asia/Shanghai 这样的时区名，也不是 +08:00 这样的时差";
     TimesReversed = "times_reversed", "from is later than to", "from 晚于 to";
     NotAStatus { text: String } = "not_a_status",
         "status: \"{text}\" is neither a status nor a class such as 4xx", "status：“{text}”既不是状态码，也不是 4xx 这样的类别";

@@ -1,9 +1,10 @@
-//! The keys of the upstreams: what is known of each, and giving one a rest or waking it. The keys themselves stay where they
+//! What the keys of clients are called. The keys of the upstreams: what is known of each, and giving one a rest or waking it. The keys themselves stay where they
 //! are.
 
 use super::call::Call;
 use super::fault::Fault;
 use super::refused::{Refused, json};
+use crate::config::KeyNames;
 use crate::config::balance::BalanceSource;
 use crate::gateway::{Answer, Shared};
 use crate::upstream::Upstream;
@@ -133,6 +134,11 @@ fn shown_balance(source: &BalanceSource, key: &Key) -> ShownBalance {
             ShownFault { code: fault.code(), what: text(Language::English), what_zh: text(Language::Chinese) }
         }),
     }
+}
+
+/// `key-names`: what the keys of clients are called.
+pub(super) fn names(names: &KeyNames) -> Result<Answer, Refused> {
+    json(&serde_json::json!({ "names": names.all() }))
 }
 
 /// How long a key is to rest.

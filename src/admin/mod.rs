@@ -5,6 +5,8 @@ mod access;
 mod assets;
 mod call;
 mod configuration;
+mod conversations;
+mod download;
 mod dry_run;
 mod export;
 mod fault;

@@ -47,6 +47,20 @@ impl Parameters {
         })
     }
 
+    /// One of these, by its name.
+    pub(super) fn choice<T, const N: usize>(
+        &self,
+        name: &str,
+        choices: [(&'static str, T); N],
+    ) -> Result<Option<T>, Refused> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let names = choices.each_ref().map(|(known, _)| *known).join(", ");
+        match choices.into_iter().find(|(known, _)| *known == text) {
+            Some((_, choice)) => Ok(Some(choice)),
+            None => Err(Fault::NotAChoice { name: name.to_owned(), choices: names }.into()),
+        }
+    }
+
     /// A point in time, in milliseconds since 1970: as such a number, or as RFC 3339 says.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! `requests`, `requests/{id}`, `sessions/{id}` and `errors`.
+//! `requests`, `requests/{id}` and `errors`.
 
 use super::call::Call;
 use super::fault::Fault;
@@ -44,14 +44,6 @@ pub(super) async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused>
     match reader.detail(id).await? {
         Some(detail) => json(&detail),
         None => Err(Fault::NoRequest.into()),
-    }
-}
-
-/// A conversation.
-pub(super) async fn session(reader: &Reader, id: &str) -> Result<Answer, Refused> {
-    match reader.session(id).await? {
-        Some(session) => json(&session),
-        None => Err(Fault::NoSession.into()),
     }
 }
 

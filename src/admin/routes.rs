@@ -6,7 +6,9 @@ use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use super::{configuration, dry_run, keys, notify, recost, requests, statistics, status, upstream_test, upstreams};
+use super::{
+    configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test, upstreams,
+};
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
 use http::Method;
@@ -56,25 +58,40 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 35] = [
+static ROUTES: [Route; 37] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
     route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
     route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
     route(READ, "stats", Look, answer!(it, call => statistics::summary(it.reader()?, call).await)),
-    route(READ, "stats/series", Look, answer!(it, call => statistics::series(it.reader()?, call).await)),
+    route(
+        READ,
+        "stats/series",
+        Look,
+        answer!(it, call => statistics::series(it.reader()?, call, &it.shared.snapshot.load_full().config).await),
+    ),
     route(
         READ,
         "stats/groups",
         Look,
-        answer!(it, call => {
-            statistics::groups(it.reader()?, call, &it.shared.snapshot.load_full().config.prices).await
-        }),
+        answer!(it, call => statistics::groups(it.reader()?, call, &it.shared.snapshot.load_full().config).await),
     ),
+    route(READ, "key-names", Look, answer!(it, _ => keys::names(&it.shared.snapshot.load().config.key_names))),
     route(READ, "requests", Look, answer!(it, call => requests::page(it.reader()?, call).await)),
     route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it.reader()?, &call.named).await)),
-    route(READ, "sessions/{id}", Look, answer!(it, call => requests::session(it.reader()?, &call.named).await)),
+    route(
+        READ,
+        "sessions",
+        Look,
+        answer!(it, call => conversations::page(it.reader()?, &it.shared.running, call).await),
+    ),
+    route(
+        READ,
+        "sessions/{id}",
+        Look,
+        answer!(it, call => conversations::one(it.reader()?, &it.shared.running, &call.named).await),
+    ),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
     route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),

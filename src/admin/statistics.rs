@@ -1,18 +1,25 @@
 //! `stats`, `stats/series` and `stats/groups`.
 
 use super::call::Call;
+use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
 use super::parameters::{Parameters, now_ms};
 use super::refused::{Refused, json};
+use crate::config::Config;
 use crate::gateway::Answer;
-use crate::store::{By, Reader, Span, StatsFilter};
-use gateway_core::usage::pricing::Prices;
+use crate::store::{By, GroupedBy, Groups, GroupsBy, Reader, Span, StatsFilter};
 
 /// Most groups of one answer.
 const MOST_GROUPS: u32 = 500;
 const DEFAULT_GROUPS: u32 = 50;
+/// Most groups of a series.
+const MOST_SERIES: u32 = 10;
+const DEFAULT_SERIES: u32 = 5;
 /// Milliseconds of a step, if none is asked for.
 const DEFAULT_STEP: u32 = 60_000;
+/// What the name of a download tells.
+const FILTERS: [&str; 10] =
+    ["by", "sort", "model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type"];
 
 fn span(parameters: &Parameters) -> Result<Span, Refused> {
     let (from, to) = parameters.span()?;
@@ -28,7 +35,14 @@ fn filter(parameters: &Parameters) -> StatsFilter {
         key: get("key"),
         request_class: get("request_class"),
         upstream_key: get("upstream_key"),
+        session: get("session"),
+        agent_type: get("agent_type"),
+        client: get("client"),
     }
+}
+
+fn by(parameters: &Parameters) -> Result<Option<By>, Refused> {
+    parameters.choice("by", By::ALL.map(|by| (by.name(), by)))
 }
 
 /// A time as a whole.
@@ -37,29 +51,100 @@ pub(super) async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refu
     json(&reader.summary(&span, &filter).await?)
 }
 
-/// A time by steps.
-pub(super) async fn series(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+/// A time by steps; with `by` also what the dearest groups cost in each.
+pub(super) async fn series(reader: &Reader, call: &Call, config: &Config) -> Result<Answer, Refused> {
     let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
     let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
-    match reader.series(&span, i64::from(step), &filter).await? {
-        Some(series) => json(&series),
-        None => Err(Fault::NotAStep { step: step.into(), most: crate::store::MOST_POINTS as u64 }.into()),
-    }
-}
-
-/// A time by group; of models also whether they have a price.
-pub(super) async fn groups(reader: &Reader, call: &Call, prices: &Prices) -> Result<Answer, Refused> {
-    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
-    let by = call.parameters.get("by").and_then(By::read);
-    let choices = || By::ALL.map(By::name).join(", ");
-    let by = by.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: choices() })?;
-    let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, DEFAULT_GROUPS)?;
-    let mut groups = reader.groups(&span, by, &filter, limit as usize).await?;
-    if by == By::Model {
-        for group in &mut groups {
-            group.has_price = group.name.as_deref().map(|model| !prices.all_of(model).is_empty());
+    let top = call.parameters.number("top", 1..MOST_SERIES + 1, DEFAULT_SERIES)? as usize;
+    let by = by(&call.parameters)?;
+    let grouped = by.map(|by| GroupedBy { by, top });
+    let Some(mut series) = reader.series(&span, i64::from(step), &filter, grouped).await? else {
+        return Err(Fault::NotAStep { step: step.into(), most: crate::store::MOST_POINTS as u64 }.into());
+    };
+    if let Some(grouped) = series.grouped.as_mut().filter(|_| by == Some(By::Key)) {
+        for group in &mut grouped.groups {
+            group.key_name = group.name.as_deref().and_then(|key| config.key_names.of(key)).map(str::to_owned);
         }
     }
-    let (from_ms, to_ms) = span.millis();
-    json(&serde_json::json!({ "from_ms": from_ms, "to_ms": to_ms, "by": by.name(), "groups": groups }))
+    json(&series)
+}
+
+/// A time by group; of models also whether they have a price, and of keys what they are called.
+pub(super) async fn groups(reader: &Reader, call: &Call, config: &Config) -> Result<Answer, Refused> {
+    let (form, is_csv) = (Form::read(&call.parameters)?, wants_csv(call)?);
+    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    let choices = || By::ALL.map(By::name).join(", ");
+    let by = by(&call.parameters)?.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: choices() })?;
+    let first = [("requests", GroupsBy::Requests), ("cost", GroupsBy::Cost)];
+    let first = call.parameters.choice("sort", first)?.unwrap_or_default();
+    let default = if is_csv { MOST_GROUPS } else { DEFAULT_GROUPS };
+    let limit = call.parameters.number("limit", 1..MOST_GROUPS + 1, default)?;
+    let mut groups = reader.groups(&span, by, &filter, first, limit as usize).await?;
+    for group in &mut groups.groups {
+        let Some(name) = group.name.as_deref() else { continue };
+        match by {
+            By::Model => group.has_price = Some(!config.prices.all_of(name).is_empty()),
+            By::Key => group.key_name = config.key_names.of(name).map(str::to_owned),
+            _ => {}
+        }
+    }
+    if !is_csv {
+        return json(&groups);
+    }
+    let span = (Some(groups.from_ms), Some(groups.to_ms));
+    Ok(table(&form, &form.name("costs", span, &call.parameters, &FILTERS), &groups))
+}
+
+/// Groups as a download.
+fn table(form: &Form, name: &str, groups: &Groups) -> Answer {
+    let head = [
+        groups.by,
+        "key_name",
+        "requests",
+        "completed",
+        "failed",
+        "success_rate",
+        "cost_usd",
+        "unpriced_requests",
+        "input_tokens",
+        "output_tokens",
+        "cache_write_tokens",
+        "cache_read_tokens",
+        "cache_hit_rate",
+        "estimated_requests",
+        "estimated_output_tokens",
+        "request_bytes",
+        "response_bytes",
+        "duration_mean_ms",
+        "first_token_mean_ms",
+        "from",
+        "to",
+    ];
+    let (from, to) = (form.time(groups.from_ms), form.time(groups.to_ms));
+    let lines = groups.groups.iter().map(|group| {
+        vec![
+            group.name.clone().unwrap_or_default(),
+            group.key_name.clone().unwrap_or_default(),
+            group.requests.to_string(),
+            group.completed.to_string(),
+            group.failed.to_string(),
+            cell(group.success_rate),
+            cell(group.cost_usd),
+            group.unpriced_requests.to_string(),
+            group.tokens.input.to_string(),
+            group.tokens.output.to_string(),
+            group.tokens.cache_write.to_string(),
+            group.tokens.cache_read.to_string(),
+            cell(group.cache_hit_rate),
+            group.estimated_requests.to_string(),
+            group.estimated_output_tokens.to_string(),
+            group.request_bytes.to_string(),
+            group.response_bytes.to_string(),
+            cell(group.duration_ms.mean),
+            cell(group.first_token_ms.mean),
+            from.clone(),
+            to.clone(),
+        ]
+    });
+    form.answer(name, &head, lines)
 }

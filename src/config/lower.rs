@@ -4,6 +4,7 @@ use super::section::allow_origins::{ALLOW_ORIGINS, AllowOrigins};
 use super::section::forwarding::{self, ForwardedFor, HintHeaders, Via};
 use super::section::headers::CustomHeader;
 use super::section::health::HealthSettings;
+use super::section::key_names::{self, KeyNames};
 use super::section::language::LANGUAGE;
 use super::section::limits::Limits;
 use super::section::notify::Notify;
@@ -89,6 +90,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// What tokens cost, by model.
     pub prices: Prices,
+    /// What the keys of clients are called.
+    pub key_names: KeyNames,
     /// How long requests may go on at the end.
     pub drain: Drain,
     /// Who is told when something breaks.
@@ -145,6 +148,7 @@ pub(super) fn lower(
         models_by_name: reader.get(&service::MODELS_BY_NAME),
         models: models::read(reader),
         prices: prices::read(reader),
+        key_names: key_names::read(reader),
         drain: Drain::read(reader, grace),
         notify: Notify::read(reader, language, &proxies),
     };

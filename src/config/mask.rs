@@ -268,7 +268,9 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 let is_none = key == "api_key" && is_field || is_path || is_pool;
                 // That of a test is the name of one.
                 let is_named = key == "key" && path.starts_with(".gateway.upstreams[") && path.ends_with(".test");
-                let is_none = is_none || is_named;
+                // What keys are called is there to be read.
+                let are_names = key == "key_names" && path == ".gateway";
+                let is_none = is_none || is_named || are_names;
                 let at = format!("{path}.{key}");
                 let is_secret = is_secret || is_hook(&at) || is_secret_name(key) && !is_none;
                 walk(value, &at, is_secret, scalars);

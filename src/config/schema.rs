@@ -1,6 +1,7 @@
 //! A JSON Schema of the YAML file, made from the table of settings: for completion and hints while somebody writes.
 //! What is really valid is decided when the file is loaded.
 
+use super::section::key_names::KEY_NAMES;
 use super::section::server_conf::NOT_OURS;
 use super::section::upstream_keys::UPSTREAM_KEYS;
 use super::section::{error_rules, notify_target, settings};
@@ -25,7 +26,11 @@ pub(crate) fn schema() -> Value {
             error_rules::ERRORS => error_rule(),
             _ => rule(),
         };
-        let schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});
+        let mut schema = json!({"type": ["array", "null"], "description": list.help.en, "items": items});
+        if list.key == KEY_NAMES {
+            schema = json!({"type": ["object", "null"], "description": list.help.en, "additionalProperties":
+                {"type": ["string", "number"]}, "propertyNames": {"pattern": "^[0-9a-fA-F]{8,64}$"}});
+        }
         insert(&mut gateway, list.key.trim_start_matches("gateway."), schema);
     }
     let mut properties = Map::new();

@@ -56,6 +56,7 @@ pub struct Summary {
     pub duration_ms: Percentiles,
     pub first_byte_ms: Percentiles,
     pub first_token_ms: Percentiles,
+    pub rows_from_ms: Option<i64>,
 }
 
 /// One step of a series.
@@ -85,7 +86,28 @@ pub struct Series {
     pub from_ms: i64,
     pub to_ms: i64,
     pub step_ms: i64,
+    pub rows_from_ms: Option<i64>,
     pub points: Vec<Point>,
+    #[serde(flatten)]
+    pub grouped: Option<Grouped>,
+}
+
+/// What the groups of a series cost, step by step.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Grouped {
+    pub by: &'static str,
+    pub groups: Vec<GroupPoints>,
+    pub others: Vec<Option<f64>>,
+}
+
+/// What one of them costs.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct GroupPoints {
+    pub name: Option<String>,
+    pub key_name: Option<String>,
+    pub points: Vec<Option<f64>>,
 }
 
 /// The requests of one group.
@@ -93,11 +115,13 @@ pub struct Series {
 #[allow(missing_docs, reason = "docs/api.md has them")]
 pub struct Group {
     pub name: Option<String>,
+    pub key_name: Option<String>,
     pub requests: u64,
     pub completed: u64,
     pub failed: u64,
     pub success_rate: Option<f64>,
     pub tokens: TokenCounts,
+    pub cache_hit_rate: Option<f64>,
     pub cost_usd: Option<f64>,
     pub unpriced_requests: u64,
     pub estimated_requests: u64,
@@ -107,6 +131,17 @@ pub struct Group {
     pub duration_ms: Percentiles,
     pub first_token_ms: Percentiles,
     pub has_price: Option<bool>,
+}
+
+/// The groups of a time.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "docs/api.md has them")]
+pub struct Groups {
+    pub from_ms: i64,
+    pub to_ms: i64,
+    pub by: &'static str,
+    pub rows_from_ms: Option<i64>,
+    pub groups: Vec<Group>,
 }
 
 /// Sums by outcome.
@@ -123,6 +158,11 @@ impl Totals {
         if let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.name() == outcome) {
             self.outcomes[outcome.index()] += sums[0];
         }
+    }
+
+    /// Adds the sums of requests that ended in several ways.
+    pub(super) fn add_all(&mut self, sums: &Sums, outcomes: &[u64; Outcome::ALL.len()]) {
+        self.merge(&Self { all: *sums, outcomes: *outcomes });
     }
 
     /// Adds those of others.
@@ -155,6 +195,12 @@ impl Totals {
             cache_write: self.sum("cache_write_tokens"),
             cache_read: self.sum("cache_read_tokens"),
         }
+    }
+
+    /// The part of prompts that came from the cache.
+    pub(super) fn cache_hit_rate(&self) -> Option<f64> {
+        let tokens = self.tokens();
+        share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read)
     }
 
     /// What those of them cost that have a price; `None` if none has.
@@ -208,11 +254,13 @@ pub(super) fn group(name: String, totals: &Totals, times: Option<&ThreeTimes>) -
     let times = |which: usize| times.map(|times| &times[which]);
     Group {
         name: (!name.is_empty()).then_some(name),
+        key_name: None,
         requests: totals.sum("requests"),
         completed: totals.of(Outcome::Completed),
         failed: totals.failed(),
         success_rate: totals.success_rate(),
         tokens: totals.tokens(),
+        cache_hit_rate: totals.cache_hit_rate(),
         cost_usd: totals.cost(),
         unpriced_requests: totals.sum("unpriced"),
         estimated_requests: totals.sum("estimated"),

@@ -1,4 +1,4 @@
-//! What is asked of the rows of the request log, and what is found: pages, one row, a session, errors by cause.
+//! What is asked of the rows of the request log, and what is found: pages, one row, errors by cause.
 
 use super::row::{Row, TokenCounts};
 use super::tried::{self, Tried};
@@ -83,28 +83,6 @@ pub struct CaptureText {
     pub head: String,
     pub body: String,
     pub is_cut: bool,
-}
-
-/// A conversation.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Session {
-    pub session: String,
-    pub first_at_ms: i64,
-    pub last_at_ms: i64,
-    pub total: Total,
-    pub agents: Vec<Agent>,
-    pub requests: Vec<Listed<'static>>,
-}
-
-/// The requests of one agent of a conversation.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "docs/api.md has them")]
-pub struct Agent {
-    pub name: Option<String>,
-    pub parent: Option<String>,
-    #[serde(flatten)]
-    pub total: Total,
 }
 
 /// What some requests sum up to.

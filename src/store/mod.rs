@@ -11,6 +11,7 @@ mod recost;
 mod retention;
 mod rollup;
 pub(crate) mod row;
+pub(crate) mod sessions;
 mod sqlite;
 mod statistics;
 mod tried;
@@ -21,13 +22,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+pub(crate) use figures::Groups;
 pub use listing::Filter;
 pub(crate) use listing::{Captured, Listed, read_cursor};
 pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub use sqlite::{Database, Reader};
 pub(crate) use sqlite::{ReadError, copy};
-pub use statistics::{By, Span, StatsFilter};
+pub use statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter};
 pub(crate) use statistics::{CacheUse, MOST_POINTS};
 pub(crate) use writer::Writer;
 

@@ -49,6 +49,14 @@ impl Row<'_> {
         shown().map(|column| column.name)
     }
 
+    /// When the request began, in milliseconds since 1970.
+    pub fn started_ms(&self) -> Option<i64> {
+        shown().zip(&self.0).find_map(|(column, value)| match value {
+            Value::Integer(millis) if column.name == "started_at_ms" => Some(*millis),
+            _ => None,
+        })
+    }
+
     /// The cells of such a table: lists with spaces between, nothing for what is not known.
     pub fn cells(&self) -> impl Iterator<Item = String> {
         shown().zip(&self.0).map(|(column, value)| match (column.kind, value) {

@@ -21,6 +21,12 @@ pub struct StatsFilter {
     pub request_class: Option<String>,
     /// What an upstream's key is called.
     pub upstream_key: Option<String>,
+    /// The session that the client names.
+    pub session: Option<String>,
+    /// The kind of agent that the client names.
+    pub agent_type: Option<String>,
+    /// The client's address.
+    pub client: Option<String>,
 }
 
 /// A time, in whole minutes, or in whole quarters of an hour where sums by the minute are gone.
@@ -110,17 +116,46 @@ pub enum By {
     RequestClass,
     /// What the upstream's key is called.
     UpstreamKey,
+    /// The session that the client names.
+    Session,
+    /// The kind of agent that the client names.
+    AgentType,
+    /// The client's address.
+    Client,
+}
+
+/// Which groups come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupsBy {
+    /// Those with most requests.
+    #[default]
+    Requests,
+    /// The dearest.
+    Cost,
+}
+
+/// A series by group too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupedBy {
+    /// By what.
+    pub by: By,
+    /// How many groups, the dearest ones.
+    pub top: usize,
 }
 
 impl By {
     /// All there are.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Model, Self::Upstream, Self::Path, Self::Key, Self::RequestClass, Self::UpstreamKey];
-
-    /// The group with this name.
-    pub fn read(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.name() == name)
-    }
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Model,
+        Self::Upstream,
+        Self::Path,
+        Self::Key,
+        Self::RequestClass,
+        Self::UpstreamKey,
+        Self::Session,
+        Self::AgentType,
+        Self::Client,
+    ];
 
     /// Its name in the API.
     pub fn name(self) -> &'static str {
@@ -131,6 +166,9 @@ impl By {
             Self::Key => "key",
             Self::RequestClass => "request_class",
             Self::UpstreamKey => "upstream_key",
+            Self::Session => "session",
+            Self::AgentType => "agent_type",
+            Self::Client => "client",
         }
     }
 
@@ -138,12 +176,22 @@ impl By {
     pub(super) fn has_times(self) -> bool {
         matches!(self, Self::Model | Self::Upstream)
     }
+
+    /// Whether the sums do not tell it: clients may name as many as they like.
+    pub(super) fn is_of_rows(self) -> bool {
+        matches!(self, Self::Session | Self::AgentType | Self::Client)
+    }
 }
 
 impl StatsFilter {
     /// Whether times are counted by what it asks for.
     pub(super) fn has_times(&self) -> bool {
         self.path.is_none() && self.key.is_none() && self.request_class.is_none() && self.upstream_key.is_none()
+    }
+
+    /// Whether it asks for what the sums do not tell.
+    pub(super) fn is_of_rows(&self) -> bool {
+        self.session.is_some() || self.agent_type.is_some() || self.client.is_some()
     }
 }
 

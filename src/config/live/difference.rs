@@ -127,7 +127,11 @@ fn bounded(mut names: Vec<String>) -> Vec<String> {
 /// The entries of a list with what each is called by; no two have one name.
 fn entries(json: &str) -> Vec<(String, Value)> {
     let list = serde_json::from_str(json).unwrap_or(Value::Null);
-    let Value::Array(list) = list else { return Vec::new() };
+    let list = match list {
+        Value::Array(list) => list,
+        Value::Object(names) => return names.into_iter().map(|(name, value)| (short(&shapes(&name)), value)).collect(),
+        _ => return Vec::new(),
+    };
     let mut named: Vec<(String, Value)> = Vec::new();
     for (index, entry) in list.into_iter().enumerate() {
         let text = |key: &&str| entry.get(key).and_then(Value::as_str);

@@ -10,6 +10,7 @@ pub(super) mod forwarding;
 pub(crate) mod headers;
 pub(crate) mod health;
 mod inherited;
+pub(crate) mod key_names;
 pub(super) mod language;
 pub(super) mod limits;
 pub(super) mod models;

@@ -32,6 +32,8 @@ pub(crate) const ROUTE_KEYS: usize = 10_000;
 pub(crate) const PRICE_LIST_BYTES: usize = 16 * 1024 * 1024;
 /// Models that are told.
 pub(crate) const MODELS: usize = 1_000;
+/// Names of clients' keys.
+pub(crate) const KEY_NAMES: usize = 1_000;
 /// Targets of notifications.
 pub(crate) const NOTIFY_TARGETS: usize = 20;
 /// Prices.

@@ -308,6 +308,11 @@ messages! {
     LongContextNoProfile = "long_context_no_profile",
         "long_context is for profile: anyrouter", "long_context 只用于 profile: anyrouter";
     ModelIdMissing = "model_id_missing", "a model needs an id", "模型缺少 id";
+    NotAFingerprint { text: String, least: u64, most: u64 } = "not_a_fingerprint",
+        "\"{text}\" is not the beginning of a key's fingerprint: {least} to {most} hexadecimal digits",
+        "“{text}”不是密钥指纹的开头：应为 {least} 到 {most} 位十六进制数字";
+    NotAKeyName { most: u64 } = "not_a_key_name",
+        "a name of 1 to {most} characters in one line is expected", "这里应为 1 到 {most} 个字符的名称，不能换行";
     ProbeNothing = "probe_nothing",
         "an upstream must be able to pass the probe", "这样写，上游永远无法通过健康检查";
 

@@ -222,7 +222,7 @@ macro_rules! settings {
 }
 pub(crate) use settings;
 
-/// A list under `gateway:`, read apart from the settings.
+/// A list or a mapping of names under `gateway:`, read apart from the settings.
 #[derive(Debug)]
 pub(crate) struct List {
     /// Its path.
@@ -232,7 +232,7 @@ pub(crate) struct List {
 }
 
 /// All of them.
-pub(crate) const LISTS: [List; 7] = [
+pub(crate) const LISTS: [List; 8] = [
     List {
         key: "gateway.upstreams",
         help: Help {
@@ -270,6 +270,13 @@ pub(crate) const LISTS: [List; 7] = [
         help: Help {
             en: "What GET /v1/models tells where no upstream has a list; none: the models that were used.",
             zh: "上游没有模型列表时 GET /v1/models 返回的模型；未写时为用过的模型。",
+        },
+    },
+    List {
+        key: "gateway.key_names",
+        help: Help {
+            en: "What clients' keys are called in the panel, by the beginnings of their fingerprints.",
+            zh: "客户端密钥在面板中的名称，按密钥指纹的开头指定。",
         },
     },
     List {

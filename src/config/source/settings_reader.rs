@@ -158,7 +158,10 @@ impl<'a> Reader<'a> {
             let in_file = || node.map_or(Source::Default, |node| self.place(node.span()));
             List {
                 key,
-                len: node.and_then(Node::as_sequence).map_or(0, |list| list.len()),
+                len: node.map_or(0, |node| match node.as_mapping() {
+                    Some(names) => names.len(),
+                    None => node.as_sequence().map_or(0, |list| list.len()),
+                }),
                 json: node.map(super::node::json).unwrap_or_default(),
                 source: replaced.unwrap_or_else(in_file),
             }

@@ -1,7 +1,7 @@
 //! How much of prompts came from the prompt cache, before some moment and since: of models, and of sessions.
 
+use super::made_of::within;
 use super::reader::{ReadError, Reader};
-use super::statistics::within;
 use crate::store::rollup::cover;
 use crate::store::row::count;
 use crate::store::statistics::{CacheUse, Span};

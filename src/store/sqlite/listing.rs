@@ -1,22 +1,17 @@
-//! Reading rows: filtered, page by page, one by one, a session's, and errors by cause.
+//! Reading rows: filtered, page by page, one by one, and errors by cause.
 
 use super::fingerprint::has_fingerprint;
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
-use crate::store::listing::{
-    Agent, CaptureText, Captured, Detail, ErrorGroup, Errors, Filter, Listed, Page, Session, Total, cursor,
-};
-use crate::store::row::{Row, TokenCounts, cost_of, count};
+use crate::store::listing::{CaptureText, Captured, Detail, ErrorGroup, Errors, Filter, Listed, Page, cursor};
+use crate::store::row::{Row, count};
 use crate::store::tried;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
 use once_cell::sync::Lazy;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
-use std::collections::BTreeMap;
 
-/// Rows of a session that are shown.
-const SESSION_ROWS: i64 = 500;
 /// Groups of errors that are shown.
 const ERROR_GROUPS: i64 = 100;
 /// Rows in which models are looked for that were asked for.
@@ -66,16 +61,23 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
         sql.push(")");
     }
     if let Some(text) = &filter.text {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         sql.push(" AND (1 = 0");
         for column in columns::COLUMNS.iter().filter(|column| column.is_searched) {
-            sql.push(" OR ").push(column.sql).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+            sql.push(" OR ");
+            contains(sql, column.sql, text);
         }
         sql.push(")");
     }
 }
 
-fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
+/// The condition that a column holds a text.
+pub(super) fn contains(sql: &mut QueryBuilder<'_, Sqlite>, column: &str, text: &str) {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    sql.push(column).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+}
+
+/// The condition that what was pushed before is one of these.
+pub(super) fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
     sql.push(" IN (");
     let mut list = sql.separated(", ");
     for value in values {
@@ -178,59 +180,6 @@ impl Reader {
             head: found.try_get("head")?,
             body: found.try_get("body")?,
         }))
-    }
-
-    /// A conversation; `None` if there is no row of it.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn session(&self, session: &str) -> Result<Option<Session>, ReadError> {
-        let sql = "SELECT agent, MAX(parent_agent) AS parent, MIN(started_ms) AS first, MAX(started_ms) AS last, \
-                   COUNT(*) AS requests, SUM(outcome = 'completed') AS completed, \
-                   SUM(outcome NOT IN ('completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected')) AS failed, \
-                   COALESCE(SUM(input_tokens), 0) AS input_tokens, COALESCE(SUM(output_tokens), 0) AS output_tokens, \
-                   COALESCE(SUM(cache_write_tokens), 0) AS cache_write_tokens, \
-                   COALESCE(SUM(cache_read_tokens), 0) AS cache_read_tokens, COALESCE(SUM(cost_nano), 0) AS cost_nano, \
-                   SUM(input_tokens IS NOT NULL AND cost_nano IS NULL) AS unpriced, \
-                   SUM(estimated) AS estimated, \
-                   COALESCE(SUM(output_tokens) FILTER (WHERE estimated), 0) AS estimated_output_tokens, \
-                   SUM(request_bytes) AS request_bytes, SUM(response_bytes) AS response_bytes \
-                   FROM requests WHERE session = ? GROUP BY agent ORDER BY first";
-        let groups = sqlx::query(sql).bind(session).fetch_all(&self.pool().await).await?;
-        let (mut total, mut agents, mut first, mut last) = (Total::default(), Vec::new(), i64::MAX, 0);
-        for group in &groups {
-            let number = |name: &str| group.try_get::<i64, _>(name).map(count);
-            let tokens = TokenCounts {
-                input: number("input_tokens")?,
-                output: number("output_tokens")?,
-                cache_write: number("cache_write_tokens")?,
-                cache_read: number("cache_read_tokens")?,
-            };
-            let part = Total {
-                requests: number("requests")?,
-                completed: number("completed")?,
-                failed: number("failed")?,
-                tokens,
-                cost_usd: cost_of(number("cost_nano")?, number("unpriced")?, tokens),
-                unpriced_requests: number("unpriced")?,
-                estimated_requests: number("estimated")?,
-                estimated_output_tokens: number("estimated_output_tokens")?,
-                request_bytes: number("request_bytes")?,
-                response_bytes: number("response_bytes")?,
-            };
-            total.add(&part);
-            first = first.min(group.try_get("first")?);
-            last = last.max(group.try_get("last")?);
-            agents.push(Agent { name: group.try_get("agent")?, parent: group.try_get("parent")?, total: part });
-        }
-        if agents.is_empty() {
-            return Ok(None);
-        }
-        let only = BTreeMap::from([("session", vec![session.to_owned()])]);
-        let filter = Filter { only, ..Filter::default() };
-        let requests = self.page(&filter, None, SESSION_ROWS as u32).await?.requests;
-        let session = session.to_owned();
-        Ok(Some(Session { session, first_at_ms: first, last_at_ms: last, total, agents, requests }))
     }
 
     /// Failures by cause.

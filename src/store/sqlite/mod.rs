@@ -9,10 +9,12 @@ mod database;
 mod fingerprint;
 mod insert;
 mod listing;
+mod made_of;
 mod place;
 mod quarters;
 mod reader;
 mod recost;
+mod sessions;
 mod statistics;
 
 pub(crate) use copy::copy;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::rollup::COLUMNS;
-use crate::store::{By, Database, Filter, Span, StatsFilter};
+use crate::store::{By, Database, Filter, GroupsBy, Span, StatsFilter};
 use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
 use sqlx::ConnectOptions;
@@ -65,7 +65,7 @@ async fn the_days_of_each_zone_add_up_to_all_and_so_do_the_steps_of_a_series() {
         assert_eq!(of_days, [144; 7], "at {offset_minutes} minutes");
         let whole = span(bounds[0], bounds[7]);
         assert_eq!(requests(&reader, &whole).await, 7 * 144);
-        let series = reader.series(&whole, DAY.as_millis() as i64, &StatsFilter::default()).await;
+        let series = reader.series(&whole, DAY.as_millis() as i64, &StatsFilter::default(), None).await;
         let series = series.expect("read").expect("a series");
         let points: Vec<_> = series.points.iter().map(|point| (point.at_ms, point.requests)).collect();
         assert_eq!(points, bounds[..7].iter().map(|at| (*at, 144)).collect::<Vec<_>>(), "at {offset_minutes} minutes");
@@ -135,7 +135,8 @@ async fn keys_of_earlier_versions_join_those_of_today() {
     written(&path, keys.iter().map(record).collect()).await;
     let reader = Reader::new(&path);
     let span = Span::new(millis(now - DAY), millis(now), millis(now));
-    let groups = reader.groups(&span, By::Key, &StatsFilter::default(), 50).await.expect("groups");
+    let groups =
+        reader.groups(&span, By::Key, &StatsFilter::default(), GroupsBy::Requests, 50).await.expect("groups").groups;
     let groups: Vec<_> = groups.iter().map(|group| (group.name.as_deref(), group.requests)).collect();
     assert_eq!(groups, [(Some("0a1b2c3d4e5f6071"), 3), (Some("ffffffff00000000"), 2)]);
     for (wanted, count) in [
@@ -175,7 +176,11 @@ async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() 
     written(&path, classes.iter().map(record).collect()).await;
     let reader = Reader::new(&path);
     let span = Span::new(millis(now - DAY), millis(now), millis(now));
-    let groups = reader.groups(&span, By::RequestClass, &StatsFilter::default(), 50).await.expect("groups");
+    let groups = reader
+        .groups(&span, By::RequestClass, &StatsFilter::default(), GroupsBy::Requests, 50)
+        .await
+        .expect("groups")
+        .groups;
     let told: Vec<_> = groups
         .iter()
         .map(|group| (group.name.as_deref(), group.requests, group.tokens.output, group.cost_usd))
@@ -186,7 +191,10 @@ async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() 
     );
     let of_agents = StatsFilter { request_class: Some("subagent".to_owned()), ..StatsFilter::default() };
     assert_eq!(reader.summary(&span, &of_agents).await.expect("sums").requests, 2);
-    assert_eq!(reader.groups(&span, By::Model, &of_agents, 50).await.expect("groups")[0].requests, 2);
+    assert_eq!(
+        reader.groups(&span, By::Model, &of_agents, GroupsBy::Requests, 50).await.expect("groups").groups[0].requests,
+        2
+    );
     assert_eq!(requests(&reader, &span).await, 4, "each counts once");
 }
 

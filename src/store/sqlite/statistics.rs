@@ -1,13 +1,15 @@
 //! Statistics from the sums: of a time as a whole, by steps, and by group.
 
-use super::fingerprint::has_fingerprint;
 use super::insert::ALL_SERIES;
+use super::made_of::{MadeOf, within};
 use super::reader::{ReadError, Reader};
-use crate::store::figures::{Group, Percentiles, Series, Summary, ThreeTimes, Totals, group, point, share};
+use crate::store::figures::{
+    GroupPoints, Grouped, Groups, Percentiles, Series, Summary, ThreeTimes, Totals, group, point,
+};
 use crate::store::key_groups;
 use crate::store::rollup::{COLUMNS, Piece, SUMS, Sums, cover};
 use crate::store::row::count;
-use crate::store::statistics::{By, Span, StatsFilter, Steps};
+use crate::store::statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter, Steps};
 use gateway_core::record::Outcome;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -32,60 +34,43 @@ fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
     Ok(sums)
 }
 
-fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
-    for column in COLUMNS {
-        sql.push(format_args!(", SUM({column}) AS {column}"));
-    }
-}
-
 const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
 
-/// Sums, or counts of times of these series.
-pub(super) fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
-    // Only conditions on the columns of the index, so that SQLite takes each of them from there.
-    sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
-    for (index, piece) in pieces.iter().enumerate() {
-        sql.push(if index == 0 { "(" } else { " OR (" });
-        sql.push("span_s = ").push_bind(piece.span);
-        if let Some(series) = series {
-            sql.push(" AND series IN (");
-            let mut list = sql.separated(", ");
-            for id in series {
-                list.push_bind(*id);
+/// How the requests of a row of groups ended.
+fn outcomes_of(row: &SqliteRow) -> Result<[u64; Outcome::ALL.len()], sqlx::Error> {
+    let mut outcomes = [0; Outcome::ALL.len()];
+    for outcome in Outcome::ALL {
+        outcomes[outcome.index()] = count(row.try_get(outcome.name())?);
+    }
+    Ok(outcomes)
+}
+
+/// A group that was found.
+struct Found {
+    name: String,
+    /// The half of its fingerprint under which older sums of it are.
+    half: Option<String>,
+    totals: Totals,
+}
+
+/// The dearest groups of a series, by the names that they have in the table.
+struct Dearest {
+    /// Each as it is shown, and what else it is there.
+    names: Vec<(String, Option<String>)>,
+}
+
+impl Dearest {
+    /// The place of a row's group among them; after all of them if it is none.
+    fn push_place(&self, column: &str, sql: &mut QueryBuilder<'_, Sqlite>) {
+        sql.push("CASE");
+        for (place, (name, other)) in self.names.iter().enumerate() {
+            sql.push(" WHEN ").push(column).push(" IN (").push_bind(name.clone());
+            if let Some(other) = other {
+                sql.push(", ").push_bind(other.clone());
             }
-            sql.push(")");
+            sql.push(format_args!(") THEN {place}"));
         }
-        sql.push(" AND at_s >= ").push_bind(piece.time.start);
-        sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
-    }
-    sql.push(")");
-}
-
-/// The condition that a filter is, behind others.
-fn write(filter: &StatsFilter, sql: &mut QueryBuilder<'_, Sqlite>) {
-    let columns = [
-        ("model", &filter.model),
-        ("upstream", &filter.upstream),
-        ("path", &filter.path),
-        ("request_class", &filter.request_class),
-        ("upstream_key", &filter.upstream_key),
-    ];
-    for (column, value) in columns {
-        if let Some(value) = value {
-            sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());
-        }
-    }
-    if let Some(key) = &filter.key {
-        sql.push(" AND ");
-        has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
-    }
-}
-
-/// The column that requests are grouped by.
-fn column(by: By) -> &'static str {
-    match by {
-        By::Key => "key_fingerprint",
-        other => other.name(),
+        sql.push(format_args!(" ELSE {} END", self.names.len()));
     }
 }
 
@@ -96,22 +81,25 @@ impl Reader {
     /// When the file cannot be read.
     pub async fn summary(&self, span: &Span, filter: &StatsFilter) -> Result<Summary, ReadError> {
         let pieces = cover(span.time.clone(), span.finest);
-        let mut sql = QueryBuilder::new("SELECT outcome, status");
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        write(filter, &mut sql);
-        sql.push(" GROUP BY outcome, status");
+        let made_of = MadeOf::new(span, pieces.clone(), None, filter);
+        let mut sql = QueryBuilder::new("SELECT outcome, ");
+        sql.push(made_of.status()).push(" AS status_class");
+        made_of.push_sums(&mut sql);
+        made_of.push_from(&mut sql, filter);
+        sql.push(" GROUP BY outcome, status_class");
         let mut totals = Totals::default();
         let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
         for row in sql.build().fetch_all(&self.pool().await).await? {
             let sums = sums_of(&row)?;
             totals.add(row.try_get("outcome")?, &sums);
-            if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status")?) {
+            if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status_class")?) {
                 *status += sums[0];
             }
         }
-        let times = self.times(&pieces, filter).await?;
+        let times = match made_of.has_times() {
+            true => self.times(&pieces, filter).await?,
+            false => None,
+        };
         let times = |which: usize| times.as_ref().map(|times| &times[which]);
         let tokens = totals.tokens();
         Ok(Summary {
@@ -122,7 +110,7 @@ impl Reader {
             outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome.name(), totals.of(outcome))).collect(),
             statuses,
             tokens,
-            cache_hit_rate: share(tokens.cache_read, tokens.input + tokens.cache_write + tokens.cache_read),
+            cache_hit_rate: totals.cache_hit_rate(),
             cost_usd: totals.cost(),
             unpriced_requests: totals.sum("unpriced"),
             estimated_requests: totals.sum("estimated"),
@@ -134,7 +122,16 @@ impl Reader {
             duration_ms: Percentiles::new(totals.sum("requests"), totals.sum("duration_ms"), times(0)),
             first_byte_ms: Percentiles::new(totals.sum("first_bytes"), totals.sum("first_byte_ms"), times(1)),
             first_token_ms: Percentiles::new(totals.sum("first_tokens"), totals.sum("first_token_ms"), times(2)),
+            rows_from_ms: self.rows_from(&made_of).await?,
         })
+    }
+
+    /// The begin of what is kept of rows, where something is made of these.
+    async fn rows_from(&self, made_of: &MadeOf) -> Result<Option<i64>, ReadError> {
+        let MadeOf::Rows(_) = made_of else { return Ok(None) };
+        // Those that anybody can send have bounds of their own.
+        let sql = "SELECT started_ms FROM requests WHERE stray_bytes IS NULL ORDER BY started_ms LIMIT 1";
+        Ok(sqlx::query_scalar(sql).fetch_optional(&self.pool().await).await?)
     }
 
     /// The series of times that a filter asks for: each by itself, or the one of all.
@@ -175,37 +172,43 @@ impl Reader {
         Ok(Some(times))
     }
 
-    /// A time by steps of so many milliseconds; `None` if that is no whole number of minutes (or of quarters of an hour, where
-    /// those by the minute are gone), or would be too many points.
+    /// A time by steps of so many milliseconds, and what the dearest groups cost in each; `None` if that is no whole number of
+    /// minutes (or of quarters of an hour, where those by the minute are gone), or would be too many points.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn series(&self, span: &Span, step_ms: i64, filter: &StatsFilter) -> Result<Option<Series>, ReadError> {
+    pub async fn series(
+        &self,
+        span: &Span,
+        step_ms: i64,
+        filter: &StatsFilter,
+        grouped: Option<GroupedBy>,
+    ) -> Result<Option<Series>, ReadError> {
         let step = step_ms / 1_000;
         if step_ms <= 0 || step_ms % 60_000 != 0 {
             return Ok(None);
         }
-        let Some(Steps { time, count, pieces }) = span.steps(step) else { return Ok(None) };
-        let place = format!("(at_s - {}) / {step}", time.start);
+        let Some(steps) = span.steps(step) else { return Ok(None) };
+        let Steps { time, count, pieces } = &steps;
+        let made_of = MadeOf::new(span, pieces.clone(), None, filter);
+        let place = format!("({} - {}) / {step}", made_of.at_s(), time.start);
         let mut sql = QueryBuilder::new("SELECT outcome");
         sql.push(format_args!(", {place} AS step"));
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        write(filter, &mut sql);
+        made_of.push_sums(&mut sql);
+        made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY step, outcome");
-        let mut totals = vec![Totals::default(); usize::try_from(count).unwrap_or_default()];
+        let mut totals = vec![Totals::default(); usize::try_from(*count).unwrap_or_default()];
         for row in sql.build().fetch_all(&self.pool().await).await? {
             if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
                 totals.add(row.try_get("outcome")?, &sums_of(&row)?);
             }
         }
         let mut times = vec![ThreeTimes::default(); totals.len()];
-        if filter.has_times() {
+        if filter.has_times() && made_of.has_times() {
             let series = self.series_of(filter).await?;
             let mut sql = QueryBuilder::new("SELECT bucket");
             sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
-            within(&mut sql, &pieces, Some(&series));
+            within(&mut sql, pieces, Some(&series));
             sql.push(" GROUP BY step, bucket");
             for row in sql.build().fetch_all(&self.pool().await).await? {
                 if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
@@ -216,10 +219,98 @@ impl Reader {
         let at = |index: usize| (time.start + index as i64 * step) * 1_000;
         let points =
             totals.iter().zip(&times).enumerate().map(|(index, (totals, times))| point(at(index), totals, times));
-        Ok(Some(Series { from_ms: time.start * 1_000, to_ms: time.end * 1_000, step_ms, points: points.collect() }))
+        let points = points.collect();
+        let by = grouped.map(|grouped| grouped.by);
+        let rows_from_ms = self.rows_from(&MadeOf::new(span, Vec::new(), by, filter)).await?;
+        let grouped = match grouped {
+            Some(grouped) => Some(self.grouped(span, &steps, step, filter, grouped).await?),
+            None => None,
+        };
+        let (from_ms, to_ms) = (time.start * 1_000, time.end * 1_000);
+        Ok(Some(Series { from_ms, to_ms, step_ms, rows_from_ms, points, grouped }))
     }
 
-    /// A time by group, those with most requests first.
+    /// What the dearest groups cost, step by step, and all others together.
+    async fn grouped(
+        &self,
+        span: &Span,
+        steps: &Steps,
+        step: i64,
+        filter: &StatsFilter,
+        GroupedBy { by, top }: GroupedBy,
+    ) -> Result<Grouped, ReadError> {
+        let made_of = MadeOf::new(span, steps.pieces.clone(), Some(by), filter);
+        let found = self.totals_of(&made_of, by, filter, GroupsBy::Cost, top).await?;
+        let dearest = Dearest { names: found.into_iter().map(|found| (found.name, found.half)).collect() };
+        let mut sql = QueryBuilder::new("SELECT ");
+        sql.push(format_args!("({} - {}) / {step} AS step, ", made_of.at_s(), steps.time.start));
+        dearest.push_place(made_of.column(by), &mut sql);
+        sql.push(" AS place");
+        made_of.push_sums(&mut sql);
+        made_of.push_from(&mut sql, filter);
+        sql.push(" GROUP BY step, place");
+        let count = usize::try_from(steps.count).unwrap_or_default();
+        let mut costs = vec![vec![None; count]; dearest.names.len() + 1];
+        for row in sql.build().fetch_all(&self.pool().await).await? {
+            let (place, step): (i64, i64) = (row.try_get("place")?, row.try_get("step")?);
+            if let Some(cost) = costs.get_mut(place as usize).and_then(|points| points.get_mut(step as usize)) {
+                let mut totals = Totals::default();
+                totals.add("", &sums_of(&row)?);
+                *cost = totals.cost();
+            }
+        }
+        let others = costs.pop().unwrap_or_default();
+        let groups = dearest.names.into_iter().zip(costs).map(|((name, _), points)| GroupPoints {
+            name: (!name.is_empty()).then_some(name),
+            key_name: None,
+            points,
+        });
+        Ok(Grouped { by: by.name(), groups: groups.collect(), others })
+    }
+
+    /// The sums of each group, so many of those that come first.
+    async fn totals_of(
+        &self,
+        made_of: &MadeOf,
+        by: By,
+        filter: &StatsFilter,
+        first: GroupsBy,
+        limit: usize,
+    ) -> Result<Vec<Found>, ReadError> {
+        let mut sql = QueryBuilder::new("SELECT ");
+        sql.push(made_of.column(by)).push(" AS name");
+        made_of.push_sums(&mut sql);
+        for outcome in Outcome::ALL.map(Outcome::name) {
+            sql.push(", ").push(made_of.requests());
+            sql.push(format_args!(" FILTER (WHERE outcome = '{outcome}'), 0) AS {outcome}"));
+        }
+        made_of.push_from(&mut sql, filter);
+        sql.push(" GROUP BY name");
+        // Of rows there may be as many groups as there are rows: they are not all read.
+        if !made_of.has_times() {
+            sql.push(match first {
+                GroupsBy::Requests => " ORDER BY requests DESC, name LIMIT ",
+                GroupsBy::Cost => " ORDER BY cost_nano DESC, requests DESC, name LIMIT ",
+            });
+            sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        }
+        let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
+        for row in sql.build().fetch_all(&self.pool().await).await? {
+            groups.entry(row.try_get("name")?).or_default().add_all(&sums_of(&row)?, &outcomes_of(&row)?);
+        }
+        let mut halves = if by == By::Key { key_groups::join(&mut groups) } else { BTreeMap::new() };
+        let mut found: Vec<Found> =
+            groups.into_iter().map(|(name, totals)| Found { half: halves.remove(&name), name, totals }).collect();
+        let rank = |found: &Found| match first {
+            GroupsBy::Requests => (0, found.totals.sum("requests")),
+            GroupsBy::Cost => (found.totals.sum("cost_nano"), found.totals.sum("requests")),
+        };
+        found.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name)));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// A time by group.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -228,25 +319,14 @@ impl Reader {
         span: &Span,
         by: By,
         filter: &StatsFilter,
+        first: GroupsBy,
         limit: usize,
-    ) -> Result<Vec<Group>, ReadError> {
+    ) -> Result<Groups, ReadError> {
         let pieces = cover(span.time.clone(), span.finest);
-        let mut sql = QueryBuilder::new("SELECT outcome, ");
-        sql.push(column(by)).push(" AS name");
-        push_sums(&mut sql);
-        sql.push(" FROM rollups");
-        within(&mut sql, &pieces, None);
-        write(filter, &mut sql);
-        sql.push(" GROUP BY name, outcome");
-        let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        for row in sql.build().fetch_all(&self.pool().await).await? {
-            groups.entry(row.try_get("name")?).or_default().add(row.try_get("outcome")?, &sums_of(&row)?);
-        }
-        if by == By::Key {
-            key_groups::join(&mut groups);
-        }
+        let made_of = MadeOf::new(span, pieces.clone(), Some(by), filter);
+        let found = self.totals_of(&made_of, by, filter, first, limit).await?;
+        let has_times = by.has_times() && filter.has_times() && made_of.has_times();
         let mut times: HashMap<String, ThreeTimes> = HashMap::new();
-        let has_times = by.has_times() && filter.has_times();
         if has_times {
             let named = self.named_series(filter).await?;
             let ids: Vec<i64> = named.iter().map(|(id, ..)| *id).collect();
@@ -261,15 +341,12 @@ impl Reader {
                 add_times(times.entry(name.clone()).or_default(), &row)?;
             }
         }
-        let mut groups: Vec<Group> = groups
-            .into_iter()
-            .map(|(name, totals)| {
-                let times = times.get(&name).filter(|_| has_times);
-                group(name, &totals, times)
-            })
-            .collect();
-        groups.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.name.cmp(&b.name)));
-        groups.truncate(limit);
-        Ok(groups)
+        let groups = found.into_iter().map(|Found { name, totals, .. }| {
+            let times = times.get(&name).filter(|_| has_times);
+            group(name, &totals, times)
+        });
+        let groups = groups.collect();
+        let (from_ms, to_ms) = span.millis();
+        Ok(Groups { from_ms, to_ms, by: by.name(), rows_from_ms: self.rows_from(&made_of).await?, groups })
     }
 }

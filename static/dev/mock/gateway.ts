@@ -9,7 +9,8 @@ import { Configuration, SCHEMA } from './configuration.ts';
 import { notifications, testOfTarget } from './notify.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
-import { costOf, errorsOf, groupsOf, seriesOf, sessionGroupOf, statsOf, tokensOf } from './statistics.ts';
+import { conversationOf, sessionsOf } from './sessions.ts';
+import { costOf, errorsOf, groupedOf, groupsOf, KEY_NAMES, seriesOf, statsOf, tokensOf } from './statistics.ts';
 import { messageTestOf, testOf } from './upstream_test.ts';
 import { linesOf, MockKeys, REFUSED } from './upstreams.ts';
 
@@ -18,6 +19,8 @@ const WRONG_KEYS = 5;
 /** How long costs take that are made anew. */
 const RECOST_MS = 2_500;
 const COOKIE = 'gateway_session=mock';
+/** What statistics can be asked for. */
+const FILTERS: readonly GroupBy[] = ['model', 'upstream', 'path', 'key', 'request_class', 'upstream_key', 'session', 'agent_type', 'client'];
 
 class Refusal extends Error {
   readonly status: number;
@@ -109,7 +112,8 @@ export class MockGateway {
     const [what, name, action, key, change] = path;
     const from = Number(query.get('from') ?? Date.now() - 60 * MINUTE_MS);
     const to = Number(query.get('to') ?? Date.now());
-    const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to);
+    const is = (row: RequestRow, column: GroupBy): boolean => !query.get(column) || row[column] === query.get(column);
+    const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to && FILTERS.every((column) => is(row, column)));
     switch (`${method} ${what}`) {
       case 'GET health':
         return {
@@ -119,17 +123,22 @@ export class MockGateway {
       case 'GET stats':
         if (name === 'series') {
           const step = Number(query.get('step') ?? MINUTE_MS);
-          return { from_ms: from, to_ms: to, step_ms: step, points: seriesOf(within(), from, to, step) };
+          const by = query.get('by') as GroupBy | null;
+          const grouped = by && groupedOf(within(), from, to, step, by, Number(query.get('top') ?? 5));
+          return { from_ms: from, to_ms: to, step_ms: step, rows_from_ms: null, points: seriesOf(within(), from, to, step), ...grouped };
         }
         if (name === 'groups') {
           const by = (query.get('by') ?? 'model') as GroupBy;
-          return { by, groups: groupsOf(within(), by, Number(query.get('limit') ?? 50)) };
+          const groups = groupsOf(within(), by, Number(query.get('limit') ?? 50), query.get('sort') ?? '');
+          return { from_ms: from, to_ms: to, by, rows_from_ms: this.#rows.at(-1)?.started_at_ms ?? null, groups };
         }
         return statsOf(within(), from, to);
       case 'GET requests':
         return name === undefined ? this.#page(query) : detailOf(this.#find(name));
+      case 'GET key-names':
+        return { names: KEY_NAMES };
       case 'GET sessions':
-        return this.#conversation(name ?? '');
+        return name === undefined ? sessionsOf(this.#rows, query, from, to, (session) => this.#runningOf(session)) : this.#conversation(name);
       case 'GET running':
         return { running: this.#running, more: 0 };
       case 'GET recost':
@@ -220,13 +229,12 @@ export class MockGateway {
 
   #conversation(session: string): unknown {
     const rows = this.#rows.filter((row) => row.session === session);
-    const [newest, oldest] = [rows[0], rows.at(-1)];
-    if (!newest || !oldest) throw new Refusal(404, `no session ${session}`);
-    const names = [...new Set(rows.map((row) => row.agent))].sort((a, b) => (a ?? '').localeCompare(b ?? ''));
-    return {
-      session, first_at_ms: oldest.started_at_ms, last_at_ms: newest.started_at_ms, total: sessionGroupOf(rows),
-      agents: names.map((name) => ({ name, parent: null, ...sessionGroupOf(rows.filter((row) => row.agent === name)) })), requests: rows.slice(0, 500),
-    };
+    if (rows.length === 0) throw new Refusal(404, `no session ${session}`);
+    return conversationOf(session, rows, this.#runningOf(session));
+  }
+
+  #runningOf(session: string): number {
+    return this.#running.filter((running) => running.session === session).length;
   }
 
   #recostNow(): LastRecost {

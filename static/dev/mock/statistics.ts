@@ -1,7 +1,7 @@
 /** What the gateway would answer about these rows. */
 
 import {
-  OUTCOMES, type ErrorGroup, type Group, type GroupBy, type Outcome, type RequestRow, type SeriesPoint, type SessionGroup, type Spread, type Stats, type Tokens,
+  OUTCOMES, type ErrorGroup, type Group, type GroupBy, type Outcome, type RequestRow, type Series, type SeriesPoint, type SessionGroup, type Spread, type Stats, type Tokens,
 } from '../../src/api/types.ts';
 
 export function tokensOf(rows: readonly RequestRow[]): Tokens {
@@ -42,20 +42,25 @@ export function costOf(rows: readonly RequestRow[]): Pick<Group, 'cost_usd' | 'u
   };
 }
 
+/** The part of prompts that came from the cache. */
+export function shareOfCache(rows: readonly RequestRow[]): number | null {
+  const tokens = tokensOf(rows);
+  const all = tokens.input + tokens.cache_write + tokens.cache_read;
+  return all > 0 ? tokens.cache_read / all : null;
+}
+
 function successRate(rows: readonly RequestRow[]): number | null {
   const counted = count(rows, (row) => row.outcome !== 'client_aborted');
   return counted > 0 ? count(rows, (row) => row.outcome === 'completed') / counted : null;
 }
 
 export function statsOf(rows: readonly RequestRow[], from: number, to: number): Stats {
-  const tokens = tokensOf(rows);
-  const allInput = tokens.input + tokens.cache_write + tokens.cache_read;
   const outcomes = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, count(rows, (row) => row.outcome === outcome)])) as Record<Outcome, number>;
   const status = (first: number): number => count(rows, (row) => Math.floor(row.status / 100) === first);
   return {
     from_ms: from, to_ms: to, requests: rows.length, success_rate: successRate(rows), outcomes,
     statuses: { '1xx': 0, '2xx': status(2), '3xx': 0, '4xx': status(4), '5xx': status(5), none: count(rows, (row) => row.status === 0) },
-    tokens, cache_hit_rate: allInput > 0 ? tokens.cache_read / allInput : null,
+    tokens: tokensOf(rows), cache_hit_rate: shareOfCache(rows), rows_from_ms: null,
     ...costOf(rows), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     attempts: sum(rows, (row) => row.attempts), tool_uses: sum(rows, (row) => row.tool_uses),
@@ -82,7 +87,7 @@ export function seriesOf(rows: readonly RequestRow[], from: number, to: number, 
 
 export function groupOf(name: string | null, rows: readonly RequestRow[]): Group {
   return {
-    name, requests: rows.length, completed: count(rows, (row) => row.outcome === 'completed'), failed: count(rows, isFailed),
+    name, key_name: null, cache_hit_rate: shareOfCache(rows), requests: rows.length, completed: count(rows, (row) => row.outcome === 'completed'), failed: count(rows, isFailed),
     success_rate: successRate(rows), tokens: tokensOf(rows), ...costOf(rows), ...estimatedOf(rows),
     request_bytes: sum(rows, (row) => row.request_bytes), response_bytes: sum(rows, (row) => row.response_bytes),
     duration_ms: spread(rows.map((row) => row.duration_ms)), first_token_ms: spread(rows.map((row) => row.first_token_ms)),
@@ -95,7 +100,7 @@ export function sessionGroupOf(rows: readonly RequestRow[]): SessionGroup {
   return { requests, completed, failed, tokens, cost_usd, unpriced_requests, ...estimatedOf(rows), request_bytes, response_bytes };
 }
 
-function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {
+export function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {
   const parts = new Map<string | null, RequestRow[]>();
   for (const row of rows) {
     const part = parts.get(of(row));
@@ -105,9 +110,30 @@ function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | nu
   return parts;
 }
 
-export function groupsOf(rows: readonly RequestRow[], by: GroupBy, limit: number): Group[] {
-  const groups = [...split(rows, (row) => row[by])].map(([name, mine]) => groupOf(name, mine));
-  return groups.sort((a, b) => b.requests - a.requests).slice(0, limit);
+/** What keys are called. */
+export const KEY_NAMES: Record<string, string> = { '0a1b2c3d4e5f6071': 'alice', '9f8e7d6c': '小王的笔记本' };
+
+/** What the key with this fingerprint is called. */
+export function keyNameOf(fingerprint: string | null): string | null {
+  const known = Object.keys(KEY_NAMES).filter((part) => fingerprint?.startsWith(part)).sort((a, b) => b.length - a.length)[0];
+  return known === undefined ? null : (KEY_NAMES[known] ?? null);
+}
+
+export function groupsOf(rows: readonly RequestRow[], by: GroupBy, limit: number, sort: string): Group[] {
+  const groups = [...split(rows, (row) => row[by])].map(([name, mine]) => ({ ...groupOf(name, mine), key_name: by === 'key' ? keyNameOf(name) : null }));
+  const value = (group: Group): number => (sort === 'cost' ? (group.cost_usd ?? -1) : group.requests);
+  return groups.sort((a, b) => value(b) - value(a)).slice(0, limit);
+}
+
+/** What the dearest groups of a series cost, step by step, and all others. */
+export function groupedOf(rows: readonly RequestRow[], from: number, to: number, step: number, by: GroupBy, top: number): Pick<Series, 'by' | 'groups' | 'others'> {
+  const costs = (mine: readonly RequestRow[]): (number | null)[] => seriesOf(mine, from, to, step).map((point) => point.cost_usd);
+  const dearest = groupsOf(rows, by, top, 'cost').map((group) => ({ name: group.name, key_name: group.key_name }));
+  const names = new Set(dearest.map((group) => group.name));
+  return {
+    by, groups: dearest.map((group) => ({ ...group, points: costs(rows.filter((row) => row[by] === group.name)) })),
+    others: costs(rows.filter((row) => !names.has(row[by]))),
+  };
 }
 
 export function errorsOf(rows: readonly RequestRow[]): ErrorGroup[] {

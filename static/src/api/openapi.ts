@@ -166,8 +166,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A time by group, those with most requests first */
+        /** A time by group, those with most requests or the dearest first */
         get: operations["statsGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/key-names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the keys of clients are called */
+        get: operations["keyNames"];
         put?: never;
         post?: never;
         delete?: never;
@@ -202,6 +219,23 @@ export interface paths {
         };
         /** A row with all that is kept of its request */
         get: operations["request"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Conversations with a request in a time; those that are being served first, then the newest */
+        get: operations["conversations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -611,7 +645,7 @@ export interface components {
         Time: number | string;
         Names: string[];
         /** @enum {string} */
-        By: "model" | "upstream" | "path" | "key" | "request_class" | "upstream_key";
+        By: "model" | "upstream" | "path" | "key" | "request_class" | "upstream_key" | "session" | "agent_type" | "client";
         /** @enum {string} */
         Circuit: "closed" | "half_open" | "open";
         /** @enum {string} */
@@ -732,13 +766,28 @@ export interface components {
             duration_ms: components["schemas"]["Percentiles"];
             first_byte_ms: components["schemas"]["Percentiles"];
             first_token_ms: components["schemas"]["Percentiles"];
+            rows_from_ms: components["schemas"]["RowsFrom"];
         };
+        /** @description When the oldest row that is kept began, where the answer is made of rows (session, agent_type, client); null where it is made of sums, which are kept longer, and where there are no rows. */
+        RowsFrom: number | null;
         Series: {
             from_ms: components["schemas"]["At"];
             to_ms: components["schemas"]["At"];
             step_ms: number;
+            rows_from_ms: components["schemas"]["RowsFrom"];
             points: components["schemas"]["Point"][];
+            by?: components["schemas"]["By"];
+            /** @description The dearest groups, the dearest first; left out, like `by` and `others`, unless `by` was asked for. */
+            groups?: {
+                name: components["schemas"]["Text"];
+                /** @description What the key is called; null unless the groups are keys, and for one without a name. */
+                key_name: string | null;
+                points: components["schemas"]["CostPoints"];
+            }[];
+            others?: components["schemas"]["CostPoints"];
         };
+        /** @description What each step cost, in the order of the points. */
+        CostPoints: components["schemas"]["Cost"][];
         Point: {
             at_ms: components["schemas"]["At"];
             requests: components["schemas"]["Count"];
@@ -755,10 +804,17 @@ export interface components {
             first_token_p50_ms: components["schemas"]["Milliseconds"];
             first_token_p95_ms: components["schemas"]["Milliseconds"];
         };
+        KeyNames: {
+            /** @description By the beginnings of fingerprints (8 to 16 hexadecimal digits); the longest that fits a key counts. */
+            names: {
+                [key: string]: string;
+            };
+        };
         Groups: {
             from_ms: components["schemas"]["At"];
             to_ms: components["schemas"]["At"];
             by: components["schemas"]["By"];
+            rows_from_ms: components["schemas"]["RowsFrom"];
             groups: components["schemas"]["Group"][];
         };
         Total: {
@@ -777,6 +833,9 @@ export interface components {
         };
         Group: components["schemas"]["Total"] & {
             name: components["schemas"]["Text"];
+            /** @description What the key is called (gateway.key_names); null unless the groups are keys, and for one without a name. */
+            key_name: string | null;
+            cache_hit_rate: components["schemas"]["Share"];
             /** @description Whether any price is in force for the model, if perhaps not for these requests; null unless the groups are models. */
             has_price: boolean | null;
             success_rate: components["schemas"]["Share"];
@@ -941,16 +1000,95 @@ export interface components {
         };
         /** @enum {string} */
         FaultCode: "resolve" | "connect_refused" | "connect_timeout" | "connect" | "tls" | "proxy" | "proxy_timeout" | "proxy_answer" | "queue_full" | "queue_timeout" | "keys_rest" | "keys_out" | "first_byte_timeout" | "first_event_timeout" | "write_timeout" | "closed" | "bad_answer" | "interim_flood" | "web_page" | "no_answer" | "no_message" | "error_reply" | "status" | "thinking_refused" | "stalled" | "truncated" | "no_message_stop" | "stream_error" | "probe_status" | "probe_failed" | "probe_timeout";
-        Conversation: {
+        Conversations: {
+            from_ms: components["schemas"]["At"];
+            to_ms: components["schemas"]["At"];
+            /** @description How many there are, on all pages. */
+            total: number;
+            /** @description What all of them sum up to, on all pages. */
+            sum: components["schemas"]["Total"];
+            sessions: (components["schemas"]["Total"] & components["schemas"]["WastedSum"] & {
+                session: string;
+                first_at_ms: components["schemas"]["At"];
+                /** @description When its last request began; milliseconds since 1970. */
+                last_at_ms: number;
+                /** @description From its first request to the end of the last one. */
+                duration_ms: number;
+                /** @description Requests of it that are being served right now. */
+                running: number;
+                /** @description Its sub-agents. */
+                agents: number;
+                cache_hit_rate: components["schemas"]["Share"];
+                models: string[];
+                upstreams: string[];
+                /** @description Fingerprints. */
+                keys: string[];
+            })[];
+            /** @description Null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description What was written to the prompt cache although it was in it. */
+        WastedSum: {
+            wasted_tokens: components["schemas"]["Count"];
+            /** @description What that cost; null if nothing is known. */
+            wasted_usd: number | null;
+        };
+        Conversation: components["schemas"]["WastedSum"] & {
             session: string;
             first_at_ms: components["schemas"]["At"];
-            last_at_ms: components["schemas"]["At"];
+            /** @description When its last request began; milliseconds since 1970. */
+            last_at_ms: number;
+            /** @description From its first request to the end of the last one. */
+            duration_ms: number;
+            /** @description Requests of it that are being served right now. */
+            running: number;
             total: components["schemas"]["Total"];
-            agents: (components["schemas"]["Total"] & {
+            cache_hit_rate: components["schemas"]["Share"];
+            /** @description The main conversation, which has no name, and its sub-agents, in the order in which they began; up to 1,000. */
+            agents: (components["schemas"]["Total"] & components["schemas"]["WastedSum"] & {
                 name: components["schemas"]["Text"];
                 parent: components["schemas"]["Text"];
+                agent_type: components["schemas"]["Text"];
+                first_at_ms: components["schemas"]["At"];
+                last_at_ms: components["schemas"]["At"];
+                cache_hit_rate: components["schemas"]["Share"];
             })[];
+            /** @description How many there are, shown or not. */
+            agents_total: number;
+            timeline: components["schemas"]["Timeline"];
+            /** @description The requests that wrote the prompt cache anew although it was there. */
+            waste: {
+                request_id: components["schemas"]["RequestId"];
+                at_ms: components["schemas"]["At"];
+                agent: components["schemas"]["Text"];
+                cause: string;
+                detail: components["schemas"]["Text"];
+                tokens: components["schemas"]["Count"];
+                usd: number | null;
+            }[];
+            /** @description The newest ones. */
             requests: components["schemas"]["Listed"][];
+            /** @description How many there are, shown or not. */
+            requests_total: number;
+            /** @description Where GET requests?session=ID goes on behind these; null if these are all. */
+            next_cursor: string | null;
+        };
+        /** @description The course of a conversation, of all of its requests. */
+        Timeline: {
+            from_ms: components["schemas"]["At"];
+            step_ms: number;
+            /** @description How many steps there are, with requests or without. */
+            steps: number;
+            /** @description In the order of the agents. */
+            agents: {
+                name: components["schemas"]["Text"];
+                buckets: [
+                    number,
+                    number,
+                    number,
+                    number | null
+                ][];
+            }[];
         };
         Errors: {
             total: components["schemas"]["Count"];
@@ -1648,6 +1786,18 @@ export interface components {
         OneRequestClass: string;
         /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
         OneUpstreamKey: string;
+        /** @description Only this session; made of the rows that are kept, and percentiles are null then. */
+        OneSession: string;
+        /** @description Only this kind of agent; made of the rows that are kept, and percentiles are null then. */
+        OneAgentType: string;
+        /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
+        OneClient: string;
+        /** @description JSON, or a table as a download. */
+        Format: "json" | "csv";
+        /** @description 1 for a byte order mark before CSV, without which Excel takes UTF-8 for something else. */
+        Mark: "0" | "1";
+        /** @description The zone of times in CSV: a name such as Asia/Shanghai, or an offset such as +08:00; the default is UTC. */
+        Zone: string;
         Outcomes: components["schemas"]["Outcome"][];
         Statuses: string[];
         /** @description Asked or served. */
@@ -1699,8 +1849,11 @@ export type Tokens = components['schemas']['Tokens'];
 export type Milliseconds = components['schemas']['Milliseconds'];
 export type Percentiles = components['schemas']['Percentiles'];
 export type Stats = components['schemas']['Stats'];
+export type RowsFrom = components['schemas']['RowsFrom'];
 export type Series = components['schemas']['Series'];
+export type CostPoints = components['schemas']['CostPoints'];
 export type Point = components['schemas']['Point'];
+export type KeyNames = components['schemas']['KeyNames'];
 export type Groups = components['schemas']['Groups'];
 export type Total = components['schemas']['Total'];
 export type Group = components['schemas']['Group'];
@@ -1715,7 +1868,10 @@ export type FailedUpstream = components['schemas']['FailedUpstream'];
 export type Reason = components['schemas']['Reason'];
 export type Fault = components['schemas']['Fault'];
 export type FaultCode = components['schemas']['FaultCode'];
+export type Conversations = components['schemas']['Conversations'];
+export type WastedSum = components['schemas']['WastedSum'];
 export type Conversation = components['schemas']['Conversation'];
+export type Timeline = components['schemas']['Timeline'];
 export type Errors = components['schemas']['Errors'];
 export type Running = components['schemas']['Running'];
 export type Second = components['schemas']['Second'];
@@ -1773,6 +1929,12 @@ export type ParameterOnePath = components['parameters']['OnePath'];
 export type ParameterOneKey = components['parameters']['OneKey'];
 export type ParameterOneRequestClass = components['parameters']['OneRequestClass'];
 export type ParameterOneUpstreamKey = components['parameters']['OneUpstreamKey'];
+export type ParameterOneSession = components['parameters']['OneSession'];
+export type ParameterOneAgentType = components['parameters']['OneAgentType'];
+export type ParameterOneClient = components['parameters']['OneClient'];
+export type ParameterFormat = components['parameters']['Format'];
+export type ParameterMark = components['parameters']['Mark'];
+export type ParameterZone = components['parameters']['Zone'];
 export type ParameterOutcomes = components['parameters']['Outcomes'];
 export type ParameterStatuses = components['parameters']['Statuses'];
 export type ParameterModels = components['parameters']['Models'];
@@ -1983,6 +2145,12 @@ export interface operations {
                 request_class?: components["parameters"]["OneRequestClass"];
                 /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
                 upstream_key?: components["parameters"]["OneUpstreamKey"];
+                /** @description Only this session; made of the rows that are kept, and percentiles are null then. */
+                session?: components["parameters"]["OneSession"];
+                /** @description Only this kind of agent; made of the rows that are kept, and percentiles are null then. */
+                agent_type?: components["parameters"]["OneAgentType"];
+                /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
+                client?: components["parameters"]["OneClient"];
             };
             header?: never;
             path?: never;
@@ -2027,8 +2195,18 @@ export interface operations {
                 request_class?: components["parameters"]["OneRequestClass"];
                 /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
                 upstream_key?: components["parameters"]["OneUpstreamKey"];
+                /** @description Only this session; made of the rows that are kept, and percentiles are null then. */
+                session?: components["parameters"]["OneSession"];
+                /** @description Only this kind of agent; made of the rows that are kept, and percentiles are null then. */
+                agent_type?: components["parameters"]["OneAgentType"];
+                /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
+                client?: components["parameters"]["OneClient"];
                 /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
                 step?: number;
+                /** @description What the dearest of these groups cost, step by step, beside the points. */
+                by?: components["schemas"]["By"];
+                /** @description How many groups. */
+                top?: number;
             };
             header?: never;
             path?: never;
@@ -2074,7 +2252,21 @@ export interface operations {
                 request_class?: components["parameters"]["OneRequestClass"];
                 /** @description Only requests that went out with an upstream's key of this name, or this fingerprint; percentiles are null then. */
                 upstream_key?: components["parameters"]["OneUpstreamKey"];
+                /** @description Only this session; made of the rows that are kept, and percentiles are null then. */
+                session?: components["parameters"]["OneSession"];
+                /** @description Only this kind of agent; made of the rows that are kept, and percentiles are null then. */
+                agent_type?: components["parameters"]["OneAgentType"];
+                /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
+                client?: components["parameters"]["OneClient"];
+                sort?: "requests" | "cost";
+                /** @description In CSV the default is 500. */
                 limit?: number;
+                /** @description JSON, or a table as a download. */
+                format?: components["parameters"]["Format"];
+                /** @description 1 for a byte order mark before CSV, without which Excel takes UTF-8 for something else. */
+                bom?: components["parameters"]["Mark"];
+                /** @description The zone of times in CSV: a name such as Asia/Shanghai, or an offset such as +08:00; the default is UTC. */
+                zone?: components["parameters"]["Zone"];
             };
             header?: never;
             path?: never;
@@ -2089,6 +2281,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Groups"];
+                    "text/csv": string;
                 };
             };
             400: components["responses"]["Bad"];
@@ -2098,6 +2291,29 @@ export interface operations {
             414: components["responses"]["TargetTooLong"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    keyNames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyNames"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
         };
     };
     requests: {
@@ -2183,6 +2399,58 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    conversations: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is a day before `to`. */
+                from?: components["schemas"]["Time"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                sort?: "last" | "cost" | "requests" | "duration" | "errors" | "waste";
+                /** @description With a request for one of these, asked or served. */
+                model?: components["schemas"]["Names"];
+                /** @description With a request at one of these. */
+                upstream?: components["schemas"]["Names"];
+                /** @description With a request of one of these keys: fingerprints, or their beginnings. */
+                key?: components["schemas"]["Names"];
+                /** @description A part of the session's id; the first 200 characters count. */
+                q?: string;
+                /** @description At most 200; in CSV at most 5,000, which is the default there. */
+                limit?: number;
+                /** @description The next_cursor of the page before. */
+                cursor?: string;
+                /** @description JSON, or a table as a download. */
+                format?: components["parameters"]["Format"];
+                /** @description 1 for a byte order mark before CSV, without which Excel takes UTF-8 for something else. */
+                bom?: components["parameters"]["Mark"];
+                /** @description The zone of times in CSV: a name such as Asia/Shanghai, or an offset such as +08:00; the default is UTC. */
+                zone?: components["parameters"]["Zone"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversations"];
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     conversation: {
         parameters: {
             query?: never;
@@ -2240,6 +2508,10 @@ export interface operations {
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Listed) a line. */
                 format?: "csv" | "json";
+                /** @description 1 for a byte order mark before CSV, without which Excel takes UTF-8 for something else. */
+                bom?: components["parameters"]["Mark"];
+                /** @description The zone of times in CSV: a name such as Asia/Shanghai, or an offset such as +08:00; the default is UTC. */
+                zone?: components["parameters"]["Zone"];
             };
             header?: never;
             path?: never;
@@ -2250,6 +2522,7 @@ export interface operations {
             /** @description The rows. */
             200: {
                 headers: {
+                    /** @description The name tells the span and what was asked for. */
                     "Content-Disposition": string;
                     [name: string]: unknown;
                 };
@@ -2970,9 +3243,11 @@ type ReadonlyArray<T> = [
 ] extends [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
+export const pathsApiAdminStatsGroupsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/stats/groups"]["get"]["parameters"]["query"]["sort"]> = ["requests", "cost"];
+export const pathsApiAdminSessionsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/sessions"]["get"]["parameters"]["query"]["sort"]> = ["last", "cost", "requests", "duration", "errors", "waste"];
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
-export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key"];
+export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type", "client"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
 export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "shape_refused", "origin_520", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
@@ -3005,3 +3280,5 @@ export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>[
 export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
 export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
 export const explanationOn_moveOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Explanation"]["on_move"]> = ["asked_to_drop", "kept"];
+export const componentsParametersFormatValues: ReadonlyArray<FlattenedDeepRequired<components>["parameters"]["Format"]> = ["json", "csv"];
+export const componentsParametersMarkValues: ReadonlyArray<FlattenedDeepRequired<components>["parameters"]["Mark"]> = ["0", "1"];

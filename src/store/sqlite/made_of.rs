@@ -1,0 +1,171 @@
+//! What statistics are made of: of the sums, or, by what these do not tell apart, of the rows. Both have the same columns.
+
+use super::fingerprint::has_fingerprint;
+use crate::store::rollup::{COLUMNS, Piece};
+use crate::store::statistics::{By, Span, StatsFilter};
+use gateway_core::protocol::Endpoint;
+use gateway_core::record::request_class;
+use once_cell::sync::Lazy;
+use sqlx::{QueryBuilder, Sqlite};
+use std::ops::Range;
+
+/// What a statement of statistics reads.
+#[derive(Debug)]
+pub(super) enum MadeOf {
+    /// These sums.
+    Sums(Vec<Piece>),
+    /// The rows of this time, in milliseconds since 1970.
+    Rows(Range<i64>),
+}
+
+/// The path of a row as the sums name it: as [`Endpoint`] does, but for slashes that were there twice.
+static PATH: Lazy<String> = Lazy::new(|| {
+    let named = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Other).map(|endpoint| {
+        let name = endpoint.name();
+        format!("WHEN RTRIM(path, '/') GLOB '*{name}' THEN '{name}' ")
+    });
+    format!("CASE {}ELSE '{}' END", named.collect::<String>(), Endpoint::Other.name())
+});
+
+/// What a row is for, as the sums name it.
+static REQUEST_CLASS: Lazy<String> = Lazy::new(|| {
+    let known = request_class::KNOWN.map(|class| format!("'{class}'")).join(", ");
+    let other = request_class::OTHER;
+    format!(
+        "CASE WHEN COALESCE(request_class, '') IN ('', {known}) THEN COALESCE(request_class, '') ELSE '{other}' END"
+    )
+});
+
+impl MadeOf {
+    /// What tells these requests apart, in the pieces of a time.
+    pub(super) fn new(span: &Span, pieces: Vec<Piece>, by: Option<By>, filter: &StatsFilter) -> Self {
+        match filter.is_of_rows() || by.is_some_and(By::is_of_rows) {
+            true => Self::Rows(span.time.start * 1_000..span.time.end * 1_000),
+            false => Self::Sums(pieces),
+        }
+    }
+
+    /// Whether there are counts of times beside them.
+    pub(super) fn has_times(&self) -> bool {
+        matches!(self, Self::Sums(_))
+    }
+
+    /// When a request began, in seconds since 1970, to the span of the sums.
+    pub(super) fn at_s(&self) -> &'static str {
+        match self {
+            Self::Sums(_) => "at_s",
+            Self::Rows(_) => "started_ms / 1000",
+        }
+    }
+
+    /// The class of the status.
+    pub(super) fn status(&self) -> &'static str {
+        match self {
+            Self::Sums(_) => "status",
+            Self::Rows(_) => "CASE WHEN status / 100 BETWEEN 1 AND 5 THEN (status / 100) || 'xx' ELSE 'none' END",
+        }
+    }
+
+    /// What requests are grouped by.
+    pub(super) fn column(&self, by: By) -> &'static str {
+        match (self, by) {
+            (Self::Sums(_), By::Key) => "key_fingerprint",
+            (Self::Sums(_), by) => by.name(),
+            (Self::Rows(_), By::Model) => "COALESCE(NULLIF(model_label, ''), model, model_asked, '')",
+            (Self::Rows(_), By::Upstream) => "COALESCE(upstream, '')",
+            (Self::Rows(_), By::Path) => &PATH,
+            // A key that nobody took may be any: it is no group of its own.
+            (Self::Rows(_), By::Key) => "CASE WHEN stray_bytes IS NULL THEN COALESCE(key_fingerprint, '') ELSE '' END",
+            (Self::Rows(_), By::RequestClass) => &REQUEST_CLASS,
+            (Self::Rows(_), By::UpstreamKey) => "COALESCE(upstream_key, '')",
+            (Self::Rows(_), By::Session) => "COALESCE(session, '')",
+            (Self::Rows(_), By::AgentType) => "COALESCE(agent_type, '')",
+            (Self::Rows(_), By::Client) => "COALESCE(client, '')",
+        }
+    }
+
+    /// The sums, each by its name, with a comma before.
+    pub(super) fn push_sums(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
+        for column in COLUMNS {
+            match self {
+                Self::Sums(_) => sql.push(format_args!(", SUM({column}) AS {column}")),
+                Self::Rows(_) => sql.push(format_args!(", {} AS {column}", of_rows(column))),
+            };
+        }
+    }
+
+    /// The count of requests, to be followed by a condition and what it is where none has it.
+    pub(super) fn requests(&self) -> &'static str {
+        match self {
+            Self::Sums(_) => "COALESCE(SUM(requests)",
+            Self::Rows(_) => "COALESCE(COUNT(*)",
+        }
+    }
+
+    /// Where they are read from, and of which requests.
+    pub(super) fn push_from(&self, sql: &mut QueryBuilder<'_, Sqlite>, filter: &StatsFilter) {
+        match self {
+            Self::Sums(pieces) => {
+                sql.push(" FROM rollups");
+                within(sql, pieces, None);
+            }
+            Self::Rows(time) => {
+                sql.push(" FROM requests WHERE started_ms >= ").push_bind(time.start);
+                sql.push(" AND started_ms < ").push_bind(time.end);
+            }
+        }
+        let values = [
+            (By::Model, &filter.model),
+            (By::Upstream, &filter.upstream),
+            (By::Path, &filter.path),
+            (By::RequestClass, &filter.request_class),
+            (By::UpstreamKey, &filter.upstream_key),
+            (By::Session, &filter.session),
+            (By::AgentType, &filter.agent_type),
+            (By::Client, &filter.client),
+        ];
+        for (by, value) in values {
+            let Some(value) = value else { continue };
+            // As it stands in its index.
+            let column = if by == By::Session { by.name() } else { self.column(by) };
+            sql.push(" AND ").push(column).push(" = ").push_bind(value.clone());
+        }
+        if let Some(key) = &filter.key {
+            sql.push(" AND ");
+            has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
+        }
+    }
+}
+
+/// Sums, or counts of times of these series.
+pub(super) fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
+    // Only conditions on the columns of the index, so that SQLite takes each of them from there.
+    sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
+    for (index, piece) in pieces.iter().enumerate() {
+        sql.push(if index == 0 { "(" } else { " OR (" });
+        sql.push("span_s = ").push_bind(piece.span);
+        if let Some(series) = series {
+            sql.push(" AND series IN (");
+            let mut list = sql.separated(", ");
+            for id in series {
+                list.push_bind(*id);
+            }
+            sql.push(")");
+        }
+        sql.push(" AND at_s >= ").push_bind(piece.time.start);
+        sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
+    }
+    sql.push(")");
+}
+
+/// A sum made of rows.
+pub(super) fn of_rows(column: &str) -> String {
+    match column {
+        "requests" => "COUNT(*)".to_owned(),
+        "first_bytes" => "COUNT(first_byte_ms)".to_owned(),
+        "first_tokens" => "COUNT(first_token_ms)".to_owned(),
+        "unpriced" => "SUM(input_tokens IS NOT NULL AND cost_nano IS NULL)".to_owned(),
+        "estimated_output_tokens" => "COALESCE(SUM(output_tokens) FILTER (WHERE estimated), 0)".to_owned(),
+        column => format!("COALESCE(SUM({column}), 0)"),
+    }
+}
