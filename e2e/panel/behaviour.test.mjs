@@ -725,13 +725,13 @@ describe('configuration', () => {
         else await page.getByRole('combobox', { name: 'Groups of settings' }).selectOption('Limits');
         await page.waitForTimeout(300);
         const box = await page.getByRole('heading', { name: 'Limits', exact: true }).boundingBox();
-        assert(box.y > 0 && box.y < 420, `the heading is at ${box.y}`);
+        assert(box.y > 0 && box.y < (width > 900 ? 420 : 640), `the heading is at ${box.y}`);
         const first = page.getByLabel('limits.request_body');
         const { top, covering } = await first.evaluate((element) => {
           const { x, y, height } = element.getBoundingClientRect();
           return { top: y, covering: document.elementFromPoint(x + 5, y + height / 2) === element };
         });
-        assert(top < 600 && covering, 'the first setting is in sight');
+        assert(top < (width > 900 ? 480 : 760) && covering, 'the first setting is in sight');
         await visit.screenshot(`config-groups-en-light-${width}`);
         assert.deepEqual(await visit.violations(), []);
         assert(await visit.overhang() <= 0);

@@ -1,9 +1,10 @@
 // Faults that people met in a day's work with the panel: each test failed before its mend.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, keepingOverlay, visiting as visitingAt } from './harness.mjs';
+import { Bench, IS_MOCK, keepingOverlay, visiting as visitingAt } from './harness.mjs';
 
 let bench;
 before(async () => {
@@ -78,12 +79,14 @@ describe('an edit that is not saved', () => {
     }));
 });
 
+/** Puts this overlay into force. */
+async function put(visit, overlay) {
+  const { version } = await visit.api('config');
+  const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+  assert.equal(answer.status(), 200);
+}
+
 describe('the configuration', () => {
-  const put = async (visit, overlay) => {
-    const { version } = await visit.api('config');
-    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
-    assert.equal(answer.status(), 200);
-  };
 
   test('shows what is in force of the entries of a list that is the overlay\'s', () =>
     visiting({}, async (visit, page) => keepingOverlay(visit, async () => {
@@ -149,5 +152,141 @@ describe('the configuration', () => {
       await put(visit, 'gateway:\n  log:\n    keep: 43d\n');
       await hide(false);
       await page.waitForFunction(() => [...document.querySelectorAll('input')].some((input) => input.value === '43d'));
+    })));
+});
+
+/** An upstream whose answers end when the test says so; `what` gets its address. */
+async function withSlowUpstream(what) {
+  const open = [];
+  const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify({ type: name, ...data })}\n\n`;
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(event('message_start', { message: { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-opus-4-8', content: [], usage: { input_tokens: 12, output_tokens: 1 } } }));
+    response.write(event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }));
+    response.write(event('content_block_delta', { index: 0, delta: { type: 'text_delta', text: 'so far '.repeat(60) } }));
+    open.push(response);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const finish = () => {
+    for (const response of open.splice(0)) {
+      response.write(event('content_block_stop', { index: 0 }));
+      response.write(event('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 105 } }));
+      response.end(event('message_stop', {}));
+    }
+  };
+  try {
+    await what(`http://127.0.0.1:${server.address().port}`, finish);
+  } finally {
+    finish();
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** Sends a request through the gateway; its response ends when the upstream's does. */
+async function send(visit) {
+  const { settings } = await visit.api('config');
+  const listen = settings.find(({ key }) => key === 'gateway.listen').value;
+  const answer = await fetch(`http://${listen}/v1/messages`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', authorization: 'Bearer sk-faults' },
+    body: JSON.stringify({ model: 'claude-opus-4-8', max_tokens: 64, stream: true, messages: [{ role: 'user', content: 'slowly' }] }),
+  });
+  return answer.text();
+}
+
+describe('a request that is being served', { skip: IS_MOCK }, () => {
+  for (const width of [1440, 390]) {
+    test(`stands above the list, and opens a page that follows it to its end (${width} px)`, () =>
+      visiting({ width }, (visit, page) => keepingOverlay(visit, () => withSlowUpstream(async (url, finish) => {
+        await put(visit, `gateway:\n  upstreams:\n    - {name: slow, base_url: "${url}"}\n`);
+        await visit.open('/requests');
+        const sent = send(visit);
+        const row = page.locator('[data-index="0"]', { hasText: 'answering' });
+        await row.getByText('slow', { exact: true }).waitFor();
+        await row.getByRole('button', { name: 'claude-opus-4-8' }).click();
+        await page.locator('dialog').getByText('Being served', { exact: true }).waitFor();
+        await page.waitForURL(/id=/);
+        // The link to it works too.
+        await page.reload();
+        await page.locator('dialog').getByText('This request is being served; what is shown follows it.').waitFor();
+        assert.deepEqual(await visit.violations(), []);
+        finish();
+        await sent;
+        await page.locator('dialog .timeline').waitFor();
+        await page.locator('dialog').getByText('Completed').first().waitFor();
+        await page.keyboard.press('Escape');
+        const over = page.locator('[data-index="0"]');
+        await over.getByText('Completed').waitFor();
+        // What it cost and where it was stand in the row, on a phone too.
+        await over.getByText('slow', { exact: true }).waitFor();
+        assert.match(await over.locator('.cost').innerText(), /\$0\.\d+/);
+      })), [/404/]));
+  }
+});
+
+describe('the page of a request', () => {
+  for (const width of [1440, 390]) {
+    test(`leads to the next and the one before, by buttons and keys (${width} px)`, () =>
+      visiting({ width }, async (visit, page) => {
+        await visit.open('/requests');
+        await page.getByRole('button', { name: 'Pause' }).click();
+        const { requests } = await visit.api('requests?limit=3');
+        await page.locator('[data-index="0"] button').click();
+        const at = (index) => page.waitForURL((url) => url.searchParams.get('id') === requests[index].id);
+        await at(0);
+        await page.getByRole('button', { name: 'Older request' }).click();
+        await at(1);
+        await page.keyboard.press('ArrowRight');
+        await at(2);
+        await page.keyboard.press('ArrowLeft');
+        await at(1);
+        await page.getByRole('button', { name: 'Newer request' }).click();
+        await at(0);
+      }));
+  }
+});
+
+describe('what is taken away', () => {
+  test('as a table opens in a spreadsheet: with a mark of its letters, times that people read, and a name', { skip: IS_MOCK }, () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/requests?range=24h&outcome=completed');
+      await page.getByRole('button', { name: 'Export' }).click();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'As CSV' }).click()]);
+      const stream = await download.createReadStream();
+      const parts = [];
+      for await (const part of stream) parts.push(part);
+      const text = Buffer.concat(parts).toString();
+      assert.equal(text.charCodeAt(0), 0xfeff);
+      const [head, first] = text.slice(1).split('\r\n').map((line) => line.split(','));
+      const [ms, at] = [first[head.indexOf('started_at_ms')], first[head.indexOf('started_at')]];
+      // The browser of the tests is in Shanghai.
+      assert.equal(at.replace(/^"|"$/g, '').slice(0, 19).replace('T', ' '), new Date(Number(ms) + 8 * 3_600_000).toISOString().slice(0, 19).replace('T', ' '));
+      assert.match(download.suggestedFilename(), /^requests.*\d{4}-?\d{2}-?\d{2}.*completed.*\.csv$/);
+      // Programs get what they got.
+      const plain = await visit.context.request.get(`${bench.url}/api/admin/export?format=csv&outcome=completed`);
+      assert.notEqual((await plain.body())[0], 0xef);
+    }));
+});
+
+describe('a key', { skip: IS_MOCK }, () => {
+  test('gets a name by a small form, and has it wherever it is shown', () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      const { requests } = await visit.api('requests?limit=200');
+      const row = requests.find(({ key, cause }) => key !== null && cause === null);
+      await visit.open(`/requests?id=${row.id}`);
+      const drawer = page.locator('dialog', { has: page.locator('.timeline') });
+      await drawer.getByRole('button', { name: `Name the key ${row.key.slice(0, 8)}` }).click();
+      await page.getByLabel('Name', { exact: true }).fill('alice of the tests');
+      await page.getByRole('button', { name: 'Save', exact: true }).click();
+      await drawer.locator('dd').getByText('alice of the tests').waitFor();
+      assert.match((await visit.api('config')).overlay, new RegExp(`key_names:\\n +"?${row.key}"?: alice of the tests`));
+      assert.deepEqual(await visit.violations(), []);
+      await page.keyboard.press('Escape');
+      await page.locator('[data-index]').getByText('alice of the tests · /v1/').first().waitFor();
+      await page.getByRole('button', { name: 'Key', exact: true }).click();
+      await page.getByRole('checkbox', { name: 'alice of the tests' }).check();
+      await page.waitForURL(new RegExp(`key=${row.key}`));
     })));
 });

@@ -14,8 +14,14 @@ describe('the verdict of a test', () => {
     expect(verdict(way(true, ['ok']))).toBe('ok');
     expect(verdict(way(true, ['ok', 'note']))).toBe('warn');
     expect(verdict(way(true, ['note', 'problem']))).toBe('bad');
-    expect(verdict(way(true, [], false))).toBe('warn');
+    expect(verdict(way(true, [], false))).toBe('bad');
     expect(verdictOf({ name: 'a', base_url: '', reachable: false, verdict: 'problem', ways: [way(true, [])] })).toBe('bad');
+  });
+
+  it('of an upstream with several addresses is a warning while one of them can be connected to', () => {
+    const [failed, fine] = [way(true, [], false), way(true, [])];
+    expect(verdict({ ...fine, steps: [...failed.steps, ...fine.steps] })).toBe('warn');
+    expect(verdict({ ...fine, steps: [...failed.steps, ...failed.steps] })).toBe('bad');
   });
 
   it('is that of the gateway where that is worse', () => {

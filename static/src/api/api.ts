@@ -2,7 +2,7 @@
 
 import type {
   Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, ErrorAnswer, ErrorGroups, Explanation,
-  GroupBy, Groups, Health, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
+  GroupBy, Groups, Health, KeyNames, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
   UpstreamKey, Upstreams, UpstreamTest,
 } from './types';
 
@@ -123,6 +123,8 @@ export const api = {
   series: (parameters: Parameters, signal?: AbortSignal) => call<Series>('stats/series', { parameters, signal }),
   groups: (by: GroupBy, parameters: Parameters, signal?: AbortSignal) =>
     call<Groups>('stats/groups', { parameters: { by, ...parameters }, signal }),
+
+  keyNames: (signal?: AbortSignal) => call<KeyNames>('key-names', { signal }),
 
   requests: (parameters: Parameters, signal?: AbortSignal) => call<RequestPage>('requests', { parameters, signal }),
   request: (id: string, signal?: AbortSignal) => call<RequestDetail>(`requests/${name(id)}`, { signal }),

@@ -3,6 +3,7 @@ import causes from './causes';
 import config from './config';
 import connect from './connect';
 import dashboard from './dashboard';
+import keyName from './key_name';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
@@ -20,6 +21,7 @@ export default {
   ...rules,
   ...config,
   ...connect,
+  ...keyName,
   ...running,
   ...unsaved,
 };

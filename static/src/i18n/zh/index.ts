@@ -4,6 +4,7 @@ import causes from './causes';
 import config from './config';
 import connect from './connect';
 import dashboard from './dashboard';
+import keyName from './key_name';
 import notify from './notify';
 import requests from './requests';
 import rules from './rules';
@@ -21,6 +22,7 @@ const messages: Messages = {
   ...rules,
   ...config,
   ...connect,
+  ...keyName,
   ...running,
   ...unsaved,
 };

@@ -6,6 +6,7 @@ const words: typeof en = {
     rate: '{rate}/秒',
     estimated: '边转发边统计，结束前为估算值',
     silent: '已静默 {time}',
+    silentNow: '上游已静默 {time}。',
     more: '另有 {n} 个请求进行中',
     now: '进行中',
     follows: '请求正在进行，显示内容随之更新。',
