@@ -41,6 +41,21 @@ async fn lower_priorities_come_first_whatever_the_order_of_the_list() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_is_not_enabled_gets_requests_only_while_there_is_no_other() {
+    let (off, on) = (named("off").await, named("on").await);
+    let pool = Pool::new().add_with("off", off.url(), "enabled: false").add_with("on", on.url(), "priority: 5");
+    let gateway = with(pool.forgetful()).await;
+    for session in 0..10 {
+        assert_eq!(gateway.request(&ask(session)).await.outcome(), "200 on 1");
+    }
+    // Not even one that fails has it take over, as with one that somebody drained.
+    on.stop().await;
+    assert_eq!(gateway.request(&ask("last")).await.outcome(), "502 on 1");
+    let alone = with(Pool::new().add_with("off", off.url(), "enabled: false").forgetful()).await;
+    assert_eq!(alone.request(&ask("first")).await.outcome(), "200 off 1");
+}
+
+#[tokio::test]
 async fn an_upstream_that_says_retry_after_is_left_alone_until_then() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
     for wait in ["30".to_owned(), date] {

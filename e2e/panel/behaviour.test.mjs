@@ -490,6 +490,8 @@ describe('rules', () => {
       await page.getByRole('button', { name: 'Apply' }).click();
       await page.locator('dialog [role=alert]').getByText(/Line 4: .*blunder/).waitFor();
       await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.getByRole('button', { name: 'Discard them' }).click();
+      await page.locator('dialog').first().waitFor({ state: 'detached' });
 
       await page.getByRole('button', { name: 'New rule' }).first().click();
       await page.locator('dialog .cm-content').waitFor();

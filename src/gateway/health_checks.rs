@@ -29,8 +29,8 @@ impl HealthChecks {
         loop {
             let snapshot = self.0.snapshot.load_full();
             let settings = &snapshot.config.health.probe;
-            let due =
-                snapshot.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.config.probe.as_deref()?)));
+            let in_service = snapshot.upstreams.iter().filter(|upstream| upstream.config.is_enabled);
+            let due = in_service.filter_map(|upstream| Some((upstream, upstream.config.probe.as_deref()?)));
             let due: Vec<_> = due.collect();
             if due.is_empty() {
                 tokio::time::sleep(UNTIL_ASKED).await;

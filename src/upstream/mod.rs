@@ -164,7 +164,7 @@ impl Upstream {
                 former.map_or_else(Arc::default, Arc::clone)
             }),
             seed: sessions::hash(upstream.name.as_bytes()),
-            is_drained: AtomicBool::new(former.is_some_and(Self::is_drained)),
+            is_drained: AtomicBool::new(former.is_some_and(|former| former.is_drained.load(Ordering::Relaxed))),
             unknown_controls_until: AtomicU64::new(0),
             lines: Lines::new(lines, same_way.map(|former| &former.lines)),
             stats,
@@ -206,9 +206,9 @@ impl Upstream {
             == (other.http, &other.authorities, &other.sni, other.insecure, other.connect_timeout)
     }
 
-    /// Whether somebody took it out of service.
+    /// Whether it is out of service: somebody drained it, or its entry says so (`enabled: false`).
     pub fn is_drained(&self) -> bool {
-        self.is_drained.load(Ordering::Relaxed)
+        !self.config.is_enabled || self.is_drained.load(Ordering::Relaxed)
     }
 
     /// Takes it out of service, or puts it back: while it is out, requests go there only if there is no other.

@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
 import {
-  addPrice, addUpstream, editOwnRule, keyAtLine, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
+  addPrice, addUpstream, editOwnRule, keyAtLine, orderOwnRules, ownRuleTexts, problemInRule, problemsOfRuleText, rebase, removeOwnRule, setSetting, settingsOf, switchOwnRule, switchProfileRule,
 } from '@/lib/overlay';
 
 /** A problem but for its place. */
@@ -249,5 +249,20 @@ describe('a price', () => {
     const made = addPrice('', file, price);
     expect(made).toContain('# kept');
     expect(parse(made)).toEqual({ gateway: { prices: [price, { models: 'a', input: 1, output: 2 }] } });
+  });
+});
+
+describe('orderOwnRules', () => {
+  const file = 'gateway:\n  rules:\n    # first\n    - name: one # 1\n      enabled: false\n    - name: two\n    - name: three # 3\n';
+  const namesOf = (overlay: string): string[] => [...ownRuleTexts(overlay, '').keys()];
+
+  it('puts them in another order, with all that belongs to them', () => {
+    const overlay = orderOwnRules('', file, ['three', 'one', 'two']);
+    expect(namesOf(overlay)).toEqual(['three', 'one', 'two']);
+    for (const kept of ['name: one # 1', 'name: three # 3', 'enabled: false']) expect(overlay).toContain(kept);
+  });
+
+  it('leaves behind what is not named, such as a rule that came meanwhile', () => {
+    expect(namesOf(orderOwnRules('', file, ['two']))).toEqual(['two', 'one', 'three']);
   });
 });

@@ -51,6 +51,8 @@ pub enum HttpVersion {
 pub struct UpstreamConfig {
     /// Name in logs, metrics and errors; unique.
     pub name: String,
+    /// Whether it is in service: one that is not gets a request only if there is no other for it.
+    pub is_enabled: bool,
     /// Where it is.
     pub base_url: BaseUrl,
     /// Other addresses that lead to the same relay.
@@ -109,6 +111,7 @@ impl UpstreamConfig {
     pub fn at(base_url: BaseUrl, inherited: Inherited<'_>) -> Self {
         Self {
             name: base_url.host.clone(),
+            is_enabled: true,
             profile: Profile::of_host(&base_url.host),
             profile_rules: Vec::new(),
             long_context: None,
@@ -290,6 +293,7 @@ impl Entry<'_, '_> {
             balance: self.balance(!api_keys.is_empty()),
             lines: self.lines(&default.base_url),
             name: self.get("name", name).unwrap_or(default.name),
+            is_enabled: self.get("enabled", value::boolean).unwrap_or(default.is_enabled),
             priority: self.get("priority", |text| value::number(text, 0..=1000)).unwrap_or(default.priority),
             weight: self.get("weight", |text| value::number(text, 1..=1000)).unwrap_or(default.weight),
             cost_factor: self.get("cost_factor", |text| value::factor(text, 100)).unwrap_or(default.cost_factor),

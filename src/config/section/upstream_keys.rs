@@ -32,6 +32,12 @@ pub(crate) const UPSTREAM_KEYS: &[UpstreamKey] = &[
         "在日志、指标和错误中的名称；未设置时为主机名。",
     ),
     one(
+        "enabled",
+        "true",
+        "false keeps the entry, but requests go there only while there is no other upstream for them.",
+        "false 保留该条目，但只有在没有别的上游可用时才向它发送请求。",
+    ),
+    one(
         "base_url",
         "",
         "http:// or https:// URL, with a path prefix if need be.",

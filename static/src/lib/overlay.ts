@@ -201,7 +201,8 @@ export function ownList(document: Document, file: string, path: Path, otherwise:
   return list as YAMLSeq<Node>;
 }
 
-function nameOf(entry: YAMLMap): unknown {
+/** What an upstream or a rule is called. */
+export function nameOf(entry: YAMLMap): unknown {
   const url = entry.get('base_url');
   return entry.get('name') ?? (typeof url === 'string' && URL.canParse(url) ? new URL(url).hostname : '');
 }
@@ -284,6 +285,18 @@ function ruleIn(document: Document.Parsed): YAMLMap | null {
   const comment = comments.filter((one) => typeof one === 'string').join('\n');
   if (comment !== '') contents.comment = comment;
   return contents;
+}
+
+/** The own rules in this order; one that is not named stays behind. */
+export function orderOwnRules(overlay: string, file: string, names: readonly string[]): string {
+  const document = open(overlay);
+  const list = ownList(document, file, RULES, []);
+  const place = (item: Node): number => {
+    const at = isMap(item) ? names.indexOf(String(item.get('name'))) : -1;
+    return at < 0 ? names.length : at;
+  };
+  list.items = [...list.items].sort((one, other) => place(one) - place(other));
+  return write(document);
 }
 
 export interface RuleEdit {

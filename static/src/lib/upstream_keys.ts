@@ -32,7 +32,11 @@ function text(value: unknown): string {
 
 /** The keys that count. */
 export function keysOf(overlay: string, file: string, upstream: string): KeyEntry[] {
-  const entry = entryOf(open(overlay), file, upstream);
+  return keysIn(entryOf(open(overlay), file, upstream));
+}
+
+/** The keys of an entry. */
+export function keysIn(entry: YAMLMap): KeyEntry[] {
   const list = entry.get('api_keys');
   if (isSeq(list)) {
     return list.items.filter(isMap).map((item, index) => ({
@@ -59,13 +63,18 @@ export function setKeys(overlay: string, file: string, upstream: string, keys: r
   const document = open(overlay);
   const before = keysOf(overlay, file, upstream);
   if (keys.some((key, at) => isKeyLost(key, at, before))) throw new OverlayFault('keyAgain');
-  const entry = entryOf(document, file, upstream);
+  putKeys(document, entryOf(document, file, upstream), keys);
+  return write(document);
+}
+
+/** Puts these keys into an entry. */
+export function putKeys(document: Document, entry: YAMLMap, keys: readonly KeyEntry[]): void {
   const list = entry.get('api_keys');
   const old = isSeq(list) ? list.items.filter(isMap) : [];
   entry.delete('api_key');
   if (keys.length === 0) {
     entry.delete('api_keys');
-    return write(document);
+    return;
   }
   const items = keys.map((key) => withKey(document, (typeof key.from === 'number' && old[key.from]) || (document.createNode({}) as YAMLMap), key));
   if (isSeq(list)) list.items = items;
@@ -74,7 +83,6 @@ export function setKeys(overlay: string, file: string, upstream: string, keys: r
     fresh.items = items;
     entry.set('api_keys', fresh);
   }
-  return write(document);
 }
 
 function withKey(document: Document, item: YAMLMap, { key, name, weight, max_in_flight: most, enabled }: KeyEntry): YAMLMap {

@@ -6,9 +6,11 @@ import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
 import requests from './requests';
+import ruleForm from './rule_form';
 import rules from './rules';
 import running from './running';
 import unsaved from './unsaved';
+import upstreamForm from './upstream_form';
 import upstreams from './upstreams';
 
 export default {
@@ -17,8 +19,10 @@ export default {
   ...requests,
   ...causes,
   ...upstreams,
+  ...upstreamForm,
   ...notify,
   ...rules,
+  ...ruleForm,
   ...config,
   ...connect,
   ...keyName,

@@ -7,9 +7,11 @@ import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
 import requests from './requests';
+import ruleForm from './rule_form';
 import rules from './rules';
 import running from './running';
 import unsaved from './unsaved';
+import upstreamForm from './upstream_form';
 import upstreams from './upstreams';
 
 const messages: Messages = {
@@ -18,8 +20,10 @@ const messages: Messages = {
   ...requests,
   ...causes,
   ...upstreams,
+  ...upstreamForm,
   ...notify,
   ...rules,
+  ...ruleForm,
   ...config,
   ...connect,
   ...keyName,
