@@ -290,3 +290,56 @@ describe('a key', { skip: IS_MOCK }, () => {
       await page.waitForURL(new RegExp(`key=${row.key}`));
     })));
 });
+
+describe('on a phone', () => {
+  /** What a finger would miss: things to press that take no touch 22 px beside their middle. */
+  const missed = (page) => page.evaluate(() => {
+    const root = [...document.querySelectorAll('dialog')].at(-1) ?? document.querySelector('main');
+    const found = [];
+    for (const element of root.querySelectorAll('button:not(:disabled, .title), select, input:not([type=checkbox], [type=radio], .visually-hidden), a.button, .target, .face')) {
+      element.scrollIntoView({ block: 'center' });
+      const { x, y, width, height } = element.getBoundingClientRect();
+      if (width === 0) continue;
+      const [middleX, middleY] = [x + width / 2, y + height / 2];
+      const takes = (dx, dy) => {
+        const hit = document.elementFromPoint(middleX + dx, middleY + dy);
+        return hit !== null && (element.contains(hit) || hit.contains(element) && hit.matches('label'));
+      };
+      if (!takes(0, 0)) continue;
+      if (!takes(0, -21) || !takes(0, 21) || (width < 42 && (!takes(-21, 0) || !takes(21, 0)))) found.push(`${element.outerHTML.slice(0, 120)} ${Math.round(width)} x ${Math.round(height)}`);
+    }
+    return found;
+  });
+
+  for (const path of ['/requests', '/requests?session=none', '/errors?range=30d', '/config?section=log', '/config?view=history', '/config?view=yaml', '/notify']) {
+    test(`everything on ${path} is as large as a finger, and nothing hangs over`, () =>
+      visiting({ width: 390 }, async (visit, page) => {
+        await visit.open(path);
+        if (path === '/requests') await page.getByRole('button', { name: 'Pause' }).click();
+        assert.deepEqual(await missed(page), []);
+        assert(await visit.overhang() <= 0);
+        if (path !== '/requests') return;
+        await page.getByRole('button', { name: 'Filters' }).click();
+        assert.deepEqual(await missed(page), []);
+        await page.locator('[data-index] button').first().click();
+        await page.locator('dialog .timeline').waitFor();
+        assert.deepEqual(await missed(page), []);
+      }));
+  }
+});
+
+describe('the history of the configuration', { skip: IS_MOCK }, () => {
+  test('marks one version as in force, and says in a line what each changed', () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      const [one, other] = ['gateway:\n  log:\n    keep: 51d\n', 'gateway:\n  log:\n    keep: 52d\n  limits:\n    queue: 7\n'];
+      for (const overlay of [one, other, one]) await put(visit, overlay);
+      await visit.open('/config?view=history');
+      assert.equal(await page.getByText('In force', { exact: true }).count(), 1);
+      const lines = page.locator('ol li .changes');
+      assert.match(await lines.nth(0).innerText(), /log\.keep: 52d → 51d\s+limits\.queue taken back/);
+      assert.match(await lines.nth(1).innerText(), /log\.keep: 51d → 52d\s+limits\.queue: 7/);
+      await page.locator('ol li').nth(1).getByRole('button', { name: 'Compare' }).click();
+      assert.equal(await page.locator('.diff').count(), 1);
+      assert.deepEqual(await visit.violations(), []);
+    })));
+});

@@ -103,6 +103,9 @@ export default {
   },
   history: {
     present: 'In force',
+    taken: '{name} taken back',
+    oldest: 'The oldest version that is kept',
+    others: 'and {n} more | and {n} more',
     compare: 'Compare',
     restore: 'Return to this',
     then: 'That version',

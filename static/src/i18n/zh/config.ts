@@ -105,6 +105,9 @@ const words: typeof en = {
   },
   history: {
     present: '当前生效',
+    taken: '{name} 已恢复',
+    oldest: '保留的最早版本',
+    others: '另有 {n} 处',
     compare: '比较',
     restore: '恢复到此版本',
     then: '该版本',
