@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
+.PHONY: help run panel panel-test panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
   bench-quick pictures conversation refusals fuzz hooks clean
 
 help: ## list the targets
@@ -70,6 +70,10 @@ panel: ## build the web panel into static/dist (needs Node.js 20.19 or newer)
 
 panel-test: ## the panel in Chromium, every page in both languages, both themes, wide and on a phone
 	@PANEL_PAGES= scripts/test.sh panel build e2e
+
+panel-speed: ## how much of the browser's time the panel takes: a load on a slow processor, and 200 live events a second
+	@scripts/panel.sh
+	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node speed.mjs
 
 panel-bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
 	@scripts/prepare.sh test

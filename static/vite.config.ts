@@ -6,6 +6,7 @@ import { defineConfig } from 'vitest/config';
 import { mockGateway } from './dev/mock/plugin.ts';
 import { precompress } from './dev/precompress.ts';
 import { securityPolicy } from './dev/security_policy.ts';
+import { serviceWorker } from './dev/service_worker.ts';
 
 // `npm run dev` shows a real gateway: the one at GATEWAY_URL. `npm run dev:mock` needs none.
 const gateway = process.env['GATEWAY_URL'] ?? 'http://127.0.0.1:8088';
@@ -15,7 +16,7 @@ const proxy = { '/api/admin': { target: gateway, changeOrigin: false } };
 
 export default defineConfig(({ mode }) => ({
   base: '/admin/',
-  plugins: [vue(), securityPolicy(), precompress(), mode === 'mock' && mockGateway()],
+  plugins: [vue(), securityPolicy(), serviceWorker(), precompress(), mode === 'mock' && mockGateway()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
     __VUE_OPTIONS_API__: false,
@@ -39,7 +40,7 @@ export default defineConfig(({ mode }) => ({
             // What all errors are told with comes without what edits YAML.
             { name: 'fault', test: /src\/lib\/overlay_fault\.ts/, priority: 3 },
             // Several pages edit YAML, but not the first one that is seen.
-            { name: 'overlay', test: /src\/lib\/(overlay|lists)\.ts|node_modules\/yaml\//, priority: 2 },
+            { name: 'overlay', test: /src\/lib\/(overlay|lists|rule_form|upstream_form|key_names|error_rule|upstream_keys)\.ts|node_modules\/yaml\//, priority: 2 },
             // What most pages use comes in one file instead of thirty small ones.
             { name: 'shared', test: /src\/(?!composables\/(config_draft|previewed_edit))(api|components|composables|lib|shell)\//, minShareCount: 4, priority: 1 },
           ],

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { createServer as createHttpServer, request as ask } from 'node:http';
 import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -165,6 +166,35 @@ export class Visit {
     await this.page.unrouteAll({ behavior: 'ignoreErrors' });
     await this.context.close();
   }
+}
+
+/**
+ * The same gateway at an address of its own, where it can be gone and come back. `answer` takes what it does not pass on: it
+ * gets the request and the response, and says whether it has answered.
+ */
+export async function standIn(bench, answer = () => false) {
+  let server;
+  const serve = (incoming, outgoing) => {
+    if (answer(incoming, outgoing)) return;
+    const passed = ask(bench.url + incoming.url, { method: incoming.method, headers: incoming.headers }, (response) => {
+      outgoing.writeHead(response.statusCode, response.headers);
+      response.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => passed.destroy());
+    incoming.pipe(passed);
+  };
+  const start = (port) => new Promise((resolve) => {
+    // A test that fails leaves it behind.
+    server = createHttpServer(serve).listen(port, '127.0.0.1', resolve).unref();
+  });
+  await start(0);
+  const { port } = server.address();
+  const stop = () => new Promise((resolve) => {
+    server.close(resolve);
+    server.closeAllConnections();
+  });
+  return { bench: Object.assign(Object.create(Bench.prototype), bench, { url: `http://127.0.0.1:${port}` }), stop, back: () => start(port) };
 }
 
 /** Opens a page, does something with it, and wants no fault but those that are expected. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { answering, Bench, visiting as visitingWith } from './harness.mjs';
+import { answering, Bench, standIn, visiting as visitingWith } from './harness.mjs';
 
 let bench;
 before(async () => {
@@ -161,4 +161,103 @@ describe('the dashboard', () => {
       await visit.settled();
       assert.equal(await value.innerText(), '1.23M');
     }));
+});
+
+describe('without its gateway', () => {
+  const GONE = [/ERR_CONNECTION|ERR_FAILED|ERR_EMPTY|ERR_INCOMPLETE|ERR_SOCKET|status of 50/];
+  const kept = (page) => page.evaluate(async () => {
+    const all = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
+    return all.flat().map((request) => new URL(request.url).pathname);
+  });
+  const WORDS = {
+    'en-US': { down: 'The gateway does not answer', rules: 'Rules', dashboard: 'Dashboard', errors: 'Errors' },
+    'zh-CN': { down: '网关没有响应', rules: '规则', dashboard: '总览', errors: '错误' },
+  };
+
+  for (const [locale, words] of Object.entries(WORDS)) {
+    test(`it says so, leads on from what it kept, and comes back by itself (${locale})`, async () => {
+      const gateway = await standIn(bench);
+      await visitingWith(gateway.bench, { locale }, async (visit, page) => {
+        await visit.open('/errors');
+        await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+        await gateway.stop();
+        await page.getByRole('alert').filter({ hasText: words.down }).first().waitFor();
+        // Pages that were never opened here.
+        await page.getByRole('link', { name: words.rules, exact: true }).first().click();
+        await page.getByRole('heading', { name: words.rules, level: 1 }).waitFor();
+        await page.getByRole('alert').filter({ hasText: words.down }).first().waitFor();
+        assert.deepEqual(await visit.violations(), []);
+        // A fresh tab.
+        const tab = await visit.context.newPage();
+        await tab.goto(`${gateway.bench.url}/admin/errors?range=7d`);
+        await tab.getByRole('heading', { name: words.errors, level: 1 }).waitFor();
+        await tab.getByRole('alert').filter({ hasText: words.down }).first().waitFor();
+        await visit.screenshot(`gateway-down-${locale}`);
+        await gateway.back();
+        await tab.locator('.cause').first().waitFor({ timeout: 45_000 });
+        assert.equal(await tab.getByRole('alert').filter({ hasText: words.down }).count(), 0);
+        await page.getByRole('heading', { name: words.rules, level: 1 }).waitFor();
+        await page.getByRole('alert').filter({ hasText: words.down }).first().waitFor({ state: 'detached', timeout: 45_000 });
+        assert.equal(await page.locator('.state[role=alert]').count(), 0);
+      }, GONE);
+      await gateway.stop();
+    });
+  }
+
+  test('it keeps nothing of anybody: after a log-out there is only the shell', async () => {
+    const gateway = await standIn(bench);
+    await visitingWith(gateway.bench, {}, async (visit, page) => {
+      await visit.open('/');
+      await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+      await visit.open('/requests');
+      const paths = await kept(page);
+      assert(paths.length > 20 && paths.every((path) => path === '/admin/' || path.startsWith('/admin/assets/')), paths.join());
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.waitForURL(/login/);
+      await gateway.stop();
+      await page.goto(`${gateway.bench.url}/admin/requests`);
+      await page.getByRole('alert').filter({ hasText: 'The gateway does not answer' }).first().waitFor();
+      assert.equal(await page.locator('[data-index]').count(), 0);
+    }, GONE);
+  });
+
+  test('another build replaces what was kept', async () => {
+    let suffix = '';
+    const gateway = await standIn(bench, (incoming, outgoing) => {
+      if (incoming.url !== '/admin/sw.js' || suffix === '') return false;
+      fetch(`${bench.url}/admin/sw.js`).then((answer) => answer.text()).then((text) => {
+        // The same files, and one that is asked for by another name.
+        outgoing.writeHead(200, { 'content-type': 'text/javascript', 'cache-control': 'no-cache' });
+        outgoing.end(text.replace('const FILES = [', `const FILES = ["assets/../${suffix}",`));
+      });
+      return true;
+    });
+    await visitingWith(gateway.bench, {}, async (visit, page) => {
+      await visit.open('/');
+      await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+      const [before] = await page.evaluate(() => caches.keys());
+      suffix = 'icon.svg';
+      await page.evaluate(() => navigator.serviceWorker.getRegistration().then((registration) => registration.update()));
+      await page.waitForFunction(async (name) => (await caches.keys()).some((one) => one !== name), before);
+      await page.reload();
+      await visit.settled();
+      await gateway.stop();
+      await page.goto(`${gateway.bench.url}/admin/rules`);
+      await page.getByRole('heading', { name: 'Rules', level: 1 }).waitFor();
+    }, GONE);
+  });
+});
+
+describe('a link', () => {
+  for (const [path, sees] of [['/errors?range=7d#main', /errors\?range=7d#main$/], ['/requests?range=today&outcome=stalled&q=a%26b', /requests\?range=today&outcome=stalled&q=a%26b$/]]) {
+    test(`survives the login: ${path}`, () =>
+      visiting({ isSignedIn: false }, async (visit, page) => {
+        await page.goto(`${bench.url}/admin${path}`);
+        await page.waitForURL(/login\?to=/);
+        await page.getByLabel('Key', { exact: true }).fill(bench.key);
+        await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+        await page.waitForURL(sees);
+        await visit.settled();
+      }, [/401/]));
+  }
 });

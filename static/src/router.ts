@@ -2,6 +2,7 @@ import { createRouter, createWebHistory, type RouteLocationNormalized, type Rout
 
 import { onRefused } from './api/api';
 import { startLive, stopLive } from './api/live';
+import { watchGateway } from './composables/gateway_down';
 import { noteRange, withRange } from './composables/range';
 import { loadSession, mayRead, session, signInByLink } from './composables/session';
 import { onLinkKey, takeLinkKey, watchAddress } from './link_key';
@@ -60,6 +61,8 @@ onLinkKey(() => {
     if (mayRead.value && here.name === 'login') void router.replace(behindLogin(here));
   });
 });
+
+watchGateway(router);
 
 onRefused(() => {
   const { fullPath, meta } = router.currentRoute.value;

@@ -133,4 +133,42 @@ describe('the live feed', () => {
     page.changed();
     expect(FakeSource.all).toHaveLength(2);
   });
+
+  it('tells of rows in pieces: soon if there are few, once a second if there are many', async () => {
+    const live = await fresh();
+    live.startLive();
+    const pieces: number[] = [];
+    const single: string[] = [];
+    live.onLive('requests', (rows) => pieces.push(rows.length));
+    live.onLive('request', (row) => single.push(row.id));
+    const send = (count: number): void => {
+      for (let index = 0; index < count; index += 1) last().listeners.get('request')?.({ data: `{"id":"${index}"}` });
+    };
+    send(2);
+    expect(pieces).toEqual([]);
+    vi.advanceTimersByTime(0);
+    expect(pieces).toEqual([2]);
+    send(50);
+    vi.advanceTimersByTime(199);
+    expect(pieces).toEqual([2]);
+    vi.advanceTimersByTime(1);
+    expect(pieces).toEqual([2, 50]);
+    send(30);
+    vi.advanceTimersByTime(999);
+    expect(pieces).toEqual([2, 50]);
+    vi.advanceTimersByTime(1);
+    expect(pieces).toEqual([2, 50, 30]);
+    expect(single).toHaveLength(82);
+  });
+
+  it('keeps no rows back without end, and none when it stops', async () => {
+    const live = await fresh();
+    live.startLive();
+    const pieces: number[] = [];
+    live.onLive('requests', (rows) => pieces.push(rows.length));
+    for (let index = 0; index < 2_001; index += 1) last().listeners.get('request')?.({ data: '{}' });
+    expect(pieces).toEqual([2_000]);
+    live.stopLive();
+    expect(pieces).toEqual([2_000, 1]);
+  });
 });

@@ -3,6 +3,7 @@
 import { readonly, ref } from 'vue';
 
 import { backoffMs } from '@/lib/backoff';
+import { paceMs } from '@/lib/pace';
 
 import { LIVE_URL } from './api';
 import type { RequestRow, SecondOfTraffic } from './types';
@@ -10,7 +11,10 @@ import type { RequestRow, SecondOfTraffic } from './types';
 export type LiveState = 'off' | 'connecting' | 'open' | 'waiting' | 'paused';
 
 interface Events {
+  /** One that is over. */
   request: RequestRow;
+  /** The same, those of a moment together, in the order of their ends: for lists. */
+  requests: readonly RequestRow[];
   second: SecondOfTraffic;
   /** Without a version: after a gap, in which another configuration may have come into force. */
   config: { version: string };
@@ -18,18 +22,26 @@ interface Events {
 type Name = keyof Events;
 type Listener<N extends Name> = (event: Events[N]) => void;
 
-const NAMES: readonly Name[] = ['request', 'second', 'config'];
+const NAMES = ['request', 'second', 'config'] as const;
 /** The server sends something each second; after so long a silence the connection is dead, whatever the socket says. */
 const SILENCE_MS = 40_000;
 
+/** Rows that may wait to be shown. */
+const MOST_QUEUED = 2_000;
+
 const state = ref<LiveState>('off');
 const retryAtMs = ref<number | null>(null);
-const listeners: { [N in Name]: Set<Listener<N>> } = { request: new Set(), second: new Set(), config: new Set() };
+const listeners: { [N in Name]: Set<Listener<N>> } = { request: new Set(), requests: new Set(), second: new Set(), config: new Set() };
 
 let source: EventSource | null = null;
 let attempt = 0;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 let silenceTimer: ReturnType<typeof setTimeout> | undefined;
+let heardAtMs = 0;
+/** Rows that are to be shown with the next piece. */
+let queue: RequestRow[] = [];
+let queueTimer: ReturnType<typeof setTimeout> | undefined;
+let mayShowAtMs = 0;
 let isWanted = false;
 /** Whether a connection was open before: what happened since was not told. */
 let hasMissed = false;
@@ -94,15 +106,43 @@ function connect(): void {
   watchSilence();
 }
 
-function receive<N extends Name>(name: N, data: string): void {
-  watchSilence();
-  const event = JSON.parse(data) as Events[N];
+function receive(name: (typeof NAMES)[number], data: string): void {
+  heardAtMs = Date.now();
+  if (name === 'request') enqueue(JSON.parse(data) as RequestRow);
+  else tell(name, JSON.parse(data) as Events[typeof name]);
+}
+
+function tell<N extends Name>(name: N, event: Events[N]): void {
   for (const listener of listeners[name]) listener(event);
+}
+
+/** Rows are told in pieces: each piece is one change of what is shown, however many rows it has. */
+function enqueue(row: RequestRow): void {
+  queue.push(row);
+  if (queue.length >= MOST_QUEUED) showQueue();
+  else queueTimer ??= setTimeout(showQueue, Math.max(0, mayShowAtMs - Date.now()));
+}
+
+function showQueue(): void {
+  clearTimeout(queueTimer);
+  queueTimer = undefined;
+  if (queue.length === 0) return;
+  const rows = queue;
+  queue = [];
+  mayShowAtMs = Date.now() + paceMs(rows.length);
+  tell('requests', rows);
+  for (const row of rows) tell('request', row);
 }
 
 function watchSilence(): void {
   clearTimeout(silenceTimer);
-  silenceTimer = setTimeout(waitAndRetry, SILENCE_MS);
+  heardAtMs = Date.now();
+  const look = (): void => {
+    const silentMs = Date.now() - heardAtMs;
+    if (silentMs >= SILENCE_MS) waitAndRetry();
+    else silenceTimer = setTimeout(look, SILENCE_MS - silentMs);
+  };
+  silenceTimer = setTimeout(look, SILENCE_MS);
 }
 
 function waitAndRetry(): void {
@@ -114,6 +154,7 @@ function waitAndRetry(): void {
 }
 
 function disconnect(next: LiveState): void {
+  showQueue();
   clearTimeout(retryTimer);
   clearTimeout(silenceTimer);
   source?.close();

@@ -1,8 +1,10 @@
 /** Something that is asked of the API: what came last, what went wrong, and whether an answer is awaited. */
 
-import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue';
+import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue';
 
 import { ApiError, NO_CALL } from '@/api/api';
+
+import { gatewayReturns } from './gateway_down';
 
 export interface Resource<T> {
   data: ShallowRef<T | null>;
@@ -46,6 +48,10 @@ export function useResource<T>(ask: (signal: AbortSignal) => Promise<T>): Resour
   }
 
   onScopeDispose(stop);
+  // What failed while the gateway was gone is asked for when it is back.
+  watch(gatewayReturns, () => {
+    if (error.value !== null) void load();
+  });
   return { data, error, isLoading, load, stop };
 }
 

@@ -129,9 +129,11 @@ export function formatTick(locale: string, atMs: number, incrementMs: number): s
   return dates(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(atMs);
 }
 
+const agoFormats = new Map<string, Intl.RelativeTimeFormat>();
 /** "3 minutes ago". */
 export function formatAgo(locale: string, atMs: number, nowMs: number): string {
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' });
+  let format = agoFormats.get(locale);
+  if (!format) agoFormats.set(locale, (format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })));
   const seconds = Math.round((atMs - nowMs) / 1000);
   const size = Math.abs(seconds);
   if (size < 60) return format.format(seconds, 'second');

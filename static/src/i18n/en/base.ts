@@ -119,6 +119,7 @@ export default {
     loading: 'Loading …',
     failed: 'This could not be loaded',
     offline: 'The gateway does not answer',
+    down: 'The gateway does not answer. It may be restarting, or the network is down; the panel keeps trying.',
     stale: 'This may be out of date: {message}',
   },
   empty: {

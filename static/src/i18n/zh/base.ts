@@ -121,6 +121,7 @@ const words: typeof en = {
     loading: '加载中…',
     failed: '加载失败',
     offline: '网关没有响应',
+    down: '网关没有响应。它可能正在重启，或网络已断开；面板会自动重试。',
     stale: '当前显示的不是最新数据：{message}',
   },
   empty: {

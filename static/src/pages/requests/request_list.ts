@@ -68,9 +68,11 @@ export function useRequestList(filters: Ref<RequestFilters>) {
   }
 
   onScopeDispose(
-    onLive('request', (row) => {
-      if (!isFollowing.value || !matchesFilters(row, filters.value)) return;
-      waiting.value = [row, ...waiting.value].slice(0, MOST_WAITING);
+    onLive('requests', (ended) => {
+      if (!isFollowing.value) return;
+      const matching = ended.filter((row) => matchesFilters(row, filters.value));
+      if (matching.length === 0) return;
+      waiting.value = [...matching.reverse(), ...waiting.value].slice(0, MOST_WAITING);
       if (isAtTop.value && !isLoading.value) showWaiting();
     }),
   );
