@@ -343,3 +343,21 @@ describe('the history of the configuration', { skip: IS_MOCK }, () => {
       assert.deepEqual(await visit.violations(), []);
     })));
 });
+
+describe('errors', () => {
+  test('are grouped by cause, with the upstreams that had them inside', () =>
+    visiting({}, async (visit, page) => {
+      await visit.open('/errors?range=30d');
+      const causes = page.locator('article.cause');
+      const titles = await causes.locator('.help b').allInnerTexts();
+      assert.equal(new Set(titles).size, titles.length, 'each cause is there once');
+      for (let at = 0; at < titles.length; at += 1) {
+        const names = await causes.nth(at).locator('.upstream .name').allInnerTexts();
+        assert(names.length > 0 && new Set(names).size === names.length, `${titles[at]}: ${names}`);
+      }
+      const name = page.locator('article.cause .upstream .name', { hasNotText: 'At no upstream' }).first();
+      const upstream = await name.innerText();
+      await name.click();
+      await page.waitForURL((url) => url.searchParams.get('upstream') === upstream && url.searchParams.has('cause'));
+    }));
+});

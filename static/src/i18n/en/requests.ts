@@ -130,6 +130,7 @@ export default {
     cure: 'What to do',
     original: 'Original message',
     ofUpstream: 'The upstream “{upstream}” {what}.',
+    noUpstream: 'At no upstream',
     show: 'Show requests',
     example: 'Example',
     last: 'last {ago}',

@@ -132,6 +132,7 @@ const words: typeof en = {
     cure: '解决办法',
     original: '原始信息',
     ofUpstream: '上游“{upstream}”{what}。',
+    noUpstream: '未到达上游',
     show: '查看请求',
     example: '示例',
     last: '最近 {ago}',
