@@ -1,6 +1,6 @@
 //! How long the panel's first page takes with a million rows: `cargo bench --bench store`. ROWS=100000 for fewer.
 
-use anyrouter_gateway::measured::{By, Database, Filter, GroupsBy, Reader, Span, StatsFilter};
+use anyrouter_gateway::measured::{By, Database, Filter, GroupsBy, Reader, SessionsAsked, Span, StatsFilter};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[path = "../examples/fill_log/record.rs"]
@@ -60,6 +60,16 @@ async fn main() {
         page += median("newest 100 rows", || async { reader.page(&Filter::default(), None, 100).await.expect("read") })
             .await;
         println!("{name}: all of them one after the other {page:.1?}");
+    }
+    for (name, hours) in [("24 hours", 24), ("30 days", DAYS as i64 * 24)] {
+        let (from_ms, reader) = (now - hours * 3_600_000, &reader);
+        let asked = SessionsAsked { from_ms, to_ms: now, limit: 50, ..SessionsAsked::default() };
+        median(&format!("{name}: sessions"), || async { reader.sessions(&asked).await.expect("read") }).await;
+        let (span, all) = (Span::new(from_ms, now, now), StatsFilter::default());
+        for by in [By::Session, By::AgentType] {
+            let name = format!("{name}: groups by {}", by.name());
+            median(&name, || async { reader.groups(&span, by, &all, GroupsBy::Cost, 50).await.expect("read") }).await;
+        }
     }
     let reader = &reader;
     median("newest 100 failures", || async {

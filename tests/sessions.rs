@@ -220,6 +220,8 @@ async fn what_requests_cost_is_what_sql_says_by_whatever_they_are_grouped() {
             assert_eq!(sum, all, "{by}: each request is in one group");
             let rank = |group: &Value| if sort == "cost" { nano(&group["cost_usd"]) } else { told(group)[0] };
             assert!(groups.is_sorted_by_key(|group| -rank(group)), "{by} by {sort}: {groups:#?}");
+            let of_years = place.get(&format!("stats/groups?by={by}&sort={sort}&from=2020-01-01T00:00:00Z")).await;
+            assert_eq!(list(&of_years, "groups"), groups, "{by}: however long the time is");
             let first = place.get(&format!("stats/groups?by={by}&sort={sort}&limit=1")).await;
             assert_eq!(list(&first, "groups"), &groups[..1]);
         }

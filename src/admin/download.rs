@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn form(query: &str) -> Form {
-        Form::read(&Parameters::read(query.as_bytes())).ok().expect("a form")
+        Form::read(&Parameters::read(query.as_bytes())).expect("a form")
     }
 
     #[test]

@@ -130,7 +130,7 @@ mod tests {
     use serde_json::Value;
 
     fn form(query: &str) -> Form {
-        Form::read(&Parameters::read(query.as_bytes())).ok().expect("a form")
+        Form::read(&Parameters::read(query.as_bytes())).expect("a form")
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::fingerprint::has_fingerprint;
 use super::listing::{contains, is_one_of};
-use super::made_of::of_rows;
+use super::made_of::{of_rows, push_time};
 use super::reader::{ReadError, Reader};
 use crate::store::figures::share;
 use crate::store::listing::{Filter, Page, Total};
@@ -132,8 +132,8 @@ fn json_list<'n>(names: impl Iterator<Item = &'n String>) -> String {
 
 /// The condition of the time, and of sessions with this in their names.
 fn push_within(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
-    sql.push(" FROM requests WHERE session IS NOT NULL AND started_ms >= ").push_bind(asked.from_ms);
-    sql.push(" AND started_ms < ").push_bind(asked.to_ms);
+    sql.push(" FROM requests WHERE session IS NOT NULL AND ");
+    push_time(sql, asked.from_ms..asked.to_ms);
     if let Some(text) = &asked.text {
         sql.push(" AND ");
         contains(sql, "session", text);

@@ -8,7 +8,7 @@ use crate::store::figures::{
 };
 use crate::store::key_groups;
 use crate::store::rollup::{COLUMNS, Piece, SUMS, Sums, cover};
-use crate::store::row::count;
+use crate::store::row::{TokenCounts, cost_of, count};
 use crate::store::statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter, Steps};
 use gateway_core::record::Outcome;
 use sqlx::sqlite::SqliteRow;
@@ -35,6 +35,23 @@ fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
 }
 
 const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
+
+/// The sums that tell what requests cost, if anything is known of it.
+const COSTS: [&str; 6] =
+    ["cost_nano", "unpriced", "input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens"];
+
+/// What those say.
+fn cost_in(row: &SqliteRow) -> Result<Option<f64>, sqlx::Error> {
+    let [cost, unpriced, input, output, cache_write, cache_read] = COSTS;
+    let sum = |column| row.try_get(column).map(count);
+    let tokens = TokenCounts {
+        input: sum(input)?,
+        output: sum(output)?,
+        cache_write: sum(cache_write)?,
+        cache_read: sum(cache_read)?,
+    };
+    Ok(cost_of(sum(cost)?, sum(unpriced)?, tokens))
+}
 
 /// How the requests of a row of groups ended.
 fn outcomes_of(row: &SqliteRow) -> Result<[u64; Outcome::ALL.len()], sqlx::Error> {
@@ -246,7 +263,7 @@ impl Reader {
         sql.push(format_args!("({} - {}) / {step} AS step, ", made_of.at_s(), steps.time.start));
         dearest.push_place(made_of.column(by), &mut sql);
         sql.push(" AS place");
-        made_of.push_sums(&mut sql);
+        made_of.push_some(&COSTS, &mut sql);
         made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY step, place");
         let count = usize::try_from(steps.count).unwrap_or_default();
@@ -254,9 +271,7 @@ impl Reader {
         for row in sql.build().fetch_all(&self.pool().await).await? {
             let (place, step): (i64, i64) = (row.try_get("place")?, row.try_get("step")?);
             if let Some(cost) = costs.get_mut(place as usize).and_then(|points| points.get_mut(step as usize)) {
-                let mut totals = Totals::default();
-                totals.add("", &sums_of(&row)?);
-                *cost = totals.cost();
+                *cost = cost_in(&row)?;
             }
         }
         let others = costs.pop().unwrap_or_default();
@@ -278,7 +293,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Found>, ReadError> {
         let mut sql = QueryBuilder::new("SELECT ");
-        sql.push(made_of.column(by)).push(" AS name");
+        sql.push(made_of.group(by)).push(" AS name");
         made_of.push_sums(&mut sql);
         for outcome in Outcome::ALL.map(Outcome::name) {
             sql.push(", ").push(made_of.requests());
@@ -296,7 +311,8 @@ impl Reader {
         }
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
         for row in sql.build().fetch_all(&self.pool().await).await? {
-            groups.entry(row.try_get("name")?).or_default().add_all(&sums_of(&row)?, &outcomes_of(&row)?);
+            let name: Option<String> = row.try_get("name")?;
+            groups.entry(name.unwrap_or_default()).or_default().add_all(&sums_of(&row)?, &outcomes_of(&row)?);
         }
         let mut halves = if by == By::Key { key_groups::join(&mut groups) } else { BTreeMap::new() };
         let mut found: Vec<Found> =
