@@ -278,7 +278,7 @@ impl Metrics {
                 "gateway_skipped_events_total",
                 "Events of streams that were too large to be read (limits.event).",
             )?,
-            rule_hits: counters("gateway_rule_hits_total", "Requests that a rule applied to.", &["rule"])?,
+            rule_hits: counters("gateway_rule_hits_total", "Requests that a rule applied to.", &["rule", "upstream"])?,
             rejected: counters(
                 "gateway_rejected_total",
                 "Requests that the gateway refused, or failed to serve, by reason.",
@@ -356,7 +356,7 @@ impl Metrics {
         self.request_bytes.inc_by(record.request_bytes);
         self.response_bytes.inc_by(record.response_bytes);
         for rule in &record.rules {
-            self.rule_hits.with_label_values(&[rule]).inc();
+            self.rule_hits.with_label_values(&[rule, upstream]).inc();
         }
         if let Some(reason) =
             record.reason.filter(|_| !matches!(record.outcome, Outcome::Completed | Outcome::Unreadable))
@@ -384,9 +384,9 @@ impl Metrics {
         }
     }
 
-    /// How many requests a rule applied to.
-    pub(crate) fn rule_hits(&self, rule: &str) -> u64 {
-        self.rule_hits.with_label_values(&[rule]).get()
+    /// How many requests for an upstream a rule applied to; for none, those that it answered by itself.
+    pub(crate) fn rule_hits(&self, rule: &str, upstream: &str) -> u64 {
+        self.rule_hits.get_metric_with_label_values(&[rule, upstream]).map_or(0, |hits| hits.get())
     }
 
     /// Notes how long a new connection took.

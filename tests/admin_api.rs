@@ -1,6 +1,6 @@
 //! The admin API: what it tells, and to whom.
 
-use harness::{Client, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Step, Upstream, anthropic, within};
+use harness::{Client, Gate, Gateway, GatewayBuilder, Pool, Port, Reply, Request, Step, Upstream, anthropic, within};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -294,6 +294,16 @@ async fn requests_that_are_being_served_are_shown_with_what_they_are_at() {
     })
     .await;
     assert_eq!((shown["session"].as_str(), shown["model_asked"].as_str()), (Some("s-run"), Some("claude-sonnet-4-5")));
+    assert_eq!((shown["attempts"].as_u64(), shown["output_tokens"].as_u64()), (Some(1), Some(0)));
+    let silent = |shown: &Value| shown["silent_ms"].as_u64().expect("somebody waits");
+    let id = shown["id"].as_str().expect("an id");
+    within("its silence grows", async {
+        // Without a log too.
+        while silent(&get(&gateway, &format!("requests/{id}")).await["running"]) <= silent(&shown) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     drop(client);
     within("it is gone", async {
         while get(&gateway, "running").await["running"] != Value::Array(vec![]) {
@@ -301,6 +311,44 @@ async fn requests_that_are_being_served_are_shown_with_what_they_are_at() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn tokens_are_counted_while_the_answer_comes() {
+    let gate = Gate::new();
+    let text = "a".repeat(400);
+    let pieces = [
+        r#"event: message_start
+data: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":1}}}
+
+"#
+        .to_owned(),
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":\
+             {{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+        ),
+    ];
+    let upstream = Upstream::start({
+        let gate = gate.clone();
+        move |_| Reply::sse().bytes(pieces.concat()).step(Step::Wait(gate.clone()))
+    })
+    .await;
+    let gateway = without_log().upstream(upstream.url()).start().await;
+    let mut client = gateway.connect().await;
+    client.send(message("s-count").bytes()).await;
+    let shown = within("the tokens are told", async {
+        loop {
+            let shown = get(&gateway, "running").await["running"][0].clone();
+            if shown["output_tokens"].as_u64().is_some_and(|tokens| tokens > 1) {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!((shown["phase"].as_str(), shown["output_tokens"].as_u64()), (Some("answer"), Some(100)));
+    assert!(shown["response_bytes"].as_u64().is_some_and(|bytes| bytes > 400), "{shown}");
+    gate.open();
 }
 
 #[tokio::test]

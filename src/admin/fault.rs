@@ -86,6 +86,15 @@ messages! {
     BodyUnread { said: String } = "body_unread",
         "The body is not what is expected here: {said}", "请求体的内容不符合要求：{said}";
     NotARequest { said: Words } = "not_a_request", "{said}", "要试运行的请求有误：{said}";
+    BodyOrRequest = "body_or_request",
+        "Either body (and perhaps head) is expected, or request_id", "应给出 body（可附 head），或者只给出 request_id";
+    NotCaptured = "not_captured",
+        "This request was not captured: there is nothing to try the rules on", "这个请求没有抓取：没有可以试运行的内容";
+    CaptureIsCut = "capture_is_cut",
+        "Only the beginning of this request was kept (log.capture_body): rules cannot be tried on it",
+        "这个请求只保留了开头（log.capture_body）：无法用它试运行规则";
+    DraftUnusable { said: Words } = "draft_unusable",
+        "The draft cannot be used: {said}", "这份草稿无法使用：{said}";
     // --- it cannot be done ---
     Conflict { current: String } = "conflict",
         "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",

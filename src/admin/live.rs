@@ -103,7 +103,9 @@ fn second_json(second: &Second, skipped: u64, shared: &Shared) -> Value {
         "response_bytes": second.response_bytes,
         "skipped": skipped,
     });
-    if let (Value::Object(text), Value::Object(running)) = (&mut text, status::running(&shared.running)) {
+    if let (Value::Object(text), Value::Object(running)) =
+        (&mut text, status::running(&shared.running, status::OF_FEED))
+    {
         text.extend(running);
     }
     text

@@ -7,6 +7,7 @@ mod call;
 mod configuration;
 mod conversations;
 mod download;
+mod drafts;
 mod dry_run;
 mod export;
 mod fault;

@@ -3,7 +3,9 @@
 use super::call::Call;
 use super::fault::Fault;
 use super::parameters::Parameters;
+use super::parts::Parts;
 use super::refused::{Refused, json};
+use super::status;
 use crate::gateway::Answer;
 use crate::store::columns::{self, Column};
 use crate::store::{Filter, Reader, read_cursor};
@@ -39,9 +41,12 @@ pub(super) async fn page(reader: &Reader, call: &Call) -> Result<Answer, Refused
     json(&reader.page(&filter, after, limit).await?)
 }
 
-/// One row.
-pub(super) async fn detail(reader: &Reader, id: &str) -> Result<Answer, Refused> {
-    match reader.detail(id).await? {
+/// One row, or what is known so far of a request that is being served.
+pub(super) async fn detail(parts: &Parts, id: &str) -> Result<Answer, Refused> {
+    if let Some(running) = status::running_one(&parts.shared.running, id) {
+        return json(&running);
+    }
+    match parts.reader()?.detail(id).await? {
         Some(detail) => json(&detail),
         None => Err(Fault::NoRequest.into()),
     }

@@ -58,7 +58,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 37] = [
+static ROUTES: [Route; 38] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -79,7 +79,7 @@ static ROUTES: [Route; 37] = [
     ),
     route(READ, "key-names", Look, answer!(it, _ => keys::names(&it.shared.snapshot.load().config.key_names))),
     route(READ, "requests", Look, answer!(it, call => requests::page(it.reader()?, call).await)),
-    route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it.reader()?, &call.named).await)),
+    route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it, &call.named).await)),
     route(
         READ,
         "sessions",
@@ -96,7 +96,7 @@ static ROUTES: [Route; 37] = [
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
     route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),
     route(DELETE, "recost", Change, answer!(it, _ => recost::stop(it))),
-    route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running)))),
+    route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running, usize::MAX)))),
     route(READ, "upstreams", Look, answer!(it, _ => json(&upstreams::all(&it.shared.snapshot.load())))),
     route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstream_test::test(it, call).await)),
     route(POST, "upstreams/{name}/drain", Change, answer!(it, call => upstreams::drain(&it.shared, &call.named, true))),
@@ -119,6 +119,8 @@ static ROUTES: [Route; 37] = [
     route(PUT, "config", Change, answer!(it, call => configuration::apply(&it.live, call).await)),
     // This runs what somebody wrote, which is for those who may put it in force.
     route(POST, "config/check", Change, answer!(it, call => configuration::check(&it.live, &it.checks, call).await)),
+    // So does this.
+    route(POST, "config/explain", Change, answer!(it, call => dry_run::of_draft(it, call).await)),
     route(READ, "config/history", Look, answer!(it, _ => configuration::history(&it.live).await)),
     route(READ, "config/schema", Look, answer!(_, _ => configuration::schema())),
     route(POST, "reload", Change, answer!(it, _ => configuration::reload(&it.live).await)),

@@ -10,10 +10,10 @@ use crate::upstream::clock;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Running requests that are shown.
-const SHOWN: usize = 100;
+/// Running requests that the live feed tells of each second.
+pub(super) const OF_FEED: usize = 100;
 
 /// `/health`: for whoever wants to know whether it lives.
 pub(super) fn alive(shared: &Shared) -> Answer {
@@ -87,33 +87,54 @@ struct Shown<'e> {
     path: &'e str,
     model_asked: Option<&'e str>,
     upstream: Option<&'e str>,
+    upstream_key: Option<&'e str>,
+    attempts: u32,
     phase: &'static str,
     response_bytes: u64,
+    output_tokens: u64,
+    silent_ms: Option<u64>,
     client: Option<String>,
+    key: Option<String>,
     session: Option<&'e str>,
+    agent: Option<&'e str>,
+    request_class: Option<&'e str>,
 }
 
 impl<'e> From<&'e Entry> for Shown<'e> {
     fn from(entry: &'e Entry) -> Self {
+        let now = Instant::now();
+        let in_ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or_default();
         Self {
             id: &entry.request_id,
             started_at_ms: millis(entry.started_at),
-            age_ms: u64::try_from(entry.started.elapsed().as_millis()).unwrap_or_default(),
+            age_ms: in_ms(now.saturating_duration_since(entry.started)),
             method: &entry.method,
             path: &entry.path,
             model_asked: entry.model_asked.as_deref(),
             upstream: entry.upstream(),
+            upstream_key: entry.upstream_key(),
+            attempts: entry.attempts(),
             phase: entry.phase().name(),
             response_bytes: entry.response_bytes(),
+            output_tokens: entry.output_tokens(),
+            silent_ms: entry.silent(now).map(in_ms),
             client: entry.client.map(|client| client.to_string()),
+            key: entry.key.map(|key| key.to_string()),
             session: entry.session.as_deref(),
+            agent: entry.agent.as_deref(),
+            request_class: entry.request_class.as_deref(),
         }
     }
 }
 
-/// The requests that are being served, and how many more there are.
-pub(super) fn running(running: &Running) -> Value {
+/// The requests that are being served, so many at most, and how many more there are.
+pub(super) fn running(running: &Running, most: usize) -> Value {
     let (entries, more) = running.list();
-    let shown: Vec<Shown<'_>> = entries.iter().take(SHOWN).map(|entry| Shown::from(&**entry)).collect();
-    json!({ "at_ms": now_ms(), "running": shown, "more": more + entries.len().saturating_sub(SHOWN) })
+    let shown: Vec<Shown<'_>> = entries.iter().take(most).map(|entry| Shown::from(&**entry)).collect();
+    json!({ "at_ms": now_ms(), "running": shown, "more": more + entries.len().saturating_sub(most) })
+}
+
+/// One of them, by its id.
+pub(super) fn running_one(running: &Running, id: &str) -> Option<Value> {
+    running.find(id).map(|entry| json!({ "running": Shown::from(&*entry) }))
 }

@@ -1,6 +1,7 @@
 //! Tests of an upstream: the way to it, step by step, and a real message if a model is named.
 
 use super::call::Call;
+use super::drafts;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
@@ -20,15 +21,22 @@ struct Wish {
     key: Option<String>,
     /// The key of a client, for an upstream that has none. It goes no further than to the upstream.
     client_key: Option<String>,
+    /// An overlay with the upstream as it is to be tested; the one in force is not.
+    config: Option<String>,
 }
 
 /// Tries the way to an upstream as `doctor` does, and sends a message if that is asked for.
 pub(super) async fn test(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let wish = match call.body.trim_ascii().is_empty() {
+    let mut wish = match call.body.trim_ascii().is_empty() {
         true => Wish::default(),
         false => call.json(|most| Fault::BodyTooLarge { most })?,
     };
-    let snapshot = parts.shared.snapshot.load_full();
+    let draft = wish.config.take();
+    let is_draft = draft.is_some();
+    let snapshot = match draft {
+        Some(overlay) => drafts::snapshot(parts, overlay).await?,
+        None => parts.shared.snapshot.load_full(),
+    };
     let at = snapshot.upstreams.iter().position(|upstream| *upstream.name == *call.named);
     let at = at.ok_or_else(|| Fault::NoUpstream { name: call.named.clone() })?;
     let test = read(wish, &snapshot, at)?;
@@ -37,7 +45,10 @@ pub(super) async fn test(parts: &Parts, call: &Call) -> Result<Answer, Refused> 
         true => Some(parts.tests.turn().await?),
         false => None,
     };
-    let report = doctor::test(&snapshot, at, test).await;
+    let report = match is_draft {
+        true => doctor::try_draft(&snapshot, at, test).await,
+        false => doctor::test(&snapshot, at, test).await,
+    };
     json(&report.map_err(Refused::failed)?)
 }
 

@@ -146,7 +146,8 @@ pub(super) fn rules(shared: &Shared) -> Value {
     let upstreams: Vec<Value> = snapshot
         .destinations
         .iter()
-        .map(|destination| {
+        .enumerate()
+        .map(|(at, destination)| {
             let config = &destination.upstream.config;
             let on: Vec<&str> = destination.rules.rules().iter().map(|rule| &*rule.name).collect();
             let all = profile::rules(config.profile).unwrap_or_default();
@@ -160,7 +161,9 @@ pub(super) fn rules(shared: &Shared) -> Value {
                     _ if built_in::is_built_in(name) => "profile",
                     _ => "operator",
                 };
-                let hits = shared.metrics.rule_hits(name);
+                // What it answered by itself went to no upstream: that is told where such rules are asked.
+                let answered = if at == 0 { shared.metrics.rule_hits(name, "") } else { 0 };
+                let hits = shared.metrics.rule_hits(name, &config.name) + answered;
                 serde_json::json!({ "name": name, "source": source, "is_enabled": is_enabled, "hits": hits })
             };
             let rules = on.iter().map(|name| rule(name, true)).chain(off.iter().map(|name| rule(name, false)));

@@ -295,6 +295,19 @@ impl Live {
         }
     }
 
+    /// The configuration that this overlay would make, for trying it. Nothing of it is in force.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn draft(&self, overlay: &str) -> Result<Config, Vec<ProblemView>> {
+        let loaded =
+            self.restore(Some(overlay), None).and_then(|(overlay, _)| self.load_edit(overlay.as_deref(), None));
+        loaded.map(|loaded| loaded.config).map_err(|problems| {
+            let texts = &self.in_force.load().texts;
+            problems.0.iter().map(|problem| ProblemView::of(problem, texts)).collect()
+        })
+    }
+
     /// Writes an edit of the overlay, the headers file, or both, and puts it in force at once.
     ///
     /// # Errors

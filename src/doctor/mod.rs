@@ -47,7 +47,7 @@ use std::sync::Arc;
 
 pub(crate) use report::UpstreamReport;
 pub(crate) use schedule::Schedule;
-pub(crate) use test::{Test, test, try_one};
+pub(crate) use test::{Test, test, try_draft, try_one};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -43,6 +43,23 @@ pub(crate) async fn try_one(upstream: &UpstreamConfig, dns_servers: &[SocketAddr
 /// # Errors
 /// As [`try_one`].
 pub(crate) async fn test(snapshot: &Arc<Snapshot>, destination: usize, test: Test) -> Result<UpstreamReport, String> {
+    let key = test.key;
+    let report = try_draft(snapshot, destination, test).await?;
+    for message in report.messages() {
+        note(snapshot, destination, key, message, Asked::Somebody);
+    }
+    Ok(report)
+}
+
+/// The same of an upstream that is only a draft: nothing is noted of it.
+///
+/// # Errors
+/// As [`try_one`].
+pub(crate) async fn try_draft(
+    snapshot: &Arc<Snapshot>,
+    destination: usize,
+    test: Test,
+) -> Result<UpstreamReport, String> {
     let Test { model, key, client_key } = test;
     let upstream = &snapshot.upstreams[destination];
     let keys = keys_of(&upstream.config).chain(client_key.clone());
@@ -53,12 +70,7 @@ pub(crate) async fn test(snapshot: &Arc<Snapshot>, destination: usize, test: Tes
     };
     let questions: Vec<Question> = model.map(question).into_iter().collect();
     let chosen = key.and_then(|at| upstream.config.api_keys.get(at)).map(|key| key.key.clone());
-    let report =
-        try_with(&upstream.config, &snapshot.config.dns_servers, cleaner, chosen.or(client_key), questions).await?;
-    for message in report.messages() {
-        note(snapshot, destination, key, message, Asked::Somebody);
-    }
-    Ok(report)
+    try_with(&upstream.config, &snapshot.config.dns_servers, cleaner, chosen.or(client_key), questions).await
 }
 
 async fn try_with(

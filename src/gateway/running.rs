@@ -2,12 +2,13 @@
 //! its context goes; nobody waits for anybody.
 
 use super::snapshot::Snapshot;
+use crate::config::fingerprint::KeyFingerprint;
 use arc_swap::ArcSwapOption;
 use crossbeam_queue::ArrayQueue;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Requests that are shown at one time; there may be more.
 const SLOTS: usize = 1024;
@@ -55,8 +56,14 @@ pub(crate) struct Entry {
     pub model_asked: Option<String>,
     /// Where it came from.
     pub client: Option<IpAddr>,
+    /// Stands for the key that it came with.
+    pub key: Option<KeyFingerprint>,
     /// The session that the client names.
     pub session: Option<String>,
+    /// The sub-agent.
+    pub agent: Option<String>,
+    /// What it is for.
+    pub request_class: Option<String>,
     /// The configuration that it began with.
     pub snapshot: Arc<Snapshot>,
     /// How far it is.
@@ -68,15 +75,36 @@ pub(crate) struct Entry {
 pub(crate) struct Progress {
     /// One more than the place of its upstream in the snapshot; 0 before there is one.
     upstream: AtomicUsize,
+    /// The same of the upstream's key that it goes out with.
+    upstream_key: AtomicUsize,
+    attempts: AtomicU32,
     phase: AtomicU8,
     response_bytes: AtomicU64,
+    output_tokens: AtomicU64,
+    /// One more than the milliseconds from its beginning until something was heard of the upstream, or sent to it; 0 as long
+    /// as nobody waits for it.
+    heard: AtomicU64,
 }
 
 impl Entry {
+    fn place(&self) -> Option<usize> {
+        self.progress.upstream.load(Ordering::Relaxed).checked_sub(1)
+    }
+
     /// The upstream that it is at.
     pub(crate) fn upstream(&self) -> Option<&str> {
-        let at = self.progress.upstream.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.snapshot.upstreams.get(at)?.config.name.as_str())
+        Some(self.snapshot.upstreams.get(self.place()?)?.config.name.as_str())
+    }
+
+    /// What the key there is called that it goes out with.
+    pub(crate) fn upstream_key(&self) -> Option<&str> {
+        let key = self.progress.upstream_key.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(&*self.snapshot.upstreams.get(self.place()?)?.keys.get(key)?.label)
+    }
+
+    /// How many attempts were begun.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.progress.attempts.load(Ordering::Relaxed)
     }
 
     /// What it is at.
@@ -87,6 +115,17 @@ impl Entry {
     /// Bytes of the response's body so far.
     pub(crate) fn response_bytes(&self) -> u64 {
         self.progress.response_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tokens of output so far: an estimate, until the upstream has told them.
+    pub(crate) fn output_tokens(&self) -> u64 {
+        self.progress.output_tokens.load(Ordering::Relaxed)
+    }
+
+    /// For how long nothing was heard of the upstream; `None` as long as nobody waits for it.
+    pub(crate) fn silent(&self, now: Instant) -> Option<Duration> {
+        let heard = self.progress.heard.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(now.saturating_duration_since(self.started).saturating_sub(Duration::from_millis(heard)))
     }
 }
 
@@ -129,6 +168,11 @@ impl Running {
         Ticket { all: Arc::clone(self), slot, entry }
     }
 
+    /// The one with this id, if it is among those that are shown.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Entry>> {
+        self.slots.iter().filter_map(|slot| slot.load_full()).find(|entry| entry.request_id == id)
+    }
+
     /// Those that are shown, oldest first, and how many more there are.
     pub(crate) fn list(&self) -> (Vec<Arc<Entry>>, usize) {
         let mut entries: Vec<_> = self.slots.iter().filter_map(|slot| slot.load_full()).collect();
@@ -150,14 +194,36 @@ impl Ticket {
         self.entry.progress.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// The request goes to the upstream with this place in the snapshot.
-    pub(crate) fn at_upstream(&self, destination: usize) {
-        self.entry.progress.upstream.store(destination + 1, Ordering::Relaxed);
+    /// An attempt begins, the one with this number, at the upstream in this place of the snapshot and with its key in that
+    /// place.
+    pub(crate) fn attempt(&self, upstream: usize, key: Option<usize>, number: u32) {
+        let progress = &self.entry.progress;
+        progress.upstream.store(upstream + 1, Ordering::Relaxed);
+        progress.upstream_key.store(key.map_or(0, |key| key + 1), Ordering::Relaxed);
+        progress.attempts.store(number, Ordering::Relaxed);
+        progress.output_tokens.store(0, Ordering::Relaxed);
+        progress.response_bytes.store(0, Ordering::Relaxed);
+        progress.heard.store(0, Ordering::Relaxed);
+        self.phase(Phase::Connect);
     }
 
-    /// So many more bytes of the response came.
-    pub(crate) fn got(&self, bytes: usize) {
+    /// There is a connection: from now on the upstream is listened to.
+    pub(crate) fn waits(&self, now: Instant) {
+        self.heard(now);
+        self.phase(Phase::Wait);
+    }
+
+    /// So many more bytes of the response came, with which it has so many tokens of output.
+    pub(crate) fn got(&self, bytes: usize, output_tokens: u64, now: Instant) {
         self.entry.progress.response_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.entry.progress.output_tokens.store(output_tokens, Ordering::Relaxed);
+        self.heard(now);
+    }
+
+    /// Something was heard of the upstream.
+    pub(crate) fn heard(&self, now: Instant) {
+        let after = now.saturating_duration_since(self.entry.started).as_millis();
+        self.entry.progress.heard.store(u64::try_from(after).unwrap_or(u64::MAX - 1) + 1, Ordering::Relaxed);
     }
 }
 

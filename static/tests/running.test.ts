@@ -7,7 +7,8 @@ import { follow, matchesRunning, silenceOf } from '@/lib/running';
 const AT = 1_000_000;
 const request = (more: Partial<RunningRequest> = {}): RunningRequest => ({
   id: 'req_1', started_at_ms: AT, age_ms: 0, method: 'POST', path: '/v1/messages', model_asked: 'claude-opus-4-8', upstream: 'relay', phase: 'answer',
-  response_bytes: 0, client: '127.0.0.1', session: 'session-1', key: '0a1b2c3d4e5f6071', output_tokens: 0, silent_ms: 0, ...more,
+  response_bytes: 0, client: '127.0.0.1', session: 'session-1', key: '0a1b2c3d4e5f6071', agent: null, request_class: null, upstream_key: null, attempts: 1,
+  output_tokens: 0, silent_ms: 0, ...more,
 });
 
 describe('follow', () => {

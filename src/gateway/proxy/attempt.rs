@@ -6,7 +6,6 @@ use super::{
     apply_rules, downstream, error_rules, failover, failure, field_order, first_event, lines, models, repair,
     request_head, settle,
 };
-use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::clock::now_ms;
 use gateway_core::record::fault::UpstreamFault;
@@ -35,16 +34,15 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     }
     let now = Instant::now();
     context.routing.entered.get_or_insert(now);
-    if let (Some(running), Some(at)) = (&context.observation.running, context.routing.destination) {
-        running.at_upstream(at);
-        running.phase(Phase::Connect);
-    }
     context.routing.key = context.routing.ticket.as_ref().and_then(|ticket| ticket.key());
     context.attempt = Attempt { began: Some(now), ..Attempt::default() };
     let is_fresh = std::mem::take(&mut context.routing.must_be_fresh);
     // A second try at the same upstream is no attempt of its own if a kept connection was closed, or there was none.
     let is_same = std::mem::take(&mut context.routing.was_not_sent) || is_fresh;
     context.routing.attempts += u32::from(!is_same);
+    if let (Some(running), Some(at)) = (&context.observation.running, context.routing.destination) {
+        running.attempt(at, context.routing.key, context.routing.attempts);
+    }
     let lines = &context.destination()?.upstream.lines;
     let line = lines.next(context.routing.lines_tried).unwrap_or_default();
     let mut peer = lines.at(line).peer(is_fresh);
@@ -75,7 +73,7 @@ pub(crate) fn connected(is_reused: bool, digest: Option<&Digest>, shared: &Share
         lines::connected(digest, context);
     }
     if let Some(running) = &context.observation.running {
-        running.phase(Phase::Wait);
+        running.waits(now);
     }
 }
 

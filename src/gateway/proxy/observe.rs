@@ -29,7 +29,10 @@ pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Cont
         path: names.path.clone(),
         model_asked: names.model.clone(),
         client: context.arrival.client,
+        key: context.arrival.identity.key,
         session: names.client.session.clone(),
+        agent: names.client.agent.clone(),
+        request_class: names.client.request_class.clone(),
         snapshot: Arc::clone(&context.snapshot),
         progress: Progress::default(),
     }));

@@ -122,6 +122,7 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
     }
     if let Some(running) = &context.observation.running {
         running.phase(Phase::Answer);
+        running.heard(now);
     }
 }
 
@@ -151,15 +152,15 @@ pub(crate) fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<(
 }
 
 fn read_piece(bytes: &[u8], context: &mut Context) -> Option<Duration> {
-    let attempt = &mut context.attempt;
+    let (attempt, now) = (&mut context.attempt, Instant::now());
     if let Some(meter) = &mut attempt.meter {
-        meter.push(bytes, Instant::now());
+        meter.push(bytes, now);
     }
     if let Some(error) = &mut attempt.error_body {
         error.push(bytes);
     }
     if let Some(running) = &context.observation.running {
-        running.got(bytes.len());
+        running.got(bytes.len(), attempt.meter.as_ref().map_or(0, |meter| meter.output_so_far()), now);
     }
     // A response that stands for more than can be read in one go: others have their turn first.
     let is_behind = attempt.meter.as_ref().is_some_and(|meter| meter.is_behind());

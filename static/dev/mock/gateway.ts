@@ -134,7 +134,8 @@ export class MockGateway {
         }
         return statsOf(within(), from, to);
       case 'GET requests':
-        return name === undefined ? this.#page(query) : detailOf(this.#find(name));
+        if (name === undefined) return this.#page(query);
+        return this.#running.some((one) => one.id === name) ? { running: this.#running.find((one) => one.id === name) } : detailOf(this.#find(name));
       case 'GET key-names':
         return { names: KEY_NAMES };
       case 'GET sessions':
@@ -309,12 +310,20 @@ export class MockGateway {
     for (const row of ended) this.#tell('request', row);
     this.#running = this.#running.filter((one) => now - one.started_at_ms < 7000);
     while (this.#running.length < this.#random.whole(1, 4)) {
-      const { id, method, path, model_asked, upstream, client, session } = this.#maker.row(now);
-      this.#running.push({ id, started_at_ms: now, age_ms: 0, method, path, model_asked, upstream, phase: 'connect', response_bytes: 0, client, session });
+      const { id, method, path, model_asked, upstream, upstream_key, client, key, session, agent, request_class } = this.#maker.row(now);
+      this.#running.push({
+        id, started_at_ms: now, age_ms: 0, method, path, model_asked, upstream, upstream_key, attempts: 1, phase: 'connect', response_bytes: 0, output_tokens: 0,
+        silent_ms: null, client, key, session, agent, request_class,
+      });
     }
     for (const one of this.#running) {
       one.age_ms = now - one.started_at_ms;
       one.phase = one.age_ms < 1000 ? 'connect' : one.age_ms < 2500 ? 'wait' : 'answer';
+      one.silent_ms = one.phase === 'connect' ? null : one.phase === 'wait' ? one.age_ms - 1000 : 120;
+      if (one.phase === 'answer') {
+        one.output_tokens += this.#random.whole(40, 90);
+        one.response_bytes += 4096;
+      }
     }
     const failed = ended.filter((row) => row.cause !== null).length;
     const second: SecondOfTraffic = {

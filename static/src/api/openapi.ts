@@ -217,7 +217,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A row with all that is kept of its request */
+        /** A row with all that is kept of its request, or what is known so far of one that is being served */
         get: operations["request"];
         put?: never;
         post?: never;
@@ -498,6 +498,23 @@ export interface paths {
         put?: never;
         /** What an edit would do; nothing is changed */
         post: operations["checkConfig"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/config/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the rules would make of a request if this overlay were in force; nothing is changed, and nothing is sent */
+        post: operations["explainDraft"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1113,22 +1130,35 @@ export interface components {
             at_ms: components["schemas"]["At"];
             /** @description How many are not shown. */
             more: number;
-            running: {
-                id: components["schemas"]["RequestId"];
-                started_at_ms: components["schemas"]["At"];
-                age_ms: components["schemas"]["Count"];
-                method: string;
-                path: string;
-                model_asked: components["schemas"]["Text"];
-                upstream: components["schemas"]["Text"];
-                /** @enum {string} */
-                phase: "queue" | "connect" | "wait" | "answer";
-                response_bytes: components["schemas"]["Count"];
-                client: components["schemas"]["Text"];
-                session: components["schemas"]["Text"];
-            }[];
+            running: components["schemas"]["RunningRequest"][];
         };
-        /** @description The last second, and what is running. */
+        RunningRequest: {
+            id: components["schemas"]["RequestId"];
+            started_at_ms: components["schemas"]["At"];
+            age_ms: components["schemas"]["Count"];
+            method: string;
+            path: string;
+            model_asked: components["schemas"]["Text"];
+            upstream: components["schemas"]["Text"];
+            /** @description What the upstream's key is called that it goes out with. */
+            upstream_key: string | null;
+            /** @description The attempts that were begun, this one included. */
+            attempts: number;
+            /** @enum {string} */
+            phase: "queue" | "connect" | "wait" | "answer";
+            response_bytes: components["schemas"]["Count"];
+            /** @description Tokens of output so far: an estimate, until the upstream has told them. */
+            output_tokens: number;
+            /** @description For how long nothing was heard of the upstream; null as long as nobody waits for it. */
+            silent_ms: number | null;
+            client: components["schemas"]["Text"];
+            /** @description The fingerprint of the key that it came with. */
+            key: string | null;
+            session: components["schemas"]["Text"];
+            agent: components["schemas"]["Text"];
+            request_class: components["schemas"]["Text"];
+        };
+        /** @description The last second, and what is running; up to 100 requests, and how many more there are. */
         Second: components["schemas"]["Running"] & {
             requests: components["schemas"]["Count"];
             completed: components["schemas"]["Count"];
@@ -1486,7 +1516,8 @@ export interface components {
                     /** @enum {string} */
                     source: "system-prompt" | "profile" | "operator" | "headers-file";
                     is_enabled: boolean;
-                    hits: components["schemas"]["Count"];
+                    /** @description Requests to this upstream that it applied to, since the start. */
+                    hits: number;
                 }[];
             }[];
         };
@@ -1874,6 +1905,7 @@ export type Conversation = components['schemas']['Conversation'];
 export type Timeline = components['schemas']['Timeline'];
 export type Errors = components['schemas']['Errors'];
 export type Running = components['schemas']['Running'];
+export type RunningRequest = components['schemas']['RunningRequest'];
 export type Second = components['schemas']['Second'];
 export type TwoTexts = components['schemas']['TwoTexts'];
 export type DeliveryCode = components['schemas']['DeliveryCode'];
@@ -2382,13 +2414,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The row. */
+            /** @description The row; while the request is being served, what is known so far. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Detail"];
+                    "application/json": components["schemas"]["Detail"] | {
+                        running: components["schemas"]["RunningRequest"];
+                    };
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -2660,6 +2694,8 @@ export interface operations {
                     key?: string;
                     /** @description A client's key, for an upstream that has none of its own. It is sent to the upstream, and kept nowhere. */
                     client_key?: string;
+                    /** @description An overlay as `PUT config` takes it: the upstream is tested as it would be with that, also one that is only in there. Nothing of it is in force afterwards, and nothing is noted of the upstream that is. */
+                    config?: string;
                 };
             };
         };
@@ -2680,6 +2716,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             414: components["responses"]["TargetTooLong"];
             415: components["responses"]["NotJson"];
+            422: components["responses"]["Wrong"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
         };
@@ -2982,6 +3019,47 @@ export interface operations {
             503: components["responses"]["Busy"];
         };
     };
+    explainDraft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description As `PUT config` takes it; secrets may be masked. */
+                    overlay: string;
+                    /** @description Request line and fields; a usual Messages request if not given. */
+                    head?: string | null;
+                    body?: string | null;
+                    /** @description A request of the log that was captured. */
+                    request_id?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Wrong"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Busy"];
+        };
+    };
     configHistory: {
         parameters: {
             query?: never;
@@ -3212,7 +3290,9 @@ export interface operations {
                 "application/json": {
                     /** @description Request line and fields; a usual Messages request if not given. */
                     head?: string | null;
-                    body: string;
+                    body?: string | null;
+                    /** @description A request of the log that was captured. */
+                    request_id?: string | null;
                 };
             };
         };
@@ -3229,6 +3309,7 @@ export interface operations {
             400: components["responses"]["Bad"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Busy"];
@@ -3259,7 +3340,7 @@ export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["sche
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "invalid", "not_tls"];
 export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
-export const runningRunningPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Running"]["running"]["phase"]> = ["queue", "connect", "wait", "answer"];
+export const runningRequestPhaseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["RunningRequest"]["phase"]> = ["queue", "connect", "wait", "answer"];
 export const deliveryCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["DeliveryCode"]> = ["ok", "not_connected", "timed_out", "no_answer", "status", "strange_answer", "refused", "mail_refused", "unsendable"];
 export const notificationsTargetsKindValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Notifications"]["targets"]["kind"]> = ["webhook", "feishu", "dingtalk", "wecom", "telegram", "slack", "ntfy", "email"];
 export const notificationsTargetsLanguageValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Notifications"]["targets"]["language"]> = ["en", "zh-CN"];

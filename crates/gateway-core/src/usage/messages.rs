@@ -50,6 +50,11 @@ impl Messages {
         Self { summary: Summary::default(), began, now, told: Told::default(), suspected: None }
     }
 
+    /// Tokens of output so far.
+    pub(super) fn output_so_far(&self) -> u64 {
+        self.told.output_so_far()
+    }
+
     /// What is known, when nothing more comes.
     pub(super) fn conclude(&self) -> Summary {
         let (tokens, is_estimated, details) = self.told.conclude(self.summary.is_complete);

@@ -116,6 +116,11 @@ impl Meter {
         self.kind = Kind::Over;
     }
 
+    /// Tokens of output so far: what was told, and an estimate of the rest.
+    pub fn output_so_far(&self) -> u64 {
+        self.response.output_so_far()
+    }
+
     /// Whether the response has begun as one that a client can use.
     pub fn opening(&self) -> Opening {
         let summary = &self.response.summary;

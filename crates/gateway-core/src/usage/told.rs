@@ -47,6 +47,13 @@ impl Told {
         self.untold_bytes = self.untold_bytes.saturating_add(bytes);
     }
 
+    /// Tokens of output so far: what was told, and an estimate of what came since.
+    pub(super) fn output_so_far(&self) -> u64 {
+        let (told, guess) = (self.tokens.output, self.untold_bytes.div_ceil(BYTES_OF_TOKEN));
+        let output = if self.is_output_told { told + guess } else { told.max(guess) };
+        output.min(MOST_TOKENS)
+    }
+
     fn merge(&mut self, usage: &Value) {
         let Tokens { input, output, cache_write, cache_read, .. } = &mut self.tokens;
         for (name, known) in [
@@ -106,8 +113,7 @@ impl Told {
             (false, false) => true,
         };
         if is_estimated {
-            let output = if self.is_output_told { tokens.output + guess } else { tokens.output.max(guess) };
-            tokens.output = output.min(MOST_TOKENS);
+            tokens.output = self.output_so_far();
         }
         (Some(tokens), is_estimated, self.details.clone())
     }
@@ -214,6 +220,19 @@ mod tests {
             speed: text("fast"),
         };
         assert_eq!(told.conclude(true).2, details);
+    }
+
+    #[test]
+    fn the_output_so_far_grows_with_content_until_it_is_told() {
+        let mut told = Told::default();
+        assert_eq!(told.output_so_far(), 0);
+        told.beginning(&start());
+        told.content(400);
+        assert_eq!(told.output_so_far(), 100);
+        told.cumulative(&json!({ "output_tokens": 120 }));
+        assert_eq!(told.output_so_far(), 120);
+        told.content(8);
+        assert_eq!(told.output_so_far(), 122);
     }
 
     #[test]
