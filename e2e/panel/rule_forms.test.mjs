@@ -1,4 +1,4 @@
-// Rules by form, with their YAML beside it: templates, both ways without loss, and their order.
+// Rules by form, with their YAML beside it: templates, both ways without loss, a dry run before they are applied, and their order.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -129,6 +129,36 @@ describe('a rule', () => {
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByRole('button', { name: 'Discard them' }).click();
       await page.locator('dialog').first().waitFor({ state: 'detached' });
+    })));
+});
+
+describe('a dry run of a rule', () => {
+  test('is made before it is applied, on a sample and on a past request', { skip: IS_MOCK }, () =>
+    visiting({}, (visit, page) => keepingOverlay(visit, async () => {
+      await withRules(visit, WHOLE);
+      const before = await overlayOf(visit);
+      await section(page, 'one').getByRole('button', { name: 'New rule' }).click();
+      const dialog = page.locator('dialog').first();
+      await dialog.locator('.cm-content').waitFor();
+      await dialog.getByLabel('Begin with').selectOption({ label: 'Set a header' });
+      await dialog.getByLabel('Set headers: Value 1').fill('never-applied');
+      await dialog.getByRole('button', { name: 'Try this rule' }).click();
+      await dialog.locator('.rules li.about.check', { hasText: 'set-header' }).waitFor();
+      await dialog.locator('ins', { hasText: 'never-applied' }).first().waitFor();
+      await visit.screenshot('rule-trial-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      // What is changed afterwards is told as not tried.
+      await dialog.getByLabel('Path', { exact: true }).fill('/v1/elsewhere');
+      await dialog.getByText('The rule was changed since: try it again.').waitFor();
+      await dialog.getByRole('button', { name: 'Try this rule' }).click();
+      await dialog.locator('.rules li.about.close', { hasText: 'does not match' }).waitFor();
+      await dialog.getByLabel('Path', { exact: true }).fill('');
+      await dialog.getByText('A past request', { exact: true }).click();
+      await dialog.getByLabel('A past request').locator('option').nth(1).waitFor({ state: 'attached' });
+      await dialog.locator('#trial-past').selectOption({ index: 1 });
+      await dialog.getByRole('button', { name: 'Try this rule' }).click();
+      await dialog.locator('.rules li.about.check', { hasText: 'set-header' }).waitFor();
+      assert.equal(await overlayOf(visit), before, 'nothing is applied');
     })));
 });
 

@@ -1,4 +1,4 @@
-// Upstreams by form: added, edited, copied, put into order, disabled and deleted.
+// Upstreams by form: added, edited, copied, put into order, disabled, deleted, and tried before they are saved.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -176,6 +176,27 @@ describe('an upstream', () => {
       await apply(page);
       assert.deepEqual((await names()).sort(), ['one 0', 'two 0']);
       assert((await overlayOf(visit)).includes('# where it is'));
+    }));
+});
+
+describe('a draft', () => {
+  test('is tried as it stands in the form, before it is saved', { skip: IS_MOCK }, () =>
+    onTwo({}, async (visit, page, url) => {
+      const before = await overlayOf(visit);
+      await page.getByRole('button', { name: 'Add upstream' }).click();
+      const dialog = page.locator('dialog').first();
+      await dialog.getByRole('button', { name: 'Test this' }).click();
+      await dialog.getByText('It needs a name.').waitFor();
+      await dialog.getByLabel('Name').fill('draft');
+      await dialog.getByLabel('base_url').fill('http://127.0.0.1:9');
+      await dialog.getByRole('button', { name: 'Test this' }).click();
+      await dialog.getByText('Something is wrong').waitFor();
+      await dialog.getByLabel('base_url').fill(url);
+      await dialog.getByRole('button', { name: 'Test this' }).click();
+      await dialog.locator('.report .chip.ok, .report .chip.warn').first().waitFor();
+      await visit.screenshot('upstream-draft-test-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+      assert.equal(await overlayOf(visit), before, 'nothing is saved');
     }));
 });
 

@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 
 import {
-  areKeysLost, copyOf, draftEntry, emptyUpstream, faultsOf, lostSecrets, orderUpstreams, placesIn, putUpstream, readUpstream, removeUpstream, switchUpstream, upstreamsIn, type UpstreamForm,
+  areKeysLost, copyOf, emptyUpstream, faultsOf, lostSecrets, orderUpstreams, placesIn, putUpstream, readUpstream, removeUpstream, switchUpstream, upstreamsIn, type UpstreamForm,
 } from '@/lib/upstream_form';
 import { newKey } from '@/lib/upstream_keys';
 
@@ -116,7 +116,7 @@ describe('a copy', () => {
   });
 });
 
-describe('switching, removing, testing', () => {
+describe('switching and removing', () => {
   it('switches off and on without a trace', () => {
     const off = switchUpstream('', FILE, 'b.example', false);
     expect(upstreamsIn(off, FILE)[1]).toEqual({ name: 'b.example', priority: 5, enabled: false });
@@ -126,12 +126,6 @@ describe('switching, removing, testing', () => {
   it('removes one, and no other', () => {
     expect(entries(removeUpstream('', FILE, 'a')).map((entry) => entry['base_url'])).toEqual(['https://b.example/prefix', 'https://pool.example']);
     expect(() => removeUpstream('', FILE, 'nobody')).toThrow();
-  });
-
-  it('makes the entry of a draft, with masks where the gateway knows the secret', () => {
-    const form = { ...readUpstream('', FILE, 'pool'), url: 'https://new.example' };
-    expect(draftEntry('', FILE, 'pool', form)).toEqual({ ...entries(FILE)[2], base_url: 'https://new.example' });
-    expect(draftEntry('', FILE, null, { ...emptyUpstream(), name: 'n', url: 'https://n.example' })).toEqual({ name: 'n', base_url: 'https://n.example' });
   });
 });
 

@@ -158,6 +158,8 @@ export class MockGateway {
       case 'GET upstreams':
         return { upstreams: UPSTREAMS.map((one) => this.#upstream(one)), moved_sessions: 3 };
       case 'POST upstreams':
+        // What a form holds is tested before there is such an upstream.
+        if (action === 'test' && body['config'] !== undefined) return testOf(name ?? '');
         if (action === 'keys') return this.#keys.change(key ?? '', change ?? '', String(body['for'])) ?? this.#missing(`the key ${key}`);
         if (action === 'drain') this.#drained.add(name ?? '');
         else if (action === 'enable') this.#drained.delete(name ?? '');
@@ -173,6 +175,7 @@ export class MockGateway {
       case 'GET config':
         return name === 'history' ? { versions: this.#config.history() } : name === 'schema' ? SCHEMA : this.#config.show();
       case 'POST config':
+        if (name === 'explain') return explain(String(body['body'] ?? '') || '{}');
         return this.#config.check(body as Partial<ConfigDraft>);
       case 'PUT config':
         return this.#save(body as Partial<ConfigDraft> & { base_version: string });

@@ -44,6 +44,8 @@ export class ApiError extends Error {
 
 /** With a model a test sends a message, which costs something. */
 export interface TestOptions {
+  /** An overlay that is not saved: the upstream is tested as it has it. */
+  config?: string;
   model?: string;
   key?: string;
   client_key?: string;
@@ -153,6 +155,8 @@ export const api = {
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
   explain: (request: { head?: string; body: string }) =>
     call<Explanation>('explain', { method: 'POST', body: request }),
+  /** With the rules of this overlay, which is not saved. */
+  explainDraft: (request: { overlay: string; head?: string; body?: string; request_id?: string }) => call<Explanation>('config/explain', { method: 'POST', body: request }),
 
   config: (signal?: AbortSignal) => call<Config>('config', { signal }),
   configWithHeaders: () => call<Config>('config?reveal=headers'),

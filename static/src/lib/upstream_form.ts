@@ -208,12 +208,6 @@ export function switchUpstream(overlay: string, file: string, name: string, isEn
   return write(document);
 }
 
-/** The entry alone, for a test of what is in the form before it is saved. */
-export function draftEntry(overlay: string, file: string, name: string | null, form: UpstreamForm, copied: string | null = null): unknown {
-  const made = putUpstream(overlay, file, name, form, copied);
-  return named(listIn(open(made), file), form.name.trim()).toJSON() as unknown;
-}
-
 /** Where an upstream stands: with the one before it, or after it, as the one that takes over. */
 export interface Place {
   name: string;

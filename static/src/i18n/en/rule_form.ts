@@ -54,4 +54,13 @@ export default {
     orderHelp: 'Your own rules apply in this order; where two change the same, the later one wins.',
     only: 'only for {upstreams}',
   },
+  dryRun: {
+    title: 'Try it before it is applied',
+    sample: 'A sample',
+    past: 'A past request',
+    samples: { messages: 'Claude Code, sonnet', opus: 'Claude Code, opus with thinking', title: 'Claude Code’s titles, haiku', subagent: 'A sub-agent, Explore', warmUp: 'Warm-up: HEAD /api/hello' },
+    run: 'Try this rule',
+    old: 'The rule was changed since: try it again.',
+    nothingSent: 'Nothing is sent to an upstream.',
+  },
 };

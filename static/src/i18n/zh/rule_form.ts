@@ -56,6 +56,15 @@ const words: typeof en = {
     orderHelp: '自定义规则按此顺序生效；改动同一处时，以后面的为准。',
     only: '仅用于 {upstreams}',
   },
+  dryRun: {
+    title: '应用前先试一试',
+    sample: '示例',
+    past: '过去的请求',
+    samples: { messages: 'Claude Code，sonnet', opus: 'Claude Code，opus 带思考', title: 'Claude Code 的标题，haiku', subagent: '子代理，Explore', warmUp: '预热：HEAD /api/hello' },
+    run: '试运行此规则',
+    old: '规则已改动：请重新试运行。',
+    nothingSent: '不会向上游发送任何内容。',
+  },
 };
 
 export default words;
