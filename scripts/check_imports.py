@@ -45,7 +45,7 @@ ORDER = {
         "live",
     ],
     "src/gateway": [
-        "answer client_keys key_search models_seen",
+        "answer cache_waste client_keys key_search models_seen",
         "browser cross_site panel_key",
         "clean conversations local",
         "snapshot",
@@ -79,7 +79,7 @@ ORDER = {
         "response_head",
         "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "record", "again errors"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "cache_waste", "record", "again errors"],
 }
 
 # Rooms that may use less than their line would allow.

@@ -1,6 +1,7 @@
 //! Every metric, declared once. Counters with a closed set of labels are looked up once, not per request.
 
 use arc_swap::ArcSwap;
+use gateway_core::cache_waste as waste;
 use gateway_core::record::fault::ERROR_TYPES;
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, request_class, status_class};
 use gateway_core::thinking::Moved;
@@ -106,11 +107,21 @@ struct Usage {
     unpriced: IntCounterVec,
     cost_by_class: CounterVec,
     requests_by_class: IntCounterVec,
+    wasted: IntCounterVec,
 }
 
 impl Usage {
     fn register() -> Registered<Self> {
+        let wasted = counters(
+            "gateway_cache_wasted_tokens_total",
+            "Tokens that were written to the prompt cache although they had been there, by cause (docs/cache-waste.md).",
+            &["cause"],
+        )?;
+        for cause in waste::Cause::ALL {
+            wasted.with_label_values(&[cause.code()]);
+        }
         Ok(Self {
+            wasted,
             tokens: counter_each(
                 "gateway_tokens_total",
                 "Tokens, as upstreams told them, or estimated (gateway_estimated_output_tokens_total).",
@@ -367,6 +378,9 @@ impl Metrics {
             self.rewrites.with_label_values(&[rewrite.code()]).inc();
         }
         self.thinking.count(record);
+        if let Some(waste) = &record.waste {
+            self.usage.wasted.with_label_values(&[waste.loss.cause.code()]).inc_by(waste.loss.tokens);
+        }
         self.times.duration.observe(record.duration.as_secs_f64());
         if let Some(first_byte) = record.first_byte {
             self.times.first_byte.observe(first_byte.as_secs_f64());

@@ -1,5 +1,6 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
+mod cache_waste;
 mod models;
 mod operation;
 mod panel;
@@ -126,6 +127,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     // The process before this one has written what it knows before it gave its sockets away.
     keeper.load(&shared.snapshot.load().conversations);
+    cache_waste::restore(startup.log.database.as_deref(), &shared);
     server.bootstrap();
     announce(&startup, &targets.join(", "), has_panel, &path);
     panel.tell(&arguments);

@@ -27,6 +27,7 @@ mod status;
 mod turns;
 mod upstream_test;
 mod upstreams;
+mod waste;
 mod wrong_keys;
 
 use crate::config::live::Live;

@@ -7,7 +7,8 @@ use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::{
-    configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test, upstreams,
+    configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test,
+    upstreams, waste,
 };
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
@@ -58,7 +59,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 38] = [
+static ROUTES: [Route; 39] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -92,6 +93,7 @@ static ROUTES: [Route; 38] = [
         Look,
         answer!(it, call => conversations::one(it.reader()?, &it.shared.running, &call.named).await),
     ),
+    route(READ, "waste", Look, answer!(it, call => waste::report(it.reader()?, call).await)),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
     route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),

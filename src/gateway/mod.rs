@@ -3,6 +3,7 @@
 mod answer;
 mod balance_checks;
 mod browser;
+mod cache_waste;
 mod clean;
 mod client;
 mod client_keys;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 pub(crate) use answer::{Answer, ErrorCode, Recipient, new_request_id};
 pub(crate) use balance_checks::BalanceChecks;
+pub(crate) use cache_waste::REMEMBERED;
 pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
 pub(crate) use explain::{SAMPLE, Values, explain};
@@ -200,7 +202,7 @@ impl ProxyHttp for Gateway {
         settle::over(context, failure.as_ref());
         let ending = Ending::of(session, failure, context);
         let in_force = self.shared.snapshot.load();
-        let record = finish::record(session, ending, context, &in_force.config.prices);
+        let record = finish::record(session, ending, context, &in_force.config.prices, &self.shared.cache_waste);
         if let Some(key) = context.key().filter(|_| record.upstream_key.is_some()) {
             key.state.counts.add(&record);
         }

@@ -1,5 +1,6 @@
 //! What all requests of this process share.
 
+use super::cache_waste::CacheWaste;
 use super::client::body_budget::Budget;
 use super::client::unsent::Unsent;
 use super::models_seen::ModelsSeen;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub drain: Arc<Drain>,
     /// The models that were asked for with success.
     pub models_seen: ModelsSeen,
+    /// What requests left in the prompt caches of upstreams.
+    pub cache_waste: CacheWaste,
     /// What opens the panel.
     pub panel: PanelKeys,
 }
@@ -60,6 +63,7 @@ impl Shared {
             started_at: SystemTime::now(),
             drain: Arc::default(),
             models_seen: ModelsSeen::default(),
+            cache_waste: CacheWaste::default(),
             panel: PanelKeys::default(),
         }
     }

@@ -4,8 +4,9 @@
 //! A new column needs a line here, a migration that leaves old `INSERT`s valid, and its member in `docs/openapi.yaml`.
 
 use super::tried;
+use gateway_core::cache_waste::{Cached, Prefix};
 use gateway_core::reason::Reason;
-use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction};
+use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction, Waste};
 use gateway_core::thinking::Moved;
 use gateway_core::usage::summary::{Details, Summary, Tokens};
 use std::borrow::Cow;
@@ -73,6 +74,17 @@ pub(crate) struct Column {
     pub is_searched: bool,
     /// What is stored of a record.
     pub value: fn(&RequestRecord) -> Value<'_>,
+}
+
+/// 64 bits as they are, in a column that is not shown.
+macro_rules! digest {
+    ($name:literal, $digest:expr) => {
+        integer($name, |record| {
+            let digest: fn(&RequestRecord) -> Option<u64> = $digest;
+            digest(record).map(u64::cast_signed).into()
+        })
+        .aside()
+    };
 }
 
 /// All columns, in the order in which they are written and shown. New ones come last: readers of CSV may count them.
@@ -158,6 +170,27 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("upstream_key", |record| record.upstream_key.as_deref().into()).filter(),
     text("error_code", |record| record.error_code().into()),
     text("error_rule", |record| record.error_rule.as_deref().into()).filter(),
+    text("waste_cause", |record| waste(record).map(|waste| waste.loss.cause.code()).into())
+        .within("waste", "cause")
+        .filter(),
+    integer("waste_tokens", |record| waste(record).map(|waste| waste.loss.tokens).into()).within("waste", "tokens"),
+    column("waste_usd", Kind::Dollars, |record| waste(record).and_then(|waste| waste.cost).into())
+        .stored_as("waste_nano")
+        .within("waste", "usd"),
+    text("waste_detail", |record| waste(record).map(|waste| waste.loss.detail.as_str()).into()).aside(),
+    // What of the prompt is in the cache, as it came, and as it went out where that differs.
+    digest!("came_tools", |record| Some(cached(record)?.came.tools)),
+    digest!("came_system", |record| Some(cached(record)?.came.system)),
+    digest!("came_settings", |record| Some(cached(record)?.came.settings)),
+    digest!("came_history", |record| Some(cached(record)?.came.history)),
+    digest!("came_blocks", |record| Some(cached(record)?.came.blocks.into())),
+    digest!("sent_tools", |record| Some(sent(record)?.tools)),
+    digest!("sent_system", |record| Some(sent(record)?.system)),
+    digest!("sent_settings", |record| Some(sent(record)?.settings)),
+    digest!("sent_history", |record| Some(sent(record)?.history)),
+    digest!("sent_blocks", |record| Some(sent(record)?.blocks.into())),
+    digest!("head_lives_s", |record| Some(cached(record)?.lifetime.head_s.into())),
+    digest!("history_lives_s", |record| Some(cached(record)?.lifetime.history_s.into())),
 ];
 
 /// The columns that a row shows, in the order of its values.
@@ -276,6 +309,18 @@ fn details(record: &RequestRecord) -> Option<&Details> {
     Some(&answer(record)?.details)
 }
 
+fn waste(record: &RequestRecord) -> Option<&Waste> {
+    record.waste.as_deref()
+}
+
+fn cached(record: &RequestRecord) -> Option<&Cached> {
+    record.cached.as_deref()
+}
+
+fn sent(record: &RequestRecord) -> Option<Prefix> {
+    cached(record).filter(|cached| cached.sent != cached.came).map(|cached| cached.sent)
+}
+
 /// What a row takes with its indexes, beside its texts.
 const ROW_BYTES: usize = 700;
 
@@ -314,7 +359,7 @@ mod tests {
             })
             .collect();
         let runs = objects.chunk_by(|one, next| one == next).filter_map(|run| run[0]);
-        assert_eq!(runs.collect::<Vec<_>>(), ["tokens", "usage"]);
+        assert_eq!(runs.collect::<Vec<_>>(), ["tokens", "usage", "waste"]);
     }
 
     #[test]

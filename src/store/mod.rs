@@ -15,6 +15,7 @@ pub(crate) mod sessions;
 mod sqlite;
 mod statistics;
 mod tried;
+mod waste;
 mod writer;
 
 use gateway_core::record::RequestRecord;
@@ -31,6 +32,7 @@ pub use sqlite::{Database, Reader};
 pub(crate) use sqlite::{ReadError, copy};
 pub use statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter};
 pub(crate) use statistics::{CacheUse, MOST_POINTS};
+pub(crate) use waste::{LeftInCache, WasteOrder};
 pub(crate) use writer::Writer;
 
 /// Where requests leave their records.

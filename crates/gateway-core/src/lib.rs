@@ -7,6 +7,7 @@ pub mod addresses;
 pub mod again;
 pub mod balance;
 pub mod body_intake;
+pub mod cache_waste;
 mod codes;
 pub mod errors;
 pub mod http1;

@@ -15,6 +15,7 @@ pub use outcome::Outcome;
 pub use prompt::PromptOutcome;
 pub use thinking_action::ThinkingAction;
 
+use crate::cache_waste::{Cached, Loss};
 use crate::prompt_shape::PromptShape;
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
@@ -106,6 +107,19 @@ pub struct RequestRecord {
     pub shape: Option<Box<PromptShape>>,
     /// The same of the body that went out, where rules changed it.
     pub sent_shape: Option<Box<PromptShape>>,
+    /// What of its prompt is in the upstream's cache, if anything is.
+    pub cached: Option<Box<Cached>>,
+    /// What of it was written to that cache although it had been there.
+    pub waste: Option<Box<Waste>>,
+}
+
+/// What was written to the cache although it had been there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waste {
+    /// Why, and how many tokens.
+    pub loss: Loss,
+    /// What that cost more than reading them would have; `None` for a model without a price.
+    pub cost: Option<NanoUsd>,
 }
 
 /// The names under which a request is counted: few, whatever clients send.
@@ -172,6 +186,8 @@ impl RequestRecord {
             capture: None,
             shape: None,
             sent_shape: None,
+            cached: None,
+            waste: None,
         }
     }
 

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::ending::Ending;
 use super::failure::{self, Failure};
 use crate::config::Kept;
+use crate::gateway::cache_waste::CacheWaste;
 use crate::gateway::clean::{Cleaner, Names};
 use gateway_core::language::Language;
 use gateway_core::record::fault::{Reader, UpstreamFault};
@@ -20,7 +21,13 @@ use std::time::Instant;
 /// The record of a request that ended so. Its cost is by the prices in force now, however old its configuration is: costs that
 /// are made anew meanwhile (`store/recost.rs`) are by them too. The factor is the one of the upstream that it was sent to,
 /// as it was then: the configuration in force may not have that upstream any more.
-pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Context, in_force: &Prices) -> RequestRecord {
+pub(crate) fn record(
+    session: &Session,
+    mut ending: Ending,
+    context: &mut Context,
+    in_force: &Prices,
+    cache_waste: &CacheWaste,
+) -> RequestRecord {
     let request = session.req_header();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
@@ -85,8 +92,11 @@ pub(crate) fn record(session: &Session, mut ending: Ending, context: &mut Contex
         capture,
         shape: shapes.came,
         sent_shape: shapes.sent,
+        cached: None,
+        waste: None,
     };
     conclude(&mut record, in_force, factor);
+    cache_waste.judge(&mut record, in_force, factor);
     // In the gateway's own words, what the upstream did not say.
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)

@@ -145,5 +145,10 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
 pub(crate) fn body(context: &mut Context) -> Option<Bytes> {
     let is_first = !std::mem::replace(&mut context.attempt.body_given, true);
     let held = context.arrival.body.as_ref().filter(|_| is_first)?;
-    Some(context.attempt.body.take().unwrap_or_else(|| held.bytes.clone()))
+    // What is asked of its shape later, when nobody waits for that, needs it a little longer.
+    let changed = match context.observation.shapes.is_wanted {
+        true => context.attempt.body.clone(),
+        false => context.attempt.body.take(),
+    };
+    Some(changed.unwrap_or_else(|| held.bytes.clone()))
 }

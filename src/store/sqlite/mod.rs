@@ -16,6 +16,7 @@ mod reader;
 mod recost;
 mod sessions;
 mod statistics;
+mod waste;
 
 pub(crate) use copy::copy;
 pub use database::Database;

@@ -5,8 +5,10 @@ use super::listing::WHOLE_ROWS;
 use crate::store::columns::number;
 use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
 use crate::store::rollup::{Key, QUARTER, SPANS, floor};
+use gateway_core::cache_waste::without_loss;
 use gateway_core::protocol::Protocol;
 use gateway_core::record::{request_class, status_class};
+use gateway_core::usage::pricing::NanoUsd;
 use gateway_core::usage::summary::{Details, Tokens};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -40,6 +42,9 @@ struct Old {
     tokens: Tokens,
     details: Details,
     cost: Option<i64>,
+    /// Tokens that were written to the cache although they had been there, and what that cost.
+    wasted: Option<u64>,
+    waste: Option<i64>,
 }
 
 /// What is to be added to a sum.
@@ -54,8 +59,8 @@ struct Added {
 struct Anew {
     batch: Batch,
     rows: Vec<Old>,
-    /// The new costs, by the row's number.
-    costs: Vec<(i64, Option<i64>)>,
+    /// The new costs, by the row's number, and what of them was waste.
+    costs: Vec<(i64, Option<i64>, Option<i64>)>,
 }
 
 impl Database {
@@ -109,17 +114,17 @@ async fn anew(
         anew.batch.last = Some(row.try_get("seq")?);
         let Some(old) = read(row, span)? else { continue };
         anew.batch.see(old.started_ms);
-        let cost = match tariff.cost(&old.used()) {
-            Costs::Now(cost) => cost.map(number),
+        let (cost, waste) = match tariff.cost(&old.used(&old.tokens)) {
+            Costs::Now(cost) => (cost.map(number), old.waste(tariff, cost).map(number)),
             Costs::AsItDid => {
                 anew.batch.leave(&old.upstream);
-                old.cost
+                (old.cost, old.waste)
             }
         };
         anew.batch.unpriced += u64::from(cost.is_none());
-        if cost != old.cost {
+        if (cost, waste) != (old.cost, old.waste) {
             anew.batch.changed += 1;
-            anew.costs.push((old.seq, cost));
+            anew.costs.push((old.seq, cost, waste));
             anew.rows.push(old);
         }
     }
@@ -171,25 +176,41 @@ fn read(row: &SqliteRow, span: Span) -> Result<Option<Old>, sqlx::Error> {
             speed: row.try_get("speed")?,
         },
         cost: row.try_get("cost_nano")?,
+        wasted: count("waste_tokens")?,
+        waste: row.try_get("waste_nano")?,
     }))
 }
 
-async fn write_costs(connection: &mut SqliteConnection, costs: &[(i64, Option<i64>)]) -> Result<(), sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("WITH anew (seq, cost) AS (");
-    sql.push_values(costs, |mut row, (seq, cost)| {
-        row.push_bind(seq).push_bind(cost);
+async fn write_costs(
+    connection: &mut SqliteConnection,
+    costs: &[(i64, Option<i64>, Option<i64>)],
+) -> Result<(), sqlx::Error> {
+    let mut sql = QueryBuilder::<Sqlite>::new("WITH anew (seq, cost, waste) AS (");
+    sql.push_values(costs, |mut row, (seq, cost, waste)| {
+        row.push_bind(seq).push_bind(cost).push_bind(waste);
     });
-    sql.push(") UPDATE requests SET cost_nano = anew.cost FROM anew WHERE requests.seq = anew.seq");
+    sql.push(
+        ") UPDATE requests SET cost_nano = anew.cost, waste_nano = anew.waste FROM anew WHERE requests.seq = anew.seq",
+    );
     sql.build().execute(connection).await.map(drop)
 }
 
 impl Old {
-    fn used(&self) -> Used<'_> {
+    /// What of this cost reading the cache would have saved.
+    fn waste(&self, tariff: &Tariff, cost: Option<NanoUsd>) -> Option<NanoUsd> {
+        let without = without_loss(&self.tokens, self.wasted?);
+        match tariff.cost(&self.used(&without)) {
+            Costs::Now(less) => Some(cost?.saturating_sub(less?)),
+            Costs::AsItDid => None,
+        }
+    }
+
+    fn used<'u>(&'u self, tokens: &'u Tokens) -> Used<'u> {
         Used {
             started_ms: self.started_ms,
             upstream: &self.upstream,
             model: self.model.as_deref(),
-            tokens: &self.tokens,
+            tokens,
             details: &self.details,
         }
     }
@@ -230,7 +251,7 @@ impl Old {
 /// Adds what the new costs change to the sums of each span that are there: those by the minute go after some days.
 async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(), sqlx::Error> {
     let mut wanted = Vec::with_capacity(anew.rows.len() * SPANS.len());
-    for (old, (_, cost)) in anew.rows.iter().zip(&anew.costs) {
+    for (old, (_, cost, _)) in anew.rows.iter().zip(&anew.costs) {
         let added = Added {
             cost: cost.unwrap_or_default() - old.cost.unwrap_or_default(),
             unpriced: i64::from(cost.is_none()) - i64::from(old.cost.is_none()),

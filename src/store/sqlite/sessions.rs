@@ -23,7 +23,8 @@ const NAMES: usize = 20;
 /// Requests that did not do what they should, by no doing of the client's.
 const FAILED: &str = "outcome NOT IN ('completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected')";
 /// Tokens that were written to the prompt cache although they were in it, and what they cost.
-const WASTED: [(&str, &str); 2] = [("wasted_tokens", "0"), ("wasted_nano", "0")];
+const WASTED: [(&str, &str); 2] =
+    [("wasted_tokens", "COALESCE(SUM(waste_tokens), 0)"), ("wasted_nano", "COALESCE(SUM(waste_nano), 0)")];
 
 /// Sums that are the same in the whole and in its parts: columns of a row of them.
 const SUMS: [&str; 14] = [
@@ -64,7 +65,8 @@ struct Summed {
     last: i64,
     ended: i64,
     wasted_tokens: u64,
-    wasted_usd: Option<f64>,
+    /// In billionths of a dollar; `None` if nothing was, or it has no price.
+    wasted: Option<u64>,
 }
 
 impl Summed {
@@ -78,7 +80,7 @@ impl Summed {
             last: row.try_get("last")?,
             ended: row.try_get("ended")?,
             wasted_tokens: count(row.try_get("wasted_tokens")?),
-            wasted_usd: (wasted > 0).then(|| dollars(wasted)),
+            wasted: Some(wasted).filter(|wasted| *wasted > 0),
         })
     }
 }
@@ -260,7 +262,7 @@ impl Reader {
         push_sums(&mut sql);
         sql.push(" FROM requests WHERE session = ").push_bind(session).push(" GROUP BY agent ORDER BY first, agent");
         let (mut all, mut cost, mut first, mut last, mut ended) = (Total::default(), 0, i64::MAX, 0, 0);
-        let (mut agents, mut agents_total, mut wasted_tokens, mut wasted) = (Vec::new(), 0, 0, None::<f64>);
+        let (mut agents, mut agents_total, mut wasted_tokens, mut wasted) = (Vec::new(), 0, 0, None::<u64>);
         for row in sql.build().fetch_all(&self.pool().await).await? {
             let part = Summed::read(&row)?;
             all.add(&part.total);
@@ -268,7 +270,7 @@ impl Reader {
             first = first.min(part.first);
             (last, ended) = (last.max(part.last), ended.max(part.ended));
             wasted_tokens += part.wasted_tokens;
-            wasted = wasted.map_or(part.wasted_usd, |sum| Some(sum + part.wasted_usd.unwrap_or_default()));
+            wasted = wasted.map_or(part.wasted, |sum| Some(sum + part.wasted.unwrap_or_default()));
             agents_total += 1;
             if agents.len() < AGENTS {
                 agents.push(Agent {
@@ -280,7 +282,7 @@ impl Reader {
                     total: part.total,
                     cache_hit_rate: cache_hit_rate(part.total.tokens),
                     wasted_tokens: part.wasted_tokens,
-                    wasted_usd: part.wasted_usd,
+                    wasted_usd: part.wasted.map(dollars),
                 });
             }
         }
@@ -303,10 +305,10 @@ impl Reader {
             requests_total: all.requests,
             total: all,
             wasted_tokens,
-            wasted_usd: wasted,
+            wasted_usd: wasted.map(dollars),
             agents,
             agents_total,
-            waste: Vec::new(),
+            waste: self.waste_of(session).await?,
             requests,
             next_cursor,
         }))
@@ -354,7 +356,7 @@ fn session_row(row: &SqliteRow, asked: &SessionsAsked) -> Result<SessionRow, sql
         upstreams: Vec::new(),
         keys: Vec::new(),
         wasted_tokens: summed.wasted_tokens,
-        wasted_usd: summed.wasted_usd,
+        wasted_usd: summed.wasted.map(dollars),
     })
 }
 

@@ -278,6 +278,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/waste": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was written to prompt caches although it had been there, by cause and by session (cache-waste.md) */
+        get: operations["waste"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/errors": {
         parameters: {
             query?: never;
@@ -669,6 +686,44 @@ export interface components {
         Outcome: "completed" | "upstream_error" | "stream_error" | "truncated" | "stalled" | "unreachable" | "gateway_error" | "rejected" | "client_aborted" | "client_stalled" | "unreadable";
         /** @enum {string} */
         Cause: "waf_page" | "context_1m" | "pool_closed" | "quota" | "saturated" | "network" | "incomplete_request" | "shape_refused" | "origin_520" | "thinking_off" | "user_agent" | "country" | "key_refused" | "proxy" | "unreachable" | "too_slow" | "broke_off" | "overloaded" | "not_found" | "bad_request" | "no_message" | "rejected" | "gateway" | "other";
+        Waste: {
+            cause: components["schemas"]["WasteCause"];
+            tokens: components["schemas"]["Count"];
+            /** @description What writing them cost more than reading them would have; null for a model without a price. */
+            usd: number | null;
+        };
+        Wasted: {
+            requests: components["schemas"]["Count"];
+            tokens: components["schemas"]["Count"];
+            /** @description Of the requests that have a price; null if there are some, and none has one. */
+            usd: number | null;
+        };
+        WasteReport: {
+            from_ms: components["schemas"]["At"];
+            to_ms: components["schemas"]["At"];
+            total: components["schemas"]["Wasted"];
+            /** @description The dearest first. */
+            causes: (components["schemas"]["Wasted"] & {
+                cause: components["schemas"]["WasteCause"];
+            })[];
+            sessions: (components["schemas"]["Wasted"] & {
+                session: string;
+                main_cause: components["schemas"]["WasteCause"];
+                last_at_ms: components["schemas"]["At"];
+            })[];
+        };
+        WastedRequest: components["schemas"]["Waste"] & {
+            request_id: components["schemas"]["RequestId"];
+            at_ms: components["schemas"]["At"];
+            agent: components["schemas"]["Text"];
+            /** @description What changed, by name: FROM>TO, seconds idle > seconds that it lives, rules with + and -; null if there is nothing to name. */
+            detail: string | null;
+        };
+        /**
+         * @description Why a request wrote the prompt cache anew (cache-waste.md).
+         * @enum {string}
+         */
+        WasteCause: "idle" | "upstream_changed" | "key_changed" | "model_changed" | "rules_changed" | "tools_changed" | "system_changed" | "history_changed" | "compaction" | "unexplained";
         Error: {
             /** @constant */
             type: "error";
@@ -931,6 +986,8 @@ export interface components {
             error_code: string | null;
             /** @description The rule of failover.errors that decided what followed an upstream's error, the last one if there were several; a built-in one as builtin:NAME; null if none did. */
             error_rule: string | null;
+            /** @description What of it was written to the prompt cache although it had been there; null if nothing was, or nobody knows. */
+            waste: null | components["schemas"]["Waste"];
             /** @description What differs, by name: rules, or FROM>TO for upstreams, with the rules behind a colon. */
             moved_by: string | null;
         };
@@ -1073,16 +1130,8 @@ export interface components {
             /** @description How many there are, shown or not. */
             agents_total: number;
             timeline: components["schemas"]["Timeline"];
-            /** @description The requests that wrote the prompt cache anew although it was there. */
-            waste: {
-                request_id: components["schemas"]["RequestId"];
-                at_ms: components["schemas"]["At"];
-                agent: components["schemas"]["Text"];
-                cause: string;
-                detail: components["schemas"]["Text"];
-                tokens: components["schemas"]["Count"];
-                usd: number | null;
-            }[];
+            /** @description The requests that wrote to the prompt cache what had been there, the newest first. */
+            waste: components["schemas"]["WastedRequest"][];
             /** @description The newest ones. */
             requests: components["schemas"]["Listed"][];
             /** @description How many there are, shown or not. */
@@ -1840,6 +1889,7 @@ export interface components {
         Causes: components["schemas"]["Cause"][];
         UpstreamKeys: components["schemas"]["Names"];
         ErrorRules: components["schemas"]["Names"];
+        WasteCauses: components["schemas"]["Names"];
         RequestClasses: components["schemas"]["Names"];
         Moves: components["schemas"]["Moved"][];
         AgentTypes: components["schemas"]["Names"];
@@ -1872,6 +1922,11 @@ export type By = components['schemas']['By'];
 export type Circuit = components['schemas']['Circuit'];
 export type Outcome = components['schemas']['Outcome'];
 export type Cause = components['schemas']['Cause'];
+export type Waste = components['schemas']['Waste'];
+export type Wasted = components['schemas']['Wasted'];
+export type WasteReport = components['schemas']['WasteReport'];
+export type WastedRequest = components['schemas']['WastedRequest'];
+export type WasteCause = components['schemas']['WasteCause'];
 export type Error = components['schemas']['Error'];
 export type Alive = components['schemas']['Alive'];
 export type Session = components['schemas']['Session'];
@@ -1977,6 +2032,7 @@ export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterUpstreamKeys = components['parameters']['UpstreamKeys'];
 export type ParameterErrorRules = components['parameters']['ErrorRules'];
+export type ParameterWasteCauses = components['parameters']['WasteCauses'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
 export type ParameterMoves = components['parameters']['Moves'];
 export type ParameterAgentTypes = components['parameters']['AgentTypes'];
@@ -2367,6 +2423,7 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                waste_cause?: components["parameters"]["WasteCauses"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
@@ -2532,6 +2589,7 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                waste_cause?: components["parameters"]["WasteCauses"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
                 context_compacted?: components["parameters"]["ContextsCompacted"];
@@ -2571,6 +2629,42 @@ export interface operations {
             404: components["responses"]["NotFound"];
             414: components["responses"]["TargetTooLong"];
             429: components["responses"]["TooMany"];
+        };
+    };
+    waste: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is an hour before `to`. */
+                from?: components["parameters"]["SpanFrom"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                /** @description By what sessions are ordered, the most first. */
+                sort?: "cost" | "tokens" | "requests" | "last";
+                /** @description Most sessions. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WasteReport"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
         };
     };
     errors: {
@@ -3327,11 +3421,13 @@ type ReadonlyArray<T> = [
 export const pathsApiAdminStatsGroupsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/stats/groups"]["get"]["parameters"]["query"]["sort"]> = ["requests", "cost"];
 export const pathsApiAdminSessionsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/sessions"]["get"]["parameters"]["query"]["sort"]> = ["last", "cost", "requests", "duration", "errors", "waste"];
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
+export const pathsApiAdminWasteGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/waste"]["get"]["parameters"]["query"]["sort"]> = ["cost", "tokens", "requests", "last"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
 export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type", "client"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];
 export const causeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Cause"]> = ["waf_page", "context_1m", "pool_closed", "quota", "saturated", "network", "incomplete_request", "shape_refused", "origin_520", "thinking_off", "user_agent", "country", "key_refused", "proxy", "unreachable", "too_slow", "broke_off", "overloaded", "not_found", "bad_request", "no_message", "rejected", "gateway", "other"];
+export const wasteCauseValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["WasteCause"]> = ["idle", "upstream_changed", "key_changed", "model_changed", "rules_changed", "tools_changed", "system_changed", "history_changed", "compaction", "unexplained"];
 export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Error"]["error"]["type"]> = ["authentication_error", "permission_error", "not_found_error", "request_too_large", "rate_limit_error", "timeout_error", "overloaded_error", "api_error", "invalid_request_error"];
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];

@@ -27,6 +27,7 @@ mod load;
 pub mod metrics;
 mod pool;
 mod ports;
+pub mod prompt_cache;
 mod proxy;
 mod received;
 mod reply;

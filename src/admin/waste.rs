@@ -1,0 +1,23 @@
+//! `waste`: what was written to prompt caches although it had been there.
+
+use super::call::Call;
+use super::fault::Fault;
+use super::refused::{Refused, json};
+use crate::gateway::Answer;
+use crate::store::{Reader, WasteOrder};
+
+/// Most sessions of an answer.
+const MOST_SESSIONS: u32 = 500;
+const DEFAULT_SESSIONS: u32 = 50;
+
+/// A time, by cause and by session.
+pub(super) async fn report(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+    let span = call.parameters.span()?;
+    let limit = call.parameters.number("limit", 1..MOST_SESSIONS + 1, DEFAULT_SESSIONS)?;
+    let asked = call.parameters.get("sort").unwrap_or(WasteOrder::ALL[0].name());
+    let order = WasteOrder::ALL.into_iter().find(|order| order.name() == asked).ok_or_else(|| {
+        let choices = WasteOrder::ALL.map(WasteOrder::name).join(", ");
+        Fault::NotAChoice { name: "sort".into(), choices }
+    })?;
+    json(&reader.waste(span, order, limit).await?)
+}
