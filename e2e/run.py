@@ -152,7 +152,10 @@ def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
     if not run("traffic for the panel", ["node", "panel/traffic.mjs", gateway, "90"], env):
         return 0, 1, 0
     # Wrong keys are tried at the end of what people do, and make the answers to others slow.
-    files = ["pages", "pictures", "shell", "relay_pages", "upstream_parts", "upstream_forms", "rule_forms", "notify", "error_rules", "faults", "behaviour"]
+    files = [
+        "pages", "pictures", "shell", "relay_pages", "upstream_parts", "upstream_forms",
+        "rule_forms", "notify", "costs", "sessions", "error_rules", "faults", "behaviour",
+    ]
     files = [f"panel/{file}.test.mjs" for file in files]
     results = [
         node(f"the panel: {Path(file).name}", env, folder / f"panel-{index}.tap", "--test-concurrency=1", "--test-timeout=280000", file)

@@ -16,7 +16,10 @@ export const router = createRouter({
   routes: [
     { path: '/', name: 'dashboard', component: () => import('./pages/dashboard/DashboardPage.vue'), meta: { range: 'always' } },
     { path: '/requests', name: 'requests', component: () => import('./pages/requests/RequestsPage.vue'), meta: { range: 'carried' } },
+    { path: '/costs', name: 'costs', component: () => import('./pages/costs/CostsPage.vue'), meta: { range: 'always' } },
+    { path: '/sessions', name: 'sessions', component: () => import('./pages/sessions/SessionsPage.vue'), meta: { range: 'always' } },
     { path: '/sessions/:id', name: 'session', component: () => import('./pages/session/SessionPage.vue'), props: true },
+    { path: '/waste', name: 'waste', component: () => import('./pages/waste/WastePage.vue'), meta: { range: 'always' } },
     { path: '/errors', name: 'errors', component: () => import('./pages/errors/ErrorsPage.vue'), meta: { range: 'always' } },
     { path: '/upstreams', name: 'upstreams', component: () => import('./pages/upstreams/UpstreamsPage.vue') },
     { path: '/rules', name: 'rules', component: () => import('./pages/rules/RulesPage.vue') },

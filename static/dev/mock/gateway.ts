@@ -306,7 +306,7 @@ export class MockGateway {
   #second(): void {
     const now = Date.now();
     const ended = Array.from({ length: this.#random.pick([[0, 5], [1, 4], [2, 2], [3, 1]]) }, () => {
-      const row = this.#maker.row(0);
+      const row = this.#maker.row(now);
       return { ...row, started_at_ms: now - row.duration_ms };
     });
     this.#rows = [...ended, ...this.#rows];

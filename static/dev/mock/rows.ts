@@ -1,8 +1,10 @@
 /** Thirty days of requests as Claude Code makes them, and relays answer them. */
 
 import type { Cause, Outcome, RequestDetail, RequestRow, Tokens } from '../../src/api/types.ts';
+import { costOf } from './prices.ts';
 import { Random } from './random.ts';
 import { KEY_LABELS } from './upstreams.ts';
+import { loseCaches } from './waste.ts';
 
 const DAY_MS = 86_400_000;
 export const UPSTREAMS = ['anyrouter', 'mirror-hk', 'backup'] as const;
@@ -45,20 +47,16 @@ const FAILURES: readonly (readonly [Failure, number])[] = [
   [{ cause: 'unreachable', outcome: 'unreachable', status: 502, type: null, reason: 'resolve', message: null }, 3],
   [{ rule: 'builtin:key_disabled', cause: 'key_refused', outcome: 'upstream_error', status: 401, type: 'authentication_error', reason: '', message: '无效的令牌 (request id: 2026112409120054321)' }, 3],
 ];
-const MODELS: readonly (readonly [string, number])[] = [
-  ['claude-sonnet-4-5', 46], ['claude-opus-4-8', 30], ['claude-haiku-4-5', 21], ['claude-opus-5-5', 8],
-];
-const PRICES: Record<string, [input: number, output: number] | undefined> = {
-  'claude-sonnet-4-5': [3, 15], 'claude-opus-4-8': [5, 25], 'claude-haiku-4-5': [1, 5],
-};
-
-function costOf(model: string, tokens: Tokens): number | null {
-  const price = PRICES[model];
-  if (!price) return null;
-  const [input, output] = price;
-  return (tokens.input * input + tokens.cache_write * input * 1.25 + tokens.cache_read * input * 0.1 + tokens.output * output) / 1e6;
-}
-
+/** Which model, upstream and key a session has: as often as they stand here. */
+const MODELS = ['claude-sonnet-4-5', 'claude-opus-4-8', 'claude-sonnet-4-5', 'claude-sonnet-4-5', 'claude-opus-4-8', 'claude-opus-5-5', 'claude-sonnet-4-5', 'claude-opus-4-8'];
+const SIDE_MODEL = 'claude-haiku-4-5';
+const MAIN_UPSTREAMS = ['anyrouter', 'anyrouter', 'mirror-hk', 'anyrouter', 'anyrouter'];
+const KEYS = ['0a1b2c3d4e5f6071', '0a1b2c3d4e5f6071', '9f8e7d6c5b4a3921', '0a1b2c3d4e5f6071', '9f8e7d6c5b4a3921', '0a1b2c3d4e5f6071', '44c0ffee44c0ffee'];
+const CLIENTS = ['127.0.0.1', '10.0.0.21', '10.0.0.34'];
+const SESSIONS = 901;
+/** How long people work in a session, and how many work at once. */
+const SITTING_MS = 9_000_000;
+const AT_ONCE = 3;
 /** Busy in the daytime of China, quiet at night. */
 function busyness(atMs: number): number {
   const hour = ((atMs / 3_600_000 + 8) % 24 + 24) % 24;
@@ -72,7 +70,7 @@ export class RowMaker {
 
   constructor(seed: number) {
     this.#random = new Random(seed);
-    this.#sessions = Array.from({ length: 60 }, () => this.uuid());
+    this.#sessions = Array.from({ length: SESSIONS }, () => this.uuid());
   }
 
   uuid(): string {
@@ -80,10 +78,16 @@ export class RowMaker {
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
   }
 
-  row(startedAtMs: number, sessionIndex = this.#random.whole(1, this.#sessions.length - 1)): RequestRow {
+  /** A session of those that are worked in at this time. */
+  #sessionAt(atMs: number): number {
+    return 1 + ((Math.floor(atMs / SITTING_MS) * AT_ONCE + this.#random.whole(0, AT_ONCE - 1)) % (SESSIONS - 1));
+  }
+
+  row(startedAtMs: number, sessionIndex = this.#sessionAt(startedAtMs)): RequestRow {
     const random = this.#random;
-    const model = random.pick(MODELS);
-    const isSide = model === 'claude-haiku-4-5';
+    const ofSession = <T>(choices: readonly T[]): T => choices[sessionIndex % choices.length] as T;
+    const isSide = random.next() < 0.18;
+    const model = isSide ? SIDE_MODEL : random.next() < 0.02 ? 'claude-opus-4-8' : ofSession(MODELS);
     const isCount = !isSide && random.next() < 0.06;
     const failure = random.next() < 0.035 ? random.pick(FAILURES) : null;
     const isAborted = !failure && random.next() < 0.02;
@@ -107,7 +111,7 @@ export class RowMaker {
     const hasAnswer = outcome !== 'unreachable' && outcome !== 'rejected';
     const duration = hasTokens ? firstToken + Math.round((output / rate) * 1000) : firstByte + random.whole(0, outcome === 'stalled' ? 90_000 : 300);
     const agent = !isSide && random.next() < 0.16 ? `agent-${'abcd'.charAt(random.whole(0, 3))}${sessionIndex % 7}` : null;
-    const upstream = outcome === 'rejected' ? null : random.pick([['anyrouter', 78], ['mirror-hk', 19], ['backup', 3]] as const);
+    const upstream = outcome === 'rejected' ? null : random.next() < 0.03 ? random.pick([['mirror-hk', 70], ['backup', 30]] as const) : ofSession(MAIN_UPSTREAMS);
     this.#count += 1;
     return {
       id: `req_${this.#count.toString(36).padStart(5, '0')}${random.hex(15)}`,
@@ -119,7 +123,7 @@ export class RowMaker {
       first_token_ms: hasTokens ? firstToken : null,
       longest_gap_ms: hasTokens ? random.whole(60, 1400) : null,
       tokens_per_second: hasTokens ? Math.round(rate * 10) / 10 : null,
-      client: '127.0.0.1',
+      client: ofSession(CLIENTS),
       http: '1.1',
       method: 'POST',
       path: isCount ? '/v1/messages/count_tokens' : '/v1/messages',
@@ -131,7 +135,7 @@ export class RowMaker {
       attempts: random.next() < 0.05 ? 2 : 1,
       request_bytes: Math.round(random.skewed(isSide ? 3200 : 92_000, 0.5)),
       response_bytes: hasTokens ? output * 46 : 320,
-      key: random.pick([['0a1b2c3d4e5f6071', 70], ['9f8e7d6c5b4a3921', 25], ['44c0ffee44c0ffee', 5]]),
+      key: ofSession(KEYS),
       session: this.#sessions[sessionIndex] ?? null,
       agent,
       parent_agent: null,
@@ -180,7 +184,7 @@ export class RowMaker {
   history(count: number, nowMs: number): RequestRow[] {
     const rows: RequestRow[] = [];
     while (rows.length < count) {
-      const isRecent = this.#random.next() < 0.3;
+      const isRecent = this.#random.next() < 0.08;
       const agoMs = this.#random.next() * (isRecent ? DAY_MS : 30 * DAY_MS) + 3_000;
       if (this.#random.next() > busyness(nowMs - agoMs)) continue;
       rows.push(this.row(Math.round(nowMs - agoMs)));
@@ -188,12 +192,16 @@ export class RowMaker {
     // One conversation with sub-agents, told in full.
     for (let step = 0; step < 46; step += 1) {
       const row = this.row(nowMs - 1_500_000 + step * 26_000, 0);
-      const agents = [null, null, null, 'agent-review', 'agent-tests'] as const;
-      row.agent = agents[step < 12 ? 0 : this.#random.whole(0, 4)] ?? null;
-      row.parent_agent = null;
+      const agents = [null, null, null, 'agent-review', 'agent-tests', 'agent-fixtures'] as const;
+      row.agent = agents[step < 12 ? 0 : this.#random.whole(0, 5)] ?? null;
+      row.parent_agent = row.agent === null ? null : row.agent === 'agent-fixtures' ? 'agent-tests' : 'main';
+      row.agent_type = row.agent === null ? null : row.agent === 'agent-review' ? 'code-reviewer' : 'general-purpose';
+      row.request_class = row.agent === null ? 'main' : 'subagent';
       rows.push(row);
     }
-    return rows.sort((a, b) => b.started_at_ms - a.started_at_ms);
+    rows.sort((a, b) => b.started_at_ms - a.started_at_ms);
+    loseCaches(rows, this.#random);
+    return rows;
   }
 }
 

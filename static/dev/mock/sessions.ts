@@ -2,6 +2,7 @@
 
 import type { Conversation, Conversations, RequestRow } from '../../src/api/types.ts';
 import { sessionGroupOf, shareOfCache, split } from './statistics.ts';
+import { wastedOf, wasteOf } from './waste.ts';
 
 type SessionRow = Conversations['sessions'][number];
 
@@ -18,12 +19,15 @@ function spanOf(rows: readonly RequestRow[]): { first_at_ms: number; last_at_ms:
   return { first_at_ms: first, last_at_ms: Math.max(...begins), duration_ms: end - first };
 }
 
-const NO_WASTE = { wasted_tokens: 0, wasted_usd: null };
+function wasted(rows: readonly RequestRow[]): { wasted_tokens: number; wasted_usd: number | null } {
+  const { tokens, usd } = wastedOf(rows.flatMap((row) => wasteOf(row) ?? []));
+  return { wasted_tokens: tokens, wasted_usd: usd };
+}
 
 function rowOf(session: string, rows: readonly RequestRow[], running: number): SessionRow {
   return {
     session, ...spanOf(rows), running, agents: distinct(rows, (row) => row.agent).length, ...sessionGroupOf(rows), cache_hit_rate: shareOfCache(rows),
-    models: distinct(rows, (row) => row.model ?? row.model_asked), upstreams: distinct(rows, (row) => row.upstream), keys: distinct(rows, (row) => row.key), ...NO_WASTE,
+    models: distinct(rows, (row) => row.model ?? row.model_asked), upstreams: distinct(rows, (row) => row.upstream), keys: distinct(rows, (row) => row.key), ...wasted(rows),
   };
 }
 
@@ -61,11 +65,11 @@ export function conversationOf(session: string, rows: readonly RequestRow[], run
     return [Number(at), requests, failed, cost_usd === null ? null : Math.round(cost_usd * 1e9)];
   };
   return {
-    session, ...span, running, total: sessionGroupOf(rows), cache_hit_rate: shareOfCache(rows), ...NO_WASTE,
+    session, ...span, running, total: sessionGroupOf(rows), cache_hit_rate: shareOfCache(rows), ...wasted(rows),
     agents: agents.map(({ name, mine }) => {
       const { first_at_ms, last_at_ms } = spanOf(mine);
       return {
-        name, parent: null, agent_type: mine[0]?.agent_type ?? null, first_at_ms, last_at_ms, ...sessionGroupOf(mine), cache_hit_rate: shareOfCache(mine), ...NO_WASTE,
+        name, parent: mine[0]?.parent_agent ?? null, agent_type: mine[0]?.agent_type ?? null, first_at_ms, last_at_ms, ...sessionGroupOf(mine), cache_hit_rate: shareOfCache(mine), ...wasted(mine),
       };
     }),
     agents_total: agents.length,
@@ -73,6 +77,6 @@ export function conversationOf(session: string, rows: readonly RequestRow[], run
       from_ms: span.first_at_ms, step_ms: stepMs, steps: Math.floor((span.last_at_ms - span.first_at_ms) / stepMs) + 1,
       agents: agents.map(({ name, mine }) => ({ name, buckets: [...split(mine, step)].map(([at, some]) => bucket(at, some)).sort((a, b) => a[0] - b[0]) })),
     },
-    waste: [], requests: rows.slice(0, PAGE), requests_total: rows.length, next_cursor: rows.length > PAGE ? (rows[PAGE - 1]?.id ?? null) : null,
+    waste: rows.flatMap((row) => wasteOf(row) ?? []), requests: rows.slice(0, PAGE), requests_total: rows.length, next_cursor: rows.length > PAGE ? (rows[PAGE - 1]?.id ?? null) : null,
   };
 }

@@ -71,8 +71,9 @@ export function statsOf(rows: readonly RequestRow[], from: number, to: number): 
 
 export function seriesOf(rows: readonly RequestRow[], from: number, to: number, step: number): SeriesPoint[] {
   const points: SeriesPoint[] = [];
+  const steps = split(rows, (row) => Math.floor(row.started_at_ms / step) * step);
   for (let at = Math.floor(from / step) * step; at < to; at += step) {
-    const mine = rows.filter((row) => row.started_at_ms >= at && row.started_at_ms < at + step);
+    const mine = steps.get(at) ?? [];
     const duration = spread(mine.map((row) => row.duration_ms));
     const token = spread(mine.map((row) => row.first_token_ms));
     points.push({
@@ -100,8 +101,8 @@ export function sessionGroupOf(rows: readonly RequestRow[]): SessionGroup {
   return { requests, completed, failed, tokens, cost_usd, unpriced_requests, ...estimatedOf(rows), request_bytes, response_bytes };
 }
 
-export function split(rows: readonly RequestRow[], of: (row: RequestRow) => string | null): Map<string | null, RequestRow[]> {
-  const parts = new Map<string | null, RequestRow[]>();
+export function split<K>(rows: readonly RequestRow[], of: (row: RequestRow) => K): Map<K, RequestRow[]> {
+  const parts = new Map<K, RequestRow[]>();
   for (const row of rows) {
     const part = parts.get(of(row));
     if (part) part.push(row);

@@ -1,9 +1,9 @@
 /** The one way to the admin API. Every call is to the own origin; the key travels only in the HttpOnly cookie. */
 
 import type {
-  Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, ErrorAnswer, ErrorGroups, Explanation,
+  Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
   GroupBy, Groups, Health, KeyNames, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
-  UpstreamKey, Upstreams, UpstreamTest,
+  UpstreamKey, Upstreams, UpstreamTest, WasteReport,
 } from './types';
 
 const BASE = '/api/admin/';
@@ -130,6 +130,8 @@ export const api = {
 
   requests: (parameters: Parameters, signal?: AbortSignal) => call<RequestPage>('requests', { parameters, signal }),
   request: (id: string, signal?: AbortSignal) => call<RequestDetail>(`requests/${name(id)}`, { signal }),
+  waste: (parameters: Parameters, signal?: AbortSignal) => call<WasteReport>('waste', { parameters, signal }),
+  sessions: (parameters: Parameters, signal?: AbortSignal) => call<Conversations>('sessions', { parameters, signal }),
   conversation: (id: string, signal?: AbortSignal) => call<Conversation>(`sessions/${name(id)}`, { signal }),
   running: (signal?: AbortSignal) => call<Running>('running', { signal }),
   errors: (parameters: Parameters, signal?: AbortSignal) => call<ErrorGroups>('errors', { parameters, signal }),

@@ -1,27 +1,20 @@
 /** The panel's names for the shapes of the admin API, which `npm run api` makes of docs/openapi.yaml. */
 
-import type { Checked, Config, Error, Errors, Notifications, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
+import type { Checked, Config, Conversations, Error, Errors, Notifications, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
 
 export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCodeValues as CONDITION_CODES, conditionTestCodeValues as TEST_CODES, deliveryCodeValues as DELIVERY_CODES, faultCodeValues as FAULT_CODES,
-  faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES } from './openapi.ts';
+  faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES, wasteCauseValues as WASTE_CAUSES } from './openapi.ts';
 export type {
   By as GroupBy, Cause, Checked as ConfigCheck, Condition, Config, Conversation, Conversations, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
   Finding, Group, Groups, Health, KeyBalance, KeyNames, LastRecost, LastTest, Line, Notifications, NotificationTest, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,
-  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, TriedMessage, TwoTexts, Upstream,
+  Rules, Running, Second as SecondOfTraffic, Series, Session, Stats, Tokens, Total as SessionGroup, Tried as UpstreamTest, TriedMessage, TwoTexts, Upstream, Wasted, WasteReport,
   UpstreamKey, Upstreams, Versions as ConfigHistory,
 } from './openapi.ts';
 
+/** A session as the list of sessions has it. */
+export type SessionSummary = Conversations['sessions'][number];
 export type ErrorGroup = Errors['groups'][number];
-/** A gateway of an older version does not tell all of it. */
-export type RunningRequest = Running['running'][number] & Partial<{
-  key: string | null;
-  agent: string | null;
-  request_class: string | null;
-  upstream_key: string | null;
-  attempts: number;
-  output_tokens: number | null;
-  silent_ms: number | null;
-}>;
+export type RunningRequest = Running['running'][number];
 export type Phase = RunningRequest['phase'];
 
 /** One way to an upstream: directly, or through the outbound proxy. */

@@ -1,13 +1,13 @@
 /** What the list of requests shows: kept in the page's URL, sent to the API, and applied to rows of the live feed. */
 
-import { CAUSES, OUTCOMES, type RequestRow } from '@/api/types';
+import { CAUSES, OUTCOMES, WASTE_CAUSES, type RequestRow } from '@/api/types';
 
 import { isKey } from './key_text';
 import { LOG_COLUMN_NAMES } from './log_columns';
 import { rangeBounds, spanFromQuery, spanToQuery, type Span } from './time_range';
 
 /** Filters that take several values. */
-export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', ...LOG_COLUMN_NAMES] as const;
+export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', 'waste_cause', ...LOG_COLUMN_NAMES] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];
 /** Filters that are one text. */
 export const TEXT_FILTERS = ['session', 'prompt_id', 'path', 'q'] as const;
@@ -30,6 +30,7 @@ const isAllowed: Partial<Record<ListFilter, (value: string) => boolean>> = {
   outcome: (value) => OUTCOMES.some((outcome) => outcome === value),
   status: (value) => /^[1-5](\d\d|xx)$/.test(value),
   cause: (value) => CAUSES.some((cause) => cause === value),
+  waste_cause: (value) => WASTE_CAUSES.some((cause) => cause === value),
 };
 
 function text(value: unknown): string {
@@ -86,6 +87,7 @@ export function matchesFilters(row: RequestRow, filters: RequestFilters): boolea
   if (!among(filters.upstream, row.upstream)) return false;
   if (filters.key.length > 0 && !filters.key.some((key) => isKey(row.key, key))) return false;
   if (!among(filters.cause, row.cause)) return false;
+  if (!among(filters.waste_cause, row.waste?.cause ?? null)) return false;
   if (!LOG_COLUMN_NAMES.every((name) => among(filters[name], row[name]))) return false;
   if (filters.session !== '' && row.session !== filters.session) return false;
   if (filters.prompt_id !== '' && row.prompt_id !== filters.prompt_id) return false;

@@ -1,0 +1,15 @@
+/** The requests behind a number: the query of the page of requests. */
+
+import type { GroupBy } from '@/api/types';
+
+/** What costs are grouped by. */
+export const COST_DIMENSIONS = ['model', 'key', 'session', 'upstream', 'request_class', 'agent_type', 'client'] as const satisfies readonly GroupBy[];
+export type CostDimension = (typeof COST_DIMENSIONS)[number];
+
+/** What groups beyond those that are counted by name are called. */
+const OTHER = 'other';
+
+/** The filter that finds the requests of a group; `null` if none does. */
+export function groupFilter(by: CostDimension, name: string | null): Record<string, string> | null {
+  return name === null || name === '' || name === OTHER ? null : { [by]: name };
+}
