@@ -21,7 +21,10 @@ mod writer;
 use gateway_core::record::RequestRecord;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::timeout;
 
 pub(crate) use figures::Groups;
 pub use listing::Filter;
@@ -45,6 +48,41 @@ pub(crate) struct RequestLog {
     strays: Waits,
     counts: Counts,
     is_failing: AtomicBool,
+    alarm: Alarm,
+}
+
+/// Wakes the writer when there is enough for it to do: a wake-up for each record would cost more than the record.
+#[derive(Debug)]
+struct Alarm {
+    /// Records that are enough.
+    enough: usize,
+    is_set: AtomicBool,
+    rings: Notify,
+}
+
+impl Alarm {
+    /// For a queue of so many records.
+    fn of(most: usize) -> Self {
+        Self { enough: writer::BATCH.min(most / 2).max(1), is_set: AtomicBool::new(false), rings: Notify::new() }
+    }
+
+    /// So many records wait now.
+    fn see(&self, queued: impl FnOnce() -> usize) {
+        if self.is_set.load(Ordering::Relaxed) && queued() >= self.enough && self.is_set.swap(false, Ordering::Relaxed)
+        {
+            self.rings.notify_one();
+        }
+    }
+
+    /// Waits until enough records do, but no longer than this.
+    async fn wait(&self, queued: impl FnOnce() -> usize, longest: Duration) {
+        self.is_set.store(true, Ordering::Relaxed);
+        if queued() < self.enough {
+            // What rings too late is for the next time: that finds fewer records, which does no harm.
+            let _ = timeout(longest, self.rings.notified()).await;
+        }
+        self.is_set.store(false, Ordering::Relaxed);
+    }
 }
 
 /// The part of the queue that strays may take: one in so many.
@@ -123,6 +161,7 @@ impl RequestLog {
             strays: Waits::new((most / STRAY_SHARE).max(1), most_bytes / STRAY_SHARE),
             counts: Counts::default(),
             is_failing: AtomicBool::new(false),
+            alarm: Alarm::of(most),
         };
         (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new() }))))
     }
@@ -148,6 +187,7 @@ impl RequestLog {
             return;
         };
         place.send(self.within_bounds(record, is_stray));
+        self.alarm.see(|| self.queued());
     }
 
     /// The record, without its texts if too many wait already.
@@ -255,6 +295,19 @@ mod tests {
         log.wrote(&waiting.batch);
         log.submit(record(true, 0));
         assert_eq!((log.queued(), counts(&log)), (1, vec![1, 990]), "there is room again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_writer_is_woken_when_there_is_enough_for_it_or_after_its_time() {
+        let (log, _queue) = RequestLog::new(true, 40, 1_000);
+        let second = Duration::from_secs(1);
+        let begin = tokio::time::Instant::now();
+        let submit = |count: usize| (0..count).for_each(|_| log.submit(record(false, 0)));
+        tokio::join!(log.alarm.wait(|| log.queued(), second), async { submit(19) });
+        assert_eq!(begin.elapsed(), second, "nineteen are not enough");
+        tokio::join!(log.alarm.wait(|| log.queued(), second), async { submit(1) });
+        log.alarm.wait(|| log.queued(), second).await;
+        assert_eq!(begin.elapsed(), second, "twenty are, whether they come while it waits or before");
     }
 
     #[tokio::test]

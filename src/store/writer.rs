@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// Longest time that a record waits for others: what a power cut can cost.
+/// Longest time that a record waits for others: what a power cut can cost. It is also how often it is looked whether the
+/// file is still there while nothing is to be written.
 const BATCH_TIME: Duration = Duration::from_secs(1);
 /// Most records of a batch.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// Pauses between attempts to write grow to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often it is looked whether the file is still there while nothing is to be written.
-const LOOK_TIME: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const RETENTION_TIME: Duration = Duration::from_secs(60);
 /// Pause between attempts to write what is left at the end.
@@ -65,7 +65,7 @@ impl Writer {
         let mut retained: Option<Instant> = None;
         let mut strays = 0;
         while let Some(waiting) = &mut taken.waiting
-            && waiting.fill().await
+            && waiting.fill(log).await
         {
             if waiting.batch.is_empty() {
                 if !self.look(&mut database, log).await {
@@ -216,20 +216,15 @@ fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Futu
 }
 
 impl Waiting {
-    /// Takes the next records from the queue: as many as come within a second, none if the first one takes longer. `false`
-    /// once there can be no more.
-    async fn fill(&mut self) -> bool {
-        match timeout(LOOK_TIME, self.receiver.recv_many(&mut self.batch, BATCH)).await {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(_) => return true,
-        }
-        let until = Instant::now() + BATCH_TIME;
+    /// Takes the next records from the queue: those of a second, or as many as a batch holds. None is waited for by itself:
+    /// being woken by each would cost more than writing it. `false` once there can be no more.
+    async fn fill(&mut self, log: &RequestLog) -> bool {
+        log.alarm.wait(|| self.receiver.len(), BATCH_TIME).await;
         while self.batch.len() < BATCH {
-            let room = BATCH - self.batch.len();
-            match timeout_at(until, self.receiver.recv_many(&mut self.batch, room)).await {
-                Ok(1..) => {}
-                _ => break,
+            match self.receiver.try_recv() {
+                Ok(record) => self.batch.push(record),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return !self.batch.is_empty(),
             }
         }
         true
