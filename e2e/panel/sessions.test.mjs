@@ -143,7 +143,13 @@ describe('a session', { skip: !IS_BUILT }, () => {
       assert(await list.locator('.slot').count() < 80);
       await page.locator('.track .bar').first().click();
       await page.waitForURL(/\/requests\?session=bbbbbbbb.*range=custom/);
-      await page.getByText(/^That is all: /).waitFor();
+      const inFirst = Number(/: (\d+) request/.exec(bars[0])[1]);
+      await page.waitForFunction((rows) => {
+        const element = document.querySelector('.scroller');
+        if (element === null) return false;
+        element.scrollTop = element.scrollHeight;
+        return new RegExp(`That is all: ${rows} requests?`).test(element.innerText);
+      }, inFirst, { polling: 100 });
     }));
 
   test('is followed while it goes on', () =>

@@ -63,7 +63,7 @@ struct Alarm {
 impl Alarm {
     /// For a queue of so many records.
     fn of(most: usize) -> Self {
-        Self { enough: writer::BATCH.min(most / 2).max(1), is_set: AtomicBool::new(false), rings: Notify::new() }
+        Self { enough: BATCH.min(most / 2).max(1), is_set: AtomicBool::new(false), rings: Notify::new() }
     }
 
     /// So many records wait now.
@@ -85,6 +85,8 @@ impl Alarm {
     }
 }
 
+/// Most records that are written in one go.
+const BATCH: usize = 1_000;
 /// The part of the queue that strays may take: one in so many.
 const STRAY_SHARE: usize = 4;
 

@@ -3,7 +3,7 @@
 use super::columns::stray_bytes;
 use super::retention::Retention;
 use super::sqlite::{Database, Rows, WriteError};
-use super::{Queue, RequestLog, Waiting};
+use super::{BATCH, Queue, RequestLog, Waiting};
 use gateway_core::record::RequestRecord;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -15,8 +15,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Longest time that a record waits for others: what a power cut can cost. It is also how often it is looked whether the
 /// file is still there while nothing is to be written.
 const BATCH_TIME: Duration = Duration::from_secs(1);
-/// Most records of a batch.
-pub(super) const BATCH: usize = 1_000;
 /// Pauses between attempts to write grow to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often old rows are looked for.
