@@ -165,7 +165,7 @@ impl Talk {
         json!({
             "model": self.model, "max_tokens": 100, "messages": messages,
             "system": [{"type": "text", "text": attribution}, {"type": "text", "text": self.system, "cache_control": mark}],
-            "tools": tools, "stream": self.asked % 2 == 0,
+            "tools": tools, "stream": self.asked.is_multiple_of(2),
         })
     }
 
@@ -209,6 +209,9 @@ fn lost(rows: &[Value]) -> Vec<(String, u64)> {
     lost.collect()
 }
 
+/// A session, how many requests it made, and what it lost: causes and tokens.
+type Told = (&'static str, usize, Vec<(&'static str, u64)>);
+
 const PROMPT_RULE: &str = "  rules:\n  - name: house\n    body: {set: {/system/1/text: \"5000:by rule\"}}\n";
 
 #[tokio::test]
@@ -218,7 +221,7 @@ async fn what_a_conversation_lost_is_in_its_rows_and_by_session_and_in_metrics()
     let (a, b) = (upstream("a", &world).await, upstream("b", &world).await);
     let plain = yaml(&[("a", &a), ("b", &b)], "");
     let gateway = started(builder(folder.path()), &plain).await;
-    let mut wanted: Vec<(&str, usize, Vec<(&str, u64)>)> = Vec::new();
+    let mut wanted: Vec<Told> = Vec::new();
 
     let mut talk = Talk::new("goes-on");
     for _ in 0..4 {
@@ -334,7 +337,7 @@ async fn what_a_conversation_lost_is_in_its_rows_and_by_session_and_in_metrics()
 }
 
 /// The report, the sessions and the metrics say what the rows do.
-async fn assert_reports(gateway: &Gateway, wanted: &[(&str, usize, Vec<(&str, u64)>)]) {
+async fn assert_reports(gateway: &Gateway, wanted: &[Told]) {
     let report = get(gateway, "waste?sort=tokens").await;
     let all: Vec<(&str, u64)> = wanted.iter().flat_map(|(_, _, lost)| lost.iter().copied()).collect();
     assert_eq!(report["total"]["tokens"], all.iter().map(|(_, tokens)| tokens).sum::<u64>());
