@@ -68,6 +68,12 @@ pub(crate) enum Command {
     },
     /// Print the manual page.
     Man,
+    /// Note for the service where its variables stand: its unit calls this as root.
+    #[command(hide = true)]
+    NoteEnvironment {
+        /// The file of variables.
+        file: PathBuf,
+    },
 }
 
 /// What `check` prints.
@@ -153,6 +159,7 @@ impl Cli {
         Arguments {
             file: self.config.clone(),
             overrides: flags.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect(),
+            environment_file: None,
         }
     }
 }

@@ -28,8 +28,15 @@ pub fn run() -> ExitCode {
     );
     let is_try = matches!(cli.command, Some(Command::Try(_)));
     let adopted = looks.then(|| operate::adopt(&cli.arguments(), is_try, &env)).flatten();
-    let arguments = adopted.as_ref().map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
-    let env = |name: &str| adopted.as_ref().map_or_else(|| env(name), |adopted| adopted.variable(name, &env));
+    let mut arguments = adopted.as_ref().map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
+    let own_env = env;
+    let env = |name: &str| adopted.as_ref().map_or_else(|| own_env(name), |adopted| adopted.variable(name, &own_env));
+    if adopted.is_some() {
+        language::speak(config::spoken(&arguments, &env));
+    }
+    if cli.command.is_none() {
+        arguments.environment_file = operate::service_file::noted(&env);
+    }
     if let Some(Command::Doctor(options)) = &cli.command {
         return doctor::run(&arguments, options, &env);
     }
@@ -38,6 +45,10 @@ pub fn run() -> ExitCode {
     }
     match &cli.command {
         Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),
+        Some(Command::NoteEnvironment { file }) => {
+            let noted = operate::service_file::note(file, &env);
+            return finish_command(noted.map(|()| String::new()));
+        }
         Some(Command::Man) => return print(&cli::manual().unwrap_or_default()),
         _ => {}
     }
@@ -100,7 +111,7 @@ pub fn run() -> ExitCode {
         }
     };
     let has_log_file = loaded.startup.log_file.is_some();
-    let served = server::run(loaded, cli.arguments(), cli.upgrade);
+    let served = server::run(loaded, arguments, cli.upgrade);
     if let (Err(error), true) = (&served, has_log_file) {
         log::error!("{error:#}");
     }

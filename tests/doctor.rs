@@ -51,7 +51,8 @@ fn names(steps: &[(&str, bool)]) -> Vec<(String, bool)> {
 #[tokio::test]
 async fn a_good_upstream_is_told_with_the_settings_for_clients() {
     let upstream = Upstream::start(anthropic::handler()).await;
-    let output = doctor().upstream(format!("{}/", upstream.url())).env("LISTEN", "0.0.0.0:18088").run().await;
+    let output =
+        doctor().upstream(format!("{}/", upstream.url())).env("LISTEN", "0.0.0.0:18088").arg("--settings").run().await;
     let text = told(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for wanted in [
@@ -80,6 +81,22 @@ async fn a_good_upstream_is_told_with_the_settings_for_clients() {
     assert_eq!((request.method.as_str(), request.target.as_str()), ("GET", "/v1/models?limit=1"));
     assert!(!request.headers.has("authorization") && !request.headers.has("x-api-key"));
     assert_eq!(upstream.received().len(), 1, "one request and no more");
+}
+
+#[tokio::test]
+async fn only_what_clients_need_is_printed_unless_all_is_asked_for() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let output = doctor().upstream(upstream.url()).env("LANG", "zh_CN.UTF-8").run().await;
+    let wanted = "\n共 1 个上游，1 个可用\n\nClaude Code（终端）：\n  export ANTHROPIC_BASE_URL=http://127.0.0.1:8088\n  \
+                  export ANTHROPIC_AUTH_TOKEN=sk-your-key\n  完整的设置";
+    assert!(output.stdout.contains(wanted) && output.stdout.lines().count() < 25, "{}", output.stdout);
+    // No id stands half translated.
+    assert!(output.stdout.contains("    正常：上游可以连通"), "{}", output.stdout);
+    assert!(
+        !output.stdout.contains("reachable") && output.stdout.ends_with("doctor --settings\n"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ pub(crate) use service::AdminService;
 const API: &[u8] = b"/api/admin/";
 /// How many tests with a message there are at a time.
 const TESTS: usize = 4;
+/// Most tests of targets of notifications at a time: each waits for another server.
+const NOTICES: usize = 4;
 
 /// Answers requests for the gateway's own pages.
 pub(crate) struct Admin {
@@ -74,9 +76,10 @@ impl Admin {
         notifier: Arc<Notifier>,
         state_dir: &Path,
     ) -> Self {
-        let (checks, dry_runs, tests) = (Turns::new(), Turns::new(), Turns::of(TESTS));
+        let (checks, dry_runs) = (Turns::new(), Turns::new());
+        let (tests, notices) = (Turns::of(TESTS), Turns::of(NOTICES));
         let gate = Arc::new(Gate::new(state_dir));
-        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs, tests } }
+        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs, tests, notices } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.

@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::fault::Fault;
+use super::parts::Parts;
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
 use crate::notify::Notifier;
@@ -20,9 +21,10 @@ pub(super) fn view(notifier: &Notifier) -> Result<Answer, Refused> {
 }
 
 /// Sends a test to a target, and waits for what comes of it.
-pub(super) async fn test(notifier: &Notifier, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn test(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
     let Wanted { target } = call.json(|most| Fault::BodyTooLarge { most })?;
-    match notifier.test(&target).await {
+    let _turn = parts.notices.turn().await?;
+    match parts.notifier.test(&target).await {
         Some(tested) => json(&tested),
         None => Err(Fault::NoTarget { name: target }.into()),
     }

@@ -30,6 +30,8 @@ pub(super) struct Parts {
     pub dry_runs: Turns,
     /// Tests of upstreams that send a message.
     pub tests: Turns,
+    /// Tests of targets of notifications.
+    pub notices: Turns,
 }
 
 impl Parts {

@@ -129,7 +129,7 @@ static ROUTES: [Route; 39] = [
     // This runs the rules that are in force, on a text, and changes nothing.
     route(POST, "explain", Look, answer!(it, call => dry_run::answer(it, call).await)),
     route(READ, "notify", Look, answer!(it, _ => notify::view(&it.notifier))),
-    route(POST, "notify/test", Change, answer!(it, call => notify::test(&it.notifier, call).await)),
+    route(POST, "notify/test", Change, answer!(it, call => notify::test(it, call).await)),
     route(GET, "live", Look, |_, _| Box::pin(async { Ok(Reply::Live) })),
     route(GET, "export", Look, |it, call| {
         Box::pin(async { Ok(Reply::Rows(Box::new(Export::new(it.reader()?.clone(), &call.parameters)?))) })

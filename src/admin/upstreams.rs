@@ -5,6 +5,7 @@ use super::keys;
 use super::refused::{Refused, json};
 use crate::config::profile::Profile;
 use crate::config::{built_in, profile};
+use crate::doctor::findings;
 use crate::gateway::{Answer, Shared, Snapshot};
 use crate::upstream::Upstream;
 use crate::upstream::clock::now_ms;
@@ -67,6 +68,9 @@ struct ShownTest {
     status: Option<u16>,
     /// The id of a finding of the doctor's.
     finding: &'static str,
+    /// What that means.
+    cause_en: &'static str,
+    cause_zh: &'static str,
     is_good: bool,
     first_byte_ms: Option<f64>,
     total_ms: f64,
@@ -78,7 +82,22 @@ impl From<&LastTest> for ShownTest {
         let LastTest { at, is_scheduled, key, model, status, finding, is_good, first_byte_ms, total_ms, cost } =
             test.clone();
         let at = humantime::format_rfc3339_millis(at).to_string();
-        Self { at, is_scheduled, key, model, status, finding, is_good, first_byte_ms, total_ms, cost }
+        let (cause_en, cause_zh) =
+            findings::find(finding).map_or((finding, finding), |found| (found.cause_en, found.cause_zh));
+        Self {
+            at,
+            is_scheduled,
+            key,
+            model,
+            status,
+            finding,
+            cause_en,
+            cause_zh,
+            is_good,
+            first_byte_ms,
+            total_ms,
+            cost,
+        }
     }
 }
 

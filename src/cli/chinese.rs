@@ -30,6 +30,7 @@ const HELP: &[(&str, &str)] = &[
     ("doctor key_env", "用这个环境变量中的密钥检查没有 api_key 的上游"),
     ("doctor model", "还用每个密钥向这个模型（或最新的 sonnet、opus、haiku、fable）发一条消息，会产生少量费用"),
     ("doctor yes", "发送消息前不询问"),
+    ("doctor settings", "给出客户端的全部设置：settings.json、VS Code 扩展、团队，以及各项的作用"),
     ("doctor json", "以 JSON 输出检查结果"),
     ("doctor lines", "比较各上游的多条线路（upstreams[].lines）"),
     ("try", "通过正在运行的网关发送一条简短的消息（密钥取自环境变量），并说明它走到了哪一步"),
@@ -57,6 +58,8 @@ const HELP: &[(&str, &str)] = &[
     ("completions", "输出 shell 的补全脚本"),
     ("completions shell", "哪一种 shell"),
     ("man", "输出手册页"),
+    ("note-environment", "为服务记下各变量所在的行：由它的 systemd 单元以 root 调用"),
+    ("note-environment file", "环境变量文件"),
     ("help", "显示本帮助或某个命令的帮助"),
     ("help subcommand", "哪个命令"),
 ];

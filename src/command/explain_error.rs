@@ -6,6 +6,7 @@ use crate::gateway::place_of_error;
 use crate::language::say;
 use anyhow::Context as _;
 use gateway_core::errors::{DECIDING_BYTES, ErrorRule, Of, Told, deciding};
+use gateway_core::language::Spelled;
 use gateway_core::usage::error_body::ErrorText;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
@@ -189,14 +190,14 @@ impl Explanation {
         let mut lines = String::new();
         if let (Some(rest), Some(of)) = (self.rest_ms, self.of) {
             let rest = std::time::Duration::from_millis(u64::try_from(rest).unwrap_or(u64::MAX));
-            let rest = humantime::format_duration(rest);
+            let rest = Spelled(rest);
             let words = match of {
-                "key" => say!("the key rests for {rest}", "该密钥暂停使用 {rest}"),
+                "key" => say!("the key rests for {rest}", "该密钥暂停使用 {rest:#}"),
                 "client" => say!(
                     "who sent the request goes elsewhere for {rest}, up to five minutes",
-                    "该客户端在 {rest} 内（最多五分钟）改用别的上游"
+                    "该客户端在 {rest:#}内（最多五分钟）改用别的上游"
                 ),
-                _ => say!("the upstream rests for {rest}", "该上游暂停使用 {rest}"),
+                _ => say!("the upstream rests for {rest}", "该上游暂停使用 {rest:#}"),
             };
             writeln!(lines, "{words}")?;
         }

@@ -11,7 +11,7 @@ pub(super) fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Prob
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, yaml).expect("written");
     let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
+    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), ..Arguments::default() };
     load(&arguments, &lookup)
 }
 
@@ -88,7 +88,7 @@ fn yaml_that_is_none_is_refused_with_its_place() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let arguments = Arguments { file: Some("/nowhere/gateway.yaml".to_owned()), overrides: Vec::new() };
+    let arguments = Arguments { file: Some("/nowhere/gateway.yaml".to_owned()), ..Arguments::default() };
     let problems = load(&arguments, &|_| None).expect_err("missing").to_string();
     assert!(problems.starts_with("/nowhere/gateway.yaml: the configuration cannot be read"), "{problems}");
 }
@@ -246,7 +246,7 @@ fn a_gateway_is_found_whatever_is_wrong_with_its_file() {
     let find = |yaml: &str, env: &[(&str, &str)]| {
         std::fs::write(&path, yaml).expect("written");
         let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-        let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
+        let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), ..Arguments::default() };
         let found = locate(&arguments, &lookup);
         (found.runtime_dir.display().to_string(), found.listen.map(|listen| listen.port()))
     };
@@ -328,4 +328,64 @@ fn a_variable_gives_the_profile_of_the_upstreams_that_a_variable_gives() {
     let shown = load_yaml("", &[urls, ("API_PROFILE", "anyrouter")]).expect("valid").effective;
     let is_it = |setting: &&Effective| setting.key == "gateway.upstreams[1].profile";
     assert_eq!(shown.iter().find(is_it).map(|setting| setting.value.as_str()), Some("anyrouter"));
+}
+
+/// With the variables of a service, from this text of its file.
+fn load_service(text: &str, yaml: &str) -> Result<Loaded, Problems> {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("gateway.yaml");
+    std::fs::write(&path, yaml).expect("written");
+    let file = EnvironmentFile::parse("/etc/e", text);
+    let variables: Vec<(String, String)> =
+        file.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let lookup = |name: &str| variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let file_of_yaml = Some(path.display().to_string());
+    load(&Arguments { file: file_of_yaml, environment_file: Some(file.clone()), ..Arguments::default() }, &lookup)
+}
+
+#[test]
+fn what_is_wrong_with_a_variable_of_a_service_is_told_with_its_line() {
+    let problems = load_service("export LISTEN=127.0.0.1:1\n\nPORT=http\n", "").expect_err("no port");
+    let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].starts_with("/etc/e:1:1: systemd leaves this line out"), "{told:#?}");
+    assert_eq!(told[1], "/etc/e:3 PORT: PORT: \"http\" is not a port from 1 to 65535");
+
+    let loaded = load_service("PORT=9000\nDEBUG_MODE=true\n", "").expect("valid");
+    let source =
+        |key: &str| loaded.effective.iter().find(|known| known.key == key).map(|known| known.source.to_string());
+    assert_eq!(source("gateway.listen (port)").as_deref(), Some("/etc/e:1 PORT"));
+    assert_eq!(source("gateway.debug").as_deref(), Some("/etc/e:2 DEBUG_MODE"));
+}
+
+#[test]
+fn a_misspelt_variable_of_a_service_is_told_and_foreign_ones_are_not() {
+    let text = "API_BASEURL=https://a.example\nLISTENN=127.0.0.1:1\napi_base_url=x\nRELAY_KEY=sk\nAPI_BASE_URL_2=x\nMY_TEAM=sk\n\
+                HTTPS_PROXY=http://p\nSSL_CERT_FILE=/a\nRUST_LOG=info\nPATH=/bin\nTZ=Asia/Shanghai\nLANG=zh_CN.UTF-8\nLANGUAGE=zh\n\
+                HOME=/a\nNODE_ENV=production\nexport DEBUG_MODE=true\n";
+    let loaded =
+        load_service(text, "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:1\"}]\n").expect("valid");
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "/etc/e:16:1: systemd leaves this line out: it takes NAME=value, without export and control characters",
+        "/etc/e:1:1: API_BASEURL is no setting; did you mean API_BASE_URL?",
+        "/etc/e:2:1: LISTENN is no setting; did you mean LISTEN?",
+        "/etc/e:3:1: api_base_url is no setting; did you mean API_BASE_URL?",
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn an_upstream_whose_keys_are_all_off_is_told() {
+    let yaml = |second: bool| {
+        format!(
+            "gateway:\n  upstreams:\n    - name: a\n      base_url: http://127.0.0.1:1\n      api_keys:\n        \
+             - {{key: sk-1, enabled: false}}\n        - {{key: sk-2, enabled: {second}}}\n"
+        )
+    };
+    let told =
+        |second| load_yaml(&yaml(second), &[]).expect("valid").warnings.iter().map(ToString::to_string).collect();
+    let (off, on): (Vec<String>, Vec<String>) = (told(false), told(true));
+    assert!(off.iter().any(|told| told.contains("every key of the upstream \"a\" is switched off")), "{off:#?}");
+    assert!(!on.iter().any(|told| told.contains("switched off")), "{on:#?}");
 }

@@ -2,6 +2,7 @@
 
 use super::source::dotenv::{self, Says, Statement, Variable};
 use super::source::environment::Lookup;
+use super::source::environment_file::EnvironmentFile;
 use super::source::message::Message;
 use super::source::problem::{BUILT_IN_PATH, Problem, Source};
 use super::source::text_file;
@@ -26,6 +27,8 @@ pub struct Arguments {
     pub file: Option<String>,
     /// Settings given as flags: key and text.
     pub overrides: Vec<(&'static str, String)>,
+    /// What the file has from which systemd took the variables, if it did, to say where they stand.
+    pub(crate) environment_file: Option<EnvironmentFile>,
 }
 
 /// The variables of `env/.env`, whatever else is wrong with that.

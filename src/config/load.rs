@@ -9,6 +9,7 @@ use super::section::server_conf;
 use super::section::settings;
 use super::section::startup::{self, Startup};
 use super::source::environment::Lookup;
+use super::source::environment_file::EnvironmentFile;
 use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::settings_reader::{Effective, List, Mark, Reader};
@@ -117,6 +118,12 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let nothing = String::new();
     let of_operator = if former.borrow().is_some() { &nothing } else { &yaml };
     let slips = slips(&reader, [(&path, of_operator), (&overlay_path, &overlay), (&headers_path, &headers_text)]);
+    let file = arguments.environment_file.as_ref();
+    let of_environment_file = file.map(warnings::left_out).unwrap_or_default();
+    let of_variables = of_variables(&reader.problems, env);
+    for at in reader.sources() {
+        place_variable(at, file, env);
+    }
     let price_list = reader.effective.iter().find(|setting| setting.key == PRICES_FILE.about.key);
     let price_list_path = price_list.map(|setting| setting.value.clone()).unwrap_or_default();
     reader.mark_variables(files::DOTENV_FILE, |name| settings::all().any(|setting| setting.about.env.contains(&name)));
@@ -128,7 +135,8 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
             warnings: [
                 of_dotenv,
                 barred.warnings,
-                warnings::find(&reader, &config),
+                of_environment_file,
+                warnings::find(&reader, &config, file),
                 warnings::open_files(&files),
                 std::mem::take(&mut reader.warnings),
                 slips.of_valid,
@@ -154,10 +162,17 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
         // First what may be the reason of the rest.
         _ => {
             let of_dotenv = of_dotenv.into_iter().filter(|warning| typed::is_slip(&warning.what));
-            let of_variables = of_variables(&reader.problems, env);
-            let of_files = of_dotenv.chain(slips.of_valid).chain(slips.of_json);
+            let of_files = of_dotenv.chain(of_environment_file).chain(slips.of_valid).chain(slips.of_json);
             Err(Problems(of_files.chain(of_variables).chain(reader.problems).collect()))
         }
+    }
+}
+
+/// Says where a variable stands that systemd took from its file.
+fn place_variable(at: &mut Source, file: Option<&EnvironmentFile>, env: Lookup<'_>) {
+    let (Source::Environment(name), Some(file)) = (&*at, file) else { return };
+    if let Some(line) = file.line_of(name, env(name).as_deref()) {
+        *at = Source::EnvironmentFile { name, path: file.path.clone(), line };
     }
 }
 

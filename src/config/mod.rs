@@ -47,6 +47,7 @@ pub(crate) use section::{
 pub(crate) use section::{notify, notify_target};
 pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
+pub(crate) use source::environment_file::EnvironmentFile;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;
 pub(crate) use source::{fingerprint, problem, secret, text_file, words};
 pub(crate) use spoken::spoken;

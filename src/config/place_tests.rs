@@ -74,7 +74,7 @@ fn a_text_in_another_coding_has_the_place_where_that_shows() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, [b"# \xe7\xbd\x91\n# \xe7\xbd\x91 ".as_slice(), b"\xcd\xf8\n"].concat()).expect("written");
-    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), overrides: Vec::new() };
+    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), ..Arguments::default() };
     let found = load(&arguments, &|_| None).expect_err("GBK");
     let problem = found.to_string();
     assert!(problem.contains("gateway.yaml:2:5: ") && problem.contains("not valid UTF-8"), "{problem}");

@@ -10,6 +10,7 @@ use super::section::routes::KEY_MAPPINGS_FILE;
 use super::section::settings;
 use super::section::startup::Startup;
 use super::section::upstream::UpstreamConfig;
+use super::source::environment_file::{Assignment, EnvironmentFile};
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
 use super::source::settings_reader::{Effective, Reader};
@@ -31,9 +32,11 @@ const NOT_FOR_THE_FILE: [&str; 2] = ["GATEWAY_CONFIG", "RUST_LOG"];
 const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"}]"#;
 /// From which likeness on, of 1, another name is taken for a slip of the pen.
 const LIKENESS: f64 = 0.85;
+/// Most lines that are told of a service's file of variables.
+const MOST_LINES: usize = 10;
 
 /// All that is worth a word.
-pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+pub(super) fn find(reader: &Reader<'_>, config: &Config, file: Option<&EnvironmentFile>) -> Vec<Problem> {
     let mut warnings = hidden_lists(reader);
     for (setting, url) in base_urls(&reader.effective) {
         let told = url.endpoint_in_it();
@@ -43,6 +46,13 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
             let at = list_place(reader, "gateway.upstreams");
             let what = Message::UpstreamUnused { name: upstream.name.clone() };
+            warnings.push(Problem { at, key: String::new(), what });
+        }
+    }
+    for upstream in &config.upstreams {
+        if !upstream.api_keys.is_empty() && upstream.api_keys.iter().all(|key| !key.is_enabled) {
+            let at = list_place(reader, "gateway.upstreams");
+            let what = Message::UpstreamKeysOff { name: upstream.name.clone() };
             warnings.push(Problem { at, key: String::new(), what });
         }
     }
@@ -57,6 +67,7 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
     warnings.extend(changes_of_prefix(reader, config));
     warnings.extend(weak_panel_key(reader, config));
     warnings.extend(misspelt_variables(reader));
+    warnings.extend(file.into_iter().flat_map(|file| misspelt_for_systemd(reader, file)));
     warnings.extend(former::find(reader));
     warnings
 }
@@ -253,29 +264,51 @@ fn is_shipped(list: &Node) -> bool {
     super::source::node::json(list) == SHIPPED
 }
 
-/// Names in `env/.env` that do nothing there, and those that are nearly those of settings. A number or a word behind a
-/// setting's name makes it another one, such as for `${env.NAME}`.
+/// Names in `env/.env` that do nothing there, and those that are nearly those of settings.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
-    let known: Vec<&str> = settings::variables().collect();
-    let unknown = reader.dotenv().filter(|(name, _)| !known.contains(name) && !former::is_one(name));
-    unknown
+    reader
+        .dotenv()
         .filter_map(|(name, variable)| {
             let (line, column) = variable.name_at;
+            let what = match NOT_FOR_THE_FILE.contains(&name) {
+                true => Message::VariableNotHere { name: name.to_owned() },
+                false => misspelt(reader, name)?,
+            };
             let at = Source::File { path: DOTENV_FILE.to_owned(), line, column };
-            let warning = |what: Message| Problem { at, key: String::new(), what };
-            if NOT_FOR_THE_FILE.contains(&name) {
-                return Some(warning(Message::VariableNotHere { name: name.to_owned() }));
-            }
-            if reader.mentions(name) || known.iter().any(|known| name.starts_with(&format!("{known}_"))) {
-                return None;
-            }
-            let upper = name.to_uppercase();
-            let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
-            let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-            let meant = || Message::VariableMisspelt { name: name.to_owned(), meant: (*nearest).to_owned() };
-            (likeness(&nearest) >= LIKENESS).then(|| warning(meant()))
+            Some(Problem { at, key: String::new(), what })
         })
         .collect()
+}
+
+/// The names in the file of variables of a service that are nearly those of settings.
+fn misspelt_for_systemd(reader: &Reader<'_>, file: &EnvironmentFile) -> Vec<Problem> {
+    let problem = |found: &Assignment| Some(in_line(file, found.line, misspelt(reader, &found.name)?));
+    file.assignments.iter().filter_map(problem).take(MOST_LINES).collect()
+}
+
+/// The lines that systemd leaves out of it.
+pub(super) fn left_out(file: &EnvironmentFile) -> Vec<Problem> {
+    // The line itself may hold a key.
+    file.left_out.iter().take(MOST_LINES).map(|line| in_line(file, *line, Message::LineLeftOut)).collect()
+}
+
+fn in_line(file: &EnvironmentFile, line: usize, what: Message) -> Problem {
+    Problem { at: Source::File { path: file.path.clone(), line, column: 1 }, key: String::new(), what }
+}
+
+/// What is said of a name that no setting has, if one has nearly this name. A number or a word behind a setting's name makes
+/// it another one, such as for `${env.NAME}`.
+fn misspelt(reader: &Reader<'_>, name: &str) -> Option<Message> {
+    let known: Vec<&str> = settings::variables().collect();
+    let is_own = |known: &&str| name.starts_with(&format!("{known}_"));
+    if known.contains(&name) || former::is_one(name) || reader.mentions(name) || known.iter().any(is_own) {
+        return None;
+    }
+    let upper = name.to_uppercase();
+    let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    let meant = || Message::VariableMisspelt { name: name.to_owned(), meant: (*nearest).to_owned() };
+    (likeness(&nearest) >= LIKENESS).then(meant)
 }
 
 #[cfg(test)]

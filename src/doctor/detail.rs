@@ -9,8 +9,8 @@ messages! {
     // --- the name ---
     IsAddress { host: String } = "is_address", "{host} is an address", "{host} 本身就是 IP 地址";
     Resolved { host: String, addresses: String } = "resolved", "{host} is {addresses}", "{host} 解析为 {addresses}";
-    ResolveLate { host: String, within: String } = "resolve_late",
-        "{host}: no answer within {within}", "{host}：DNS 在 {within} 内没有响应";
+    ResolveLate { host: String, within: Words } = "resolve_late",
+        "{host}: no answer within {within}", "{host}：DNS 在 {within}内没有响应";
     ResolveFailed { host: String, said: String } = "resolve_failed", "{host}: {said}", "{host} 无法解析：{said}";
     NoAddress { host: String } = "no_address", "{host}: the name has no address", "{host}：该域名没有地址";
     // --- the connection ---
@@ -32,8 +32,8 @@ messages! {
     TlsName { name: String } = "tls_name",
         "\"{name}\" cannot be a name in TLS; correct sni or base_url", "“{name}”不能用于 TLS；请更正 sni 或 base_url";
     TlsRoots { said: Words } = "tls_roots", "the system's authorities: {said}", "系统自带的签发机构证书有问题：{said}";
-    TlsLate { name: String, within: String } = "tls_late",
-        "{name}: no handshake within {within}", "{name}：{within} 内没有完成握手";
+    TlsLate { name: String, within: Words } = "tls_late",
+        "{name}: no handshake within {within}", "{name}：{within}内没有完成握手";
     TlsFailed { name: String, said: String } = "tls_failed", "{name}: {said}", "{name} 的握手失败：{said}";
     TlsDone { version: String, name: String } = "tls_done",
         "{version}, {name}: the certificate is valid", "{version}，{name}：证书有效";
@@ -42,8 +42,8 @@ messages! {
     TlsUnchecked { version: String, name: String } = "tls_unchecked",
         "{version}, {name}: the certificate was not checked (insecure: true)", "{version}，{name}：没有验证证书（insecure: true）";
     // --- the answer ---
-    AnswerLate { target: String, within: String } = "answer_late",
-        "GET {target}: no answer within {within}", "GET {target}：{within} 内没有响应";
+    AnswerLate { target: String, within: Words } = "answer_late",
+        "GET {target}: no answer within {within}", "GET {target}：{within}内没有响应";
     Closed { target: String } = "closed",
         "GET {target}: the connection was closed without an answer", "GET {target}：没有响应就关闭了连接";
     NotHttp { target: String } = "not_http",

@@ -42,6 +42,11 @@ impl Finding {
     }
 }
 
+/// The finding with this id.
+pub(crate) fn find(id: &str) -> Option<&'static Finding> {
+    ALL.iter().find(|finding| finding.id == id)
+}
+
 /// One constant for each finding, and `ALL` of them.
 macro_rules! findings {
     ($($name:ident, $id:literal, $severity:ident, en $cause_en:literal, $cure_en:literal, zh $cause_zh:literal,
@@ -58,7 +63,6 @@ macro_rules! findings {
             };
         )*
         /// All of them.
-        #[cfg(test)]
         const ALL: &[Finding] = &[$($name),*];
     };
 }

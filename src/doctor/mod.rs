@@ -64,6 +64,9 @@ pub(crate) struct Options {
     /// Compare the lines of upstreams that have several (upstreams[].lines).
     #[arg(long)]
     pub lines: bool,
+    /// Print all settings for clients: for settings.json, the VS Code extension and a team, and what each brings.
+    #[arg(long)]
+    pub settings: bool,
     /// Print the findings as JSON.
     #[arg(long)]
     pub json: bool,
@@ -167,6 +170,7 @@ fn examine(arguments: &Arguments, key: Option<Secret>, options: &Options, env: L
         hosts,
         lines,
         settings: Some(ClientSettings::new(startup.listen, has_proxy)),
+        has_all_settings: options.settings,
     })
 }
 
@@ -179,6 +183,7 @@ fn refused(problems: Problems) -> Report {
         hosts: None,
         lines: None,
         settings: None,
+        has_all_settings: false,
     }
 }
 

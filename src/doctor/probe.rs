@@ -11,7 +11,7 @@ use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tunnel::{self, Target};
 use ::http::header::LOCATION;
-use gateway_core::language::{Language, Words};
+use gateway_core::language::{Language, Spelled, Words};
 use hickory_resolver::TokioResolver;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -289,7 +289,7 @@ impl Probe<'_> {
         let stopped = |failure| {
             let target = target.to_string();
             let detail = match failure {
-                Failure::AnswerTimeout => Detail::AnswerLate { target, within: spelled(ANSWER_TIMEOUT) },
+                Failure::AnswerTimeout => Detail::AnswerLate { target, within: Spelled(ANSWER_TIMEOUT).words() },
                 Failure::Closed => Detail::Closed { target },
                 _ => Detail::NotHttp { target },
             };
@@ -324,9 +324,9 @@ async fn resolve(
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((vec![SocketAddr::new(ip, port)], Detail::IsAddress { host: own() }));
     }
-    let found = timeout(limit, resolver.lookup_ip(host))
-        .await
-        .map_err(|_| Stopped(Failure::ResolveTimeout, Detail::ResolveLate { host: own(), within: spelled(limit) }))?;
+    let found = timeout(limit, resolver.lookup_ip(host)).await.map_err(|_| {
+        Stopped(Failure::ResolveTimeout, Detail::ResolveLate { host: own(), within: Spelled(limit).words() })
+    })?;
     let found = found
         .map_err(|error| Stopped(Failure::Resolve, Detail::ResolveFailed { host: own(), said: error.to_string() }))?;
     let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, port)).take(MOST_ADDRESSES).collect();
@@ -376,9 +376,9 @@ async fn handshake(
     let name = tls::server_name(upstream)?;
     let shown = name.to_str().into_owned();
     let connecting = tls::connector(upstream)?.connect(name, stream);
-    let stream = timeout(limit, connecting)
-        .await
-        .map_err(|_| Stopped(Failure::TlsTimeout, Detail::TlsLate { name: shown.clone(), within: spelled(limit) }))?;
+    let stream = timeout(limit, connecting).await.map_err(|_| {
+        Stopped(Failure::TlsTimeout, Detail::TlsLate { name: shown.clone(), within: Spelled(limit).words() })
+    })?;
     let stream = stream.map_err(|error| {
         Stopped(tls::failure(&error), Detail::TlsFailed { name: shown.clone(), said: error.to_string() })
     })?;

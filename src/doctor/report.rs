@@ -1,6 +1,6 @@
 //! What the doctor found, as text and as JSON.
 
-use super::findings::{Finding, Severity};
+use super::findings::{self, Finding, Severity};
 use super::hosts::HostWay;
 use super::lines::{LineWay, LinesReport};
 use super::message::{Came, Message, ShownTokens};
@@ -61,6 +61,8 @@ pub(super) struct Report {
     pub lines: Option<Vec<LinesReport>>,
     /// What to set in the clients.
     pub settings: Option<ClientSettings>,
+    /// Whether people see all of that, not only what is needed.
+    pub has_all_settings: bool,
 }
 
 impl Report {
@@ -112,7 +114,8 @@ impl Report {
             writeln!(out, "\n{told}")?;
         }
         match &self.settings {
-            Some(settings) => write_settings(out, settings),
+            Some(settings) if self.has_all_settings => write_settings(out, settings),
+            Some(settings) => write_needed_settings(out, settings),
             None => Ok(()),
         }
     }
@@ -228,6 +231,10 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
         Severity::Problem => say!("PROBLEM: ", "问题："),
     };
     let Finding { id, cause_en, cause_zh, cure_en, cure_zh, .. } = finding;
+    // An id is English: where only Chinese is read, the cause stands in its place.
+    if language::known() == Some(Language::Chinese) {
+        return writeln!(out, "    {mark}{cause_zh}\n       -> {cure_zh}");
+    }
     writeln!(out, "    {mark}{id}")?;
     let cause = Words::new(format_args!("{cause_en}"), format_args!("{cause_zh}"));
     let cure = Words::new(format_args!("{cure_en}"), format_args!("{cure_zh}"));
@@ -235,6 +242,18 @@ fn write_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
         writeln!(out, "      {tag}{}\n       -> {}", cause.text(language), cure.text(language))?;
     }
     Ok(())
+}
+
+/// The time that a way took, or what stands against it, in a column; and, where only Chinese is read, why.
+fn outcome(milliseconds: Option<f64>, finding: Option<&'static str>) -> (String, String) {
+    match (milliseconds, finding) {
+        (Some(taken), _) => (time(taken), String::new()),
+        (None, Some(id)) if language::known() == Some(Language::Chinese) => {
+            let cause = findings::find(id).map_or(id, |finding| finding.cause_zh);
+            (say!("FAILED", "失败"), format!("  {cause}"))
+        }
+        (None, finding) => (finding.unwrap_or_default().to_owned(), String::new()),
+    }
 }
 
 /// The languages to speak, each with what stands before a text in it: both if it is not known which one is read here.
@@ -263,9 +282,10 @@ fn write_hosts(out: &mut String, hosts: &[HostWay]) -> std::fmt::Result {
     writeln!(out, "\n{}", title(&words))?;
     let width = hosts.iter().map(|way| way.host.len()).max().unwrap_or_default();
     for HostWay { host, via, milliseconds, finding, is_used } in hosts {
-        let told = milliseconds.map_or_else(|| finding.unwrap_or_default().to_owned(), time);
+        let (told, why) = outcome(*milliseconds, *finding);
+        let gap = 10_usize.saturating_sub(language::width(&told));
         let used = if *is_used { "  (base_url)" } else { "" };
-        writeln!(out, "  {host:width$}  {told:>10}  {via}{used}")?;
+        writeln!(out, "  {host:width$}  {:gap$}{told}  {via}{used}{why}", "")?;
     }
     let fastest = hosts.iter().find(|way| way.milliseconds.is_some());
     let words = match fastest.map(|way| (way, way.via.as_str())) {
@@ -299,10 +319,11 @@ fn write_lines(out: &mut String, reports: &[LinesReport]) -> std::fmt::Result {
         writeln!(out, "\n{}", title(&words))?;
         let width = lines.iter().map(|line| line.host.len()).max().unwrap_or_default();
         for LineWay { host, via, is_base_url, milliseconds, steps, finding } in lines {
-            let told = milliseconds.map_or_else(|| finding.unwrap_or_default().to_owned(), time);
+            let (told, why) = outcome(*milliseconds, *finding);
+            let gap = 10_usize.saturating_sub(language::width(&told));
             let base_url = if *is_base_url { "  (base_url)" } else { "" };
             let steps: Vec<String> = steps.iter().map(|(step, taken)| format!("{step} {}", time(*taken))).collect();
-            writeln!(out, "  {host:width$}  {told:>10}  {via}  {}{base_url}", steps.join(", "))?;
+            writeln!(out, "  {host:width$}  {:gap$}{told}  {via}  {}{base_url}{why}", "", steps.join(", "))?;
         }
         let words = match lines.iter().find(|line| line.milliseconds.is_some()) {
             None => both!("None of them can be reached from here.", "从本机都无法连通。"),
@@ -332,6 +353,17 @@ fn write_address(out: &mut String, is_for_this_machine: bool) -> std::fmt::Resul
         write_told(out, 2, &words)?;
     }
     Ok(())
+}
+
+/// What has no default in Claude Code.
+fn write_needed_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {
+    writeln!(out, "\n{}", title(&both!("Claude Code, in a shell:", "Claude Code（终端）：")))?;
+    settings.needed().lines().try_for_each(|line| writeln!(out, "  {line}"))?;
+    let words = both!(
+        "doctor --settings prints all: settings.json, the VS Code extension, a team, and what else is worth setting",
+        "完整的设置（settings.json、VS Code 扩展、团队，以及其他值得设置的项）：doctor --settings"
+    );
+    write_told(out, 2, &words)
 }
 
 fn write_settings(out: &mut String, settings: &ClientSettings) -> std::fmt::Result {

@@ -113,12 +113,12 @@ impl ClientSettings {
 
     /// Lines for a shell.
     pub(super) fn shell(&self) -> String {
-        let mut lines = String::new();
-        for (name, value) in &self.here {
-            // Writing to a string cannot fail.
-            let _ = writeln!(lines, "export {name}={value}");
-        }
-        lines
+        exports(&self.here)
+    }
+
+    /// The same without what is a choice.
+    pub(super) fn needed(&self) -> String {
+        exports(self.here.iter().filter(|(name, _)| !CHOICES.iter().any(|choice| choice.name == *name)))
     }
 
     /// `~/.claude/settings.json`
@@ -137,6 +137,15 @@ impl ClientSettings {
             self.here.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         json!({ "claudeCode.disableLoginPrompt": true, "claudeCode.environmentVariables": variables })
     }
+}
+
+fn exports<'v>(variables: impl IntoIterator<Item = &'v (&'static str, String)>) -> String {
+    let mut lines = String::new();
+    for (name, value) in variables {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "export {name}={value}");
+    }
+    lines
 }
 
 fn env(variables: &Variables) -> Value {
@@ -202,7 +211,10 @@ mod tests {
             assert_eq!(managed["env"].get(name).is_some(), *name != KEY_NAME);
             assert_eq!(code["claudeCode.environmentVariables"][at], json!({"name": name, "value": value}));
         }
+        let needed = "export ANTHROPIC_BASE_URL=http://127.0.0.1:8088\nexport ANTHROPIC_AUTH_TOKEN=sk-your-key\n";
+        assert_eq!(settings.needed(), format!("{needed}export NO_PROXY=127.0.0.1,::1,localhost\n"));
         let plain = ClientSettings::new("127.0.0.1:8088".parse().expect("an address"), false);
+        assert_eq!(plain.needed(), needed);
         assert!(!plain.shell().contains("PROXY"));
     }
 

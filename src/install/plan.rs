@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn the_shipped_unit_names_the_program_where_it_is_replaced() {
         let text = SHIPPED_UNIT.replace(PACKAGED, PROGRAM);
-        assert_eq!(text.matches(PROGRAM).count(), 2, "ExecStart and ExecReload");
+        assert_eq!(text.matches(PROGRAM).count(), 4, "ExecStartPre, ExecStart, and ExecReload twice");
         assert!(!text.contains(PACKAGED));
     }
 

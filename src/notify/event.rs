@@ -2,7 +2,7 @@
 
 use crate::config::notify_target::EventKind;
 use gateway_core::both;
-use gateway_core::language::{Language, Words};
+use gateway_core::language::{Language, Spelled, Words};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -50,26 +50,26 @@ impl Subject {
 
     /// What its end is called, if that is told, and its words; `lasted` is how long it went on.
     pub(super) fn ends(&self, lasted: Duration) -> Option<(EventKind, Words)> {
-        let after = humantime::format_duration(Duration::from_secs(lasted.as_secs())).to_string();
+        let after = Spelled(Duration::from_secs(lasted.as_secs()));
         Some(match self {
             Self::Upstream(name) => (
                 EventKind::UpstreamUp,
-                both!("upstream \"{name}\" works again, after {after}", "上游“{name}”已恢复（历时 {after}）"),
+                both!("upstream \"{name}\" works again, after {after}", "上游“{name}”已恢复（历时 {after:#}）"),
             ),
             Self::AllUpstreams => (
                 EventKind::AllUp,
-                both!("requests have an upstream again, after {after}", "又有可用的上游了（历时 {after}）"),
+                both!("requests have an upstream again, after {after}", "又有可用的上游了（历时 {after:#}）"),
             ),
             Self::Key(upstream, key) => (
                 EventKind::KeyUp,
                 both!(
                     "the key {key} of the upstream \"{upstream}\" is used again, after {after}",
-                    "上游“{upstream}”的密钥 {key} 已恢复使用（历时 {after}）"
+                    "上游“{upstream}”的密钥 {key} 已恢复使用（历时 {after:#}）"
                 ),
             ),
             Self::Log => (
                 EventKind::LogBack,
-                both!("the request log is written again, after {after}", "请求日志已恢复写入（历时 {after}）"),
+                both!("the request log is written again, after {after}", "请求日志已恢复写入（历时 {after:#}）"),
             ),
             Self::Balance(..)
             | Self::Cost

@@ -11,7 +11,7 @@ use crate::upstream::key_state::{KeyReason, State as KeyUse};
 use crate::upstream::keys::Standing;
 use crate::upstream::{Upstream, clock};
 use gateway_core::both;
-use gateway_core::language::{Language, Words};
+use gateway_core::language::{Language, Spelled, Words};
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -158,12 +158,12 @@ fn key_down(
         "" => (String::new(), String::new()),
         _ => (format!(" ({english})"), format!("（{chinese}）")),
     };
-    let until = left_ms.map(|left| humantime::format_duration(Duration::from_secs(left.div_ceil(1_000))).to_string());
+    let until = left_ms.map(|left| Spelled::whole(Duration::from_millis(left)));
     let chinese = why.text(Language::Chinese);
     let words = match until {
         Some(until) => Words::new(
             format_args!("the key {key} of the upstream \"{upstream}\" rests for {until}: {why}{detail}"),
-            format_args!("上游“{upstream}”的密钥 {key} 暂停使用 {until}：{chinese}{detail_zh}"),
+            format_args!("上游“{upstream}”的密钥 {key} 暂停使用 {until:#}：{chinese}{detail_zh}"),
         ),
         None => Words::new(
             format_args!("the key {key} of the upstream \"{upstream}\" is not used any more: {why}{detail}"),
@@ -255,7 +255,7 @@ mod tests {
         let told = key_down(&key, KeyReason::RateLimited, &detail, Some(90_000));
         let wanted = both!(
             "the key a of the upstream \"relay\" rests for 1m 30s: the upstream limits its requests (answered 429)",
-            "上游“relay”的密钥 a 暂停使用 1m 30s：触发限流（返回了 429）"
+            "上游“relay”的密钥 a 暂停使用 1 分 30 秒：触发限流（返回了 429）"
         );
         assert_eq!(told.words, wanted);
         let told = down("relay", Some(&UpstreamFault::Truncated));

@@ -1,20 +1,23 @@
-//! The configuration of a gateway that runs elsewhere: commands that look at a configuration mean that one, where this folder
-//! has none, or its file was named.
+//! The configuration of a gateway that runs elsewhere, or of the service that is installed: commands that look at a configuration
+//! mean that one, where this folder has none, or its file was named.
 
+use super::control::Status;
 use super::inheritance::is_of_gateway;
+use super::installed::Installed;
 use super::running::{self, Meant, Running};
 use super::{records, service_file};
 use crate::config::{self, Arguments, DEFAULT_FILE, DOTENV_FILE, Lookup};
 use crate::language::say;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::ErrorKind::PermissionDenied;
 use std::path::Path;
 
 /// Variables that say how the gateway goes out, beside its settings.
 const PROXIES: [&str; 8] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"];
 
-/// What a gateway that runs was started with.
+/// What a gateway that runs elsewhere was started with, or what the service would be.
 pub(crate) struct Adopted {
     /// Its file.
     pub arguments: Arguments,
@@ -24,7 +27,8 @@ pub(crate) struct Adopted {
 impl Adopted {
     /// A variable as that gateway has it; one that is nothing to a gateway, as this command has it.
     pub(crate) fn variable(&self, name: &str, own: Lookup<'_>) -> Option<String> {
-        self.variables.get(name).cloned().or_else(|| {
+        let own_language = || own(name).filter(|value| name == "GATEWAY_LANGUAGE" && !value.is_empty());
+        own_language().or_else(|| self.variables.get(name).cloned()).or_else(|| {
             let is_of_gateway = PROXIES.contains(&name) || is_of_gateway(name);
             (!is_of_gateway).then(|| own(name)).flatten()
         })
@@ -46,9 +50,35 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
     {
         return None;
     }
-    match running::meant(&located, &records::to_look_at(env)) {
+    let meant = running::meant(&located, &records::to_look_at(env));
+    // What the service would be started with, for who does not reach the one that runs. `try` only sends something through
+    // one that does.
+    if let Meant::OfRoot | Meant::None { .. } = meant
+        && running::is_of_service(&located)
+        && !is_try
+        && let Some(installed) = Installed::find()
+    {
+        return Some(of_service(installed, arguments, matches!(meant, Meant::OfRoot)));
+    }
+    match meant {
         Meant::One(one) => {
             let whose = one.told();
+            let changed = service_file::changed(&one.status).filter(|_| !is_try);
+            // What the running one has is not what is asked about: the next one would be started with something else.
+            let next = changed.as_ref().and_then(|_| Installed::find()).filter(|next| is_its(&one, next));
+            if let (Some((file, unit)), Some(next)) = (&changed, next) {
+                eprintln!(
+                    "{}",
+                    say!(
+                        "of the gateway in {whose}, with the variables that {file} has now: it was changed after the start \
+                         (sudo systemctl reload {unit} puts them in force):",
+                        "正在运行的网关，位于 {whose}；变量取自现在的 {file}，它在网关启动之后有改动（sudo systemctl reload {unit} \
+                         使其生效）：",
+                        file = file.display()
+                    )
+                );
+                return Some(from_here(next, arguments));
+            }
             let adopted = go(&one, arguments);
             eprintln!(
                 "{}",
@@ -60,13 +90,15 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
                     ),
                 }
             );
-            for note in service_file::notes(&one.status) {
+            if let Some((file, unit)) = changed {
+                let note = service_file::has_changed(&file, &unit);
                 eprintln!("{}", say!("warning: {note}", "警告：{note}"));
             }
             adopted.ok()
         }
         // The built-in settings are nothing to whoever only wants an answer.
-        Meant::OfRoot if !located.is_at_home && !is_try => {
+        _ if located.is_at_home || is_try => None,
+        Meant::OfRoot => {
             let command = running::typed();
             eprintln!(
                 "{}",
@@ -78,7 +110,7 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
             );
             None
         }
-        Meant::Several(several) if !located.is_at_home && !is_try => {
+        Meant::Several(several) => {
             let list = running::listed(&several);
             eprintln!(
                 "{}",
@@ -90,20 +122,73 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
             );
             None
         }
-        Meant::None { .. } if !located.is_at_home && !is_try && running::is_installed() => {
+        Meant::None { .. } if running::is_installed() => {
+            let (file, command) = (running::CONFIGURATION, running::typed());
             eprintln!(
                 "{}",
                 say!(
                     "note: this is about the built-in settings. The service is installed, but does not run (sudo systemctl start \
-                     anyrouter-gateway); its file: -c /etc/anyrouter-gateway/gateway.yaml",
-                    "提示：以下是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway）；\
-                     它的配置文件：-c /etc/anyrouter-gateway/gateway.yaml"
+                     anyrouter-gateway), and its file {file} cannot be read: sudo {command}",
+                    "提示：以下是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway），\
+                     它的配置文件 {file} 也无法读取：sudo {command}"
                 )
             );
             None
         }
-        _ => None,
+        Meant::None { .. } => None,
     }
+}
+
+/// Whether this service is the gateway that runs.
+fn is_its(running: &Running, installed: &Installed) -> bool {
+    let same = |one: &Path, other: &Path| one.canonicalize().is_ok_and(|one| other.canonicalize().ok() == Some(one));
+    let Status { folder, configuration, .. } = &running.status;
+    let file = Path::new(folder).join(configuration);
+    installed.denied.is_none() && same(&file, Path::new(&installed.file)) && same(Path::new(folder), &installed.folder)
+}
+
+/// The configuration of the service, with a line that says so, and why.
+fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Adopted {
+    let why = match runs {
+        true => say!("it runs, and tells what it has to root only", "服务正在运行，它的设置只告诉 root"),
+        false => say!(
+            "it is installed, but does not run; sudo systemctl start anyrouter-gateway starts it",
+            "服务已安装，但没有运行；启动：sudo systemctl start anyrouter-gateway"
+        ),
+    };
+    let file = &installed.file;
+    let denied = installed.denied.as_ref().map(|path| path.display().to_string());
+    // Its state is for its user alone too: what the panel changed, headers, keys of clients.
+    let denied = denied.or_else(|| {
+        let is_closed = std::fs::read_dir(&installed.folder).is_err_and(|error| error.kind() == PermissionDenied);
+        is_closed.then(|| installed.folder.display().to_string())
+    });
+    let told = match (&denied, &installed.environment_file) {
+        (Some(path), _) => {
+            let command = running::typed();
+            say!(
+                "of the service's file {file} alone ({why}); {path} is for root: sudo {command} tells all:",
+                "只根据服务的配置文件 {file}（{why}）；{path} 只有 root 可读，完整的结果：sudo {command}"
+            )
+        }
+        (None, Some(variables)) => say!(
+            "of the service: {file}, with the variables in {path} ({why}):",
+            "系统服务的配置：{file}，变量取自 {path}（{why}）：",
+            path = variables.path
+        ),
+        (None, None) => say!("of the service: {file} ({why}):", "系统服务的配置：{file}（{why}）："),
+    };
+    eprintln!("{told}");
+    from_here(installed, arguments)
+}
+
+/// Goes to the folder of the service; where that is not allowed, or not there yet, away from this one: nothing in it is the
+/// service's.
+fn from_here(installed: Installed, arguments: &Arguments) -> Adopted {
+    let Installed { file, folder, variables, environment_file, .. } = installed;
+    let _ = std::env::set_current_dir(&folder).or_else(|_| std::env::set_current_dir("/"));
+    let overrides = arguments.overrides.clone();
+    Adopted { arguments: Arguments { file: Some(file), overrides, environment_file }, variables }
 }
 
 /// Whether this folder's files, or the one that was named, leave the question open and can be read twice: a pipe cannot.
@@ -130,5 +215,6 @@ fn go(running: &Running, arguments: &Arguments) -> Result<Adopted, String> {
     std::env::set_current_dir(&status.folder).map_err(|error| format!("{}: {error}", status.folder))?;
     let is_file = !status.configuration.is_empty() && Path::new(&status.configuration).exists();
     let file = is_file.then(|| status.configuration.clone());
-    Ok(Adopted { arguments: Arguments { file, overrides: arguments.overrides.clone() }, variables })
+    let (overrides, environment_file) = (arguments.overrides.clone(), service_file::of(running));
+    Ok(Adopted { arguments: Arguments { file, overrides, environment_file }, variables })
 }

@@ -6,7 +6,7 @@ use super::ask;
 use super::control::{Answer, Question};
 use super::descriptors;
 use gateway_core::both;
-use gateway_core::language::{Language, Words};
+use gateway_core::language::{Language, Spelled, Words};
 use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -95,8 +95,8 @@ impl Claim {
             io::ErrorKind::TimedOut => {
                 both!(
                     "the process that serves said nothing for {time}",
-                    "正在服务的进程在 {time} 内没有回应",
-                    time = humantime::format_duration(time)
+                    "正在服务的进程在 {time:#}内没有回应",
+                    time = Spelled(time)
                 )
             }
             _ => both!("the process that serves cannot be heard: {error}", "收不到正在服务的进程的回应：{error}"),

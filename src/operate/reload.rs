@@ -24,7 +24,8 @@ pub(crate) fn run(folder: &RuntimeDir) -> Result<String, String> {
                 let (keys, way) = (pending_restart.join(", "), Way::of(&status).to_change(&status, needs_stop));
                 lines.push(pending(&printable(&keys), &way));
             }
-            lines.extend(service_file::notes(&status));
+            let notes = service_file::notes(&status, &lines);
+            lines.extend(notes);
             Ok(lines.join("\n"))
         }
         Answer::Refused(problems) => Err(format!("{}\n{}", joined(&problems, "\n"), refused(problems.len()))),
@@ -104,10 +105,12 @@ impl Way {
             (Self::Container, _) => {
                 say!("restart the container (docker compose restart)", "请重启容器（docker compose restart）")
             }
-            (Self::Unit(unit), true) => say!("type: systemctl restart {unit}", "请执行：systemctl restart {unit}"),
+            (Self::Unit(unit), true) => {
+                say!("type: sudo systemctl restart {unit}", "请执行：sudo systemctl restart {unit}")
+            }
             (Self::Unit(unit), false) => say!(
-                "type: systemctl reload {unit} (a new process takes over, nothing is cut off)",
-                "请执行：systemctl reload {unit}（由新进程接替，不会中断任何请求）"
+                "type: sudo systemctl reload {unit} (a new process takes over, nothing is cut off)",
+                "请执行：sudo systemctl reload {unit}（由新进程接替，不会中断任何请求）"
             ),
             (Self::Person, true) => {
                 say!("stop the gateway (kill {pid}), and start it again", "请停止网关（kill {pid}），再重新启动")
@@ -155,8 +158,8 @@ mod tests {
         };
         let unit = Way::Unit("a.service".to_owned());
         for (way, needs_stop, wanted) in [
-            (&unit, true, "type: systemctl restart a.service"),
-            (&unit, false, "type: systemctl reload a.service "),
+            (&unit, true, "type: sudo systemctl restart a.service"),
+            (&unit, false, "type: sudo systemctl reload a.service "),
             (&Way::Person, true, "stop the gateway (kill 12), and start it again"),
             (&Way::Person, false, "type: anyrouter-gateway upgrade "),
             (&Way::Container, true, "restart the container"),

@@ -14,8 +14,14 @@ use std::path::{Path, PathBuf};
 
 /// The runtime folder of `conf/anyrouter-gateway.service`.
 const SERVICE: &str = "/run/anyrouter-gateway";
-/// That unit, where `install-service` puts it.
-const UNIT: &str = "/etc/systemd/system/anyrouter-gateway.service";
+/// That unit, where `install-service` and `install.sh` put it, and where the package does.
+pub(super) const UNITS: [&str; 3] = [
+    "/etc/systemd/system/anyrouter-gateway.service",
+    "/usr/lib/systemd/system/anyrouter-gateway.service",
+    "/lib/systemd/system/anyrouter-gateway.service",
+];
+/// Its configuration.
+pub(super) const CONFIGURATION: &str = "/etc/anyrouter-gateway/gateway.yaml";
 
 /// A gateway that runs.
 pub(super) struct Running {
@@ -57,7 +63,8 @@ pub(crate) fn find(located: &Located, env: Lookup<'_>) -> Result<RuntimeDir, Str
             return Ok(folder);
         }
     }
-    if located.is_folder_named {
+    // That of the service is named by its unit too.
+    if located.is_folder_named && !(located.runtime_dir == Path::new(SERVICE) && is_installed()) {
         return Err(say!(
             "no gateway runs here: {elsewhere}",
             "这里没有正在运行的网关：{elsewhere}",
@@ -152,6 +159,14 @@ pub(crate) fn settings_of(folder: &RuntimeDir) -> Result<BTreeMap<String, String
     }
 }
 
+/// Whether no configuration is meant but the service's, which is what a folder without one means.
+pub(super) fn is_of_service(located: &Located) -> bool {
+    match &located.file {
+        Some(file) => is_same(file, Path::new(CONFIGURATION)),
+        None => !located.is_at_home,
+    }
+}
+
 /// Why no gateway is found.
 fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> String {
     let mut looked: Vec<String> = vec![absolute(&located.runtime_dir)];
@@ -159,7 +174,7 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
     looked.push(SERVICE.to_owned());
     let looked = looked.join(", ");
     match (&located.file, rest) {
-        (None, _) if is_installed() => {
+        _ if (located.file.is_none() || is_of_service(located)) && is_installed() => {
             let command = typed();
             say!(
                 "no gateway runs: the service is installed, but does not run. Type: sudo systemctl start anyrouter-gateway, then \
@@ -186,9 +201,9 @@ fn none(located: &Located, places: &[records::Place], rest: &[Running]) -> Strin
     }
 }
 
-/// Whether there is a service of `install-service` or `install.sh`.
-pub(super) fn is_installed() -> bool {
-    Path::new(UNIT).exists()
+/// Whether there is a service of `install-service`, `install.sh` or the package.
+pub(crate) fn is_installed() -> bool {
+    UNITS.iter().any(|path| Path::new(path).exists())
 }
 
 /// A line each.
@@ -215,6 +230,6 @@ fn absolute(path: &Path) -> String {
 }
 
 /// The command as it was typed.
-pub(super) fn typed() -> String {
+pub(crate) fn typed() -> String {
     std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }

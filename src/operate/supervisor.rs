@@ -17,7 +17,7 @@ use crate::drain::Drain;
 use crate::listen::Sockets;
 use crate::log_output;
 use gateway_core::both;
-use gateway_core::language::Words;
+use gateway_core::language::{Spelled, Words};
 use pingora::server::{ExecutionPhase, ShutdownSignal, ShutdownSignalWatch};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
@@ -468,8 +468,8 @@ async fn serve(sockets: &Sockets, loops: usize, claim: Option<Claim>) -> Result<
     tokio::time::timeout(START_TIME, sockets.accepted_by(loops)).await.map_err(|_| {
         both!(
             "connections are not accepted at all addresses after {time}",
-            "启动 {time} 后仍未在所有地址上接受连接",
-            time = humantime::format_duration(START_TIME)
+            "启动 {time:#}后仍未在所有地址上接受连接",
+            time = Spelled(START_TIME)
         )
     })?;
     let Some(claim) = claim else { return Ok(()) };

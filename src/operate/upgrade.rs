@@ -5,7 +5,7 @@ use super::control::{Answer, Question, Status};
 use super::inheritance::{self, User};
 use super::{RuntimeDir, ask, systemd};
 use crate::language::{joined, say, told};
-use gateway_core::language::Words;
+use gateway_core::language::{Spelled, Words};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::fs::{File, TryLockError};
@@ -99,8 +99,8 @@ fn through_systemd(unit: &str) -> Result<String, String> {
     match status {
         Ok(status) if status.success() => Ok(say!("systemd has reloaded {unit}", "systemd 已重新加载 {unit}")),
         Ok(_) => Err(say!(
-            "systemctl reload {unit} failed; see journalctl --unit {unit}",
-            "systemctl reload {unit} 失败；原因请看 journalctl --unit {unit}"
+            "systemctl reload {unit} failed; why says: sudo journalctl --unit {unit} -n 20",
+            "systemctl reload {unit} 失败；原因见：sudo journalctl --unit {unit} -n 20"
         )),
         Err(error) => Err(say!("systemctl cannot be run: {error}", "无法运行 systemctl：{error}")),
     }
@@ -231,8 +231,8 @@ impl New {
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                     return Err(say!(
                         "the new process is not ready after {time}",
-                        "新进程在 {time} 内没有准备好",
-                        time = humantime::format_duration(limit)
+                        "新进程在 {time:#}内没有准备好",
+                        time = Spelled(limit)
                     ));
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {

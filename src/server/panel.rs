@@ -5,6 +5,7 @@ use crate::gateway::{PanelKey, Shared, ticket};
 use crate::language::say;
 use crate::operate::control::Wish;
 use crate::operate::panel::{advice_here, command, container, link};
+use crate::operate::systemd;
 use gateway_core::both;
 use gateway_core::language::{Language, Words};
 use std::fmt::Write as _;
@@ -67,8 +68,9 @@ impl Panel {
         match panel_key::put_back(&self.startup.state_dir, key.secret()) {
             Ok(false) => {}
             Ok(true) => log::warn!(
-                "{} was deleted: the panel's key is there again. `anyrouter-gateway panel --new-key` makes another one",
-                panel_key::path(&self.startup.state_dir).display()
+                "{} was deleted: the panel's key is there again. `{}anyrouter-gateway panel --new-key` makes another one",
+                panel_key::path(&self.startup.state_dir).display(),
+                sudo()
             ),
             Err(why) => log::debug!("the panel's key: {why}"),
         }
@@ -86,10 +88,11 @@ impl Panel {
             Err(why) => {
                 self.shared.panel.set(None);
                 let advice = both!(
-                    "`anyrouter-gateway panel --new-key` writes a new one, where gateway.state_dir can be written; or set \
-                     DASHBOARD_API_KEY, and type `anyrouter-gateway reload`",
-                    "如果 gateway.state_dir 可写，请执行 `anyrouter-gateway panel --new-key` 生成新密钥；也可以设置 \
-                     DASHBOARD_API_KEY，再执行 `anyrouter-gateway reload`"
+                    "`{sudo}anyrouter-gateway panel --new-key` writes a new one, where gateway.state_dir can be written; or \
+                     set DASHBOARD_API_KEY, and type `{sudo}anyrouter-gateway reload`",
+                    "如果 gateway.state_dir 可写，请执行 `{sudo}anyrouter-gateway panel --new-key` 生成新密钥；也可以设置 \
+                     DASHBOARD_API_KEY，再执行 `{sudo}anyrouter-gateway reload`",
+                    sudo = sudo()
                 );
                 let (why_zh, advice_zh) = (why.text(Language::Chinese), advice.text(Language::Chinese));
                 Err(Words::new(
@@ -119,9 +122,10 @@ impl Panel {
         if self.shared.snapshot.load().config.dashboard_key.is_some() {
             return Err(both!(
                 "the panel's key comes from the configuration (DASHBOARD_API_KEY, gateway.dashboard.api_key): change it \
-                 there, then type `anyrouter-gateway reload`; or take it out there, and the gateway makes one",
+                 there, then type `{sudo}anyrouter-gateway reload`; or take it out there, and the gateway makes one",
                 "面板密钥来自配置（DASHBOARD_API_KEY、gateway.dashboard.api_key）：请在那里修改，然后执行 \
-                 `anyrouter-gateway reload`；也可以删去这一项，由网关生成密钥"
+                 `{sudo}anyrouter-gateway reload`；也可以删去这一项，由网关生成密钥",
+                sudo = sudo()
             ));
         }
         let key = panel_key::replace(&self.startup.state_dir)?;
@@ -148,7 +152,8 @@ impl Panel {
         if !std::io::stdout().is_terminal() {
             // Who has its variables, in a container say, has no need to be told, and others cannot use them.
             log::info!(
-                "to open the panel, type `{}`: it prints a link that logs in",
+                "to open the panel, type `{}{}`: it prints a link that logs in",
+                sudo(),
                 command(arguments, &[], &env, container)
             );
             return;
@@ -166,4 +171,9 @@ impl Panel {
         // There may be nobody who reads.
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
+}
+
+/// What stands before a command to this gateway: a service obeys root alone.
+fn sudo() -> &'static str {
+    if systemd::is_supervisor() { "sudo " } else { "" }
 }

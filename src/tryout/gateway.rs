@@ -3,7 +3,7 @@
 use super::exchange::CONNECT_TIME;
 use crate::config::{Located, Lookup};
 use crate::language::say;
-use crate::operate::{ask, reachable, running};
+use crate::operate::{ask, reachable, running, systemd};
 use std::net::SocketAddr;
 
 /// Where it is.
@@ -12,6 +12,8 @@ pub(super) struct Gateway {
     pub address: SocketAddr,
     /// Its process and version, if it could be asked.
     pub about: Option<(u32, String)>,
+    /// What stands before a command that asks it: it may obey root alone.
+    pub sudo: &'static str,
 }
 
 impl Gateway {
@@ -32,13 +34,14 @@ impl Gateway {
                 let address = first(&status.addresses).or(listen);
                 let address = address
                     .ok_or_else(|| say!("the gateway did not say where it listens", "网关没有说明它的监听地址"))?;
-                Ok(Self { address: reachable(address), about: Some((status.pid, status.version)) })
+                let sudo = sudo(status.has_systemd && systemd::unit_of(status.pid).is_some());
+                Ok(Self { address: reachable(address), about: Some((status.pid, status.version)), sudo })
             }
             // One of another user, or in a container: it may be there all the same.
             (Err(why), Some(listen)) => {
                 let address = reachable(listen);
                 match std::net::TcpStream::connect_timeout(&address, CONNECT_TIME) {
-                    Ok(_) => Ok(Self { address, about: None }),
+                    Ok(_) => Ok(Self { address, about: None, sudo: sudo(running::is_installed()) }),
                     Err(error) => Err(say!(
                         "the gateway was not reached: {why}; nor does anything answer at http://{address} ({error})",
                         "没有连上网关：{why}；http://{address} 也没有响应（{error}）"
@@ -52,15 +55,25 @@ impl Gateway {
             // The service obeys root alone, but takes requests of everybody.
             (Err(why), None) => {
                 match located.listen.map(reachable).filter(|address| base_url.is_empty() && answers(*address)) {
-                    Some(address) => Err(say!(
-                        "the gateway was not reached: {why}\nor, without sudo: export ANTHROPIC_BASE_URL=http://{address}",
-                        "没有连上网关：{why}\n或者不用 sudo：export ANTHROPIC_BASE_URL=http://{address}"
-                    )),
+                    Some(address) => {
+                        let command = running::typed();
+                        Err(say!(
+                            "it is not known at which address the gateway listens. Something answers at {address}; if that is the \
+                             gateway, type: export ANTHROPIC_BASE_URL=http://{address}; {command}\nor let the gateway say it: \
+                             {why}",
+                            "不知道网关的监听地址。{address} 有响应，如果它就是网关，请执行：\
+                             export ANTHROPIC_BASE_URL=http://{address}; {command}\n或者向网关查询：{why}"
+                        ))
+                    }
                     None => Err(say!("the gateway was not reached: {why}", "没有连上网关：{why}")),
                 }
             }
         }
     }
+}
+
+fn sudo(is_service: bool) -> &'static str {
+    if is_service { "sudo " } else { "" }
 }
 
 /// The address on this machine that a base URL names.

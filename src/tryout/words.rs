@@ -23,6 +23,8 @@ pub(super) struct Telling {
     link: Option<String>,
     /// Hides the keys: upstreams like to repeat them.
     cleaner: Cleaner,
+    /// What stands before the gateway's commands.
+    sudo: &'static str,
 }
 
 impl Telling {
@@ -35,7 +37,7 @@ impl Telling {
             Some(loaded) => cleaner.and(loaded.config.secrets()),
             None => cleaner,
         };
-        Self { link: (!keeps_none).then(link), cleaner }
+        Self { link: (!keeps_none).then(link), cleaner, sudo: gateway.sudo }
     }
 
     fn shown(&self, text: &str) -> String {
@@ -68,8 +70,9 @@ impl Telling {
     fn look(&self) -> String {
         match &self.link {
             Some(link) => say!(
-                "\n  in the panel (`anyrouter-gateway panel` logs in): {link}",
-                "\n  在面板中查看（用 `anyrouter-gateway panel` 登录）：{link}"
+                "\n  in the panel (`{sudo}anyrouter-gateway panel` logs in): {link}",
+                "\n  在面板中查看（用 `{sudo}anyrouter-gateway panel` 登录）：{link}",
+                sudo = self.sudo
             ),
             None => String::new(),
         }
@@ -189,8 +192,9 @@ pub(super) fn unreachable(reply: &Reply, found: &[(String, Finding)], telling: &
     }
     if found.is_empty() {
         text += &say!(
-            "\n  -> `anyrouter-gateway doctor` goes the way step by step",
-            "\n  -> 运行 `anyrouter-gateway doctor` 可逐步检查链路"
+            "\n  -> `{sudo}anyrouter-gateway doctor` goes the way step by step",
+            "\n  -> 运行 `{sudo}anyrouter-gateway doctor` 可逐步检查链路",
+            sudo = telling.sudo
         );
     }
     text + &telling.more(reply)

@@ -275,7 +275,8 @@ impl Dialer {
                 Ok(stream)
             }
             Err(None) => {
-                let message = format!("{name}could not be connected to within {}", self.limit());
+                let what = if name.is_empty() { "no connection" } else { "could not be connected to" };
+                let message = format!("{name}{what} within {}", self.limit());
                 Err(not_connected(ErrorType::ConnectTimedout, message))
             }
             Err(Some((address, error))) => {
@@ -285,7 +286,9 @@ impl Dialer {
                     ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => ErrorType::ConnectNoRoute,
                     _ => ErrorType::ConnectError,
                 };
-                Err(not_connected(kind, format!("{name}could not be connected to at {address}: {error}")))
+                // Of the upstream itself its words say that already.
+                let what = if name.is_empty() { "" } else { "could not be connected to at " };
+                Err(not_connected(kind, format!("{name}{what}{address}: {error}")))
             }
         }
     }
@@ -402,7 +405,7 @@ mod tests {
 
     #[test]
     fn why_there_is_no_connection_is_told_in_both_languages() {
-        let at = "could not be connected to at 192.0.2.1:443: Connection refused".to_owned();
+        let at = "192.0.2.1:443: Connection refused".to_owned();
         let refused = not_connected(ErrorType::ConnectRefused, at);
         assert_eq!(refused.words(), both!("refused the connection", "拒绝了连接"));
         let unknown = not_connected(RESOLVE, "a.example does not resolve: no such name".to_owned()).words();

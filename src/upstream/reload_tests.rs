@@ -4,7 +4,7 @@ use crate::config::{Arguments, load};
 fn config(yaml: &str) -> Config {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), yaml).expect("written");
-    let arguments = Arguments { file: Some(file.path().display().to_string()), overrides: Vec::new() };
+    let arguments = Arguments { file: Some(file.path().display().to_string()), ..Arguments::default() };
     load(&arguments, &|_| None).expect("valid").config
 }
 

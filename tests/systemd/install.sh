@@ -121,8 +121,56 @@ anyrouter-gateway reload >$notes/told || failed "reload from anywhere"
 anyrouter-gateway panel | grep -q '^http://127.0.0.1:8088/admin#key=' || failed "panel from anywhere"
 sleep 0.01; echo 'LISTEN="0.0.0.0:8088"' >>"$settings/environment"
 anyrouter-gateway reload | grep -q "$settings/environment has changed since .* systemctl reload $unit" || failed "reload does not tell of the file of variables"
+# What is asked about is what the next start would have.
+anyrouter-gateway check >"$notes/told" 2>&1 || failed "check of variables that changed: $(cat "$notes/told")"
+grep -q "of the gateway in .* with the variables that $settings/environment has now" "$notes/told" || failed "check does not say what was taken: $(cat "$notes/told")"
+grep -Eq "^gateway.listen +0.0.0.0:8088 +$settings/environment:[0-9]+ LISTEN" "$notes/told" || failed "check has other variables: $(cat "$notes/told")"
 sed -i '$d' "$settings/environment"
 echo "installed with all that was there"
+
+# Mistakes in the file of variables, which the service itself may not read: in its log, and told to who asks.
+cp "$settings/environment" "$notes/environment"
+lines=$(wc -l <"$settings/environment")
+printf 'export DEBUG_MODE=true\nAPI_BASEURL=http://127.0.0.1:9\n' >>"$settings/environment"
+left_out="$settings/environment:$((lines + 1)):1: systemd leaves this line out"
+misspelt="$settings/environment:$((lines + 2)):1: API_BASEURL is no setting; did you mean API_BASE_URL?"
+logged() { journalctl -o cat --unit "$unit" >"$notes/journal" && grep -qF "$left_out" "$notes/journal" && grep -qF "$misspelt" "$notes/journal"; }
+systemctl reload "$unit" || failed "a reload with variables that nobody reads"
+await "the log of a reload names the lines" logged
+anyrouter-gateway reload >"$notes/told" 2>&1 || failed "reload: $(cat "$notes/told")"
+[ "$(grep -cF "$left_out" "$notes/told")" = 1 ] && grep -qF "$misspelt" "$notes/told" || failed "reload tells of lines: $(cat "$notes/told")"
+[ "$(stat -c '%a %U' /run/anyrouter-gateway/environment.json)" = "644 root" ] && ! grep -q sk- /run/anyrouter-gateway/environment.json || failed "the note: $(cat /run/anyrouter-gateway/environment.json)"
+echo 'PORT=http' >>"$settings/environment"
+if systemctl reload "$unit" 2>/dev/null; then failed "a reload with a port that is none went well"; fi
+await "the log names the line of the port" sh -c "journalctl -o cat --unit $unit | grep -qF '$settings/environment:$((lines + 3)) PORT: PORT: \"http\" is not a port'"
+for command in check doctor; do
+  if anyrouter-gateway $command >"$notes/told" 2>&1; then failed "$command after a reload that was refused"; fi
+  grep -qF "$settings/environment:$((lines + 3)) PORT" "$notes/told" || failed "$command after a reload that was refused: $(cat "$notes/told")"
+done
+systemctl stop "$unit"
+if systemctl start "$unit" 2>/dev/null; then failed "a start with a port that is none went well"; fi
+await "the log of a start names the line" sh -c "journalctl -o cat --unit $unit -n 30 | grep -qF '$settings/environment:$((lines + 3)) PORT'"
+systemctl stop "$unit"
+cp "$notes/environment" "$settings/environment"
+# The service does not run: its files say what it has.
+anyrouter-gateway check >"$notes/told" 2>&1 || failed "check while the service does not run: $(cat "$notes/told")"
+grep -q "^of the service: $settings/gateway.yaml, with the variables in $settings/environment (it is installed, but does not run" "$notes/told" || failed "it is not said what was taken: $(cat "$notes/told")"
+grep -Eq "^gateway.upstreams\[0\].base_url +http://127.0.0.1:9 " "$notes/told" && grep -Eq "^header X-App .*env/.env.headers.json" "$notes/told" || failed "other settings: $(cat "$notes/told")"
+grep -q "^gateway.limits.queue  *7 " "$notes/told" || failed "the overlay was not read: $(cat "$notes/told")"
+GATEWAY_LANGUAGE=zh anyrouter-gateway prices >"$notes/told" 2>&1
+grep -q "^系统服务的配置：$settings/gateway.yaml，变量取自 $settings/environment（服务已安装，但没有运行" "$notes/told" || failed "in Chinese: $(cat "$notes/told")"
+if anyrouter-gateway try >"$notes/told" 2>&1; then failed "try without a gateway"; fi
+grep -q "the service is installed, but does not run" "$notes/told" || failed "try: $(cat "$notes/told")"
+# Others read what they may.
+setpriv --reuid=65534 --clear-groups anyrouter-gateway check >"$notes/told" 2>&1 || failed "check by others: $(cat "$notes/told")"
+grep -q "The service is installed, but does not run .* cannot be read: sudo anyrouter-gateway check" "$notes/told" || failed "check by others: $(cat "$notes/told")"
+cp -p "$settings/gateway.yaml" "$notes/secret.yaml"
+printf 'gateway: {upstreams: [{name: open, base_url: "http://127.0.0.1:9"}]}\n' >"$settings/gateway.yaml" && chmod 644 "$settings/gateway.yaml"; folder_mode=$(stat -c %a "$settings"); chmod 755 "$settings"
+setpriv --reuid=65534 --clear-groups anyrouter-gateway check >"$notes/told" 2>&1 || failed "check by others: $(cat "$notes/told")"
+grep -q "^of the service's file $settings/gateway.yaml alone .* $settings/environment is for root: sudo anyrouter-gateway check tells all" "$notes/told" || failed "check by others: $(cat "$notes/told")"
+cp -p "$notes/secret.yaml" "$settings/gateway.yaml"; chmod "$folder_mode" "$settings"
+systemctl start "$unit" || failed "it starts again"
+echo "mistakes in the file of variables have their line, and the service's files are read while it does not run"
 
 cd "$here"
 was=$(all)

@@ -2,9 +2,11 @@
 
 mod accepted;
 mod check;
+mod spelled;
 
 pub use accepted::accepted;
 pub use check::check;
+pub use spelled::Spelled;
 
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

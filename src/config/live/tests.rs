@@ -23,7 +23,7 @@ impl Bench {
         if !path.exists() {
             std::fs::write(&path, Self::yaml(dir.path(), YAML)).expect("written");
         }
-        let arguments = Arguments { file: Some(path.display().to_string()), overrides: Vec::new() };
+        let arguments = Arguments { file: Some(path.display().to_string()), ..Arguments::default() };
         let lookup = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let loaded = load(&arguments, &lookup).expect("valid");
         let in_force = Arc::new(Mutex::new(Vec::new()));

@@ -118,6 +118,7 @@ impl ProblemView {
             }
             Source::WholeFile(path) if *path == texts.headers_path => ("headers".to_owned(), None, None),
             Source::File { path, line, column } => (path.clone(), Some(*line), Some(*column)),
+            Source::EnvironmentFile { path, line, .. } => (path.clone(), Some(*line), None),
             Source::DotEnv { line, column, .. } => (DOTENV_FILE.to_owned(), Some(*line), Some(*column)),
             other => (other.to_string(), None, None),
         };
@@ -268,7 +269,7 @@ fn entries(list: &List) -> String {
 fn view(key: &str, value: &str, source: &Source) -> SettingView {
     let (name, place, is_locked) = match source {
         Source::CommandLine => ("command_line", String::new(), true),
-        Source::Environment(name) => ("environment", (*name).to_owned(), true),
+        Source::Environment(name) | Source::EnvironmentFile { name, .. } => ("environment", (*name).to_owned(), true),
         Source::DotEnv { name, .. } => ("dotenv", (*name).to_owned(), true),
         Source::Overlay { .. } => ("panel", source.to_string(), false),
         Source::File { .. } | Source::WholeFile(_) => ("file", source.to_string(), false),

@@ -499,6 +499,12 @@ messages! {
     FileElsewhere { path: String } = "file_elsewhere",
         "there are settings of the gateway in this file, which is not read: move it to {path}",
         "此文件中有网关的设置，但网关不读取它：请把它移到 {path}";
+    LineLeftOut = "line_left_out",
+        "systemd leaves this line out: it takes NAME=value, without export and control characters",
+        "systemd 会忽略这一行：只接受 名称=值，不能带 export 或控制字符";
+    UpstreamKeysOff { name: String } = "upstream_keys_off",
+        "every key of the upstream \"{name}\" is switched off (enabled: false): it gets no requests",
+        "上游“{name}”的所有密钥都已关闭（enabled: false）：它不会收到请求";
     VariableMisspelt { name: String, meant: String } = "variable_misspelt",
         "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
 }

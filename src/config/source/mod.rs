@@ -4,6 +4,7 @@ pub(super) mod atomic_file;
 pub(super) mod bounds;
 pub(super) mod dotenv;
 pub(super) mod environment;
+pub(crate) mod environment_file;
 pub(crate) mod fingerprint;
 pub(super) mod json_text;
 pub(super) mod layers;

@@ -24,6 +24,15 @@ pub enum Source {
         /// Column, from 1.
         column: usize,
     },
+    /// A variable in the file from which systemd takes them for a service.
+    EnvironmentFile {
+        /// Its name.
+        name: &'static str,
+        /// Path of the file.
+        path: String,
+        /// Line, from 1.
+        line: usize,
+    },
     /// A place in a file; line and column count from 1.
     File {
         /// Path as the operator gave it.
@@ -66,6 +75,7 @@ impl Source {
             Self::CommandLine => both!("command line", "命令行"),
             Self::Environment(name) => both!("environment {name}", "环境变量 {name}"),
             Self::DotEnv { name, line, column } => Words::said(format!("env/.env:{line}:{column} {name}")),
+            Self::EnvironmentFile { name, path, line } => Words::said(format!("{path}:{line} {name}")),
             Self::File { path, line, column } if path == BUILT_IN_PATH => {
                 both!("built-in defaults:{line}:{column}", "内置默认配置:{line}:{column}")
             }

@@ -250,6 +250,12 @@ impl<'a> Reader<'a> {
         setting.parse(&text).map_err(|what| self.problem(source, key, what)).ok()
     }
 
+    /// The places of all that was found so far.
+    pub fn sources(&mut self) -> impl Iterator<Item = &mut Source> {
+        let problems = self.problems.iter_mut().chain(&mut self.warnings).map(|problem| &mut problem.at);
+        problems.chain(self.effective.iter_mut().map(|setting| &mut setting.source))
+    }
+
     /// The environment of the process.
     pub fn environment(&self) -> Lookup<'a> {
         self.env

@@ -52,6 +52,7 @@ export class MockGateway {
   readonly #keys = new MockKeys(Date.now());
   readonly #tests = new Map<string, LastTest>([['mirror-hk', {
     at: new Date(Date.now() - 34 * MINUTE_MS).toISOString(), is_scheduled: true, key: 'team-b', model: 'claude-haiku-4-5', status: 429, finding: 'quota', is_good: false,
+    cause_en: 'The upstream limits this key: its quota is used up, or too many requests came.', cause_zh: '上游对该密钥限流：额度已用完，或请求过多。',
     first_byte_ms: 122.4, total_ms: 123.8, cost: null,
   }]]);
   readonly #startedAtMs = Date.now();

@@ -82,7 +82,7 @@ export function messageTestOf(name: string, asked: string, key: UpstreamKey | un
   way.steps.push({ ...step('message', times.total_ms, isGood ? 'message_answered' : 'message_failed', parameters, isGood), message });
   way.findings.push(finding);
   const last = {
-    at: new Date().toISOString(), is_scheduled: false, key: label, model, status, finding: finding.id, is_good: isGood, first_byte_ms: times.first_byte_ms, total_ms: times.total_ms, cost: came?.cost ?? null,
+    at: new Date().toISOString(), is_scheduled: false, key: label, model, status, finding: finding.id, cause_en: finding.cause_en, cause_zh: finding.cause_zh, is_good: isGood, first_byte_ms: times.first_byte_ms, total_ms: times.total_ms, cost: came?.cost ?? null,
   };
   return { report: { ...report, verdict: isGood ? report.verdict : 'problem' }, last };
 }

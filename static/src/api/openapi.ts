@@ -1503,6 +1503,10 @@ export interface components {
             status: number | null;
             /** @description The id of a finding. */
             finding: string;
+            /** @description What that means. */
+            cause_en: string;
+            /** @description The same in Chinese. */
+            cause_zh: string;
             is_good: boolean;
             first_byte_ms: number | null;
             total_ms: number;

@@ -1,7 +1,7 @@
 //! Why a balance is not known.
 
 use crate::language::both;
-use crate::language::{Language, Words};
+use crate::language::{Language, Spelled, Words};
 use std::time::Duration;
 
 /// Why a balance could not be read. It never repeats what the other side said: that may be the key.
@@ -71,8 +71,8 @@ impl Unread {
                 Words::new(format_args!("there was no response: {said}"), format_args!("没有响应：{chinese}"))
             }
             Self::Late { within } => {
-                let within = humantime::format_duration(*within);
-                both!("there was no response within {within}", "在 {within} 内没有响应")
+                let within = Spelled(*within);
+                both!("there was no response within {within}", "在 {within:#}内没有响应")
             }
             Self::Status { status } => {
                 both!("the upstream answered {status}, not 200", "上游返回了 {status}，而不是 200")

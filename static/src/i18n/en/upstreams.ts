@@ -108,7 +108,7 @@ export default {
     last: 'Last test message, {ago}',
     lastScheduled: 'Last scheduled test message, {ago}',
     answered: 'answered',
-    failed: 'failed',
+    failedFor: 'failed: {why}',
   },
   makeRule: {
     make: 'Make a rule of this',

@@ -110,7 +110,7 @@ const words: typeof en = {
     last: '最近一次测试消息：{ago}',
     lastScheduled: '最近一次定时测试消息：{ago}',
     answered: '有响应',
-    failed: '失败',
+    failedFor: '失败：{why}',
   },
   makeRule: {
     make: '据此新建规则',

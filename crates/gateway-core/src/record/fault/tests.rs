@@ -151,9 +151,10 @@ fn clients_do_not_read_what_another_side_said_and_operators_do() {
 #[test]
 fn parameters_are_in_the_words() {
     let fault = UpstreamFault::QueueTimeout { max_in_flight: 7, within: Duration::from_millis(90_500) };
-    for language in [Language::English, Language::Chinese] {
+    for (language, time) in [(Language::English, "1m 30s 500ms"), (Language::Chinese, "在 1 分 30 秒 500 毫秒内")]
+    {
         let text = fault.text(language, Reader::Client);
-        assert!(text.contains("max_in_flight 7") && text.contains("1m 30s 500ms"), "{text}");
+        assert!(text.contains("max_in_flight 7") && text.contains(time), "{text}");
     }
 }
 

@@ -1,10 +1,9 @@
 //! The words for what an upstream did: the one place where they are made.
 
 use super::{OTHER, TlsFault, UpstreamFault};
-use crate::language::{Language, Words};
+use crate::language::{Language, Spelled, Words};
 use serde::Serialize;
 use std::fmt;
-use std::time::Duration;
 
 /// Who reads a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +67,7 @@ impl UpstreamFault {
             }
             Self::ConnectTimeout { within } => format!(
                 "could not be connected to within {}: check the network, or whether a proxy is needed",
-                spelled(*within)
+                Spelled(*within)
             ),
             Self::Connect { said } if is_operator => format!("could not be connected to: {said}"),
             Self::Connect { .. } => "could not be connected to".to_owned(),
@@ -92,17 +91,17 @@ impl UpstreamFault {
             ),
             Self::QueueTimeout { max_in_flight, within } => format!(
                 "had no room for one more request (max_in_flight {max_in_flight}) within {} (limits.queue_timeout)",
-                spelled(*within)
+                Spelled(*within)
             ),
             Self::KeysRest { within } => {
-                format!("has no key that is used now; the first is back in {}", whole(*within))
+                format!("has no key that is used now; the first is back in {}", Spelled::whole(*within))
             }
             Self::KeysOut => "has no key that is used: each is switched off, or was refused".to_owned(),
             Self::FirstByteTimeout { within } => {
-                format!("did not begin its answer within {} (first_byte_timeout, read_timeout)", spelled(*within))
+                format!("did not begin its answer within {} (first_byte_timeout, read_timeout)", Spelled(*within))
             }
             Self::FirstEventTimeout { within } => {
-                format!("sent no event of its answer within {} (first_event_timeout)", spelled(*within))
+                format!("sent no event of its answer within {} (first_event_timeout)", Spelled(*within))
             }
             Self::WriteTimeout => "stopped taking the request".to_owned(),
             Self::Closed => "closed the connection without an answer".to_owned(),
@@ -123,7 +122,7 @@ impl UpstreamFault {
             Self::ThinkingRefused => {
                 "refused thinking that came back, and was sent the request once more without it".to_owned()
             }
-            Self::Stalled { within } => format!("fell silent for {} in the middle of its answer", spelled(*within)),
+            Self::Stalled { within } => format!("fell silent for {} in the middle of its answer", Spelled(*within)),
             Self::Truncated => "ended its answer before it was complete".to_owned(),
             Self::NoMessageStop => "ended its stream without message_stop".to_owned(),
             Self::StreamError { kind } if kind == OTHER => "sent an error in its stream".to_owned(),
@@ -132,7 +131,7 @@ impl UpstreamFault {
             Self::ProbeFailed { said } if is_operator => format!("failed the health check: {said}"),
             Self::ProbeFailed { .. } => "failed the health check".to_owned(),
             Self::ProbeTimeout { within } => {
-                format!("did not answer the health check within {}", spelled(*within))
+                format!("did not answer the health check within {}", Spelled(*within))
             }
         }
     }
@@ -146,7 +145,7 @@ impl UpstreamFault {
             Self::Resolve { .. } => "的域名无法解析".to_owned(),
             Self::ConnectRefused => "拒绝了连接：请确认它正在运行，并检查 base_url".to_owned(),
             Self::ConnectTimeout { within } => {
-                format!("在 {} 内没有连上：请检查网络，或确认是否需要代理", spelled(*within))
+                format!("在 {:#}内没有连上：请检查网络，或确认是否需要代理", Spelled(*within))
             }
             Self::Connect { said } if is_operator => format!("无法连接：{said}"),
             Self::Connect { .. } => "无法连接".to_owned(),
@@ -164,15 +163,18 @@ impl UpstreamFault {
                 "的并发请求已达上限（max_in_flight {max_in_flight}），另有 {queue} 个请求在排队（limits.queue）"
             ),
             Self::QueueTimeout { max_in_flight, within } => {
-                format!("在 {} 内没有空出名额（max_in_flight {max_in_flight}，limits.queue_timeout）", spelled(*within))
+                format!(
+                    "在 {:#}内没有空出名额（max_in_flight {max_in_flight}，limits.queue_timeout）",
+                    Spelled(*within)
+                )
             }
-            Self::KeysRest { within } => format!("的密钥全部暂停使用，最早的 {} 后恢复", whole(*within)),
+            Self::KeysRest { within } => format!("的密钥全部暂停使用，最早的 {:#}后恢复", Spelled::whole(*within)),
             Self::KeysOut => "没有可用的密钥：全部已关闭或已停用".to_owned(),
             Self::FirstByteTimeout { within } => {
-                format!("在 {} 内没有开始响应（first_byte_timeout、read_timeout）", spelled(*within))
+                format!("在 {:#}内没有开始响应（first_byte_timeout、read_timeout）", Spelled(*within))
             }
             Self::FirstEventTimeout { within } => {
-                format!("在 {} 内没有发送响应的任何事件（first_event_timeout）", spelled(*within))
+                format!("在 {:#}内没有发送响应的任何事件（first_event_timeout）", Spelled(*within))
             }
             Self::WriteTimeout => "不再接收请求内容".to_owned(),
             Self::Closed => "没有响应就关闭了连接".to_owned(),
@@ -188,7 +190,7 @@ impl UpstreamFault {
             Self::ErrorReply { kind } => format!("返回了 200，但内容是错误 {kind}"),
             Self::Status { status } => format!("返回了 {status}"),
             Self::ThinkingRefused => "拒绝了带回的思考块，已去掉这些块重发一次".to_owned(),
-            Self::Stalled { within } => format!("在响应中途有 {} 没有发送任何内容", spelled(*within)),
+            Self::Stalled { within } => format!("在响应中途有 {:#}没有发送任何内容", Spelled(*within)),
             Self::Truncated => "的响应没有发完就结束了".to_owned(),
             Self::NoMessageStop => "的流没有以 message_stop 结束".to_owned(),
             Self::StreamError { kind } if kind == OTHER => "在流中发送了错误".to_owned(),
@@ -196,7 +198,7 @@ impl UpstreamFault {
             Self::ProbeStatus { status } => format!("对健康检查返回了 {status}"),
             Self::ProbeFailed { said } if is_operator => format!("没有通过健康检查：{said}"),
             Self::ProbeFailed { .. } => "没有通过健康检查".to_owned(),
-            Self::ProbeTimeout { within } => format!("在 {} 内没有响应健康检查", spelled(*within)),
+            Self::ProbeTimeout { within } => format!("在 {:#}内没有响应健康检查", Spelled(*within)),
         }
     }
 }
@@ -221,14 +223,4 @@ fn chinese_tls(fault: Option<TlsFault>, said: &str, is_operator: bool) -> String
         None if is_operator => format!("{what}：{said}。请检查 base_url、sni 和 ca_file"),
         None => what.to_owned(),
     }
-}
-
-/// A duration in whole seconds: the end of a rest is no matter of milliseconds.
-fn whole(duration: Duration) -> String {
-    spelled(Duration::from_secs(duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)))
-}
-
-/// A duration as settings have it: `1m 30s`.
-fn spelled(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
 }
