@@ -20,7 +20,7 @@ fn upstreams() -> Vec<Arc<Upstream>> {
     }
     let file = std::env::temp_dir().join(format!("gateway-bench-{}.yaml", std::process::id()));
     std::fs::write(&file, yaml).expect("written");
-    let arguments = Arguments { file: Some(file.display().to_string()), overrides: Vec::new() };
+    let arguments = Arguments::of_file(file.display().to_string());
     let config = load(&arguments, &|_| None).expect("valid").config;
     std::fs::remove_file(&file).expect("removed");
     prepare(&config, &[]).expect("prepared")

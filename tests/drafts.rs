@@ -144,7 +144,7 @@ async fn hits_of_a_rule_are_told_for_each_upstream() {
         .await;
     for key in ["sk-second", "sk-second", "sk-first"] {
         let request = Request::post("/v1/messages", BODY.to_owned());
-        let sent = gateway.request(&request.header("Authorization", &format!("Bearer {key}"))).await;
+        let sent = gateway.request(&request.header("Authorization", format!("Bearer {key}"))).await;
         assert_eq!(sent.status(), 200, "{}", sent.text());
     }
     logged(&gateway, 3).await;

@@ -31,6 +31,13 @@ pub struct Arguments {
     pub(crate) environment_file: Option<EnvironmentFile>,
 }
 
+impl Arguments {
+    /// This YAML file, and nothing else.
+    pub fn of_file(path: String) -> Self {
+        Self { file: Some(path), ..Self::default() }
+    }
+}
+
 /// The variables of `env/.env`, whatever else is wrong with that.
 pub(crate) fn dotenv_variables() -> BTreeMap<String, String> {
     let read = read_dotenv(&mut Vec::new(), &mut Vec::new());
