@@ -3,7 +3,7 @@
 /** Each with the path that it is at, and what must be there to be seen. */
 export const SCENES = [
   { name: 'dashboard', path: () => '/?range=24h', themes: ['light', 'dark'], height: 900, sees: ['.tiles', '.feed .entry', '.halves .card'] },
-  { name: 'errors', path: () => '/errors?range=7d', themes: ['light'], height: 808, sees: ['.cause .groups'] },
+  { name: 'errors', path: () => '/errors?range=7d', themes: ['light'], height: 808, sees: ['.cause .upstream .code-block'] },
   { name: 'session', path: ({ session }) => `/sessions/${session}`, themes: ['light'], height: 724, sees: ['.lanes .track a', 'table'] },
 ];
 export const LOCALES = { en: 'en-US', zh: 'zh-CN' };
