@@ -133,7 +133,7 @@ describe('a test with a message', () => {
   test('asks before it spends, and shows what went and what came', () =>
     visiting({}, async (visit, page) => {
       const asked = [];
-      const last = { at: new Date(Date.now() - 600_000).toISOString(), is_scheduled: true, key: 'spare', model: 'claude-haiku-4-5', status: 429, finding: 'quota', is_good: false, first_byte_ms: 80, total_ms: 81, cost: null };
+      const last = { at: new Date(Date.now() - 600_000).toISOString(), is_scheduled: true, key: 'spare', model: 'claude-haiku-4-5', status: 429, finding: 'quota', cause_en: 'The quota is used up.', cause_zh: '额度已用完。', is_good: false, first_byte_ms: 80, total_ms: 81, cost: null };
       await withParts(page, { keys: [key('team', '77aa01b2c3d4e5f6'), key('spare', '0f2c10bf3d128c71', { state: 'disabled', reason: 'refused' })], last_test: last });
       await answeringTests(page, asked, tested({
         finding: finding('answered', 'ok', 'It answered.', 'Nothing to do.'), times: { first_token_ms: 815 },
@@ -142,7 +142,7 @@ describe('a test with a message', () => {
       await visit.open('/upstreams');
       const card = page.locator('article.card').first();
       await card.getByText(/Last scheduled test message, 10 min.* ago/).waitFor();
-      await card.getByText(/failed \(quota\) · 429 · claude-haiku-4-5 · spare/).waitFor();
+      await card.getByText(/failed: The quota is used up\..* · 429 · claude-haiku-4-5 · spare/).waitFor();
       await card.locator('li.key').nth(1).getByRole('button', { name: 'Test' }).click();
       const dialog = page.locator('dialog').first();
       await dialog.getByText(/It costs a little/).waitFor();
