@@ -85,6 +85,23 @@ async fn the_command_waits_for_the_verdict_and_the_next_request_has_it() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_idle_meanwhile_gets_the_new_configuration_with_its_next_request() {
+    let (one, two) = (Upstream::start(|_| Reply::ok("one")).await, Upstream::start(|_| Reply::ok("two")).await);
+    let gateway = start(gateway().yaml(&yaml(&one, &stamped("one")))).await;
+    let mut kept = gateway.connect().await;
+    let multiplexed = gateway.connect_h2().await;
+    for (upstream, value) in [(&one, "one"), (&two, "two"), (&one, "three")] {
+        write(&gateway, &yaml(upstream, &stamped(value)));
+        assert!(gateway.command(&["reload"]).await.status.success());
+        assert_eq!(kept.request(&Request::post("/x", "a body")).await.status(), 200);
+        assert_eq!(upstream.last().headers.get("x-stamp").as_deref(), Some(value), "HTTP/1.1");
+        let request = http::Request::post("http://gateway.test/x").body(()).expect("a request");
+        assert_eq!(multiplexed.send(request, &[b"a body"]).await.status, 200);
+        assert_eq!(upstream.last().headers.get("x-stamp").as_deref(), Some(value), "HTTP/2");
+    }
+}
+
+#[tokio::test]
 async fn the_command_says_what_changed_and_no_secret() {
     let upstream = Upstream::start(|_| Reply::ok("fine")).await;
     let text = |priority: u8, rest: &str| {

@@ -197,7 +197,7 @@ async function send(visit) {
 }
 
 describe('a request that is being served', { skip: IS_MOCK }, () => {
-  for (const width of [1440]) {
+  for (const width of [1440, 390]) {
     test(`stands above the list, and opens a page that follows it to its end (${width} px)`, () =>
       visiting({ width }, (visit, page) => keepingOverlay(visit, () => withSlowUpstream(async (url, finish) => {
         await put(visit, `gateway:\n  upstreams:\n    - {name: slow, base_url: "${url}"}\n`);

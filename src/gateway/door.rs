@@ -86,10 +86,11 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         // A new connection is for a request that is on its way: the process does not end before it was answered.
         let mut busy = Some(shared.drain.enter());
         loop {
-            let snapshot = shared.snapshot.load_full();
-            let limits = &snapshot.config.limits;
             // Who has just come wants something: silence is for those who were answered.
-            let patience = if is_first { limits.header_timeout } else { limits.keepalive_timeout };
+            let patience = {
+                let limits = &shared.snapshot.load().config.limits;
+                if is_first { limits.header_timeout } else { limits.keepalive_timeout }
+            };
             let waited = tokio::select! {
                 biased;
                 waited = client.wait(patience) => waited,
@@ -100,6 +101,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 return;
             }
             busy.get_or_insert_with(|| shared.drain.enter());
+            // Only now: while nothing came, another configuration may have come into force.
+            let snapshot = shared.snapshot.load_full();
+            let limits = &snapshot.config.limits;
             let is_plain = is_first && client.get_ssl_digest().is_none();
             if let Some(http2) = self.http2.as_ref().filter(|_| is_first && is_http2 || is_plain) {
                 let is_http2_after_all = tokio::select! {
