@@ -277,13 +277,29 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
             }
         }
         Node::Sequence(list) => {
+            let mut known: Vec<String> = Vec::new();
             for (at, item) in list.iter().enumerate() {
-                let name = item.as_mapping().and_then(|item| item.get_scalar("name"));
-                let name = name.map_or_else(|| at.to_string(), |name| format!("{:?}", name.as_str()));
-                walk(item, &format!("{path}[{name}]"), is_secret, scalars);
+                let name = label(item).unwrap_or_else(|| at.to_string());
+                // Of those that look the same, only their order tells one from the other.
+                let before = known.iter().filter(|known| **known == name).count();
+                let path = if before == 0 { format!("{path}[{name}]") } else { format!("{path}[{name}#{before}]") };
+                walk(item, &path, is_secret, scalars);
+                known.push(name);
             }
         }
     }
+}
+
+/// What an entry of a list is told from the others by, so that its secrets stay its own when others are taken out or moved: its
+/// name, or else where it leads.
+fn label(item: &Node) -> Option<String> {
+    let item = item.as_mapping()?;
+    let scalar = |key: &str| item.get_scalar(key).map(|value| format!("{:?}", value.as_str()));
+    let upstreams = || {
+        let names = item.get_sequence("upstreams")?.iter();
+        Some(names.map(|name| name.as_scalar().map_or("", |name| name.as_str())).collect::<Vec<_>>().join(","))
+    };
+    scalar("name").or_else(|| scalar("base_url")).or_else(|| scalar("upstream")).or_else(upstreams)
 }
 
 #[cfg(test)]

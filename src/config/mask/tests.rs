@@ -227,3 +227,23 @@ fn the_shipped_file_is_shown_as_it_is() {
     let shipped = include_str!("../../../conf/gateway.yaml");
     assert_eq!(mask(shipped, Hidden::Secrets), shipped);
 }
+
+#[test]
+fn entries_without_a_name_keep_their_secrets_when_others_go_or_move() {
+    let known = "gateway:\n  upstreams:\n    - {base_url: http://a, api_key: sk-of-a}\n    - {base_url: http://b, api_key: sk-of-b}\n  \
+                 routes:\n    - {keys: sk-one, upstreams: [a]}\n    - {keys: sk-two, upstreams: [b]}\n";
+    let swapped = "gateway:\n  upstreams:\n    - {base_url: http://b, api_key: \"********\"}\n    - {base_url: http://a, api_key: \"********\"}\n  \
+                   routes:\n    - {keys: \"********\", upstreams: [b]}\n";
+    let text = restored(swapped, &[known]).expect("known");
+    assert!(text.contains(r#"{base_url: http://b, api_key: "sk-of-b"}"#), "{text}");
+    assert!(text.contains(r#"{base_url: http://a, api_key: "sk-of-a"}"#), "{text}");
+    assert!(text.contains(r#"{keys: "sk-two", upstreams: [b]}"#), "{text}");
+    // A key goes to no other address unless somebody types it.
+    let moved = "gateway:\n  upstreams:\n    - {base_url: http://c, api_key: \"********\"}\n";
+    assert_eq!(restored(moved, &[known]), Err(vec![(3, 37)]));
+    let twins = "gateway:\n  upstreams:\n    - {base_url: http://a, api_key: sk-first}\n    - {base_url: http://a, api_key: sk-second}\n";
+    let masked = mask(twins, Hidden::Secrets);
+    assert_eq!(masked.matches(MASK).count(), 2);
+    let text = restored(&masked, &[twins]).expect("known");
+    assert!(text.find("sk-first") < text.find("sk-second") && text.contains("sk-second"), "{text}");
+}
