@@ -117,6 +117,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(Listening::new("admin", door, Arc::clone(&sockets), endpoints, time, admission));
     server.add_service(background_service("live", seconds));
 
+    // While the process before this one still serves: between its sockets and the first request there must be no wait.
+    cache_waste::restore(startup.log.database.as_deref(), &shared);
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
     let for_commands = (Arc::clone(&panel), recost::for_commands(recosts), Arc::clone(&keeper));
@@ -127,7 +129,6 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     // The process before this one has written what it knows before it gave its sockets away.
     keeper.load(&shared.snapshot.load().conversations);
-    cache_waste::restore(startup.log.database.as_deref(), &shared);
     server.bootstrap();
     announce(&startup, &targets.join(", "), has_panel, &path);
     panel.tell(&arguments);
