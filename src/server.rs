@@ -218,6 +218,9 @@ impl State {
     }
 }
 
+/// How often two processes that serve at one time exchange what they know of conversations.
+const EXCHANGE: Duration = Duration::from_millis(20);
+
 /// Ends each second for those who look on, and their streams once the process drains: they would never end. Looks what
 /// another process has changed.
 struct Seconds {
@@ -234,10 +237,20 @@ impl BackgroundService for Seconds {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_draining = false;
+        let mut exchanges = tokio::time::interval(EXCHANGE);
+        exchanges.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = seconds.tick() => {}
                 () = shared.drain.began(), if !is_draining => {}
+                _ = exchanges.tick(), if keeper.is_in_a_hurry(shared.drain.has_successor()) => {
+                    let (keeper, shared) = (Arc::clone(keeper), Arc::clone(shared));
+                    let exchange =
+                        move || keeper.tick(&shared.snapshot.load().conversations, shared.drain.has_successor());
+                    // One after the other.
+                    let _ = tokio::task::spawn_blocking(exchange).await;
+                    continue;
+                }
             }
             is_draining = shared.drain.is_on();
             match is_draining {

@@ -24,6 +24,8 @@ const LEAVING: &str = "conversations-leaving.json";
 const MOST: usize = 20_000;
 /// Largest file that is read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+/// How long after a start the process before may still learn something.
+const LEAVING_TIME: Duration = Duration::from_secs(10);
 /// Shortest time between two writes.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Writing takes at most one part in so many of the time.
@@ -57,6 +59,8 @@ struct State {
     next: Option<Instant>,
     /// Which version of the other process's file was read.
     seen: Option<SystemTime>,
+    /// When what other processes left was taken over.
+    loaded: Option<Instant>,
 }
 
 impl Keeper {
@@ -72,6 +76,13 @@ impl Keeper {
         self.read(FILE, conversations);
         state.written = conversations.changes();
         self.read(LEAVING, conversations);
+        state.loaded = Some(Instant::now());
+    }
+
+    /// Whether two processes serve at this time, perhaps: what one learns, the other is to know with the next request.
+    pub(crate) fn is_in_a_hurry(&self, has_successor: bool) -> bool {
+        let loaded = self.state.lock().unwrap_or_else(PoisonError::into_inner).loaded;
+        has_successor || loaded.is_some_and(|at| at.elapsed() < LEAVING_TIME)
     }
 
     /// Writes what has changed, and looks what another process has learnt. This may write and read a file.
@@ -84,7 +95,7 @@ impl Keeper {
                 self.read(LEAVING, conversations);
             }
         }
-        if state.next.is_none_or(|next| next <= Instant::now()) {
+        if has_successor || state.next.is_none_or(|next| next <= Instant::now()) {
             self.write(conversations, has_successor, &mut state);
         }
     }
