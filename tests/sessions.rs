@@ -248,6 +248,8 @@ async fn what_the_dearest_cost_step_by_step_adds_up_to_what_all_cost() {
         assert_eq!(costs, all, "{by}: {series}");
         let dearest: Vec<_> = groups.iter().map(|group| sum(list(group, "points"))).collect();
         assert!(dearest.len() <= 2 && dearest.is_sorted_by_key(|cost| -cost), "{by}: {dearest:?}");
+        let of_none = place.get(&format!("stats/series?by={by}&model=nobody-asked-for-this")).await;
+        assert_eq!((list(&of_none, "groups").len(), list(&of_none, "others").len()), (0, points), "{by}");
     }
     let plain = place.get("stats/series").await;
     assert!(plain.get("groups").is_none() && plain["rows_from_ms"].is_null(), "{plain}");

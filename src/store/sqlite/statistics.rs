@@ -79,6 +79,11 @@ struct Dearest {
 impl Dearest {
     /// The place of a row's group among them; after all of them if it is none.
     fn push_place(&self, column: &str, sql: &mut QueryBuilder<'_, Sqlite>) {
+        // A `CASE` without a `WHEN` is no SQL.
+        if self.names.is_empty() {
+            sql.push("0");
+            return;
+        }
         sql.push("CASE");
         for (place, (name, other)) in self.names.iter().enumerate() {
             sql.push(" WHEN ").push(column).push(" IN (").push_bind(name.clone());
