@@ -86,11 +86,11 @@ export class OwnGateway {
   }
 
   /** Sends one request; without `use` it fails. */
-  async ask({ model = 'claude-dear', use = null, session = null, agent = null, parent = null, type = null, as = null, key = 'sk-near', wait = 0, body = {} }) {
+  async ask({ model = 'claude-dear', use = null, session = null, agent = null, parent = null, type = null, as = null, key = 'sk-near', wait = 0, body = {}, headers: more = {} }) {
     const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'user-agent': 'claude-cli/2.1.330 (external, cli)', authorization: `Bearer ${key}` };
     const named = {
       'x-use': use?.join(), 'x-wait': wait || null, 'x-claude-code-session-id': session, 'x-claude-code-agent-id': agent, 'x-claude-code-parent-agent-id': parent,
-      'x-claude-code-agent-type': type, 'x-claude-code-request-class': as,
+      'x-claude-code-agent-type': type, 'x-claude-code-request-class': as, ...more,
     };
     for (const [name, value] of Object.entries(named)) if (value !== null && value !== undefined) headers[name] = String(value);
     const message = { model, max_tokens: 64, messages: [{ role: 'user', content: 'a question' }], ...body };
