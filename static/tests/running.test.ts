@@ -36,14 +36,26 @@ describe('silenceOf', () => {
 });
 
 describe('matchesRunning', () => {
-  const matches = (filters: object): boolean => matchesRunning(request(), { ...noFilters(), ...filters });
+  const NOW = AT + 60_000;
+  const matches = (filters: object): boolean => matchesRunning(request(), { ...noFilters(), ...filters }, NOW);
 
   it('is the list of requests: what a running one has is compared', () => {
     expect(matches({})).toBe(true);
     expect(matches({ model: ['claude-opus-4-8'], upstream: ['relay'], key: ['0a1b2c3d'], session: 'session-1', q: 'OPUS' })).toBe(true);
-    for (const other of [{ model: ['x'] }, { upstream: ['x'] }, { key: ['ffff'] }, { session: 'x' }, { path: '/x' }, { q: 'x' }, { to: AT }, { from: AT + 1 }]) {
+    for (const other of [{ model: ['x'] }, { upstream: ['x'] }, { key: ['ffff'] }, { session: 'x' }, { path: '/x' }, { q: 'x' }]) {
       expect(matches(other), JSON.stringify(other)).toBe(false);
     }
+  });
+
+  it('shows it in a time that goes on, whenever it began', () => {
+    for (const span of [{ from: AT - 1 }, { from: NOW }, { from: AT, to: NOW + 1 }, { to: NOW + 1 }, ...['15m', '24h', '30d', 'today', 'week', 'month'].map((range) => ({ range }))]) {
+      expect(matches(span), JSON.stringify(span)).toBe(true);
+    }
+    expect(matchesRunning(request(), { ...noFilters(), range: '15m' }, AT + 3_600_000)).toBe(true);
+  });
+
+  it('does not show it in a time that is over, or is to come', () => {
+    for (const span of [{ range: 'yesterday' }, { to: NOW }, { from: AT - 1, to: AT + 1 }, { from: NOW + 1 }]) expect(matches(span), JSON.stringify(span)).toBe(false);
   });
 
   it('leaves it out where only those that are over can be meant', () => {

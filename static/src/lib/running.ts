@@ -4,6 +4,7 @@ import type { RunningRequest } from '@/api/types';
 
 import type { RequestFilters } from './filters';
 import { isKey } from './key_text';
+import { includesNow } from './time_range';
 
 /** A running request with the speed of its answer. */
 export interface Followed {
@@ -46,14 +47,13 @@ export function silenceOf(silentMs: number | null | undefined): Silence {
   return silentMs < LONG_MS ? 'quiet' : 'long';
 }
 
-/** Whether the list shows this request, which has no outcome yet. */
-export function matchesRunning(request: RunningRequest, filters: RequestFilters): boolean {
+/** Whether the list shows this request, which has no outcome yet. It goes on now: whether it began in the time that is looked at is no question. */
+export function matchesRunning(request: RunningRequest, filters: RequestFilters, nowMs: number): boolean {
   // What only a request that is over has: no running one fits.
   const isOver = [filters.outcome, filters.status, filters.cause, filters.moved, filters.moved_by, filters.error_rule, filters.error_code, filters.compaction,
     filters.context_compacted, filters.thinking_action].some((values) => values.length > 0);
   if (isOver || filters.prompt_id !== '') return false;
-  if (filters.from !== null && request.started_at_ms < filters.from) return false;
-  if (filters.to !== null && request.started_at_ms >= filters.to) return false;
+  if (!includesNow(filters, nowMs)) return false;
   const among = (wanted: readonly string[], value: string | null | undefined): boolean => wanted.length === 0 || (value != null && wanted.includes(value));
   if (!among(filters.model, request.model_asked) || !among(filters.upstream, request.upstream)) return false;
   if (!among(filters.request_class, request.request_class) || !among(filters.upstream_key, request.upstream_key)) return false;

@@ -95,6 +95,12 @@ export function isMoving(span: Span, nowMs: number): boolean {
   return spanBounds(span, nowMs).to >= nowMs;
 }
 
+/** Whether it is a part of the span that goes by now. */
+export function includesNow({ range, from, to }: Span, nowMs: number): boolean {
+  if (range !== null) return rangeBounds(range, nowMs).to >= nowMs;
+  return (from === null || from <= nowMs) && (to === null || to > nowMs);
+}
+
 const MOST_POINTS = 100;
 const STEPS_MS = [1, 5, 15, 30, 60, 120, 240, 480, 1440, 4 * 1440, 14 * 1440].map((minutes) => minutes * MINUTE_MS);
 /** Beyond this age the gateway has no sums of single minutes. */
