@@ -41,9 +41,20 @@ function warn(event: BeforeUnloadEvent): void {
   if (isAnyUnsaved()) event.preventDefault();
 }
 
+/** Whether all that is not saved may be lost: for what ends every page, such as signing out. */
+export function mayLeaveAll(): Promise<boolean> {
+  return ask(isAnyUnsaved);
+}
+
+/** Nothing is asked about any more: its viewer let it go. */
+export function forsakeUnsaved(): void {
+  holders.clear();
+  removeEventListener('beforeunload', warn);
+}
+
 /** Guards what `isUnsaved` tells of, as long as the component lives. */
 export function useUnsaved(isUnsaved: Test): { mayLeave: () => Promise<boolean> } {
-  const removeGuard = useRouter().beforeEach((to, from) => to.path === from.path || ask(isUnsaved));
+  const removeGuard = useRouter().beforeEach((to, from) => to.path === from.path || !holders.has(isUnsaved) || ask(isUnsaved));
   // Only while there is something to guard: pages with such a listener load anew on "back".
   if (holders.size === 0) addEventListener('beforeunload', warn);
   holders.add(isUnsaved);

@@ -7,6 +7,8 @@ import type en from './en';
 
 export const LOCALES = ['zh-CN', 'en'] as const;
 export type Locale = (typeof LOCALES)[number];
+/** What each calls itself. */
+export const LANGUAGES: Record<Locale, string> = { 'zh-CN': '中文', en: 'English' };
 /** English is the pattern: a language that lacks a text, or has one too many, does not compile. */
 export type Messages = typeof en;
 
