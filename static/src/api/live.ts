@@ -43,10 +43,13 @@ let queue: RequestRow[] = [];
 let queueTimer: ReturnType<typeof setTimeout> | undefined;
 let mayShowAtMs = 0;
 let isWanted = false;
+const held = ref(false);
 /** Whether a connection was open before: what happened since was not told. */
 let hasMissed = false;
 
 export const liveState = readonly(state);
+/** Whether its viewer paused it. */
+export const isLiveHeld = readonly(held);
 /** When the next attempt is made, while the state is `waiting`. */
 export const liveRetryAtMs = readonly(retryAtMs);
 
@@ -70,6 +73,7 @@ export function startLive(): void {
 export function stopLive(): void {
   isWanted = false;
   hasMissed = false;
+  held.value = false;
   document.removeEventListener('visibilitychange', followVisibility);
   disconnect('off');
 }
@@ -79,8 +83,14 @@ export function retryLive(): void {
   if (isWanted && state.value === 'waiting') connect();
 }
 
+/** Pauses it, or lets it go on. */
+export function holdLive(isHeld: boolean): void {
+  held.value = isHeld;
+  if (isWanted) followVisibility();
+}
+
 function followVisibility(): void {
-  if (document.hidden) {
+  if (document.hidden || held.value) {
     disconnect('paused');
   } else if (source === null) {
     attempt = 0;

@@ -46,6 +46,8 @@ export default {
     waiting: 'No connection, next try in {seconds} s',
     paused: 'Paused',
     retryNow: 'Try now',
+    pause: 'Pause the live feed',
+    resume: 'Go on with the live feed',
   },
   fault: {
     resolve: 'could not be found: {said}. Check base_url and the machine’s DNS',

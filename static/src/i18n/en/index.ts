@@ -6,6 +6,7 @@ import costs from './costs';
 import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
+import palette from './palette';
 import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
@@ -34,4 +35,5 @@ export default {
   ...keyName,
   ...running,
   ...unsaved,
+  ...palette,
 };

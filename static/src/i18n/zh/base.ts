@@ -48,6 +48,8 @@ const words: typeof en = {
     waiting: '连接已断开，{seconds} 秒后重试',
     paused: '已暂停',
     retryNow: '立即重试',
+    pause: '暂停实时更新',
+    resume: '继续实时更新',
   },
   fault: {
     resolve: '的域名无法解析：{said}。请检查 base_url 和本机的 DNS',

@@ -7,6 +7,7 @@ import costs from './costs';
 import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
+import palette from './palette';
 import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
@@ -35,6 +36,7 @@ const messages: Messages = {
   ...keyName,
   ...running,
   ...unsaved,
+  ...palette,
 };
 
 export default messages;

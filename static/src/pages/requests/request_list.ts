@@ -76,6 +76,12 @@ export function useRequestList(filters: Ref<RequestFilters>) {
       if (isAtTop.value && !isLoading.value) showWaiting();
     }),
   );
+  // After a gap of the feed, what ended meanwhile was not told.
+  onScopeDispose(
+    onLive('config', ({ version }) => {
+      if (version === '' && isFollowing.value && isAtTop.value) void ask(true);
+    }),
+  );
   watch(filters, () => void ask(true), { immediate: true });
 
   return {
