@@ -319,7 +319,7 @@ describe('on a phone', () => {
         assert.deepEqual(await missed(page), []);
         assert(await visit.overhang() <= 0);
         if (path !== '/requests') return;
-        await page.getByRole('button', { name: 'Filters' }).click();
+        await page.getByRole('button', { name: /^Filters/ }).click();
         assert.deepEqual(await missed(page), []);
         await page.locator('[data-index] button').first().click();
         await page.locator('dialog .timeline').waitFor();

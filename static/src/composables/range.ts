@@ -3,7 +3,7 @@
 import { computed, shallowRef, type ComputedRef, type WritableComputedRef } from 'vue';
 import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationNormalized } from 'vue-router';
 
-import { isAllTime, refreshOf, spanBounds, spanFromQuery, spanOf, spanToQuery, stepOf, type Bounds, type Span } from '@/lib/time_range';
+import { DEFAULT_SPAN, isAllTime, refreshOf, spanBounds, spanFromQuery, spanToQuery, stepOf, type Bounds, type Span } from '@/lib/time_range';
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -15,7 +15,6 @@ declare module 'vue-router' {
   }
 }
 
-const DEFAULT: Span = spanOf('24h');
 /** What the last page looked at. */
 const last = shallowRef<Span | null>(null);
 
@@ -61,7 +60,7 @@ export function useRange(): RangeState {
     return { ...Object.fromEntries(others), ...spanToQuery(span) };
   };
   const span = computed<Span>({
-    get: () => (hasSpan(route.query) ? spanFromQuery(route.query) : DEFAULT),
+    get: () => (hasSpan(route.query) ? spanFromQuery(route.query) : DEFAULT_SPAN),
     set: (chosen) => void router.replace({ query: query(chosen), hash: route.hash }),
   });
   const bounds = (): Bounds => spanBounds(span.value, Date.now());

@@ -30,6 +30,9 @@ export function spanOf(range: Range): Span {
   return { range, from: null, to: null };
 }
 
+/** What a page looks at that has to look at a time, and was told of none. */
+export const DEFAULT_SPAN: Span = spanOf('24h');
+
 export function isRange(text: unknown): text is Range {
   return RANGES.some((range) => range === text);
 }

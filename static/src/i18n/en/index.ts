@@ -11,6 +11,7 @@ import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
 import running from './running';
+import saved from './saved';
 import sessions from './sessions';
 import unsaved from './unsaved';
 import upstreamForm from './upstream_form';
@@ -36,4 +37,5 @@ export default {
   ...running,
   ...unsaved,
   ...palette,
+  ...saved,
 };

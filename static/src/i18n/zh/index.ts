@@ -12,6 +12,7 @@ import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
 import running from './running';
+import saved from './saved';
 import sessions from './sessions';
 import unsaved from './unsaved';
 import upstreamForm from './upstream_form';
@@ -37,6 +38,7 @@ const messages: Messages = {
   ...running,
   ...unsaved,
   ...palette,
+  ...saved,
 };
 
 export default messages;

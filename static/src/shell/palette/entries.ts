@@ -9,6 +9,7 @@ import { goToItem } from '@/composables/chosen';
 import { useCopyLink } from '@/composables/copy_link';
 import { useLeave } from '@/composables/leave';
 import { useResource } from '@/composables/resource';
+import { useSavedFilters } from '@/composables/saved_filters';
 import { mayRead } from '@/composables/session';
 import { theme, THEMES } from '@/composables/theme';
 import { units, UNITS } from '@/composables/units';
@@ -39,6 +40,15 @@ export function usePages(): ComputedRef<PaletteEntry[]> {
       page(`config ${view}`, of(t('nav.config'), t(`config.view.${view}`)), 'config', { name: 'config', query: { view } }));
     return [...pages, ...views, page('rules try', of(t('nav.rules'), t('rules.view.try')), 'rules', { name: 'rules', query: { view: 'try' } })];
   });
+}
+
+/** Filters that got a name, of all pages. */
+export function useSaved(): ComputedRef<PaletteEntry[]> {
+  const { t } = useLanguage();
+  const router = useRouter();
+  const { saved } = useSavedFilters();
+  return computed(() => saved.value.map(({ page, name, query }): PaletteEntry =>
+    ({ id: `saved ${page} ${name}`, kind: 'saved', title: name, note: t(`nav.${page}`), words: '', icon: 'star', run: () => router.push({ name: page, query: { ...query } }) })));
 }
 
 export function useCommands(openKeys: () => void): ComputedRef<PaletteEntry[]> {
