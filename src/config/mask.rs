@@ -8,6 +8,7 @@ mod locate;
 mod marks;
 mod texts;
 
+use super::source::value;
 use gateway_core::redact::{Needles, Secrets, is_secret_name};
 use lines::{Elsewhere, Masked};
 use locate::{Secret, locate};
@@ -270,7 +271,10 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 let is_named = key == "key" && path.starts_with(".gateway.upstreams[") && path.ends_with(".test");
                 // What keys are called is there to be read.
                 let are_names = key == "key_names" && path == ".gateway";
-                let is_none = is_none || is_named || are_names;
+                // A rule of the profile may be named after a secret, and is on or off.
+                let are_rules = path.starts_with(".gateway.upstreams[") && path.ends_with(".profile_rules");
+                let is_switch = are_rules && value.as_scalar().is_some_and(|on| value::boolean(on.as_str()).is_ok());
+                let is_none = is_none || is_named || are_names || is_switch;
                 let at = format!("{path}.{key}");
                 let is_secret = is_secret || is_hook(&at) || is_secret_name(key) && !is_none;
                 walk(value, &at, is_secret, scalars);

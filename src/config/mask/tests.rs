@@ -36,6 +36,22 @@ fn secrets_are_masked_and_nothing_else() {
 }
 
 #[test]
+fn switches_of_rules_are_shown_whatever_the_rules_are_named() {
+    let of = |switches: &str| {
+        format!("gateway:\n  upstreams:\n    - {{name: a, profile_rules: {switches}, api_key: own}}\n")
+    };
+    for value in ["on", "off", "true", "False", "yes", "0"] {
+        let text = of(&format!("{{anyrouter.bearer: {value}, anyrouter.compact: on}}"));
+        assert_eq!(mask(&text, Hidden::Secrets), text.replace("api_key: own", "api_key: \"********\""));
+    }
+    // What is no switch was written into the wrong place.
+    for other in ["{anyrouter.bearer: my-own-key-1}", "{anyrouter.bearer: {key: on}}", "{anyrouter.bearer: [on]}"] {
+        let masked = mask(&of(other), Hidden::Secrets);
+        assert!(!masked.contains("my-own-key-1") && masked.matches(MASK).count() == 2, "{masked}");
+    }
+}
+
+#[test]
 fn what_a_target_of_notifications_needs_is_masked() {
     let text = "gateway:\n  notify:\n    targets:\n      - {kind: slack, url: \"https://hooks.slack.com/services/T0/B0/x\"}\n      \
                     - {kind: telegram, token: \"1:abc\", chat_id: 5}\n      - {kind: email, url: \"env:MAIL\", password: pw}\n";
