@@ -134,6 +134,30 @@ describe('the live feed', () => {
     expect(FakeSource.all).toHaveLength(2);
   });
 
+  it('pauses when its viewer wants it, whatever else happens, and goes on when told to', async () => {
+    const live = await fresh();
+    const versions: string[] = [];
+    live.onLive('config', ({ version }) => versions.push(version));
+    live.startLive();
+    last().onopen?.();
+    live.holdLive(true);
+    expect([live.liveState.value, last().isClosed]).toEqual(['paused', true]);
+    page.changed();
+    live.retryLive();
+    live.startLive();
+    vi.advanceTimersByTime(120_000);
+    expect(FakeSource.all).toHaveLength(1);
+    live.holdLive(false);
+    expect(FakeSource.all).toHaveLength(2);
+    last().onopen?.();
+    // What ended meanwhile was not told.
+    expect(versions).toEqual(['']);
+    live.holdLive(true);
+    live.stopLive();
+    live.startLive();
+    expect([live.isLiveHeld.value, FakeSource.all.length]).toEqual([false, 3]);
+  });
+
   it('tells of rows in pieces: soon if there are few, once a second if there are many', async () => {
     const live = await fresh();
     live.startLive();
