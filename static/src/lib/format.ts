@@ -2,41 +2,57 @@
 
 const NONE = '–';
 
-const numberFormats = new Map<string, Intl.NumberFormat>();
-function numbers(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
-  const key = locale + JSON.stringify(options);
-  let format = numberFormats.get(key);
-  if (!format) numberFormats.set(key, (format = new Intl.NumberFormat(locale, options)));
-  return format;
+/** Formats take long to make. Options are told apart by their object, not by what they say: make each of them once. */
+function made<Options extends object, Format>(make: (locale: string, options: Options) => Format): (locale: string, options: Options) => Format {
+  const known = new Map<string, Map<Options, Format>>();
+  return (locale, options) => {
+    let ofLocale = known.get(locale);
+    if (!ofLocale) known.set(locale, (ofLocale = new Map()));
+    let format = ofLocale.get(options);
+    if (!format) ofLocale.set(options, (format = make(locale, options)));
+    return format;
+  };
 }
+const numbers = made((locale, options: Intl.NumberFormatOptions) => new Intl.NumberFormat(locale, options));
+const dates = made((locale, options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options));
 
-const dateFormats = new Map<string, Intl.DateTimeFormat>();
-function dates(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = locale + JSON.stringify(options);
-  let format = dateFormats.get(key);
-  if (!format) dateFormats.set(key, (format = new Intl.DateTimeFormat(locale, options)));
-  return format;
+/** Options by their digits, each made once. */
+function byDigits(make: (digits: number) => Intl.NumberFormatOptions): (digits: number) => Intl.NumberFormatOptions {
+  const known: Intl.NumberFormatOptions[] = [];
+  return (digits) => (known[digits] ??= make(digits));
 }
+const atMost = byDigits((digits) => ({ maximumFractionDigits: digits }));
+const exactly = byDigits((digits) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits }));
+const share = byDigits((digits) => ({ style: 'percent', maximumFractionDigits: digits }));
+const dollars = byDigits((digits) => ({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol', minimumFractionDigits: digits, maximumFractionDigits: digits }));
+const COMPACT: Intl.NumberFormatOptions = { notation: 'compact', maximumSignificantDigits: 3 };
+const TIME: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+const DAY_AND_TIME: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric', ...TIME };
+const MOMENT: Intl.DateTimeFormatOptions = { year: 'numeric', ...DAY_AND_TIME };
+const ZONE: Intl.DateTimeFormatOptions = { timeZoneName: 'short' };
+const MINUTE: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+const DAY_AND_MINUTE: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric', ...MINUTE };
+const DAY: Intl.DateTimeFormatOptions = { month: 'numeric', day: 'numeric' };
 
 type Maybe = number | null | undefined;
 
 /** 12,345 */
 export function formatNumber(locale: string, value: Maybe, digits = 0): string {
-  return value == null ? NONE : numbers(locale, { maximumFractionDigits: digits }).format(value);
+  return value == null ? NONE : numbers(locale, atMost(digits)).format(value);
 }
 
 /** 12.3K or 1.2万; exact below 10,000. */
 export function formatCompact(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   if (Math.abs(value) < 10_000) return formatNumber(locale, value);
-  return numbers(locale, { notation: 'compact', maximumSignificantDigits: 3 }).format(value);
+  return numbers(locale, COMPACT).format(value);
 }
 
 /** 98.7%; never 100% for what is not all. */
 export function formatShare(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   const floor = value < 1 ? Math.min(value, 0.9999) : value;
-  return numbers(locale, { style: 'percent', maximumFractionDigits: floor > 0.999 && floor < 1 ? 2 : 1 }).format(floor);
+  return numbers(locale, share(floor > 0.999 && floor < 1 ? 2 : 1)).format(floor);
 }
 
 /** $1.25, $0.019, $0.0012: small amounts with more digits. */
@@ -44,8 +60,7 @@ export function formatCost(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   const size = Math.abs(value);
   const digits = size === 0 || size >= 1 ? 2 : size >= 0.01 ? 3 : size >= 0.0001 ? 4 : 6;
-  const options = { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' } as const;
-  return numbers(locale, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return numbers(locale, dollars(digits)).format(value);
 }
 
 /** What requests cost together: – where none has a price, ≥ where some have none. */
@@ -61,7 +76,7 @@ export function formatDuration(locale: string, ms: Maybe): string {
   const seconds = ms / 1000;
   if (seconds < 59.95) {
     const digits = seconds < 9.995 ? 2 : 1;
-    return `${numbers(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(seconds)} s`;
+    return `${numbers(locale, exactly(digits)).format(seconds)} s`;
   }
   const whole = Math.round(seconds);
   const pair = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
@@ -94,39 +109,46 @@ export function formatBytes(locale: string, bytes: Maybe): string {
 
 /** 14:03:22 today, with the date on other days. */
 export function formatClock(locale: string, atMs: number, nowMs: number): string {
-  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
   const isToday = new Date(atMs).toDateString() === new Date(nowMs).toDateString();
-  return dates(locale, isToday ? time : { month: 'short', day: 'numeric', ...time }).format(atMs);
+  return dates(locale, isToday ? TIME : DAY_AND_TIME).format(atMs);
 }
 
 /** Date and time to the second, with the zone: for tooltips and details. */
 export function formatMoment(locale: string, atMs: number): string {
-  const time = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
-  const text = dates(locale, { year: 'numeric', month: 'short', day: 'numeric', ...time }).format(atMs);
-  // Some languages would put the zone between date and time.
-  const parts = dates(locale, { timeZoneName: 'short' }).formatToParts(atMs);
-  const zone = parts.find((part) => part.type === 'timeZoneName')?.value ?? '';
-  return `${text} ${zone}`.trim();
+  return `${dates(locale, MOMENT).format(atMs)} ${zoneAt(locale, atMs)}`.trim();
+}
+
+const zones = new Map<string, string>();
+/** What the viewer's zone is called: other names for other hours, in summer. */
+function zoneAt(locale: string, atMs: number): string {
+  const key = `${locale} ${new Date(atMs).getTimezoneOffset()}`;
+  let zone = zones.get(key);
+  if (zone === undefined) {
+    // Some languages would put the zone between date and time.
+    zone = dates(locale, ZONE).formatToParts(atMs).find((part) => part.type === 'timeZoneName')?.value ?? '';
+    zones.set(key, zone);
+  }
+  return zone;
 }
 
 /** Nov 3, 14:00 – 16:30: from one minute to another. */
 export function formatSpan(locale: string, fromMs: number, toMs: number): string {
-  return dates(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).formatRange(fromMs, toMs);
+  return dates(locale, DAY_AND_MINUTE).formatRange(fromMs, toMs);
 }
 
 /** A moment to the minute, with its day. */
 export function formatMinute(locale: string, atMs: number): string {
-  return dates(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(atMs);
+  return dates(locale, DAY_AND_MINUTE).format(atMs);
 }
 
 /** A mark on a time axis, as fine as the axis' step. */
 export function formatTick(locale: string, atMs: number, incrementMs: number): string {
   const DAY_MS = 86_400_000;
-  if (incrementMs >= DAY_MS) return dates(locale, { month: 'numeric', day: 'numeric' }).format(atMs);
+  if (incrementMs >= DAY_MS) return dates(locale, DAY).format(atMs);
   const at = new Date(atMs);
   const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
-  if (isMidnight) return dates(locale, { month: 'numeric', day: 'numeric' }).format(atMs);
-  return dates(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(atMs);
+  if (isMidnight) return dates(locale, DAY).format(atMs);
+  return dates(locale, MINUTE).format(atMs);
 }
 
 const agoFormats = new Map<string, Intl.RelativeTimeFormat>();
