@@ -173,7 +173,7 @@ fn each_kind_of_difference_is_told() {
 
 /// The pages of the panel's menu, from its words in a language.
 fn menu(words: &str) -> Vec<String> {
-    let navigation = std::fs::read_to_string(root().join("static/src/shell/AppNav.vue")).expect("the navigation");
+    let navigation = std::fs::read_to_string(root().join("static/src/shell/pages.ts")).expect("the navigation");
     let lists = navigation.split("pages: [").skip(1).filter_map(|rest| rest.split(']').next());
     let pages: Vec<&str> = lists.flat_map(|list| list.split('\'').skip(1).step_by(2)).collect();
     assert!(pages.len() >= 7, "{pages:?}");
