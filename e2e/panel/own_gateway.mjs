@@ -86,7 +86,7 @@ export class OwnGateway {
   }
 
   /** Sends one request; without `use` it fails. */
-  async ask({ model = 'claude-dear', use = null, session = null, agent = null, parent = null, type = null, as = null, key = 'sk-near', wait = 0, body = {}, headers: more = {} }) {
+  async ask({ model = 'claude-dear', use = null, session = null, agent = null, parent = null, type = null, as = null, key = 'sk-near', wait = 0, body = {}, headers: more = {}, signal = null }) {
     const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'user-agent': 'claude-cli/2.1.330 (external, cli)', authorization: `Bearer ${key}` };
     const named = {
       'x-use': use?.join(), 'x-wait': wait || null, 'x-claude-code-session-id': session, 'x-claude-code-agent-id': agent, 'x-claude-code-parent-agent-id': parent,
@@ -94,7 +94,7 @@ export class OwnGateway {
     };
     for (const [name, value] of Object.entries(named)) if (value !== null && value !== undefined) headers[name] = String(value);
     const message = { model, max_tokens: 64, messages: [{ role: 'user', content: 'a question' }], ...body };
-    const answer = await fetch(`${this.url}/v1/messages?beta=true`, { method: 'POST', headers, body: JSON.stringify(message) });
+    const answer = await fetch(`${this.url}/v1/messages?beta=true`, { method: 'POST', headers, body: JSON.stringify(message), signal });
     await answer.arrayBuffer();
     return answer.status;
   }
