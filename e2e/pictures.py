@@ -22,6 +22,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "python"))
 
 from cast import main as record_terminal  # noqa: E402
+from lost_caches import lose_caches  # noqa: E402
 from relay import Relay  # noqa: E402
 from stack import Stack  # noqa: E402
 
@@ -52,6 +53,7 @@ def panel(binaries: Path) -> None:
         stack = Stack(binaries, folder, cleanup)
         log, config = folder / "past.db", folder / "gateway.yaml"
         subprocess.run([binaries / "examples" / "fill_log", log, str(ROWS), str(DAYS)], check=True)
+        lose_caches(log)
         config.write_text(f"gateway:\n  upstreams:\n    - {{name: harbour, base_url: {relay}}}\n    - {{name: lantern, base_url: {relay}}}\n")
         gateway = stack.gateway("pictures", relay, config, API_BASE_URL="", DASHBOARD_API_KEY=KEY, GATEWAY_DB=str(log))
         stack.command("pictures", "recost", "--from", "2026-01-01")

@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE / "python"))
 
+from lost_caches import lose_caches  # noqa: E402
 from stack import GAP_MS, Stack, free_port  # noqa: E402
 
 REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
@@ -111,6 +112,7 @@ def past_log(stack: Stack) -> Path:
     """A request log with a long past."""
     log = stack.folder / "past.db"
     subprocess.run([stack.binaries / "examples" / "fill_log", log, str(LOG_ROWS), str(LOG_DAYS)], check=True)
+    lose_caches(log)
     return log
 
 

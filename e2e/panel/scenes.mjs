@@ -4,6 +4,9 @@
 export const SCENES = [
   { name: 'dashboard', path: () => '/?range=24h', themes: ['light', 'dark'], height: 900, sees: ['.tiles', '.feed .entry', '.halves .card'] },
   { name: 'errors', path: () => '/errors?range=7d', themes: ['light'], height: 808, sees: ['.cause .upstream .code-block'] },
+  { name: 'costs', path: () => '/costs?range=7d&by=model', themes: ['light'], height: 860, sees: ['.figure.month .value', '.chart canvas', '.table tfoot'] },
+  { name: 'sessions', path: () => '/sessions?range=7d&sort=cost', themes: ['light'], height: 724, sees: ['.slot .title'] },
+  { name: 'waste', path: () => '/waste?range=7d', themes: ['light'], height: 860, sees: ['.totals dd', '.cause .help', '.cause + .cause'] },
   { name: 'session', path: ({ session }) => `/sessions/${session}`, themes: ['light'], height: 724, sees: ['.lanes .track a', 'table'] },
 ];
 export const LOCALES = { en: 'en-US', zh: 'zh-CN' };
