@@ -13,6 +13,7 @@ import { conversationOf, sessionsOf } from './sessions.ts';
 import { costOf, errorsOf, groupedOf, groupsOf, KEY_NAMES, seriesOf, statsOf, tokensOf } from './statistics.ts';
 import { messageTestOf, testOf } from './upstream_test.ts';
 import { linesOf, MockKeys, REFUSED } from './upstreams.ts';
+import { wasteReportOf } from './waste.ts';
 
 const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
@@ -141,6 +142,8 @@ export class MockGateway {
         return { names: KEY_NAMES };
       case 'GET sessions':
         return name === undefined ? sessionsOf(this.#rows, query, from, to, (session) => this.#runningOf(session)) : this.#conversation(name);
+      case 'GET waste':
+        return wasteReportOf(within(), query, from, to);
       case 'GET running':
         return { running: this.#running, more: 0 };
       case 'GET recost':

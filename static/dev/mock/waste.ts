@@ -1,6 +1,6 @@
 /** Conversations whose cache is lost now and then, and what that cost. */
 
-import type { Conversation, RequestRow } from '../../src/api/types.ts';
+import type { Conversation, RequestRow, WasteReport } from '../../src/api/types.ts';
 import type { Random } from './random.ts';
 import { costOf } from './prices.ts';
 
@@ -54,4 +54,28 @@ export function wastedOf(some: readonly { tokens: number; usd: number | null }[]
   return {
     requests: some.length, tokens: some.reduce((sum, one) => sum + one.tokens, 0), usd: known.length > 0 ? known.reduce((sum, one) => sum + (one.usd ?? 0), 0) : null,
   };
+}
+
+type Lost = WastedRequest & { session: string | null };
+const dearest = (a: Wasted, b: Wasted): number => (b.usd ?? 0) - (a.usd ?? 0) || b.tokens - a.tokens;
+const causesOf = (some: readonly Lost[]): WasteReport['causes'] =>
+  [...new Set(some.map(({ cause }) => cause))].map((cause) => ({ cause, ...wastedOf(some.filter((one) => one.cause === cause)) })).sort(dearest);
+
+/** What these rows lost, by cause and by session. */
+export function wasteReportOf(rows: readonly RequestRow[], query: URLSearchParams, from: number, to: number): WasteReport {
+  const all = rows.flatMap((row): Lost[] => {
+    const of = wasteOf(row);
+    return of === null ? [] : [{ ...of, session: row.session }];
+  });
+  const bySession = new Map<string, Lost[]>();
+  for (const one of all) if (one.session !== null) bySession.set(one.session, [...(bySession.get(one.session) ?? []), one]);
+  const sessions = [...bySession].flatMap(([session, some]): WasteReport['sessions'] => {
+    const [main] = causesOf(some);
+    return main === undefined ? [] : [{ ...wastedOf(some), session, main_cause: main.cause, last_at_ms: Math.max(...some.map((one) => one.at_ms)) }];
+  });
+  const orders: Record<string, (a: (typeof sessions)[number], b: (typeof sessions)[number]) => number> = {
+    tokens: (a, b) => b.tokens - a.tokens, requests: (a, b) => b.requests - a.requests, last: (a, b) => b.last_at_ms - a.last_at_ms,
+  };
+  sessions.sort(orders[query.get('sort') ?? ''] ?? dearest);
+  return { from_ms: from, to_ms: to, total: wastedOf(all), causes: causesOf(all), sessions: sessions.slice(0, Number(query.get('limit') ?? 50)) };
 }
