@@ -1,7 +1,7 @@
 //! What requests cost: known, in part, or not at all, and made anew.
 
 use anyrouter_gateway::measured::Database;
-use harness::{Client, Gateway, GatewayBuilder, Request, Upstream, anthropic, metrics, within};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Upstream, anthropic, metrics, within};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
@@ -293,4 +293,74 @@ async fn a_kill_in_the_middle_leaves_rows_and_sums_that_agree_and_traffic_goes_o
     let all = "SELECT SUM(cost_nano <> 7000 * (input_tokens + output_tokens + cache_write_tokens + cache_read_tokens)), \
                COUNT(*) FROM requests WHERE input_tokens IS NOT NULL";
     assert_eq!(sums(&mut connection, all).await.0, 0, "all have the cost of the last prices");
+}
+
+/// Groups by this, of which there are some without a name and some with one: their names, and how many requests each has.
+async fn groups_by(gateway: &Gateway, by: &str) -> Vec<(Option<String>, u64)> {
+    let found = get(gateway, &format!("stats/groups?by={by}")).await;
+    let groups = found["groups"].as_array().expect("groups").iter();
+    groups
+        .map(|group| (group["name"].as_str().map(str::to_owned), group["requests"].as_u64().expect("a count")))
+        .collect()
+}
+
+#[tokio::test]
+async fn each_group_leads_to_its_requests_also_one_without_a_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream =
+        Upstream::start(|request| match (request.target.as_str(), request.headers.get("x-api-key").as_deref()) {
+            ("/v1/none", _) => Reply::status(404),
+            (_, Some("sk-nobodys")) => Reply::status(401),
+            _ => Reply::json(
+                r#"{"type":"message","model":"m","content":[],"usage":{"input_tokens":9,"output_tokens":3}}"#,
+            ),
+        })
+        .await;
+    let yaml = "gateway:\n  trusted_proxies: [127.0.0.1]\n";
+    let gateway = started(folder.path()).upstream(upstream.url()).yaml(yaml).start().await;
+    for (client, session, agent, key, expected) in [
+        ("10.0.0.7", "s-1", "", "sk-a", 200),
+        ("10.0.0.7", "", "Explore", "sk-b", 200),
+        ("10.0.0.70", "", "", "", 200),
+        ("", "s-2", "Plan", "sk-a", 200),
+        ("10.0.0.7", "", "", "sk-nobodys", 401),
+    ] {
+        let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", client),
+            ("X-Claude-Code-Session-Id", session),
+            ("X-Claude-Code-Agent-Type", agent),
+            ("x-api-key", key),
+        ];
+        let request = headers.into_iter().filter(|(_, value)| !value.is_empty());
+        let request =
+            request.fold(Request::post("/v1/messages", body), |request, (name, value)| request.header(name, value));
+        assert_eq!(gateway.request(&request).await.status(), expected);
+    }
+    // Of no model, and for no upstream.
+    assert_eq!(gateway.request(&Request::get("/v1/none").header("x-api-key", "sk-a")).await.status(), 404);
+    wait_rows(&gateway, 6).await;
+    let mut unnamed = 0;
+    for by in ["model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type", "client"] {
+        for (name, requests) in groups_by(&gateway, by).await {
+            let query = match name.as_deref() {
+                None => format!("without={by}"),
+                // What these are called is what is counted, not what the row says.
+                Some("other" | "/v1/messages") => continue,
+                Some(name) => format!("{by}={name}"),
+            };
+            unnamed += u64::from(name.is_none());
+            let listed = get(&gateway, &format!("requests?{query}")).await["requests"].as_array().map(Vec::len);
+            assert_eq!(listed, Some(requests as usize), "{query}");
+            let csv = gateway.request(&look(&format!("export?{query}"))).await.text();
+            assert_eq!(csv.lines().count() as u64, 1 + requests, "{query}");
+        }
+    }
+    assert!(unnamed >= 5, "{unnamed} groups have no name");
+    let both = get(&gateway, "requests?without=session,agent_type&client=10.0.0.7,10.0.0.70").await;
+    assert_eq!(both["requests"].as_array().map(Vec::len), Some(2), "{both}");
+    let bad = gateway.request(&look("requests?without=colour")).await;
+    assert_eq!(bad.status(), 400, "{}", bad.text());
+    assert!(bad.text().contains("without"), "{}", bad.text());
 }

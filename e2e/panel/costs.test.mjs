@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
 import { Bench, visiting as visitingAt } from './harness.mjs';
@@ -145,6 +146,50 @@ describe('costs', { skip: !IS_BUILT }, () => {
         await page.getByText(`That is all: ${count} request`).waitFor();
       }));
   }
+
+  /** A request of nobody: without key, session or kind of agent, from another address of this machine. */
+  const askBare = (path, body, key) => new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'x-use': '10,0,0,5', ...(key && { authorization: `Bearer ${key}` }) };
+    const asked = httpRequest(`${own.url}${path}`, { method: 'POST', headers, localAddress: '127.0.0.2' }, (answer) => answer.resume().on('end', resolve));
+    asked.on('error', reject).end(JSON.stringify(body));
+  });
+
+  test('lead to exactly the requests behind them, by whatever they are summed up, also without a name', { timeout: 240_000 }, () =>
+    visiting({}, async (visit, page) => {
+      const message = { model: 'claude-cheap', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] };
+      const before = own.sql('SELECT count(*) AS n FROM requests')[0].n;
+      await askBare('/v1/messages', message);
+      await askBare('/v1/messages', message, 'sk-near');
+      await askBare('/v1/nothing', {}, 'sk-near');
+      await own.until('they are in the log', () => own.sql('SELECT count(*) AS n FROM requests')[0].n === before + 3);
+      const since = own.sql('SELECT min(started_ms) AS at FROM requests WHERE session IN (?, ?)', SESSION, OTHER_SESSION)[0].at;
+      // Sums begin with a whole minute, and lists with any moment.
+      const from = since - (since % 60_000);
+      const unnamed = [];
+      for (const [by, column] of [['client', 'client'], ['key', 'key_fingerprint'], ['session', 'session'], ['agent_type', 'agent_type'], ['request_class', 'request_class'], ['model', 'coalesce(model, model_asked)']]) {
+        const url = `/costs?range=custom&from=${from}&by=${by}`;
+        await visit.open(url);
+        const rows = [...(await table(visit)).entries()];
+        const found = own.sql(`SELECT ${column} AS name, count(*) AS n FROM requests WHERE started_ms >= ? GROUP BY 1`, from);
+        assert.deepEqual(rows.map(([, cells]) => Number(cells[2])).sort(), found.map(({ n }) => n).sort(), by);
+        for (const [name, cells] of rows) {
+          if (name === 'none') unnamed.push(by);
+          await page.getByRole('row').filter({ has: page.getByRole('cell', { name, exact: true }) }).locator('td').nth(3).getByRole('link').click();
+          await page.waitForURL(/\/requests\?/);
+          await page.getByText(`That is all: ${cells[2]} request`).waitFor();
+          await page.goBack();
+          await page.waitForURL(/\/costs\?/);
+          await visit.settled();
+        }
+      }
+      for (const by of ['key', 'session', 'agent_type', 'request_class', 'model']) assert(unnamed.includes(by), by);
+      // What has no value is said, and can be asked for no more.
+      await visit.open(`/requests?range=custom&from=${from}&without=session&client=127.0.0.2`);
+      await page.getByText('That is all: 3 requests').waitFor();
+      assert.deepEqual(await visit.violations(), []);
+      await page.getByRole('button', { name: 'Remove the filter: Session' }).click();
+      await page.waitForURL((url) => !url.search.includes('without'));
+    }));
 
   test('are charted by the chosen dimension', () =>
     visiting({}, async (visit, page) => {

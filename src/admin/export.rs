@@ -26,7 +26,7 @@ enum Format {
 }
 
 /// What the name of a download tells.
-const FILTERS: [&str; 12] = [
+const FILTERS: [&str; 14] = [
     "model",
     "upstream",
     "key",
@@ -38,6 +38,8 @@ const FILTERS: [&str; 12] = [
     "request_class",
     "agent_type",
     "upstream_key",
+    "client",
+    "without",
     "q",
 ];
 

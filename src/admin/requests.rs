@@ -8,7 +8,7 @@ use super::refused::{Refused, json};
 use super::status;
 use crate::gateway::Answer;
 use crate::store::columns::{self, Column};
-use crate::store::{Filter, Reader, read_cursor};
+use crate::store::{By, Filter, Reader, read_cursor};
 
 /// Most rows of a page.
 const MOST_ROWS: u32 = 500;
@@ -26,8 +26,17 @@ pub(super) fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
         status: parameters.statuses()?,
         model: parameters.list("model")?,
         only: columns::filters().map(values).collect::<Result<_, Refused>>()?,
+        without: without(parameters)?,
         text,
     })
+}
+
+/// By which groups the rows are to have no name.
+fn without(parameters: &Parameters) -> Result<Vec<By>, Refused> {
+    let by = |name: String| By::ALL.into_iter().find(|by| by.name() == name);
+    let choices = || By::ALL.map(By::name).join(", ");
+    let not_a_choice = || Fault::NotAChoice { name: "without".into(), choices: choices() }.into();
+    parameters.list("without")?.into_iter().map(|name| by(name).ok_or_else(not_a_choice)).collect()
 }
 
 /// A page of rows.

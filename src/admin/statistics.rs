@@ -18,8 +18,19 @@ const DEFAULT_SERIES: u32 = 5;
 /// Milliseconds of a step, if none is asked for.
 const DEFAULT_STEP: u32 = 60_000;
 /// What the name of a download tells.
-const FILTERS: [&str; 10] =
-    ["by", "sort", "model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type"];
+const FILTERS: [&str; 11] = [
+    "by",
+    "sort",
+    "model",
+    "upstream",
+    "path",
+    "key",
+    "request_class",
+    "upstream_key",
+    "session",
+    "agent_type",
+    "client",
+];
 
 fn span(parameters: &Parameters) -> Result<Span, Refused> {
     let (from, to) = parameters.span()?;

@@ -98,7 +98,7 @@ pub(crate) static COLUMNS: &[Column] = &[
     integer("first_token_ms", |record| answer(record).and_then(|answer| answer.first_token).into()),
     integer("longest_gap_ms", |record| answer(record).map(|answer| answer.longest_gap).into()),
     column("tokens_per_second", Kind::Real, |record| answer(record).and_then(Summary::tokens_per_second).into()),
-    text("client", |record| record.client.map(|client| client.to_string()).into()),
+    text("client", |record| record.client.map(|client| client.to_string()).into()).filter(),
     text("http", |record| record.http.into()),
     text("method", |record| (&record.method).into()),
     text("path", |record| (&record.path).into()).filter().searched(),
@@ -166,9 +166,9 @@ pub(crate) static COLUMNS: &[Column] = &[
     text("thinking_action", |record| record.thinking_action.map(ThinkingAction::code).into()).filter(),
     integer("thinking_dropped", |record| record.dropped_thinking().map(u64::from).into()),
     text("moved", |record| record.moved.as_ref().map(Moved::code).into()).filter(),
-    text("moved_by", |record| record.moved.as_ref().map(Moved::what).filter(|what| !what.is_empty()).into()),
+    text("moved_by", |record| record.moved.as_ref().map(Moved::what).filter(|what| !what.is_empty()).into()).filter(),
     text("upstream_key", |record| record.upstream_key.as_deref().into()).filter(),
-    text("error_code", |record| record.error_code().into()),
+    text("error_code", |record| record.error_code().into()).filter(),
     text("error_rule", |record| record.error_rule.as_deref().into()).filter(),
     text("waste_cause", |record| waste(record).map(|waste| waste.loss.cause.code()).into())
         .within("waste", "cause")

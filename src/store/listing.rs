@@ -1,6 +1,7 @@
 //! What is asked of the rows of the request log, and what is found: pages, one row, errors by cause.
 
 use super::row::{Row, TokenCounts};
+use super::statistics::By;
 use super::tried::{self, Tried};
 use gateway_core::record::RequestRecord;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Filter {
     pub model: Vec<String>,
     /// Values of other columns, by the name of one of [`columns::filters`].
     pub only: BTreeMap<&'static str, Vec<String>>,
+    /// What they have no value of, as groups of statistics that have no name.
+    pub without: Vec<By>,
     /// A part of a text.
     pub text: Option<String>,
 }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import { LOCALES } from '@/i18n';
+import { LIST_FILTERS, TEXT_FILTERS } from '@/lib/filters';
 import { choicesOf, LOG_COLUMN_NAMES, LOG_COLUMNS, valueText } from '@/lib/log_columns';
+
+import described from '../../docs/openapi.yaml?raw';
 
 describe('columns of the request log', () => {
   it('have words in both languages, and no two columns or values the same', () => {
@@ -15,6 +18,11 @@ describe('columns of the request log', () => {
         expect(new Set(values).size).toBe(values.length);
       }
     }
+  });
+
+  it('are filters of the API, as all that the list offers', () => {
+    const isParameter = (name: string): boolean => new RegExp(`\\bname: ${name}\\s*,?\\s+in: query`).test(described);
+    expect([...LIST_FILTERS, ...TEXT_FILTERS].filter((name) => !isParameter(name))).toEqual([]);
   });
 
   it('show usual values in words, others as they are', () => {

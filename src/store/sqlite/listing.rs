@@ -1,6 +1,7 @@
 //! Reading rows: filtered, page by page, one by one, and errors by cause.
 
 use super::fingerprint::has_fingerprint;
+use super::made_of::of_row;
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
 use crate::store::listing::{CaptureText, Captured, Detail, ErrorGroup, Errors, Filter, Listed, Page, cursor};
@@ -52,6 +53,9 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
         sql.push(" OR model_asked");
         is_one_of(sql, &filter.model);
         sql.push(")");
+    }
+    for by in &filter.without {
+        sql.push(" AND ").push(of_row(*by)).push(" = ''");
     }
     if !filter.status.is_empty() {
         sql.push(" AND (1 = 0");

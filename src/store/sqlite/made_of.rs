@@ -79,16 +79,7 @@ impl MadeOf {
         match (self, by) {
             (Self::Sums(_), By::Key) => "key_fingerprint",
             (Self::Sums(_), by) => by.name(),
-            (Self::Rows(_), By::Model) => "COALESCE(NULLIF(model_label, ''), model, model_asked, '')",
-            (Self::Rows(_), By::Upstream) => "COALESCE(upstream, '')",
-            (Self::Rows(_), By::Path) => &PATH,
-            // A key that nobody took may be any: it is no group of its own.
-            (Self::Rows(_), By::Key) => "CASE WHEN stray_bytes IS NULL THEN COALESCE(key_fingerprint, '') ELSE '' END",
-            (Self::Rows(_), By::RequestClass) => &REQUEST_CLASS,
-            (Self::Rows(_), By::UpstreamKey) => "COALESCE(upstream_key, '')",
-            (Self::Rows(_), By::Session) => "COALESCE(session, '')",
-            (Self::Rows(_), By::AgentType) => "COALESCE(agent_type, '')",
-            (Self::Rows(_), By::Client) => "COALESCE(client, '')",
+            (Self::Rows(_), by) => of_row(by),
         }
     }
 
@@ -147,6 +138,22 @@ impl MadeOf {
             sql.push(" AND ");
             has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
         }
+    }
+}
+
+/// The group that a row is in; empty where that has no name.
+pub(super) fn of_row(by: By) -> &'static str {
+    match by {
+        By::Model => "COALESCE(NULLIF(model_label, ''), model, model_asked, '')",
+        By::Upstream => "COALESCE(upstream, '')",
+        By::Path => &PATH,
+        // A key that nobody took may be any: it is no group of its own.
+        By::Key => "CASE WHEN stray_bytes IS NULL THEN COALESCE(key_fingerprint, '') ELSE '' END",
+        By::RequestClass => &REQUEST_CLASS,
+        By::UpstreamKey => "COALESCE(upstream_key, '')",
+        By::Session => "COALESCE(session, '')",
+        By::AgentType => "COALESCE(agent_type, '')",
+        By::Client => "COALESCE(client, '')",
     }
 }
 

@@ -213,7 +213,7 @@ export class MockGateway {
       (row) =>
         row.started_at_ms >= from && row.started_at_ms < to && among(model, row.model, row.model_asked) &&
         among(status, String(row.status), `${String(row.status).charAt(0)}xx`) &&
-        others.every((name) => among(list(name), row[name])) &&
+        others.every((name) => among(list(name), row[name])) && list('without').every((name) => !row[name as 'session']) &&
         (!q || [row.id, row.path, row.model, row.session, row.reason, row.error_message].some((text) => text?.toLowerCase().includes(q))),
     );
   }

@@ -1886,12 +1886,18 @@ export interface components {
         Statuses: string[];
         /** @description Asked or served. */
         Models: components["schemas"]["Names"];
+        /** @description The client's address. */
+        Clients: components["schemas"]["Names"];
+        /** @description Only requests that have no value of these: the requests of the groups without a name in `stats/groups`. A key that nobody took counts as none. */
+        Without: components["schemas"]["By"][];
         Upstreams: components["schemas"]["Names"];
         Keys: components["schemas"]["Names"];
         Sessions: components["schemas"]["Names"];
         Paths: components["schemas"]["Names"];
         Causes: components["schemas"]["Cause"][];
         UpstreamKeys: components["schemas"]["Names"];
+        MovedBy: components["schemas"]["Names"];
+        ErrorCodes: components["schemas"]["Names"];
         ErrorRules: components["schemas"]["Names"];
         WasteCauses: components["schemas"]["Names"];
         RequestClasses: components["schemas"]["Names"];
@@ -2029,12 +2035,16 @@ export type ParameterZone = components['parameters']['Zone'];
 export type ParameterOutcomes = components['parameters']['Outcomes'];
 export type ParameterStatuses = components['parameters']['Statuses'];
 export type ParameterModels = components['parameters']['Models'];
+export type ParameterClients = components['parameters']['Clients'];
+export type ParameterWithout = components['parameters']['Without'];
 export type ParameterUpstreams = components['parameters']['Upstreams'];
 export type ParameterKeys = components['parameters']['Keys'];
 export type ParameterSessions = components['parameters']['Sessions'];
 export type ParameterPaths = components['parameters']['Paths'];
 export type ParameterCauses = components['parameters']['Causes'];
 export type ParameterUpstreamKeys = components['parameters']['UpstreamKeys'];
+export type ParameterMovedBy = components['parameters']['MovedBy'];
+export type ParameterErrorCodes = components['parameters']['ErrorCodes'];
 export type ParameterErrorRules = components['parameters']['ErrorRules'];
 export type ParameterWasteCauses = components['parameters']['WasteCauses'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
@@ -2427,6 +2437,8 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                error_code?: components["parameters"]["ErrorCodes"];
+                moved_by?: components["parameters"]["MovedBy"];
                 waste_cause?: components["parameters"]["WasteCauses"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
@@ -2434,6 +2446,10 @@ export interface operations {
                 prompt_id?: components["parameters"]["PromptIds"];
                 thinking_action?: components["parameters"]["ThinkingActions"];
                 moved?: components["parameters"]["Moves"];
+                /** @description The client's address. */
+                client?: components["parameters"]["Clients"];
+                /** @description Only requests that have no value of these: the requests of the groups without a name in `stats/groups`. A key that nobody took counts as none. */
+                without?: components["parameters"]["Without"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 limit?: number;
@@ -2593,6 +2609,8 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                error_code?: components["parameters"]["ErrorCodes"];
+                moved_by?: components["parameters"]["MovedBy"];
                 waste_cause?: components["parameters"]["WasteCauses"];
                 agent_type?: components["parameters"]["AgentTypes"];
                 compaction?: components["parameters"]["Compactions"];
@@ -2600,6 +2618,10 @@ export interface operations {
                 prompt_id?: components["parameters"]["PromptIds"];
                 thinking_action?: components["parameters"]["ThinkingActions"];
                 moved?: components["parameters"]["Moves"];
+                /** @description The client's address. */
+                client?: components["parameters"]["Clients"];
+                /** @description Only requests that have no value of these: the requests of the groups without a name in `stats/groups`. A key that nobody took counts as none. */
+                without?: components["parameters"]["Without"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
                 /** @description CSV, or one JSON object (a Listed) a line. */

@@ -2,12 +2,13 @@
 
 import { CAUSES, OUTCOMES, WASTE_CAUSES, type RequestRow } from '@/api/types';
 
+import { COST_DIMENSIONS, type CostDimension } from './cost_links';
 import { isKey } from './key_text';
 import { LOG_COLUMN_NAMES } from './log_columns';
 import { rangeBounds, spanFromQuery, spanToQuery, type Span } from './time_range';
 
 /** Filters that take several values. */
-export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', 'waste_cause', ...LOG_COLUMN_NAMES] as const;
+export const LIST_FILTERS = ['outcome', 'status', 'model', 'upstream', 'key', 'cause', 'waste_cause', 'without', ...LOG_COLUMN_NAMES] as const;
 export type ListFilter = (typeof LIST_FILTERS)[number];
 /** Filters that are one text. */
 export const TEXT_FILTERS = ['session', 'prompt_id', 'path', 'q'] as const;
@@ -30,6 +31,7 @@ const isAllowed: Partial<Record<ListFilter, (value: string) => boolean>> = {
   outcome: (value) => OUTCOMES.some((outcome) => outcome === value),
   status: (value) => /^[1-5](\d\d|xx)$/.test(value),
   cause: (value) => CAUSES.some((cause) => cause === value),
+  without: (value) => COST_DIMENSIONS.some((by) => by === value),
   waste_cause: (value) => WASTE_CAUSES.some((cause) => cause === value),
 };
 
@@ -72,6 +74,14 @@ export function countFilters(filters: RequestFilters): number {
   return lists + TEXT_FILTERS.filter((name) => filters[name] !== '').length;
 }
 
+/** Whether a row is in the group that has no name. */
+function isWithout(row: RequestRow, by: CostDimension): boolean {
+  if (by === 'model') return !row.model && !row.model_asked;
+  // A key that nobody took may be any, and counts as none.
+  if (by === 'key') return !row.key || row.attempts === 0 || row.status === 401 || row.status === 403;
+  return !row[by];
+}
+
 /** Whether the API would list this row, which has just ended. */
 export function matchesFilters(row: RequestRow, filters: RequestFilters): boolean {
   // It ended just now.
@@ -89,6 +99,7 @@ export function matchesFilters(row: RequestRow, filters: RequestFilters): boolea
   if (!among(filters.cause, row.cause)) return false;
   if (!among(filters.waste_cause, row.waste?.cause ?? null)) return false;
   if (!LOG_COLUMN_NAMES.every((name) => among(filters[name], row[name]))) return false;
+  if (!COST_DIMENSIONS.every((by) => !filters.without.includes(by) || isWithout(row, by))) return false;
   if (filters.session !== '' && row.session !== filters.session) return false;
   if (filters.prompt_id !== '' && row.prompt_id !== filters.prompt_id) return false;
   if (filters.path !== '' && row.path !== filters.path) return false;

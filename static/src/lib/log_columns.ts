@@ -54,6 +54,7 @@ export const LOG_COLUMNS = declared({
   },
   error_rule: { label: { en: 'Error rule', 'zh-CN': '错误规则' }, values: {}, isInList: () => false },
   error_code: { label: { en: 'Error code', 'zh-CN': '错误码' }, values: {}, isInList: () => false },
+  client: { label: { en: 'Client', 'zh-CN': '客户端' }, values: {}, isInList: () => false },
   upstream_key: { label: { en: 'Upstream key', 'zh-CN': '上游密钥' }, values: {}, isInList: () => false },
   moved_by: { label: { en: 'Moved by', 'zh-CN': '易位原因' }, values: {}, isInList: () => false },
   agent_type: { label: { en: 'Agent type', 'zh-CN': '代理类型' }, values: {}, isInList: () => true },

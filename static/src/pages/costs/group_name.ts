@@ -1,18 +1,16 @@
 /** What a group of costs is called. */
 
 import { useLanguage } from '@/i18n';
-import type { CostDimension } from '@/lib/cost_links';
+import { isOther, type CostDimension } from '@/lib/cost_links';
 import { shortKey } from '@/lib/key_text';
 import { valueText } from '@/lib/log_columns';
 import { shortSession } from '@/lib/session_text';
-
-const OTHER = 'other';
 
 export function useGroupName(): (by: CostDimension, group: { name: string | null; key_name: string | null }) => string {
   const { t, locale } = useLanguage();
   return (by, { name, key_name: alias }) => {
     if (name === null || name === '') return t('common.without');
-    if (name === OTHER) return t('common.others');
+    if (isOther(by, name)) return t('common.others');
     if (by === 'key') return alias ?? shortKey(name);
     if (by === 'session') return shortSession(name);
     return by === 'request_class' || by === 'agent_type' ? valueText(by, name, locale.value) : name;
