@@ -19,6 +19,41 @@ const USUAL_METHODS: [&str; 7] = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE
 const USUAL_REASONS: [&str; 6] = ["end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"];
 /// Tiers, places and speeds, as the API has them.
 const USUAL_DETAILS: [&str; 7] = ["standard", "priority", "batch", "fast", "global", "us", "not_available"];
+/// Tools of Claude Code, and of the API itself.
+const USUAL_TOOLS: [&str; 32] = [
+    "Agent",
+    "AskUserQuestion",
+    "Bash",
+    "BashOutput",
+    "Edit",
+    "EnterPlanMode",
+    "ExitPlanMode",
+    "Glob",
+    "Grep",
+    "KillShell",
+    "LSP",
+    "MultiEdit",
+    "NotebookEdit",
+    "Read",
+    "SendMessage",
+    "Skill",
+    "SlashCommand",
+    "StructuredOutput",
+    "Task",
+    "TaskCreate",
+    "TaskGet",
+    "TaskList",
+    "TaskOutput",
+    "TaskStop",
+    "TaskUpdate",
+    "TodoWrite",
+    "ToolSearch",
+    "WebFetch",
+    "WebSearch",
+    "Write",
+    "web_fetch",
+    "web_search",
+];
 
 /// Cleans the texts of one request.
 pub(super) struct Cleaner<'r> {
@@ -59,6 +94,7 @@ impl<'r> Cleaner<'r> {
         self.word(&mut answer.stop_reason);
         self.word(&mut answer.error);
         self.word(&mut answer.error_code);
+        answer.tools = answer.tools.renamed(|name, is_cut| self.text(name, is_cut));
         answer.details.names_mut().into_iter().for_each(|name| self.word(name));
         if let Some(message) = &mut answer.error_message {
             *message = self.text(message, true);
@@ -88,7 +124,9 @@ pub(super) fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
     let is_reason_usual = answer.stop_reason.as_deref().is_none_or(|reason| USUAL_REASONS.contains(&reason));
     let are_details_usual =
         answer.details.names().into_iter().flatten().all(|name| USUAL_DETAILS.contains(&name.as_str()));
-    is_model_usual && is_reason_usual && are_details_usual && answer.error.is_none() && answer.error_message.is_none()
+    let are_tools_usual = answer.tools.iter().all(|(name, _)| USUAL_TOOLS.contains(&name));
+    let are_words_usual = is_model_usual && is_reason_usual && are_details_usual && are_tools_usual;
+    are_words_usual && answer.error.is_none() && answer.error_message.is_none()
 }
 
 /// The texts of a request that are kept of every one: few, short, and clean.

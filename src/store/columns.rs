@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     List,
     /// Billionths of a dollar, shown as dollars.
     Dollars,
+    /// An object of names and counts.
+    Counts,
 }
 
 /// Where a column is shown.
@@ -191,6 +193,7 @@ pub(crate) static COLUMNS: &[Column] = &[
     digest!("sent_blocks", |record| Some(sent(record)?.blocks.into())),
     digest!("head_lives_s", |record| Some(cached(record)?.lifetime.head_s.into())),
     digest!("history_lives_s", |record| Some(cached(record)?.lifetime.history_s.into())),
+    column("tools", Kind::Counts, |record| answer(record).and_then(tools).into()),
 ];
 
 /// The columns that a row shows, in the order of its values.
@@ -309,6 +312,12 @@ fn details(record: &RequestRecord) -> Option<&Details> {
     Some(&answer(record)?.details)
 }
 
+/// The tools that an answer uses, as an object.
+fn tools(answer: &Summary) -> Option<String> {
+    let counts = answer.tools.iter().map(|(name, uses)| (name.to_owned(), uses.into()));
+    (!answer.tools.is_empty()).then(|| serde_json::Value::Object(counts.collect()).to_string())
+}
+
 fn waste(record: &RequestRecord) -> Option<&Waste> {
     record.waste.as_deref()
 }
@@ -329,7 +338,8 @@ pub(crate) fn stray_bytes(record: &RequestRecord) -> i64 {
     let message = record.error_message().map_or(0, str::len);
     let names: usize = record.names.iter().chain(record.model_asked.as_deref()).map(str::len).sum();
     let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
-    let texts = record.path.len() + message + 2 * names + rules + record.kept_bytes();
+    let tools: usize = answer(record).map_or(0, |answer| answer.tools.iter().map(|(name, _)| name.len() + 4).sum());
+    let texts = record.path.len() + message + 2 * names + rules + tools + record.kept_bytes();
     i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
 }
 

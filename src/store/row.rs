@@ -6,6 +6,8 @@ use gateway_core::record::RequestRecord;
 use gateway_core::usage::summary::Tokens;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Tokens by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -57,12 +59,13 @@ impl Row<'_> {
         })
     }
 
-    /// The cells of such a table: lists with spaces between, nothing for what is not known.
+    /// The cells of such a table: lists with spaces between, counts as `a x3, b`, nothing for what is not known.
     pub fn cells(&self) -> impl Iterator<Item = String> {
         shown().zip(&self.0).map(|(column, value)| match (column.kind, value) {
             (_, Value::Null) => String::new(),
             (Kind::Text, Value::Text(text)) => text.to_string(),
             (Kind::List, Value::Text(list)) => names(list).collect::<Vec<_>>().join(" "),
+            (Kind::Counts, Value::Text(object)) => counts(object),
             _ => column.json(value).to_string(),
         })
     }
@@ -101,6 +104,7 @@ impl Column {
             (Kind::Flag, Value::Integer(number)) => json!(*number != 0),
             (Kind::Dollars, Value::Integer(nano)) => json!(dollars(count(*nano))),
             (Kind::List, Value::Text(list)) => names(list).collect(),
+            (Kind::Counts, Value::Text(object)) => serde_json::from_str(object).unwrap_or_default(),
             (_, Value::Integer(number)) => json!(number),
             (_, Value::Real(number)) => json!(number),
             (_, Value::Text(text)) => json!(text),
@@ -129,11 +133,21 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').filter(|name| !name.is_empty())
 }
 
+/// Counts in words, the largest first.
+fn counts(object: &str) -> String {
+    let counts: BTreeMap<String, u64> = serde_json::from_str(object).unwrap_or_default();
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    let word = |(name, count): &(String, u64)| if *count == 1 { name.clone() } else { format!("{name} x{count}") };
+    counts.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use gateway_core::record::ClientNames;
     use gateway_core::usage::summary::{Details, Nature, Summary};
+    use gateway_core::usage::tools::Tools;
 
     #[test]
     fn what_has_no_price_never_costs_nothing() {
@@ -149,9 +163,18 @@ mod tests {
     #[test]
     fn a_row_tells_each_value_as_what_it_means() {
         let tokens = Some(Tokens { input: 1, output: 2, cache_write: 3, cache_write_1h: 3, cache_read: 4 });
+        let mut tools = Tools::default();
+        ["Read", "Bash", "Edit", "Bash"].into_iter().for_each(|name| tools.add(name));
         let details = Details { cache_write_1h: Some(3), speed: Some("fast".to_owned()), ..Details::default() };
         let record = RequestRecord {
-            answer: Some(Summary { nature: Nature::Stream, tokens, is_estimated: true, details, ..Summary::default() }),
+            answer: Some(Summary {
+                nature: Nature::Stream,
+                tokens,
+                is_estimated: true,
+                details,
+                tools,
+                ..Summary::default()
+            }),
             cost: Some(15_000_000),
             rules: vec!["a".into(), "b".into()],
             names: ClientNames { request_class: Some("main".to_owned()), ..ClientNames::default() },
@@ -172,14 +195,21 @@ mod tests {
             (&json["is_stream"], &json["cost_usd"], &json["rules"]),
             (&json!(true), &json!(0.015), &json!(["a", "b"]))
         );
+        assert_eq!(json["tools"], json!({"Bash": 2, "Edit": 1, "Read": 1}));
         assert_eq!((&json["session"], &json["request_class"]), (&json!(null), &json!("main")));
         assert!(json.get("tried").is_none() && json.get("stray_bytes").is_none() && json.get("input_tokens").is_none());
         let cells: Vec<_> = Row::head().zip(row.cells()).collect();
-        for (name, cell) in [("cost_usd", "0.015"), ("rules", "a b"), ("is_stream", "true"), ("cache_read_tokens", "4")]
-        {
+        for (name, cell) in [
+            ("cost_usd", "0.015"),
+            ("rules", "a b"),
+            ("is_stream", "true"),
+            ("cache_read_tokens", "4"),
+            ("tools", "Bash x2, Edit, Read"),
+        ] {
             assert!(cells.contains(&(name, cell.to_owned())), "{name}: {cells:?}");
         }
         let nothing = json!(Row::from(&crate::sample::record()));
-        assert!(nothing["tokens"].is_null() && nothing["usage"].is_null() && nothing["estimated"] == false);
+        assert!(nothing["tokens"].is_null() && nothing["usage"].is_null() && nothing["tools"].is_null());
+        assert!(nothing["estimated"] == false);
     }
 }

@@ -230,7 +230,7 @@ fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
         Ok(match column.kind {
             Kind::Integer | Kind::Flag | Kind::Dollars => row.try_get::<Option<i64>, _>(column.sql)?.into(),
             Kind::Real => row.try_get::<Option<f64>, _>(column.sql)?.into(),
-            Kind::Text | Kind::List => row.try_get::<Option<String>, _>(column.sql)?.into(),
+            Kind::Text | Kind::List | Kind::Counts => row.try_get::<Option<String>, _>(column.sql)?.into(),
         })
     };
     columns::shown().map(value).collect()

@@ -154,7 +154,7 @@ export class RowMaker {
       error_type: failure?.type ?? (isRejected ? 'request_too_large' : null),
       fault: faultOf(failure?.reason ?? ''),
       error_message: failure?.message ?? (isRejected ? 'the request body has 41 MiB, the limit is 32 MiB' : null),
-      tool_uses: hasTokens ? random.whole(0, 2) : 0,
+      ...toolsOf(hasTokens ? random.whole(0, 2) : 0, this.#count),
       events: hasTokens ? output : 0,
       skipped_events: 0,
       request_class: agent !== null ? 'subagent' : isSide ? 'auxiliary' : 'main',
@@ -203,6 +203,12 @@ export class RowMaker {
     loseCaches(rows, this.#random);
     return rows;
   }
+}
+
+/** So many uses of tools. */
+function toolsOf(uses: number, number: number): Pick<RequestRow, 'tool_uses' | 'tools'> {
+  const name = ['Bash', 'Read', 'Edit', 'Grep', 'mcp__linear__list_issues'][number % 5] ?? 'Bash';
+  return { tool_uses: uses, tools: uses === 0 ? null : number % 3 === 0 ? { [name]: uses } : { [name]: 1, ...(uses > 1 && { TodoWrite: uses - 1 }) } };
 }
 
 export function detailOf(row: RequestRow): RequestDetail {

@@ -958,6 +958,10 @@ export interface components {
             error_message: components["schemas"]["Text"];
             tool_uses: components["schemas"]["Count"];
             events: components["schemas"]["Count"];
+            /** @description How often each tool was to be used, by the first 64 characters of its name; the first 16 of them. Null if none was, or none had a name. */
+            tools: {
+                [key: string]: number;
+            } | null;
             /** @description Events that were too large to be read (limits.event). */
             skipped_events: number;
             /** @description What the request is for, as the client says in x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, ... Without it, subagent where x-claude-code-agent-id names an agent. */

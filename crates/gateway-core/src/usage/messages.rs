@@ -77,6 +77,7 @@ impl Messages {
                 self.summary.stop_reason = word(&reply.stop_reason);
                 self.dropped(&reply.input_transformations);
                 self.summary.tool_uses = reply.tool_uses;
+                self.summary.tools = reply.tools;
                 self.summary.thinks = reply.thinks;
             }
             Whole::Error(error) => self.error(error),
@@ -108,7 +109,10 @@ impl Messages {
 
     /// A block of content begins; relays that do not stream themselves put all of it here.
     fn block(&mut self, block: &Value) {
-        self.summary.tool_uses = self.summary.tool_uses.saturating_add(u32::from(is_tool_use(block)));
+        if is_tool_use(block) {
+            self.summary.tool_uses = self.summary.tool_uses.saturating_add(1);
+            self.summary.tools.add(block["name"].as_str().unwrap_or_default());
+        }
         self.summary.thinks |= matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking"));
         let length = |name: &str| block[name].as_str().map_or(0, str::len) as u64;
         self.told.content(length("text") + length("thinking"));

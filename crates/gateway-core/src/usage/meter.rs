@@ -263,6 +263,53 @@ mod tests {
         }
     }
 
+    /// A message that uses these tools.
+    fn using(tools: &[&str]) -> String {
+        let block = |name: &&str| {
+            let block = serde_json::json!({"type": "tool_use", "id": "t", "name": name, "input": {}});
+            format!(
+                "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"content_block\":{block}}}\n\n"
+            )
+        };
+        format!("{STREAM}{}{STOP}", tools.iter().map(block).collect::<String>())
+    }
+
+    #[test]
+    fn tools_are_told_by_name_however_a_stream_is_cut() {
+        let tools = ["Bash", "Read", "Bash", "mcp__工具__\"x\"", "Bash", &"y".repeat(70)];
+        let stream = using(&tools);
+        let gzip = |text: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            std::io::Write::write_all(&mut encoder, text).and_then(|()| encoder.finish()).expect("encoded")
+        };
+        let wanted = [("Bash", 3), ("Read", 1), ("mcp__工具__\"x\"", 1), (&"y".repeat(64), 1)];
+        for coding in [&b"identity"[..], b"gzip"] {
+            let body = if coding == b"gzip" { gzip(stream.as_bytes()) } else { stream.clone().into_bytes() };
+            for cut in 0..=body.len() {
+                let mut meter = Meter::new(asked(), b"text/event-stream", || Decoder::new([coding]), at(), LIMITS)
+                    .expect("a meter");
+                let (before, after) = body.split_at(cut);
+                meter.push(before, at().1);
+                meter.push(after, at().1);
+                let summary = meter.finish();
+                // One more, without a name, is in the stream that is used everywhere here.
+                assert_eq!((summary.is_complete, summary.tool_uses), (true, 7), "cut at {cut}");
+                assert_eq!(summary.tools.iter().collect::<Vec<_>>(), wanted, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn tools_of_a_whole_reply_have_names_too_and_other_blocks_have_none() {
+        let reply = r#"{"type":"message","content":[{"type":"text","text":"x","name":"no"},{"name":"Re\u0061d","type":"tool_use"},
+            {"type":"server_tool_use","name":"web_search"},{"type":"tool_use","name":7},{"type":"tool_use","name":"Read"}]}"#;
+        let summary = read("application/json", reply.as_bytes(), 7);
+        assert_eq!(summary.tool_uses, 4);
+        assert_eq!(summary.tools.iter().collect::<Vec<_>>(), [("Read", 2), ("web_search", 1)]);
+        let plain = read("text/event-stream", format!("{STREAM}{STOP}").as_bytes(), 50);
+        assert!(plain.tools.is_empty() && plain.tool_uses == 1, "{plain:?}");
+    }
+
     #[test]
     fn streams_without_names_say_the_same() {
         let nameless: String = format!("{STREAM}{STOP}")

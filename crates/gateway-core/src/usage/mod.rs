@@ -14,4 +14,5 @@ mod reply;
 pub mod sse;
 pub mod summary;
 mod told;
+pub mod tools;
 pub mod transformations;

@@ -1,6 +1,7 @@
 //! A whole reply, of which only what is wanted becomes values: a megabyte of brackets would take fifty.
 
 use super::error_shape::{self, Said};
+use super::tools::Tools;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub(super) struct Reply {
     pub input_transformations: Value,
     /// How many blocks of its content are uses of tools.
     pub tool_uses: u32,
+    /// Which tools.
+    pub tools: Tools,
     /// Whether one is thinking.
     pub thinks: bool,
 }
@@ -138,13 +141,14 @@ impl Whole {
         let blocks = members
             .content
             .and_then(|content| serde_json::Deserializer::from_str(content.get()).deserialize_seq(Blocks).ok());
-        let (tool_uses, thinks) = blocks.unwrap_or_default();
+        let Content { tool_uses, tools, thinks } = blocks.unwrap_or_default();
         Self::Good(Box::new(Reply {
             model: small(members.model),
             usage: small(members.usage),
             stop_reason: small(members.stop_reason),
             input_transformations: small(members.input_transformations),
             tool_uses,
+            tools,
             thinks,
         }))
     }
@@ -167,28 +171,46 @@ fn small(member: Option<&RawValue>) -> Value {
 /// Counts uses of tools and finds thinking, without keeping any block.
 struct Blocks;
 
+/// What is in them.
+#[derive(Default)]
+struct Content {
+    tool_uses: u32,
+    tools: Tools,
+    thinks: bool,
+}
+
 #[derive(Deserialize)]
 struct Block<'t> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'t RawValue>,
+    #[serde(borrow)]
+    name: Option<&'t RawValue>,
+}
+
+impl Block<'_> {
+    fn is_a(&self, kind: &str) -> bool {
+        self.kind.is_some_and(|of| of.get().ends_with(kind))
+    }
 }
 
 impl<'de> Visitor<'de> for Blocks {
-    type Value = (u32, bool);
+    type Value = Content;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("blocks of content")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<(u32, bool), A::Error> {
-        let (mut count, mut thinks) = (0_u32, false);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<Content, A::Error> {
+        let mut content = Content::default();
         while let Some(block) = blocks.next_element::<Block<'_>>()? {
-            let ends_with = |name: &str| block.kind.is_some_and(|kind| kind.get().ends_with(name));
-            let is_tool_use = ends_with("tool_use\"");
-            thinks |= ends_with("thinking\"");
-            count = count.saturating_add(u32::from(is_tool_use));
+            content.thinks |= block.is_a("thinking\"");
+            if block.is_a("tool_use\"") {
+                content.tool_uses = content.tool_uses.saturating_add(1);
+                let name = block.name.and_then(|name| serde_json::from_str::<Cow<'_, str>>(name.get()).ok());
+                content.tools.add(&name.unwrap_or_default());
+            }
         }
-        Ok((count, thinks))
+        Ok(content)
     }
 }
 

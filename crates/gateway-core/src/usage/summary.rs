@@ -1,6 +1,7 @@
 //! What is known of a response when it was read, whichever API it is of; and how long its texts may be that are kept.
 
 pub use super::nature::Nature;
+use super::tools::Tools;
 use super::transformations::Dropped;
 use serde_json::Value;
 use std::time::Duration;
@@ -87,8 +88,10 @@ pub struct Summary {
     pub dropped: Option<Dropped>,
     /// Why it ended.
     pub stop_reason: Option<String>,
-    /// Tools that were to be used.
+    /// How often tools were to be used.
     pub tool_uses: u32,
+    /// Which ones.
+    pub tools: Tools,
     /// Whether there is thinking in it.
     pub thinks: bool,
     /// From the beginning of the request to the first piece of content.
