@@ -45,7 +45,7 @@ ORDER = {
         "live",
     ],
     "src/gateway": [
-        "answer cache_waste client_keys key_search models_seen",
+        "answer cache_waste capture_wishes client_keys key_search models_seen",
         "browser cross_site panel_key",
         "clean conversations local",
         "snapshot",

@@ -1,6 +1,6 @@
-//! What the request log keeps of single requests: which tools a response used.
+//! What the request log keeps of single requests: which tools a response used, and the next request of a session, whole.
 
-use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Step, Upstream, gzip, within};
+use harness::{Client, Gateway, GatewayBuilder, Reply, Request, Response, Step, Upstream, anthropic, gzip, within};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Row as _, sqlite::SqliteConnectOptions};
 use std::path::Path;
@@ -50,6 +50,19 @@ async fn rows(gateway: &Gateway, count: usize) -> Vec<Value> {
         }
     })
     .await
+}
+
+/// The bodies of those that were kept, by the oldest.
+async fn kept(gateway: &Gateway, count: usize) -> Vec<(String, String)> {
+    let mut kept = Vec::new();
+    for row in rows(gateway, count).await.iter().rev() {
+        let id = row["id"].as_str().expect("an id");
+        let detail = get(gateway, &format!("requests/{id}")).await;
+        if let Some(body) = detail["capture"]["body"].as_str() {
+            kept.push((id.to_owned(), body.to_owned()));
+        }
+    }
+    kept
 }
 
 /// A stream that uses these tools, in gzip.
@@ -119,4 +132,117 @@ async fn the_tools_of_a_response_are_in_its_row_and_nowhere_else() {
         metrics.contains("gateway_") && !metrics.contains("mcp__") && !gateway.stderr().contains("mcp__"),
         "{metrics}"
     );
+}
+
+/// Asks for the next request of a session, or takes that back.
+async fn wish(gateway: &Gateway, method: &str, session: &str) -> Response {
+    gateway.request(&api(method, &format!("sessions/{session}/capture"))).await
+}
+
+#[tokio::test]
+async fn the_next_request_of_a_session_is_kept_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let yaml = "gateway:\n  log: { capture_body: 100 }\n";
+    let gateway = started(folder.path()).upstream(upstream.url()).yaml(yaml).start().await;
+    for session in ["s-1", "s-2"] {
+        assert_eq!(gateway.request(&message(session, "", "before")).await.status(), 200);
+    }
+    rows(&gateway, 2).await;
+    assert_eq!(get(&gateway, "sessions/s-1").await["capture"], Value::Null);
+    let unknown = wish(&gateway, "POST", "nobody").await;
+    assert_eq!((unknown.status(), unknown.json()["error"]["code"].as_str()), (404, Some("no_session")));
+
+    let asked = wish(&gateway, "POST", "s-1").await;
+    assert_eq!(asked.status(), 200, "{}", asked.text());
+    let told = asked.json()["capture"].clone();
+    let time = |name: &str| told[name].as_u64().expect("a time");
+    assert_eq!(time("ends_at_ms") - time("asked_at_ms"), 3_600_000);
+    assert_eq!((&told["request_id"], &told["body_bytes"]), (&Value::Null, &json!(100)));
+    assert_eq!(get(&gateway, "sessions/s-1").await["capture"], told);
+    assert_eq!(get(&gateway, "sessions/s-2").await["capture"], Value::Null);
+
+    // Of another session, of none, and no message: none of these is it.
+    let text = format!("this one, with sk-secret-key and more: {}", "x".repeat(200));
+    assert_eq!(gateway.request(&message("s-2", "", "other")).await.status(), 200);
+    assert_eq!(gateway.request(&message("", "", "no session")).await.status(), 200);
+    let count = message_to("/v1/messages/count_tokens", "s-1", "", "count");
+    assert_eq!(gateway.request(&count).await.status(), 200);
+    // A sub-agent's is one of the session, and the only one.
+    assert_eq!(gateway.request(&message("s-1", "agent-1", &text)).await.status(), 200);
+    assert_eq!(gateway.request(&message("s-1", "", "after")).await.status(), 200);
+    let found = kept(&gateway, 7).await;
+    let [(id, body)] = &found[..] else { panic!("{found:?}") };
+    assert!(body.contains("this one, with ********"), "{body}");
+    let detail = get(&gateway, &format!("requests/{id}")).await;
+    assert_eq!((&detail["agent"], &detail["capture"]["is_cut"]), (&json!("agent-1"), &json!(true)));
+    let head = detail["capture"]["head"].as_str().expect("a head");
+    assert!(head.contains("/v1/messages") && head.contains("x-api-key: ********"), "{head}");
+    assert_eq!(get(&gateway, "sessions/s-1").await["capture"]["request_id"], json!(id));
+
+    // It can be asked for again, and that can be forgotten, but the request stays.
+    assert_eq!(wish(&gateway, "POST", "s-1").await.json()["capture"]["request_id"], Value::Null);
+    for _ in 0..2 {
+        let ended = wish(&gateway, "DELETE", "s-1").await;
+        assert_eq!((ended.status(), &ended.json()["capture"]), (200, &Value::Null));
+    }
+    assert_eq!(gateway.request(&message("s-1", "", "not this one")).await.status(), 200);
+    assert_eq!(kept(&gateway, 8).await, found);
+}
+
+#[tokio::test]
+async fn a_request_that_succeeds_is_kept_where_only_failures_are_and_a_restart_ends_all_wishes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let yaml = "gateway:\n  log: { capture: errors }\n";
+    let start = || started(folder.path()).upstream(upstream.url()).yaml(yaml).start();
+    {
+        let gateway = start().await;
+        assert_eq!(gateway.request(&message("s-1", "", "before")).await.status(), 200);
+        rows(&gateway, 1).await;
+        wish(&gateway, "POST", "s-1").await;
+        assert_eq!(gateway.request(&message("s-1", "", "this one")).await.status(), 200);
+        let found = kept(&gateway, 2).await;
+        assert!(found.len() == 1 && found[0].1.contains("this one"), "{found:?}");
+        assert_eq!(wish(&gateway, "POST", "s-1").await.status(), 200);
+    }
+    let gateway = start().await;
+    rows(&gateway, 2).await;
+    assert_eq!(get(&gateway, "sessions/s-1").await["capture"], Value::Null);
+    assert_eq!(gateway.request(&message("s-1", "", "after")).await.status(), 200);
+    assert_eq!(kept(&gateway, 3).await.len(), 1);
+}
+
+#[tokio::test]
+async fn there_are_as_many_wishes_as_it_says_and_only_who_may_change_things_has_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let gateway = started(folder.path()).upstream(upstream.url()).start().await;
+    for number in 0..34 {
+        assert_eq!(gateway.request(&message(&format!("s-{number}"), "", "hi")).await.status(), 200);
+    }
+    rows(&gateway, 34).await;
+    for number in 0..32 {
+        assert_eq!(wish(&gateway, "POST", &format!("s-{number}")).await.status(), 200, "{number}");
+    }
+    let refused = wish(&gateway, "POST", "s-32").await;
+    assert_eq!((refused.status(), refused.json()["error"]["code"].as_str()), (409, Some("too_many_wishes")));
+    assert_eq!(wish(&gateway, "DELETE", "s-7").await.status(), 200);
+    assert_eq!(wish(&gateway, "POST", "s-32").await.status(), 200);
+    // One whose request came makes room.
+    assert_eq!(gateway.request(&message("s-9", "", "hi")).await.status(), 200);
+    assert_eq!(wish(&gateway, "POST", "s-33").await.status(), 200);
+    assert_eq!(wish(&gateway, "POST", "s-7").await.status(), 409);
+
+    let keyless = Request::post("/api/admin/sessions/s-1/capture", "{}").header("Host", "127.0.0.1");
+    assert_eq!(gateway.request(&keyless.header("Content-Type", "application/json")).await.status(), 401);
+    for (field, value, status) in [("Content-Type", "text/plain", 415), ("Sec-Fetch-Site", "cross-site", 403)] {
+        let request = Request::post("/api/admin/sessions/s-1/capture", "{}").header("Host", "127.0.0.1");
+        let request = request.header("Authorization", "Bearer the-key").header(field, value);
+        let request = if status == 403 { request.header("Content-Type", "application/json") } else { request };
+        assert_eq!(gateway.request(&request).await.status(), status, "{field}");
+    }
+    let without_log = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("DASHBOARD_API_KEY", "the-key");
+    let without_log = without_log.env("GATEWAY_DB", "off").upstream(upstream.url()).start().await;
+    assert_eq!(wish(&without_log, "POST", "s-1").await.json()["error"]["code"].as_str(), Some("no_log"));
 }

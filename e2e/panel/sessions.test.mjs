@@ -176,6 +176,56 @@ describe('a session', { skip: !IS_BUILT }, () => {
       await page.getByText('The log has no request of this session').waitFor();
     }, [/404/]));
 
+  const keptOf = () => own.sql('SELECT session, count(*) AS n FROM texts JOIN requests USING (id) WHERE head IS NOT NULL GROUP BY session');
+
+  test('has its next request kept on request, and leads to it', () =>
+    visiting({}, async (visit, page) => {
+      const ask = (session) => own.ask({ session, model: 'claude-cheap', use: [7, 0, 0, 1] });
+      const rows = () => own.sql('SELECT count(*) AS n FROM requests')[0].n;
+      const before = rows();
+      await visit.open(`/sessions/${CHEAP}`);
+      const capture = page.getByRole('button', { name: 'Capture the next request' });
+      await capture.click();
+      await page.getByText(/^Keeps the next request \(until .*, 64 KiB of its body\)$/).waitFor();
+      assert.deepEqual(keptOf(), []);
+      // Somebody else, who looks at it, sees the wish too; a request of another session is none of it.
+      await page.reload();
+      await page.getByText(/^Keeps the next request/).waitFor();
+      assert.deepEqual(await visit.violations(), []);
+      await ask(TREE);
+      await ask(CHEAP);
+      await ask(CHEAP);
+      await page.getByText('A request was kept', { exact: true }).waitFor();
+      await own.until('they are in the log', () => rows() === before + 3);
+      assert.deepEqual(keptOf(), [{ session: CHEAP, n: 1 }]);
+      await page.getByRole('button', { name: 'Show it' }).click();
+      const dialog = page.locator('dialog');
+      await dialog.getByRole('heading', { name: 'The request as received' }).waitFor();
+      await dialog.getByText(/"a question"/).waitFor();
+      const [{ id }] = own.sql('SELECT id FROM texts WHERE head IS NOT NULL');
+      assert.match(page.url(), new RegExp(`id=${id}`));
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Done' }).click();
+      // What is taken back keeps nothing.
+      await capture.click();
+      await page.getByRole('button', { name: 'Do not keep it' }).click();
+      await capture.waitFor();
+      await ask(CHEAP);
+      await own.until('it is in the log', () => rows() === before + 4);
+      assert.deepEqual(keptOf(), [{ session: CHEAP, n: 1 }]);
+    }));
+
+  test('says on a phone that its next request will be kept', () =>
+    visiting({ locale: 'zh-CN', width: 390 }, async (visit, page) => {
+      await visit.open(`/sessions/${TREE}`);
+      await page.getByRole('button', { name: '抓取下一个请求' }).click();
+      await page.getByText(/^将保留下一个请求/).waitFor();
+      assert.deepEqual(await visit.violations(), []);
+      assert(await visit.overhang() <= 0);
+      await page.getByRole('button', { name: '取消抓取' }).click();
+      await page.getByRole('button', { name: '抓取下一个请求' }).waitFor();
+    }));
+
   for (const [locale, theme, width] of [['en-US', 'light', 1440], ['zh-CN', 'dark', 820], ['zh-CN', 'light', 390], ['en-US', 'dark', 390]]) {
     test(`and the list look right (${locale} ${theme} ${width})`, () =>
       visiting({ locale, theme, width }, async (visit) => {

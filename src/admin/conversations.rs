@@ -1,14 +1,16 @@
 //! `sessions` and `sessions/{id}`: conversations of clients. (Who is logged in to the panel is in `sessions.rs`.)
 
 use super::call::Call;
+use super::capture;
 use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
 use super::parameters::now_ms;
 use super::refused::{Refused, json};
-use crate::gateway::Answer;
 use crate::gateway::running::Running;
+use crate::gateway::{Answer, Shared};
 use crate::store::Reader;
-use crate::store::sessions::{Active, After, SessionRow, Sessions, SessionsAsked, SessionsBy};
+use crate::store::sessions::{Active, After, Session, SessionRow, Sessions, SessionsAsked, SessionsBy};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,11 +40,19 @@ pub(super) async fn page(reader: &Reader, running: &Running, call: &Call) -> Res
     Ok(table(&form, &form.name("sessions", span, &call.parameters, &FILTERS), &found))
 }
 
+/// One session, and whether its next request is to be kept.
+#[derive(Serialize)]
+struct One {
+    #[serde(flatten)]
+    session: Session,
+    capture: Option<capture::Told>,
+}
+
 /// One session.
-pub(super) async fn one(reader: &Reader, running: &Running, id: &str) -> Result<Answer, Refused> {
+pub(super) async fn one(reader: &Reader, shared: &Shared, id: &str) -> Result<Answer, Refused> {
     let Some(mut session) = reader.session(id).await? else { return Err(Fault::NoSession.into()) };
-    session.running = active(running).get(id).map_or(0, |active| active.requests);
-    json(&session)
+    session.running = active(&shared.running).get(id).map_or(0, |active| active.requests);
+    json(&One { session, capture: capture::of(shared, id) })
 }
 
 /// What a query asks for.

@@ -101,6 +101,9 @@ messages! {
         "在此期间，配置已被修改（当前版本 {current}）；请重新加载后再修改";
     RecostRuns = "recost_runs",
         "Costs are being recalculated already: wait for the end, or stop that first", "费用正在重新计算：请等它结束，或先停止";
+    TooManyWishes { most: u64 } = "too_many_wishes",
+        "The next request of {most} sessions is to be kept already: wait for one, or take one back",
+        "已有 {most} 个会话在等待抓取下一个请求：请等其中一个完成，或取消一个";
     NotWritten { said: Words } = "not_written", "The edit could not be written: {said}", "修改未能写入文件：{said}";
     Waiting = "waiting",
         "Another one waits for the same work already: try again in some seconds", "已有另一个同样的操作在等待：请过几秒再试";
@@ -119,7 +122,7 @@ impl Fault {
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
             Self::NoTarget { .. } | Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
-            Self::Conflict { .. } | Self::RecostRuns => 409,
+            Self::Conflict { .. } | Self::RecostRuns | Self::TooManyWishes { .. } => 409,
             Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,
             Self::NotSentAsJson => 415,
             Self::TooManyWrongKeys => 429,

@@ -4,6 +4,7 @@
 mod access;
 mod assets;
 mod call;
+mod capture;
 mod configuration;
 mod conversations;
 mod download;

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::{
-    configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test,
+    capture, configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test,
     upstreams, waste,
 };
 use crate::gateway::Answer;
@@ -59,7 +59,7 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 39] = [
+static ROUTES: [Route; 41] = [
     route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
@@ -91,8 +91,11 @@ static ROUTES: [Route; 39] = [
         READ,
         "sessions/{id}",
         Look,
-        answer!(it, call => conversations::one(it.reader()?, &it.shared.running, &call.named).await),
+        answer!(it, call => conversations::one(it.reader()?, &it.shared, &call.named).await),
     ),
+    // What it keeps may hold what people wrote: that is for those who could have all requests kept.
+    route(POST, "sessions/{id}/capture", Change, answer!(it, call => capture::begin(it, call).await)),
+    route(DELETE, "sessions/{id}/capture", Change, answer!(it, call => capture::end(it, call))),
     route(READ, "waste", Look, answer!(it, call => waste::report(it.reader()?, call).await)),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),

@@ -4,6 +4,7 @@ mod answer;
 mod balance_checks;
 mod browser;
 mod cache_waste;
+pub(crate) mod capture_wishes;
 mod clean;
 mod client;
 mod client_keys;

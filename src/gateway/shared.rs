@@ -1,6 +1,7 @@
 //! What all requests of this process share.
 
 use super::cache_waste::CacheWaste;
+use super::capture_wishes::CaptureWishes;
 use super::client::body_budget::Budget;
 use super::client::unsent::Unsent;
 use super::models_seen::ModelsSeen;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub models_seen: ModelsSeen,
     /// What requests left in the prompt caches of upstreams.
     pub cache_waste: CacheWaste,
+    /// The sessions of which the next request is to be kept as a whole.
+    pub capture_wishes: CaptureWishes,
     /// What opens the panel.
     pub panel: PanelKeys,
 }
@@ -64,6 +67,7 @@ impl Shared {
             drain: Arc::default(),
             models_seen: ModelsSeen::default(),
             cache_waste: CacheWaste::default(),
+            capture_wishes: CaptureWishes::default(),
             panel: PanelKeys::default(),
         }
     }

@@ -171,6 +171,8 @@ pub(crate) struct Observation {
     pub names: Option<Names>,
     /// What the request log is to keep of it.
     pub capture: Option<Box<Capture>>,
+    /// Whether somebody asked for that, however the request ends.
+    pub is_capture_wished: bool,
     /// What it looks like, once that was noted.
     pub shapes: Shapes,
     /// Why the gateway answered it by itself with an error.
@@ -363,6 +365,7 @@ impl Context {
         let observation = Observation {
             names: None,
             capture: None,
+            is_capture_wished: false,
             shapes: Shapes::default(),
             rejected: None,
             is_stood_in: false,

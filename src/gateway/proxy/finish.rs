@@ -37,7 +37,7 @@ pub(crate) fn record(
     let is_refused = ending.status == 400 && ending.error.as_ref().and_then(Refusal::read).is_some();
     let error = ending.error.take().map(|error| cleaner().error(error, kept.error_body));
     let mut capture = match kept.requests {
-        Kept::Errors if !ending.outcome.is_failure() => None,
+        Kept::Errors if !ending.outcome.is_failure() && !context.observation.is_capture_wished => None,
         _ => context.observation.capture.take(),
     };
     if let Some(capture) = &mut capture {

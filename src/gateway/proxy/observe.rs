@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// Notes what the request is, and shows it among the running ones.
 pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Context) {
     let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
-    if context.snapshot.config.capture.requests != Kept::Off {
+    context.observation.is_capture_wished = is_wished(&names, shared, context);
+    if context.observation.is_capture_wished || context.snapshot.config.capture.requests != Kept::Off {
         context.observation.capture = Some(Box::new(capture(request, context)));
     }
     context.observation.shapes.is_wanted =
@@ -37,6 +38,13 @@ pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Cont
         progress: Progress::default(),
     }));
     context.observation.names = Some(names);
+}
+
+/// Whether somebody wants to see the next request of this session: one for a message, of whichever agent.
+fn is_wished(names: &Names, shared: &Shared, context: &Context) -> bool {
+    let Context { request_id, arrival, .. } = context;
+    let session = names.client.session.as_deref();
+    arrival.protocol.asks_for_message() && shared.capture_wishes.take(session, request_id, arrival.started)
 }
 
 /// The model that the body names: with Claude Code its first member, so that no more than the beginning is read.

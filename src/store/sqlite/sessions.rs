@@ -252,6 +252,15 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether there is a row of this session.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) async fn has_session(&self, session: &str) -> Result<bool, ReadError> {
+        let sql = "SELECT 1 FROM requests WHERE session = ? LIMIT 1";
+        Ok(sqlx::query(sql).bind(session).fetch_optional(&self.pool().await).await?.is_some())
+    }
+
     /// A session; `None` if there is no row of it.
     ///
     /// # Errors

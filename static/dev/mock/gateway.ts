@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type {
-  ConfigDraft, ErrorAnswer, Explanation, GroupBy, LastRecost, LastTest, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream, UpstreamTest,
+  CaptureWish, ConfigDraft, ErrorAnswer, Explanation, GroupBy, LastRecost, LastTest, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream, UpstreamTest,
 } from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
 import { notifications, testOfTarget } from './notify.ts';
@@ -59,6 +59,8 @@ export class MockGateway {
   readonly #startedAtMs = Date.now();
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
+  /** Sessions of which the next request is to be kept. */
+  readonly #captures = new Map<string, CaptureWish>();
   #wrongKeys: number[] = [];
   #recost: { fromMs: number; atMs: number; stoppedMs: number | null } | null = null;
 
@@ -144,6 +146,12 @@ export class MockGateway {
         return name === undefined ? sessionsOf(this.#rows, query, from, to, (session) => this.#runningOf(session)) : this.#conversation(name);
       case 'GET waste':
         return wasteReportOf(within(), query, from, to);
+      case 'POST sessions':
+        this.#captures.set(name ?? '', { asked_at_ms: Date.now(), ends_at_ms: Date.now() + 60 * MINUTE_MS, body_bytes: 65_536, request_id: null });
+        return { capture: this.#captures.get(name ?? '') };
+      case 'DELETE sessions':
+        this.#captures.delete(name ?? '');
+        return { capture: null };
       case 'GET running':
         return { running: this.#running, more: 0 };
       case 'GET recost':
@@ -238,7 +246,7 @@ export class MockGateway {
   #conversation(session: string): unknown {
     const rows = this.#rows.filter((row) => row.session === session);
     if (rows.length === 0) throw new Refusal(404, `no session ${session}`);
-    return conversationOf(session, rows, this.#runningOf(session));
+    return { ...conversationOf(session, rows, this.#runningOf(session)), capture: this.#captures.get(session) ?? null };
   }
 
   #runningOf(session: string): number {
@@ -314,7 +322,11 @@ export class MockGateway {
       return { ...row, started_at_ms: now - row.duration_ms };
     });
     this.#rows = [...ended, ...this.#rows];
-    for (const row of ended) this.#tell('request', row);
+    for (const row of ended) {
+      const wish = this.#captures.get(row.session ?? '');
+      if (wish) wish.request_id ??= row.id;
+      this.#tell('request', row);
+    }
     this.#running = this.#running.filter((one) => now - one.started_at_ms < 7000);
     while (this.#running.length < this.#random.whole(1, 4)) {
       const { id, method, path, model_asked, upstream, upstream_key, client, key, session, agent, request_class } = this.#maker.row(now);

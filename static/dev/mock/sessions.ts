@@ -55,7 +55,7 @@ export function sessionsOf(rows: readonly RequestRow[], query: URLSearchParams, 
 }
 
 /** `GET sessions/{id}` of these rows, newest first. */
-export function conversationOf(session: string, rows: readonly RequestRow[], running: number): Conversation {
+export function conversationOf(session: string, rows: readonly RequestRow[], running: number): Omit<Conversation, 'capture'> {
   const span = spanOf(rows);
   const agents = [...split(rows, (row) => row.agent)].map(([name, mine]) => ({ name, mine })).sort((a, b) => (a.mine.at(-1)?.started_at_ms ?? 0) - (b.mine.at(-1)?.started_at_ms ?? 0));
   const stepMs = Math.max(1000, Math.ceil((span.last_at_ms - span.first_at_ms) / STEPS / 1000) * 1000);

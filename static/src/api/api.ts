@@ -1,7 +1,7 @@
 /** The one way to the admin API. Every call is to the own origin; the key travels only in the HttpOnly cookie. */
 
 import type {
-  Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
+  CaptureWish, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
   GroupBy, Groups, Health, KeyNames, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
   UpstreamKey, Upstreams, UpstreamTest, WasteReport,
 } from './types';
@@ -133,6 +133,8 @@ export const api = {
   waste: (parameters: Parameters, signal?: AbortSignal) => call<WasteReport>('waste', { parameters, signal }),
   sessions: (parameters: Parameters, signal?: AbortSignal) => call<Conversations>('sessions', { parameters, signal }),
   conversation: (id: string, signal?: AbortSignal) => call<Conversation>(`sessions/${name(id)}`, { signal }),
+  captureNext: (id: string) => call<{ capture: CaptureWish }>(`sessions/${name(id)}/capture`, { method: 'POST', body: {} }),
+  captureNoMore: (id: string) => call<{ capture: null }>(`sessions/${name(id)}/capture`, { method: 'DELETE' }),
   running: (signal?: AbortSignal) => call<Running>('running', { signal }),
   errors: (parameters: Parameters, signal?: AbortSignal) => call<ErrorGroups>('errors', { parameters, signal }),
 

@@ -261,6 +261,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/sessions/{id}/capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the next request of a conversation kept as a whole
+         * @description The next request for a message, of the main conversation or of a sub-agent, is kept as `log.capture` keeps requests: without keys, and of its body the first bytes (`log.capture_body`). The wish ends when that came, after an hour, and with the process.
+         */
+        post: operations["captureNext"];
+        /** Take that back, or forget what came of it; the request that was kept stays */
+        delete: operations["captureNoMore"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/export": {
         parameters: {
             query?: never;
@@ -1111,8 +1132,18 @@ export interface components {
             /** @description What that cost; null if nothing is known. */
             wasted_usd: number | null;
         };
+        CaptureWish: {
+            asked_at_ms: components["schemas"]["At"];
+            ends_at_ms: components["schemas"]["At"];
+            /** @description How much of the body is kept (log.capture_body). */
+            body_bytes: number;
+            /** @description The request that was kept, which may be going on; null as long as none came. */
+            request_id: string | null;
+        };
         Conversation: components["schemas"]["WastedSum"] & {
             session: string;
+            /** @description Whether its next request is to be kept as a whole, and for an hour what came of that; null if nobody asked. */
+            capture: components["schemas"]["CaptureWish"] | null;
             first_at_ms: components["schemas"]["At"];
             /** @description When its last request began; milliseconds since 1970. */
             last_at_ms: number;
@@ -1800,7 +1831,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The configuration is another one by now than the edit was made for. */
+        /** @description It cannot be done now; the configuration is another one by now than the edit was made for, or there is no room for more. */
         Conflict: {
             headers: {
                 "x-request-id": components["headers"]["RequestId"];
@@ -1970,6 +2001,7 @@ export type Fault = components['schemas']['Fault'];
 export type FaultCode = components['schemas']['FaultCode'];
 export type Conversations = components['schemas']['Conversations'];
 export type WastedSum = components['schemas']['WastedSum'];
+export type CaptureWish = components['schemas']['CaptureWish'];
 export type Conversation = components['schemas']['Conversation'];
 export type Timeline = components['schemas']['Timeline'];
 export type Errors = components['schemas']['Errors'];
@@ -2592,6 +2624,71 @@ export interface operations {
             414: components["responses"]["TargetTooLong"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    captureNext: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        capture: components["schemas"]["CaptureWish"];
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    captureNoMore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no wish any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        capture: null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
         };
     };
     export: {
