@@ -153,7 +153,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 /// The request log: where records go in, who reads it, and who writes it.
 fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Writer>>) {
     let settings = &startup.log;
-    let (log, queue) = RequestLog::new(settings.database.is_some(), settings.queue, settings.queue_bytes);
+    let (log, queue) =
+        RequestLog::new(settings.database.is_some(), settings.shapes > 0, settings.queue, settings.queue_bytes);
     let reader = settings.database.as_deref().map(Reader::new);
     let writer = settings.database.clone().map(|path| {
         let retention = Retention {
@@ -161,6 +162,7 @@ fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Wri
             bytes: settings.keep_bytes as u64,
             stray_bytes: settings.keep_rejected_bytes as u64,
             statistics: settings.keep_statistics,
+            shapes: settings.shapes,
         };
         Arc::new(Writer::new(path, retention, queue))
     });

@@ -1,5 +1,8 @@
 //! Configurations that are only tried: rules on a request, and upstreams, before any of it is in force.
 
+#[path = "drafts/past.rs"]
+mod past;
+
 use harness::{Gateway, Request, Response, Upstream, anthropic, within};
 use serde_json::{Value, json};
 

@@ -564,7 +564,11 @@ describe('a past request', () => {
       await visit.open(`/requests?id=${kept.id}`);
       await page.getByRole('link', { name: 'Dry run of the rules' }).click();
       await page.getByRole('heading', { name: /Goes to/ }).waitFor();
+      await page.getByText('As it was captured.').waitFor();
+      await page.getByText('x-panel').first().waitFor();
+      await page.getByRole('button', { name: 'Edit it as text' }).click();
       assert.equal(await page.getByLabel('Body').inputValue(), kept.capture.body);
+      await page.getByRole('button', { name: 'Dry run', exact: true }).click();
       await page.getByText('x-panel').first().waitFor();
       await visit.screenshot('rules-past-request-en-light-1440');
       assert.deepEqual(await visit.violations(), []);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Bench, IS_MOCK, keepingOverlay, visiting as visitingAt } from './harness.mjs';
+import { IS_BUILT, OwnGateway } from './own_gateway.mjs';
 
 let bench;
 before(async () => {
@@ -177,4 +178,62 @@ describe('the order of rules', () => {
       assert.deepEqual(upstreams[0].rules.filter(({ source }) => source === 'operator').map(({ name }) => name), ['other', 'whole']);
       assert((await overlayOf(visit)).includes('# two of them'));
     })));
+});
+
+describe('by default settings', { skip: !IS_BUILT }, () => {
+  let own;
+  let ownBench;
+  before(async () => {
+    own = await OwnGateway.start();
+    ownBench = await Bench.start({ url: own.url, key: own.key });
+    const tools = ['Bash', 'Read'].map((name) => ({ name, description: 'does what it does', input_schema: { type: 'object' } }));
+    await own.ask({ use: [10, 0, 0, 5], session: 'of-shapes', body: { tools, system: [{ type: 'text', text: 'a text of ours' }] } });
+    await fetch(`${own.url}/v1/models`, { headers: { authorization: 'Bearer sk-near' } });
+    await own.until('the rows', () => own.sql('SELECT count(*) AS n FROM requests')[0].n >= 2);
+  });
+  after(async () => {
+    await ownBench?.stop();
+    await own?.stop();
+  });
+  const idOf = (path) => own.sql('SELECT id FROM requests WHERE path = ?', path)[0].id;
+
+  test('a past request is tried from its details, and another one says why it is not', () =>
+    visitingAt(ownBench, {}, async (visit, page) => {
+      await visit.open(`/requests?id=${idOf('/v1/messages')}`);
+      await page.getByText('on its shape; no text of the prompt was kept').waitFor();
+      await page.getByRole('link', { name: 'Dry run of the rules' }).click();
+      await page.getByRole('heading', { name: 'Goes to near' }).waitFor();
+      await page.getByText('Made of its shape.').waitFor();
+      await page.getByText('No rule looks at what was not kept', { exact: false }).waitFor();
+      const options = page.locator('#past option');
+      await page.waitForFunction(() => document.querySelectorAll('#past option').length === 2);
+      assert.match(await options.nth(1).innerText(), /claude-dear · 200 · shape/);
+      assert(!(await page.content()).includes('a text of ours'));
+      await visit.screenshot('rules-past-shape-en-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+
+      await visit.open(`/requests?id=${idOf('/v1/models')}`);
+      await page.getByText(/No dry run of this one\. Rules are tried on past requests to/).waitFor();
+      assert.equal(await page.getByRole('link', { name: 'Dry run of the rules' }).count(), 0);
+      await visit.open(`/rules?view=try&request=${idOf('/v1/models')}`);
+      await page.getByText(/Rules are tried on past requests to/).waitFor();
+      assert.deepEqual(await visit.violations(), []);
+    }, [/400/]));
+
+  test('a rule is tried on a past request in its form, and says what it cannot know', () =>
+    visitingAt(ownBench, { locale: 'zh-CN' }, async (visit, page) => {
+      await visit.open('/rules');
+      await page.getByRole('button', { name: '新建规则' }).first().click();
+      const dialog = page.locator('dialog').first();
+      await dialog.locator('.cm-content').waitFor();
+      await dialog.getByLabel('从模板开始').selectOption({ index: 1 });
+      await dialog.getByText('过去的请求', { exact: true }).click();
+      await dialog.locator('#trial-past option').nth(1).waitFor({ state: 'attached' });
+      await dialog.locator('#trial-past').selectOption({ index: 1 });
+      await dialog.getByRole('button', { name: '试运行此规则' }).click();
+      await dialog.getByText('按结构生成。').waitFor();
+      await dialog.locator('.rules li.about').waitFor();
+      await visit.screenshot('rule-trial-shape-zh-light-1440');
+      assert.deepEqual(await visit.violations(), []);
+    }));
 });

@@ -5,7 +5,10 @@ use super::drafts;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
-use crate::gateway::{Answer, Snapshot, Values, explain};
+use super::status;
+use crate::gateway::{Answer, Past, Snapshot, Values, explain};
+use crate::store::{Detail, Reader};
+use gateway_core::protocol::Protocol;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -29,10 +32,12 @@ struct OfDraft {
     request_id: Option<String>,
 }
 
-/// A request as text.
+/// A request.
 struct Asked {
     head: Option<String>,
-    body: String,
+    body: Vec<u8>,
+    /// What is known of it, if it is one of the log.
+    past: Option<Past>,
 }
 
 /// What the rules in force would make of a request.
@@ -51,20 +56,67 @@ pub(super) async fn of_draft(parts: &Parts, call: &Call) -> Result<Answer, Refus
 
 async fn asked(parts: &Parts, question: Question) -> Result<Asked, Refused> {
     match question {
-        Question { head, body: Some(body), request_id: None } => Ok(Asked { head, body }),
-        Question { head: None, body: None, request_id: Some(id) } => {
-            let detail = parts.reader()?.detail(&id).await?.ok_or(Fault::NoRequest)?;
-            let capture = detail.capture.ok_or(Fault::NotCaptured)?;
-            if capture.is_cut {
-                return Err(Fault::CaptureIsCut.into());
-            }
-            Ok(Asked { head: Some(capture.head), body: capture.body })
+        Question { head, body: Some(body), request_id: None } => {
+            Ok(Asked { head, body: body.into_bytes(), past: None })
         }
+        Question { head: None, body: None, request_id: Some(id) } => past(parts, &id).await,
         _ => Err(Fault::BodyOrRequest.into()),
     }
 }
 
+/// A request of the log: as it was captured, or one of its shape.
+async fn past(parts: &Parts, id: &str) -> Result<Asked, Refused> {
+    if status::running_one(&parts.shared.running, id).is_some() {
+        return Err(Fault::NotOver.into());
+    }
+    let reader = parts.reader()?;
+    let detail = reader.detail(id).await?.ok_or(Fault::NoRequest)?;
+    let row = &detail.row.row;
+    let client = row.text("client").and_then(|client| client.parse().ok());
+    let key = row.text("key").map(str::to_owned);
+    if let Some(capture) = detail.capture.as_ref().filter(|capture| !capture.is_cut) {
+        let past = Past { client, key, shape: None };
+        return Ok(Asked {
+            head: Some(capture.head.clone()),
+            body: capture.body.clone().into_bytes(),
+            past: Some(past),
+        });
+    }
+    match reader.shape(id).await? {
+        Some(shape) => {
+            let past = Past { client, key, shape: Some(shape.left_out()) };
+            Ok(Asked { head: Some(shape.head.clone()), body: shape.body(), past: Some(past) })
+        }
+        None => Err(missing(parts, reader, &detail).await?.into()),
+    }
+}
+
+/// Why nothing is there that a dry run could use of a request; its code, or `None` if there is something.
+pub(super) async fn why_not(parts: &Parts, detail: &Detail) -> Result<Option<&'static str>, Refused> {
+    match detail.row.dry_run {
+        Some(_) => Ok(None),
+        None => Ok(Some(missing(parts, parts.reader()?, detail).await?.code())),
+    }
+}
+
+async fn missing(parts: &Parts, reader: &Reader, detail: &Detail) -> Result<Fault, Refused> {
+    let row = &detail.row.row;
+    let text = |name| row.text(name).unwrap_or_default();
+    if detail.capture.is_some() {
+        return Ok(Fault::CaptureIsCut);
+    }
+    if !Protocol::of(text("method"), text("path").as_bytes()).has_prompt() {
+        return Ok(Fault::NoPrompt);
+    }
+    if !parts.shared.log.keeps_shapes() {
+        return Ok(Fault::ShapesOff);
+    }
+    let oldest = reader.oldest_shape().await?;
+    Ok(if oldest.is_some_and(|oldest| row.started_ms() < Some(oldest)) { Fault::ShapeGone } else { Fault::NoShape })
+}
+
 async fn run(parts: &Parts, snapshot: Arc<Snapshot>, asked: Asked) -> Result<Answer, Refused> {
-    let run = move || explain(snapshot, asked.head.as_deref(), asked.body.as_bytes(), Values::Masked);
+    let Asked { head, body, past } = asked;
+    let run = move || explain(snapshot, head.as_deref(), &body, Values::Masked, past.as_ref());
     json(&parts.dry_runs.run(run).await?.map_err(|said| Fault::NotARequest { said })?)
 }

@@ -1,6 +1,7 @@
 //! `requests`, `requests/{id}` and `errors`.
 
 use super::call::Call;
+use super::dry_run;
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::parts::Parts;
@@ -28,6 +29,7 @@ pub(super) fn filter(parameters: &Parameters) -> Result<Filter, Refused> {
         only: columns::filters().map(values).collect::<Result<_, Refused>>()?,
         without: without(parameters)?,
         text,
+        is_usable: parameters.choice("usable", [("1", true), ("0", false)])?.unwrap_or_default(),
     })
 }
 
@@ -56,7 +58,10 @@ pub(super) async fn detail(parts: &Parts, id: &str) -> Result<Answer, Refused> {
         return json(&running);
     }
     match parts.reader()?.detail(id).await? {
-        Some(detail) => json(&detail),
+        Some(mut detail) => {
+            detail.no_dry_run = dry_run::why_not(parts, &detail).await?;
+            json(&detail)
+        }
         None => Err(Fault::NoRequest.into()),
     }
 }

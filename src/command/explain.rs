@@ -35,7 +35,7 @@ pub(super) fn run(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()
         None => unnamed(options, database.as_deref())?,
     };
     let values = if options.show_values { Values::Shown } else { Values::Masked };
-    let explanation = gateway::explain(Arc::new(snapshot), request.head.as_deref(), &request.body, values);
+    let explanation = gateway::explain(Arc::new(snapshot), request.head.as_deref(), &request.body, values, None);
     let explanation = explanation.map_err(anyhow::Error::msg)?;
     if options.show_values {
         eprintln!(

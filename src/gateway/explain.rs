@@ -1,6 +1,7 @@
 //! A dry run: what the rules would make of a request, and why. It goes the way of a real request, up to the upstream.
 
 mod diff;
+mod past;
 mod prefix;
 mod unmet;
 
@@ -24,6 +25,8 @@ use gateway_core::rules::plan::Body;
 use gateway_core::rules::rule::Rule;
 use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
+pub(crate) use past::Past;
+use past::Source;
 use pingora::http::RequestHeader;
 use pingora_prometheus::prometheus::IntGauge;
 use prefix::Prefix;
@@ -74,6 +77,8 @@ pub(crate) struct Explanation {
     pub touches_cached_prefix: bool,
     /// Whether thinking that comes back stays valid.
     pub prefix: Prefix,
+    /// What the request was made of, if it is one of the log; `None` if it was given.
+    pub source: Option<Source>,
 }
 
 /// One rule and what it would do.
@@ -108,7 +113,8 @@ pub(crate) struct BodyOutcome {
     pub changed: bool,
 }
 
-/// Explains what would happen to the request with this head (without one, a usual Messages request) and body.
+/// Explains what would happen to the request with this head (without one, a usual Messages request) and body; `past` is what
+/// else is known of one of the log.
 ///
 /// # Errors
 /// When the head cannot be read.
@@ -117,11 +123,13 @@ pub(crate) fn explain(
     head: Option<&str>,
     body: &[u8],
     values: Values,
+    past: Option<&Past>,
 ) -> Result<Explanation, Words> {
     let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| Words::said(error.to_string()));
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
-    context.arrival.came_from(context.snapshot.origin(Some([127, 0, 0, 1].into()), &client.headers));
+    let peer = past.and_then(|past| past.client).unwrap_or([127, 0, 0, 1].into());
+    context.arrival.came_from(context.snapshot.origin(Some(peer), &client.headers));
     context.arrival.body = (!body.is_empty()).then(|| HeldBody { bytes: Bytes::copy_from_slice(body), hold: None });
     let mut explanation = Explanation {
         upstream: None,
@@ -135,14 +143,20 @@ pub(crate) fn explain(
         on_move: None,
         touches_cached_prefix: false,
         prefix: Prefix::default(),
+        source: None,
     };
     let respond = apply_rules::respond(&client, &mut context).map(|answer| answer.status);
-    context.arrival.identity = identity::identify(&client.headers, None, &context.snapshot);
+    context.arrival.identity = match past {
+        Some(past) => identity::identify_kept(&client.headers, past.key.as_deref(), &context.snapshot),
+        None => identity::identify(&client.headers, None, &context.snapshot),
+    };
     match &context.arrival.identity.group {
         Ok(_) => context.routing.destination = context.group().first().copied(),
         Err(refusal) => explanation.answered = Some(refusal.status),
     }
     explanation.rules = rule_reports(&client, &context);
+    let meant = context.chosen().or(context.snapshot.answering());
+    explanation.source = past.map(|past| Source::of(past, &client.headers, client.raw_path(), meant));
     let cleaner_of = client.clone();
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = Cleaner::new(&cleaner_of, &snapshot.secrets);

@@ -80,6 +80,13 @@ pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snaps
     }
 }
 
+/// The same of a request that was kept without its key, of which this is the fingerprint.
+pub(super) fn identify_kept(headers: &HeaderMap, fingerprint: Option<&str>, snapshot: &Snapshot) -> Identity {
+    let class = if snapshot.routes_by_class() { client_keys::request_class(headers) } else { None };
+    let route = fingerprint.and_then(|fingerprint| snapshot.routed_by_fingerprint(fingerprint, class));
+    Identity { group: find_group(headers, route, None, snapshot), ..Identity::default() }
+}
+
 /// The fingerprint of the key that authenticates a request with these fields, if there is one.
 pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<KeyFingerprint> {
     authenticating(headers, snapshot).1.map(KeyFingerprint::of)

@@ -48,7 +48,7 @@ pub(crate) use balance_checks::BalanceChecks;
 pub(crate) use cache_waste::REMEMBERED;
 pub(crate) use conversations::Keeper;
 pub(crate) use door::Door;
-pub(crate) use explain::{SAMPLE, Values, explain};
+pub(crate) use explain::{Past, SAMPLE, Values, explain};
 pub(crate) use health_checks::HealthChecks;
 pub(crate) use line_checks::LineChecks;
 pub(crate) use local::{LocalHandler, LocalRequest, SESSION_COOKIES};

@@ -3,6 +3,7 @@
 use super::conversations::Conversations;
 use super::cross_site;
 use crate::config::Config;
+use crate::config::fingerprint::KeyFingerprint;
 use crate::config::routes::{Route, digest};
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
 use crate::upstream::budget::RetryBudget;
@@ -66,7 +67,7 @@ pub(crate) struct Snapshot {
     /// How many retries there may be.
     pub budget: Arc<RetryBudget>,
     /// The secrets of the configuration, which are kept nowhere.
-    pub secrets: Needles,
+    pub secrets: Arc<Needles>,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
     pub must_see_bodies: bool,
     open: Vec<usize>,
@@ -150,7 +151,7 @@ impl Snapshot {
             edition,
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
-            secrets: config.secrets(),
+            secrets: Arc::new(config.secrets()),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),
@@ -232,6 +233,15 @@ impl Snapshot {
     /// Whether any route goes by what requests are for.
     pub(crate) fn routes_by_class(&self) -> bool {
         self.partial.iter().any(Option::is_some)
+    }
+
+    /// The route that lists the key with this fingerprint for requests of this class, as [`Self::routed`] finds it.
+    pub(super) fn routed_by_fingerprint(&self, fingerprint: &str, class: Option<&str>) -> Option<usize> {
+        let mut routes = self.config.routes.iter().enumerate().filter(|(_, route)| {
+            route.keys.iter().any(|key| KeyFingerprint::of_digest(key).to_string() == fingerprint)
+        });
+        let of_class = routes.clone().find(|(_, route)| class.is_some_and(|class| route.classes.contains(&class)));
+        of_class.or_else(|| routes.find(|(_, route)| route.classes.is_empty())).map(|(number, _)| number)
     }
 
     /// The first of these keys that a route lists for requests of this class, and the number of that route: one that

@@ -5,6 +5,7 @@
 
 use super::tried;
 use gateway_core::cache_waste::{Cached, Prefix};
+use gateway_core::prompt_shape::kept::MOST_BYTES;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction, Waste};
 use gateway_core::thinking::Moved;
@@ -339,7 +340,8 @@ pub(crate) fn stray_bytes(record: &RequestRecord) -> i64 {
     let names: usize = record.names.iter().chain(record.model_asked.as_deref()).map(str::len).sum();
     let rules: usize = record.rules.iter().map(|rule| rule.len() + 1).sum();
     let tools: usize = answer(record).map_or(0, |answer| answer.tools.iter().map(|(name, _)| name.len() + 4).sum());
-    let texts = record.path.len() + message + 2 * names + rules + tools + record.kept_bytes();
+    let shape = record.kept_shape().map_or(0, |(head, shape)| (head.bytes() + shape.bytes()).min(MOST_BYTES));
+    let texts = record.path.len() + message + 2 * names + rules + tools + record.kept_bytes() + shape;
     i64::try_from(ROW_BYTES + texts).unwrap_or(i64::MAX)
 }
 

@@ -38,6 +38,36 @@ pub struct Filter {
     pub without: Vec<By>,
     /// A part of a text.
     pub text: Option<String>,
+    /// Only those that a dry run can use.
+    pub is_usable: bool,
+}
+
+/// What of a request a dry run can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DryRun {
+    /// The whole of it.
+    Capture,
+    /// Its head, and what its prompt looks like.
+    Shape,
+}
+
+impl DryRun {
+    /// That of a record.
+    fn of(record: &RequestRecord) -> Option<Self> {
+        let is_whole = record.capture.as_ref().is_some_and(|capture| !capture.is_cut);
+        let has_shape = record.kept_shape().is_some();
+        is_whole.then_some(Self::Capture).or_else(|| has_shape.then_some(Self::Shape))
+    }
+
+    /// What the log says.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        match text {
+            "capture" => Some(Self::Capture),
+            "shape" => Some(Self::Shape),
+            _ => None,
+        }
+    }
 }
 
 /// A row of a list.
@@ -48,11 +78,13 @@ pub struct Listed<'r> {
     pub row: Row<'r>,
     /// What the upstream did that the row's reason is for.
     pub fault: Option<Tried>,
+    /// What of it a dry run can use.
+    pub dry_run: Option<DryRun>,
 }
 
 impl<'r> From<&'r RequestRecord> for Listed<'r> {
     fn from(record: &'r RequestRecord) -> Self {
-        Self { row: record.into(), fault: tried::of_record(record) }
+        Self { row: record.into(), fault: tried::of_record(record), dry_run: DryRun::of(record) }
     }
 }
 
@@ -77,6 +109,8 @@ pub struct Detail {
     pub error_body: Option<String>,
     /// The request.
     pub capture: Option<CaptureText>,
+    /// Why a dry run can use nothing of it: the code of the refusal; `None` if it can. Who asks for it finds that out.
+    pub no_dry_run: Option<&'static str>,
 }
 
 /// A request that was kept.

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 pub(crate) use figures::Groups;
 pub use listing::Filter;
-pub(crate) use listing::{Captured, Listed, read_cursor};
+pub(crate) use listing::{Captured, Detail, Listed, read_cursor};
 pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub use sqlite::{Database, Reader};
@@ -49,6 +49,7 @@ pub(crate) struct RequestLog {
     counts: Counts,
     is_failing: AtomicBool,
     alarm: Alarm,
+    keeps_shapes: bool,
 }
 
 /// Wakes the writer when there is enough for it to do: a wake-up for each record would cost more than the record.
@@ -154,7 +155,8 @@ struct Waiting {
 
 impl RequestLog {
     /// A log and the queue that is written from, for so many records and bytes of texts; if none are to be kept, none are.
-    pub(crate) fn new(is_kept: bool, most: usize, most_bytes: usize) -> (Self, Queue) {
+    /// `keeps_shapes` says whether what requests look like is kept with them.
+    pub(crate) fn new(is_kept: bool, keeps_shapes: bool, most: usize, most_bytes: usize) -> (Self, Queue) {
         let (sender, receiver) = channel(most);
         let queue = is_kept.then_some(sender);
         let log = Self {
@@ -164,6 +166,7 @@ impl RequestLog {
             counts: Counts::default(),
             is_failing: AtomicBool::new(false),
             alarm: Alarm::of(most),
+            keeps_shapes: is_kept && keeps_shapes,
         };
         (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new() }))))
     }
@@ -171,6 +174,11 @@ impl RequestLog {
     /// Whether records are kept at all.
     pub(crate) fn is_kept(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// Whether what requests look like is kept with them.
+    pub(crate) fn keeps_shapes(&self) -> bool {
+        self.keeps_shapes
     }
 
     /// Hands a record over. When the queue is full it is dropped, and that is counted; strays have a part of it only.
@@ -194,7 +202,7 @@ impl RequestLog {
 
     /// The record, without its texts if too many wait already.
     fn within_bounds(&self, record: Arc<RequestRecord>, is_stray: bool) -> Arc<RequestRecord> {
-        let bytes = record.kept_bytes();
+        let bytes = record.waiting_bytes();
         if bytes == 0 {
             return record;
         }
@@ -235,7 +243,7 @@ impl RequestLog {
         self.is_failing.store(false, Ordering::Relaxed);
         self.counts.written.fetch_add(records.len() as u64, Ordering::Relaxed);
         let bytes = |records: &mut dyn Iterator<Item = &Arc<RequestRecord>>| {
-            records.fold((0, 0), |(count, bytes), record| (count + 1, bytes + record.kept_bytes()))
+            records.fold((0, 0), |(count, bytes), record| (count + 1, bytes + record.waiting_bytes()))
         };
         let (_, all) = bytes(&mut records.iter());
         self.waiting.remove(0, all);
@@ -283,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_anybody_can_send_fills_a_quarter_of_the_queue_at_most() {
-        let (log, queue) = RequestLog::new(true, 40, 1_000);
+        let (log, queue) = RequestLog::new(true, false, 40, 1_000);
         for _ in 0..1_000 {
             log.submit(record(true, 0));
         }
@@ -301,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_writer_is_woken_when_there_is_enough_for_it_or_after_its_time() {
-        let (log, _queue) = RequestLog::new(true, 40, 1_000);
+        let (log, _queue) = RequestLog::new(true, false, 40, 1_000);
         let second = Duration::from_secs(1);
         let begin = tokio::time::Instant::now();
         let submit = |count: usize| (0..count).for_each(|_| log.submit(record(false, 0)));
@@ -314,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn their_texts_take_a_quarter_of_the_room_for_texts() {
-        let (log, queue) = RequestLog::new(true, 1_000, 1_000);
+        let (log, queue) = RequestLog::new(true, false, 1_000, 1_000);
         for _ in 0..10 {
             log.submit(record(true, 100));
         }

@@ -16,4 +16,6 @@ pub struct Retention {
     pub stray_bytes: u64,
     /// Sums by the quarter, the hour and the day that are older go.
     pub statistics: Duration,
+    /// What requests look like is kept of so many, the newest.
+    pub shapes: usize,
 }

@@ -59,6 +59,14 @@ impl Row<'_> {
         })
     }
 
+    /// The text of a column.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        shown().zip(&self.0).find_map(|(column, value)| match value {
+            Value::Text(text) if column.name == name => Some(&**text),
+            _ => None,
+        })
+    }
+
     /// The cells of such a table: lists with spaces between, counts as `a x3, b`, nothing for what is not known.
     pub fn cells(&self) -> impl Iterator<Item = String> {
         shown().zip(&self.0).map(|(column, value)| match (column.kind, value) {

@@ -19,6 +19,8 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often old rows are looked for.
 const RETENTION_TIME: Duration = Duration::from_secs(60);
+/// So many shapes may be too many before it is looked.
+const SHAPES_AT_ONCE: usize = 1_000;
 /// Pause between attempts to write what is left at the end.
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long what is left at the end may take.
@@ -61,7 +63,7 @@ impl Writer {
         // At once, so that it can be read; what is wrong with it, the first batch reports.
         let mut database = boxed(Database::open(&self.path)).await.ok();
         let mut retained: Option<Instant> = None;
-        let mut strays = 0;
+        let (mut strays, mut shapes) = (0, 0);
         while let Some(waiting) = &mut taken.waiting
             && waiting.fill(log).await
         {
@@ -75,14 +77,16 @@ impl Writer {
             self.write(&mut database, &waiting.batch, log).await;
             strays +=
                 waiting.batch.iter().filter(|record| record.is_stray()).map(|record| bytes_of(record)).sum::<u64>();
+            shapes += waiting.batch.iter().filter(|record| record.head.is_some()).count();
             waiting.batch.clear();
-            // A flood of strays is kept within its bounds while it goes on.
-            let is_flood = strays > self.retention.stray_bytes / 4;
+            // A flood is kept within its bounds while it goes on.
+            let is_flood =
+                strays > self.retention.stray_bytes / 4 || shapes > self.retention.shapes.max(SHAPES_AT_ONCE);
             if (is_flood || retained.is_none_or(|at| at.elapsed() > RETENTION_TIME))
                 && let Some(database) = &mut database
             {
                 retained = Some(Instant::now());
-                strays = 0;
+                (strays, shapes) = (0, 0);
                 if let Err(error) = boxed(database.retain(self.retention, SystemTime::now())).await {
                     log::warn!("old rows of the request log cannot be deleted: {error}");
                 }

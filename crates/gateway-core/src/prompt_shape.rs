@@ -1,17 +1,21 @@
 //! What a Messages request looks like, without its texts: kinds, lengths, marks for caching and digests of its parts.
 //!
 //! One pass over the body. What says something about the prompt is not kept: of texts there is a length and a digest, of
-//! names and ids nothing. Two blocks have one digest exactly if the API would find one in the cache for the other: where the
-//! mark for caching stands makes no difference, nor whether a single text is written as a list.
+//! ids nothing, and no names but those of tools. [`kept`] is what of it goes to the request log, without digests. Two blocks
+//! have one digest exactly if the API would find one in the cache for the other: where the mark for caching stands makes no
+//! difference, nor whether a single text is written as a list.
 
 mod block;
+pub mod kept;
 mod scanned;
+mod sketch;
 
 pub use block::{Block, Kind, MOST_BLOCKS, Mark, Role};
 
 use crate::rules::document::scan::{self, Bad};
 use block::chained;
 use scanned::{Blocks, elements, members};
+use sketch::sketch;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most members of the body that are kept.
@@ -50,13 +54,15 @@ pub struct Message {
     pub blocks: u32,
 }
 
-/// A member of the body beside `system`, `tools` and `messages`.
+/// A member of the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: Box<str>,
     /// Its value as it is written, if that is no text of anybody's.
     pub json: Option<Box<str>>,
+    /// Its value without texts, as [`kept`] writes it; empty if the blocks tell it.
+    pub sketch: Box<str>,
     /// How many bytes that has.
     pub bytes: u32,
 }
@@ -64,7 +70,7 @@ pub struct Field {
 /// What a Messages request looks like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptShape {
-    /// Members of the body beside the three below, in their order.
+    /// Members of the body, in their order.
     pub fields: Vec<Field>,
     /// The blocks of `system`.
     pub system: Vec<Block>,
@@ -72,6 +78,8 @@ pub struct PromptShape {
     pub is_system_text: bool,
     /// The tools.
     pub tools: Vec<Block>,
+    /// Their names, a line each; an empty one for what has none that is as the API wants it.
+    pub tool_names: String,
     /// The messages.
     pub messages: Vec<Message>,
     /// The blocks of all messages, in their order.
@@ -98,13 +106,23 @@ impl PromptShape {
         }
         let end = members(body, start, |name, at| match name {
             b"system" => {
-                let mut blocks = Blocks::new(&mut shape.system, &mut shape.is_cut);
+                let mut blocks = Blocks::of_system(&mut shape.system, &mut shape.is_cut);
                 let (end, is_text) = blocks.content(body, at)?;
                 shape.is_system_text = is_text;
+                shape.add_part(name, &body[at..end]);
                 Ok(end)
             }
-            b"tools" => Blocks::new(&mut shape.tools, &mut shape.is_cut).tools(body, at),
-            b"messages" => shape.read_messages(body, at),
+            b"tools" => {
+                let mut blocks = Blocks::of_tools(&mut shape.tools, &mut shape.is_cut, &mut shape.tool_names);
+                let end = blocks.tools(body, at)?;
+                shape.add_part(name, &body[at..end]);
+                Ok(end)
+            }
+            b"messages" => {
+                let end = shape.read_messages(body, at)?;
+                shape.add_part(name, &body[at..end]);
+                Ok(end)
+            }
             _ => {
                 let end = scan::value(body, at)?;
                 shape.add_field(name, &body[at..end]);
@@ -156,15 +174,33 @@ impl PromptShape {
         if name == b"cache_control" {
             self.mark = scanned::mark(value);
         }
+        let plain = std::str::from_utf8(name).ok().filter(|name| PLAIN.contains(name));
+        let json: Option<Box<str>> =
+            plain.filter(|_| value.len() <= LONGEST_VALUE).map(|_| String::from_utf8_lossy(value).into());
+        let is_plain = plain.is_some() || name == b"cache_control";
+        let sketch = match &json {
+            // A model may be called as it likes.
+            Some(json) if json.starts_with('"') && !json.contains('~') => Box::clone(json),
+            _ => sketch(value, is_plain),
+        };
+        self.push_field(name, value, json, sketch);
+    }
+
+    /// Notes where one of the three members stands that blocks tell of, or what is in its place.
+    fn add_part(&mut self, name: &[u8], value: &[u8]) {
+        let is_told = value.first() == Some(&b'[') || self.is_system_text && name == b"system";
+        let sketch = if is_told { Box::default() } else { sketch(value, false) };
+        self.push_field(name, value, None, sketch);
+    }
+
+    fn push_field(&mut self, name: &[u8], value: &[u8], json: Option<Box<str>>, sketch: Box<str>) {
         if self.fields.len() == MOST_FIELDS {
             self.is_cut = true;
             return;
         }
         let name = String::from_utf8_lossy(name);
-        let json = Some(value).filter(|value| value.len() <= LONGEST_VALUE && PLAIN.contains(&&*name));
-        let json = json.map(|value| String::from_utf8_lossy(value).into());
         let name = name[..name.floor_char_boundary(LONGEST_NAME)].into();
-        self.fields.push(Field { name, json, bytes: u32::try_from(value.len()).unwrap_or(u32::MAX) });
+        self.fields.push(Field { name, json, sketch, bytes: u32::try_from(value.len()).unwrap_or(u32::MAX) });
     }
 
     /// Stands for `tools`; 0 without any.
@@ -214,8 +250,16 @@ impl PromptShape {
     /// About how many bytes it takes in memory.
     pub fn bytes(&self) -> usize {
         let blocks = self.blocks.capacity() + self.system.capacity() + self.tools.capacity();
-        let fields: usize = self.fields.iter().map(|field| field.json.as_ref().map_or(0, |json| json.len()) + 64).sum();
-        size_of::<Self>() + blocks * size_of::<Block>() + self.messages.capacity() * size_of::<Message>() + fields
+        let fields: usize = self
+            .fields
+            .iter()
+            .map(|field| field.json.as_ref().map_or(0, |json| json.len()) + field.sketch.len() + 80)
+            .sum();
+        size_of::<Self>()
+            + self.tool_names.capacity()
+            + blocks * size_of::<Block>()
+            + self.messages.capacity() * size_of::<Message>()
+            + fields
     }
 }
 

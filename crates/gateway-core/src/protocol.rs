@@ -125,6 +125,11 @@ impl Protocol {
         self.is_post && self.endpoint == Endpoint::Messages
     }
 
+    /// Whether its body is a prompt: that of a message, or of one whose tokens are to be counted.
+    pub fn has_prompt(self) -> bool {
+        self.is_post && matches!(self.endpoint, Endpoint::Messages | Endpoint::CountTokens)
+    }
+
     /// Whether a good response to it has a body, and one of the API's: no web page.
     pub fn wants_api_response(self) -> bool {
         self.is_at_root && !self.is_head

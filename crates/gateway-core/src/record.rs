@@ -17,6 +17,7 @@ pub use thinking_action::ThinkingAction;
 
 use crate::cache_waste::{Cached, Loss};
 use crate::prompt_shape::PromptShape;
+use crate::prompt_shape::kept::KeptHead;
 use crate::protocol::Endpoint;
 use crate::reason::Reason;
 use crate::thinking::Moved;
@@ -103,7 +104,9 @@ pub struct RequestRecord {
     pub labels: Labels,
     /// The request itself, if that was asked for.
     pub capture: Option<Box<Capture>>,
-    /// What it looks like, if it asks for a message.
+    /// Its head, if that is to be kept together with what it looks like.
+    pub head: Option<Box<KeptHead>>,
+    /// What it looks like, if its body is a prompt.
     pub shape: Option<Box<PromptShape>>,
     /// The same of the body that went out, where rules changed it.
     pub sent_shape: Option<Box<PromptShape>>,
@@ -184,6 +187,7 @@ impl RequestRecord {
             cost: None,
             labels: Labels::default(),
             capture: None,
+            head: None,
             shape: None,
             sent_shape: None,
             cached: None,
@@ -235,6 +239,17 @@ impl RequestRecord {
         self.attempts == 0 || matches!(self.status, 401 | 403) || !self.is_keyed && !has_tokens
     }
 
+    /// Bytes of texts of any length that it holds, and of what is kept of its shape.
+    pub fn waiting_bytes(&self) -> usize {
+        let shape = self.kept_shape().map_or(0, |(head, shape)| head.bytes() + shape.bytes());
+        self.kept_bytes() + shape
+    }
+
+    /// What its shape is kept by, if it is.
+    pub fn kept_shape(&self) -> Option<(&KeptHead, &PromptShape)> {
+        self.head.as_deref().zip(self.shape.as_deref())
+    }
+
     /// Bytes of texts of any length that it holds.
     pub fn kept_bytes(&self) -> usize {
         let error = self.error.as_ref().map_or(0, |error| error.body.len());
@@ -243,7 +258,7 @@ impl RequestRecord {
 
     /// Gives these up.
     pub fn forget_texts(&mut self) {
-        self.capture = None;
+        (self.capture, self.head, self.shape, self.sent_shape) = (None, None, None, None);
         if let Some(error) = &mut self.error {
             error.body = String::new();
         }

@@ -67,6 +67,15 @@ settings! {
         "等待写入磁盘的记录中，正文的字节数上限；超出后，记录不再附带正文。",
     )
     .restart();
+    SHAPES: usize = Setting::one(
+        "gateway.log.shapes",
+        "10000",
+        |text| value::number(text, 0..=1_000_000),
+        "Of how many requests with a prompt, the newest, head and shape are kept for dry runs: no keys, and no text of a \
+         prompt. 0 keeps none.",
+        "为最近多少个带提示词的请求保留请求头和结构，供试运行使用：不含密钥，也不含提示词文本。0 表示不保留。",
+    )
+    .restart();
     CAPTURE_ERROR_BODY: bool = Setting::one(
         "gateway.log.capture_error_body",
         "true",
@@ -107,6 +116,8 @@ pub struct LogSettings {
     pub queue: usize,
     /// Most bytes of bodies among them.
     pub queue_bytes: usize,
+    /// Of how many requests head and shape are kept.
+    pub shapes: usize,
 }
 
 impl LogSettings {
@@ -120,6 +131,7 @@ impl LogSettings {
             keep_statistics: reader.get(&KEEP_STATISTICS),
             queue: reader.get(&QUEUE),
             queue_bytes: reader.get(&QUEUE_BYTES),
+            shapes: reader.get(&SHAPES),
         }
     }
 }

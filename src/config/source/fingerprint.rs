@@ -10,7 +10,12 @@ pub(crate) struct KeyFingerprint([u8; 8]);
 impl KeyFingerprint {
     /// Of this key.
     pub(crate) fn of(key: &[u8]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(key));
+        Self::of_digest(&Sha256::digest(key).into())
+    }
+
+    /// Of the key with this SHA-256.
+    pub(crate) fn of_digest(digest: &[u8; 32]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *digest;
         Self([a, b, c, d, e, f, g, h])
     }
 }

@@ -6,13 +6,16 @@ use super::failure::{self, Failure};
 use crate::config::Kept;
 use crate::gateway::cache_waste::CacheWaste;
 use crate::gateway::clean::{Cleaner, Names};
+use crate::gateway::snapshot::Snapshot;
 use gateway_core::language::Language;
+use gateway_core::prompt_shape::kept::KeptHead;
 use gateway_core::record::fault::{Reader, UpstreamFault};
 use gateway_core::record::{Labels, Outcome, RequestRecord, ThinkingAction, cause};
 use gateway_core::usage::pricing::Prices;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::refused_thinking::Refusal;
 use http::Version;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -45,6 +48,8 @@ pub(crate) fn record(
     }
     context.note_shapes();
     let shapes = std::mem::take(&mut context.observation.shapes);
+    let is_kept = shapes.is_kept && shapes.came.is_some();
+    let head = is_kept.then(|| kept_head(request, &snapshot));
     let Context { arrival, routing, attempt, .. } = &*context;
     let reached = context.chosen().filter(|_| routing.attempts > 0);
     let factor = reached.map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
@@ -90,6 +95,7 @@ pub(crate) fn record(
         cost: None,
         labels: Labels::default(),
         capture,
+        head,
         shape: shapes.came,
         sent_shape: shapes.sent,
         cached: None,
@@ -106,6 +112,12 @@ pub(crate) fn record(
         record.error.get_or_insert_default().message = Some(message);
     }
     record
+}
+
+/// The head of a request for its row: it is written down without its secrets where rows are written.
+fn kept_head(request: &RequestHeader, snapshot: &Snapshot) -> Box<KeptHead> {
+    let of_config = Arc::clone(&snapshot.secrets);
+    Box::new(KeptHead::new(&request.method, request.raw_path(), request.version, &request.headers, of_config))
 }
 
 /// What follows from all the rest: the likely cause of a failure, and the price.

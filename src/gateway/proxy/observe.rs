@@ -6,11 +6,10 @@ use crate::config::Kept;
 use crate::gateway::clean::{LONGEST_NAME, Names};
 use crate::gateway::running::{Entry, Progress};
 use crate::gateway::shared::Shared;
+use gateway_core::prompt_shape::kept::head_text;
 use gateway_core::record::Capture;
-use gateway_core::redact;
 use gateway_core::rules::document::peek_text;
 use pingora::http::RequestHeader;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Notes what the request is, and shows it among the running ones.
@@ -21,7 +20,8 @@ pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Cont
         context.observation.capture = Some(Box::new(capture(request, context)));
     }
     context.observation.shapes.is_wanted =
-        shared.log.is_kept() && context.arrival.protocol.asks_for_message() && is_plain(&request.headers);
+        shared.log.is_kept() && context.arrival.protocol.has_prompt() && is_plain(&request.headers);
+    context.observation.shapes.is_kept = shared.log.keeps_shapes();
     context.observation.running = Some(shared.running.enter(Entry {
         request_id: context.request_id.clone(),
         started: context.arrival.started,
@@ -59,15 +59,7 @@ fn model_asked(request: &RequestHeader, context: &Context) -> Option<String> {
 /// The request, as far as it is kept. Its values of secret fields are gone already; the rest is cleaned when it is
 /// known that it is kept at all.
 fn capture(request: &RequestHeader, context: &Context) -> Capture {
-    // As `explain` reads it.
-    let target = String::from_utf8_lossy(request.raw_path());
-    let mut head = format!("{} {} {:?}", request.method, redact::target(&target), request.version);
-    for (name, value) in &request.headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let value = if redact::is_secret_name(name.as_str()) { redact::MASK.into() } else { value };
-        // Writing to a string cannot fail.
-        let _ = write!(head, "\n{name}: {value}");
-    }
+    let head = head_text(&request.method, request.raw_path(), request.version, &request.headers, None);
     let body = context.arrival.body_bytes();
     let kept = &body[..body.len().min(context.snapshot.config.capture.body_bytes)];
     Capture { head, body: String::from_utf8_lossy(kept).into_owned(), is_cut: kept.len() < body.len() }

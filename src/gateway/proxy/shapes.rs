@@ -5,8 +5,10 @@ use gateway_core::prompt_shape::PromptShape;
 /// What the prompt of a request looks like.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes {
-    /// Whether somebody wants to know: it asks for a message, and rows are kept.
+    /// Whether somebody wants to know: its body is a prompt, and rows are kept.
     pub is_wanted: bool,
+    /// Whether that is to be kept, for dry runs.
+    pub is_kept: bool,
     /// As it came.
     pub came: Option<Box<PromptShape>>,
     /// As it went out, where rules changed it.

@@ -23,6 +23,8 @@ const DELETED_AT_ONCE: i64 = 5_000;
 const DELETIONS: usize = 10;
 /// Of sums that are too many this part stays, the newest: one in so many.
 const NEWEST_SHARE: i64 = 8;
+/// What is kept of requests beside their rows, and goes with them.
+const BESIDE_ROWS: [&str; 2] = ["texts", "shapes"];
 /// A span that earlier versions had sums of, in seconds.
 const TEN_MINUTES: i64 = 600;
 /// What a row of sums takes, about, and a count of times, in bytes.
@@ -135,6 +137,7 @@ impl Database {
                 break;
             }
         }
+        self.delete_shapes(retention.shapes).await?;
         let mut strays = self.bytes_of_strays().await?;
         for _ in 0..DELETIONS {
             if strays <= retention.stray_bytes || self.delete_strays(strays - retention.stray_bytes).await? == 0 {
@@ -164,12 +167,21 @@ impl Database {
     async fn delete_requests(&mut self, condition: &str, value: i64) -> Result<u64, sqlx::Error> {
         let chosen = format!("SELECT seq FROM requests WHERE {condition} ORDER BY started_ms, seq LIMIT ?");
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let texts = format!("DELETE FROM texts WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
-        sqlx::query(&texts).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
+        for table in BESIDE_ROWS {
+            let beside = format!("DELETE FROM {table} WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
+            sqlx::query(&beside).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
+        }
         let rows = format!("DELETE FROM requests WHERE seq IN ({chosen})");
         let deleted = sqlx::query(&rows).bind(value).bind(DELETED_AT_ONCE).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected())
+    }
+
+    /// Deletes what requests look like, but of so many, the newest.
+    async fn delete_shapes(&mut self, most: usize) -> Result<(), sqlx::Error> {
+        let sql = "DELETE FROM shapes WHERE id IN (SELECT id FROM shapes ORDER BY started_ms DESC LIMIT -1 OFFSET ?)";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        sqlx::query(sql).bind(most).execute(&mut self.connection).await.map(drop)
     }
 
     /// Deletes the oldest strays, until so many bytes of them are gone, or many of them.
@@ -181,8 +193,10 @@ impl Database {
                       WHERE before < ?";
         let excess = i64::try_from(excess).unwrap_or(i64::MAX);
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let texts = format!("DELETE FROM texts WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
-        sqlx::query(&texts).bind(DELETED_AT_ONCE).bind(excess).execute(&mut *transaction).await?;
+        for table in BESIDE_ROWS {
+            let beside = format!("DELETE FROM {table} WHERE id IN (SELECT id FROM requests WHERE seq IN ({chosen}))");
+            sqlx::query(&beside).bind(DELETED_AT_ONCE).bind(excess).execute(&mut *transaction).await?;
+        }
         let rows = format!("DELETE FROM requests WHERE seq IN ({chosen})");
         let deleted = sqlx::query(&rows).bind(DELETED_AT_ONCE).bind(excess).execute(&mut *transaction).await?;
         transaction.commit().await?;

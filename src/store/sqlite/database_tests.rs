@@ -45,7 +45,7 @@ async fn old_rows_and_too_many_of_them_go() {
     let day = Duration::from_secs(86_400);
     let records: Vec<_> = (0..20_000).map(|id| record(id, if id < 6_000 { now - 2 * day } else { now })).collect();
     database.insert(&records).await.expect("written");
-    let keep = Retention { age: day, bytes: u64::MAX, stray_bytes: u64::MAX, statistics: 400 * day };
+    let keep = Retention { age: day, bytes: u64::MAX, stray_bytes: u64::MAX, statistics: 400 * day, shapes: 10 };
     database.retain(keep, now).await.expect("deleted");
     assert_eq!(rows(&mut database).await, 14_000, "the old ones are gone");
     let bytes = database.bytes().await.expect("a size");
@@ -80,7 +80,7 @@ async fn sums_without_end_make_room_before_all_rows_are_gone() {
     let sums = database.bytes_of_sums().await.expect("a size");
     assert!(sums > bytes / 10 * 9 / 2, "sums take more than their half: {sums} of {bytes}");
     let statistics = Duration::from_secs(400 * 86_400);
-    let keep = Retention { age: Duration::MAX, bytes: bytes / 10 * 9, stray_bytes: u64::MAX, statistics };
+    let keep = Retention { age: Duration::MAX, bytes: bytes / 10 * 9, stray_bytes: u64::MAX, statistics, shapes: 10 };
     database.retain(keep, now).await.expect("deleted");
     assert!(database.bytes().await.expect("a size") <= bytes / 10 * 9);
     assert_eq!(rows(&mut database).await, 5_000, "it was the sums that had to go");
@@ -147,7 +147,7 @@ async fn a_flood_of_rejected_requests_removes_no_row_of_a_served_one() {
     let full = database.bytes().await.expect("a size");
     // There is room for what was served, and some for sums, but none for the flood.
     let stray_bytes = 2 << 20;
-    let keep = Retention { age: 30 * day, bytes: full + (1 << 20), stray_bytes, statistics: 400 * day };
+    let keep = Retention { age: 30 * day, bytes: full + (1 << 20), stray_bytes, statistics: 400 * day, shapes: 10 };
     for batch in 0..FLOOD / 1_000 {
         let strays: Vec<_> = (0..1_000).map(|id| stray(batch * 1_000 + id, now)).collect();
         database.insert(&strays).await.expect("written");
@@ -201,4 +201,41 @@ async fn the_database_of_another_program_stays_as_it_is() {
     assert!(error.to_string().contains("another program's database"), "{error}");
     assert_eq!((std::fs::read(&path).expect("there"), path.metadata().expect("there").permissions().mode()), before);
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1);
+}
+
+/// A record with what its request looks like.
+fn shaped(id: usize, started_at: SystemTime) -> Arc<RequestRecord> {
+    use gateway_core::prompt_shape::{PromptShape, kept::KeptHead};
+    let headers = http::HeaderMap::new();
+    let head = KeptHead::new(&http::Method::POST, b"/v1/messages", http::Version::HTTP_11, &headers, Arc::default());
+    let shape = PromptShape::of(br#"{"model":"m"}"#).expect("a shape");
+    Arc::new(RequestRecord {
+        head: Some(Box::new(head)),
+        shape: Some(Box::new(shape)),
+        ..RequestRecord::clone(&record(id, started_at))
+    })
+}
+
+#[tokio::test]
+async fn what_requests_look_like_goes_with_their_rows_and_by_its_own_bound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    let now = SystemTime::now();
+    let day = Duration::from_secs(86_400);
+    let records: Vec<_> = (0..100_usize).map(|id| shaped(id, now - u32::try_from(id).expect("small") * day)).collect();
+    database.insert(&records).await.expect("written");
+    database.insert(&records[..5]).await.expect("written once more");
+    let keep = Retention { age: 20 * day, bytes: u64::MAX, stray_bytes: u64::MAX, statistics: 400 * day, shapes: 50 };
+    let shapes = async |database: &mut Database| {
+        let sql = "SELECT COUNT(*), COUNT(requests.id) FROM shapes LEFT JOIN requests ON requests.id = shapes.id";
+        let row = sqlx::query(sql).fetch_one(&mut database.connection).await.expect("counts");
+        (row.get::<i64, _>(0), row.get::<i64, _>(1))
+    };
+    assert_eq!(shapes(&mut database).await, (100, 100));
+    database.retain(keep, now + Duration::from_secs(1)).await.expect("deleted");
+    assert_eq!(shapes(&mut database).await, (20, 20), "with their rows");
+    database.retain(Retention { shapes: 7, ..keep }, now).await.expect("deleted");
+    assert_eq!((shapes(&mut database).await, rows(&mut database).await), ((7, 7), 20), "by their number");
+    database.retain(Retention { shapes: 0, ..keep }, now).await.expect("deleted");
+    assert_eq!(shapes(&mut database).await, (0, 0));
 }

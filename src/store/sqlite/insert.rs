@@ -61,6 +61,7 @@ impl Inserter {
         for record in written.iter().filter(|record| record.kept_bytes() > 0) {
             insert_texts(&mut transaction, record).await?;
         }
+        insert_shapes(&mut transaction, written).await?;
         let rollup = Rollup::of(written.iter().map(|record| &**record));
         add_sums(&mut transaction, &rollup).await?;
         let result = self.add_latencies(&mut transaction, &rollup).await;
@@ -170,6 +171,20 @@ async fn insert_texts(connection: &mut SqliteConnection, record: &RequestRecord)
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Writes down what requests look like: it is done here so that no request waits for it.
+async fn insert_shapes(connection: &mut SqliteConnection, records: &[Arc<RequestRecord>]) -> Result<(), sqlx::Error> {
+    let shape_of = |record: &RequestRecord| record.kept_shape().and_then(|(head, shape)| head.kept(shape));
+    let shapes = records.iter().filter_map(|record| Some((record, shape_of(record)?)));
+    for shapes in shapes.collect::<Vec<_>>().chunks(AT_ONCE) {
+        let mut sql = QueryBuilder::<Sqlite>::new("INSERT OR IGNORE INTO shapes (id, started_ms, shape) ");
+        sql.push_values(shapes, |mut row, (record, shape)| {
+            row.push_bind(&record.request_id).push_bind(millis(record.started_at)).push_bind(shape);
+        });
+        sql.build().execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {

@@ -4,9 +4,10 @@ use super::fingerprint::has_fingerprint;
 use super::made_of::of_row;
 use super::reader::{ReadError, Reader};
 use crate::store::columns::{self, Column, Kind};
-use crate::store::listing::{CaptureText, Captured, Detail, ErrorGroup, Errors, Filter, Listed, Page, cursor};
+use crate::store::listing::{CaptureText, Captured, Detail, DryRun, ErrorGroup, Errors, Filter, Listed, Page, cursor};
 use crate::store::row::{Row, count};
 use crate::store::tried;
+use gateway_core::prompt_shape::kept::KeptShape;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
 use once_cell::sync::Lazy;
@@ -26,6 +27,20 @@ pub(super) static WHOLE_ROWS: Lazy<String> = Lazy::new(|| {
     let names: Vec<_> = columns::COLUMNS.iter().map(|column| column.sql).collect();
     format!("SELECT seq, {} FROM requests", names.join(", "))
 });
+
+/// The same with what of each request a dry run can use.
+static LISTED_ROWS: Lazy<String> = Lazy::new(|| {
+    let kept = "CASE WHEN EXISTS (SELECT 1 FROM texts WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut) \
+                THEN 'capture' WHEN EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) THEN 'shape' END AS dry_run";
+    WHOLE_ROWS.replacen(" FROM requests", &format!(", {kept} FROM requests"), 1)
+});
+
+/// The condition that a dry run can use a request. Where it begins to hold is told apart, so that a long log is not looked
+/// through for what there is nothing of.
+const USABLE: &str = " AND started_ms >= (SELECT MIN(at) FROM (SELECT MIN(started_ms) AS at FROM shapes UNION ALL \
+                      SELECT MIN(started_ms) FROM texts WHERE head IS NOT NULL)) AND (\
+                      EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) OR EXISTS (SELECT 1 FROM texts \
+                      WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut))";
 
 /// The condition that a filter is.
 fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
@@ -64,6 +79,9 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
         }
         sql.push(")");
     }
+    if filter.is_usable {
+        sql.push(USABLE);
+    }
     if let Some(text) = &filter.text {
         sql.push(" AND (1 = 0");
         for column in columns::COLUMNS.iter().filter(|column| column.is_searched) {
@@ -92,7 +110,8 @@ pub(super) fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
 
 /// What can be read of a row for a list.
 fn listed(row: &SqliteRow) -> Result<Listed<'static>, sqlx::Error> {
-    Ok(Listed { row: read(row)?, fault: fault(row)? })
+    let dry_run: Option<&str> = row.try_get("dry_run")?;
+    Ok(Listed { row: read(row)?, fault: fault(row)?, dry_run: dry_run.and_then(DryRun::read) })
 }
 
 /// What the upstream did that the reason of a row is for.
@@ -110,7 +129,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn page(&self, filter: &Filter, after: Option<(i64, i64)>, limit: u32) -> Result<Page, ReadError> {
-        let mut sql = QueryBuilder::new(WHOLE_ROWS.as_str());
+        let mut sql = QueryBuilder::new(LISTED_ROWS.as_str());
         write(filter, &mut sql);
         if let Some((started_ms, seq)) = after {
             sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
@@ -149,14 +168,12 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
-        let sql = format!("{} WHERE id = ?", *WHOLE_ROWS);
+        let sql = format!("{} WHERE id = ?", *LISTED_ROWS);
         let found = sqlx::query(&sql).bind(id).fetch_optional(&self.pool().await).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
-        let fault = tried::of_reason(&tried, found.try_get("reason")?).cloned();
-        let row = Listed { row: read(&found)?, fault };
-        let mut detail = Detail { row, tried, error_body: None, capture: None };
+        let mut detail = Detail { row: listed(&found)?, tried, error_body: None, capture: None, no_dry_run: None };
         let sql = "SELECT error_body, head, body, is_cut FROM texts WHERE id = ?";
         let texts = sqlx::query(sql).bind(id).fetch_optional(&self.pool().await).await?;
         if let Some(texts) = texts {
@@ -167,6 +184,24 @@ impl Reader {
             }
         }
         Ok(Some(detail))
+    }
+
+    /// What was kept of what a request looks like.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn shape(&self, id: &str) -> Result<Option<KeptShape>, ReadError> {
+        let sql = "SELECT shape FROM shapes WHERE id = ?";
+        let found: Option<String> = sqlx::query_scalar(sql).bind(id).fetch_optional(&self.pool().await).await?;
+        Ok(found.as_deref().and_then(KeptShape::read))
+    }
+
+    /// When the oldest request began of which that is kept, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn oldest_shape(&self) -> Result<Option<i64>, ReadError> {
+        Ok(sqlx::query_scalar("SELECT MIN(started_ms) FROM shapes").fetch_one(&self.pool().await).await?)
     }
 
     /// The newest request of which head and body were kept as a whole.

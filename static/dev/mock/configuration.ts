@@ -28,6 +28,7 @@ const DECLARED: Declared[] = [
   ['gateway.dashboard.api_key', '', 'Key that the panel asks for; not set: one that the first start makes, dashboard.key in the state folder.', '面板的登录密钥；未设置时，网关在首次启动时自动生成，保存在 state_dir 下的 dashboard.key 中。', { value: '********', source: 'dotenv', place: 'env/.env, DASHBOARD_API_KEY', is_locked: true, is_secret: true }],
   ['gateway.log.format', 'text', 'Log lines as text or json.', '日志格式：text 或 json。', { choices: ['text', 'json'] }],
   ['gateway.log.keep', '30d', 'How long the request log keeps its rows.', '请求日志的保留时间。'],
+  ['gateway.log.shapes', '10000', 'Of how many requests with a prompt, the newest, head and shape are kept for dry runs: no keys, and no text of a prompt. 0 keeps none.', '为最近多少个带提示词的请求保留请求头和结构，供试运行使用：不含密钥，也不含提示词文本。0 表示不保留。'],
   ['gateway.log.keep_size', '1GiB', 'How large the request log may grow; beyond it the oldest rows go.', '请求日志的大小上限，超出后删除最旧的记录。'],
   ['gateway.limits.request_body', '32MiB', 'Largest request body; beyond it 413.', '请求体的大小上限，超出返回 413。'],
   ['gateway.limits.header_count', '100', 'Most header fields of a request (at most 250); beyond it 431.', '请求头的数量上限（最多 250），超出返回 431。'],

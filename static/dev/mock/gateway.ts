@@ -183,11 +183,11 @@ export class MockGateway {
       case 'GET rules':
         return { upstreams: this.#config.rules() };
       case 'POST explain':
-        return explain(String(body['body'] ?? ''));
+        return this.#explain(body);
       case 'GET config':
         return name === 'history' ? { versions: this.#config.history() } : name === 'schema' ? SCHEMA : this.#config.show();
       case 'POST config':
-        if (name === 'explain') return explain(String(body['body'] ?? '') || '{}');
+        if (name === 'explain') return this.#explain(body);
         return this.#config.check(body as Partial<ConfigDraft>);
       case 'PUT config':
         return this.#save(body as Partial<ConfigDraft> & { base_version: string });
@@ -220,10 +220,17 @@ export class MockGateway {
     return this.#rows.filter(
       (row) =>
         row.started_at_ms >= from && row.started_at_ms < to && among(model, row.model, row.model_asked) &&
-        among(status, String(row.status), `${String(row.status).charAt(0)}xx`) &&
+        among(status, String(row.status), `${String(row.status).charAt(0)}xx`) && (query.get('usable') !== '1' || row.dry_run !== null) &&
         others.every((name) => among(list(name), row[name])) && list('without').every((name) => !row[name as 'session']) &&
         (!q || [row.id, row.path, row.model, row.session, row.reason, row.error_message].some((text) => text?.toLowerCase().includes(q))),
     );
+  }
+
+  #explain(body: Record<string, unknown>): Explanation {
+    if (typeof body['request_id'] !== 'string') return explain(String(body['body'] ?? ''));
+    const { dry_run: kind } = this.#find(body['request_id']);
+    if (kind === null) throw new Refusal(400, 'nothing was kept of this request');
+    return { ...explain('{}'), source: { kind, unsure: kind === 'shape' ? [{ rule: 'cheaper-titles', code: 'text' }] : [], left_out_messages: 0, left_out_tools: 0, is_more: false } };
   }
 
   #page(query: URLSearchParams): unknown {
@@ -358,7 +365,7 @@ function explain(body: string): Explanation {
   if (body.trim() === '') throw new Refusal(400, 'the body is empty');
   return {
     upstream: 'anyrouter', answered: null, bytes_before: body.length, bytes_after: body.length + 131, on_move: null, touches_cached_prefix: true,
-    prefix: { varies: [], elsewhere: [] },
+    prefix: { varies: [], elsewhere: [] }, source: null,
     rules: [
       { name: 'anyrouter.bearer', matches: true, unmet: null, condition: null, body: [], outcomes: [] }, { name: 'anyrouter.beta-query', matches: true, unmet: null, condition: null, body: [], outcomes: [] },
       { name: 'anyrouter.beta-flags', matches: true, unmet: null, condition: null, body: [], outcomes: [] }, { name: 'anyrouter.system-list', matches: true, unmet: null, condition: null, body: ['listed'], outcomes: [{ code: 'listed', changed: true }] },

@@ -167,6 +167,7 @@ export class RowMaker {
       thinking_dropped: null,
       moved: null,
       moved_by: null,
+      dry_run: outcome === 'rejected' ? null : outcome === 'completed' ? 'shape' : 'capture',
       upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
       error_code: null,
       error_rule: failure?.rule ?? null,
@@ -218,8 +219,9 @@ export function detailOf(row: RequestRow): RequestDetail {
     tried: row.attempts > 1 ? [{ upstream: 'mirror-hk', what: 'answered 503', what_zh: '返回了 503', code: 'status', parameters: { status: 503 } }] : [],
     error_body: row.error_message === null || row.status === 520 ? null : JSON.stringify({ type: 'error', error: { type: row.error_type ?? 'api_error', message: row.error_message } }),
     capture:
-      row.cause === null && row.id.charCodeAt(9) % 2 === 0
+      row.dry_run !== 'capture'
         ? null
         : { head: `POST ${row.path}?beta=true HTTP/1.1\nHost: 127.0.0.1:8088\nContent-Type: application/json\nanthropic-beta: claude-code-20250219\n`, body: JSON.stringify(body), is_cut: false },
+    no_dry_run: row.dry_run === null ? 'no_shape' : null,
   };
 }

@@ -157,7 +157,7 @@ export const api = {
   testNotification: (target: string) => call<NotificationTest>('notify/test', { method: 'POST', body: { target } }),
 
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
-  explain: (request: { head?: string; body: string }) =>
+  explain: (request: { head?: string; body: string } | { request_id: string }) =>
     call<Explanation>('explain', { method: 'POST', body: request }),
   /** With the rules of this overlay, which is not saved. */
   explainDraft: (request: { overlay: string; head?: string; body?: string; request_id?: string }) => call<Explanation>('config/explain', { method: 'POST', body: request }),

@@ -1040,6 +1040,8 @@ export interface components {
         Listed: components["schemas"]["Row"] & {
             /** @description What the upstream did that `reason` is for; then `error_message` is the gateway's words for it, unless the upstream sent some. */
             fault: null | components["schemas"]["FailedUpstream"];
+            /** @description What a dry run can use of it: the request as it was captured, or its head and a body of the same shape. */
+            dry_run: null | ("capture" | "shape");
         };
         Detail: components["schemas"]["Listed"] & {
             /** @description The upstreams that failed, in order. */
@@ -1052,6 +1054,8 @@ export interface components {
                 body: string;
                 is_cut: boolean;
             } | null;
+            /** @description The code of the error by which a dry run of it is refused; null if `dry_run` is not. */
+            no_dry_run: null | ("no_prompt" | "shapes_off" | "shape_gone" | "no_shape" | "capture_is_cut");
         };
         FailedUpstream: components["schemas"]["Fault"] & {
             upstream: string;
@@ -1699,7 +1703,31 @@ export interface components {
             /** @description Of a `not`: the conditions that may not all hold. */
             conditions: components["schemas"]["Condition"][];
         };
+        MadeOf: {
+            /**
+             * @description `capture` is head and body without keys; `shape` has filler in place of all texts.
+             * @enum {string}
+             */
+            kind: "capture" | "shape";
+            /** @description The rules that look at what was not kept, and so may do something else with the request itself. */
+            unsure: {
+                rule: string;
+                /**
+                 * @description What it looks at: text of the prompt, what blocks are made of, or the value of a header or a parameter that is masked.
+                 * @enum {string}
+                 */
+                code: "text" | "structure" | "header" | "query";
+            }[];
+            /** @description Messages in the middle of a long conversation in whose place plain ones stand, as many. */
+            left_out_messages: number;
+            /** @description The same of tools. */
+            left_out_tools: number;
+            /** @description Whether there was more that was not even counted. */
+            is_more: boolean;
+        };
         Explanation: {
+            /** @description What the request was made of that was explained; null if it was given. */
+            source: null | components["schemas"]["MadeOf"];
             /** @description Null if the gateway would answer by itself. */
             upstream: string | null;
             /** @description The status that it would answer with. */
@@ -2037,6 +2065,7 @@ export type Reloaded = components['schemas']['Reloaded'];
 export type BodyOutcome = components['schemas']['BodyOutcome'];
 export type ConditionTest = components['schemas']['ConditionTest'];
 export type Condition = components['schemas']['Condition'];
+export type MadeOf = components['schemas']['MadeOf'];
 export type Explanation = components['schemas']['Explanation'];
 export type ResponseWord = components['responses']['Word'];
 export type ResponseCookie = components['responses']['Cookie'];
@@ -2488,6 +2517,8 @@ export interface operations {
                 without?: components["parameters"]["Without"];
                 /** @description A part of the id, path, model, session, reason or error message; the first 200 characters count. */
                 q?: components["parameters"]["Text"];
+                /** @description 1: only those that a dry run can use. */
+                usable?: "0" | "1";
                 limit?: number;
                 /** @description The next_cursor of the page before. */
                 cursor?: string;
@@ -3255,7 +3286,7 @@ export interface operations {
                     /** @description Request line and fields; a usual Messages request if not given. */
                     head?: string | null;
                     body?: string | null;
-                    /** @description A request of the log that was captured. */
+                    /** @description A request of the log whose `dry_run` is not null. */
                     request_id?: string | null;
                 };
             };
@@ -3512,7 +3543,7 @@ export interface operations {
                     /** @description Request line and fields; a usual Messages request if not given. */
                     head?: string | null;
                     body?: string | null;
-                    /** @description A request of the log that was captured. */
+                    /** @description A request of the log whose `dry_run` is not null. */
                     request_id?: string | null;
                 };
             };
@@ -3546,6 +3577,7 @@ type ReadonlyArray<T> = [
     unknown[]
 ] ? Readonly<Exclude<T, undefined>> : Readonly<Exclude<T, undefined>[]>;
 export const pathsApiAdminStatsGroupsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/stats/groups"]["get"]["parameters"]["query"]["sort"]> = ["requests", "cost"];
+export const pathsApiAdminRequestsGetParametersQueryUsableValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/requests"]["get"]["parameters"]["query"]["usable"]> = ["0", "1"];
 export const pathsApiAdminSessionsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/sessions"]["get"]["parameters"]["query"]["sort"]> = ["last", "cost", "requests", "duration", "errors", "waste"];
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminWasteGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/waste"]["get"]["parameters"]["query"]["sort"]> = ["cost", "tokens", "requests", "last"];
@@ -3559,6 +3591,8 @@ export const errorErrorTypeValues: ReadonlyArray<FlattenedDeepRequired<component
 export const healthStatusValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Health"]["status"]> = ["ok", "degraded", "draining"];
 export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ThinkingAction"]> = ["asked_to_drop", "repaired", "not_repaired", "refused"];
 export const movedValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Moved"]> = ["rules", "upstream", "account", "earlier", "unseen", "client"];
+export const listedDry_runOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Listed"]["dry_run"]> = ["capture", "shape"];
+export const detailNo_dry_runOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Detail"]["no_dry_run"]> = ["no_prompt", "shapes_off", "shape_gone", "no_shape", "capture_is_cut"];
 export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "invalid", "not_tls"];
 export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
@@ -3583,6 +3617,8 @@ export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<com
 export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "attribution_replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "attribution", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];
 export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
 export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
+export const madeOfKindValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["MadeOf"]["kind"]> = ["capture", "shape"];
+export const madeOfUnsureCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["MadeOf"]["unsure"]["code"]> = ["text", "structure", "header", "query"];
 export const explanationOn_moveOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Explanation"]["on_move"]> = ["asked_to_drop", "kept"];
 export const componentsParametersFormatValues: ReadonlyArray<FlattenedDeepRequired<components>["parameters"]["Format"]> = ["json", "csv"];
 export const componentsParametersMarkValues: ReadonlyArray<FlattenedDeepRequired<components>["parameters"]["Mark"]> = ["0", "1"];

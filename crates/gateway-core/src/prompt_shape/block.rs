@@ -1,5 +1,7 @@
 //! A block of a prompt, without what it says.
 
+use crate::rules::body::Said;
+
 /// Most blocks that are looked at, of messages, of `system` and of `tools` each: what follows is not told.
 pub const MOST_BLOCKS: usize = 4_096;
 
@@ -99,6 +101,8 @@ pub struct Block {
     pub kind: Kind,
     /// Whether the cache is to be written up to here.
     pub mark: Option<Mark>,
+    /// What it says as far as built-in rules ask for that; only of `system`.
+    pub said: Option<Said>,
     /// How many bytes it has, as it is written.
     pub bytes: u32,
     /// Stands for what it says, wherever a mark is.

@@ -37,12 +37,12 @@ fn a_request_of_claude_code_is_told_by_kinds_lengths_and_marks() {
 fn nothing_of_a_text_is_kept() {
     let shape = shape(
         r#"{"model":"m","x":"SECRET","metadata":{"user_id":"SECRET"},"stop_sequences":["SECRET"],"system":"SECRET",
-        "tools":[{"name":"SECRET"}],"messages":[{"role":"user","content":"SECRET"}]}"#,
+        "tools":[{"name":"No SECRET","description":"SECRET"}],"messages":[{"role":"user","content":"SECRET"}]}"#,
     );
     assert!(!format!("{shape:?}").contains("SECRET"));
     assert_eq!(
         shape.fields.iter().map(|field| &*field.name).collect::<Vec<_>>(),
-        ["model", "x", "metadata", "stop_sequences"]
+        ["model", "x", "metadata", "stop_sequences", "system", "tools", "messages"]
     );
 }
 

@@ -12,7 +12,8 @@ mod system;
 
 pub use cached::touches_cached_prefix;
 pub use outcome::{Change, Outcome, Unchanged};
-pub use system::{Mode, System, Target};
+pub(crate) use system::{ATTRIBUTION, said};
+pub use system::{Mode, Said, System, Target};
 
 use super::document::{Document, Json, Pointer, unquoted};
 use super::glob::Glob;
@@ -74,6 +75,19 @@ impl BodyAction {
                 matches!(pointer.first(), Some("system" | "tools"))
             }
             Self::Model(_) => false,
+        }
+    }
+
+    /// Whether what it does depends on what texts of the prompt say.
+    pub fn looks_at_texts(&self) -> bool {
+        matches!(self, Self::System(system) if system.looks_at_texts())
+    }
+
+    /// The place that it goes to by itself, if it goes to one.
+    pub fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::Set(pointer, _) | Self::Default(pointer, _) | Self::Remove(pointer) => Some(pointer),
+            Self::System(_) | Self::Model(_) | Self::Compact => None,
         }
     }
 

@@ -7,6 +7,7 @@ import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
 import palette from './palette';
+import past from './past';
 import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
@@ -29,6 +30,7 @@ export default {
   ...upstreams,
   ...upstreamForm,
   ...notify,
+  ...past,
   ...rules,
   ...ruleForm,
   ...config,

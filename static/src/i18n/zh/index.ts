@@ -8,6 +8,7 @@ import dashboard from './dashboard';
 import keyName from './key_name';
 import notify from './notify';
 import palette from './palette';
+import past from './past';
 import requests from './requests';
 import ruleForm from './rule_form';
 import rules from './rules';
@@ -30,6 +31,7 @@ const messages: Messages = {
   ...upstreams,
   ...upstreamForm,
   ...notify,
+  ...past,
   ...rules,
   ...ruleForm,
   ...config,

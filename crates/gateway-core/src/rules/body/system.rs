@@ -14,7 +14,7 @@ pub(super) const IDENTITIES: [&str; 2] = [
 
 /// How the block begins that Claude Code 2.1 puts before the identity. The API takes it out of the prompt where it stands
 /// first and alone; anything before it or in it defeats that, and the prompt cache with it.
-const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+pub(crate) const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// A first block that holds this, in any case, already says that it comes from Claude Code.
 const CLAUDE_CODE: &[u8] = b"claude code";
@@ -83,6 +83,11 @@ impl System {
     pub fn unmarked(mut self) -> Self {
         self.block = Json::trusted(format!(r#"{{"type":"text","text":{}}}"#, self.text.as_str()));
         self
+    }
+
+    /// Whether its target is found by what texts say.
+    pub(super) fn looks_at_texts(&self) -> bool {
+        self.mode != Mode::EnsureList && matches!(self.target, Target::Matching(_))
     }
 
     /// Whether it replaces or removes the first block, whatever that is.
@@ -228,6 +233,39 @@ fn first_text<'n>(blocks: &'n mut Container<'_>) -> Result<&'n str, Unchanged> {
         return Err(Unchanged::Empty);
     }
     quoted(text_of(blocks.at(0)).ok_or(Unchanged::NoText)?)
+}
+
+/// What rules may ask of the text of a block of `system`, a JSON string, without a look at the rest of it.
+pub(crate) fn said(quoted: &str, is_first: bool) -> Option<Said> {
+    if let Some(at) = IDENTITIES.iter().position(|identity| begins_with(quoted, identity)) {
+        return u8::try_from(at).ok().map(Said::Identity);
+    }
+    match is_blank(quoted) {
+        true => Some(Said::Nothing),
+        false => (is_first && names_claude_code(quoted)).then_some(Said::ClaudeCode),
+    }
+}
+
+/// What the text of a block of `system` says, as far as built-in rules ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing but blanks.
+    Nothing,
+    /// It begins with the identity of this number.
+    Identity(u8),
+    /// It names Claude Code.
+    ClaudeCode,
+}
+
+impl Said {
+    /// How a text begins that says so; a blank for a blank one.
+    pub fn beginning(self) -> &'static str {
+        match self {
+            Self::Nothing => " ",
+            Self::Identity(at) => IDENTITIES.get(usize::from(at)).copied().unwrap_or_default(),
+            Self::ClaudeCode => "Claude Code ",
+        }
+    }
 }
 
 /// Two JSON strings as one, with an empty line between. The bytes of both stay as they are.

@@ -64,6 +64,11 @@ impl Pointer {
         self.tokens.first().map(|token| token.key.as_str())
     }
 
+    /// The names and indexes that it leads through.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.tokens.iter().map(|token| token.key.as_str())
+    }
+
     /// Whether it names the document itself, as the empty pointer does.
     pub fn is_root(&self) -> bool {
         self.tokens.is_empty()

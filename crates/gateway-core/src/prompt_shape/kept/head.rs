@@ -1,0 +1,71 @@
+//! The head of a request, to be written down without its secrets when there is time.
+
+use super::{MOST_BYTES, kept};
+use crate::prompt_shape::PromptShape;
+use crate::redact::{self, MASK, Needles, Secrets, is_secret_name};
+use http::{HeaderMap, Method, Version};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Longest value that is kept, in bytes.
+const LONGEST_VALUE: usize = 1_024;
+
+/// The head of a request as it came, with its secrets: nothing of it may be shown but [`KeptHead::kept`].
+#[derive(Clone)]
+pub struct KeptHead {
+    method: Method,
+    target: Box<[u8]>,
+    version: Version,
+    headers: HeaderMap,
+    of_config: Arc<Needles>,
+}
+
+impl std::fmt::Debug for KeptHead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a head of {} bytes", self.bytes())
+    }
+}
+
+impl KeptHead {
+    /// That of a request; `of_config` are the secrets of the configuration. The values are shared, not copied.
+    pub fn new(method: &Method, target: &[u8], version: Version, headers: &HeaderMap, of_config: Arc<Needles>) -> Self {
+        Self { method: method.clone(), target: target.into(), version, headers: headers.clone(), of_config }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
+        size_of::<Self>() + self.target.len() + fields.sum::<usize>()
+    }
+
+    /// What is kept of the request, without secrets; `None` if that is too long, as it can be where very many are masked.
+    pub fn kept(&self, shape: &PromptShape) -> Option<String> {
+        let head = head_text(&self.method, &self.target, self.version, &self.headers, Some(LONGEST_VALUE));
+        Some(self.cleaned(&kept(&head, shape))).filter(|text| text.len() <= MOST_BYTES)
+    }
+
+    fn cleaned(&self, text: &str) -> String {
+        let secrets = Secrets::of_request(&self.headers, &self.target);
+        redact::text(text, &[&self.of_config, &Needles::of_request(&secrets)], false).into_owned()
+    }
+}
+
+/// A head, as a dry run reads it: masks stand for the values of fields with the name of a secret, and of the query; and for
+/// those that are longer than that.
+pub fn head_text(
+    method: &Method,
+    target: &[u8],
+    version: Version,
+    headers: &HeaderMap,
+    longest: Option<usize>,
+) -> String {
+    let target = String::from_utf8_lossy(target);
+    let mut head = format!("{method} {} {version:?}", redact::target(&target));
+    for (name, value) in headers {
+        let is_masked = is_secret_name(name.as_str()) || longest.is_some_and(|longest| value.len() > longest);
+        let value = if is_masked { MASK.into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        // Writing to a string cannot fail.
+        let _ = write!(head, "\n{name}: {value}");
+    }
+    head
+}

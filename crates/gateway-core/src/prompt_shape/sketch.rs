@@ -1,0 +1,163 @@
+//! A JSON value without its texts: names of members, numbers, and how long texts are.
+
+use super::scanned::{elements, members};
+use crate::rules::document::scan::{self, Bad};
+
+/// Longest sketch, about, in bytes: what does not fit is left out.
+const LONGEST: usize = 400;
+/// Deepest value that is looked into.
+const DEEPEST: usize = 6;
+/// Most bytes of a body that is made of what was kept.
+pub(super) const MOST_BODY: usize = 8 << 20;
+/// Longest word, name or number that is kept as it is.
+const LONGEST_WORD: usize = 64;
+/// What stands before the length of a text that was taken out.
+const TEXT: char = '~';
+
+/// That of a valid value. Of a `plain` one those texts are kept that are words of the API: few, and short.
+pub(super) fn sketch(value: &[u8], is_plain: bool) -> Box<str> {
+    let mut sketch = Sketch { text: value, is_plain, out: String::new() };
+    match sketch.add(0, 0, b"") {
+        Ok(_) => sketch.out.into(),
+        Err(_) => Box::from("null"),
+    }
+}
+
+/// The value of which this is the sketch, with texts of as many bytes; what is no sketch becomes nothing.
+pub(super) fn drawn(sketch: &str, out: &mut Vec<u8>) {
+    let mut parts = sketch.split(TEXT);
+    out.extend(parts.next().unwrap_or_default().as_bytes());
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let bytes: usize = part[..digits].parse().unwrap_or_default();
+        filled(out, b"\"", bytes.min(MOST_BODY), b"\"");
+        out.extend(&part.as_bytes()[digits..]);
+    }
+}
+
+/// Adds so many bytes: what stands before and behind, and filler between.
+pub(super) fn filled(out: &mut Vec<u8>, before: &[u8], bytes: usize, behind: &[u8]) {
+    out.extend(before);
+    out.resize(out.len() + bytes.saturating_sub(before.len() + behind.len()), b'x');
+    out.extend(behind);
+}
+
+/// Whether a name or a word says nothing but what it is called.
+pub(super) fn is_word(text: &[u8]) -> bool {
+    text.len() <= LONGEST_WORD && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-[]".contains(byte))
+}
+
+struct Sketch<'t> {
+    text: &'t [u8],
+    is_plain: bool,
+    out: String,
+}
+
+impl Sketch<'_> {
+    /// Adds the value at `at`, a member of this name; where it ends.
+    fn add(&mut self, at: usize, depth: usize, name: &[u8]) -> Result<usize, Bad> {
+        let text = self.text;
+        let is_looked_into = depth < DEEPEST;
+        match text.get(at) {
+            Some(b'{') if is_looked_into => self.add_all('{', '}', |this, first| {
+                members(text, at, |name, at| match this.separates(first) {
+                    true => {
+                        this.add_name(name);
+                        this.add(at, depth + 1, name)
+                    }
+                    false => scan::value(text, at),
+                })
+            }),
+            Some(b'[') if is_looked_into => self.add_all('[', ']', |this, first| {
+                elements(text, at, |at| match this.separates(first) {
+                    true => this.add(at, depth + 1, b""),
+                    false => scan::value(text, at),
+                })
+            }),
+            _ => {
+                let end = scan::value(text, at)?;
+                self.add_single(&text[at..end], depth <= 1 || name == b"type");
+                Ok(end)
+            }
+        }
+    }
+
+    fn add_all(
+        &mut self,
+        open: char,
+        close: char,
+        each: impl FnOnce(&mut Self, usize) -> Result<usize, Bad>,
+    ) -> Result<usize, Bad> {
+        self.out.push(open);
+        let end = each(self, self.out.len())?;
+        self.out.push(close);
+        Ok(end)
+    }
+
+    /// Puts a comma where there is something before, which began at `first`; `false` if there is no room for more.
+    fn separates(&mut self, first: usize) -> bool {
+        let has_room = self.out.len() < LONGEST;
+        if has_room && self.out.len() > first {
+            self.out.push(',');
+        }
+        has_room
+    }
+
+    fn add_name(&mut self, name: &[u8]) {
+        match is_word(name) {
+            true => self.out.push_str(&format!("\"{}\":", String::from_utf8_lossy(name))),
+            false => self.out.push_str(&format!("{TEXT}{}:", name.len() + 2)),
+        }
+    }
+
+    fn add_single(&mut self, value: &[u8], may_be_word: bool) {
+        let word = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        let kept = match (value.first(), word) {
+            (Some(b'"'), Some(word)) if self.is_plain && may_be_word && is_word(word) => value,
+            (Some(b'"'), _) => return self.out.push_str(&format!("{TEXT}{}", value.len())),
+            (Some(b'{'), _) => b"{}",
+            (Some(b'['), _) => b"[]",
+            _ if value.len() <= LONGEST_WORD => value,
+            _ => b"0",
+        };
+        self.out.push_str(&String::from_utf8_lossy(kept));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn_of(sketch: &str) -> String {
+        let mut out = Vec::new();
+        drawn(sketch, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_value_is_drawn_by_names_numbers_and_lengths() {
+        for (value, is_plain, sketched) in [
+            (r#"{"user_id": "of a user"}"#, false, r#"{"user_id":~11}"#),
+            (r#"{"type":"enabled","budget_tokens":4096}"#, true, r#"{"type":"enabled","budget_tokens":4096}"#),
+            (r#"{"type":"enabled"}"#, false, r#"{"type":~9}"#),
+            (r#"{"edits":[{"type":"clear_1","keep":"word"}]}"#, true, r#"{"edits":[{"type":"clear_1","keep":~6}]}"#),
+            (r#"{"a b":[1, true ,null,"x y"]}"#, true, "{~5:[1,true,null,~5]}"),
+            (r#""two words""#, true, "~11"),
+            ("[[[[[[[1]]]]]]]", true, "[[[[[[[]]]]]]]"),
+            ("{}", true, "{}"),
+            ("-1.5e3", false, "-1.5e3"),
+        ] {
+            assert_eq!(&*sketch(value.as_bytes(), is_plain), sketched, "{value}");
+            assert!(serde_json::from_str::<serde_json::Value>(&drawn_of(sketched)).is_ok(), "{sketched}");
+        }
+        assert_eq!(drawn_of("{\"a\":~5,~3:1}"), r#"{"a":"xxx","x":1}"#);
+    }
+
+    #[test]
+    fn it_is_short_whatever_the_value_is() {
+        let many: Vec<String> = (0..10_000).map(|number| format!(r#""name_{number}":"{number}""#)).collect();
+        let sketched = sketch(format!("{{{}}}", many.join(",")).as_bytes(), false);
+        assert!(sketched.len() < LONGEST + 2 * LONGEST_WORD, "{}", sketched.len());
+        assert!(serde_json::from_str::<serde_json::Value>(&drawn_of(&sketched)).is_ok());
+    }
+}
