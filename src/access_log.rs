@@ -114,13 +114,16 @@ struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                _ if byte.is_ascii_graphic() && byte != b'"' => write!(f, "{}", char::from(byte))?,
-                _ => write!(f, "%{byte:02X}")?,
-            }
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'"';
+        let mut rest = self.0;
+        while let Some(at) = rest.bytes().position(|byte| !is_plain(&byte)) {
+            let (plain, from) = rest.split_at(at);
+            let next = from.chars().next().map_or(0, char::len_utf8);
+            f.write_str(plain)?;
+            from.bytes().take(next).try_for_each(|byte| write!(f, "%{byte:02X}"))?;
+            rest = &from[next..];
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 
@@ -137,7 +140,7 @@ mod tests {
              upstream=a attempts=1 duration_ms=12 first_byte_ms=9 request_bytes=3 response_bytes=4 key=0a1b2c3d4e5f6071 \
              rewrite=replaced"
         );
-        record.path = "/a b\n".to_owned();
-        assert!(Line(&record).to_string().contains(" path=/a%20b%0A "));
+        record.path = "/a b\n\"中~".to_owned();
+        assert!(Line(&record).to_string().contains(" path=/a%20b%0A%22%E4%B8%AD~ "));
     }
 }

@@ -4,6 +4,7 @@ use crate::access_log;
 use crate::config::LogFormat;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Record};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -202,10 +203,24 @@ fn write_json(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
 /// A message on one line, whatever is in it.
 struct OneLine<'a>(&'a std::fmt::Arguments<'a>);
 
-impl std::fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.0.to_string();
-        if text.contains(['\n', '\r']) { f.write_str(&text.replace(['\n', '\r'], " ")) } else { f.write_str(&text) }
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::write(&mut WithoutBreaks(f), *self.0)
+    }
+}
+
+/// Writes a blank in place of each line break, and of what begins a command to a terminal.
+struct WithoutBreaks<'f, 'b>(&'f mut fmt::Formatter<'b>);
+
+impl fmt::Write for WithoutBreaks<'_, '_> {
+    fn write_str(&mut self, mut text: &str) -> fmt::Result {
+        const ESCAPE: u8 = 0x1b;
+        while let Some(at) = memchr::memchr3(b'\n', b'\r', ESCAPE, text.as_bytes()) {
+            self.0.write_str(&text[..at])?;
+            self.0.write_str(" ")?;
+            text = &text[at + 1..];
+        }
+        self.0.write_str(text)
     }
 }
 
@@ -262,10 +277,10 @@ mod tests {
     #[test]
     fn the_journal_gets_levels_and_no_times() {
         for (level, expected) in
-            [(Level::Error, "<3>t a b\n"), (Level::Warn, "<4>t a b\n"), (Level::Info, "<6>t a b\n")]
+            [(Level::Error, "<3>t a b [31m\n"), (Level::Warn, "<4>t a b [31m\n"), (Level::Info, "<6>t a b [31m\n")]
         {
             let mut line = Vec::new();
-            let arguments = format_args!("a\nb");
+            let arguments = format_args!("a\nb\x1b[31m");
             let record = Record::builder().level(level).target("t").args(arguments).build();
             write_journal(&mut line, &record).expect("written");
             assert_eq!(String::from_utf8_lossy(&line), expected);

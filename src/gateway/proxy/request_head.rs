@@ -6,7 +6,7 @@ use crate::config::profile::Profile;
 use crate::config::{ForwardedFor, HintHeaders, Via};
 use crate::gateway::snapshot::X_FORWARDED_FOR;
 use crate::upstream::Upstream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use gateway_core::addresses::members_before;
 use gateway_core::http1::{collapsed, split_query};
 use http::header::{COOKIE, EXPECT, HOST};
@@ -14,6 +14,10 @@ use http::{HeaderName, HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Bytes of the longest address, IPv6 with an IPv4 in it.
+const LONGEST_ADDRESS: usize = 45;
 
 /// The fields in which Claude Code says what a request is for: for gateways, who may keep them to themselves.
 static HINTS: [HeaderName; 6] = [
@@ -128,13 +132,14 @@ fn set_forwarded_for(request: &mut RequestHeader, context: &Context) -> Result<(
                 0 => lines.collect(),
                 believed => members_before(lines, believed),
             };
-            let mut chain: Vec<u8> = Vec::new();
+            let mut chain = BytesMut::with_capacity(LONGEST_ADDRESS);
             for before in before {
                 chain.extend_from_slice(before);
                 chain.extend_from_slice(b", ");
             }
-            chain.extend_from_slice(client.to_string().as_bytes());
-            let chain = HeaderValue::from_bytes(&chain).or_err(ErrorType::InternalError, "making X-Forwarded-For")?;
+            write!(chain, "{client}").or_err(ErrorType::InternalError, "making X-Forwarded-For")?;
+            let chain = HeaderValue::from_maybe_shared(chain.freeze());
+            let chain = chain.or_err(ErrorType::InternalError, "making X-Forwarded-For")?;
             request.insert_header("X-Forwarded-For", chain)?;
         }
     }
