@@ -8,8 +8,10 @@ use std::fmt;
 #[serde(from = "String", into = "String")]
 pub struct Glob {
     pattern: String,
-    /// Whether it has no wildcard: then it is compared as a whole.
-    is_literal: bool,
+    /// How many bytes stand before its first wildcard.
+    literal: usize,
+    /// Whether all of its wildcards are stars.
+    is_starred: bool,
 }
 
 /// As it is stored.
@@ -28,7 +30,8 @@ impl From<Glob> for String {
 impl Glob {
     /// Every text is a glob.
     pub fn new(pattern: &str) -> Self {
-        Self { pattern: pattern.to_owned(), is_literal: !pattern.contains(['*', '?']) }
+        let literal = pattern.find(['*', '?']).unwrap_or(pattern.len());
+        Self { pattern: pattern.to_owned(), literal, is_starred: !pattern.contains('?') }
     }
 
     /// What its only star stands for in `text`, which it describes. `None` if it has none, or several.
@@ -46,11 +49,18 @@ impl Glob {
     }
 
     /// Whether it describes the whole of `text`. At most as many steps as the product of both lengths.
-    pub fn matches(&self, text: &str) -> bool {
-        if self.is_literal {
-            return self.pattern == text;
+    pub fn matches<'t>(&self, text: &'t str) -> bool {
+        // Most patterns of a list are for others, and differ here.
+        let (literal, pattern) = self.pattern.split_at(self.literal);
+        let Some(text) = text.strip_prefix(literal) else { return false };
+        if let Some(parts) = pattern.strip_prefix('*').filter(|_| self.is_starred) {
+            let (middle, end) = parts.rsplit_once('*').unwrap_or(("", parts));
+            let before = text.strip_suffix(end);
+            // Each part where it stands first: that leaves the most for those behind it.
+            let left = |text: &'t str, part: &str| text.find(part).map(|at| &text[at + part.len()..]);
+            return before.and_then(|before| middle.split('*').try_fold(before, left)).is_some();
         }
-        let (mut pattern, mut text) = (self.pattern.as_str(), text);
+        let (mut pattern, mut text) = (pattern, text);
         // Where to go on when the text after the last star did not fit: that star takes one character more.
         let mut retry: Option<(&str, &str)> = None;
         loop {
@@ -84,5 +94,49 @@ impl Glob {
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The meaning of a pattern, as slow as it is plain.
+    fn describes(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, _) => text.is_empty(),
+            (Some((b'*', rest)), _) => (0..=text.len()).any(|taken| describes(rest, &text[taken..])),
+            (Some((wanted, rest)), Some((found, after))) => {
+                (*wanted == b'?' || wanted == found) && describes(rest, after)
+            }
+            (Some(_), None) => false,
+        }
+    }
+
+    /// All texts of these characters up to a length.
+    fn all(characters: &[char], longest: usize) -> Vec<String> {
+        let mut all = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..longest {
+            let to = all.len();
+            for at in from..to {
+                all.extend(characters.iter().map(|character| format!("{}{character}", all[at])).collect::<Vec<_>>());
+            }
+            from = to;
+        }
+        all
+    }
+
+    #[test]
+    fn it_matches_what_it_describes_and_nothing_else() {
+        let texts = all(&['a', 'b'], 6);
+        for pattern in all(&['a', 'b', '*', '?'], 5) {
+            let glob = Glob::new(&pattern);
+            for text in &texts {
+                assert_eq!(glob.matches(text), describes(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
+            }
+        }
+        let chinese = |pattern: &str| Glob::new(pattern).matches("模型-中文");
+        assert_eq!(["模*文", "*中?", "模?-*", "*", "?", "模型"].map(chinese), [true, true, true, true, false, false]);
     }
 }
