@@ -93,16 +93,16 @@ messages! {
     NoPrompt = "no_prompt",
         "Rules are tried on past requests to /v1/messages and /v1/messages/count_tokens only; of others no more is kept than \
          their rows (log.capture keeps whole requests)",
-        "只有发往 /v1/messages 和 /v1/messages/count_tokens 的历史请求可以试运行；其他请求只保留日志记录（log.capture 可保留完整请求）";
+        "只能用过去发往 /v1/messages 和 /v1/messages/count_tokens 的请求试运行规则；其他请求只留有记录（log.capture 可保留完整请求）";
     ShapesOff = "shapes_off",
         "What requests look like is not kept here (log.shapes is 0): there is nothing to try the rules on",
-        "这里不保留请求的结构（log.shapes 为 0）：没有可以试运行的内容";
+        "网关没有保留请求的结构（log.shapes 为 0）：没有可以试运行的内容";
     ShapeGone = "shape_gone",
         "This request is older than those of which head and shape are still kept (log.shapes)",
-        "这个请求太旧：它的请求头和结构已不再保留（log.shapes）";
+        "这个请求较早，它的请求头和结构已不再保留（log.shapes）";
     NoShape = "no_shape",
-        "Nothing was kept of this request: its body was no JSON object, or was compressed, or too much waited for the disk",
-        "这个请求没有保留任何内容：它的请求体不是 JSON 对象、经过压缩，或当时等待写入磁盘的内容过多";
+        "Nothing was kept of this request: its body was no JSON object or was compressed, it brought no key that was taken, requests came too fast, or too much waited for the disk",
+        "没有保留这个请求的任何内容：它的请求体不是 JSON 对象或经过压缩、没有带被接受的密钥、请求来得太快，或当时等待写入磁盘的内容过多";
     CaptureIsCut = "capture_is_cut",
         "Only the beginning of this request was kept (log.capture_body): rules cannot be tried on it",
         "这个请求只保留了开头（log.capture_body）：无法用它试运行规则";

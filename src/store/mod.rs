@@ -214,8 +214,13 @@ impl RequestLog {
                 self.strays.remove(0, bytes);
             }
         }
-        self.counts.without_texts.fetch_add(1, Ordering::Relaxed);
         let mut record = Arc::unwrap_or_clone(record);
+        // What it looks like is the first to go.
+        if record.kept_shape().is_some() {
+            record.forget_shape();
+            return self.within_bounds(Arc::new(record), is_stray);
+        }
+        self.counts.without_texts.fetch_add(1, Ordering::Relaxed);
         record.forget_texts();
         Arc::new(record)
     }

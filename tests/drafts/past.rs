@@ -58,6 +58,11 @@ const RULES: &str = "  rules:
     - {name: compact, enabled: false, body: {compact: true}}
 ";
 
+/// With a key: what anybody can send leaves nothing.
+fn keyed(request: Request) -> Request {
+    request.header("Authorization", "Bearer sk-of-somebody")
+}
+
 #[tokio::test]
 async fn rules_decide_on_the_shape_of_a_request_as_on_itself_after_a_restart_too() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -165,7 +170,7 @@ async fn a_conversation_of_two_megabytes_leaves_four_kilobytes_and_is_tried_as_o
     let messages: Vec<Value> = (0..2_000).map(turn).collect();
     let body = json!({ "model": "claude-opus-5-5", "max_tokens": 5, "messages": messages }).to_string();
     assert!(body.len() > 2_000_000);
-    let id = sent(&gateway, &Request::post("/v1/messages", body.clone())).await;
+    let id = sent(&gateway, &keyed(Request::post("/v1/messages", body.clone()))).await;
     logged(&gateway, 1).await;
     let tried = explained(&gateway, &id).await;
     assert!(tried["source"]["left_out_messages"].as_u64() > Some(1_000), "{}", tried["source"]);
@@ -225,12 +230,13 @@ async fn only_usable_requests_are_listed_and_why_others_are_not_is_told() {
     .await;
     let gateway = builder(&relay, folder.path(), "").start().await;
     let body = r#"{"model":"claude-a","max_tokens":5,"messages":[{"role":"user","content":"hello"}]}"#;
-    let message = Request::post("/v1/messages", body);
+    let message = keyed(Request::post("/v1/messages", body));
     let usable = sent(&gateway, &message).await;
     let models = sent(&gateway, &Request::get("/v1/models")).await;
     let odd = sent(&gateway, &Request::post("/v1/messages", "no JSON")).await;
     let coded = sent(&gateway, &Request::post("/v1/messages", "???").header("Content-Encoding", "gzip")).await;
-    logged(&gateway, 4).await;
+    let anybody = sent(&gateway, &Request::post("/v1/messages", body)).await;
+    logged(&gateway, 5).await;
     let listed = get(&gateway, "requests?usable=1").await;
     let found: Vec<(&str, &str)> = listed["requests"]
         .as_array()
@@ -239,7 +245,7 @@ async fn only_usable_requests_are_listed_and_why_others_are_not_is_told() {
         .map(|row| (row["id"].as_str().expect("an id"), row["dry_run"].as_str().expect("what is kept")))
         .collect();
     assert_eq!(found, [(usable.as_str(), "shape")]);
-    for (id, code) in [(&models, "no_prompt"), (&odd, "no_shape"), (&coded, "no_shape")] {
+    for (id, code) in [(&models, "no_prompt"), (&odd, "no_shape"), (&coded, "no_shape"), (&anybody, "no_shape")] {
         assert_eq!(refusal(&gateway, id).await, (400, code.to_owned()));
         let detail = get(&gateway, &format!("requests/{id}")).await;
         assert_eq!((&detail["dry_run"], &detail["no_dry_run"]), (&Value::Null, &json!(code)));
@@ -252,13 +258,13 @@ async fn only_usable_requests_are_listed_and_why_others_are_not_is_told() {
     // With whole requests as well those are taken; without shapes none is left.
     let gateway = builder(&relay, folder.path(), "  log: {capture: all, shapes: 1}\n").start().await;
     let whole = sent(&gateway, &message).await;
-    logged(&gateway, 5).await;
+    logged(&gateway, 6).await;
     let tried = explained(&gateway, &whole).await;
     assert_eq!((&tried["source"]["kind"], &tried["bytes_before"]), (&json!("capture"), &json!(body.len())));
     drop(gateway);
     let gateway = builder(&relay, folder.path(), "  log: {shapes: 1}\n").start().await;
     let last = sent(&gateway, &message).await;
-    logged(&gateway, 6).await;
+    logged(&gateway, 7).await;
     harness::within("older shapes are gone", async {
         while refusal(&gateway, &usable).await != (400, "shape_gone".to_owned()) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -269,7 +275,7 @@ async fn only_usable_requests_are_listed_and_why_others_are_not_is_told() {
     drop(gateway);
     let gateway = builder(&relay, folder.path(), "  log: {shapes: 0}\n").start().await;
     let off = sent(&gateway, &message).await;
-    logged(&gateway, 7).await;
+    logged(&gateway, 8).await;
     assert_eq!(refusal(&gateway, &off).await, (400, "shapes_off".to_owned()));
     assert_eq!(get(&gateway, &format!("requests/{off}")).await["no_dry_run"], "shapes_off");
 }

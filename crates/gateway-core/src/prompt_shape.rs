@@ -16,6 +16,7 @@ use crate::rules::document::scan::{self, Bad};
 use block::chained;
 use scanned::{Blocks, elements, members};
 use sketch::sketch;
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most members of the body that are kept.
@@ -90,6 +91,8 @@ pub struct PromptShape {
     pub is_continued: bool,
     /// Whether there is more than is told here.
     pub is_cut: bool,
+    /// Where the value of `system` stands in the body, if it stands there once.
+    system_at: Option<Range<usize>>,
 }
 
 impl PromptShape {
@@ -98,8 +101,29 @@ impl PromptShape {
         Self::read(body).ok()
     }
 
+    /// That of a body which was made of the one `before`, whose shape this is. Most rules change `system` and nothing else:
+    /// then nothing else is looked at.
+    pub fn of_changed(&self, before: &[u8], body: &[u8]) -> Option<Self> {
+        self.with_system_of(before, body).or_else(|| Self::of(body))
+    }
+
+    fn with_system_of(&self, before: &[u8], body: &[u8]) -> Option<Self> {
+        let Range { start, end } = self.system_at.clone().filter(|_| !self.is_cut)?;
+        let end_now = body.len().checked_sub(before.len() - end).filter(|end| *end >= start)?;
+        if before[..start] != body[..start] || before[end..] != body[end_now..] {
+            return None;
+        }
+        let mut shape = Self { system: Vec::new(), ..self.clone() };
+        let (read, is_text) = Blocks::of_system(&mut shape.system, &mut shape.is_cut).content(body, start).ok()?;
+        shape.is_system_text = is_text;
+        shape.system_at = Some(start..read);
+        let field = shape.fields.iter_mut().find(|field| &*field.name == "system")?;
+        *field = part(b"system", &body[start..read], is_text);
+        (read == end_now).then_some(shape)
+    }
+
     fn read(body: &[u8]) -> Result<Self, Bad> {
-        let mut shape = Self::default();
+        let (mut shape, mut has_system) = (Self::default(), false);
         let start = scan::blanks(body, 0);
         if body.get(start) != Some(&b'{') {
             return Err(Bad::At(start));
@@ -109,6 +133,7 @@ impl PromptShape {
                 let mut blocks = Blocks::of_system(&mut shape.system, &mut shape.is_cut);
                 let (end, is_text) = blocks.content(body, at)?;
                 shape.is_system_text = is_text;
+                shape.system_at = (!std::mem::replace(&mut has_system, true)).then_some(at..end);
                 shape.add_part(name, &body[at..end]);
                 Ok(end)
             }
@@ -179,28 +204,23 @@ impl PromptShape {
             plain.filter(|_| value.len() <= LONGEST_VALUE).map(|_| String::from_utf8_lossy(value).into());
         let is_plain = plain.is_some() || name == b"cache_control";
         let sketch = match &json {
-            // A model may be called as it likes.
-            Some(json) if json.starts_with('"') && !json.contains('~') => Box::clone(json),
+            // A model may be called as it likes; of all others only words are kept.
+            Some(json) if name == b"model" && json.starts_with('"') && !json.contains('~') => Box::clone(json),
             _ => sketch(value, is_plain),
         };
-        self.push_field(name, value, json, sketch);
+        self.push(field(name, value, json, sketch));
     }
 
     /// Notes where one of the three members stands that blocks tell of, or what is in its place.
     fn add_part(&mut self, name: &[u8], value: &[u8]) {
-        let is_told = value.first() == Some(&b'[') || self.is_system_text && name == b"system";
-        let sketch = if is_told { Box::default() } else { sketch(value, false) };
-        self.push_field(name, value, None, sketch);
+        self.push(part(name, value, self.is_system_text && name == b"system"));
     }
 
-    fn push_field(&mut self, name: &[u8], value: &[u8], json: Option<Box<str>>, sketch: Box<str>) {
-        if self.fields.len() == MOST_FIELDS {
-            self.is_cut = true;
-            return;
+    fn push(&mut self, field: Field) {
+        match self.fields.len() < MOST_FIELDS {
+            true => self.fields.push(field),
+            false => self.is_cut = true,
         }
-        let name = String::from_utf8_lossy(name);
-        let name = name[..name.floor_char_boundary(LONGEST_NAME)].into();
-        self.fields.push(Field { name, json, sketch, bytes: u32::try_from(value.len()).unwrap_or(u32::MAX) });
     }
 
     /// Stands for `tools`; 0 without any.
@@ -261,6 +281,21 @@ impl PromptShape {
             + self.messages.capacity() * size_of::<Message>()
             + fields
     }
+}
+
+/// One of the three members that blocks tell of, or what is in its place.
+fn part(name: &[u8], value: &[u8], is_text: bool) -> Field {
+    let is_told = value.first() == Some(&b'[') || is_text;
+    field(name, value, None, if is_told { Box::default() } else { sketch(value, false) })
+}
+
+fn field(name: &[u8], value: &[u8], json: Option<Box<str>>, sketch: Box<str>) -> Field {
+    // A part of a long one may be the beginning of a secret, which nobody would find.
+    let name = match name.len() <= LONGEST_NAME {
+        true => String::from_utf8_lossy(name).into(),
+        false => "x".repeat(LONGEST_NAME).into(),
+    };
+    Field { name, json, sketch, bytes: u32::try_from(value.len()).unwrap_or(u32::MAX) }
 }
 
 fn role(value: &[u8]) -> Role {

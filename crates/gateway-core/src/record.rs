@@ -256,9 +256,15 @@ impl RequestRecord {
         error + self.capture.as_ref().map_or(0, |capture| capture.head.len() + capture.body.len())
     }
 
+    /// Gives up what its shape is kept by.
+    pub fn forget_shape(&mut self) {
+        (self.head, self.shape, self.sent_shape) = (None, None, None);
+    }
+
     /// Gives these up.
     pub fn forget_texts(&mut self) {
-        (self.capture, self.head, self.shape, self.sent_shape) = (None, None, None, None);
+        self.forget_shape();
+        self.capture = None;
         if let Some(error) = &mut self.error {
             error.body = String::new();
         }

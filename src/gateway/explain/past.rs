@@ -81,7 +81,8 @@ impl Kept<'_> {
     fn unmet(&self, matcher: &Matcher) -> Option<&'static str> {
         matcher.0.iter().find_map(|condition| match condition {
             Condition::Header(name, tests) => {
-                let is_masked = |value: &http::HeaderValue| value.as_bytes().ends_with(MASK.as_bytes());
+                let is_masked =
+                    |value: &http::HeaderValue| memchr::memmem::find(value.as_bytes(), MASK.as_bytes()).is_some();
                 (asks_for_value(tests) && self.headers.get_all(name).iter().any(is_masked)).then_some("header")
             }
             Condition::Query(name, tests) => {

@@ -103,6 +103,14 @@ pub(crate) fn record(
     };
     conclude(&mut record, in_force, factor);
     cache_waste.judge(&mut record, in_force, factor);
+    record.sent_shape = None;
+    // What anybody can send leaves none: it would push out those of others.
+    if record.is_stray() {
+        record.head = None;
+    }
+    if record.head.is_none() {
+        record.shape = None;
+    }
     // In the gateway's own words, what the upstream did not say.
     if record.outcome.is_failure()
         && let (None, Some(Failure::Upstream(fault))) = (record.error_message(), &ending.failure)

@@ -20,8 +20,12 @@ impl Shapes {
     /// no request waits for it on its way to the upstream.
     pub(crate) fn note(&mut self, came: Option<&[u8]>, sent: Option<&[u8]>) {
         if std::mem::take(&mut self.is_wanted) {
-            let shape = |body| PromptShape::of(body).map(Box::new);
-            (self.came, self.sent) = (came.and_then(shape), sent.and_then(shape));
+            self.came = came.and_then(PromptShape::of).map(Box::new);
+            let shape = |sent| match (&self.came, came) {
+                (Some(shape), Some(came)) => shape.of_changed(came, sent),
+                _ => PromptShape::of(sent),
+            };
+            self.sent = sent.and_then(shape).map(Box::new);
         }
     }
 }

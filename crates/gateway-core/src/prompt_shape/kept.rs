@@ -12,6 +12,7 @@ mod read;
 pub use head::{KeptHead, head_text};
 
 use super::{Block, Field, Kind, Mark, Message, PromptShape, Role};
+use crate::redact::MASK;
 use crate::rules::body::Said;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -21,6 +22,8 @@ pub const MOST_BYTES: usize = 4_096;
 /// Most of them that are for the head, for members of the body, for the blocks of `system`, and for tools. What is left is
 /// for messages.
 const OF_HEAD: usize = 1_800;
+/// The part of it for the names of fields whose values do not fit.
+const OF_NAMES: usize = 300;
 const OF_FIELDS: usize = 1_000;
 const OF_SYSTEM: usize = 150;
 const OF_TOOLS: usize = 600;
@@ -76,12 +79,18 @@ impl KeptShape {
     }
 }
 
-/// What is kept of a request with this head and this prompt.
-pub fn kept(head: &str, shape: &PromptShape) -> String {
+/// What is kept of a request with this head and this prompt; `None` if its first line is too long.
+pub fn kept(head: &str, shape: &PromptShape) -> Option<String> {
     let mut text = format!("{BEGIN}\n");
     let mut is_cut = shape.is_cut;
-    for line in head.lines() {
-        is_cut |= !add_line(&mut text, OF_HEAD, format_args!("H {line}"));
+    let mut lines = head.lines();
+    if !add_line(&mut text, OF_HEAD / 2, format_args!("H {}", lines.next().unwrap_or_default())) {
+        return None;
+    }
+    for line in lines {
+        let name = line.split(':').next().unwrap_or_default();
+        is_cut |= !add_line(&mut text, OF_HEAD - OF_NAMES, format_args!("H {line}"))
+            && !add_line(&mut text, OF_HEAD, format_args!("H {name}: {MASK}"));
     }
     let begin = text.len();
     for field in &shape.fields {
@@ -98,7 +107,7 @@ pub fn kept(head: &str, shape: &PromptShape) -> String {
     if is_cut {
         text.push_str("C\n");
     }
-    text
+    Some(text)
 }
 
 /// Adds a line, if the text gets no longer than `most` by it; whether it did.

@@ -30,7 +30,7 @@ pub(super) fn drawn(sketch: &str, out: &mut Vec<u8>) {
     for part in parts {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         let bytes: usize = part[..digits].parse().unwrap_or_default();
-        filled(out, b"\"", bytes.min(MOST_BODY), b"\"");
+        filled(out, b"\"", bytes.min(MOST_BODY.saturating_sub(out.len())), b"\"");
         out.extend(&part.as_bytes()[digits..]);
     }
 }

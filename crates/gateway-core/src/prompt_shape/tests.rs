@@ -164,3 +164,24 @@ fn it_is_bounded() {
     assert_eq!((wide.fields.len(), wide.fields[0].name.len(), wide.is_cut), (MOST_FIELDS, LONGEST_NAME, true));
     assert!(long.bytes() < 300_000, "{}", long.bytes());
 }
+
+#[test]
+fn that_of_a_changed_body_is_the_same_whether_all_of_it_is_looked_at_or_not() {
+    let around =
+        |system: &str| format!(r#"{{"model":"m","tools":[{{"name":"a"}}],{system}"messages":[{{"content":"b"}}]}}"#);
+    let blocks = r#""system":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"#;
+    let systems =
+        ["", blocks, r#""system":"a","#, r#""system":[],"#, r#""system":7,"#, r#""system":"a","system":"b","#];
+    let others = [r#"{"model":"n"}"#, r#"{"system":"a"}"#, "{", "", r#"{"system":"a"]}"#];
+    let bodies = systems.iter().map(|system| around(system)).chain(others.map(String::from)).collect::<Vec<_>>();
+    for before in &bodies {
+        let Some(shape) = PromptShape::of(before.as_bytes()) else { continue };
+        for body in &bodies {
+            let changed = shape.of_changed(before.as_bytes(), body.as_bytes());
+            assert_eq!(changed, PromptShape::of(body.as_bytes()), "{before} {body}");
+        }
+    }
+    let (before, body) = (around(blocks), around(r#""system":"a","#));
+    let shape = shape(&before);
+    assert!(shape.with_system_of(before.as_bytes(), body.as_bytes()).is_some(), "nothing else is looked at");
+}

@@ -62,8 +62,13 @@ pub fn target(target: &str) -> Cow<'_, str> {
     let Some((path, query)) = target.split_once('?') else { return Cow::Borrowed(target) };
     let masked = query.split('&').map(|pair| match pair.split_once('=') {
         // What every client of the API sends.
-        Some(("beta" | "limit", _)) | None => pair.to_owned(),
+        Some(("beta", "true")) => pair.to_owned(),
+        Some(("limit", number)) if number.len() < 8 && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            pair.to_owned()
+        }
         Some((name, _)) => format!("{name}={MASK}"),
+        None if pair.is_empty() => String::new(),
+        None => MASK.to_owned(),
     });
     Cow::Owned(format!("{path}?{}", masked.collect::<Vec<_>>().join("&")))
 }

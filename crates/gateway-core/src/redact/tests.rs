@@ -114,8 +114,12 @@ fn walk(folder: std::path::PathBuf) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn targets_keep_what_is_no_secret() {
-    assert_eq!(target("/v1/messages?beta=true&key=abc&x"), "/v1/messages?beta=true&key=********&x");
+    assert_eq!(
+        target("/v1/messages?beta=true&key=abc&x&&limit=100"),
+        "/v1/messages?beta=true&key=********&********&&limit=100"
+    );
     assert_eq!(target("/v1/messages"), "/v1/messages");
+    assert_eq!(target("/a?beta=true;key=b&limit=1x"), "/a?beta=********&limit=********");
 }
 
 /// One of the ways in which a side may escape a character.

@@ -1,6 +1,6 @@
 //! The head of a request, to be written down without its secrets when there is time.
 
-use super::{MOST_BYTES, kept};
+use super::{KeptShape, MOST_BYTES, kept};
 use crate::prompt_shape::PromptShape;
 use crate::redact::{self, MASK, Needles, Secrets, is_secret_name};
 use http::{HeaderMap, Method, Version};
@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Longest value that is kept, in bytes.
 const LONGEST_VALUE: usize = 1_024;
+/// Parts of the names of fields that hold digests of bodies, or say who somebody is.
+const IDENTIFYING: [&str; 5] = ["digest", "md5", "sha256", "principal", "client-cert"];
 
 /// The head of a request as it came, with its secrets: nothing of it may be shown but [`KeptHead::kept`].
 #[derive(Clone)]
@@ -41,7 +43,9 @@ impl KeptHead {
     /// What is kept of the request, without secrets; `None` if that is too long, as it can be where very many are masked.
     pub fn kept(&self, shape: &PromptShape) -> Option<String> {
         let head = head_text(&self.method, &self.target, self.version, &self.headers, Some(LONGEST_VALUE));
-        Some(self.cleaned(&kept(&head, shape))).filter(|text| text.len() <= MOST_BYTES)
+        let text = self.cleaned(&kept(&head, shape)?);
+        // Where very much is masked, no dry run can read it.
+        (text.len() <= MOST_BYTES && KeptShape::read(&text).is_some()).then_some(text)
     }
 
     fn cleaned(&self, text: &str) -> String {
@@ -50,8 +54,8 @@ impl KeptHead {
     }
 }
 
-/// A head, as a dry run reads it: masks stand for the values of fields with the name of a secret, and of the query; and for
-/// those that are longer than that.
+/// A head, as a dry run reads it: masks stand for the values of fields with the name of a secret, and of the query; of one
+/// that is kept for long also for values that are longer than that, and for those that stand for the prompt or for somebody.
 pub fn head_text(
     method: &Method,
     target: &[u8],
@@ -62,7 +66,9 @@ pub fn head_text(
     let target = String::from_utf8_lossy(target);
     let mut head = format!("{method} {} {version:?}", redact::target(&target));
     for (name, value) in headers {
-        let is_masked = is_secret_name(name.as_str()) || longest.is_some_and(|longest| value.len() > longest);
+        let is_kept_out =
+            |longest| value.len() > longest || IDENTIFYING.iter().any(|part| name.as_str().contains(part));
+        let is_masked = is_secret_name(name.as_str()) || longest.is_some_and(is_kept_out);
         let value = if is_masked { MASK.into() } else { String::from_utf8_lossy(value.as_bytes()) };
         // Writing to a string cannot fail.
         let _ = write!(head, "\n{name}: {value}");

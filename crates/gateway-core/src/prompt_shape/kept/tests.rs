@@ -10,9 +10,13 @@ fn shape(body: &[u8]) -> PromptShape {
     PromptShape::of(body).expect("a JSON object")
 }
 
+fn text_of(head: &str, shape: &PromptShape) -> String {
+    kept(head, shape).expect("its first line is short")
+}
+
 /// What is made of what was kept of this body.
 fn made(body: &[u8]) -> Vec<u8> {
-    let text = kept("POST /v1/messages HTTP/1.1", &shape(body));
+    let text = text_of("POST /v1/messages HTTP/1.1", &shape(body));
     assert!(text.len() <= MOST_BYTES, "{}:\n{text}", text.len());
     KeptShape::read(&text).expect("what was kept").body()
 }
@@ -27,6 +31,7 @@ fn comparable(body: &[u8]) -> PromptShape {
         field.sketch =
             filler.fold(field.sketch.to_string(), |sketch, (text, sign)| sketch.replace(&text, &sign)).into();
     }
+    shape.system_at = None;
     let PromptShape { system, tools, blocks, .. } = &mut shape;
     system.iter_mut().chain(tools).chain(blocks).for_each(|block| block.digest = 0);
     shape
@@ -57,16 +62,42 @@ fn what_is_made_of_it_has_the_same_shape() {
 fn it_holds_nothing_that_anybody_said() {
     let body = r#"{"model":"m","SECRET of a name":1,"metadata":{"user_id":"SECRET"},"stop_sequences":["SECRET"],
         "system":[{"type":"text","text":"SECRET"}],"thinking":{"type":"a SECRET"},
+        "output_config":"a SECRET","tool_choice":"a SECRET of words","speed":"a SECRET",
         "tools":[{"name":"Bash","description":"SECRET","input_schema":{"properties":{"SECRET":{}}}}],
         "messages":[{"role":"user","content":"SECRET"},{"role":"assistant","content":[
         {"type":"tool_use","id":"SECRET","name":"SECRET","input":{"SECRET":"SECRET"}}]}]}"#;
-    let text = kept("POST /v1/messages HTTP/1.1", &shape(body.as_bytes()));
+    let text = text_of("POST /v1/messages HTTP/1.1", &shape(body.as_bytes()));
     assert!(!text.contains("SECRET") && text.contains("Bash"), "{text}");
     let told = shape(CLAUDE_CODE);
-    let text = kept("", &told);
+    let text = text_of("", &told);
     for digest in told.blocks.iter().chain(&told.system).chain(&told.tools).map(|block| block.digest) {
         assert!(!text.contains(&digest.to_string()) && !text.contains(&format!("{digest:x}")), "a digest in {text}");
     }
+}
+
+#[test]
+fn what_does_not_fit_of_a_head_is_masked_and_not_left_out() {
+    let head = format!("POST /v1/messages HTTP/1.1\nx-long: {}\nx-late: {}", "a".repeat(1_000), "b".repeat(900));
+    let kept_head = KeptShape::read(&text_of(&head, &shape(b"{}"))).expect("what was kept").head;
+    assert!(kept_head.contains("x-long: aaa") && kept_head.contains("x-late: ********"), "{kept_head}");
+    assert_eq!(kept(&format!("POST /{} HTTP/1.1", "a".repeat(2_000)), &shape(b"{}")), None);
+}
+
+#[test]
+fn a_head_is_kept_without_digests_and_identities() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("content-digest", "sha-256=:SECRETdigest:"),
+        ("content-md5", "SECRETmd5"),
+        ("x-forwarded-client-cert", "By=SECRET"),
+        ("user-agent", "claude-cli/2.1"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let target = b"/v1/messages?SECRETpart&beta=true;key=SECRET";
+    let head = KeptHead::new(&Method::POST, target, Version::HTTP_11, &headers, Arc::new(Needles::default()));
+    let text = head.kept(&shape(b"{}")).expect("it is kept");
+    assert!(!text.contains("SECRET") && text.contains("claude-cli/2.1"), "{text}");
 }
 
 #[test]
@@ -77,7 +108,7 @@ fn a_long_conversation_is_cut_in_the_middle_and_that_is_told() {
     );
     let body = format!(r#"{{"model":"m","messages":[{}]}}"#, vec![turn; 1_000].join(","));
     assert!(body.len() > 2_000_000);
-    let text = kept("POST /v1/messages HTTP/1.1", &shape(body.as_bytes()));
+    let text = text_of("POST /v1/messages HTTP/1.1", &shape(body.as_bytes()));
     assert!(text.len() <= MOST_BYTES, "{}", text.len());
     let kept = KeptShape::read(&text).expect("what was kept");
     assert!(kept.left_out().messages > 1_000, "{:?}", kept.left_out());
@@ -103,13 +134,13 @@ fn it_is_bounded_whatever_comes() {
         format!(r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#, many(r#"{"type":"text","text":"a"}"#)),
         format!(r#"{{"metadata":{{{}}}}}"#, fields.join(",")),
     ] {
-        let text = kept(&head, &shape(body.as_bytes()));
+        let text = text_of(&head, &shape(body.as_bytes()));
         assert!(text.len() <= MOST_BYTES, "{}", text.len());
         let made = KeptShape::read(&text).expect("what was kept").body();
         assert!(serde_json::from_slice::<serde_json::Value>(&made).is_ok(), "{}", String::from_utf8_lossy(&made));
     }
     let told = shape(format!(r#"{{"tools":[{}]}}"#, tools.join(",")).as_bytes());
-    let read = KeptShape::read(&kept("", &told)).expect("what was kept");
+    let read = KeptShape::read(&text_of("", &told)).expect("what was kept");
     assert_eq!(shape(&read.body()).tools.len(), 500, "their number is told");
     let huge = KeptShape::read("shape 1\nF 9 messages \nM Ut4294967295At4294967295\n").expect("what was kept");
     assert!(huge.body().len() <= MOST_BODY + 1_000);
