@@ -22,8 +22,40 @@ async fn median<F: Future>(name: &str, run: impl Fn() -> F) -> Duration {
     times[RUNS / 2]
 }
 
+/// CPU time of this process so far, all threads.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("the kernel's figures");
+    let (_, after_name) = stat.rsplit_once(") ").expect("a name");
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    let ticks = |field: usize| fields[field].parse::<u64>().expect("ticks");
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+/// What a row takes of the processor when a thousand requests end each second.
+async fn batches() {
+    const BATCHES: u64 = 300;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    let begin = SystemTime::now();
+    let mut each = Vec::new();
+    for number in 0..BATCHES {
+        let at = begin + Duration::from_secs(number);
+        let indices = number * 1_000..(number + 1) * 1_000;
+        let records: Vec<_> = indices.map(|index| record::record(index, BATCHES * 1_000, 0, at)).collect();
+        let before = cpu();
+        database.insert(&records).await.expect("written");
+        each.push(cpu() - before);
+    }
+    println!(
+        "{:.1?} of CPU time for a row of {BATCHES} batches",
+        each.iter().sum::<Duration>() / (BATCHES * 1_000) as u32
+    );
+    database.close().await.expect("closed");
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    batches().await;
     let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log.db");

@@ -208,7 +208,7 @@ impl Recosts {
             let began = Instant::now();
             let batch = again(async || {
                 follow(database, &self.path).await?;
-                database.recost(next..=last, span, tariff).await
+                Ok(database.recost(next..=last, span, tariff).await?)
             });
             let batch = batch.await?;
             let has_changed = batch.changed > 0;

@@ -3,7 +3,7 @@
 
 use super::latency::bucket;
 use gateway_core::record::{RequestRecord, status_class};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
@@ -13,7 +13,7 @@ pub(super) const SPANS: [i64; 4] = [86_400, 3_600, QUARTER, 60];
 pub(super) const QUARTER: i64 = 900;
 
 /// What a sum is of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'r> {
     /// Length of the span, in seconds.
     pub span: i64,
@@ -83,44 +83,73 @@ pub(super) struct Rollup<'r> {
 impl<'r> Rollup<'r> {
     /// What these records add.
     pub(super) fn of(records: impl Iterator<Item = &'r RequestRecord>) -> Self {
+        // By the minute first: the records of a batch are of few, and all longer spans are made of these.
+        let mut minutes: HashMap<Key<'r>, Minute> = HashMap::new();
+        for record in records {
+            minutes.entry(Key::of(record)).or_default().add(record);
+        }
         let mut rollup = Self::default();
-        records.for_each(|record| rollup.add(record));
+        for (key, minute) in &minutes {
+            rollup.add(key, minute);
+        }
         rollup
     }
 
-    fn add(&mut self, record: &'r RequestRecord) {
-        let started = record.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let started = i64::try_from(started).unwrap_or(i64::MAX);
-        let upstream = record.upstream.as_deref().unwrap_or_default();
-        let model = &*record.labels.model;
-        // A key that nobody took may be any: sums of each would be without end.
-        let key = record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default();
-        let sums = sums(record);
-        let first_token = record.answer.as_ref().and_then(|answer| answer.first_token);
+    fn add(&mut self, key: &Key<'r>, minute: &Minute) {
         for span in SPANS {
-            let at = started - started % span;
-            let key = Key {
-                span,
-                at,
-                upstream,
-                model,
-                path: record.labels.path,
-                key,
-                outcome: record.outcome.name(),
-                status: status_class(record.status),
-                request_class: record.labels.request_class,
-                upstream_key: record.upstream_key.as_deref().unwrap_or_default(),
-            };
-            let total = self.sums.entry(key).or_insert([0; SUMS]);
-            total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.saturating_add(sum));
-            for (which, time) in [Some(record.duration), record.first_byte, first_token].into_iter().enumerate() {
-                let Some(time) = time else { continue };
-                for series in [None, Some((upstream, model))] {
-                    self.latencies.entry((span, series, at, bucket(time))).or_insert([0; 3])[which] += 1;
+            let at = floor(key.at, span);
+            let total = self.sums.entry(Key { span, at, ..key.clone() }).or_insert([0; SUMS]);
+            add(total, &minute.sums);
+            for series in [None, Some((key.upstream, key.model))] {
+                for (bucket, counts) in &minute.times {
+                    add(self.latencies.entry((span, series, at, *bucket)).or_default(), counts);
                 }
             }
         }
     }
+}
+
+/// What some records of one minute add that have all else in common.
+#[derive(Debug, Default)]
+struct Minute {
+    sums: Sums,
+    times: BTreeMap<i64, Counts>,
+}
+
+impl Minute {
+    fn add(&mut self, record: &RequestRecord) {
+        add(&mut self.sums, &sums(record));
+        let first_token = record.answer.as_ref().and_then(|answer| answer.first_token);
+        for (which, time) in [Some(record.duration), record.first_byte, first_token].into_iter().enumerate() {
+            let Some(time) = time else { continue };
+            self.times.entry(bucket(time)).or_default()[which] += 1;
+        }
+    }
+}
+
+impl<'r> Key<'r> {
+    /// The minute's sum that a record belongs to.
+    fn of(record: &'r RequestRecord) -> Self {
+        let [.., span] = SPANS;
+        let started = record.started_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self {
+            span,
+            at: floor(i64::try_from(started).unwrap_or(i64::MAX), span),
+            upstream: record.upstream.as_deref().unwrap_or_default(),
+            model: &record.labels.model,
+            path: record.labels.path,
+            // A key that nobody took may be any: sums of each would be without end.
+            key: record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default(),
+            outcome: record.outcome.name(),
+            status: status_class(record.status),
+            request_class: record.labels.request_class,
+            upstream_key: record.upstream_key.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+fn add<const N: usize>(total: &mut [u64; N], more: &[u64; N]) {
+    total.iter_mut().zip(more).for_each(|(total, more)| *total = total.saturating_add(*more));
 }
 
 /// What one record adds, in the order of [`COLUMNS`].

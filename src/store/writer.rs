@@ -136,7 +136,7 @@ impl Writer {
             }
             Err(error) => {
                 if !log.is_failing() {
-                    self.failed(log, &error);
+                    self.failed(log, &error.into());
                 }
                 false
             }
@@ -190,7 +190,7 @@ impl Writer {
                     let mut database = Database::open(&self.path).await?;
                     database.insert(&left).await?;
                     log.wrote(&left);
-                    database.close().await
+                    Ok::<_, WriteError>(database.close().await?)
                 };
                 match timeout_at(end, writing).await {
                     Ok(Ok(())) => return,
@@ -205,6 +205,8 @@ impl Writer {
                 }
             }
         });
+        // A disk that is too slow may still be writing: that is not waited for.
+        runtime.shutdown_background();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The file of the request log: its opening, and what is deleted from it.
 
+use super::WriteError;
 use super::insert::Inserter;
 use super::place::{NewFile, Place, Rows, destination, make_folder, with_suffix};
 use super::quarters;
@@ -100,7 +101,7 @@ impl Database {
         migrations.run_direct(&mut connection).await?;
         quarters::complete(&mut connection).await?;
         place.note_beside()?;
-        Ok(Self { connection, inserter: Inserter::default(), place })
+        Ok(Self { connection, inserter: Inserter::new(path, BUSY), place })
     }
 
     /// Finds out whether the file can grow, without a trace.
@@ -119,8 +120,8 @@ impl Database {
     ///
     /// # Errors
     /// When they cannot be written; they are not, then.
-    pub async fn insert(&mut self, records: &[Arc<RequestRecord>]) -> Result<(), sqlx::Error> {
-        self.inserter.insert(&mut self.connection, records).await
+    pub async fn insert(&mut self, records: &[Arc<RequestRecord>]) -> Result<(), WriteError> {
+        self.inserter.insert(records).await
     }
 
     /// Deletes what is too old, or too much.
@@ -137,7 +138,11 @@ impl Database {
                 break;
             }
         }
-        self.delete_shapes(retention.shapes).await?;
+        for _ in 0..DELETIONS {
+            if self.delete_shapes(retention.shapes, oldest).await? < DELETED_AT_ONCE as u64 {
+                break;
+            }
+        }
         let mut strays = self.bytes_of_strays().await?;
         for _ in 0..DELETIONS {
             if strays <= retention.stray_bytes || self.delete_strays(strays - retention.stray_bytes).await? == 0 {
@@ -177,11 +182,14 @@ impl Database {
         Ok(deleted.rows_affected())
     }
 
-    /// Deletes what requests look like, but of so many, the newest.
-    async fn delete_shapes(&mut self, most: usize) -> Result<(), sqlx::Error> {
-        let sql = "DELETE FROM shapes WHERE id IN (SELECT id FROM shapes ORDER BY started_ms DESC LIMIT -1 OFFSET ?)";
+    /// Deletes what requests look like, but of so many, the newest, and what is older than all rows: an earlier version deletes
+    /// rows alone.
+    async fn delete_shapes(&mut self, most: usize, oldest: i64) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM shapes WHERE id IN (SELECT id FROM shapes ORDER BY started_ms DESC LIMIT ? OFFSET ?) \
+                   OR id IN (SELECT id FROM shapes WHERE started_ms < ? LIMIT ?)";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        sqlx::query(sql).bind(most).execute(&mut self.connection).await.map(drop)
+        let delete = sqlx::query(sql).bind(DELETED_AT_ONCE).bind(most).bind(oldest).bind(DELETED_AT_ONCE);
+        Ok(delete.execute(&mut self.connection).await?.rows_affected())
     }
 
     /// Deletes the oldest strays, until so many bytes of them are gone, or many of them.
@@ -269,6 +277,7 @@ impl Database {
     /// # Errors
     /// When the new file cannot be written; the old one is open as before.
     pub(in crate::store) async fn bring_back(&mut self) -> Result<Rows, sqlx::Error> {
+        self.inserter.close();
         self.place.bring_back(&mut self.connection).await
     }
 

@@ -223,7 +223,9 @@ async fn what_requests_look_like_goes_with_their_rows_and_by_its_own_bound() {
     let now = SystemTime::now();
     let day = Duration::from_secs(86_400);
     let records: Vec<_> = (0..100_usize).map(|id| shaped(id, now - u32::try_from(id).expect("small") * day)).collect();
-    database.insert(&records).await.expect("written");
+    for batch in records.chunks(50) {
+        database.insert(batch).await.expect("written");
+    }
     database.insert(&records[..5]).await.expect("written once more");
     let keep = Retention { age: 20 * day, bytes: u64::MAX, stray_bytes: u64::MAX, statistics: 400 * day, shapes: 50 };
     let shapes = async |database: &mut Database| {

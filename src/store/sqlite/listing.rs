@@ -38,7 +38,7 @@ static LISTED_ROWS: Lazy<String> = Lazy::new(|| {
 /// The condition that a dry run can use a request. Where it begins to hold is told apart, so that a long log is not looked
 /// through for what there is nothing of.
 const USABLE: &str = " AND started_ms >= (SELECT MIN(at) FROM (SELECT MIN(started_ms) AS at FROM shapes UNION ALL \
-                      SELECT MIN(started_ms) FROM texts WHERE head IS NOT NULL)) AND (\
+                      SELECT MIN(started_ms) FROM texts WHERE head IS NOT NULL AND NOT is_cut)) AND (\
                       EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) OR EXISTS (SELECT 1 FROM texts \
                       WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut))";
 

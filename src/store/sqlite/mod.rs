@@ -23,5 +23,17 @@ pub use database::Database;
 pub(super) use place::Rows;
 pub(crate) use reader::ReadError;
 pub use reader::Reader;
+
 /// Why something could not be written.
-pub(super) use sqlx::Error as WriteError;
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The file itself is the matter.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    /// A statement failed, or the way to it.
+    #[error(transparent)]
+    Statement(#[from] sqlx::Error),
+    /// Records could not be inserted.
+    #[error(transparent)]
+    Insertion(#[from] rusqlite::Error),
+}
