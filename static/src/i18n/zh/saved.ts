@@ -12,11 +12,11 @@ const words: typeof en = {
     rename: '重命名“{name}”',
     newName: '“{name}”的新名称',
     remove: '删除“{name}”',
-    where: '只保存在本浏览器中，最多 {most} 个。要给别人看，请复制链接。',
+    where: '只保存在本浏览器中，最多 {most} 个。要给别人看，请复制它的链接。',
     wrong: {
       full: '已有 {most} 个，请先删除一个。',
       taken: '已有同名的筛选。',
-      notKept: '浏览器没有保存：存储空间已满或被禁用。',
+      notKept: '浏览器未能保存：存储空间已满或被禁用。',
     },
   },
 };
