@@ -165,12 +165,13 @@ describe('an upstream', () => {
 
       await page.getByRole('button', { name: 'Change order' }).click();
       const handle = page.getByRole('button', { name: /^Move one: drag/ });
-      const [from, to] = [await handle.boundingBox(), await page.getByRole('button', { name: /^Move two: drag/ }).boundingBox()];
-      await page.mouse.move(from.x + 10, from.y + 10);
+      // Which waits until the list stands still.
+      await handle.hover();
+      const to = await page.getByRole('button', { name: /^Move two: drag/ }).boundingBox();
       await page.mouse.down();
       await page.mouse.move(to.x + 10, to.y + 4, { steps: 8 });
       await page.mouse.up();
-      assert.match(await page.locator('dialog li').first().innerText(), /^one/);
+      await page.locator('dialog li').first().filter({ hasText: /^\s*one/ }).waitFor();
       await page.getByRole('switch', { name: 'two: Shares with the one above' }).click();
       await page.locator('dialog').first().getByRole('button', { name: 'Preview' }).click();
       await apply(page);
