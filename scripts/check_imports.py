@@ -79,7 +79,7 @@ ORDER = {
         "response_head",
         "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "cache_waste", "record", "again errors"],
+    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "cache_waste team", "record", "again errors"],
 }
 
 # Rooms that may use less than their line would allow.

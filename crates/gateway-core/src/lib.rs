@@ -19,5 +19,6 @@ pub mod reason;
 pub mod record;
 pub mod redact;
 pub mod rules;
+pub mod team;
 pub mod thinking;
 pub mod usage;
