@@ -281,6 +281,33 @@ async fn a_target_that_hangs_costs_no_request_and_no_other_target_anything() {
 }
 
 #[tokio::test]
+async fn four_tests_wait_at_a_time_and_a_fifth_is_refused() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let target = hook("silent", &format!("http://{}", listener.local_addr().expect("its address")));
+    let (bot, upstream) = (Upstream::start(bots::answer).await, named("a").await);
+    let targets = notify("", &[target, hook("hook", &bot.url())]);
+    let gateway = gateway().yaml(&Pool::new().add("a", upstream.url()).setting(&targets).yaml()).start().await;
+    let release = async {
+        let mut held = Vec::new();
+        while held.len() < 4 {
+            held.push(within("a test's connection", listener.accept()).await.expect("a connection"));
+        }
+        let another = Request::post("/api/admin/notify/test", r#"{"target":"hook"}"#);
+        let (status, refused) = admin(&gateway, another).await;
+        assert_eq!((status, &refused["error"]["code"]), (503, &json!("waiting")), "{refused}");
+        assert!(bot.received().is_empty(), "a refused test sends nothing");
+        drop(held);
+    };
+    let test = || try_target(&gateway, "silent");
+    let (first, second, third, fourth, ()) = tokio::join!(test(), test(), test(), test(), release);
+    for tested in [first, second, third, fourth] {
+        assert_eq!((&tested["ok"], &tested["code"]), (&json!(false), &json!("no_answer")), "{tested}");
+    }
+    let tested = try_target(&gateway, "hook").await;
+    assert_eq!(tested["ok"], true, "once they are over, there is room: {tested}");
+}
+
+#[tokio::test]
 async fn a_message_that_was_not_taken_is_sent_again_as_the_same_one() {
     let count = AtomicUsize::new(0);
     let bot = Upstream::start(move |request| match count.fetch_add(1, Ordering::SeqCst) {
