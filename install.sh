@@ -17,8 +17,10 @@ name=anyrouter-gateway
 unit=$name.service
 version='' uninstall='' purge='' folder='' new=''
 
-# The same settings, with comments in another language.
-case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+# The language of this script, of the service and of the comments in its settings: GATEWAY_LANGUAGE, else the system's.
+language=${GATEWAY_LANGUAGE:-auto}
+[ "$language" != auto ] || language=${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}
+case $language in
   zh*) chinese=yes commented=gateway.zh-CN.yaml ;;
   *) chinese='' commented=gateway.yaml ;;
 esac
@@ -187,6 +189,7 @@ install_service() {
         "网关的环境变量，每行 名称=值，只有 root 可读。改动后执行：sudo systemctl reload $name")
 #API_BASE_URL=https://anyrouter.top
 END
+      if [ "$chinese" ]; then echo GATEWAY_LANGUAGE=zh >>"$home/environment"; fi
     )
   fi
   known=''

@@ -21,6 +21,10 @@ pub fn run() -> ExitCode {
     language::speak(config::spoken(&config::Arguments::default(), &env));
     let cli = Cli::read(language::here());
     language::speak(config::spoken(&cli.arguments(), &env));
+    // Whoever types a command for the service understands what it speaks.
+    if cli.command.is_some() && language::known().is_none() {
+        language::speak(operate::language_of_service());
+    }
     let here = std::env::current_dir().unwrap_or_default();
     let looks = matches!(
         cli.command,

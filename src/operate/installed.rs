@@ -2,7 +2,8 @@
 //! would start with another one than it runs with.
 
 use super::running::UNITS;
-use crate::config::{EnvironmentFile, text_file};
+use crate::config::{self, Arguments, EnvironmentFile, text_file};
+use gateway_core::language::Language;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,13 @@ impl Installed {
         }
         Some(found)
     }
+}
+
+/// The language that the service is told to speak, as far as this user may read that.
+pub(crate) fn language_of_service() -> Option<Language> {
+    let Installed { file, variables, .. } = Installed::find()?;
+    let arguments = Arguments { file: Some(file), ..Arguments::default() };
+    config::spoken(&arguments, &|name| variables.get(name).cloned())
 }
 
 /// What units say of how the service is started.

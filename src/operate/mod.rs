@@ -35,6 +35,7 @@ pub(crate) mod watch;
 pub(crate) use adopted::adopt;
 pub(crate) use claim::Claim;
 pub(crate) use ending::End;
+pub(crate) use installed::language_of_service;
 pub(crate) use reachable::reachable;
 pub(crate) use runtime_dir::RuntimeDir;
 pub(crate) use supervisor::{Parts, Supervisor};

@@ -114,6 +114,7 @@ def what_is_wrong_is_told(root: Root, releases: Releases) -> None:
     releases.broken = "sum"
     refuses("a wrong sum", "is not what SHA256SUMS says")
     refuses("a wrong sum, in Chinese", "与 SHA256SUMS 不符", LANG="zh_CN.UTF-8")
+    refuses("  on a system that names no language", "与 SHA256SUMS 不符", LANG="C.UTF-8", GATEWAY_LANGUAGE="zh")
     releases.broken = "cut"
     refuses("a download that is cut off", "Not downloaded: http://")
     releases.broken = "cut without a length"
@@ -147,6 +148,7 @@ def what_is_wrong_is_told(root: Root, releases: Releases) -> None:
 def root_without_systemd(root: Root, releases: Releases) -> None:
     status, said = install(root, releases, uid=0, LANG="zh_CN.UTF-8")
     holds("root without systemd is told how to start it", status == 0 and "这里没有 systemd" in said, said)
+    holds("what it starts speaks Chinese too", "\nGATEWAY_LANGUAGE=zh\n" in root.read(f"/etc/{NAME}/environment"))
     holds("the program is on everybody's PATH", root.run(NAME, "--version", uid=USER)[0] == 0)
     holds(
         "the unit starts that program",

@@ -128,6 +128,20 @@ grep -Eq "^gateway.listen +0.0.0.0:8088 +$settings/environment:[0-9]+ LISTEN" "$
 sed -i '$d' "$settings/environment"
 echo "installed with all that was there"
 
+# Its language is that of commands, where the shell of who types them names none.
+cp "$settings/environment" "$notes/environment"
+echo 'GATEWAY_LANGUAGE=zh' >>"$settings/environment"
+systemctl reload "$unit" || failed "a reload with a language"
+for command in panel reload check; do
+  env --unset=LC_ALL --unset=LC_MESSAGES LANG=C.UTF-8 anyrouter-gateway $command >"$notes/told" 2>&1 || failed "$command: $(cat "$notes/told")"
+  grep -q '^正在运行的网关，位于 ' "$notes/told" || failed "$command does not speak Chinese: $(cat "$notes/told")"
+done
+LC_ALL=en_US.UTF-8 anyrouter-gateway panel >"$notes/told" 2>&1 || failed "panel: $(cat "$notes/told")"
+grep -q '^the gateway in ' "$notes/told" || failed "a shell that names a language is not heard: $(cat "$notes/told")"
+cp "$notes/environment" "$settings/environment"
+systemctl reload "$unit" || failed "a reload without a language"
+echo "commands speak the service's language"
+
 # Mistakes in the file of variables, which the service itself may not read: in its log, and told to who asks.
 cp "$settings/environment" "$notes/environment"
 lines=$(wc -l <"$settings/environment")
