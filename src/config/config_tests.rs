@@ -351,6 +351,11 @@ fn what_is_wrong_with_a_variable_of_a_service_is_told_with_its_line() {
     assert!(told[0].starts_with("/etc/e:1:1: systemd leaves this line out"), "{told:#?}");
     assert_eq!(told[1], "/etc/e:3 PORT: PORT: \"http\" is not a port from 1 to 65535");
 
+    let problems = load_service("\nPORT=“8088”\n", "").expect_err("no port");
+    let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    assert!(told.len() == 3 && told.iter().all(|told| told.starts_with("/etc/e:2 PORT: ")), "{told:#?}");
+    assert!(told[0].contains("“ (U+201C)"), "{told:#?}");
+
     let loaded = load_service("PORT=9000\nDEBUG_MODE=true\n", "").expect("valid");
     let source =
         |key: &str| loaded.effective.iter().find(|known| known.key == key).map(|known| known.source.to_string());

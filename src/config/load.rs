@@ -120,8 +120,8 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let slips = slips(&reader, [(&path, of_operator), (&overlay_path, &overlay), (&headers_path, &headers_text)]);
     let file = arguments.environment_file.as_ref();
     let of_environment_file = file.map(warnings::left_out).unwrap_or_default();
-    let of_variables = of_variables(&reader.problems, env);
-    for at in reader.sources() {
+    let mut of_variables = of_variables(&reader.problems, env);
+    for at in reader.sources().chain(of_variables.iter_mut().map(|problem| &mut problem.at)) {
         place_variable(at, file, env);
     }
     let price_list = reader.effective.iter().find(|setting| setting.key == PRICES_FILE.about.key);
