@@ -177,6 +177,9 @@ async fn an_upstream_that_cannot_be_reached_is_told_by_its_step() {
     let (report, ok) = examined(doctor().upstream("https://relay.invalid")).await;
     assert_eq!((findings(&report, 0), ok), (vec!["dns_failed"], false));
     assert_eq!(steps(&report, 0), names(&[("dns", false)]));
+    let step = &report["upstreams"][0]["ways"][0]["steps"][0];
+    assert_eq!(step["code"], "name_unknown", "{step}");
+    assert_eq!(step["detail"], "relay.invalid: the DNS server knows no address of it (Non-Existent Domain)");
 }
 
 #[tokio::test]

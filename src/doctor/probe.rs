@@ -10,6 +10,7 @@ use crate::config::proxy::{OutboundProxy, ProxyKind};
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
 use crate::upstream::tunnel::{self, Target};
+use crate::upstream::unknown_name;
 use ::http::header::LOCATION;
 use gateway_core::language::{Language, Spelled, Words};
 use hickory_resolver::TokioResolver;
@@ -327,8 +328,13 @@ async fn resolve(
     let found = timeout(limit, resolver.lookup_ip(host)).await.map_err(|_| {
         Stopped(Failure::ResolveTimeout, Detail::ResolveLate { host: own(), within: Spelled(limit).words() })
     })?;
-    let found = found
-        .map_err(|error| Stopped(Failure::Resolve, Detail::ResolveFailed { host: own(), said: error.to_string() }))?;
+    let found = found.map_err(|error| {
+        let detail = match unknown_name(&error) {
+            Some(said) => Detail::NameUnknown { host: own(), said },
+            None => Detail::ResolveFailed { host: own(), said: error.to_string() },
+        };
+        Stopped(Failure::Resolve, detail)
+    })?;
     let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, port)).take(MOST_ADDRESSES).collect();
     if addresses.is_empty() {
         return Err(Stopped(Failure::Resolve, Detail::NoAddress { host: own() }));

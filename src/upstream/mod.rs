@@ -56,7 +56,7 @@ use steering::Steering;
 
 pub(crate) use dial::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE};
 pub(crate) use elsewhere::{Duplex, Elsewhere};
-pub(crate) use resolve::resolver;
+pub(crate) use resolve::{resolver, unknown_name};
 
 /// How long an upstream is not asked to drop thinking that did not know the field for it.
 const UNKNOWN_CONTROLS: Duration = Duration::from_secs(6 * 60 * 60);

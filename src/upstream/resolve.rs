@@ -161,13 +161,19 @@ impl Addresses {
     }
 }
 
+/// What a DNS server said that knows no address of a name; `None` of another error.
+pub(crate) fn unknown_name(error: &NetError) -> Option<String> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => Some(none.response_code.to_string()),
+        _ => None,
+    }
+}
+
 /// An error as an operator understands it: the library shows its question as the program sees it.
 fn in_words(error: &NetError) -> String {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => {
-            format!("the DNS server knows no address of it ({})", none.response_code)
-        }
-        other => other.to_string(),
+    match unknown_name(error) {
+        Some(said) => format!("the DNS server knows no address of it ({said})"),
+        None => error.to_string(),
     }
 }
 
