@@ -13,6 +13,7 @@ use gateway_core::team::{Amounts, Limit};
 use gateway_core::usage::summary::Tokens;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const TOKENS: usize = 10_000;
@@ -29,7 +30,7 @@ fn limit(text: &str) -> Limit {
 
 fn stock(text: &str) -> Arc<Stock> {
     let stock = Stock::new(limit(text), 1);
-    let granted = Granted { granted: LOTS, recalled: 0, unspent: LOTS, has_more: true };
+    let granted = Granted { granted: LOTS, unspent: LOTS, has_more: true, ..Granted::default() };
     stock.fill(&granted, Duration::MAX);
     Arc::new(stock)
 }
@@ -37,7 +38,7 @@ fn stock(text: &str) -> Arc<Stock> {
 fn holdings() -> Arc<Holdings> {
     let rate = Rate::new(limit("requests:minute:60"), 1);
     // So many that the same token may come again and again.
-    rate.set(60_000_000_000, 6_000_000_000, Duration::ZERO, Duration::MAX);
+    rate.set(60_000_000_000, LOTS, Duration::ZERO, Duration::MAX);
     let stocks = ["requests:now:8", "usd:day:5", "usd:month:50", "tokens:5h:2000000"];
     Arc::new(Holdings::new(Some(Arc::new(rate)), stocks.map(stock).into()))
 }
@@ -65,50 +66,43 @@ fn request(token: &Token, now: Duration) {
     admission.settle(black_box(&used));
 }
 
-fn limits(criterion: &mut Criterion) {
-    let tokens = tokens();
-    // A stride that visits all of them, far from each other.
-    let mut at = 0;
-    let mut next = || {
-        at += 7_919;
-        (&tokens[at % TOKENS], Duration::from_micros(at as u64))
-    };
-    criterion.bench_function("15 limits of one of 10,000 tokens", |bencher| {
-        bencher.iter(|| {
-            let (token, now) = next();
-            request(token, now);
-        })
-    });
-    criterion.bench_function("15 limits of one token", |bencher| bencher.iter(|| request(&tokens[0], Duration::ZERO)));
-    criterion.bench_function("a refusal by the last of 15 limits", |bencher| {
-        bencher.iter(|| {
-            let (token, now) = next();
-            let too_much = Amounts { usd: 1, tokens: u64::MAX, requests: 1 };
-            black_box(admit(token.subjects.clone(), &too_much, now).is_err())
-        })
-    });
-    two_threads(criterion, &tokens);
+/// A token after the other, far from each other; and a time that goes on.
+fn next<'t>(tokens: &'t [Token], at: &mut usize) -> (&'t Token, Duration) {
+    *at += 7_919;
+    (&tokens[*at % tokens.len()], Duration::from_micros(*at as u64))
 }
 
-/// The same while another thread does so with the same users and groups.
-fn two_threads(criterion: &mut Criterion, tokens: &[Token]) {
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+fn limits(criterion: &mut Criterion) {
+    let tokens = tokens();
+    let mut at = 0;
+    let mut one_of = |name: &str, tokens: &[Token]| {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (token, now) = next(tokens, &mut at);
+                request(token, now);
+            })
+        });
+    };
+    one_of("15 limits of one token", &tokens[..1]);
+    one_of("15 limits of one of 10,000 tokens", &tokens);
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut at = 1;
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                at += 7_907;
-                request(&tokens[at % TOKENS], Duration::from_micros(at as u64));
+            while !is_over.load(Ordering::Relaxed) {
+                let (token, now) = next(&tokens, &mut at);
+                request(token, now);
             }
         });
-        let mut at = 0;
-        criterion.bench_function("15 limits of one of 10,000 tokens, two threads", |bencher| {
-            bencher.iter(|| {
-                at += 7_919;
-                request(&tokens[at % TOKENS], Duration::from_micros(at as u64));
-            })
-        });
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        one_of("15 limits of one of 10,000 tokens, while another thread does the same", &tokens);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let too_much = Amounts { usd: 1, tokens: u64::MAX, requests: 1 };
+    criterion.bench_function("a refusal by one of 15 limits", |bencher| {
+        bencher.iter(|| {
+            let (token, now) = next(&tokens, &mut at);
+            black_box(admit(token.subjects.clone(), &too_much, now).is_err())
+        })
     });
 }
 

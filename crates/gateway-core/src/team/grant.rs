@@ -62,8 +62,8 @@ pub enum Fate {
     Lost,
 }
 
-/// What a lease costs its window that is taken from a gateway which is gone: what it spent, and what its requests held, which
-/// nobody will settle. A gateway that is back nonetheless goes on from there (`Stock::lost`), so that nothing counts twice.
+/// What a lease costs its window whose row is deleted: what it spent, and, if its gateway is gone, what its requests held, which
+/// nobody will settle. A gateway that is back nonetheless goes on from there (`Stock::begin_anew`), so that nothing counts twice.
 /// Requests at one time end with their gateway.
 pub fn charged(limit: &Limit, lease: &Lease) -> i64 {
     match limit.kind() {
@@ -99,8 +99,11 @@ pub struct Asked {
 pub struct Granted {
     /// All that the gateway has now, with what it spent of that; an absolute number.
     pub granted: i64,
-    /// What is to be given back at once, because requests elsewhere wait for it.
+    /// What is to be given back at once, as far as it is free, because requests elsewhere wait for it.
     pub recalled: i64,
+    /// What is to be given back at once, whether it is free or not, because requests elsewhere took more than there was, or
+    /// the limit was lowered. What is not free is paid for by what comes back from requests.
+    pub owed: i64,
     /// What nobody has spent, wherever it is; below zero, how far the limit is passed.
     pub unspent: i64,
     /// Whether there is more to be had.
@@ -125,14 +128,17 @@ impl Account<'_> {
     pub fn tick(&self, told: &Report, asked: &Asked, now: i64) -> (Lease, Granted) {
         let sum = |part: fn(&Lease) -> i64| self.others.iter().map(part).fold(0_i64, i64::saturating_add);
         let wanted_elsewhere = sum(|lease| lease.wanted);
-        // What requests took beyond it is the gateway's, whether there is room or not.
-        let own = told.granted.saturating_add(told.free.min(0).saturating_neg());
         let left = self.cap.saturating_sub(self.spent_closed);
-        let room = left.saturating_sub(sum(Lease::claim)).saturating_sub(own);
+        let unclaimed = left.saturating_sub(sum(Lease::claim)).saturating_sub(told.granted);
+        // What requests took beyond the lease is covered as far as there is room. The rest stays a debt: what comes back from
+        // other requests pays for that, and is not there for new ones.
+        let debt = told.free.min(0).saturating_neg();
+        let room = unclaimed.saturating_sub(debt);
         let added = self.share(room, wanted_elsewhere, asked);
-        let free = told.free.max(0).saturating_add(added);
+        let owed = unclaimed.min(0).saturating_neg().min(told.free.max(0).saturating_add(told.held));
+        let free = told.free.max(0).saturating_add(added).saturating_sub(owed).max(0);
         let row = Lease {
-            granted: own.saturating_add(added),
+            granted: told.granted.saturating_add(unclaimed.clamp(0, debt)).saturating_add(added),
             spent: told.spent,
             held: told.held,
             wanted: asked.waiting.saturating_sub(added).max(0),
@@ -140,7 +146,8 @@ impl Account<'_> {
         };
         let granted = Granted {
             granted: row.granted,
-            recalled: self.recalled(free, wanted_elsewhere.saturating_sub(room.saturating_sub(added))),
+            recalled: self.recalled(free, wanted_elsewhere.saturating_sub(room.saturating_sub(added).max(0))),
+            owed,
             unspent: left.saturating_sub(sum(|lease| lease.spent)).saturating_sub(told.spent),
             has_more: room > added,
         };

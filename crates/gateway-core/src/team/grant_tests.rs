@@ -30,7 +30,7 @@ fn asked(more: i64, waiting: i64) -> Asked {
 fn added(account: Account<'_>, told: &Report, asked: &Asked) -> (i64, i64) {
     let (row, granted) = account.tick(told, asked, NOW);
     assert_eq!((row.granted, row.ticked_at), (granted.granted, NOW));
-    (granted.granted - told.granted.max(told.spent + told.held), row.wanted)
+    (granted.granted - told.granted, row.wanted)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_gateway_gets_half_of_the_room_and_the_last_crumbs_whole() {
 fn a_gateway_that_is_alone_gets_all() {
     let account = Account { cap: 1_000, spent_closed: 100, others: &[], is_alone: true };
     let (row, granted) = account.tick(&told(200, 150, 20), &Asked::default(), NOW);
-    assert_eq!(granted, Granted { granted: 900, recalled: 0, unspent: 750, has_more: false });
+    assert_eq!(granted, Granted { granted: 900, unspent: 750, ..Granted::default() });
     assert_eq!(row, Lease { granted: 900, spent: 150, held: 20, wanted: 0, ticked_at: NOW });
 }
 
@@ -79,25 +79,30 @@ fn what_a_request_waits_for_comes_back_from_others() {
     let part = told(900, 0, 0);
     assert_eq!(
         tick(&[waits], part, asked(100, 0)),
-        Granted { granted: 920, recalled: 0, unspent: 1_000, has_more: true }
+        Granted { granted: 920, unspent: 1_000, has_more: true, ..Granted::default() }
     );
     assert_eq!(tick(&[waits], part, asked(0, 90)).granted, 990, "who waits here is served first");
 }
 
 #[test]
-fn a_limit_that_is_lowered_calls_back_what_is_free() {
+fn a_limit_that_is_lowered_calls_back_what_is_free_and_what_will_be() {
     let (row, granted) = account(500, 100, &[lease(300, 200, 0)]).tick(&told(600, 100, 50), &asked(0, 10), NOW);
-    assert_eq!(granted, Granted { granted: 600, recalled: 450, unspent: 100, has_more: false });
+    assert_eq!(granted, Granted { granted: 600, owed: 500, unspent: 100, ..Granted::default() });
     assert_eq!(row.wanted, 10);
 }
 
 #[test]
-fn what_requests_took_beyond_their_lease_counts_at_once() {
+fn what_requests_took_beyond_their_lease_is_covered_as_far_as_there_is_room() {
     let (row, granted) = account(1_000, 0, &[]).tick(&told(100, 130, 20), &asked(10, 0), NOW);
-    assert_eq!((row.granted, granted.unspent), (160, 870));
-    // And comes back from others, if there is no room for it.
-    let (_, granted) = account(1_000, 0, &[lease(900, 950, 0)]).tick(&told(100, 10, 0), &asked(0, 0), NOW);
-    assert_eq!(granted.recalled, 50);
+    assert_eq!((row.granted, granted.unspent, granted.has_more), (160, 870, true));
+    let (row, granted) = account(1_000, 0, &[lease(870, 0, 0)]).tick(&told(100, 130, 20), &asked(10, 0), NOW);
+    assert_eq!((row.granted, granted.has_more), (130, false), "a debt of 20 is left");
+    // And others owe it, if there is no room for it.
+    let owed = |other, own| account(1_000, 0, &[other]).tick(&own, &asked(0, 0), NOW).1.owed;
+    assert_eq!(owed(lease(900, 950, 0), told(100, 10, 0)), 50);
+    assert_eq!(owed(lease(500, 550, 0), told(500, 10, 480)), 50, "though it is not free yet");
+    assert_eq!(owed(lease(500, 900, 0), told(500, 400, 80)), 100, "but no more than will ever come back");
+    assert_eq!(owed(lease(500, 500, 0), told(500, 600, 0)), 0, "its own debt is none of the others'");
 }
 
 #[test]
@@ -151,15 +156,18 @@ proptest! {
         let (row, answer) = account.tick(&told, &asked(more, waiting), NOW);
         let claim = |lease: &Lease| lease.granted.max(lease.spent + lease.held);
         let others_have: i64 = others.iter().map(claim).sum();
-        let before = granted.max(spent + held);
-        let added = answer.granted - before;
-        prop_assert!(added >= 0);
-        // Whatever is added was room.
-        prop_assert!(added == 0 || spent_closed + others_have + answer.granted <= cap);
+        let debt = (spent + held - granted).max(0);
+        let given = answer.granted - granted;
+        let added = (given - debt).max(0);
+        prop_assert!(given >= 0);
+        // Whatever is given was room, and debts come first.
+        prop_assert!(given == 0 || spent_closed + others_have + answer.granted <= cap);
         prop_assert!(added >= waiting || added == 0);
         prop_assert_eq!(row.wanted, (waiting - added).max(0));
         prop_assert!((0..=told.free.max(0) + added).contains(&answer.recalled));
+        prop_assert!((0..=told.free.max(0) + held).contains(&answer.owed));
+        prop_assert!(answer.owed == 0 || given == 0);
         prop_assert_eq!(answer.unspent, cap - spent_closed - spent - others.iter().map(|lease| lease.spent).sum::<i64>());
-        prop_assert_eq!(answer.has_more, spent_closed + others_have + answer.granted < cap);
+        prop_assert_eq!(answer.has_more, spent_closed + others_have + answer.granted.max(spent + held) < cap);
     }
 }

@@ -1,13 +1,15 @@
 //! What a team may use: limits of tokens, users and groups, and how several gateways keep them together.
 //!
-//! A ledger lends each gateway a part of a window, a lease (`grant`). The gateway keeps it as a stock of atomics (`stock`), from
-//! which requests take what they are likely to use (`estimate`) and to which they give back what they did not (`admission`). So
-//! a request asks neither a disk nor another gateway, and waits for no lock. This folder only computes: rows and clocks come
-//! from the caller, which keeps the ledger, runs the keeper, and tells clients why they are refused (`refusal`).
+//! A ledger lends each gateway a part of a window, a lease (`grant`), by what it asks for (`demand`). The gateway keeps it as a
+//! stock of atomics (`stock`), from which requests take what they are likely to use (`estimate`) and to which they give back
+//! what they did not (`admission`). So a request asks neither a disk nor another gateway, and waits for no lock. This folder
+//! only computes: rows and clocks come from the caller, which keeps the ledger, runs the keeper, and tells clients why they
+//! are refused (`refusal`).
 
 pub mod admission;
 #[cfg(test)]
 mod admission_tests;
+pub mod demand;
 pub mod estimate;
 pub mod grant;
 #[cfg(test)]
@@ -17,6 +19,8 @@ pub mod measure;
 pub mod rate;
 pub mod refusal;
 pub mod sessions;
+#[cfg(test)]
+mod simulation;
 pub mod stock;
 pub mod window;
 #[cfg(test)]

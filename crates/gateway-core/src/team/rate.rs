@@ -25,9 +25,8 @@ pub fn burst(rate: i64, share: i64, gateways: i64) -> i64 {
 
 /// A gateway's share of a rate. Times are the gateway's own, since it began; nanoseconds inside.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Rate {
-    limit: Limit,
-    window: i64,
     /// When what was let through is paid for.
     paid_at: AtomicU64,
     /// How long one request takes to be paid for; 0 without a share.
@@ -35,22 +34,24 @@ pub struct Rate {
     /// How far ahead of the time that may be.
     ahead: AtomicU64,
     until: AtomicU64,
-    share: AtomicI64,
     let_through: AtomicI64,
+    limit: Limit,
+    share: AtomicI64,
+    window: i64,
 }
 
 impl Rate {
     /// One without a share, of the window with this id in the ledger.
     pub fn new(limit: Limit, window: i64) -> Self {
         Self {
-            limit,
-            window,
             paid_at: AtomicU64::new(0),
             interval: AtomicU64::new(0),
             ahead: AtomicU64::new(0),
             until: AtomicU64::new(0),
-            share: AtomicI64::new(0),
             let_through: AtomicI64::new(0),
+            limit,
+            share: AtomicI64::new(0),
+            window,
         }
     }
 

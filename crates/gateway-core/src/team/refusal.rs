@@ -1,4 +1,4 @@
-//! Why a request of a token is refused, and what its client is told.
+//! Why a request is refused for its limits, and what its client is told. Why it is refused for its token is `token`'s.
 //!
 //! Claude Code goes by the status, `retry-after` and `x-should-retry`: it repeats a 401 ten times in silence unless it is told
 //! not to, gives up when it is to wait for more than a minute, and shows the message of what it does not repeat.
@@ -23,20 +23,8 @@ const LEDGER_PAUSE: u64 = 5;
 codes! {
     /// Why, for programs.
     Code {
-        /// Nobody has this token.
-        Unknown = "token_unknown",
-        /// It has expired.
-        Expired = "token_expired",
-        /// It was revoked.
-        Revoked = "token_revoked",
-        /// It, or its user, is suspended.
-        Suspended = "token_suspended",
-        /// It may not be used from this address.
-        Address = "token_address",
-        /// It may not use this model.
-        Model = "token_model",
         /// Nobody has said what the model costs, and a limit is in dollars.
-        Unpriced = "token_unpriced",
+        Unpriced = "limit_unpriced",
         /// Too many requests a minute.
         Rate = "limit_rate",
         /// Too many requests at one time.
@@ -57,21 +45,6 @@ codes! {
 /// Why a request is refused.
 #[derive(Clone, Debug)]
 pub enum Refusal {
-    /// Nobody has this token.
-    Unknown,
-    /// It has expired.
-    Expired,
-    /// It was revoked.
-    Revoked,
-    /// It, or its user, is suspended.
-    Suspended,
-    /// It may not be used from this address.
-    Address,
-    /// It may not use this model.
-    Model {
-        /// The model.
-        model: String,
-    },
     /// Nobody has said what the model costs, and a limit is in dollars.
     Unpriced {
         /// The model.
@@ -167,12 +140,6 @@ impl Refusal {
     /// Its code.
     pub fn code(&self) -> Code {
         match self {
-            Self::Unknown => Code::Unknown,
-            Self::Expired => Code::Expired,
-            Self::Revoked => Code::Revoked,
-            Self::Suspended => Code::Suspended,
-            Self::Address => Code::Address,
-            Self::Model { .. } => Code::Model,
             Self::Unpriced { .. } => Code::Unpriced,
             Self::Rate { .. } => Code::Rate,
             Self::Places { .. } => Code::Places,
@@ -190,9 +157,7 @@ impl Refusal {
         let again = |status, kind, pause: u64| Told { status, kind, retry_after: Some(pause), is_final: false };
         let soon = |pause: u64| again(429, "rate_limit_error", pause.clamp(1, LONGEST_PAUSE));
         match self {
-            Self::Unknown | Self::Expired | Self::Revoked => last(401, "authentication_error"),
-            Self::Suspended | Self::Address => last(403, "permission_error"),
-            Self::Model { .. } | Self::Unpriced { .. } => last(404, "not_found_error"),
+            Self::Unpriced { .. } => last(404, "not_found_error"),
             Self::Rate { wait, .. } => soon(seconds(*wait)),
             Self::Places { .. } => soon(PLACE_PAUSE),
             Self::Held { .. } => soon(HELD_PAUSE),
@@ -209,40 +174,39 @@ impl Refusal {
     /// What the client's user reads.
     pub fn words(&self) -> Words {
         match self {
-            Self::Unknown => both!("this token is not known", "没有这个令牌"),
-            Self::Expired => both!("this token has expired: ask for a new one", "令牌已过期：请申请新的令牌"),
-            Self::Revoked => both!("this token was revoked", "令牌已被吊销"),
-            Self::Suspended => both!("this token, or its user, is suspended", "令牌或其用户已被停用"),
-            Self::Address => both!("this token may not be used from this address", "令牌不允许从此地址使用"),
-            Self::Model { model } => {
-                both!("this token may not use the model {model:?}", "令牌不允许使用模型 {model:?}")
-            }
             Self::Unpriced { model, whose } => both!(
-                "no price is known for the model {model:?}, so {whose} cannot be kept: use another model, or set a price",
-                "模型 {model:?} 没有价格，无法执行{whose:#}：请换用其他模型，或设置价格"
+                "No price is known for the model {model:?}, so {whose} cannot be kept: use another model, or ask whoever runs the \
+                 gateway for a price.",
+                "模型 {model:?} 没有价格，无法执行{whose:#}：请换一个模型，或请网关的管理者设置价格。"
             ),
             Self::Rate { whose, wait } => {
                 let wait = Spelled::whole(*wait);
-                both!("{whose} is reached: again in {wait}", "已达到{whose:#}：{wait:#}后可重试")
+                both!("This reaches {whose}: try again in {wait}.", "已达到{whose:#}：请在 {wait:#}后重试。")
             }
             Self::Places { whose } => {
-                both!("{whose} is reached: again when one of them is over", "已达到{whose:#}：其中一个结束后可重试")
+                both!(
+                    "This reaches {whose}: try again when one of them is over.",
+                    "已达到{whose:#}：请在其中一个结束后重试。"
+                )
             }
             Self::Held { whose } => both!(
-                "what is left of {whose} is held by requests that are being served: again in a moment",
-                "{whose:#}的余量已被正在处理的请求占用：请稍后重试"
+                "What is left of {whose} is held by requests that are being served: try again in a moment.",
+                "{whose:#}的余量已被正在处理的请求占用：请稍后重试。"
             ),
             Self::Sessions { whose, resets } => {
                 let when = Resets::words(resets.as_ref());
-                both!("{whose} is reached: {when}", "已达到{whose:#}：{when:#}")
+                both!("This session is one more than {whose} allows; {when}.", "会话数已达到{whose:#}；{when:#}。")
             }
             Self::Used { whose, left, needed, resets } => {
                 let (rest, when) = (whose.rest(*left, *needed), Resets::words(resets.as_ref()));
-                both!("{whose} is used: {rest}; {when}", "{whose:#}已用完：{rest:#}；{when:#}")
+                both!(
+                    "This request is more than is left of {whose}: {rest}; {when}.",
+                    "{whose:#}余量不足：{rest:#}；{when:#}。"
+                )
             }
             Self::Ledger => both!(
-                "the gateway cannot ask how much of its limits is used, and serves nobody until it can",
-                "网关无法查询限额用量，恢复之前不处理请求"
+                "The gateway cannot look up how much of the limits is used, and serves no one until it can.",
+                "网关暂时无法查询限额用量，恢复之前不处理请求。"
             ),
         }
     }
@@ -255,10 +219,7 @@ impl Whose {
         let (rest, needed) = (words(left), words(needed));
         InPlace(match left {
             ..=0 => both!("nothing is left", "没有剩余"),
-            _ => both!(
-                "{rest} left, and this request is estimated at {needed}",
-                "剩余 {rest:#}，而本次请求预计需要 {needed:#}"
-            ),
+            _ => both!("{rest} left, and it is estimated at {needed}", "剩余 {rest:#}，而本次请求预计需要 {needed:#}"),
         })
     }
 }
@@ -325,12 +286,6 @@ mod tests {
     fn all() -> Vec<Refusal> {
         let wait = Duration::from_millis(2_300);
         vec![
-            Refusal::Unknown,
-            Refusal::Expired,
-            Refusal::Revoked,
-            Refusal::Suspended,
-            Refusal::Address,
-            Refusal::Model { model: "claude-opus-5-5".to_owned() },
             Refusal::Unpriced { model: "new".to_owned(), whose: whose("usd:day:5") },
             Refusal::Rate { whose: whose("requests:minute:60"), wait },
             Refusal::Places { whose: whose("requests:now:8") },
@@ -354,13 +309,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("token_unknown", 401, "authentication_error", None, true),
-                ("token_expired", 401, "authentication_error", None, true),
-                ("token_revoked", 401, "authentication_error", None, true),
-                ("token_suspended", 403, "permission_error", None, true),
-                ("token_address", 403, "permission_error", None, true),
-                ("token_model", 404, "not_found_error", None, true),
-                ("token_unpriced", 404, "not_found_error", None, true),
+                ("limit_unpriced", 404, "not_found_error", None, true),
                 ("limit_rate", 429, "rate_limit_error", Some(3), false),
                 ("limit_places", 429, "rate_limit_error", Some(2), false),
                 ("limit_sessions", 429, "rate_limit_error", Some(11_522), true),
@@ -398,21 +347,25 @@ mod tests {
         let words = Refusal::short(whose("usd:day:5"), 123_400_000, 250_000_000, Some(resets())).words();
         assert_eq!(
             words.to_string(),
-            "the limit of user alice (5 dollars a day) is used: 0.1234 dollars left, and this request is estimated at \
-             0.25 dollars; it begins again at 2026-11-29 00:00 (Asia/Shanghai), in 3h 13m"
+            "This request is more than is left of the limit of user alice (5 dollars a day): 0.1234 dollars left, and it \
+             is estimated at 0.25 dollars; it begins again at 2026-11-29 00:00 (Asia/Shanghai), in 3h 13m."
         );
         assert_eq!(
             words.text(Language::Chinese),
-            "用户 alice 的限额（每天 5 美元）已用完：剩余 0.1234 美元，而本次请求预计需要 0.25 美元；\
-             将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分钟"
+            "用户 alice 的限额（每天 5 美元）余量不足：剩余 0.1234 美元，而本次请求预计需要 0.25 美元；\
+             将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分钟。"
         );
         let words = Refusal::short(whose("usd:total:5"), -7, 1, None).words();
         assert_eq!(
             words.to_string(),
-            "the limit of user alice (5 dollars in total) is used: nothing is left; it does not begin again"
+            "This request is more than is left of the limit of user alice (5 dollars in total): nothing is left; it does \
+             not begin again."
         );
         let rate = Refusal::Rate { whose: whose("requests:minute:60"), wait: Duration::from_millis(2_300) };
-        assert_eq!(rate.words().to_string(), "the limit of user alice (60 requests a minute) is reached: again in 3s");
+        assert_eq!(
+            rate.words().to_string(),
+            "This reaches the limit of user alice (60 requests a minute): try again in 3s."
+        );
         for refusal in all() {
             let words = refusal.words();
             assert_ne!(words.text(Language::English), words.text(Language::Chinese), "{refusal:?}");
