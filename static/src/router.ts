@@ -5,6 +5,7 @@ import { startLive, stopLive } from './api/live';
 import { watchGateway } from './composables/gateway_down';
 import { noteRange, withRange } from './composables/range';
 import { loadSession, mayRead, session, signInByLink } from './composables/session';
+import { withMoreWords } from './i18n';
 import { onLinkKey, takeLinkKey, watchAddress } from './link_key';
 
 // The router remembers the address that it finds, and writes it back.
@@ -21,11 +22,11 @@ export const router = createRouter({
     { path: '/sessions/:id', name: 'session', component: () => import('./pages/session/SessionPage.vue'), props: true },
     { path: '/waste', name: 'waste', component: () => import('./pages/waste/WastePage.vue'), meta: { range: 'always' } },
     { path: '/errors', name: 'errors', component: () => import('./pages/errors/ErrorsPage.vue'), meta: { range: 'always' } },
-    { path: '/upstreams', name: 'upstreams', component: () => import('./pages/upstreams/UpstreamsPage.vue') },
-    { path: '/rules', name: 'rules', component: () => import('./pages/rules/RulesPage.vue') },
+    { path: '/upstreams', name: 'upstreams', component: () => withMoreWords(import('./pages/upstreams/UpstreamsPage.vue')) },
+    { path: '/rules', name: 'rules', component: () => withMoreWords(import('./pages/rules/RulesPage.vue')) },
     { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
-    { path: '/notify', name: 'notify', component: () => import('./pages/notify/NotifyPage.vue') },
-    { path: '/connect', name: 'connect', component: () => import('./pages/connect/ConnectPage.vue') },
+    { path: '/notify', name: 'notify', component: () => withMoreWords(import('./pages/notify/NotifyPage.vue')) },
+    { path: '/connect', name: 'connect', component: () => withMoreWords(import('./pages/connect/ConnectPage.vue')) },
     { path: '/login', name: 'login', component: () => import('./pages/login/LoginPage.vue'), meta: { isOpen: true } },
     { path: '/:rest(.*)*', name: 'missing', component: () => import('./pages/MissingPage.vue'), meta: { isOpen: true } },
   ],

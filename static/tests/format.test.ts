@@ -1,16 +1,23 @@
 import { describe, expect, it } from 'vitest';
 
-import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatCosts, formatDuration, formatLasting, formatMoment, formatNumber, formatShare } from '@/lib/format';
+import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatCosts, formatDuration, formatElapsed, formatLasting, formatMoment, formatNumber, formatShare } from '@/lib/format';
 
 /** Spaces that do not break look the same and compare differently. */
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, ' ');
 
 describe('formatLasting', () => {
   it('is in whole minutes beyond one, and never negative', () => {
-    expect(formatLasting('en', 0, 59_700)).toBe('59.0 s');
+    expect(formatLasting('en', 0, 59_700)).toBe('59 s');
     expect(formatLasting('en', 0, 179_000)).toBe('2 min');
     expect(formatLasting('en', 0, 26 * 3_600_000 + 5)).toBe('1 d 2 h');
-    expect(formatLasting('en', 5000, 0)).toBe('0 ms');
+    expect(formatLasting('en', 5000, 0)).toBe('0 s');
+  });
+});
+
+describe('formatElapsed', () => {
+  it('is in whole seconds', () => {
+    expect([-5, 999, 9_960, 59_990, 61_400].map((ms) => formatElapsed('en', ms))).toEqual(['0 s', '0 s', '9 s', '59 s', '1 min 1 s']);
+    expect(formatElapsed('zh-CN', 20_900)).toBe('20 秒');
   });
 });
 
@@ -38,6 +45,10 @@ describe('numbers', () => {
     expect(formatShare('en', 0)).toBe('0%');
   });
 
+  it('give shares one digit behind the point, so that they stand under each other', () => {
+    expect([0.31, 0.9, 0.4591, 0.0004].map((value) => formatShare('en', value))).toEqual(['31.0%', '90.0%', '45.9%', '<0.1%']);
+  });
+
   it('show small costs', () => {
     expect(formatCost('en', 12.345)).toBe('$12.35');
     expect(formatCost('en', 0.02)).toBe('$0.020');
@@ -58,6 +69,7 @@ describe('sizes and durations', () => {
     expect([0, 999, 1000, 5300, 9_996, 27_140, 59_960, 134_000, 3_600_000, 10_920_000, 90_000_000].map((ms) => formatDuration('en', ms))).toEqual([
       '0 ms', '999 ms', '1.00 s', '5.30 s', '10.0 s', '27.1 s', '1 min', '2 min 14 s', '1 h', '3 h 2 min', '1 d 1 h',
     ]);
+    expect([221, 6_630, 108_000, 7_260_000].map((ms) => formatDuration('zh-CN', ms))).toEqual(['221 毫秒', '6.63 秒', '1 分 48 秒', '2 小时 1 分']);
     expect([0, 1023, 1024, 51_200, 1_300_000].map((bytes) => formatBytes('en', bytes))).toEqual(['0 B', '1,023 B', '1 KiB', '50 KiB', '1.2 MiB']);
   });
 });
@@ -78,6 +90,6 @@ describe('moments', () => {
   it('are told from now', () => {
     expect(formatAgo('en', noon, noon + 3_000)).toBe('3 sec. ago');
     expect(formatAgo('en', noon, noon + 3_600_000)).toBe('1 hr. ago');
-    expect(formatAgo('zh-CN', noon, noon + 300_000)).toBe('5分钟前');
+    expect(formatAgo('zh-CN', noon, noon + 300_000)).toBe('5 分钟前');
   });
 });

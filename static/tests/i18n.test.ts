@@ -2,8 +2,12 @@ import { describe, expect, it } from 'vitest';
 
 import { BODY_OUTCOMES, CAUSES, CONDITION_CODES, DELIVERY_CODES, FAULT_CODES, KEY_REASONS, KEY_STATES, OUTCOMES, REASONS, TEST_CODES, TLS_FAULTS } from '@/api/types';
 import { preferredLocale } from '@/i18n';
-import en from '@/i18n/en';
-import zh from '@/i18n/zh';
+import firstEn from '@/i18n/en';
+import moreEn from '@/i18n/en/more';
+import firstZh from '@/i18n/zh';
+import moreZh from '@/i18n/zh/more';
+
+const [en, zh] = [{ ...firstEn, ...moreEn }, { ...firstZh, ...moreZh }];
 
 function flat(value: object, path = ''): [string, string][] {
   return Object.entries(value).flatMap(([key, inner]: [string, unknown]): [string, string][] =>
@@ -15,6 +19,10 @@ const placeholders = (text: string): string[] => [...new Set([...text.matchAll(/
 describe('the two languages', () => {
   const english = new Map(flat(en));
   const chinese = new Map(flat(zh));
+
+  it('have no section both among the first words and the others', () => {
+    expect(Object.keys(moreEn).filter((section) => section in firstEn)).toEqual([]);
+  });
 
   it('have the same keys', () => {
     expect([...chinese.keys()].sort()).toEqual([...english.keys()].sort());

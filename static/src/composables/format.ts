@@ -16,6 +16,7 @@ export function useFormat() {
     cost: (value: number | null | undefined) => format.formatCost(locale.value, value),
     costs: (of: { cost_usd: number | null; unpriced_requests: number }) => format.formatCosts(locale.value, of),
     duration: (ms: number | null | undefined) => format.formatDuration(locale.value, ms),
+    elapsed: (ms: number | null | undefined) => format.formatElapsed(locale.value, ms),
     bytes: (bytes: number | null | undefined) => format.formatBytes(locale.value, bytes),
     clock: (atMs: number) => format.formatClock(locale.value, atMs, nowMs.value),
     /** From one minute to another; either may be open. */

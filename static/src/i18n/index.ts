@@ -4,6 +4,7 @@ import { shallowRef, watch } from 'vue';
 import { createI18n, useI18n } from 'vue-i18n';
 
 import type en from './en';
+import type more from './en/more';
 
 export const LOCALES = ['zh-CN', 'en'] as const;
 export type Locale = (typeof LOCALES)[number];
@@ -11,6 +12,7 @@ export type Locale = (typeof LOCALES)[number];
 export const LANGUAGES: Record<Locale, string> = { 'zh-CN': '中文', en: 'English' };
 /** English is the pattern: a language that lacks a text, or has one too many, does not compile. */
 export type Messages = typeof en;
+export type MoreMessages = typeof more;
 
 const STORED_AS = 'panel.locale';
 
@@ -18,6 +20,12 @@ const load: Record<Locale, () => Promise<{ default: Messages }>> = {
   en: () => import('./en'),
   'zh-CN': () => import('./zh'),
 };
+
+const loadMore: Record<Locale, () => Promise<{ default: MoreMessages }>> = {
+  en: () => import('./en/more'),
+  'zh-CN': () => import('./zh/more'),
+};
+let isMoreWanted = false;
 
 /** Words by their codes: templates, which the gateway's tests write. */
 export type Words = Readonly<Record<string, string>>;
@@ -38,7 +46,7 @@ export const problemWords = shallowRef<Words>({});
 export const stepWords = shallowRef<Words>({});
 export const faultWords = shallowRef<Words>({});
 
-export const i18n = createI18n<[Messages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
+export const i18n = createI18n<[Messages & MoreMessages], Locale, false>({ legacy: false, locale: 'en', messages: {} as never });
 
 /** What was chosen before, else the first language of the browser that the panel speaks. */
 export function preferredLocale(storedLocale: string | null, wanted: readonly string[]): Locale {
@@ -53,17 +61,28 @@ export function preferredLocale(storedLocale: string | null, wanted: readonly st
 
 export async function useLocale(locale: Locale): Promise<void> {
   const loads = [load[locale](), loadProblems[locale](), loadSteps[locale](), loadFaults[locale]()] as const;
-  const [messages, problems, steps, faults] = await Promise.all(loads);
+  const [[messages, problems, steps, faults], others] = await Promise.all([Promise.all(loads), isMoreWanted ? loadMore[locale]() : null]);
   problemWords.value = problems.default;
   stepWords.value = steps.default;
   faultWords.value = faults.default;
-  i18n.global.setLocaleMessage(locale, messages.default);
+  i18n.global.setLocaleMessage(locale, { ...messages.default, ...others?.default } as Messages & MoreMessages);
   i18n.global.locale.value = locale;
+}
+
+/** A page with the words that no first visit needs: they come beside it, and from then on with each language. */
+export async function withMoreWords<Page>(page: Promise<Page>): Promise<Page> {
+  const locale = i18n.global.locale.value;
+  const [words] = await Promise.all([loadMore[locale](), page]);
+  isMoreWanted = true;
+  // Perhaps another language was chosen meanwhile.
+  if (locale === i18n.global.locale.value) i18n.global.mergeLocaleMessage(locale, words.default);
+  else await useLocale(i18n.global.locale.value);
+  return page;
 }
 
 /** The texts, and which language they are in. */
 export function useLanguage() {
-  return useI18n<[Messages], Locale>();
+  return useI18n<[Messages & MoreMessages], Locale>();
 }
 
 /** Changes the language and remembers it. */

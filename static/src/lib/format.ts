@@ -23,7 +23,7 @@ function byDigits(make: (digits: number) => Intl.NumberFormatOptions): (digits: 
 }
 const atMost = byDigits((digits) => ({ maximumFractionDigits: digits }));
 const exactly = byDigits((digits) => ({ minimumFractionDigits: digits, maximumFractionDigits: digits }));
-const share = byDigits((digits) => ({ style: 'percent', maximumFractionDigits: digits }));
+const share = byDigits((digits) => ({ style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits }));
 const dollars = byDigits((digits) => ({ style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol', minimumFractionDigits: digits, maximumFractionDigits: digits }));
 const COMPACT: Intl.NumberFormatOptions = { notation: 'compact', maximumSignificantDigits: 3 };
 const TIME: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
@@ -48,11 +48,12 @@ export function formatCompact(locale: string, value: Maybe): string {
   return numbers(locale, COMPACT).format(value);
 }
 
-/** 98.7%; never 100% for what is not all. */
+/** 98.7%, with one digit behind the point for all but nothing and all; never 100% for what is not all, never 0% for what is not nothing. */
 export function formatShare(locale: string, value: Maybe): string {
   if (value == null) return NONE;
   const floor = value < 1 ? Math.min(value, 0.9999) : value;
-  return numbers(locale, share(floor > 0.999 && floor < 1 ? 2 : 1)).format(floor);
+  if (floor > 0 && floor < 0.0005) return `<${numbers(locale, share(1)).format(0.001)}`;
+  return numbers(locale, share(floor === 0 || floor === 1 ? 0 : floor > 0.999 && floor < 1 ? 2 : 1)).format(floor);
 }
 
 /** $1.25, $0.019, $0.0012: small amounts with more digits. */
@@ -69,29 +70,38 @@ export function formatCosts(locale: string, { cost_usd, unpriced_requests }: { c
   return cost_usd !== null && unpriced_requests > 0 ? `≥ ${text}` : text;
 }
 
+const DURATION_UNITS = { en: { ms: 'ms', s: 's', min: 'min', h: 'h', d: 'd' }, zh: { ms: '毫秒', s: '秒', min: '分', h: '小时', d: '天' } };
+
 /** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min. */
 export function formatDuration(locale: string, ms: Maybe): string {
   if (ms == null) return NONE;
-  if (ms < 1000) return `${formatNumber(locale, ms)} ms`;
+  const units = DURATION_UNITS[locale.startsWith('zh') ? 'zh' : 'en'];
+  if (ms < 1000) return `${formatNumber(locale, ms)} ${units.ms}`;
   const seconds = ms / 1000;
   if (seconds < 59.95) {
     const digits = seconds < 9.995 ? 2 : 1;
-    return `${numbers(locale, exactly(digits)).format(seconds)} s`;
+    return `${numbers(locale, exactly(digits)).format(seconds)} ${units.s}`;
   }
   const whole = Math.round(seconds);
   const pair = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
     `${large} ${largeUnit}` + (small > 0 ? ` ${small} ${smallUnit}` : '');
-  if (whole < 3600) return pair(Math.floor(whole / 60), 'min', whole % 60, 's');
+  if (whole < 3600) return pair(Math.floor(whole / 60), units.min, whole % 60, units.s);
   const minutes = Math.round(whole / 60);
-  if (minutes < 1440) return pair(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
+  if (minutes < 1440) return pair(Math.floor(minutes / 60), units.h, minutes % 60, units.min);
   const hours = Math.round(minutes / 60);
-  return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
+  return pair(Math.floor(hours / 24), units.d, hours % 24, units.h);
+}
+
+/** 59 s: what goes on, in whole seconds, so that the text has no digits that flicker. */
+export function formatElapsed(locale: string, ms: Maybe): string {
+  if (ms == null || ms >= 60_000) return formatDuration(locale, ms == null ? ms : Math.floor(ms / 1000) * 1000);
+  return `${Math.floor(Math.max(0, ms) / 1000)} ${DURATION_UNITS[locale.startsWith('zh') ? 'zh' : 'en'].s}`;
 }
 
 /** How long something has been so: in whole minutes, so that the text is not another one each second. */
 export function formatLasting(locale: string, sinceMs: number, nowMs: number): string {
   const ms = Math.max(0, nowMs - sinceMs);
-  return formatDuration(locale, ms < 60_000 ? Math.floor(ms / 1000) * 1000 : Math.floor(ms / 60_000) * 60_000);
+  return formatElapsed(locale, ms < 60_000 ? ms : Math.floor(ms / 60_000) * 60_000);
 }
 
 /** 512 B, 50.0 KiB, 1.2 MiB. */
@@ -158,8 +168,10 @@ export function formatAgo(locale: string, atMs: number, nowMs: number): string {
   if (!format) agoFormats.set(locale, (format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })));
   const seconds = Math.round((atMs - nowMs) / 1000);
   const size = Math.abs(seconds);
-  if (size < 60) return format.format(seconds, 'second');
-  if (size < 3600) return format.format(Math.round(seconds / 60), 'minute');
-  if (size < 86_400) return format.format(Math.round(seconds / 3600), 'hour');
-  return format.format(Math.round(seconds / 86_400), 'day');
+  const text = size < 60 ? format.format(seconds, 'second')
+    : size < 3600 ? format.format(Math.round(seconds / 60), 'minute')
+      : size < 86_400 ? format.format(Math.round(seconds / 3600), 'hour')
+        : format.format(Math.round(seconds / 86_400), 'day');
+  // As everywhere else, a figure stands apart from Chinese words.
+  return text.replace(/(\d)(?=\p{Script=Han})/u, '$1 ');
 }

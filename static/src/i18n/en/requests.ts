@@ -94,6 +94,8 @@ export default {
     one: 'Request',
     search: 'Search id, path, model, error …',
     filters: 'Filters',
+    moreFilters: 'More filters',
+    fewerFilters: 'Fewer filters',
     clear: 'Clear filters',
     without: 'Remove the filter: {what}',
     estimated: 'Estimated: the response ended before its output tokens were told. They are the bytes of its content, divided by 4.',

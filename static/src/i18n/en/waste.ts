@@ -6,6 +6,7 @@ export default {
     lostShare: '{share} of what was spent',
     tokens: 'Tokens written again',
     requests: 'Requests',
+    tokensCount: '{count} tokens',
     requestsCount: '{count} request | {count} requests',
     causes: 'Causes',
     happened: 'What happened',

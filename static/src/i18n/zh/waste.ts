@@ -8,6 +8,7 @@ const words: typeof en = {
     lostShare: '占总费用的 {share}',
     tokens: '重复写入的 token',
     requests: '请求数',
+    tokensCount: '{count} Token',
     requestsCount: '{count} 个请求',
     causes: '原因',
     happened: '发生了什么',

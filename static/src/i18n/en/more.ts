@@ -1,0 +1,13 @@
+/** Words of pages that no first visit needs. */
+
+import connect from './connect';
+import notify from './notify';
+import ruleForm from './rule_form';
+import upstreamForm from './upstream_form';
+
+export default {
+  ...upstreamForm,
+  ...notify,
+  ...ruleForm,
+  ...connect,
+};
