@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
+.PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
   bench-quick pictures conversation refusals fuzz hooks clean
 
 help: ## list the targets
@@ -68,8 +68,13 @@ deny: ## licences, banned and duplicate crates, sources (needs cargo-deny)
 panel: ## build the web panel into static/dist (needs Node.js 20.19 or newer)
 	@scripts/panel.sh
 
-panel-test: ## the panel in Chromium, every page in both languages, both themes, wide and on a phone
-	@PANEL_PAGES= scripts/test.sh panel build e2e
+panel-test: ## the panel in Chromium and all else of e2e: what people do, and every view in every pair of language, theme and width
+	@scripts/test.sh panel build e2e
+
+panel-views: ## every view of the panel in both languages, both themes, at 1440, 820 and 390 px: nothing is wrong; pictures in target
+	@scripts/panel.sh
+	@scripts/test.sh build
+	@scripts/e2e.sh views.py
 
 panel-speed: ## how much of the browser's time the panel takes: a load on a slow processor, and 200 live events a second
 	@scripts/panel.sh
@@ -82,6 +87,7 @@ panel-bench: ## what the panel's pages take with 100,000 requests in the log, an
 	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node long_log.mjs $(abspath $(TARGET_DIR))/release
 
 pictures: ## README's pictures and its terminal, from the real programs and made-up data, into docs/images
+	@scripts/prepare.sh pictures
 	@scripts/panel.sh
 	@scripts/test.sh build
 	@scripts/e2e.sh pictures.py

@@ -146,7 +146,7 @@ def node(title: str, env: dict[str, str], report: Path, *files: str) -> tuple[in
 
 
 def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
-    """The panel in Chromium: what people do, and some of its pages in every look (`make panel-test` has all)."""
+    """The panel in Chromium: what people do, and every view in some looks (`make panel-views` has all)."""
     if not (ROOT / "static" / "dist" / "index.html").exists():
         print("-- the panel is not built: its tests are skipped", flush=True)
         return 0, 0, 1
@@ -196,7 +196,6 @@ def main() -> int:
             "E2E_OBSERVED_KEY": key,
             "PANEL_URL": stack.gateway("panel-gateway", upstream, panel_file, **panel_settings),
             "PANEL_KEY": key,
-            "PANEL_PAGES": os.environ.get("PANEL_PAGES", "dashboard,requests,config"),
             "E2E_RECORD": str(record),
             "E2E_REPLACEMENT": REPLACEMENT,
             "E2E_GAP_MS": str(GAP_MS),

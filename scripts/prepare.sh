@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|docker|dist
+# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|pictures|docker|dist
 #
 # Debian packages are installed when that takes no question (root, or sudo without a password); otherwise the one
 # line to type is printed. Rust and Node.js are expected to be there, and only checked.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/toolchains.sh
 . scripts/toolchains.sh
 
-purpose=${1:?usage: prepare.sh build|test|docker|dist}
+purpose=${1:?usage: prepare.sh build|test|pictures|docker|dist}
 
 # Servers are in folders that not everybody's PATH has.
 have() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
@@ -57,6 +57,9 @@ if [ "$purpose" = test ]; then
   have microsocks || packages+=(microsocks)
   # The browser in which the panel is tested, and a font for its Chinese.
   have chromium || packages+=(chromium fonts-noto-cjk)
+fi
+if [ "$purpose" = pictures ]; then
+  have pngquant || packages+=(pngquant)
 fi
 if [ "$purpose" = docker ]; then
   have debootstrap || packages+=(debootstrap)

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, visiting as visitingAt } from './harness.mjs';
+import { answering, Bench, visiting as visitingAt } from './harness.mjs';
 import { dollars, IS_BUILT, OwnGateway } from './own_gateway.mjs';
 
 const PAST_ROWS = 4_000;
@@ -248,6 +248,23 @@ describe('costs', { skip: !IS_BUILT }, () => {
       const cost = (900 * 2 + 10 * 10) / 1e6;
       assert.equal(own.sql("SELECT cost_nano AS cost FROM requests WHERE model = 'of-nobody' AND cost_nano IS NOT NULL")[0].cost, Math.round(cost * 1e9));
       await page.getByRole('row').filter({ hasText: 'of-nobody' }).getByText(dollars(cost)).first().waitFor();
+    }));
+
+  test('of what has no name, or is counted without one, lead to those requests, or nowhere', () =>
+    visiting({}, async (visit, page) => {
+      await answering(page, 'stats/groups?by=model*', (answer) => {
+        const [first] = answer.groups;
+        return { ...answer, groups: [first, { ...first, name: 'other' }, { ...first, name: null }] };
+      });
+      for (const path of ['/?range=30d', '/costs?range=30d&by=model']) {
+        await visit.open(path);
+        const row = (name) => page.getByRole('row').filter({ has: page.locator('td:first-child').getByText(name, { exact: true }) });
+        const others = row('others').first();
+        await others.waitFor();
+        assert.equal(await others.getByRole('link').count(), 0, path);
+        const nameless = row('none').getByRole('link').first();
+        assert.match(await nameless.getAttribute('href'), /without=model/, path);
+      }
     }));
 
   for (const [locale, theme, width] of [['en-US', 'light', 1440], ['zh-CN', 'dark', 820], ['zh-CN', 'light', 390], ['en-US', 'dark', 390]]) {

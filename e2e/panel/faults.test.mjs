@@ -292,38 +292,19 @@ describe('a key', { skip: IS_MOCK }, () => {
 });
 
 describe('on a phone', () => {
-  /** What a finger would miss: things to press that take no touch 22 px beside their middle. */
-  const missed = (page) => page.evaluate(() => {
-    const root = [...document.querySelectorAll('dialog')].at(-1) ?? document.querySelector('main');
-    const found = [];
-    for (const element of root.querySelectorAll('button:not(:disabled, .title), select, input:not([type=checkbox], [type=radio], .visually-hidden), a.button, .target, .face')) {
-      element.scrollIntoView({ block: 'center' });
-      const { x, y, width, height } = element.getBoundingClientRect();
-      if (width === 0) continue;
-      const [middleX, middleY] = [x + width / 2, y + height / 2];
-      const takes = (dx, dy) => {
-        const hit = document.elementFromPoint(middleX + dx, middleY + dy);
-        return hit !== null && (element.contains(hit) || hit.contains(element) && hit.matches('label'));
-      };
-      if (!takes(0, 0)) continue;
-      if (!takes(0, -21) || !takes(0, 21) || (width < 42 && (!takes(-21, 0) || !takes(21, 0)))) found.push(`${element.outerHTML.slice(0, 120)} ${Math.round(width)} x ${Math.round(height)}`);
-    }
-    return found;
-  });
-
   for (const path of ['/requests', '/requests?session=none', '/errors?range=30d', '/config?section=log', '/config?view=history', '/config?view=yaml', '/notify']) {
     test(`everything on ${path} is as large as a finger, and nothing hangs over`, () =>
       visiting({ width: 390 }, async (visit, page) => {
         await visit.open(path);
         if (path === '/requests') await page.getByRole('button', { name: 'Pause' }).click();
-        assert.deepEqual(await missed(page), []);
+        assert.deepEqual(await visit.missed(), []);
         assert(await visit.overhang() <= 0);
         if (path !== '/requests') return;
         await page.getByRole('button', { name: /^Filters/ }).click();
-        assert.deepEqual(await missed(page), []);
+        assert.deepEqual(await visit.missed(), []);
         await page.locator('[data-index] button').first().click();
         await page.locator('dialog .timeline').waitFor();
-        assert.deepEqual(await missed(page), []);
+        assert.deepEqual(await visit.missed(), []);
       }));
   }
 });

@@ -29,6 +29,8 @@ export const FIRST = {
 };
 mkdirSync(SCREENSHOTS, { recursive: true });
 
+const LONGEST_SETTLING_MS = 250;
+
 export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync',
@@ -69,6 +71,7 @@ export class Bench {
   static async start({ url = process.env.PANEL_URL, key = KEY, rows } = {}) {
     const bench = new Bench();
     bench.key = key;
+    bench.windows = new Map();
     bench.server = url === undefined ? await startMock(key, rows) : { url: url.replace(/\/$/, ''), stop: () => {} };
     bench.url = bench.server.url;
     bench.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
@@ -86,32 +89,45 @@ export class Bench {
     return `${this.url}/admin${path}${hash}`;
   }
 
-  /** A browser of its own: signed in, unless told otherwise. */
+  /**
+   * A page that is signed in, unless told otherwise. It stands in a browser window that former pages have had, as a reader's
+   * does: the files of the panel are in its cache, all else that they left is gone. A new one keeps the panel's shell too.
+   */
   async visit({
     locale = 'en-US', theme = 'light', width = 1440, height = width < 900 ? 844 : 900, scale = width < 900 ? 2 : 1, timezoneId = 'Asia/Shanghai',
-    isSignedIn = true,
+    isSignedIn = true, isNew = !isSignedIn,
   } = {}) {
-    const context = await this.browser.newContext({
-      locale, colorScheme: theme, viewport: { width, height }, timezoneId, reducedMotion: 'reduce',
-      hasTouch: width < 900, isMobile: width < 900, deviceScaleFactor: scale, permissions: ['clipboard-read', 'clipboard-write'],
-    });
-    if (isSignedIn && this.key !== '') {
+    const options = {
+      locale, colorScheme: theme, viewport: { width, height }, timezoneId, reducedMotion: 'reduce', hasTouch: width < 900, isMobile: width < 900,
+      deviceScaleFactor: scale, permissions: ['clipboard-read', 'clipboard-write'], serviceWorkers: isNew ? 'allow' : 'block',
+    };
+    const kind = isNew ? null : JSON.stringify([this.url, options]);
+    const context = this.windows.get(kind)?.pop() ?? await this.browser.newContext(options);
+    if (isSignedIn && this.key !== '' && (await context.cookies(this.url)).length === 0) {
       const answer = await context.request.post(`${this.url}/api/admin/session`, { data: { key: this.key } });
       assert.equal(answer.status(), 204);
     }
-    const page = await context.newPage();
-    return new Visit(this, context, page);
+    return new Visit(this, context, await context.newPage(), kind);
+  }
+
+  /** Keeps a window for the next visit of its kind, unless something is left in it. */
+  async giveBack(kind, context) {
+    if (kind === null || context.pages().length > 0) return context.close();
+    return this.windows.set(kind, [...(this.windows.get(kind) ?? []), context]);
   }
 }
 
 export class Visit {
-  constructor(bench, context, page) {
-    Object.assign(this, { bench, context, page, faults: [] });
+  constructor(bench, context, page, kind) {
+    Object.assign(this, { bench, context, page, kind, faults: [], asked: new Set() });
     page.on('console', (message) => {
       if (message.type() === 'error') this.faults.push(`console: ${message.text()}`);
     });
     page.on('pageerror', (error) => this.faults.push(`exception: ${error.message}`));
+    for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => this.asked.delete(request));
     page.on('request', (request) => {
+      // The feed never ends.
+      if (request.url().includes('/api/admin/') && request.resourceType() !== 'eventsource') this.asked.add(request);
       const { origin, protocol } = new URL(request.url());
       if (origin !== bench.url && protocol !== 'data:' && protocol !== 'blob:') this.faults.push(`leaves the origin: ${request.url()}`);
     });
@@ -126,7 +142,15 @@ export class Visit {
   async settled() {
     await this.page.locator('h1').first().waitFor();
     await this.page.waitForFunction(() => !document.querySelector('.skeleton'));
-    await this.page.waitForTimeout(250);
+    // Some answers are not waited for long: a test may keep them back.
+    const deadline = Date.now() + LONGEST_SETTLING_MS;
+    while (this.asked.size > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 10); });
+    await this.drawn();
+  }
+
+  /** Until what is known now is drawn; charts are drawn in the frame after the one that has their size. */
+  drawn() {
+    return this.page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve))); }));
   }
 
   async api(path) {
@@ -156,15 +180,49 @@ export class Visit {
     await this.page.evaluate(readFileSync(axePath, 'utf8'));
   }
 
-  /** How far the page is wider than the window. */
+  /** How far the page is wider than the window, or what lies above it wider than its box. */
   overhang() {
-    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    return this.page.evaluate(() => Math.max(...[document.documentElement, ...document.querySelectorAll('dialog[open] .content')].map((box) => box.scrollWidth - box.clientWidth)));
+  }
+
+  /** Shows the same page in another look, as the reader's own choices do: it is not loaded again. */
+  async look({ locale, theme, width, height }) {
+    await this.page.setViewportSize({ width, height });
+    await this.page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    const language = locale === 'zh-CN' ? locale : 'en';
+    await this.page.evaluate((chosen) => document.querySelector(`input[type=radio][value="${chosen}"]`).click(), language);
+    await this.page.waitForFunction((chosen) => document.documentElement.lang === chosen && !document.querySelector('.skeleton'), language);
+    await this.page.evaluate(() => { for (const box of [document.documentElement, ...document.querySelectorAll('dialog[open] .content')]) box.scrollTop = 0; });
+    await this.drawn();
+  }
+
+  /** What a finger would miss: things to press that take no touch 22 px beside their middle. */
+  missed() {
+    return this.page.evaluate(() => {
+      const root = [...document.querySelectorAll('dialog')].at(-1) ?? document.querySelector('main');
+      const found = [];
+      for (const element of root.querySelectorAll('button:not(:disabled, .title), select, input:not([type=checkbox], [type=radio], .visually-hidden), a.button, .target, .face')) {
+        element.scrollIntoView({ block: 'center' });
+        const { x, y, width, height } = element.getBoundingClientRect();
+        if (width === 0) continue;
+        const [middleX, middleY] = [x + width / 2, y + height / 2];
+        const takes = (dx, dy) => {
+          const hit = document.elementFromPoint(middleX + dx, middleY + dy);
+          return hit !== null && (element.contains(hit) || hit.contains(element) && hit.matches('label'));
+        };
+        if (!takes(0, 0)) continue;
+        if (!takes(0, -21) || !takes(0, 21) || (width < 42 && (!takes(-21, 0) || !takes(21, 0)))) found.push(`${element.outerHTML.slice(0, 120)} ${Math.round(width)} x ${Math.round(height)}`);
+      }
+      return found;
+    });
   }
 
   async close() {
     // What is under way to a page that nobody looks at any more may fail.
     await this.page.unrouteAll({ behavior: 'ignoreErrors' });
-    await this.context.close();
+    const isEmptied = await this.page.evaluate(() => localStorage.clear()).then(() => true, () => false);
+    await this.page.close();
+    await this.bench.giveBack(isEmptied ? this.kind : null, this.context);
   }
 }
 

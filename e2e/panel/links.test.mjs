@@ -3,31 +3,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Bench, visiting as visitingAt } from './harness.mjs';
-import { IS_BUILT, OwnGateway } from './own_gateway.mjs';
+import { visiting as visitingAt } from './harness.mjs';
+import { IS_BUILT, startMarked } from './own_gateway.mjs';
 
 const SESSION = 'eeeeeeee-1111-4222-8333-444455556666';
 const LOCALES = ['en-US', 'zh-CN'];
 
-let own;
 let bench;
+let stop;
 before(async () => {
-  own = await OwnGateway.start();
-  bench = await Bench.start({ url: own.url, key: own.key });
-  await own.ask({ session: SESSION, as: 'main', use: [100, 0, 0, 10] });
-  await own.ask({ session: SESSION, as: 'main', model: 'claude-cheap', use: [10, 0, 0, 1] });
-  await own.logged(2, SESSION);
-  await visiting({}, async (visit) => {
-    const { version } = await visit.api('config');
-    const overlay = 'gateway:\n  rules:\n    - {name: mark-them, match: {path: "*/messages"}, headers: {set: {x-panel: "yes"}}}\n';
-    const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
-    assert.equal(answer.status(), 200);
-  });
+  ({ bench, stop } = await startMarked(SESSION));
 });
-after(async () => {
-  await bench?.stop();
-  await own?.stop();
-});
+after(() => stop?.());
 const visiting = (options, what, expected) => visitingAt(bench, { timezoneId: 'Asia/Shanghai', ...options }, what, expected);
 
 describe('saved filters', { skip: !IS_BUILT }, () => {

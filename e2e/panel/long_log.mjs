@@ -49,7 +49,7 @@ const line = (name, times) => {
 };
 
 const bench = await Bench.start({ url, key });
-const visit = await bench.visit();
+const visit = await bench.visit({ isNew: true });
 const { page } = visit;
 /** Times from a question to the end of its answer, by what was asked. */
 let asked = new Map();

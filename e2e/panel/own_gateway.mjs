@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { freePort } from './harness.mjs';
+import { Bench, freePort } from './harness.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const BINARIES = process.env.E2E_BINARIES ?? join(root, 'target', 'debug');
@@ -110,6 +110,23 @@ export class OwnGateway {
   async logged(count, sessions = '%') {
     await this.until(`${count} rows in the log`, () => this.sql('SELECT count(*) AS n FROM requests WHERE session LIKE ?', sessions)[0].n >= count);
   }
+}
+
+/** A gateway with one session and a rule of its own, and a browser: what keys, searches, saved filters and links are tried on. */
+export async function startMarked(session, { hasFailure = false } = {}) {
+  const own = await OwnGateway.start();
+  const bench = await Bench.start({ url: own.url, key: own.key });
+  await own.ask({ session, as: 'main', use: [100, 0, 0, 10] });
+  await own.ask({ session, as: 'main', model: 'claude-cheap', use: [10, 0, 0, 1] });
+  if (hasFailure) await own.ask({ session, as: 'main' });
+  await own.logged(hasFailure ? 3 : 2, session);
+  const visit = await bench.visit();
+  const { version } = await visit.api('config');
+  const overlay = 'gateway:\n  rules:\n    - {name: mark-them, match: {path: "*/messages"}, headers: {set: {x-panel: "yes"}}}\n';
+  const answer = await visit.context.request.put(`${bench.url}/api/admin/config`, { data: { base_version: version, overlay } });
+  assert.equal(answer.status(), 200);
+  await visit.close();
+  return { own, bench, stop: () => Promise.all([bench.stop(), own.stop()]) };
 }
 
 /** As the panel writes dollars in English. */

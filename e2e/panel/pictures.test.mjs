@@ -30,5 +30,5 @@ test('each README has the pictures of its language, and there are no others', ()
     const named = new Set([...text.matchAll(/docs\/images\/([\w-]+\.png)/g)].map((found) => found[1]));
     assert.deepEqual([...named].toSorted(), PICTURES.map(({ file }) => file).filter((file) => file.includes(`-${language}`)).toSorted());
   }
-  for (const { file } of PICTURES) assert(statSync(new URL(file, images)).size < 300_000, file);
+  for (const { file } of PICTURES) assert(statSync(new URL(file, images)).size < 150_000, file);
 });

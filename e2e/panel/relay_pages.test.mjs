@@ -80,7 +80,7 @@ describe("a relay's page in the operator's browser", { skip: IS_MOCK && 'the moc
 
   before(async () => {
     [bench, relay] = [await Bench.start(), await Relay.start()];
-    operator = await bench.visit();
+    operator = await bench.visit({ isNew: true });
     earlier = (await operator.api('config')).overlay;
     await overlay(`gateway:\n  upstreams:\n    - name: hostile\n      base_url: ${relay.url}\n`);
   });

@@ -177,7 +177,7 @@ describe('without its gateway', () => {
   for (const [locale, words] of Object.entries(WORDS)) {
     test(`it says so, leads on from what it kept, and comes back by itself (${locale})`, async () => {
       const gateway = await standIn(bench);
-      await visitingWith(gateway.bench, { locale }, async (visit, page) => {
+      await visitingWith(gateway.bench, { locale, isNew: true }, async (visit, page) => {
         await visit.open('/errors');
         await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
         await gateway.stop();
@@ -206,7 +206,7 @@ describe('without its gateway', () => {
 
   test('it keeps nothing of anybody: after a log-out there is only the shell', async () => {
     const gateway = await standIn(bench);
-    await visitingWith(gateway.bench, {}, async (visit, page) => {
+    await visitingWith(gateway.bench, { isNew: true }, async (visit, page) => {
       await visit.open('/');
       await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
       await visit.open('/requests');
@@ -232,7 +232,7 @@ describe('without its gateway', () => {
       });
       return true;
     });
-    await visitingWith(gateway.bench, {}, async (visit, page) => {
+    await visitingWith(gateway.bench, { isNew: true }, async (visit, page) => {
       await visit.open('/');
       await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
       const [before] = await page.evaluate(() => caches.keys());

@@ -104,8 +104,8 @@ test('the lines of an upstream say which is used, and what is wrong with another
     await withParts(page, { lines: [line, { ...line, host: 'b.example', state: 'down', failures: 3, fault }] });
     await visit.open('/upstreams');
     const rows = page.getByRole('table', { name: '线路' }).getByRole('row');
-    assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32 ms\s+33 ms\s+120 ms\s+0/);
-    assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1 min/);
+    assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32 毫秒\s+33 毫秒\s+120 毫秒\s+0/);
+    assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1 分/);
   }));
 
 const sent = { method: 'POST', target: '/v1/messages?beta=true', headers: [{ name: 'authorization', value: '********' }], bytes: 24_310, head_diff: '--- client\n+++ upstream\n@@ -1 +1 @@\n-host: a\n+host: b\n', body_diff: '' };
