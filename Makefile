@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-quick pictures conversation refusals fuzz hooks clean
+  bench-compare bench-quick pictures conversation refusals fuzz hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,8 +101,12 @@ conversation: ## Claude Code through reloads, upgrades and failovers, TURNS (50)
 refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients.md (6 min, after make e2e)
 	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
 
-bench: ## full benchmark, side by side with nginx and a bare Pingora proxy
+bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare Pingora proxy
+	@scripts/prepare.sh bench
 	$(CARGO) run --release $(LOCKED) -p bench -- run
+
+bench-compare: ## CPU time of this build beside that of the commit BEFORE (HEAD~1); fails if it is slower
+	@scripts/bench-compare.sh $(or $(BEFORE),HEAD~1)
 
 bench-quick: ## the same benchmark, short
 	$(CARGO) run --release $(LOCKED) -p bench -- run --quick

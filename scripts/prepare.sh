@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|pictures|docker|dist
+# Makes sure that what a step needs is on this machine. Usage: prepare.sh build|test|pictures|bench|docker|dist
 #
 # Debian packages are installed when that takes no question (root, or sudo without a password); otherwise the one
 # line to type is printed. Rust and Node.js are expected to be there, and only checked.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/toolchains.sh
 . scripts/toolchains.sh
 
-purpose=${1:?usage: prepare.sh build|test|pictures|docker|dist}
+purpose=${1:?usage: prepare.sh build|test|pictures|bench|docker|dist}
 
 # Servers are in folders that not everybody's PATH has.
 have() { PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
@@ -60,6 +60,14 @@ if [ "$purpose" = test ]; then
 fi
 if [ "$purpose" = pictures ]; then
   have pngquant || packages+=(pngquant)
+fi
+if [ "$purpose" = bench ]; then
+  have nginx || packages+=(nginx-light)
+  [ -e /usr/share/nginx/modules/ngx_http_lua_module.so ] || [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] ||
+    packages+=(libnginx-mod-http-lua)
+  [ -e /usr/share/lua/5.1/cjson ] || packages+=(lua-cjson)
+  have haproxy || packages+=(haproxy)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 fi
 if [ "$purpose" = docker ]; then
   have debootstrap || packages+=(debootstrap)

@@ -14,10 +14,24 @@ pub(crate) struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the scenarios, print the tables, write docs/benchmarks.md (a whole, full run only)
+    /// Run the scenarios and print the tables; a whole, full run also writes docs/benchmarks.md, and fails where a goal is missed
     Run(Options),
     /// Start one contestant before the origin and put one scenario on it for a while, for a profiler to look at
     Hold(HoldOptions),
+    /// Compare the CPU time of the gateway in target/release with an earlier build's, and fail if it is slower
+    Compare(CompareOptions),
+    /// Idle connections and slow streams by the thousand, with one worker thread and with two; takes the binaries as they are
+    Scale,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    /// The earlier build's binary
+    pub before: PathBuf,
+    /// Rounds of each load, with both builds in turn
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
 }
 
 /// Options of `run`.
@@ -26,7 +40,7 @@ pub(crate) struct Options {
     /// Few requests, one round: does everything work?
     #[arg(long)]
     pub quick: bool,
-    /// Only these scenarios (comma-separated; get, 2kb, 54kb, 107kb, 1mb, 4mb, sse, sse-paced, memory)
+    /// Only these scenarios (comma-separated; get, 2kb, 54kb, 107kb, 1mb, 4mb, sse, sse-whole, sse-paced, memory)
     #[arg(long, value_delimiter = ',')]
     pub scenario: Vec<String>,
     /// Only these contestants (comma-separated)
@@ -35,7 +49,7 @@ pub(crate) struct Options {
     /// Rounds, each with every contestant once per scenario
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// One more gateway to measure, rewriting, as NAME=PATH of its binary; may be repeated
+    /// One more gateway to measure, with everything on, as NAME=PATH of its binary; may be repeated
     #[arg(long = "gateway", value_name = "NAME=PATH")]
     pub gateways: Vec<String>,
     /// Pingora's work_stealing, for the gateway and the bare proxy alike

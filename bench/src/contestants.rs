@@ -1,22 +1,26 @@
 //! Who is measured, and how each is started.
 use crate::bodies::REPLACEMENT;
 use crate::nginx::{self, Flavour};
+use crate::{haproxy, seed};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The gateway with rewriting on: the one that the ratios are about.
+/// The gateway as it is run, with all that it does by default, each line and row to a file, and rewriting on: the one that
+/// the ratios are about.
 pub(crate) const GATEWAY: &str = "gateway";
-/// The gateway without a rule.
+/// The same without the request log.
+pub(crate) const GATEWAY_NOLOG: &str = "gateway-nolog";
+/// That without a rule either.
 pub(crate) const GATEWAY_PLAIN: &str = "gateway-plain";
-/// The gateway with rewriting on and 50 rules, of which 20 are for the request.
+/// `gateway` with 50 rules, of which 20 are for the request.
 pub(crate) const GATEWAY_RULES: &str = "gateway-rules";
 /// The bare Pingora proxy.
 pub(crate) const BARE: &str = "bare-pingora";
@@ -28,6 +32,10 @@ pub(crate) const NGINX_DEFAULT: &str = "nginx-default";
 pub(crate) const NGINX_UNBUFFERED: &str = "nginx-unbuffered";
 /// nginx that rewrites in Lua.
 pub(crate) const NGINX_LUA: &str = "nginx-lua";
+/// haproxy, body streamed.
+pub(crate) const HAPROXY: &str = "haproxy";
+/// The proxy of a few lines that the gateway replaces.
+pub(crate) const FASTAPI: &str = "fastapi";
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -41,9 +49,11 @@ pub(crate) struct Contestant {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Gateway { binary: PathBuf, work: Work },
+    Gateway { binary: PathBuf, work: Work, has_log: bool },
     Bare { binary: PathBuf },
     Nginx(Flavour),
+    Haproxy,
+    Seed { python: PathBuf, program: PathBuf },
 }
 
 /// What a gateway has to do with a request.
@@ -75,34 +85,53 @@ pub(crate) struct Setting {
     pub work_stealing: bool,
     /// The core that proxies are bound to, if binding is possible.
     pub core: Option<usize>,
+    /// Worker threads of a gateway; the others have one.
+    pub threads: usize,
 }
 
 impl Contestant {
-    /// A gateway binary under a name.
-    pub(crate) fn gateway(name: &str, binary: PathBuf, work: Work) -> Contestant {
-        Contestant { name: name.into(), kind: Kind::Gateway { binary, work } }
+    /// A gateway binary under a name, with everything on.
+    pub(crate) fn gateway(name: &str, binary: PathBuf) -> Contestant {
+        Contestant { name: name.into(), kind: Kind::Gateway { binary, work: Work::Prompt, has_log: true } }
     }
 
-    /// Those of a full run, from the binaries in `folder`.
-    pub(crate) fn all(folder: &std::path::Path) -> Vec<Contestant> {
+    /// Those of a full run of `project`, from the binaries in `folder`.
+    ///
+    /// # Errors
+    /// When what the last of them needs cannot be installed.
+    pub(crate) fn all(project: &Path, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Contestant>> {
         let of = |name: &str, kind| Contestant { name: name.into(), kind };
-        vec![
-            Contestant::gateway(GATEWAY, folder.join("anyrouter-gateway"), Work::Prompt),
-            Contestant::gateway(GATEWAY_PLAIN, folder.join("anyrouter-gateway"), Work::Nothing),
-            Contestant::gateway(GATEWAY_RULES, folder.join("anyrouter-gateway"), Work::Rules),
+        let gateway = |work, has_log| Kind::Gateway { binary: folder.join("anyrouter-gateway"), work, has_log };
+        let mut all = vec![
+            of(GATEWAY, gateway(Work::Prompt, true)),
+            of(GATEWAY_NOLOG, gateway(Work::Prompt, false)),
+            of(GATEWAY_PLAIN, gateway(Work::Nothing, false)),
+            of(GATEWAY_RULES, gateway(Work::Rules, true)),
             of(BARE, Kind::Bare { binary: folder.join("bare-pingora") }),
             of(NGINX, Kind::Nginx(Flavour::Buffered)),
             of(NGINX_DEFAULT, Kind::Nginx(Flavour::Default)),
             of(NGINX_UNBUFFERED, Kind::Nginx(Flavour::Unbuffered)),
             of(NGINX_LUA, Kind::Nginx(Flavour::Lua)),
-        ]
+            of(HAPROXY, Kind::Haproxy),
+        ];
+        all.retain(|contestant| wanted(&contestant.name));
+        if wanted(FASTAPI) {
+            let python = seed::python(project, &folder.join("bench-seed"))?;
+            all.push(of(FASTAPI, Kind::Seed { python, program: project.join("bench/seed/proxy.py") }));
+        }
+        Ok(all)
+    }
+
+    /// One request in so many is enough of it: it takes that much longer.
+    pub(crate) fn slowness(&self) -> usize {
+        if matches!(self.kind, Kind::Seed { .. }) { 20 } else { 1 }
     }
 
     /// What it does to the body of `POST /v1/messages`.
     pub(crate) fn effect(&self) -> Effect {
         match self.kind {
             Kind::Gateway { work: Work::Prompt | Work::Rules, .. } => Effect::Spliced,
-            Kind::Nginx(Flavour::Lua) => Effect::Reserialised,
+            Kind::Nginx(Flavour::Lua) | Kind::Seed { .. } => Effect::Reserialised,
             _ => Effect::Untouched,
         }
     }
@@ -121,7 +150,10 @@ impl Contestant {
             None => Command::new(program),
         };
         // A proxy of the surroundings (HTTP_PROXY) must not come between.
-        command.args(arguments).env_clear().env("GATEWAY_DB", "off").env("RUST_LOG", "warn");
+        command.args(arguments).env_clear();
+        if let Kind::Gateway { has_log, .. } = self.kind {
+            command.env("GATEWAY_DB", if has_log { "requests.db" } else { "off" });
+        }
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let log = fs::File::create(folder.path().join("output"))?;
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -139,9 +171,9 @@ impl Contestant {
         folder: &TempDir,
     ) -> Result<(PathBuf, Vec<String>)> {
         Ok(match &self.kind {
-            Kind::Gateway { binary, work } => {
+            Kind::Gateway { binary, work, .. } => {
                 let file = folder.path().join("gateway.yaml");
-                fs::write(&file, gateway_yaml(listen, origin, *work, setting.work_stealing)?)?;
+                fs::write(&file, gateway_yaml(listen, origin, *work, setting)?)?;
                 (binary.clone(), vec!["-c".into(), file.display().to_string()])
             }
             Kind::Bare { binary } => {
@@ -151,7 +183,16 @@ impl Contestant {
                 let as_root = fs::metadata("/proc/self")?.uid() == 0;
                 let file = folder.path().join("nginx.conf");
                 fs::write(&file, nginx::configuration(*flavour, listen, origin, folder.path(), as_root))?;
-                (nginx_binary(), vec!["-c".into(), file.display().to_string()])
+                (installed("nginx"), vec!["-c".into(), file.display().to_string()])
+            }
+            Kind::Haproxy => {
+                let file = folder.path().join("haproxy.cfg");
+                fs::write(&file, haproxy::configuration(listen, origin))?;
+                (installed("haproxy"), vec!["-db".into(), "-f".into(), file.display().to_string()])
+            }
+            Kind::Seed { python, program } => {
+                let program = program.display().to_string();
+                (python.clone(), vec![program, listen.to_string(), origin.to_string(), REPLACEMENT.into()])
             }
         })
     }
@@ -161,7 +202,8 @@ impl Contestant {
     }
 }
 
-fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, work: Work, work_stealing: bool) -> Result<String> {
+fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, work: Work, setting: Setting) -> Result<String> {
+    let Setting { work_stealing, threads, .. } = setting;
     let admin = free_address()?;
     let prompt = format!("  system_prompt:\n    replacement: \"{REPLACEMENT}\"\n");
     let rewriting = match work {
@@ -170,8 +212,8 @@ fn gateway_yaml(listen: SocketAddr, origin: SocketAddr, work: Work, work_stealin
         Work::Rules => prompt + &fifty_rules(),
     };
     Ok(format!(
-        "threads: 1\nwork_stealing: {work_stealing}\ngateway:\n  listen: {listen}\n  admin_listen: {admin}\n  \
-         upstreams:\n    - name: bench\n      base_url: \"http://{origin}\"\n      profile: none\n{rewriting}"
+        "threads: {threads}\nwork_stealing: {work_stealing}\ngateway:\n  listen: {listen}\n  admin_listen: {admin}\n  \
+         limits: {{connections_per_client: 16384}}\n  upstreams:\n    - name: bench\n      base_url: \"http://{origin}\"\n      profile: none\n{rewriting}"
     ))
 }
 
@@ -204,10 +246,10 @@ fn fifty_rules() -> String {
     lines.join("\n") + "\n"
 }
 
-/// Debian keeps nginx where a plain user's PATH does not look.
-fn nginx_binary() -> PathBuf {
-    let usual = PathBuf::from("/usr/sbin/nginx");
-    if usual.exists() { usual } else { "nginx".into() }
+/// Debian keeps servers where a plain user's PATH does not look.
+pub(crate) fn installed(server: &str) -> PathBuf {
+    let usual = Path::new("/usr/sbin").join(server);
+    if usual.exists() { usual } else { server.into() }
 }
 
 fn free_address() -> Result<SocketAddr> {

@@ -1,48 +1,52 @@
 //! Measures the gateway beside a bare Pingora proxy and nginx, in one run: CPU per request, latency, memory per stream.
 mod bodies;
 mod cli;
+mod compare;
 mod contestants;
 mod document;
+mod haproxy;
 mod language;
 mod load;
 mod memory;
 mod nginx;
 mod origin;
+mod places;
 mod process;
 mod reply;
 mod report;
+mod scale;
 mod scenarios;
+mod seed;
 mod stats;
 mod stream;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cli::{Cli, Command, HoldOptions, Options};
-use contestants::{Contestant, Running, Setting, Work};
+use contestants::{Contestant, Running, Setting};
 use document::Conditions;
 use language::Language;
 use memory::Amount;
 use origin::Origin;
+use places::{PROXY_CORE, binaries, pin, project};
 use report::Results;
 use scenarios::Scenario;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Cores: proxies on the first, everything else on the second.
-const PROXY_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
 const MEMORY: &str = "memory";
 const FULL: Amount = Amount { streams: 2_000, churn: 20_000, settle: Duration::from_millis(1_500) };
 const QUICK: Amount = Amount { streams: 300, churn: 500, settle: Duration::from_millis(200) };
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    rlimit::increase_nofile_limit(20_000)?;
+    rlimit::increase_nofile_limit(50_000)?;
     let work = async {
         match &cli.command {
             Command::Run(options) => run(options).await,
             Command::Hold(options) => hold(options).await,
+            Command::Compare(options) => compare::compare(options).await,
+            Command::Scale => scale::run().await,
         }
     };
     if let Command::Run(Options { no_build: false, .. }) = cli.command {
@@ -54,15 +58,14 @@ fn main() -> Result<()> {
 async fn run(options: &Options) -> Result<()> {
     let folder = project();
     let pinned = pin();
-    let setting = Setting { work_stealing: options.work_stealing, core: pinned.then_some(PROXY_CORE) };
+    let setting = Setting { work_stealing: options.work_stealing, core: pinned.then_some(PROXY_CORE), threads: 1 };
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 9 });
     let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
 
-    let mut contestants = Contestant::all(&binaries()?);
-    contestants.retain(|contestant| wanted(&options.contestant, &contestant.name));
+    let mut contestants = Contestant::all(&folder, &binaries()?, |name| wanted(&options.contestant, name))?;
     for gateway in &options.gateways {
         let (name, path) = gateway.split_once('=').context("--gateway takes NAME=PATH")?;
-        contestants.push(Contestant::gateway(name, std::path::absolute(path)?, Work::Prompt));
+        contestants.push(Contestant::gateway(name, std::path::absolute(path)?));
     }
     let loads = scenarios::all(&folder.join("tests/fixtures"), options.quick)?;
     let (loads, rest): (Vec<Scenario>, Vec<Scenario>) =
@@ -99,6 +102,8 @@ async fn run(options: &Options) -> Result<()> {
             document::write(&folder.join(language.page()), &text(language))?;
             eprintln!("written: {}", language.page());
         }
+        let missed = results.missed();
+        ensure!(missed == 0, "{missed} goals were missed");
     }
     Ok(())
 }
@@ -130,10 +135,10 @@ async fn rounds_of(
 
 /// Keeps one contestant busy and says which process to look at.
 async fn hold(options: &HoldOptions) -> Result<()> {
-    let setting = Setting { work_stealing: options.work_stealing, core: pin().then_some(PROXY_CORE) };
-    let mut contestants = Contestant::all(&binaries()?);
+    let setting = Setting { work_stealing: options.work_stealing, core: pin().then_some(PROXY_CORE), threads: 1 };
+    let mut contestants = Contestant::all(&project(), &binaries()?, |name| name == options.contestant)?;
     if let Some(binary) = &options.binary {
-        contestants = vec![Contestant::gateway(&options.contestant, std::path::absolute(binary)?, Work::Prompt)];
+        contestants = vec![Contestant::gateway(&options.contestant, std::path::absolute(binary)?)];
     }
     let contestant = contestants.iter().find(|c| c.name == options.contestant).context("no such contestant")?;
     let loads = scenarios::all(&project().join("tests/fixtures"), false)?;
@@ -160,23 +165,4 @@ fn build() -> Result<()> {
         .status()?;
     ensure!(status.success(), "the build failed");
     Ok(())
-}
-
-/// The folder of the workspace.
-fn project() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    package.and_then(|package| package.parent().map(Path::to_path_buf)).unwrap_or_else(|| ".".into())
-}
-
-/// The release binaries are where this program is.
-fn binaries() -> Result<PathBuf> {
-    Ok(std::env::current_exe()?.parent().context("no folder")?.to_path_buf())
-}
-
-/// Binds this process to its core; false if there is but one core or no `taskset`.
-fn pin() -> bool {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut command = std::process::Command::new("taskset");
-    command.args(["-cp", &LOAD_CORE.to_string(), &std::process::id().to_string()]).stdout(std::process::Stdio::null());
-    cores > LOAD_CORE && command.status().is_ok_and(|status| status.success())
 }

@@ -3,12 +3,12 @@
 //! One [`Plan`] at a time says what a request body must be and how it is answered. A request that differs is counted
 //! as a mismatch; a run with mismatches is no result.
 use crate::bodies::REPLACEMENT;
-use crate::stream::EventStream;
+use crate::stream::{EventStream, event_now};
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -47,10 +47,14 @@ pub(crate) enum Answer {
     Json,
     /// All events, each written by itself, as fast as they go.
     Burst,
+    /// All events in one write.
+    Whole,
     /// Each event only after the client has the one before.
     Paced(Arc<Pace>),
     /// One event, then silence until the other side closes.
     Hold,
+    /// One event, then one each second that says when it was sent, until the other side closes.
+    EachSecond,
 }
 
 /// Keeps the origin and one client in step.
@@ -176,6 +180,10 @@ impl Origin {
                 }
                 socket.write_all(b"0\r\n\r\n").await
             }
+            Answer::Whole => {
+                socket.write_all(STREAM_HEAD).await?;
+                socket.write_all(&self.events.whole).await
+            }
             Answer::Paced(pace) => {
                 socket.write_all(STREAM_HEAD).await?;
                 for chunk in &self.events.chunks {
@@ -193,6 +201,16 @@ impl Origin {
                 let ended = socket.read(&mut [0]).await;
                 self.held.fetch_sub(1, Ordering::Relaxed);
                 ended.and(Err(std::io::ErrorKind::ConnectionAborted.into()))
+            }
+            Answer::EachSecond => {
+                socket.write_all(STREAM_HEAD).await?;
+                socket.write_all(&self.events.chunks[0]).await?;
+                let mut seconds = tokio::time::interval(Duration::from_secs(1));
+                seconds.tick().await;
+                loop {
+                    seconds.tick().await;
+                    socket.write_all(&event_now()).await?;
+                }
             }
         }
     }

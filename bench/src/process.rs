@@ -1,6 +1,7 @@
 //! What the kernel knows about a process: CPU time and resident memory, from `/proc`.
 use crate::language::Language;
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -16,12 +17,28 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
 }
 
 fn run_time(pid: u32) -> Option<u64> {
-    let mut total = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        total += text.split(' ').next()?.parse::<u64>().ok()?;
+    tasks(pid)?.into_iter().map(|(_, nanoseconds)| Some(nanoseconds)).sum()
+}
+
+/// The same by the names of the threads; nothing where the kernel does not count it. Threads of one name are one.
+pub(crate) fn cpu_by_thread(pid: u32) -> BTreeMap<String, Duration> {
+    let mut threads = BTreeMap::new();
+    for (name, nanoseconds) in tasks(pid).unwrap_or_default() {
+        *threads.entry(name).or_default() += Duration::from_nanos(nanoseconds);
     }
-    Some(total)
+    threads
+}
+
+/// Each thread's name and nanoseconds.
+fn tasks(pid: u32) -> Option<Vec<(String, u64)>> {
+    let mut tasks = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let task = task.ok()?.path();
+        let text = fs::read_to_string(task.join("schedstat")).ok()?;
+        let name = fs::read_to_string(task.join("comm")).ok()?;
+        tasks.push((name.trim().to_owned(), text.split(' ').next()?.parse().ok()?));
+    }
+    Some(tasks)
 }
 
 /// utime + stime, in clock ticks; Linux shows 100 of them per second to user space on all common machines.
@@ -73,5 +90,7 @@ mod tests {
         let started = std::time::Instant::now();
         while started.elapsed() < Duration::from_millis(60) {}
         assert!(cpu(pid).unwrap() >= Duration::from_millis(20));
+        let by_thread: Duration = cpu_by_thread(pid).into_values().sum();
+        assert!(by_thread >= Duration::from_millis(20));
     }
 }

@@ -8,9 +8,10 @@ use crate::process;
 use crate::stats::percentile;
 use crate::stream::EVENTS;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// How the origin answers.
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Json,
     /// 2,000 events, as fast as they go.
     Burst,
+    /// 2,000 events in one piece.
+    Whole,
     /// 2,000 events, each sent when the one before has arrived.
     Paced,
 }
@@ -40,6 +43,8 @@ pub(crate) struct Scenario {
 pub(crate) struct Turn {
     /// CPU time of the proxy process per request (per event in the SSE scenarios), microseconds.
     pub cpu_us: f64,
+    /// The same by the names of its threads.
+    pub threads_us: BTreeMap<String, f64>,
     /// Requests (events) per second.
     pub rate: f64,
     /// Median and 99th percentile of the latency under this load, microseconds.
@@ -73,6 +78,7 @@ pub(crate) fn all(folder: &Path, quick: bool) -> Result<Vec<Scenario>> {
         load("1mb", Kind::Json, &head, Some(&megabyte), 4, 600),
         load("4mb", Kind::Json, &head, Some(&four_megabytes), 4, 150),
         load("sse", Kind::Burst, &head, Some(&turn), 8, 40),
+        load("sse-whole", Kind::Whole, &head, Some(&turn), 8, 2_000),
         load("sse-paced", Kind::Paced, &head, Some(&turn), 1, 10),
     ])
 }
@@ -95,6 +101,10 @@ impl Scenario {
                 format!(", answered by {EVENTS} events, each in a write of its own, as fast as they go"),
                 format!("，以 {EVENTS} 个事件响应，每个事件单独写出，越快越好"),
             ),
+            Kind::Whole => language.pick(
+                format!(", answered by {EVENTS} events in one piece"),
+                format!("，以连成一片的 {EVENTS} 个事件响应"),
+            ),
             Kind::Paced => language.pick(
                 format!(", answered by {EVENTS} events, each sent when the one before has reached the client"),
                 format!("，以 {EVENTS} 个事件响应，前一个到达客户端之后才发下一个"),
@@ -102,7 +112,7 @@ impl Scenario {
         };
         let what = match self.kind {
             Kind::Json => language.pick("requests", "个请求"),
-            Kind::Burst | Kind::Paced => language.pick("streams", "个流"),
+            Kind::Burst | Kind::Whole | Kind::Paced => language.pick("streams", "个流"),
         };
         let Self { requests, connections, .. } = self;
         language.pick(
@@ -122,13 +132,12 @@ impl Scenario {
         };
         let reply = match self.kind {
             Kind::Json => JSON.as_bytes().into(),
-            Kind::Burst | Kind::Paced => Arc::clone(&origin.events().payload),
+            Kind::Burst | Kind::Whole | Kind::Paced => Arc::clone(&origin.events().payload),
         };
         let request = bodies::request(&self.head, &running.address.to_string(), original).into();
-        (
-            Job { address: running.address, request, reply, connections: self.connections, requests: self.requests },
-            check,
-        )
+        let connections = self.connections;
+        let requests = (self.requests / running.contestant.slowness()).max(connections);
+        (Job { address: running.address, request, reply, connections, requests }, check)
     }
 
     /// Lets `running` carry this load once; an error if anything arrived otherwise than it must.
@@ -138,19 +147,25 @@ impl Scenario {
         let alone = Job { requests: (job.requests / 20).max(1), connections: 1, ..job.clone() };
         let run = async {
             self.send(origin, &warm_up, &check).await?;
-            let before = process::cpu(running.pid())?;
+            let before = (process::cpu(running.pid())?, process::cpu_by_thread(running.pid()));
             let loaded = self.send(origin, &job, &check).await?;
-            let cpu = process::cpu(running.pid())? - before;
+            let after = (process::cpu(running.pid())?, process::cpu_by_thread(running.pid()));
             let alone = self.send(origin, &alone, &check).await?;
-            anyhow::Ok((cpu, loaded, alone))
+            anyhow::Ok((before, after, loaded, alone))
         };
-        let (cpu, loaded, alone) = run
+        let (before, after, loaded, alone) = run
             .await
             .with_context(|| format!("{} with {}: {}", running.contestant.name, self.name, running.output()))?;
         let units = if self.kind == Kind::Json { job.requests } else { job.requests * EVENTS } as f64;
         let latency = |seen: &Seen| (percentile(&seen.latencies_us, 0.5), percentile(&seen.latencies_us, 0.99));
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / units;
+        let threads = after.1.into_iter().map(|(name, time)| {
+            let since = before.1.get(&name).copied().unwrap_or_default();
+            (name, each(time.saturating_sub(since)))
+        });
         Ok(Turn {
-            cpu_us: cpu.as_secs_f64() * 1e6 / units,
+            cpu_us: each(after.0 - before.0),
+            threads_us: threads.collect(),
             rate: units / loaded.elapsed.as_secs_f64(),
             loaded_us: latency(&loaded),
             alone_us: latency(&alone),
@@ -160,11 +175,9 @@ impl Scenario {
     async fn send(&self, origin: &Origin, job: &Job, check: &Check) -> Result<Seen> {
         let check = check.clone();
         let seen = match self.kind {
-            Kind::Json | Kind::Burst => {
-                let answer = if self.kind == Kind::Json { Answer::Json } else { Answer::Burst };
-                origin.expect(Plan { check, answer });
-                load::run(job).await?
-            }
+            Kind::Json => carry(origin, job, Plan { check, answer: Answer::Json }).await?,
+            Kind::Burst => carry(origin, job, Plan { check, answer: Answer::Burst }).await?,
+            Kind::Whole => carry(origin, job, Plan { check, answer: Answer::Whole }).await?,
             Kind::Paced => {
                 let pace = Arc::new(Pace { permits: Semaphore::new(0), sent: Mutex::new(Instant::now()) });
                 origin.expect(Plan { check, answer: Answer::Paced(Arc::clone(&pace)) });
@@ -174,6 +187,11 @@ impl Scenario {
         all_right(origin, job.requests)?;
         Ok(seen)
     }
+}
+
+async fn carry(origin: &Origin, job: &Job, plan: Plan) -> Result<Seen> {
+    origin.expect(plan);
+    load::run(job).await
 }
 
 /// An error unless the origin got exactly `requests` requests, all of them right.

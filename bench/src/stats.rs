@@ -21,6 +21,11 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     Some(Spread { median, min, max })
 }
 
+/// Whether `now` is above `before` by more than chance: twice what `before` itself varies by.
+pub(crate) fn is_beyond(now: Spread, before: Spread) -> bool {
+    now.median > before.median + 2.0 * (before.max - before.min)
+}
+
 /// The value below which `share` (0 to 1) of the sorted `values` lie; 0 of nothing.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
@@ -60,6 +65,13 @@ mod tests {
         let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
         assert_eq!((percentile(&hundred, 0.5), percentile(&hundred, 0.99)), (50.0, 99.0));
         assert_eq!(percentile(&[7.0], 0.99), 7.0);
+    }
+
+    #[test]
+    fn what_varies_anyway_is_no_difference() {
+        let before = Spread { median: 50.0, min: 49.0, max: 52.0 };
+        let now = |median| Spread { median, min: 0.0, max: 100.0 };
+        assert_eq!([40.0, 50.0, 56.0, 56.1].map(|median| is_beyond(now(median), before)), [false, false, false, true]);
     }
 
     #[test]

@@ -1,0 +1,26 @@
+//! Where things are: the workspace, the binaries, and the cores that programs are bound to.
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// Cores: proxies on the first, everything else on the second.
+pub(crate) const PROXY_CORE: usize = 0;
+const LOAD_CORE: usize = 1;
+
+/// The folder of the workspace.
+pub(crate) fn project() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    package.and_then(|package| package.parent().map(Path::to_path_buf)).unwrap_or_else(|| ".".into())
+}
+
+/// The release binaries are where this program is.
+pub(crate) fn binaries() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.parent().context("no folder")?.to_path_buf())
+}
+
+/// Binds this process to its core; false if there is but one core or no `taskset`.
+pub(crate) fn pin() -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = std::process::Command::new("taskset");
+    command.args(["-cp", &LOAD_CORE.to_string(), &std::process::id().to_string()]).stdout(std::process::Stdio::null());
+    cores > LOAD_CORE && command.status().is_ok_and(|status| status.success())
+}
