@@ -2,6 +2,7 @@
 
 use super::scanned::{elements, members};
 use crate::rules::document::scan::{self, Bad};
+use std::io::Write as _;
 
 /// Longest sketch, about, in bytes: what does not fit is left out.
 const LONGEST: usize = 400;
@@ -16,11 +17,10 @@ const TEXT: char = '~';
 
 /// That of a valid value. Of a `plain` one those texts are kept that are words of the API: few, and short.
 pub(super) fn sketch(value: &[u8], is_plain: bool) -> Box<str> {
-    let mut sketch = Sketch { text: value, is_plain, out: String::new() };
-    match sketch.add(0, 0, b"") {
-        Ok(_) => sketch.out.into(),
-        Err(_) => Box::from("null"),
-    }
+    let mut sketch = Sketch { text: value, is_plain, out: Vec::with_capacity(128) };
+    let added = sketch.add(0, 0, b"");
+    let written = added.ok().and_then(|_| String::from_utf8(sketch.out).ok());
+    written.map_or_else(|| Box::from("null"), String::into_boxed_str)
 }
 
 /// The value of which this is the sketch, with texts of as many bytes; what is no sketch becomes nothing.
@@ -50,7 +50,7 @@ pub(super) fn is_word(text: &[u8]) -> bool {
 struct Sketch<'t> {
     text: &'t [u8],
     is_plain: bool,
-    out: String,
+    out: Vec<u8>,
 }
 
 impl Sketch<'_> {
@@ -59,7 +59,7 @@ impl Sketch<'_> {
         let text = self.text;
         let is_looked_into = depth < DEEPEST;
         match text.get(at) {
-            Some(b'{') if is_looked_into => self.add_all('{', '}', |this, first| {
+            Some(b'{') if is_looked_into => self.add_all(*b"{}", |this, first| {
                 members(text, at, |name, at| match this.separates(first) {
                     true => {
                         this.add_name(name);
@@ -68,7 +68,7 @@ impl Sketch<'_> {
                     false => scan::value(text, at),
                 })
             }),
-            Some(b'[') if is_looked_into => self.add_all('[', ']', |this, first| {
+            Some(b'[') if is_looked_into => self.add_all(*b"[]", |this, first| {
                 elements(text, at, |at| match this.separates(first) {
                     true => this.add(at, depth + 1, b""),
                     false => scan::value(text, at),
@@ -84,8 +84,7 @@ impl Sketch<'_> {
 
     fn add_all(
         &mut self,
-        open: char,
-        close: char,
+        [open, close]: [u8; 2],
         each: impl FnOnce(&mut Self, usize) -> Result<usize, Bad>,
     ) -> Result<usize, Bad> {
         self.out.push(open);
@@ -98,29 +97,39 @@ impl Sketch<'_> {
     fn separates(&mut self, first: usize) -> bool {
         let has_room = self.out.len() < LONGEST;
         if has_room && self.out.len() > first {
-            self.out.push(',');
+            self.out.push(b',');
         }
         has_room
     }
 
     fn add_name(&mut self, name: &[u8]) {
         match is_word(name) {
-            true => self.out.push_str(&format!("\"{}\":", String::from_utf8_lossy(name))),
-            false => self.out.push_str(&format!("{TEXT}{}:", name.len() + 2)),
+            true => {
+                self.out.push(b'"');
+                self.out.extend_from_slice(name);
+                self.out.push(b'"');
+            }
+            false => self.add_length(name.len() + 2),
         }
+        self.out.push(b':');
+    }
+
+    fn add_length(&mut self, bytes: usize) {
+        // Nothing fails that writes to memory.
+        let _ = write!(self.out, "{TEXT}{bytes}");
     }
 
     fn add_single(&mut self, value: &[u8], may_be_word: bool) {
         let word = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
         let kept = match (value.first(), word) {
             (Some(b'"'), Some(word)) if self.is_plain && may_be_word && is_word(word) => value,
-            (Some(b'"'), _) => return self.out.push_str(&format!("{TEXT}{}", value.len())),
+            (Some(b'"'), _) => return self.add_length(value.len()),
             (Some(b'{'), _) => b"{}",
             (Some(b'['), _) => b"[]",
             _ if value.len() <= LONGEST_WORD => value,
             _ => b"0",
         };
-        self.out.push_str(&String::from_utf8_lossy(kept));
+        self.out.extend_from_slice(kept);
     }
 }
 

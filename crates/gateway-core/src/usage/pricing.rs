@@ -25,10 +25,32 @@ pub struct Prices(Vec<List>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum List {
-    /// Offers, of which the first that fits counts, each with its pattern as [`model_name::plain`] would have it.
-    Patterns(Vec<(Offer, Glob)>),
+    /// Offers, of which the first that fits counts, those with one pattern together.
+    Patterns(Vec<Offers>),
     /// A list that others publish: thousands of offers, which copies of the prices share.
     Published(Arc<Published>),
+}
+
+/// Offers for the same models.
+#[derive(Clone, Debug, PartialEq)]
+struct Offers {
+    /// Their pattern.
+    models: Glob,
+    /// The same as [`model_name::plain`] would have it.
+    plain: Glob,
+    all: Vec<Offer>,
+}
+
+impl Offers {
+    fn new(models: &Glob) -> Self {
+        let plain = Glob::new(&models.to_string().to_ascii_lowercase().replace('.', "-"));
+        Self { models: models.clone(), plain, all: Vec::new() }
+    }
+
+    fn are_for(&self, name: &Name<'_>) -> bool {
+        // A pattern describes no name that is plain already without describing it as a plain one.
+        self.plain.matches(&name.plain) || name.came != name.plain && self.models.matches(name.came)
+    }
 }
 
 impl Prices {
@@ -42,11 +64,16 @@ impl Prices {
             let place = *places.entry(offer.models.to_string()).or_insert(next);
             (place, Reverse(offer.from), offer.prompt_up_to.unwrap_or(u64::MAX))
         });
-        let with_plain = |offer: Offer| {
-            let plain = Glob::new(&offer.models.to_string().to_ascii_lowercase().replace('.', "-"));
-            (offer, plain)
-        };
-        self.0.push(List::Patterns(offers.into_iter().map(with_plain).collect()));
+        let mut together: Vec<Offers> = Vec::new();
+        for offer in offers {
+            if together.last().is_none_or(|last| last.models != offer.models) {
+                together.push(Offers::new(&offer.models));
+            }
+            if let Some(last) = together.last_mut() {
+                last.all.push(offer);
+            }
+        }
+        self.0.push(List::Patterns(together));
         self
     }
 
@@ -90,7 +117,7 @@ impl Prices {
                 List::Patterns(offers) => &offers[..],
                 List::Published(_) => &[],
             })
-            .map(|(offer, _)| offer)
+            .flat_map(|offers| &offers.all)
     }
 
     /// The published list, if there is one.
@@ -120,9 +147,7 @@ impl List {
     fn all_of(&self, name: &Name<'_>) -> Vec<&Offer> {
         match self {
             Self::Patterns(offers) => {
-                let fits =
-                    |(offer, plain): &&(Offer, Glob)| plain.matches(&name.plain) || offer.models.matches(name.came);
-                offers.iter().filter(fits).map(|(offer, _)| offer).collect()
+                offers.iter().filter(|offers| offers.are_for(name)).flat_map(|offers| &offers.all).collect()
             }
             Self::Published(list) => {
                 let offers = list.offers.get(&*name.lower).or_else(|| list.offers.get(&*name.plain));

@@ -283,6 +283,8 @@ fn begins_with(quoted: &str, prefix: &str) -> bool {
     let head = &head[..head.len().min(prefix.len())];
     match memchr::memchr(b'\\', head) {
         None => head == prefix.as_bytes(),
+        // Most texts differ before their first escape.
+        Some(at) if head[..at] != prefix.as_bytes()[..at] => false,
         Some(_) => unquoted(quoted).is_some_and(|text| text.starts_with(prefix)),
     }
 }
@@ -298,8 +300,49 @@ fn is_blank(quoted: &str) -> bool {
 /// Whether the content of a JSON string holds "Claude Code" in any case. No letter outside of ASCII has one of its
 /// letters as the lower case.
 fn names_claude_code(quoted: &str) -> bool {
-    let Some(text) = unquoted(quoted) else { return false };
-    let text = text.as_bytes();
-    memchr::memchr2_iter(b'c', b'C', text)
-        .any(|at| text[at..].get(..CLAUDE_CODE.len()).is_some_and(|part| part.eq_ignore_ascii_case(CLAUDE_CODE)))
+    let is_in = |text: &[u8]| {
+        memchr::memchr2_iter(b'c', b'C', text)
+            .any(|at| text[at..].get(..CLAUDE_CODE.len()).is_some_and(|part| part.eq_ignore_ascii_case(CLAUDE_CODE)))
+    };
+    // Its letters stand for themselves, unless some are written, or taken up, by such an escape.
+    match memchr::memmem::find(quoted.as_bytes(), b"\\u") {
+        None => is_in(quoted.as_bytes()),
+        Some(_) => unquoted(quoted).is_some_and(|text| is_in(text.as_bytes())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{begins_with, names_claude_code};
+
+    #[test]
+    fn a_text_is_asked_for_names_as_if_it_were_unescaped() {
+        for (quoted, names) in [
+            (r#""You are Claude Code.""#, true),
+            (r#""line\nCLAUDE code""#, true),
+            (r#""\u0043laude Code""#, true),
+            (r#""\u4f60 claude code""#, true),
+            // The escape takes up the first letter.
+            (r#""\u000claude code""#, false),
+            (r#""Claude\nCode""#, false),
+            (r#""Claude Cod""#, false),
+        ] {
+            assert_eq!(names_claude_code(quoted), names, "{quoted}");
+        }
+    }
+
+    #[test]
+    fn a_text_begins_as_if_it_were_unescaped() {
+        for (quoted, begins) in [
+            (r#""You are""#, true),
+            (r#""You are\nhere""#, true),
+            (r#""You\u0020are""#, true),
+            (r#""Yo\u0075 are""#, true),
+            (r#""You\nare""#, false),
+            (r#""He\u0020is""#, false),
+            (r#""You""#, false),
+        ] {
+            assert_eq!(begins_with(quoted, "You are"), begins, "{quoted}");
+        }
+    }
 }
