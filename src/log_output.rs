@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Lines that may wait for the writer; what comes on top is dropped and counted.
 const QUEUE_LINES: usize = 16 * 1024;
@@ -246,21 +246,23 @@ impl Write for Queue {
 
 fn write_lines(queue: &Receiver<Vec<u8>>, sink: &mut Sink) {
     let mut batch = Vec::new();
-    let mut running = true;
+    let (mut running, mut is_behind) = (true, false);
     while running {
         let first = queue.recv().unwrap_or_default();
         running &= !first.is_empty();
         batch.extend_from_slice(&first);
-        let until = Instant::now() + GATHER;
-        while running && batch.len() < BATCH_BYTES {
-            match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    running &= !line.is_empty();
-                    batch.extend_from_slice(&line);
-                }
-                Err(_) => break,
-            }
+        // Asleep, and not at the queue: there each line would wake it, at the cost of the request that it is about.
+        if running && !is_behind {
+            std::thread::sleep(GATHER);
         }
+        while running
+            && batch.len() < BATCH_BYTES
+            && let Ok(line) = queue.try_recv()
+        {
+            running &= !line.is_empty();
+            batch.extend_from_slice(&line);
+        }
+        is_behind = batch.len() >= BATCH_BYTES;
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             let _ = writeln!(batch, "{} WARN  log {dropped} lines were dropped: the output is too slow", now());

@@ -1,6 +1,8 @@
 //! What the gateway says about itself and about each request, and what it never says.
 
 use std::collections::HashSet;
+use std::fs;
+use std::time::Instant;
 
 use harness::metrics::sum;
 use harness::{Client, Gateway, GatewayBuilder, Port, Reply, Request, Step, Upstream, within};
@@ -270,4 +272,30 @@ async fn no_secret_is_ever_written_or_told() {
             assert!(lines.len() <= usize::from(method), "debug {debug}, {format}: {lines:#?}");
         }
     }
+}
+
+/// How often a thread of a process has waited for something.
+fn waits(pid: u32, thread: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads").map(|task| task.expect("a thread").path());
+    let of = |name: &str, task: &std::path::Path| fs::read_to_string(task.join(name)).unwrap_or_default();
+    let named = tasks.filter(|task| of("comm", task).trim() == thread);
+    let status: String = named.map(|task| of("status", &task)).collect();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).expect("a count");
+    line.trim().parse().expect("a number")
+}
+
+#[tokio::test]
+async fn no_request_wakes_the_thread_that_writes_its_line() {
+    const REQUESTS: usize = 1000;
+    let upstream = Upstream::start(|_| Reply::ok("a")).await;
+    let gateway = gateway().upstream(upstream.url()).start().await;
+    let mut client = gateway.connect().await;
+    let (before, began) = (waits(gateway.pid(), "log"), Instant::now());
+    for _ in 0..REQUESTS {
+        assert_eq!(client.request(&Request::get("/v1/models")).await.status(), 200);
+    }
+    let waited = waits(gateway.pid(), "log") - before;
+    // It gathers lines for 20 ms, then writes them and waits for the next: three waits at most.
+    let most = 3 * (began.elapsed().as_millis() as u64 / 20 + 2);
+    assert!(waited <= most, "{waited} waits in {:?}, for {REQUESTS} lines", began.elapsed());
 }

@@ -72,6 +72,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     }
 
     /// Reads requests from a connection and has them handled, until one of both ends it.
+    ///
+    /// What takes much room for a moment is on the heap, or each connection would keep the room as long as it is open.
     async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let shared = &self.rules.shared;
@@ -79,7 +81,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let place = connections::served();
         // One for all requests: to enter and leave the list of those who wait takes a lock.
         let room = making_room(place.as_ref());
-        tokio::pin!(room);
+        // A timer that is put off costs next to nothing; a new one wakes the runtime's clock.
+        let patience_ends = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(room, patience_ends);
         let mut shutting_down = shutdown.clone();
         let mut settings = None;
         let mut is_first = true;
@@ -91,9 +95,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 let limits = &shared.snapshot.load().config.limits;
                 if is_first { limits.header_timeout } else { limits.keepalive_timeout }
             };
+            patience_ends.as_mut().reset(tokio::time::Instant::now() + patience);
             let waited = tokio::select! {
                 biased;
-                waited = client.wait(patience) => waited,
+                waited = client.wait(patience_ends.as_mut()) => waited,
                 () = closing(&mut shutting_down, is_first) => return,
                 () = &mut room => return,
             };
@@ -114,12 +119,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                     Ok(true) => {
                         // Its requests count by themselves.
                         drop(busy.take());
-                        return self.serve_http2(http2, client, limits, place.as_ref(), shutdown).await;
+                        return Box::pin(self.serve_http2(http2, client, limits, place.as_ref(), shutdown)).await;
                     }
                     // TLS said HTTP/2, and it is something else (RFC 9113 section 3.4).
                     _ if is_http2 => return,
                     Ok(false) => {}
-                    Err(error) => return self.turn_away(*client, error).await,
+                    Err(error) => return Box::pin(self.turn_away(*client, error)).await,
                 }
             }
             is_first = false;
@@ -129,12 +134,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 () = &mut room => return,
             };
             let read = match begun {
-                Ok(begun) => self.rules.read(&mut client, begun, &snapshot, place.as_ref()).await,
+                Ok(begun) => Box::pin(self.rules.read(&mut client, begun, &snapshot, place.as_ref())).await,
                 Err(error) => Err(error),
             };
             let (head, _serving) = match read {
                 Ok(read) => read,
-                Err(error) => return self.turn_away(*client, error).await,
+                Err(error) => return Box::pin(self.turn_away(*client, error)).await,
             };
             let mut session = ServerSession::new_http1(client);
             match settings.take() {

@@ -83,23 +83,25 @@ impl Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    // By value, Pingora would keep it several times in the future of each request, and copy it from one to the next.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.shared.snapshot.load_full(), new_request_id(), &self.shared.metrics.in_flight)
+    fn new_ctx(&self) -> Box<Context> {
+        let snapshot = self.shared.snapshot.load_full();
+        Box::new(Context::new(snapshot, new_request_id(), &self.shared.metrics.in_flight))
     }
 
-    async fn early_request_filter(&self, session: &mut Session, context: &mut Context) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
         begin::arrive(session, context)?;
         self.close_if_draining(session);
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<bool> {
         begin::answer_here(session, &self.shared, &*self.local, context).await
     }
 
-    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         attempt::begin(session, context).await
     }
 
@@ -110,7 +112,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         _: RawFd,
         digest: Option<&Digest>,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         attempt::connected(reused, digest, &self.shared, context);
         Ok(())
@@ -120,7 +122,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         attempt::request(request, session.req_header(), context)
     }
@@ -130,7 +132,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         chunk: &mut Option<Bytes>,
         _end_of_stream: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         // After a switch of protocols the bytes are the tunnel's.
         if !session.was_upgraded() {
@@ -139,7 +141,13 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, context: &mut Context, error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        context: &mut Box<Context>,
+        error: Box<Error>,
+    ) -> Box<Error> {
         attempt::no_connection(error, context)
     }
 
@@ -148,7 +156,7 @@ impl ProxyHttp for Gateway {
         _: &HttpPeer,
         session: &mut Session,
         error: Box<Error>,
-        context: &mut Context,
+        context: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
         attempt::failed(session, error, reused, context)
@@ -158,7 +166,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         upstream_response::head_came(session, response, &self.shared, context)
     }
@@ -168,7 +176,7 @@ impl ProxyHttp for Gateway {
         _: &mut Session,
         bytes: &mut Option<Bytes>,
         is_end: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         upstream_response::body_came(bytes.as_deref(), is_end, context)
     }
@@ -177,7 +185,7 @@ impl ProxyHttp for Gateway {
         &self,
         _: &mut Session,
         _: &mut HeaderMap,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         upstream_response::came(false, true, context)
     }
@@ -186,18 +194,18 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> Result<()> {
         self.close_if_draining(session);
         response_head::pass_on(response, session.req_header(), context)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Box<Context>) -> FailToProxy {
         let status = ending::tell_client(session, error, context).await;
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Box<Context>) {
         upstream_response::read_rest(context).await;
         let failure = error.map(|error| failure::read(error, context));
         settle::over(context, failure.as_ref());
@@ -211,15 +219,15 @@ impl ProxyHttp for Gateway {
     }
 
     /// The access log says it all, without the query, which may hold keys.
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Box<Context>, _: &Error) -> bool {
         true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Box<Context>, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
     }
 
-    fn request_summary(&self, _: &Session, context: &Context) -> String {
+    fn request_summary(&self, _: &Session, context: &Box<Context>) -> String {
         context.request_id.clone()
     }
 }

@@ -151,18 +151,11 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
         current_handle().spawn(place.hold(async move {
             let stream: Stream = match tls {
                 None => Box::new(connection),
-                Some(tls) => {
-                    let handshake = tokio::time::timeout(handshake_time(), tls.tls_handshake(connection));
-                    let shaken = tokio::select! {
-                        shaken = handshake => shaken,
-                        () = connections::making_room(Some(&at)) => return,
-                    };
-                    match shaken {
-                        Ok(Ok(stream)) => Box::new(stream),
-                        Ok(Err(error)) => return log::debug!("no TLS connection with {peer}: {error}"),
-                        Err(_) => return log::debug!("no TLS connection with {peer}: the handshake took too long"),
-                    }
-                }
+                // On the heap, or every connection would keep the room of a handshake as long as it is open.
+                Some(tls) => match Box::pin(shake_hands(&tls, connection, peer, handshake_time(), &at)).await {
+                    Some(stream) => stream,
+                    None => return,
+                },
             };
             let mut next = app.process_new(stream, &shutdown).await;
             while let Some(stream) = next {
@@ -170,6 +163,26 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
             }
         }));
     }
+}
+
+/// The connection as a TLS one; nothing if that failed, took too long, or its place is needed.
+async fn shake_hands(
+    tls: &Acceptor,
+    connection: Connection,
+    peer: SocketAddr,
+    within: Duration,
+    at: &Place,
+) -> Option<Stream> {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(within, tls.tls_handshake(connection)) => shaken,
+        () = connections::making_room(Some(at)) => return None,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => log::debug!("no TLS connection with {peer}: {error}"),
+        Err(_) => log::debug!("no TLS connection with {peer}: the handshake took too long"),
+    }
+    None
 }
 
 /// Whether the next connection may be had at once.

@@ -136,12 +136,11 @@ impl ClientStream {
         peer(self.inner.get_socket_digest()?.peer_addr())
     }
 
-    /// Waits for the first byte of a request, for `idle` at most.
+    /// Waits for the first byte of a request, until `end` at most.
     ///
     /// # Errors
     /// When none came.
-    pub(crate) async fn wait(&mut self, idle: Duration) -> Result<(), NoRequest> {
-        let deadline = Instant::now() + idle;
+    pub(crate) async fn wait(&mut self, mut end: Pin<&mut Sleep>) -> Result<(), NoRequest> {
         loop {
             // A client may send an empty line too much before a request (RFC 9112 section 2.2).
             while self.buffer.starts_with(b"\r\n") {
@@ -150,9 +149,13 @@ impl ClientStream {
             if !self.buffer.is_empty() && self.buffer != b"\r"[..] {
                 return Ok(());
             }
-            match tokio::time::timeout_at(deadline.into(), self.fill()).await {
-                Ok(Ok(1..)) => {}
-                _ => return Err(NoRequest::Gone),
+            let filled = tokio::select! {
+                biased;
+                filled = self.fill() => filled,
+                () = &mut end => return Err(NoRequest::Gone),
+            };
+            if !matches!(filled, Ok(1..)) {
+                return Err(NoRequest::Gone);
             }
         }
     }
