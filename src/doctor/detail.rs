@@ -13,7 +13,7 @@ messages! {
         "{host}: no answer within {within}", "{host}：DNS 在 {within}内没有响应";
     ResolveFailed { host: String, said: String } = "resolve_failed", "{host}: {said}", "{host} 无法解析：{said}";
     NameUnknown { host: String, said: String } = "name_unknown",
-        "{host}: the DNS server knows no address of it ({said})", "{host}：DNS 服务器没有它的地址（{said}）";
+        "{host}: the DNS server knows no address of it ({said})", "{host}：DNS 服务器查不到它的地址（{said}）";
     NoAddress { host: String } = "no_address", "{host}: the name has no address", "{host}：该域名没有地址";
     // --- the connection ---
     Connected { address: String } = "connected", "{address}", "已连上 {address}";

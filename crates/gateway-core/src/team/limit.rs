@@ -167,11 +167,11 @@ impl LimitFault {
         match self {
             Self::Form { text } => both!(
                 "{text:?} is no limit: write MEASURE:WINDOW:AMOUNT, as in usd:day:5",
-                "{text:?} 不是限额：应写成 计量:窗口:数额，例如 usd:day:5"
+                "{text:?} 不是限额：应写成“计量项:时间窗口:数额”，例如 usd:day:5"
             ),
             Self::Measure { text } => {
                 let codes = codes_of(Measure::ALL.iter().map(|measure| measure.code()));
-                both!("{text:?} cannot be counted: write one of {codes}", "{text:?} 不能计量：可用的有 {codes}")
+                both!("{text:?} cannot be counted: write one of {codes}", "{text:?} 不是计量项：可用的有 {codes}")
             }
             Self::Window { text } => {
                 let codes = codes_of(Window::ALL.iter().map(|window| window.code()));
@@ -179,20 +179,20 @@ impl LimitFault {
             }
             Self::Amount { measure: Measure::Usd, text } => both!(
                 "{text:?} is no amount of dollars: write one above 0, up to 100000000, with at most 9 decimals",
-                "{text:?} 不是美元数额：应大于 0，不超过 100000000，最多 9 位小数"
+                "{text:?} 不是有效的美元数额：应大于 0 且不超过 100000000，最多 9 位小数"
             ),
             Self::Amount { measure, text } => {
                 let measure = measure.code();
                 both!(
                     "{text:?} is no number of {measure}: write a whole number from 1 to 100000000000000000",
-                    "{text:?} 不是 {measure} 的数量：应为 1 到 100000000000000000 的整数"
+                    "{text:?} 不是有效的 {measure} 数量：应为 1 到 100000000000000000 的整数"
                 )
             }
             Self::AtOneTime { measure } => {
                 let measure = measure.code();
                 both!(
                     "{measure} cannot be limited at one time: the window now is for requests and sessions",
-                    "{measure} 不能限制同时的用量：窗口 now 只用于 requests 和 sessions"
+                    "{measure} 不能按同时的数量限制：时间窗口 now 只用于 requests 和 sessions"
                 )
             }
         }

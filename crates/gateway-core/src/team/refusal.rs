@@ -177,7 +177,7 @@ impl Refusal {
             Self::Unpriced { model, whose } => both!(
                 "No price is known for the model {model:?}, so {whose} cannot be kept: use another model, or ask whoever runs the \
                  gateway for a price.",
-                "模型 {model:?} 没有价格，无法执行{whose:#}：请换一个模型，或请网关的管理者设置价格。"
+                "模型 {model:?} 没有价格，无法计入{whose:#}：请换一个模型，或请网关的运营者设置价格。"
             ),
             Self::Rate { whose, wait } => {
                 let wait = Spelled::whole(*wait);
@@ -186,12 +186,12 @@ impl Refusal {
             Self::Places { whose } => {
                 both!(
                     "This reaches {whose}: try again when one of them is over.",
-                    "已达到{whose:#}：请在其中一个结束后重试。"
+                    "已达到{whose:#}：请等其中一个请求结束后重试。"
                 )
             }
             Self::Held { whose } => both!(
                 "What is left of {whose} is held by requests that are being served: try again in a moment.",
-                "{whose:#}的余量已被正在处理的请求占用：请稍后重试。"
+                "{whose:#}余下的部分正被处理中的请求占用：请稍后重试。"
             ),
             Self::Sessions { whose, resets } => {
                 let when = Resets::words(resets.as_ref());
@@ -206,7 +206,7 @@ impl Refusal {
             }
             Self::Ledger => both!(
                 "The gateway cannot look up how much of the limits is used, and serves no one until it can.",
-                "网关暂时无法查询限额用量，恢复之前不处理请求。"
+                "网关暂时无法查询限额的已用量，恢复之前不处理任何请求。"
             ),
         }
     }
@@ -218,7 +218,7 @@ impl Whose {
         let words = |amount: i64| InPlace(self.limit.measure.words(u64::try_from(amount).unwrap_or_default()));
         let (rest, needed) = (words(left), words(needed));
         InPlace(match left {
-            ..=0 => both!("nothing is left", "没有剩余"),
+            ..=0 => both!("nothing is left", "已全部用完"),
             _ => both!("{rest} left, and it is estimated at {needed}", "剩余 {rest:#}，而本次请求预计需要 {needed:#}"),
         })
     }
@@ -240,7 +240,7 @@ impl fmt::Display for Whose {
 impl Resets {
     fn words(resets: Option<&Self>) -> InPlace {
         let Some(Self { at, within, zone }) = resets else {
-            return InPlace(both!("it does not begin again", "不会重置"));
+            return InPlace(both!("it does not begin again", "此限额不会重置"));
         };
         let time = Timestamp::from_millisecond(*at).unwrap_or(Timestamp::MAX).to_zoned(zone.clone());
         let (time, zone) = (time.strftime("%Y-%m-%d %H:%M").to_string(), zone.iana_name().unwrap_or("UTC"));

@@ -29,7 +29,7 @@ const words: typeof en = {
     'beta-query': '与 Claude Code 一样带上 ?beta=true',
     'beta-flags': '带上 claude-code-20250219 标志',
     'beta-1m': '为 long_context 列出的模型带上 context-1m-2025-08-07 标志',
-    'model-1m': '把模型名 NAME[1m] 改为 NAME，并带上该标志',
+    'model-1m': '把模型名 NAME[1m] 改为 NAME，并带上同一标志',
     'system-list': '文本形式的系统提示词转为列表',
     identity: '系统提示词中有一块声明身份',
     compact: '去掉请求体中多余的空白',
