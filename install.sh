@@ -17,9 +17,13 @@ name=anyrouter-gateway
 unit=$name.service
 version='' uninstall='' purge='' folder='' new=''
 
-# The language of this script, of the service and of the comments in its settings: GATEWAY_LANGUAGE, else the system's.
+# The language of this script, of the service and of the comments in its settings: GATEWAY_LANGUAGE, else the system's; where
+# that names none, the one with which the service was installed.
 language=${GATEWAY_LANGUAGE:-auto}
 [ "$language" != auto ] || language=${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}
+case $language in
+  '' | C | C.* | POSIX) language=$(sed -n 's/^GATEWAY_LANGUAGE=//p' /etc/$name/environment 2>/dev/null | tail -n 1) ;;
+esac
 case $language in
   zh*) chinese=yes commented=gateway.zh-CN.yaml ;;
   *) chinese='' commented=gateway.yaml ;;
@@ -209,7 +213,8 @@ END
   if systemctl is-active --quiet $unit; then
     # The new process takes the sockets over: no request is lost.
     systemctl reload $unit || put_back "sudo journalctl --unit $unit"
-  elif [ -z "$known" ]; then
+  elif [ -z "$known" ] || is_failing; then
+    systemctl reset-failed $unit 2>/dev/null || true
     systemctl enable --quiet --now $unit || fail "It is installed, and does not start. Why: sudo journalctl --unit $unit
 $(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)" \
       "已安装，但没能启动。原因见：sudo journalctl --unit $unit
@@ -223,6 +228,11 @@ $(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)"
 Settings: $home/environment and $home/gateway.yaml, then: sudo systemctl reload $name" \
     "服务已在运行。日志：sudo journalctl --unit $name
 配置：$home/environment 和 $home/gateway.yaml，改后执行：sudo systemctl reload $name"
+}
+
+# Whether systemd has tried in vain to start the service, and perhaps goes on trying: nobody has stopped it.
+is_failing() {
+  case $(systemctl is-active $unit 2>/dev/null) in activating | failed) ;; *) return 1 ;; esac
 }
 
 # The process that serves from the user's folder, if there is one. The number of one that was killed may be another's by now;

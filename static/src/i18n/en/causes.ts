@@ -73,7 +73,7 @@ export default {
     unreachable: {
       title: 'The upstream cannot be reached',
       why: 'No connection was made: the name does not resolve, the connection is refused or times out, or TLS fails.',
-      cure: 'Run the test on the Upstreams page. From mainland China an outbound proxy is usually needed.',
+      cure: 'Look whether the address is spelt right, then run the test on the Upstreams page. If it is, an outbound proxy is usually needed from mainland China.',
     },
     too_slow: {
       title: 'The upstream was too slow',

@@ -3,7 +3,7 @@ export default {
     title: 'Connect',
     about: 'Point your clients to the gateway',
     address: 'Address of the gateway',
-    addressHelp: 'Clients on other machines need an address they can reach: see gateway.listen.',
+    addressHelp: "Clients on other machines need an address they can reach: simplest by ssh -L 8088:127.0.0.1:8088 user{'@'}host, or by gateway.listen with TLS before it.",
     settings: 'Settings of the client',
     teamAddress: '{name} stands for the name or the address under which the others reach this machine. gateway.listen must let them in, or a reverse proxy before the gateway.',
     client: { claude: 'Claude Code', vscode: 'VS Code', team: 'Team', python: 'Python', javascript: 'JavaScript', curl: 'curl' },

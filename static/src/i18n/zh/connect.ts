@@ -5,7 +5,7 @@ const words: typeof en = {
     title: '接入',
     about: '让客户端连接到网关',
     address: '网关地址',
-    addressHelp: '其他机器上的客户端需要一个可以访问的地址，参见 gateway.listen。',
+    addressHelp: "其他机器上的客户端需要一个可以访问的地址：最简单的是 ssh -L 8088:127.0.0.1:8088 用户{'@'}主机；也可以设置 gateway.listen，并在前面加上 TLS。",
     settings: '客户端设置',
     teamAddress: '请把 {name} 换成其他机器访问本机所用的域名或 IP 地址；gateway.listen 要允许它们访问，或在网关前面放一个反向代理。',
     client: { claude: 'Claude Code', vscode: 'VS Code', team: '团队', python: 'Python', javascript: 'JavaScript', curl: 'curl' },
