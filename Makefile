@@ -106,6 +106,7 @@ bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare P
 	$(CARGO) run --release $(LOCKED) -p bench -- run
 
 bench-compare: ## CPU time of this build beside that of the commit BEFORE (HEAD~1); fails if it is slower
+	@scripts/prepare.sh build
 	@scripts/bench-compare.sh $(or $(BEFORE),HEAD~1)
 
 bench-quick: ## the same benchmark, short

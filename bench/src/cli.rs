@@ -29,8 +29,8 @@ pub(crate) enum Command {
 pub(crate) struct CompareOptions {
     /// The earlier build's binary
     pub before: PathBuf,
-    /// Rounds of each load, with both builds in turn
-    #[arg(long, default_value_t = 5)]
+    /// Rounds of each load, with both builds in turn; at least 3
+    #[arg(long, default_value_t = 5, value_parser = at_least_three)]
     pub rounds: usize,
 }
 
@@ -76,4 +76,10 @@ pub(crate) struct HoldOptions {
     /// Pingora's work_stealing
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     pub work_stealing: bool,
+}
+
+/// Fewer say nothing of how figures vary.
+fn at_least_three(text: &str) -> Result<usize, String> {
+    let rounds: usize = text.parse().map_err(|_| "not a number")?;
+    if rounds < 3 { Err("at least 3".to_owned()) } else { Ok(rounds) }
 }

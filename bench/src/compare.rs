@@ -15,32 +15,36 @@ const ATTEMPTS: usize = 2;
 /// Measures both, in turn; an error if this build is slower beyond twice what the earlier one's own figures differ by, and is
 /// so again.
 pub(crate) async fn compare(options: &CompareOptions) -> Result<()> {
-    let setting = Setting { work_stealing: false, core: pin().then_some(PROXY_CORE), threads: 1 };
+    let setting = Setting { work_stealing: false, cores: pin().then_some(PROXY_CORE), threads: 1 };
     let loads = scenarios::all(&project().join("tests/fixtures"), false)?;
     let loads: Vec<Scenario> = loads.into_iter().filter(|load| LOADS.contains(&load.name)).collect();
     let origin = Origin::start().await?;
     let start = async |name, path| Contestant::gateway(name, path).start(origin.address, setting).await;
     let before = start("before", std::path::absolute(&options.before)?).await?;
     let now = start("now", binaries()?.join("anyrouter-gateway")).await?;
+    let mut suspects: Vec<&Scenario> = loads.iter().collect();
     for attempt in 1..=ATTEMPTS {
         let mut slower = Vec::new();
-        for load in &loads {
+        for load in suspects {
             let mut measured = [Vec::new(), Vec::new()];
-            for _ in 0..options.rounds {
-                for (times, running) in measured.iter_mut().zip([&before, &now]) {
-                    times.push(cpu(load, &origin, running).await?);
+            for round in 0..options.rounds {
+                // Who is first differs from round to round.
+                for which in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+                    measured[which].push(cpu(load, &origin, [&before, &now][which]).await?);
                 }
             }
             let [Some(before), Some(now)] = measured.map(spread) else { bail!("no rounds") };
             println!("{:<10} before {}   now {} µs CPU", load.name, shown(before), shown(now));
             if is_beyond(now, before) {
-                slower.push(load.name);
+                slower.push(load);
             }
         }
         if slower.is_empty() {
             return Ok(());
         }
-        println!("slower in attempt {attempt} of {ATTEMPTS}: {}", slower.join(", "));
+        let names: Vec<&str> = slower.iter().map(|load| load.name).collect();
+        println!("slower in attempt {attempt} of {ATTEMPTS}: {}", names.join(", "));
+        suspects = slower;
     }
     bail!("this build takes more CPU time than the one before");
 }

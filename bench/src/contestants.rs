@@ -83,8 +83,8 @@ pub(crate) enum Effect {
 pub(crate) struct Setting {
     /// Pingora's `work_stealing`.
     pub work_stealing: bool,
-    /// The core that proxies are bound to, if binding is possible.
-    pub core: Option<usize>,
+    /// The cores that proxies are bound to, as `taskset` lists them, if binding is possible.
+    pub cores: Option<&'static str>,
     /// Worker threads of a gateway; the others have one.
     pub threads: usize,
 }
@@ -141,10 +141,10 @@ impl Contestant {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let (program, arguments) = self.command(address, origin, setting, &folder)?;
-        let mut command = match setting.core {
-            Some(core) => {
+        let mut command = match setting.cores {
+            Some(cores) => {
                 let mut command = Command::new("taskset");
-                command.arg("-c").arg(core.to_string()).arg(program);
+                command.args(["-c", cores]).arg(program);
                 command
             }
             None => Command::new(program),

@@ -61,8 +61,8 @@ fn english(conditions: &Conditions) -> String {
          is `proxy_pass` with the request body buffered in memory, `nginx-default` the same with nginx's own body buffer (16 \
          KiB, larger bodies go through a temporary file), `nginx-unbuffered` with `proxy_request_buffering off`, `nginx-lua` \
          decodes the body with cjson, replaces the same text and encodes it again, `haproxy` sends the body on as it comes, \
-         `fastapi` is what the gateway replaces: a proxy of a few lines (`bench/seed/proxy.py`), which gets one in 20 of the \
-         requests. The configurations are in `bench/src`: `nginx.rs`, `haproxy.rs` and `contestants.rs`."
+         `fastapi` is what the gateway replaces: a proxy of a few lines (`bench/seed/proxy.py`), which gets about one in 20 \
+         of the requests, and is not in the table of memory. The configurations are in `bench/src`: `nginx.rs`, `haproxy.rs` and `contestants.rs`."
     )
 }
 
@@ -82,7 +82,7 @@ fn chinese(conditions: &Conditions) -> String {
          `bare-pingora` 即 `bench/src/bin/bare-pingora.rs`；`nginx` 是 `proxy_pass`，请求体缓冲在内存中；`nginx-default` 同上，\
          但用 nginx 默认的请求体缓冲区（16 KiB，更大的写入临时文件）；`nginx-unbuffered` 设了 `proxy_request_buffering off`；\
          `nginx-lua` 用 cjson 解码请求体，替换同样的文本，再重新编码；`haproxy` 边收边转发请求体；`fastapi` 是网关所取代的那种几行代码的\
-         代理（`bench/seed/proxy.py`），只承受二十分之一的请求。各项配置在 `bench/src` 的 `nginx.rs`、`haproxy.rs` 和 `contestants.rs` 中。"
+         代理（`bench/seed/proxy.py`），只承受约二十分之一的请求，也不在内存表中。各项配置在 `bench/src` 的 `nginx.rs`、`haproxy.rs` 和 `contestants.rs` 中。"
     )
 }
 

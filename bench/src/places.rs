@@ -3,8 +3,10 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// Cores: proxies on the first, everything else on the second.
-pub(crate) const PROXY_CORE: usize = 0;
+pub(crate) const PROXY_CORE: &str = "0";
 const LOAD_CORE: usize = 1;
+/// Both, for a proxy with two worker threads.
+pub(crate) const BOTH_CORES: &str = "0,1";
 
 /// The folder of the workspace.
 pub(crate) fn project() -> PathBuf {

@@ -3,7 +3,7 @@ use crate::contestants::{BARE, Contestant, GATEWAY, Setting};
 use crate::load::{self, Job};
 use crate::memory::PARALLEL;
 use crate::origin::{Answer, JSON, Origin, Plan};
-use crate::places::{PROXY_CORE, binaries, pin, project};
+use crate::places::{BOTH_CORES, PROXY_CORE, binaries, pin, project};
 use crate::process::{cpu, rss_kb};
 use crate::scenarios::{self, Scenario, all_right};
 use crate::stats::{percentile, short};
@@ -31,7 +31,7 @@ pub(crate) async fn run() -> Result<()> {
     let loads = scenarios::all(&project().join("tests/fixtures"), false)?;
     let load = |name| loads.iter().find(|load| load.name == name).context("no such load");
     let (get, post) = (load("get")?, load("54kb")?);
-    let core = pin().then_some(PROXY_CORE);
+    let is_bound = pin();
     println!(
         "| | kB per idle connection | streams | kB per stream | CPU of one core | delay of an event, ms: median | p99 |"
     );
@@ -42,7 +42,8 @@ pub(crate) async fn run() -> Result<()> {
                 continue;
             }
             // Two threads have both cores, and share one with the load.
-            let setting = Setting { work_stealing: false, core: core.filter(|_| threads == 1), threads };
+            let cores = is_bound.then_some(if threads == 1 { PROXY_CORE } else { BOTH_CORES });
+            let setting = Setting { work_stealing: false, cores, threads };
             let idle = idle(contestant, setting, get).await?;
             for streams in STREAMS {
                 let Watched { per_stream_kb, cores, delays_us } = watch(contestant, setting, post, streams).await?;
