@@ -8,10 +8,11 @@ const LOAD_CORE: usize = 1;
 /// Both, for a proxy with two worker threads.
 pub(crate) const BOTH_CORES: &str = "0,1";
 
-/// The folder of the workspace.
+/// The folder of the workspace: cargo's, or the current one. Contestants start in folders of their own, so it is absolute.
 pub(crate) fn project() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    package.and_then(|package| package.parent().map(Path::to_path_buf)).unwrap_or_else(|| ".".into())
+    let of_cargo = package.and_then(|package| package.parent().map(Path::to_path_buf));
+    of_cargo.or_else(|| std::env::current_dir().ok()).unwrap_or_default()
 }
 
 /// The release binaries are where this program is.
