@@ -49,6 +49,7 @@ fn rules(criterion: &mut Criterion) {
         request_id: "req_1",
         upstream: "a",
         model: None,
+        holder: None,
     };
     let mut group = criterion.benchmark_group("rules");
     for (name, set) in [

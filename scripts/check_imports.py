@@ -24,7 +24,7 @@ ORDER = {
     "src": [
         "connections drain feed language",
         "config listen",
-        "access_log metrics store upstream",
+        "access_log metrics store team upstream",
         "gateway log_output",
         "doctor",
         "notify",
@@ -45,8 +45,8 @@ ORDER = {
         "live",
     ],
     "src/gateway": [
-        "answer cache_waste capture_wishes client_keys key_search models_seen",
-        "browser cross_site panel_key",
+        "answer cache_waste capture_wishes client_keys key_search models_seen wrong_keys",
+        "browser cross_site panel_key tokens",
         "clean conversations local",
         "snapshot",
         "identity running",
@@ -79,7 +79,7 @@ ORDER = {
         "response_head",
         "attempt begin finish upstream_response",
     ],
-    "crates/gateway-core/src": ["addresses language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "cache_waste team", "record", "again errors"],
+    "crates/gateway-core/src": ["addresses holder language reason", "http1", "balance body_intake models protocol redact", "rules", "prompt_shape thinking", "usage", "cache_waste team", "record", "again errors"],
 }
 
 # Rooms that may use less than their line would allow.
@@ -89,8 +89,9 @@ ONLY = {
         "listen": "connections",
         "install": "config language operate store",
         "metrics": "config",
-        "operate": "config drain language listen log_output",
+        "operate": "config drain language listen log_output team",
         "store": "config",
+        "team": "config",
         "upstream": "config",
     },
 }

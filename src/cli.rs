@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chinese;
+pub(crate) mod team;
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profile};
 use crate::doctor;
@@ -57,6 +58,12 @@ pub(crate) enum Command {
     Panel(panel::Options),
     /// Make the costs of past requests anew with the prices in force, and the sums over them.
     Recost(recost::Options),
+    /// Add, list, suspend and resume users, whose client tokens the gateway issues.
+    User(team::UserOptions),
+    /// Add and list groups of users.
+    Group(team::GroupOptions),
+    /// Issue, list, show, rotate and revoke client tokens.
+    Token(team::TokenOptions),
     /// Make the gateway of this folder a service of systemd: program, unit, settings and data; says what it does.
     InstallService(install::Options),
     /// Ask the running gateway whether it is well: for container health checks.
@@ -184,9 +191,17 @@ pub(crate) fn manual() -> std::io::Result<Vec<u8>> {
     page.render_description_section(&mut text)?;
     page.render_options_section(&mut text)?;
     text.extend_from_slice(b".SH COMMANDS\n");
+    describe(&command, "", &mut text)?;
+    text.extend_from_slice(MANUAL_END.as_bytes());
+    Ok(text)
+}
+
+/// The subcommands of a command of this name, and theirs.
+fn describe(command: &clap::Command, of: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-        writeln!(text, ".TP\n\\fB{}\\fR\n{about}", subcommand.get_name())?;
+        let name = format!("{of}{}", subcommand.get_name());
+        writeln!(text, ".TP\n\\fB{name}\\fR\n{about}")?;
         for argument in subcommand.get_arguments().filter(|argument| !argument.is_global_set()) {
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
             let name = match argument.get_long() {
@@ -195,9 +210,9 @@ pub(crate) fn manual() -> std::io::Result<Vec<u8>> {
             };
             writeln!(text, ".br\n\\fB{name}\\fR: {help}")?;
         }
+        describe(subcommand, &format!("{name} "), text)?;
     }
-    text.extend_from_slice(MANUAL_END.as_bytes());
-    Ok(text)
+    Ok(())
 }
 
 /// What clap does not know.
@@ -292,6 +307,9 @@ mod tests {
             "try",
             "prices",
             "recost",
+            "user",
+            "group",
+            "token",
             "reload",
             "upgrade",
             "panel",

@@ -2,11 +2,13 @@
 
 mod explain;
 mod explain_error;
+mod team;
 
 use crate::cli::{self, Cli, Command};
 use crate::config::{self, problem::Problems};
 use crate::language::{self, say, told};
 use crate::operate;
+use crate::team::Wish;
 use crate::{doctor, install, listen, log_output, prices, server, tryout};
 use gateway_core::both;
 use gateway_core::language::Words;
@@ -98,6 +100,12 @@ pub fn run() -> ExitCode {
             };
         }
         // None runs: the file is nobody else's.
+        Some(command @ (Command::User(_) | Command::Group(_) | Command::Token(_))) => {
+            let done = of_team(command).map(|(wish, is_json)| {
+                server::team::here(&loaded, &wish).and_then(|told| team::print(&wish, told, is_json))
+            });
+            return finish_command(done.unwrap_or_else(|| Ok(String::new())));
+        }
         Some(Command::Recost(options)) => {
             return finish_command(options.wish().and_then(|wish| server::recost::here(&loaded, wish)));
         }
@@ -151,8 +159,27 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
                 options.wish().and_then(|wish| operate::recost::run(&operate::running::find(&places, &env)?, wish));
             asked.transpose()
         }
+        Command::User(_) | Command::Group(_) | Command::Token(_) => {
+            let ((wish, is_json), places) = (of_team(command)?, places());
+            if places.is_at_home && !operate::running::is_here(&places) {
+                return None;
+            }
+            let found = operate::running::find(&places, &env);
+            let told = found.and_then(|folder| operate::team::run(&folder, wish.clone()));
+            Some(told.and_then(|told| team::print(&wish, told, is_json)).map(|text| operate::ask::printable(&text)))
+        }
         Command::InstallService(options) => Some(install::run(&cli.arguments(), *options)),
         Command::Healthcheck => Some(operate::health::check(places().listen)),
+        _ => None,
+    }
+}
+
+/// What a command wishes of the team, if it does, and whether the answer is to be JSON.
+fn of_team(command: &Command) -> Option<(Wish, bool)> {
+    match command {
+        Command::User(options) => Some((options.wish(), options.json)),
+        Command::Group(options) => Some((options.wish(), options.json)),
+        Command::Token(options) => Some((options.wish(), options.json)),
         _ => None,
     }
 }

@@ -25,6 +25,7 @@ mod prices;
 mod sample;
 mod server;
 mod store;
+mod team;
 mod tryout;
 mod upstream;
 

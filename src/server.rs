@@ -5,6 +5,7 @@ mod models;
 mod operation;
 mod panel;
 pub(crate) mod recost;
+pub(crate) mod team;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::live::Live;
@@ -53,6 +54,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
         })?;
     }
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
+    let team = team::open(&loaded.startup, &shared)?;
     let keeper = Arc::new(Keeper::new(&loaded.startup.state_dir));
     let panel = Arc::new(panel::Panel::new(Arc::clone(&shared), loaded.startup.clone()));
     panel.open();
@@ -106,7 +108,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     prometheus::register(Box::new(Upstreams::new(Arc::clone(&shared))))
         .context("registering the metrics of the upstreams")?;
-    let state = State { startup: startup.clone(), panel: Arc::clone(&panel), live: Arc::clone(&live) };
+    let (of_state, of_team) = (Arc::clone(&live), Arc::clone(&team));
+    let state = State { startup: startup.clone(), panel: Arc::clone(&panel), live: of_state, team: of_team };
     let (admin_pages, kept) = (Arc::clone(&admin), Arc::clone(&keeper));
     let seconds = Seconds { shared: Arc::clone(&shared), admin: admin_pages, keeper: kept, state: Arc::new(state) };
     let pages = AdminService::new(Arc::clone(&shared), Arc::clone(&admin) as _);
@@ -121,7 +124,8 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     cache_waste::restore(startup.log.database.as_deref(), &shared);
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
-    let for_commands = (Arc::clone(&panel), recost::for_commands(recosts), Arc::clone(&keeper));
+    let acting = team::for_commands(team, Arc::clone(&shared));
+    let for_commands = (Arc::clone(&panel), recost::for_commands(recosts), acting, Arc::clone(&keeper));
     let supervisor = operation::supervise(&startup, folder, &shared, live, for_commands, &server, (&sockets, heir))?;
     if let Some(claim) = claim {
         operate::upgrade::report_ready();
@@ -209,6 +213,7 @@ struct State {
     startup: Startup,
     panel: Arc<panel::Panel>,
     live: Arc<Live>,
+    team: Arc<crate::team::Keeper>,
 }
 
 impl State {
@@ -266,6 +271,7 @@ impl BackgroundService for Seconds {
                 if !shared.drain.is_on() {
                     state.keep();
                 }
+                team::refresh(&state.team, &shared);
                 admin.refresh();
                 keeper.tick(&shared.snapshot.load().conversations, shared.drain.has_successor());
             }));

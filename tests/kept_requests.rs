@@ -116,7 +116,7 @@ async fn the_tools_of_a_response_are_in_its_row_and_nowhere_else() {
     let detail = get(&gateway, &format!("requests/{}", stream["id"].as_str().expect("an id"))).await;
     assert_eq!(detail["tools"], stream["tools"]);
     let csv = gateway.request(&api("GET", "export?format=csv")).await.text();
-    assert!(csv.lines().next().is_some_and(|head| head.ends_with(",tools,started_at")), "{csv}");
+    assert!(csv.lines().next().is_some_and(|head| head.ends_with(",tools,user,group,token,started_at")), "{csv}");
     assert!(csv.contains(",\"Bash x3, ********, mcp__private__tool\","), "{csv}");
 
     let mut log = SqliteConnectOptions::new().filename(folder.path().join("log.db")).connect().await.expect("the log");

@@ -5,8 +5,7 @@ use super::call::Call;
 use super::fault::Fault;
 use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
-use super::wrong_keys::{Noted, WINDOW, WrongKeys};
-use crate::gateway::{Answer, PanelKey, PanelKeys, SESSION_COOKIES, looks_like_ticket};
+use crate::gateway::{Answer, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
 use gateway_core::rules::header::bearer;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Method};
@@ -116,7 +115,7 @@ pub(super) struct Gate {
 impl Gate {
     /// A gate that keeps its state in this folder.
     pub(super) fn new(state_dir: &Path) -> Self {
-        Self { wrong: WrongKeys::default(), ended: Ended::open(state_dir) }
+        Self { wrong: WrongKeys::new("keys for the panel"), ended: Ended::open(state_dir) }
     }
 
     /// Takes over the sessions that another process has ended. This reads a file.

@@ -73,9 +73,9 @@ async fn past(parts: &Parts, id: &str) -> Result<Asked, Refused> {
     let detail = reader.detail(id).await?.ok_or(Fault::NoRequest)?;
     let row = &detail.row.row;
     let client = row.text("client").and_then(|client| client.parse().ok());
-    let key = row.text("key").map(str::to_owned);
+    let [key, token] = ["key", "token"].map(|name| row.text(name).map(str::to_owned));
     if let Some(capture) = detail.capture.as_ref().filter(|capture| !capture.is_cut) {
-        let past = Past { client, key, shape: None };
+        let past = Past { client, key, token, shape: None };
         return Ok(Asked {
             head: Some(capture.head.clone()),
             body: capture.body.clone().into_bytes(),
@@ -84,7 +84,7 @@ async fn past(parts: &Parts, id: &str) -> Result<Asked, Refused> {
     }
     match reader.shape(id).await? {
         Some(shape) => {
-            let past = Past { client, key, shape: Some(shape.left_out()) };
+            let past = Past { client, key, token, shape: Some(shape.left_out()) };
             Ok(Asked { head: Some(shape.head.clone()), body: shape.body(), past: Some(past) })
         }
         None => Err(missing(parts, reader, &detail).await?.into()),
@@ -117,6 +117,7 @@ async fn missing(parts: &Parts, reader: &Reader, detail: &Detail) -> Result<Faul
 
 async fn run(parts: &Parts, snapshot: Arc<Snapshot>, asked: Asked) -> Result<Answer, Refused> {
     let Asked { head, body, past } = asked;
-    let run = move || explain(snapshot, head.as_deref(), &body, Values::Masked, past.as_ref());
+    let roster = parts.shared.roster.load_full();
+    let run = move || explain(snapshot, &roster, head.as_deref(), &body, Values::Masked, past.as_ref());
     json(&parts.dry_runs.run(run).await?.map_err(|said| Fault::NotARequest { said })?)
 }

@@ -29,7 +29,6 @@ mod turns;
 mod upstream_test;
 mod upstreams;
 mod waste;
-mod wrong_keys;
 
 use crate::config::live::Live;
 use crate::gateway::{Answer, LocalHandler, LocalRequest, Recipient, Shared};

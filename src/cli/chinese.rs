@@ -51,6 +51,38 @@ const HELP: &[(&str, &str)] = &[
     ("recost from", "从何时的请求开始：日期（2026-10-07，UTC）或时间（2026-10-07T08:00:00Z）"),
     ("recost to", "只到此时为止；不写则到最近的请求"),
     ("recost stop", "停止正在进行的计算；记录与总计始终一致"),
+    ("user", "新建、列出、停用和恢复用户；网关为用户签发客户端令牌"),
+    ("user create", "新建用户"),
+    ("user create name", "用户名，规则和列表用它来识别用户"),
+    ("user create email", "邮箱地址"),
+    ("user create group", "所属的用户组"),
+    ("user list", "列出所有用户"),
+    ("user suspend", "停用一个用户：其所有令牌都会被拒绝，直到恢复"),
+    ("user suspend name", "用户名"),
+    ("user resume", "恢复已停用的用户，其令牌重新可用"),
+    ("user resume name", "用户名"),
+    ("group", "新建和列出用户组"),
+    ("group create", "新建用户组"),
+    ("group create name", "用户组的名称，规则和列表用它来识别"),
+    ("group create time_zone", "时区，例如 Asia/Shanghai"),
+    ("group list", "列出所有用户组"),
+    ("token", "签发、列出、查看、轮换和吊销客户端令牌"),
+    ("token create", "签发令牌，令牌只显示这一次"),
+    ("token create user", "令牌属于哪个用户"),
+    ("token create name", "用来区分同一用户的多个令牌"),
+    ("token create models", "可用的模型，可含 * 和 ?；可写多次，不写则不限"),
+    ("token create upstreams", "可用的上游；可写多次，不写则不限"),
+    ("token create addresses", "允许的来源地址或网段；可写多次，不写则不限"),
+    ("token create expires", "何时到期：时长（30d）或日期（2027-01-31，UTC）"),
+    ("token list", "列出令牌（不含令牌本身）"),
+    ("token list user", "只列出这个用户的令牌"),
+    ("token show", "查看一个令牌（不含令牌本身）"),
+    ("token show token", "令牌的 id，或 用户/名称"),
+    ("token rotate", "换发令牌；旧令牌在一段时间内仍可使用"),
+    ("token rotate token", "令牌的 id，或 用户/名称"),
+    ("token rotate overlap", "旧令牌还可使用多久"),
+    ("token revoke", "吊销令牌，立即生效，不可恢复"),
+    ("token revoke token", "令牌的 id，或 用户/名称"),
     ("install-service", "把当前目录的网关安装为 systemd 服务：程序、单元、设置和数据，并说明做了什么"),
     ("install-service dry_run", "只说明会做什么，不实际执行"),
     ("install-service force", "替换内容不同的文件；原文件保留在旁边，名称以 .old 结尾"),
@@ -65,7 +97,7 @@ const HELP: &[(&str, &str)] = &[
 ];
 
 /// What is the same everywhere.
-const EVERYWHERE: &[(&str, &str)] = &[("help", "显示帮助"), ("version", "显示版本")];
+const EVERYWHERE: &[(&str, &str)] = &[("help", "显示帮助"), ("version", "显示版本"), ("json", "以 JSON 输出")];
 
 /// The command line with its help in Chinese.
 pub(super) fn of(mut command: Command) -> Command {
@@ -75,7 +107,7 @@ pub(super) fn of(mut command: Command) -> Command {
 }
 
 fn translated(command: Command, name: &str) -> Command {
-    let command = match text(name) {
+    let command = match text(name).or_else(|| text(name.rsplit(' ').next().unwrap_or_default())) {
         Some(about) => command.about(about),
         None => command,
     };
@@ -94,8 +126,10 @@ fn translated(command: Command, name: &str) -> Command {
             }
         });
     command.mut_subcommands(|subcommand| {
-        let name = subcommand.get_name().to_owned();
-        translated(subcommand, &name)
+        // Below `help` the commands stand once more.
+        let above = name.strip_suffix("help").unwrap_or(name).trim_end();
+        let name = format!("{above} {}", subcommand.get_name());
+        translated(subcommand, name.trim_start())
     })
 }
 
@@ -150,8 +184,10 @@ mod tests {
     fn every_command_and_argument_has_its_chinese() {
         let command = of(Cli::command());
         let commands = std::iter::once(&command).chain(command.get_subcommands().filter(|it| it.get_name() != "help"));
+        let below =
+            command.get_subcommands().flat_map(|one| one.get_subcommands()).filter(|it| it.get_name() != "help");
         let mut count = 0;
-        for one in commands {
+        for one in commands.chain(below) {
             let name = one.get_name();
             assert!(one.get_about().is_some_and(|about| is_chinese(&about.to_string())), "{name}: a line in HELP");
             for argument in one.get_arguments() {
@@ -189,11 +225,13 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         for (key, _) in HELP {
-            let (name, argument) = key.split_once(' ').map_or((*key, None), |(name, argument)| (name, Some(argument)));
-            let of = if name.is_empty() { Some(&command) } else { command.find_subcommand(name) };
-            let of = of.unwrap_or_else(|| panic!("there is no command {name}"));
+            let mut words = key.split(' ').filter(|word| !word.is_empty()).peekable();
+            let mut of = &command;
+            while let Some(below) = words.peek().and_then(|word| of.find_subcommand(word)) {
+                (of, _) = (below, words.next());
+            }
             let is_there = |id: &str| id == "subcommand" || of.get_arguments().any(|known| known.get_id() == id);
-            assert!(argument.is_none_or(is_there), "{key}");
+            assert!(words.next().is_none_or(is_there) && words.next().is_none(), "{key}");
         }
     }
 }

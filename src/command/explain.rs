@@ -6,6 +6,7 @@ use crate::config::Loaded;
 use crate::gateway::{self, SAMPLE, Snapshot, Values};
 use crate::language::say;
 use crate::store::{Captured, Reader};
+use crate::team;
 use anyhow::Context as _;
 use std::io::Read as _;
 use std::path::Path;
@@ -29,13 +30,15 @@ pub(super) fn run(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()
         return explain_error::run(&loaded.config, file, options);
     }
     let database = loaded.startup.log.database.clone();
+    let roster = team::roster(&loaded.startup.state_dir);
     let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
     let request = match &options.body {
         Some(body) => Request { head: head_of(options)?, body: body_of(body)?, which: None },
         None => unnamed(options, database.as_deref())?,
     };
     let values = if options.show_values { Values::Shown } else { Values::Masked };
-    let explanation = gateway::explain(Arc::new(snapshot), request.head.as_deref(), &request.body, values, None);
+    let (head, body) = (request.head.as_deref(), &request.body);
+    let explanation = gateway::explain(Arc::new(snapshot), &roster, head, body, values, None);
     let explanation = explanation.map_err(anyhow::Error::msg)?;
     if options.show_values {
         eprintln!(

@@ -110,6 +110,8 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let lowered = lower(&mut reader, state_dir, &headers, grace);
     if let Some((config, startup)) = &lowered {
         reader.problems.extend(warnings::loops(&reader.effective, config, startup));
+        let keyless = warnings::without_keys(&reader, config);
+        reader.problems.extend(keyless);
     }
     if former.borrow().is_some() {
         reader.problems.iter_mut().for_each(hint_at_variables);

@@ -274,7 +274,9 @@ fn walk<'n>(node: &'n Node, path: &str, is_secret: bool, scalars: &mut Vec<(Stri
                 // A rule of the profile may be named after a secret, and is on or off.
                 let are_rules = path.starts_with(".gateway.upstreams[") && path.ends_with(".profile_rules");
                 let is_switch = are_rules && value.as_scalar().is_some_and(|on| value::boolean(on.as_str()).is_ok());
-                let is_none = is_none || is_named || are_names || is_switch;
+                // What a rule asks for is the id of a token; a token itself is refused there.
+                let is_id = key == "token" && (path.ends_with(".match") || path.ends_with(".not"));
+                let is_none = is_none || is_named || are_names || is_switch || is_id;
                 let at = format!("{path}.{key}");
                 let is_secret = is_secret || is_hook(&at) || is_secret_name(key) && !is_none;
                 walk(value, &at, is_secret, scalars);

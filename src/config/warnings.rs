@@ -42,7 +42,8 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config, file: Option<&Environme
         let told = url.endpoint_in_it();
         warnings.extend(told.map(|what| Problem { at: setting.source.clone(), key: setting.key.clone(), what }));
     }
-    for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved) {
+    // With client tokens each of them has a key, and needs no route.
+    for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved && !config.require_token) {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
             let at = list_place(reader, "gateway.upstreams");
             let what = Message::UpstreamUnused { name: upstream.name.clone() };
@@ -190,6 +191,16 @@ fn weak_panel_key(reader: &Reader<'_>, config: &Config) -> Option<Problem> {
     let setting = reader.effective.iter().find(|setting| setting.key == "gateway.dashboard.api_key");
     let at = setting.map_or(Source::Default, |setting| setting.source.clone());
     Some(Problem { at, key: "gateway.dashboard.api_key".to_owned(), what })
+}
+
+/// Upstreams to which requests with client tokens could not go, because there is no key in whose place the token stands.
+pub(super) fn without_keys(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
+    let keyless = config.upstreams.iter().filter(|upstream| config.require_token && upstream.api_keys.is_empty());
+    let problem = |upstream: &UpstreamConfig| {
+        let what = Message::UpstreamWithoutKey { name: upstream.name.clone() };
+        Problem { at: list_place(reader, "gateway.upstreams"), key: String::new(), what }
+    };
+    keyless.map(problem).collect()
 }
 
 /// Upstreams that are this gateway itself: requests would go round and round. Through an outbound proxy the same address

@@ -9,12 +9,15 @@ use super::answer::new_request_id;
 use super::clean::Cleaner;
 use super::client::body_budget::HeldBody;
 use super::identity;
+use super::proxy::begin::admit_token;
 use super::proxy::context::Context;
 use super::proxy::{apply_rules, repair, request_head};
 use super::snapshot::Snapshot;
+use super::tokens;
 use crate::language;
 use bytes::Bytes;
 use gateway_core::both;
+use gateway_core::http1::Refusal;
 use gateway_core::http1::head::MOST_FIELDS;
 use gateway_core::language::{Language, Words};
 use gateway_core::record::ThinkingAction;
@@ -23,6 +26,7 @@ use gateway_core::rules::body::touches_cached_prefix;
 use gateway_core::rules::document::Document;
 use gateway_core::rules::plan::Body;
 use gateway_core::rules::rule::Rule;
+use gateway_core::team::roster::Roster;
 use http::header::{CONNECTION, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, Version};
 pub(crate) use past::Past;
@@ -114,18 +118,19 @@ pub(crate) struct BodyOutcome {
 }
 
 /// Explains what would happen to the request with this head (without one, a usual Messages request) and body; `past` is what
-/// else is known of one of the log.
+/// else is known of one of the log; `roster` has the client tokens.
 ///
 /// # Errors
 /// When the head cannot be read.
 pub(crate) fn explain(
     snapshot: Arc<Snapshot>,
+    roster: &Roster,
     head: Option<&str>,
     body: &[u8],
     values: Values,
     past: Option<&Past>,
 ) -> Result<Explanation, Words> {
-    let client = parse_head(head.unwrap_or(USUAL_HEAD))?;
+    let mut client = parse_head(head.unwrap_or(USUAL_HEAD))?;
     let gauge = || IntGauge::new("explain", "Not shown.").map_err(|error| Words::said(error.to_string()));
     let mut context = Context::new(snapshot, new_request_id(), &gauge()?);
     let peer = past.and_then(|past| past.client).unwrap_or([127, 0, 0, 1].into());
@@ -145,10 +150,13 @@ pub(crate) fn explain(
         prefix: Prefix::default(),
         source: None,
     };
-    let respond = apply_rules::respond(&client, &mut context).map(|answer| answer.status);
-    context.arrival.identity = match past {
-        Some(past) => identity::identify_kept(&client.headers, past.key.as_deref(), &context.snapshot),
-        None => identity::identify(&client.headers, None, &context.snapshot),
+    let cannot = |error: Box<pingora::Error>| {
+        let why = error.etype().as_str().to_owned();
+        both!("the request cannot be made: {why}", "无法生成要发出的请求：{why}")
+    };
+    let respond = match admit(&mut client, roster, past, &mut context).map_err(cannot)? {
+        Ok(()) => apply_rules::respond(&client, &mut context).map(|answer| answer.status),
+        Err(refusal) => Some(refusal.status),
     };
     match &context.arrival.identity.group {
         Ok(_) => context.routing.destination = context.group().first().copied(),
@@ -175,10 +183,6 @@ pub(crate) fn explain(
     if explanation.answered.is_some() {
         return Ok(explanation);
     }
-    let cannot = |error: Box<pingora::Error>| {
-        let why = error.etype().as_str().to_owned();
-        both!("the request cannot be made: {why}", "无法生成要发出的请求：{why}")
-    };
     explanation.upstream = Some(context.destination().map_err(cannot)?.upstream.config.name.clone());
     let mut outgoing = client.clone();
     remove_hop_by_hop(&mut outgoing);
@@ -194,6 +198,26 @@ pub(crate) fn explain(
         explanation.touches_cached_prefix = touches_cache(body, &context);
     }
     Ok(explanation)
+}
+
+/// Finds out who sends the request; whether the client token lets it in, if it has or needs one.
+fn admit(
+    client: &mut RequestHeader,
+    roster: &Roster,
+    past: Option<&Past>,
+    context: &mut Context,
+) -> pingora::Result<Result<(), Refusal>> {
+    context.arrival.identity = match past {
+        Some(Past { key, token, .. }) => {
+            let token = token.as_deref().and_then(|id| roster.with_id(id));
+            identity::identify_kept(&client.headers, key.as_deref(), token, &context.snapshot)
+        }
+        None => identity::look(&client.headers, None, context.arrival.client, roster, &context.snapshot),
+    };
+    if context.arrival.identity.shows_token {
+        tokens::conceal(client)?;
+    }
+    Ok(admit_token(client, roster, context))
 }
 
 /// What differs between the heads of a request as it came and as it goes out.

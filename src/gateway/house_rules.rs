@@ -119,9 +119,14 @@ impl HouseRules {
             Ok(expected) => client.read_rest(begun, limits, Some(expected), snapshot.must_see_bodies).await,
             Err(refusal) => {
                 client.refuse(begun);
-                Err(refusal.into())
+                Err(self.slowed(refusal, address).await)
             }
         }
+    }
+
+    /// A refusal, after a while if it is for one of many unknown tokens.
+    pub(super) async fn slowed(&self, refusal: Refusal, client: Option<IpAddr>) -> NoRequest {
+        self.shared.slow_guesses(&refusal, client).await.unwrap_or(refusal).into()
     }
 
     /// Whether the gateway has an answer of its own to what no upstream is there for. Who sends the panel's key is told that
@@ -145,7 +150,7 @@ impl HouseRules {
         snapshot: &Arc<Snapshot>,
         may_come: impl FnOnce() -> bool,
     ) -> Result<Expected, Refusal> {
-        let identity = identity::identify(fields, authority, snapshot);
+        let identity = identity::identify(fields, authority, client, &self.shared.roster.load(), snapshot);
         if let Err(refusal) = &identity.group
             && !may_come()
         {
@@ -201,8 +206,9 @@ impl HouseRules {
                 (method, path, Protocol::of(request.method.as_str(), request.raw_path()).endpoint())
             }
         };
-        let key = identity::fingerprint(&request.headers, snapshot).map(|key| key.to_string());
-        RequestRecord { method, path, endpoint, key, ..record }
+        let (key, holder) = identity::fingerprint(&request.headers, &self.shared.roster.load(), snapshot);
+        let key = key.map(|key| key.to_string());
+        RequestRecord { method, path, endpoint, key, holder, ..record }
     }
 
     /// Counts and logs a request that was not read. Those of the admin service are no traffic.

@@ -151,8 +151,10 @@ impl Http2Door {
             };
         }
         let may_come = || self.rules.is_answered_here(request, client, snapshot);
-        let expected = self.rules.expect(&request.headers, request.uri.authority(), client, snapshot, may_come)?;
-        http2::read(session, limits, Some(expected)).await
+        match self.rules.expect(&request.headers, request.uri.authority(), client, snapshot, may_come) {
+            Ok(expected) => http2::read(session, limits, Some(expected)).await,
+            Err(refusal) => Err(self.rules.slowed(refusal, client).await),
+        }
     }
 
     fn finish(

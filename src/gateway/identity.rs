@@ -4,10 +4,15 @@ use super::client_keys::{self, AGENT, REQUEST_CLASS, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
+use super::tokens::now_ms;
 use crate::config::fingerprint::KeyFingerprint;
 use crate::upstream::sessions::Client;
+use gateway_core::holder::Holder;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;
+use gateway_core::team::roster::Roster;
+use gateway_core::team::text;
+use gateway_core::team::token::{Denied, Token};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +20,7 @@ use once_cell::sync::Lazy;
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The fields that [`identify`] reads. Their names are made once: a head is looked through for each request with a
 /// body.
@@ -43,8 +49,15 @@ pub(crate) struct Identity {
     pub sender: Client,
     /// What it stays together with at an upstream: its session, or that among the requests of its route.
     pub together: Client,
-    /// Its key, as records tell keys apart; `None` without one.
+    /// Its key, as records tell keys apart; `None` without one. Of a client token it is that of its id, so that it stays the
+    /// same when the token is rotated.
     pub key: Option<KeyFingerprint>,
+    /// Its client token, if it has one that is known.
+    pub token: Option<Arc<Token>>,
+    /// Whether it has what is meant for a client token.
+    pub shows_token: bool,
+    /// Whether it is refused for its token, or for want of one: no rule answers it then.
+    pub is_barred: bool,
     /// The upstreams that it may go to.
     ///
     /// # Errors
@@ -55,7 +68,15 @@ pub(crate) struct Identity {
 impl Default for Identity {
     /// Of a request of which nothing is known yet.
     fn default() -> Self {
-        Self { sender: Client::UNKNOWN, together: Client::UNKNOWN, key: None, group: Ok(Group::Open) }
+        Self {
+            sender: Client::UNKNOWN,
+            together: Client::UNKNOWN,
+            key: None,
+            token: None,
+            shows_token: false,
+            is_barred: false,
+            group: Ok(Group::Open),
+        }
     }
 }
 
@@ -68,8 +89,48 @@ pub(super) struct Found {
     pub identity: Identity,
 }
 
-/// Who sends a request with these fields; `authority` is whom an HTTP/2 request is for.
-pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
+/// Who sends a request with these fields from this address; `authority` is whom an HTTP/2 request is for. A token that is
+/// accepted is noted as used.
+pub(super) fn identify(
+    headers: &HeaderMap,
+    authority: Option<&Authority>,
+    client: Option<IpAddr>,
+    roster: &Roster,
+    snapshot: &Snapshot,
+) -> Identity {
+    let identity = look(headers, authority, client, roster, snapshot);
+    if let (Some(token), Ok(_)) = (&identity.token, &identity.group) {
+        token.used_ms.store(now_ms(), Ordering::Relaxed);
+    }
+    identity
+}
+
+/// The same, noting nothing.
+pub(super) fn look(
+    headers: &HeaderMap,
+    authority: Option<&Authority>,
+    client: Option<IpAddr>,
+    roster: &Roster,
+    snapshot: &Snapshot,
+) -> Identity {
+    match presented(headers) {
+        Some(presented) => by_token(headers, presented, client, roster, snapshot),
+        None if snapshot.config.require_token => {
+            let key = client_keys::client_keys(headers).next();
+            Identity {
+                sender: client_keys::client(headers, key),
+                key: key.map(KeyFingerprint::of),
+                is_barred: true,
+                group: Err(Denied::Missing.refusal()),
+                ..Identity::default()
+            }
+        }
+        None => by_key(headers, authority, snapshot),
+    }
+}
+
+/// The same of a request that is sent with a relay's key, or with none.
+fn by_key(headers: &HeaderMap, authority: Option<&Authority>, snapshot: &Snapshot) -> Identity {
     let (route, key) = authenticating(headers, snapshot);
     let sender = client_keys::client(headers, key);
     Identity {
@@ -77,19 +138,81 @@ pub(super) fn identify(headers: &HeaderMap, authority: Option<&Authority>, snaps
         together: route.and_then(|route| snapshot.partial(route)).map_or(sender, |number| sender.among(number)),
         key: key.map(KeyFingerprint::of),
         group: find_group(headers, route, authority, snapshot),
+        ..Identity::default()
     }
 }
 
-/// The same of a request that was kept without its key, of which this is the fingerprint.
-pub(super) fn identify_kept(headers: &HeaderMap, fingerprint: Option<&str>, snapshot: &Snapshot) -> Identity {
+/// What is meant for a client token, in whichever of the fields for keys.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    client_keys::client_keys(headers).find(|key| text::is_meant(key))
+}
+
+fn by_token(
+    headers: &HeaderMap,
+    presented: &[u8],
+    client: Option<IpAddr>,
+    roster: &Roster,
+    snapshot: &Snapshot,
+) -> Identity {
+    let (token, denied) = match roster.admit(presented, client, now_ms()) {
+        Ok(token) => (Some(token), None),
+        Err((denied, token)) => (token, Some(denied)),
+    };
+    let id = token.map(|token| token.holder.token.as_bytes());
+    let sender = client_keys::client(headers, id);
+    let group = match (denied, token) {
+        (None, Some(token)) => group_of(token, snapshot),
+        (denied, _) => Err(denied.unwrap_or(Denied::Unknown).refusal()),
+    };
+    Identity {
+        sender,
+        together: sender,
+        key: id.map(KeyFingerprint::of),
+        token: token.map(Arc::clone),
+        shows_token: true,
+        is_barred: group.is_err(),
+        group,
+    }
+}
+
+/// The upstreams that a token may use: only those that have a key to go out in its place.
+fn group_of(token: &Token, snapshot: &Snapshot) -> Result<Group, Refusal> {
+    let may_use = |place: &usize| token.upstreams.contains(&snapshot.upstreams[*place].config.name);
+    let places = match token.upstreams.is_empty() {
+        true => Arc::clone(&snapshot.keyed),
+        false => snapshot.keyed.iter().copied().filter(may_use).collect(),
+    };
+    if places.is_empty() { Err(Denied::Upstream.refusal()) } else { Ok(Group::OfToken(places)) }
+}
+
+/// The same of a request that was kept without its key, of which this is the fingerprint, or with this token, whatever has
+/// become of it since.
+pub(super) fn identify_kept(
+    headers: &HeaderMap,
+    fingerprint: Option<&str>,
+    token: Option<&Arc<Token>>,
+    snapshot: &Snapshot,
+) -> Identity {
+    if let Some(token) = token {
+        let group = group_of(token, snapshot);
+        return Identity { token: Some(Arc::clone(token)), is_barred: group.is_err(), group, ..Identity::default() };
+    }
     let class = if snapshot.routes_by_class() { client_keys::request_class(headers) } else { None };
     let route = fingerprint.and_then(|fingerprint| snapshot.routed_by_fingerprint(fingerprint, class));
     Identity { group: find_group(headers, route, None, snapshot), ..Identity::default() }
 }
 
-/// The fingerprint of the key that authenticates a request with these fields, if there is one.
-pub(super) fn fingerprint(headers: &HeaderMap, snapshot: &Snapshot) -> Option<KeyFingerprint> {
-    authenticating(headers, snapshot).1.map(KeyFingerprint::of)
+/// The fingerprint of the key that authenticates a request with these fields, if there is one, and whose token it is.
+pub(super) fn fingerprint(
+    headers: &HeaderMap,
+    roster: &Roster,
+    snapshot: &Snapshot,
+) -> (Option<KeyFingerprint>, Option<Arc<Holder>>) {
+    let Some(presented) = presented(headers) else {
+        return (authenticating(headers, snapshot).1.map(KeyFingerprint::of), None);
+    };
+    let holder = roster.whose(presented).map(|token| Arc::clone(&token.holder));
+    (holder.as_ref().map(|holder| KeyFingerprint::of(holder.token.as_bytes())), holder)
 }
 
 /// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.
@@ -109,7 +232,7 @@ fn find_group(
     snapshot: &Snapshot,
 ) -> Result<Group, Refusal> {
     let group = snapshot.find_group(route)?;
-    if snapshot.adds_key(group) {
+    if snapshot.adds_key(&group) {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         cross_site::check(headers, host.or(authority.map(Authority::as_str)), &snapshot.config.allow_origins)?;
     }
@@ -143,6 +266,7 @@ pub(super) fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, 
         request_id: "",
         upstream: &destination.upstream.config.name,
         model: None,
+        holder: None,
     };
     local::whose(request, &snapshot.config) != Whose::Upstreams || destination.rules.respond(&facts, None).is_some()
 }

@@ -26,8 +26,10 @@ pub(crate) mod running;
 mod shared;
 mod snapshot;
 mod steering_checks;
+mod tokens;
 mod trial;
 mod upstream_metrics;
+mod wrong_keys;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +62,7 @@ pub(crate) use snapshot::{Snapshot, peer};
 pub(crate) use steering_checks::SteeringChecks;
 pub(crate) use trial::{Field, Reply, Sent, Tried, send};
 pub(crate) use upstream_metrics::Upstreams;
+pub(crate) use wrong_keys::{Noted, WINDOW, WrongKeys};
 
 /// The proxy's logic.
 pub(crate) struct Gateway {
@@ -92,7 +95,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, context: &mut Box<Context>) -> Result<()> {
-        begin::arrive(session, context)?;
+        begin::arrive(session, &self.shared, context)?;
         self.close_if_draining(session);
         Ok(())
     }

@@ -8,13 +8,19 @@ use super::models_seen::ModelsSeen;
 use super::panel_key::PanelKeys;
 use super::running::Running;
 use super::snapshot::Snapshot;
+use super::wrong_keys::{Noted, WrongKeys};
 use crate::access_log;
 use crate::drain::Drain;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::store::RequestLog;
 use arc_swap::ArcSwap;
+use gateway_core::http1::Refusal;
+use gateway_core::reason::Reason;
 use gateway_core::record::RequestRecord;
+use gateway_core::team::roster::Roster;
+use gateway_core::team::token::Denied;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -49,6 +55,10 @@ pub(crate) struct Shared {
     pub capture_wishes: CaptureWishes,
     /// What opens the panel.
     pub panel: PanelKeys,
+    /// The client tokens in force.
+    pub roster: ArcSwap<Roster>,
+    /// The client tokens of the last minute that nobody knows.
+    pub wrong_tokens: WrongKeys,
 }
 
 impl Shared {
@@ -69,7 +79,16 @@ impl Shared {
             cache_waste: CacheWaste::default(),
             capture_wishes: CaptureWishes::default(),
             panel: PanelKeys::default(),
+            roster: ArcSwap::default(),
+            wrong_tokens: WrongKeys::new("client tokens"),
         }
+    }
+
+    /// Has who sends many unknown tokens wait for the `refusal` of a further one; another refusal if too many wait already.
+    pub(super) async fn slow_guesses(&self, refusal: &Refusal, client: Option<IpAddr>) -> Option<Refusal> {
+        let is_guess = refusal.reason == Reason::TokenUnknown;
+        let is_too_many = is_guess && self.wrong_tokens.note(client).await == Noted::Unanswered;
+        is_too_many.then(|| Denied::Guesses.refusal())
     }
 
     /// Counts and logs a request that is over. One that `is_local`, for the gateway's own pages, is no traffic.
@@ -81,6 +100,10 @@ impl Shared {
         self.metrics.count(&record);
         self.models_seen.note(&record);
         access_log::write(&record);
+        // Of these anybody could send any number.
+        if record.reason == Some(Reason::TokenGuesses) {
+            return;
+        }
         let record = Arc::new(record);
         self.feed.tell(&record);
         self.log.submit(record);

@@ -40,13 +40,15 @@ pub(crate) struct Destination {
 }
 
 /// A list of upstreams that a request may go to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Group {
     /// Those for keys without a route.
     #[default]
     Open,
     /// Those of the route with this number.
     Route(usize),
+    /// Those that a client token may use, by their places.
+    OfToken(Arc<[usize]>),
 }
 
 /// What requests are handled with.
@@ -70,6 +72,8 @@ pub(crate) struct Snapshot {
     pub secrets: Arc<Needles>,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
     pub must_see_bodies: bool,
+    /// The places of the upstreams that have keys of their own: those for client tokens.
+    pub keyed: Arc<[usize]>,
     open: Vec<usize>,
     routed: Vec<Vec<usize>>,
     /// What stands for each route that takes only some requests of its keys.
@@ -153,6 +157,7 @@ impl Snapshot {
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
             secrets: Arc::new(config.secrets()),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
+            keyed: places(&|upstream| !upstream.api_keys.is_empty()).into(),
             open: places(&|upstream| !upstream.is_reserved),
             routed: config.routes.iter().map(|route| places(&|u| route.upstreams.contains(&u.name))).collect(),
             partial: config.routes.iter().map(partial).collect(),
@@ -178,21 +183,24 @@ impl Snapshot {
     }
 
     /// The places of the upstreams in a group.
-    pub(crate) fn group(&self, group: Group) -> &[usize] {
+    pub(crate) fn group<'g>(&'g self, group: &'g Group) -> &'g [usize] {
         match group {
             Group::Open => &self.open,
-            Group::Route(number) => &self.routed[number],
+            Group::Route(number) => &self.routed[*number],
+            Group::OfToken(places) => places,
         }
     }
 
     /// The places of the upstreams that share new sessions with each other.
     pub(crate) fn peers(&self) -> Vec<Vec<usize>> {
-        let groups: Vec<&[usize]> = iter::once(&self.open).chain(&self.routed).map(Vec::as_slice).collect();
+        let of_tokens = self.config.require_token.then_some(&*self.keyed);
+        let groups = iter::once(&self.open).chain(&self.routed).map(Vec::as_slice);
+        let groups: Vec<&[usize]> = groups.chain(of_tokens).collect();
         steering::peers(&groups, |at| self.upstreams[at].config.priority)
     }
 
     /// Whether the gateway may add a key to requests of this group.
-    pub(crate) fn adds_key(&self, group: Group) -> bool {
+    pub(crate) fn adds_key(&self, group: &Group) -> bool {
         self.group(group).iter().any(|&at| self.adds_key[at])
     }
 
@@ -212,7 +220,7 @@ impl Snapshot {
     /// 401 if there is no such upstream.
     pub(crate) fn find_group(&self, route: Option<usize>) -> Result<Group, Refusal> {
         let group = route.map_or(Group::Open, Group::Route);
-        if self.group(group).is_empty() {
+        if self.group(&group).is_empty() {
             return Err(Refusal::new(
                 401,
                 Reason::UnknownKey,

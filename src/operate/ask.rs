@@ -32,7 +32,7 @@ pub(crate) fn ask(folder: &RuntimeDir, question: Question) -> Result<Answer, Str
 pub(crate) fn ask_with_descriptors(folder: &RuntimeDir, question: Question) -> Result<Answered, String> {
     let stream = connect(folder)?;
     let time = if question == Question::Status { STATUS_TIME } else { ANSWER_TIME };
-    let asked = write(&stream, question).and_then(|()| descriptors::receive(&stream, time));
+    let asked = write(&stream, &question).and_then(|()| descriptors::receive(&stream, time));
     let (line, attached) =
         asked.map_err(|error| say!("the gateway did not answer: {error}", "网关没有回答：{error}"))?;
     let answer = serde_json::from_slice(&line);
@@ -120,9 +120,9 @@ pub(crate) fn connect(folder: &RuntimeDir) -> Result<UnixStream, String> {
 ///
 /// # Errors
 /// When the other end is gone.
-pub(crate) fn write(mut stream: &UnixStream, question: Question) -> std::io::Result<()> {
+pub(crate) fn write(mut stream: &UnixStream, question: &Question) -> std::io::Result<()> {
     stream.set_write_timeout(Some(STATUS_TIME))?;
-    stream.write_all(&control::line(&question)?)
+    stream.write_all(&control::line(question)?)
 }
 
 /// Who serves.

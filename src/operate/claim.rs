@@ -35,7 +35,7 @@ impl Claim {
         let failed = |error: io::Error| {
             both!("the process that serves cannot be succeeded: {error}", "无法接替正在服务的进程：{error}")
         };
-        ask::write(&claim.stream, Question::Succeed).map_err(failed)?;
+        ask::write(&claim.stream, &Question::Succeed).map_err(failed)?;
         match claim.read(ANSWER_TIME)?.0 {
             Answer::Waiting => Ok(claim),
             Answer::Refused(why) if why.iter().any(|why| why.to_string().contains("unknown variant")) => Err(both!(

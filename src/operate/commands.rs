@@ -7,6 +7,7 @@ use super::inheritance::{self, User};
 use super::panel::LetIn;
 use super::recost::{Recosting, Told};
 use super::successor::Successor;
+use super::team::Acting;
 use crate::config::live::Live;
 use crate::config::problem::Problem;
 use crate::log_output;
@@ -41,6 +42,8 @@ pub(super) struct Own {
     pub let_in: LetIn,
     /// What makes costs anew.
     pub recost: Recosting,
+    /// What keeps the team.
+    pub team: Acting,
 }
 
 /// Takes commands for as long as the process lives.
@@ -72,13 +75,14 @@ pub(super) async fn listen(listener: UnixListener, commands: mpsc::Sender<Comman
         {
             oldest.abort();
         }
+        let user = peer.uid();
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
         let (commands, own) = (commands.clone(), own.clone());
         let reading = tokio::spawn(async move {
             let mut stream = stream;
             let question = control::read(&mut stream).await;
             // What was asked is answered, however many others come.
-            tokio::spawn(converse(stream, pid, question, commands, own));
+            tokio::spawn(converse(stream, (pid, user), question, commands, own));
         });
         silent.push_back(reading.abort_handle());
     }
@@ -86,7 +90,7 @@ pub(super) async fn listen(listener: UnixListener, commands: mpsc::Sender<Comman
 
 async fn converse(
     mut stream: UnixStream,
-    pid: u32,
+    (pid, user): (u32, u32),
     question: std::io::Result<Question>,
     commands: mpsc::Sender<Command>,
     own: Own,
@@ -118,6 +122,11 @@ async fn converse(
         Ok(Question::Recost(wish)) => match (own.recost)(wish) {
             Ok(Told { text, is_running, is_done }) => Answer::Recost { text, is_running, is_done },
             Err(why) => refused(why),
+        },
+        Ok(Question::Team(wish)) => match tokio::task::spawn_blocking(move || (own.team)(&wish, user)).await {
+            Ok(Ok(told)) => Answer::Team(told),
+            Ok(Err(why)) => refused(why),
+            Err(error) => refused(both!("the command broke off: {error}", "命令中断：{error}")),
         },
         Ok(question) => {
             let (reply, answer) = oneshot::channel();

@@ -5,6 +5,7 @@ use super::inheritance::User;
 use super::{RuntimeDir, descriptors, systemd};
 use crate::config::live::{Difference, Live};
 use crate::drain::Drain;
+use crate::team;
 use gateway_core::language::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,13 +17,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Longest question.
-const LINE_BYTES: u64 = 4096;
+/// Longest question: a token may have long lists.
+const LINE_BYTES: u64 = 64 * 1024;
 /// Time for one.
 const LINE_TIME: Duration = Duration::from_secs(5);
 
 /// What a client wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Question {
     /// Who serves.
@@ -42,6 +43,8 @@ pub(crate) enum Question {
     Panel(Wish),
     /// Costs made anew.
     Recost(Recost),
+    /// Something of the team.
+    Team(Box<team::Wish>),
 }
 
 /// How to be let into the panel.
@@ -168,6 +171,8 @@ pub(crate) enum Answer {
         /// Whether it covered all.
         is_done: bool,
     },
+    /// To [`Question::Team`].
+    Team(team::Told),
     /// It was refused, for these reasons.
     Refused(Vec<Words>),
 }

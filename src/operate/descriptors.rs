@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Most descriptors of one line.
 const MOST: usize = 16;
-/// Longest line.
-const LINE_BYTES: usize = 1024 * 1024;
+/// Longest line: a list of all client tokens.
+const LINE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Whether this user may tell this process what to do, or be told something by it: who the process runs as, and root.
 pub(super) fn is_trusted(uid: u32) -> bool {

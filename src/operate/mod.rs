@@ -29,6 +29,7 @@ mod signals;
 mod successor;
 pub(crate) mod supervisor;
 pub(crate) mod systemd;
+pub(crate) mod team;
 pub(crate) mod upgrade;
 pub(crate) mod watch;
 

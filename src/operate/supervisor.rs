@@ -10,6 +10,7 @@ use super::predecessors::Predecessor;
 use super::recost::Recosting;
 use super::signals::{Signals, Told};
 use super::successor::{Successor, Waiting};
+use super::team::Acting;
 use super::{RuntimeDir, systemd};
 use crate::config;
 use crate::config::live::Live;
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub let_in: LetIn,
     /// What makes costs anew.
     pub recost: Recosting,
+    /// What keeps the team.
+    pub team: Acting,
     /// How long the end may take, by the configuration in force.
     pub limits: Box<dyn Fn() -> config::Drain + Send>,
     /// Where the process listens.
@@ -236,9 +239,9 @@ impl Running {
 
     /// Takes the control socket and the pid file, from whoever had them.
     fn take_names(&mut self, commands: &mpsc::Sender<Command>) {
-        let Parts { live, let_in, recost, folder, .. } = &self.parts;
-        let (live, let_in, recost) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(recost));
-        let own = Own { live, let_in, recost };
+        let Parts { live, let_in, recost, team, folder, .. } = &self.parts;
+        let (live, let_in) = (Arc::clone(live), Arc::clone(let_in));
+        let own = Own { live, let_in, recost: Arc::clone(recost), team: Arc::clone(team) };
         self.names = folder.clone().map(|folder| Names::take(folder, own, commands.clone()));
     }
 
@@ -344,7 +347,8 @@ impl Running {
             | Question::Succeed
             | Question::Inherit
             | Question::Panel(_)
-            | Question::Recost(_) => {
+            | Question::Recost(_)
+            | Question::Team(_) => {
                 Answer::Status(Status::own(&self.parts.addresses, &self.parts.drain, &self.parts.live, self.started))
             }
         }

@@ -2,6 +2,7 @@
 //! supervisor, and an end in order.
 
 use super::panel::Panel;
+use super::team;
 use crate::config::live::{Live, Prepare};
 use crate::config::problem::Problem;
 use crate::config::{Arguments, Loaded, Startup, is_in_the_way};
@@ -11,6 +12,7 @@ use crate::gateway::{Keeper, Shared, Snapshot};
 use crate::listen::Sockets;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::recost::Recosting;
+use crate::operate::team::Acting;
 use crate::operate::{self, Claim, Parts, RuntimeDir, Supervisor};
 use anyhow::Context;
 use gateway_core::both;
@@ -150,6 +152,7 @@ pub(super) fn live(loaded: &Loaded, arguments: Arguments, shared: &Arc<Shared>, 
     shared.metrics.config_loaded_at.set(now());
     let prepare: Prepare = Box::new(move |config| {
         let shared = Arc::clone(&prepared);
+        team::check(&config, &shared.roster.load())?;
         let snapshot = Arc::new(Snapshot::after(config, Some(&shared.snapshot.load()))?);
         let panel = Arc::clone(&panel);
         Ok(Box::new(move || {
@@ -218,7 +221,7 @@ pub(super) fn supervise(
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
     live: Arc<Live>,
-    (panel, recost, keeper): (Arc<Panel>, Recosting, Arc<Keeper>),
+    (panel, recost, team, keeper): (Arc<Panel>, Recosting, Acting, Arc<Keeper>),
     server: &Server,
     (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
@@ -231,6 +234,7 @@ pub(super) fn supervise(
         live,
         let_in: Arc::new(move |wish| panel.let_in(wish)),
         recost,
+        team,
         limits: Box::new(move || in_force.snapshot.load().config.drain),
         before_hand_over: Arc::new(move || keeper.save(&known.snapshot.load().conversations, false)),
         loops: addresses.len() * server.configuration.listener_tasks_per_fd,

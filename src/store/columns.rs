@@ -5,6 +5,7 @@
 
 use super::tried;
 use gateway_core::cache_waste::{Cached, Prefix};
+use gateway_core::holder::Holder;
 use gateway_core::prompt_shape::kept::MOST_BYTES;
 use gateway_core::reason::Reason;
 use gateway_core::record::{Cause, PromptOutcome, RequestRecord, ThinkingAction, Waste};
@@ -195,6 +196,12 @@ pub(crate) static COLUMNS: &[Column] = &[
     digest!("head_lives_s", |record| Some(cached(record)?.lifetime.head_s.into())),
     digest!("history_lives_s", |record| Some(cached(record)?.lifetime.history_s.into())),
     column("tools", Kind::Counts, |record| answer(record).and_then(tools).into()),
+    // Whose client token it had.
+    text("user", |record| holder(record).map(|holder| &holder.user).into()).stored_as("user_name").filter(),
+    text("group", |record| holder(record).and_then(|holder| holder.group.as_deref()).into())
+        .stored_as("group_name")
+        .filter(),
+    text("token", |record| holder(record).map(|holder| &holder.token).into()).stored_as("token_id").filter(),
 ];
 
 /// The columns that a row shows, in the order of its values.
@@ -317,6 +324,10 @@ fn details(record: &RequestRecord) -> Option<&Details> {
 fn tools(answer: &Summary) -> Option<String> {
     let counts = answer.tools.iter().map(|(name, uses)| (name.to_owned(), uses.into()));
     (!answer.tools.is_empty()).then(|| serde_json::Value::Object(counts.collect()).to_string())
+}
+
+fn holder(record: &RequestRecord) -> Option<&Holder> {
+    record.holder.as_deref()
 }
 
 fn waste(record: &RequestRecord) -> Option<&Waste> {

@@ -32,6 +32,12 @@ impl Reason {
             Self::TargetBytes | Self::HeaderBytes | Self::HeaderCount | Self::RequestBody => Again::Never,
             // Somebody has to change something first: a key, a route, a setting.
             Self::UnknownKey | Self::CrossSite | Self::PanelKey | Self::ServiceWorker => Again::Never,
+            // Somebody has to do something about the token, or take another one.
+            Self::TokenMissing | Self::TokenUnknown | Self::TokenExpired | Self::TokenRevoked => Again::Never,
+            Self::TokenSuspended | Self::TokenAddress | Self::TokenModel | Self::TokenUpstream => Again::Never,
+            Self::TokenExposed => Again::Never,
+            // As long as unknown ones count.
+            Self::TokenGuesses => Again::After(60),
             // A firewall shows its page to every program, and a challenge is solved in a browser.
             Self::WebPage => Again::Never,
             // Somebody has to see to the keys.

@@ -10,6 +10,7 @@ pub mod body_intake;
 pub mod cache_waste;
 mod codes;
 pub mod errors;
+pub mod holder;
 pub mod http1;
 pub mod language;
 pub mod models;

@@ -60,6 +60,26 @@ codes! {
         // --- it may not go to an upstream ---
         /// No route is there for its key.
         UnknownKey = "unknown_key",
+        /// It has no client token, and needs one.
+        TokenMissing = "token_missing",
+        /// Nobody knows its client token.
+        TokenUnknown = "token_unknown",
+        /// Too many tokens that nobody knows came from its address.
+        TokenGuesses = "token_guesses",
+        /// Its client token has expired.
+        TokenExpired = "token_expired",
+        /// Its client token was revoked.
+        TokenRevoked = "token_revoked",
+        /// Its client token, or that one's user, is suspended.
+        TokenSuspended = "token_suspended",
+        /// Its client token may not come from its address.
+        TokenAddress = "token_address",
+        /// Its client token may not use its model.
+        TokenModel = "token_model",
+        /// None of the upstreams of its client token is there.
+        TokenUpstream = "token_upstream",
+        /// A client token stands in it where an upstream would see it.
+        TokenExposed = "token_exposed",
         /// Another site's page sends it, and the gateway would add a key.
         CrossSite = "cross_site",
         /// It carries the panel's key.
@@ -138,7 +158,8 @@ mod tests {
         let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         let pinned = "not_http request_line line_end method version target header host connection content_length \
             transfer_encoding framing chunked expect target_bytes header_bytes header_count header_timeout request_body \
-            request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key cross_site \
+            request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key token_missing token_unknown token_guesses token_expired token_revoked token_suspended \
+            token_address token_model token_upstream token_exposed cross_site \
             panel_key service_worker rule write_timeout unsent_answers client_gone resolve connect connect_refused \
             connect_timeout tls proxy proxy_timeout upstream_full keys_rest keys_out first_byte_timeout first_event_timeout closed \
             bad_answer no_answer no_message error_reply web_page interim_flood stalled truncated no_message_stop unreadable internal";

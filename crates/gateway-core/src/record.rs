@@ -16,6 +16,7 @@ pub use prompt::PromptOutcome;
 pub use thinking_action::ThinkingAction;
 
 use crate::cache_waste::{Cached, Loss};
+use crate::holder::Holder;
 use crate::prompt_shape::PromptShape;
 use crate::prompt_shape::kept::KeptHead;
 use crate::protocol::Endpoint;
@@ -72,6 +73,8 @@ pub struct RequestRecord {
     pub response_bytes: u64,
     /// The first sixteen hexadecimal digits of the SHA-256 of the key that authenticates the client.
     pub key: Option<String>,
+    /// Whose client token it has, if it has one that is known.
+    pub holder: Option<Arc<Holder>>,
     /// Whether it went to an upstream with a key, the client's or one that the gateway adds.
     pub is_keyed: bool,
     /// What became of the system prompt, if that was the gateway's business.
@@ -171,6 +174,7 @@ impl RequestRecord {
             request_bytes: 0,
             response_bytes: 0,
             key: None,
+            holder: None,
             is_keyed: false,
             rewrite: None,
             names: ClientNames::default(),

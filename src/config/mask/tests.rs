@@ -245,6 +245,14 @@ fn the_shipped_file_is_shown_as_it_is() {
 }
 
 #[test]
+fn ids_of_tokens_are_shown_where_rules_ask_for_them() {
+    let rules = "gateway:\n  rules:\n    - {name: a, match: {token: tok_1, not: {token: [tok_2]}}}\n  team: {require_token: true}\n";
+    assert_eq!(mask(rules, Hidden::Secrets), rules);
+    let elsewhere = "gateway:\n  token: tok_1\n";
+    assert_ne!(mask(elsewhere, Hidden::Secrets), elsewhere);
+}
+
+#[test]
 fn entries_without_a_name_keep_their_secrets_when_others_go_or_move() {
     let known = "gateway:\n  upstreams:\n    - {base_url: http://a, api_key: sk-of-a}\n    - {base_url: http://b, api_key: sk-of-b}\n  \
                  routes:\n    - {keys: sk-one, upstreams: [a]}\n    - {keys: sk-two, upstreams: [b]}\n";

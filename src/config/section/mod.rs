@@ -28,6 +28,7 @@ pub(super) mod service;
 pub(crate) mod settings;
 pub(super) mod startup;
 pub(super) mod system_prompt;
+pub(crate) mod team;
 pub(crate) mod thinking;
 pub(super) mod timeouts;
 pub(super) mod tls_listener;

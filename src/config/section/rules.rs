@@ -27,7 +27,8 @@ use std::net::IpAddr;
 pub(crate) const RULE_KEYS: [&str; 9] =
     ["name", "enabled", "match", "headers", "api_key", "query", "body", "response_headers", "respond"];
 /// Keys of `match`.
-const MATCH_KEYS: [&str; 8] = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
+const MATCH_KEYS: [&str; 11] =
+    ["method", "path", "header", "query", "client", "upstream", "model", "user", "group", "token", "not"];
 /// Keys of `headers`.
 const HEADER_KEYS: [&str; 7] = ["set", "add", "default", "remove", "rename", "list_add", "list_remove"];
 /// Keys of `body`.
@@ -152,6 +153,9 @@ fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: 
                 conditions.push(Condition::Upstream(names));
             }
             "model" => conditions.push(Condition::Model(reading.parse_each(value, &at, glob))),
+            "user" => conditions.push(Condition::User(reading.texts(value, &at))),
+            "group" => conditions.push(Condition::Group(reading.texts(value, &at))),
+            "token" => conditions.push(Condition::Token(reading.parse_each(value, &at, token_id))),
             "not" => conditions.push(Condition::Not(read_matcher(reading, value, &at, known))),
             _ => {}
         }
@@ -161,6 +165,14 @@ fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: 
 
 fn glob(text: &str) -> Result<Glob, Message> {
     Ok(Glob::new(text))
+}
+
+/// A token has no place in a configuration, and is not repeated.
+fn token_id(text: &str) -> Result<String, Message> {
+    match gateway_core::team::text::is_meant(text.as_bytes()) {
+        true => Err(Message::NotATokenId),
+        false => Ok(text.to_owned()),
+    }
 }
 
 /// An address stands for the network of it alone.

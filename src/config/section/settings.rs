@@ -3,12 +3,12 @@
 use super::upstream::PROFILE_VARIABLE;
 use super::{
     allow_origins, error_rules, forwarding, headers, health, language, limits, notify, prices, proxy, request_log,
-    resilience, service, startup, system_prompt, thinking, timeouts, tls_listener,
+    resilience, service, startup, system_prompt, team, thinking, timeouts, tls_listener,
 };
 use crate::config::source::setting::Entry;
 
 /// Each section's.
-const SECTIONS: [&[Entry]; 18] = [
+const SECTIONS: [&[Entry]; 19] = [
     startup::SETTINGS,
     language::SETTINGS,
     tls_listener::SETTINGS,
@@ -26,6 +26,7 @@ const SECTIONS: [&[Entry]; 18] = [
     error_rules::SETTINGS,
     health::SETTINGS,
     thinking::SETTINGS,
+    team::SETTINGS,
     notify::SETTINGS,
 ];
 

@@ -425,9 +425,10 @@ messages! {
         "{name} is not set by its name alone: write {name}=value, or remove the line",
         "只写名称不会设置 {name}：请写成 {name}=value，或删去这一行";
     UpstreamUnused { name: String } = "upstream_unused",
-        "the upstream \"{name}\" gets no request: its api_key is only for clients whose keys gateway.routes sends to it, and \
-         no route does",
-        "上游“{name}”收不到任何请求：它的 api_key 只供 gateway.routes 中指向它的客户端使用，而没有任何路由指向它";
+        "the upstream \"{name}\" gets no request but with client tokens (docs/team.md): its api_key is only for those, and for \
+         clients whose keys gateway.routes sends to it, and no route does",
+        "除带客户端令牌（见 docs/team.zh-CN.md）的请求外，上游“{name}”收不到任何请求：它的 api_key 只供令牌和 gateway.routes 中指向它的客户端使用，\
+         而没有任何路由指向它";
     AttributionReplaced = "attribution_replaced",
         "Claude Code 2.1 has its attribution in system[0], which should stay: with the target first this text replaces it, \
          and its identity stays beside the text; SYSTEM_PROMPT_TARGET=identity (system_prompt.target) replaces the identity",
@@ -485,6 +486,13 @@ messages! {
         "{authority} is this gateway's own address, and requests would go round in circles: name the relay's address here \
          (ANTHROPIC_BASE_URL of the clients is the gateway's)",
         "{authority} 是网关自己的地址，请求会无限循环：这里应写中转站的地址（客户端的 ANTHROPIC_BASE_URL 才是网关的地址）";
+    NotATokenId = "not_a_token_id",
+        "a token itself does not belong here: name its id (tok_...), which `anyrouter-gateway token list` shows",
+        "这里不能写令牌本身：请写它的 id（tok_...），`anyrouter-gateway token list` 会列出";
+    UpstreamWithoutKey { name: String } = "upstream_without_key",
+        "the upstream \"{name}\" has no api_key of its own: with gateway.team.require_token each one needs one, for client \
+         tokens go to none",
+        "上游“{name}”没有自己的 api_key：开启 gateway.team.require_token 后每个上游都要有，因为客户端令牌不会发给上游";
     ListHidden { file: String } = "list_hidden",
         "the panel's list hides the one at {file}: what is edited there has no effect",
         "面板的列表优先于 {file} 处的列表：在那里修改不起作用";

@@ -18,6 +18,8 @@ pub(crate) struct Past {
     pub client: Option<IpAddr>,
     /// The fingerprint of the key that it came with.
     pub key: Option<String>,
+    /// The id of its client token.
+    pub token: Option<String>,
     /// What is not told of its shape, if its body is made of that.
     pub shape: Option<LeftOut>,
 }

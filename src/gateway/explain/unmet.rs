@@ -7,8 +7,8 @@ use serde::Serialize;
 /// What a condition asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Unmet {
-    /// What it looks at: `method`, `path`, `header`, `query`, `client`, `upstream` or `model`; `not` for conditions that may
-    /// not all hold.
+    /// What it looks at: `method`, `path`, `header`, `query`, `client`, `upstream`, `model`, `user`, `group` or
+    /// `token`; `not` for conditions that may not all hold.
     pub code: &'static str,
     /// The header or the parameter.
     pub name: Option<String>,
@@ -46,6 +46,9 @@ impl Unmet {
             Condition::Client(networks) => plain("client", each("network", networks)),
             Condition::Upstream(names) => plain("upstream", each("equals", names)),
             Condition::Model(globs) => plain("model", each("glob", globs)),
+            Condition::User(names) => plain("user", each("equals", names)),
+            Condition::Group(names) => plain("group", each("equals", names)),
+            Condition::Token(ids) => plain("token", each("equals", ids)),
             Condition::Not(Matcher(conditions)) => {
                 let conditions = conditions.iter().map(Self::of).collect();
                 Self { code: "not", name: None, values: Vec::new(), conditions }

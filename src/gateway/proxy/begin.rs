@@ -10,10 +10,15 @@ use crate::gateway::local::{self, LocalHandler, Whose};
 use crate::gateway::panel_key::Carried;
 use crate::gateway::shared::Shared;
 use crate::gateway::snapshot::peer;
+use crate::gateway::tokens;
+use gateway_core::http1::Refusal;
 use gateway_core::protocol::Protocol;
 use gateway_core::reason::Reason;
 use gateway_core::redact;
+use gateway_core::team::roster::Roster;
+use gateway_core::team::token::Denied;
 use pingora::Result;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use std::time::SystemTime;
 
@@ -21,7 +26,7 @@ use std::time::SystemTime;
 ///
 /// # Errors
 /// When Pingora's session cannot be made ready; that would be a mistake of the gateway's.
-pub(crate) fn arrive(session: &mut Session, context: &mut Context) -> Result<()> {
+pub(crate) fn arrive(session: &mut Session, shared: &Shared, context: &mut Context) -> Result<()> {
     let origin = context.snapshot.origin(peer(session.client_addr()), &session.req_header().headers);
     context.arrival.came_from(origin);
     let read = downstream::take_request(session);
@@ -43,7 +48,10 @@ pub(crate) fn arrive(session: &mut Session, context: &mut Context) -> Result<()>
             context.snapshot = found.snapshot;
             found.identity
         }
-        None => identify(&request.headers, request.uri.authority(), &context.snapshot),
+        None => {
+            let (authority, roster) = (request.uri.authority(), shared.roster.load());
+            identify(&request.headers, authority, context.arrival.client, &roster, &context.snapshot)
+        }
     };
     downstream::prepare(session, context)
 }
@@ -66,11 +74,24 @@ pub(crate) async fn answer_here(
     let answer = match whose {
         Whose::Pages => return downstream::serve_local(session, local, context).await.map(|()| true),
         Whose::Nobody => Some(local::nothing_here(context.recipient(session.req_header()))),
-        Whose::Upstreams => answer(session, shared, context),
+        Whose::Upstreams => {
+            slow_guesses(shared, context).await;
+            answer(session, shared, context)
+        }
     };
     match answer {
         Some(answer) => downstream::send(answer, session, context).await.map(|()| true),
         None => Ok(false),
+    }
+}
+
+/// Has who sends many unknown tokens wait, or refuses more of them.
+async fn slow_guesses(shared: &Shared, context: &mut Context) {
+    let arrival = &mut context.arrival;
+    if let Err(refusal) = &arrival.identity.group
+        && let Some(other) = shared.slow_guesses(refusal, arrival.client).await
+    {
+        arrival.identity.group = Err(other);
     }
 }
 
@@ -89,6 +110,10 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         return Some(local::panel_key_refused(carried, context.recipient(request)));
     }
     observe::begin(request, shared, context);
+    if let Err(refusal) = admit_token(request, &shared.roster.load(), context) {
+        context.observation.rejected = Some(refusal.reason);
+        return Some(Answer::refusal(&refusal, context.recipient(request)));
+    }
     if browser::wants_service_worker(&request.headers) {
         context.observation.rejected = Some(Reason::ServiceWorker);
         return Some(browser::refuse_service_worker(context.recipient(request)));
@@ -102,4 +127,25 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
     };
     context.observation.rejected = Some(refusal.reason);
     Some(Answer::refusal(refusal, context.recipient(request)))
+}
+
+/// Whether the token of a request lets it in, if it has or needs one, and no token would reach an upstream. No rule answers
+/// before.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn admit_token(
+    request: &RequestHeader,
+    roster: &Roster,
+    context: &Context,
+) -> std::result::Result<(), Refusal> {
+    let (identity, body) = (&context.arrival.identity, context.arrival.body_bytes());
+    if let (Err(refusal), true) = (&identity.group, identity.is_barred) {
+        return Err(refusal.clone());
+    }
+    if tokens::are_exposed(request, body, roster) {
+        return Err(Denied::Exposed.refusal());
+    }
+    let Some(token) = &identity.token else { return Ok(()) };
+    tokens::admit_body(token, body, apply_rules::readable_body(request, context)).map_err(Denied::refusal)
 }

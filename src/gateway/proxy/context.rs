@@ -432,7 +432,7 @@ impl Context {
 
     /// The places of the upstreams that the request may go to.
     pub(crate) fn group(&self) -> &[usize] {
-        self.arrival.identity.group.as_ref().map_or(&[], |&group| self.snapshot.group(group))
+        self.arrival.identity.group.as_ref().map_or(&[], |group| self.snapshot.group(group))
     }
 
     /// Notes what the body looks like that it has now, if nobody did before.
@@ -468,6 +468,7 @@ impl Context {
             request_id: &self.request_id,
             upstream: &destination.upstream.config.name,
             model,
+            holder: self.arrival.identity.token.as_ref().map(|token| &*token.holder),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::gateway::client::http1::ClientStream;
 use crate::gateway::client::http2;
 use crate::gateway::client::request::ReadRequest;
 use crate::gateway::local::{LocalHandler, LocalRequest};
+use crate::gateway::tokens;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::{Method, StatusCode, Version};
@@ -33,7 +34,8 @@ pub(crate) fn take_body(session: &mut ServerSession) -> Bytes {
     take_request(session).and_then(|read| Some(read.body?.bytes)).unwrap_or_default()
 }
 
-/// Makes the session ready for what comes: the limits of the configuration, and the real length of the body.
+/// Makes the session ready for what comes: the limits of the configuration, a head without a client token, and the real
+/// length of the body.
 ///
 /// # Errors
 /// When a field cannot be set; that would be a mistake of the gateway's.
@@ -42,6 +44,9 @@ pub(crate) fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     session.set_write_timeout(None);
     if session.req_header().version == Version::HTTP_10 {
         session.set_ignore_info_resp(true);
+    }
+    if context.arrival.identity.shows_token {
+        tokens::conceal(session.req_header_mut())?;
     }
     if let Some(held) = &context.arrival.body {
         session.req_header_mut().insert_header(context.arrival.length_name.clone(), held.bytes.len())?;

@@ -79,6 +79,7 @@ pub(crate) fn record(
         request_bytes: arrival.request_bytes,
         response_bytes: session.body_bytes_sent() as u64,
         key: arrival.identity.key.map(|key| key.to_string()),
+        holder: arrival.identity.token.as_ref().map(|token| Arc::clone(&token.holder)),
         is_keyed: arrival.identity.key.is_some() || routing.destination.is_some_and(|at| snapshot.adds_key_at(at)),
         rewrite: attempt.prompt_outcome,
         names: names.client,

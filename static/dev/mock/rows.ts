@@ -170,6 +170,9 @@ export class RowMaker {
       dry_run: outcome === 'rejected' ? null : outcome === 'completed' ? 'shape' : 'capture',
       upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
       error_code: null,
+      user: null,
+      group: null,
+      token: null,
       error_rule: failure?.rule ?? null,
       waste: tokens && tokens.cache_write > 20_000 && random.next() < 0.3
         ? { cause: random.pick([['idle', 50], ['system_changed', 20], ['upstream_changed', 15], ['unexplained', 15]]), tokens: tokens.cache_write, usd: tokens.cache_write * 5.75e-6 }

@@ -1011,6 +1011,12 @@ export interface components {
             error_code: string | null;
             /** @description The rule of failover.errors that decided what followed an upstream's error, the last one if there were several; a built-in one as builtin:NAME; null if none did. */
             error_rule: string | null;
+            /** @description The user whose client token the request had. */
+            user: string | null;
+            /** @description The group of that user. */
+            group: string | null;
+            /** @description The id of that token (tok_...), which is no secret. */
+            token: string | null;
             /** @description What of it was written to the prompt cache although it had been there; null if nothing was, or nobody knows. */
             waste: null | components["schemas"]["Waste"];
             /** @description What differs, by name: rules, or FROM>TO for upstreams, with the rules behind a colon. */
@@ -1061,7 +1067,7 @@ export interface components {
             upstream: string;
         };
         /** @enum {string} */
-        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "keys_rest" | "keys_out" | "first_byte_timeout" | "first_event_timeout" | "closed" | "bad_answer" | "no_answer" | "no_message" | "error_reply" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
+        Reason: "not_http" | "request_line" | "line_end" | "method" | "version" | "target" | "header" | "host" | "connection" | "content_length" | "transfer_encoding" | "framing" | "chunked" | "expect" | "target_bytes" | "header_bytes" | "header_count" | "header_timeout" | "request_body" | "request_bodies_total" | "body_share" | "body_min_rate" | "body_timeout" | "connections" | "incomplete" | "unknown_key" | "token_missing" | "token_unknown" | "token_guesses" | "token_expired" | "token_revoked" | "token_suspended" | "token_address" | "token_model" | "token_upstream" | "token_exposed" | "cross_site" | "panel_key" | "service_worker" | "rule" | "write_timeout" | "unsent_answers" | "client_gone" | "resolve" | "connect" | "connect_refused" | "connect_timeout" | "tls" | "proxy" | "proxy_timeout" | "upstream_full" | "keys_rest" | "keys_out" | "first_byte_timeout" | "first_event_timeout" | "closed" | "bad_answer" | "no_answer" | "no_message" | "error_reply" | "web_page" | "interim_flood" | "stalled" | "truncated" | "no_message_stop" | "unreadable" | "internal";
         /** @description What an upstream did that made a request or a health check fail. */
         Fault: {
             /** @description In English, as the rest of a sentence that begins with the upstream. */
@@ -1695,7 +1701,7 @@ export interface components {
         };
         Condition: {
             /** @enum {string} */
-            code: "method" | "path" | "header" | "query" | "client" | "upstream" | "model" | "not";
+            code: "method" | "path" | "header" | "query" | "client" | "upstream" | "model" | "user" | "group" | "token" | "not";
             /** @description The header or the parameter. */
             name: string | null;
             /** @description The values of which one is enough, each with the tests that it must all pass. */
@@ -1962,6 +1968,9 @@ export interface components {
         MovedBy: components["schemas"]["Names"];
         ErrorCodes: components["schemas"]["Names"];
         ErrorRules: components["schemas"]["Names"];
+        Users: components["schemas"]["Names"];
+        UserGroups: components["schemas"]["Names"];
+        Tokens: components["schemas"]["Names"];
         WasteCauses: components["schemas"]["Names"];
         RequestClasses: components["schemas"]["Names"];
         Moves: components["schemas"]["Moved"][];
@@ -2111,6 +2120,9 @@ export type ParameterUpstreamKeys = components['parameters']['UpstreamKeys'];
 export type ParameterMovedBy = components['parameters']['MovedBy'];
 export type ParameterErrorCodes = components['parameters']['ErrorCodes'];
 export type ParameterErrorRules = components['parameters']['ErrorRules'];
+export type ParameterUsers = components['parameters']['Users'];
+export type ParameterUserGroups = components['parameters']['UserGroups'];
+export type ParameterTokens = components['parameters']['Tokens'];
 export type ParameterWasteCauses = components['parameters']['WasteCauses'];
 export type ParameterRequestClasses = components['parameters']['RequestClasses'];
 export type ParameterMoves = components['parameters']['Moves'];
@@ -2502,6 +2514,9 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                user?: components["parameters"]["Users"];
+                group?: components["parameters"]["UserGroups"];
+                token?: components["parameters"]["Tokens"];
                 error_code?: components["parameters"]["ErrorCodes"];
                 moved_by?: components["parameters"]["MovedBy"];
                 waste_cause?: components["parameters"]["WasteCauses"];
@@ -2741,6 +2756,9 @@ export interface operations {
                 request_class?: components["parameters"]["RequestClasses"];
                 upstream_key?: components["parameters"]["UpstreamKeys"];
                 error_rule?: components["parameters"]["ErrorRules"];
+                user?: components["parameters"]["Users"];
+                group?: components["parameters"]["UserGroups"];
+                token?: components["parameters"]["Tokens"];
                 error_code?: components["parameters"]["ErrorCodes"];
                 moved_by?: components["parameters"]["MovedBy"];
                 waste_cause?: components["parameters"]["WasteCauses"];
@@ -3594,7 +3612,7 @@ export const thinkingActionValues: ReadonlyArray<FlattenedDeepRequired<component
 export const movedValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Moved"]> = ["rules", "upstream", "account", "earlier", "unseen", "client"];
 export const listedDry_runOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Listed"]["dry_run"]> = ["capture", "shape"];
 export const detailNo_dry_runOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Detail"]["no_dry_run"]> = ["no_prompt", "shapes_off", "shape_gone", "no_shape", "capture_is_cut"];
-export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
+export const reasonValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Reason"]> = ["not_http", "request_line", "line_end", "method", "version", "target", "header", "host", "connection", "content_length", "transfer_encoding", "framing", "chunked", "expect", "target_bytes", "header_bytes", "header_count", "header_timeout", "request_body", "request_bodies_total", "body_share", "body_min_rate", "body_timeout", "connections", "incomplete", "unknown_key", "token_missing", "token_unknown", "token_guesses", "token_expired", "token_revoked", "token_suspended", "token_address", "token_model", "token_upstream", "token_exposed", "cross_site", "panel_key", "service_worker", "rule", "write_timeout", "unsent_answers", "client_gone", "resolve", "connect", "connect_refused", "connect_timeout", "tls", "proxy", "proxy_timeout", "upstream_full", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "closed", "bad_answer", "no_answer", "no_message", "error_reply", "web_page", "interim_flood", "stalled", "truncated", "no_message_stop", "unreadable", "internal"];
 export const faultParametersFaultOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["fault"]> = ["expired", "not_yet_valid", "other_name", "unknown_issuer", "self_signed", "invalid", "not_tls"];
 export const faultParametersRefusalValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Fault"]["parameters"]["refusal"]> = ["credentials", "forbidden", "certificate"];
 export const faultCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["FaultCode"]> = ["resolve", "connect_refused", "connect_timeout", "connect", "tls", "proxy", "proxy_timeout", "proxy_answer", "queue_full", "queue_timeout", "keys_rest", "keys_out", "first_byte_timeout", "first_event_timeout", "write_timeout", "closed", "bad_answer", "interim_flood", "web_page", "no_answer", "no_message", "error_reply", "status", "thinking_refused", "stalled", "truncated", "no_message_stop", "stream_error", "probe_status", "probe_failed", "probe_timeout"];
@@ -3617,7 +3635,7 @@ export const rulesUpstreamsRulesSourceValues: ReadonlyArray<FlattenedDeepRequire
 export const configSettingsSourceValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Config"]["settings"]["source"]> = ["command_line", "environment", "dotenv", "panel", "file", "default"];
 export const bodyOutcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["BodyOutcome"]> = ["replaced", "attribution_replaced", "prepended", "appended", "inserted", "listed", "removed", "mapped", "set", "compacted", "not_an_object", "no_system", "not_a_list", "empty", "no_text", "attribution", "no_block", "no_model", "no_name", "same", "no_place", "absent", "too_large", "present"];
 export const conditionTestCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ConditionTest"]["code"]> = ["present", "equals", "prefix", "glob", "regex", "network"];
-export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "not"];
+export const conditionCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Condition"]["code"]> = ["method", "path", "header", "query", "client", "upstream", "model", "user", "group", "token", "not"];
 export const madeOfKindValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["MadeOf"]["kind"]> = ["capture", "shape"];
 export const madeOfUnsureCodeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["MadeOf"]["unsure"]["code"]> = ["text", "structure", "header", "query"];
 export const explanationOn_moveOneOf1Values: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Explanation"]["on_move"]> = ["asked_to_drop", "kept"];

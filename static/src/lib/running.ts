@@ -51,7 +51,7 @@ export function silenceOf(silentMs: number | null | undefined): Silence {
 export function matchesRunning(request: RunningRequest, filters: RequestFilters, nowMs: number): boolean {
   // What only a request that is over has: no running one fits.
   const isOver = [filters.outcome, filters.status, filters.cause, filters.moved, filters.moved_by, filters.error_rule, filters.error_code, filters.compaction,
-    filters.context_compacted, filters.thinking_action].some((values) => values.length > 0);
+    filters.context_compacted, filters.thinking_action, filters.user, filters.group, filters.token].some((values) => values.length > 0);
   if (isOver || filters.prompt_id !== '') return false;
   if (!includesNow(filters, nowMs)) return false;
   const among = (wanted: readonly string[], value: string | null | undefined): boolean => wanted.length === 0 || (value != null && wanted.includes(value));

@@ -24,6 +24,9 @@ const ENDS: [&str; 5] = ["key", "token", "secret", "password", "cookie"];
 /// Parts of words that do.
 const PARTS: [&str; 6] = ["authent", "authoriz", "apikey", "accesskey", "passw", "secret"];
 
+/// Settings that say whether there has to be a secret, and hold none.
+const SWITCHES: [&str; 1] = ["require_token"];
+
 /// Names of fields that clients send with each request. That they are no secrets is known without looking.
 const USUAL: [&str; 24] = [
     "accept",
@@ -64,6 +67,10 @@ pub fn is_secret_name(name: &str) -> bool {
         return false;
     }
     if ANY.as_ref().is_some_and(|any| !any.is_match(name)) {
+        return false;
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if SWITCHES.iter().any(|switch| last.eq_ignore_ascii_case(switch)) {
         return false;
     }
     words(name).any(|word| {
@@ -131,6 +138,8 @@ mod tests {
             assert!(is_secret_name(name), "{name}");
         }
         for name in [
+            "gateway.team.require_token",
+            "REQUIRE_TOKEN",
             "anthropic-beta",
             "anthropic-ratelimit-tokens-limit",
             "max_tokens",

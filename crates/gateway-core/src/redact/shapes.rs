@@ -21,6 +21,7 @@ const SHAPES: &str = r"(?x-u)
   | \bglpat-[A-Za-z0-9_-]{16,}
   | \bxox[abeoprs]-[A-Za-z0-9-]{8,}
   | \bA(?:KIA|SIA)[A-Z0-9]{16}\b
+  | agw_[A-Za-z0-9]{49}
   | \b(?:hf|gsk|cr|tp|nvapi)[_-][A-Za-z0-9]{20,}
   | \b(?:xai|pplx)-[A-Za-z0-9]{16,}
   | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?
@@ -33,7 +34,7 @@ const SHAPES: &str = r"(?x-u)
 static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());
 /// One of these, or one of [`MARKS`], is in everything that [`SHAPES`] matches. The fields of nearly every request have
 /// none, and to find that out takes a tenth of the time that the pattern does.
-const SIGNS: &str = "sk- k_live_ k_test_ AIza ya29. ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA hf_ hf- gsk_ \
+const SIGNS: &str = "sk- k_live_ k_test_ AIza ya29. ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA hf_ hf- agw_ gsk_ \
     gsk- cr_ cr- tp_ tp- nvapi xai- pplx- eyJ :// -----BEGIN";
 /// The last letters of `bearer` and `basic`, which may be upper case.
 const ENDS: [&[u8; 3]; 2] = [b"rer", b"sic"];

@@ -2,6 +2,7 @@
 
 use super::glob::Glob;
 use super::{query, stored};
+use crate::holder::Holder;
 use crate::http1::{collapsed, split_query};
 use crate::language::Language;
 use crate::language::both;
@@ -30,6 +31,8 @@ pub struct Facts<'a> {
     pub upstream: &'a str,
     /// `model` of the body, if it has one.
     pub model: Option<&'a str>,
+    /// Whose client token it has.
+    pub holder: Option<&'a Holder>,
 }
 
 /// How a text is compared.
@@ -79,6 +82,12 @@ pub enum Condition {
     Upstream(Vec<String>),
     /// The body's `model` is one that a glob describes.
     Model(Vec<Glob>),
+    /// The user whose client token it has has one of these names.
+    User(Vec<String>),
+    /// That user's group has one of these names.
+    Group(Vec<String>),
+    /// The client token has one of these ids.
+    Token(Vec<String>),
     /// The conditions in it do not all hold.
     Not(Matcher),
 }
@@ -154,9 +163,18 @@ impl Condition {
                 .is_some_and(|client| networks.iter().any(|network| network.contains(&client.to_canonical()))),
             Self::Upstream(names) => names.iter().any(|name| name == facts.upstream),
             Self::Model(globs) => facts.model.is_some_and(|model| globs.iter().any(|glob| glob.matches(model))),
+            Self::User(names) => facts.holder.is_some_and(|holder| is_one(names, &holder.user)),
+            Self::Group(names) => {
+                facts.holder.and_then(|holder| holder.group.as_deref()).is_some_and(|group| is_one(names, group))
+            }
+            Self::Token(ids) => facts.holder.is_some_and(|holder| is_one(ids, &holder.token)),
             Self::Not(matcher) => !matcher.is_match(facts),
         }
     }
+}
+
+fn is_one(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| known == name)
 }
 
 fn list<T>(items: &[T], language: Language, text: impl Fn(&T) -> String) -> String {
@@ -224,6 +242,9 @@ impl Condition {
             Self::Model(globs) => {
                 both!("model is {of}", "模型是 {of}", of = list(globs, language, ToString::to_string))
             }
+            Self::User(names) => both!("user is {of}", "用户是 {of}", of = list(names, language, String::clone)),
+            Self::Group(names) => both!("group is {of}", "用户组是 {of}", of = list(names, language, String::clone)),
+            Self::Token(ids) => both!("token is {of}", "令牌是 {of}", of = list(ids, language, String::clone)),
             Self::Not(matcher) => {
                 let all: Vec<String> = matcher.0.iter().map(|condition| condition.text(language)).collect();
                 both!("not ({of})", "并非（{of}）", of = all.join(and(language)))
@@ -251,6 +272,7 @@ pub fn facts_for_tests<'a>(method: &'a str, target: &'a str, headers: &'a Header
         request_id: "req_1",
         upstream: "up",
         model: Some("claude-opus-4-8"),
+        holder: None,
     }
 }
 
@@ -330,5 +352,28 @@ mod tests {
             assert_eq!(condition.holds(&facts), expected, "{condition}");
         }
         assert!(Matcher::default().is_match(&facts));
+    }
+
+    #[test]
+    fn whose_token_it_is_can_be_asked() {
+        let headers = HeaderMap::new();
+        let nobody = facts_for_tests("POST", "/v1/messages", &headers);
+        let holder = Holder { user: "alice".into(), group: Some("dev".into()), token: "tok_1".into() };
+        let alone = Holder { group: None, ..holder.clone() };
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        for (condition, of_alice, of_alone) in [
+            (Condition::User(names(&["bob", "alice"])), true, true),
+            (Condition::User(names(&["Alice"])), false, false),
+            (Condition::Group(names(&["dev"])), true, false),
+            (Condition::Token(names(&["tok_1"])), true, true),
+            (Condition::Token(names(&["tok_2"])), false, false),
+        ] {
+            let holds = |holder| condition.holds(&Facts { holder, ..nobody });
+            assert_eq!(
+                (holds(Some(&holder)), holds(Some(&alone)), holds(None)),
+                (of_alice, of_alone, false),
+                "{condition}"
+            );
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Texts with names in them: `${header.x}`, `${env.X}`, `${client.ip}`, `${request.id}`.
+//! Texts with names in them: `${header.x}`, `${env.X}`, `${client.ip}`, `${request.id}`, and of the client token `${user}`,
+//! `${group}`, `${token}`.
 
 use super::matcher::Facts;
 use crate::http1::is_field_value;
@@ -25,6 +26,9 @@ enum Part {
     Header(HeaderName),
     ClientIp,
     RequestId,
+    User,
+    Group,
+    Token,
 }
 
 /// What is wrong with a template.
@@ -71,6 +75,9 @@ impl Template {
                 ),
                 Some(("client", "ip")) => Part::ClientIp,
                 Some(("request", "id")) => Part::RequestId,
+                None if name == "user" => Part::User,
+                None if name == "group" => Part::Group,
+                None if name == "token" => Part::Token,
                 _ => {
                     return Err(TemplateError::Unknown(name.to_owned()));
                 }
@@ -146,6 +153,12 @@ impl Template {
                     }
                 }
                 Part::RequestId => bytes.extend_from_slice(facts.request_id.as_bytes()),
+                Part::User => bytes.extend_from_slice(facts.holder.map_or("", |holder| &holder.user).as_bytes()),
+                Part::Group => {
+                    let group = facts.holder.and_then(|holder| holder.group.as_deref());
+                    bytes.extend_from_slice(group.unwrap_or_default().as_bytes());
+                }
+                Part::Token => bytes.extend_from_slice(facts.holder.map_or("", |holder| &holder.token).as_bytes()),
             }
         }
         bytes
@@ -167,6 +180,7 @@ impl Template {
 mod tests {
     use super::super::matcher::facts_for_tests;
     use super::*;
+    use crate::holder::Holder;
 
     fn env(name: &str) -> Option<String> {
         (name == "KEY").then(|| "k".to_owned())
@@ -182,11 +196,15 @@ mod tests {
         assert_eq!(render("<${header.X-A}${env.KEY}${header.none}>"), "<1k>");
         assert_eq!(render("${client.ip} ${request.id}"), "127.0.0.1 req_1");
         assert_eq!(render("$${env.KEY} $5"), "${env.KEY} $5");
+        assert_eq!(render("<${user}${group}${token}>"), "<>");
+        let holder = Holder { user: "alice".into(), group: Some("dev".into()), token: "tok_1".into() };
+        let template = Template::parse("${user}/${group}/${token}", &env).expect("a template");
+        assert_eq!(template.render(&Facts { holder: Some(&holder), ..facts }), b"alice/dev/tok_1");
     }
 
     #[test]
     fn what_cannot_be_filled_in_is_refused_at_load() {
-        for bad in ["${", "${x}", "${header.a b}", "${env.NONE}", "${client.port}", "a ${env"] {
+        for bad in ["${", "${x}", "${header.a b}", "${env.NONE}", "${client.port}", "${user.name}", "a ${env"] {
             assert!(Template::parse(bad, &env).is_err(), "{bad}");
         }
     }

@@ -1,4 +1,5 @@
-//! What a team may use: limits of tokens, users and groups, and how several gateways keep them together.
+//! A team that shares the gateway's upstreams: its client tokens, and what each may (`token`, `roster`); limits of tokens, users
+//! and groups, and how several gateways keep them together.
 //!
 //! A ledger lends each gateway a part of a window, a lease (`grant`), by what it asks for (`demand`). The gateway keeps it as a
 //! stock of atomics (`stock`), from which requests take what they are likely to use (`estimate`) and to which they give back
@@ -9,6 +10,7 @@
 pub mod admission;
 #[cfg(test)]
 mod admission_tests;
+pub mod asked;
 pub mod demand;
 pub mod estimate;
 pub mod grant;
@@ -18,10 +20,13 @@ pub mod limit;
 pub mod measure;
 pub mod rate;
 pub mod refusal;
+pub mod roster;
 pub mod sessions;
 #[cfg(test)]
 mod simulation;
 pub mod stock;
+pub mod text;
+pub mod token;
 pub mod window;
 #[cfg(test)]
 mod window_tests;

@@ -1,8 +1,9 @@
-//! Wrong keys: counted by client and in all, and answered late, or not at all, when there are too many. The right key is
+//! Wrong keys, of the panel and of clients: counted by client and in all, and answered late, or not at all, when there are too many. The right key is
 //! compared before anything of this is asked: nobody can lock its owner out.
 
 use gateway_core::addresses::client_group;
 use moka::sync::Cache;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,7 +15,7 @@ const FREE_BY_CLIENT: u32 = 5;
 /// The same for all clients together: an attacker may have many addresses.
 const FREE_IN_ALL: u64 = 100;
 /// How long a wrong key counts.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// How long the answer to one too many waits.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Answers that wait at one time, one of each client: others get none, since what waits takes memory.
@@ -24,7 +25,7 @@ const MOST_CLIENTS: u64 = 10_000;
 
 /// What becomes of a wrong key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noted {
+pub(crate) enum Noted {
     /// It is answered at once.
     Counted,
     /// There were too many: the answer has waited.
@@ -46,7 +47,9 @@ impl Default for Tried {
 }
 
 /// The wrong keys of the last minute.
-pub(super) struct WrongKeys {
+pub(crate) struct WrongKeys {
+    /// What they are, in the log.
+    what: &'static str,
     by_client: Cache<IpAddr, Arc<Tried>>,
     /// The number of the window, in the upper half, and how many came in it.
     in_all: AtomicU64,
@@ -54,20 +57,26 @@ pub(super) struct WrongKeys {
     waiting: Semaphore,
 }
 
-impl Default for WrongKeys {
-    fn default() -> Self {
+impl fmt::Debug for WrongKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrongKeys")
+    }
+}
+
+impl WrongKeys {
+    /// None so far; `what` they are is for the log.
+    pub(crate) fn new(what: &'static str) -> Self {
         Self {
+            what,
             by_client: Cache::builder().max_capacity(MOST_CLIENTS).time_to_live(WINDOW).build(),
             in_all: AtomicU64::new(0),
             began: Instant::now(),
             waiting: Semaphore::new(MOST_WAITING),
         }
     }
-}
 
-impl WrongKeys {
     /// Counts one, and waits a moment if there were too many.
-    pub(super) async fn note(&self, client: Option<IpAddr>) -> Noted {
+    pub(crate) async fn note(&self, client: Option<IpAddr>) -> Noted {
         let tried = client.map(|client| self.by_client.get_with(client_group(client), Arc::default));
         if !self.is_too_many(client, tried.as_deref()) {
             return Noted::Counted;
@@ -88,7 +97,8 @@ impl WrongKeys {
         if of_client == FREE_BY_CLIENT || in_all == FREE_IN_ALL {
             let who = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
             log::warn!(
-                "{who} tries wrong keys for the panel: from now on, for a minute, one of a client at a time is answered, slowly"
+                "{who} tries wrong {}: from now on, for a minute, one of a client at a time is answered, slowly",
+                self.what
             );
         }
         of_client >= FREE_BY_CLIENT || in_all >= FREE_IN_ALL
@@ -114,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_is_an_address_or_an_ipv6_network() {
-        let wrong = WrongKeys::default();
+        let wrong = WrongKeys::new("keys");
         let v6 = |last: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]));
         for last in 0..5 {
             assert!(wrong.is_free(v6(last)).await);
@@ -126,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_clients_together_are_too_many_too() {
-        let wrong = WrongKeys::default();
+        let wrong = WrongKeys::new("keys");
         let mut slow = 0;
         for last in 0..200u8 {
             slow += usize::from(!wrong.is_free(Some([192, 0, 2, last].into())).await);
@@ -152,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_too_many_one_of_each_client_is_answered_a_second() {
-        let wrong = Arc::new(WrongKeys::default());
+        let wrong = Arc::new(WrongKeys::new("keys"));
         let began = tokio::time::Instant::now();
         let count = |noted: &[Noted], what| noted.iter().filter(|&&one| one == what).count();
         let first = at_once(&wrong, 1, 1000).await;

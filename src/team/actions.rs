@@ -1,0 +1,301 @@
+//! What is done for a wish: each change in one transaction, with a row in the audit.
+
+use super::read::{self, DAY_MS};
+use super::valid::{self, Upstreams};
+use super::wish::{Issued, NewToken, TokenRow, TokenText, Told, Wish};
+use gateway_core::both;
+use gateway_core::language::Words;
+use gateway_core::team::text;
+use gateway_core::team::token::State;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+
+/// Most groups.
+const MOST_GROUPS: i64 = 1_000;
+/// Most users.
+const MOST_USERS: i64 = 10_000;
+/// Most tokens, revoked ones among them.
+const MOST_TOKENS: i64 = 50_000;
+/// Texts of one token that are remembered: what is older is unknown, and no more expired.
+const MOST_SECRETS: i64 = 8;
+/// Rows of the audit that stay.
+const MOST_AUDIT: i64 = 100_000;
+
+/// Why a wish is not fulfilled.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot be.
+    Refused(Words),
+    /// The file does not do it.
+    File(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Words> for Failure {
+    fn from(why: Words) -> Self {
+        Self::Refused(why)
+    }
+}
+
+/// Who wishes something, when, and what the configuration has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// As the audit has it.
+    pub actor: &'a str,
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+    /// The upstreams that tokens may name.
+    pub upstreams: &'a Upstreams,
+}
+
+impl Wish {
+    /// Whether it changes anything.
+    pub(super) fn changes(&self) -> bool {
+        !matches!(self, Self::ListGroups | Self::ListUsers | Self::ListTokens { .. } | Self::ShowToken { .. })
+    }
+}
+
+/// Fulfills a wish; nothing of it is there until the transaction is committed.
+pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Result<Told, Failure> {
+    let now_ms = asked.now_ms;
+    match wish {
+        Wish::ListGroups => Ok(Told::Groups(read::groups(file, "", [])?)),
+        Wish::ListUsers => Ok(Told::Users(read::users(file, "", [])?)),
+        Wish::ListTokens { user: None } => Ok(Told::Tokens(read::tokens(file, "", [], now_ms)?)),
+        Wish::ListTokens { user: Some(name) } => {
+            let id = user(file, name)?;
+            Ok(Told::Tokens(read::tokens(file, "WHERE tokens.user_id = ?", [id], now_ms)?))
+        }
+        Wish::ShowToken { token } => Ok(Told::Tokens(vec![find_token(file, token, now_ms)?])),
+        Wish::CreateGroup { name, time_zone } => create_group(file, name, time_zone, asked),
+        Wish::CreateUser { name, email, group } => create_user(file, name, email.as_deref(), group.as_deref(), asked),
+        Wish::SuspendUser { name, is_suspended } => suspend_user(file, name, *is_suspended, asked),
+        Wish::CreateToken(new) => create_token(file, new, asked),
+        Wish::RotateToken { token, overlap_ms } => rotate_token(file, token, *overlap_ms, asked),
+        Wish::RevokeToken { token } => revoke_token(file, token, asked),
+    }
+}
+
+fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Asked<'_>) -> Result<Told, Failure> {
+    valid::name(name)?;
+    valid::time_zone(time_zone)?;
+    room(file, "groups", MOST_GROUPS)?;
+    if !read::groups(file, "WHERE name = ?", [name])?.is_empty() {
+        return Err(both!("there is a group \"{name}\" already", "已有名为“{name}”的用户组").into());
+    }
+    let (id, sql) = (new_id("grp")?, "INSERT INTO groups (id, name, time_zone, created_ms) VALUES (?, ?, ?, ?)");
+    file.execute(sql, params![id, name, time_zone, asked.now_ms])?;
+    let rows = read::groups(file, "WHERE id = ?", [&id])?;
+    note(file, asked, "group.create", &id, None::<()>, rows.first())?;
+    Ok(Told::Groups(rows))
+}
+
+fn create_user(
+    file: &Transaction<'_>,
+    name: &str,
+    email: Option<&str>,
+    group: Option<&str>,
+    asked: Asked<'_>,
+) -> Result<Told, Failure> {
+    valid::name(name)?;
+    email.map_or(Ok(()), valid::email)?;
+    room(file, "users", MOST_USERS)?;
+    if !read::users(file, "WHERE users.name = ?", [name])?.is_empty() {
+        return Err(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户").into());
+    }
+    let group_id = match group {
+        None => None,
+        Some(group) => match read::groups(file, "WHERE name = ?", [group])?.pop() {
+            Some(row) => Some(row.id),
+            None => {
+                return Err(both!(
+                    "there is no group \"{group}\": `anyrouter-gateway group list` names all, `group create --name` makes one",
+                    "没有“{group}”这个用户组：`anyrouter-gateway group list` 列出所有用户组，`group create --name` 新建一个"
+                )
+                .into());
+            }
+        },
+    };
+    let id = new_id("usr")?;
+    let sql = "INSERT INTO users (id, name, email, group_id, created_ms) VALUES (?, ?, ?, ?, ?)";
+    file.execute(sql, params![id, name, email, group_id, asked.now_ms])?;
+    let rows = read::users(file, "WHERE users.id = ?", [&id])?;
+    note(file, asked, "user.create", &id, None::<()>, rows.first())?;
+    Ok(Told::Users(rows))
+}
+
+fn suspend_user(file: &Transaction<'_>, name: &str, is_suspended: bool, asked: Asked<'_>) -> Result<Told, Failure> {
+    let id = user(file, name)?;
+    let before = read::users(file, "WHERE users.id = ?", [&id])?;
+    let state = if is_suspended { State::Suspended } else { State::Active };
+    file.execute("UPDATE users SET state = ? WHERE id = ?", params![state.code(), id])?;
+    let rows = read::users(file, "WHERE users.id = ?", [&id])?;
+    let action = if is_suspended { "user.suspend" } else { "user.resume" };
+    note(file, asked, action, &id, before.first(), rows.first())?;
+    Ok(Told::Users(rows))
+}
+
+fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Result<Told, Failure> {
+    valid::name(&new.name)?;
+    valid::models(&new.models)?;
+    valid::upstreams(&new.upstreams, asked.upstreams)?;
+    valid::expiry(new.expires_ms, asked.now_ms)?;
+    let addresses = valid::networks(&new.addresses)?;
+    asked.upstreams.take_tokens()?;
+    room(file, "tokens", MOST_TOKENS)?;
+    let user_id = user(file, &new.user)?;
+    let of_user = "WHERE tokens.user_id = ? AND tokens.name = ? AND tokens.state <> 'revoked'";
+    if !read::tokens(file, of_user, params![user_id, new.name], asked.now_ms)?.is_empty() {
+        let NewToken { user, name, .. } = new;
+        return Err(both!(
+            "{user} has a token \"{name}\" already: give this one another --name, or rotate that one",
+            "{user} 已有名为“{name}”的令牌：请用 --name 另取名称，或轮换那个令牌"
+        )
+        .into());
+    }
+    let (id, token) = (new_id("tok")?, text::of(random()?));
+    let sql = "INSERT INTO tokens (id, user_id, name, hint, models, upstreams, addresses, expires_ms, created_ms) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let lists = [&new.models, &new.upstreams, &addresses].map(json);
+    let [models, upstreams, addresses] = lists;
+    let hint = text::hint(&token);
+    let values = params![id, user_id, new.name, hint, models, upstreams, addresses, new.expires_ms, asked.now_ms];
+    file.execute(sql, values)?;
+    add_secret(file, &id, &token, asked.now_ms)?;
+    let row = find_token(file, &id, asked.now_ms)?;
+    note(file, asked, "token.create", &id, None::<()>, Some(&row))?;
+    Ok(Told::Issued(Issued { id, token: TokenText(token), old_until_ms: None }))
+}
+
+fn rotate_token(file: &Transaction<'_>, token: &str, overlap_ms: i64, asked: Asked<'_>) -> Result<Told, Failure> {
+    valid::overlap(overlap_ms)?;
+    let before = find_token(file, token, asked.now_ms)?;
+    if before.state == State::Revoked.code() || before.state == "expired" {
+        let (id, state) = (&before.id, &before.state);
+        return Err(both!(
+            "{id} is {state}: it gets no new text; create another token",
+            "{id} 已失效（{state}），不能轮换：请新建令牌"
+        )
+        .into());
+    }
+    let (id, old_until) = (before.id.clone(), asked.now_ms.saturating_add(overlap_ms));
+    // One that ends earlier still does.
+    let end = "UPDATE secrets SET expires_ms = MIN(COALESCE(expires_ms, ?1), ?1) WHERE token_id = ?2";
+    file.execute(end, params![old_until, id])?;
+    let text = text::of(random()?);
+    add_secret(file, &id, &text, asked.now_ms)?;
+    let forget = "DELETE FROM secrets WHERE token_id = ?1 AND digest NOT IN (\
+                      SELECT digest FROM secrets WHERE token_id = ?1 \
+                      ORDER BY expires_ms IS NOT NULL, expires_ms DESC, created_ms DESC LIMIT ?2)";
+    file.execute(forget, params![id, MOST_SECRETS])?;
+    file.execute("UPDATE tokens SET hint = ? WHERE id = ?", params![text::hint(&text), id])?;
+    let row = find_token(file, &id, asked.now_ms)?;
+    note(file, asked, "token.rotate", &id, Some(&before), Some(&row))?;
+    Ok(Told::Issued(Issued { id, token: TokenText(text), old_until_ms: Some(old_until) }))
+}
+
+fn revoke_token(file: &Transaction<'_>, token: &str, asked: Asked<'_>) -> Result<Told, Failure> {
+    let before = find_token(file, token, asked.now_ms)?;
+    file.execute("UPDATE tokens SET state = ? WHERE id = ?", params![State::Revoked.code(), before.id])?;
+    let row = find_token(file, &before.id, asked.now_ms)?;
+    note(file, asked, "token.revoke", &before.id, Some(&before), Some(&row))?;
+    Ok(Told::Tokens(vec![row]))
+}
+
+/// Notes the last days on which tokens were used.
+pub(super) fn note_use(file: &Transaction<'_>, days: &[(String, i64)]) -> rusqlite::Result<()> {
+    let sql = "UPDATE tokens SET used_on = ?1 WHERE id = ?2 AND COALESCE(used_on, 0) < ?1";
+    let mut update = file.prepare_cached(sql)?;
+    days.iter().try_for_each(|(id, day_ms)| update.execute(params![day_ms / DAY_MS, id]).map(drop))
+}
+
+/// The id of the user with this name.
+fn user(file: &Connection, name: &str) -> Result<String, Failure> {
+    let user = read::users(file, "WHERE users.name = ?", [name])?.pop();
+    user.map(|row| row.id).ok_or_else(|| {
+        valid::name(name).err().unwrap_or_else(|| {
+            both!(
+                "there is no user \"{name}\": `anyrouter-gateway user list` names all, `user create --name` makes one",
+                "没有“{name}”这个用户：`anyrouter-gateway user list` 列出所有用户，`user create --name` 新建一个"
+            )
+        })
+        .into()
+    })
+}
+
+/// The token with this id, or the one of this USER/NAME that is not revoked.
+fn find_token(file: &Connection, token: &str, now_ms: i64) -> Result<TokenRow, Failure> {
+    let found = match token.split_once('/') {
+        Some((user, name)) => {
+            let condition = "WHERE users.name = ? AND tokens.name = ? AND tokens.state <> 'revoked'";
+            read::tokens(file, condition, [user, name], now_ms)?
+        }
+        None => read::tokens(file, "WHERE tokens.id = ?", [token], now_ms)?,
+    };
+    found.into_iter().next().ok_or_else(|| {
+        // It is not repeated: somebody may have given the token itself.
+        both!(
+            "there is no such token: `anyrouter-gateway token list` has the ids (tok_...); USER/NAME names one too",
+            "没有这个令牌：`anyrouter-gateway token list` 列出所有 id（tok_...）；也可以写成 用户/名称"
+        )
+        .into()
+    })
+}
+
+fn room(file: &Connection, table: &str, most: i64) -> Result<(), Failure> {
+    let count: i64 = file.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
+    match count < most {
+        true => Ok(()),
+        false => {
+            Err(both!("there are {count} {table} already, the most there can be", "{table} 已达上限 {count}").into())
+        }
+    }
+}
+
+fn add_secret(file: &Transaction<'_>, id: &str, token: &str, now_ms: i64) -> Result<(), Failure> {
+    let digest =
+        text::digest(token.as_bytes()).ok_or_else(|| both!("a token that was made is none", "生成的令牌无效"))?;
+    let sql = "INSERT INTO secrets (digest, token_id, created_ms) VALUES (?, ?, ?)";
+    file.execute(sql, params![digest, id, now_ms])?;
+    Ok(())
+}
+
+/// A row of the audit; what it shows of rows has no secrets.
+fn note(
+    file: &Transaction<'_>,
+    asked: Asked<'_>,
+    action: &str,
+    target: &str,
+    before: Option<impl Serialize>,
+    after: Option<impl Serialize>,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO audit (at_ms, actor, action, target, before, after) VALUES (?, ?, ?, ?, ?, ?)";
+    let (before, after) = (before.as_ref().map(json), after.as_ref().map(json));
+    file.execute(sql, params![asked.now_ms, asked.actor, action, target, before, after])?;
+    file.execute("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", [MOST_AUDIT])?;
+    log::info!("{}: {action} {target}", asked.actor);
+    Ok(())
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// An id, such as `tok_8c1f0a2b6d3e4f5a`: no secret, but nothing to count by either.
+fn new_id(kind: &str) -> Result<String, Failure> {
+    let [a, b, c, d, e, f, g, h, ..] = random()?;
+    Ok(format!("{kind}_{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])))
+}
+
+fn random() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| both!("the system gives no random bytes", "系统没有提供随机数"))?;
+    Ok(bytes)
+}

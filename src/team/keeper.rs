@@ -1,0 +1,177 @@
+//! Keeps the file of the team, and has requests see what it says: at once after a change here, within a second after one by
+//! another process, which during an upgrade shares the file.
+
+use super::actions::{self, Asked, Failure};
+use super::read;
+use super::store::{Store, StoreError};
+use super::valid::Upstreams;
+use super::wish::{Told, Wish};
+use gateway_core::both;
+use gateway_core::language::Words;
+use gateway_core::team::roster::Roster;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Its name in the state folder.
+const FILE: &str = "team.db";
+/// How often the days are noted on which tokens were used, in milliseconds.
+const NOTES_USE: i64 = 60_000;
+
+/// Where requests see a roster.
+pub(crate) type Publish = Box<dyn Fn(Roster) + Send + Sync>;
+
+/// Keeps the file of the team.
+pub(crate) struct Keeper {
+    path: PathBuf,
+    publish: Publish,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// None before there is a file.
+    store: Option<Store>,
+    /// The version of the file that requests see.
+    seen: Option<i64>,
+    /// When the days of use were noted last.
+    noted_ms: i64,
+    /// Whether the last look failed: the log says it once.
+    has_failed: bool,
+}
+
+/// The client tokens in this state folder, for a look; none if this user cannot read them.
+pub(crate) fn roster(state_dir: &Path) -> Roster {
+    let opened = Store::look(&state_dir.join(FILE));
+    opened.and_then(|mut store| Ok(read::roster(&*store.transaction(false)?)?)).unwrap_or_default()
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Keeper {
+    /// The keeper of the file in this state folder. It is opened now if it is there, and made when there is something to
+    /// write.
+    ///
+    /// # Errors
+    /// When it is there, and cannot be read: to serve without it would let in whom it keeps out, or nobody.
+    pub(crate) fn open(state_dir: &Path, publish: Publish) -> Result<Self, Words> {
+        let keeper = Self { path: state_dir.join(FILE), publish, open: Mutex::default() };
+        if keeper.path.exists() {
+            keeper.load(&mut keeper.lock()).map_err(|error| keeper.unusable(&error))?;
+        }
+        Ok(keeper)
+    }
+
+    /// Fulfills a wish of somebody whom the audit calls `actor`.
+    ///
+    /// # Errors
+    /// Why it is not fulfilled.
+    pub(crate) fn act(&self, wish: &Wish, actor: &str, upstreams: &Upstreams) -> Result<Told, Words> {
+        let mut open = self.lock();
+        if !wish.changes() && open.store.is_none() && !self.path.exists() {
+            return Ok(nothing(wish));
+        }
+        self.put_in_place(&mut open).map_err(|error| self.unusable(&error))?;
+        let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams });
+        told.map_err(|failure| match failure {
+            Failure::Refused(why) => why,
+            Failure::File(error) => self.unusable(&error.into()),
+        })
+    }
+
+    fn act_on(&self, open: &mut Open, wish: &Wish, asked: Asked<'_>) -> Result<Told, Failure> {
+        let Some(store) = open.store.as_mut() else { return Ok(nothing(wish)) };
+        let transaction = store.transaction(wish.changes())?;
+        let told = actions::act(&transaction, wish, asked)?;
+        let roster = wish.changes().then(|| read::roster(&transaction)).transpose()?;
+        transaction.commit()?;
+        if let Some(roster) = roster {
+            (self.publish)(roster);
+        }
+        Ok(told)
+    }
+
+    /// Looks what another process has changed, and brings the file back if somebody deleted it; `used` says on which days
+    /// tokens were used since it was asked last, as a time within that day. Called each second.
+    pub(crate) fn refresh(&self, used: &dyn Fn() -> Vec<(String, i64)>) {
+        let mut open = self.lock();
+        match self.look(&mut open, used) {
+            Ok(()) => open.has_failed = false,
+            Err(error) if !open.has_failed => {
+                open.has_failed = true;
+                log::error!("{}; requests see the tokens as they were", self.unusable(&error));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn look(&self, open: &mut Open, used: &dyn Fn() -> Vec<(String, i64)>) -> Result<(), StoreError> {
+        if open.store.is_none() && !self.path.exists() {
+            return Ok(());
+        }
+        self.put_in_place(open)?;
+        let now = now_ms();
+        if let Some(store) = open.store.as_mut().filter(|_| now - open.noted_ms >= NOTES_USE) {
+            open.noted_ms = now;
+            let used = used();
+            if !used.is_empty() {
+                let transaction = store.transaction(true)?;
+                actions::note_use(&transaction, &used)?;
+                transaction.commit()?;
+            }
+        }
+        match &open.store {
+            Some(store) if open.seen != Some(store.version()?) => self.load(open),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the file open that is at the path.
+    fn put_in_place(&self, open: &mut Open) -> Result<(), StoreError> {
+        match &open.store {
+            Some(store) if store.is_at(&self.path) => return Ok(()),
+            Some(store) if !self.path.exists() => {
+                store.bring_back(&self.path)?;
+                log::warn!("{} was deleted: it is there again", self.path.display());
+            }
+            _ => {}
+        }
+        self.load(open)
+    }
+
+    /// Opens the file if it is not the one that is open, and has requests see what it says.
+    fn load(&self, open: &mut Open) -> Result<(), StoreError> {
+        if !open.store.as_ref().is_some_and(|store| store.is_at(&self.path)) {
+            open.store = Some(Store::open(&self.path)?);
+        }
+        let Some(store) = open.store.as_mut() else { return Ok(()) };
+        let version = store.version()?;
+        let transaction = store.transaction(false)?;
+        let roster = read::roster(&transaction)?;
+        drop(transaction);
+        open.seen = Some(version);
+        (self.publish)(roster);
+        Ok(())
+    }
+
+    fn unusable(&self, error: &StoreError) -> Words {
+        both!("{path} cannot be used: {error}", "无法使用 {path}：{error}", path = self.path.display())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is told where there is no file yet.
+fn nothing(wish: &Wish) -> Told {
+    match wish {
+        Wish::ListGroups => Told::Groups(Vec::new()),
+        Wish::ListUsers => Told::Users(Vec::new()),
+        _ => Told::Tokens(Vec::new()),
+    }
+}

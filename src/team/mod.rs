@@ -1,0 +1,16 @@
+//! The team: its groups, users and client tokens, in a file of their own (`team.db` in the state folder), and what commands
+//! change of them. Requests see none of this, but a [`Roster`](gateway_core::team::roster::Roster) that is made of it.
+//!
+//! It is not the request log's file: that one may be switched off, is pruned, moved aside when it is damaged, and made anew
+//! when somebody deletes it, and the last rows may be lost at a power cut. A token, or its end, must not go with it.
+
+mod actions;
+mod keeper;
+mod read;
+mod store;
+mod valid;
+mod wish;
+
+pub(crate) use keeper::{Keeper, roster};
+pub(crate) use valid::Upstreams;
+pub(crate) use wish::{GroupRow, Issued, NewToken, TokenRow, Told, UserRow, Wish};

@@ -1,0 +1,199 @@
+//! What names, models, networks and times may be. Pure.
+
+use crate::config::Config;
+use gateway_core::both;
+use gateway_core::language::Words;
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use std::net::IpAddr;
+
+/// Longest name, in characters.
+const LONGEST_NAME: usize = 64;
+/// Longest address of a user, in bytes.
+const LONGEST_EMAIL: usize = 254;
+/// Longest pattern of models, in characters.
+const LONGEST_GLOB: usize = 100;
+/// Most models, upstreams or networks of a token.
+const MOST_OF_A_LIST: usize = 64;
+/// Longest time for which two texts of a token are good, in milliseconds.
+const LONGEST_OVERLAP: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// The upstreams of a configuration, as far as tokens go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Upstreams {
+    /// The names of those that have keys of their own, which go out in the place of tokens.
+    pub keyed: Vec<String>,
+    /// The names of the others: no token goes there.
+    pub keyless: Vec<String>,
+}
+
+impl Upstreams {
+    /// Those of this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        let (keyless, keyed): (Vec<_>, Vec<_>) =
+            config.upstreams.iter().partition(|upstream| upstream.api_keys.is_empty());
+        let [keyed, keyless] =
+            [keyed, keyless].map(|upstreams| upstreams.into_iter().map(|upstream| upstream.name.clone()).collect());
+        Self { keyed, keyless }
+    }
+
+    /// Whether a token could go anywhere.
+    ///
+    /// # Errors
+    /// When no upstream has a key of its own.
+    pub(crate) fn take_tokens(&self) -> Result<(), Words> {
+        if !self.keyed.is_empty() {
+            return Ok(());
+        }
+        let names = self.keyless.join(", ");
+        Err(both!(
+            "client tokens need an upstream with a key of its own (api_key), which goes out in their place: none of these has \
+             one: {names}",
+            "使用客户端令牌时，至少要有一个上游设有自己的密钥（api_key），发给上游的是它而不是令牌；以下上游都没有：{names}"
+        ))
+    }
+}
+
+/// A name that rules, lists and headers can have.
+pub(super) fn name(name: &str) -> Result<(), Words> {
+    let may_be = |char: char| char.is_alphanumeric() || "-_.@+ ".contains(char);
+    let is_fine = !name.is_empty() && name.chars().count() <= LONGEST_NAME && name.trim() == name;
+    if is_fine && name.chars().all(may_be) {
+        return Ok(());
+    }
+    Err(both!(
+        "a name has up to {LONGEST_NAME} letters, digits, blanks and - _ . @ +, no blank at its ends: \"{name}\"",
+        "名称最多 {LONGEST_NAME} 个字符，只能含字母、数字、空格和 - _ . @ +，首尾不能是空格：“{name}”",
+        name = shown(name)
+    ))
+}
+
+/// Somebody else's text, as far as an error repeats it.
+fn shown(text: &str) -> String {
+    text.chars().take(LONGEST_GLOB).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+pub(super) fn email(email: &str) -> Result<(), Words> {
+    let is_fine = email.len() <= LONGEST_EMAIL && email.contains('@') && email.chars().all(|char| !char.is_control());
+    if is_fine { Ok(()) } else { Err(both!("this is no e-mail address", "这不是邮箱地址")) }
+}
+
+pub(super) fn time_zone(name: &str) -> Result<(), Words> {
+    match TimeZone::get(name) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(both!(
+            "\"{name}\" is no time zone: Europe/Berlin and Asia/Shanghai are some",
+            "没有“{name}”这个时区：应为 Asia/Shanghai、Europe/Berlin 一类的名称",
+            name = shown(name)
+        )),
+    }
+}
+
+pub(super) fn models(globs: &[String]) -> Result<(), Words> {
+    few(globs.len(), "--model")?;
+    let is_fine = |glob: &String| !glob.is_empty() && glob.chars().count() <= LONGEST_GLOB && glob.trim() == glob;
+    match globs.iter().find(|glob| !is_fine(glob) || glob.chars().any(char::is_control)) {
+        None => Ok(()),
+        Some(glob) => Err(both!(
+            "\"{glob}\" is no pattern of models: claude-haiku-* is one",
+            "“{glob}”不是模型的通配模式：应如 claude-haiku-*",
+            glob = shown(glob)
+        )),
+    }
+}
+
+pub(super) fn upstreams(names: &[String], known: &Upstreams) -> Result<(), Words> {
+    few(names.len(), "--upstream")?;
+    match names.iter().find(|name| !known.keyed.contains(name)) {
+        None => Ok(()),
+        Some(name) if known.keyless.contains(name) => Err(both!(
+            "the upstream \"{name}\" has no key of its own (api_key), and no token goes to one without",
+            "上游“{name}”没有自己的密钥（api_key），令牌不能用于这样的上游"
+        )),
+        Some(name) => Err(both!(
+            "there is no upstream \"{name}\"; there are: {all}",
+            "没有“{name}”这个上游；现有：{all}",
+            name = shown(name),
+            all = known.keyed.join(", ")
+        )),
+    }
+}
+
+/// Networks in one spelling; an address stands for the network of it alone.
+pub(super) fn networks(texts: &[String]) -> Result<Vec<String>, Words> {
+    few(texts.len(), "--address")?;
+    let network = |text: &String| {
+        let alone = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+        let network = text.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(alone);
+        network.map(|network| network.to_string()).ok_or_else(|| {
+            both!(
+                "\"{text}\" is no address and no network: 192.0.2.7 and 10.0.0.0/8 are some",
+                "“{text}”不是地址或网段：应如 192.0.2.7 或 10.0.0.0/8",
+                text = shown(text)
+            )
+        })
+    };
+    texts.iter().map(network).collect()
+}
+
+fn few(count: usize, option: &str) -> Result<(), Words> {
+    if count <= MOST_OF_A_LIST {
+        return Ok(());
+    }
+    Err(both!("{option} can be given {MOST_OF_A_LIST} times at most", "{option} 最多可写 {MOST_OF_A_LIST} 次"))
+}
+
+pub(super) fn expiry(ends_ms: Option<i64>, now_ms: i64) -> Result<(), Words> {
+    match ends_ms {
+        Some(ends) if ends <= now_ms => Err(both!("that time is over already", "这个时间已经过去")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn overlap(overlap_ms: i64) -> Result<(), Words> {
+    if (0..=LONGEST_OVERLAP).contains(&overlap_ms) {
+        return Ok(());
+    }
+    Err(both!("the old token is good for up to 30 days: --overlap 30d", "旧令牌最多还可使用 30 天：--overlap 30d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_be_written_into_rules_and_headers() {
+        for fine in ["alice", "Alice B.", "王小明", "ci-bot_1@example.com", &"x".repeat(64)] {
+            assert_eq!(name(fine), Ok(()), "{fine}");
+        }
+        for bad in ["", " ", " alice", "a,b", "a/b", "a\nb", "a\"b", "${user}", &"x".repeat(65)] {
+            assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_have_one_spelling() {
+        let networks = |texts: &[&str]| networks(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            networks(&["192.0.2.7", "10.1.2.3/8", "::ffff:192.0.2.1", "2001:db8::1/64"]),
+            Ok(["192.0.2.7/32", "10.0.0.0/8", "192.0.2.1/32", "2001:db8::/64"].map(str::to_owned).to_vec())
+        );
+        assert!(networks(&["localhost"]).is_err());
+    }
+
+    #[test]
+    fn what_is_none_is_said() {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        assert!(models(&texts(&["claude-*", "x"])).is_ok() && models(&texts(&[""])).is_err());
+        assert!(models(&vec!["a".to_owned(); 65]).is_err());
+        let known = Upstreams { keyed: texts(&["a"]), keyless: texts(&["c"]) };
+        assert!(upstreams(&texts(&["a"]), &known).is_ok() && known.take_tokens().is_ok());
+        assert!(upstreams(&texts(&["c"]), &known).expect_err("none").to_string().contains("no key of its own"));
+        assert!(Upstreams { keyed: Vec::new(), ..known.clone() }.take_tokens().is_err());
+        assert!(upstreams(&texts(&["b"]), &known).expect_err("none").to_string().contains("there are: a"));
+        assert!(time_zone("Asia/Shanghai").is_ok() && time_zone("UTC").is_ok() && time_zone("Mars").is_err());
+        assert!(expiry(Some(1), 1).is_err() && expiry(Some(2), 1).is_ok() && expiry(None, 1).is_ok());
+        assert!(overlap(0).is_ok() && overlap(-1).is_err() && overlap(LONGEST_OVERLAP + 1).is_err());
+        assert!(email("a@b").is_ok() && email("a").is_err());
+    }
+}

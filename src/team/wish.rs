@@ -1,0 +1,167 @@
+//! What can be asked of the team, and what is told: the same for the command line, over the control socket or not.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What is wanted of the team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wish {
+    /// A new group.
+    CreateGroup {
+        /// Its name.
+        name: String,
+        /// Its time zone, as IANA calls it.
+        time_zone: String,
+    },
+    /// All groups.
+    ListGroups,
+    /// A new user.
+    CreateUser {
+        /// The user's name.
+        name: String,
+        /// An address.
+        email: Option<String>,
+        /// The name of a group.
+        group: Option<String>,
+    },
+    /// All users.
+    ListUsers,
+    /// A user, and all of the user's tokens, out of use or in it again.
+    SuspendUser {
+        /// The user's name.
+        name: String,
+        /// Out of use.
+        is_suspended: bool,
+    },
+    /// A new token.
+    CreateToken(NewToken),
+    /// The tokens of a user, or all.
+    ListTokens {
+        /// The user's name.
+        user: Option<String>,
+    },
+    /// One token.
+    ShowToken {
+        /// Its id, or USER/NAME.
+        token: String,
+    },
+    /// Another text for a token.
+    RotateToken {
+        /// Its id, or USER/NAME.
+        token: String,
+        /// How long the old text is good, in milliseconds.
+        overlap_ms: i64,
+    },
+    /// The end of a token.
+    RevokeToken {
+        /// Its id, or USER/NAME.
+        token: String,
+    },
+}
+
+/// A token that is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NewToken {
+    /// The name of its user.
+    pub user: String,
+    /// What its user tells it by.
+    pub name: String,
+    /// The models that it may use, as globs; empty for all.
+    pub models: Vec<String>,
+    /// The upstreams that it may use; empty for all.
+    pub upstreams: Vec<String>,
+    /// The addresses and networks that it may come from; empty for all.
+    pub addresses: Vec<String>,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    /// Groups: all, or the one that was made.
+    Groups(Vec<GroupRow>),
+    /// Users: all, or the one that was made or changed.
+    Users(Vec<UserRow>),
+    /// Tokens: those that were asked for, or the one that was changed.
+    Tokens(Vec<TokenRow>),
+    /// A text that was issued.
+    Issued(Issued),
+}
+
+/// The text of a token, which is told once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct TokenText(pub(super) String);
+
+impl TokenText {
+    /// The text itself.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText")
+    }
+}
+
+/// A token that was made or rotated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Issued {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub token: TokenText,
+    /// When the text before this one ends, in milliseconds since 1970.
+    pub old_until_ms: Option<i64>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct GroupRow {
+    pub id: String,
+    pub name: String,
+    pub time_zone: String,
+    pub created_at_ms: i64,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct UserRow {
+    pub id: String,
+    pub name: String,
+    pub email: Option<String>,
+    pub group: Option<String>,
+    pub state: String,
+    /// Tokens that are not revoked.
+    pub tokens: u64,
+    pub created_at_ms: i64,
+}
+
+/// A token, without its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct TokenRow {
+    pub id: String,
+    pub user: String,
+    pub group: Option<String>,
+    pub name: String,
+    pub hint: String,
+    /// `active`, `suspended` (the user may be), `revoked` or `expired`.
+    pub state: String,
+    pub models: Vec<String>,
+    pub upstreams: Vec<String>,
+    pub addresses: Vec<String>,
+    pub expires_at_ms: Option<i64>,
+    /// Until when the text before the present one is good.
+    pub old_until_ms: Option<i64>,
+    /// The last day of its use (UTC), such as `2026-11-28`.
+    pub used_on: Option<String>,
+    pub created_at_ms: i64,
+}
