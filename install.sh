@@ -15,7 +15,7 @@ releases=${ANYROUTER_GATEWAY_RELEASES:-$RELEASES}
 
 name=anyrouter-gateway
 unit=$name.service
-version='' uninstall='' purge='' folder='' new=''
+version='' uninstall='' purge='' folder='' new='' former=''
 
 # The language of this script, of the service and of the comments in its settings: GATEWAY_LANGUAGE, else the system's; where
 # that names none, the one with which the service was installed.
@@ -161,9 +161,20 @@ put_program() {
     "The program does not run on this machine. Nothing was changed; build from source, as README.md says." \
     "程序无法在这台机器上运行。没有改动任何东西；请从源码编译，见 README.zh-CN.md。"
   # The old one stays until the new one has taken over.
-  if [ -e "$bin/$name" ]; then cp -p "$bin/$name" "$folder/old"; fi
+  if [ -e "$bin/$name" ]; then
+    cp -p "$bin/$name" "$folder/old"
+    former=$("$folder/old" --version 2>/dev/null | awk '{ print $NF }') || former='?'
+  fi
   mv -f "$new" "$bin/$name"
   new=''
+}
+
+say_installed() {
+  if [ "$former" ]; then
+    say "$name in $bin is updated from $former to $version." "$bin 中的 $name 已从 $former 更新到 $version。"
+  else
+    say "$name $version is installed in $bin." "$name $version 已安装到 $bin。"
+  fi
 }
 
 put_back() {
@@ -202,9 +213,10 @@ END
     cp /etc/systemd/system/$unit "$folder/$unit"
   fi
   mkdir -p /etc/systemd/system
-  # Own changes belong into a drop-in, as the unit says.
-  sed "s|/usr/bin/$name|$bin/$name|" "$files/conf/$unit" >/etc/systemd/system/$unit
+  # Own changes belong into a drop-in, as the unit says; the manual page is the Debian package's.
+  sed -e "s|/usr/bin/$name|$bin/$name|" -e '/^Documentation=man:/d' "$files/conf/$unit" >/etc/systemd/system/$unit
   if ! has_systemd; then
+    say_installed
     say "There is no systemd here. In a folder for its data, start: $bin/$name -c $home/gateway.yaml" \
       "这里没有 systemd。请在存放数据的目录中启动：$bin/$name -c $home/gateway.yaml"
     return
@@ -213,13 +225,15 @@ END
   if systemctl is-active --quiet $unit; then
     # The new process takes the sockets over: no request is lost.
     systemctl reload $unit || put_back "sudo journalctl --unit $unit"
+    say_installed
   elif [ -z "$known" ] || is_failing; then
+    say_installed
     systemctl reset-failed $unit 2>/dev/null || true
-    systemctl enable --quiet --now $unit || fail "It is installed, and does not start. Why: sudo journalctl --unit $unit
-$(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)" \
-      "已安装，但没能启动。原因见：sudo journalctl --unit $unit
-$(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)"
+    systemctl enable --quiet --now $unit || fail "It does not start. Why: sudo journalctl --unit $unit
+$(of_last_run)" "没能启动。原因见：sudo journalctl --unit $unit
+$(of_last_run)"
   else
+    say_installed
     say "The service was stopped, and stays so. Start it: sudo systemctl start $name" \
       "服务原本就没有运行，保持不变。启动：sudo systemctl start $name"
     return
@@ -228,6 +242,12 @@ $(journalctl --unit $unit --lines 5 --output cat --no-pager 2>/dev/null)"
 Settings: $home/environment and $home/gateway.yaml, then: sudo systemctl reload $name" \
     "服务已在运行。日志：sudo journalctl --unit $name
 配置：$home/environment 和 $home/gateway.yaml，改后执行：sudo systemctl reload $name"
+}
+
+# What the service logged when it ran last, not what it did before.
+of_last_run() {
+  run=$(systemctl show --property InvocationID --value $unit)
+  journalctl "_SYSTEMD_INVOCATION_ID=$run" --lines 5 --output cat --no-pager 2>/dev/null || true
 }
 
 # Whether systemd has tried in vain to start the service, and perhaps goes on trying: nobody has stopped it.
@@ -247,8 +267,10 @@ install_for_user() {
   keep_or_put "$files/env/.env.example" "$home/env/.env.example"
   if running >/dev/null; then
     (cd "$home" && "$bin/$name" upgrade) || put_back "cd $home && $name upgrade"
+    say_installed
     return
   fi
+  say_installed
   say "Start it:" "启动："
   case :$PATH: in *":$bin:"*) ;; *) echo "  export PATH=\"$bin:\$PATH\"" ;; esac
   echo "  cd $home && $name"
@@ -260,7 +282,6 @@ install() {
   check_system
   fetch
   put_program
-  say "$name $version is installed in $bin." "$name $version 已安装到 $bin。"
   if [ "$root" ]; then install_service; else install_for_user; fi
   sudo=${root:+sudo }
   say "Then: $sudo$name panel (a link to the panel), $sudo$name doctor (tries the relays)

@@ -68,6 +68,7 @@ def a_user_installs_updates_and_removes(root: Root, releases: Releases) -> None:
     with Traffic(HEALTH) as traffic:
         status, said = install(root, releases)
         holds("an update has the running one replaced", status == 0 and "upgraded" in said, said)
+        holds("and says from what to what", f"{NAME} in {HOME}/.local/bin is updated from 0.1.0 to 0.1.1." in said, said)
         # The old process closes its listeners five seconds after the hand-over.
         gateway.wait(30)
     holds(
@@ -78,6 +79,7 @@ def a_user_installs_updates_and_removes(root: Root, releases: Releases) -> None:
     releases.publish("0.1.2", program=b'#!/bin/sh\n[ "$1" = --version ] && echo 0.1.2\n')
     status, said = install(root, releases)
     holds("a version that does not take over is put back", status == 1 and "goes on serving" in said, said)
+    holds("and is not said to be there", "is updated" not in said, said)
     holds("and the one that runs is the one on the disk", root.bytes(BIN) == releases.program("0.1.1"))
     holds("it serves", get(HEALTH) == 200)
 
@@ -154,6 +156,8 @@ def root_without_systemd(root: Root, releases: Releases) -> None:
         "the unit starts that program",
         f"ExecStart=/usr/local/bin/{NAME}" in root.read(f"/etc/systemd/system/{NAME}.service"),
     )
+    unit = root.read(f"/etc/systemd/system/{NAME}.service")
+    holds("and names no manual page, which only the Debian package has", "man:" not in unit, unit)
     status, said = install(root, releases, "--uninstall", "--purge", uid=0)
     left = [path for path in root.list("/etc", "/etc/systemd/system", "/usr/local/bin") if NAME in path]
     holds("and removes all of it", status == 0 and not left, f"{said}{left}")
@@ -190,9 +194,10 @@ def the_service(releases: Releases) -> None:
     """Inside of tests/systemd/boot.sh."""
     env = {"PATH": os.environ["PATH"], "HOME": "/root", "ANYROUTER_GATEWAY_RELEASES": releases.address}
 
-    def sh(*arguments: str) -> tuple[int, str]:
+    def sh(*arguments: str, **more: str) -> tuple[int, str]:
         with open(REPOSITORY / "install.sh") as script:
-            done = subprocess.run(["sh", "-s", "--", *arguments], stdin=script, env=env, capture_output=True, text=True)
+            command = ["sh", "-s", "--", *arguments]
+            done = subprocess.run(command, stdin=script, env=env | more, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
     def shown(name: str) -> str:
@@ -223,10 +228,31 @@ def the_service(releases: Releases) -> None:
     installed = Path(f"/usr/local/bin/{NAME}").read_bytes()
     holds("and the service goes on", get(HEALTH) == 200 and installed == releases.program("0.1.1"))
 
+    # Its own language, where the shell names none; with none of its own, English.
+    environment.write_text("API_BASE_URL=http://127.0.0.1:9\nGATEWAY_LANGUAGE=zh\n")
+    status, said = sh("--version", "0.1.0")
+    holds("an update speaks the service's language", status == 0 and "更新到 0.1.0" in said and "服务已在运行" in said, said)
+    status, said = sh("--version", "0.1.1", LANG="en_US.UTF-8")
+    holds("unless the shell names one", status == 0 and "to 0.1.1" in said and "The service runs" in said, said)
+    environment.write_text("API_BASE_URL=http://127.0.0.1:9\n")
+    status, said = sh("--version", "0.1.0", LANG="C.UTF-8")
+    holds("and English where nobody names any", status == 0 and "to 0.1.0" in said, said)
+
     subprocess.run(["systemctl", "stop", NAME], check=True)
     status, said = sh("--version", "0.1.0")
     holds("a service that was stopped stays so", status == 0 and shown("ActiveState") == "inactive", said)
-    subprocess.run(["systemctl", "start", NAME], check=True)
+    # One that systemd could not start was not stopped by anybody: it is started again, once it can be.
+    for port in ("first", "second"):
+        environment.write_text(f"PORT={port}\n")
+        subprocess.run(["systemctl", "start", NAME], capture_output=True)
+        status, said = sh()
+        holds(f"a service that does not start is told ({port})", status == 1 and "It does not start. Why:" in said, said)
+        holds("with what it said in this run", f'"{port}" is not a port' in said, said)
+    holds("and nothing of the runs before", "first" not in said, said)
+    environment.write_text("")
+    status, said = sh()
+    holds("mended, it is started", status == 0 and shown("ActiveState") == "active" and get(HEALTH) == 200, said)
+
     status, said = sh("--uninstall")
     holds("a removal ends it", status == 0 and get(HEALTH) is None, said)
     holds("and keeps settings and data", environment.exists() and Path(f"/var/lib/private/{NAME}").exists())
