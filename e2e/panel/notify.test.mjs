@@ -20,8 +20,8 @@ const target = {
 const recent = [{ at_ms: Date.now() - 240_000, event: 'all_down', text: { en: 'no upstream is left', zh: '没有可用的上游' } }];
 
 for (const [locale, words] of [
-  ['en-US', { page: 'Notifications', event: 'All upstreams down', why: said.en, text: 'no upstream is left', test: 'Send a test', ok: /^The test was taken within 83 ms/, bad: `The test did not arrive: ${said.en}` }],
-  ['zh-CN', { page: '通知', event: '全部上游不可用', why: said.zh, text: '没有可用的上游', test: '发送测试消息', ok: /^测试消息已送达，用时 83 毫秒/, bad: `测试消息未送达：${said.zh}` }],
+  ['en-US', { page: 'Notifications', event: 'All upstreams down', why: said.en, text: 'no upstream is left', test: 'Send a test', ok: /^The test was taken within 83\sms/, bad: `The test did not arrive: ${said.en}` }],
+  ['zh-CN', { page: '通知', event: '全部上游不可用', why: said.zh, text: '没有可用的上游', test: '发送测试消息', ok: /^测试消息已送达，用时 83\s毫秒/, bad: `测试消息未送达：${said.zh}` }],
 ]) {
   test(`a target says what it is told of and why the last message failed, and is tested (${locale})`, () =>
     visiting({ locale }, async (visit, page) => {

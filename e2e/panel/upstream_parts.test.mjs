@@ -104,8 +104,8 @@ test('the lines of an upstream say which is used, and what is wrong with another
     await withParts(page, { lines: [line, { ...line, host: 'b.example', state: 'down', failures: 3, fault }] });
     await visit.open('/upstreams');
     const rows = page.getByRole('table', { name: '线路' }).getByRole('row');
-    assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32 毫秒\s+33 毫秒\s+120 毫秒\s+0/);
-    assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1 分/);
+    assert.match(await rows.nth(1).innerText(), /a\.example\s+使用中\s+32\s毫秒\s+33\s毫秒\s+120\s毫秒\s+0/);
+    assert.match(await rows.nth(2).innerText(), /b\.example\s+拒绝了连接[^]*不可用\s+已持续 1\s分钟/);
   }));
 
 const sent = { method: 'POST', target: '/v1/messages?beta=true', headers: [{ name: 'authorization', value: '********' }], bytes: 24_310, head_diff: '--- client\n+++ upstream\n@@ -1 +1 @@\n-host: a\n+host: b\n', body_diff: '' };
@@ -157,7 +157,7 @@ describe('a test with a message', () => {
       await card.getByText('Everything works').waitFor();
       assert.deepEqual(asked, [{ model: 'sonnet', key: '0f2c10bf3d128c71' }]);
       await card.getByText('claude-haiku-4-5 answered a message with the key spare: 200').waitFor();
-      assert.match(await card.locator('.message').innerText(), /812 ms[^]*1\.83 s[^]*5,211 → 1[^]*\$0\.0052[^]*max_tokens/);
+      assert.match(await card.locator('.message').innerText(), /812\sms[^]*1\.83\ss[^]*5,211 → 1[^]*\$0\.0052[^]*max_tokens/);
       await card.getByText(/What was sent/).click();
       await card.getByText('authorization: ********').waitFor();
       await card.getByText('host: b').waitFor();

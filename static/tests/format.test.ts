@@ -4,20 +4,21 @@ import { formatAgo, formatBytes, formatClock, formatCompact, formatCost, formatC
 
 /** Spaces that do not break look the same and compare differently. */
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, ' ');
+const duration = (locale: string, ms: number): string => plain(formatDuration(locale, ms));
 
 describe('formatLasting', () => {
   it('is in whole minutes beyond one, and never negative', () => {
-    expect(formatLasting('en', 0, 59_700)).toBe('59 s');
-    expect(formatLasting('en', 0, 179_000)).toBe('2 min');
-    expect(formatLasting('en', 0, 26 * 3_600_000 + 5)).toBe('1 d 2 h');
-    expect(formatLasting('en', 5000, 0)).toBe('0 s');
+    expect(plain(formatLasting('en', 0, 59_700))).toBe('59 s');
+    expect(plain(formatLasting('en', 0, 179_000))).toBe('2 min');
+    expect(plain(formatLasting('en', 0, 26 * 3_600_000 + 5))).toBe('1 d 2 h');
+    expect(plain(formatLasting('en', 5000, 0))).toBe('0 s');
   });
 });
 
 describe('formatElapsed', () => {
   it('is in whole seconds', () => {
-    expect([-5, 999, 9_960, 59_990, 61_400].map((ms) => formatElapsed('en', ms))).toEqual(['0 s', '0 s', '9 s', '59 s', '1 min 1 s']);
-    expect(formatElapsed('zh-CN', 20_900)).toBe('20 秒');
+    expect([-5, 999, 9_960, 59_990, 61_400].map((ms) => plain(formatElapsed('en', ms)))).toEqual(['0 s', '0 s', '9 s', '59 s', '1 min 1 s']);
+    expect(plain(formatElapsed('zh-CN', 20_900))).toBe('20 秒');
   });
 });
 
@@ -35,7 +36,7 @@ describe('numbers', () => {
       expect(format('en', null)).toBe('–');
       expect(format('en', undefined)).toBe('–');
     }
-    expect(formatDuration('en', 0)).toBe('0 ms');
+    expect(duration('en', 0)).toBe('0 ms');
   });
 
   it('never round a share up to all', () => {
@@ -66,11 +67,18 @@ describe('numbers', () => {
 
 describe('sizes and durations', () => {
   it('change their unit', () => {
-    expect([0, 999, 1000, 5300, 9_996, 27_140, 59_960, 134_000, 3_600_000, 10_920_000, 90_000_000].map((ms) => formatDuration('en', ms))).toEqual([
+    expect([0, 999, 1000, 5300, 9_996, 27_140, 59_960, 134_000, 3_600_000, 10_920_000, 90_000_000].map((ms) => duration('en', ms))).toEqual([
       '0 ms', '999 ms', '1.00 s', '5.30 s', '10.0 s', '27.1 s', '1 min', '2 min 14 s', '1 h', '3 h 2 min', '1 d 1 h',
     ]);
-    expect([221, 6_630, 108_000, 7_260_000].map((ms) => formatDuration('zh-CN', ms))).toEqual(['221 毫秒', '6.63 秒', '1 分 48 秒', '2 小时 1 分']);
+    expect([221, 6_630, 60_000, 108_000, 7_260_000].map((ms) => duration('zh-CN', ms))).toEqual(['221 毫秒', '6.63 秒', '1 分钟', '1 分 48 秒', '2 小时 1 分钟']);
     expect([0, 1023, 1024, 51_200, 1_300_000].map((bytes) => formatBytes('en', bytes))).toEqual(['0 B', '1,023 B', '1 KiB', '50 KiB', '1.2 MiB']);
+  });
+});
+
+describe('a duration', () => {
+  it('has no place where a line could end', () => {
+    for (const ms of [5, 5300, 1_879_000, 7_260_000, 90_000_000]) expect(formatDuration('en', ms)).not.toContain(' ');
+    expect(formatElapsed('en', 5000)).not.toContain(' ');
   });
 });
 

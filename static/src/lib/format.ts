@@ -70,24 +70,30 @@ export function formatCosts(locale: string, { cost_usd, unpriced_requests }: { c
   return cost_usd !== null && unpriced_requests > 0 ? `≥ ${text}` : text;
 }
 
-const DURATION_UNITS = { en: { ms: 'ms', s: 's', min: 'min', h: 'h', d: 'd' }, zh: { ms: '毫秒', s: '秒', min: '分', h: '小时', d: '天' } };
+const DURATION_UNITS = {
+  en: { ms: 'ms', s: 's', min: 'min', wholeMin: 'min', h: 'h', d: 'd' },
+  zh: { ms: '毫秒', s: '秒', min: '分', wholeMin: '分钟', h: '小时', d: '天' },
+};
 
-/** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min. */
+/** Between a number and its unit: no line ends there. */
+const GAP = '\u00a0';
+
+/** 820 ms, 5.30 s, 27.1 s, 2 min 14 s, 3 h 2 min; in one piece. */
 export function formatDuration(locale: string, ms: Maybe): string {
   if (ms == null) return NONE;
   const units = DURATION_UNITS[locale.startsWith('zh') ? 'zh' : 'en'];
-  if (ms < 1000) return `${formatNumber(locale, ms)} ${units.ms}`;
+  if (ms < 1000) return `${formatNumber(locale, ms)}${GAP}${units.ms}`;
   const seconds = ms / 1000;
   if (seconds < 59.95) {
     const digits = seconds < 9.995 ? 2 : 1;
-    return `${numbers(locale, exactly(digits)).format(seconds)} ${units.s}`;
+    return `${numbers(locale, exactly(digits)).format(seconds)}${GAP}${units.s}`;
   }
   const whole = Math.round(seconds);
   const pair = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
-    `${large} ${largeUnit}` + (small > 0 ? ` ${small} ${smallUnit}` : '');
-  if (whole < 3600) return pair(Math.floor(whole / 60), units.min, whole % 60, units.s);
+    `${large}${GAP}${largeUnit}` + (small > 0 ? `${GAP}${small}${GAP}${smallUnit}` : '');
+  if (whole < 3600) return pair(Math.floor(whole / 60), whole % 60 > 0 ? units.min : units.wholeMin, whole % 60, units.s);
   const minutes = Math.round(whole / 60);
-  if (minutes < 1440) return pair(Math.floor(minutes / 60), units.h, minutes % 60, units.min);
+  if (minutes < 1440) return pair(Math.floor(minutes / 60), units.h, minutes % 60, units.wholeMin);
   const hours = Math.round(minutes / 60);
   return pair(Math.floor(hours / 24), units.d, hours % 24, units.h);
 }
@@ -95,7 +101,7 @@ export function formatDuration(locale: string, ms: Maybe): string {
 /** 59 s: what goes on, in whole seconds, so that the text has no digits that flicker. */
 export function formatElapsed(locale: string, ms: Maybe): string {
   if (ms == null || ms >= 60_000) return formatDuration(locale, ms == null ? ms : Math.floor(ms / 1000) * 1000);
-  return `${Math.floor(Math.max(0, ms) / 1000)} ${DURATION_UNITS[locale.startsWith('zh') ? 'zh' : 'en'].s}`;
+  return `${Math.floor(Math.max(0, ms) / 1000)}${GAP}${DURATION_UNITS[locale.startsWith('zh') ? 'zh' : 'en'].s}`;
 }
 
 /** How long something has been so: in whole minutes, so that the text is not another one each second. */
