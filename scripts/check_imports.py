@@ -39,7 +39,7 @@ ORDER = {
         "section",
         "files mask panel panel_key",
         "locate lower schema spoken trial",
-        "former known_secrets",
+        "former known_secrets service_file",
         "warnings",
         "load",
         "live",

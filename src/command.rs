@@ -5,14 +5,15 @@ mod explain_error;
 mod team;
 
 use crate::cli::{self, Cli, Command};
-use crate::config::{self, problem::Problems};
+use crate::config::{self, Arguments, Loaded, Lookup, problem::Problems};
 use crate::language::{self, say, told};
-use crate::operate;
+use crate::operate::{self, Looked};
 use crate::team::Wish;
 use crate::{doctor, install, listen, log_output, prices, server, tryout};
 use gateway_core::both;
 use gateway_core::language::Words;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -33,10 +34,14 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(_) | Command::Try(_) | Command::Check(_) | Command::Explain(_) | Command::Prices(_))
     );
     let is_try = matches!(cli.command, Some(Command::Try(_)));
-    let adopted = looks.then(|| operate::adopt(&cli.arguments(), is_try, &env)).flatten();
-    let mut arguments = adopted.as_ref().map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
+    let looked = if looks { operate::adopt(&cli.arguments(), is_try, &env) } else { Looked::default() };
+    if let Some(doubt) = &looked.doubt {
+        eprintln!("{}", note(doubt));
+    }
+    let adopted = looked.adopted.as_ref();
+    let mut arguments = adopted.map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
     let own_env = env;
-    let env = |name: &str| adopted.as_ref().map_or_else(|| own_env(name), |adopted| adopted.variable(name, &own_env));
+    let env = |name: &str| adopted.map_or_else(|| own_env(name), |adopted| adopted.variable(name, &own_env));
     if adopted.is_some() {
         language::speak(config::spoken(&arguments, &env));
     }
@@ -44,26 +49,45 @@ pub fn run() -> ExitCode {
         arguments.environment_file = operate::service_file::noted(&env);
     }
     if let Some(Command::Doctor(options)) = &cli.command {
-        return doctor::run(&arguments, options, &env);
+        let addresses = |folder: &Path| match looked.runs {
+            true => None,
+            false => operate::running::addresses_at(folder),
+        };
+        let place = doctor::Place { doubt: looked.doubt.as_deref(), own_addresses: &addresses };
+        return doctor::run(&arguments, options, &place, &env);
     }
+    let ended = perform(&cli, arguments, &here, &env);
+    // Beside the verdict too, which may be a long way below.
+    if let Some(doubt) = &looked.doubt {
+        eprintln!("{}", note(doubt));
+    }
+    ended
+}
+
+fn note(doubt: &str) -> String {
+    say!("note: {doubt}", "提示：{doubt}")
+}
+
+/// Does what the command line asks for.
+fn perform(cli: &Cli, arguments: Arguments, here: &Path, env: Lookup<'_>) -> ExitCode {
     if let Some(Command::Try(options)) = &cli.command {
-        return tryout::run(&arguments, options, &env);
+        return tryout::run(&arguments, options, env);
     }
     match &cli.command {
         Some(Command::Completions { shell }) => return print(&cli::completions(*shell)),
         Some(Command::NoteEnvironment { file }) => {
-            let noted = operate::service_file::note(file, &env);
+            let noted = operate::service_file::note(file, env);
             return finish_command(noted.map(|()| String::new()));
         }
         Some(Command::Man) => return print(&cli::manual().unwrap_or_default()),
         _ => {}
     }
     if let Some(command) = &cli.command
-        && let Some(result) = to_the_running_one(&cli, command)
+        && let Some(result) = to_the_running_one(cli, command)
     {
         return finish_command(result);
     }
-    let loaded = match config::load(&arguments, &env) {
+    let loaded = match config::load(&arguments, env) {
         Ok(loaded) => loaded,
         Err(problems) => {
             if cli.upgrade {
@@ -73,7 +97,15 @@ pub fn run() -> ExitCode {
         }
     };
     match &cli.command {
-        Some(Command::Check(options)) => {
+        None => serve(cli, loaded, arguments),
+        Some(command) => look(command, loaded, here),
+    }
+}
+
+/// Does what a command does with a configuration.
+fn look(command: &Command, loaded: Loaded, here: &Path) -> ExitCode {
+    match command {
+        Command::Check(options) => {
             print!("{}", cli::report(&loaded, options));
             for warning in loaded.warnings.iter().chain(&loaded.next_start()) {
                 warn(&warning.text(language::here()));
@@ -82,10 +114,10 @@ pub fn run() -> ExitCode {
             if let Some(notice) = limits.fit(open_files).notice(open_files, limits.connections) {
                 warn(&told(&notice));
             }
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-        Some(Command::Explain(options)) => return finish(explain::run(loaded, &options.below(&here))),
-        Some(Command::Prices(options)) => {
+        Command::Explain(options) => finish(explain::run(loaded, &options.below(here))),
+        Command::Prices(options) => {
             for warning in &loaded.warnings {
                 warn(&warning.text(language::here()));
             }
@@ -94,23 +126,25 @@ pub fn run() -> ExitCode {
                 Some(model) => prices::of_model(&loaded.config, model, now),
                 None => Ok(prices::all(&loaded.config, &loaded.path, now)),
             };
-            return match shown {
+            match shown {
                 Ok(text) => print(format!("{text}\n").as_bytes()),
                 Err(error) => finish(Err(anyhow::Error::msg(error))),
-            };
+            }
         }
         // None runs: the file is nobody else's.
-        Some(command @ (Command::User(_) | Command::Group(_) | Command::Token(_))) => {
+        Command::User(_) | Command::Group(_) | Command::Token(_) => {
             let done = of_team(command).map(|(wish, is_json)| {
                 server::team::here(&loaded, &wish).and_then(|told| team::print(&wish, told, is_json))
             });
-            return finish_command(done.unwrap_or_else(|| Ok(String::new())));
+            finish_command(done.unwrap_or_else(|| Ok(String::new())))
         }
-        Some(Command::Recost(options)) => {
-            return finish_command(options.wish().and_then(|wish| server::recost::here(&loaded, wish)));
-        }
-        _ => {}
+        Command::Recost(options) => finish_command(options.wish().and_then(|wish| server::recost::here(&loaded, wish))),
+        _ => ExitCode::SUCCESS,
     }
+}
+
+/// Serves until the end.
+fn serve(cli: &Cli, loaded: Loaded, arguments: Arguments) -> ExitCode {
     let flush = match log_output::init(loaded.startup.log_format, loaded.startup.debug, loaded.startup.log_file.clone())
     {
         Ok(flush) => flush,

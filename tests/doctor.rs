@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 
 const KEY: &str = "sk-doctor-secret-1234567890";
 
+/// At addresses that nobody has, which it looks at.
 fn doctor() -> GatewayBuilder {
-    Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).arg("doctor")
+    let (listen, admin) = (Port::free().addr().to_string(), Port::free().addr().to_string());
+    let builder = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).arg("doctor");
+    builder.env("LISTEN", &listen).env("ADMIN_LISTEN", &admin)
 }
 
 fn told(output: &Output) -> String {
@@ -86,7 +89,9 @@ async fn a_good_upstream_is_told_with_the_settings_for_clients() {
 #[tokio::test]
 async fn only_what_clients_need_is_printed_unless_all_is_asked_for() {
     let upstream = Upstream::start(anthropic::handler()).await;
-    let output = doctor().upstream(upstream.url()).env("LANG", "zh_CN.UTF-8").run().await;
+    let usual = ("127.0.0.1:8088", "127.0.0.1:8090");
+    let builder = doctor().upstream(upstream.url()).env("LISTEN", usual.0).env("ADMIN_LISTEN", usual.1);
+    let output = builder.env("LANG", "zh_CN.UTF-8").run().await;
     let wanted = "\n共 1 个上游，1 个可用\n\nClaude Code（终端）：\n  export ANTHROPIC_BASE_URL=http://127.0.0.1:8088\n  \
                   export ANTHROPIC_AUTH_TOKEN=sk-your-key\n  完整的设置";
     assert!(output.stdout.contains(wanted) && output.stdout.lines().count() < 25, "{}", output.stdout);
@@ -175,7 +180,10 @@ async fn an_upstream_that_cannot_be_reached_is_told_by_its_step() {
     assert_eq!(steps(&report, 0), names(&[("dns", true), ("tcp", false)]));
 
     let (report, ok) = examined(doctor().upstream("https://relay.invalid")).await;
-    assert_eq!((findings(&report, 0), ok), (vec!["dns_failed"], false));
+    assert_eq!((findings(&report, 0), ok), (vec!["name_unknown"], false));
+    // The DNS server is there: only the name can be wrong, and other relays than AnyRouter have no mirrors.
+    let finding = report["upstreams"][0]["ways"][0]["findings"][0].to_string();
+    assert!(!finding.contains("resolv.conf") && !finding.contains("mirror") && !finding.contains("镜像"), "{finding}");
     assert_eq!(steps(&report, 0), names(&[("dns", false)]));
     let step = &report["upstreams"][0]["ways"][0]["steps"][0];
     assert_eq!(step["code"], "name_unknown", "{step}");
@@ -315,7 +323,7 @@ async fn the_way_through_the_proxy_is_the_one_that_counts() {
     );
     let builder = doctor().yaml(&yaml).env("HTTPS_PROXY", &format!("http://me:secret%21@{address}"));
     let (report, ok) = examined(builder).await;
-    assert_eq!(findings(&report, 0), ["dns_failed"], "the direct way is told too");
+    assert_eq!(findings(&report, 0), ["name_unknown"], "the direct way is told too");
     assert_eq!(findings(&report, 1), ["reachable_without_key"]);
     let expected = [("dns", true), ("tcp", true), ("proxy", true), ("tls", true), ("http", true)];
     assert_eq!(steps(&report, 1), names(&expected));
@@ -367,6 +375,30 @@ async fn proxies_fail_in_words() {
         assert_eq!(findings(&report, 1), [id], "{proxy}");
         assert!(!ok && !report.to_string().contains("secret"), "{report:#}");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_another_program_has_is_told_with_who_that_is() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("its address");
+    let builder = || doctor().upstream(upstream.url()).env("LISTEN", &address.to_string());
+    let (report, ok) = examined(builder()).await;
+    let taken = &report["addresses_taken"];
+    assert!(!ok && taken.as_array().is_some_and(|taken| taken.len() == 1), "{report:#}");
+    assert_eq!((&taken[0]["setting"], &taken[0]["address"]), (&"gateway.listen".into(), &address.to_string().into()));
+    let text = builder().env("LANG", "zh_CN.UTF-8").run().await.stdout;
+    let who = format!("（进程 {}）", std::process::id());
+    let see = format!("sudo ss -ltnp 'sport = :{}'", address.port());
+    for wanted in [&format!("gateway.listen：{address} 已被"), &who, &see, "共 1 个上游，1 个可用"] {
+        assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
+    }
+
+    // Its own are its own.
+    let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).upstream(upstream.url()).start().await;
+    let output = gateway.command(&["doctor", "--json"]).await;
+    let report: Value = serde_json::from_str(&output.stdout).expect("a report");
+    assert_eq!((&report["addresses_taken"], &report["ok"]), (&Value::Array(Vec::new()), &true.into()), "{report:#}");
 }
 
 #[tokio::test]
@@ -426,7 +458,10 @@ async fn the_hosts_of_anyrouter_are_compared_and_the_fastest_is_named() {
         .collect();
     assert_eq!(told[..2], [("pmpjfbhq.cn-nb1.rainapp.top", true, "", false), ("anyrouter.top", true, "", true)]);
     assert!(told[2..].contains(&("q.quuvv.cn", false, "cdn_520", false)), "{told:?}");
-    assert!(told[2..].contains(&("a-ocnfniawgw.cn-shanghai.fcapp.run", false, "dns_failed", false)), "{told:?}");
+    assert!(
+        told[2..].contains(&("a-ocnfniawgw.cn-shanghai.fcapp.run", false, "name_unknown_mirror", false)),
+        "{told:?}"
+    );
     // The key goes to its own upstream only.
     for (host, upstream) in hosts.iter().enumerate() {
         let with_key = upstream.received().iter().filter(|request| request.headers.has("authorization")).count();

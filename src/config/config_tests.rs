@@ -2,8 +2,10 @@ use super::super::locate;
 use super::super::section::profile::Profile;
 use super::super::section::resilience::{Affinity, BalanceBy, Failover, Queue};
 use super::super::section::upstream::{self, UpstreamConfig};
+use super::super::service_file::environment_file;
 use super::files::BUILT_IN;
 use super::*;
+use gateway_core::language::Language;
 use std::net::SocketAddr;
 
 pub(super) fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
@@ -335,7 +337,7 @@ fn load_service(text: &str, yaml: &str) -> Result<Loaded, Problems> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, yaml).expect("written");
-    let file = EnvironmentFile::parse("/etc/e", text);
+    let file = environment_file("/etc/e", text);
     let variables: Vec<(String, String)> =
         file.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let lookup = |name: &str| variables.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -348,7 +350,9 @@ fn what_is_wrong_with_a_variable_of_a_service_is_told_with_its_line() {
     let problems = load_service("export LISTEN=127.0.0.1:1\n\nPORT=http\n", "").expect_err("no port");
     let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].starts_with("/etc/e:1:1: systemd leaves this line out"), "{told:#?}");
+    let wanted = "/etc/e:1:1: systemd leaves out lines with export, so that LISTEN would not be set. Type: sudo sed -i \
+                  '1s/^ *export //' /etc/e; then: sudo systemctl reload-or-restart anyrouter-gateway";
+    assert_eq!(told[0], wanted);
     assert_eq!(told[1], "/etc/e:3 PORT: PORT: \"http\" is not a port from 1 to 65535");
 
     let problems = load_service("\nPORT=“8088”\n", "").expect_err("no port");
@@ -364,10 +368,20 @@ fn what_is_wrong_with_a_variable_of_a_service_is_told_with_its_line() {
 }
 
 #[test]
+fn a_service_does_not_go_on_with_a_default_where_a_line_that_sets_something_is_left_out() {
+    for text in ["export API_BASE_URL=https://relay.example\n", "API_BASE_URL＝https://relay.example\n"] {
+        let problems = load_service(text, "").expect_err("the key would go to the default upstream");
+        let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].starts_with("/etc/e:1:1: systemd leaves ") && told[0].contains("API_BASE_URL"), "{told:#?}");
+    }
+}
+
+#[test]
 fn a_misspelt_variable_of_a_service_is_told_and_foreign_ones_are_not() {
     let text = "API_BASEURL=https://a.example\nLISTENN=127.0.0.1:1\napi_base_url=x\nRELAY_KEY=sk\nAPI_BASE_URL_2=x\nMY_TEAM=sk\n\
                 HTTPS_PROXY=http://p\nSSL_CERT_FILE=/a\nRUST_LOG=info\nPATH=/bin\nTZ=Asia/Shanghai\nLANG=zh_CN.UTF-8\nLANGUAGE=zh\n\
-                HOME=/a\nNODE_ENV=production\nexport DEBUG_MODE=true\n";
+                HOME=/a\nNODE_ENV=production\nexport MY_TEAM=two\n";
     let loaded =
         load_service(text, "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:1\"}]\n").expect("valid");
     let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -378,6 +392,22 @@ fn a_misspelt_variable_of_a_service_is_told_and_foreign_ones_are_not() {
         "/etc/e:3:1: api_base_url is no setting; did you mean API_BASE_URL?",
     ];
     assert_eq!(told, wanted);
+}
+
+#[test]
+fn a_blank_that_is_missing_behind_a_colon_is_told_in_its_line() {
+    for (yaml, place) in [
+        ("gateway:\n  debug:true\n  listen: 127.0.0.1:1\n", ":2:9"),
+        ("gateway:\n  listen: 127.0.0.1:1\n  debug:true\n", ":3:9"),
+        ("gateway:\n  debug:true\n", ":2:3"),
+        ("gateway:\n  upstreams:\n    - {debug:a, base_url: \"http://127.0.0.1:1\"}\n", ":3:8"),
+    ] {
+        let problems = load_yaml(yaml, &[]).expect_err("no setting").0;
+        let told = problems[0].to_string();
+        let wanted = "a blank is missing behind \"debug:\", as in \"debug: value\"";
+        assert!(problems.len() == 1 && told.contains(place) && told.ends_with(wanted), "{problems:#?}");
+        assert!(problems[0].text(Language::Chinese).ends_with("“debug:”后面缺少空格，应写成“debug: 值”"), "{told}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::source::message::Message;
 use super::source::problem::{Problem, Problems, Source};
 use super::source::settings_reader::{Effective, List, Mark, Reader};
 use super::source::{bounds, text_file, typed};
-use super::{panel, trial, warnings};
+use super::{panel, service_file, trial, warnings};
 use pingora::server::configuration::ServerConf;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let of_operator = if former.borrow().is_some() { &nothing } else { &yaml };
     let slips = slips(&reader, [(&path, of_operator), (&overlay_path, &overlay), (&headers_path, &headers_text)]);
     let file = arguments.environment_file.as_ref();
-    let of_environment_file = file.map(warnings::left_out).unwrap_or_default();
+    let left_out = file.map(service_file::lines_left_out).unwrap_or_default();
     let mut of_variables = of_variables(&reader.problems, env);
     for at in reader.sources().chain(of_variables.iter_mut().map(|problem| &mut problem.at)) {
         place_variable(at, file, env);
@@ -133,11 +133,11 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     mark_file(&mut reader, &price_list_path);
     let files = [(&path, &yaml), (&overlay_path, &overlay), (&headers_path, &headers_text)];
     match lowered {
-        Some((config, startup)) if reader.problems.is_empty() => Ok(Loaded {
+        Some((config, startup)) if reader.problems.is_empty() && left_out.errors.is_empty() => Ok(Loaded {
             warnings: [
                 of_dotenv,
                 barred.warnings,
-                of_environment_file,
+                left_out.warnings,
                 warnings::find(&reader, &config, file),
                 warnings::open_files(&files),
                 std::mem::take(&mut reader.warnings),
@@ -164,7 +164,8 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
         // First what may be the reason of the rest.
         _ => {
             let of_dotenv = of_dotenv.into_iter().filter(|warning| typed::is_slip(&warning.what));
-            let of_files = of_dotenv.chain(of_environment_file).chain(slips.of_valid).chain(slips.of_json);
+            let of_files =
+                of_dotenv.chain(left_out.errors).chain(left_out.warnings).chain(slips.of_valid).chain(slips.of_json);
             Err(Problems(of_files.chain(of_variables).chain(reader.problems).collect()))
         }
     }

@@ -17,6 +17,7 @@ mod panel;
 pub(crate) mod panel_key;
 pub(crate) mod schema;
 mod section;
+mod service_file;
 mod source;
 mod spoken;
 mod trial;
@@ -45,10 +46,11 @@ pub(crate) use section::{
     upstream_test,
 };
 pub(crate) use section::{notify, notify_target};
+pub(crate) use service_file::{environment_file, lines_left_out};
 pub(crate) use source::atomic_file::write_whole;
 pub(crate) use source::environment::Lookup;
 pub(crate) use source::environment_file::EnvironmentFile;
 pub(crate) use source::settings_reader::Effective as EffectiveSetting;
 pub(crate) use source::{fingerprint, problem, secret, text_file, words};
 pub(crate) use spoken::spoken;
-pub(crate) use trial::is_in_the_way;
+pub(crate) use trial::{addresses, is_in_the_way};

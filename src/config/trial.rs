@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 /// The addresses at which a gateway listens.
-pub(super) fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
+pub(crate) fn addresses(startup: &Startup) -> Vec<(&'static str, SocketAddr)> {
     let tls = startup.tls.as_ref().map(|tls| ("gateway.tls.listen", tls.listen));
     [("gateway.listen", startup.listen), ("gateway.admin_listen", startup.admin_listen)]
         .into_iter()

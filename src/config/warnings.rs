@@ -10,6 +10,7 @@ use super::section::routes::KEY_MAPPINGS_FILE;
 use super::section::settings;
 use super::section::startup::Startup;
 use super::section::upstream::UpstreamConfig;
+use super::service_file::{MOST_LINES, in_line};
 use super::source::environment_file::{Assignment, EnvironmentFile};
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
@@ -32,8 +33,6 @@ const NOT_FOR_THE_FILE: [&str; 2] = ["GATEWAY_CONFIG", "RUST_LOG"];
 const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"}]"#;
 /// From which likeness on, of 1, another name is taken for a slip of the pen.
 const LIKENESS: f64 = 0.85;
-/// Most lines that are told of a service's file of variables.
-const MOST_LINES: usize = 10;
 
 /// All that is worth a word.
 pub(super) fn find(reader: &Reader<'_>, config: &Config, file: Option<&EnvironmentFile>) -> Vec<Problem> {
@@ -295,16 +294,6 @@ fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
 fn misspelt_for_systemd(reader: &Reader<'_>, file: &EnvironmentFile) -> Vec<Problem> {
     let problem = |found: &Assignment| Some(in_line(file, found.line, misspelt(reader, &found.name)?));
     file.assignments.iter().filter_map(problem).take(MOST_LINES).collect()
-}
-
-/// The lines that systemd leaves out of it.
-pub(super) fn left_out(file: &EnvironmentFile) -> Vec<Problem> {
-    // The line itself may hold a key.
-    file.left_out.iter().take(MOST_LINES).map(|line| in_line(file, *line, Message::LineLeftOut)).collect()
-}
-
-fn in_line(file: &EnvironmentFile, line: usize, what: Message) -> Problem {
-    Problem { at: Source::File { path: file.path.clone(), line, column: 1 }, key: String::new(), what }
 }
 
 /// What is said of a name that no setting has, if one has nearly this name. A number or a word behind a setting's name makes

@@ -28,7 +28,11 @@ const NO_CHANNEL_MARKS: &[&str] = &["无可用渠道", "no available channel", "
 /// How a try ended that brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The name has no address.
+    /// The name has no address, as a DNS server says.
+    NameUnknown,
+    /// The same of a name of AnyRouter's, which has others.
+    MirrorUnknown,
+    /// The name could not be looked up.
     Resolve,
     /// The resolver did not answer in time.
     ResolveTimeout,
@@ -98,6 +102,8 @@ pub(crate) struct Answer<'a> {
 /// What it means that there was no answer.
 pub(crate) fn of_failure(failure: Failure) -> Finding {
     match failure {
+        Failure::NameUnknown => findings::NAME_UNKNOWN,
+        Failure::MirrorUnknown => findings::NAME_UNKNOWN_MIRROR,
         Failure::Resolve => findings::DNS_FAILED,
         Failure::ResolveTimeout => findings::DNS_TIMEOUT,
         Failure::Refused => findings::CONNECT_REFUSED,
@@ -129,6 +135,7 @@ pub(crate) fn of_failure(failure: Failure) -> Finding {
 pub(crate) fn of_fault(fault: &UpstreamFault) -> Finding {
     use UpstreamFault as F;
     match fault {
+        F::Resolve { absent: Some(_), .. } => findings::NAME_UNKNOWN,
         F::Resolve { .. } => findings::DNS_FAILED,
         F::ConnectRefused => findings::CONNECT_REFUSED,
         F::ConnectTimeout { .. } => findings::CONNECT_TIMEOUT,

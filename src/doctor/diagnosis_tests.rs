@@ -116,6 +116,8 @@ fn bodies_cut_anywhere_are_no_trouble() {
 fn failures_are_problems_with_names_of_their_own() {
     use Failure as F;
     let rows = [
+        (F::NameUnknown, "name_unknown"),
+        (F::MirrorUnknown, "name_unknown_mirror"),
         (F::Resolve, "dns_failed"),
         (F::ResolveTimeout, "dns_timeout"),
         (F::Refused, "connect_refused"),

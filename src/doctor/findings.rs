@@ -118,11 +118,21 @@ findings! {
         "请按上面给出的位置逐一修改，然后重新运行 doctor。";
 
     // --- no connection ---
+    NAME_UNKNOWN, "name_unknown", Problem,
+        en "The DNS server answered, and knows no address of this name: it is misspelt, or the relay has given it up.",
+        "Compare the host in base_url letter by letter; if it is right, ask the relay for its present address.",
+        zh "DNS 服务器有响应，但查不到这个域名的地址：域名写错，或中转站已停用它。",
+        "请逐字核对 base_url 的主机名；如果没有写错，请向中转站询问现在的地址。";
+    NAME_UNKNOWN_MIRROR, "name_unknown_mirror", Problem,
+        en "The DNS server answered, and knows no address of this name, which is one of AnyRouter's: the address is out of use.",
+        "Use another address of AnyRouter in base_url: `anyrouter-gateway doctor` compares them.",
+        zh "DNS 服务器有响应，但查不到这个域名的地址；它是 AnyRouter 的地址之一，可能已停用。",
+        "请在 base_url 中换用 AnyRouter 的其他地址：`anyrouter-gateway doctor` 会比较它们的速度。";
     DNS_FAILED, "dns_failed", Problem,
-        en "The upstream's name does not resolve: it is misspelt, gone, or this machine's DNS does not work.",
-        "Check base_url for typing errors, then the DNS servers of this machine (resolv.conf), or use another mirror.",
-        zh "上游域名无法解析：域名写错、已失效，或本机 DNS 不可用。",
-        "请先检查 base_url 是否拼写正确，再检查本机的 DNS 服务器（resolv.conf），或换用其他镜像地址。";
+        en "The upstream's name could not be looked up: the DNS servers of this machine failed.",
+        "Check the network and the DNS servers (resolv.conf); a public one such as 223.5.5.5 or 1.1.1.1 may help.",
+        zh "没能查询上游的域名：本机的 DNS 服务器出错。",
+        "请检查网络和 DNS 服务器（resolv.conf）；可以改用公共 DNS，例如 223.5.5.5 或 1.1.1.1。";
     DNS_TIMEOUT, "dns_timeout", Problem,
         en "The DNS servers of this machine did not answer in time.",
         "Check the network and the DNS servers (resolv.conf); a public one such as 223.5.5.5 or 1.1.1.1 may help.",

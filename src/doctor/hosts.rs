@@ -2,7 +2,7 @@
 
 use super::clean::Cleaner;
 use super::probe::{Probe, Step, Way};
-use crate::config::profile::ANYROUTER_HOSTS;
+use crate::config::profile::{ANYROUTER_HOSTS, is_anyrouter};
 use crate::config::upstream::UpstreamConfig;
 use hickory_resolver::TokioResolver;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub(super) async fn compare(
     resolver: &Arc<TokioResolver>,
     cleaner: &Arc<Cleaner>,
 ) -> Option<Vec<HostWay>> {
-    let upstream = upstreams.iter().find(|upstream| is_known(&upstream.base_url.host))?;
+    let upstream = upstreams.iter().find(|upstream| is_anyrouter(&upstream.base_url.host))?;
     let mut runs = JoinSet::new();
     for host in ANYROUTER_HOSTS {
         for is_direct in [true, false].into_iter().take(1 + usize::from(upstream.proxy.is_some())) {
@@ -53,10 +53,6 @@ pub(super) async fn compare(
     let mut ways = runs.join_all().await;
     sort(&mut ways);
     Some(ways)
-}
-
-fn is_known(host: &str) -> bool {
-    ANYROUTER_HOSTS.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
 /// The upstream, were it at this host.

@@ -6,6 +6,7 @@
 //! With a model it sends a message too, which is no harmless one: `asking.rs` asks first, `sample.rs` makes it, `message.rs`
 //! sends it and tells what became of it, `reply.rs` says without IO what that means.
 
+mod address;
 mod asking;
 pub(crate) mod clean;
 mod detail;
@@ -13,6 +14,7 @@ pub(crate) mod diagnosis;
 pub(crate) mod findings;
 mod hosts;
 pub(crate) mod http;
+pub(crate) mod key;
 mod lines;
 mod message;
 mod messages;
@@ -42,6 +44,8 @@ use probe::{Probe, Way};
 use report::Report;
 use settings::ClientSettings;
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -72,10 +76,19 @@ pub(crate) struct Options {
     pub json: bool,
 }
 
-/// Checks the configuration and every upstream, prints what was found, and says whether all is well.
-pub(crate) fn run(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> ExitCode {
+/// What is known of the gateway whose configuration is checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Why that may not be the configuration that is meant.
+    pub doubt: Option<&'a str>,
+    /// The addresses at which a gateway with this runtime folder listens; `None` if that is not known.
+    pub own_addresses: &'a dyn Fn(&Path) -> Option<Vec<SocketAddr>>,
+}
+
+/// Checks the configuration, the addresses and every upstream, prints what was found, and says whether all is well.
+pub(crate) fn run(arguments: &Arguments, options: &Options, place: &Place<'_>, env: Lookup<'_>) -> ExitCode {
     let report = match key(options.key_env.as_deref(), env) {
-        Ok(key) => examine(arguments, key, options, env),
+        Ok(key) => examine(arguments, key, options, place, env),
         Err(message) => Err(message),
     };
     let report = match report {
@@ -112,21 +125,24 @@ pub(crate) fn key(name: Option<&str>, env: Lookup<'_>) -> Result<Option<Secret>,
             ),
         });
     }
-    if !gateway_core::http1::is_field_value(key.as_bytes()) {
-        return Err(say!(
-            "--key-env: the key in {name} has control characters in it",
-            "--key-env：{name} 中的密钥含有控制字符"
-        ));
+    if let Some(why) = key::refusal(name, &key) {
+        return Err(format!("--key-env: {why}"));
     }
     Ok(Some(Secret::new(key)))
 }
 
-fn examine(arguments: &Arguments, key: Option<Secret>, options: &Options, env: Lookup<'_>) -> Result<Report, String> {
+fn examine(
+    arguments: &Arguments,
+    key: Option<Secret>,
+    options: &Options,
+    place: &Place<'_>,
+    env: Lookup<'_>,
+) -> Result<Report, String> {
     let wanted = options.model.as_deref().map(|name| Wanted::read(Some(name), env)).transpose();
     let wanted = wanted.map_err(|words| language::told(&words))?;
     let loaded = match config::load(arguments, env) {
         Ok(loaded) => loaded,
-        Err(problems) => return Ok(refused(problems)),
+        Err(problems) => return Ok(refused(problems, place)),
     };
     let has_proxy = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
@@ -164,8 +180,10 @@ fn examine(arguments: &Arguments, key: Option<Secret>, options: &Options, env: L
     runtime.shutdown_background();
     Ok(Report {
         configuration: Some(path),
+        doubt: place.doubt.map(str::to_owned),
         problems: Vec::new(),
         findings: Vec::new(),
+        taken: address::taken(&startup, (place.own_addresses)(&startup.runtime_dir)),
         upstreams,
         hosts,
         lines,
@@ -174,9 +192,11 @@ fn examine(arguments: &Arguments, key: Option<Secret>, options: &Options, env: L
     })
 }
 
-fn refused(problems: Problems) -> Report {
+fn refused(problems: Problems, place: &Place<'_>) -> Report {
     Report {
         configuration: None,
+        doubt: place.doubt.map(str::to_owned),
+        taken: Vec::new(),
         problems: problems.0,
         findings: vec![findings::CONFIGURATION],
         upstreams: Vec::new(),

@@ -6,6 +6,7 @@ use super::diagnosis::{self, Failure, Stopped};
 use super::findings::{self, Finding, Severity};
 use super::message::Message;
 use super::{http, tls};
+use crate::config::profile::is_anyrouter;
 use crate::config::proxy::{OutboundProxy, ProxyKind};
 use crate::config::secret::Secret;
 use crate::config::upstream::UpstreamConfig;
@@ -315,6 +316,11 @@ impl Probe<'_> {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// That a name has no address: AnyRouter has others.
+fn name_unknown(host: &str) -> Failure {
+    if is_anyrouter(host) { Failure::MirrorUnknown } else { Failure::NameUnknown }
+}
+
 async fn resolve(
     resolver: &TokioResolver,
     host: &str,
@@ -328,16 +334,13 @@ async fn resolve(
     let found = timeout(limit, resolver.lookup_ip(host)).await.map_err(|_| {
         Stopped(Failure::ResolveTimeout, Detail::ResolveLate { host: own(), within: Spelled(limit).words() })
     })?;
-    let found = found.map_err(|error| {
-        let detail = match unknown_name(&error) {
-            Some(said) => Detail::NameUnknown { host: own(), said },
-            None => Detail::ResolveFailed { host: own(), said: error.to_string() },
-        };
-        Stopped(Failure::Resolve, detail)
+    let found = found.map_err(|error| match unknown_name(&error) {
+        Some(said) => Stopped(name_unknown(host), Detail::NameUnknown { host: own(), said }),
+        None => Stopped(Failure::Resolve, Detail::ResolveFailed { host: own(), said: error.to_string() }),
     })?;
     let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, port)).take(MOST_ADDRESSES).collect();
     if addresses.is_empty() {
-        return Err(Stopped(Failure::Resolve, Detail::NoAddress { host: own() }));
+        return Err(Stopped(name_unknown(host), Detail::NoAddress { host: own() }));
     }
     let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     Ok((addresses, Detail::Resolved { host: own(), addresses: shown.join(", ") }))

@@ -1,5 +1,6 @@
 //! What the doctor found, as text and as JSON.
 
+use super::address::Taken;
 use super::findings::{self, Finding, Severity};
 use super::hosts::HostWay;
 use super::lines::{LineWay, LinesReport};
@@ -49,8 +50,12 @@ impl UpstreamReport {
 pub(super) struct Report {
     /// The configuration file, if it could be named.
     pub configuration: Option<String>,
+    /// Why that may not be the configuration that is meant.
+    pub doubt: Option<String>,
     /// What is wrong with the configuration.
     pub problems: Vec<Problem>,
+    /// The addresses that other programs have.
+    pub taken: Vec<Taken>,
     /// What is found of the run as a whole.
     pub findings: Vec<Finding>,
     /// The upstreams, in the order of their priority.
@@ -68,7 +73,10 @@ pub(super) struct Report {
 impl Report {
     /// Whether requests can work.
     pub(super) fn is_good(&self) -> bool {
-        self.problems.is_empty() && !self.upstreams.is_empty() && self.upstreams.iter().all(|one| one.reachable)
+        self.problems.is_empty()
+            && self.taken.is_empty()
+            && !self.upstreams.is_empty()
+            && self.upstreams.iter().all(|one| one.reachable)
     }
 
     /// For people.
@@ -94,6 +102,10 @@ impl Report {
         for finding in &self.findings {
             write_finding(out, finding)?;
         }
+        for taken in &self.taken {
+            writeln!(out, "  {}", title(&both!("PROBLEM:", "问题：")))?;
+            write_told(out, 4, &taken.words())?;
+        }
         for upstream in &self.upstreams {
             let UpstreamReport { name, base_url, .. } = upstream;
             writeln!(out, "\n{}", say!("upstream \"{name}\" {base_url}", "上游“{name}” {base_url}"))?;
@@ -112,6 +124,9 @@ impl Report {
             let all = self.upstreams.len();
             let told = say!("{good} of {all} upstreams can be used", "共 {all} 个上游，{good} 个可用");
             writeln!(out, "\n{told}")?;
+        }
+        if let Some(doubt) = &self.doubt {
+            writeln!(out, "{}", say!("NOTE: {doubt}", "提示：{doubt}"))?;
         }
         match &self.settings {
             Some(settings) if self.has_all_settings => write_settings(out, settings),
@@ -134,6 +149,8 @@ impl Report {
                 "path": self.configuration,
                 "errors": problems(&self.problems),
             },
+            "note": self.doubt,
+            "addresses_taken": self.taken,
             "findings": self.findings,
             "upstreams": self.upstreams,
             "anyrouter_hosts": self.hosts,

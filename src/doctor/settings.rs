@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Stands for the key, which is never printed.
-const KEY: &str = "sk-your-key";
+pub(super) const KEY: &str = "sk-your-key";
 /// A proxy must not come between a client and the gateway on the same machine.
 const NO_PROXY: &str = "127.0.0.1,::1,localhost";
 /// Stands for what is not known here: the address under which others reach the gateway. The panel has the same.

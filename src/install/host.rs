@@ -64,9 +64,12 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// The last lines that the service logged.
+/// The last lines that the service logged when it ran last; not those of a former run.
 pub(super) fn journal() -> String {
-    let arguments = ["--no-pager", "--unit", UNIT, "--lines", "8", "--output", "cat"];
+    let shown = Command::new("systemctl").args(["show", "--property", "InvocationID", "--value", UNIT]).output();
+    let id = shown.map(|shown| String::from_utf8_lossy(&shown.stdout).trim().to_owned()).unwrap_or_default();
+    let of_run = format!("_SYSTEMD_INVOCATION_ID={id}");
+    let arguments = ["--no-pager", &of_run, "--lines", "8", "--output", "cat"];
     let output = Command::new("journalctl").args(arguments).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

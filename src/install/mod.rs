@@ -92,6 +92,9 @@ pub(crate) fn run(arguments: &Arguments, options: Options) -> Result<String, Str
             ),
         }
     })?;
+    if let Some(note) = plan.shadowed() {
+        println!("{note}");
+    }
     Ok(say!(
         "the service runs and starts with the machine. The link to its panel: sudo anyrouter-gateway panel. Its log: sudo \
          journalctl -u anyrouter-gateway -f. Its settings: /etc/anyrouter-gateway (sudo systemctl reload anyrouter-gateway after a \

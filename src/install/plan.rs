@@ -16,6 +16,8 @@ const SHIPPED_UNIT: &str = include_str!("../../conf/anyrouter-gateway.service");
 /// The program in it, and where this command puts it: `/usr/bin` is the package's.
 const PACKAGED: &str = "/usr/bin/anyrouter-gateway";
 const PROGRAM: &str = "/usr/local/bin/anyrouter-gateway";
+/// The line of the unit that names a manual page.
+const MANUAL: &str = "Documentation=man:";
 const CONFIGURATION: &str = "/etc/anyrouter-gateway/gateway.yaml";
 const ENVIRONMENT: &str = "/etc/anyrouter-gateway/environment";
 const UNITS: &str = "/etc/systemd/system";
@@ -71,7 +73,9 @@ impl Plan {
         if !has_package {
             let bytes = read(Path::new(&program()))?;
             puts.push(put(PROGRAM, bytes, 0o755, say!("the program", "程序")).renewed());
-            let text = SHIPPED_UNIT.replace(PACKAGED, PROGRAM);
+            // The manual page is the package's.
+            let lines = SHIPPED_UNIT.replace(PACKAGED, PROGRAM);
+            let text: String = lines.split_inclusive('\n').filter(|line| !line.starts_with(MANUAL)).collect();
             puts.push(put(&format!("{UNITS}/{UNIT}"), text.into_bytes(), 0o644, say!("the unit", "systemd 单元")));
         }
         if let Some(text) = drop_in(&here.unit) {
@@ -93,6 +97,20 @@ impl Plan {
         }
         let brings_state = here.state.is_relative() && !Path::new(STATE).join(&here.state).exists();
         Ok(Self { user, puts, has_package, brings_state })
+    }
+
+    /// That the program that was started may still be found first, where its folder looks like one on a `PATH`.
+    pub(super) fn shadowed(&self) -> Option<String> {
+        let (own, installed) = (program(), if self.has_package { PACKAGED } else { PROGRAM });
+        let folder = Path::new(&own).parent()?;
+        let is_other = !["/usr/bin", "/usr/local/bin"].map(Path::new).contains(&folder);
+        (is_other && folder.ends_with("bin")).then(|| {
+            say!(
+                "note: {own} is still there, and may come first on your PATH. So that {installed} is the one that you type: rm \
+                 {own}; hash -r",
+                "提示：{own} 还在，在 PATH 中可能排在前面。要让输入的命令就是 {installed}，请执行：rm {own}; hash -r"
+            )
+        })
     }
 
     /// Whether systemd must begin anew with the service: it reads units and credentials when it starts one.

@@ -6,9 +6,11 @@
 
 mod accept;
 mod connection;
+mod holder;
 mod sockets;
 pub(crate) mod tls;
 
 pub(crate) use accept::{Endpoint, Listening};
 pub(crate) use connection::Connection;
+pub(crate) use holder::{holder, how_to_see, is_taken};
 pub(crate) use sockets::{Accepting, Sockets, raise_descriptor_limit};

@@ -1,5 +1,6 @@
 //! The listening sockets of this process, and whether connections are accepted from them.
 
+use super::holder::how_to_see;
 use gateway_core::both;
 use gateway_core::language::Words;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,9 +61,10 @@ impl Sockets {
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(both!(
                 "{address} is in use by another program, or by a gateway that runs already (as a service: systemctl status \
-                 anyrouter-gateway): stop that one, or choose another address with {setting}",
+                 anyrouter-gateway): stop that one, or choose another address with {setting}. Which program it is says: {see}",
                 "{address} 已被其他程序占用，或已有网关在运行（以服务运行的，可用 systemctl status anyrouter-gateway 查看）：请先停止它，\
-                 或用 {setting} 换一个地址"
+                 或用 {setting} 换一个地址。查看是哪个程序：{see}",
+                see = how_to_see(address)
             )),
             Err(error) => Err(both!(
                 "cannot listen on {address}: {error}; see {setting}",
@@ -189,6 +191,7 @@ mod tests {
         let error = Sockets::default().bind("gateway.listen (LISTEN, PORT)", address).expect_err("in use");
         let error = error.to_string();
         assert!(error.contains(&address.to_string()) && error.contains("(LISTEN, PORT)"), "{error}");
+        assert!(error.ends_with(&format!(": sudo ss -ltnp 'sport = :{}'", address.port())), "{error}");
     }
 
     #[test]

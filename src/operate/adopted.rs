@@ -5,8 +5,8 @@ use super::control::Status;
 use super::inheritance::is_of_gateway;
 use super::installed::Installed;
 use super::running::{self, Meant, Running};
-use super::{records, service_file};
-use crate::config::{self, Arguments, DEFAULT_FILE, DOTENV_FILE, Lookup};
+use super::{records, service_file, systemd};
+use crate::config::{self, Arguments, DEFAULT_FILE, DOTENV_FILE, Located, Lookup};
 use crate::language::say;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -35,11 +35,22 @@ impl Adopted {
     }
 }
 
+/// Which configuration a command looks at.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// That of another folder, if it is one.
+    pub adopted: Option<Adopted>,
+    /// Why what is found may be nothing to the gateway that is meant, and what to type: it belongs beside every verdict.
+    pub doubt: Option<String>,
+    /// Whether it is a gateway that runs, or one runs that could not be looked at: the addresses are its own.
+    pub runs: bool,
+}
+
 /// Goes to the folder of the gateway that is meant, if one runs elsewhere, and this folder has no configuration or its own
 /// was named; says so, or why not, on standard error.
-pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Option<Adopted> {
+pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Looked {
     if !may_look(arguments, env) {
-        return None;
+        return Looked::default();
     }
     let located = config::locate(arguments, env);
     // Whoever sets something for this command wants to see that.
@@ -48,7 +59,7 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
         || running::is_here(&located)
         || located.is_at_home && located.file.is_none()
     {
-        return None;
+        return Looked::default();
     }
     let meant = running::meant(&located, &records::to_look_at(env));
     // What the service would be started with, for who does not reach the one that runs. `try` only sends something through
@@ -58,8 +69,14 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
         && !is_try
         && let Some(installed) = Installed::find()
     {
-        return Some(of_service(installed, arguments, matches!(meant, Meant::OfRoot)));
+        return of_service(installed, arguments, matches!(meant, Meant::OfRoot));
     }
+    let runs = !matches!(meant, Meant::None { .. });
+    Looked { runs, ..meant_one(meant, &located, arguments, is_try) }
+}
+
+/// The same of what is meant, but of the service that only root may ask.
+fn meant_one(meant: Meant, located: &Located, arguments: &Arguments, is_try: bool) -> Looked {
     match meant {
         Meant::One(one) => {
             let whose = one.told();
@@ -77,65 +94,60 @@ pub(crate) fn adopt(arguments: &Arguments, is_try: bool, env: Lookup<'_>) -> Opt
                         file = file.display()
                     )
                 );
-                return Some(from_here(next, arguments));
+                return Looked { adopted: Some(from_here(next, arguments)), ..Looked::default() };
             }
-            let adopted = go(&one, arguments);
-            eprintln!(
-                "{}",
-                match &adopted {
-                    Ok(_) => say!("of the gateway in {whose}:", "正在运行的网关，位于 {whose}："),
-                    Err(why) => say!(
-                        "note: this is not about the gateway in {whose}, which cannot be looked at: {why}",
-                        "提示：以下与正在运行的网关（{whose}）无关，无法查看它的设置：{why}"
-                    ),
+            let looked = match go(&one, arguments) {
+                Ok(adopted) => {
+                    eprintln!("{}", say!("of the gateway in {whose}:", "正在运行的网关，位于 {whose}："));
+                    Looked { adopted: Some(adopted), ..Looked::default() }
                 }
-            );
+                Err(why) => Looked {
+                    doubt: Some(say!(
+                        "this is not about the gateway in {whose}, which cannot be looked at: {why}",
+                        "以上与正在运行的网关（{whose}）无关，无法查看它的设置：{why}"
+                    )),
+                    ..Looked::default()
+                },
+            };
             if let Some((file, unit)) = changed {
                 let note = service_file::has_changed(&file, &unit);
                 eprintln!("{}", say!("warning: {note}", "警告：{note}"));
             }
-            adopted.ok()
+            looked
         }
         // The built-in settings are nothing to whoever only wants an answer.
-        _ if located.is_at_home || is_try => None,
-        Meant::OfRoot => {
-            let command = running::typed();
-            eprintln!(
-                "{}",
-                say!(
-                    "note: this is about the built-in settings. A gateway runs as a service, and tells its settings to root only: \
-                     sudo {command}",
-                    "提示：以下是内置默认配置的情况。有网关以服务运行，它的设置只告诉 root：sudo {command}"
-                )
-            );
-            None
-        }
+        _ if located.is_at_home || is_try => Looked::default(),
+        meant => Looked { doubt: of_no_gateway(&meant), ..Looked::default() },
+    }
+}
+
+/// That what is found is about the built-in settings, though there is a gateway.
+fn of_no_gateway(meant: &Meant) -> Option<String> {
+    let command = running::typed();
+    match meant {
+        Meant::OfRoot => Some(say!(
+            "this is about the built-in settings, not about the gateway that runs as a service, which tells its own to root \
+             only. Type: sudo {command}",
+            "以上是内置默认配置的情况，不是正在运行的系统服务的：它的设置只告诉 root。请执行：sudo {command}"
+        )),
         Meant::Several(several) => {
-            let list = running::listed(&several);
-            eprintln!(
-                "{}",
-                say!(
-                    "note: this is about the built-in settings. Several gateways run; type this in the folder of the one that \
-                     you mean:\n{list}",
-                    "提示：以下是内置默认配置的情况。有多个网关正在运行；请在要查看的那个网关的目录中执行：\n{list}"
-                )
-            );
-            None
+            let list = running::listed(several);
+            Some(say!(
+                "this is about the built-in settings, not about one of the gateways that run. Type it in the folder of the one \
+                 that you mean:\n{list}",
+                "以上是内置默认配置的情况。有多个网关正在运行，请在要查看的那个网关的目录中执行：\n{list}"
+            ))
         }
         Meant::None { .. } if running::is_installed() => {
-            let (file, command) = (running::CONFIGURATION, running::typed());
-            eprintln!(
-                "{}",
-                say!(
-                    "note: this is about the built-in settings. The service is installed, but does not run (sudo systemctl start \
-                     anyrouter-gateway), and its file {file} cannot be read: sudo {command}",
-                    "提示：以下是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway），\
-                     它的配置文件 {file} 也无法读取：sudo {command}"
-                )
-            );
-            None
+            let file = systemd::CONFIGURATION;
+            Some(say!(
+                "this is about the built-in settings. The service is installed, but does not run (sudo systemctl start \
+                 anyrouter-gateway), and its file {file} cannot be read. Type: sudo {command}",
+                "以上是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway），\
+                 它的配置文件 {file} 也无法读取。请执行：sudo {command}"
+            ))
         }
-        Meant::None { .. } => None,
+        Meant::None { .. } | Meant::One(_) => None,
     }
 }
 
@@ -148,7 +160,7 @@ fn is_its(running: &Running, installed: &Installed) -> bool {
 }
 
 /// The configuration of the service, with a line that says so, and why.
-fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Adopted {
+fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Looked {
     let why = match runs {
         true => say!("it runs, and tells what it has to root only", "服务正在运行，它的设置只告诉 root"),
         false => say!(
@@ -164,12 +176,8 @@ fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Adopte
         is_closed.then(|| installed.folder.display().to_string())
     });
     let told = match (&denied, &installed.environment_file) {
-        (Some(path), _) => {
-            let command = running::typed();
-            say!(
-                "of the service's file {file} alone ({why}); {path} is for root: sudo {command} tells all:",
-                "只根据服务的配置文件 {file}（{why}）；{path} 只有 root 可读，完整的结果：sudo {command}"
-            )
+        (Some(_), _) => {
+            say!("of the service's file {file} alone ({why}):", "只根据服务的配置文件 {file}（{why}）：")
         }
         (None, Some(variables)) => say!(
             "of the service: {file}, with the variables in {path} ({why}):",
@@ -179,7 +187,14 @@ fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Adopte
         (None, None) => say!("of the service: {file} ({why}):", "系统服务的配置：{file}（{why}）："),
     };
     eprintln!("{told}");
-    from_here(installed, arguments)
+    let doubt = denied.map(|path| {
+        let command = running::typed();
+        say!(
+            "this is about {file} alone, not about all that the service has: {path} is for root. Type: sudo {command}",
+            "以上只看了 {file}，不是系统服务的全部配置：{path} 只有 root 可读。请执行：sudo {command}"
+        )
+    });
+    Looked { adopted: Some(from_here(installed, arguments)), doubt, runs }
 }
 
 /// Goes to the folder of the service; where that is not allowed, or not there yet, away from this one: nothing in it is the

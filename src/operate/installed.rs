@@ -51,7 +51,7 @@ impl Installed {
         for path in &unit.environment_files {
             match text_file::read(path) {
                 Ok(text) => {
-                    let file = EnvironmentFile::parse(path, &text);
+                    let file = config::environment_file(path, &text);
                     let variables = file.variables().map(|(name, value)| (name.to_owned(), value.to_owned()));
                     found.variables.extend(variables);
                     found.environment_file = Some(file);
@@ -200,7 +200,7 @@ mod tests {
         let variables: Vec<(&str, &str)> = found.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(variables, [("HOME", "/there"), ("PORT", "9000")]);
         let file = found.environment_file.expect("read");
-        assert_eq!((file.left_out.as_slice(), file.line_of("PORT", Some("9000"))), (&[1][..], Some(2)));
+        assert_eq!((file.left_out.len(), file.line_of("PORT", Some("9000"))), (1, Some(2)));
         assert_eq!(Installed::read(&Unit { configuration: Some(path("none")), ..unit }), None);
     }
 }

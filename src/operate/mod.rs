@@ -33,7 +33,7 @@ pub(crate) mod team;
 pub(crate) mod upgrade;
 pub(crate) mod watch;
 
-pub(crate) use adopted::adopt;
+pub(crate) use adopted::{Looked, adopt};
 pub(crate) use claim::Claim;
 pub(crate) use ending::End;
 pub(crate) use installed::language_of_service;

@@ -4,6 +4,7 @@ use super::RuntimeDir;
 use super::ask::ask;
 use super::control::{Answer, Question, Wish};
 use super::reachable::reachable;
+use super::systemd::CONFIGURATION;
 use crate::config::{Arguments, Lookup, Startup};
 use crate::language::{joined, say};
 use gateway_core::language::Words;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 /// How far up a session is looked for: sudo, and the shells and programs around it.
 const MOST_PARENTS: usize = 16;
+
+/// Where the program of the service is, which is on every path.
+const PROGRAMS: [&str; 2] = ["/usr/local/bin/anyrouter-gateway", "/usr/bin/anyrouter-gateway"];
 
 /// Gives a link, or says why there is none.
 pub(crate) type LetIn = Arc<dyn Fn(Wish) -> Result<String, Words> + Send + Sync>;
@@ -39,12 +43,18 @@ pub(crate) fn link(startup: &Startup, is_on_gateway_port: bool, key: &str) -> St
 /// What to type for a link: the program and its configuration as this process was called, and the `variables` that it
 /// would look for its folder with. `docker exec` gives them to a command in a `container`.
 pub(crate) fn command(arguments: &Arguments, variables: &[&str], env: Lookup<'_>, container: Option<&str>) -> String {
+    let program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
+    let program = program.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    let is_service = || arguments.file.as_deref() == Some(CONFIGURATION) && PROGRAMS.contains(&program.as_str());
+    if container.is_none() && variables.is_empty() && is_service() {
+        // It is found from everywhere.
+        return format!("{} panel", env!("CARGO_PKG_NAME"));
+    }
     let mut words: Vec<String> = match container {
         Some(name) => ["docker", "exec", name].map(str::to_owned).to_vec(),
         None => variables.iter().filter_map(|name| Some(format!("{name}={}", quoted(&env(name)?)))).collect(),
     };
-    let program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
-    words.push(quoted(&program.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())));
+    words.push(quoted(&program));
     if let Some(file) = &arguments.file {
         words.extend(["-c".to_owned(), quoted(file)]);
     }

@@ -16,6 +16,10 @@ const MOST: usize = 40;
 /// When the gateway cannot be asked, or what is wrong with the configuration.
 pub(crate) fn run(folder: &RuntimeDir) -> Result<String, String> {
     let status = ask::status(folder)?;
+    let mistakes = service_file::mistakes(&status);
+    if !mistakes.is_empty() {
+        return Err(format!("{}\n{}", mistakes.join("\n"), refused(mistakes.len())));
+    }
     match ask(folder, Question::Reload)? {
         Answer::Reloaded { pending_restart, warnings, differences, needs_stop, .. } => {
             let mut lines: Vec<String> = warnings.iter().map(|warning| warned(&told_in_words(warning))).collect();

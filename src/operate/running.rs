@@ -5,11 +5,13 @@ use super::control::{Answer, Question, Status};
 use super::inheritance::{OF_ALL_PROGRAMS, is_dangerous};
 use super::panel::quoted;
 use super::runtime_dir::elsewhere;
+use super::systemd::CONFIGURATION;
 use super::{RuntimeDir, ask, descriptors, records};
 use crate::config::{Located, Lookup};
 use crate::language::say;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The runtime folder of `conf/anyrouter-gateway.service`.
@@ -20,8 +22,6 @@ pub(super) const UNITS: [&str; 3] = [
     "/usr/lib/systemd/system/anyrouter-gateway.service",
     "/lib/systemd/system/anyrouter-gateway.service",
 ];
-/// Its configuration.
-pub(super) const CONFIGURATION: &str = "/etc/anyrouter-gateway/gateway.yaml";
 
 /// A gateway that runs.
 pub(super) struct Running {
@@ -136,6 +136,19 @@ pub(crate) fn here(located: &Located) -> Option<(RuntimeDir, Status)> {
     let folder = RuntimeDir::open(&located.runtime_dir).ok()?;
     let status = ask::status(&folder).ok()?;
     Some((folder, status))
+}
+
+/// The addresses of the gateway that has this runtime folder; `None` if one has it that does not tell them.
+pub(crate) fn addresses_at(runtime_dir: &Path) -> Option<Vec<SocketAddr>> {
+    if !runtime_dir.exists() {
+        return Some(Vec::new());
+    }
+    let folder = RuntimeDir::open(runtime_dir).ok()?;
+    if !ask::is_anybody_there(&folder).ok()? {
+        return Some(Vec::new());
+    }
+    let addresses = ask::status(&folder).ok()?.addresses;
+    Some(addresses.iter().filter_map(|address| address.parse().ok()).collect())
 }
 
 /// Whether the process is the one that this machine calls so: one in a container has another number there, and what has its

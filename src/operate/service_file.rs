@@ -3,16 +3,14 @@
 use super::control::Status;
 use super::running::Running;
 use super::systemd;
-use crate::config::{EnvironmentFile, Lookup, text_file};
-use crate::language::say;
+use crate::config::{EnvironmentFile, Lookup, environment_file, lines_left_out, text_file};
+use crate::language::{self, say};
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Most lines that are told of.
-const MOST: usize = 10;
 /// In the runtime folder: where each variable stands in the file, which the service itself may not read.
 const NOTE: &str = "environment.json";
 
@@ -25,7 +23,7 @@ pub(crate) fn note(file: &Path, env: Lookup<'_>) -> Result<(), String> {
     let Some(folder) = runtime_folder(env) else { return Ok(()) };
     let note = folder.join(NOTE);
     let written = match text_file::read(file) {
-        Ok(text) => write_note(&note, &EnvironmentFile::parse(&file.display().to_string(), &text)),
+        Ok(text) => write_note(&note, &environment_file(&file.display().to_string(), &text)),
         Err(_) => std::fs::remove_file(&note).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
@@ -69,29 +67,31 @@ pub(super) fn of(running: &Running) -> Option<EnvironmentFile> {
     let unit = systemd::unit_of(running.status.pid).filter(|_| running.status.has_systemd)?;
     let path = systemd::environment_files(&unit).into_iter().next_back()?;
     let text = text_file::read_again(&path)?;
-    Some(EnvironmentFile::parse(&path.display().to_string(), &text))
+    Some(environment_file(&path.display().to_string(), &text))
 }
 
-/// What is worth knowing of the files of variables of the gateway that runs, if it is a service; not of the lines that were
-/// `told` already.
+/// The files of variables of the gateway that runs, if it is a service.
+fn files_of(status: &Status) -> impl Iterator<Item = EnvironmentFile> {
+    let unit = systemd::unit_of(status.pid).filter(|_| status.has_systemd);
+    let paths = unit.map(|unit| systemd::environment_files(&unit)).unwrap_or_default();
+    paths.into_iter().map(|path| {
+        let text = text_file::read_again(&path).unwrap_or_default();
+        environment_file(&path.display().to_string(), &text)
+    })
+}
+
+/// Why its next start would be refused, by these files: their lines that would have set something.
+pub(super) fn mistakes(status: &Status) -> Vec<String> {
+    let problems = files_of(status).flat_map(|file| lines_left_out(&file).errors);
+    problems.map(|problem| problem.text(language::here())).collect()
+}
+
+/// What is worth knowing of these files; not of the lines that were `told` already.
 pub(super) fn notes(status: &Status, told: &[String]) -> Vec<String> {
-    let Some(unit) = systemd::unit_of(status.pid).filter(|_| status.has_systemd) else { return Vec::new() };
-    let files = systemd::environment_files(&unit);
     let changed = changed(status).map(|(file, unit)| has_changed(&file, &unit));
-    let left_out = files.iter().flat_map(|path| {
-        let text = text_file::read_again(path).unwrap_or_default();
-        let file = EnvironmentFile::parse(&path.display().to_string(), &text);
-        let place = |line: &usize| format!("{}:{line}", file.path);
-        let is_new = |place: &String| !told.iter().any(|told| told.contains(&format!("{place}:")));
-        // The line itself may hold a key.
-        let words = |place: String| {
-            say!(
-                "{place}: systemd leaves this line out: it takes NAME=value, without export and control characters",
-                "{place}：systemd 会忽略这一行：只接受 名称=值，不能带 export 或控制字符"
-            )
-        };
-        file.left_out.iter().map(place).filter(is_new).take(MOST).map(words).collect::<Vec<_>>()
-    });
+    let is_new = |note: &String| !told.iter().any(|told| told.contains(note.as_str()));
+    let left_out = files_of(status).flat_map(|file| lines_left_out(&file).warnings);
+    let left_out = left_out.map(|problem| problem.text(language::here())).filter(is_new);
     changed.into_iter().chain(left_out).collect()
 }
 
@@ -120,7 +120,7 @@ mod tests {
         let run = folder.path().display().to_string();
         let env = |name: &str| (name == "RUNTIME_DIRECTORY").then(|| run.clone());
         let file = folder.path().join("environment");
-        std::fs::write(&file, "export A=sk-secret\nPORT=sk-other\n").expect("written");
+        std::fs::write(&file, "export LISTEN=sk-secret\nPORT=sk-other\n").expect("written");
         // A link that the service's user left in the way leads nowhere.
         let elsewhere = folder.path().join("elsewhere");
         std::os::unix::fs::symlink(&elsewhere, folder.path().join(NOTE)).expect("made");
@@ -129,7 +129,8 @@ mod tests {
         let text = std::fs::read_to_string(folder.path().join(NOTE)).expect("written");
         assert!(!text.contains("sk-"), "{text}");
         let noted_file = noted(&env).expect("noted");
-        assert_eq!((noted_file.left_out.as_slice(), noted_file.line_of("PORT", Some("x"))), (&[1][..], Some(2)));
+        assert_eq!((noted_file.left_out.len(), noted_file.line_of("PORT", Some("x"))), (1, Some(2)));
+        assert_eq!(noted_file.left_out[0].meant.as_deref(), Some("LISTEN"));
         std::fs::remove_file(&file).expect("removed");
         note(&file, &env).expect("nothing to note");
         assert_eq!(noted(&env), None);

@@ -8,6 +8,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The configuration of the service, as `conf/anyrouter-gateway.service` names it.
+pub(super) const CONFIGURATION: &str = "/etc/anyrouter-gateway/gateway.yaml";
+
 /// The variable with the socket's address.
 const SOCKET: &str = "NOTIFY_SOCKET";
 

@@ -117,8 +117,8 @@ fn credential(options: &Options, env: Lookup<'_>) -> Result<Option<Credential>, 
         if key.is_empty() {
             continue;
         }
-        if !gateway_core::http1::is_field_value(key.as_bytes()) {
-            return Err(say!("the key in {name} has control characters in it", "{name} 中的密钥含有控制字符"));
+        if let Some(why) = doctor::key::refusal(name, &key) {
+            return Err(why);
         }
         return Ok(Some(kind(Secret::new(key))));
     }

@@ -81,6 +81,8 @@ pub(crate) struct NotConnected {
     pub refusal: Option<ProxyRefusal>,
     /// For how long the name that was looked up has been found not to exist.
     pub absent: Option<Duration>,
+    /// The name that does not resolve, and why.
+    pub unresolved: Option<(String, String)>,
 }
 
 impl NotConnected {
@@ -97,6 +99,9 @@ impl NotConnected {
             ErrorType::ConnectTimedout => both!("could not be connected to in time", "连接超时"),
             ErrorType::ConnectNoRoute => {
                 both!("could not be connected to: no route leads there", "无法连接：网络不可达")
+            }
+            kind if *kind == RESOLVE && self.absent.is_some() => {
+                both!("could not be found: its name does not exist (NXDOMAIN)", "域名不存在（NXDOMAIN）")
             }
             kind if *kind == RESOLVE => both!("could not be found: {said}", "域名无法解析：{said}"),
             kind if *kind == PROXY_TIMEOUT => {
@@ -251,12 +256,14 @@ impl Dialer {
         match timeout_at(deadline, addresses.get()).await {
             Ok(found) => found.map_err(|none| NotConnected {
                 absent: none.absent,
+                unresolved: Some((host.to_owned(), none.said.clone())),
                 ..not_connected(RESOLVE, format!("{host} does not resolve: {}", none.said))
             }),
             Err(_) => {
                 addresses.was_not_answered();
-                let message = format!("{host} did not resolve within {}: no DNS server answered", self.limit());
-                Err(not_connected(RESOLVE, message))
+                let said = format!("no DNS server answered within {}", self.limit());
+                let message = format!("{host} does not resolve: {said}");
+                Err(NotConnected { unresolved: Some((host.to_owned(), said)), ..not_connected(RESOLVE, message) })
             }
         }
     }
@@ -302,7 +309,7 @@ impl Connect for Dialer {
 }
 
 fn not_connected(kind: ErrorType, message: String) -> NotConnected {
-    NotConnected { kind, message, refusal: None, absent: None }
+    NotConnected { kind, message, refusal: None, absent: None, unresolved: None }
 }
 
 fn not_opened(not: NotOpened) -> (String, Option<ProxyRefusal>) {

@@ -272,3 +272,19 @@ async fn it_speaks_chinese_to_who_reads_it() {
     assert!(!is_answered);
     assert_says(&text, &["没有得到响应：请求发往上游", "拒绝了连接：请确认它正在运行"]);
 }
+
+#[tokio::test]
+async fn a_key_that_no_relay_gave_is_refused_before_anything_is_sent() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let yaml = Pool::new().add("relay", upstream.url()).yaml();
+    for (key, told) in [
+        ("sk-your-key", "the key in ANTHROPIC_AUTH_TOKEN is sk-your-key, which stands for yours"),
+        ("sk-ｓecret-1234567890", "character 4 of the key in ANTHROPIC_AUTH_TOKEN is ｓ (U+FF53)"),
+    ] {
+        let gateway = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("ANTHROPIC_AUTH_TOKEN", key);
+        let gateway = gateway.yaml(&yaml).start().await;
+        let (is_answered, text) = tried(&gateway, &["--model", "claude-opus-5-5"]).await;
+        assert!(!is_answered && text.contains(told) && !text.contains("ecret"), "{text}");
+    }
+    assert_eq!(upstream.received().len(), 0);
+}

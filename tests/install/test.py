@@ -245,12 +245,12 @@ def the_service(releases: Releases) -> None:
     for port in ("first", "second"):
         environment.write_text(f"PORT={port}\n")
         subprocess.run(["systemctl", "start", NAME], capture_output=True)
-        status, said = sh()
+        status, said = sh("--version", "0.1.0")
         holds(f"a service that does not start is told ({port})", status == 1 and "It does not start. Why:" in said, said)
         holds("with what it said in this run", f'"{port}" is not a port' in said, said)
     holds("and nothing of the runs before", "first" not in said, said)
     environment.write_text("")
-    status, said = sh()
+    status, said = sh("--version", "0.1.0")
     holds("mended, it is started", status == 0 and shown("ActiveState") == "active" and get(HEALTH) == 200, said)
 
     status, said = sh("--uninstall")

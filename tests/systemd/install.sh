@@ -38,8 +38,8 @@ remove() { # as README says
 
 # A folder that was removed from an overlay leaves a name that cannot be used.
 mount -t tmpfs state /var/lib
-install -D "$1" /opt/gw/anyrouter-gateway
-gateway=/opt/gw/anyrouter-gateway
+install -D "$1" /opt/gw/bin/anyrouter-gateway
+gateway=/opt/gw/bin/anyrouter-gateway
 mkdir -p "$here/conf" "$here/env"
 cd "$here"
 cat >conf/gateway.yaml <<'END'
@@ -101,6 +101,9 @@ old=$!
 
 "$gateway" install-service | tee $notes/done || failed "install-service"
 ! kill -0 "$old" 2>/dev/null || failed "the old gateway still runs"
+grep -q "^note: $gateway is still there, and may come first on your PATH. .*: rm $gateway; hash -r" $notes/done || failed "it does not tell of the former program"
+! grep '^Documentation=man:' "/etc/systemd/system/$unit" || failed "the unit names a manual page that nobody installed"
+journalctl -o cat --unit "$unit" | grep -qF 'to open the panel, type `sudo anyrouter-gateway panel`: ' || failed "the log does not tell the short command"
 [ "$(property ActiveState)" = active ] && [ "$(property UnitFileState)" = enabled ] || failed "the service does not run"
 tr '\0' '\n' <"/proc/$(property MainPID)/environ" >$notes/environ
 python3 - "/proc/$(property MainPID)/environ" $notes/wanted <<'END' || failed "the variables are others: $(cat "$settings/environment")"
@@ -145,7 +148,7 @@ echo "commands speak the service's language"
 # Mistakes in the file of variables, which the service itself may not read: in its log, and told to who asks.
 cp "$settings/environment" "$notes/environment"
 lines=$(wc -l <"$settings/environment")
-printf 'export DEBUG_MODE=true\nAPI_BASEURL=http://127.0.0.1:9\n' >>"$settings/environment"
+printf 'export MY_TEAM=true\nAPI_BASEURL=http://127.0.0.1:9\n' >>"$settings/environment"
 left_out="$settings/environment:$((lines + 1)):1: systemd leaves this line out"
 misspelt="$settings/environment:$((lines + 2)):1: API_BASEURL is no setting; did you mean API_BASE_URL?"
 logged() { journalctl -o cat --unit "$unit" >"$notes/journal" && grep -qF "$left_out" "$notes/journal" && grep -qF "$misspelt" "$notes/journal"; }
@@ -154,6 +157,26 @@ await "the log of a reload names the lines" logged
 anyrouter-gateway reload >"$notes/told" 2>&1 || failed "reload: $(cat "$notes/told")"
 [ "$(grep -cF "$left_out" "$notes/told")" = 1 ] && grep -qF "$misspelt" "$notes/told" || failed "reload tells of lines: $(cat "$notes/told")"
 [ "$(stat -c '%a %U' /run/anyrouter-gateway/environment.json)" = "644 root" ] && ! grep -q sk- /run/anyrouter-gateway/environment.json || failed "the note: $(cat /run/anyrouter-gateway/environment.json)"
+# A line that would have set something is no small thing: the key would go where nobody sent it.
+cp "$settings/environment" "$notes/warned"
+echo 'export API_BASE_URL=http://127.0.0.1:10' >>"$settings/environment"
+ignored="$settings/environment:$((lines + 3)):1: systemd leaves out lines with export, so that API_BASE_URL would not be set. Type: "
+if anyrouter-gateway reload >"$notes/told" 2>&1; then failed "reload leaves a setting out: $(cat "$notes/told")"; fi
+grep -qF "error: $ignored" "$notes/told" || failed "reload tells of a setting that is left out: $(cat "$notes/told")"
+pid=$(property MainPID)
+if systemctl reload "$unit" 2>/dev/null; then failed "a reload that leaves a setting out went well"; fi
+[ "$(property MainPID)" = "$pid" ] || failed "another process serves, without its setting"
+await "the log names the line that is left out" sh -c "journalctl -o cat --unit $unit | grep -qF '$ignored'"
+systemctl stop "$unit"
+if systemctl start "$unit" 2>/dev/null; then failed "a start that leaves a setting out went well"; fi
+systemctl stop "$unit"
+if anyrouter-gateway check >"$notes/told" 2>&1; then failed "check leaves a setting out"; fi
+grep -qF "$ignored" "$notes/told" || failed "check of a setting that is left out: $(cat "$notes/told")"
+# What it says to type.
+eval "$(sed -n "s/.*so that API_BASE_URL would not be set. Type: sudo \(sed .*\); then: .*/\1/p" "$notes/told" | head -n 1)"
+grep -q '^API_BASE_URL=http://127.0.0.1:10$' "$settings/environment" || failed "what was typed: $(cat "$settings/environment")"
+cp "$notes/warned" "$settings/environment"
+systemctl reset-failed "$unit"; systemctl start "$unit" || failed "it starts again with its settings"
 echo 'PORT=http' >>"$settings/environment"
 if systemctl reload "$unit" 2>/dev/null; then failed "a reload with a port that is none went well"; fi
 await "the log names the line of the port" sh -c "journalctl -o cat --unit $unit | grep -qF '$settings/environment:$((lines + 3)) PORT: PORT: \"http\" is not a port'"
@@ -177,13 +200,25 @@ if anyrouter-gateway try >"$notes/told" 2>&1; then failed "try without a gateway
 grep -q "the service is installed, but does not run" "$notes/told" || failed "try: $(cat "$notes/told")"
 # Others read what they may.
 setpriv --reuid=65534 --clear-groups anyrouter-gateway check >"$notes/told" 2>&1 || failed "check by others: $(cat "$notes/told")"
-grep -q "The service is installed, but does not run .* cannot be read: sudo anyrouter-gateway check" "$notes/told" || failed "check by others: $(cat "$notes/told")"
+grep -q "The service is installed, but does not run .* cannot be read. Type: sudo anyrouter-gateway check" "$notes/told" || failed "check by others: $(cat "$notes/told")"
 cp -p "$settings/gateway.yaml" "$notes/secret.yaml"
 printf 'gateway: {upstreams: [{name: open, base_url: "http://127.0.0.1:9"}]}\n' >"$settings/gateway.yaml" && chmod 644 "$settings/gateway.yaml"; folder_mode=$(stat -c %a "$settings"); chmod 755 "$settings"
 setpriv --reuid=65534 --clear-groups anyrouter-gateway check >"$notes/told" 2>&1 || failed "check by others: $(cat "$notes/told")"
-grep -q "^of the service's file $settings/gateway.yaml alone .* $settings/environment is for root: sudo anyrouter-gateway check tells all" "$notes/told" || failed "check by others: $(cat "$notes/told")"
+[ "$(grep -c "^note: this is about $settings/gateway.yaml alone, .* $settings/environment is for root. Type: sudo anyrouter-gateway check$" "$notes/told")" = 2 ] && tail -n 1 "$notes/told" | grep -q "^note: " || failed "check by others: $(cat "$notes/told")"
+# The verdict of doctor is not that of the service, and says so; and it knows who has the address.
+python3 -m http.server --bind 127.0.0.1 8088 >/dev/null 2>&1 &
+other=$!
+await "another program listens" bash -c 'exec 3<>/dev/tcp/127.0.0.1/8088'
+if setpriv --reuid=65534 --clear-groups anyrouter-gateway doctor >"$notes/told" 2>/dev/null; then failed "doctor by others: $(cat "$notes/told")"; fi
+grep -A1 '^[01] of 1 upstreams' "$notes/told" | grep -q "^NOTE: this is about $settings/gateway.yaml alone, .* Type: sudo anyrouter-gateway doctor$" || failed "doctor by others: $(cat "$notes/told")"
+grep -q "gateway.listen: 127.0.0.1:8088 is taken by a program of root's, " "$notes/told" || failed "doctor on an address in use: $(cat "$notes/told")"
+anyrouter-gateway doctor >"$notes/told" 2>/dev/null || true
+grep -q "127.0.0.1:8088 is taken by python3 (process $other)" "$notes/told" && ! grep -q '^NOTE' "$notes/told" || failed "doctor by root: $(cat "$notes/told")"
+kill "$other"
 cp -p "$notes/secret.yaml" "$settings/gateway.yaml"; chmod "$folder_mode" "$settings"
 systemctl start "$unit" || failed "it starts again"
+anyrouter-gateway doctor >"$notes/told" 2>&1 || true
+! grep -q 'is taken by' "$notes/told" || failed "doctor takes the service for another program: $(cat "$notes/told")"
 echo "mistakes in the file of variables have their line, and the service's files are read while it does not run"
 
 cd "$here"

@@ -136,7 +136,7 @@ mod tests {
         let tls = |fault| F::Tls { fault, said: String::new() };
         let proxy = |refusal, absent| F::Proxy { said: String::new(), refusal, absent };
         let answer = |status, has_credentials| F::ProxyAnswer { proxy: String::new(), status, has_credentials };
-        let name = |absent| F::Resolve { said: String::new(), absent };
+        let name = |absent| F::Resolve { said: String::new(), host: None, absent };
         let (gone, just_now) = (Some(GONE + Duration::from_millis(1)), Some(GONE));
         vec![
             ("tls.expired", tls(Some(T::Expired))),

@@ -37,12 +37,16 @@ pub enum Profile {
 impl Profile {
     /// That of an upstream at this host, if nobody says another one.
     pub(crate) fn of_host(host: &str) -> Self {
-        let host = host.trim_end_matches('.');
-        match ANYROUTER_HOSTS.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+        match is_anyrouter(host.trim_end_matches('.')) {
             true => Self::AnyRouter,
             false => Self::None,
         }
     }
+}
+
+/// Whether a host is one of AnyRouter's.
+pub(crate) fn is_anyrouter(host: &str) -> bool {
+    ANYROUTER_HOSTS.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
 /// All rules of a profile, whether they are on or not.

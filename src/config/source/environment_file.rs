@@ -11,8 +11,19 @@ pub(crate) struct EnvironmentFile {
     pub path: String,
     /// What it sets, in its order.
     pub assignments: Vec<Assignment>,
-    /// The lines that systemd leaves out, from 1.
-    pub left_out: Vec<usize>,
+    /// The lines that systemd leaves out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A line that systemd leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftOut {
+    /// The line, from 1.
+    pub line: usize,
+    /// The variable that it was meant to set, if its name is known: nothing else of the line is kept, which may hold a key.
+    pub meant: Option<String>,
+    /// Whether it is only `export` before the name that is too much.
+    pub is_export: bool,
 }
 
 /// A variable that is set.
@@ -28,15 +39,15 @@ pub(crate) struct Assignment {
 }
 
 impl EnvironmentFile {
-    /// What the text of the file at this path has.
-    pub(crate) fn parse(path: &str, text: &str) -> Self {
+    /// What the text of the file at this path has. A line that is left out is told by the variables that are known.
+    pub(crate) fn parse(path: &str, text: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
         let mut found = Self { path: path.to_owned(), ..Self::default() };
         for Line { number, name, value } in lines(text) {
             match value.filter(|value| is_name(&name) && !value.chars().any(is_control)) {
                 Some(value) => {
                     found.assignments.push(Assignment { name, line: number, value: Some(Secret::new(value)) });
                 }
-                None => found.left_out.push(number),
+                None => found.left_out.push(LeftOut::of(number, &name, is_known)),
             }
         }
         found
@@ -51,6 +62,17 @@ impl EnvironmentFile {
     pub(crate) fn line_of(&self, name: &str, value: Option<&str>) -> Option<usize> {
         let found = self.assignments.iter().rfind(|assignment| assignment.name == name)?;
         found.value.as_ref().is_none_or(|known| value == Some(known.expose())).then_some(found.line)
+    }
+}
+
+impl LeftOut {
+    /// A line that has this before its `=`.
+    fn of(line: usize, name: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
+        let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let meant = name.split(|character| !is_part(character)).find(|word| is_known(word)).map(str::to_owned);
+        let behind = name.strip_prefix("export").filter(|behind| behind.starts_with(is_blank));
+        let is_export = behind.is_some_and(|behind| meant.as_deref() == Some(behind.trim_matches(is_blank)));
+        Self { line, meant, is_export }
     }
 }
 
@@ -210,7 +232,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> EnvironmentFile {
-        EnvironmentFile::parse("environment", text)
+        EnvironmentFile::parse("environment", text, &|name| name == "LISTEN")
     }
 
     #[test]
@@ -218,9 +240,29 @@ mod tests {
         let text = "# a comment\n; another\n\nA=1\nexport B=2\nC = 3\n“D”=4\nE=\"two\nlines = here\"\nF=one \\\nmore here\nG\n\
                     1H=1\nI=a\u{7}b\n";
         let file = read(text);
-        assert_eq!(file.left_out, [5, 7, 12, 13, 14]);
+        assert_eq!(file.left_out.iter().map(|left| left.line).collect::<Vec<_>>(), [5, 7, 12, 13, 14]);
         let places: Vec<(&str, usize)> = file.assignments.iter().map(|found| (&*found.name, found.line)).collect();
         assert_eq!(places, [("A", 4), ("C", 6), ("E", 8), ("F", 10)]);
+    }
+
+    #[test]
+    fn a_line_that_is_left_out_is_told_by_the_variable_that_it_was_meant_to_set_and_by_nothing_else() {
+        for (text, meant, is_export) in [
+            ("export LISTEN=x", Some("LISTEN"), true),
+            ("export\tLISTEN = x", Some("LISTEN"), true),
+            ("export LISTEN", Some("LISTEN"), true),
+            ("sudo export LISTEN=x", Some("LISTEN"), false),
+            ("\u{feff}LISTEN=x", Some("LISTEN"), false),
+            ("“LISTEN”=x", Some("LISTEN"), false),
+            ("LISTEN＝x", Some("LISTEN"), false),
+            ("LISTEN: x", Some("LISTEN"), false),
+            ("LISTEN=a\u{7}b", Some("LISTEN"), false),
+            ("export LISTEN_TOO=x", None, false),
+            ("export sk-a-key=LISTEN", None, false),
+        ] {
+            let wanted = LeftOut { line: 1, meant: meant.map(str::to_owned), is_export };
+            assert_eq!(read(text).left_out, [wanted], "{text}");
+        }
     }
 
     #[test]
@@ -247,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_place_is_told_only_of_the_value_that_is_in_force() {
-        let file = EnvironmentFile::parse("/etc/e", "PORT=1\nPORT=2\n");
+        let file = EnvironmentFile::parse("/etc/e", "PORT=1\nPORT=2\n", &|_| false);
         assert_eq!(file.line_of("PORT", Some("2")), Some(2));
         assert_eq!((file.line_of("PORT", Some("1")), file.line_of("LISTEN", None)), (None, None));
         // Written down for the service, without the values.

@@ -1,9 +1,9 @@
 //! The YAML texts that settings are read from: the panel's overlay before the operator's file.
 
-use super::bounds;
 use super::message::Message;
 use super::place::place_in;
 use super::problem::{Problem, Source};
+use super::{blank_missing, bounds};
 use marked_yaml::{Node, Span};
 
 /// What the YAML reader calls the operator's file, and the overlay, in its marks.
@@ -136,6 +136,12 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
             None
         }
         Err(error) => {
+            let line = marker(&error).map_or(0, |marker| marker.line());
+            if let Some((line, column, what)) = blank_missing::before(yaml, line) {
+                let at = places.at(&marked_yaml::Marker::new(source, 0, line, column));
+                problems.push(Problem { at, key: String::new(), what });
+                return None;
+            }
             // It begins with the place, which is told already.
             let text = error.to_string();
             let said = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ').to_owned();
@@ -146,9 +152,10 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
     }
 }
 
-fn error_place(places: &Places, source: usize, yaml: &str, error: &marked_yaml::LoadError) -> Source {
+/// Where the reader found an error.
+fn marker(error: &marked_yaml::LoadError) -> Option<marked_yaml::Marker> {
     use marked_yaml::LoadError as E;
-    let marker = match error {
+    match error {
         E::TopLevelMustBeMapping(m)
         | E::TopLevelMustBeSequence(m)
         | E::UnexpectedAnchor(m)
@@ -156,8 +163,11 @@ fn error_place(places: &Places, source: usize, yaml: &str, error: &marked_yaml::
         | E::UnexpectedTag(m)
         | E::ScanError(m, _) => Some(*m),
         E::DuplicateKey(inner) => inner.key.span().start().copied(),
-    };
-    match marker {
+    }
+}
+
+fn error_place(places: &Places, source: usize, yaml: &str, error: &marked_yaml::LoadError) -> Source {
+    match marker(error) {
         Some(marker) => {
             // Something is missing where the text ends: no editor goes to a line behind its last one.
             let (line, column) = match marker.line() > yaml.lines().count() {

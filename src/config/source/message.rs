@@ -113,6 +113,8 @@ messages! {
     TypedUnseen { code: String } = "typed_unseen",
         "here stands a character that nobody sees ({code}): delete it, or delete the line and type it again",
         "这里有一个看不见的字符（{code}）：请删去它，或删去整行重新输入";
+    BlankMissing { name: String } = "blank_missing",
+        "a blank is missing behind \"{name}:\", as in \"{name}: value\"", "“{name}:”后面缺少空格，应写成“{name}: 值”";
     NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
     CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
     NotUtf8 = "not_utf8",
@@ -510,6 +512,16 @@ messages! {
     LineLeftOut = "line_left_out",
         "systemd leaves this line out: it takes NAME=value, without export and control characters",
         "systemd 会忽略这一行：只接受 名称=值，不能带 export 或控制字符";
+    ExportLeftOut { name: String, line: u64, path: String } = "export_left_out",
+        "systemd leaves out lines with export, so that {name} would not be set. Type: sudo sed -i '{line}s/^ *export //' {path}; \
+         then: sudo systemctl reload-or-restart anyrouter-gateway",
+        "systemd 会忽略带 export 的行，{name} 不会生效。请执行：sudo sed -i '{line}s/^ *export //' {path}，\
+         再执行：sudo systemctl reload-or-restart anyrouter-gateway";
+    SettingLeftOut { name: String, path: String } = "setting_left_out",
+        "systemd leaves this line out, so that {name} would not be set: it takes {name}=value, with nothing before it, an = \
+         of ASCII, and no control characters. Type: sudoedit {path}; then: sudo systemctl reload-or-restart anyrouter-gateway",
+        "systemd 会忽略这一行，{name} 不会生效：只接受 {name}=值，前面不能有其他字符，等号须为半角，不能有控制字符。\
+         请执行：sudoedit {path}，再执行：sudo systemctl reload-or-restart anyrouter-gateway";
     UpstreamKeysOff { name: String } = "upstream_keys_off",
         "every key of the upstream \"{name}\" is switched off (enabled: false): it gets no requests",
         "上游“{name}”的所有密钥都已关闭（enabled: false）：它不会收到请求";

@@ -1,6 +1,7 @@
 //! Where settings come from: what a setting is, YAML texts, variables, files; and what a value and a mistake look like.
 
 pub(super) mod atomic_file;
+mod blank_missing;
 pub(super) mod bounds;
 pub(super) mod dotenv;
 pub(super) mod environment;

@@ -1,5 +1,6 @@
 //! NodeReader of nested YAML: every mistake is noted with its place, and reading goes on.
 
+use super::blank_missing;
 use super::bounds::{self, Left};
 use super::environment::Lookup;
 use super::layers::Places;
@@ -49,7 +50,8 @@ impl<'p, 'e> NodeReader<'p, 'e> {
     /// The entries of a mapping, of which only `known` ones are handed out.
     pub(crate) fn entries<'n>(&mut self, node: &'n Node, at: &str, known: &[&str]) -> Vec<(String, &'n Node)> {
         let Some(mapping) = node.as_mapping() else {
-            self.wrong(node, at, Message::MappingExpected { keys: known.join(", ") });
+            let text = node.as_scalar().and_then(|scalar| blank_missing::in_text(scalar.as_str()));
+            self.wrong(node, at, text.unwrap_or_else(|| Message::MappingExpected { keys: known.join(", ") }));
             return Vec::new();
         };
         if mapping.is_empty() {
@@ -60,9 +62,12 @@ impl<'p, 'e> NodeReader<'p, 'e> {
             if known.contains(&key.as_str()) {
                 entries.push((key.as_str().to_owned(), value));
             } else {
-                let near = near(key.as_str(), known.iter().copied());
-                let name = format!("{at}.{}", key.as_str());
-                self.wrong_at(key.span(), "", Message::UnknownKey { name, near });
+                let unknown = || Message::UnknownKey {
+                    near: near(key.as_str(), known.iter().copied()),
+                    name: format!("{at}.{}", key.as_str()),
+                };
+                let what = blank_missing::in_text(key.as_str()).unwrap_or_else(unknown);
+                self.wrong_at(key.span(), "", what);
             }
         }
         entries

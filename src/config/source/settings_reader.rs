@@ -7,7 +7,7 @@ use super::message::Message;
 use super::node::scalar_text;
 use super::problem::{Problem, Source, near};
 use super::setting::{About, LISTS, Setting};
-use super::value;
+use super::{blank_missing, value};
 use marked_yaml::types::MarkedMappingNode;
 use marked_yaml::{Node, Span};
 use std::collections::BTreeMap;
@@ -342,9 +342,11 @@ impl<'a> Reader<'a> {
 
     fn check_level(&mut self, prefix: &str, node: &Node, settings: &[&'static str]) {
         let Some(mapping) = node.as_mapping() else {
-            if node.as_scalar().is_none_or(|scalar| !scalar_text(scalar).is_empty()) {
+            let text = node.as_scalar().map(scalar_text);
+            if text.as_ref().is_none_or(|text| !text.is_empty()) {
                 let place = self.place(node.span());
-                self.problem(place, prefix, Message::SettingsExpected);
+                let what = text.and_then(blank_missing::in_text).unwrap_or(Message::SettingsExpected);
+                self.problem(place, prefix, what);
             }
             return;
         };
@@ -373,9 +375,13 @@ impl<'a> Reader<'a> {
     pub fn refuse_unknown_entry_keys(&mut self, at: &str, entry: &MarkedMappingNode, known: &[&str]) {
         for (key, _) in entry.iter() {
             if !known.contains(&key.as_str()) {
-                let near = near(key.as_str(), known.iter().copied());
+                let unknown = || Message::UnknownKey {
+                    near: near(key.as_str(), known.iter().copied()),
+                    name: format!("{at}.{}", key.as_str()),
+                };
+                let what = blank_missing::in_text(key.as_str()).unwrap_or_else(unknown);
                 let place = self.place(key.span());
-                self.problem(place, "", Message::UnknownKey { name: format!("{at}.{}", key.as_str()), near });
+                self.problem(place, "", what);
             }
         }
     }

@@ -71,7 +71,11 @@ pub(crate) fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
         E::ConnectTimedout | E::TLSHandshakeTimedout => F::ConnectTimeout { within: config.connect_timeout },
         E::ConnectRefused => F::ConnectRefused,
         kind if *kind == RESOLVE => {
-            F::Resolve { said: cause(error), absent: NotConnected::in_error(error).and_then(|not| not.absent) }
+            let not = NotConnected::in_error(error);
+            let (host, said) = not.and_then(|not| not.unresolved.clone()).unzip();
+            // The log names base_url anyway; another one is that of a line, or of a proxy.
+            let host = host.filter(|host| *host != config.base_url.host);
+            F::Resolve { said: said.unwrap_or_else(|| cause(error)), host, absent: not.and_then(|not| not.absent) }
         }
         kind if *kind == PROXY => {
             let (refusal, absent) =

@@ -1083,6 +1083,8 @@ export interface components {
                 status?: number;
                 /** @description The words of another side, or of the system. */
                 said?: string;
+                /** @description The name that does not resolve; left out if it is that of base_url. */
+                host?: string;
                 /** @description What is wrong with the upstream's TLS; null for an unusual reason. */
                 fault?: null | ("expired" | "not_yet_valid" | "other_name" | "unknown_issuer" | "self_signed" | "invalid" | "not_tls");
                 /** @description The type of the error in the stream or the reply. */

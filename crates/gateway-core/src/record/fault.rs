@@ -22,6 +22,9 @@ pub enum UpstreamFault {
     /// Its name does not resolve.
     Resolve {
         said: String,
+        /// The name; `None` if it is that of `base_url`, or in rows of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// For how long it has been found not to exist (NXDOMAIN); `None` for any other reason.
         #[serde(rename = "absent_ms", with = "some_millis", default, skip_serializing_if = "Option::is_none")]
         absent: Option<Duration>,

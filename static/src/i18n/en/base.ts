@@ -50,7 +50,7 @@ export default {
     resume: 'Go on with the live feed',
   },
   fault: {
-    resolve: 'could not be found: {said}. Check base_url and the machine’s DNS',
+    resolve: 'could not be found: {name}{said}. Check base_url and the machine’s DNS',
     connect_refused: 'refused the connection: check that it is running and that base_url is right',
     connect_timeout: 'could not be connected to within {within}: check the network, or whether a proxy is needed',
     connect: 'could not be connected to: {said}',
@@ -81,6 +81,9 @@ export default {
     probe_status: 'answered {status} to the health check',
     probe_failed: 'failed the health check: {said}',
     probe_timeout: 'did not answer the health check within {within}',
+  },
+  resolveFault: {
+    absent: 'could not be found: its name {name}does not exist (NXDOMAIN). Check base_url',
   },
   tlsFault: {
     expired: 'its certificate has expired: it has to be renewed there, unless this machine’s clock is wrong ({said})',

@@ -52,7 +52,7 @@ const words: typeof en = {
     resume: '继续实时更新',
   },
   fault: {
-    resolve: '的域名无法解析：{said}。请检查 base_url 和本机的 DNS',
+    resolve: '的域名{name}无法解析：{said}。请检查 base_url 和本机的 DNS',
     connect_refused: '拒绝了连接：请确认它正在运行，并检查 base_url',
     connect_timeout: '在 {within} 内没有连上：请检查网络，或确认是否需要代理',
     connect: '无法连接：{said}',
@@ -83,6 +83,9 @@ const words: typeof en = {
     probe_status: '对健康检查返回了 {status}',
     probe_failed: '没有通过健康检查：{said}',
     probe_timeout: '在 {within} 内没有响应健康检查',
+  },
+  resolveFault: {
+    absent: '的域名{name}不存在（NXDOMAIN）：请检查 base_url',
   },
   tlsFault: {
     expired: '它的证书已过期，需由对方更新证书，也可能是本机时间不准（{said}）',

@@ -12,7 +12,7 @@ fn all() -> Vec<(UpstreamFault, &'static str)> {
     let proxy_answer = F::ProxyAnswer { proxy: SAID.to_owned(), status: 407, has_credentials: Some(false) };
     vec![
         (
-            F::Resolve { said: said(), absent: None },
+            F::Resolve { said: said(), host: None, absent: None },
             r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so"}}"#,
         ),
         (F::ConnectRefused, r#"{"code":"connect_refused"}"#),
@@ -92,8 +92,12 @@ fn codes_and_parameters_stay_as_they_are() {
     let (absent, said) = (Some(Duration::from_millis(31_000)), || SAID.to_owned());
     for (fault, json) in [
         (
-            UpstreamFault::Resolve { said: said(), absent },
+            UpstreamFault::Resolve { said: said(), host: None, absent },
             r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so","absent_ms":31000}}"#,
+        ),
+        (
+            UpstreamFault::Resolve { said: said(), host: Some("a.example".to_owned()), absent: None },
+            r#"{"code":"resolve","parameters":{"said":"10.1.2.3:443 says so","host":"a.example"}}"#,
         ),
         (
             UpstreamFault::Proxy { said: said(), refusal: Some(ProxyRefusal::Forbidden), absent: None },
@@ -104,6 +108,36 @@ fn codes_and_parameters_stay_as_they_are() {
         assert_eq!(serde_json::from_str::<UpstreamFault>(json).expect("a fault"), fault);
     }
     assert!(serde_json::from_str::<UpstreamFault>(r#"{"upstream":"a","what":"answered 503"}"#).is_err(), "an old row");
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_told_once_and_in_one_language() {
+    let fault = |host: Option<&str>, absent: Option<u64>| UpstreamFault::Resolve {
+        said: "no DNS server answered".to_owned(),
+        host: host.map(str::to_owned),
+        absent: absent.map(Duration::from_secs),
+    };
+    for (fault, english, chinese) in [
+        (
+            fault(None, Some(0)),
+            "could not be found: its name does not exist (NXDOMAIN). Check base_url",
+            "的域名不存在（NXDOMAIN）：请检查 base_url",
+        ),
+        (
+            fault(Some("a.example"), Some(0)),
+            "could not be found: the name a.example does not exist (NXDOMAIN). Check base_url",
+            "的域名 a.example 不存在（NXDOMAIN）：请检查 base_url",
+        ),
+        (
+            fault(Some("a.example"), None),
+            "could not be found: a.example: no DNS server answered. Check base_url and the machine's DNS",
+            "的域名 a.example 无法解析：no DNS server answered。请检查 base_url 和本机的 DNS",
+        ),
+    ] {
+        let told = [Language::English, Language::Chinese].map(|language| fault.text(language, Reader::Operator));
+        assert_eq!(told, [english, chinese]);
+        assert!(!fault.text(Language::English, Reader::Client).contains("example"));
+    }
 }
 
 /// A new fault stops this from compiling: it belongs into the list above too.

@@ -58,8 +58,13 @@ impl UpstreamFault {
     fn english(&self, reader: Reader) -> String {
         let is_operator = reader == Reader::Operator;
         match self {
-            Self::Resolve { said, .. } if is_operator => {
-                format!("could not be found: {said}. Check base_url and the machine's DNS")
+            Self::Resolve { host, absent: Some(_), .. } if is_operator => {
+                let name = host.as_ref().map_or_else(|| "its name".to_owned(), |host| format!("the name {host}"));
+                format!("could not be found: {name} does not exist (NXDOMAIN). Check base_url")
+            }
+            Self::Resolve { said, host, .. } if is_operator => {
+                let name = host.as_ref().map_or_else(String::new, |host| format!("{host}: "));
+                format!("could not be found: {name}{said}. Check base_url and the machine's DNS")
             }
             Self::Resolve { .. } => "could not be found: its name does not resolve".to_owned(),
             Self::ConnectRefused => {
@@ -139,8 +144,12 @@ impl UpstreamFault {
     fn chinese(&self, reader: Reader) -> String {
         let is_operator = reader == Reader::Operator;
         match self {
-            Self::Resolve { said, .. } if is_operator => {
-                format!("的域名无法解析：{said}。请检查 base_url 和本机的 DNS")
+            Self::Resolve { said, host, absent } if is_operator => {
+                let name = host.as_ref().map_or_else(String::new, |host| format!(" {host} "));
+                match absent {
+                    Some(_) => format!("的域名{name}不存在（NXDOMAIN）：请检查 base_url"),
+                    None => format!("的域名{name}无法解析：{said}。请检查 base_url 和本机的 DNS"),
+                }
             }
             Self::Resolve { .. } => "的域名无法解析".to_owned(),
             Self::ConnectRefused => "拒绝了连接：请确认它正在运行，并检查 base_url".to_owned(),
