@@ -28,7 +28,7 @@ impl Taken {
         both!(
             "{setting}: {address} is taken by {by}, so no gateway can start with this configuration: stop that program, or \
              choose another address. Who has it says: {see}",
-            "{setting}：{address} 已被{by}占用，网关无法用此配置启动：请停止该程序，或换一个地址。查看占用者：{see}"
+            "{setting}：{address} 已被占用，网关无法用此配置启动。占用者：{by}（查看：{see}）。请停止该程序，或换一个地址"
         )
     }
 }
