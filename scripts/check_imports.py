@@ -24,7 +24,8 @@ ORDER = {
     "src": [
         "connections drain feed language",
         "config listen",
-        "access_log metrics store team upstream",
+        "access_log ledger metrics store upstream",
+        "team",
         "gateway log_output",
         "doctor",
         "notify",
@@ -70,7 +71,7 @@ ORDER = {
         "context",
         "conversation field_order key_change max_forwards models origin_headers",
         "apply_rules downstream failure lines request_head",
-        "ending observe session_place",
+        "ending limits observe session_place",
         "steering",
         "settle",
         "failover",
@@ -91,7 +92,7 @@ ONLY = {
         "metrics": "config",
         "operate": "config drain language listen log_output team",
         "store": "config",
-        "team": "config",
+        "team": "config ledger",
         "upstream": "config",
     },
 }

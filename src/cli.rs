@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chinese;
+pub(crate) mod limits;
 pub(crate) mod team;
 
 use crate::config::{Arguments, EffectiveSetting, Loaded, headers, problem, profile};
@@ -64,6 +65,10 @@ pub(crate) enum Command {
     Group(team::GroupOptions),
     /// Issue, list, show, rotate and revoke client tokens.
     Token(team::TokenOptions),
+    /// Set, list and take away limits of tokens, users and groups.
+    Limit(limits::LimitOptions),
+    /// Show what is used of limits, what is left, and when they begin again.
+    Usage(limits::UsageOptions),
     /// Make the gateway of this folder a service of systemd: program, unit, settings and data; says what it does.
     InstallService(install::Options),
     /// Ask the running gateway whether it is well: for container health checks.
@@ -310,6 +315,8 @@ mod tests {
             "user",
             "group",
             "token",
+            "limit",
+            "usage",
             "reload",
             "upgrade",
             "panel",

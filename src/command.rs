@@ -2,6 +2,8 @@
 
 mod explain;
 mod explain_error;
+mod limits;
+mod table;
 mod team;
 
 use crate::cli::{self, Cli, Command};
@@ -132,7 +134,7 @@ fn look(command: &Command, loaded: Loaded, here: &Path) -> ExitCode {
             }
         }
         // None runs: the file is nobody else's.
-        Command::User(_) | Command::Group(_) | Command::Token(_) => {
+        Command::User(_) | Command::Group(_) | Command::Token(_) | Command::Limit(_) | Command::Usage(_) => {
             let done = of_team(command).map(|(wish, is_json)| {
                 server::team::here(&loaded, &wish).and_then(|told| team::print(&wish, told, is_json))
             });
@@ -193,7 +195,7 @@ fn to_the_running_one(cli: &Cli, command: &Command) -> Option<Result<String, Str
                 options.wish().and_then(|wish| operate::recost::run(&operate::running::find(&places, &env)?, wish));
             asked.transpose()
         }
-        Command::User(_) | Command::Group(_) | Command::Token(_) => {
+        Command::User(_) | Command::Group(_) | Command::Token(_) | Command::Limit(_) | Command::Usage(_) => {
             let ((wish, is_json), places) = (of_team(command)?, places());
             if places.is_at_home && !operate::running::is_here(&places) {
                 return None;
@@ -214,6 +216,8 @@ fn of_team(command: &Command) -> Option<(Wish, bool)> {
         Command::User(options) => Some((options.wish(), options.json)),
         Command::Group(options) => Some((options.wish(), options.json)),
         Command::Token(options) => Some((options.wish(), options.json)),
+        Command::Limit(options) => Some((options.wish(), options.json)),
+        Command::Usage(options) => Some((options.wish(), options.json)),
         _ => None,
     }
 }

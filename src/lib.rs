@@ -15,6 +15,7 @@ mod feed;
 mod gateway;
 mod install;
 mod language;
+mod ledger;
 mod listen;
 mod log_output;
 mod metrics;

@@ -139,6 +139,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     start_pingora(server, &supervisor)?;
     let how = supervisor.wait();
     keeper.save(&shared.snapshot.load().conversations, shared.drain.has_successor());
+    shared.ledger.end();
     if let Some(writer) = writer {
         stop_writing.stop();
         writer.finish(&shared.log);
@@ -258,6 +259,9 @@ impl BackgroundService for Seconds {
                     let _ = tokio::task::spawn_blocking(exchange).await;
                     continue;
                 }
+            }
+            if shared.drain.is_on() && !is_draining {
+                shared.ledger.drain();
             }
             is_draining = shared.drain.is_on();
             match is_draining {

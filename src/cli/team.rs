@@ -1,5 +1,6 @@
 //! The commands of the team: users, groups, client tokens.
 
+use super::limits::limit;
 use crate::language::say;
 use crate::team::{NewToken, Wish};
 use clap::{Args, Subcommand};
@@ -100,6 +101,9 @@ enum TokenCommand {
         /// When it ends: after a time such as 30d, or at a date such as 2027-01-31 (UTC).
         #[arg(long, value_name = "WHEN", value_parser = moment)]
         expires: Option<i64>,
+        /// What it may use, such as usd:day:5; can be given several times (see limit add).
+        #[arg(long = "limit", value_name = "LIMIT", value_parser = limit)]
+        limits: Vec<String>,
     },
     /// List tokens, without their texts.
     List {
@@ -153,8 +157,8 @@ impl TokenOptions {
     /// The same as a wish.
     pub(crate) fn wish(&self) -> Wish {
         match self.what.clone() {
-            TokenCommand::Create { user, name, models, upstreams, addresses, expires } => {
-                Wish::CreateToken(NewToken { user, name, models, upstreams, addresses, expires_ms: expires })
+            TokenCommand::Create { user, name, models, upstreams, addresses, expires: expires_ms, limits } => {
+                Wish::CreateToken(NewToken { user, name, models, upstreams, addresses, expires_ms, limits })
             }
             TokenCommand::List { user } => Wish::ListTokens { user },
             TokenCommand::Show { token } => Wish::ShowToken { token },

@@ -1,9 +1,9 @@
 //! What the commands of the team print.
 
+use super::limits;
+use super::table::{table, time};
 use crate::language::{padded, say, width};
 use crate::team::{GroupRow, Issued, TokenRow, Told, UserRow, Wish};
-use humantime::format_rfc3339_seconds;
-use std::time::{Duration, UNIX_EPOCH};
 
 /// What is told, for people or as JSON: an array for a list, an object for one thing. What only people need is said on
 /// standard error, so that a script finds the token alone.
@@ -11,12 +11,24 @@ use std::time::{Duration, UNIX_EPOCH};
 /// # Errors
 /// When there is no such token.
 pub(super) fn print(wish: &Wish, told: Told, is_json: bool) -> Result<String, String> {
-    let is_list = matches!(wish, Wish::ListGroups | Wish::ListUsers | Wish::ListTokens { .. });
+    let is_one = matches!(
+        wish,
+        Wish::CreateGroup { .. }
+            | Wish::CreateUser { .. }
+            | Wish::SuspendUser { .. }
+            | Wish::CreateToken(_)
+            | Wish::ShowToken { .. }
+            | Wish::RotateToken { .. }
+            | Wish::RevokeToken { .. }
+    );
+    let is_list = !is_one;
     let rows = match &told {
         Told::Groups(rows) => serde_json::to_value(rows),
         Told::Users(rows) => serde_json::to_value(rows),
         Told::Tokens(rows) => serde_json::to_value(rows),
         Told::Issued(issued) => serde_json::to_value([issued]),
+        Told::Limits(rows) => serde_json::to_value(rows),
+        Told::Usage(rows) => serde_json::to_value(rows),
     };
     if is_json {
         let rows = rows.map_err(|error| error.to_string())?;
@@ -29,6 +41,8 @@ pub(super) fn print(wish: &Wish, told: Told, is_json: bool) -> Result<String, St
         Told::Tokens(rows) if rows.is_empty() && !is_list => return Err(none()),
         Told::Tokens(rows) if matches!(wish, Wish::ShowToken { .. }) => rows.iter().map(facts).collect(),
         Told::Tokens(rows) => table(&token_head(), rows.iter().map(token)),
+        Told::Limits(rows) => limits::limits(&rows),
+        Told::Usage(rows) => limits::usage(&rows),
         Told::Issued(Issued { id, token, old_until_ms }) => {
             let note = say!(
                 "{id}: this is the only time that its token is shown. Clients take it as ANTHROPIC_AUTH_TOKEN",
@@ -132,21 +146,6 @@ fn state(code: &str) -> String {
         "expired" => say!("expired", "已过期"),
         other => other.to_owned(),
     }
-}
-
-fn time(ms: i64) -> String {
-    format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())).to_string()
-}
-
-fn table<const N: usize>(head: &[String; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(head.clone()).chain(rows).collect();
-    let widest = |column: usize| rows.iter().map(|row| width(&row[column])).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..N).map(widest).collect();
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&widths).map(|(cell, to)| padded(cell, *to));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl Answer {
         match again {
             Again::Never => self.with(X_SHOULD_RETRY, "false"),
             Again::After(seconds) => self.with_value(http::header::RETRY_AFTER, HeaderValue::from(seconds)),
-            Again::Freely => self,
+            Again::Told | Again::Freely => self,
         }
     }
 

@@ -212,6 +212,8 @@ impl ProxyHttp for Gateway {
         upstream_response::read_rest(context).await;
         let failure = error.map(|error| failure::read(error, context));
         settle::over(context, failure.as_ref());
+        // One that went to no upstream counts nothing.
+        context.admitted = None;
         let ending = Ending::of(session, failure, context);
         let in_force = self.shared.snapshot.load();
         let record = finish::record(session, ending, context, &in_force.config.prices, &self.shared.cache_waste);

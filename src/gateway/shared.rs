@@ -12,6 +12,7 @@ use super::wrong_keys::{Noted, WrongKeys};
 use crate::access_log;
 use crate::drain::Drain;
 use crate::feed::Feed;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::store::RequestLog;
 use arc_swap::ArcSwap;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub panel: PanelKeys,
     /// The client tokens in force.
     pub roster: ArcSwap<Roster>,
+    /// What they may use.
+    pub ledger: Arc<Ledger>,
     /// The client tokens of the last minute that nobody knows.
     pub wrong_tokens: WrongKeys,
 }
@@ -80,6 +83,7 @@ impl Shared {
             capture_wishes: CaptureWishes::default(),
             panel: PanelKeys::default(),
             roster: ArcSwap::default(),
+            ledger: Arc::default(),
             wrong_tokens: WrongKeys::new("client tokens"),
         }
     }

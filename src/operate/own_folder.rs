@@ -32,12 +32,13 @@ const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// What the gateway keeps in its folders: beginnings of names, without a dot in front.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "overlay.yaml",
     "config-history.json",
     "conversations",
     "dashboard.key",
     "team.db",
+    "ledger",
     "ended-sessions.json",
     "gateway.",
     "control.sock",

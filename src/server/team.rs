@@ -5,7 +5,7 @@ use crate::gateway::Shared;
 use crate::language::told as in_words;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::team::Acting;
-use crate::team::{Keeper, Told, Upstreams, Wish};
+use crate::team::{Keeper, Seen, Told, Upstreams, Wish};
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
 use rustix::process::geteuid;
@@ -17,8 +17,11 @@ use std::sync::Arc;
 /// When it cannot be read, or the configuration in force is none for a team.
 pub(super) fn open(startup: &Startup, shared: &Arc<Shared>) -> anyhow::Result<Arc<Keeper>> {
     let seen = Arc::clone(shared);
-    let publish = Box::new(move |roster: Roster| {
+    shared.ledger.keep(&startup.state_dir)?;
+    let publish = Box::new(move |Seen { roster, limits }| {
         roster.keep_use(&seen.roster.load());
+        // Who has a token has its limits too.
+        seen.ledger.publish(limits);
         seen.roster.store(Arc::new(roster));
     });
     let keeper = Keeper::open(&startup.state_dir, publish).map_err(anyhow::Error::msg)?;

@@ -1,15 +1,16 @@
 //! What is done for a wish: each change in one transaction, with a row in the audit.
 
+use super::asked::{Asked, Failure, find_token, group, json, note, user};
+use super::limits;
 use super::read::{self, DAY_MS};
-use super::valid::{self, Upstreams};
-use super::wish::{Issued, NewToken, TokenRow, TokenText, Told, Wish};
+use super::valid;
+use super::wish::{Issued, NewToken, TokenText, Told, Wish};
 use gateway_core::both;
-use gateway_core::language::Words;
+use gateway_core::team::limit::Subject;
 use gateway_core::team::text;
 use gateway_core::team::token::State;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::{Connection, Transaction, params};
-use serde::Serialize;
 
 /// Most groups.
 const MOST_GROUPS: i64 = 1_000;
@@ -19,45 +20,19 @@ const MOST_USERS: i64 = 10_000;
 const MOST_TOKENS: i64 = 50_000;
 /// Texts of one token that are remembered: what is older is unknown, and no more expired.
 const MOST_SECRETS: i64 = 8;
-/// Rows of the audit that stay.
-const MOST_AUDIT: i64 = 100_000;
-
-/// Why a wish is not fulfilled.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It cannot be.
-    Refused(Words),
-    /// The file does not do it.
-    File(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<Words> for Failure {
-    fn from(why: Words) -> Self {
-        Self::Refused(why)
-    }
-}
-
-/// Who wishes something, when, and what the configuration has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    /// As the audit has it.
-    pub actor: &'a str,
-    /// Milliseconds since 1970.
-    pub now_ms: i64,
-    /// The upstreams that tokens may name.
-    pub upstreams: &'a Upstreams,
-}
 
 impl Wish {
     /// Whether it changes anything.
     pub(super) fn changes(&self) -> bool {
-        !matches!(self, Self::ListGroups | Self::ListUsers | Self::ListTokens { .. } | Self::ShowToken { .. })
+        !matches!(
+            self,
+            Self::ListGroups
+                | Self::ListUsers
+                | Self::ListTokens { .. }
+                | Self::ShowToken { .. }
+                | Self::ListLimits { .. }
+                | Self::Usage { .. }
+        )
     }
 }
 
@@ -79,6 +54,9 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
         Wish::CreateToken(new) => create_token(file, new, asked),
         Wish::RotateToken { token, overlap_ms } => rotate_token(file, token, *overlap_ms, asked),
         Wish::RevokeToken { token } => revoke_token(file, token, asked),
+        Wish::AddLimits { .. } | Wish::RemoveLimits { .. } | Wish::ListLimits { .. } | Wish::Usage { .. } => {
+            limits::act(file, wish, asked)
+        }
     }
 }
 
@@ -109,19 +87,7 @@ fn create_user(
     if !read::users(file, "WHERE users.name = ?", [name])?.is_empty() {
         return Err(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户").into());
     }
-    let group_id = match group {
-        None => None,
-        Some(group) => match read::groups(file, "WHERE name = ?", [group])?.pop() {
-            Some(row) => Some(row.id),
-            None => {
-                return Err(both!(
-                    "there is no group \"{group}\": `anyrouter-gateway group list` names all, `group create --name` makes one",
-                    "没有“{group}”这个用户组：`anyrouter-gateway group list` 列出所有用户组，`group create --name` 新建一个"
-                )
-                .into());
-            }
-        },
-    };
+    let group_id = group.map(|group| self::group(file, group)).transpose()?;
     let id = new_id("usr")?;
     let sql = "INSERT INTO users (id, name, email, group_id, created_ms) VALUES (?, ?, ?, ?, ?)";
     file.execute(sql, params![id, name, email, group_id, asked.now_ms])?;
@@ -170,6 +136,7 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     add_secret(file, &id, &token, asked.now_ms)?;
     let row = find_token(file, &id, asked.now_ms)?;
     note(file, asked, "token.create", &id, None::<()>, Some(&row))?;
+    limits::add(file, &(Subject::Token, id.clone()), &new.limits, asked)?;
     Ok(Told::Issued(Issued { id, token: TokenText(token), old_until_ms: None }))
 }
 
@@ -215,39 +182,6 @@ pub(super) fn note_use(file: &Transaction<'_>, days: &[(String, i64)]) -> rusqli
     days.iter().try_for_each(|(id, day_ms)| update.execute(params![day_ms / DAY_MS, id]).map(drop))
 }
 
-/// The id of the user with this name.
-fn user(file: &Connection, name: &str) -> Result<String, Failure> {
-    let user = read::users(file, "WHERE users.name = ?", [name])?.pop();
-    user.map(|row| row.id).ok_or_else(|| {
-        valid::name(name).err().unwrap_or_else(|| {
-            both!(
-                "there is no user \"{name}\": `anyrouter-gateway user list` names all, `user create --name` makes one",
-                "没有“{name}”这个用户：`anyrouter-gateway user list` 列出所有用户，`user create --name` 新建一个"
-            )
-        })
-        .into()
-    })
-}
-
-/// The token with this id, or the one of this USER/NAME that is not revoked.
-fn find_token(file: &Connection, token: &str, now_ms: i64) -> Result<TokenRow, Failure> {
-    let found = match token.split_once('/') {
-        Some((user, name)) => {
-            let condition = "WHERE users.name = ? AND tokens.name = ? AND tokens.state <> 'revoked'";
-            read::tokens(file, condition, [user, name], now_ms)?
-        }
-        None => read::tokens(file, "WHERE tokens.id = ?", [token], now_ms)?,
-    };
-    found.into_iter().next().ok_or_else(|| {
-        // It is not repeated: somebody may have given the token itself.
-        both!(
-            "there is no such token: `anyrouter-gateway token list` has the ids (tok_...); USER/NAME names one too",
-            "没有这个令牌：`anyrouter-gateway token list` 列出所有 id（tok_...）；也可以写成 用户/名称"
-        )
-        .into()
-    })
-}
-
 fn room(file: &Connection, table: &str, most: i64) -> Result<(), Failure> {
     let count: i64 = file.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
     match count < most {
@@ -264,27 +198,6 @@ fn add_secret(file: &Transaction<'_>, id: &str, token: &str, now_ms: i64) -> Res
     let sql = "INSERT INTO secrets (digest, token_id, created_ms) VALUES (?, ?, ?)";
     file.execute(sql, params![digest, id, now_ms])?;
     Ok(())
-}
-
-/// A row of the audit; what it shows of rows has no secrets.
-fn note(
-    file: &Transaction<'_>,
-    asked: Asked<'_>,
-    action: &str,
-    target: &str,
-    before: Option<impl Serialize>,
-    after: Option<impl Serialize>,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO audit (at_ms, actor, action, target, before, after) VALUES (?, ?, ?, ?, ?, ?)";
-    let (before, after) = (before.as_ref().map(json), after.as_ref().map(json));
-    file.execute(sql, params![asked.now_ms, asked.actor, action, target, before, after])?;
-    file.execute("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", [MOST_AUDIT])?;
-    log::info!("{}: {action} {target}", asked.actor);
-    Ok(())
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// An id, such as `tok_8c1f0a2b6d3e4f5a`: no secret, but nothing to count by either.

@@ -1,16 +1,20 @@
 //! Keeps the file of the team, and has requests see what it says: at once after a change here, within a second after one by
 //! another process, which during an upgrade shares the file.
 
-use super::actions::{self, Asked, Failure};
+use super::actions;
+use super::asked::{Asked, Failure};
+use super::limits;
 use super::read;
 use super::store::{Store, StoreError};
 use super::valid::Upstreams;
 use super::wish::{Told, Wish};
+use crate::ledger::Owners;
 use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
+use rusqlite::Connection;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Its name in the state folder.
@@ -18,8 +22,16 @@ const FILE: &str = "team.db";
 /// How often the days are noted on which tokens were used, in milliseconds.
 const NOTES_USE: i64 = 60_000;
 
-/// Where requests see a roster.
-pub(crate) type Publish = Box<dyn Fn(Roster) + Send + Sync>;
+/// What requests see of the file.
+pub(crate) struct Seen {
+    /// The client tokens.
+    pub roster: Roster,
+    /// What they may use, by their ids.
+    pub limits: Vec<(Arc<str>, Owners)>,
+}
+
+/// Where requests see it.
+pub(crate) type Publish = Box<dyn Fn(Seen) + Send + Sync>;
 
 /// Keeps the file of the team.
 pub(crate) struct Keeper {
@@ -76,7 +88,8 @@ impl Keeper {
             return Ok(nothing(wish));
         }
         self.put_in_place(&mut open).map_err(|error| self.unusable(&error))?;
-        let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams });
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams, folder });
         told.map_err(|failure| match failure {
             Failure::Refused(why) => why,
             Failure::File(error) => self.unusable(&error.into()),
@@ -87,10 +100,10 @@ impl Keeper {
         let Some(store) = open.store.as_mut() else { return Ok(nothing(wish)) };
         let transaction = store.transaction(wish.changes())?;
         let told = actions::act(&transaction, wish, asked)?;
-        let roster = wish.changes().then(|| read::roster(&transaction)).transpose()?;
+        let seen = wish.changes().then(|| seen(&transaction)).transpose()?;
         transaction.commit()?;
-        if let Some(roster) = roster {
-            (self.publish)(roster);
+        if let Some(seen) = seen {
+            (self.publish)(seen);
         }
         Ok(told)
     }
@@ -151,10 +164,10 @@ impl Keeper {
         let Some(store) = open.store.as_mut() else { return Ok(()) };
         let version = store.version()?;
         let transaction = store.transaction(false)?;
-        let roster = read::roster(&transaction)?;
+        let seen = seen(&transaction)?;
         drop(transaction);
         open.seen = Some(version);
-        (self.publish)(roster);
+        (self.publish)(seen);
         Ok(())
     }
 
@@ -167,11 +180,17 @@ impl Keeper {
     }
 }
 
+fn seen(file: &Connection) -> rusqlite::Result<Seen> {
+    Ok(Seen { roster: read::roster(file)?, limits: limits::for_requests(file)? })
+}
+
 /// What is told where there is no file yet.
 fn nothing(wish: &Wish) -> Told {
     match wish {
         Wish::ListGroups => Told::Groups(Vec::new()),
         Wish::ListUsers => Told::Users(Vec::new()),
+        Wish::ListLimits { .. } => Told::Limits(Vec::new()),
+        Wish::Usage { .. } => Told::Usage(Vec::new()),
         _ => Told::Tokens(Vec::new()),
     }
 }

@@ -5,12 +5,14 @@
 //! when somebody deletes it, and the last rows may be lost at a power cut. A token, or its end, must not go with it.
 
 mod actions;
+mod asked;
 mod keeper;
+mod limits;
 mod read;
 mod store;
 mod valid;
 mod wish;
 
-pub(crate) use keeper::{Keeper, roster};
+pub(crate) use keeper::{Keeper, Seen, roster};
 pub(crate) use valid::Upstreams;
-pub(crate) use wish::{GroupRow, Issued, NewToken, TokenRow, Told, UserRow, Wish};
+pub(crate) use wish::{GroupRow, Issued, LimitRow, NewToken, TokenRow, Told, UsageRow, UserRow, Whom, Wish};

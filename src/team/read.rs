@@ -138,7 +138,7 @@ pub(super) fn roster(file: &Connection) -> rusqlite::Result<Roster> {
     Ok(Roster::new(secrets))
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     file: &Connection,
     sql: &str,
     values: impl Params,

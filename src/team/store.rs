@@ -13,7 +13,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const APPLICATION: i64 = 0x6167_7774;
 /// What brings the tables up to date. A file that a newer version has changed stays as it is: its changes leave what this one
 /// writes valid.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_team.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_team.sql"), include_str!("migrations/0002_limits.sql")];
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]

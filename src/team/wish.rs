@@ -1,6 +1,7 @@
 //! What can be asked of the team, and what is told: the same for the command line, over the control socket or not.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use std::fmt;
 
 /// What is wanted of the team.
@@ -58,6 +59,42 @@ pub(crate) enum Wish {
         /// Its id, or USER/NAME.
         token: String,
     },
+    /// Limits, in place of those with the same measure and window.
+    AddLimits {
+        /// Whose.
+        of: Whom,
+        /// As they are written: `usd:day:5`.
+        limits: Vec<String>,
+    },
+    /// Limits that are no more.
+    RemoveLimits {
+        /// Whose.
+        of: Whom,
+        /// Their measures and windows: `usd:day`.
+        limits: Vec<String>,
+    },
+    /// Limits.
+    ListLimits {
+        /// Whose; all without.
+        of: Option<Whom>,
+    },
+    /// What is used of limits.
+    Usage {
+        /// Whose; all without.
+        of: Option<Whom>,
+    },
+}
+
+/// Whose limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Whom {
+    /// Those of the token with this id, or this USER/NAME.
+    Token(String),
+    /// Those of the user with this name.
+    User(String),
+    /// Those of the group with this name.
+    Group(String),
 }
 
 /// A token that is to be.
@@ -75,6 +112,9 @@ pub(crate) struct NewToken {
     pub addresses: Vec<String>,
     /// When it ends, in milliseconds since 1970.
     pub expires_ms: Option<i64>,
+    /// Its limits.
+    #[serde(default)]
+    pub limits: Vec<String>,
 }
 
 /// What is told.
@@ -89,6 +129,10 @@ pub(crate) enum Told {
     Tokens(Vec<TokenRow>),
     /// A text that was issued.
     Issued(Issued),
+    /// Limits: those that were asked for, or all of the one whose limits were changed.
+    Limits(Vec<LimitRow>),
+    /// What is used of limits.
+    Usage(Vec<UsageRow>),
 }
 
 /// The text of a token, which is told once.
@@ -164,4 +208,34 @@ pub(crate) struct TokenRow {
     /// The last day of its use (UTC), such as `2026-11-28`.
     pub used_on: Option<String>,
     pub created_at_ms: i64,
+}
+
+/// A limit, and whose it is. Amounts are in the measure's own unit, dollars as such.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct LimitRow {
+    /// `token`, `user` or `group`.
+    pub subject: String,
+    pub id: String,
+    /// Of a token USER/NAME.
+    pub name: String,
+    /// As it is written: `usd:day:5`.
+    pub limit: String,
+    pub measure: String,
+    pub window: String,
+    pub amount: Number,
+}
+
+/// What is used of a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct UsageRow {
+    #[serde(flatten)]
+    pub limit: LimitRow,
+    /// `None` for requests a minute, of which nobody keeps count.
+    pub used: Option<Number>,
+    /// By requests that are being served.
+    pub held: Number,
+    pub left: Option<Number>,
+    pub resets_at_ms: Option<i64>,
 }

@@ -17,6 +17,8 @@ pub enum Again {
     Never,
     /// After so many seconds (`retry-after`). Over 60, Claude Code stops trying.
     After(u32),
+    /// What the refusal itself knows: when, and whether it is in vain before (`team::refusal`).
+    Told,
     /// Nothing: it may, by its own pauses, which grow.
     Freely,
 }
@@ -36,6 +38,12 @@ impl Reason {
             Self::TokenMissing | Self::TokenUnknown | Self::TokenExpired | Self::TokenRevoked => Again::Never,
             Self::TokenSuspended | Self::TokenAddress | Self::TokenModel | Self::TokenUpstream => Again::Never,
             Self::TokenExposed => Again::Never,
+            // It depends on when the limit begins again, and on whether it does.
+            Self::LimitUnpriced | Self::LimitTotal => Again::Never,
+            Self::LimitRate | Self::LimitPlaces | Self::LimitSessions | Self::LimitHeld | Self::LimitUsed => {
+                Again::Told
+            }
+            Self::LimitLedger => Again::After(5),
             // As long as unknown ones count.
             Self::TokenGuesses => Again::After(60),
             // A firewall shows its page to every program, and a challenge is solved in a browser.
@@ -106,9 +114,9 @@ mod tests {
 
     #[test]
     fn the_documents_say_the_same_of_each_reason() {
-        for (text, never, freely) in [
-            (include_str!("../../../docs/refusals.md"), "no", "as it likes"),
-            (include_str!("../../../docs/refusals.zh-CN.md"), "否", "由客户端决定"),
+        for (text, never, told, freely) in [
+            (include_str!("../../../docs/refusals.md"), "no", "when it says", "as it likes"),
+            (include_str!("../../../docs/refusals.zh-CN.md"), "否", "按响应所述", "由客户端决定"),
         ] {
             let rows = rows(text);
             for reason in Reason::ALL {
@@ -117,6 +125,7 @@ mod tests {
                 let wanted = match reason.again() {
                     Again::Never => never.to_owned(),
                     Again::After(seconds) => format!("`{seconds}`"),
+                    Again::Told => told.to_owned(),
                     Again::Freely => freely.to_owned(),
                 };
                 assert_eq!(said, [wanted], "{}", reason.code());

@@ -80,6 +80,22 @@ codes! {
         TokenUpstream = "token_upstream",
         /// A client token stands in it where an upstream would see it.
         TokenExposed = "token_exposed",
+        /// Nobody has said what its model costs, and a limit of its token, user or group is in dollars.
+        LimitUnpriced = "limit_unpriced",
+        /// Too many requests a minute, for a limit.
+        LimitRate = "limit_rate",
+        /// Too many requests at one time, for a limit.
+        LimitPlaces = "limit_places",
+        /// Too many sessions, for a limit.
+        LimitSessions = "limit_sessions",
+        /// What is left of a limit is held by requests that are being served.
+        LimitHeld = "limit_held",
+        /// A limit is used until it begins again.
+        LimitUsed = "limit_used",
+        /// A limit is used for good.
+        LimitTotal = "limit_total",
+        /// The ledger of the limits cannot be asked.
+        LimitLedger = "limit_ledger",
         /// Another site's page sends it, and the gateway would add a key.
         CrossSite = "cross_site",
         /// It carries the panel's key.
@@ -159,7 +175,8 @@ mod tests {
         let pinned = "not_http request_line line_end method version target header host connection content_length \
             transfer_encoding framing chunked expect target_bytes header_bytes header_count header_timeout request_body \
             request_bodies_total body_share body_min_rate body_timeout connections incomplete unknown_key token_missing token_unknown token_guesses token_expired token_revoked token_suspended \
-            token_address token_model token_upstream token_exposed cross_site \
+            token_address token_model token_upstream token_exposed limit_unpriced limit_rate limit_places limit_sessions limit_held \
+            limit_used limit_total limit_ledger cross_site \
             panel_key service_worker rule write_timeout unsent_answers client_gone resolve connect connect_refused \
             connect_timeout tls proxy proxy_timeout upstream_full keys_rest keys_out first_byte_timeout first_event_timeout closed \
             bad_answer no_answer no_message error_reply web_page interim_flood stalled truncated no_message_stop unreadable internal";

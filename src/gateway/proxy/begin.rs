@@ -1,7 +1,7 @@
 //! The beginning of a request: what came in, who sends it, and whether the gateway answers it by itself.
 
 use super::context::Context;
-use super::{apply_rules, downstream, max_forwards, models, observe};
+use super::{apply_rules, downstream, limits, max_forwards, models, observe};
 use crate::gateway::answer::Answer;
 use crate::gateway::browser;
 use crate::gateway::clean::Names;
@@ -76,7 +76,10 @@ pub(crate) async fn answer_here(
         Whose::Nobody => Some(local::nothing_here(context.recipient(session.req_header()))),
         Whose::Upstreams => {
             slow_guesses(shared, context).await;
-            answer(session, shared, context)
+            match answer(session, shared, context) {
+                None => limits::admit(session.req_header(), shared, context).await,
+                answer => answer,
+            }
         }
     };
     match answer {

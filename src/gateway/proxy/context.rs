@@ -8,6 +8,7 @@ use crate::gateway::client::response_hold::ResponseHold;
 use crate::gateway::identity::Identity;
 use crate::gateway::running::Ticket as RunningTicket;
 use crate::gateway::snapshot::{Destination, Snapshot};
+use crate::ledger::Admitted;
 use crate::upstream::Ticket;
 use crate::upstream::keys::Key;
 use crate::upstream::line::Line;
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub conversation: Option<Box<Conversing>>,
     /// The way to the upstream.
     pub attempt: Attempt,
+    /// What it holds of the limits of its token, user and group.
+    pub admitted: Option<Admitted>,
     /// What is noted of it, for those who look on and for its record.
     pub observation: Observation,
 }
@@ -375,7 +378,7 @@ impl Context {
             in_flight: Some(InFlight::new(in_flight)),
         };
         let (arrival, routing, attempt) = (Arrival::now(), Routing::default(), Attempt::default());
-        Self { snapshot, request_id, arrival, routing, conversation: None, attempt, observation }
+        Self { snapshot, request_id, arrival, routing, conversation: None, attempt, admitted: None, observation }
     }
 
     /// Whom an answer of the gateway's own is for, to a request with this head.

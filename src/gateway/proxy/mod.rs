@@ -14,6 +14,7 @@ mod field_order;
 pub(super) mod finish;
 pub(super) mod first_event;
 pub(super) mod key_change;
+mod limits;
 mod lines;
 pub(super) mod max_forwards;
 mod models;

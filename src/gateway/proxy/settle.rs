@@ -3,7 +3,7 @@
 
 use super::context::{Context, Tried};
 use super::failure::Failure;
-use super::{conversation, ending, key_change, session_place, steering};
+use super::{conversation, ending, key_change, limits, session_place, steering};
 use crate::upstream::lesson::Over;
 use gateway_core::record::Outcome;
 use gateway_core::record::fault::UpstreamFault;
@@ -59,6 +59,7 @@ pub(crate) fn over(context: &mut Context, failure: Option<&Failure>) {
     let fault = fault.unwrap_or(UpstreamFault::Status { status });
     let thinks = read.answer.as_ref().is_some_and(|answer| answer.thinks);
     let is_answered = matches!(outcome, Outcome::Completed | Outcome::UpstreamError) && status > 0;
+    limits::settle(context, outcome);
     if outcome == Outcome::ClientAborted {
         steering::given_up(context);
     }

@@ -90,7 +90,7 @@ pub struct Report {
 pub struct Asked {
     /// What it would like to have beside what is free.
     pub more: i64,
-    /// How much of that a request waits for.
+    /// How much of that a request waits for; if there are several, the one that needs least.
     pub waiting: i64,
 }
 
@@ -154,19 +154,21 @@ impl Account<'_> {
         (row, granted)
     }
 
-    /// What is added to a lease. A request that waits gets all it needs, or nothing: a part would be of no use to it, and
-    /// be missing elsewhere. Of what nobody waits for it is half, so that something is there for the next one who asks.
+    /// What is added to a lease. Who is alone gets all there is. Else a request that waits gets all it needs, or nothing: a
+    /// part would be of no use to it, and be missing elsewhere. Of what nobody waits for it is half, so that something is there
+    /// for the next one who asks.
     fn share(&self, room: i64, wanted_elsewhere: i64, asked: &Asked) -> i64 {
+        if self.is_alone {
+            return room.max(0);
+        }
         let spare = room.saturating_sub(wanted_elsewhere);
         let most = match spare / 2 {
-            _ if self.is_alone => room,
             half if half < self.crumb() => spare,
             half => half,
         };
-        let more = if self.is_alone { room } else { asked.more };
         match asked.waiting.max(0) {
             waiting if waiting > room => 0,
-            waiting => more.min(most).max(waiting),
+            waiting => asked.more.min(most).max(waiting),
         }
         .max(0)
     }

@@ -162,7 +162,7 @@ proptest! {
         prop_assert!(given >= 0);
         // Whatever is given was room, and debts come first.
         prop_assert!(given == 0 || spent_closed + others_have + answer.granted <= cap);
-        prop_assert!(added >= waiting || added == 0);
+        prop_assert!(is_alone || added >= waiting || added == 0);
         prop_assert_eq!(row.wanted, (waiting - added).max(0));
         prop_assert!((0..=told.free.max(0) + added).contains(&answer.recalled));
         prop_assert!((0..=told.free.max(0) + held).contains(&answer.owed));

@@ -4,8 +4,8 @@
 //! not to, gives up when it is to wait for more than a minute, and shows the message of what it does not repeat.
 
 use super::limit::{Limit, Subject, Window};
-use crate::codes::codes;
 use crate::language::{Language, Spelled, Words, both};
+use crate::reason::Reason;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -19,28 +19,6 @@ const PLACE_PAUSE: u64 = 2;
 const HELD_PAUSE: u64 = 5;
 /// The ledger may be back by then.
 const LEDGER_PAUSE: u64 = 5;
-
-codes! {
-    /// Why, for programs.
-    Code {
-        /// Nobody has said what the model costs, and a limit is in dollars.
-        Unpriced = "limit_unpriced",
-        /// Too many requests a minute.
-        Rate = "limit_rate",
-        /// Too many requests at one time.
-        Places = "limit_places",
-        /// Too many sessions.
-        Sessions = "limit_sessions",
-        /// What is left is held by requests that are being served.
-        Held = "limit_held",
-        /// It is used until it begins again.
-        Used = "limit_used",
-        /// It is used for good.
-        Total = "limit_total",
-        /// The ledger cannot be asked, and without it nobody is served.
-        Ledger = "limit_ledger",
-    }
-}
 
 /// Why a request is refused.
 #[derive(Clone, Debug)]
@@ -137,17 +115,17 @@ impl Refusal {
         }
     }
 
-    /// Its code.
-    pub fn code(&self) -> Code {
+    /// Why, for programs.
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Unpriced { .. } => Code::Unpriced,
-            Self::Rate { .. } => Code::Rate,
-            Self::Places { .. } => Code::Places,
-            Self::Sessions { .. } => Code::Sessions,
-            Self::Held { .. } => Code::Held,
-            Self::Used { resets: Some(_), .. } => Code::Used,
-            Self::Used { resets: None, .. } => Code::Total,
-            Self::Ledger => Code::Ledger,
+            Self::Unpriced { .. } => Reason::LimitUnpriced,
+            Self::Rate { .. } => Reason::LimitRate,
+            Self::Places { .. } => Reason::LimitPlaces,
+            Self::Sessions { .. } => Reason::LimitSessions,
+            Self::Held { .. } => Reason::LimitHeld,
+            Self::Used { resets: Some(_), .. } => Reason::LimitUsed,
+            Self::Used { resets: None, .. } => Reason::LimitTotal,
+            Self::Ledger => Reason::LimitLedger,
         }
     }
 
@@ -174,6 +152,10 @@ impl Refusal {
     /// What the client's user reads.
     pub fn words(&self) -> Words {
         match self {
+            Self::Unpriced { model, whose } if model.is_empty() => both!(
+                "Nobody has said what this request costs, so {whose} cannot be kept: name a model that has a price.",
+                "这个请求的费用无从得知，无法计入{whose:#}：请使用有价格的模型。"
+            ),
             Self::Unpriced { model, whose } => both!(
                 "No price is known for the model {model:?}, so {whose} cannot be kept: use another model, or ask whoever runs the \
                  gateway for a price.",
@@ -303,7 +285,7 @@ mod tests {
             .iter()
             .map(|refusal| {
                 let Told { status, kind, retry_after, is_final } = refusal.told();
-                (refusal.code().code(), status, kind, retry_after, is_final)
+                (refusal.reason().code(), status, kind, retry_after, is_final)
             })
             .collect();
         assert_eq!(
@@ -319,7 +301,6 @@ mod tests {
                 ("limit_ledger", 503, "overloaded_error", Some(5), false),
             ]
         );
-        assert_eq!(told.len(), Code::ALL.len());
     }
 
     #[test]
@@ -334,12 +315,12 @@ mod tests {
 
     #[test]
     fn what_is_only_held_comes_back_and_what_is_used_does_not() {
-        let code = |limit, unspent, needed, resets| Refusal::short(whose(limit), unspent, needed, resets).code();
-        assert_eq!(code("usd:day:5", 100, 100, Some(resets())), Code::Held);
-        assert_eq!(code("usd:day:5", 99, 100, Some(resets())), Code::Used);
-        assert_eq!(code("usd:total:5", -5, 0, None), Code::Total);
-        assert_eq!(code("usd:total:5", 5, 5, None), Code::Held);
-        assert_eq!(code("requests:now:8", 0, 1, None), Code::Places);
+        let code = |limit, unspent, needed, resets| Refusal::short(whose(limit), unspent, needed, resets).reason();
+        assert_eq!(code("usd:day:5", 100, 100, Some(resets())), Reason::LimitHeld);
+        assert_eq!(code("usd:day:5", 99, 100, Some(resets())), Reason::LimitUsed);
+        assert_eq!(code("usd:total:5", -5, 0, None), Reason::LimitTotal);
+        assert_eq!(code("usd:total:5", 5, 5, None), Reason::LimitHeld);
+        assert_eq!(code("requests:now:8", 0, 1, None), Reason::LimitPlaces);
     }
 
     #[test]

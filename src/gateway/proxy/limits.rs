@@ -1,0 +1,108 @@
+//! The limits of a request's token, user and group: what it takes of them before it goes to an upstream, and what it used
+//! once it is over.
+
+use super::apply_rules::is_plain;
+use super::context::Context;
+use crate::gateway::answer::Answer;
+use crate::gateway::shared::Shared;
+use crate::ledger::Checks;
+use gateway_core::protocol::Endpoint;
+use gateway_core::record::Outcome;
+use gateway_core::rules::document::peek_text;
+use gateway_core::team::measure::Amounts;
+use gateway_core::team::refusal::Refusal;
+use gateway_core::usage::pricing::decimal::Factor;
+use gateway_core::usage::summary::{Details, Summary};
+use http::header::RETRY_AFTER;
+use http::{HeaderName, HeaderValue, Method};
+use pingora::http::RequestHeader;
+
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The member of a body that names the model.
+const MODEL: &str = "model";
+
+/// Takes what a request is likely to use; the gateway's own response if it is refused.
+pub(crate) async fn admit(request: &RequestHeader, shared: &Shared, context: &mut Context) -> Option<Answer> {
+    let token = context.arrival.identity.token.as_ref()?;
+    let checks = shared.ledger.checks(&token.holder.token)?;
+    let refusal = match take(request, shared, &checks, context).await {
+        Ok(()) => return None,
+        Err(refusal) => refusal,
+    };
+    context.observation.rejected = Some(refusal.reason());
+    Some(answer(&refusal, request, context))
+}
+
+async fn take(
+    request: &RequestHeader,
+    shared: &Shared,
+    checks: &std::sync::Arc<Checks>,
+    context: &mut Context,
+) -> Result<(), Box<Refusal>> {
+    let protocol = context.arrival.protocol;
+    if !protocol.is_model_call() {
+        // Nobody would know what these cost.
+        let is_free = matches!(protocol.endpoint(), Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello);
+        let unpriced = checks.refuses_unpriced().filter(|_| request.method == Method::POST && !is_free);
+        return unpriced.map_or(Ok(()), |refusal| Err(Box::new(refusal)));
+    }
+    let model = model(request, context).unwrap_or_default();
+    let prices = &context.snapshot.config.prices;
+    let at = context.arrival.started_at;
+    let likely = checks.likely(&model, context.arrival.request_bytes, |tokens| {
+        prices.cost(&model, tokens, &Details::default(), at, Factor::ONE)
+    })?;
+    let session = context.observation.names.as_ref().and_then(|names| names.client.session.as_deref());
+    context.admitted = Some(shared.ledger.admit(checks, session, &likely).await?);
+    Ok(())
+}
+
+/// The model that a request asks for, if that can be read.
+fn model(request: &RequestHeader, context: &Context) -> Option<String> {
+    let noted = context.observation.names.as_ref().and_then(|names| names.model.clone());
+    let read = || is_plain(&request.headers).then(|| peek_text(context.arrival.body_bytes(), MODEL)).flatten();
+    noted.or_else(|| read().map(|model| model.to_string()))
+}
+
+fn answer(refusal: &Refusal, request: &RequestHeader, context: &Context) -> Answer {
+    let told = refusal.told();
+    let mut answer = Answer::error(told.status, &refusal.words(), context.recipient(request));
+    if let Some(seconds) = told.retry_after {
+        answer = answer.with_value(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    match told.is_final {
+        true => answer.with(X_SHOULD_RETRY, "false"),
+        false => answer,
+    }
+}
+
+/// The request is over at the upstream that it went to last: what it used is counted, before its client has the end of the
+/// response and may send the next one.
+pub(super) fn settle(context: &mut Context, outcome: Outcome) {
+    let Some(admitted) = context.admitted.take() else { return };
+    let asked = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
+    let read = context.attempt.read.as_ref().and_then(|read| read.answer.as_ref());
+    let is_whole = outcome == Outcome::Completed;
+    let told = read.and_then(|answer| used(answer, asked, context));
+    match told {
+        Some(used) => admitted.settle(&used, asked.filter(|_| is_whole)),
+        // An API whose usage nobody reads here.
+        None if is_whole && (200..300).contains(&context.attempt.status) => {
+            let taken = admitted.taken();
+            admitted.settle(&taken, None);
+        }
+        // Nothing was told: it counts nothing.
+        None => drop(admitted),
+    }
+}
+
+/// What a response used that told any of it.
+fn used(answer: &Summary, asked: Option<&str>, context: &Context) -> Option<Amounts> {
+    let tokens = answer.tokens?;
+    let prices = &context.snapshot.config.prices;
+    let factor = context.chosen().map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
+    let cost = |model: &str| prices.cost(model, &tokens, &answer.details, context.arrival.started_at, factor);
+    // By the model that answered; if nobody knows what that costs, by the one that was asked for.
+    let cost = answer.model.as_deref().and_then(cost).or_else(|| asked.and_then(cost));
+    Some(Amounts::used(&tokens, cost))
+}

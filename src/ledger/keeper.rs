@@ -1,0 +1,477 @@
+//! The keeper: a thread of its own that asks the ledger for what requests need, and tells it what they used. All that wait are
+//! answered by one transaction. It alone has the file open; requests see stocks.
+
+use super::book::{Key, Open, Standing};
+use super::common::{Common, now_ms};
+use super::file::{self, Alive, File, FileError};
+use super::held::{Held, Times, Todo, What};
+use super::rows::{self, Full, Rows};
+use gateway_core::team::admission::Holdings;
+use gateway_core::team::grant::{Granted, Report};
+use gateway_core::team::limit::{Kind, Limit};
+use gateway_core::team::measure::Amounts;
+use gateway_core::team::stock::Lack;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How often the ledger is told what was used.
+const TICK: Duration = Duration::from_secs(1);
+/// How often what was written is put through to the disk, and old rows are looked for.
+const PUT_THROUGH: Duration = Duration::from_secs(10);
+const CLEAN: Duration = Duration::from_secs(3_600);
+
+/// What the keeper is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A request waits.
+    Want(Want),
+    /// A session wants a place.
+    Claim(Claim),
+    /// Some stock is low.
+    Low,
+    /// There is another book.
+    Book,
+    /// The process takes no new requests: what it does not need goes back.
+    Drain,
+    /// The process ends: all goes back.
+    End(std::sync::mpsc::Sender<()>),
+}
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(super) struct Want {
+    pub standing: Arc<Standing>,
+    pub likely: Amounts,
+    /// Which window lacks something, and what; `None` if nothing is open yet.
+    pub lack: Option<(i64, Lack)>,
+    pub reply: oneshot::Sender<Answered>,
+}
+
+/// A session that wants a place.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub standing: Arc<Standing>,
+    pub session: String,
+    /// An error: why there is none; `None` if the ledger could not be asked.
+    pub reply: oneshot::Sender<Result<(), Option<Full>>>,
+}
+
+/// What a request learns that waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    /// The ledger could not be asked.
+    pub is_away: bool,
+    /// No other gateway has anything that could come here.
+    pub is_alone: bool,
+}
+
+/// What was done about one window in a transaction.
+enum Done {
+    Ticked(i64, Report, Result<Granted, i64>),
+    Closed(i64, i64),
+}
+
+pub(super) struct Keeper {
+    common: Arc<Common>,
+    folder: PathBuf,
+    gateway: String,
+    file: Option<(File, Alive)>,
+    helds: HashMap<i64, Held>,
+    /// The window of each limit that requests use.
+    current: HashMap<Key, i64>,
+    others: usize,
+    is_draining: bool,
+    is_away: bool,
+    put_through: Duration,
+    cleaned: Option<Duration>,
+    was_written: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(common: Arc<Common>, folder: PathBuf) -> Self {
+        Self {
+            common,
+            folder,
+            gateway: format!("{:016x}", fastrand::u64(..)),
+            file: None,
+            helds: HashMap::new(),
+            current: HashMap::new(),
+            others: 0,
+            is_draining: false,
+            is_away: false,
+            put_through: Duration::ZERO,
+            cleaned: None,
+            was_written: false,
+        }
+    }
+
+    /// Works until the process ends.
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        let mut next = Instant::now() + TICK;
+        loop {
+            // Without anything to keep, nothing is to be done each second.
+            let is_idle = self.helds.is_empty() && self.file.is_none();
+            let first = match is_idle {
+                true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => messages.recv_timeout(next.saturating_duration_since(Instant::now())),
+            };
+            let (mut wants, mut claims, mut is_low) = (Vec::new(), Vec::new(), false);
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                return;
+            }
+            for message in first.into_iter().chain(messages.try_iter()) {
+                match message {
+                    Message::Want(want) => wants.push(want),
+                    Message::Claim(claim) => claims.push(claim),
+                    Message::Low => is_low = true,
+                    Message::Book => self.read_book(),
+                    Message::Drain => self.is_draining = true,
+                    Message::End(done) => {
+                        self.end();
+                        let _ = done.send(());
+                        return;
+                    }
+                }
+            }
+            self.common.low_is_heard();
+            let is_regular = next <= Instant::now() || self.is_draining;
+            if next <= Instant::now() {
+                next = Instant::now() + TICK;
+            }
+            self.pass(wants, claims, is_regular || is_low);
+            if is_regular {
+                self.tidy();
+            }
+        }
+    }
+
+    fn times(&self) -> Times {
+        Times { own: self.common.now(), database: now_ms() }
+    }
+
+    /// The amounts of limits have changed, perhaps.
+    fn read_book(&mut self) {
+        let book = self.common.book();
+        let amounts = book.amounts();
+        for held in self.helds.values_mut() {
+            if let Some(amount) = amounts.get(&held.key) {
+                let amount = amount.unsigned_abs();
+                held.is_due |= held.limit.amount != amount;
+                held.limit.amount = amount;
+            }
+        }
+        // A gateway that starts is to know what the one before it left, before requests come.
+        if !book.is_empty() && self.file.is_none() {
+            self.with_file(|_| Ok(())).unwrap_or_else(|error| self.fails(&error));
+        }
+    }
+
+    /// One round: what requests wait for, and, if it `is_regular`, all that has changed.
+    fn pass(&mut self, wants: Vec<Want>, claims: Vec<Claim>, is_regular: bool) {
+        if !is_regular && wants.is_empty() && claims.is_empty() && !self.helds.values().any(|held| held.is_due) {
+            return;
+        }
+        let round = self.round(&wants, &claims, is_regular);
+        let claimed = round.unwrap_or_else(|error| {
+            self.fails(&error);
+            let now = self.times();
+            self.helds.values().for_each(|held| held.extend(now));
+            claims.iter().map(|_| Err(None)).collect()
+        });
+        let answered = Answered { is_away: self.is_away, is_alone: self.others == 0 };
+        // Whoever is gone does not hear it.
+        for want in wants {
+            let _ = want.reply.send(answered);
+        }
+        for (claim, answer) in claims.into_iter().zip(claimed) {
+            let _ = claim.reply.send(answer);
+        }
+    }
+
+    fn fails(&mut self, error: &FileError) {
+        if !self.is_away {
+            log::error!(
+                "{}: {error}; what this gateway holds of limits is used, and nobody else gets anything",
+                file::path(&self.folder).display()
+            );
+        }
+        self.is_away = true;
+    }
+
+    #[allow(clippy::type_complexity, reason = "an answer for each claim")]
+    fn round(
+        &mut self,
+        wants: &[Want],
+        claims: &[Claim],
+        is_regular: bool,
+    ) -> Result<Vec<Result<(), Option<Full>>>, FileError> {
+        if is_regular && self.file.is_some() {
+            self.look_for_others()?;
+        }
+        let now = self.times();
+        let is_alone = self.others == 0;
+        let mut standings: Vec<&Arc<Standing>> = wants.iter().map(|want| &want.standing).collect();
+        standings.sort_by_key(|standing| Arc::as_ptr(standing));
+        standings.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let opens: Vec<Arc<Standing>> = standings.into_iter().cloned().collect();
+        for want in wants {
+            self.note(want, now);
+        }
+        let mut todo = self.plan(is_regular, now);
+        if todo.is_empty() && opens.is_empty() && claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gateway = self.gateway.clone();
+        let limits: HashMap<i64, Limit> =
+            todo.iter().filter_map(|(id, _)| Some((*id, self.helds.get(id)?.limit))).collect();
+        let (mut new, is_draining) = (Vec::new(), self.is_draining);
+        let (helds, known) = (&mut self.helds, &self.current);
+        let kept = with(&mut self.file, &self.folder, &gateway, |file| {
+            let transaction = file.transaction()?;
+            rows::greet(&transaction, &gateway, now.database)?;
+            let rows = Rows { file: &transaction, gateway: &gateway, now: now.database, is_alone };
+            for standing in &opens {
+                open_windows(&rows, standing, (helds, known), &mut new, now)?;
+            }
+            for held in &mut new {
+                let (standing, limit) = (Arc::clone(&held.standing), held.limit);
+                let own = wants.iter().filter(|want| Arc::ptr_eq(&want.standing, &standing));
+                own.for_each(|want| held.wait(needs(&want.likely, &limit)));
+                todo.push((held.window, held.plan(now, is_draining, true)));
+            }
+            let limit = |window: &i64| {
+                let of_new = new.iter().find(|held| held.window == *window).map(|held| held.limit);
+                of_new.or_else(|| limits.get(window).copied())
+            };
+            let mut done = Vec::new();
+            for (window, todo) in &todo {
+                if let Some(limit) = limit(window) {
+                    done.extend(written(&rows, *window, &limit, todo)?);
+                }
+            }
+            let claimed = claims.iter().map(|claim| claimed(&rows, claim)).collect::<Result<Vec<_>, _>>()?;
+            transaction.commit()?;
+            Ok((done, claimed))
+        });
+        for held in new {
+            if kept.is_ok() {
+                self.current.insert(held.key.clone(), held.window);
+            }
+            if kept.is_ok() || held.has_lease {
+                self.helds.insert(held.window, held);
+            }
+        }
+        // What the ledger was to hear, it hears the next time.
+        let (done, claimed) = kept.inspect_err(|_| self.helds.values_mut().for_each(|held| held.is_due = true))?;
+        self.was_written = true;
+        self.is_away = false;
+        self.hear(done, now);
+        opens.iter().for_each(|standing| self.open(standing));
+        Ok(claimed)
+    }
+
+    /// Notes what a request waits for at windows that are there.
+    fn note(&mut self, want: &Want, now: Times) {
+        for limit in &want.standing.owner.limits {
+            let Some(id) = self.current.get(&want.standing.owner.key(limit)) else { continue };
+            let Some(held) = self.helds.get_mut(id).filter(|held| held.is_current(now)) else { continue };
+            if !Arc::ptr_eq(&held.standing, &want.standing) {
+                held.standing = Arc::clone(&want.standing);
+                held.limit = *limit;
+                held.is_due = true;
+            }
+            match want.lack {
+                Some((window, Lack::Missing { amount })) if window == *id => held.wait(amount),
+                Some((_, Lack::Missing { .. })) => {}
+                _ => held.wait(needs(&want.likely, limit)),
+            }
+        }
+    }
+
+    /// What is to be done about the windows that are there.
+    fn plan(&mut self, is_regular: bool, now: Times) -> Vec<(i64, Todo)> {
+        let (is_draining, does_tell) = (self.is_draining, self.others > 0);
+        let due = self.helds.values_mut().filter(|held| is_regular || held.is_waited_for() || held.is_due);
+        let todo = due.map(|held| (held.window, held.plan(now, is_draining, does_tell)));
+        todo.filter(|(_, todo)| *todo != Todo::Nothing).collect()
+    }
+
+    fn hear(&mut self, done: Vec<Done>, now: Times) {
+        let gateways = i64::try_from(self.others + 1).unwrap_or(i64::MAX);
+        for done in done {
+            match done {
+                Done::Ticked(window, told, answer) => {
+                    if let Some(held) = self.helds.get_mut(&window) {
+                        held.is_due = held.hear(told, answer, gateways, now);
+                    }
+                }
+                Done::Closed(window, charged) => {
+                    if let Some(held) = self.helds.get_mut(&window) {
+                        held.over(charged);
+                        held.standing.set(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has requests see what is held of an owner's limits.
+    fn open(&self, standing: &Arc<Standing>) {
+        let limits = standing.owner.limits.iter().filter(|limit| limit.kind() != Kind::Sessions);
+        let helds = limits.map(|limit| self.current.get(&standing.owner.key(limit)).and_then(|id| self.helds.get(id)));
+        let Some(helds) = helds.collect::<Option<Vec<&Held>>>() else { return };
+        let ends: Vec<(i64, Option<i64>)> = helds.iter().map(|held| (held.window, held.span.ends_at)).collect();
+        if standing.opened().is_some_and(|open| open.ends == ends) {
+            return;
+        }
+        let rate = helds.iter().find_map(|held| match &held.what {
+            What::Rate(rate) => Some(Arc::clone(rate)),
+            What::Stock(_) => None,
+        });
+        let stocks = helds.iter().filter_map(|held| match &held.what {
+            What::Stock(stock) => Some(Arc::clone(stock)),
+            What::Rate(_) => None,
+        });
+        standing.set(Some(Open { holdings: Arc::new(Holdings::new(rate, stocks.collect())), ends }));
+    }
+
+    /// Which other gateways there are; the leases of those that are gone are over.
+    fn look_for_others(&mut self) -> Result<(), FileError> {
+        let Some((file, _)) = &mut self.file else { return Ok(()) };
+        if file.bring_back()? {
+            self.file = None;
+            return Ok(());
+        }
+        let others = rows::others(file.connection(), &self.gateway)?;
+        let gone: Vec<&String> = others.iter().filter(|other| file::is_gone(&self.folder, other)).collect();
+        if !gone.is_empty() {
+            let transaction = file.transaction()?;
+            gone.iter().try_for_each(|gateway| rows::bury(&transaction, gateway))?;
+            transaction.commit()?;
+            gone.iter().for_each(|gateway| file::forget(&self.folder, gateway));
+        }
+        self.others = others.len() - gone.len();
+        Ok(())
+    }
+
+    /// Forgets what nobody uses, and looks after the file.
+    fn tidy(&mut self) {
+        let now = self.times();
+        let (helds, current) = (&mut self.helds, &mut self.current);
+        helds.retain(|id, held| {
+            let stays = held.has_lease || held.is_due || held.is_in_use();
+            if !stays && current.get(&held.key) == Some(id) {
+                current.remove(&held.key);
+            }
+            stays
+        });
+        let Some((file, _)) = &mut self.file else { return };
+        if self.was_written && now.own.saturating_sub(self.put_through) >= PUT_THROUGH {
+            (self.was_written, self.put_through) = (false, now.own);
+            if let Err(error) = file.put_through() {
+                log::warn!("{}: {error}", file::path(&self.folder).display());
+            }
+        }
+        if self.cleaned.is_none_or(|cleaned| now.own.saturating_sub(cleaned) >= CLEAN) {
+            self.cleaned = Some(now.own);
+            if let Err(error) = rows::clean(file.connection(), &self.gateway, now.database) {
+                log::warn!("{}: {error}", file::path(&self.folder).display());
+            }
+        }
+    }
+
+    /// All goes back; what requests still hold is charged.
+    fn end(&mut self) {
+        let Some((mut file, alive)) = self.file.take() else { return };
+        let mut ended = || -> Result<(), FileError> {
+            let transaction = file.transaction()?;
+            let rows = Rows { file: &transaction, gateway: &self.gateway, now: now_ms(), is_alone: false };
+            for held in self.helds.values() {
+                if let What::Stock(stock) = &held.what {
+                    rows.close(held.window, &held.limit, &stock.report())?;
+                }
+            }
+            rows::bury(&transaction, &self.gateway)?;
+            Ok(transaction.commit()?)
+        };
+        match ended() {
+            Ok(()) => drop(alive),
+            Err(error) => log::warn!("{}: {error}", file::path(&self.folder).display()),
+        }
+    }
+
+    fn with_file<T>(&mut self, act: impl FnOnce(&mut File) -> Result<T, FileError>) -> Result<T, FileError> {
+        let gateway = self.gateway.clone();
+        let done = with(&mut self.file, &self.folder, &gateway, act)?;
+        self.look_for_others()?;
+        Ok(done)
+    }
+}
+
+/// Does something with the file, which is opened if need be.
+fn with<T>(
+    open: &mut Option<(File, Alive)>,
+    folder: &std::path::Path,
+    gateway: &str,
+    act: impl FnOnce(&mut File) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    let (file, _) = match open {
+        Some(open) => open,
+        None => {
+            // Nobody may read of a gateway that seems to be gone.
+            let alive = Alive::mark(folder, gateway)?;
+            open.insert((File::open(folder)?, alive))
+        }
+    };
+    act(file)
+}
+
+/// Opens those windows of an owner's limits that are not open.
+fn open_windows(
+    rows: &Rows<'_>,
+    standing: &Arc<Standing>,
+    (helds, known): (&mut HashMap<i64, Held>, &HashMap<Key, i64>),
+    new: &mut Vec<Held>,
+    now: Times,
+) -> rusqlite::Result<()> {
+    for limit in standing.owner.limits.iter().filter(|limit| limit.kind() != Kind::Sessions) {
+        let key = standing.owner.key(limit);
+        if known.get(&key).and_then(|id| helds.get(id)).is_some_and(|held| held.is_current(now)) {
+            continue;
+        }
+        let (window, span) = rows.window(&key, &standing.owner.zone)?;
+        if new.iter().any(|held| held.window == window) {
+            continue;
+        }
+        let known = helds.remove(&window);
+        let mut held = known.unwrap_or_else(|| Held::new(key, window, span, *limit, standing));
+        held.limit = *limit;
+        held.standing = Arc::clone(standing);
+        new.push(held);
+    }
+    Ok(())
+}
+
+/// Does what is to be done about a window whose limit is this now.
+fn written(rows: &Rows<'_>, window: i64, limit: &Limit, todo: &Todo) -> rusqlite::Result<Option<Done>> {
+    Ok(match todo {
+        Todo::Nothing => None,
+        Todo::Tick(told, asked) => Some(Done::Ticked(window, *told, rows.tick(window, limit, told, asked)?)),
+        Todo::Close(told) => Some(Done::Closed(window, rows.close(window, limit, told)?)),
+    })
+}
+
+fn claimed(rows: &Rows<'_>, claim: &Claim) -> rusqlite::Result<Result<(), Option<Full>>> {
+    let owner = &claim.standing.owner;
+    let limits: Vec<(Key, Limit)> = owner.of_sessions().map(|limit| (owner.key(limit), *limit)).collect();
+    Ok(rows.claim(&claim.session, &limits, &owner.zone)?.map_err(Some))
+}
+
+/// What a request needs of a limit.
+fn needs(likely: &Amounts, limit: &Limit) -> i64 {
+    if rows::is_rate(limit) { 1 } else { likely.of(limit.measure) }
+}

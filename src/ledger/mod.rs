@@ -1,0 +1,342 @@
+//! The ledger: limits of client tokens, users and groups, kept together by all gateways that share a state folder. During an
+//! upgrade these are two.
+//!
+//! Requests take from stocks (`gateway_core::team::stock`), without a lock and without the disk. The keeper, a thread, has
+//! these filled from the ledger's file, and tells it what was used. Only a request that finds nothing waits for the keeper,
+//! for [`PATIENCE`] at most.
+
+mod book;
+mod common;
+mod file;
+mod held;
+mod keeper;
+mod rows;
+#[cfg(test)]
+mod tests;
+pub(crate) mod usage;
+
+pub(crate) use book::{Checks, Owner, Owners};
+
+use book::{Book, Open, Standing};
+use common::{Common, now_ms};
+use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
+use gateway_core::team::limit::{Limit, Window};
+use gateway_core::team::measure::Amounts;
+use gateway_core::team::refusal::{Refusal, Resets, Whose};
+use gateway_core::team::stock::Lack;
+use gateway_core::usage::pricing::NanoUsd;
+use gateway_core::usage::summary::Tokens;
+use keeper::{Answered, Claim, Keeper, Message, Want};
+use moka::sync::Cache;
+use std::fmt;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
+
+/// How long a request waits for the ledger.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long it waits until it asks again, where another gateway may give something back.
+const PAUSE: Duration = Duration::from_millis(20);
+/// What was asked for in vain is not asked for again for so long.
+const VAIN_MS: u64 = 500;
+/// How long the place of a session is taken to be there without asking: a third of the time that it lasts.
+const CLAIMED: Duration = Duration::from_secs(5 * 60);
+/// Sessions of which that is known.
+const MOST_SESSIONS: u64 = 20_000;
+/// Where the share of a rate is elsewhere.
+const SLOW: Duration = Duration::from_secs(1);
+/// Longest wait for the last words of the keeper.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What requests see of the ledger.
+pub(crate) struct Ledger {
+    common: Arc<Common>,
+    to_keeper: Sender<Message>,
+    /// Until the keeper takes it.
+    messages: Mutex<Option<Receiver<Message>>>,
+    /// Sessions that have places.
+    sessions: Cache<u64, ()>,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+impl Default for Ledger {
+    /// One without limits, and without a keeper.
+    fn default() -> Self {
+        let (to_keeper, messages) = channel();
+        Self {
+            common: Arc::default(),
+            to_keeper,
+            messages: Mutex::new(Some(messages)),
+            sessions: Cache::builder().max_capacity(MOST_SESSIONS).time_to_live(CLAIMED).build(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Has a keeper work, with the file in this folder.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub(crate) fn keep(&self, folder: &Path) -> std::io::Result<()> {
+        let Some(messages) = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
+        let keeper = Keeper::new(Arc::clone(&self.common), folder.to_owned());
+        std::thread::Builder::new().name("ledger".to_owned()).spawn(move || keeper.run(&messages)).map(drop)
+    }
+
+    /// These are the limits from here on, by the ids of tokens.
+    pub(crate) fn publish(&self, limits: Vec<(Arc<str>, Owners)>) {
+        self.common.set_book(Book::after(&self.common.book(), limits));
+        self.tell(Message::Book);
+    }
+
+    /// The process takes no new requests.
+    pub(crate) fn drain(&self) {
+        self.tell(Message::Drain);
+    }
+
+    /// The process ends: what it has goes back, before this returns.
+    pub(crate) fn end(&self) {
+        let (done, heard) = channel();
+        self.tell(Message::End(done));
+        let _ = heard.recv_timeout(LAST_WORDS);
+    }
+
+    /// What requests of this token are checked against; `None` if it has no limits.
+    pub(crate) fn checks(&self, token: &str) -> Option<Arc<Checks>> {
+        self.common.book().get(token).cloned()
+    }
+
+    fn tell(&self, message: Message) {
+        // Without a keeper nobody gets anything.
+        let _ = self.to_keeper.send(message);
+    }
+
+    /// Takes what a request is likely to use of all of its limits; waits for the keeper only if there is nothing.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub(crate) async fn admit(
+        &self,
+        checks: &Arc<Checks>,
+        session: Option<&str>,
+        likely: &Amounts,
+    ) -> Result<Admitted, Box<Refusal>> {
+        let admitted = self.take(checks, likely).await?;
+        self.claim(checks, session).await?;
+        Ok(admitted)
+    }
+
+    async fn take(&self, checks: &Arc<Checks>, likely: &Amounts) -> Result<Admitted, Box<Refusal>> {
+        let began = Instant::now();
+        loop {
+            let own = self.common.now();
+            let (standing, lack) = match checks.subjects(millis(own)) {
+                Err(standing) => (standing, None),
+                Ok(subjects) => match admit(subjects, likely, own) {
+                    Ok(admission) => {
+                        if admission.is_low() && self.common.is_low() {
+                            self.tell(Message::Low);
+                        }
+                        return Ok(Admitted { admission, checks: Arc::clone(checks) });
+                    }
+                    Err(shortage) => {
+                        let Some(standing) = checks.of(shortage.subject) else { return Err(Box::new(Refusal::Ledger)) };
+                        let Missing::Lease(lack) = shortage.missing else { return Err(refused(standing, &shortage)) };
+                        if matches!(lack, Lack::Missing { .. }) && standing.is_vain(millis(own)) {
+                            return Err(refused(standing, &shortage));
+                        }
+                        (standing, Some((shortage, lack)))
+                    }
+                },
+            };
+            let window = lack.as_ref().map(|(shortage, lack)| (shortage.window, *lack));
+            let answered = self.ask(standing, likely, window, PATIENCE.saturating_sub(began.elapsed())).await;
+            let is_over = began.elapsed() >= PATIENCE;
+            let Some(answered) = answered.filter(|answered| !answered.is_away) else {
+                return Err(Box::new(Refusal::Ledger));
+            };
+            let Some((shortage, lack)) = lack else {
+                if is_over {
+                    return Err(Box::new(Refusal::Ledger));
+                }
+                continue;
+            };
+            if let Lack::Missing { .. } = lack
+                && (answered.is_alone || is_over)
+            {
+                // What came with the answer may be enough.
+                return self.last_try(checks, likely, standing, &shortage);
+            }
+            if is_over {
+                return Err(refused(standing, &shortage));
+            }
+            if !answered.is_alone {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn last_try(
+        &self,
+        checks: &Arc<Checks>,
+        likely: &Amounts,
+        standing: &Arc<Standing>,
+        shortage: &Shortage,
+    ) -> Result<Admitted, Box<Refusal>> {
+        let own = self.common.now();
+        let Ok(subjects) = checks.subjects(millis(own)) else { return Err(refused(standing, shortage)) };
+        match admit(subjects, likely, own) {
+            Ok(admission) => Ok(Admitted { admission, checks: Arc::clone(checks) }),
+            Err(shortage) => {
+                let standing = checks.of(shortage.subject).unwrap_or(standing);
+                if matches!(shortage.missing, Missing::Lease(Lack::Missing { .. })) {
+                    standing.was_vain(millis(own) + VAIN_MS);
+                }
+                Err(refused(standing, &shortage))
+            }
+        }
+    }
+
+    /// Has the keeper ask for what a request needs; `None` if that takes too long.
+    async fn ask(
+        &self,
+        standing: &Arc<Standing>,
+        likely: &Amounts,
+        lack: Option<(i64, Lack)>,
+        within: Duration,
+    ) -> Option<Answered> {
+        let (reply, answered) = oneshot::channel();
+        self.tell(Message::Want(Want { standing: Arc::clone(standing), likely: *likely, lack, reply }));
+        tokio::time::timeout(within, answered).await.ok()?.ok()
+    }
+
+    /// Claims a place for the session of a request wherever sessions are limited. Requests that name none are one.
+    async fn claim(&self, checks: &Checks, session: Option<&str>) -> Result<(), Box<Refusal>> {
+        for standing in checks.each().filter(|standing| standing.owner.of_sessions().next().is_some()) {
+            let owner = &standing.owner;
+            let session = session.unwrap_or_default();
+            let whose = format!("{} {} {}", owner.kind.code(), owner.id, session);
+            // Another list of limits is another claim.
+            let seed = xxh3_64_with_seed(format!("{:?}", owner.limits).as_bytes(), 0);
+            let known = xxh3_64_with_seed(whose.as_bytes(), seed);
+            if self.sessions.contains_key(&known) {
+                continue;
+            }
+            let (reply, answer) = oneshot::channel();
+            let session = format!("{:032x}", xxh3_128(session.as_bytes()));
+            self.tell(Message::Claim(Claim { standing: Arc::clone(standing), session, reply }));
+            let answer = tokio::time::timeout(PATIENCE, answer).await;
+            match answer {
+                Ok(Ok(Ok(()))) => self.sessions.insert(known, ()),
+                Ok(Ok(Err(Some(full)))) => {
+                    let resets = full.free_at.map(|at| resets(at, owner));
+                    return Err(Box::new(Refusal::Sessions { whose: whose_is(owner, &full.limit), resets }));
+                }
+                _ => return Err(Box::new(Refusal::Ledger)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checks {
+    /// What a request with a body of so many bytes is likely to use. `price` says what tokens cost with its model, `None` if
+    /// nobody has said.
+    ///
+    /// # Errors
+    /// When nobody has, and a limit is in dollars.
+    pub(crate) fn likely(
+        &self,
+        model: &str,
+        body_bytes: u64,
+        price: impl Fn(&Tokens) -> Option<NanoUsd>,
+    ) -> Result<Amounts, Box<Refusal>> {
+        let Some((owner, limit)) = self.in_dollars() else {
+            return Ok(self.estimates.of(model, body_bytes, |_| None));
+        };
+        let is_priced = std::cell::Cell::new(false);
+        let price = |tokens: &Tokens| price(tokens).inspect(|_| is_priced.set(true));
+        let likely = self.estimates.of(model, body_bytes, price);
+        match is_priced.get() {
+            true => Ok(likely),
+            false => Err(Box::new(self.unpriced(model, owner, limit))),
+        }
+    }
+
+    /// Why a request is refused of which nobody knows what it costs; `None` if that is no matter.
+    pub(crate) fn refuses_unpriced(&self) -> Option<Refusal> {
+        self.in_dollars().map(|(owner, limit)| self.unpriced("", owner, limit))
+    }
+
+    fn unpriced(&self, model: &str, owner: &Owner, limit: &Limit) -> Refusal {
+        Refusal::Unpriced { model: model.to_owned(), whose: whose_is(owner, limit) }
+    }
+}
+
+/// What a request holds of its limits until it is over. One that is dropped counts nothing.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    admission: Admission,
+    checks: Arc<Checks>,
+}
+
+impl Admitted {
+    /// What it was taken for.
+    pub(crate) fn taken(&self) -> Amounts {
+        *self.admission.taken()
+    }
+
+    /// The request is over and used this; `model` is the one that it asked for, if others are to be judged by it.
+    pub(crate) fn settle(self, used: &Amounts, model: Option<&str>) {
+        if let Some(model) = model {
+            self.checks.estimates.learn(model, used);
+        }
+        self.admission.settle(used);
+    }
+}
+
+/// Why a request is refused that lacks this of what an owner has.
+fn refused(standing: &Standing, shortage: &Shortage) -> Box<Refusal> {
+    let owner = &standing.owner;
+    let limit = owner.limit(&shortage.limit).copied().unwrap_or(shortage.limit);
+    let whose = whose_is(owner, &limit);
+    let is_rate = rows::is_rate(&limit);
+    Box::new(match shortage.missing {
+        Missing::Time(wait) => Refusal::Rate { whose, wait },
+        Missing::Lease(_) if is_rate => Refusal::Rate { whose, wait: SLOW },
+        Missing::Lease(Lack::Stale) if limit.window != Window::Now => Refusal::Held { whose },
+        Missing::Lease(_) => {
+            let open = standing.opened();
+            let unspent = open.as_deref().map_or(0, |open| unspent(open, shortage.window));
+            let ends = open.as_deref().and_then(|open| open.ends.iter().find(|(id, _)| *id == shortage.window)?.1);
+            Refusal::short(whose, unspent, shortage.needed, ends.map(|at| resets(at, owner)))
+        }
+    })
+}
+
+fn unspent(open: &Open, window: i64) -> i64 {
+    open.holdings.stocks().iter().find(|stock| stock.window() == window).map_or(0, |stock| stock.unspent())
+}
+
+fn whose_is(owner: &Owner, limit: &Limit) -> Whose {
+    Whose { subject: owner.kind, name: owner.name.clone(), limit: *limit }
+}
+
+fn resets(at: i64, owner: &Owner) -> Resets {
+    let within = Duration::from_millis(at.saturating_sub(now_ms()).max(0).unsigned_abs());
+    Resets { at, within, zone: owner.zone.clone() }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

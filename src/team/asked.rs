@@ -1,0 +1,115 @@
+//! What is asked by whom, why it is refused, and what all wishes need: names found, changes noted.
+
+use super::read;
+use super::valid::{self, Upstreams};
+use super::wish::TokenRow;
+use gateway_core::both;
+use gateway_core::language::Words;
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+use std::path::Path;
+
+/// Rows of the audit that stay.
+const MOST_AUDIT: i64 = 100_000;
+
+/// Why a wish is not fulfilled.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot be.
+    Refused(Words),
+    /// The file does not do it.
+    File(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Words> for Failure {
+    fn from(why: Words) -> Self {
+        Self::Refused(why)
+    }
+}
+
+/// Who wishes something, when, and what the configuration has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// As the audit has it.
+    pub actor: &'a str,
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+    /// The upstreams that tokens may name.
+    pub upstreams: &'a Upstreams,
+    /// Where the ledger is.
+    pub folder: &'a Path,
+}
+
+/// The id of the group with this name.
+pub(super) fn group(file: &Connection, name: &str) -> Result<String, Failure> {
+    let group = read::groups(file, "WHERE name = ?", [name])?.pop();
+    group.map(|row| row.id).ok_or_else(|| {
+        valid::name(name).err().unwrap_or_else(|| {
+            both!(
+                "there is no group \"{name}\": `anyrouter-gateway group list` names all, `group create --name` makes one",
+                "没有“{name}”这个用户组：`anyrouter-gateway group list` 列出所有用户组，`group create --name` 新建一个"
+            )
+        })
+        .into()
+    })
+}
+
+/// The id of the user with this name.
+pub(super) fn user(file: &Connection, name: &str) -> Result<String, Failure> {
+    let user = read::users(file, "WHERE users.name = ?", [name])?.pop();
+    user.map(|row| row.id).ok_or_else(|| {
+        valid::name(name).err().unwrap_or_else(|| {
+            both!(
+                "there is no user \"{name}\": `anyrouter-gateway user list` names all, `user create --name` makes one",
+                "没有“{name}”这个用户：`anyrouter-gateway user list` 列出所有用户，`user create --name` 新建一个"
+            )
+        })
+        .into()
+    })
+}
+
+/// The token with this id, or the one of this USER/NAME that is not revoked.
+pub(super) fn find_token(file: &Connection, token: &str, now_ms: i64) -> Result<TokenRow, Failure> {
+    let found = match token.split_once('/') {
+        Some((user, name)) => {
+            let condition = "WHERE users.name = ? AND tokens.name = ? AND tokens.state <> 'revoked'";
+            read::tokens(file, condition, [user, name], now_ms)?
+        }
+        None => read::tokens(file, "WHERE tokens.id = ?", [token], now_ms)?,
+    };
+    found.into_iter().next().ok_or_else(|| {
+        // It is not repeated: somebody may have given the token itself.
+        both!(
+            "there is no such token: `anyrouter-gateway token list` has the ids (tok_...); USER/NAME names one too",
+            "没有这个令牌：`anyrouter-gateway token list` 列出所有 id（tok_...）；也可以写成 用户/名称"
+        )
+        .into()
+    })
+}
+
+/// A row of the audit; what it shows of rows has no secrets.
+pub(super) fn note(
+    file: &Transaction<'_>,
+    asked: Asked<'_>,
+    action: &str,
+    target: &str,
+    before: Option<impl Serialize>,
+    after: Option<impl Serialize>,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO audit (at_ms, actor, action, target, before, after) VALUES (?, ?, ?, ?, ?, ?)";
+    let (before, after) = (before.as_ref().map(json), after.as_ref().map(json));
+    file.execute(sql, params![asked.now_ms, asked.actor, action, target, before, after])?;
+    file.execute("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", [MOST_AUDIT])?;
+    log::info!("{}: {action} {target}", asked.actor);
+    Ok(())
+}
+
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
