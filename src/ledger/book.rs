@@ -198,20 +198,8 @@ impl Book {
         self.0.get(token)
     }
 
-    /// The amount of each limit.
-    pub(super) fn amounts(&self) -> HashMap<Key, i64> {
-        let owners = self.0.values().flat_map(|checks| checks.each()).map(|standing| &standing.owner);
-        let limits = owners.flat_map(|owner| owner.limits.iter().map(|limit| (owner.key(limit), cap(limit))));
-        limits.collect()
-    }
-
     /// Whether there are no limits.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-/// The amount of a limit, as the ledger counts.
-pub(super) fn cap(limit: &Limit) -> i64 {
-    i64::try_from(limit.amount).unwrap_or(i64::MAX)
 }

@@ -153,19 +153,10 @@ impl Keeper {
         Times { own: self.common.now(), database: now_ms() }
     }
 
-    /// The amounts of limits have changed, perhaps.
+    /// There are other limits, perhaps. Windows that are open learn of another amount with the next request for them.
     fn read_book(&mut self) {
-        let book = self.common.book();
-        let amounts = book.amounts();
-        for held in self.helds.values_mut() {
-            if let Some(amount) = amounts.get(&held.key) {
-                let amount = amount.unsigned_abs();
-                held.is_due |= held.limit.amount != amount;
-                held.limit.amount = amount;
-            }
-        }
         // A gateway that starts is to know what the one before it left, before requests come.
-        if !book.is_empty() && self.file.is_none() {
+        if self.file.is_none() && !self.common.book().is_empty() {
             self.with_file(|_| Ok(())).unwrap_or_else(|error| self.fails(&error));
         }
     }
@@ -228,7 +219,7 @@ impl Keeper {
         let gateway = self.gateway.clone();
         let limits: HashMap<i64, Limit> =
             todo.iter().filter_map(|(id, _)| Some((*id, self.helds.get(id)?.limit))).collect();
-        let (mut new, is_draining) = (Vec::new(), self.is_draining);
+        let (mut new, is_draining) = (HashMap::new(), self.is_draining);
         let (helds, known) = (&mut self.helds, &self.current);
         let kept = with(&mut self.file, &self.folder, &gateway, |file| {
             let transaction = file.transaction()?;
@@ -237,16 +228,14 @@ impl Keeper {
             for standing in &opens {
                 open_windows(&rows, standing, (helds, known), &mut new, now)?;
             }
-            for held in &mut new {
+            for held in new.values_mut() {
                 let (standing, limit) = (Arc::clone(&held.standing), held.limit);
                 let own = wants.iter().filter(|want| Arc::ptr_eq(&want.standing, &standing));
                 own.for_each(|want| held.wait(needs(&want.likely, &limit)));
                 todo.push((held.window, held.plan(now, is_draining, true)));
             }
-            let limit = |window: &i64| {
-                let of_new = new.iter().find(|held| held.window == *window).map(|held| held.limit);
-                of_new.or_else(|| limits.get(window).copied())
-            };
+            let limit =
+                |window: &i64| new.get(window).map(|held: &Held| held.limit).or_else(|| limits.get(window).copied());
             let mut done = Vec::new();
             for (window, todo) in &todo {
                 if let Some(limit) = limit(window) {
@@ -257,7 +246,7 @@ impl Keeper {
             transaction.commit()?;
             Ok((done, claimed))
         });
-        for held in new {
+        for held in new.into_values() {
             if kept.is_ok() {
                 self.current.insert(held.key.clone(), held.window);
             }
@@ -435,7 +424,7 @@ fn open_windows(
     rows: &Rows<'_>,
     standing: &Arc<Standing>,
     (helds, known): (&mut HashMap<i64, Held>, &HashMap<Key, i64>),
-    new: &mut Vec<Held>,
+    new: &mut HashMap<i64, Held>,
     now: Times,
 ) -> rusqlite::Result<()> {
     for limit in standing.owner.limits.iter().filter(|limit| limit.kind() != Kind::Sessions) {
@@ -444,14 +433,14 @@ fn open_windows(
             continue;
         }
         let (window, span) = rows.window(&key, &standing.owner.zone)?;
-        if new.iter().any(|held| held.window == window) {
+        if new.contains_key(&window) {
             continue;
         }
         let known = helds.remove(&window);
         let mut held = known.unwrap_or_else(|| Held::new(key, window, span, *limit, standing));
         held.limit = *limit;
         held.standing = Arc::clone(standing);
-        new.push(held);
+        new.insert(window, held);
     }
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     async fn take(&self, checks: &Arc<Checks>, likely: &Amounts) -> Result<Admitted, Box<Refusal>> {
-        let began = Instant::now();
+        let (began, mut is_heard) = (Instant::now(), false);
         loop {
             let own = self.common.now();
             let (standing, lack) = match checks.subjects(millis(own)) {
@@ -161,24 +161,18 @@ impl Ledger {
             };
             let window = lack.as_ref().map(|(shortage, lack)| (shortage.window, *lack));
             let answered = self.ask(standing, likely, window, PATIENCE.saturating_sub(began.elapsed())).await;
-            let is_over = began.elapsed() >= PATIENCE;
-            let Some(answered) = answered.filter(|answered| !answered.is_away) else {
-                return Err(Box::new(Refusal::Ledger));
-            };
-            let Some((shortage, lack)) = lack else {
-                if is_over {
-                    return Err(Box::new(Refusal::Ledger));
-                }
-                continue;
-            };
-            if let Lack::Missing { .. } = lack
-                && (answered.is_alone || is_over)
-            {
+            let is_over = began.elapsed() >= PATIENCE || answered.is_none();
+            is_heard |= answered.is_some();
+            let answered = answered.unwrap_or(Answered { is_away: false, is_alone: false });
+            match lack {
+                _ if answered.is_away => return Err(Box::new(Refusal::Ledger)),
                 // What came with the answer may be enough.
-                return self.last_try(checks, likely, standing, &shortage);
-            }
-            if is_over {
-                return Err(refused(standing, &shortage));
+                Some((shortage, Lack::Missing { .. })) if answered.is_alone || is_over => {
+                    return self.last_try(checks, likely, standing, &shortage);
+                }
+                Some((shortage, Lack::Stale)) if is_over && is_heard => return Err(refused(standing, &shortage)),
+                _ if is_over => return Err(Box::new(Refusal::Ledger)),
+                _ => {}
             }
             if !answered.is_alone {
                 tokio::time::sleep(PAUSE).await;
