@@ -6,7 +6,7 @@ use harness::{
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anyrouter-gateway");
@@ -314,6 +314,52 @@ async fn requests_a_minute_are_slowed_down() {
     has_reason(&gateway, from, "limit_rate").await;
     tokio::time::sleep(Duration::from_secs(retry_after.unwrap_or_default())).await;
     assert_eq!(gateway.request(&post(&token)).await.status(), 200);
+}
+
+/// A number that is the same for the same place, and looks like chance.
+fn chance(at: u64) -> u64 {
+    let mixed = (at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
+}
+
+#[tokio::test]
+async fn a_budget_is_kept_and_used_by_many_clients_at_one_time() {
+    const CLIENTS: usize = 30;
+    const BUDGET: f64 = 5.0;
+    // In nano-dollars: 4,000 a token of input, 20,000 of output; up to 0.2 dollars in all.
+    let (turn, cost) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let charged = Arc::clone(&cost);
+    let upstream = Upstream::start(move |_| {
+        let at = turn.fetch_add(1, Ordering::SeqCst);
+        let (input, output) = (2_000 + chance(at) % 38_000, 200 + chance(at + 1_000) % 1_800);
+        match at % 10 {
+            3 => anthropic::error(529, "overloaded_error", "busy"),
+            7 => Reply::close(),
+            _ => {
+                charged.fetch_add(input * 4_000 + output * 20_000, Ordering::SeqCst);
+                message(input, output)
+            }
+        }
+    })
+    .await;
+    let gateway = gateway().yaml(&yaml(&upstream)).start().await;
+    let token = issue(&gateway, &format!("--limit usd:day:{BUDGET}")).await;
+    let client = async |_| {
+        loop {
+            let answer = gateway.request(&post(&token)).await;
+            match (answer.status(), answer.header("x-should-retry").as_deref()) {
+                (429, Some("false")) => return,
+                (429, _) => tokio::time::sleep(Duration::from_millis(50)).await,
+                (200 | 502 | 529, _) => {}
+                (status, _) => panic!("{status}: {}", answer.text()),
+            }
+        }
+    };
+    within("the budget to be used", futures::future::join_all((0..CLIENTS).map(client))).await;
+    let cost = cost.load(Ordering::SeqCst) as f64 / 1e9;
+    comes_to(&gateway, cost).await;
+    // No request costs more than 0.06 dollars beyond half as much again as the mean.
+    assert!(cost >= BUDGET * 0.95 && cost <= BUDGET + CLIENTS as f64 * 0.06, "{cost}");
 }
 
 #[tokio::test]
