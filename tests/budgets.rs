@@ -504,3 +504,41 @@ async fn limits_can_be_set_while_no_gateway_runs() {
     let gateway = with_state(&upstream, &state).start().await;
     assert_eq!(spend(&gateway, &token, 5).await, 1);
 }
+
+#[tokio::test]
+async fn sessions_are_counted_by_what_the_client_names() {
+    let upstream = Upstream::start(|_| message(10, 5)).await;
+    let gateway = gateway().yaml(&yaml(&upstream)).start().await;
+    let token = issue(&gateway, "--limit sessions:day:2").await;
+    let of = |session: &str| post(&token).header("X-Claude-Code-Session-Id", session);
+    for session in ["one", "two", "one"] {
+        assert_eq!(gateway.request(&of(session)).await.status(), 200);
+    }
+    let from = gateway.stderr_lines();
+    let answer = gateway.request(&of("three")).await;
+    let (status, kind, retry_after, should_retry) = refusal(&answer);
+    assert_eq!((status, kind.as_str(), should_retry.as_deref()), (429, "rate_limit_error", Some("false")));
+    assert!(retry_after.is_some_and(|seconds| seconds <= 86_400), "{retry_after:?}");
+    has_reason(&gateway, from, "limit_sessions").await;
+    assert_eq!(gateway.request(&of("two")).await.status(), 200);
+    assert_eq!(used(&gateway).await.0, 2.0);
+}
+
+#[tokio::test]
+async fn a_ledger_that_somebody_deletes_comes_back_with_what_was_spent() {
+    let upstream = Upstream::start(|_| message(10, 5)).await;
+    let gateway = gateway().yaml(&yaml(&upstream)).start().await;
+    let token = issue(&gateway, "--limit requests:day:5").await;
+    assert_eq!(spend(&gateway, &token, 3).await, 3);
+    comes_to(&gateway, 3.0).await;
+    let path = gateway.dir().join("data/ledger.db");
+    std::fs::remove_file(&path).expect("removed");
+    within("the file to be there again", async {
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(spend(&gateway, &token, 100).await, 2);
+    comes_to(&gateway, 5.0).await;
+}
