@@ -14,11 +14,16 @@ const visiting = (options, what, expected) => visitingWith(bench, options, what,
 
 const range = (page) => Object.fromEntries([...new URL(page.url()).searchParams].filter(([name]) => ['range', 'from', 'to'].includes(name)));
 const nav = (page, name) => page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true });
-/** The bounds of the last question about errors. */
-const asked = (page) => page.waitForRequest((request) => new URL(request.url()).pathname === '/api/admin/errors').then((request) => {
-  const { searchParams } = new URL(request.url());
-  return { from: Number(searchParams.get('from')), to: Number(searchParams.get('to')) };
-});
+/** Where a question about errors ends that begins at this moment; what the page asks again and again does not count. */
+async function askedFrom(page, moment) {
+  const request = await page.waitForRequest((one) => {
+    const { pathname, searchParams } = new URL(one.url());
+    return pathname === '/api/admin/errors' && Number(searchParams.get('from')) === moment;
+  });
+  return Number(new URL(request.url()).searchParams.get('to'));
+}
+/** Waits for the one that says this, in full. */
+const saying = (locator, text) => locator.filter({ hasText: new RegExp(`^\\s*${text.replace('.', '\\.')}\\s*$`) }).waitFor();
 
 describe('the range', () => {
   test('is one for all pages, and in their URLs', () =>
@@ -52,14 +57,11 @@ describe('the range', () => {
 
   test('knows the days of the reader’s zone', () =>
     visiting({ timezoneId: 'Asia/Kathmandu' }, async (visit, page) => {
-      const [question] = await Promise.all([asked(page), visit.open('/errors?range=yesterday')]);
       const midnight = await page.evaluate(() => new Date().setHours(0, 0, 0, 0));
-      assert.deepEqual(question, { from: midnight - 86_400_000, to: midnight });
       assert.equal(midnight % 3_600_000, 900_000);
-      const [today] = await Promise.all([
-        asked(page), page.getByText('Today', { exact: true }).first().click(),
-      ]);
-      assert.equal(today.from, midnight);
+      const [end] = await Promise.all([askedFrom(page, midnight - 86_400_000), visit.open('/errors?range=yesterday')]);
+      assert.equal(end, midnight);
+      await Promise.all([askedFrom(page, midnight), page.getByText('Today', { exact: true }).first().click()]);
     }));
 
   test('may be any, on every page', () =>
@@ -89,12 +91,15 @@ describe('the charts', () => {
   test('zoom in where they are dragged over, and "back" undoes it', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/?range=24h');
-      const { x, y, width, height } = await over(page).boundingBox();
-      await page.mouse.move(x + width * 0.5, y + height / 2);
-      await page.mouse.down();
-      await page.mouse.move(x + width * 0.75, y + height / 2, { steps: 5 });
-      await page.mouse.up();
-      await page.waitForURL(/range=custom/);
+      // What is above it may still push it down while the mouse is on its way.
+      const isZoomed = () => page.waitForURL(/range=custom/, { timeout: 2_000 }).then(() => true, () => false);
+      do {
+        const { x, y, width, height } = await over(page).boundingBox();
+        await page.mouse.move(x + width * 0.5, y + height / 2);
+        await page.mouse.down();
+        await page.mouse.move(x + width * 0.75, y + height / 2, { steps: 5 });
+        await page.mouse.up();
+      } while (!await isZoomed());
       const { from, to } = range(page);
       const hours = (Number(to) - Number(from)) / 3_600_000;
       assert(hours > 5 && hours < 7.5, `${hours} h`);
@@ -120,17 +125,17 @@ describe('the charts', () => {
   test('switch curves off and on in the legend, and remember it', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/?range=24h');
-      const summary = () => chart(page, /^Tokens over time/).getByRole('img').getAttribute('aria-label');
+      const curve = chart(page, /^Tokens over time/).getByRole('img', { name: /Cache read/ });
       const entry = page.getByRole('button', { name: 'Cache read', exact: true });
-      assert.match(await summary(), /Cache read/);
+      await curve.waitFor();
       await entry.click();
-      assert.doesNotMatch(await summary(), /Cache read/);
+      await curve.waitFor({ state: 'detached' });
       await page.reload();
       await visit.settled();
-      assert.equal(await entry.getAttribute('aria-pressed'), 'false');
-      assert.doesNotMatch(await summary(), /Cache read/);
+      await page.locator('button[aria-pressed=false]').filter({ hasText: 'Cache read' }).waitFor();
+      assert.equal(await curve.count(), 0);
       await entry.click();
-      assert.match(await summary(), /Cache read/);
+      await curve.waitFor();
     }));
 });
 
@@ -138,8 +143,9 @@ describe('the dashboard', () => {
   test('leads on from each tile, with its range', () =>
     visiting({}, async (visit, page) => {
       await visit.open('/?range=7d');
+      await page.locator('.tiles .tile').nth(8).waitFor();
       const targets = await page.locator('.tiles .tile').evaluateAll((tiles) => tiles.map((tile) => tile.querySelector('a')?.getAttribute('href')));
-      assert(targets.length >= 9 && targets.every(Boolean), JSON.stringify(targets));
+      assert(targets.every(Boolean), JSON.stringify(targets));
       const tile = page.locator('.tile').filter({ hasText: 'Success rate' }).first();
       await tile.click({ position: { x: 12, y: 60 } });
       await page.waitForURL(/errors\?range=7d/);
@@ -154,12 +160,12 @@ describe('the dashboard', () => {
       await answering(page, 'stats?*', (stats) => ({ ...stats, requests: 1_234_567 }));
       await visit.open('/?range=24h');
       const value = page.locator('.tiles .tile').first().locator('.value');
-      assert.equal(await value.innerText(), '123万');
+      await saying(value, '123万');
       await page.getByText('K、M', { exact: true }).click();
-      assert.equal(await value.innerText(), '1.23M');
+      await saying(value, '1.23M');
       await page.reload();
       await visit.settled();
-      assert.equal(await value.innerText(), '1.23M');
+      await saying(value, '1.23M');
     }));
 });
 
@@ -169,6 +175,13 @@ describe('without its gateway', () => {
     const all = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
     return all.flat().map((request) => new URL(request.url).pathname);
   });
+  /** Until the shell is kept. A worker that could not get all its files is installed by the next page that is opened. */
+  async function shellIsKept(page) {
+    const isReady = () => page.evaluate((ms) => Promise.race([
+      navigator.serviceWorker.ready.then(() => true), new Promise((resolve) => { setTimeout(resolve, ms, false); }),
+    ]), 15_000);
+    while (!await isReady()) await page.reload();
+  }
   const WORDS = {
     'en-US': { down: 'The gateway does not answer', rules: 'Rules', dashboard: 'Dashboard', errors: 'Errors' },
     'zh-CN': { down: '网关没有响应', rules: '规则', dashboard: '总览', errors: '错误' },
@@ -179,7 +192,7 @@ describe('without its gateway', () => {
       const gateway = await standIn(bench);
       await visitingWith(gateway.bench, { locale, isNew: true }, async (visit, page) => {
         await visit.open('/errors');
-        await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+        await shellIsKept(page);
         await gateway.stop();
         await page.getByRole('alert').filter({ hasText: words.down }).first().waitFor();
         // Pages that were never opened here.
@@ -195,10 +208,10 @@ describe('without its gateway', () => {
         await visit.screenshot(`gateway-down-${locale}`);
         await gateway.back();
         await tab.locator('.cause').first().waitFor({ timeout: 45_000 });
-        assert.equal(await tab.getByRole('alert').filter({ hasText: words.down }).count(), 0);
+        await tab.getByRole('alert').filter({ hasText: words.down }).first().waitFor({ state: 'detached' });
         await page.getByRole('heading', { name: words.rules, level: 1 }).waitFor();
         await page.getByRole('alert').filter({ hasText: words.down }).first().waitFor({ state: 'detached', timeout: 45_000 });
-        assert.equal(await page.locator('.state[role=alert]').count(), 0);
+        await page.locator('.state[role=alert]').first().waitFor({ state: 'detached' });
       }, GONE);
       await gateway.stop();
     });
@@ -208,7 +221,7 @@ describe('without its gateway', () => {
     const gateway = await standIn(bench);
     await visitingWith(gateway.bench, { isNew: true }, async (visit, page) => {
       await visit.open('/');
-      await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+      await shellIsKept(page);
       await visit.open('/requests');
       const paths = await kept(page);
       assert(paths.length > 20 && paths.every((path) => path === '/admin/' || path.startsWith('/admin/assets/')), paths.join());
@@ -234,10 +247,11 @@ describe('without its gateway', () => {
     });
     await visitingWith(gateway.bench, { isNew: true }, async (visit, page) => {
       await visit.open('/');
-      await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+      await shellIsKept(page);
       const [before] = await page.evaluate(() => caches.keys());
       suffix = 'icon.svg';
-      await page.evaluate(() => navigator.serviceWorker.getRegistration().then((registration) => registration.update()));
+      // What comes of it is waited for below.
+      await page.evaluate(() => navigator.serviceWorker.getRegistration().then((registration) => { void registration.update(); }));
       await page.waitForFunction(async (name) => (await caches.keys()).some((one) => one !== name), before);
       await page.reload();
       await visit.settled();
