@@ -68,7 +68,7 @@ fn rules(criterion: &mut Criterion) {
 }
 
 fn body(bytes: &[u8]) -> Body<'_> {
-    Body { bytes: Some(black_box(bytes)), document: None }
+    Body { bytes: Some(black_box(bytes)), ..Body::default() }
 }
 
 /// What the prefix guard adds to a request: the search for thinking that comes back; and where some does, one digest of

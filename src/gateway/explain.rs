@@ -242,7 +242,7 @@ pub(super) fn body_diff(before: &[u8], after: &[u8], cleaner: &Cleaner<'_>) -> S
 fn rule_reports(client: &RequestHeader, context: &Context) -> Vec<RuleReport> {
     // One that goes nowhere meets the rules that might have answered it.
     let Some(destination) = context.chosen().or(context.snapshot.answering()) else { return Vec::new() };
-    let body = Body { bytes: apply_rules::readable_body(client, context), document: None };
+    let body = Body { bytes: apply_rules::readable_body(client, context), ..Body::default() };
     let plan = apply_rules::plan(client, destination, context, body, None);
     let facts = context.facts(client, destination, plan.model.as_deref());
     let report = |(index, rule): (usize, &Arc<Rule>)| {

@@ -12,6 +12,7 @@ mod sketch;
 
 pub use block::{Block, Kind, MOST_BLOCKS, Mark, Role};
 
+use crate::rules::document::Layout;
 use crate::rules::document::scan::{self, Bad};
 use block::chained;
 use scanned::{Blocks, elements, members};
@@ -98,7 +99,13 @@ pub struct PromptShape {
 impl PromptShape {
     /// That of a body; `None` if it is no JSON object.
     pub fn of(body: &[u8]) -> Option<Self> {
-        Self::read(body).ok()
+        Self::with_layout(body).map(|(shape, _)| shape)
+    }
+
+    /// The same, and where the members of the body stand in it.
+    pub fn with_layout(body: &[u8]) -> Option<(Self, Layout)> {
+        let mut layout = Layout::default();
+        Self::read(body, &mut layout).ok().map(|shape| (shape, layout))
     }
 
     /// That of a body which was made of the one `before`, whose shape this is. Most rules change `system` and nothing else:
@@ -122,42 +129,45 @@ impl PromptShape {
         (read == end_now).then_some(shape)
     }
 
-    fn read(body: &[u8]) -> Result<Self, Bad> {
+    fn read(body: &[u8], layout: &mut Layout) -> Result<Self, Bad> {
         let (mut shape, mut has_system) = (Self::default(), false);
         let start = scan::blanks(body, 0);
         if body.get(start) != Some(&b'{') {
             return Err(Bad::At(start));
         }
-        let end = members(body, start, |name, at| match name {
-            b"system" => {
-                let mut blocks = Blocks::of_system(&mut shape.system, &mut shape.is_cut);
-                let (end, is_text) = blocks.content(body, at)?;
-                shape.is_system_text = is_text;
-                shape.system_at = (!std::mem::replace(&mut has_system, true)).then_some(at..end);
-                shape.add_part(name, &body[at..end]);
-                Ok(end)
-            }
-            b"tools" => {
-                let mut blocks = Blocks::of_tools(&mut shape.tools, &mut shape.is_cut, &mut shape.tool_names);
-                let end = blocks.tools(body, at)?;
-                shape.add_part(name, &body[at..end]);
-                Ok(end)
-            }
-            b"messages" => {
-                let end = shape.read_messages(body, at)?;
-                shape.add_part(name, &body[at..end]);
-                Ok(end)
-            }
-            _ => {
-                let end = scan::value(body, at)?;
-                shape.add_field(name, &body[at..end]);
-                Ok(end)
-            }
+        let end = members(body, start, |name, at| {
+            let end = shape.read_member(body, (name, at), &mut has_system)?;
+            layout.push(at..end);
+            Ok(end)
         })?;
         match scan::blanks(body, end) == body.len() {
             true => Ok(shape),
             false => Err(Bad::At(end)),
         }
+    }
+
+    /// Reads a member with this name, whose value stands there; where it ends.
+    fn read_member(&mut self, body: &[u8], (name, at): (&[u8], usize), has_system: &mut bool) -> Result<usize, Bad> {
+        let (end, is_told) = match name {
+            b"system" => {
+                let mut blocks = Blocks::of_system(&mut self.system, &mut self.is_cut);
+                let (end, is_text) = blocks.content(body, at)?;
+                self.is_system_text = is_text;
+                self.system_at = (!std::mem::replace(has_system, true)).then_some(at..end);
+                (end, true)
+            }
+            b"tools" => {
+                let mut blocks = Blocks::of_tools(&mut self.tools, &mut self.is_cut, &mut self.tool_names);
+                (blocks.tools(body, at)?, true)
+            }
+            b"messages" => (self.read_messages(body, at)?, true),
+            _ => (scan::value(body, at)?, false),
+        };
+        match is_told {
+            true => self.add_part(name, &body[at..end]),
+            false => self.add_field(name, &body[at..end]),
+        }
+        Ok(end)
     }
 
     fn read_messages(&mut self, body: &[u8], at: usize) -> Result<usize, Bad> {

@@ -28,15 +28,18 @@ use std::sync::Arc;
 /// When a changed field or target cannot be sent.
 pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     let held = context.arrival.body.as_ref().filter(|_| is_plain(&client.headers)).map(|held| held.bytes.clone());
-    let document = conversation::begin(client, held.as_deref(), context);
     let snapshot = Arc::clone(&context.snapshot);
     let destination = context.destination_in(&snapshot)?;
+    // What reads the whole body anyway spares the rules to.
+    let body = held.as_deref().filter(|_| !destination.rules.is_empty());
+    let layout = body.and_then(|body| context.observation.shapes.layout(body)).cloned();
+    let document = conversation::begin(client, held.as_deref(), layout.as_ref(), context);
     let former = conversation::former_rules(context, destination);
     if destination.rules.is_empty() && destination.upstream.keys.all().is_empty() && former.is_none() {
         conversation::sent(request, client, false, context);
         return Ok(());
     }
-    let body = Body { bytes: held.as_deref(), document };
+    let body = Body { bytes: held.as_deref(), layout: layout.as_ref(), document };
     let plan = plan(client, destination, context, body, former.as_deref());
     change_head(request, client, &plan, destination, context)?;
     conversation::sent(request, client, changes_prefix(&plan, &destination.rules), context);

@@ -6,7 +6,7 @@ use super::context::{Context, Conversing};
 use crate::gateway::snapshot::{Destination, Snapshot};
 use crate::upstream::sessions::{Client, Session};
 use gateway_core::protocol::Endpoint;
-use gateway_core::rules::document::{Document, NotJson};
+use gateway_core::rules::document::{Document, Layout, NotJson};
 use gateway_core::rules::matcher::Facts;
 use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::thinking::conversation::{Answered, Conversation, Course, Place, Shown};
@@ -25,10 +25,11 @@ const NOTHING: &[u8] = &[0];
 const KEYS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
 /// Finds out, once for each request, how its conversation goes on; the body as a document, if that was needed. `body` is
-/// the client's own, if it can be read.
+/// the client's own, if it can be read, and `layout` where its members stand, if that is known.
 pub(crate) fn begin<'b>(
     client: &RequestHeader,
     body: Option<&'b [u8]>,
+    layout: Option<&Layout>,
     context: &mut Context,
 ) -> Option<Result<Document<'b>, NotJson>> {
     let is_concerned = matches!(context.arrival.protocol.endpoint(), Endpoint::Messages | Endpoint::CountTokens);
@@ -41,7 +42,7 @@ pub(crate) fn begin<'b>(
     let present = snapshot.edition.digest();
     // As long as no rule changes `system` or `tools`, nobody needs to know what they are.
     let depends_on_it = known.as_ref().is_some_and(|known| known.depends_on_prefix(present));
-    let document = (depends_on_it || comes_back && !snapshot.edition.is_empty()).then(|| Document::parse(body));
+    let document = (depends_on_it || comes_back && !snapshot.edition.is_empty()).then(|| Document::read(body, layout));
     let prefix = document.as_ref().and_then(|document| document.as_ref().ok()).map(thinking::prefix_digest);
     let shown = Shown { comes_back, prefix };
     let course = Course::of(known.as_deref(), shown);

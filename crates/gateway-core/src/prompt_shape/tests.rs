@@ -1,4 +1,5 @@
 use super::*;
+use crate::rules::document::Document;
 
 fn shape(body: &str) -> PromptShape {
     PromptShape::of(body.as_bytes()).expect("a JSON object")
@@ -143,6 +144,21 @@ fn the_summary_of_a_compacted_conversation_is_seen() {
     assert!(
         !messages(&format!(r#"{{"role":"user","content":"a"}},{{"role":"user","content":"{text}"}}"#)).is_continued
     );
+}
+
+#[test]
+fn a_body_that_was_passed_over_is_the_same_document_as_one_that_is_read_anew() {
+    let claude_code = std::str::from_utf8(CLAUDE_CODE).expect("UTF-8");
+    let many = vec![r#""a":1"#; 20_000].join(",");
+    let repeated = r#" { "system" : "a" , "b":[{}], "system":[ ] ,"":{"c":1e3}}  "#;
+    for body in [claude_code, "{}", " { } ", repeated, &format!("{{{many}}}")] {
+        let (_, layout) = PromptShape::with_layout(body.as_bytes()).expect("an object");
+        let read = Document::read(body.as_bytes(), Some(&layout)).expect("JSON");
+        let parsed = Document::parse(body.as_bytes()).expect("JSON");
+        assert!(format!("{read:?}") == format!("{parsed:?}"), "{:.200}", body);
+    }
+    let (_, layout) = PromptShape::with_layout(b"{\"a\":\"\xff\"}").expect("an object");
+    assert!(Document::read(b"{\"a\":\"\xff\"}", Some(&layout)).is_err(), "its encoding is checked all the same");
 }
 
 #[test]

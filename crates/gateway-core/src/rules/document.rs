@@ -8,6 +8,7 @@
 //! any size are valid here, as they are in JSON's grammar.
 
 mod json;
+mod layout;
 mod no_change;
 mod node;
 mod peek;
@@ -18,6 +19,7 @@ mod seen;
 
 pub use json::{Json, NotJson};
 pub(in crate::rules) use json::{compacted, unquoted};
+pub use layout::Layout;
 pub use no_change::NoChange;
 pub(in crate::rules) use node::{Container, Node};
 pub use peek::{peek_first, peek_text, peek_true};
@@ -44,6 +46,14 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When the text is not valid UTF-8 or not valid JSON.
     pub fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
+        Self::read(text, None)
+    }
+
+    /// The same of a text that is known to be an object with this layout, if it is: only its encoding is checked then.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn read(text: &'a [u8], layout: Option<&Layout>) -> Result<Self, NotJson> {
         // serde_json does not look into what it skips, so the encoding is checked first.
         let source = simdutf8::basic::from_utf8(text).map_err(|error| NotJson::Invalid(error.to_string()))?;
         let start = source.len() - source.trim_start_matches(BLANKS).len();
@@ -51,7 +61,8 @@ impl<'a> Document<'a> {
         let end = start + body.len();
         let text = Text::Kept { at: start, text: body };
         let root = if body.starts_with('{') {
-            match entries_of(body)? {
+            let known = layout.and_then(|layout| layout.values_in(source));
+            match known.map_or_else(|| entries_of(body), |values| Ok(Some(values)))? {
                 Some(values) => Node::Open(Box::new(Container::new(&text, &values))),
                 None => Node::Sealed(text),
             }

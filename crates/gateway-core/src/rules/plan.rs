@@ -1,7 +1,7 @@
 //! What the rules make of one request.
 
 use super::body::{Outcome, model_of};
-use super::document::{Document, NotJson};
+use super::document::{Document, Layout, NotJson};
 use super::matcher::Facts;
 use super::prefix::PrefixRules;
 use super::rule::{Rule, RuleSet};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Body<'b> {
     /// Its bytes; `None` if there is none, or none that can be read.
     pub bytes: Option<&'b [u8]>,
+    /// Where its members stand, if somebody has passed over it.
+    pub layout: Option<&'b Layout>,
     /// The same as a document, if somebody made one already.
     pub document: Option<Result<Document<'b>, NotJson>>,
 }
@@ -45,9 +47,10 @@ impl RuleSet {
         former: Option<&'b PrefixRules>,
         buffer: impl FnOnce(usize) -> Vec<u8>,
     ) -> Plan {
-        let Body { bytes: body, document } = body;
+        let Body { bytes: body, layout, document } = body;
+        let read = |body| Document::read(body, layout);
         let needs_model = self.needs_model() || former.is_some_and(PrefixRules::needs_model);
-        let document = document.or_else(|| body.filter(|_| needs_model).map(Document::parse));
+        let document = document.or_else(|| body.filter(|_| needs_model).map(read));
         let readable = document.as_ref().filter(|_| needs_model);
         let model = readable.and_then(|document| model_of(document.as_ref().ok()?).map(Cow::into_owned));
         let facts = Facts { model: model.as_deref(), ..*facts };
@@ -56,7 +59,7 @@ impl RuleSet {
         let has_changes =
             former.is_some_and(|former| !former.is_empty()) || plan.rules(self).any(|(_, rule)| !rule.body.is_empty());
         if let Some(body) = body.filter(|_| has_changes) {
-            match document.unwrap_or_else(|| Document::parse(body)) {
+            match document.unwrap_or_else(|| read(body)) {
                 Ok(document) => self.change(&mut plan, document, &facts, former, buffer),
                 Err(why) => plan.unread = Some(why),
             }

@@ -144,16 +144,13 @@ impl<'m> Name<'m> {
 
 impl List {
     /// The offers for a model, in the order in which they are asked.
-    fn all_of(&self, name: &Name<'_>) -> Vec<&Offer> {
-        match self {
-            Self::Patterns(offers) => {
-                offers.iter().filter(|offers| offers.are_for(name)).flat_map(|offers| &offers.all).collect()
-            }
-            Self::Published(list) => {
-                let offers = list.offers.get(&*name.lower).or_else(|| list.offers.get(&*name.plain));
-                offers.map_or_else(Vec::new, |offers| offers.iter().collect())
-            }
-        }
+    fn all_of(&self, name: &Name<'_>) -> impl Iterator<Item = &Offer> {
+        let (patterns, published) = match self {
+            Self::Patterns(offers) => (&offers[..], None),
+            Self::Published(list) => (&[][..], list.offers.get(&*name.lower).or_else(|| list.offers.get(&*name.plain))),
+        };
+        let described = patterns.iter().filter(|offers| offers.are_for(name)).flat_map(|offers| &offers.all);
+        described.chain(published.into_iter().flat_map(|offers| offers.iter()))
     }
 }
 
@@ -161,12 +158,12 @@ impl List {
 /// list behind it knows of a change between the request and that day, it knows better what the model cost before.
 fn first_of<'a>(lists: &'a [List], name: &Name<'_>, prompt: u64, at: SystemTime) -> Option<&'a Offer> {
     let (list, behind) = lists.split_first()?;
-    let found = list.all_of(name).into_iter().find(|offer| offer.holds(prompt, at));
+    let found = list.all_of(name).find(|offer| offer.holds(prompt, at));
     let behind_it = || first_of(behind, name, prompt, at);
     match list {
         List::Published(list) if found.is_some() => {
             let is_change = |offer: &Offer| offer.from.is_some_and(|from| at < from && from <= list.as_of);
-            let is_changed = behind.iter().any(|list| list.all_of(name).into_iter().any(is_change));
+            let is_changed = behind.iter().any(|list| list.all_of(name).any(is_change));
             is_changed.then(behind_it).flatten().or(found)
         }
         _ => found.or_else(behind_it),
