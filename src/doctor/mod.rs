@@ -36,6 +36,7 @@ use crate::language::{self, say};
 use crate::upstream::unresolving;
 use clean::Cleaner;
 use findings::Severity;
+use gateway_core::team::text;
 use hickory_resolver::TokioResolver;
 use hosts::HostWay;
 use message::Question;
@@ -88,6 +89,11 @@ pub(crate) struct Place<'a> {
 /// Checks the configuration, the addresses and every upstream, prints what was found, and says whether all is well.
 pub(crate) fn run(arguments: &Arguments, options: &Options, place: &Place<'_>, env: Lookup<'_>) -> ExitCode {
     let report = match key(options.key_env.as_deref(), env) {
+        Ok(Some(key)) if text::is_meant(key.expose().as_bytes()) => Err(say!(
+            "--key-env: this is a client token of a gateway, and doctor would send it to upstreams: take the relay's key, or try \
+             the token with `try`",
+            "--key-env：这是网关签发的客户端令牌，而 doctor 会把密钥发给上游：请换成中转站的密钥，或用 `try` 测试令牌"
+        )),
         Ok(key) => examine(arguments, key, options, place, env),
         Err(message) => Err(message),
     };

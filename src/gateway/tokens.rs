@@ -2,12 +2,14 @@
 
 use super::client_keys::X_API_KEY;
 use gateway_core::http1::decoded;
+use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::redact::MASK;
 use gateway_core::team::asked;
 use gateway_core::team::roster::Roster;
-use gateway_core::team::text::PREFIX;
+use gateway_core::team::text::{self, PREFIX};
 use gateway_core::team::token::{Denied, Token};
-use http::header::AUTHORIZATION;
+use http::Method;
+use http::header::{AUTHORIZATION, UPGRADE};
 use memchr::memmem;
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -45,20 +47,37 @@ pub(super) fn are_exposed(request: &RequestHeader, body: &[u8], roster: &Roster)
         Cow::Owned(plain) if roster.is_in(&plain, now_ms) => true,
         _ => roster.is_in(text, now_ms),
     };
+    let authority = request.uri.authority().map_or("", |authority| authority.as_str());
     is_in(request.raw_path())
-        || request.headers.values().any(|value| is_in(value.as_bytes()))
+        || is_in(request.method.as_str().as_bytes())
+        || is_in(authority.as_bytes())
+        || request.headers.iter().any(|(name, value)| is_in(value.as_bytes()) || is_token_like(name.as_str()))
         || roster.is_in(body, now_ms)
 }
 
-/// Whether a token may send this body; `readable` is none if it is in a content coding. What has none asks for no model.
+/// Whether the name of a field could be a token: names are known in lower case only.
+fn is_token_like(name: &str) -> bool {
+    memmem::find(name.as_bytes(), PREFIX.as_bytes()).is_some_and(|at| name.len() - at >= text::LENGTH)
+}
+
+/// Whether a token may send this request; `readable` is its body, none if it is in a content coding. One that is for some
+/// models only is for requests that say which they want: messages, and what asks for nothing to be made.
 ///
 /// # Errors
 /// [`Denied::Model`].
-pub(super) fn admit_body(token: &Token, body: &[u8], readable: Option<&[u8]>) -> Result<(), Denied> {
-    if token.models.is_empty() || body.is_empty() {
+pub(super) fn admit_models(token: &Token, request: &RequestHeader, readable: Option<&[u8]>) -> Result<(), Denied> {
+    if token.models.is_empty() {
         return Ok(());
     }
-    token.admit_models(&readable.and_then(asked::models).unwrap_or_default())
+    let endpoint = Protocol::of(request.method.as_str(), request.raw_path()).endpoint();
+    let names_its_model = matches!(endpoint, Endpoint::Messages | Endpoint::CountTokens | Endpoint::Complete);
+    let asks_only = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match readable {
+        _ if request.headers.contains_key(UPGRADE) => Err(Denied::Model),
+        Some([]) if asks_only => Ok(()),
+        Some(body) if names_its_model => token.admit_models(&asked::models(body).unwrap_or_default()),
+        _ => Err(Denied::Model),
+    }
 }
 
 #[cfg(test)]
@@ -120,18 +139,43 @@ mod tests {
         assert!(is_exposed(&format!("/v1/models?key={escaped}"), &[], ""));
         assert!(is_exposed("/", &[("cookie", &format!("a=b; key={text}"))], ""));
         assert!(is_exposed("/", &[], &format!("{{\"text\":\"{text}\"}}")));
+        let mut odd = request("/", &[]);
+        odd.set_method(Method::from_bytes(text.as_bytes()).expect("a method"));
+        assert!(are_exposed(&odd, b"", &roster));
+        let mut odd = request("/", &[]);
+        odd.append_header(text.clone(), "1").expect("a field");
+        assert!(are_exposed(&odd, b"", &roster));
+        let mut odd = request("/", &[]);
+        odd.set_uri(format!("https://{text}/").parse().expect("a URI"));
+        assert!(are_exposed(&odd, b"", &roster));
         assert!(!is_exposed("/", &[("x", "agw_")], &text[..50]));
         assert!(!are_exposed(&request("/", &[]), text.as_bytes(), &Roster::default()));
     }
 
     #[test]
-    fn a_body_whose_model_nobody_can_tell_is_for_those_who_may_use_all() {
+    fn a_token_for_some_models_is_for_requests_that_say_which_they_want() {
         let (all, some) = (token(&[]), token(&["claude-haiku-*"]));
-        let body = br#"{"model":"claude-haiku-5-5"}"#;
-        assert_eq!(admit_body(&some, body, Some(body)), Ok(()));
-        assert_eq!(admit_body(&some, body, None), Err(Denied::Model));
-        assert_eq!(admit_body(&some, b"{}", Some(b"{}")), Err(Denied::Model));
-        assert_eq!(admit_body(&some, b"", Some(b"")), Ok(()));
-        assert_eq!(admit_body(&all, b"{}", None), Ok(()));
+        let body: &[u8] = br#"{"model":"claude-haiku-5-5"}"#;
+        let admit = |token: &Token, method: &str, fields: &[(&'static str, &str)], target, readable| {
+            let mut request = request(target, fields);
+            request.set_method(Method::from_bytes(method.as_bytes()).expect("a method"));
+            admit_models(token, &request, readable)
+        };
+        for (method, fields, target, readable, is_fine) in [
+            ("POST", &[][..], "/v1/messages?beta=true", Some(body), true),
+            ("POST", &[], "/v1/messages/count_tokens", Some(body), true),
+            ("POST", &[], "/v1/messages", None, false),
+            ("POST", &[], "/v1/messages", Some(b"{}"), false),
+            ("POST", &[], "/v1/messages", Some(b""), false),
+            ("POST", &[], "/v1/messages/batches", Some(body), false),
+            ("POST", &[], "/v1beta/models/gemini:generateContent", Some(body), false),
+            ("POST", &[], "/v1beta/models/gemini:generateContent", Some(b""), false),
+            ("GET", &[], "/v1/models", Some(b""), true),
+            ("GET", &[("upgrade", "websocket")], "/v1/realtime", Some(b""), false),
+        ] {
+            let expected = if is_fine { Ok(()) } else { Err(Denied::Model) };
+            assert_eq!(admit(&some, method, fields, target, readable), expected, "{method} {target}");
+            assert_eq!(admit(&all, method, fields, target, readable), Ok(()));
+        }
     }
 }

@@ -3,6 +3,8 @@
 use crate::config::Config;
 use gateway_core::both;
 use gateway_core::language::Words;
+use gateway_core::redact::MASK;
+use gateway_core::team::text;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::net::IpAddr;
@@ -17,6 +19,9 @@ const LONGEST_GLOB: usize = 100;
 const MOST_OF_A_LIST: usize = 64;
 /// Longest time for which two texts of a token are good, in milliseconds.
 const LONGEST_OVERLAP: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// The year 10000, which dates cannot tell, in milliseconds since 1970.
+const LATEST_MS: i64 = 253_402_300_800_000;
 
 /// The upstreams of a configuration, as far as tokens go.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +63,7 @@ impl Upstreams {
 pub(super) fn name(name: &str) -> Result<(), Words> {
     let may_be = |char: char| char.is_alphanumeric() || "-_.@+ ".contains(char);
     let is_fine = !name.is_empty() && name.chars().count() <= LONGEST_NAME && name.trim() == name;
-    if is_fine && name.chars().all(may_be) {
+    if is_fine && name.chars().all(may_be) && !text::is_in(name) {
         return Ok(());
     }
     Err(both!(
@@ -70,6 +75,9 @@ pub(super) fn name(name: &str) -> Result<(), Words> {
 
 /// Somebody else's text, as far as an error repeats it.
 fn shown(text: &str) -> String {
+    if text::is_in(text) {
+        return MASK.to_owned();
+    }
     text.chars().take(LONGEST_GLOB).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 
@@ -92,7 +100,7 @@ pub(super) fn time_zone(name: &str) -> Result<(), Words> {
 pub(super) fn models(globs: &[String]) -> Result<(), Words> {
     few(globs.len(), "--model")?;
     let is_fine = |glob: &String| !glob.is_empty() && glob.chars().count() <= LONGEST_GLOB && glob.trim() == glob;
-    match globs.iter().find(|glob| !is_fine(glob) || glob.chars().any(char::is_control)) {
+    match globs.iter().find(|glob| !is_fine(glob) || glob.chars().any(char::is_control) || text::is_in(glob)) {
         None => Ok(()),
         Some(glob) => Err(both!(
             "\"{glob}\" is no pattern of models: claude-haiku-* is one",
@@ -146,6 +154,7 @@ fn few(count: usize, option: &str) -> Result<(), Words> {
 pub(super) fn expiry(ends_ms: Option<i64>, now_ms: i64) -> Result<(), Words> {
     match ends_ms {
         Some(ends) if ends <= now_ms => Err(both!("that time is over already", "这个时间已经过去")),
+        Some(ends) if ends >= LATEST_MS => Err(both!("that is too far ahead", "时间太远")),
         _ => Ok(()),
     }
 }

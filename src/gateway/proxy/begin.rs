@@ -150,5 +150,9 @@ pub(crate) fn admit_token(
         return Err(Denied::Exposed.refusal());
     }
     let Some(token) = &identity.token else { return Ok(()) };
-    tokens::admit_body(token, body, apply_rules::readable_body(request, context)).map_err(Denied::refusal)
+    // Its body may have come slowly, and the token have ended meanwhile.
+    let present = roster.with_id(&token.holder.token).ok_or(Denied::Unknown);
+    let present = present.and_then(|token| token.admit(context.arrival.client, tokens::now_ms()).map(|()| token));
+    let readable = if body.is_empty() { Some(body) } else { apply_rules::readable_body(request, context) };
+    present.and_then(|token| tokens::admit_models(token, request, readable)).map_err(Denied::refusal)
 }

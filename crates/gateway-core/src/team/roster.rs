@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug, Default)]
 pub struct Roster {
     secrets: HashMap<Digest, Secret>,
+    by_id: HashMap<String, Arc<Token>>,
     has_tokens: bool,
 }
 
@@ -28,7 +29,9 @@ impl Roster {
     pub fn new(secrets: impl IntoIterator<Item = (Digest, Secret)>) -> Self {
         let secrets: HashMap<_, _> = secrets.into_iter().collect();
         let has_tokens = secrets.values().any(|secret| secret.token.state != State::Revoked);
-        Self { secrets, has_tokens }
+        let tokens = secrets.values().map(|secret| (secret.token.holder.token.to_string(), Arc::clone(&secret.token)));
+        let by_id = tokens.collect();
+        Self { secrets, by_id, has_tokens }
     }
 
     /// Whether there is a token that is not revoked.
@@ -63,7 +66,7 @@ impl Roster {
 
     /// The token with this id.
     pub fn with_id(&self, id: &str) -> Option<&Arc<Token>> {
-        self.secrets.values().map(|secret| &secret.token).find(|token| &*token.holder.token == id)
+        self.by_id.get(id)
     }
 
     /// Takes over from the roster before this one which tokens were used.

@@ -11,7 +11,7 @@ const RANDOM: usize = 43;
 /// Characters of the checksum, which is a CRC-32 of all before it.
 const CHECK: usize = 6;
 /// Characters of a token.
-const LENGTH: usize = PREFIX.len() + RANDOM + CHECK;
+pub const LENGTH: usize = PREFIX.len() + RANDOM + CHECK;
 /// Characters of it that are shown, at each end.
 const SHOWN: usize = 4;
 
@@ -46,6 +46,11 @@ pub fn digest(text: &[u8]) -> Option<Digest> {
 /// The digests of all tokens that stand in a text.
 pub fn find(text: &[u8]) -> impl Iterator<Item = Digest> {
     memmem::find_iter(text, PREFIX).filter_map(|at| digest(text.get(at..at + LENGTH)?))
+}
+
+/// Whether a token stands in a text, whoever's it is.
+pub fn is_in(text: &str) -> bool {
+    find(text.as_bytes()).next().is_some()
 }
 
 /// What a token is told from others by, in lists: its beginning and its end.
