@@ -82,6 +82,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
         recosts.clone(),
         Arc::clone(&live),
         Arc::clone(&notifier),
+        Arc::clone(&team),
         &startup.state_dir,
     );
     let admin: Arc<Admin> = Arc::new(admin);

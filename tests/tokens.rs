@@ -490,7 +490,7 @@ async fn commands_work_with_and_without_a_gateway_that_runs() {
         ("user create --name alice", "a user \"alice\" already"),
         ("user create --name bob --group ops", "no group \"ops\""),
         ("token create --user bob", "no user \"bob\""),
-        ("token create --user alice", "another --name"),
+        ("token create --user alice", "another name"),
         ("token show tok_0", "no such token"),
         ("group create --name x --time-zone Mars", "no time zone"),
         ("token create --user alice --name x --expires 2020-01-01", "over already"),

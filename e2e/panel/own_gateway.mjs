@@ -36,10 +36,10 @@ function startUpstream() {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-const yaml = (upstream) => `gateway:
+const yaml = (upstream, isKeyed) => `gateway:
   upstreams:
     - {name: near, base_url: ${upstream}}
-    - {name: far, base_url: ${upstream}, priority: 1}
+    - {name: far, base_url: ${upstream}, priority: 1}${isKeyed ? `\n    - {name: keyed, base_url: ${upstream}, api_key: sk-keyed, priority: 2}` : ''}
   routes: [{keys: sk-far, upstreams: [far]}]
   prices:
     - {models: claude-dear, input: 10, output: 50, cache_write: 12, cache_read: 1}
@@ -47,15 +47,15 @@ const yaml = (upstream) => `gateway:
 `;
 
 export class OwnGateway {
-  /** With a past of so many made-up rows over thirty days. */
-  static async start({ past = 0 } = {}) {
+  /** With a past of so many made-up rows over thirty days, and with an upstream for client tokens. */
+  static async start({ past = 0, isKeyed = false } = {}) {
     const own = new OwnGateway();
     own.folder = mkdtempSync(join(tmpdir(), 'panel-own-'));
     own.db = join(own.folder, 'log.db');
     own.key = KEY;
     if (past > 0) execFileSync(join(BINARIES, 'examples', 'fill_log'), [own.db, String(past), '30'], { stdio: 'ignore' });
     own.upstream = await startUpstream();
-    writeFileSync(join(own.folder, 'gateway.yaml'), yaml(`http://127.0.0.1:${own.upstream.address().port}`));
+    writeFileSync(join(own.folder, 'gateway.yaml'), yaml(`http://127.0.0.1:${own.upstream.address().port}`, isKeyed));
     const port = await freePort();
     own.url = `http://127.0.0.1:${port}`;
     own.child = spawn(join(BINARIES, 'anyrouter-gateway'), ['-c', join(own.folder, 'gateway.yaml')], {

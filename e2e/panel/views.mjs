@@ -49,6 +49,7 @@ export const VIEWS = {
   'upstream-order': { path: ({ upstreams }) => upstreams > 1 && '/upstreams', act: pressing('.page-header .actions > :first-child') },
   'upstream-form': { path: () => '/upstreams', act: pressing('.page-header .actions > :last-child') },
   notify: { path: () => '/notify' },
+  team: { path: () => '/team' },
   rules: { path: () => '/rules' },
   'rule-form': { path: () => '/rules', act: pressing('main .card-head button.compact') },
   'rules-try': { path: () => '/rules?view=try' },

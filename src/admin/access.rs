@@ -1,12 +1,15 @@
 //! Who may see the gateway's own pages, and who may change anything: who has the panel's key, or a session that began
 //! with it. Nobody else, wherever a request comes from.
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::fault::Fault;
+use super::parameters::now_ms;
 use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
 use crate::gateway::{Answer, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
 use gateway_core::rules::header::bearer;
+use gateway_core::team::roster::Roster;
+use gateway_core::team::token::{Denied, Token};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
@@ -28,6 +31,8 @@ pub(super) enum Needs {
     Look,
     /// The same, in a request that no form of another site's page can make.
     Change,
+    /// The key, a session, or a client token of anybody's.
+    Own,
 }
 
 /// What a request may do, and why not more.
@@ -40,10 +45,13 @@ pub(super) struct Access {
 
 /// What lets a request in.
 #[derive(Clone, Debug)]
-struct Pass {
-    key: Arc<PanelKey>,
-    /// `None` for the key itself.
-    session: Option<Session>,
+enum Pass {
+    /// The key itself.
+    Key(Arc<PanelKey>),
+    /// A session that began with it.
+    Session(Arc<PanelKey>, Session),
+    /// A client token. What it may is a matter of its user's role.
+    Token(Arc<Token>),
 }
 
 /// Why a request may not do everything.
@@ -63,6 +71,8 @@ enum Reason {
     CrossSite,
     /// It is a change that does not say that it is JSON.
     NotJson,
+    /// It has a client token whose user is no admin.
+    Member,
 }
 
 impl Access {
@@ -71,11 +81,24 @@ impl Access {
     }
 
     fn may_read(&self) -> bool {
-        self.pass.is_some()
+        self.pass.as_ref().is_some_and(|pass| !matches!(pass, Pass::Token(token) if !token.is_admin))
     }
 
     fn may_write(&self) -> bool {
-        self.pass.is_some() && self.reason == Reason::None
+        self.may_read() && self.reason == Reason::None
+    }
+
+    /// Who it is that was let in.
+    pub(super) fn caller(&self) -> Caller {
+        match &self.pass {
+            None => Caller::default(),
+            Some(Pass::Key(_)) => Caller { name: "the panel's key".to_owned(), token: None },
+            Some(Pass::Session(..)) => Caller { name: "the panel".to_owned(), token: None },
+            Some(Pass::Token(token)) => {
+                let name = format!("{} ({})", token.holder.user, token.holder.token);
+                Caller { name, token: Some(Arc::clone(token)) }
+            }
+        }
     }
 
     /// Lets a request pass that has what it needs.
@@ -87,8 +110,14 @@ impl Access {
             Needs::Nothing => true,
             Needs::Look => self.may_read(),
             Needs::Change => self.may_write(),
+            Needs::Own => self.pass.is_some() && matches!(self.reason, Reason::None | Reason::Member),
         };
-        if may { Ok(()) } else { Err(self.reason.refuse()) }
+        match (may, &self.pass) {
+            (true, _) => Ok(()),
+            // Whatever else is wrong with it.
+            (false, Some(Pass::Token(token))) if needs != Needs::Own && !token.is_admin => Err(Reason::Member.refuse()),
+            (false, _) => Err(self.reason.refuse()),
+        }
     }
 }
 
@@ -100,6 +129,7 @@ impl Reason {
             Reason::TooOften => Refused::TooOften(WINDOW),
             Reason::CrossSite => Fault::CrossSite.into(),
             Reason::NotJson => Fault::NotSentAsJson.into(),
+            Reason::Member => Fault::AdminNeeded.into(),
             Reason::Closed => Fault::NoPanelKey.into(),
             Reason::NoKey | Reason::None => Fault::KeyNeeded.into(),
         }
@@ -124,27 +154,36 @@ impl Gate {
     }
 
     /// What this request may do. A wrong key may have to wait for the answer.
-    pub(super) async fn access(&self, request: &RequestHeader, client: Option<IpAddr>, keys: &PanelKeys) -> Access {
+    pub(super) async fn access(
+        &self,
+        request: &RequestHeader,
+        client: Option<IpAddr>,
+        keys: &PanelKeys,
+        roster: &Roster,
+    ) -> Access {
         let headers = &request.headers;
         if is_cross_site(request) {
             return Access::none(Reason::CrossSite);
         }
         let Some(key) = keys.key() else { return Access::none(Reason::Closed) };
-        let (session, is_wrong) = match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
-            Some(given) if key.is(given) => (None, false),
-            Some(_) => (None, true),
+        let pass = match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
+            Some(given) if key.is(given) => Some(Pass::Key(key)),
+            Some(given) => match roster.admit(given, client, now_ms()) {
+                Ok(token) => Some(Pass::Token(Arc::clone(token))),
+                Err((Denied::Unknown, _)) => None,
+                // It was good once: no guess.
+                Err(_) => return Access::none(Reason::NoKey),
+            },
             None => match self.session_of(headers, &key) {
-                Read::Good(session) => (Some(session), false),
-                Read::Forged => (None, true),
+                Read::Good(session) => Some(Pass::Session(key, session)),
+                Read::Forged => None,
                 Read::None => return Access::none(Reason::NoKey),
             },
         };
-        if is_wrong {
-            return Access::none(self.note_wrong(client).await);
-        }
+        let Some(pass) = pass else { return Access::none(self.note_wrong(client).await) };
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
         let reason = if is_read || is_json(headers) { Reason::None } else { Reason::NotJson };
-        Access { pass: Some(Pass { key, session }), reason }
+        Access { pass: Some(pass), reason }
     }
 
     async fn note_wrong(&self, client: Option<IpAddr>) -> Reason {
@@ -156,13 +195,19 @@ impl Gate {
     }
 
     /// Whether what let a request in is still good: for answers without an end.
-    pub(super) fn is_still_good(&self, access: &Access, keys: &PanelKeys) -> bool {
-        let Some(pass) = &access.pass else { return false };
-        keys.key().is_some_and(|key| Arc::ptr_eq(&key, &pass.key))
-            && pass
-                .session
-                .as_ref()
-                .is_none_or(|session| !session.is_over(SystemTime::now()) && !self.ended.has(session))
+    pub(super) fn is_still_good(&self, access: &Access, keys: &PanelKeys, roster: &Roster) -> bool {
+        let is_in_force = |known: &Arc<PanelKey>| keys.key().is_some_and(|key| Arc::ptr_eq(&key, known));
+        match &access.pass {
+            None => false,
+            Some(Pass::Key(key)) => is_in_force(key),
+            Some(Pass::Session(key, session)) => {
+                is_in_force(key) && !session.is_over(SystemTime::now()) && !self.ended.has(session)
+            }
+            Some(Pass::Token(token)) => {
+                let present = roster.with_id(&token.holder.token);
+                keys.key().is_some() && present.is_some_and(|token| token.is_admin && token.is_in_use(now_ms()))
+            }
+        }
     }
 
     /// The session of the request's cookies: a good one, if there is one.
@@ -180,8 +225,8 @@ impl Gate {
     }
 
     /// Who asks, and what it may do.
-    pub(super) async fn who(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
-        let access = self.access(&call.request, call.client, keys).await;
+    pub(super) async fn who(&self, call: &Call, keys: &PanelKeys, roster: &Roster) -> Result<Answer, Refused> {
+        let access = self.access(&call.request, call.client, keys, roster).await;
         if access.reason == Reason::Unanswered {
             return Err(access.reason.refuse());
         }

@@ -4,13 +4,24 @@ use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::Refused;
 use bytes::Bytes;
+use gateway_core::team::token::Token;
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Largest body of a request to the API.
 pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Largest body of a request that shows no key before it, such as a login.
 pub(super) const SMALL_BODY_BYTES: usize = 4 * 1024;
+
+/// Who makes a request to the API.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    /// As the audit has it.
+    pub name: String,
+    /// Whose client token it shows, if it does not show the key.
+    pub token: Option<Arc<Token>>,
+}
 
 /// A request to the API.
 pub(super) struct Call {
@@ -18,6 +29,8 @@ pub(super) struct Call {
     pub request: RequestHeader,
     /// Where it comes from.
     pub client: Option<IpAddr>,
+    /// Who makes it, where the path needs somebody.
+    pub caller: Caller,
     /// What the path names: the value of `{id}` or `{name}` in the template; empty if that has none.
     pub named: String,
     /// What it names within that: the value of the second one, such as `{key}`.

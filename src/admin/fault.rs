@@ -12,6 +12,8 @@ messages! {
         "This needs the panel's key as a bearer token, or a login at /admin: `anyrouter-gateway panel` prints a link that \
          logs in",
         "需要面板密钥：以 Bearer 令牌携带，或在 /admin 登录；运行 anyrouter-gateway panel 可得到登录链接";
+    AdminNeeded = "admin_needed",
+        "This needs the panel's key, or a client token of a user who is an admin", "需要面板密钥，或角色为 admin 的用户的客户端令牌";
     WrongKey = "wrong_key", "This is not the panel's key", "面板密钥不正确";
     LinkOver = "link_over",
         "This link is over: each logs in once, within a day, and those from before a restart, an upgrade or a new key do \
@@ -43,6 +45,8 @@ messages! {
     NoLog = "no_log",
         "There is no request log: it is switched off (GATEWAY_DB, gateway.database)",
         "没有请求日志：它已关闭（GATEWAY_DB、gateway.database）";
+    NotInTeam { said: Words } = "not_in_team", "{said}", "团队中没有：{said}";
+    NotYours = "not_yours", "This is not a token of yours", "这不是你的令牌";
     // --- what is asked for is not clear ---
     TooManyValues { name: String, count: u64, most: u64 } = "too_many_values",
         "{name}: {count} values are more than {most}", "{name}：共 {count} 个值，最多 {most} 个";
@@ -108,7 +112,10 @@ messages! {
         "这个请求只保留了开头（log.capture_body）：无法用它试运行规则";
     DraftUnusable { said: Words } = "draft_unusable",
         "The draft cannot be used: {said}", "这份草稿无法使用：{said}";
+    NotForTeam { said: Words } = "not_for_team", "{said}", "无法完成：{said}";
     // --- it cannot be done ---
+    NameTaken { said: Words } = "name_taken", "{said}", "名称已被占用：{said}";
+    TeamUnusable { said: Words } = "team_unusable", "{said}", "用户与令牌的文件无法使用：{said}";
     Conflict { current: String } = "conflict",
         "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",
         "在此期间，配置已被修改（当前版本 {current}）；请重新加载后再修改";
@@ -131,15 +138,17 @@ impl Fault {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::KeyNeeded | Self::WrongKey | Self::LinkOver | Self::NoPanelKey => 401,
-            Self::CrossSite => 403,
+            Self::CrossSite | Self::AdminNeeded => 403,
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
+            Self::NotInTeam { .. } | Self::NotYours => 404,
             Self::NoTarget { .. } | Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
+            Self::NameTaken { .. } => 409,
             Self::Conflict { .. } | Self::RecostRuns | Self::TooManyWishes { .. } => 409,
             Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,
             Self::NotSentAsJson => 415,
             Self::TooManyWrongKeys => 429,
-            Self::NotWritten { .. } | Self::Failed { .. } => 500,
+            Self::TeamUnusable { .. } | Self::NotWritten { .. } | Self::Failed { .. } => 500,
             Self::Waiting | Self::TookTooLong { .. } | Self::LogUnread { .. } => 503,
             _ => 400,
         }

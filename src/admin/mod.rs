@@ -25,6 +25,7 @@ mod service;
 mod sessions;
 mod statistics;
 mod status;
+mod team;
 mod turns;
 mod upstream_test;
 mod upstreams;
@@ -34,6 +35,7 @@ use crate::config::live::Live;
 use crate::gateway::{Answer, LocalHandler, LocalRequest, Recipient, Shared};
 use crate::notify::Notifier;
 use crate::store::{Reader, Recosts};
+use crate::team::Keeper;
 use access::{Access, Gate, Needs};
 use assets::HTML;
 use async_trait::async_trait;
@@ -74,12 +76,13 @@ impl Admin {
         recosts: Option<Recosts>,
         live: Arc<Live>,
         notifier: Arc<Notifier>,
+        team: Arc<Keeper>,
         state_dir: &Path,
     ) -> Self {
         let (checks, dry_runs) = (Turns::new(), Turns::new());
         let (tests, notices) = (Turns::of(TESTS), Turns::of(NOTICES));
         let gate = Arc::new(Gate::new(state_dir));
-        Self { parts: Parts { shared, log, recosts, live, notifier, gate, checks, dry_runs, tests, notices } }
+        Self { parts: Parts { shared, log, recosts, live, notifier, team, gate, checks, dry_runs, tests, notices } }
     }
 
     /// Takes over what another process has changed in the state folder. This reads a file.
@@ -124,12 +127,17 @@ impl Admin {
         let (_, query) = split_query(request.raw_path());
         let parameters = Parameters::read(query.unwrap_or_default());
         let [named, within] = named.map(str::to_owned);
-        let call = Call { client, named, within, parameters, body, request };
+        let caller = access.as_ref().map(Access::caller).unwrap_or_default();
+        let call = Call { client, caller, named, within, parameters, body, request };
         match (route.handler)(&self.parts, &call).await {
             Ok(Reply::Whole(answer)) => answer.with(CACHE_CONTROL, "no-store").send_direct(session, request_id).await,
             Ok(Reply::Rows(export)) => export.serve(session, request_id).await,
             Ok(Reply::Live) => {
-                let may_look = || access.as_ref().is_some_and(|access| gate.is_still_good(access, &shared.panel));
+                let may_look = || {
+                    access
+                        .as_ref()
+                        .is_some_and(|access| gate.is_still_good(access, &shared.panel, &shared.roster.load()))
+                };
                 live::serve(session, shared, request_id, may_look).await
             }
             Err(refused) => {
@@ -158,7 +166,7 @@ impl Admin {
         let access = match needs {
             Needs::Nothing => None,
             needs => {
-                let access = gate.access(request, client, &shared.panel).await;
+                let access = gate.access(request, client, &shared.panel, &shared.roster.load_full()).await;
                 access.permit(needs)?;
                 Some(access)
             }

@@ -8,6 +8,7 @@ use crate::config::live::Live;
 use crate::gateway::Shared;
 use crate::notify::Notifier;
 use crate::store::{Reader, Recosts};
+use crate::team::Keeper;
 use std::sync::Arc;
 
 /// What the handlers work with.
@@ -22,6 +23,8 @@ pub(super) struct Parts {
     pub live: Arc<Live>,
     /// What tells of what breaks.
     pub notifier: Arc<Notifier>,
+    /// What keeps users, groups and client tokens.
+    pub team: Arc<Keeper>,
     /// Who may do what.
     pub gate: Arc<Gate>,
     /// Checks of edits.

@@ -1,14 +1,14 @@
 //! The paths of the admin API: which methods each takes, who may use it, and what answers.
 
-use super::access::Needs::{self, Change, Look, Nothing};
+use super::access::Needs::{self, Change, Look, Nothing, Own};
 use super::call::Call;
 use super::export::Export;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::{
-    capture, configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, upstream_test,
-    upstreams, waste,
+    capture, configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, team,
+    upstream_test, upstreams, waste,
 };
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
@@ -23,6 +23,7 @@ const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const PUT: &[Method] = &[Method::PUT];
 const DELETE: &[Method] = &[Method::DELETE];
+const PATCH: &[Method] = &[Method::PATCH];
 
 /// What a handler gives.
 pub(super) enum Reply {
@@ -59,8 +60,13 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 41] = [
-    route(READ, "session", Nothing, answer!(it, call => it.gate.who(call, &it.shared.panel).await)),
+static ROUTES: [Route; 55] = [
+    route(
+        READ,
+        "session",
+        Nothing,
+        answer!(it, call => it.gate.who(call, &it.shared.panel, &it.shared.roster.load_full()).await),
+    ),
     route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
     route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
@@ -131,6 +137,21 @@ static ROUTES: [Route; 41] = [
     route(POST, "reload", Change, answer!(it, _ => configuration::reload(&it.live).await)),
     // This runs the rules that are in force, on a text, and changes nothing.
     route(POST, "explain", Look, answer!(it, call => dry_run::answer(it, call).await)),
+    route(READ, "users", Look, answer!(it, _ => team::users(it).await)),
+    route(POST, "users", Change, answer!(it, call => team::create_user(it, call).await)),
+    route(PATCH, "users/{id}", Change, answer!(it, call => team::change_user(it, call).await)),
+    route(READ, "groups", Look, answer!(it, _ => team::groups(it).await)),
+    route(POST, "groups", Change, answer!(it, call => team::create_group(it, call).await)),
+    route(READ, "tokens", Look, answer!(it, call => team::tokens(it, call).await)),
+    route(POST, "tokens", Change, answer!(it, call => team::create_token(it, call).await)),
+    route(READ, "tokens/{id}", Look, answer!(it, call => team::token(it, call).await)),
+    route(PATCH, "tokens/{id}", Change, answer!(it, call => team::change_token(it, call).await)),
+    route(DELETE, "tokens/{id}", Change, answer!(it, call => team::revoke_token(it, call).await)),
+    route(POST, "tokens/{id}/rotate", Change, answer!(it, call => team::rotate_token(it, call).await)),
+    route(READ, "audit", Look, answer!(it, call => team::audit(it, call).await)),
+    // What somebody with a client token may, whose user is no admin.
+    route(READ, "me", Own, answer!(it, call => team::me(it, call).await)),
+    route(POST, "me/tokens/{id}/rotate", Own, answer!(it, call => team::rotate_own(it, call).await)),
     route(READ, "notify", Look, answer!(it, _ => notify::view(&it.notifier))),
     route(POST, "notify/test", Change, answer!(it, call => notify::test(it, call).await)),
     route(GET, "live", Look, |_, _| Box::pin(async { Ok(Reply::Live) })),

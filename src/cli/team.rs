@@ -29,6 +29,9 @@ enum UserCommand {
         /// The group that the user is in.
         #[arg(long)]
         group: Option<String>,
+        /// What the user may do in the panel's API with a token: member (see what is the user's own) or admin (everything).
+        #[arg(long, default_value = "member")]
+        role: String,
     },
     /// List all users.
     List,
@@ -135,7 +138,9 @@ impl UserOptions {
     /// The same as a wish.
     pub(crate) fn wish(&self) -> Wish {
         match self.what.clone() {
-            UserCommand::Create { name, email, group } => Wish::CreateUser { name, email, group },
+            UserCommand::Create { name, email, group, role } => {
+                Wish::CreateUser { name, email, group, role: Some(role) }
+            }
             UserCommand::List => Wish::ListUsers,
             UserCommand::Suspend { name } => Wish::SuspendUser { name, is_suspended: true },
             UserCommand::Resume { name } => Wish::SuspendUser { name, is_suspended: false },

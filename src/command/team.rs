@@ -29,6 +29,7 @@ pub(super) fn print(wish: &Wish, told: Told, is_json: bool) -> Result<String, St
         Told::Issued(issued) => serde_json::to_value([issued]),
         Told::Limits(rows) => serde_json::to_value(rows),
         Told::Usage(rows) => serde_json::to_value(rows),
+        Told::Audit(rows) => serde_json::to_value(rows),
     };
     if is_json {
         let rows = rows.map_err(|error| error.to_string())?;
@@ -43,6 +44,8 @@ pub(super) fn print(wish: &Wish, told: Told, is_json: bool) -> Result<String, St
         Told::Tokens(rows) => table(&token_head(), rows.iter().map(token)),
         Told::Limits(rows) => limits::limits(&rows),
         Told::Usage(rows) => limits::usage(&rows),
+        // No command asks for it.
+        Told::Audit(_) => String::new(),
         Told::Issued(Issued { id, token, old_until_ms }) => {
             let note = say!(
                 "{id}: this is the only time that its token is shown. Clients take it as ANTHROPIC_AUTH_TOKEN",

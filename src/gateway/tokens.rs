@@ -99,6 +99,7 @@ mod tests {
             ends_ms: None,
             state: State::Active,
             user: State::Active,
+            is_admin: false,
             used_ms: Arc::default(),
         }
     }

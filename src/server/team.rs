@@ -5,7 +5,7 @@ use crate::gateway::Shared;
 use crate::language::told as in_words;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::team::Acting;
-use crate::team::{Keeper, Seen, Told, Upstreams, Wish};
+use crate::team::{Actor, Keeper, Seen, Told, Upstreams, Wish};
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
 use rustix::process::geteuid;
@@ -41,7 +41,7 @@ pub(super) fn check(config: &Config, roster: &Roster) -> Result<(), Words> {
 pub(super) fn for_commands(keeper: Arc<Keeper>, shared: Arc<Shared>) -> Acting {
     Arc::new(move |wish, user| {
         let upstreams = Upstreams::of(&shared.snapshot.load().config);
-        keeper.act(wish, &actor(user), &upstreams)
+        keeper.act(wish, &actor(user), &upstreams).map_err(|denial| denial.words)
     })
 }
 
@@ -51,8 +51,8 @@ pub(super) fn refresh(keeper: &Keeper, shared: &Shared) {
 }
 
 /// How the audit calls a user of this machine who typed a command.
-fn actor(user: u32) -> String {
-    format!("command line, user {user}")
+fn actor(user: u32) -> Actor {
+    Actor { name: format!("command line, user {user}"), address: None }
 }
 
 /// Fulfills a wish in this process, for a command where no gateway runs: in a folder of this user's own alone, for the file would
@@ -67,5 +67,5 @@ pub(crate) fn here(loaded: &Loaded, wish: &Wish) -> Result<Told, String> {
     })?;
     let keeper = Keeper::open(folder, Box::new(drop)).map_err(|why| in_words(&why))?;
     let told = keeper.act(wish, &actor(geteuid().as_raw()), &Upstreams::of(&loaded.config));
-    told.map_err(|why| in_words(&why))
+    told.map_err(|denial| in_words(&denial.words))
 }

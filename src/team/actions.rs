@@ -1,14 +1,15 @@
 //! What is done for a wish: each change in one transaction, with a row in the audit.
 
-use super::asked::{Asked, Failure, find_token, group, json, note, user};
+use super::asked::{Asked, Failure, find_token, group, json, name_is_free, note, user};
+use super::changes;
 use super::limits;
 use super::read::{self, DAY_MS};
 use super::valid;
-use super::wish::{Issued, NewToken, TokenText, Told, Wish};
+use super::wish::{Issued, NewToken, TokenText, Told, UserChange, Wish};
 use gateway_core::both;
 use gateway_core::team::limit::Subject;
 use gateway_core::team::text;
-use gateway_core::team::token::State;
+use gateway_core::team::token::{Role, State};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::{Connection, Transaction, params};
 
@@ -32,6 +33,7 @@ impl Wish {
                 | Self::ShowToken { .. }
                 | Self::ListLimits { .. }
                 | Self::Usage { .. }
+                | Self::ReadAudit { .. }
         )
     }
 }
@@ -49,8 +51,17 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
         }
         Wish::ShowToken { token } => Ok(Told::Tokens(vec![find_token(file, token, now_ms)?])),
         Wish::CreateGroup { name, time_zone } => create_group(file, name, time_zone, asked),
-        Wish::CreateUser { name, email, group } => create_user(file, name, email.as_deref(), group.as_deref(), asked),
-        Wish::SuspendUser { name, is_suspended } => suspend_user(file, name, *is_suspended, asked),
+        Wish::CreateUser { name, email, group, role } => {
+            create_user(file, name, [email.as_deref(), group.as_deref(), role.as_deref()], asked)
+        }
+        Wish::SuspendUser { name, is_suspended } => {
+            let state = if *is_suspended { State::Suspended } else { State::Active };
+            let change = UserChange { state: Some(state.code().to_owned()), ..UserChange::default() };
+            changes::user(file, name, &change, asked)
+        }
+        Wish::ChangeUser { user, change } => changes::user(file, user, change, asked),
+        Wish::ChangeToken { token, change } => changes::token(file, token, change, asked),
+        Wish::ReadAudit { before, most } => Ok(Told::Audit(read::audit(file, *before, *most)?)),
         Wish::CreateToken(new) => create_token(file, new, asked),
         Wish::RotateToken { token, overlap_ms } => rotate_token(file, token, *overlap_ms, asked),
         Wish::RevokeToken { token } => revoke_token(file, token, asked),
@@ -65,7 +76,7 @@ fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Aske
     valid::time_zone(time_zone)?;
     room(file, "groups", MOST_GROUPS)?;
     if !read::groups(file, "WHERE name = ?", [name])?.is_empty() {
-        return Err(both!("there is a group \"{name}\" already", "已有名为“{name}”的用户组").into());
+        return Err(Failure::taken(both!("there is a group \"{name}\" already", "已有名为“{name}”的用户组")));
     }
     let (id, sql) = (new_id("grp")?, "INSERT INTO groups (id, name, time_zone, created_ms) VALUES (?, ?, ?, ?)");
     file.execute(sql, params![id, name, time_zone, asked.now_ms])?;
@@ -77,33 +88,23 @@ fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Aske
 fn create_user(
     file: &Transaction<'_>,
     name: &str,
-    email: Option<&str>,
-    group: Option<&str>,
+    [email, group, role]: [Option<&str>; 3],
     asked: Asked<'_>,
 ) -> Result<Told, Failure> {
     valid::name(name)?;
     email.map_or(Ok(()), valid::email)?;
+    let role = role.unwrap_or(Role::Member.code());
+    valid::role(role)?;
     room(file, "users", MOST_USERS)?;
     if !read::users(file, "WHERE users.name = ?", [name])?.is_empty() {
-        return Err(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户").into());
+        return Err(Failure::taken(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户")));
     }
     let group_id = group.map(|group| self::group(file, group)).transpose()?;
     let id = new_id("usr")?;
-    let sql = "INSERT INTO users (id, name, email, group_id, created_ms) VALUES (?, ?, ?, ?, ?)";
-    file.execute(sql, params![id, name, email, group_id, asked.now_ms])?;
+    let sql = "INSERT INTO users (id, name, email, group_id, role, created_ms) VALUES (?, ?, ?, ?, ?, ?)";
+    file.execute(sql, params![id, name, email, group_id, role, asked.now_ms])?;
     let rows = read::users(file, "WHERE users.id = ?", [&id])?;
     note(file, asked, "user.create", &id, None::<()>, rows.first())?;
-    Ok(Told::Users(rows))
-}
-
-fn suspend_user(file: &Transaction<'_>, name: &str, is_suspended: bool, asked: Asked<'_>) -> Result<Told, Failure> {
-    let id = user(file, name)?;
-    let before = read::users(file, "WHERE users.id = ?", [&id])?;
-    let state = if is_suspended { State::Suspended } else { State::Active };
-    file.execute("UPDATE users SET state = ? WHERE id = ?", params![state.code(), id])?;
-    let rows = read::users(file, "WHERE users.id = ?", [&id])?;
-    let action = if is_suspended { "user.suspend" } else { "user.resume" };
-    note(file, asked, action, &id, before.first(), rows.first())?;
     Ok(Told::Users(rows))
 }
 
@@ -116,15 +117,7 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     asked.upstreams.take_tokens()?;
     room(file, "tokens", MOST_TOKENS)?;
     let user_id = user(file, &new.user)?;
-    let of_user = "WHERE tokens.user_id = ? AND tokens.name = ? AND tokens.state <> 'revoked'";
-    if !read::tokens(file, of_user, params![user_id, new.name], asked.now_ms)?.is_empty() {
-        let NewToken { user, name, .. } = new;
-        return Err(both!(
-            "{user} has a token \"{name}\" already: give this one another --name, or rotate that one",
-            "{user} 已有名为“{name}”的令牌：请用 --name 另取名称，或轮换那个令牌"
-        )
-        .into());
-    }
+    name_is_free(file, &user_id, &new.name, "")?;
     let (id, token) = (new_id("tok")?, text::of(random()?));
     let sql = "INSERT INTO tokens (id, user_id, name, hint, models, upstreams, addresses, expires_ms, created_ms) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";

@@ -2,7 +2,7 @@
 
 use super::read;
 use super::valid::{self, Upstreams};
-use super::wish::TokenRow;
+use super::wish::{Actor, Obstacle, TokenRow};
 use gateway_core::both;
 use gateway_core::language::Words;
 use rusqlite::{Connection, Transaction, params};
@@ -16,7 +16,7 @@ const MOST_AUDIT: i64 = 100_000;
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It cannot be.
-    Refused(Words),
+    Refused(Obstacle, Words),
     /// The file does not do it.
     File(rusqlite::Error),
 }
@@ -29,15 +29,27 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<Words> for Failure {
     fn from(why: Words) -> Self {
-        Self::Refused(why)
+        Self::Refused(Obstacle::Unfit, why)
+    }
+}
+
+impl Failure {
+    /// There is one of that name.
+    pub(super) fn taken(why: Words) -> Self {
+        Self::Refused(Obstacle::Taken, why)
+    }
+
+    /// It is not there.
+    pub(super) fn absent(why: Words) -> Self {
+        Self::Refused(Obstacle::Absent, why)
     }
 }
 
 /// Who wishes something, when, and what the configuration has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
-    /// As the audit has it.
-    pub actor: &'a str,
+    /// Who.
+    pub actor: &'a Actor,
     /// Milliseconds since 1970.
     pub now_ms: i64,
     /// The upstreams that tokens may name.
@@ -60,17 +72,31 @@ pub(super) fn group(file: &Connection, name: &str) -> Result<String, Failure> {
     })
 }
 
-/// The id of the user with this name.
+/// Whether no other token of this user that is not revoked has this name.
+pub(super) fn name_is_free(file: &Connection, user_id: &str, name: &str, but: &str) -> Result<(), Failure> {
+    let sql = "SELECT COUNT(*) FROM tokens WHERE user_id = ? AND name = ? AND state <> 'revoked' AND id <> ?";
+    let count: i64 = file.query_row(sql, [user_id, name, but], |row| row.get(0))?;
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Failure::taken(both!(
+        "this user has a token \"{name}\" already: choose another name (--name), or rotate that one",
+        "该用户已有名为“{name}”的令牌：请换一个名称（--name），或轮换那个令牌"
+    )))
+}
+
+/// The id of the user with this name or this id.
 pub(super) fn user(file: &Connection, name: &str) -> Result<String, Failure> {
-    let user = read::users(file, "WHERE users.name = ?", [name])?.pop();
-    user.map(|row| row.id).ok_or_else(|| {
-        valid::name(name).err().unwrap_or_else(|| {
+    let mut found = read::users(file, "WHERE users.id = ?1 OR users.name = ?1", [name])?;
+    // An id is nobody else's name, unless somebody chose it to be.
+    found.sort_by_key(|row| row.id != name);
+    found.into_iter().next().map(|row| row.id).ok_or_else(|| {
+        Failure::absent(valid::name(name).err().unwrap_or_else(|| {
             both!(
                 "there is no user \"{name}\": `anyrouter-gateway user list` names all, `user create --name` makes one",
                 "没有“{name}”这个用户：`anyrouter-gateway user list` 列出所有用户，`user create --name` 新建一个"
             )
-        })
-        .into()
+        }))
     })
 }
 
@@ -85,11 +111,10 @@ pub(super) fn find_token(file: &Connection, token: &str, now_ms: i64) -> Result<
     };
     found.into_iter().next().ok_or_else(|| {
         // It is not repeated: somebody may have given the token itself.
-        both!(
+        Failure::absent(both!(
             "there is no such token: `anyrouter-gateway token list` has the ids (tok_...); USER/NAME names one too",
             "没有这个令牌：`anyrouter-gateway token list` 列出所有 id（tok_...）；也可以写成 用户/名称"
-        )
-        .into()
+        ))
     })
 }
 
@@ -102,11 +127,13 @@ pub(super) fn note(
     before: Option<impl Serialize>,
     after: Option<impl Serialize>,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO audit (at_ms, actor, action, target, before, after) VALUES (?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO audit (at_ms, actor, address, action, target, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)";
     let (before, after) = (before.as_ref().map(json), after.as_ref().map(json));
-    file.execute(sql, params![asked.now_ms, asked.actor, action, target, before, after])?;
+    let Actor { name: actor, address } = asked.actor;
+    let address = address.map(|address| address.to_canonical().to_string());
+    file.execute(sql, params![asked.now_ms, actor, address, action, target, before, after])?;
     file.execute("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", [MOST_AUDIT])?;
-    log::info!("{}: {action} {target}", asked.actor);
+    log::info!("{actor}: {action} {target}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::limits;
 use super::read;
 use super::store::{Store, StoreError};
 use super::valid::Upstreams;
-use super::wish::{Told, Wish};
+use super::wish::{Actor, Denial, Obstacle, Told, Wish};
 use crate::ledger::Owners;
 use gateway_core::both;
 use gateway_core::language::Words;
@@ -78,21 +78,22 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Fulfills a wish of somebody whom the audit calls `actor`.
+    /// Fulfills somebody's wish.
     ///
     /// # Errors
     /// Why it is not fulfilled.
-    pub(crate) fn act(&self, wish: &Wish, actor: &str, upstreams: &Upstreams) -> Result<Told, Words> {
+    pub(crate) fn act(&self, wish: &Wish, actor: &Actor, upstreams: &Upstreams) -> Result<Told, Denial> {
         let mut open = self.lock();
         if !wish.changes() && open.store.is_none() && !self.path.exists() {
             return Ok(nothing(wish));
         }
-        self.put_in_place(&mut open).map_err(|error| self.unusable(&error))?;
+        let unusable = |error: &StoreError| Denial { kind: Obstacle::File, words: self.unusable(error) };
+        self.put_in_place(&mut open).map_err(|error| unusable(&error))?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams, folder });
         told.map_err(|failure| match failure {
-            Failure::Refused(why) => why,
-            Failure::File(error) => self.unusable(&error.into()),
+            Failure::Refused(kind, words) => Denial { kind, words },
+            Failure::File(error) => unusable(&error.into()),
         })
     }
 
@@ -191,6 +192,7 @@ fn nothing(wish: &Wish) -> Told {
         Wish::ListUsers => Told::Users(Vec::new()),
         Wish::ListLimits { .. } => Told::Limits(Vec::new()),
         Wish::Usage { .. } => Told::Usage(Vec::new()),
+        Wish::ReadAudit { .. } => Told::Audit(Vec::new()),
         _ => Told::Tokens(Vec::new()),
     }
 }

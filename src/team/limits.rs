@@ -258,6 +258,6 @@ pub(super) fn for_requests(file: &Connection) -> rusqlite::Result<Vec<(Arc<str>,
 
 impl From<LimitFault> for Failure {
     fn from(fault: LimitFault) -> Self {
-        Self::Refused(fault.words())
+        fault.words().into()
     }
 }

@@ -6,6 +6,7 @@
 
 mod actions;
 mod asked;
+mod changes;
 mod keeper;
 mod limits;
 mod read;
@@ -15,4 +16,6 @@ mod wish;
 
 pub(crate) use keeper::{Keeper, Seen, roster};
 pub(crate) use valid::Upstreams;
-pub(crate) use wish::{GroupRow, Issued, LimitRow, NewToken, TokenRow, Told, UsageRow, UserRow, Whom, Wish};
+pub(crate) use wish::{
+    Actor, Denial, GroupRow, Issued, LimitRow, NewToken, Obstacle, TokenRow, Told, UsageRow, UserRow, Whom, Wish,
+};

@@ -1,14 +1,14 @@
 //! What the file says: rows for people, and the roster for requests.
 
-use super::wish::{GroupRow, TokenRow, UserRow};
+use super::wish::{AuditRow, GroupRow, TokenRow, UserRow};
 use gateway_core::holder::Holder;
 use gateway_core::rules::glob::Glob;
 use gateway_core::team::roster::{Roster, Secret};
 use gateway_core::team::text::Digest;
-use gateway_core::team::token::{State, Token};
+use gateway_core::team::token::{Role, State, Token};
 use jiff::Span;
 use jiff::civil::Date;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, params};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use std::sync::Arc;
 pub(super) const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 const GROUPS: &str = "SELECT id, name, time_zone, created_ms FROM groups";
-const USERS: &str = "SELECT users.id, users.name, users.email, groups.name, users.state, users.created_ms, \
+const USERS: &str = "SELECT users.id, users.name, users.email, groups.name, users.state, users.created_ms, users.role, \
      (SELECT COUNT(*) FROM tokens WHERE tokens.user_id = users.id AND tokens.state <> 'revoked') \
      FROM users LEFT JOIN groups ON groups.id = users.group_id";
 const TOKENS: &str = "SELECT tokens.id, users.name, groups.name, tokens.name, tokens.hint, tokens.state, users.state, \
      tokens.models, tokens.upstreams, tokens.addresses, tokens.expires_ms, tokens.used_on, tokens.created_ms, \
-     (SELECT MAX(secrets.expires_ms) FROM secrets WHERE secrets.token_id = tokens.id) \
+     (SELECT MAX(secrets.expires_ms) FROM secrets WHERE secrets.token_id = tokens.id), users.role \
      FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN groups ON groups.id = users.group_id";
 
 /// A token as the file has it, and what is not shown of it.
@@ -29,6 +29,7 @@ pub(super) struct Stored {
     row: TokenRow,
     state: State,
     user: State,
+    is_admin: bool,
 }
 
 /// The groups with this condition.
@@ -49,10 +50,33 @@ pub(super) fn users(file: &Connection, condition: &str, values: impl Params) -> 
             group: row.get(3)?,
             state: row.get(4)?,
             created_at_ms: row.get(5)?,
-            tokens: row.get(6)?,
+            role: row.get(6)?,
+            tokens: row.get(7)?,
         })
     };
     all(file, &format!("{USERS} {condition} ORDER BY users.name"), values, user)
+}
+
+/// Changes before the one with this number, the newest first.
+pub(super) fn audit(file: &Connection, before: Option<i64>, most: u32) -> rusqlite::Result<Vec<AuditRow>> {
+    let sql = "SELECT id, at_ms, actor, address, action, target, before, after FROM audit \
+               WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2";
+    let json = |row: &Row<'_>, at: usize| {
+        row.get::<_, Option<String>>(at).map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    let change = |row: &Row<'_>| {
+        Ok(AuditRow {
+            id: row.get(0)?,
+            at_ms: row.get(1)?,
+            actor: row.get(2)?,
+            address: row.get(3)?,
+            action: row.get(4)?,
+            target: row.get(5)?,
+            before: json(row, 6)?,
+            after: json(row, 7)?,
+        })
+    };
+    all(file, sql, params![before, most], change)
 }
 
 /// The tokens with this condition, as people see them now.
@@ -72,6 +96,7 @@ fn stored(file: &Connection, condition: &str, values: impl Params) -> rusqlite::
         Ok(Stored {
             state: state(5)?,
             user: state(6)?,
+            is_admin: row.get::<_, String>(14)? == Role::Admin.code(),
             row: TokenRow {
                 id: row.get(0)?,
                 user: row.get(1)?,
@@ -107,7 +132,7 @@ impl Stored {
     }
 
     fn for_requests(self) -> Token {
-        let Self { row, state, user } = self;
+        let Self { row, state, user, is_admin } = self;
         let holder = Holder { user: row.user.into(), group: row.group.map(Arc::from), token: row.id.into() };
         // A list that cannot be read must not become one that allows everything.
         let addresses: Vec<_> = row.addresses.iter().filter_map(|network| network.parse().ok()).collect();
@@ -120,6 +145,7 @@ impl Stored {
             ends_ms: row.expires_at_ms,
             state,
             user,
+            is_admin,
             used_ms: Arc::default(),
         }
     }

@@ -5,6 +5,7 @@ use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::redact::MASK;
 use gateway_core::team::text;
+use gateway_core::team::token::{Role, State};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use std::net::IpAddr;
@@ -79,6 +80,21 @@ fn shown(text: &str) -> String {
         return MASK.to_owned();
     }
     text.chars().take(LONGEST_GLOB).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+pub(super) fn role(code: &str) -> Result<(), Words> {
+    match Role::ALL.iter().any(|role| role.code() == code) {
+        true => Ok(()),
+        false => Err(both!("a role is member or admin", "角色只能是 member 或 admin")),
+    }
+}
+
+/// A state that somebody may choose: the end of a token has a way of its own.
+pub(super) fn state(code: &str) -> Result<(), Words> {
+    match [State::Active, State::Suspended].iter().any(|state| state.code() == code) {
+        true => Ok(()),
+        false => Err(both!("a state is active or suspended", "状态只能是 active 或 suspended")),
+    }
 }
 
 pub(super) fn email(email: &str) -> Result<(), Words> {

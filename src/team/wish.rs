@@ -1,8 +1,10 @@
 //! What can be asked of the team, and what is told: the same for the command line, over the control socket or not.
 
-use serde::{Deserialize, Serialize};
+use gateway_core::language::Words;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 use std::fmt;
+use std::net::IpAddr;
 
 /// What is wanted of the team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,16 @@ pub(crate) enum Wish {
         email: Option<String>,
         /// The name of a group.
         group: Option<String>,
+        /// `member` or `admin`; without it `member`.
+        #[serde(default)]
+        role: Option<String>,
+    },
+    /// Something else of a user.
+    ChangeUser {
+        /// The user's name or id.
+        user: String,
+        /// What changes.
+        change: UserChange,
     },
     /// All users.
     ListUsers,
@@ -37,9 +49,16 @@ pub(crate) enum Wish {
     },
     /// A new token.
     CreateToken(NewToken),
+    /// Something else of a token.
+    ChangeToken {
+        /// Its id, or USER/NAME.
+        token: String,
+        /// What changes.
+        change: TokenChange,
+    },
     /// The tokens of a user, or all.
     ListTokens {
-        /// The user's name.
+        /// The user's name or id.
         user: Option<String>,
     },
     /// One token.
@@ -83,6 +102,13 @@ pub(crate) enum Wish {
         /// Whose; all without.
         of: Option<Whom>,
     },
+    /// Who changed what, the newest first.
+    ReadAudit {
+        /// Only what came before the row with this number.
+        before: Option<i64>,
+        /// How many rows at most.
+        most: u32,
+    },
 }
 
 /// Whose limits.
@@ -95,6 +121,80 @@ pub(crate) enum Whom {
     User(String),
     /// Those of the group with this name.
     Group(String),
+}
+
+/// Who wishes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// As the audit has it.
+    pub name: String,
+    /// Where it comes from, if it comes over a network.
+    pub address: Option<IpAddr>,
+}
+
+/// Why a wish is not fulfilled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denial {
+    /// What stands in the way.
+    pub kind: Obstacle,
+    /// What is said.
+    pub words: Words,
+}
+
+/// What stands in the way of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It cannot be as it was wished.
+    Unfit,
+    /// What it is about is not there.
+    Absent,
+    /// There is one of that name.
+    Taken,
+    /// The file cannot be used.
+    File,
+}
+
+/// What changes of a user; what is not given stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::option_option, reason = "not given, or taken away")]
+pub(crate) struct UserChange {
+    /// An address, or none.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub email: Option<Option<String>>,
+    /// The name of a group, or none.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub group: Option<Option<String>>,
+    /// `member` or `admin`.
+    pub role: Option<String>,
+    /// `active` or `suspended`.
+    pub state: Option<String>,
+}
+
+/// What changes of a token; what is not given stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::option_option, reason = "not given, or taken away")]
+pub(crate) struct TokenChange {
+    /// What its user tells it by.
+    pub name: Option<String>,
+    /// The models that it may use, as globs; empty for all.
+    pub models: Option<Vec<String>>,
+    /// The upstreams that it may use; empty for all.
+    pub upstreams: Option<Vec<String>>,
+    /// The addresses and networks that it may come from; empty for all.
+    pub addresses: Option<Vec<String>>,
+    /// When it ends, in milliseconds since 1970, or never.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<Option<i64>>,
+    /// `active` or `suspended`.
+    pub state: Option<String>,
+}
+
+/// A member that is there, be it null.
+#[allow(clippy::option_option, reason = "not given, or taken away")]
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(reader).map(Some)
 }
 
 /// A token that is to be.
@@ -133,6 +233,8 @@ pub(crate) enum Told {
     Limits(Vec<LimitRow>),
     /// What is used of limits.
     Usage(Vec<UsageRow>),
+    /// Rows of the audit.
+    Audit(Vec<AuditRow>),
 }
 
 /// The text of a token, which is told once.
@@ -182,6 +284,8 @@ pub(crate) struct UserRow {
     pub name: String,
     pub email: Option<String>,
     pub group: Option<String>,
+    /// `member` or `admin`.
+    pub role: String,
     pub state: String,
     /// Tokens that are not revoked.
     pub tokens: u64,
@@ -238,4 +342,21 @@ pub(crate) struct UsageRow {
     pub held: Number,
     pub left: Option<Number>,
     pub resets_at_ms: Option<i64>,
+}
+
+/// A change that somebody made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "they are the columns")]
+pub(crate) struct AuditRow {
+    pub id: i64,
+    pub at_ms: i64,
+    pub actor: String,
+    pub address: Option<String>,
+    /// Such as `token.create`.
+    pub action: String,
+    /// The id of what was changed.
+    pub target: String,
+    /// What it was before, and after; without secrets.
+    pub before: Option<serde_json::Value>,
+    pub after: Option<serde_json::Value>,
 }

@@ -7,7 +7,7 @@ use crate::gateway::browser;
 use crate::gateway::client::http1::ClientStream;
 use crate::gateway::client::http2;
 use crate::gateway::client::request::ReadRequest;
-use crate::gateway::local::{LocalHandler, LocalRequest};
+use crate::gateway::local::{self, LocalHandler, LocalRequest, Whose};
 use crate::gateway::tokens;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -45,7 +45,9 @@ pub(crate) fn prepare(session: &mut Session, context: &Context) -> Result<()> {
     if session.req_header().version == Version::HTTP_10 {
         session.set_ignore_info_resp(true);
     }
-    if context.arrival.identity.shows_token {
+    // The gateway's own pages read it themselves.
+    let is_local = local::whose(session.req_header(), &context.snapshot.config) == Whose::Pages;
+    if context.arrival.identity.shows_token && !is_local {
         tokens::conceal(session.req_header_mut())?;
     }
     if let Some(held) = &context.arrival.body {

@@ -11,6 +11,7 @@ import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
 import { conversationOf, sessionsOf } from './sessions.ts';
 import { costOf, errorsOf, groupedOf, groupsOf, KEY_NAMES, seriesOf, statsOf, tokensOf } from './statistics.ts';
+import { MockTeam } from './team.ts';
 import { messageTestOf, testOf } from './upstream_test.ts';
 import { linesOf, MockKeys, REFUSED } from './upstreams.ts';
 import { wasteReportOf } from './waste.ts';
@@ -56,6 +57,7 @@ export class MockGateway {
     cause_en: 'The upstream limits this key: its quota is used up, or too many requests came.', cause_zh: '上游对该密钥限流：额度已用完，或请求过多。',
     first_byte_ms: 122.4, total_ms: 123.8, cost: null,
   }]]);
+  readonly #team = new MockTeam(Date.now());
   readonly #startedAtMs = Date.now();
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
@@ -180,6 +182,22 @@ export class MockGateway {
         return notifications(Date.now());
       case 'POST notify':
         return testOfTarget(String(body['target'])) ?? this.#missing('such target');
+      case 'GET users':
+        return this.#team.users();
+      case 'POST users':
+        return this.#team.addUser(body);
+      case 'PATCH users':
+        return this.#team.changeUser(name ?? '', body) ?? this.#missing('such user');
+      case 'GET groups':
+        return this.#team.groups();
+      case 'POST groups':
+        return this.#team.addGroup(body);
+      case 'GET tokens':
+        return this.#team.tokens();
+      case 'POST tokens':
+        return action === 'rotate' ? (this.#team.rotate(name ?? '', body) ?? this.#missing('such token')) : this.#team.addToken(body);
+      case 'DELETE tokens':
+        return this.#team.revoke(name ?? '') ?? this.#missing('such token');
       case 'GET rules':
         return { upstreams: this.#config.rules() };
       case 'POST explain':

@@ -1,9 +1,9 @@
 /** The one way to the admin API. Every call is to the own origin; the key travels only in the HttpOnly cookie. */
 
 import type {
-  CaptureWish, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
-  GroupBy, Groups, Health, KeyNames, LastRecost, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, Upstream,
-  UpstreamKey, Upstreams, UpstreamTest, WasteReport,
+  CaptureWish, ClientToken, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
+  GroupBy, Groups, Health, IssuedToken, KeyNames, LastRecost, NewToken, NewUser, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, TeamGroup, TeamUser, Upstream,
+  UpstreamKey, Upstreams, UpstreamTest, UserChange, WasteReport,
 } from './types';
 
 const BASE = '/api/admin/';
@@ -54,7 +54,7 @@ export interface TestOptions {
 export type Parameters = Record<string, string | number | undefined>;
 
 interface Call {
-  method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   parameters?: Parameters;
   body?: unknown;
   signal?: AbortSignal | undefined;
@@ -155,6 +155,16 @@ export const api = {
 
   notifications: (signal?: AbortSignal) => call<Notifications>('notify', { signal }),
   testNotification: (target: string) => call<NotificationTest>('notify/test', { method: 'POST', body: { target } }),
+
+  users: (signal?: AbortSignal) => call<{ users: TeamUser[] }>('users', { signal }),
+  createUser: (user: NewUser) => call<TeamUser>('users', { method: 'POST', body: user }),
+  changeUser: (id: string, change: UserChange) => call<TeamUser>(`users/${name(id)}`, { method: 'PATCH', body: change }),
+  userGroups: (signal?: AbortSignal) => call<{ groups: TeamGroup[] }>('groups', { signal }),
+  createGroup: (group: { name: string; time_zone: string }) => call<TeamGroup>('groups', { method: 'POST', body: group }),
+  clientTokens: (signal?: AbortSignal) => call<{ tokens: ClientToken[] }>('tokens', { signal }),
+  createToken: (token: NewToken) => call<IssuedToken>('tokens', { method: 'POST', body: token }),
+  rotateToken: (id: string, overlapMs: number) => call<IssuedToken>(`tokens/${name(id)}/rotate`, { method: 'POST', body: { overlap_ms: overlapMs } }),
+  revokeToken: (id: string) => call<ClientToken>(`tokens/${name(id)}`, { method: 'DELETE' }),
 
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
   explain: (request: { head?: string; body: string } | { request_id: string }) =>

@@ -632,6 +632,167 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All users */
+        get: operations["users"];
+        put?: never;
+        /** Add a user */
+        post: operations["createUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change what is given of a user; suspended ends all of the user's tokens for a while */
+        patch: operations["changeUser"];
+        trace?: never;
+    };
+    "/api/admin/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All groups */
+        get: operations["groups"];
+        put?: never;
+        /** Add a group */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Client tokens, without their texts */
+        get: operations["tokens"];
+        put?: never;
+        /** Issue a client token; its text is in this answer and nowhere else */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One client token, without its text */
+        get: operations["token"];
+        put?: never;
+        post?: never;
+        /** End a token, at once and for ever */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        /** Change what is given of a token that is not revoked */
+        patch: operations["changeToken"];
+        trace?: never;
+    };
+    "/api/admin/tokens/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Issue another text for a token; the old one is good for a while */
+        post: operations["rotateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what of users, groups and tokens, the newest first */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks; with a client token of anybody's */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/tokens/{id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Issue another text for a token of the user who asks
+         * @description With a client token of that user.
+         */
+        post: operations["rotateOwnToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/notify": {
         parameters: {
             query?: never;
@@ -687,6 +848,145 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Names64: string[];
+        /**
+         * @description What the user's tokens may do in this API: see what is the user's own, or everything.
+         * @enum {string}
+         */
+        Role: "member" | "admin";
+        TeamGroup: {
+            id: string;
+            name: string;
+            /** @description As IANA calls it. */
+            time_zone: string;
+            created_at_ms: components["schemas"]["At"];
+        };
+        NewGroup: {
+            name: string;
+            /** @description Such as Asia/Shanghai; without it UTC. */
+            time_zone?: string | null;
+        };
+        TeamUser: {
+            id: string;
+            name: string;
+            email: components["schemas"]["Text"];
+            /** @description The name of the group. */
+            group: string | null;
+            role: components["schemas"]["Role"];
+            /** @enum {string} */
+            state: "active" | "suspended";
+            /** @description Tokens that are not revoked. */
+            tokens: number;
+            created_at_ms: components["schemas"]["At"];
+        };
+        NewUser: {
+            name: string;
+            email?: components["schemas"]["Text"];
+            /** @description The name of a group. */
+            group?: string | null;
+            role?: null | components["schemas"]["Role"];
+        };
+        /** @description What is not given stays; null takes away. */
+        UserChange: {
+            email?: components["schemas"]["Text"];
+            /** @description The name of a group. */
+            group?: string | null;
+            role?: components["schemas"]["Role"];
+            /** @enum {string} */
+            state?: "active" | "suspended";
+        };
+        ClientToken: {
+            /** @description It is no secret. */
+            id: string;
+            user: string;
+            group: components["schemas"]["Text"];
+            /** @description What its user tells it by. */
+            name: string;
+            /** @description The first and last characters of its text. */
+            hint: string;
+            /**
+             * @description suspended if its user is.
+             * @enum {string}
+             */
+            state: "active" | "suspended" | "revoked" | "expired";
+            models: components["schemas"]["Names64"];
+            upstreams: components["schemas"]["Names64"];
+            addresses: components["schemas"]["Names64"];
+            expires_at_ms: null | components["schemas"]["At"];
+            /** @description Until when the text before the present one is good. */
+            old_until_ms: null | components["schemas"]["At"];
+            /** @description The last day of its use (UTC), such as 2026-11-28. */
+            used_on: string | null;
+            created_at_ms: components["schemas"]["At"];
+        };
+        NewToken: {
+            /** @description A name or an id. */
+            user: string;
+            /** @description Without it default. */
+            name?: string | null;
+            /** @description Patterns such as claude-haiku-*; empty for all. */
+            models?: components["schemas"]["Names64"];
+            /** @description Empty for all that have an api_key. */
+            upstreams?: components["schemas"]["Names64"];
+            /** @description Addresses and networks; empty for any. */
+            addresses?: components["schemas"]["Names64"];
+            /** @description Such as usd:day:5 (docs/team.md). */
+            limits?: components["schemas"]["Names64"];
+            expires_at_ms?: null | components["schemas"]["At"];
+        };
+        /** @description What is not given stays. */
+        TokenChange: {
+            name?: string;
+            models?: components["schemas"]["Names64"];
+            upstreams?: components["schemas"]["Names64"];
+            addresses?: components["schemas"]["Names64"];
+            expires_at_ms?: null | components["schemas"]["At"];
+            /** @enum {string} */
+            state?: "active" | "suspended";
+        };
+        Rotation: {
+            /** @description How long the old text is good; without it a day. */
+            overlap_ms?: number | null;
+        };
+        IssuedToken: {
+            id: string;
+            /** @description This is the only time that it is shown. */
+            token: string;
+            /** @description Until when the text before it is good. */
+            old_until_ms: null | components["schemas"]["At"];
+        };
+        Audit: {
+            changes: components["schemas"]["AuditedChange"][];
+            /** @description before of the next page; null on the last one. */
+            next: number | null;
+        };
+        Audited: null | components["schemas"]["TeamGroup"] | components["schemas"]["TeamUser"] | components["schemas"]["ClientToken"] | string;
+        AuditedChange: {
+            id: number;
+            at_ms: components["schemas"]["At"];
+            /** @description Who: the panel, the panel's key, a user with a token, or a user of the machine. */
+            actor: string;
+            address: components["schemas"]["Text"];
+            /** @description Such as token.create. */
+            action: string;
+            /** @description The id of what was changed. */
+            target: string;
+            /** @description What it was; no secrets. */
+            before: components["schemas"]["Audited"];
+            /** @description What it is then. */
+            after: components["schemas"]["Audited"];
+        };
+        Me: {
+            /**
+             * @description operator for who has the panel's key.
+             * @enum {string}
+             */
+            role: "operator" | "member" | "admin";
+            user: components["schemas"]["Text"];
+            group: components["schemas"]["Text"];
+            /** @description The token that is shown. */
+            token: null | components["schemas"]["ClientToken"];
+        };
         RequestId: string;
         Count: number;
         Known: number | null;
@@ -1818,7 +2118,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The request comes from another site's page, or is a change while no key is set. */
+        /** @description The request comes from another site's page, or has a client token whose user is no admin. */
         Forbidden: {
             headers: {
                 "x-request-id": components["headers"]["RequestId"];
@@ -1869,6 +2169,26 @@ export interface components {
         };
         /** @description It cannot be done now; the configuration is another one by now than the edit was made for, or there is no room for more. */
         Conflict: {
+            headers: {
+                "x-request-id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description There is one of that name already. */
+        Taken: {
+            headers: {
+                "x-request-id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The file of the team (team.db) cannot be read or written. */
+        TeamUnusable: {
             headers: {
                 "x-request-id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -1993,6 +2313,22 @@ export interface components {
     };
     pathItems: never;
 }
+export type Names64 = components['schemas']['Names64'];
+export type Role = components['schemas']['Role'];
+export type TeamGroup = components['schemas']['TeamGroup'];
+export type NewGroup = components['schemas']['NewGroup'];
+export type TeamUser = components['schemas']['TeamUser'];
+export type NewUser = components['schemas']['NewUser'];
+export type UserChange = components['schemas']['UserChange'];
+export type ClientToken = components['schemas']['ClientToken'];
+export type NewToken = components['schemas']['NewToken'];
+export type TokenChange = components['schemas']['TokenChange'];
+export type Rotation = components['schemas']['Rotation'];
+export type IssuedToken = components['schemas']['IssuedToken'];
+export type Audit = components['schemas']['Audit'];
+export type Audited = components['schemas']['Audited'];
+export type AuditedChange = components['schemas']['AuditedChange'];
+export type Me = components['schemas']['Me'];
 export type RequestId = components['schemas']['RequestId'];
 export type Count = components['schemas']['Count'];
 export type Known = components['schemas']['Known'];
@@ -2088,6 +2424,8 @@ export type ResponseTargetTooLong = components['responses']['TargetTooLong'];
 export type ResponseTooLarge = components['responses']['TooLarge'];
 export type ResponseNotJson = components['responses']['NotJson'];
 export type ResponseConflict = components['responses']['Conflict'];
+export type ResponseTaken = components['responses']['Taken'];
+export type ResponseTeamUnusable = components['responses']['TeamUnusable'];
 export type ResponseWrong = components['responses']['Wrong'];
 export type ResponseTooMany = components['responses']['TooMany'];
 export type ResponseBusy = components['responses']['Busy'];
@@ -3493,6 +3831,436 @@ export interface operations {
             429: components["responses"]["TooMany"];
         };
     };
+    users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        users: components["schemas"]["TeamUser"][];
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    createUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUser"];
+            };
+        };
+        responses: {
+            /** @description It is there now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamUser"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Taken"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    changeUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a user (usr_...), or the name. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamUser"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        groups: components["schemas"]["TeamGroup"][];
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroup"];
+            };
+        };
+        responses: {
+            /** @description It is there now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamGroup"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Taken"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    tokens: {
+        parameters: {
+            query?: {
+                /** @description Only those of this user: a name or an id. */
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        tokens: components["schemas"]["ClientToken"][];
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Issued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedToken"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Taken"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a token (tok_...). */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientToken"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a token (tok_...). */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientToken"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    changeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a token (tok_...). */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenChange"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClientToken"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Taken"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    rotateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a token (tok_...). */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            /** @description Issued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedToken"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    audit: {
+        parameters: {
+            query?: {
+                /** @description Only what came before the change with this id: next of the page before. */
+                before?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Audit"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    rotateOwnToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of a token (tok_...). */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            /** @description Issued. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedToken"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
     notifications: {
         parameters: {
             query?: never;
@@ -3603,6 +4371,12 @@ export const pathsApiAdminSessionsGetParametersQuerySortValues: ReadonlyArray<Fl
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminWasteGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/waste"]["get"]["parameters"]["query"]["sort"]> = ["cost", "tokens", "requests", "last"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
+export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["member", "admin"];
+export const teamUserStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TeamUser"]["state"]> = ["active", "suspended"];
+export const userChangeStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["UserChange"]["state"]> = ["active", "suspended"];
+export const clientTokenStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ClientToken"]["state"]> = ["active", "suspended", "revoked", "expired"];
+export const tokenChangeStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenChange"]["state"]> = ["active", "suspended"];
+export const meRoleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Me"]["role"]> = ["operator", "member", "admin"];
 export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type", "client"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];
 export const outcomeValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Outcome"]> = ["completed", "upstream_error", "stream_error", "truncated", "stalled", "unreachable", "gateway_error", "rejected", "client_aborted", "client_stalled", "unreadable"];

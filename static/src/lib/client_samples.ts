@@ -79,9 +79,10 @@ ${lines.join('\n')}
 for await (const message of query({ prompt: 'Hello', options: { env } })) console.log(message);`;
 }
 
-export function clientSamples(url: string): Record<Client, Sample[]> {
+/** With `key` in the place of the client's own, if there is one to be shown. */
+export function clientSamples(url: string, key = KEY): Record<Client, Sample[]> {
   const options: Record<string, string> = Object.fromEntries(OPTIONS.map(({ name, value }) => [name, value]));
-  const env = { ANTHROPIC_BASE_URL: url, ANTHROPIC_AUTH_TOKEN: KEY, ...options };
+  const env = { ANTHROPIC_BASE_URL: url, ANTHROPIC_AUTH_TOKEN: key, ...options };
   const variables = Object.entries(env);
   return {
     claude: [
@@ -101,14 +102,14 @@ export function clientSamples(url: string): Record<Client, Sample[]> {
     // Everybody's key is their own: it has no place in a file that all have.
     team: [
       { title: 'managedSettings', code: json({ env: { ANTHROPIC_BASE_URL: teamUrl(url), ...options } }) },
-      { title: 'memberKey', code: json({ env: { ANTHROPIC_AUTH_TOKEN: KEY } }) },
+      { title: 'memberKey', code: json({ env: { ANTHROPIC_AUTH_TOKEN: key } }) },
     ],
     python: [
       {
         title: 'python',
         code: `from anthropic import Anthropic
 
-client = Anthropic(base_url="${url}", auth_token="${KEY}", timeout=1200)
+client = Anthropic(base_url="${url}", auth_token="${key}", timeout=1200)
 with client.messages.stream(
     model="${MODEL}",
     max_tokens=256,
@@ -124,7 +125,7 @@ with client.messages.stream(
         title: 'javascript',
         code: `import Anthropic from '@anthropic-ai/sdk';
 
-const client = new Anthropic({ baseURL: '${url}', authToken: '${KEY}', timeout: 1_200_000 });
+const client = new Anthropic({ baseURL: '${url}', authToken: '${key}', timeout: 1_200_000 });
 const stream = client.messages.stream({
   model: '${MODEL}',
   max_tokens: 256,
@@ -139,7 +140,7 @@ await stream.done();`,
       {
         title: 'curl',
         code: `curl ${url}/v1/messages \\
-  -H "Authorization: Bearer ${KEY}" \\
+  -H "Authorization: Bearer ${key}" \\
   -H "anthropic-version: 2023-06-01" \\
   -H "Content-Type: application/json" \\
   -d '${JSON.stringify({ model: MODEL, max_tokens: 256, messages: [{ role: 'user', content: 'Hello' }] })}'`,

@@ -23,6 +23,16 @@ codes! {
     }
 }
 
+codes! {
+    /// What a user may do in the panel and its API.
+    Role {
+        /// See what is the user's own.
+        Member = "member",
+        /// See and change everything.
+        Admin = "admin",
+    }
+}
+
 impl State {
     /// The one with this code. One that is not known, of a later version, is taken for one that is not used.
     pub fn of(code: &str) -> Self {
@@ -47,6 +57,8 @@ pub struct Token {
     pub state: State,
     /// Whether its user is.
     pub user: State,
+    /// Whether its user may see and change everything.
+    pub is_admin: bool,
     /// When it was used last since somebody asked, in milliseconds since 1970; 0 if it was not.
     pub used_ms: Arc<AtomicI64>,
 }
@@ -91,6 +103,11 @@ impl Token {
             _ if !self.addresses.is_empty() && !client.is_some_and(is_within) => Err(Denied::Address),
             (State::Active, State::Active) => Ok(()),
         }
+    }
+
+    /// Whether it works now, wherever a request comes from.
+    pub fn is_in_use(&self, now_ms: i64) -> bool {
+        (self.state, self.user) == (State::Active, State::Active) && self.ends_ms.is_none_or(|ends| ends > now_ms)
     }
 
     /// Whether it may use all of these models: at least one has to be known.
@@ -209,6 +226,7 @@ pub(super) fn token_for_tests(id: &str) -> Token {
         ends_ms: None,
         state: State::Active,
         user: State::Active,
+        is_admin: false,
         used_ms: Arc::default(),
     }
 }

@@ -33,6 +33,7 @@ export default {
     rules: 'Rules',
     config: 'Configuration',
     notify: 'Notifications',
+    team: 'Team',
     connect: 'Connect',
     language: 'Language',
     signOut: 'Sign out',

@@ -3,11 +3,13 @@
 import connect from './connect';
 import notify from './notify';
 import ruleForm from './rule_form';
+import team from './team';
 import upstreamForm from './upstream_form';
 
 export default {
   ...upstreamForm,
   ...notify,
+  ...team,
   ...ruleForm,
   ...connect,
 };

@@ -35,6 +35,7 @@ const words: typeof en = {
     rules: '规则',
     config: '配置',
     notify: '通知',
+    team: '团队',
     connect: '接入',
     language: '语言',
     signOut: '退出登录',

@@ -5,11 +5,13 @@ import type { MoreMessages } from '..';
 import connect from './connect';
 import notify from './notify';
 import ruleForm from './rule_form';
+import team from './team';
 import upstreamForm from './upstream_form';
 
 const messages: MoreMessages = {
   ...upstreamForm,
   ...notify,
+  ...team,
   ...ruleForm,
   ...connect,
 };
