@@ -37,9 +37,6 @@ pub fn run() -> ExitCode {
     );
     let is_try = matches!(cli.command, Some(Command::Try(_)));
     let looked = if looks { operate::adopt(&cli.arguments(), is_try, &env) } else { Looked::default() };
-    if let Some(doubt) = &looked.doubt {
-        eprintln!("{}", note(doubt));
-    }
     let adopted = looked.adopted.as_ref();
     let mut arguments = adopted.map_or_else(|| cli.arguments(), |adopted| adopted.arguments.clone());
     let own_env = env;
@@ -51,6 +48,10 @@ pub fn run() -> ExitCode {
         arguments.environment_file = operate::service_file::noted(&env);
     }
     if let Some(Command::Doctor(options)) = &cli.command {
+        // It takes its time, and says it once more beside its verdict.
+        if let Some(doubt) = &looked.doubt {
+            eprintln!("{}", note(doubt));
+        }
         let addresses = |folder: &Path| match looked.runs {
             true => None,
             false => operate::running::addresses_at(folder),
@@ -59,7 +60,7 @@ pub fn run() -> ExitCode {
         return doctor::run(&arguments, options, &place, &env);
     }
     let ended = perform(&cli, arguments, &here, &env);
-    // Beside the verdict too, which may be a long way below.
+    // Beside the verdict, which may be a long way below what was looked at.
     if let Some(doubt) = &looked.doubt {
         eprintln!("{}", note(doubt));
     }

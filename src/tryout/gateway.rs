@@ -57,12 +57,16 @@ impl Gateway {
                 match located.listen.map(reachable).filter(|address| base_url.is_empty() && answers(*address)) {
                     Some(address) => {
                         let command = running::typed();
+                        // Who kept the one in settings.json has the other there too.
+                        let has = |name: &str| env(name).is_some_and(|key| !key.is_empty());
+                        let has_key = has("ANTHROPIC_AUTH_TOKEN") || has("ANTHROPIC_API_KEY");
+                        let key = if has_key { "" } else { " ANTHROPIC_AUTH_TOKEN=sk-your-key" };
                         Err(say!(
-                            "it is not known at which address the gateway listens. Something answers at {address}; if that is the \
-                             gateway, type: export ANTHROPIC_BASE_URL=http://{address}; {command}\nor let the gateway say it: \
-                             {why}",
-                            "不知道网关的监听地址。{address} 有响应，如果它就是网关，请执行：\
-                             export ANTHROPIC_BASE_URL=http://{address}; {command}\n或者向网关查询：{why}"
+                            "it is not known at which address the gateway listens, and ~/.claude/settings.json is not read. \
+                             Something answers at {address}; if that is the gateway, type: \
+                             export ANTHROPIC_BASE_URL=http://{address}{key}; {command}\nor let the gateway say it: {why}",
+                            "不知道网关的监听地址（这里不读取 ~/.claude/settings.json）。{address} 有响应，如果它就是网关，请执行：\
+                             export ANTHROPIC_BASE_URL=http://{address}{key}; {command}\n或者向网关查询：{why}"
                         ))
                     }
                     None => Err(say!("the gateway was not reached: {why}", "没有连上网关：{why}")),

@@ -22,7 +22,7 @@ use gateway_core::usage::pricing::decimal::Factor;
 use message::{Credential, Message};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use words::Telling;
+use words::{MissingKey, Telling};
 
 /// Longest time for the message and its answer: a relay that thinks for longer over two words is not well.
 const MESSAGE_TIME: Duration = Duration::from_secs(120);
@@ -65,7 +65,8 @@ fn attempt(arguments: &Arguments, options: &Options, env: Lookup<'_>) -> Result<
     let loaded = located.is_at_home.then(|| config::load(arguments, env).ok()).flatten();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| error(say!("the command cannot start: {why}", "命令无法启动：{why}")))?;
-    let ended = runtime.block_on(converse(&gateway, wanted, credential, loaded.as_ref()));
+    let missing = MissingKey::of(env);
+    let ended = runtime.block_on(converse(&gateway, wanted, credential, loaded.as_ref(), missing));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
     ended
@@ -76,16 +77,17 @@ async fn converse(
     wanted: Wanted,
     credential: Option<Credential>,
     loaded: Option<&Loaded>,
+    missing: MissingKey,
 ) -> Result<String, String> {
     words::progress(&words::gateway(gateway));
     if credential.is_none() {
-        words::progress(&words::no_key());
+        words::progress(&words::no_key(missing));
     }
     let choice = choose(gateway, wanted, credential.as_ref(), loaded).await;
     words::progress(&words::model(&choice));
     let message = Message::new(&choice, credential);
     let reply = exchange::send(gateway.address, &message.bytes(gateway.address), message::asked(), MESSAGE_TIME).await;
-    let telling = Telling::new(gateway, &message, loaded);
+    let telling = Telling::new(gateway, &message, loaded, missing);
     match reply {
         Ok(reply) => match ending::of(&reply) {
             Ending::Answered => {

@@ -4,7 +4,7 @@ use super::ending::{Broken, X_GATEWAY_ATTEMPTS, X_GATEWAY_UPSTREAM};
 use super::exchange::NoReply;
 use super::gateway::Gateway;
 use super::message::Message;
-use crate::config::Loaded;
+use crate::config::{Loaded, Lookup};
 use crate::doctor::clean::Cleaner;
 use crate::doctor::findings::Finding;
 use crate::doctor::model::{Choice, From};
@@ -25,11 +25,48 @@ pub(super) struct Telling {
     cleaner: Cleaner,
     /// What stands before the gateway's commands.
     sudo: &'static str,
+    /// What to do about a key that is not there.
+    missing: MissingKey,
+}
+
+/// Why there may be no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissingKey {
+    /// Nobody has set one.
+    NotSet,
+    /// sudo keeps the variables of who types it to itself.
+    BySudo,
+}
+
+impl MissingKey {
+    /// As the variables have it.
+    pub(super) fn of(env: Lookup<'_>) -> Self {
+        match env("SUDO_USER").is_some_and(|user| !user.is_empty()) {
+            true => Self::BySudo,
+            false => Self::NotSet,
+        }
+    }
+
+    /// What to type.
+    fn cure(self) -> String {
+        match self {
+            Self::NotSet => say!(
+                "put your key into ANTHROPIC_AUTH_TOKEN (read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN); \
+                 ~/.claude/settings.json is not read",
+                "请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）；\
+                 这里不读取 ~/.claude/settings.json"
+            ),
+            Self::BySudo => say!(
+                "sudo did not pass the variable: run `anyrouter-gateway try` without sudo",
+                "sudo 没有传递这个变量：请不加 sudo，直接运行 `anyrouter-gateway try`"
+            ),
+        }
+    }
 }
 
 impl Telling {
     /// About the message with this session and key.
-    pub(super) fn new(gateway: &Gateway, message: &Message, loaded: Option<&Loaded>) -> Self {
+    pub(super) fn new(gateway: &Gateway, message: &Message, loaded: Option<&Loaded>, missing: MissingKey) -> Self {
         let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.database.is_none());
         let link = || format!("http://{}/admin/requests?session={}", gateway.address, message.session);
         let cleaner = Cleaner::new(message.key().into_iter().cloned().collect());
@@ -37,7 +74,7 @@ impl Telling {
             Some(loaded) => cleaner.and(loaded.config.secrets()),
             None => cleaner,
         };
-        Self { link: (!keeps_none).then(link), cleaner, sudo: gateway.sudo }
+        Self { link: (!keeps_none).then(link), cleaner, sudo: gateway.sudo, missing }
     }
 
     fn shown(&self, text: &str) -> String {
@@ -99,11 +136,15 @@ pub(super) fn gateway(gateway: &Gateway) -> String {
 }
 
 /// No key goes with the message.
-pub(super) fn no_key() -> String {
-    say!(
+pub(super) fn no_key(missing: MissingKey) -> String {
+    let text = say!(
         "key: none, for neither ANTHROPIC_AUTH_TOKEN nor ANTHROPIC_API_KEY is set",
         "密钥：无，ANTHROPIC_AUTH_TOKEN 和 ANTHROPIC_API_KEY 都没有设置"
-    )
+    );
+    match missing {
+        MissingKey::NotSet => text,
+        MissingKey::BySudo => format!("{text}\n  -> {}", missing.cure()),
+    }
 }
 
 /// The model that is asked.
@@ -158,16 +199,13 @@ pub(super) fn refused(reply: &Reply, has_key: bool, telling: &Telling) -> String
         "被拒绝：网关自己返回了 {status}，没有发往任何上游：{message}"
     );
     if status == 401 && !has_key {
-        text += &give_a_key();
+        text += &give_a_key(telling);
     }
     text + &telling.more(reply)
 }
 
-fn give_a_key() -> String {
-    say!(
-        "\n  -> put your key into ANTHROPIC_AUTH_TOKEN (read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN)",
-        "\n  -> 请把密钥放进 ANTHROPIC_AUTH_TOKEN（read -rs ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_AUTH_TOKEN）"
-    )
+fn give_a_key(telling: &Telling) -> String {
+    format!("\n  -> {}", telling.missing.cure())
 }
 
 /// No upstream gave a response that could be passed on.
@@ -206,7 +244,7 @@ pub(super) fn upstream(reply: &Reply, finding: &Finding, has_key: bool, telling:
     let text = say!("no answer: {from} answered {status}: {message}", "没有得到响应：{from}返回了 {status}：{message}");
     // What is wrong with a key that nobody sent is clear.
     match status == 401 && !has_key {
-        true => text + &give_a_key() + &telling.more(reply),
+        true => text + &give_a_key(telling) + &telling.more(reply),
         false => format!("{text}\n  {}{}", what_and_cure(finding), telling.more(reply)),
     }
 }

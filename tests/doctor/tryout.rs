@@ -154,6 +154,18 @@ async fn what_the_gateway_refuses_is_told_in_its_words() {
     let (is_answered, text) = tried(&keyless, &["--model", "claude-opus-5-5"]).await;
     assert!(!is_answered, "{text}");
     assert_says(&text, &["key: none", "answered 401", "-> put your key into ANTHROPIC_AUTH_TOKEN"]);
+    // Who types sudo has set it, and does not see that sudo keeps it to itself.
+    for (language, told) in [
+        ("en_US.UTF-8", "-> sudo did not pass the variable: run `anyrouter-gateway try` without sudo"),
+        ("zh_CN.UTF-8", "-> sudo 没有传递这个变量：请不加 sudo，直接运行 `anyrouter-gateway try`"),
+    ] {
+        let by_sudo = Gateway::builder(env!("CARGO_BIN_EXE_anyrouter-gateway")).env("SUDO_USER", "somebody");
+        let by_sudo = by_sudo.env("LANG", language).yaml(&yaml(KEY)).start().await;
+        let (is_answered, text) = tried(&by_sudo, &["--model", "claude-opus-5-5"]).await;
+        assert!(!is_answered, "{text}");
+        assert_eq!(text.matches(told).count(), 2, "at once, and behind what came of it: {text}");
+        assert!(!text.contains("read -rs"), "{text}");
+    }
     assert_eq!(upstream.received().len(), 0);
     let (is_answered, text) = tried(&keyless, &["--model", "claude-opus-5-5", "--key-env", "OTHER_KEY"]).await;
     assert!(is_answered, "{text}");
