@@ -395,6 +395,46 @@ fn a_misspelt_variable_of_a_service_is_told_and_foreign_ones_are_not() {
 }
 
 #[test]
+fn a_service_does_not_go_on_with_the_default_upstream_where_the_name_of_its_address_is_misspelt() {
+    for yaml in ["", "gateway: {}\n", "gateway:\n  upstreams:\n", BUILT_IN] {
+        for name in ["API_BASEURL", "api_base_url", "API_BASE_ULR", "API_BASE_URLSS"] {
+            let problems = load_service(&format!("TZ=UTC\n{name}=https://relay.example\n"), yaml);
+            let told: Vec<String> =
+                problems.expect_err("the key would go elsewhere").0.iter().map(|p| p.to_string()).collect();
+            assert_eq!(told.len(), 1, "{told:#?}");
+            let typed = format!("sudo sed -i '2s/{name}/API_BASE_URL");
+            assert!(told[0].starts_with(&format!("/etc/e:2:1: {name} is no setting")), "{told:#?}");
+            assert!(told[0].contains(&typed) && told[0].contains("systemctl reload-or-restart"), "{told:#?}");
+        }
+    }
+    let own = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:1\"}]\n";
+    for (text, yaml) in [
+        ("API_BASEURL=https://relay.example\n", own),
+        ("API_BASEURL=https://relay.example\nAPI_BASE_URL=https://relay.example\n", ""),
+        ("API_BASEURL=\nLISTENN=127.0.0.1:1\nAPI_BASE_URL_2=x\n", BUILT_IN),
+    ] {
+        load_service(text, yaml).expect("it is known where requests go, or nobody said where");
+    }
+}
+
+#[test]
+fn a_tab_in_an_indentation_is_told_with_its_place() {
+    for (yaml, place) in [
+        ("gateway:\n\tlisten: 127.0.0.1:1\n", ":2:1"),
+        ("gateway:\n  debug: true\n\tlisten: 127.0.0.1:1\n", ":3:1"),
+        ("gateway:\n  debug: true\n  \tlisten: 127.0.0.1:1\n", ":3:3"),
+        ("gateway:\n  limits:\n  \tqueue: 7\n", ":3:3"),
+        ("gateway:\n\tlimits:\n\t\tqueue: 7\n", ":2:1"),
+        ("gateway:\n  upstreams:\n\t- name: a\n\t  base_url: http://127.0.0.1:1\n", ":3:1"),
+    ] {
+        let problems = load_yaml(yaml, &[]).expect_err("no YAML").0;
+        let told = problems[0].to_string();
+        assert!(told.contains(&format!("gateway.yaml{place}: a tab stands here")), "{yaml:?}: {problems:#?}");
+        assert!(problems[0].text(Language::Chinese).contains("请把它换成空格"), "{told}");
+    }
+}
+
+#[test]
 fn a_blank_that_is_missing_behind_a_colon_is_told_in_its_line() {
     for (yaml, place) in [
         ("gateway:\n  debug:true\n  listen: 127.0.0.1:1\n", ":2:9"),

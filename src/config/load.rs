@@ -108,6 +108,9 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let grace = server_conf.grace_period_seconds.map(Duration::from_secs);
     let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
     let lowered = lower(&mut reader, state_dir, &headers, grace);
+    let file = arguments.environment_file.as_ref();
+    let astray = warnings::misspelt_addresses(&reader, file, env);
+    reader.problems.extend(astray);
     if let Some((config, startup)) = &lowered {
         reader.problems.extend(warnings::loops(&reader.effective, config, startup));
         let keyless = warnings::without_keys(&reader, config);
@@ -120,7 +123,6 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let nothing = String::new();
     let of_operator = if former.borrow().is_some() { &nothing } else { &yaml };
     let slips = slips(&reader, [(&path, of_operator), (&overlay_path, &overlay), (&headers_path, &headers_text)]);
-    let file = arguments.environment_file.as_ref();
     let left_out = file.map(service_file::lines_left_out).unwrap_or_default();
     let mut of_variables = of_variables(&reader.problems, env);
     for at in reader.sources().chain(of_variables.iter_mut().map(|problem| &mut problem.at)) {

@@ -16,7 +16,7 @@ fn every_mistake_of_a_text_has_its_line_and_column() {
         ("gateway: # 网关\n  x: [\n\n", "2:7"),
         ("gateway: {'网关': 1, \"a: 2}\n", "1:20"),
         ("网: 1\n关: 2: 3\n", "2:5"),
-        ("gateway:\n\tdebug: true\n", "2:2"),
+        ("gateway:\n\tdebug: true\n", "2:1"),
         ("gateway: {debug: true, debug: true}\n", "1:24"),
         ("gateway: &网 {}\nx: *网\n", "2:4"),
         ("gateway: !!网 {}\n", "1:10"),

@@ -11,6 +11,7 @@ use super::section::settings;
 use super::section::startup::Startup;
 use super::section::upstream::UpstreamConfig;
 use super::service_file::{MOST_LINES, in_line};
+use super::source::environment::Lookup;
 use super::source::environment_file::{Assignment, EnvironmentFile};
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
@@ -31,6 +32,8 @@ use std::path::Path;
 const NOT_FOR_THE_FILE: [&str; 2] = ["GATEWAY_CONFIG", "RUST_LOG"];
 /// The upstreams of the shipped file.
 const SHIPPED: &str = r#"[{"name":"anyrouter","base_url":"https://anyrouter.top"}]"#;
+/// The variables that say where requests go.
+const ADDRESSES: [&str; 2] = ["API_BASE_URL", "API_BASE_URLS"];
 /// From which likeness on, of 1, another name is taken for a slip of the pen.
 const LIKENESS: f64 = 0.85;
 
@@ -274,6 +277,35 @@ fn is_shipped(list: &Node) -> bool {
     super::source::node::json(list) == SHIPPED
 }
 
+/// Names that are nearly those of the variables which say where requests go, while nothing else says it: no word of warning,
+/// for requests would go to the default upstream, with the keys of another relay.
+pub(super) fn misspelt_addresses(reader: &Reader<'_>, file: Option<&EnvironmentFile>, env: Lookup<'_>) -> Vec<Problem> {
+    let is_own = |list: &Node| list.as_sequence().is_some() && !is_shipped(list);
+    if reader.upstreams_variable().is_some() || reader.node("gateway.upstreams").is_some_and(is_own) {
+        return Vec::new();
+    }
+    let nearly = |name: &str| meant(reader, name).filter(|meant| ADDRESSES.contains(meant)).map(str::to_owned);
+    let in_dotenv =
+        reader.dotenv().filter(|(_, variable)| !variable.value.is_empty()).filter_map(|(name, variable)| {
+            let (line, column) = variable.name_at;
+            let at = Source::File { path: DOTENV_FILE.to_owned(), line, column };
+            let what = Message::AddressMisspelt { name: name.to_owned(), meant: nearly(name)? };
+            Some(Problem { at, key: String::new(), what })
+        });
+    let is_set = |found: &&Assignment| match &found.value {
+        Some(value) => !value.expose().is_empty(),
+        None => env(&found.name).is_some_and(|value| !value.is_empty()),
+    };
+    let in_file = file.into_iter().flat_map(|file| {
+        file.assignments.iter().filter(is_set).filter_map(|found| {
+            let (name, line, path) = (found.name.clone(), found.line as u64, file.path.clone());
+            let what = Message::ServiceAddressMisspelt { meant: nearly(&name)?, name, line, path };
+            Some(in_line(file, found.line, what))
+        })
+    });
+    in_dotenv.chain(in_file).take(MOST_LINES).collect()
+}
+
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings.
 fn misspelt_variables(reader: &Reader<'_>) -> Vec<Problem> {
     reader
@@ -296,19 +328,24 @@ fn misspelt_for_systemd(reader: &Reader<'_>, file: &EnvironmentFile) -> Vec<Prob
     file.assignments.iter().filter_map(problem).take(MOST_LINES).collect()
 }
 
-/// What is said of a name that no setting has, if one has nearly this name. A number or a word behind a setting's name makes
-/// it another one, such as for `${env.NAME}`.
+/// What is said of a name that no setting has, if one has nearly this name.
 fn misspelt(reader: &Reader<'_>, name: &str) -> Option<Message> {
-    let known: Vec<&str> = settings::variables().collect();
+    let meant = meant(reader, name)?;
+    Some(Message::VariableMisspelt { name: name.to_owned(), meant: meant.to_owned() })
+}
+
+/// The setting's variable that is nearly this name, which is none's. A number or a word behind a setting's name makes it
+/// another one, such as for `${env.NAME}`.
+fn meant(reader: &Reader<'_>, name: &str) -> Option<&'static str> {
+    let known: Vec<&'static str> = settings::variables().collect();
     let is_own = |known: &&str| name.starts_with(&format!("{known}_"));
     if known.contains(&name) || former::is_one(name) || reader.mentions(name) || known.iter().any(is_own) {
         return None;
     }
     let upper = name.to_uppercase();
-    let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(&upper, known);
-    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    let meant = || Message::VariableMisspelt { name: name.to_owned(), meant: (*nearest).to_owned() };
-    (likeness(&nearest) >= LIKENESS).then(meant)
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&upper, known);
+    let nearest = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(nearest) >= LIKENESS).then_some(nearest)
 }
 
 #[cfg(test)]

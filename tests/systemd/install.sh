@@ -177,6 +177,22 @@ eval "$(sed -n "s/.*so that API_BASE_URL would not be set. Type: sudo \(sed .*\)
 grep -q '^API_BASE_URL=http://127.0.0.1:10$' "$settings/environment" || failed "what was typed: $(cat "$settings/environment")"
 cp "$notes/warned" "$settings/environment"
 systemctl reset-failed "$unit"; systemctl start "$unit" || failed "it starts again with its settings"
+# Nor does it go on with the default upstream, where the name of the address is misspelt and nothing else says where requests go.
+cp "$settings/gateway.yaml" "$notes/own.yaml"
+echo 'gateway: {}' >"$settings/gateway.yaml"
+pid=$(property MainPID)
+astray="$settings/environment:$((lines + 2)):1: API_BASEURL is no setting, and nothing else says where requests go: "
+if systemctl reload "$unit" 2>/dev/null; then failed "a reload with a misspelt address went well"; fi
+[ "$(property MainPID)" = "$pid" ] || failed "another process serves, with the default upstream"
+await "the log names the misspelt address" sh -c "journalctl -o cat --unit $unit | grep -qF '$astray'"
+if anyrouter-gateway reload >"$notes/told" 2>&1; then failed "reload of a misspelt address: $(cat "$notes/told")"; fi
+if anyrouter-gateway check >"$notes/told" 2>&1; then failed "check of a misspelt address: $(cat "$notes/told")"; fi
+grep -qF "error: $astray" "$notes/told" || failed "check of a misspelt address: $(cat "$notes/told")"
+eval "$(sed -n "s/.*If you mean API_BASE_URL, type: sudo \(sed .*\); if not, .*/\1/p" "$notes/told" | head -n 1)"
+grep -q '^API_BASE_URL=http://127.0.0.1:9$' "$settings/environment" || failed "what was typed: $(cat "$settings/environment")"
+systemctl reload "$unit" || failed "a reload with what was typed"
+cp "$notes/own.yaml" "$settings/gateway.yaml"
+cp "$notes/warned" "$settings/environment"
 echo 'PORT=http' >>"$settings/environment"
 if systemctl reload "$unit" 2>/dev/null; then failed "a reload with a port that is none went well"; fi
 await "the log names the line of the port" sh -c "journalctl -o cat --unit $unit | grep -qF '$settings/environment:$((lines + 3)) PORT: PORT: \"http\" is not a port'"

@@ -3,7 +3,7 @@
 use super::message::Message;
 use super::place::place_in;
 use super::problem::{Problem, Source};
-use super::{blank_missing, bounds};
+use super::{blank_missing, bounds, tab};
 use marked_yaml::{Node, Span};
 
 /// What the YAML reader calls the operator's file, and the overlay, in its marks.
@@ -137,6 +137,11 @@ fn parse(places: &Places, source: usize, yaml: &str, problems: &mut Vec<Problem>
         }
         Err(error) => {
             let line = marker(&error).map_or(0, |marker| marker.line());
+            if let Some((line, column)) = tab::near(yaml, line, error.to_string().contains("tab")) {
+                let at = places.at(&marked_yaml::Marker::new(source, 0, line, column));
+                problems.push(Problem { at, key: String::new(), what: Message::TabInIndentation });
+                return None;
+            }
             if let Some((line, column, what)) = blank_missing::before(yaml, line) {
                 let at = places.at(&marked_yaml::Marker::new(source, 0, line, column));
                 problems.push(Problem { at, key: String::new(), what });

@@ -115,6 +115,9 @@ messages! {
         "这里有一个看不见的字符（{code}）：请删去它，或删去整行重新输入";
     BlankMissing { name: String } = "blank_missing",
         "a blank is missing behind \"{name}:\", as in \"{name}: value\"", "“{name}:”后面缺少空格，应写成“{name}: 值”";
+    TabInIndentation = "tab_in_indentation",
+        "a tab stands here, and YAML takes only blanks for indentation: put blanks in its place",
+        "这里有制表符（Tab），而 YAML 只能用空格缩进：请把它换成空格";
     NotYaml { said: String } = "not_yaml", "{said}", "YAML 有误：{said}";
     CannotBeRead { said: String } = "cannot_be_read", "cannot be read: {said}", "无法读取：{said}";
     NotUtf8 = "not_utf8",
@@ -527,6 +530,17 @@ messages! {
         "上游“{name}”的所有密钥都已关闭（enabled: false）：它不会收到请求";
     VariableMisspelt { name: String, meant: String } = "variable_misspelt",
         "{name} is no setting; did you mean {meant}?", "没有 {name} 这个设置；是不是想写 {meant}？";
+    AddressMisspelt { name: String, meant: String } = "address_misspelt",
+        "{name} is no setting, and nothing else says where requests go: with their keys they would go to https://anyrouter.top, \
+         the default. If you mean {meant}, write that instead of {name}; if not, delete this line",
+        "没有 {name} 这个设置，也没有别处指定上游：请求会连同密钥发往默认的 https://anyrouter.top。如果想写 {meant}，请把 {name} 改成它；\
+         否则请删去这一行";
+    ServiceAddressMisspelt { name: String, meant: String, line: u64, path: String } = "service_address_misspelt",
+        "{name} is no setting, and nothing else says where requests go: with their keys they would go to https://anyrouter.top, \
+         the default. If you mean {meant}, type: sudo sed -i '{line}s/{name}/{meant}/' {path}; if not, delete this line; then: \
+         sudo systemctl reload-or-restart anyrouter-gateway",
+        "没有 {name} 这个设置，也没有别处指定上游：请求会连同密钥发往默认的 https://anyrouter.top。如果想写 {meant}，请执行：\
+         sudo sed -i '{line}s/{name}/{meant}/' {path}；否则请删去这一行。然后执行：sudo systemctl reload-or-restart anyrouter-gateway";
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) mod problem;
 pub(crate) mod secret;
 pub(super) mod setting;
 pub(super) mod settings_reader;
+mod tab;
 pub(crate) mod text_file;
 pub(super) mod typed;
 pub(super) mod value;
