@@ -79,6 +79,14 @@ has_systemd() { [ -d /run/systemd/system ] && have systemctl; }
 
 # --- Download -------------------------------------------------------------------------------------------------------
 
+# How this script is typed with a variable: as a file, or out of a pipe, whose address only who typed it knows.
+again() { # NAME=VALUE
+  case $0 in
+    *.sh) echo "${root:+sudo }$1 sh $0" ;;
+    *) echo "curl ... | ${root:+sudo }$1 sh" ;;
+  esac
+}
+
 check_system() {
   [ "$(uname -s)" = Linux ] || fail \
     "This is for Linux. On $(uname -s), build from source or use Docker, as README.md says." \
@@ -90,8 +98,8 @@ check_system() {
       "没有适用于处理器 $(uname -m) 的版本。请从源码编译，见 README.zh-CN.md。" ;;
   esac
   [ "$releases" ] || fail \
-    "No address of releases. Type it: ANYROUTER_GATEWAY_RELEASES=https://HOST/PATH/releases sh install.sh" \
-    "不知道从哪里下载。请写上发布页的地址：ANYROUTER_GATEWAY_RELEASES=https://主机/路径/releases sh install.sh"
+    "No address of releases. Type it: $(again "ANYROUTER_GATEWAY_RELEASES=https://HOST/PATH/releases")" \
+    "不知道从哪里下载。请写上发布页的地址：$(again "ANYROUTER_GATEWAY_RELEASES=https://主机/路径/releases")"
   for tool in tar gzip sha256sum mktemp; do
     have $tool || fail "$tool is missing. On Debian and Ubuntu: apt install tar gzip coreutils" \
       "缺少 $tool。Debian 和 Ubuntu：apt install tar gzip coreutils"
@@ -125,8 +133,8 @@ A mirror: ANYROUTER_GATEWAY_RELEASES=https://...; a proxy: https_proxy=http://..
 }
 
 fetch() {
-  folder=$(mktemp -d) || fail "No temporary folder can be made. Name one with room: TMPDIR=/var/tmp sh install.sh" \
-    "无法创建临时目录。请指定一个有空间的目录：TMPDIR=/var/tmp sh install.sh"
+  folder=$(mktemp -d) || fail "No temporary folder can be made. Name one with room: $(again TMPDIR=/var/tmp)" \
+    "无法创建临时目录。请指定一个有空间的目录：$(again TMPDIR=/var/tmp)"
   need_room "$folder" 80
   if [ "$version" ]; then from=$releases/download/v$version; else from=$releases/latest/download; fi
   download "$from/SHA256SUMS" "$folder/SHA256SUMS"
@@ -274,8 +282,10 @@ install_for_user() {
   say "Start it:" "启动："
   case :$PATH: in *":$bin:"*) ;; *) echo "  export PATH=\"$bin:\$PATH\"" ;; esac
   echo "  cd $home && $name"
-  say "Settings: conf/gateway.yaml and env/.env there. For a service that starts with the machine, run this as root." \
-    "配置：该目录下的 conf/gateway.yaml 和 env/.env。要做成开机启动的服务，请用 root 执行本脚本。"
+  say "Settings: conf/gateway.yaml and env/.env there (copied from env/.env.example if there is none).
+For a service that starts with the machine, run this as root." \
+    "配置：该目录下的 conf/gateway.yaml 和 env/.env（没有时，从 env/.env.example 复制一份）。
+要做成开机启动的服务，请用 root 执行本脚本。"
 }
 
 install() {
@@ -293,8 +303,10 @@ Claude Code：export ANTHROPIC_BASE_URL=http://127.0.0.1:8088"
 # --- Remove ---------------------------------------------------------------------------------------------------------
 
 remove() {
+  was=''
   if [ "$root" ]; then
     if has_systemd && [ -e /etc/systemd/system/$unit ]; then systemctl disable --quiet --now $unit; fi
+    [ ! -e /etc/systemd/system/$unit ] || was=yes
     rm -f /etc/systemd/system/$unit
     if has_systemd; then systemctl daemon-reload; fi
     data="$home /var/lib/$name /var/lib/private/$name /etc/systemd/system/$unit.d"
@@ -305,16 +317,38 @@ remove() {
     while running >/dev/null && [ $seconds -lt 60 ]; do seconds=$((seconds + 1)) && sleep 1; done
     data=$home
   fi
+  [ ! -e "$bin/$name" ] || was=yes
   rm -f "$bin/$name"
-  if [ "$purge" ]; then
+  find_kept
+  if [ -z "$was$kept" ]; then
+    say "$name is not installed: there was nothing to remove." "没有安装 $name：无需卸载。"
+  elif [ "$purge" ]; then
     # shellcheck disable=SC2086 # several, none of root's with blanks
     if [ "$root" ]; then rm -rf $data; else rm -rf "$home"; fi
     say "Removed, with configuration and data." "已卸载，配置和数据也已删除。"
-  else
+  elif [ -z "$kept" ]; then
+    say "Removed. There is no configuration and no data." "已卸载。没有配置和数据。"
+  elif [ "$was" ]; then
     # What was read from a pipe is no file.
-    say "Removed. Configuration and data stay: $data. Delete them too: the same line, with --purge at its end" \
-      "已卸载。配置和数据保留在：$data。一并删除：在同一命令末尾加上 --purge"
+    say "Removed. Configuration and data stay:$kept. Delete them too: the same line, with --purge at its end" \
+      "已卸载。配置和数据保留在：${kept# }。一并删除：在同一命令末尾加上 --purge"
+  else
+    say "$name is not installed. Configuration and data are still there:$kept. Delete them: the same line, with --purge at its end" \
+      "没有安装 $name，但配置和数据还在：${kept# }。要删除：在同一命令末尾加上 --purge"
   fi
+}
+
+# What is there of configuration and data.
+find_kept() {
+  kept=''
+  if [ -z "$root" ]; then
+    [ ! -e "$home" ] || kept=" $home"
+    return
+  fi
+  # A link into nothing is something too.
+  for path in $data; do
+    if [ -e "$path" ] || [ -L "$path" ]; then kept="$kept $path"; fi
+  done
 }
 
 # Only now does anything happen: a script that was cut off on its way does nothing.

@@ -102,6 +102,8 @@ def a_user_installs_updates_and_removes(root: Root, releases: Releases) -> None:
     )
     status, said = install(root, releases, "--uninstall", "--purge")
     holds("--purge deletes them", status == 0 and not root.has(DATA), said)
+    status, said = install(root, releases, "--uninstall")
+    holds("and nothing is left to tell of", status == 0 and f"{NAME} is not installed" in said and DATA not in said, said)
     relay.close()
 
 
@@ -123,7 +125,8 @@ def what_is_wrong_is_told(root: Root, releases: Releases) -> None:
     refuses("one of which nobody told the length", "is not what SHA256SUMS says")
     releases.broken = ""
     refuses("a version that does not exist", "Not downloaded: http://", "--version", "9.9.9")
-    refuses("no address of releases", "ANYROUTER_GATEWAY_RELEASES=https://", ANYROUTER_GATEWAY_RELEASES="")
+    mirror = "curl ... | ANYROUTER_GATEWAY_RELEASES=https://HOST/PATH/releases sh"
+    refuses("no address of releases, out of a pipe", mirror, ANYROUTER_GATEWAY_RELEASES="")
     refuses(
         "an address where nobody listens", "Not downloaded", ANYROUTER_GATEWAY_RELEASES="http://127.0.0.1:1/releases"
     )
@@ -148,6 +151,8 @@ def what_is_wrong_is_told(root: Root, releases: Releases) -> None:
 
 
 def root_without_systemd(root: Root, releases: Releases) -> None:
+    status, said = install(root, releases, "--uninstall", uid=0)
+    holds("where nothing was installed there is nothing to remove", status == 0 and "nothing to remove" in said, said)
     status, said = install(root, releases, uid=0, LANG="zh_CN.UTF-8")
     holds("root without systemd is told how to start it", status == 0 and "这里没有 systemd" in said, said)
     holds("what it starts speaks Chinese too", "\nGATEWAY_LANGUAGE=zh\n" in root.read(f"/etc/{NAME}/environment"))
@@ -161,6 +166,8 @@ def root_without_systemd(root: Root, releases: Releases) -> None:
     status, said = install(root, releases, "--uninstall", "--purge", uid=0)
     left = [path for path in root.list("/etc", "/etc/systemd/system", "/usr/local/bin") if NAME in path]
     holds("and removes all of it", status == 0 and not left, f"{said}{left}")
+    status, said = install(root, releases, uid=0, ANYROUTER_GATEWAY_RELEASES="")
+    holds("root types sudo", status == 1 and "curl ... | sudo ANYROUTER_GATEWAY_RELEASES=https://" in said, said)
 
 
 def the_debian_package_installs(root: Root, releases: Releases) -> None:
@@ -192,6 +199,8 @@ def the_program_needs_no_library(releases: Releases) -> None:
 
 def the_service(releases: Releases) -> None:
     """Inside of tests/systemd/boot.sh."""
+    # A folder that was removed from an overlay leaves a name that can be found.
+    subprocess.run(["mount", "-t", "tmpfs", "state", "/var/lib"], check=True)
     env = {"PATH": os.environ["PATH"], "HOME": "/root", "ANYROUTER_GATEWAY_RELEASES": releases.address}
 
     def sh(*arguments: str, **more: str) -> tuple[int, str]:
@@ -256,11 +265,19 @@ def the_service(releases: Releases) -> None:
     status, said = sh("--uninstall")
     holds("a removal ends it", status == 0 and get(HEALTH) is None, said)
     holds("and keeps settings and data", environment.exists() and Path(f"/var/lib/private/{NAME}").exists())
+    kept = f"/etc/{NAME} /var/lib/{NAME} /var/lib/private/{NAME}"
+    holds("and says where", f"Configuration and data stay: {kept}. Delete" in said, said)
+    status, said = sh("--uninstall")
+    holds("once more, it says that they are still there", f"not installed. Configuration and data are still there: {kept}" in said, said)
     status, said = sh("--uninstall", "--purge")
     # Listed, not looked up: on overlays a folder that was removed can still be found by its name.
     folders = ["/etc", "/etc/systemd/system", "/usr/local/bin", "/var/lib", "/var/lib/private"]
     left = [f"{folder}/{name}" for folder in folders for name in os.listdir(folder) if NAME in name]
     holds("--purge leaves nothing", not left, f"{status}: {said}{left}")
+    status, said = sh("--uninstall")
+    holds("and nothing is left to tell of", status == 0 and f"{NAME} is not installed: there was nothing" in said, said)
+    status, said = sh("--uninstall", "--purge", GATEWAY_LANGUAGE="zh")
+    holds("in Chinese too", status == 0 and f"没有安装 {NAME}" in said and "/etc" not in said, said)
 
 
 TESTS = (
