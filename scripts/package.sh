@@ -11,6 +11,8 @@ mkdir -p target/package
 rm -f target/package/*.deb
 "$binary" man >target/package/anyrouter-gateway.1
 for shell in bash zsh fish; do "$binary" completions "$shell" >"target/package/anyrouter-gateway.$shell"; done
-if [ "$binary" != target/release/anyrouter-gateway ]; then install -D "$binary" target/release/anyrouter-gateway; fi
+# `target` may be a link to the folder that CARGO_TARGET_DIR names.
+packed=target/release/anyrouter-gateway
+if [ "$(readlink -f "$binary")" != "$(readlink -f $packed)" ]; then install -D "$binary" $packed; fi
 cargo deb --no-build --no-strip --output target/package/
 ls -l target/package/*.deb
