@@ -26,7 +26,7 @@ for (const [locale, words] of [
   }],
   ['zh-CN', {
     page: '团队', newUser: '新建用户', newToken: '签发令牌', name: '名称', add: '新建', issue: '签发', models: '模型', done: '我已复制', once: /令牌只显示这一次/,
-    rotate: '轮换', revoke: '吊销', overlap: '立即失效', revoked: '已吊销', vscode: 'VS Code', suspend: '停用', resume: '恢复',
+    rotate: '轮换', revoke: '吊销', overlap: '立即', revoked: '已吊销', vscode: 'VS Code', suspend: '停用', resume: '恢复',
   }],
 ]) {
   test(`a user gets a token, which is shown once, rotated and revoked (${locale})`, () =>

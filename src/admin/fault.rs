@@ -11,7 +11,7 @@ messages! {
     KeyNeeded = "key_needed",
         "This needs the panel's key as a bearer token, or a login at /admin: `anyrouter-gateway panel` prints a link that \
          logs in",
-        "需要面板密钥：以 Bearer 令牌携带，或在 /admin 登录；运行 anyrouter-gateway panel 可得到登录链接";
+        "需要面板密钥：放在 Authorization: Bearer 中，或在 /admin 登录；运行 anyrouter-gateway panel 可得到登录链接";
     AdminNeeded = "admin_needed",
         "This needs the panel's key, or a client token of a user who is an admin", "需要面板密钥，或角色为 admin 的用户的客户端令牌";
     WrongKey = "wrong_key", "This is not the panel's key", "面板密钥不正确";
@@ -112,7 +112,7 @@ messages! {
         "这个请求只保留了开头（log.capture_body）：无法用它试运行规则";
     DraftUnusable { said: Words } = "draft_unusable",
         "The draft cannot be used: {said}", "这份草稿无法使用：{said}";
-    NotForTeam { said: Words } = "not_for_team", "{said}", "无法完成：{said}";
+    NotForTeam { said: Words } = "not_for_team", "{said}", "未执行：{said}";
     // --- it cannot be done ---
     NameTaken { said: Words } = "name_taken", "{said}", "名称已被占用：{said}";
     TeamUnusable { said: Words } = "team_unusable", "{said}", "用户与令牌的文件无法使用：{said}";

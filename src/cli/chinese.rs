@@ -56,7 +56,7 @@ const HELP: &[(&str, &str)] = &[
     ("user create name", "用户名，规则和列表用它来识别用户"),
     ("user create email", "邮箱地址"),
     ("user create group", "所属的用户组"),
-    ("user create role", "用户凭令牌在面板 API 中的权限：member（只能看自己的）或 admin（全部）"),
+    ("user create role", "用户的令牌使用管理 API 的权限：member（只能看自己的）或 admin（全部）"),
     ("user list", "列出所有用户"),
     ("user suspend", "停用一个用户：其所有令牌都会被拒绝，直到恢复"),
     ("user suspend name", "用户名"),

@@ -49,7 +49,7 @@ pub(super) fn print(wish: &Wish, told: Told, is_json: bool) -> Result<String, St
         Told::Issued(Issued { id, token, old_until_ms }) => {
             let note = say!(
                 "{id}: this is the only time that its token is shown. Clients take it as ANTHROPIC_AUTH_TOKEN",
-                "{id}：令牌只显示这一次。在客户端的 ANTHROPIC_AUTH_TOKEN 中填写它"
+                "{id}：令牌只显示这一次。请填入客户端的 ANTHROPIC_AUTH_TOKEN"
             );
             eprintln!("{note}");
             if let Some(until) = old_until_ms {
@@ -130,7 +130,7 @@ fn facts(row: &TokenRow) -> String {
         (say!("state", "状态"), state(&row.state)),
         (say!("models", "模型"), list(&row.models)),
         (say!("upstreams", "上游"), list(&row.upstreams)),
-        (say!("addresses", "地址"), list(&row.addresses)),
+        (say!("addresses", "来源地址"), list(&row.addresses)),
         (say!("expires", "到期时间"), any(row.expires_at_ms)),
         (say!("old token good until", "旧令牌可用到"), any(row.old_until_ms)),
         (say!("last used", "最近使用"), row.used_on.clone().unwrap_or_else(|| "-".to_owned())),

@@ -104,7 +104,7 @@ fn meant_one(meant: Meant, located: &Located, arguments: &Arguments, is_try: boo
                 Err(why) => Looked {
                     doubt: Some(say!(
                         "this is not about the gateway in {whose}, which cannot be looked at: {why}",
-                        "以上与正在运行的网关（{whose}）无关，无法查看它的设置：{why}"
+                        "本次结果与正在运行的网关（{whose}）无关，无法查看它的设置：{why}"
                     )),
                     ..Looked::default()
                 },
@@ -128,14 +128,14 @@ fn of_no_gateway(meant: &Meant) -> Option<String> {
         Meant::OfRoot => Some(say!(
             "this is about the built-in settings, not about the gateway that runs as a service, which tells its own to root \
              only. Type: sudo {command}",
-            "以上是内置默认配置的情况，不是正在运行的系统服务的：它的设置只告诉 root。请执行：sudo {command}"
+            "本次结果只反映内置默认配置，不是正在运行的系统服务的配置：后者只有 root 可以查看。请执行：sudo {command}"
         )),
         Meant::Several(several) => {
             let list = running::listed(several);
             Some(say!(
                 "this is about the built-in settings, not about one of the gateways that run. Type it in the folder of the one \
                  that you mean:\n{list}",
-                "以上是内置默认配置的情况。有多个网关正在运行，请在要查看的那个网关的目录中执行：\n{list}"
+                "本次结果只反映内置默认配置。有多个网关正在运行，请在要查看的那个网关的目录中执行：\n{list}"
             ))
         }
         Meant::None { .. } if running::is_installed() => {
@@ -143,7 +143,7 @@ fn of_no_gateway(meant: &Meant) -> Option<String> {
             Some(say!(
                 "this is about the built-in settings. The service is installed, but does not run (sudo systemctl start \
                  anyrouter-gateway), and its file {file} cannot be read. Type: sudo {command}",
-                "以上是内置默认配置的情况。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway），\
+                "本次结果只反映内置默认配置。服务已安装，但没有运行（sudo systemctl start anyrouter-gateway），\
                  它的配置文件 {file} 也无法读取。请执行：sudo {command}"
             ))
         }
@@ -191,7 +191,7 @@ fn of_service(installed: Installed, arguments: &Arguments, runs: bool) -> Looked
         let command = running::typed();
         say!(
             "this is about {file} alone, not about all that the service has: {path} is for root. Type: sudo {command}",
-            "以上只看了 {file}，不是系统服务的全部配置：{path} 只有 root 可读。请执行：sudo {command}"
+            "本次只检查了 {file}，不是系统服务的全部配置：{path} 只有 root 可读。请执行：sudo {command}"
         )
     });
     Looked { adopted: Some(from_here(installed, arguments)), doubt, runs }

@@ -25,6 +25,6 @@ pub(crate) fn run(folder: &RuntimeDir, wish: Wish) -> Result<Told, String> {
             ))
         }
         Answer::Refused(why) => Err(joined(&why, "\n")),
-        _ => Err(say!("the gateway gave another answer than one of the team", "网关的回答与令牌无关")),
+        _ => Err(say!("the gateway gave another answer than one of the team", "网关的响应与令牌命令不符")),
     }
 }

@@ -136,15 +136,21 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
 fn rotate_token(file: &Transaction<'_>, token: &str, overlap_ms: i64, asked: Asked<'_>) -> Result<Told, Failure> {
     valid::overlap(overlap_ms)?;
     let before = find_token(file, token, asked.now_ms)?;
-    if before.state == State::Revoked.code() || before.state == "expired" {
-        let (id, state) = (&before.id, &before.state);
+    let (id, old_until) = (before.id.clone(), asked.now_ms.saturating_add(overlap_ms));
+    if before.state == State::Revoked.code() {
         return Err(both!(
-            "{id} is {state}: it gets no new text; create another token",
-            "{id} 已失效（{state}），不能轮换：请新建令牌"
+            "{id} is revoked: it gets no new text; create another token",
+            "{id} 已吊销，不能轮换：请新建令牌"
         )
         .into());
     }
-    let (id, old_until) = (before.id.clone(), asked.now_ms.saturating_add(overlap_ms));
+    if before.state == "expired" {
+        return Err(both!(
+            "{id} is expired: it gets no new text; create another token",
+            "{id} 已过期，不能轮换：请新建令牌"
+        )
+        .into());
+    }
     // One that ends earlier still does.
     let end = "UPDATE secrets SET expires_ms = MIN(COALESCE(expires_ms, ?1), ?1) WHERE token_id = ?2";
     file.execute(end, params![old_until, id])?;
@@ -177,12 +183,15 @@ pub(super) fn note_use(file: &Transaction<'_>, days: &[(String, i64)]) -> rusqli
 
 fn room(file: &Connection, table: &str, most: i64) -> Result<(), Failure> {
     let count: i64 = file.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
-    match count < most {
-        true => Ok(()),
-        false => {
-            Err(both!("there are {count} {table} already, the most there can be", "{table} 已达上限 {count}").into())
-        }
+    if count < most {
+        return Ok(());
     }
+    let words = match table {
+        "users" => both!("there are {count} users already, the most there can be", "用户已有 {count} 个，达到上限"),
+        "tokens" => both!("there are {count} tokens already, the most there can be", "令牌已有 {count} 个，达到上限"),
+        _ => both!("there are {count} groups already, the most there can be", "用户组已有 {count} 个，达到上限"),
+    };
+    Err(words.into())
 }
 
 fn add_secret(file: &Transaction<'_>, id: &str, token: &str, now_ms: i64) -> Result<(), Failure> {

@@ -131,7 +131,7 @@ impl Denied {
                 both!(
                     "This gateway serves only who has a token of its own (agw_...): give it to the client as \
                      ANTHROPIC_AUTH_TOKEN. Whoever runs the gateway issues them.",
-                    "此网关只接受它自己签发的令牌（agw_...）：请在客户端的 ANTHROPIC_AUTH_TOKEN 中填写令牌。令牌由网关的管理者签发。"
+                    "此网关只接受它自己签发的令牌（agw_...）：请在客户端的 ANTHROPIC_AUTH_TOKEN 中填写令牌。令牌由网关的运营者签发。"
                 ),
             ),
             Self::Unknown => (
@@ -139,7 +139,7 @@ impl Denied {
                 Reason::TokenUnknown,
                 both!(
                     "This gateway does not know this token: it may be mistyped, or of another gateway.",
-                    "此网关没有这个令牌：可能抄写有误，或属于另一个网关。"
+                    "此网关没有这个令牌：可能填写有误，或属于另一个网关。"
                 ),
             ),
             Self::Guesses => (
@@ -156,7 +156,7 @@ impl Denied {
                 Reason::TokenExpired,
                 both!(
                     "This token has expired: ask whoever runs the gateway for a new one.",
-                    "这个令牌已过期：请向网关的管理者索取新的令牌。"
+                    "这个令牌已过期：请向网关的运营者索取新的令牌。"
                 ),
             ),
             Self::Revoked => (
@@ -164,7 +164,7 @@ impl Denied {
                 Reason::TokenRevoked,
                 both!(
                     "This token was revoked: ask whoever runs the gateway for a new one.",
-                    "这个令牌已被吊销：请向网关的管理者索取新的令牌。"
+                    "这个令牌已被吊销：请向网关的运营者索取新的令牌。"
                 ),
             ),
             Self::Suspended => (
@@ -172,7 +172,7 @@ impl Denied {
                 Reason::TokenSuspended,
                 both!(
                     "This token, or its user, is suspended: ask whoever runs the gateway.",
-                    "这个令牌或它的用户已被停用：请联系网关的管理者。"
+                    "这个令牌或它的用户已被停用：请联系网关的运营者。"
                 ),
             ),
             Self::Address => (
@@ -180,7 +180,7 @@ impl Denied {
                 Reason::TokenAddress,
                 both!(
                     "This token may not be used from this address: ask whoever runs the gateway.",
-                    "这个令牌不能在此地址使用：请联系网关的管理者。"
+                    "这个令牌不能在此地址使用：请联系网关的运营者。"
                 ),
             ),
             Self::Model => (
@@ -188,7 +188,7 @@ impl Denied {
                 Reason::TokenModel,
                 both!(
                     "This token may not use this model: choose another one, or ask whoever runs the gateway.",
-                    "这个令牌不能使用该模型：请换一个模型，或联系网关的管理者。"
+                    "这个令牌不能使用该模型：请换一个模型，或联系网关的运营者。"
                 ),
             ),
             Self::Upstream => (
@@ -196,7 +196,7 @@ impl Denied {
                 Reason::TokenUpstream,
                 both!(
                     "None of the upstreams that this token may use is in the gateway's configuration: ask whoever runs it.",
-                    "这个令牌可用的上游都不在网关的配置中：请联系网关的管理者。"
+                    "这个令牌可用的上游都不在网关的配置中：请联系网关的运营者。"
                 ),
             ),
             Self::Exposed => (
@@ -206,8 +206,8 @@ impl Denied {
                     "This request holds a token of this gateway where the relay would read it, and tokens go to no relay. \
                      Have that token rotated without overlap, or revoked, and the conversation goes on; or take the token \
                      out of it.",
-                    "这个请求的内容里有此网关的令牌，中转站会看到它，而令牌不会发给任何中转站。请不留过渡期地轮换或吊销该令牌，\
-                     对话即可继续；也可以从对话中删去它。"
+                    "这个请求的内容里有此网关的令牌，发出去会被中转站看到，因此没有发送。请让运营者吊销该令牌，\
+                     或轮换并让旧令牌立即失效，对话即可继续；也可以从对话中删去令牌。"
                 ),
             ),
         };
