@@ -101,9 +101,13 @@ async fn one_request_too_many_is_refused_as_clients_understand_it() {
     let upstream = Upstream::start(|_| message(10, 5)).await;
     let gateway = gateway().yaml(&yaml(&upstream)).start().await;
     let token = issue(&gateway, "--limit requests:day:3").await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         assert_eq!(gateway.request(&post(&token)).await.status(), 200);
     }
+    // However its path is written.
+    let body = json!({"model": MODEL, "max_tokens": 9, "messages": []}).to_string();
+    let written = Request::post("/v1/messag%65s", body).header("x-api-key", &token);
+    assert_eq!(gateway.request(&written).await.status(), 200);
     let from = gateway.stderr_lines();
     let answer = gateway.request(&post(&token)).await;
     let (status, kind, retry_after, should_retry) = refusal(&answer);
@@ -187,10 +191,28 @@ async fn what_nobody_has_priced_is_refused_to_who_has_a_limit_in_dollars() {
     let free = issue(&gateway, "--name free --limit requests:day:50").await;
     for (request, told) in [
         (post_for(&token, "no-such-model"), "No price is known for the model \"no-such-model\""),
-        (post_for(&token, "no-such-model").header("Content-Encoding", "br"), "Nobody has said what this request costs"),
+        (
+            post_for(&token, "no-such-model").header("Content-Encoding", "br"),
+            "Nobody could tell what this request uses",
+        ),
         (
             Request::post("/v1/messages/batches", "{}").header("x-api-key", &token),
-            "Nobody has said what this request costs",
+            "Nobody could tell what this request uses",
+        ),
+        (
+            Request::post("/v1/chat/completions", r#"{"model":"claude-opus-5-5"}"#).header("x-api-key", &token),
+            "Nobody could tell what this request uses",
+        ),
+        (
+            Request::post("/v1/messag%65s", r#"{"model":"claude-opus-5-5"}"#).header("x-api-key", &token),
+            "Nobody could tell what this request uses",
+        ),
+        (
+            Request::get("/v1/realtime")
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("x-api-key", &token),
+            "Nobody could tell what this request uses",
         ),
     ] {
         let from = gateway.stderr_lines();

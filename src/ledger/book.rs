@@ -156,10 +156,10 @@ impl Checks {
         Ok(subjects)
     }
 
-    /// The first limit in dollars, and whose it is.
-    pub(super) fn in_dollars(&self) -> Option<(&Owner, &Limit)> {
+    /// The first limit in this measure, and whose it is.
+    pub(super) fn in_measure(&self, measure: Measure) -> Option<(&Owner, &Limit)> {
         self.each().find_map(|standing| {
-            let limit = standing.owner.limits.iter().find(|limit| limit.measure == Measure::Usd);
+            let limit = standing.owner.limits.iter().find(|limit| limit.measure == measure);
             Some((&*standing.owner, limit?))
         })
     }

@@ -367,7 +367,11 @@ impl Keeper {
         }
         if self.cleaned.is_none_or(|cleaned| now.own.saturating_sub(cleaned) >= CLEAN) {
             self.cleaned = Some(now.own);
-            if let Err(error) = rows::clean(file.connection(), &self.gateway, now.database) {
+            let cleaned = file.transaction().and_then(|transaction| {
+                rows::clean(&transaction, &self.gateway, now.database)?;
+                transaction.commit()
+            });
+            if let Err(error) = cleaned {
                 log::warn!("{}: {error}", file::path(&self.folder).display());
             }
         }

@@ -21,7 +21,7 @@ use book::{Book, Open, Standing};
 use common::{Common, now_ms};
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
 use gateway_core::team::limit::{Limit, Window};
-use gateway_core::team::measure::Amounts;
+use gateway_core::team::measure::{Amounts, Measure};
 use gateway_core::team::refusal::{Refusal, Resets, Whose};
 use gateway_core::team::stock::Lack;
 use gateway_core::usage::pricing::NanoUsd;
@@ -255,7 +255,7 @@ impl Checks {
         body_bytes: u64,
         price: impl Fn(&Tokens) -> Option<NanoUsd>,
     ) -> Result<Amounts, Box<Refusal>> {
-        let Some((owner, limit)) = self.in_dollars() else {
+        let Some((owner, limit)) = self.in_measure(Measure::Usd) else {
             return Ok(self.estimates.of(model, body_bytes, |_| None));
         };
         let is_priced = std::cell::Cell::new(false);
@@ -267,9 +267,10 @@ impl Checks {
         }
     }
 
-    /// Why a request is refused of which nobody knows what it costs; `None` if that is no matter.
-    pub(crate) fn refuses_unpriced(&self) -> Option<Refusal> {
-        self.in_dollars().map(|(owner, limit)| self.unpriced("", owner, limit))
+    /// Why a request is refused of which nobody learns what it uses; `None` if that is no matter.
+    pub(crate) fn refuses_unread(&self) -> Option<Refusal> {
+        let (owner, limit) = [Measure::Usd, Measure::Tokens].into_iter().find_map(|one| self.in_measure(one))?;
+        Some(self.unpriced("", owner, limit))
     }
 
     fn unpriced(&self, model: &str, owner: &Owner, limit: &Limit) -> Refusal {

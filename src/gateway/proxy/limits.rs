@@ -6,14 +6,15 @@ use super::context::Context;
 use crate::gateway::answer::Answer;
 use crate::gateway::shared::Shared;
 use crate::ledger::Checks;
-use gateway_core::protocol::Endpoint;
+use gateway_core::http1::decoded;
+use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
 use gateway_core::rules::document::peek_text;
 use gateway_core::team::measure::Amounts;
 use gateway_core::team::refusal::Refusal;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::summary::{Details, Summary};
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, UPGRADE};
 use http::{HeaderName, HeaderValue, Method};
 use pingora::http::RequestHeader;
 
@@ -39,12 +40,13 @@ async fn take(
     checks: &std::sync::Arc<Checks>,
     context: &mut Context,
 ) -> Result<(), Box<Refusal>> {
-    let protocol = context.arrival.protocol;
-    if !protocol.is_model_call() {
-        // Nobody would know what these cost.
-        let is_free = matches!(protocol.endpoint(), Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello);
-        let unpriced = checks.refuses_unpriced().filter(|_| request.method == Method::POST && !is_free);
-        return unpriced.map_or(Ok(()), |refusal| Err(Box::new(refusal)));
+    if !is_told(request, context)
+        && let Some(refusal) = checks.refuses_unread()
+    {
+        return Err(Box::new(refusal));
+    }
+    if !as_upstreams_read(request).is_model_call() {
+        return Ok(());
     }
     let model = model(request, context).unwrap_or_default();
     let prices = &context.snapshot.config.prices;
@@ -55,6 +57,24 @@ async fn take(
     let session = context.observation.names.as_ref().and_then(|names| names.client.session.as_deref());
     context.admitted = Some(shared.ledger.admit(checks, session, &likely).await?);
     Ok(())
+}
+
+/// What a request is to an upstream that takes a path with percent signs for the one that they stand for.
+fn as_upstreams_read(request: &RequestHeader) -> Protocol {
+    Protocol::of(request.method.as_str(), &decoded(request.raw_path()))
+}
+
+/// Whether it is known what a request uses, once it is over: it is a message, or costs nothing. What is sent over a connection
+/// that is upgraded is not looked at.
+fn is_told(request: &RequestHeader, context: &Context) -> bool {
+    if context.arrival.protocol.asks_for_message() {
+        return true;
+    }
+    let endpoint = as_upstreams_read(request).endpoint();
+    let asks_only = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_free = matches!(endpoint, Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello)
+        || asks_only && context.arrival.body_bytes().is_empty();
+    is_free && !request.headers.contains_key(UPGRADE)
 }
 
 /// The model that a request asks for, if that can be read.
@@ -83,11 +103,12 @@ pub(super) fn settle(context: &mut Context, outcome: Outcome) {
     let asked = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
     let read = context.attempt.read.as_ref().and_then(|read| read.answer.as_ref());
     let is_whole = outcome == Outcome::Completed;
+    let is_untold = is_whole || outcome == Outcome::Unreadable;
     let told = read.and_then(|answer| used(answer, asked, context));
     match told {
         Some(used) => admitted.settle(&used, asked.filter(|_| is_whole)),
-        // An API whose usage nobody reads here.
-        None if is_whole && (200..300).contains(&context.attempt.status) => {
+        // An API whose usage nobody reads here, or a response that nobody can read.
+        None if is_untold && (200..300).contains(&context.attempt.status) => {
             let taken = admitted.taken();
             admitted.settle(&taken, None);
         }

@@ -783,8 +783,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Issue another text for a token of the user who asks
-         * @description With a client token of that user.
+         * Issue another text for the token that asks
+         * @description With that client token.
          */
         post: operations["rotateOwnToken"];
         delete?: never;

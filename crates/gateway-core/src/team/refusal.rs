@@ -153,8 +153,9 @@ impl Refusal {
     pub fn words(&self) -> Words {
         match self {
             Self::Unpriced { model, whose } if model.is_empty() => both!(
-                "Nobody has said what this request costs, so {whose} cannot be kept: name a model that has a price.",
-                "这个请求的费用无从得知，无法计入{whose:#}：请使用有价格的模型。"
+                "Nobody could tell what this request uses, so {whose} cannot be kept: send a message (POST /v1/messages) to a model that \
+                 has a price.",
+                "这个请求的用量无从得知，无法计入{whose:#}：请用 POST /v1/messages 发送消息，并使用有价格的模型。"
             ),
             Self::Unpriced { model, whose } => both!(
                 "No price is known for the model {model:?}, so {whose} cannot be kept: use another model, or ask whoever runs the \
