@@ -22,7 +22,7 @@ from pathlib import Path
 # not use each other. A folder that is not here needs no order written down: without circles it has one.
 ORDER = {
     "src": [
-        "connections drain feed language",
+        "connections database_file drain feed language",
         "config listen",
         "access_log ledger metrics store upstream",
         "team",
@@ -92,7 +92,7 @@ ONLY = {
         "metrics": "config",
         "operate": "config drain language listen log_output team",
         "store": "config",
-        "team": "config ledger",
+        "team": "config database_file ledger",
         "upstream": "config",
     },
 }

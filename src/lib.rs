@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod config;
 mod connections;
+mod database_file;
 mod doctor;
 mod drain;
 mod feed;

@@ -3,8 +3,11 @@
 use super::book::Book;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Most requests that wait for the keeper; more are refused, as all are whom it does not answer in time.
+const MOST_WAITING: usize = 4_096;
 
 /// What requests and the keeper have in common.
 #[derive(Debug)]
@@ -13,11 +16,18 @@ pub(super) struct Common {
     began: Instant,
     /// Whether the keeper was told that a stock is low.
     is_low: AtomicBool,
+    /// Questions that the keeper has not taken yet.
+    waiting: AtomicUsize,
 }
 
 impl Default for Common {
     fn default() -> Self {
-        Self { book: ArcSwap::default(), began: Instant::now(), is_low: AtomicBool::new(false) }
+        Self {
+            book: ArcSwap::default(),
+            began: Instant::now(),
+            is_low: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -51,5 +61,29 @@ impl Common {
     /// The keeper has heard of it.
     pub(super) fn low_is_heard(&self) {
         self.is_low.store(false, Ordering::Relaxed);
+    }
+
+    /// One more asks the keeper; whether there is room for it.
+    pub(super) fn enter(&self) -> bool {
+        let more = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// The keeper has taken a question.
+    pub(super) fn leave(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_may_wait_and_no_more() {
+        let common = Common::default();
+        assert!((0..MOST_WAITING).all(|_| common.enter()) && !common.enter());
+        common.leave();
+        assert!(common.enter() && !common.enter());
     }
 }

@@ -125,8 +125,14 @@ impl Keeper {
             }
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
-                    Message::Want(want) => wants.push(want),
-                    Message::Claim(claim) => claims.push(claim),
+                    Message::Want(want) => {
+                        self.common.leave();
+                        wants.push(want);
+                    }
+                    Message::Claim(claim) => {
+                        self.common.leave();
+                        claims.push(claim);
+                    }
                     Message::Low => is_low = true,
                     Message::Book => self.read_book(),
                     Message::Drain => self.is_draining = true,
@@ -137,6 +143,9 @@ impl Keeper {
                     }
                 }
             }
+            // Who has given up needs nothing any more.
+            wants.retain(|want: &Want| !want.reply.is_closed());
+            claims.retain(|claim: &Claim| !claim.reply.is_closed());
             self.common.low_is_heard();
             let is_regular = next <= Instant::now() || self.is_draining;
             if next <= Instant::now() {

@@ -121,6 +121,13 @@ impl Ledger {
         let _ = self.to_keeper.send(message);
     }
 
+    /// The same of what a request waits for; who finds no room gets no answer.
+    fn wait_for(&self, message: Message) {
+        if self.common.enter() {
+            self.tell(message);
+        }
+    }
+
     /// Takes what a request is likely to use of all of its limits; waits for the keeper only if there is nothing.
     ///
     /// # Errors
@@ -210,7 +217,7 @@ impl Ledger {
         within: Duration,
     ) -> Option<Answered> {
         let (reply, answered) = oneshot::channel();
-        self.tell(Message::Want(Want { standing: Arc::clone(standing), likely: *likely, lack, reply }));
+        self.wait_for(Message::Want(Want { standing: Arc::clone(standing), likely: *likely, lack, reply }));
         tokio::time::timeout(within, answered).await.ok()?.ok()
     }
 
@@ -228,7 +235,7 @@ impl Ledger {
             }
             let (reply, answer) = oneshot::channel();
             let session = format!("{:032x}", xxh3_128(session.as_bytes()));
-            self.tell(Message::Claim(Claim { standing: Arc::clone(standing), session, reply }));
+            self.wait_for(Message::Claim(Claim { standing: Arc::clone(standing), session, reply }));
             let answer = tokio::time::timeout(PATIENCE, answer).await;
             match answer {
                 Ok(Ok(Ok(()))) => self.sessions.insert(known, ()),

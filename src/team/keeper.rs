@@ -5,7 +5,7 @@ use super::actions;
 use super::asked::{Asked, Failure};
 use super::limits;
 use super::read;
-use super::store::{Store, StoreError};
+use super::store::{FileError, Store};
 use super::valid::Upstreams;
 use super::wish::{Actor, Denial, Obstacle, Told, Wish};
 use crate::ledger::Owners;
@@ -87,7 +87,7 @@ impl Keeper {
         if !wish.changes() && open.store.is_none() && !self.path.exists() {
             return Ok(nothing(wish));
         }
-        let unusable = |error: &StoreError| Denial { kind: Obstacle::File, words: self.unusable(error) };
+        let unusable = |error: &FileError| Denial { kind: Obstacle::File, words: self.unusable(error) };
         self.put_in_place(&mut open).map_err(|error| unusable(&error))?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams, folder });
@@ -123,7 +123,7 @@ impl Keeper {
         }
     }
 
-    fn look(&self, open: &mut Open, used: &dyn Fn() -> Vec<(String, i64)>) -> Result<(), StoreError> {
+    fn look(&self, open: &mut Open, used: &dyn Fn() -> Vec<(String, i64)>) -> Result<(), FileError> {
         if open.store.is_none() && !self.path.exists() {
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl Keeper {
     }
 
     /// Has the file open that is at the path.
-    fn put_in_place(&self, open: &mut Open) -> Result<(), StoreError> {
+    fn put_in_place(&self, open: &mut Open) -> Result<(), FileError> {
         match &open.store {
             Some(store) if store.is_at(&self.path) => return Ok(()),
             Some(store) if !self.path.exists() => {
@@ -158,7 +158,7 @@ impl Keeper {
     }
 
     /// Opens the file if it is not the one that is open, and has requests see what it says.
-    fn load(&self, open: &mut Open) -> Result<(), StoreError> {
+    fn load(&self, open: &mut Open) -> Result<(), FileError> {
         if !open.store.as_ref().is_some_and(|store| store.is_at(&self.path)) {
             open.store = Some(Store::open(&self.path)?);
         }
@@ -172,7 +172,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn unusable(&self, error: &StoreError) -> Words {
+    fn unusable(&self, error: &FileError) -> Words {
         both!("{path} cannot be used: {error}", "无法使用 {path}：{error}", path = self.path.display())
     }
 
