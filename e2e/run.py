@@ -36,6 +36,10 @@ from stack import GAP_MS, Stack, free_port  # noqa: E402
 
 REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
 SUITE_DEADLINE_S = 600
+# Of a file of browser tests: three windows that hang, and the rest.
+FILE_DEADLINE_S = 480
+# What failed, to stand at the end, where it is seen first.
+FAILURES: list[str] = []
 LOG_ROWS, LOG_DAYS = 100_000, 30
 
 
@@ -135,14 +139,28 @@ def pytest(title: str, env: dict[str, str], report: Path, *files: str) -> tuple[
     return int(suite["tests"]) - failed - skipped, max(failed, int(not fine)), skipped
 
 
+def failures(report: str) -> list[str]:
+    """The names of the tests that failed in a TAP report, with what they said first."""
+    failed = re.finditer(r"^ *not ok \d+ - (.*)\n((?:^(?! *(?:not )?ok ).*\n)*)", report, re.M)
+    said = [(one[1], re.search(r"^ *error: *(?:\|-\n *)?(.*)", one[2], re.M)) for one in failed]
+    return [f"{name}: {error[1] if error else 'no word of why'}" for name, error in said]
+
+
 def node(title: str, env: dict[str, str], report: Path, *files: str) -> tuple[int, int, int]:
     reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
     reporters += ["--test-reporter=tap", f"--test-reporter-destination={report}"]
     fine = run(title, ["node", "--test", *reporters, *files], env)
     text = report.read_text() if report.exists() else ""
+    FAILURES.extend(f"{title}: {failure}" for failure in failures(text))
     count = {name: int(number) for name, number in re.findall(r"^# (pass|fail|cancelled|skipped) (\d+)$", text, re.M)}
     failed = count.get("fail", 0) + count.get("cancelled", 0)
     return count.get("pass", 0), max(failed, int(not fine)), count.get("skipped", 0)
+
+
+def browser_tests(env: dict[str, str], folder: Path, file: str) -> tuple[int, int, int]:
+    own = env | {"DEBUG": "pw:api", "DEBUG_FILE": str(folder / f"{file}.calls")}
+    flags = ["--test-concurrency=1", f"--test-timeout={FILE_DEADLINE_S}000"]
+    return node(f"the panel: {file}", own, folder / f"{file}.tap", *flags, f"panel/{file}")
 
 
 def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
@@ -158,11 +176,7 @@ def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
         "pages", "pictures", "shell", "relay_pages", "upstream_parts", "upstream_forms",
         "rule_forms", "notify", "team", "costs", "sessions", "waste", "error_rules", "faults", "habits", "links", "behaviour",
     ]
-    files = [f"panel/{file}.test.mjs" for file in files]
-    results = [
-        node(f"the panel: {Path(file).name}", env, folder / f"panel-{index}.tap", "--test-concurrency=1", "--test-timeout=280000", file)
-        for index, file in enumerate(files)
-    ]
+    results = [browser_tests(env, folder, f"{file}.test.mjs") for file in files]
     passed, failed, skipped = map(sum, zip(*results))
     return passed, failed, skipped
 
@@ -221,8 +235,8 @@ def main() -> int:
         if complaints or failed:
             for name, (_, log) in stack.gateways.items():
                 print(f"-- last lines of {name}:\n{log.read_text(errors='replace')[-3000:]}")
-        for complaint in complaints:
-            print(complaint)
+        for line in [*FAILURES, *complaints]:
+            print(line)
         print(f"e2e: {passed} passed, {failed + len(complaints)} failed, {skipped} skipped", flush=True)
         return 0 if passed and not failed and not complaints else 1
 

@@ -5,10 +5,11 @@
 // PANEL_FIRST_KEY    the key that another made at its first start; its log has no request, HTTPS_PROXY is in its environment
 // PANEL_FIRST_LINKS  three links to it that `anyrouter-gateway panel` printed, with blanks between
 // CHROMIUM    the browser (/usr/bin/chromium)
+// DEBUG_FILE  where Playwright writes what it is asked for (with DEBUG=pw:api); a visit that hangs shows the end of it
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer as createHttpServer, request as ask } from 'node:http';
 import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
@@ -30,6 +31,22 @@ export const FIRST = {
 mkdirSync(SCREENSHOTS, { recursive: true });
 
 const LONGEST_SETTLING_MS = 250;
+/** What a browser is asked to run has no time limit of its own: without these a page that hangs takes the rest of its file with it. */
+const LONGEST_VISIT_MS = 120_000;
+const LONGEST_CLOSING_MS = 10_000;
+const CALLS_SHOWN = 12;
+
+export class Late extends Error {}
+/** What comes of a promise, or a failure that says what was not done in this time. */
+export async function within(ms, promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Late(`${what} was not done after ${ms / 1000} s`)), ms); });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
@@ -79,7 +96,7 @@ export class Bench {
   }
 
   async stop() {
-    await this.browser.close();
+    await within(LONGEST_CLOSING_MS, this.browser.close(), 'closing the browser').catch((error) => console.error(error.message));
     this.server.stop();
   }
 
@@ -176,7 +193,6 @@ export class Visit {
 
   async injectAxe() {
     // Through the debugger: the page's policy forbids foreign scripts, and is to stay as it is.
-    const { readFileSync } = await import('node:fs');
     await this.page.evaluate(readFileSync(axePath, 'utf8'));
   }
 
@@ -255,15 +271,24 @@ export async function standIn(bench, answer = () => false) {
   return { bench: Object.assign(Object.create(Bench.prototype), bench, { url: `http://127.0.0.1:${port}` }), stop, back: () => start(port) };
 }
 
+/** What the browser was asked for last, in a line. */
+function lastCalls() {
+  const file = process.env.DEBUG_FILE;
+  return file !== undefined && existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-CALLS_SHOWN).join(' | ') : '';
+}
+
 /** Opens a page, does something with it, and wants no fault but those that are expected. */
 export async function visiting(bench, options, what, expected = []) {
   const visit = await bench.visit(options);
   try {
-    await what(visit, visit.page);
+    await within(LONGEST_VISIT_MS, what(visit, visit.page), 'the visit');
     const faults = visit.faults.filter((fault) => !expected.some((pattern) => pattern.test(fault)));
     assert.deepEqual(faults, []);
+  } catch (error) {
+    if (error instanceof Late) error.message += `; at ${visit.page.url()}: ${lastCalls()}`;
+    throw error;
   } finally {
-    await visit.close();
+    await within(LONGEST_CLOSING_MS, visit.close(), 'closing the page').catch((error) => console.error(error.message));
   }
 }
 
