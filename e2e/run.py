@@ -174,7 +174,7 @@ def panel(env: dict[str, str], folder: Path) -> tuple[int, int, int]:
     # Wrong keys are tried at the end of what people do, and make the answers to others slow.
     files = [
         "pages", "pictures", "shell", "relay_pages", "upstream_parts", "upstream_forms",
-        "rule_forms", "notify", "team", "costs", "sessions", "waste", "error_rules", "faults", "habits", "links", "behaviour",
+        "rule_forms", "notify", "team", "mine", "costs", "sessions", "waste", "error_rules", "faults", "habits", "links", "behaviour",
     ]
     results = [browser_tests(env, folder, f"{file}.test.mjs") for file in files]
     passed, failed, skipped = map(sum, zip(*results))

@@ -50,6 +50,7 @@ export const VIEWS = {
   'upstream-form': { path: () => '/upstreams', act: pressing('.page-header .actions > :last-child') },
   notify: { path: () => '/notify' },
   team: { path: () => '/team' },
+  audit: { path: () => '/audit' },
   rules: { path: () => '/rules' },
   'rule-form': { path: () => '/rules', act: pressing('main .card-head button.compact') },
   'rules-try': { path: () => '/rules?view=try' },

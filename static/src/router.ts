@@ -27,6 +27,7 @@ export const router = createRouter({
     { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
     { path: '/notify', name: 'notify', component: () => withMoreWords(import('./pages/notify/NotifyPage.vue')) },
     { path: '/team', name: 'team', component: () => withMoreWords(import('./pages/team/TeamPage.vue')) },
+    { path: '/audit', name: 'audit', component: () => withMoreWords(import('./pages/audit/AuditPage.vue')) },
     { path: '/connect', name: 'connect', component: () => withMoreWords(import('./pages/connect/ConnectPage.vue')) },
     { path: '/login', name: 'login', component: () => import('./pages/login/LoginPage.vue'), meta: { isOpen: true } },
     { path: '/:rest(.*)*', name: 'missing', component: () => import('./pages/MissingPage.vue'), meta: { isOpen: true } },

@@ -198,6 +198,8 @@ export class MockGateway {
         return action === 'rotate' ? (this.#team.rotate(name ?? '', body) ?? this.#missing('such token')) : this.#team.addToken(body);
       case 'DELETE tokens':
         return this.#team.revoke(name ?? '') ?? this.#missing('such token');
+      case 'GET audit':
+        return this.#team.audit(query);
       case 'GET rules':
         return { upstreams: this.#config.rules() };
       case 'POST explain':

@@ -1,6 +1,6 @@
 /** Users, groups and client tokens, made up. */
 
-import type { ClientToken, IssuedToken, TeamGroup, TeamUser } from '../../src/api/types.ts';
+import type { Audit, AuditedChange, ClientToken, IssuedToken, TeamGroup, TeamUser } from '../../src/api/types.ts';
 
 const DAY_MS = 86_400_000;
 const TEXT = 'agw_'.padEnd(53, '0Ab1Cd2Ef3');
@@ -13,6 +13,7 @@ export class MockTeam {
   readonly #groups: TeamGroup[];
   readonly #users: TeamUser[];
   readonly #tokens: ClientToken[];
+  readonly #audit: AuditedChange[] = [];
 
   constructor(nowMs: number) {
     const created_at_ms = nowMs - 40 * DAY_MS;
@@ -30,6 +31,7 @@ export class MockTeam {
       { ...token, models: [], upstreams: ['mirror-hk'], addresses: [], id: 'tok_3', user: 'ci', group: null, hint: 'agw_0000...Zz11', state: 'suspended', used_on: day(nowMs - 9 * DAY_MS) },
       { ...token, models: [], upstreams: [], addresses: [], id: 'tok_4', user: 'alice', name: 'old', hint: 'agw_41aB...kk0o', state: 'revoked', used_on: null },
     ];
+    this.#past(nowMs);
   }
 
   groups(): { groups: TeamGroup[] } {
@@ -84,5 +86,35 @@ export class MockTeam {
   revoke(id: string): ClientToken | undefined {
     const token = this.#tokens.find((one) => one.id === id);
     return token && Object.assign(token, { state: 'revoked' as const });
+  }
+
+  audit(query: URLSearchParams): Audit {
+    const [before, limit] = [Number(query.get('before') ?? Infinity), Number(query.get('limit') ?? 100)];
+    const changes = this.#audit.filter(({ id }) => id < before).slice(0, limit);
+    return { changes, next: changes.length < limit ? null : (changes.at(-1)?.id ?? null) };
+  }
+
+  /** What was changed before: everything that there is, and some thirty days of changes. */
+  #past(nowMs: number): void {
+    const [actors, addresses] = [['the panel', "the panel's key", 'command line, user root', 'alice (tok_1)'], ['10.0.0.7', '2001:db8::1', null, '192.0.2.44']];
+    const [group, alice, wang, ci] = [this.#groups[0] ?? null, ...this.#users] as const;
+    const [laptop, ofWang, ofCi, old] = this.#tokens as readonly (ClientToken | undefined)[];
+    const changes: Pick<AuditedChange, 'action' | 'target' | 'before' | 'after'>[] = [
+      { action: 'group.create', target: 'grp_1', before: null, after: group },
+      ...[alice, wang, ci].map((user) => ({ action: 'user.create', target: user?.id ?? '', before: null, after: user ?? null })),
+      ...[laptop, ofWang, ofCi].map((token) => ({ action: 'token.create', target: token?.id ?? '', before: null, after: token ?? null })),
+      { action: 'limit.add', target: 'tok_1', before: null, after: 'usd:day:5' },
+      { action: 'limit.add', target: 'tok_1', before: 'usd:day:5', after: 'usd:day:12.5' },
+      { action: 'limit.remove', target: 'grp_1', before: 'tokens:month:20000000', after: null },
+      { action: 'token.rotate', target: 'tok_1', before: laptop ? { ...laptop, hint: 'agw_7Hq2...90aZ', old_until_ms: null } : null, after: laptop ?? null },
+      { action: 'token.change', target: 'tok_2', before: ofWang ? { ...ofWang, models: [], addresses: [], expires_at_ms: null } : null, after: ofWang ?? null },
+      { action: 'token.revoke', target: 'tok_4', before: old ? { ...old, state: 'active' } : null, after: old ?? null },
+      { action: 'user.change', target: 'usr_1', before: alice ? { ...alice, role: 'member', email: null } : null, after: alice ?? null },
+      { action: 'user.suspend', target: 'usr_3', before: ci ? { ...ci, state: 'active' } : null, after: ci ?? null },
+    ];
+    for (let id = 1; id <= 240; id += 1) {
+      const [change, who] = [changes[(id - 1) % changes.length], (id * 7) % 4];
+      if (change) this.#audit.unshift({ ...change, id, at_ms: nowMs - (240 - id) * DAY_MS / 8, actor: actors[who] ?? '', address: addresses[who] ?? null });
+    }
   }
 }

@@ -1,7 +1,7 @@
 /** The one way to the admin API. Every call is to the own origin; the key travels only in the HttpOnly cookie. */
 
 import type {
-  CaptureWish, ClientToken, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
+  Audit, CaptureWish, ClientToken, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
   GroupBy, Groups, Health, IssuedToken, KeyNames, LastRecost, NewToken, NewUser, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, TeamGroup, TeamUser, Upstream,
   UpstreamKey, Upstreams, UpstreamTest, UserChange, WasteReport,
 } from './types';
@@ -164,6 +164,7 @@ export const api = {
   clientTokens: (signal?: AbortSignal) => call<{ tokens: ClientToken[] }>('tokens', { signal }),
   createToken: (token: NewToken) => call<IssuedToken>('tokens', { method: 'POST', body: token }),
   rotateToken: (id: string, overlapMs: number) => call<IssuedToken>(`tokens/${name(id)}/rotate`, { method: 'POST', body: { overlap_ms: overlapMs } }),
+  audit: (parameters: Parameters, signal?: AbortSignal) => call<Audit>('audit', { parameters, signal }),
   revokeToken: (id: string) => call<ClientToken>(`tokens/${name(id)}`, { method: 'DELETE' }),
 
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),

@@ -6,7 +6,7 @@ import { rangeQuery } from '@/composables/range';
 
 export const PAGE_GROUPS = [
   { key: 'observe', pages: ['dashboard', 'requests', 'sessions', 'costs', 'waste', 'errors', 'upstreams'] },
-  { key: 'control', pages: ['rules', 'config', 'notify', 'team', 'connect'] },
+  { key: 'control', pages: ['rules', 'config', 'notify', 'team', 'audit', 'connect'] },
 ] as const;
 export type PageName = (typeof PAGE_GROUPS)[number]['pages'][number];
 

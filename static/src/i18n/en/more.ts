@@ -1,6 +1,8 @@
 /** Words of pages that no first visit needs. */
 
+import audit from './audit';
 import connect from './connect';
+import limits from './limits';
 import notify from './notify';
 import ruleForm from './rule_form';
 import team from './team';
@@ -10,6 +12,8 @@ export default {
   ...upstreamForm,
   ...notify,
   ...team,
+  ...audit,
+  ...limits,
   ...ruleForm,
   ...connect,
 };

@@ -2,7 +2,9 @@
 
 import type { MoreMessages } from '..';
 
+import audit from './audit';
 import connect from './connect';
+import limits from './limits';
 import notify from './notify';
 import ruleForm from './rule_form';
 import team from './team';
@@ -12,6 +14,8 @@ const messages: MoreMessages = {
   ...upstreamForm,
   ...notify,
   ...team,
+  ...audit,
+  ...limits,
   ...ruleForm,
   ...connect,
 };

@@ -1,0 +1,31 @@
+export default {
+  audit: {
+    title: 'Audit',
+    about: 'Who changed what of users, groups, tokens and limits, by the panel, the API or the command line',
+    none: 'No changes yet',
+    noneHow: 'As soon as somebody adds a user or issues a token, it is written down here.',
+    noMatch: 'No change matches',
+    noMatchHow: 'Remove a filter or choose a longer time range.',
+    noMatchYet: 'No change matches among the newest {count}.',
+    search: 'Search names, ids, addresses',
+    who: 'Who',
+    what: 'What',
+    clear: 'Clear filters',
+    more: 'Older changes',
+    count: '{count} change | {count} changes',
+    before: 'before',
+    after: 'after',
+    unset: 'not set',
+    actor: { panel: 'Panel', key: 'The panel’s key', shell: 'Command line, user {user}' },
+    action: {
+      group: { create: 'Group added' },
+      user: { create: 'User added', change: 'User changed', suspend: 'User suspended', resume: 'User resumed' },
+      token: { create: 'Token issued', change: 'Token changed', rotate: 'Token rotated', revoke: 'Token revoked' },
+      limit: { add: 'Limit set', remove: 'Limit removed' },
+    },
+    field: {
+      name: 'Name', user: 'User', email: 'Email', group: 'Group', time_zone: 'Time zone', role: 'Role', state: 'State', models: 'Models', upstreams: 'Upstreams', addresses: 'Addresses',
+      expires_at_ms: 'Expires', old_until_ms: 'Old text good until', hint: 'Begins and ends with', limit: 'Limit',
+    },
+  },
+};
