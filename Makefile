@@ -98,8 +98,9 @@ e2e: ## official SDKs, Claude Code, schemathesis and Prometheus against the real
 conversation: ## Claude Code through reloads, upgrades and failovers, TURNS (50) requests, with a report (after make e2e)
 	@cd e2e && .venv/bin/python python/conversation.py $(abspath $(TARGET_DIR))/debug $(or $(TURNS),50) $(RELEASE)
 
-refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients.md (6 min, after make e2e)
+refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients.md and docs/team.md (10 min, after make e2e)
 	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
+	@cd e2e && .venv/bin/python python/team_refusals.py $(abspath $(TARGET_DIR))/debug --write
 
 bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare Pingora proxy
 	@scripts/prepare.sh bench

@@ -60,6 +60,23 @@ class Case:
     # What a proxy before it says to everything, if there is one.
     proxy_says: str = ""
     before: Callable[[Stack], None] | None = None
+    # Gives the client a token of a team that is refused, instead of a key that a route lists.
+    team: Callable[[Team], None] | None = None
+
+
+@dataclass
+class Team:
+    """A gateway with client tokens, and what Claude Code is to be started with."""
+
+    stack: Stack
+    url: str
+    api: Api
+    cleanup: ExitStack
+    token: str = ""
+    arguments: tuple[str, ...] = ("hi",)
+
+    def command(self, line: str) -> str:
+        return self.stack.command("gateway", *line.split(" ")).strip()
 
 
 def stop(stack: Stack) -> None:
@@ -176,12 +193,17 @@ def untrusted(folder: Path) -> socket.socket:
     return listener
 
 
-def ask(url: str, token: str | None = KEY, size: int | None = None) -> tuple[str, dict]:
+def ask(
+    url: str, token: str | None = KEY, size: int | None = None, session: str = "", **changes: object
+) -> tuple[str, dict]:
     """Status and headers of the answer to a request of about the size of Claude Code's."""
     body = BIG if size is None else BIG.replace("x" * 40_000, "x" * size)
+    body = json.dumps(json.loads(body) | changes)
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01", "x-filler": "x" * 1100}
     if token:
         headers["authorization"] = f"Bearer {token}"
+    if session:
+        headers["x-claude-code-session-id"] = session
     request = urllib.request.Request(f"{url}/v1/messages?beta=true", body.encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -193,7 +215,7 @@ def ask(url: str, token: str | None = KEY, size: int | None = None) -> tuple[str
         return "", {}
 
 
-def base_url(behind: str, folder: Path, cleanup: ExitStack) -> str:
+def base_url(behind: str, folder: Path, cleanup: ExitStack, api: Api) -> str:
     if behind == "name":
         return "https://no-such-relay.invalid"
     if behind == "lookup":
@@ -204,7 +226,7 @@ def base_url(behind: str, folder: Path, cleanup: ExitStack) -> str:
         return f"http://127.0.0.1:{free_port()}"
     if behind == "silent":
         return f"http://127.0.0.1:{cleanup.enter_context(closing(silent())).getsockname()[1]}"
-    account = Account(Api(), "a")
+    account = Account(api, "a")
     cleanup.callback(account.die)
     return account.url
 
@@ -212,11 +234,12 @@ def base_url(behind: str, folder: Path, cleanup: ExitStack) -> str:
 def run(case: Case, binaries: Path) -> Seen:
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="gateway-refusal-")))
-        upstream = {"name": "a", "base_url": base_url(case.behind, folder, cleanup), "api_key": "key-a", **case.upstream}
+        api = Api()
+        upstream = {"name": "a", "base_url": base_url(case.behind, folder, cleanup, api), "api_key": "key-a", **case.upstream}
         if case.proxy_says:
             port = cleanup.enter_context(closing(says(case.proxy_says))).getsockname()[1]
             upstream["proxy"] = f"http://127.0.0.1:{port}"
-        routes = [{"keys": [KEY], "upstream": "a"}]
+        routes = [] if case.team else [{"keys": [KEY], "upstream": "a"}]
         config = folder / "gateway.yaml"
         config.write_text(json.dumps({"gateway": {"upstreams": [upstream], "routes": routes, **case.gateway}}))
         stack = Stack(binaries, folder, cleanup)
@@ -224,23 +247,46 @@ def run(case: Case, binaries: Path) -> Seen:
         url = stack.gateway("gateway", "", config, API_BASE_URL="", **settings)
         if case.before:
             case.before(stack)
-        log = stack.gateways["gateway"][1]
+        log, token, arguments = stack.gateways["gateway"][1], case.token, ("hi",)
+        answer = None
+        if case.team:
+            team = Team(stack, url, api, cleanup)
+            case.team(team)
+            token, arguments = team.token, team.arguments
+            # Asked before: some of these end by themselves.
+            answer = ask(url, token, session="ours", **asked(arguments))
         before = requests_in(log)
-        env = {"ANTHROPIC_AUTH_TOKEN": case.token} if case.token else {}
+        env = {"ANTHROPIC_AUTH_TOKEN": token} if token else {}
         began = time.monotonic()
         try:
-            done = claude.printed(claude.NEWEST, folder / "home", url, "hi", deadline_s=DEADLINE_S, **env)
+            done = claude.printed(claude.NEWEST, folder / "home", url, *arguments, deadline_s=DEADLINE_S, **env)
             shown, seconds = (done.stdout + done.stderr).strip(), time.monotonic() - began
         except subprocess.TimeoutExpired as stopped:
             shown, seconds = b"".join(filter(None, (stopped.stdout, stopped.stderr))).decode(errors="replace").strip(), None
         requests = requests_in(log) - before
-        status, headers = ask(url, case.token)
+        status, headers = answer or ask(url, token)
         low = {name.lower(): value for name, value in headers.items()}
         shown = re.sub(r"\s+", " ", shown.replace(url, "http://GATEWAY").replace(str(folder), ""))
         return Seen(case, status, low.get("x-should-retry", ""), low.get("retry-after", ""), requests, seconds, shown)
 
 
+def asked(arguments: tuple[str, ...]) -> dict:
+    """What a request of ours has to have in common with Claude Code's."""
+    prompt, *rest = arguments
+    model = {"model": rest[rest.index("--model") + 1]} if "--model" in rest else {}
+    return model | {"messages": [{"role": "user", "content": prompt + BIG}]}
+
+
 def requests_in(log: Path) -> int:
+    """How many the log has, once the last one is in it: it is written a little later."""
+    before, deadline = None, time.monotonic() + 10
+    while (count := lines_in(log)) != before and time.monotonic() < deadline:
+        before = count
+        time.sleep(0.5)
+    return count
+
+
+def lines_in(log: Path) -> int:
     # What was refused very early, or holds the panel's key, has no method that is known.
     lines = [line for line in log.read_text(errors="replace").splitlines() if " access request_id=" in line]
     return sum(not re.search(" method=(GET|HEAD) ", line) for line in lines)
@@ -271,25 +317,25 @@ def table(seen: list[Seen], is_chinese: bool) -> str:
     return "\n".join(lines)
 
 
-def write(seen: list[Seen]) -> None:
-    for name, is_chinese in (("clients.md", False), ("clients.zh-CN.md", True)):
+def write(seen: list[Seen], page: str) -> None:
+    for name, is_chinese in ((f"{page}.md", False), (f"{page}.zh-CN.md", True)):
         page = ROOT / "docs" / name
         before, _, rest = page.read_text().partition("<!-- refusals -->")
         after = rest.partition("<!-- /refusals -->")[2]
         page.write_text(f"{before}<!-- refusals -->\n{table(seen, is_chinese)}\n<!-- /refusals -->{after}")
 
 
-def main() -> int:
+def main(cases: list[Case], page: str) -> int:
     binaries, *rest = sys.argv[1:]
     names = [name for name in rest if name != "--write"]
-    wanted = [case for case in CASES if not names or case.name in names]
+    wanted = [case for case in cases if not names or case.name in names]
     with ThreadPoolExecutor(AT_ONE_TIME) as pool:
         seen = list(pool.map(lambda case: safely(case, Path(binaries).resolve()), wanted))
     print(table(seen, is_chinese=False))
     if "--write" in rest:
-        write(seen)
+        write(seen, page)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(CASES, "clients"))
