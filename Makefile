@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-compare bench-quick pictures conversation refusals fuzz hooks clean
+  bench-compare bench-quick pictures conversation refusals team-load fuzz hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ conversation: ## Claude Code through reloads, upgrades and failovers, TURNS (50)
 refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients.md and docs/team.md (10 min, after make e2e)
 	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
 	@cd e2e && .venv/bin/python python/team_refusals.py $(abspath $(TARGET_DIR))/debug --write
+
+team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100 tokens, and guesses of tokens (40 min, after make e2e)
+	@cd e2e && for load in overspend places leaks guesses; do .venv/bin/python python/team_$$load.py $(abspath $(TARGET_DIR))/debug || exit 1; done
 
 bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare Pingora proxy
 	@scripts/prepare.sh bench

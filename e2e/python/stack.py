@@ -64,12 +64,13 @@ class Stack:
         self.binaries, self.folder, self.cleanup = binaries, folder, cleanup
         self.gateways: dict[str, tuple[subprocess.Popen, Path]] = {}
         self.environments: dict[str, dict[str, str]] = {}
+        self.configs: dict[str, Path] = {}
 
     def spawn(self, name: str, command: list[str], env: dict[str, str]) -> tuple[subprocess.Popen, Path]:
         cwd = self.folder / name
-        cwd.mkdir()
+        cwd.mkdir(exist_ok=True)
         log = cwd / "output.log"
-        with log.open("wb") as sink:
+        with log.open("ab") as sink:
             process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         self.cleanup.callback(self.end, process, cwd)
         return process, log
@@ -108,10 +109,15 @@ class Stack:
             "GATEWAY_DB": "off",
             **settings,
         }
-        command = [str(self.binaries / "anyrouter-gateway"), "-c", str(config)]
+        self.environments[name], self.configs[name] = env, config
+        return self.start_again(name)
+
+    def start_again(self, name: str) -> str:
+        """Starts a gateway, or one that has ended, in its folder and at its address."""
+        env = self.environments[name]
+        command = [str(self.binaries / "anyrouter-gateway"), "-c", str(self.configs[name])]
         process, log = self.spawn(name, command, env)
-        self.environments[name] = env
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://{env['LISTEN']}"
 
         def healthy() -> bool:
             try:
