@@ -22,7 +22,7 @@ from pathlib import Path
 # not use each other. A folder that is not here needs no order written down: without circles it has one.
 ORDER = {
     "src": [
-        "connections database_file drain feed language",
+        "connections database_file drain feed language unix_time",
         "config listen",
         "access_log ledger metrics store upstream",
         "team",
@@ -60,18 +60,18 @@ ORDER = {
         "door",
     ],
     "src/gateway/client": [
-        "body_shares buffers unsent",
+        "body_shares buffers tunnel unsent",
         "body_budget response_hold",
         "incoming request",
         "http1",
         "http1_stream http2 whole_request",
     ],
     "src/gateway/proxy": [
-        "shapes",
+        "masking shapes",
         "context",
         "conversation field_order key_change max_forwards models origin_headers",
         "apply_rules downstream failure lines request_head",
-        "ending limits observe session_place",
+        "ending limits observe relay_key session_place",
         "steering",
         "settle",
         "failover",
@@ -92,7 +92,7 @@ ONLY = {
         "metrics": "config",
         "operate": "config drain language listen log_output team",
         "store": "config",
-        "team": "config database_file ledger",
+        "team": "config database_file ledger unix_time",
         "upstream": "config",
     },
 }

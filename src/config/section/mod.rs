@@ -22,6 +22,7 @@ pub(crate) mod proxy;
 pub(super) mod request_log;
 pub(crate) mod resilience;
 pub(crate) mod routes;
+mod rule_match;
 pub(super) mod rules;
 pub(super) mod server_conf;
 pub(super) mod service;

@@ -2,6 +2,7 @@
 
 use super::built_in::is_built_in;
 use super::headers::refuse_name;
+use super::rule_match;
 use crate::config::source::bounds;
 use crate::config::source::environment::Lookup;
 use crate::config::source::message::Message;
@@ -12,23 +13,16 @@ use gateway_core::rules::body::{BodyAction, Mode, NewName, System, Target};
 use gateway_core::rules::document::{Json, Pointer};
 use gateway_core::rules::glob::Glob;
 use gateway_core::rules::header::{ApiKeyField, CasedName, HeaderOp};
-use gateway_core::rules::matcher::{Condition, Matcher, TextTest};
 use gateway_core::rules::query::QueryOp;
 use gateway_core::rules::rule::{Respond, Rule};
 use gateway_core::rules::template::{Template, TemplateError};
-use http::HeaderName;
 use http::header::HOST;
-use ipnet::IpNet;
 use marked_yaml::Node;
 use std::cell::Cell;
-use std::net::IpAddr;
 
 /// Keys of a rule.
 pub(crate) const RULE_KEYS: [&str; 9] =
     ["name", "enabled", "match", "headers", "api_key", "query", "body", "response_headers", "respond"];
-/// Keys of `match`.
-const MATCH_KEYS: [&str; 11] =
-    ["method", "path", "header", "query", "client", "upstream", "model", "user", "group", "token", "not"];
 /// Keys of `headers`.
 const HEADER_KEYS: [&str; 7] = ["set", "add", "default", "remove", "rename", "list_add", "list_remove"];
 /// Keys of `body`.
@@ -88,7 +82,7 @@ fn read_rule(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Kno
             "enabled" => is_enabled = reading.parse(value, &at, value::boolean).unwrap_or(true),
             // An empty one is for all requests.
             "match" if value.as_mapping().is_some_and(|match_all| match_all.is_empty()) => {}
-            "match" => rule.matcher = read_matcher(reading, value, &at, known),
+            "match" => rule.matcher = rule_match::read(reading, value, &at, known.upstreams),
             "headers" => rule.headers.extend(read_headers(reading, value, &at, &HEADER_KEYS)),
             "api_key" => rule.headers.extend(read_api_key(reading, value, &at)),
             "query" => rule.query = read_query(reading, value, &at),
@@ -114,119 +108,6 @@ fn read_rule(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Kno
         reading.wrong(node, at, Message::RespondBeforeUpstream);
     }
     (reading.problems() == before).then_some((rule, is_enabled))
-}
-
-fn read_matcher(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, known: Known<'_>) -> Matcher {
-    let mut conditions = Vec::new();
-    for (key, value) in reading.entries(node, at, &MATCH_KEYS) {
-        let at = format!("{at}.{key}");
-        match key.as_str() {
-            "method" => {
-                let methods = reading.texts(value, &at).into_iter().map(|method| method.to_ascii_uppercase()).collect();
-                conditions.push(Condition::Method(methods));
-            }
-            "path" => conditions.push(Condition::Path(read_tests(reading, value, &at))),
-            "header" => {
-                for (name, test) in reading.any_entries(value, &at) {
-                    let at = format!("{at}.{name}");
-                    match HeaderName::from_bytes(name.as_bytes()) {
-                        Ok(name) => conditions.push(Condition::Header(name, read_tests(reading, test, &at))),
-                        Err(_) => reading.wrong(test, &at, Message::NotAHeaderName { name }),
-                    }
-                }
-            }
-            "query" => {
-                for (name, test) in reading.any_entries(value, &at) {
-                    let tests = read_tests(reading, test, &format!("{at}.{name}"));
-                    conditions.push(Condition::Query(name, tests));
-                }
-            }
-            "client" => conditions.push(Condition::Client(reading.parse_each(value, &at, network))),
-            "upstream" => {
-                let names = reading.parse_each(value, &at, |text| match known.upstreams {
-                    Some(names) if !names.iter().any(|name| name == text) => {
-                        let near = near(text, names.iter().map(String::as_str));
-                        Err(Message::NoUpstream { name: text.to_owned(), near })
-                    }
-                    _ => Ok(text.to_owned()),
-                });
-                conditions.push(Condition::Upstream(names));
-            }
-            "model" => conditions.push(Condition::Model(reading.parse_each(value, &at, glob))),
-            "user" => conditions.push(Condition::User(reading.texts(value, &at))),
-            "group" => conditions.push(Condition::Group(reading.texts(value, &at))),
-            "token" => conditions.push(Condition::Token(reading.parse_each(value, &at, token_id))),
-            "not" => conditions.push(Condition::Not(read_matcher(reading, value, &at, known))),
-            _ => {}
-        }
-    }
-    Matcher(conditions)
-}
-
-fn glob(text: &str) -> Result<Glob, Message> {
-    Ok(Glob::new(text))
-}
-
-/// A token has no place in a configuration, and is not repeated.
-fn token_id(text: &str) -> Result<String, Message> {
-    match gateway_core::team::text::is_meant(text.as_bytes()) {
-        true => Err(Message::NotATokenId),
-        false => Ok(text.to_owned()),
-    }
-}
-
-/// An address stands for the network of it alone.
-fn network(text: &str) -> Result<IpNet, Message> {
-    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(alone).ok_or_else(|| Message::NotANetwork { text: text.to_owned() })
-}
-
-/// One test or a list of them, of which one is enough: a text, or a mapping of `equals`, `prefix`, `glob`, `regex` and
-/// `present`, which must all hold.
-fn read_tests(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str) -> Vec<TextTest> {
-    let nodes: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |list| list.iter().collect());
-    if nodes.is_empty() {
-        reading.wrong(node, at, Message::ListEmpty);
-    }
-    if let Err(what) = reading.left.take_tests(nodes.len()) {
-        reading.wrong(node, at, what);
-        return Vec::new();
-    }
-    let mut tests = Vec::new();
-    for node in nodes {
-        if node.as_scalar().is_some() {
-            tests.extend(reading.parse(node, at, |text| match text.contains('*') {
-                true => Ok(TextTest::Glob(Glob::new(text))),
-                false => Ok(TextTest::Equals(text.to_owned())),
-            }));
-            continue;
-        }
-        let mut all = Vec::new();
-        for (key, value) in reading.entries(node, at, &["equals", "prefix", "glob", "regex", "present"]) {
-            all.extend(read_test(reading, &key, value, &format!("{at}.{key}")));
-        }
-        tests.push(TextTest::All(all));
-    }
-    tests
-}
-
-fn read_test(reading: &mut NodeReader<'_, '_>, key: &str, node: &Node, at: &str) -> Option<TextTest> {
-    match key {
-        "equals" => reading.parse(node, at, value::text).map(TextTest::Equals),
-        "prefix" => reading.parse(node, at, value::text).map(TextTest::Prefix),
-        "glob" => reading.parse(node, at, glob).map(TextTest::Glob),
-        "regex" => {
-            let left = std::mem::take(&mut reading.left);
-            let regex = reading.parse(node, at, |text| left.bytes_regex(text));
-            reading.left = left;
-            regex.map(TextTest::Regex)
-        }
-        _ if reading.parse(node, at, value::boolean)? => Some(TextTest::Present),
-        _ => {
-            reading.wrong(node, at, Message::AbsentUnderNot);
-            None
-        }
-    }
 }
 
 fn read_headers(reading: &mut NodeReader<'_, '_>, node: &Node, at: &str, keys: &[&str]) -> Vec<HeaderOp> {
