@@ -29,6 +29,7 @@ mod server;
 mod store;
 mod team;
 mod tryout;
+mod unix_time;
 mod upstream;
 
 pub use command::run;

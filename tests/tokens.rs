@@ -1,5 +1,12 @@
 //! Client tokens: who is served with one, who is not, and that none of them reaches anybody else.
 
+#[path = "tokens/codings.rs"]
+mod codings;
+#[path = "tokens/ended.rs"]
+mod ended;
+#[path = "tokens/relay_key.rs"]
+mod relay_key;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use harness::{
@@ -353,6 +360,25 @@ async fn who_needs_a_token_and_has_none_is_refused_before_any_rule() {
     );
     // The gateway's own pages need none.
     assert_eq!(gateway.request(&Request::get("/health")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_rule_that_answers_reads_no_body_of_who_is_refused() {
+    let upstream = relay().await;
+    let more = "  team: {require_token: true}
+  rules: [{name: answers, match: {path: /x}, respond: {status: 200, body: \"by a rule\"}}]
+";
+    let gateway = gateway().yaml(&yaml(&upstream, more)).start().await;
+    let (id, token) = issue(&gateway, "").await;
+    said(command(&gateway, &format!("token revoke {id}")).await);
+    for key in ["sk-of-a-relay", &token] {
+        let mut client = gateway.connect().await;
+        // The body never comes.
+        let head = format!("POST /x HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\nContent-Length: 300000\r\n\r\n");
+        client.send(head).await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), client.response("POST")).await;
+        assert_eq!(answer.expect("it is not waited for").status(), 401);
+    }
 }
 
 #[tokio::test]

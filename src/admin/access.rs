@@ -3,10 +3,10 @@
 
 use super::call::{Call, Caller};
 use super::fault::Fault;
-use super::parameters::now_ms;
 use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
 use crate::gateway::{Answer, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
+use crate::unix_time::now_ms;
 use gateway_core::rules::header::bearer;
 use gateway_core::team::roster::Roster;
 use gateway_core::team::token::{Denied, Token};

@@ -2,10 +2,11 @@
 
 use super::fault::Fault;
 use super::refused::Refused;
+use crate::unix_time::now_ms;
 use percent_encoding::percent_decode;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// Most values of a list: SQLite knows a bound.
 const MOST_VALUES: usize = 100;
@@ -123,11 +124,6 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
         Some(b'-') => Some((date, -ahead)),
         _ => None,
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
 /// The segments of a path, percent-decoded. What is no text stays as it is written, and names nothing.

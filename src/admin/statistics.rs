@@ -3,11 +3,12 @@
 use super::call::Call;
 use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
-use super::parameters::{Parameters, now_ms};
+use super::parameters::Parameters;
 use super::refused::{Refused, json};
 use crate::config::Config;
 use crate::gateway::Answer;
 use crate::store::{By, GroupedBy, Groups, GroupsBy, Reader, Span, StatsFilter};
+use crate::unix_time::now_ms;
 
 /// Most groups of one answer.
 const MOST_GROUPS: u32 = 500;

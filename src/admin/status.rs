@@ -1,11 +1,11 @@
 //! How the process is, and what it is doing.
 
-use super::parameters::now_ms;
 use super::refused::JSON;
 use crate::config::live::Live;
 use crate::gateway::running::{Entry, Running};
 use crate::gateway::{Answer, Shared};
 use crate::store::Reader;
+use crate::unix_time::now_ms;
 use crate::upstream::clock;
 use http::header::CACHE_CONTROL;
 use serde::Serialize;

@@ -112,9 +112,11 @@ impl HouseRules {
                 }
             };
         }
-        let is_answered_here = |request: RequestHeader| self.is_answered_here(&request, address, snapshot);
         let fields = identity::fields_of(begun.head());
-        let may_come = || client.holds_body(&begun) || begun.request().is_some_and(is_answered_here);
+        let may_come = |is_barred| {
+            let is_here = |request: RequestHeader| self.is_answered_here(&request, is_barred, address, snapshot);
+            client.holds_body(&begun) || begun.request().is_some_and(is_here)
+        };
         match self.expect(&fields, None, address, snapshot, may_come) {
             Ok(expected) => client.read_rest(begun, limits, Some(expected), snapshot.must_see_bodies).await,
             Err(refusal) => {
@@ -134,25 +136,27 @@ impl HouseRules {
     pub(super) fn is_answered_here(
         &self,
         request: &RequestHeader,
+        is_barred: bool,
         client: Option<IpAddr>,
         snapshot: &Snapshot,
     ) -> bool {
-        identity::is_answered_here(request, client, snapshot) || self.shared.panel.carried(request, b"").is_some()
+        identity::is_answered_here(request, is_barred, client, snapshot)
+            || self.shared.panel.carried(request, b"").is_some()
     }
 
     /// What is known of a body before it is read. One of a request that no upstream is there for comes in only if it
-    /// `may_come` all the same.
+    /// `may_come` all the same, which is told whether the request is refused for its token.
     pub(super) fn expect(
         &self,
         fields: &HeaderMap,
         authority: Option<&Authority>,
         client: Option<IpAddr>,
         snapshot: &Arc<Snapshot>,
-        may_come: impl FnOnce() -> bool,
+        may_come: impl FnOnce(bool) -> bool,
     ) -> Result<Expected, Refusal> {
         let identity = identity::identify(fields, authority, client, &self.shared.roster.load(), snapshot);
         if let Err(refusal) = &identity.group
-            && !may_come()
+            && !may_come(identity.is_barred)
         {
             return Err(refusal.clone());
         }

@@ -150,7 +150,7 @@ impl Http2Door {
                 Err((answer, request_id)) => Err(NoRequest::Answered(answer, request_id)),
             };
         }
-        let may_come = || self.rules.is_answered_here(request, client, snapshot);
+        let may_come = |is_barred| self.rules.is_answered_here(request, is_barred, client, snapshot);
         match self.rules.expect(&request.headers, request.uri.authority(), client, snapshot, may_come) {
             Ok(expected) => http2::read(session, limits, Some(expected)).await,
             Err(refusal) => Err(self.rules.slowed(refusal, client).await),

@@ -4,14 +4,14 @@ use super::client_keys::{self, AGENT, REQUEST_CLASS, SESSION, X_API_KEY};
 use super::cross_site;
 use super::local::{self, Whose};
 use super::snapshot::{Group, Snapshot};
-use super::tokens::now_ms;
 use crate::config::fingerprint::KeyFingerprint;
+use crate::unix_time::now_ms;
 use crate::upstream::sessions::Client;
 use gateway_core::holder::Holder;
 use gateway_core::http1::Refusal;
 use gateway_core::rules::matcher::Facts;
 use gateway_core::team::roster::Roster;
-use gateway_core::team::text;
+use gateway_core::team::text::{self, Digest};
 use gateway_core::team::token::{Denied, Token};
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
@@ -54,6 +54,8 @@ pub(crate) struct Identity {
     pub key: Option<KeyFingerprint>,
     /// Its client token, if it has one that is known.
     pub token: Option<Arc<Token>>,
+    /// What is kept of the text of that token with which it came.
+    pub secret: Option<Digest>,
     /// Whether it has what is meant for a client token.
     pub shows_token: bool,
     /// Whether it is refused for its token, or for want of one: no rule answers it then.
@@ -73,10 +75,37 @@ impl Default for Identity {
             together: Client::UNKNOWN,
             key: None,
             token: None,
+            secret: None,
             shows_token: false,
             is_barred: false,
             group: Ok(Group::Open),
         }
+    }
+}
+
+impl Identity {
+    /// The same sender and token, for who asks later.
+    pub(super) fn of_token(&self) -> Option<Self> {
+        let token = self.token.clone()?;
+        Some(Self { token: Some(token), secret: self.secret, ..Self::default() })
+    }
+
+    /// Its token as it is now, if it has one: a request may take long to come in, or wait for its turn, and the token end
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Why the token is good no more.
+    pub(super) fn look_again<'r>(
+        &self,
+        client: Option<IpAddr>,
+        roster: &'r Roster,
+    ) -> Result<Option<&'r Arc<Token>>, Denied> {
+        let Some(token) = &self.token else { return Ok(None) };
+        if let Some(secret) = &self.secret {
+            return roster.admit_digest(secret, client, now_ms()).map(Some).map_err(|(denied, _)| denied);
+        }
+        let present = roster.with_id(&token.holder.token).ok_or(Denied::Unknown)?;
+        present.admit(client, now_ms()).map(|()| Some(present))
     }
 }
 
@@ -154,7 +183,9 @@ fn by_token(
     roster: &Roster,
     snapshot: &Snapshot,
 ) -> Identity {
-    let (token, denied) = match roster.admit(presented, client, now_ms()) {
+    let secret = text::digest(presented);
+    let admitted = secret.as_ref().map(|secret| roster.admit_digest(secret, client, now_ms()));
+    let (token, denied) = match admitted.unwrap_or(Err((Denied::Unknown, None))) {
         Ok(token) => (Some(token), None),
         Err((denied, token)) => (token, Some(denied)),
     };
@@ -169,6 +200,7 @@ fn by_token(
         together: sender,
         key: id.map(KeyFingerprint::of),
         token: token.map(Arc::clone),
+        secret,
         shows_token: true,
         is_barred: group.is_err(),
         group,
@@ -255,8 +287,13 @@ pub(super) fn fields_of(head: &[u8]) -> HeaderMap {
 }
 
 /// Whether a request that no upstream is there for is answered all the same, and without its body: by a page of the
-/// gateway's own, or by a rule.
-pub(super) fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, snapshot: &Snapshot) -> bool {
+/// gateway's own, or by a rule, unless it is barred from these.
+pub(super) fn is_answered_here(
+    request: &RequestHeader,
+    is_barred: bool,
+    client: Option<IpAddr>,
+    snapshot: &Snapshot,
+) -> bool {
     let Some(destination) = snapshot.answering() else { return false };
     let facts = Facts {
         method: request.method.as_str(),
@@ -268,7 +305,8 @@ pub(super) fn is_answered_here(request: &RequestHeader, client: Option<IpAddr>, 
         model: None,
         holder: None,
     };
-    local::whose(request, &snapshot.config) != Whose::Upstreams || destination.rules.respond(&facts, None).is_some()
+    local::whose(request, &snapshot.config) != Whose::Upstreams
+        || !is_barred && destination.rules.respond(&facts, None).is_some()
 }
 
 #[cfg(test)]

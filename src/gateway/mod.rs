@@ -105,7 +105,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut Box<Context>) -> Result<Box<HttpPeer>> {
-        attempt::begin(session, context).await
+        attempt::begin(session, &self.shared, context).await
     }
 
     async fn connected_to_upstream(
@@ -181,7 +181,7 @@ impl ProxyHttp for Gateway {
         is_end: bool,
         context: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
-        upstream_response::body_came(bytes.as_deref(), is_end, context)
+        upstream_response::body_came(bytes, is_end, context)
     }
 
     fn upstream_response_trailer_filter(

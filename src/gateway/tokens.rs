@@ -1,6 +1,7 @@
 //! Client tokens in requests: none of them goes to an upstream, wherever it stands.
 
 use super::client_keys::X_API_KEY;
+use crate::unix_time::now_ms;
 use gateway_core::http1::decoded;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::redact::MASK;
@@ -14,13 +15,6 @@ use memchr::memmem;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Milliseconds since 1970: what tokens end by.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
 
 /// Takes the token out of the fields in which clients send one, before anything looks at them: rules, what is kept of
 /// requests, upstreams. The fields stay, since the upstream's own key goes out in the one that the client used.

@@ -4,9 +4,9 @@ use crate::config::Config;
 use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::redact::MASK;
-use gateway_core::team::text;
+use gateway_core::team::found;
 use gateway_core::team::token::{Role, State};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::tz::TimeZone;
 use std::net::IpAddr;
 
@@ -62,9 +62,9 @@ impl Upstreams {
 
 /// A name that rules, lists and headers can have.
 pub(super) fn name(name: &str) -> Result<(), Words> {
-    let may_be = |char: char| char.is_alphanumeric() || "-_.@+ ".contains(char);
-    let is_fine = !name.is_empty() && name.chars().count() <= LONGEST_NAME && name.trim() == name;
-    if is_fine && name.chars().all(may_be) && !text::is_in(name) {
+    let may_be = |char: char| char.is_alphanumeric() && !is_unseen(char) || "-_.@+ ".contains(char);
+    let is_fine = name.contains(char::is_alphanumeric) && name.chars().count() <= LONGEST_NAME && name.trim() == name;
+    if is_fine && name.chars().all(may_be) && !found::is_in(name) {
         return Ok(());
     }
     Err(both!(
@@ -74,12 +74,21 @@ pub(super) fn name(name: &str) -> Result<(), Words> {
     ))
 }
 
+/// Whether nobody sees this character, or it only changes how others are shown.
+fn is_unseen(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        // Letters that fill a place, and are blank.
+        || matches!(char, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}')
+}
+
 /// Somebody else's text, as far as an error repeats it.
 fn shown(text: &str) -> String {
-    if text::is_in(text) {
+    if found::is_in(text) {
         return MASK.to_owned();
     }
-    text.chars().take(LONGEST_GLOB).map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    text.chars().take(LONGEST_GLOB).map(|char| if is_unseen(char) { '\u{fffd}' } else { char }).collect()
 }
 
 pub(super) fn role(code: &str) -> Result<(), Words> {
@@ -98,7 +107,7 @@ pub(super) fn state(code: &str) -> Result<(), Words> {
 }
 
 pub(super) fn email(email: &str) -> Result<(), Words> {
-    let is_fine = email.len() <= LONGEST_EMAIL && email.contains('@') && email.chars().all(|char| !char.is_control());
+    let is_fine = email.len() <= LONGEST_EMAIL && email.contains('@') && !email.contains(is_unseen);
     if is_fine { Ok(()) } else { Err(both!("this is no e-mail address", "这不是邮箱地址")) }
 }
 
@@ -116,7 +125,7 @@ pub(super) fn time_zone(name: &str) -> Result<(), Words> {
 pub(super) fn models(globs: &[String]) -> Result<(), Words> {
     few(globs.len(), "--model")?;
     let is_fine = |glob: &String| !glob.is_empty() && glob.chars().count() <= LONGEST_GLOB && glob.trim() == glob;
-    match globs.iter().find(|glob| !is_fine(glob) || glob.chars().any(char::is_control) || text::is_in(glob)) {
+    match globs.iter().find(|glob| !is_fine(glob) || glob.contains(is_unseen) || found::is_in(glob)) {
         None => Ok(()),
         Some(glob) => Err(both!(
             "\"{glob}\" is no pattern of models: claude-haiku-* is one",
@@ -148,7 +157,7 @@ pub(super) fn networks(texts: &[String]) -> Result<Vec<String>, Words> {
     few(texts.len(), "--address")?;
     let network = |text: &String| {
         let alone = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-        let network = text.parse::<IpNet>().ok().map(|network| network.trunc()).or_else(alone);
+        let network = text.parse::<IpNet>().ok().map(|network| canonical(network.trunc())).or_else(alone);
         network.map(|network| network.to_string()).ok_or_else(|| {
             both!(
                 "\"{text}\" is no address and no network: 192.0.2.7 and 10.0.0.0/8 are some",
@@ -158,6 +167,20 @@ pub(super) fn networks(texts: &[String]) -> Result<Vec<String>, Words> {
         })
     };
     texts.iter().map(network).collect()
+}
+
+/// A network of IPv4 addresses as such: clients are compared with it by their own addresses.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let address = mapped.addr().to_ipv4_mapped();
+    let length = mapped.prefix_len().checked_sub(96);
+    let own = address.zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    own.map_or(network, IpNet::V4)
+}
+
+/// Limits of one token that is being made: there are fewer of different measures and windows.
+pub(super) fn limits(count: usize) -> Result<(), Words> {
+    few(count, "--limit")
 }
 
 fn few(count: usize, option: &str) -> Result<(), Words> {
@@ -191,8 +214,12 @@ mod tests {
         for fine in ["alice", "Alice B.", "王小明", "ci-bot_1@example.com", &"x".repeat(64)] {
             assert_eq!(name(fine), Ok(()), "{fine}");
         }
-        for bad in ["", " ", " alice", "a,b", "a/b", "a\nb", "a\"b", "${user}", &"x".repeat(65)] {
+        for bad in ["", " ", " alice", "a,b", "a/b", "a\nb", "a\"b", "${user}", &"x".repeat(65), ".", "..", "-"] {
             assert!(name(bad).is_err(), "{bad}");
+        }
+        for unseen in ['\u{202e}', '\u{200b}', '\u{200d}', '\u{3164}', '\u{ffa0}', '\u{feff}', '\u{2066}'] {
+            assert!(name(&format!("ali{unseen}ce")).is_err(), "{unseen:?}");
+            assert!(email(&format!("a{unseen}@b")).is_err() && models(&[format!("claude-{unseen}*")]).is_err());
         }
     }
 
@@ -200,8 +227,10 @@ mod tests {
     fn networks_have_one_spelling() {
         let networks = |texts: &[&str]| networks(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
         assert_eq!(
-            networks(&["192.0.2.7", "10.1.2.3/8", "::ffff:192.0.2.1", "2001:db8::1/64"]),
-            Ok(["192.0.2.7/32", "10.0.0.0/8", "192.0.2.1/32", "2001:db8::/64"].map(str::to_owned).to_vec())
+            networks(&["192.0.2.7", "10.1.2.3/8", "::ffff:192.0.2.1", "2001:db8::1/64", "::ffff:10.1.0.0/104", "::/0"]),
+            Ok(["192.0.2.7/32", "10.0.0.0/8", "192.0.2.1/32", "2001:db8::/64", "10.0.0.0/8", "::/0"]
+                .map(str::to_owned)
+                .to_vec())
         );
         assert!(networks(&["localhost"]).is_err());
     }

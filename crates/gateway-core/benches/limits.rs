@@ -3,9 +3,12 @@
 //! 10,000 tokens of 2,000 users in 100 groups; each of these has a rate, places, and three windows: 15 limits a request. Each
 //! request is of another token than the one before, so that nothing of it is in the processor's caches.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_core::team::admission::{Holdings, Subjects, admit};
 use gateway_core::team::estimate::Estimates;
+use gateway_core::team::found;
 use gateway_core::team::grant::Granted;
 use gateway_core::team::rate::Rate;
 use gateway_core::team::stock::Stock;
@@ -106,5 +109,20 @@ fn limits(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, limits);
+/// What each request pays once there are tokens: its body is looked through for one.
+fn exposure(criterion: &mut Criterion) {
+    let message =
+        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"fn main() { println!(\\\"hello\\\"); }\\n\"}]},";
+    let text = message.repeat(54 * 1024 / message.len());
+    let random: Vec<u8> =
+        (0..5 * 1024 * 1024_u32).map(|at| (xxhash_rust::xxh3::xxh3_64(&at.to_le_bytes()) & 0xff) as u8).collect();
+    let image = STANDARD.encode(random);
+    for (name, text) in [("54 KiB of code", &text), ("7 MB of an image in Base64", &image)] {
+        criterion.bench_function(&format!("looking for tokens in {name}"), |bencher| {
+            bencher.iter(|| black_box(found::find(text.as_bytes()).count()))
+        });
+    }
+}
+
+criterion_group!(benches, limits, exposure);
 criterion_main!(benches);

@@ -98,6 +98,8 @@ pub(crate) struct ClientStream {
     pub(super) releasing: Bytes,
     /// The next deadline, and when that is.
     pub(super) timer: Option<(u64, Pin<Box<Sleep>>)>,
+    /// When it is asked next whether it may go on, once it is upgraded.
+    pub(super) next_look: Option<Pin<Box<Sleep>>>,
     /// How the client takes its response; `None` before there is one, and for HTTP/2, where each stream has its own.
     pub(super) taking: Option<Taking>,
 }
@@ -127,6 +129,7 @@ impl ClientStream {
             is_head_alone: false,
             releasing: Bytes::new(),
             timer: None,
+            next_look: None,
             taking: None,
         }
     }

@@ -3,6 +3,7 @@
 
 use super::http1::{AHEAD_BYTES, ClientStream, Mode};
 use super::response_hold::{Due, HELD_BYTES};
+use super::tunnel::LOOK;
 use crate::upstream::clock::{now_ms, until};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
@@ -49,6 +50,19 @@ impl ClientStream {
                 },
             }
         }
+    }
+
+    /// Asks every few seconds whether an upgraded connection may go on.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(leave) = self.hold.leave() else { return Ok(()) };
+        let timer = self.next_look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if !leave.is_given() {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            timer.as_mut().reset(tokio::time::Instant::now() + LOOK);
+        }
+        Ok(())
     }
 
     /// An attempt to send `in_hand` bytes, which fails when the client has taken nothing for too long.
@@ -147,6 +161,7 @@ impl AsyncRead for ClientStream {
             flushed?;
         }
         if this.mode == Mode::Tunnel {
+            this.poll_leave(cx)?;
             if this.buffer.is_empty() {
                 return Pin::new(&mut this.inner).poll_read(cx, buf);
             }
@@ -178,6 +193,9 @@ impl AsyncWrite for ClientStream {
             } else if !bytes.starts_with(b"HTTP/1.1 1") {
                 self.mode = Mode::Waiting;
             }
+        }
+        if self.mode == Mode::Tunnel {
+            self.poll_leave(cx)?;
         }
         if self.holds(bytes)? {
             return Poll::Ready(Ok(bytes.len()));

@@ -10,5 +10,6 @@ pub(super) mod http2;
 mod incoming;
 pub(super) mod request;
 pub(super) mod response_hold;
+pub(super) mod tunnel;
 pub(super) mod unsent;
 pub(super) mod whole_request;

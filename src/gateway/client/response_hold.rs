@@ -1,6 +1,7 @@
 //! What the proxy's hooks and the client's connection tell each other while a request is served: deadlines, and heads
 //! of responses that are held back. Pure: whoever asks says what time it is.
 
+use super::tunnel::Leave;
 use super::unsent::Stalled;
 use crate::upstream::clock::millis;
 use gateway_core::errors::DECIDING_BYTES;
@@ -37,6 +38,8 @@ pub(crate) struct ResponseHold {
     is_body_due: AtomicBool,
     /// Whether the client is ended for taking too little of its response, and why.
     stalled: OnceLock<Stalled>,
+    /// Whether the connection may go on, once it is upgraded; none if that needs no leave.
+    leave: OnceLock<Leave>,
 }
 
 /// What did not come in time.
@@ -99,6 +102,17 @@ impl ResponseHold {
     /// Why the client was ended, if it was for that.
     pub(crate) fn stalled(&self) -> Option<Stalled> {
         self.stalled.get().copied()
+    }
+
+    /// The connection is upgraded, and goes on for as long as it has leave.
+    pub(crate) fn needs_leave(&self, leave: Leave) {
+        // A connection is upgraded once.
+        let _ = self.leave.set(leave);
+    }
+
+    /// Whether the connection may go on, once it is upgraded.
+    pub(crate) fn leave(&self) -> Option<&Leave> {
+        self.leave.get()
     }
 
     /// The upstream's response has to begin within this time from now.

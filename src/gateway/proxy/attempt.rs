@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 /// Begins an attempt, if need be after a place at an upstream was found; its peer.
 ///
 /// # Errors
-/// When there is no place, or the client is gone.
-pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+/// When there is no place, the client is gone, or its token is good no more.
+pub(crate) async fn begin(session: &mut Session, shared: &Shared, context: &mut Context) -> Result<Box<HttpPeer>> {
     if context.routing.attempts > 0 {
         // First of all: to look at the client would let a head go out whose time is over.
         downstream::start_over(session, context)?;
@@ -31,6 +31,13 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     }
     if context.routing.ticket.is_none() {
         failover::enter(session, context).await?;
+    }
+    // It may have waited long for its place, or for another upstream before this one.
+    if let Err(denied) = context.arrival.identity.look_again(context.arrival.client, &shared.roster.load()) {
+        never_sent(context);
+        let refusal = denied.refusal();
+        context.observation.rejected = Some(refusal.reason);
+        return Err(failure::refused(refusal));
     }
     let now = Instant::now();
     context.routing.entered.get_or_insert(now);
@@ -54,7 +61,7 @@ pub(crate) async fn begin(session: &mut Session, context: &mut Context) -> Resul
     Ok(Box::new(peer))
 }
 
-/// The client left before the request went to the next upstream: that one has no part in how it ended.
+/// The request ends before it went to the next upstream: that one has no part in how it ended.
 fn never_sent(context: &mut Context) {
     context.attempt = Attempt::default();
     context.routing.ticket = None;

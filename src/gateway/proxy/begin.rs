@@ -149,10 +149,9 @@ pub(crate) fn admit_token(
     if tokens::are_exposed(request, body, roster) {
         return Err(Denied::Exposed.refusal());
     }
-    let Some(token) = &identity.token else { return Ok(()) };
-    // Its body may have come slowly, and the token have ended meanwhile.
-    let present = roster.with_id(&token.holder.token).ok_or(Denied::Unknown);
-    let present = present.and_then(|token| token.admit(context.arrival.client, tokens::now_ms()).map(|()| token));
+    // Its body may have come slowly.
+    let present = identity.look_again(context.arrival.client, roster).map_err(Denied::refusal)?;
+    let Some(token) = present else { return Ok(()) };
     let readable = if body.is_empty() { Some(body) } else { apply_rules::readable_body(request, context) };
-    present.and_then(|token| tokens::admit_models(token, request, readable)).map_err(Denied::refusal)
+    tokens::admit_models(token, request, readable).map_err(Denied::refusal)
 }

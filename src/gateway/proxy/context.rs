@@ -1,5 +1,6 @@
 //! What the gateway knows of one request while it is handled.
 
+use super::masking::Masking;
 use super::shapes::Shapes;
 use crate::gateway::answer::Recipient;
 use crate::gateway::clean::Names;
@@ -277,6 +278,8 @@ pub(crate) struct Attempt {
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.
     pub error_body: Option<Box<ErrorBody>>,
+    /// Masks the upstream's key in an error, for who has only a token.
+    pub masking: Option<Box<Masking>>,
     /// What both have read, once the response is over.
     pub read: Option<Read>,
 }

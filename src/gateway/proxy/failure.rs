@@ -4,12 +4,14 @@ use super::context::Context;
 use super::origin_headers;
 use crate::gateway::answer::Answer;
 use crate::gateway::client::response_hold::Late;
+use crate::gateway::client::tunnel::Leave;
 use crate::gateway::client::unsent::Stalled;
 use crate::upstream::clock::now_ms;
 use crate::upstream::tls::fault_named_in;
 use crate::upstream::{NotConnected, PROXY, PROXY_TIMEOUT, RESOLVE, Upstream};
 use gateway_core::again::Again;
 use gateway_core::both;
+use gateway_core::http1::Refusal;
 use gateway_core::language::Language;
 use gateway_core::reason::Reason;
 use gateway_core::record::Outcome;
@@ -23,6 +25,9 @@ const FOUND: ErrorType = ErrorType::Custom("upstream_fault");
 /// The same, of a response for which it is settled already whether another upstream takes the request over.
 const SETTLED: ErrorType = ErrorType::Custom("settled_upstream_fault");
 
+/// What the gateway refuses after all, although it was let in; the error's cause is the [`Refusal`].
+const REFUSED: ErrorType = ErrorType::Custom("refused");
+
 /// Longest text of another side that becomes part of a message.
 const LONGEST_QUOTE: usize = 300;
 
@@ -35,6 +40,8 @@ pub(crate) enum Failure {
     SlowClient(Stalled),
     /// The client closed the connection.
     ClientGone,
+    /// The gateway refuses it after all.
+    Refused(Refusal),
     /// A header is malformed that only Pingora found.
     BadHeader,
     /// A fault of the gateway's.
@@ -43,6 +50,9 @@ pub(crate) enum Failure {
 
 /// Reads Pingora's error in the light of what is known of the request.
 pub(crate) fn read(error: &Error, request: &Context) -> Failure {
+    if let Some(refusal) = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Refusal>()) {
+        return Failure::Refused(refusal.clone());
+    }
     match error.esource() {
         ErrorSource::Upstream => fault(error, request).map_or(Failure::Internal, Failure::Upstream),
         ErrorSource::Downstream => from_client(error, request),
@@ -51,7 +61,11 @@ pub(crate) fn read(error: &Error, request: &Context) -> Failure {
 }
 
 fn from_client(error: &Error, request: &Context) -> Failure {
-    match request.arrival.hold.as_ref().and_then(|hold| hold.stalled()) {
+    let hold = request.arrival.hold.as_ref();
+    if let Some(refusal) = hold.and_then(|hold| hold.leave()).and_then(Leave::ended) {
+        return Failure::Refused(refusal.clone());
+    }
+    match hold.and_then(|hold| hold.stalled()) {
         Some(stalled) => Failure::SlowClient(stalled),
         None if *error.etype() == ErrorType::InvalidHTTPHeader => Failure::BadHeader,
         None => Failure::ClientGone,
@@ -119,6 +133,11 @@ pub(crate) fn found(fault: UpstreamFault) -> Box<Error> {
 /// The same, when it is settled already whether another upstream takes the request over.
 pub(crate) fn settled(fault: UpstreamFault) -> Box<Error> {
     Error::because(SETTLED, "", fault).into_up()
+}
+
+/// Pingora's error for a request that is refused although it was let in.
+pub(crate) fn refused(refusal: Refusal) -> Box<Error> {
+    Error::because(REFUSED, "", refusal)
 }
 
 /// Whether it is settled already what follows this error.
@@ -223,7 +242,7 @@ impl Failure {
             Self::Upstream(fault) => fault.outcome(),
             Self::SlowClient(_) => Outcome::ClientStalled,
             Self::ClientGone => Outcome::ClientAborted,
-            Self::BadHeader => Outcome::Rejected,
+            Self::Refused(_) | Self::BadHeader => Outcome::Rejected,
             Self::Internal => Outcome::GatewayError,
         }
     }
@@ -236,6 +255,7 @@ impl Failure {
             Self::SlowClient(Stalled::TooMuch) => Reason::UnsentAnswers,
             Self::SlowClient(Stalled::NoRoom) => Reason::Connections,
             Self::ClientGone => Reason::ClientGone,
+            Self::Refused(refusal) => refusal.reason,
             Self::BadHeader => Reason::Header,
             Self::Internal => Reason::Internal,
         })
@@ -247,6 +267,7 @@ impl Failure {
             Self::Upstream(_) if request.routing.tried.len() > 1 => 502,
             Self::Upstream(fault) => fault.status(),
             Self::SlowClient(_) | Self::ClientGone => 0,
+            Self::Refused(refusal) => refusal.status,
             Self::BadHeader => 400,
             Self::Internal => 500,
         }
@@ -269,6 +290,7 @@ impl Failure {
                 "其他客户端需要连接（limits.connections），而这个客户端没有读取响应。"
             ),
             Self::ClientGone => both!("The client closed the connection.", "客户端关闭了连接。"),
+            Self::Refused(refusal) => return refusal.message.text(language).to_owned(),
             Self::BadHeader => both!("A header of the request is malformed.", "有一个请求头格式有误。"),
             Self::Internal => both!(
                 "The gateway failed to handle the request; its log has the details.",

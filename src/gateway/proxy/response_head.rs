@@ -1,7 +1,7 @@
 //! The head of the response on its way to the client: everything stays but what belongs to the upstream's connection.
 
 use super::context::Context;
-use super::{apply_rules, field_order, first_event, origin_headers, request_head};
+use super::{apply_rules, field_order, first_event, origin_headers, relay_key, request_head};
 use crate::config::Via;
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::gateway::browser;
@@ -24,6 +24,7 @@ const KEPT: [&str; 6] = ["close", "keep-alive", "upgrade", "content-length", "tr
 pub(crate) fn pass_on(response: &mut ResponseHeader, client: &RequestHeader, context: &mut Context) -> Result<()> {
     let is_http10 = client.version == Version::HTTP_10;
     head(response, is_http10, context)?;
+    relay_key::head(response, context)?;
     apply_rules::response(response, client, context);
     browser::confine(response, &client.headers)?;
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {

@@ -2,18 +2,22 @@
 
 use super::context::{Bad, Context, InFlight, Undecided};
 use super::{
-    conversation, error_rules, failover, failure, first_event, key_change, models, repair, response_head, settle,
+    conversation, error_rules, failover, failure, first_event, key_change, models, relay_key, repair, response_head,
+    settle,
 };
 use crate::config::resilience::RetryOn;
+use crate::gateway::client::tunnel::Leave;
 use crate::gateway::running::Phase;
 use crate::gateway::shared::Shared;
 use crate::upstream::Upstream;
 use crate::upstream::circuit::LONGEST_RETRY_AFTER;
 use crate::upstream::clock::now_ms;
+use bytes::Bytes;
 use gateway_core::errors::DECIDING_BYTES;
 use gateway_core::http1::list_members;
 use gateway_core::protocol::{self, Protocol};
 use gateway_core::record::fault::UpstreamFault;
+use gateway_core::team::token::Denied;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::error_body::ErrorBody;
 use gateway_core::usage::meter::{self, Meter};
@@ -24,6 +28,7 @@ use http::header::{
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a response waits that cannot be read as fast as it comes.
@@ -40,7 +45,7 @@ const INTERIM_BYTES: usize = 64 * 1024;
 pub(crate) fn head_came(
     session: &Session,
     response: &mut ResponseHeader,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     context: &mut Context,
 ) -> Result<()> {
     check(response, session.is_upgrade_req())?;
@@ -50,6 +55,11 @@ pub(crate) fn head_came(
     }
     if let Some(hold) = &context.arrival.hold {
         hold.expect_first_byte(None, now_ms());
+        if response.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(leave) = leave(shared, context)
+        {
+            hold.needs_leave(leave);
+        }
     }
     context.attempt.retry_after = pause_of(response);
     context.attempt.is_page = is_page(response);
@@ -86,6 +96,13 @@ pub(crate) fn head_came(
     Ok(())
 }
 
+/// That the connection, once it is upgraded, goes on for as long as the token is good that it came with; `None` without one.
+fn leave(shared: &Arc<Shared>, context: &Context) -> Option<Leave> {
+    let (identity, client) = (context.arrival.identity.of_token()?, context.arrival.client);
+    let shared = Arc::clone(shared);
+    Some(Leave::new(move || identity.look_again(client, &shared.roster.load()).map(drop).map_err(Denied::refusal)))
+}
+
 /// A bad response that no other key and no other upstream has a better one for. If all keys of the upstream are out, it
 /// says when the first one is back; where it speaks of another one than that, the gateway says it itself.
 ///
@@ -116,6 +133,7 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
     let limits = context.snapshot.config.limits.meter;
     context.attempt.meter = meter(response, context.arrival.protocol, (context.arrival.started, now), limits);
     context.attempt.error_body = error_body(response);
+    relay_key::expect(response, context);
     context.observation.stream = None;
     if first_event::is_stream(&response.headers) {
         context.observation.stream = Some(InFlight::new(&shared.metrics.streams));
@@ -130,10 +148,12 @@ fn read_along(response: &ResponseHeader, shared: &Shared, context: &mut Context)
 ///
 /// # Errors
 /// When the response turns out to be none, and another upstream takes the request over or nothing can be passed on.
-pub(crate) fn body_came(bytes: Option<&[u8]>, is_end: bool, context: &mut Context) -> Result<Option<Duration>> {
-    let bytes = bytes.filter(|bytes| !bytes.is_empty());
-    let pause = bytes.and_then(|bytes| read_piece(bytes, context));
-    came(bytes.is_some(), is_end, context)?;
+pub(crate) fn body_came(bytes: &mut Option<Bytes>, is_end: bool, context: &mut Context) -> Result<Option<Duration>> {
+    let piece = bytes.as_deref().filter(|bytes| !bytes.is_empty());
+    let has_come = piece.is_some();
+    let pause = piece.and_then(|piece| read_piece(piece, context));
+    relay_key::body(bytes, is_end, context)?;
+    came(has_come, is_end, context)?;
     if is_end {
         settle::over(context, None);
     }

@@ -13,6 +13,7 @@ mod admission_tests;
 pub mod asked;
 pub mod demand;
 pub mod estimate;
+pub mod found;
 pub mod grant;
 #[cfg(test)]
 mod grant_tests;

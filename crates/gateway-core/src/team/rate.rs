@@ -110,7 +110,7 @@ impl Rate {
     }
 
     /// Requests that were let through since this was last asked: by these the keeper knows what is used of the share.
-    pub fn let_through(&self) -> i64 {
+    pub fn take_let_through(&self) -> i64 {
         self.let_through.swap(0, Ordering::Relaxed)
     }
 
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(rate.take(at(0.75)).err(), Some(Slow::Wait(Duration::from_millis(250))));
         assert!(rate.take(at(1.0)).is_ok());
         assert!(rate.take(at(1.5)).is_err());
-        assert_eq!((rate.let_through(), rate.let_through()), (7, 0));
+        assert_eq!((rate.take_let_through(), rate.take_let_through()), (7, 0));
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         rate.undo(&first);
         assert!(rate.take(at(1.0)).is_err(), "another came since");
         rate.undo(&second);
-        assert_eq!((rate.take(at(1.0)).is_ok(), rate.let_through()), (true, 2));
+        assert_eq!((rate.take(at(1.0)).is_ok(), rate.take_let_through()), (true, 2));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! All client tokens, by what is kept of them: one map, which is replaced as a whole and never changed.
 
+use super::found;
 use super::text::{self, Digest};
 use super::token::{Denied, State, Token};
 use std::collections::HashMap;
@@ -50,8 +51,23 @@ impl Roster {
         client: Option<IpAddr>,
         now_ms: i64,
     ) -> Result<&Arc<Token>, (Denied, Option<&Arc<Token>>)> {
-        let secret = text::digest(presented).and_then(|digest| self.secrets.get(&digest));
-        let Some(Secret { token, ends_ms }) = secret else { return Err((Denied::Unknown, None)) };
+        match text::digest(presented) {
+            Some(digest) => self.admit_digest(&digest, client, now_ms),
+            None => Err((Denied::Unknown, None)),
+        }
+    }
+
+    /// The same by what is kept of the text.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub fn admit_digest(
+        &self,
+        digest: &Digest,
+        client: Option<IpAddr>,
+        now_ms: i64,
+    ) -> Result<&Arc<Token>, (Denied, Option<&Arc<Token>>)> {
+        let Some(Secret { token, ends_ms }) = self.secrets.get(digest) else { return Err((Denied::Unknown, None)) };
         token.admit(client, now_ms).map_err(|denied| (denied, Some(token)))?;
         match ends_ms {
             Some(ends) if *ends <= now_ms => Err((Denied::Expired, Some(token))),
@@ -92,7 +108,7 @@ impl Roster {
             let ends = secret.ends_ms.into_iter().chain(secret.token.ends_ms);
             secret.token.state != State::Revoked && ends.min().is_none_or(|ends| ends > now_ms)
         };
-        self.has_tokens && text::find(text).any(|digest| self.secrets.get(&digest).is_some_and(is_good))
+        self.has_tokens && found::find(text).any(|digest| self.secrets.get(&digest).is_some_and(is_good))
     }
 }
 

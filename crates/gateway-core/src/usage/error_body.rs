@@ -60,6 +60,11 @@ impl ErrorBody {
         }
     }
 
+    /// What is kept of it so far, decoded.
+    pub fn beginning(&self) -> &[u8] {
+        &self.kept
+    }
+
     /// Whether more of the body would be kept, or looked at.
     pub fn wants_more(&self) -> bool {
         self.decoder.is_some()

@@ -1,0 +1,171 @@
+//! Tokens in other texts, in the forms in which programs put one there: as they are, with escapes, and in Base64.
+//!
+//! The text of a token is known to nobody here, only its digest: what may be one is cut out, and its checksum tells whether it
+//! is. So nothing is decoded but what looks like a token in Base64.
+
+use super::text::{self, Digest, LENGTH, PREFIX, TAIL};
+use aho_corasick::{AhoCorasick, MatchKind};
+use once_cell::sync::Lazy;
+
+/// What texts begin with that may be tokens: the prefix, and what Base64 has of it for certain, wherever in a group of three
+/// bytes it begins.
+const BEGINNINGS: [&str; 4] = [PREFIX, "YWd3X", "Fnd1", "hZ3df"];
+/// How many bytes, and how many characters, of the group stand before these.
+const BEFORE: [(usize, usize); 4] = [(0, 0), (0, 0), (1, 2), (2, 3)];
+/// Most characters of a token in Base64, with those of its first group that stand before it.
+const LONGEST_CODED: usize = ((LENGTH + 2) * 8).div_ceil(6);
+
+/// `None` if it cannot be made, which would be a mistake in these.
+static FINDER: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
+    // In this mode it looks at many bytes at a time.
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(BEGINNINGS).ok()
+});
+
+/// The digests of all tokens that stand in a text. Some come twice.
+pub fn find(text: &[u8]) -> impl Iterator<Item = Digest> {
+    let begun = FINDER.iter().flat_map(move |finder| finder.find_iter(text));
+    let begun = begun.filter_map(move |at| match at.pattern().as_usize() {
+        0 => text::digest(text.get(at.start()..at.start() + LENGTH)?),
+        form => in_base64(text, at.start(), BEFORE[form]),
+    });
+    begun.chain(Ends { text, at: 0 }.filter_map(by_end))
+}
+
+/// Whether a token stands in a text, whoever's it is.
+pub fn is_in(text: &str) -> bool {
+    find(text.as_bytes()).next().is_some()
+}
+
+/// The token in Base64, of either alphabet, whose first certain character stands at `at`.
+fn in_base64(text: &[u8], at: usize, (bytes, characters): (usize, usize)) -> Option<Digest> {
+    let coded = text.get(at.checked_sub(characters)?..)?;
+    let mut decoded = [0; LENGTH + 4];
+    let (mut bits, mut length) = (0_u32, 0);
+    for (count, &character) in coded.iter().take(LONGEST_CODED).enumerate() {
+        let Some(value) = value(character) else { break };
+        bits = bits << 6 | u32::from(value);
+        if count % 4 > 0 {
+            let [.., byte] = (bits >> (6 - 2 * (count % 4))).to_be_bytes();
+            *decoded.get_mut(length)? = byte;
+            length += 1;
+        }
+    }
+    text::digest(decoded.get(bytes..bytes + LENGTH)?)
+}
+
+fn value(character: u8) -> Option<u8> {
+    Some(match character {
+        b'A'..=b'Z' => character - b'A',
+        b'a'..=b'z' => character - b'a' + 26,
+        b'0'..=b'9' => character - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    })
+}
+
+/// The token of which this is the end: its prefix may be escaped (`agw\u005f`, `agw%5F`), its end never needs to be.
+fn by_end(end: &[u8]) -> Option<Digest> {
+    let mut token = [0; LENGTH];
+    let (prefix, tail) = token.split_at_mut(PREFIX.len());
+    prefix.copy_from_slice(PREFIX.as_bytes());
+    tail.copy_from_slice(end);
+    text::digest(&token)
+}
+
+/// Which bytes a token has behind its prefix.
+const OF_WORDS: [bool; 256] = {
+    let (mut of_words, mut at) = ([false; 256], 0);
+    while at < 256 {
+        of_words[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    of_words
+};
+
+/// The ends of all words that are as long as the part of a token behind its prefix. Of most texts one byte in ten is looked
+/// at.
+struct Ends<'t> {
+    text: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Iterator for Ends<'t> {
+    type Item = &'t [u8];
+
+    fn next(&mut self) -> Option<&'t [u8]> {
+        loop {
+            let word = self.text.get(self.at..self.at + TAIL)?;
+            if let Some(gap) = word.iter().rposition(|byte| !OF_WORDS[usize::from(*byte)]) {
+                self.at += gap + 1;
+                continue;
+            }
+            let rest = &self.text[self.at + TAIL..];
+            let end = self.at + TAIL + rest.iter().take_while(|byte| OF_WORDS[usize::from(**byte)]).count();
+            self.at = end;
+            return self.text.get(end - TAIL..end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn digests(tokens: &[String]) -> HashSet<Digest> {
+        tokens.iter().filter_map(|token| text::digest(token.as_bytes())).collect()
+    }
+
+    #[test]
+    fn the_beginnings_are_those_of_base64() {
+        for (beginning, (bytes, characters)) in BEGINNINGS.iter().zip(BEFORE).skip(1) {
+            for fill in [0, 0xff] {
+                let coded = STANDARD_NO_PAD.encode([&vec![fill; bytes][..], PREFIX.as_bytes(), &[fill]].concat());
+                assert!(coded[characters..].starts_with(beginning), "{coded}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_however_its_beginning_is_escaped() {
+        let token = text::of([7; 32]);
+        for escaped in ["\\u005f", "\\\\u005F", "%5F", "%255f", "&#95;", "&lowbar;", "\\x5f", "\u{ff3f}"] {
+            let found = |text: String| find(text.as_bytes()).collect::<HashSet<_>>();
+            let text = format!("{{\"text\":\"is {}\\n\"}}", token.replacen('_', escaped, 1));
+            assert_eq!(found(text.clone()), digests(std::slice::from_ref(&token)), "{text}");
+            assert_eq!(found(text.replace(&token[5..], &token[6..])), HashSet::new());
+        }
+        assert!(is_in(&token[4..]) && !is_in(&token[5..]) && !is_in(&"a".repeat(1_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_are_found_wherever_they_stand(random: [[u8; 32]; 2], around in "[a-z_\"{}: ]{0,60}") {
+            let tokens = random.map(text::of);
+            let text = format!("{around}{}{around}agw_{around}\"{}\"", tokens[0], tokens[1]);
+            let found: HashSet<Digest> = find(text.as_bytes()).collect();
+            prop_assert_eq!(found, digests(&tokens));
+        }
+
+        #[test]
+        fn tokens_are_found_in_base64(random: [u8; 32], before in "[ -~]{0,9}", after in "[ -~]{0,9}") {
+            let token = text::of(random);
+            let inner = format!("{before}{token}{after}");
+            for coded in [STANDARD.encode(&inner), URL_SAFE_NO_PAD.encode(&inner)] {
+                for text in [format!("Basic {coded}"), format!("{{\"a\":\"{coded}\"}}"), coded.clone()] {
+                    let found: HashSet<Digest> = find(text.as_bytes()).collect();
+                    prop_assert_eq!(found, digests(std::slice::from_ref(&token)), "{}", text);
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_is_found_in_what_is_no_token(text: Vec<u8>) {
+            prop_assert_eq!(find(&text).count(), 0);
+        }
+    }
+}
