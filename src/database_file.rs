@@ -2,9 +2,9 @@
 //! deletes it while it is open. The request log is another matter (`store`).
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,12 +42,31 @@ pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Connection, FileError> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         made => made.map(drop)?,
     }
+    close_to_others(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(kind.busy)?;
     connection.execute_batch(kind.pragmas)?;
     migrate(&mut connection, kind)?;
     Ok(connection)
+}
+
+/// Takes from others what they may do with a file, such as one that was copied here. One of another user stays as it is.
+fn close_to_others(path: &Path) -> std::io::Result<()> {
+    let mode = path.metadata()?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(path, Permissions::from_mode(mode & 0o700)) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            log::warn!("{} can be read by others, and is not this user's", path.display());
+            Ok(())
+        }
+        done => {
+            log::warn!("{} could be read by others; now it cannot", path.display());
+            done
+        }
+    }
 }
 
 /// Opens a file that is there, and changes nothing.
@@ -107,7 +126,6 @@ fn migrate(connection: &mut Connection, kind: &Kind) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     const KIND: Kind = Kind {
         application: 1,
@@ -131,7 +149,9 @@ mod tests {
         assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
         file.pragma_update(None, "user_version", 99).expect("written");
         drop(file);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("opened to others");
         assert!(open(&path, &KIND).is_ok());
+        assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
         assert!(matches!(open(&path, &Kind { application: 2, ..KIND }), Err(FileError::Foreign)));
         std::fs::remove_file(&path).expect("removed");
         Connection::open(&path).expect("made").execute_batch("CREATE TABLE t (a)").expect("written");

@@ -55,12 +55,13 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     }
     let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
     let team = team::open(&loaded.startup, &shared)?;
+    let noting = team::noting(&team);
     let keeper = Arc::new(Keeper::new(&loaded.startup.state_dir));
     let panel = Arc::new(panel::Panel::new(Arc::clone(&shared), loaded.startup.clone()));
     panel.open();
     let live = Arc::new(operation::live(&loaded, arguments.clone(), &shared, Arc::clone(&panel)));
     if loaded.startup.watch {
-        operate::watch::start(Arc::clone(&live)).map_err(anyhow::Error::msg)?;
+        operate::watch::start(Arc::clone(&live), Arc::clone(&noting)).map_err(anyhow::Error::msg)?;
     }
 
     let fit = fit_with_warnings(&loaded, open_files);
@@ -125,7 +126,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     cache_waste::restore(startup.log.database.as_deref(), &shared);
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
-    let acting = team::for_commands(team, Arc::clone(&shared));
+    let acting = (team::for_commands(team, Arc::clone(&shared)), noting);
     let for_commands = (Arc::clone(&panel), recost::for_commands(recosts), acting, Arc::clone(&keeper));
     let supervisor = operation::supervise(&startup, folder, &shared, live, for_commands, &server, (&sockets, heir))?;
     if let Some(claim) = claim {

@@ -1,5 +1,8 @@
 //! The admin API of the team: users, groups, client tokens, the audit, and who may use what of it.
 
+#[path = "team_api/audit.rs"]
+mod audit;
+
 use harness::{Client, Gateway, GatewayBuilder, Request, Response, Upstream, anthropic, within};
 use serde_json::{Value, json};
 use std::net::SocketAddr;

@@ -1,10 +1,12 @@
 //! `config` and what belongs to it: looking, checking, changing, returning to former versions, reloading.
 
+use super::audited;
 use super::call::Call;
 use super::fault::Fault;
+use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::turns::Turns;
-use crate::config::live::{Live, Refused as NotApplied};
+use crate::config::live::{Difference, Live, Refused as NotApplied};
 use crate::config::schema;
 use crate::gateway::Answer;
 use serde::Deserialize;
@@ -40,15 +42,21 @@ pub(super) async fn check(live: &Arc<Live>, turns: &Turns, call: &Call) -> Resul
 }
 
 /// Puts an edit in force.
-pub(super) async fn apply(live: &Arc<Live>, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn apply(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
+    let live = &parts.live;
     let draft: Draft = call.json(|most| Fault::BodyTooLarge { most })?;
     let Some(base) = draft.base_version else {
         return Err(Fault::NoBaseVersion.into());
     };
+    let before = base.clone();
     let applied =
         off_the_worker(live, move |live| live.apply(&base, draft.overlay.as_deref(), draft.headers.as_deref())).await?;
     match applied {
-        Ok(current) => json(&current),
+        Ok((current, differences)) => {
+            let versions = (before, current.version.clone());
+            audited::configuration(parts, call, "config.change", versions, in_english(&differences)).await;
+            json(&current)
+        }
         Err(NotApplied::Conflict { present }) => Err(Fault::Conflict { current: present }.into()),
         Err(NotApplied::NotWritten(said)) => Err(Fault::NotWritten { said }.into()),
         Err(NotApplied::Wrong(problems)) => Err(Refused::Wrong(problems)),
@@ -67,11 +75,20 @@ pub(super) fn schema() -> Result<Answer, Refused> {
 }
 
 /// Reads all files anew.
-pub(super) async fn reload(live: &Arc<Live>) -> Result<Answer, Refused> {
-    match off_the_worker(live, |live| live.reload_for_panel()).await? {
-        Ok(reloaded) => json(&reloaded),
+pub(super) async fn reload(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
+    let before = parts.live.version();
+    match off_the_worker(&parts.live, |live| live.reload_for_panel()).await? {
+        Ok(reloaded) => {
+            let (versions, changed) = ((before, reloaded.version.clone()), in_english(&reloaded.differences));
+            audited::configuration(parts, call, "config.reload", versions, changed).await;
+            json(&reloaded)
+        }
         Err(problems) => Err(Refused::Wrong(problems)),
     }
+}
+
+fn in_english(differences: &[Difference]) -> Vec<String> {
+    differences.iter().map(|found| found.words().to_string()).collect()
 }
 
 /// Files are read and written, and synced: not on a thread that serves requests.

@@ -115,6 +115,7 @@ messages! {
     NotForTeam { said: Words } = "not_for_team", "{said}", "未执行：{said}";
     // --- it cannot be done ---
     NameTaken { said: Words } = "name_taken", "{said}", "名称已被占用：{said}";
+    RotatedTooOften { said: Words, seconds: u64 } = "rotated_too_often", "{said} ({seconds} s)", "{said}（{seconds} 秒）";
     TeamUnusable { said: Words } = "team_unusable", "{said}", "用户与令牌的文件无法使用：{said}";
     Conflict { current: String } = "conflict",
         "The configuration was changed in the meantime (it is {current} now); load it again and repeat the edit",
@@ -147,7 +148,7 @@ impl Fault {
             Self::Conflict { .. } | Self::RecostRuns | Self::TooManyWishes { .. } => 409,
             Self::BodyTooLarge { .. } | Self::CapturedTooLarge { .. } => 413,
             Self::NotSentAsJson => 415,
-            Self::TooManyWrongKeys => 429,
+            Self::TooManyWrongKeys | Self::RotatedTooOften { .. } => 429,
             Self::TeamUnusable { .. } | Self::NotWritten { .. } | Self::Failed { .. } => 500,
             Self::Waiting | Self::TookTooLong { .. } | Self::LogUnread { .. } => 503,
             _ => 400,

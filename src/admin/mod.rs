@@ -3,6 +3,7 @@
 
 mod access;
 mod assets;
+mod audited;
 mod call;
 mod capture;
 mod configuration;
@@ -129,7 +130,11 @@ impl Admin {
         let [named, within] = named.map(str::to_owned);
         let caller = access.as_ref().map(Access::caller).unwrap_or_default();
         let call = Call { client, caller, named, within, parameters, body, request };
-        match (route.handler)(&self.parts, &call).await {
+        let reply = (route.handler)(&self.parts, &call).await;
+        if let (Ok(_), Some(action)) = (&reply, audited::action(&call.request.method, route.template)) {
+            audited::done(&self.parts, &call, action).await;
+        }
+        match reply {
             Ok(Reply::Whole(answer)) => answer.with(CACHE_CONTROL, "no-store").send_direct(session, request_id).await,
             Ok(Reply::Rows(export)) => export.serve(session, request_id).await,
             Ok(Reply::Live) => {

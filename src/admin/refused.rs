@@ -68,6 +68,9 @@ fn because(fault: &Fault, to: Recipient<'_>) -> Answer {
     if fault.status() == 503 {
         answer = answer.again(Again::After(1));
     }
+    if let Fault::RotatedTooOften { seconds, .. } = fault {
+        answer = answer.with_value(RETRY_AFTER, HeaderValue::from(*seconds));
+    }
     if let Fault::NoMethod { allowed } = fault {
         answer.headers.retain(|(name, _)| name != ALLOW);
         if let Ok(allowed) = HeaderValue::from_str(allowed) {

@@ -192,6 +192,7 @@ async fn act(parts: &Parts, call: Option<&Call>, wish: Wish) -> Result<Told, Ref
             Obstacle::Unfit => Fault::NotForTeam { said },
             Obstacle::Absent => Fault::NotInTeam { said },
             Obstacle::Taken => Fault::NameTaken { said },
+            Obstacle::Often(seconds) => Fault::RotatedTooOften { said, seconds },
             Obstacle::File => Fault::TeamUnusable { said },
         }
         .into()

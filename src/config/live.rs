@@ -247,7 +247,7 @@ impl Live {
         })
     }
 
-    /// Writes an edit of the overlay, the headers file, or both, and puts it in force at once.
+    /// Writes an edit of the overlay, the headers file, or both, and puts it in force at once; with what differs then.
     ///
     /// # Errors
     /// When `base_version` is not what is in force, when the edit is wrong, or cannot be written. Nothing has changed
@@ -257,7 +257,7 @@ impl Live {
         base_version: &str,
         overlay: Option<&str>,
         headers: Option<&str>,
-    ) -> Result<Current, Refused> {
+    ) -> Result<(Current, Vec<Difference>), Refused> {
         let mut history = self.turn();
         let in_force = self.in_force.load_full();
         let texts = &in_force.texts;
@@ -285,9 +285,9 @@ impl Live {
             return Err(Refused::NotWritten(error));
         }
         commit();
-        self.in_force_is(edited, None);
+        let differences = self.in_force_is(edited, None);
         drop(history);
-        Ok(self.current(false))
+        Ok((self.current(false), differences))
     }
 
     /// The last versions, the newest first, without secrets. A secret that is still the same, or that another version

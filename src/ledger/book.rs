@@ -173,7 +173,7 @@ impl Book {
     /// The book with these limits. What the former one had of the same owners goes on.
     pub(super) fn after(former: &Self, limits: Vec<(Arc<str>, Owners)>) -> Self {
         let mut standings: HashMap<(&'static str, Arc<str>), Arc<Standing>> = HashMap::new();
-        for standing in former.0.values().flat_map(|checks| checks.each()) {
+        for standing in former.each() {
             let key = (standing.owner.kind.code(), Arc::clone(&standing.owner.id));
             standings.insert(key, Arc::clone(standing));
         }
@@ -196,6 +196,11 @@ impl Book {
     /// What the requests of this token are checked against.
     pub(super) fn get(&self, token: &str) -> Option<&Arc<Checks>> {
         self.0.get(token)
+    }
+
+    /// What this gateway has of all owners' limits; of some more than once.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Arc<Standing>> {
+        self.0.values().flat_map(|checks| checks.each())
     }
 
     /// Whether there are no limits.

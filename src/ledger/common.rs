@@ -4,7 +4,7 @@ use super::book::Book;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Most requests that wait for the keeper; more are refused, as all are whom it does not answer in time.
 const MOST_WAITING: usize = 4_096;
@@ -31,12 +31,6 @@ impl Default for Common {
     }
 }
 
-/// Milliseconds since 1970, by the clock of the ledger: with a file that is this machine's.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Common {
     /// Whose limits there are.
     pub(super) fn book(&self) -> arc_swap::Guard<Arc<Book>> {
@@ -48,13 +42,18 @@ impl Common {
         self.book.store(Arc::new(book));
     }
 
+    /// Nothing is held of any limit.
+    pub(super) fn close_all(&self) {
+        self.book().each().for_each(|standing| standing.set(None));
+    }
+
     /// The ledger's own time, which only goes on.
     pub(super) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// A stock is low; whether the keeper is to be told.
-    pub(super) fn is_low(&self) -> bool {
+    /// Notes that a stock is low; whether the keeper is to be told.
+    pub(super) fn note_low(&self) -> bool {
         !self.is_low.swap(true, Ordering::Relaxed)
     }
 

@@ -21,6 +21,9 @@ const KIND: Kind = Kind {
     pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     migrations: &[include_str!("migrations/0001_ledger.sql")],
 };
+/// The names of the marks of gateways that live: these around an id.
+const MARK: &str = "ledger-";
+const MARK_END: &str = ".lock";
 /// Statements that are kept prepared.
 const STATEMENTS: usize = 32;
 
@@ -48,7 +51,8 @@ impl File {
         Ok(Self { connection, path, place })
     }
 
-    /// Writes all of it into a new file if somebody deleted it; whether that was so, and the file is to be opened anew.
+    /// Writes all of it into a new file if somebody deleted it; whether another file than the open one is there now, be it that
+    /// one or what somebody put in its place.
     pub(super) fn bring_back(&self) -> Result<bool, FileError> {
         if database_file::place_of(&self.path).is_ok_and(|place| place == self.place) {
             return Ok(false);
@@ -118,8 +122,23 @@ pub(super) fn forget(folder: &Path, gateway: &str) {
     let _ = std::fs::remove_file(mark_of(folder, gateway));
 }
 
+/// Takes the marks away of which neither a process nor the ledger knows anything: those of gateways that ended before they
+/// told the ledger of themselves. Of `known` ones the leases are still to be settled.
+pub(super) fn sweep(folder: &Path, known: &[String]) {
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    for file in files.filter_map(Result::ok) {
+        let name = file.file_name();
+        let gateway = name.to_str().and_then(|name| name.strip_prefix(MARK)?.strip_suffix(MARK_END));
+        if let Some(gateway) = gateway.filter(|gateway| !known.iter().any(|known| known == gateway))
+            && is_gone(folder, gateway)
+        {
+            forget(folder, gateway);
+        }
+    }
+}
+
 fn mark_of(folder: &Path, gateway: &str) -> PathBuf {
-    folder.join(format!("ledger-{gateway}.lock"))
+    folder.join(format!("{MARK}{gateway}{MARK_END}"))
 }
 
 #[cfg(test)]
@@ -151,5 +170,19 @@ mod tests {
         assert!(is_gone(folder.path(), "b"), "nobody holds it");
         drop(alive);
         assert!(!mark_of(folder.path(), "a").exists());
+    }
+
+    #[test]
+    fn marks_of_which_nobody_knows_anything_go() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let _alive = Alive::mark(folder.path(), "a").expect("marked");
+        for name in ["ledger-b.lock", "ledger-c.lock", "ledger.db", "other.lock"] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+        }
+        sweep(folder.path(), &["b".to_owned()]);
+        let names = std::fs::read_dir(folder.path()).expect("a folder");
+        let mut names: Vec<_> = names.filter_map(|file| file.ok()?.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["ledger-a.lock", "ledger-b.lock", "ledger.db", "other.lock"]);
     }
 }

@@ -172,7 +172,7 @@ impl Held {
     ) -> Todo {
         let passed = i64::try_from(now.own.saturating_sub(self.ticked).as_millis()).unwrap_or(i64::MAX).max(100);
         if tells || waiting > 0 {
-            let pace = rate.let_through().saturating_mul(60_000) / passed;
+            let pace = rate.take_let_through().saturating_mul(60_000) / passed;
             self.pace = (self.pace * (SMOOTH - 1) + pace) / SMOOTH;
         }
         let used = self.pace.saturating_add(1);

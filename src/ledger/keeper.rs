@@ -2,10 +2,11 @@
 //! answered by one transaction. It alone has the file open; requests see stocks.
 
 use super::book::{Key, Open, Standing};
-use super::common::{Common, now_ms};
+use super::common::Common;
 use super::file::{self, Alive, File, FileError};
 use super::held::{Held, Times, Todo, What};
 use super::rows::{self, Full, Rows};
+use crate::unix_time::now_ms;
 use gateway_core::team::admission::Holdings;
 use gateway_core::team::grant::{Granted, Report};
 use gateway_core::team::limit::{Kind, Limit};
@@ -29,7 +30,7 @@ const CLEAN: Duration = Duration::from_secs(3_600);
 pub(super) enum Message {
     /// A request waits.
     Want(Want),
-    /// A session wants a place.
+    /// A session wants places.
     Claim(Claim),
     /// Some stock is low.
     Low,
@@ -39,6 +40,9 @@ pub(super) enum Message {
     Drain,
     /// The process ends: all goes back.
     End(std::sync::mpsc::Sender<()>),
+    /// A fault of the keeper's own.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What a request waits for.
@@ -51,14 +55,16 @@ pub(super) struct Want {
     pub reply: oneshot::Sender<Answered>,
 }
 
-/// A session that wants a place.
+/// A session that wants a place with each of these, or none with any.
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub standing: Arc<Standing>,
+    pub standings: Vec<Arc<Standing>>,
     pub session: String,
-    /// An error: why there is none; `None` if the ledger could not be asked.
-    pub reply: oneshot::Sender<Result<(), Option<Full>>>,
+    pub reply: oneshot::Sender<Claimed>,
 }
+
+/// An error: with which of them there is no place, and why; `None` if the ledger could not be asked.
+pub(super) type Claimed = Result<(), Option<(usize, Full)>>;
 
 /// What a request learns that waited.
 #[derive(Clone, Copy, Debug)]
@@ -92,11 +98,12 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(common: Arc<Common>, folder: PathBuf) -> Self {
+    /// The one of this gateway.
+    pub(super) fn new(common: Arc<Common>, folder: PathBuf, gateway: String) -> Self {
         Self {
             common,
             folder,
-            gateway: format!("{:016x}", fastrand::u64(..)),
+            gateway,
             file: None,
             helds: HashMap::new(),
             current: HashMap::new(),
@@ -110,7 +117,7 @@ impl Keeper {
     }
 
     /// Works until the process ends.
-    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) {
         let mut next = Instant::now() + TICK;
         loop {
             // Without anything to keep, nothing is to be done each second.
@@ -141,6 +148,8 @@ impl Keeper {
                         let _ = done.send(());
                         return;
                     }
+                    #[cfg(test)]
+                    Message::Panic => panic!("as a test wants it"),
                 }
             }
             // Who has given up needs nothing any more.
@@ -202,13 +211,7 @@ impl Keeper {
         self.is_away = true;
     }
 
-    #[allow(clippy::type_complexity, reason = "an answer for each claim")]
-    fn round(
-        &mut self,
-        wants: &[Want],
-        claims: &[Claim],
-        is_regular: bool,
-    ) -> Result<Vec<Result<(), Option<Full>>>, FileError> {
+    fn round(&mut self, wants: &[Want], claims: &[Claim], is_regular: bool) -> Result<Vec<Claimed>, FileError> {
         if is_regular && self.file.is_some() {
             self.look_for_others()?;
         }
@@ -337,13 +340,35 @@ impl Keeper {
         standing.set(Some(Open { holdings: Arc::new(Holdings::new(rate, stocks.collect())), ends }));
     }
 
+    /// Goes on after a fault: the ledger hears anew of all that is held.
+    pub(super) fn recover(&mut self) {
+        self.helds.values_mut().for_each(|held| held.is_due = true);
+    }
+
+    /// Another file is there, whose windows have other numbers: nothing is held from here on. What the file knows that this
+    /// gateway held is charged, as if its process had been killed.
+    fn begin_anew(&mut self) -> Result<(), FileError> {
+        self.common.close_all();
+        self.helds.drain().for_each(|(_, held)| held.standing.set(None));
+        self.current.clear();
+        let Some((file, _)) = &mut self.file else { return Ok(()) };
+        let transaction = file.transaction()?;
+        rows::bury(&transaction, &self.gateway)?;
+        Ok(transaction.commit()?)
+    }
+
     /// Which other gateways there are; the leases of those that are gone are over.
     fn look_for_others(&mut self) -> Result<(), FileError> {
         let Some((file, _)) = &mut self.file else { return Ok(()) };
         if file.bring_back()? {
-            self.file = None;
-            return Ok(());
+            *file = File::open(&self.folder)?;
+            let has = |held: &Held| rows::has_window(file.connection(), held.window, &held.key, &held.span);
+            let is_of_same = self.helds.values().map(has).collect::<rusqlite::Result<Vec<_>>>()?;
+            if is_of_same.contains(&false) {
+                self.begin_anew()?;
+            }
         }
+        let Some((file, _)) = &mut self.file else { return Ok(()) };
         let others = rows::others(file.connection(), &self.gateway)?;
         let gone: Vec<&String> = others.iter().filter(|other| file::is_gone(&self.folder, other)).collect();
         if !gone.is_empty() {
@@ -380,8 +405,10 @@ impl Keeper {
                 rows::clean(&transaction, &self.gateway, now.database)?;
                 transaction.commit()
             });
-            if let Err(error) = cleaned {
-                log::warn!("{}: {error}", file::path(&self.folder).display());
+            let others = cleaned.and_then(|()| rows::others(file.connection(), &self.gateway));
+            match others {
+                Ok(others) => file::sweep(&self.folder, &others),
+                Err(error) => log::warn!("{}: {error}", file::path(&self.folder).display()),
             }
         }
     }
@@ -467,10 +494,19 @@ fn written(rows: &Rows<'_>, window: i64, limit: &Limit, todo: &Todo) -> rusqlite
     })
 }
 
-fn claimed(rows: &Rows<'_>, claim: &Claim) -> rusqlite::Result<Result<(), Option<Full>>> {
-    let owner = &claim.standing.owner;
-    let limits: Vec<(Key, Limit)> = owner.of_sessions().map(|limit| (owner.key(limit), *limit)).collect();
-    Ok(rows.claim(&claim.session, &limits, &owner.zone)?.map_err(Some))
+/// Places with all, or with none.
+fn claimed(rows: &Rows<'_>, claim: &Claim) -> rusqlite::Result<Claimed> {
+    rows.file.execute_batch("SAVEPOINT claim")?;
+    for (at, standing) in claim.standings.iter().enumerate() {
+        let owner = &standing.owner;
+        let limits: Vec<(Key, Limit)> = owner.of_sessions().map(|limit| (owner.key(limit), *limit)).collect();
+        if let Err(full) = rows.claim(&claim.session, &limits, &owner.zone)? {
+            rows.file.execute_batch("ROLLBACK TO claim; RELEASE claim")?;
+            return Ok(Err(Some((at, full))));
+        }
+    }
+    rows.file.execute_batch("RELEASE claim")?;
+    Ok(Ok(()))
 }
 
 /// What a request needs of a limit.

@@ -17,8 +17,9 @@ pub(crate) mod usage;
 
 pub(crate) use book::{Checks, Owner, Owners};
 
+use crate::unix_time::now_ms;
 use book::{Book, Open, Standing};
-use common::{Common, now_ms};
+use common::Common;
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
 use gateway_core::team::limit::{Limit, Window};
 use gateway_core::team::measure::{Amounts, Measure};
@@ -29,6 +30,7 @@ use gateway_core::usage::summary::Tokens;
 use keeper::{Answered, Claim, Keeper, Message, Want};
 use moka::sync::Cache;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +50,8 @@ const CLAIMED: Duration = Duration::from_secs(5 * 60);
 const MOST_SESSIONS: u64 = 20_000;
 /// Where the share of a rate is elsewhere.
 const SLOW: Duration = Duration::from_secs(1);
+/// How long the keeper waits after a fault.
+const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(500);
 /// Longest wait for the last words of the keeper.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -89,8 +93,18 @@ impl Ledger {
         let Some(messages) = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Ok(());
         };
-        let keeper = Keeper::new(Arc::clone(&self.common), folder.to_owned());
-        std::thread::Builder::new().name("ledger".to_owned()).spawn(move || keeper.run(&messages)).map(drop)
+        let (common, folder) = (Arc::clone(&self.common), folder.to_owned());
+        let gateway = format!("{:016x}", fastrand::u64(..));
+        let work = move || {
+            let mut keeper = Keeper::new(common, folder, gateway);
+            // Without a keeper all would be refused from then on.
+            while !has_ended(&mut keeper, &messages) {
+                log::error!("the keeper of limits failed, and goes on");
+                std::thread::sleep(PAUSE_AFTER_FAULT);
+                keeper.recover();
+            }
+        };
+        std::thread::Builder::new().name("ledger".to_owned()).spawn(work).map(drop)
     }
 
     /// These are the limits from here on, by the ids of tokens.
@@ -151,7 +165,7 @@ impl Ledger {
                 Err(standing) => (standing, None),
                 Ok(subjects) => match admit(subjects, likely, own) {
                     Ok(admission) => {
-                        if admission.is_low() && self.common.is_low() {
+                        if admission.is_low() && self.common.note_low() {
                             self.tell(Message::Low);
                         }
                         return Ok(Admitted { admission, checks: Arc::clone(checks) });
@@ -223,31 +237,42 @@ impl Ledger {
 
     /// Claims a place for the session of a request wherever sessions are limited. Requests that name none are one.
     async fn claim(&self, checks: &Checks, session: Option<&str>) -> Result<(), Box<Refusal>> {
-        for standing in checks.each().filter(|standing| standing.owner.of_sessions().next().is_some()) {
-            let owner = &standing.owner;
-            let session = session.unwrap_or_default();
-            let whose = format!("{} {} {}", owner.kind.code(), owner.id, session);
-            // Another list of limits is another claim.
-            let seed = xxh3_64_with_seed(format!("{:?}", owner.limits).as_bytes(), 0);
-            let known = xxh3_64_with_seed(whose.as_bytes(), seed);
-            if self.sessions.contains_key(&known) {
-                continue;
+        let session = session.unwrap_or_default();
+        let limited = checks.each().filter(|standing| standing.owner.of_sessions().next().is_some());
+        let claims = limited.map(|standing| (claim_of(&standing.owner, session), Arc::clone(standing)));
+        let (known, standings): (Vec<u64>, Vec<_>) =
+            claims.filter(|(known, _)| !self.sessions.contains_key(known)).unzip();
+        if standings.is_empty() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        let owners: Vec<Arc<Owner>> = standings.iter().map(|standing| Arc::clone(&standing.owner)).collect();
+        let session = format!("{:032x}", xxh3_128(session.as_bytes()));
+        self.wait_for(Message::Claim(Claim { standings, session, reply }));
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(Ok(()))) => known.into_iter().for_each(|known| self.sessions.insert(known, ())),
+            Ok(Ok(Err(Some((at, full))))) => {
+                let Some(owner) = owners.get(at) else { return Err(Box::new(Refusal::Ledger)) };
+                let resets = full.free_at.map(|at| resets(at, owner));
+                return Err(Box::new(Refusal::Sessions { whose: whose_is(owner, &full.limit), resets }));
             }
-            let (reply, answer) = oneshot::channel();
-            let session = format!("{:032x}", xxh3_128(session.as_bytes()));
-            self.wait_for(Message::Claim(Claim { standing: Arc::clone(standing), session, reply }));
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
-            match answer {
-                Ok(Ok(Ok(()))) => self.sessions.insert(known, ()),
-                Ok(Ok(Err(Some(full)))) => {
-                    let resets = full.free_at.map(|at| resets(at, owner));
-                    return Err(Box::new(Refusal::Sessions { whose: whose_is(owner, &full.limit), resets }));
-                }
-                _ => return Err(Box::new(Refusal::Ledger)),
-            }
+            _ => return Err(Box::new(Refusal::Ledger)),
         }
         Ok(())
     }
+}
+
+/// Whether the keeper has worked until the process ends; without that it has failed.
+fn has_ended(keeper: &mut Keeper, messages: &Receiver<Message>) -> bool {
+    // What it was at is gone with its transaction, and what it holds is in stocks, each of which is whole at any time.
+    catch_unwind(AssertUnwindSafe(|| keeper.run(messages))).is_ok()
+}
+
+/// Stands for the places of a session with an owner; another list of limits is another claim.
+fn claim_of(owner: &Owner, session: &str) -> u64 {
+    let whose = format!("{} {} {}", owner.kind.code(), owner.id, session);
+    let seed = xxh3_64_with_seed(format!("{:?}", owner.limits).as_bytes(), 0);
+    xxh3_64_with_seed(whose.as_bytes(), seed)
 }
 
 impl Checks {

@@ -109,6 +109,14 @@ pub(super) fn windows(file: &Connection, key: &Key, now: i64) -> rusqlite::Resul
     select.query_map(values, window)?.collect()
 }
 
+/// Whether the window of this number is still the same.
+pub(super) fn has_window(file: &Connection, window: i64, key: &Key, span: &Span) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM windows WHERE id = ? AND subject_kind = ? AND subject_id = ? \
+               AND measure = ? AND window = ? AND opens_ms = ?)";
+    let values = params![window, key.kind, key.id, key.measure, key.window.code(), span.opens_at];
+    file.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+}
+
 impl Rows<'_> {
     /// The window of a limit that holds now: the one that is there, or one that is opened.
     pub(super) fn window(&self, key: &Key, zone: &TimeZone) -> rusqlite::Result<(i64, Span)> {

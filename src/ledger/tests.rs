@@ -266,6 +266,89 @@ async fn sessions_count_once_for_all_gateways() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_refused_takes_no_place_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::<Ledger>::default();
+    ledger.keep(folder.path()).expect("a thread");
+    let token = |id: &str, limit: &str| Some(Arc::new(owner(Subject::Token, id, &[limit])));
+    let group = Some(Arc::new(owner(Subject::Group, "dev", &["sessions:now:1"])));
+    ledger.publish(vec![
+        ("a".into(), [token("a", "sessions:total:1"), None, group.clone()]),
+        ("b".into(), [token("b", "sessions:day:9"), None, group]),
+    ]);
+    let ask = async |id: &str, session: &str| {
+        let checks = ledger.checks(id).expect("limits");
+        ledger.admit(&checks, Some(session), &ONE).await.map(|admitted| admitted.settle(&ONE, None))
+    };
+    ask("b", "x").await.expect("a place");
+    match *ask("a", "y").await.expect_err("the group is full") {
+        Refusal::Sessions { whose, .. } => assert_eq!(whose.subject, Subject::Group),
+        refusal => panic!("{refusal:?}"),
+    }
+    let used = usage::read(folder.path(), &[owner(Subject::Token, "a", &["sessions:total:1"])]).expect("read");
+    assert_eq!(used[0][0].used, Some(0), "what was refused counts nowhere");
+    ledger.end();
+}
+
+#[tokio::test]
+async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
+    let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let limits = ["requests:day:9"];
+    // There, the window with the first number is somebody else's.
+    let other = Arc::<Ledger>::default();
+    other.keep(elsewhere.path()).expect("a thread");
+    other.publish(vec![("tok_0".into(), [Some(Arc::new(owner(Subject::Token, "tok_0", &limits))), None, None])]);
+    let checks = other.checks("tok_0").expect("limits");
+    other.admit(&checks, None, &ONE).await.expect("let in").settle(&ONE, None);
+    other.end();
+    let ledger = gateway(folder.path(), &limits);
+    for _ in 0..3 {
+        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None);
+    }
+    comes_to(folder.path(), &limits, 3).await;
+    std::fs::rename(elsewhere.path().join("ledger.db"), folder.path().join("ledger.db")).expect("put in its place");
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(format!("ledger.db{end}")));
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for _ in 0..2 {
+        insist(&ledger, ONE).await.settle(&ONE, None);
+    }
+    comes_to(folder.path(), &limits, 2).await;
+    ledger.end();
+    let used = usage::read(folder.path(), &[owner(Subject::Token, "tok_0", &limits)]).expect("read");
+    assert_eq!(used[0][0].used, Some(1), "nobody else is charged");
+    assert_eq!(self::used(folder.path(), &limits)[0].used, Some(2));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_keeper_costs_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = ["requests:day:9"];
+    let ledger = gateway(folder.path(), &limits);
+    for _ in 0..3 {
+        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None);
+    }
+    for wanted in [5, 7] {
+        ledger.tell(super::Message::Panic);
+        for _ in 0..2 {
+            insist(&ledger, ONE).await.settle(&ONE, None);
+        }
+        comes_to(folder.path(), &limits, wanted).await;
+    }
+    for _ in 0..2 {
+        insist(&ledger, ONE).await.settle(&ONE, None);
+    }
+    let began = Instant::now();
+    while !matches!(*ask(&ledger, ONE).await.expect_err("the tenth"), Refusal::Used { .. }) {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ledger.end();
+    assert_eq!(used(folder.path(), &limits)[0].used, Some(9));
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_refuses_all_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("ledger.db"), "this is no database, and long enough to be looked at")

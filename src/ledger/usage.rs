@@ -1,8 +1,8 @@
 //! What is used of limits, as the ledger's file says: for people, and a second old while a gateway serves.
 
 use super::book::Owner;
-use super::common::now_ms;
 use super::{file, rows};
+use crate::unix_time::now_ms;
 use gateway_core::team::limit::{Kind, Limit, Window};
 use gateway_core::team::window::Span;
 use rusqlite::{Connection, OpenFlags, params};

@@ -1,7 +1,8 @@
 //! Takes commands from the control socket. A reload and the panel's key need nobody else; the rest is for the supervisor to
 //! answer.
 
-use super::control::{self, Answer, Question};
+use super::audited::{self, By, Noting};
+use super::control::{self, Answer, Question, Recost, Wish};
 use super::descriptors;
 use super::inheritance::{self, User};
 use super::panel::LetIn;
@@ -11,8 +12,10 @@ use super::team::Acting;
 use crate::config::live::Live;
 use crate::config::problem::Problem;
 use crate::log_output;
+use crate::team::Noted;
 use gateway_core::both;
 use gateway_core::language::Words;
+use serde_json::json;
 use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -44,6 +47,8 @@ pub(super) struct Own {
     pub recost: Recosting,
     /// What keeps the team.
     pub team: Acting,
+    /// What keeps the audit.
+    pub noting: Noting,
 }
 
 /// Takes commands for as long as the process lives.
@@ -98,7 +103,7 @@ async fn converse(
     let answer = match question {
         Ok(Question::Reload) => {
             log_output::reopen();
-            reload(own.live).await
+            reload(own.live, (own.noting, user)).await
         }
         Ok(Question::Inherit) => {
             let environment = inheritance::environment(&own.live.files());
@@ -114,12 +119,12 @@ async fn converse(
             let _ = commands.send(Command::Waits(Successor::new(stream, pid))).await;
             return;
         }
-        Ok(Question::Panel(wish)) => match tokio::task::spawn_blocking(move || (own.let_in)(wish)).await {
+        Ok(Question::Panel(wish)) => match tokio::task::spawn_blocking(move || let_in(&own, wish, user)).await {
             Ok(Ok(link)) => Answer::Panel { link },
             Ok(Err(why)) => refused(why),
             Err(error) => refused(both!("the command broke off: {error}", "命令中断：{error}")),
         },
-        Ok(Question::Recost(wish)) => match (own.recost)(wish) {
+        Ok(Question::Recost(wish)) => match recost(&own, wish, user).await {
             Ok(Told { text, is_running, is_done }) => Answer::Recost { text, is_running, is_done },
             Err(why) => refused(why),
         },
@@ -146,8 +151,34 @@ async fn converse(
     }
 }
 
-async fn reload(live: Arc<Live>) -> Answer {
-    match tokio::task::spawn_blocking(move || live.reload()).await {
+/// Lets somebody into the panel; a new key for it is a change.
+fn let_in(own: &Own, wish: Wish, user: u32) -> Result<String, Words> {
+    let link = (own.let_in)(wish)?;
+    if wish == Wish::NewKey {
+        let noted = Noted { action: "panel.key", target: "panel".to_owned(), ..Noted::default() };
+        (own.noting)(By::User(user), noted);
+    }
+    Ok(link)
+}
+
+/// Has costs made anew, or stops that.
+async fn recost(own: &Own, wish: Recost, user: u32) -> Result<Told, Words> {
+    let told = (own.recost)(wish)?;
+    let (action, after) = match wish {
+        Recost::Begin { from_ms, to_ms } => ("recost.begin", Some(json!({ "from_ms": from_ms, "to_ms": to_ms }))),
+        Recost::Stop => ("recost.stop", None),
+        Recost::Look => return Ok(told),
+    };
+    let noting = Arc::clone(&own.noting);
+    let noted = Noted { action, target: "costs".to_owned(), after, ..Noted::default() };
+    // It writes a file.
+    drop(tokio::task::spawn_blocking(move || noting(By::User(user), noted)).await);
+    Ok(told)
+}
+
+async fn reload(live: Arc<Live>, (noting, user): (Noting, u32)) -> Answer {
+    let reload = move || live.reload().inspect(|reloaded| noting(By::User(user), audited::reload(reloaded)));
+    match tokio::task::spawn_blocking(reload).await {
         Ok(Ok(reloaded)) => Answer::Reloaded {
             version: reloaded.version,
             pending_restart: reloaded.pending_restart,

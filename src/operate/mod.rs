@@ -6,6 +6,7 @@
 
 mod adopted;
 pub(crate) mod ask;
+pub(crate) mod audited;
 mod claim;
 mod commands;
 pub(crate) mod control;

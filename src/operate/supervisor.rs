@@ -1,5 +1,6 @@
 //! What becomes of the process: one state, changed by signals, commands, Pingora's phases and the work that is left.
 
+use super::audited::{self, By, Noting};
 use super::claim::Claim;
 use super::commands::{Command, Own};
 use super::control::{Answer, Question, Status};
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub recost: Recosting,
     /// What keeps the team.
     pub team: Acting,
+    /// What keeps the audit.
+    pub noting: Noting,
     /// How long the end may take, by the configuration in force.
     pub limits: Box<dyn Fn() -> config::Drain + Send>,
     /// Where the process listens.
@@ -239,9 +242,9 @@ impl Running {
 
     /// Takes the control socket and the pid file, from whoever had them.
     fn take_names(&mut self, commands: &mpsc::Sender<Command>) {
-        let Parts { live, let_in, recost, team, folder, .. } = &self.parts;
-        let (live, let_in) = (Arc::clone(live), Arc::clone(let_in));
-        let own = Own { live, let_in, recost: Arc::clone(recost), team: Arc::clone(team) };
+        let Parts { live, let_in, recost, team, noting, folder, .. } = &self.parts;
+        let (live, let_in, noting) = (Arc::clone(live), Arc::clone(let_in), Arc::clone(noting));
+        let own = Own { live, let_in, recost: Arc::clone(recost), team: Arc::clone(team), noting };
         self.names = folder.clone().map(|folder| Names::take(folder, own, commands.clone()));
     }
 
@@ -277,9 +280,13 @@ impl Running {
             }
             (Told::Reload, Stage::Serving) => {
                 log_output::reopen();
-                let live = Arc::clone(&self.parts.live);
-                // What is wrong is in the log.
-                tokio::task::spawn_blocking(move || drop(live.reload()));
+                let (live, noting) = (Arc::clone(&self.parts.live), Arc::clone(&self.parts.noting));
+                tokio::task::spawn_blocking(move || {
+                    // What is wrong is in the log.
+                    if let Ok(reloaded) = live.reload() {
+                        noting(By::Signal, audited::reload(&reloaded));
+                    }
+                });
             }
             (Told::HandOver, Stage::Serving) => {
                 if let Err(why) = self.hand_over(None) {

@@ -1,5 +1,6 @@
 //! Loads the configuration anew when one of its files changes (`gateway.watch`).
 
+use super::audited::{self, By, Noting};
 use crate::config::live::Live;
 use gateway_core::both;
 use gateway_core::language::Words;
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the files cannot be watched, with the reason.
-pub(crate) fn start(live: Arc<Live>) -> Result<(), Words> {
+pub(crate) fn start(live: Arc<Live>, noting: Noting) -> Result<(), Words> {
     let (changed, changes) = sync_channel(1);
     live.tell(changed.clone());
     let (watched, mut seen) = (Arc::clone(&live), glance(&live.files()));
@@ -42,7 +43,7 @@ pub(crate) fn start(live: Arc<Live>) -> Result<(), Words> {
     .map_err(|error| both!("gateway.watch: {error}", "gateway.watch 无法监视文件：{error}"))?;
     let mut folders = Folders { watcher, watched: BTreeMap::new() };
     folders.watch(&live.files())?;
-    let run = move || follow(&live, &mut folders, &changes);
+    let run = move || follow(&live, &noting, &mut folders, &changes);
     std::thread::Builder::new().name("watch".to_owned()).spawn(run).map_err(|error| Words::said(error.to_string()))?;
     Ok(())
 }
@@ -106,7 +107,7 @@ fn folder(file: &Path) -> PathBuf {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
+fn follow(live: &Live, noting: &Noting, folders: &mut Folders, changes: &Receiver<()>) {
     let mut refused = None;
     loop {
         let is_told = match changes.recv_timeout(LOOK) {
@@ -130,7 +131,13 @@ fn follow(live: &Live, folders: &mut Folders, changes: &Receiver<()>) {
             continue;
         }
         // What is wrong is in the log.
-        refused = live.reload().is_err().then_some(found);
+        refused = match live.reload() {
+            Ok(reloaded) => {
+                noting(By::Files, audited::reload(&reloaded));
+                None
+            }
+            Err(_) => Some(found),
+        };
     }
 }
 

@@ -10,6 +10,7 @@ use crate::connections::{self, Caps, Connections, Full, Place, most_of_one};
 use crate::feed::Event;
 use crate::gateway::{Keeper, Shared, Snapshot};
 use crate::listen::Sockets;
+use crate::operate::audited::Noting;
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::recost::Recosting;
 use crate::operate::team::Acting;
@@ -221,7 +222,7 @@ pub(super) fn supervise(
     folder: Option<RuntimeDir>,
     shared: &Arc<Shared>,
     live: Arc<Live>,
-    (panel, recost, team, keeper): (Arc<Panel>, Recosting, Acting, Arc<Keeper>),
+    (panel, recost, (team, noting), keeper): (Arc<Panel>, Recosting, (Acting, Noting), Arc<Keeper>),
     server: &Server,
     (sockets, claim): (&Arc<Sockets>, Option<Claim>),
 ) -> anyhow::Result<Supervisor> {
@@ -235,6 +236,7 @@ pub(super) fn supervise(
         let_in: Arc::new(move |wish| panel.let_in(wish)),
         recost,
         team,
+        noting,
         limits: Box::new(move || in_force.snapshot.load().config.drain),
         before_hand_over: Arc::new(move || keeper.save(&known.snapshot.load().conversations, false)),
         loops: addresses.len() * server.configuration.listener_tasks_per_fd,

@@ -3,6 +3,7 @@
 use crate::config::{Config, Loaded, Startup};
 use crate::gateway::Shared;
 use crate::language::told as in_words;
+use crate::operate::audited::{By, Noting};
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::team::Acting;
 use crate::team::{Actor, Keeper, Seen, Told, Upstreams, Wish};
@@ -42,6 +43,19 @@ pub(super) fn for_commands(keeper: Arc<Keeper>, shared: Arc<Shared>) -> Acting {
     Arc::new(move |wish, user| {
         let upstreams = Upstreams::of(&shared.snapshot.load().config);
         keeper.act(wish, &actor(user), &upstreams).map_err(|denial| denial.words)
+    })
+}
+
+/// What keeps the audit of what is none of the team's.
+pub(super) fn noting(keeper: &Arc<Keeper>) -> Noting {
+    let keeper = Arc::clone(keeper);
+    Arc::new(move |by, noted| {
+        let actor = match by {
+            By::User(user) => actor(user),
+            By::Signal => Actor { name: "SIGHUP".to_owned(), address: None },
+            By::Files => Actor { name: "gateway.watch".to_owned(), address: None },
+        };
+        keeper.note(&actor, &noted);
     })
 }
 

@@ -4,13 +4,14 @@ use super::asked::{Asked, Failure, find_token, group, json, name_is_free, note, 
 use super::changes;
 use super::limits;
 use super::read::{self, DAY_MS};
+use super::rotation;
+use super::secrets::{self, new_id, random};
 use super::valid;
 use super::wish::{Issued, NewToken, TokenText, Told, UserChange, Wish};
 use gateway_core::both;
 use gateway_core::team::limit::Subject;
 use gateway_core::team::text;
 use gateway_core::team::token::{Role, State};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::{Connection, Transaction, params};
 
 /// Most groups.
@@ -19,8 +20,6 @@ const MOST_GROUPS: i64 = 1_000;
 const MOST_USERS: i64 = 10_000;
 /// Most tokens, revoked ones among them.
 const MOST_TOKENS: i64 = 50_000;
-/// Texts of one token that are remembered: what is older is unknown, and no more expired.
-const MOST_SECRETS: i64 = 8;
 
 impl Wish {
     /// Whether it changes anything.
@@ -63,7 +62,7 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
         Wish::ChangeToken { token, change } => changes::token(file, token, change, asked),
         Wish::ReadAudit { before, most } => Ok(Told::Audit(read::audit(file, *before, *most)?)),
         Wish::CreateToken(new) => create_token(file, new, asked),
-        Wish::RotateToken { token, overlap_ms } => rotate_token(file, token, *overlap_ms, asked),
+        Wish::RotateToken { token, overlap_ms } => rotation::rotate(file, token, *overlap_ms, asked),
         Wish::RevokeToken { token } => revoke_token(file, token, asked),
         Wish::AddLimits { .. } | Wish::RemoveLimits { .. } | Wish::ListLimits { .. } | Wish::Usage { .. } => {
             limits::act(file, wish, asked)
@@ -113,6 +112,7 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     valid::models(&new.models)?;
     valid::upstreams(&new.upstreams, asked.upstreams)?;
     valid::expiry(new.expires_ms, asked.now_ms)?;
+    valid::limits(new.limits.len())?;
     let addresses = valid::networks(&new.addresses)?;
     asked.upstreams.take_tokens()?;
     room(file, "tokens", MOST_TOKENS)?;
@@ -126,44 +126,11 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     let hint = text::hint(&token);
     let values = params![id, user_id, new.name, hint, models, upstreams, addresses, new.expires_ms, asked.now_ms];
     file.execute(sql, values)?;
-    add_secret(file, &id, &token, asked.now_ms)?;
+    secrets::add(file, &id, &token, asked.now_ms)?;
     let row = find_token(file, &id, asked.now_ms)?;
     note(file, asked, "token.create", &id, None::<()>, Some(&row))?;
     limits::add(file, &(Subject::Token, id.clone()), &new.limits, asked)?;
     Ok(Told::Issued(Issued { id, token: TokenText(token), old_until_ms: None }))
-}
-
-fn rotate_token(file: &Transaction<'_>, token: &str, overlap_ms: i64, asked: Asked<'_>) -> Result<Told, Failure> {
-    valid::overlap(overlap_ms)?;
-    let before = find_token(file, token, asked.now_ms)?;
-    let (id, old_until) = (before.id.clone(), asked.now_ms.saturating_add(overlap_ms));
-    if before.state == State::Revoked.code() {
-        return Err(both!(
-            "{id} is revoked: it gets no new text; create another token",
-            "{id} 已吊销，不能轮换：请新建令牌"
-        )
-        .into());
-    }
-    if before.state == "expired" {
-        return Err(both!(
-            "{id} is expired: it gets no new text; create another token",
-            "{id} 已过期，不能轮换：请新建令牌"
-        )
-        .into());
-    }
-    // One that ends earlier still does.
-    let end = "UPDATE secrets SET expires_ms = MIN(COALESCE(expires_ms, ?1), ?1) WHERE token_id = ?2";
-    file.execute(end, params![old_until, id])?;
-    let text = text::of(random()?);
-    add_secret(file, &id, &text, asked.now_ms)?;
-    let forget = "DELETE FROM secrets WHERE token_id = ?1 AND digest NOT IN (\
-                      SELECT digest FROM secrets WHERE token_id = ?1 \
-                      ORDER BY expires_ms IS NOT NULL, expires_ms DESC, created_ms DESC LIMIT ?2)";
-    file.execute(forget, params![id, MOST_SECRETS])?;
-    file.execute("UPDATE tokens SET hint = ? WHERE id = ?", params![text::hint(&text), id])?;
-    let row = find_token(file, &id, asked.now_ms)?;
-    note(file, asked, "token.rotate", &id, Some(&before), Some(&row))?;
-    Ok(Told::Issued(Issued { id, token: TokenText(text), old_until_ms: Some(old_until) }))
 }
 
 fn revoke_token(file: &Transaction<'_>, token: &str, asked: Asked<'_>) -> Result<Told, Failure> {
@@ -192,25 +159,4 @@ fn room(file: &Connection, table: &str, most: i64) -> Result<(), Failure> {
         _ => both!("there are {count} groups already, the most there can be", "用户组已有 {count} 个，达到上限"),
     };
     Err(words.into())
-}
-
-fn add_secret(file: &Transaction<'_>, id: &str, token: &str, now_ms: i64) -> Result<(), Failure> {
-    let digest =
-        text::digest(token.as_bytes()).ok_or_else(|| both!("a token that was made is none", "生成的令牌无效"))?;
-    let sql = "INSERT INTO secrets (digest, token_id, created_ms) VALUES (?, ?, ?)";
-    file.execute(sql, params![digest, id, now_ms])?;
-    Ok(())
-}
-
-/// An id, such as `tok_8c1f0a2b6d3e4f5a`: no secret, but nothing to count by either.
-fn new_id(kind: &str) -> Result<String, Failure> {
-    let [a, b, c, d, e, f, g, h, ..] = random()?;
-    Ok(format!("{kind}_{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h])))
-}
-
-fn random() -> Result<[u8; 32], Failure> {
-    let mut bytes = [0; 32];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map_err(|_| both!("the system gives no random bytes", "系统没有提供随机数"))?;
-    Ok(bytes)
 }

@@ -39,6 +39,11 @@ impl Failure {
         Self::Refused(Obstacle::Taken, why)
     }
 
+    /// It was done too often, and may be done again then.
+    pub(super) fn too_often(why: Words, at_ms: i64, now_ms: i64) -> Self {
+        Self::Refused(Obstacle::Often(at_ms.saturating_sub(now_ms).max(0).unsigned_abs().div_ceil(1_000)), why)
+    }
+
     /// It is not there.
     pub(super) fn absent(why: Words) -> Self {
         Self::Refused(Obstacle::Absent, why)

@@ -2,20 +2,20 @@
 //! another process, which during an upgrade shares the file.
 
 use super::actions;
-use super::asked::{Asked, Failure};
+use super::asked::{self, Asked, Failure};
 use super::limits;
 use super::read;
 use super::store::{FileError, Store};
 use super::valid::Upstreams;
-use super::wish::{Actor, Denial, Obstacle, Told, Wish};
+use super::wish::{Actor, Denial, Noted, Obstacle, Told, Wish};
 use crate::ledger::Owners;
+use crate::unix_time::now_ms;
 use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Its name in the state folder.
 const FILE: &str = "team.db";
@@ -58,12 +58,6 @@ pub(crate) fn roster(state_dir: &Path) -> Roster {
     opened.and_then(|mut store| Ok(read::roster(&*store.transaction(false)?)?)).unwrap_or_default()
 }
 
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Keeper {
     /// The keeper of the file in this state folder. It is opened now if it is there, and made when there is something to
     /// write.
@@ -90,7 +84,16 @@ impl Keeper {
         let unusable = |error: &FileError| Denial { kind: Obstacle::File, words: self.unusable(error) };
         self.put_in_place(&mut open).map_err(|error| unusable(&error))?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let told = self.act_on(&mut open, wish, Asked { actor, now_ms: now_ms(), upstreams, folder });
+        let asked = Asked { actor, now_ms: now_ms(), upstreams, folder };
+        let told = match wish {
+            // It reads the ledger too, which may be busy: nobody waits for that.
+            Wish::Usage { .. } => {
+                drop(open);
+                let mut store = Store::look(&self.path).map_err(|error| unusable(&error))?;
+                store.transaction(false).map_err(Failure::File).and_then(|file| actions::act(&file, wish, asked))
+            }
+            _ => self.act_on(&mut open, wish, asked),
+        };
         told.map_err(|failure| match failure {
             Failure::Refused(kind, words) => Denial { kind, words },
             Failure::File(error) => unusable(&error.into()),
@@ -107,6 +110,24 @@ impl Keeper {
             (self.publish)(seen);
         }
         Ok(told)
+    }
+
+    /// Notes a change of something else than the team in the audit. Where that fails, the change stays.
+    pub(crate) fn note(&self, actor: &Actor, noted: &Noted) {
+        if let Err(error) = self.noted(actor, noted) {
+            log::warn!("the audit has no row of {} {}: {}", noted.action, noted.target, self.unusable(&error));
+        }
+    }
+
+    fn noted(&self, actor: &Actor, noted: &Noted) -> Result<(), FileError> {
+        let mut open = self.lock();
+        self.put_in_place(&mut open)?;
+        let Some(store) = open.store.as_mut() else { return Ok(()) };
+        let transaction = store.transaction(true)?;
+        let upstreams = Upstreams::default();
+        let asked = Asked { actor, now_ms: now_ms(), upstreams: &upstreams, folder: Path::new("") };
+        asked::note(&transaction, asked, noted.action, &noted.target, noted.before.as_ref(), noted.after.as_ref())?;
+        Ok(transaction.commit()?)
     }
 
     /// Looks what another process has changed, and brings the file back if somebody deleted it; `used` says on which days

@@ -10,6 +10,8 @@ mod changes;
 mod keeper;
 mod limits;
 mod read;
+mod rotation;
+mod secrets;
 mod store;
 mod valid;
 mod wish;
@@ -17,5 +19,5 @@ mod wish;
 pub(crate) use keeper::{Keeper, Seen, roster};
 pub(crate) use valid::Upstreams;
 pub(crate) use wish::{
-    Actor, Denial, GroupRow, Issued, LimitRow, NewToken, Obstacle, TokenRow, Told, UsageRow, UserRow, Whom, Wish,
+    Actor, Denial, GroupRow, Issued, LimitRow, NewToken, Noted, Obstacle, TokenRow, Told, UsageRow, UserRow, Whom, Wish,
 };

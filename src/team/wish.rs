@@ -2,7 +2,7 @@
 
 use gateway_core::language::Words;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Number;
+use serde_json::{Number, Value};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -123,6 +123,19 @@ pub(crate) enum Whom {
     Group(String),
 }
 
+/// A change of something else than the team, for the audit; nothing in it is a secret.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Noted {
+    /// What was done: `config.reload`.
+    pub action: &'static str,
+    /// To what.
+    pub target: String,
+    /// What was before.
+    pub before: Option<Value>,
+    /// What is now.
+    pub after: Option<Value>,
+}
+
 /// Who wishes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Actor {
@@ -150,6 +163,8 @@ pub(crate) enum Obstacle {
     Absent,
     /// There is one of that name.
     Taken,
+    /// It was done so often that it has to wait for so many seconds.
+    Often(u64),
     /// The file cannot be used.
     File,
 }

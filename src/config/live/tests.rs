@@ -186,7 +186,7 @@ fn an_edit_of_an_old_version_is_a_conflict() {
     let bench = Bench::new(&[]);
     let base = bench.live.version();
     let overlay = "gateway: {preserve_host: true}\n";
-    let current = bench.live.apply(&base, Some(overlay), Some("{\"X-App\": \"cli\"}")).expect("applied");
+    let (current, _) = bench.live.apply(&base, Some(overlay), Some("{\"X-App\": \"cli\"}")).expect("applied");
     assert_ne!(current.version, base);
     assert_eq!((current.overlay.as_str(), current.headers.as_str()), (overlay, "{\"X-App\": \"********\"}"));
     match bench.live.apply(&base, Some(""), None) {

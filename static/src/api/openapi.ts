@@ -746,7 +746,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who changed what of users, groups and tokens, the newest first */
+        /** Who changed what, the newest first */
         get: operations["audit"];
         put?: never;
         post?: never;
@@ -960,16 +960,28 @@ export interface components {
             /** @description before of the next page; null on the last one. */
             next: number | null;
         };
-        Audited: null | components["schemas"]["TeamGroup"] | components["schemas"]["TeamUser"] | components["schemas"]["ClientToken"] | string;
+        Audited: null | components["schemas"]["TeamGroup"] | components["schemas"]["TeamUser"] | components["schemas"]["ClientToken"] | string | components["schemas"]["AuditedOther"];
+        /** @description What is known of a change of something else than the team; members that say nothing are absent. */
+        AuditedOther: {
+            /** @description A version of the configuration. */
+            version?: string;
+            /** @description What differs from the one before, in English; no secrets. */
+            changed?: string[];
+            /** @description How long a key rests, such as 10m. */
+            for?: string;
+            from_ms?: components["schemas"]["At"];
+            /** @description Costs of requests before then are made anew. */
+            to_ms?: number | null;
+        };
         AuditedChange: {
             id: number;
             at_ms: components["schemas"]["At"];
-            /** @description Who: the panel, the panel's key, a user with a token, or a user of the machine. */
+            /** @description Who: the panel, the panel's key, a user with a token, a user of the machine, SIGHUP, or gateway.watch. */
             actor: string;
             address: components["schemas"]["Text"];
             /** @description Such as token.create. */
             action: string;
-            /** @description The id of what was changed. */
+            /** @description The id or the name of what was changed. */
             target: string;
             /** @description What it was; no secrets. */
             before: components["schemas"]["Audited"];
@@ -2327,6 +2339,7 @@ export type Rotation = components['schemas']['Rotation'];
 export type IssuedToken = components['schemas']['IssuedToken'];
 export type Audit = components['schemas']['Audit'];
 export type Audited = components['schemas']['Audited'];
+export type AuditedOther = components['schemas']['AuditedOther'];
 export type AuditedChange = components['schemas']['AuditedChange'];
 export type Me = components['schemas']['Me'];
 export type RequestId = components['schemas']['RequestId'];

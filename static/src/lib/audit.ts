@@ -1,4 +1,4 @@
-/** Who changed what of the team: rows of the audit, taken apart. Pure. */
+/** Who changed what: rows of the audit, taken apart. Pure. */
 
 import type { AuditedChange } from '@/api/types';
 
@@ -28,6 +28,7 @@ function plain(value: unknown): Plain | null {
 /** What a row shows of its subject, in this order. The rest says nothing that is not said elsewhere: ids, times of creation, counts. */
 export const AUDITED_FIELDS = [
   'name', 'user', 'email', 'group', 'time_zone', 'role', 'state', 'models', 'upstreams', 'addresses', 'expires_at_ms', 'old_until_ms', 'hint',
+  'version', 'changed', 'for', 'from_ms', 'to_ms',
 ] as const;
 export type AuditedField = (typeof AUDITED_FIELDS)[number];
 

@@ -1,9 +1,9 @@
 export default {
   audit: {
     title: 'Audit',
-    about: 'Who changed what of users, groups, tokens and limits, by the panel, the API or the command line',
+    about: 'Who changed what of the team, the configuration, upstreams and keys, by the panel, the API, a command or a signal',
     none: 'No changes yet',
-    noneHow: 'As soon as somebody adds a user or issues a token, it is written down here.',
+    noneHow: 'As soon as somebody adds a user, issues a token or changes the configuration, it is written down here.',
     noMatch: 'No change matches',
     noMatchHow: 'Remove a filter or choose a longer time range.',
     noMatchYet: 'No change matches among the newest {count}.',
@@ -22,10 +22,17 @@ export default {
       user: { create: 'User added', change: 'User changed', suspend: 'User suspended', resume: 'User resumed' },
       token: { create: 'Token issued', change: 'Token changed', rotate: 'Token rotated', revoke: 'Token revoked' },
       limit: { add: 'Limit set', remove: 'Limit removed' },
+      config: { change: 'Configuration changed', reload: 'Configuration loaded anew' },
+      upstream: { drain: 'Upstream drained', enable: 'Upstream enabled', test: 'Upstream tested' },
+      key: { rest: 'Key put to rest', wake: 'Key woken' },
+      panel: { key: 'New panel key' },
+      capture: { begin: 'Capture asked for', end: 'Capture ended' },
+      recost: { begin: 'Costs recalculated', stop: 'Recalculation stopped' },
+      notify: { test: 'Test notification sent' },
     },
     field: {
       name: 'Name', user: 'User', email: 'Email', group: 'Group', time_zone: 'Time zone', role: 'Role', state: 'State', models: 'Models', upstreams: 'Upstreams', addresses: 'Addresses',
-      expires_at_ms: 'Expires', old_until_ms: 'Old text good until', hint: 'Begins and ends with', limit: 'Limit',
+      expires_at_ms: 'Expires', old_until_ms: 'Old text good until', hint: 'Begins and ends with', limit: 'Limit', version: 'Version', changed: 'Changed', for: 'For', from_ms: 'From', to_ms: 'Until',
     },
   },
 };

@@ -1,0 +1,75 @@
+//! What the audit has of changes by the API that are none of the team: that keeper notes its own.
+
+use super::call::Call;
+use super::parts::Parts;
+use crate::team::{Actor, Noted};
+use http::Method;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What the audit calls what names nothing: costs made anew.
+const COSTS: &str = "costs";
+
+/// How the audit calls what a method does to a path of this template; `None` for what changes nothing, and for what is noted
+/// with more than that.
+pub(super) fn action(method: &Method, template: &str) -> Option<&'static str> {
+    Some(match (method.as_str(), template) {
+        ("POST", "upstreams/{name}/drain") => "upstream.drain",
+        ("POST", "upstreams/{name}/enable") => "upstream.enable",
+        ("POST", "upstreams/{name}/test") => "upstream.test",
+        ("POST", "upstreams/{name}/keys/{key}/rest") => "key.rest",
+        ("POST", "upstreams/{name}/keys/{key}/wake") => "key.wake",
+        ("POST", "sessions/{id}/capture") => "capture.begin",
+        ("DELETE", "sessions/{id}/capture") => "capture.end",
+        ("POST", "recost") => "recost.begin",
+        ("DELETE", "recost") => "recost.stop",
+        ("POST", "notify/test") => "notify.test",
+        _ => return None,
+    })
+}
+
+/// Notes that somebody did this to what the path names.
+pub(super) async fn done(parts: &Parts, call: &Call, action: &'static str) {
+    let names = [&call.named, &call.within].map(String::as_str);
+    let target = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    // What these are asked with has no secrets, and says what was wanted.
+    let after: Option<Value> = match action {
+        "key.rest" | "recost.begin" | "notify.test" => serde_json::from_slice(&call.body).ok(),
+        _ => None,
+    };
+    let noted = match (action, after) {
+        ("notify.test", Some(asked)) => {
+            let target = asked["target"].as_str().unwrap_or_default().to_owned();
+            Noted { action, target, ..Noted::default() }
+        }
+        (_, after) if target.is_empty() => Noted { action, target: COSTS.to_owned(), before: None, after },
+        (_, after) => Noted { action, target, before: None, after },
+    };
+    note(parts, call, noted).await;
+}
+
+/// Notes a change of the configuration.
+pub(super) async fn configuration(
+    parts: &Parts,
+    call: &Call,
+    action: &'static str,
+    (before, after): (String, String),
+    changed: Vec<String>,
+) {
+    let version =
+        |version: String| Some(Value::from(serde_json::Map::from_iter([("version".to_owned(), version.into())])));
+    let mut now = version(after);
+    if let Some(Value::Object(now)) = &mut now {
+        now.insert("changed".to_owned(), changed.into());
+    }
+    note(parts, call, Noted { action, target: "config".to_owned(), before: version(before), after: now }).await;
+}
+
+async fn note(parts: &Parts, call: &Call, noted: Noted) {
+    let (keeper, actor) = (Arc::clone(&parts.team), Actor { name: call.caller.name.clone(), address: call.client });
+    // It writes a file.
+    let noted = tokio::task::spawn_blocking(move || keeper.note(&actor, &noted)).await;
+    if let Err(error) = noted {
+        log::warn!("a row of the audit was not written: {error}");
+    }
+}
