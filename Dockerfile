@@ -17,6 +17,7 @@ COPY bench/Cargo.toml bench/
 COPY crates/gateway-core/Cargo.toml crates/gateway-core/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY benches benches
+COPY crates/gateway-core/benches crates/gateway-core/benches
 # Everything that is depended on, with empty crates in the place of ours: this layer stays until Cargo.lock changes.
 RUN mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
     && touch src/lib.rs crates/gateway-core/src/lib.rs tests/harness/src/lib.rs \

@@ -1,6 +1,8 @@
 //! Every page that users read exists in English and in Chinese, and both say the same: the same headings, code, tables,
 //! lists, names, numbers and links. Pages for those who change the program are in English only.
 
+#[path = "documents/dockerfile.rs"]
+mod dockerfile;
 #[path = "documents/page.rs"]
 mod page;
 #[path = "documents/twins.rs"]
