@@ -19,10 +19,11 @@ version='' uninstall='' purge='' folder='' new='' former=''
 
 # The language of this script, of the service and of the comments in its settings: GATEWAY_LANGUAGE, else the system's; where
 # that names none, the one with which the service was installed.
+service_language() { sed -n 's/^GATEWAY_LANGUAGE=//p' /etc/$name/environment 2>/dev/null | tail -n 1; }
 language=${GATEWAY_LANGUAGE:-auto}
 [ "$language" != auto ] || language=${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}
 case $language in
-  '' | C | C.* | POSIX) language=$(sed -n 's/^GATEWAY_LANGUAGE=//p' /etc/$name/environment 2>/dev/null | tail -n 1) ;;
+  '' | C | C.* | POSIX) language=$(service_language) ;;
 esac
 case $language in
   zh*) chinese=yes commented=gateway.zh-CN.yaml ;;
@@ -125,10 +126,10 @@ download() { # ADDRESS FILE
     wget -q -T 60 $tries -O "$2" "$1" && return
   fi
   fail "Not downloaded: $1
-Is the address right, and can this machine reach it?
+Is the address right${version:+, is there a version $version}, and can this machine reach it?
 A mirror: ANYROUTER_GATEWAY_RELEASES=https://...; a proxy: https_proxy=http://..." \
     "下载失败：$1
-请确认地址正确、网络可达。
+请确认地址正确${version:+、有 $version 这个版本}、网络可达。
 换镜像：ANYROUTER_GATEWAY_RELEASES=https://...；走代理：https_proxy=http://..."
 }
 
@@ -178,7 +179,9 @@ put_program() {
 }
 
 say_installed() {
-  if [ "$former" ]; then
+  if [ "$former" = "$version" ]; then
+    say "$name $version is installed again in $bin." "$name $version 已重新安装到 $bin。"
+  elif [ "$former" ]; then
     say "$name in $bin is updated from $former to $version." "$bin 中的 $name 已从 $former 更新到 $version。"
   else
     say "$name $version is installed in $bin." "$name $version 已安装到 $bin。"
@@ -214,6 +217,9 @@ install_service() {
 END
       if [ "$chinese" ]; then echo GATEWAY_LANGUAGE=zh >>"$home/environment"; fi
     )
+  elif [ "${GATEWAY_LANGUAGE:-}" ] && [ "$GATEWAY_LANGUAGE" != "$(service_language)" ]; then
+    # The last line counts; it may follow one without an end.
+    printf '\nGATEWAY_LANGUAGE=%s\n' "$GATEWAY_LANGUAGE" >>"$home/environment"
   fi
   known=''
   if [ -e /etc/systemd/system/$unit ]; then
@@ -282,9 +288,9 @@ install_for_user() {
   say "Start it:" "启动："
   case :$PATH: in *":$bin:"*) ;; *) echo "  export PATH=\"$bin:\$PATH\"" ;; esac
   echo "  cd $home && $name"
-  say "Settings: conf/gateway.yaml and env/.env there (copied from env/.env.example if there is none).
+  say "Settings, in that folder: conf/gateway.yaml, or variables in env/.env (cp env/.env.example env/.env).
 For a service that starts with the machine, run this as root." \
-    "配置：该目录下的 conf/gateway.yaml 和 env/.env（没有时，从 env/.env.example 复制一份）。
+    "配置（在该目录下）：conf/gateway.yaml，或写在 env/.env 里的变量（cp env/.env.example env/.env）。
 要做成开机启动的服务，请用 root 执行本脚本。"
 }
 

@@ -124,7 +124,7 @@ def what_is_wrong_is_told(root: Root, releases: Releases) -> None:
     releases.broken = "cut without a length"
     refuses("one of which nobody told the length", "is not what SHA256SUMS says")
     releases.broken = ""
-    refuses("a version that does not exist", "Not downloaded: http://", "--version", "9.9.9")
+    refuses("a version that does not exist", "is there a version 9.9.9, and", "--version", "9.9.9")
     mirror = "curl ... | ANYROUTER_GATEWAY_RELEASES=https://HOST/PATH/releases sh"
     refuses("no address of releases, out of a pipe", mirror, ANYROUTER_GATEWAY_RELEASES="")
     refuses(
@@ -156,6 +156,10 @@ def root_without_systemd(root: Root, releases: Releases) -> None:
     status, said = install(root, releases, uid=0, LANG="zh_CN.UTF-8")
     holds("root without systemd is told how to start it", status == 0 and "这里没有 systemd" in said, said)
     holds("what it starts speaks Chinese too", "\nGATEWAY_LANGUAGE=zh\n" in root.read(f"/etc/{NAME}/environment"))
+    status, said = install(root, releases, uid=0, GATEWAY_LANGUAGE="en")
+    holds("the same version is installed again", status == 0 and " is installed again in " in said, said)
+    last = root.read(f"/etc/{NAME}/environment").split()[-1]
+    holds("and a language that is named then counts from then on", last == "GATEWAY_LANGUAGE=en", last)
     holds("the program is on everybody's PATH", root.run(NAME, "--version", uid=USER)[0] == 0)
     holds(
         "the unit starts that program",
@@ -240,12 +244,12 @@ def the_service(releases: Releases) -> None:
     # Its own language, where the shell names none; with none of its own, English.
     environment.write_text("API_BASE_URL=http://127.0.0.1:9\nGATEWAY_LANGUAGE=zh\n")
     status, said = sh("--version", "0.1.0")
-    holds("an update speaks the service's language", status == 0 and "更新到 0.1.0" in said and "服务已在运行" in said, said)
+    holds("an update speaks the service's language", status == 0 and "0.1.0 已重新安装到" in said and "服务已在运行" in said, said)
     status, said = sh("--version", "0.1.1", LANG="en_US.UTF-8")
     holds("unless the shell names one", status == 0 and "to 0.1.1" in said and "The service runs" in said, said)
     environment.write_text("API_BASE_URL=http://127.0.0.1:9\n")
     status, said = sh("--version", "0.1.0", LANG="C.UTF-8")
-    holds("and English where nobody names any", status == 0 and "to 0.1.0" in said, said)
+    holds("and English where nobody names any", status == 0 and "0.1.0 is installed again" in said, said)
 
     subprocess.run(["systemctl", "stop", NAME], check=True)
     status, said = sh("--version", "0.1.0")
