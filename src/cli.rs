@@ -171,6 +171,7 @@ impl Cli {
         Arguments {
             file: self.config.clone(),
             overrides: flags.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect(),
+            variable_names: std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
             environment_file: None,
         }
     }

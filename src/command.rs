@@ -48,27 +48,23 @@ pub fn run() -> ExitCode {
         arguments.environment_file = operate::service_file::noted(&env);
     }
     if let Some(Command::Doctor(options)) = &cli.command {
-        // It takes its time, and says it once more beside its verdict.
+        // The way to a relay that is not the one which is meant says nothing, and would be asked in vain.
         if let Some(doubt) = &looked.doubt {
-            eprintln!("{}", note(doubt));
+            eprintln!("{}", say!("error: nothing was tried: {doubt}", "错误：没有做任何检查：{doubt}"));
+            return ExitCode::FAILURE;
         }
         let addresses = |folder: &Path| match looked.runs {
             true => None,
             false => operate::running::addresses_at(folder),
         };
-        let place = doctor::Place { doubt: looked.doubt.as_deref(), own_addresses: &addresses };
-        return doctor::run(&arguments, options, &place, &env);
+        return doctor::run(&arguments, options, &addresses, &env);
     }
     let ended = perform(&cli, arguments, &here, &env);
     // Beside the verdict, which may be a long way below what was looked at.
     if let Some(doubt) = &looked.doubt {
-        eprintln!("{}", note(doubt));
+        eprintln!("{}", say!("note: {doubt}", "提示：{doubt}"));
     }
     ended
-}
-
-fn note(doubt: &str) -> String {
-    say!("note: {doubt}", "提示：{doubt}")
 }
 
 /// Does what the command line asks for.

@@ -191,6 +191,17 @@ async fn an_upstream_that_cannot_be_reached_is_told_by_its_step() {
 }
 
 #[tokio::test]
+async fn what_says_where_requests_go_has_the_name_by_which_it_was_set() {
+    let url = format!("http://{}", Port::free().addr());
+    let by_variable = told_by(doctor().upstream(url.clone())).await;
+    assert!(by_variable.contains("Check host and port in API_BASE_URL, and that"), "{by_variable}");
+    assert!(!by_variable.contains("base_url"), "{by_variable}");
+    let yaml = format!("gateway:\n  upstreams: [{{name: a, base_url: \"{url}\"}}]\n");
+    let by_file = told_by(doctor().yaml(&yaml)).await;
+    assert!(by_file.contains("Check host and port in base_url, and that"), "{by_file}");
+}
+
+#[tokio::test]
 async fn one_bad_upstream_of_two_is_enough_to_fail() {
     let good = Upstream::start(anthropic::handler()).await;
     let bad = Port::free();

@@ -228,6 +228,12 @@ async fn commands_find_the_gateway_from_any_folder() {
     }
     let (is_done, _, whose) = run(&["-c", &format!("{}/gateway.yaml", of(&two)), "reload"], &[]);
     assert!(is_done && whose.contains(&of(&two)), "{whose}");
+    // Doctor asks no relay that may be another's.
+    let (is_done, told, whose) = run(&["doctor"], &[]);
+    assert!(
+        !is_done && told.is_empty() && whose.contains("nothing was tried: this is about the built-in settings"),
+        "{whose}"
+    );
     // In its own folder each is meant, whatever else runs.
     let output = one.command(&["reload"]).await;
     assert!(output.status.success() && !output.stderr.contains("the gateway in"), "{output:?}");

@@ -13,7 +13,8 @@ pub(super) fn load_yaml(yaml: &str, env: &[(&str, &str)]) -> Result<Loaded, Prob
     let path = dir.path().join("gateway.yaml");
     std::fs::write(&path, yaml).expect("written");
     let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
-    let arguments = Arguments { file: Some(path.to_string_lossy().into_owned()), ..Arguments::default() };
+    let (file, variable_names) = (path.to_string_lossy().into_owned(), env.iter().map(|(name, _)| (*name).to_owned()));
+    let arguments = Arguments { file: Some(file), variable_names: variable_names.collect(), ..Arguments::default() };
     load(&arguments, &lookup)
 }
 
@@ -414,6 +415,24 @@ fn a_service_does_not_go_on_with_the_default_upstream_where_the_name_of_its_addr
         ("API_BASEURL=\nLISTENN=127.0.0.1:1\nAPI_BASE_URL_2=x\n", BUILT_IN),
     ] {
         load_service(text, yaml).expect("it is known where requests go, or nobody said where");
+    }
+}
+
+#[test]
+fn the_default_upstream_does_not_count_where_the_name_of_its_address_is_misspelt_in_the_environment() {
+    for name in ["API_BASEURL", "api_base_url", "API_BASE_ULR", "APIBASE_URL"] {
+        let problems = load_yaml(BUILT_IN, &[(name, "https://relay.example")]).expect_err("keys would go elsewhere").0;
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told[0].starts_with(&format!("environment API_BASE_URL: it is not set, but {name} is")), "{told:?}");
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+    let own = "gateway:\n  upstreams: [{name: a, base_url: \"http://127.0.0.1:1\"}]\n";
+    for (yaml, env) in [
+        (own, [("API_BASEURL", "https://relay.example"), ("TZ", "UTC")]),
+        (BUILT_IN, [("API_BASEURL", "https://relay.example"), ("API_BASE_URL", "https://relay.example")]),
+        (BUILT_IN, [("API_BASEURL", ""), ("APP_BASE_URL", "https://another.example")]),
+    ] {
+        load_yaml(yaml, &env).expect("it is known where requests go, or nobody said where");
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Arguments {
     pub file: Option<String>,
     /// Settings given as flags: key and text.
     pub overrides: Vec<(&'static str, String)>,
+    /// The names of the process's own variables, of which one may be misspelt.
+    pub(crate) variable_names: Vec<String>,
     /// What the file has from which systemd took the variables, if it did, to say where they stand.
     pub(crate) environment_file: Option<EnvironmentFile>,
 }

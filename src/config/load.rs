@@ -109,7 +109,7 @@ pub(super) fn load_edited(arguments: &Arguments, env: Lookup<'_>, edits: Edits<'
     let (headers_path, headers_text, headers) = read_headers(&mut reader, edits.headers);
     let lowered = lower(&mut reader, state_dir, &headers, grace);
     let file = arguments.environment_file.as_ref();
-    let astray = warnings::misspelt_addresses(&reader, file, env);
+    let astray = warnings::misspelt_addresses(&reader, arguments, env);
     reader.problems.extend(astray);
     if let Some((config, startup)) = &lowered {
         reader.problems.extend(warnings::loops(&reader.effective, config, startup));

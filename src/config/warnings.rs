@@ -1,6 +1,6 @@
 //! What is valid, but hardly what was meant.
 
-use super::files::DOTENV_FILE;
+use super::files::{Arguments, DOTENV_FILE};
 use super::former;
 use super::lower::Config;
 use super::mask;
@@ -279,12 +279,14 @@ fn is_shipped(list: &Node) -> bool {
 
 /// Names that are nearly those of the variables which say where requests go, while nothing else says it: no word of warning,
 /// for requests would go to the default upstream, with the keys of another relay.
-pub(super) fn misspelt_addresses(reader: &Reader<'_>, file: Option<&EnvironmentFile>, env: Lookup<'_>) -> Vec<Problem> {
+pub(super) fn misspelt_addresses(reader: &Reader<'_>, arguments: &Arguments, env: Lookup<'_>) -> Vec<Problem> {
+    let Arguments { environment_file: file, variable_names, .. } = arguments;
     let is_own = |list: &Node| list.as_sequence().is_some() && !is_shipped(list);
     if reader.upstreams_variable().is_some() || reader.node("gateway.upstreams").is_some_and(is_own) {
         return Vec::new();
     }
-    let nearly = |name: &str| meant(reader, name).filter(|meant| ADDRESSES.contains(meant)).map(str::to_owned);
+    let nearly_one = |name: &str| meant(reader, name).filter(|meant| ADDRESSES.contains(meant));
+    let nearly = |name: &str| nearly_one(name).map(str::to_owned);
     let in_dotenv =
         reader.dotenv().filter(|(_, variable)| !variable.value.is_empty()).filter_map(|(name, variable)| {
             let (line, column) = variable.name_at;
@@ -296,14 +298,22 @@ pub(super) fn misspelt_addresses(reader: &Reader<'_>, file: Option<&EnvironmentF
         Some(value) => !value.expose().is_empty(),
         None => env(&found.name).is_some_and(|value| !value.is_empty()),
     };
-    let in_file = file.into_iter().flat_map(|file| {
+    let is_of_file = |name: &str| file.iter().flat_map(|file| &file.assignments).any(|found| found.name == name);
+    // Other programs have variables too, such as APP_BASE_URL.
+    let may_be_ours = |name: &&String| name.to_uppercase().starts_with("API") && !is_of_file(name);
+    let in_environment = variable_names.iter().filter(may_be_ours).filter_map(|name| {
+        let meant = nearly_one(name).filter(|_| env(name).is_some_and(|value| !value.is_empty()))?;
+        let what = Message::EnvironmentAddressMisspelt { name: name.clone(), meant: meant.to_owned() };
+        Some(Problem { at: Source::Environment(meant), key: String::new(), what })
+    });
+    let in_file = file.iter().flat_map(|file| {
         file.assignments.iter().filter(is_set).filter_map(|found| {
             let (name, line, path) = (found.name.clone(), found.line as u64, file.path.clone());
             let what = Message::ServiceAddressMisspelt { meant: nearly(&name)?, name, line, path };
             Some(in_line(file, found.line, what))
         })
     });
-    in_dotenv.chain(in_file).take(MOST_LINES).collect()
+    in_environment.chain(in_dotenv).chain(in_file).take(MOST_LINES).collect()
 }
 
 /// Names in `env/.env` that do nothing there, and those that are nearly those of settings.

@@ -28,10 +28,10 @@ mod settings;
 mod test;
 mod tls;
 
-use crate::config::problem::Problems;
+use crate::config::problem::{Problems, Source};
 use crate::config::secret::Secret;
 use crate::config::upstream::{HttpVersion, UpstreamConfig};
-use crate::config::{self, Arguments, Loaded, Lookup};
+use crate::config::{self, Arguments, EffectiveSetting, Loaded, Lookup};
 use crate::language::{self, say};
 use crate::upstream::unresolving;
 use clean::Cleaner;
@@ -77,24 +77,18 @@ pub(crate) struct Options {
     pub json: bool,
 }
 
-/// What is known of the gateway whose configuration is checked.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// Why that may not be the configuration that is meant.
-    pub doubt: Option<&'a str>,
-    /// The addresses at which a gateway with this runtime folder listens; `None` if that is not known.
-    pub own_addresses: &'a dyn Fn(&Path) -> Option<Vec<SocketAddr>>,
-}
+/// The addresses at which a gateway with this runtime folder listens; `None` if that is not known.
+type OwnAddresses<'a> = &'a dyn Fn(&Path) -> Option<Vec<SocketAddr>>;
 
 /// Checks the configuration, the addresses and every upstream, prints what was found, and says whether all is well.
-pub(crate) fn run(arguments: &Arguments, options: &Options, place: &Place<'_>, env: Lookup<'_>) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments, options: &Options, own: OwnAddresses<'_>, env: Lookup<'_>) -> ExitCode {
     let report = match key(options.key_env.as_deref(), env) {
         Ok(Some(key)) if text::is_meant(key.expose().as_bytes()) => Err(say!(
             "--key-env: this is a client token of a gateway, and doctor would send it to upstreams: take the relay's key, or try \
              the token with `try`",
             "--key-env：这是网关签发的客户端令牌，而 doctor 会把密钥发给上游：请换成中转站的密钥，或用 `try` 测试令牌"
         )),
-        Ok(key) => examine(arguments, key, options, place, env),
+        Ok(key) => examine(arguments, key, options, own, env),
         Err(message) => Err(message),
     };
     let report = match report {
@@ -141,14 +135,14 @@ fn examine(
     arguments: &Arguments,
     key: Option<Secret>,
     options: &Options,
-    place: &Place<'_>,
+    own_addresses: OwnAddresses<'_>,
     env: Lookup<'_>,
 ) -> Result<Report, String> {
     let wanted = options.model.as_deref().map(|name| Wanted::read(Some(name), env)).transpose();
     let wanted = wanted.map_err(|words| language::told(&words))?;
     let loaded = match config::load(arguments, env) {
         Ok(loaded) => loaded,
-        Err(problems) => return Ok(refused(problems, place)),
+        Err(problems) => return Ok(refused(problems)),
     };
     let has_proxy = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
@@ -159,7 +153,7 @@ fn examine(
         let warning = warning.text(language::here());
         eprintln!("{}", say!("warning: {warning}", "警告：{warning}"));
     }
-    let Loaded { config, startup, path, .. } = loaded;
+    let Loaded { config, startup, effective, path, .. } = loaded;
     let resolver =
         crate::upstream::resolver(&config.dns_servers).map_err(|error| language::told(&unresolving(&error)))?;
     let resolver = Arc::new(resolver);
@@ -186,28 +180,40 @@ fn examine(
     runtime.shutdown_background();
     Ok(Report {
         configuration: Some(path),
-        doubt: place.doubt.map(str::to_owned),
         problems: Vec::new(),
         findings: Vec::new(),
-        taken: address::taken(&startup, (place.own_addresses)(&startup.runtime_dir)),
+        taken: address::taken(&startup, own_addresses(&startup.runtime_dir)),
         upstreams,
         hosts,
         lines,
+        address_setting: effective.iter().find_map(address_variable).unwrap_or("base_url"),
         settings: Some(ClientSettings::new(startup.listen, has_proxy)),
         has_all_settings: options.settings,
     })
 }
 
-fn refused(problems: Problems, place: &Place<'_>) -> Report {
+/// The variable that says where requests go, if this is what it gave.
+fn address_variable(setting: &EffectiveSetting) -> Option<&'static str> {
+    match &setting.source {
+        Source::Environment(name) | Source::DotEnv { name, .. } | Source::EnvironmentFile { name, .. }
+            if setting.key.ends_with("].base_url") =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+fn refused(problems: Problems) -> Report {
     Report {
         configuration: None,
-        doubt: place.doubt.map(str::to_owned),
         taken: Vec::new(),
         problems: problems.0,
         findings: vec![findings::CONFIGURATION],
         upstreams: Vec::new(),
         hosts: None,
         lines: None,
+        address_setting: "base_url",
         settings: None,
         has_all_settings: false,
     }

@@ -50,8 +50,6 @@ impl UpstreamReport {
 pub(super) struct Report {
     /// The configuration file, if it could be named.
     pub configuration: Option<String>,
-    /// Why that may not be the configuration that is meant.
-    pub doubt: Option<String>,
     /// What is wrong with the configuration.
     pub problems: Vec<Problem>,
     /// The addresses that other programs have.
@@ -64,6 +62,8 @@ pub(super) struct Report {
     pub hosts: Option<Vec<HostWay>>,
     /// The lines of upstreams that have several, if that was asked for.
     pub lines: Option<Vec<LinesReport>>,
+    /// What the operator set to say where requests go: `base_url`, or the variable that replaces it.
+    pub address_setting: &'static str,
     /// What to set in the clients.
     pub settings: Option<ClientSettings>,
     /// Whether people see all of that, not only what is needed.
@@ -84,7 +84,7 @@ impl Report {
         let mut out = format!("anyrouter-gateway {} doctor\n", env!("CARGO_PKG_VERSION"));
         // Writing to a string cannot fail.
         let _ = self.write(&mut out);
-        out
+        out.replace("base_url", self.address_setting)
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
@@ -125,9 +125,6 @@ impl Report {
             let told = say!("{good} of {all} upstreams can be used", "共 {all} 个上游，{good} 个可用");
             writeln!(out, "\n{told}")?;
         }
-        if let Some(doubt) = &self.doubt {
-            writeln!(out, "{}", say!("NOTE: {doubt}", "提示：{doubt}"))?;
-        }
         match &self.settings {
             Some(settings) if self.has_all_settings => write_settings(out, settings),
             Some(settings) => write_needed_settings(out, settings),
@@ -149,7 +146,6 @@ impl Report {
                 "path": self.configuration,
                 "errors": problems(&self.problems),
             },
-            "note": self.doubt,
             "addresses_taken": self.taken,
             "findings": self.findings,
             "upstreams": self.upstreams,

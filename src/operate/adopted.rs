@@ -87,10 +87,10 @@ fn meant_one(meant: Meant, located: &Located, arguments: &Arguments, is_try: boo
                 eprintln!(
                     "{}",
                     say!(
-                        "of the gateway in {whose}, with the variables that {file} has now: it was changed after the start \
-                         (sudo systemctl reload {unit} puts them in force):",
-                        "正在运行的网关，位于 {whose}；变量取自现在的 {file}，它在网关启动之后有改动（sudo systemctl reload {unit} \
-                         使其生效）：",
+                        "of the gateway in {whose}, with the variables that {file} has now: it was changed after the start, and \
+                         counts once sudo systemctl reload {unit} has succeeded:",
+                        "正在运行的网关，位于 {whose}；变量取自现在的 {file}，它在网关启动之后有改动，要等 sudo systemctl reload {unit} \
+                         成功后才生效：",
                         file = file.display()
                     )
                 );
@@ -203,7 +203,8 @@ fn from_here(installed: Installed, arguments: &Arguments) -> Adopted {
     let Installed { file, folder, variables, environment_file, .. } = installed;
     let _ = std::env::set_current_dir(&folder).or_else(|_| std::env::set_current_dir("/"));
     let overrides = arguments.overrides.clone();
-    Adopted { arguments: Arguments { file: Some(file), overrides, environment_file }, variables }
+    let arguments = Arguments { file: Some(file), overrides, environment_file, ..Arguments::default() };
+    Adopted { arguments, variables }
 }
 
 /// Whether this folder's files, or the one that was named, leave the question open and can be read twice: a pipe cannot.
@@ -231,5 +232,6 @@ fn go(running: &Running, arguments: &Arguments) -> Result<Adopted, String> {
     let is_file = !status.configuration.is_empty() && Path::new(&status.configuration).exists();
     let file = is_file.then(|| status.configuration.clone());
     let (overrides, environment_file) = (arguments.overrides.clone(), service_file::of(running));
-    Ok(Adopted { arguments: Arguments { file, overrides, environment_file }, variables })
+    let arguments = Arguments { file, overrides, environment_file, ..Arguments::default() };
+    Ok(Adopted { arguments, variables })
 }

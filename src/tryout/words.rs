@@ -176,7 +176,7 @@ pub(super) fn answered(reply: &Reply, cost: Option<u64>, knows_prices: bool, tel
         let cost = match cost {
             Some(nano) => format!("${}.{:06}", nano / NANO, nano % NANO / 1_000),
             None if knows_prices => say!("no price is known", "没有价格"),
-            None => say!("not known here", "此处无法得知"),
+            None => say!("the panel shows it", "见面板"),
         };
         text += &say!(
             "\n  tokens: {input} in, {output} out; cost: {cost}",

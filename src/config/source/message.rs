@@ -535,6 +535,11 @@ messages! {
          the default. If you mean {meant}, write that instead of {name}; if not, delete this line",
         "没有 {name} 这个设置，也没有别处指定上游：请求会连同密钥发往默认的 https://anyrouter.top。如果想写 {meant}，请把 {name} 改成它；\
          否则请删去这一行";
+    EnvironmentAddressMisspelt { name: String, meant: String } = "environment_address_misspelt",
+        "it is not set, but {name} is, which is no setting, and nothing else says where requests go: with their keys they would go \
+         to https://anyrouter.top, the default. Set {meant} instead of {name}; if {name} is for another program, set {meant} too",
+        "没有设置它，但设置了 {name}（没有这个设置），也没有别处指定上游：请求会连同密钥发往默认的 https://anyrouter.top。\
+         请把 {name} 改为 {meant}；如果 {name} 属于其他程序，请另外设置 {meant}";
     ServiceAddressMisspelt { name: String, meant: String, line: u64, path: String } = "service_address_misspelt",
         "{name} is no setting, and nothing else says where requests go: with their keys they would go to https://anyrouter.top, \
          the default. If you mean {meant}, type: sudo sed -i '{line}s/{name}/{meant}/' {path}; if not, delete this line; then: \

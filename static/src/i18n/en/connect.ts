@@ -41,7 +41,7 @@ export default {
       streamTimeout: 'How long a stream may be silent before Claude Code gives it up: 10 minutes, as long as the gateway waits for the relay. Without it, 5 minutes; at most 30.',
     },
     first: {
-      waiting: 'Waiting for the first request',
+      waiting: 'Waiting for a request from your client',
       running: 'A request is on its way',
       good: 'It works',
       bad: 'The request came in, but failed',

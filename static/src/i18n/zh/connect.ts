@@ -43,7 +43,7 @@ const words: typeof en = {
       streamTimeout: '流式响应静默多久后 Claude Code 会放弃：10 分钟，与网关等待中转站的时间相同。默认 5 分钟，最多 30 分钟。',
     },
     first: {
-      waiting: '等待第一个请求',
+      waiting: '等待客户端发来请求',
       running: '有一个请求正在进行',
       good: '接入成功',
       bad: '收到了请求，但请求失败了',
