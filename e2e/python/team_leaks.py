@@ -26,9 +26,9 @@ from functools import partial
 from pathlib import Path
 
 from stack import free_port
-from team_load import ANSWER_DEADLINE_S, Client, Plan, Relay, Team, Tokens, fields_of
+from team_load import ANSWER_DEADLINE_S, Client, Plan, Relay, Team, Tokens
 from team_secrets import Secrets
-from team_uses import CODED, KINDS, MODEL, SERVED, WRONG, by_hand, misspelt
+from team_uses import KINDS, MODEL, SERVED, WRONG, by_hand, misspelt
 
 PANEL_KEY = "panel-key-of-the-hunt-9d1f7c2b"
 KEYS = {
@@ -37,14 +37,14 @@ KEYS = {
     "RELAY_DEAD": "sk-relay-dead-2f7d90c1e86ba354",
     "HOOK_SECRET": "hook-secret-b83e5d0f16ac9742",
 }
-OPTIONS = {"model": " --model claude-haiku-*", "address": " --address 192.0.2.0/24", "expired": " --expires 1s"}
+LIFE_S = 5
+OPTIONS = {"model": " --model claude-haiku-*", "address": " --address 192.0.2.0/24", "expired": f" --expires {LIFE_S}s"}
 PATHS = """stats stats/series stats/groups?by=user key-names requests?limit=200 sessions waste errors running upstreams
  rules config config/history config/schema users groups tokens audit me notify session health export?format=csv
  export?format=jsonl usage limits openapi.yaml""".split()
 COMMANDS = """user list,user list --json,group list,token list,token list --json,limit list,usage,usage --json,check,
 prices,doctor,explain""".replace("\n", "").split(",")
-# What is known to leak, and is told apart.
-KNOWN = ("answers of relays that repeat a key", "tokens in a coding that reached the relay")
+REACHED = "what reached the relay"
 
 
 class Hunt:
@@ -61,10 +61,7 @@ class Hunt:
         relay.looks.append(self.look)
 
     def look(self, head: bytes, body: bytes) -> None:
-        plan = fields_of(head).get("x-plan")
-        is_coded = plan and KINDS[int(json.loads(plan)["id"].split("-")[0]) % len(KINDS)] in CODED
-        kind = KNOWN[1] if is_coded else "what reached the relay"
-        self.outputs["notifications" if head.startswith(b"POST /hook") else kind].append(head + body)
+        self.outputs["notifications" if head.startswith(b"POST /hook") else REACHED].append(head + body)
 
     def know(self, name: str, text: str) -> str:
         self.secrets.add(name, text)
@@ -115,9 +112,9 @@ class Hunt:
             else:
                 wish = {"user": user, "limits": limits, "models": ["claude-haiku-*"] if kind == "model" else [],
                         "addresses": ["192.0.2.0/24"] if kind == "address" else []}
-                wish |= {"expires_at_ms": time.time_ns() // 1_000_000 + 1_000} if kind == "expired" else {}
                 role = "admin" if number == 0 else "member"
                 self.api("POST", "/api/admin/users", {"name": user, "group": "dev", "role": role})
+                wish |= {"expires_at_ms": time.time_ns() // 1_000_000 + LIFE_S * 1_000} if kind == "expired" else {}
                 issued = self.api("POST", "/api/admin/tokens", wish, shows=shows)
             self.texts[number], self.ids[number] = issued["token"], issued["id"]
             self.change(number, kind, shows)
@@ -148,8 +145,7 @@ class Hunt:
             self.statuses[kind][heard.status] += 1
             heard = await client.send(Plan(f"{number}-2", f"u{number}", MODEL, Tokens(10, 0, 0, 5), "json"), token)
         self.statuses[kind][heard.status] += 1
-        where = KNOWN[0] if kind == "echo" else "answers to clients"
-        self.outputs[where].append(json.dumps(heard.fields).encode() + heard.body)
+        self.outputs["answers to clients"].append(json.dumps(heard.fields).encode() + heard.body)
         client.drop()
 
     def look_at_all(self) -> None:
@@ -212,6 +208,8 @@ class Hunt:
         do = lambda what, *arguments: loop.run_in_executor(None, what, *arguments)
         feed = asyncio.create_task(self.watch())
         await do(self.set_up)
+        # The last token that expires was issued before this.
+        await asyncio.sleep(LIFE_S)
         for number in range(self.count):
             await self.use(number)
             if number == self.count // 2:
@@ -228,11 +226,9 @@ class Hunt:
             await asyncio.sleep(0.1)
         feed.cancel()
         # A relay is sent its own keys.
-        reached = {"what reached the relay", KNOWN[1]}
-        pieces = [(where, data) for where, pieces in self.outputs.items() for data in pieces]
-        found = [(where, data) for where, data in pieces if where not in reached]
+        found = [(where, data) for where, pieces in self.outputs.items() for data in pieces if where != REACHED]
         faults = await do(lambda: self.secrets.faults([*found, *self.files()]))
-        return faults + self.client_secrets.faults((where, data) for where, data in pieces if where in reached)
+        return faults + self.client_secrets.faults((REACHED, data) for data in self.outputs[REACHED])
 
     async def watch(self) -> None:
         """Has the panel's feed go on meanwhile, and at the successor after the upgrade."""
@@ -290,10 +286,8 @@ def main() -> int:
         print(f"{size:10} bytes: {where}")
     for kind in KINDS:
         print(f"{kind}: {dict(hunt.statuses[kind])}")
-    faults = {fault: fault.startswith(KNOWN) for fault in faults}
-    print("\n".join(f"{'known: ' if known else ''}{fault}" for fault, known in faults.items()))
-    print("no other token and no other key anywhere" if all(faults.values()) else "LEAKS")
-    return int(not all(faults.values()))
+    print("\n".join(faults) or "no token and no key anywhere")
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

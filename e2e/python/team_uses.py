@@ -9,14 +9,12 @@ MODEL = "claude-opus-5-5"
 SERVED = ("whole", "json", "status", "abort", "cut", "error", "echo", "x-api-key", "count", "both", "list")
 # Tokens that never get an upstream's answer, and must not be seen by one.
 REFUSED = (
-    "query", "path", "exposed", "field", "cookie", "method",
+    "query", "path", "exposed", "field", "cookie", "method", "basic", "body-base64", "body-escaped",
     "model", "address", "expired", "revoked", "rotated", "used",
 )
 WRONG = ("mistyped", "cut short")
 BROKEN = ("malformed", "long")
-# A token in a coding, where only a relay that looks for it finds it.
-CODED = ("basic", "body-base64", "body-escaped")
-KINDS = (*SERVED, *REFUSED, *WRONG, *BROKEN, *CODED)
+KINDS = (*SERVED, *REFUSED, *WRONG, *BROKEN)
 
 
 def misspelt(kind: str, token: str) -> str:
@@ -33,7 +31,7 @@ def by_hand(kind: str, token: str, right: str, plan: dict) -> tuple[str, dict[st
     planned = {"x-plan": json.dumps(plan)}
     bearer, mine = ({"authorization": f"Bearer {text}", **planned} for text in (token, right))
     coded, body = base64.b64encode(token.encode()).decode(), said("hello")
-    escaped = "".join(f"\\u{ord(letter):04x}" for letter in token)
+    escaped = token.replace("_", "\\u005f")
     post = "POST /v1/messages"
     found = {
         "x-api-key": (post, {"x-api-key": token, **planned}, body),
