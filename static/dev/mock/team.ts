@@ -111,6 +111,9 @@ export class MockTeam {
       { action: 'token.revoke', target: 'tok_4', before: old ? { ...old, state: 'active' } : null, after: old ?? null },
       { action: 'user.change', target: 'usr_1', before: alice ? { ...alice, role: 'member', email: null } : null, after: alice ?? null },
       { action: 'user.suspend', target: 'usr_3', before: ci ? { ...ci, state: 'active' } : null, after: ci ?? null },
+      { action: 'config.change', target: 'config', before: { version: '6f1c20b7' }, after: { version: 'a90d4e15', changed: ['gateway.log.capture: off -> errors'] } },
+      { action: 'upstream.drain', target: 'anyrouter', before: null, after: null },
+      { action: 'key.rest', target: 'anyrouter/3f9a0c21', before: null, after: { for: '10m' } },
     ];
     for (let id = 1; id <= 240; id += 1) {
       const [change, who] = [changes[(id - 1) % changes.length], (id * 7) % 4];
