@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -355,7 +354,9 @@ class Team:
         (folder / "gateway.yaml").write_text(json.dumps({"grace_period_seconds": 1, "gateway": config}))
         settings = {"API_BASE_URL": "", "GATEWAY_DB": "requests.db", "DASHBOARD_API_KEY": "panel-key-of-the-load", **env}
         url = stack.gateway("gateway", "", folder / "gateway.yaml", **settings)
-        return cls(stack, int(url.rpartition(":")[2]), folder / "gateway", settings)
+        team = cls(stack, int(url.rpartition(":")[2]), folder / "gateway", settings)
+        cleanup.callback(team.no_panic)
+        return team
 
     def command(self, line: str) -> str:
         return self.stack.command("gateway", *line.split(" ")).strip()
@@ -396,9 +397,17 @@ class Team:
         self.stack.start_again("gateway")
 
     def processes(self) -> int:
-        command = ["pgrep", "-fc", str(self.folder.parent / "gateway.yaml")]
-        found = subprocess.run(command, capture_output=True, text=True)
-        return int(found.stdout.strip() or 0)
+        """How many gateways run with this configuration."""
+        config, count = os.fsencode(self.folder.parent / "gateway.yaml"), 0
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                count += config in line.read_bytes()
+        return count
+
+    def no_panic(self) -> None:
+        log = (self.folder / "output.log").read_text(errors="replace")
+        panics = [line for line in log.splitlines() if "panicked at" in line]
+        assert not panics, panics
 
 
 @dataclass(frozen=True)
