@@ -16,6 +16,7 @@ use crate::feed::Event;
 use crate::gateway::{
     BalanceChecks, Door, Gateway, HealthChecks, Keeper, LineChecks, Shared, Snapshot, SteeringChecks, Upstreams,
 };
+use crate::ledger::{Counts, Ledger};
 use crate::listen::{self, Endpoint, Listening, Sockets};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
@@ -53,7 +54,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
             anyhow::Error::msg(both!("gateway.database: {error}", "gateway.database（请求日志）：{error}"))
         })?;
     }
-    let shared = Arc::new(Shared::new(snapshot, Metrics::register().context("registering the metrics")?, log));
+    let ledger = Ledger::new(Counts::register(prometheus::default_registry()).context("registering the metrics")?);
+    let metrics = Metrics::register().context("registering the metrics")?;
+    let shared = Arc::new(Shared::new(snapshot, metrics, log, ledger));
     let team = team::open(&loaded.startup, &shared)?;
     let noting = team::noting(&team);
     let keeper = Arc::new(Keeper::new(&loaded.startup.state_dir));

@@ -96,6 +96,18 @@ class Observed:
         self.rejected()
         return len(asked) + 2
 
+    def token(self, user: str, *limits: str) -> str:
+        """A new client token of a new user, for the upstream that has keys of its own."""
+        self.made("users", name=user)
+        return self.made("tokens", user=user, name="default", upstreams=["keyed"], limits=list(limits))["token"]
+
+    def made(self, what: str, **fields) -> dict:
+        """What the admin API answers when it makes something."""
+        head = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+        request = urllib.request.Request(f"{self.admin}/api/admin/{what}", json.dumps(fields).encode(), head)
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+            return json.load(answer)
+
     def written(self) -> int:
         """Rows of the request log."""
         return int(re.search(r'^gateway_request_log_records_total{result="written"} (\d+)$', self.metrics(), re.M)[1])

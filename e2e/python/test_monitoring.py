@@ -115,6 +115,8 @@ def prometheus(observed, tmp_path_factory):
         # A rate needs two readings, and something that happened between them.
         wait("the first reading", lambda: prometheus.query(f'up{{job="{JOB}"}} == 1'))
         observed.traffic()
+        token = observed.token("metered", "requests:day:2", "usd:day:5")
+        assert [observed.ask(x_api_key=token) for _ in range(3)] == [200, 200, 429]
         increase = 'sum(rate(gateway_request_log_records_total{result="written"}[1m])) > 0'
         wait("the second traffic is seen", lambda: prometheus.query(increase))
         wait("all outcomes are seen", lambda: totals(prometheus) == outcomes(observed.metrics()))
@@ -162,7 +164,22 @@ def test_every_alert_is_evaluated_without_an_error(prometheus):
     assert {rule["name"] for rule in rules} == alert_names()
     assert [rule for rule in rules if rule["health"] != "ok" or rule.get("lastError")] == []
     calm = {"GatewayDown", "AllUpstreamsOpen", "UpstreamOpen", "RequestLogNotWritten", "OpenFilesRunOut", "GatewayFaults"}
+    calm |= {"LedgerOld", "LedgerRefuses"}
     assert [rule["name"] for rule in rules if rule["name"] in calm and rule["state"] != "inactive"] == []
+
+
+def test_limits_of_client_tokens_are_counted_without_naming_anybody(prometheus):
+    names = ["admissions_total", "settlements_total", "ledger_ticks_total", "ledger_wait_seconds_count", "estimate_ratio_count"]
+    found = {
+        (name, row["metric"].get("result", "")): float(row["value"][1])
+        for name in names
+        for row in prometheus.query(f"gateway_{name}")
+    }
+    assert (found["admissions_total", "admitted"], found["admissions_total", "limit_used"]) == (2, 1)
+    assert found["settlements_total", "told"] == 2 and found["estimate_ratio_count", ""] == 2
+    assert found["ledger_ticks_total", "good"] >= 1 and found["ledger_wait_seconds_count", ""] >= 1
+    labels = {label for name in names for row in prometheus.query(f"gateway_{name}") for label in row["metric"]}
+    assert labels <= {"__name__", "instance", "job", "result"}
 
 
 def alert_names() -> set[str]:
@@ -218,7 +235,7 @@ def test_the_dashboard_is_one_that_grafana_takes():
     ]
     assert len(places) == len(set(places)), "panels lie upon each other"
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
-    assert rows == ["Traffic", "Latency", "Tokens and cost", "Upstreams", "Gateway health"]
+    assert rows == ["Traffic", "Latency", "Tokens and cost", "Upstreams", "Gateway health", "Limits of client tokens"]
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "instance"]
 
 

@@ -66,7 +66,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What all requests share at the start of the process.
-    pub(crate) fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, metrics: Metrics, log: RequestLog, ledger: Ledger) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             budget: Budget::new(metrics.held_bytes.clone(), metrics.evicted_bodies.clone()),
@@ -83,7 +83,7 @@ impl Shared {
             capture_wishes: CaptureWishes::default(),
             panel: PanelKeys::default(),
             roster: ArcSwap::default(),
-            ledger: Arc::default(),
+            ledger: Arc::new(ledger),
             wrong_tokens: WrongKeys::new("client tokens"),
         }
     }

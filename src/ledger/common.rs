@@ -1,6 +1,7 @@
 //! What requests and the keeper have in common: whose limits there are, and the time.
 
 use super::book::Book;
+use super::counts::Counts;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,15 +19,18 @@ pub(super) struct Common {
     is_low: AtomicBool,
     /// Questions that the keeper has not taken yet.
     waiting: AtomicUsize,
+    /// What is counted.
+    pub counts: Counts,
 }
 
-impl Default for Common {
-    fn default() -> Self {
+impl Common {
+    pub(super) fn new(counts: Counts) -> Self {
         Self {
             book: ArcSwap::default(),
             began: Instant::now(),
             is_low: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            counts,
         }
     }
 }
@@ -77,10 +81,12 @@ impl Common {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pingora_prometheus::prometheus::Registry;
 
     #[test]
     fn so_many_may_wait_and_no_more() {
-        let common = Common::default();
+        let counts = Counts::register(&Registry::new()).expect("registered");
+        let common = Common::new(counts);
         assert!((0..MOST_WAITING).all(|_| common.enter()) && !common.enter());
         common.leave();
         assert!(common.enter() && !common.enter());

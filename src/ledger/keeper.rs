@@ -121,7 +121,10 @@ impl Keeper {
         let mut next = Instant::now() + TICK;
         loop {
             // Without anything to keep, nothing is to be done each second.
-            let is_idle = self.helds.is_empty() && self.file.is_none();
+            let is_idle = self.helds.is_empty() && self.file.is_none() && !self.is_away;
+            if is_idle {
+                self.common.counts.is_idle();
+            }
             let first = match is_idle {
                 true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 false => messages.recv_timeout(next.saturating_duration_since(Instant::now())),
@@ -130,6 +133,7 @@ impl Keeper {
             if matches!(first, Err(RecvTimeoutError::Disconnected)) {
                 return;
             }
+            self.common.counts.wakes();
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
                     Message::Want(want) => {
@@ -185,6 +189,9 @@ impl Keeper {
             return;
         }
         let round = self.round(&wants, &claims, is_regular);
+        if round.is_ok() {
+            self.common.counts.heard();
+        }
         let claimed = round.unwrap_or_else(|error| {
             self.fails(&error);
             let now = self.times();
@@ -202,6 +209,7 @@ impl Keeper {
     }
 
     fn fails(&mut self, error: &FileError) {
+        self.common.counts.ticked(false);
         if !self.is_away {
             log::error!(
                 "{}: {error}; what this gateway holds of limits is used, and nobody else gets anything",
@@ -214,6 +222,9 @@ impl Keeper {
     fn round(&mut self, wants: &[Want], claims: &[Claim], is_regular: bool) -> Result<Vec<Claimed>, FileError> {
         if is_regular && self.file.is_some() {
             self.look_for_others()?;
+        } else if is_regular && self.is_away {
+            self.with_file(|_| Ok(()))?;
+            self.is_away = false;
         }
         let now = self.times();
         let is_alone = self.others == 0;
@@ -268,6 +279,7 @@ impl Keeper {
         }
         // What the ledger was to hear, it hears the next time.
         let (done, claimed) = kept.inspect_err(|_| self.helds.values_mut().for_each(|held| held.is_due = true))?;
+        self.common.counts.ticked(true);
         self.was_written = true;
         self.is_away = false;
         self.hear(done, now);

@@ -7,6 +7,7 @@
 
 mod book;
 mod common;
+mod counts;
 mod file;
 mod held;
 mod keeper;
@@ -16,6 +17,7 @@ mod tests;
 pub(crate) mod usage;
 
 pub(crate) use book::{Checks, Owner, Owners};
+pub(crate) use counts::{Counts, Known};
 
 use crate::unix_time::now_ms;
 use book::{Book, Open, Standing};
@@ -71,20 +73,23 @@ impl fmt::Debug for Ledger {
     }
 }
 
-impl Default for Ledger {
+impl Ledger {
     /// One without limits, and without a keeper.
-    fn default() -> Self {
+    pub(crate) fn new(counts: Counts) -> Self {
         let (to_keeper, messages) = channel();
         Self {
-            common: Arc::default(),
+            common: Arc::new(Common::new(counts)),
             to_keeper,
             messages: Mutex::new(Some(messages)),
             sessions: Cache::builder().max_capacity(MOST_SESSIONS).time_to_live(CLAIMED).build(),
         }
     }
-}
 
-impl Ledger {
+    /// What is counted.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.common.counts
+    }
+
     /// Has a keeper work, with the file in this folder.
     ///
     /// # Errors
@@ -152,12 +157,24 @@ impl Ledger {
         session: Option<&str>,
         likely: &Amounts,
     ) -> Result<Admitted, Box<Refusal>> {
-        let admitted = self.take(checks, likely).await?;
-        self.claim(checks, session).await?;
-        Ok(admitted)
+        let mut asked = None;
+        let admitted = match self.take(checks, likely, &mut asked).await {
+            Ok(admitted) => self.claim(checks, session, &mut asked).await.map(|()| admitted),
+            Err(refusal) => Err(refusal),
+        };
+        if let Some(since) = asked {
+            self.counts().waited(since);
+        }
+        admitted
     }
 
-    async fn take(&self, checks: &Arc<Checks>, likely: &Amounts) -> Result<Admitted, Box<Refusal>> {
+    /// `asked` is when the ledger was asked first.
+    async fn take(
+        &self,
+        checks: &Arc<Checks>,
+        likely: &Amounts,
+        asked: &mut Option<Instant>,
+    ) -> Result<Admitted, Box<Refusal>> {
         let (began, mut is_heard) = (Instant::now(), false);
         loop {
             let own = self.common.now();
@@ -168,7 +185,7 @@ impl Ledger {
                         if admission.is_low() && self.common.note_low() {
                             self.tell(Message::Low);
                         }
-                        return Ok(Admitted { admission, checks: Arc::clone(checks) });
+                        return Ok(self.admitted(admission, checks));
                     }
                     Err(shortage) => {
                         let Some(standing) = checks.of(shortage.subject) else { return Err(Box::new(Refusal::Ledger)) };
@@ -180,6 +197,7 @@ impl Ledger {
                     }
                 },
             };
+            asked.get_or_insert_with(Instant::now);
             let window = lack.as_ref().map(|(shortage, lack)| (shortage.window, *lack));
             let answered = self.ask(standing, likely, window, PATIENCE.saturating_sub(began.elapsed())).await;
             let is_over = began.elapsed() >= PATIENCE || answered.is_none();
@@ -201,6 +219,10 @@ impl Ledger {
         }
     }
 
+    fn admitted(&self, admission: Admission, checks: &Arc<Checks>) -> Admitted {
+        Admitted { admission, checks: Arc::clone(checks), common: Arc::clone(&self.common) }
+    }
+
     fn last_try(
         &self,
         checks: &Arc<Checks>,
@@ -211,7 +233,7 @@ impl Ledger {
         let own = self.common.now();
         let Ok(subjects) = checks.subjects(millis(own)) else { return Err(refused(standing, shortage)) };
         match admit(subjects, likely, own) {
-            Ok(admission) => Ok(Admitted { admission, checks: Arc::clone(checks) }),
+            Ok(admission) => Ok(self.admitted(admission, checks)),
             Err(shortage) => {
                 let standing = checks.of(shortage.subject).unwrap_or(standing);
                 if matches!(shortage.missing, Missing::Lease(Lack::Missing { .. })) {
@@ -236,7 +258,12 @@ impl Ledger {
     }
 
     /// Claims a place for the session of a request wherever sessions are limited. Requests that name none are one.
-    async fn claim(&self, checks: &Checks, session: Option<&str>) -> Result<(), Box<Refusal>> {
+    async fn claim(
+        &self,
+        checks: &Checks,
+        session: Option<&str>,
+        asked: &mut Option<Instant>,
+    ) -> Result<(), Box<Refusal>> {
         let session = session.unwrap_or_default();
         let limited = checks.each().filter(|standing| standing.owner.of_sessions().next().is_some());
         let claims = limited.map(|standing| (claim_of(&standing.owner, session), Arc::clone(standing)));
@@ -245,6 +272,7 @@ impl Ledger {
         if standings.is_empty() {
             return Ok(());
         }
+        asked.get_or_insert_with(Instant::now);
         let (reply, answer) = oneshot::channel();
         let owners: Vec<Arc<Owner>> = standings.iter().map(|standing| Arc::clone(&standing.owner)).collect();
         let session = format!("{:032x}", xxh3_128(session.as_bytes()));
@@ -315,6 +343,7 @@ impl Checks {
 pub(crate) struct Admitted {
     admission: Admission,
     checks: Arc<Checks>,
+    common: Arc<Common>,
 }
 
 impl Admitted {
@@ -323,8 +352,14 @@ impl Admitted {
         *self.admission.taken()
     }
 
+    /// The request is over, and nothing is known to have been used.
+    pub(crate) fn release(self) {
+        self.common.counts.used_nothing();
+    }
+
     /// The request is over and used this; `model` is the one that it asked for, if others are to be judged by it.
-    pub(crate) fn settle(self, used: &Amounts, model: Option<&str>) {
+    pub(crate) fn settle(self, used: &Amounts, model: Option<&str>, known: Known) {
+        self.common.counts.settled(self.admission.taken(), used, known);
         if let Some(model) = model {
             self.checks.estimates.learn(model, used);
         }

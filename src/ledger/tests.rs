@@ -1,11 +1,12 @@
 //! Gateways that share a folder, each with a keeper of its own.
 
 use super::usage::{self, Used};
-use super::{Admitted, Ledger, Owner, Owners};
+use super::{Admitted, Counts, Known, Ledger, Owner, Owners};
 use gateway_core::team::limit::Subject;
 use gateway_core::team::measure::Amounts;
 use gateway_core::team::refusal::Refusal;
 use jiff::tz::TimeZone;
+use pingora_prometheus::prometheus::Registry;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,8 +29,12 @@ fn own(limits: &[&str]) -> Vec<(Arc<str>, Owners)> {
     vec![(TOKEN.into(), [Some(Arc::new(owner(Subject::Token, TOKEN, limits))), None, None])]
 }
 
+fn ledger() -> Arc<Ledger> {
+    Arc::new(Ledger::new(Counts::register(&Registry::new()).expect("registered")))
+}
+
 fn gateway(folder: &Path, limits: &[&str]) -> Arc<Ledger> {
-    let ledger = Arc::<Ledger>::default();
+    let ledger = ledger();
     ledger.keep(folder).expect("a thread");
     ledger.publish(own(limits));
     ledger
@@ -76,7 +81,7 @@ async fn so_many_requests_are_let_in_and_no_more() {
     let ledger = gateway(folder.path(), &limits);
     for _ in 0..5 {
         let likely = Amounts { usd: 100_000_000, ..ONE };
-        ask(&ledger, likely).await.expect("let in").settle(&Amounts { usd: 50_000_000, ..ONE }, None);
+        ask(&ledger, likely).await.expect("let in").settle(&Amounts { usd: 50_000_000, ..ONE }, None, Known::Told);
     }
     // One that is dropped counts nothing, and neither does one that is refused.
     match *ask(&ledger, ONE).await.expect_err("the sixth") {
@@ -92,7 +97,7 @@ async fn so_many_requests_are_let_in_and_no_more() {
     comes_to(folder.path(), &limits[1..], 250_000_000).await;
     // With another amount nothing that was spent is forgotten.
     ledger.publish(own(&["requests:day:6", "usd:total:0.35"]));
-    ask(&ledger, Amounts { usd: 1, ..ONE }).await.expect("one more").settle(&ONE, None);
+    ask(&ledger, Amounts { usd: 1, ..ONE }).await.expect("one more").settle(&ONE, None, Known::Told);
     assert!(matches!(*ask(&ledger, ONE).await.expect_err("the seventh"), Refusal::Used { .. }));
     ledger.publish(own(&["requests:day:9", "usd:total:0.35"]));
     let dear = Amounts { usd: 200_000_000, ..ONE };
@@ -101,7 +106,7 @@ async fn so_many_requests_are_let_in_and_no_more() {
         refusal => panic!("{refusal:?}"),
     }
     // The refused one holds nothing.
-    ask(&ledger, Amounts { usd: 100_000_000, ..ONE }).await.expect("just enough").settle(&ONE, None);
+    ask(&ledger, Amounts { usd: 100_000_000, ..ONE }).await.expect("just enough").settle(&ONE, None, Known::Told);
     ledger.end();
 }
 
@@ -125,7 +130,7 @@ async fn two_gateways_share_a_budget_to_its_last_part() {
                         }
                         _ => {
                             let_in.fetch_add(1, Ordering::SeqCst);
-                            admitted.settle(&ONE, None);
+                            admitted.settle(&ONE, None, Known::Told);
                         }
                     }
                 }
@@ -157,7 +162,7 @@ async fn places_are_exact_over_two_gateways() {
             tokio::time::sleep(Duration::from_millis(3)).await;
             now.fetch_sub(1, Ordering::SeqCst);
             served.fetch_add(1, Ordering::SeqCst);
-            if turn % 3 == 0 { drop(admitted) } else { admitted.settle(&ONE, None) }
+            if turn % 3 == 0 { drop(admitted) } else { admitted.settle(&ONE, None, Known::Told) }
         }
     };
     futures::future::join_all((0..30).map(client)).await;
@@ -182,7 +187,7 @@ async fn what_a_gateway_holds_that_ends_is_charged_and_the_rest_goes_back() {
     let limits = ["usd:day:1"];
     let one = gateway(folder.path(), &limits);
     let likely = |usd| Amounts { usd, ..ONE };
-    ask(&one, likely(300_000_000)).await.expect("let in").settle(&likely(400_000_000), None);
+    ask(&one, likely(300_000_000)).await.expect("let in").settle(&likely(400_000_000), None, Known::Told);
     let held = ask(&one, likely(200_000_000)).await.expect("let in");
     one.end();
     let other = gateway(folder.path(), &limits);
@@ -190,7 +195,7 @@ async fn what_a_gateway_holds_that_ends_is_charged_and_the_rest_goes_back() {
         Refusal::Used { left, .. } => assert_eq!(left, 400_000_000),
         refusal => panic!("{refusal:?}"),
     }
-    ask(&other, likely(400_000_000)).await.expect("the rest").settle(&likely(100_000_000), None);
+    ask(&other, likely(400_000_000)).await.expect("the rest").settle(&likely(100_000_000), None, Known::Told);
     comes_to(folder.path(), &limits, 700_000_000).await;
     drop(held);
     other.end();
@@ -201,7 +206,7 @@ async fn requests_a_minute_come_some_at_once_and_then_slowly() {
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = gateway(folder.path(), &["requests:minute:30"]);
     for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("at once").settle(&ONE, None);
+        ask(&ledger, ONE).await.expect("at once").settle(&ONE, None, Known::Told);
     }
     match *ask(&ledger, ONE).await.expect_err("the fourth") {
         Refusal::Rate { wait, .. } => assert!(wait <= Duration::from_secs(2), "{wait:?}"),
@@ -213,7 +218,7 @@ async fn requests_a_minute_come_some_at_once_and_then_slowly() {
 #[tokio::test]
 async fn limits_of_token_user_and_group_hold_together() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = Arc::<Ledger>::default();
+    let ledger = ledger();
     ledger.keep(folder.path()).expect("a thread");
     let token = |id: &str| Some(Arc::new(owner(Subject::Token, id, &["requests:day:3"])));
     let group = Some(Arc::new(owner(Subject::Group, "dev", &["requests:day:4"])));
@@ -224,7 +229,7 @@ async fn limits_of_token_user_and_group_hold_together() {
     ]);
     let ask = async |id: &str| {
         let checks = ledger.checks(id).expect("limits");
-        ledger.admit(&checks, None, &ONE).await.map(|admitted| admitted.settle(&ONE, None))
+        ledger.admit(&checks, None, &ONE).await.map(|admitted| admitted.settle(&ONE, None, Known::Told))
     };
     let whose = |refusal: Box<Refusal>| match *refusal {
         Refusal::Used { whose, .. } => whose.subject,
@@ -249,7 +254,7 @@ async fn sessions_count_once_for_all_gateways() {
     let both = [gateway(folder.path(), &limits), gateway(folder.path(), &limits)];
     let ask = async |at: usize, session: &str| {
         let checks = both[at].checks(TOKEN).expect("limits");
-        both[at].admit(&checks, Some(session), &ONE).await.map(|admitted| admitted.settle(&ONE, None))
+        both[at].admit(&checks, Some(session), &ONE).await.map(|admitted| admitted.settle(&ONE, None, Known::Told))
     };
     for (at, session) in [(0, "x"), (1, "x"), (1, "y"), (0, "y"), (0, "x")] {
         ask(at, session).await.expect("a place");
@@ -268,7 +273,7 @@ async fn sessions_count_once_for_all_gateways() {
 #[tokio::test]
 async fn a_session_that_is_refused_takes_no_place_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
-    let ledger = Arc::<Ledger>::default();
+    let ledger = ledger();
     ledger.keep(folder.path()).expect("a thread");
     let token = |id: &str, limit: &str| Some(Arc::new(owner(Subject::Token, id, &[limit])));
     let group = Some(Arc::new(owner(Subject::Group, "dev", &["sessions:now:1"])));
@@ -278,7 +283,7 @@ async fn a_session_that_is_refused_takes_no_place_anywhere() {
     ]);
     let ask = async |id: &str, session: &str| {
         let checks = ledger.checks(id).expect("limits");
-        ledger.admit(&checks, Some(session), &ONE).await.map(|admitted| admitted.settle(&ONE, None))
+        ledger.admit(&checks, Some(session), &ONE).await.map(|admitted| admitted.settle(&ONE, None, Known::Told))
     };
     ask("b", "x").await.expect("a place");
     match *ask("a", "y").await.expect_err("the group is full") {
@@ -295,15 +300,15 @@ async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
     let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let limits = ["requests:day:9"];
     // There, the window with the first number is somebody else's.
-    let other = Arc::<Ledger>::default();
+    let other = ledger();
     other.keep(elsewhere.path()).expect("a thread");
     other.publish(vec![("tok_0".into(), [Some(Arc::new(owner(Subject::Token, "tok_0", &limits))), None, None])]);
     let checks = other.checks("tok_0").expect("limits");
-    other.admit(&checks, None, &ONE).await.expect("let in").settle(&ONE, None);
+    other.admit(&checks, None, &ONE).await.expect("let in").settle(&ONE, None, Known::Told);
     other.end();
     let ledger = gateway(folder.path(), &limits);
     for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None);
+        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
     }
     comes_to(folder.path(), &limits, 3).await;
     std::fs::rename(elsewhere.path().join("ledger.db"), folder.path().join("ledger.db")).expect("put in its place");
@@ -312,7 +317,7 @@ async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
     }
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     for _ in 0..2 {
-        insist(&ledger, ONE).await.settle(&ONE, None);
+        insist(&ledger, ONE).await.settle(&ONE, None, Known::Told);
     }
     comes_to(folder.path(), &limits, 2).await;
     ledger.end();
@@ -327,17 +332,17 @@ async fn a_fault_of_the_keeper_costs_nothing() {
     let limits = ["requests:day:9"];
     let ledger = gateway(folder.path(), &limits);
     for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None);
+        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
     }
     for wanted in [5, 7] {
         ledger.tell(super::Message::Panic);
         for _ in 0..2 {
-            insist(&ledger, ONE).await.settle(&ONE, None);
+            insist(&ledger, ONE).await.settle(&ONE, None, Known::Told);
         }
         comes_to(folder.path(), &limits, wanted).await;
     }
     for _ in 0..2 {
-        insist(&ledger, ONE).await.settle(&ONE, None);
+        insist(&ledger, ONE).await.settle(&ONE, None, Known::Told);
     }
     let began = Instant::now();
     while !matches!(*ask(&ledger, ONE).await.expect_err("the tenth"), Refusal::Used { .. }) {
@@ -356,6 +361,6 @@ async fn a_file_that_cannot_be_used_refuses_all_and_says_so() {
     let ledger = gateway(folder.path(), &["requests:day:5"]);
     assert!(matches!(*ask(&ledger, ONE).await.expect_err("nothing"), Refusal::Ledger));
     std::fs::remove_file(folder.path().join("ledger.db")).expect("removed");
-    insist(&ledger, ONE).await.settle(&ONE, None);
+    insist(&ledger, ONE).await.settle(&ONE, None, Known::Told);
     ledger.end();
 }

@@ -5,7 +5,7 @@ use super::apply_rules::is_plain;
 use super::context::Context;
 use crate::gateway::answer::Answer;
 use crate::gateway::shared::Shared;
-use crate::ledger::Checks;
+use crate::ledger::{Checks, Known};
 use gateway_core::http1::decoded;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
@@ -30,6 +30,7 @@ pub(crate) async fn admit(request: &RequestHeader, shared: &Shared, context: &mu
         Ok(()) => return None,
         Err(refusal) => refusal,
     };
+    shared.ledger.counts().refused(refusal.reason());
     context.observation.rejected = Some(refusal.reason());
     Some(answer(&refusal, request, context))
 }
@@ -56,6 +57,7 @@ async fn take(
     })?;
     let session = context.observation.names.as_ref().and_then(|names| names.client.session.as_deref());
     context.admitted = Some(shared.ledger.admit(checks, session, &likely).await?);
+    shared.ledger.counts().admitted();
     Ok(())
 }
 
@@ -106,24 +108,25 @@ pub(super) fn settle(context: &mut Context, outcome: Outcome) {
     let is_untold = is_whole || outcome == Outcome::Unreadable;
     let told = read.and_then(|answer| used(answer, asked, context));
     match told {
-        Some(used) => admitted.settle(&used, asked.filter(|_| is_whole)),
+        Some((used, known)) => admitted.settle(&used, asked.filter(|_| is_whole), known),
         // An API whose usage nobody reads here, or a response that nobody can read.
         None if is_untold && (200..300).contains(&context.attempt.status) => {
             let taken = admitted.taken();
-            admitted.settle(&taken, None);
+            admitted.settle(&taken, None, Known::Estimated);
         }
         // Nothing was told: it counts nothing.
-        None => drop(admitted),
+        None => admitted.release(),
     }
 }
 
-/// What a response used that told any of it.
-fn used(answer: &Summary, asked: Option<&str>, context: &Context) -> Option<Amounts> {
+/// What a response used that told any of it, and whether it told all.
+fn used(answer: &Summary, asked: Option<&str>, context: &Context) -> Option<(Amounts, Known)> {
     let tokens = answer.tokens?;
     let prices = &context.snapshot.config.prices;
     let factor = context.chosen().map_or(Factor::ONE, |destination| destination.upstream.config.cost_factor);
     let cost = |model: &str| prices.cost(model, &tokens, &answer.details, context.arrival.started_at, factor);
     // By the model that answered; if nobody knows what that costs, by the one that was asked for.
     let cost = answer.model.as_deref().and_then(cost).or_else(|| asked.and_then(cost));
-    Some(Amounts::used(&tokens, cost))
+    let known = if answer.is_estimated { Known::Estimated } else { Known::Told };
+    Some((Amounts::used(&tokens, cost), known))
 }

@@ -221,7 +221,7 @@ impl fmt::Display for Whose {
 }
 
 impl Resets {
-    fn words(resets: Option<&Self>) -> InPlace {
+    pub(super) fn words(resets: Option<&Self>) -> InPlace {
         let Some(Self { at, within, zone }) = resets else {
             return InPlace(both!("it does not begin again", "此限额不会重置"));
         };
@@ -239,7 +239,7 @@ impl Resets {
 }
 
 /// Words that stand in others: in the alternate form they are Chinese.
-struct InPlace(Words);
+pub(super) struct InPlace(pub(super) Words);
 
 impl fmt::Display for InPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
