@@ -1,9 +1,10 @@
-//! What is told of limits: metrics, without anybody's name.
+//! What is told of limits: metrics without names, and notices to those whom the operator named.
 
 use harness::metrics::sum;
 use harness::{Client, Gateway, Output, Reply, Request, Step, Upstream, anthropic, within};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anyrouter-gateway");
 const MODEL: &str = "claude-opus-5-5";
@@ -79,7 +80,7 @@ async fn admissions_settlements_and_the_ledger_are_counted_and_nobody_is_named()
     assert_eq!((statuses[0], statuses[1], statuses[3]), (200, 400, 429), "{statuses:?}");
     within("all to be counted", async {
         while of(&metrics(&gateway).await, "settlements_total", "estimated") < 1.0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
@@ -111,7 +112,7 @@ async fn a_ledger_that_cannot_be_opened_gets_old_and_is_found_again() {
     let age = async || sum(&metrics(&gateway).await, "gateway_ledger_age_seconds", &[]);
     within("the ledger to be old", async {
         while age().await < 2.0 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await;
@@ -122,9 +123,136 @@ async fn a_ledger_that_cannot_be_opened_gets_old_and_is_found_again() {
     // Nobody has to ask for that.
     within("the ledger to be there again", async {
         while age().await > 1.9 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await;
     assert_eq!(gateway.request(&post(&token)).await.status(), 200);
+}
+
+/// Whoever is told: a webhook that takes everything, and the events that came there.
+async fn hook() -> Upstream {
+    Upstream::start(|_| Reply::ok("")).await
+}
+
+fn events(hook: &Upstream) -> Vec<Value> {
+    let bodies = hook.received().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).expect("JSON"));
+    bodies.flat_map(|body| body["data"]["events"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+/// What was told of limits: the limit, and how many hundredths of it were used.
+fn told(hook: &Upstream) -> Vec<(String, u64)> {
+    let of_limits = events(hook).into_iter().filter(|event| event["event"] == "limit_spent");
+    of_limits
+        .map(|event| {
+            (event["limit"].as_str().expect("a limit").to_owned(), event["percent"].as_u64().expect("a number"))
+        })
+        .collect()
+}
+
+async fn wait_told(hook: &Upstream, wanted: &[(&str, u64)]) {
+    let wanted: Vec<(String, u64)> = wanted.iter().map(|(limit, percent)| ((*limit).to_owned(), *percent)).collect();
+    within(&format!("{wanted:?} to be told"), async {
+        loop {
+            let mut told = told(hook);
+            told.sort();
+            if told == wanted {
+                return;
+            }
+            assert!(told.len() <= wanted.len(), "{told:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+/// Settings by which a webhook is told of limits alone, at these parts.
+fn notify(hook: &Upstream, language: &str, at: &str) -> String {
+    let url = hook.url();
+    format!(
+        "  team: {{notify_at: [{at}]}}\n  notify:\n    name: test\n    language: {language}\n    targets:\n    \
+         - {{kind: webhook, events: [limit_spent], url: \"{url}/hook\"}}\n"
+    )
+}
+
+async fn send(gateway: &Gateway, token: &str, count: usize) {
+    for _ in 0..count {
+        assert_eq!(gateway.request(&post(token)).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn each_part_of_a_limit_is_told_once_across_restarts_and_upgrades() {
+    let (hook, upstream) = (hook().await, Upstream::start(|_| message(10, 5)).await);
+    let yaml = yaml(&upstream, &notify(&hook, "en", "50, 80, 100"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").display().to_string();
+    let start = || Gateway::builder(BINARY).yaml(&yaml).env("GATEWAY_STATE_DIR", &state).start();
+    let mut gateway = start().await;
+    // Of rates, of what is in use, and of minutes nobody is told.
+    let token = issue(&gateway, "--limit requests:month:10 --limit requests:now:1 --limit usd:minute:9").await;
+    send(&gateway, &token, 4).await;
+    // It is known within a second, and told two seconds later: by then nothing would have been told if anything were.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(told(&hook), []);
+    send(&gateway, &token, 1).await;
+    wait_told(&hook, &[("requests:month:10", 50)]).await;
+    let event = events(&hook).remove(0);
+    assert_eq!((&event["subject"], &event["name"]), (&json!("token"), &json!("alice/default")), "{event}");
+    assert_eq!((&event["used"], &event["amount"]), (&json!(5), &json!(10)), "{event}");
+    let text = event["text"].as_str().expect("a text");
+    let begins = "50 % of the limit of token alice/default (10 requests a month) is used: 5 requests; it begins again at 20";
+    assert!(text.starts_with(begins), "{text}");
+    assert!(event["resets_at"].as_str().is_some_and(|time| time.ends_with("-01T00:00:00Z")), "{event}");
+    gateway.signal(gateway.pid(), "KILL");
+    let _ = gateway.ended().await;
+    let gateway = start().await;
+    send(&gateway, &token, 4).await;
+    wait_told(&hook, &[("requests:month:10", 50), ("requests:month:10", 80)]).await;
+    said(command(&gateway, "upgrade").await);
+    send(&gateway, &token, 1).await;
+    let mut all = vec![("requests:month:10", 50), ("requests:month:10", 80), ("requests:month:10", 100)];
+    wait_told(&hook, &all).await;
+    // A higher limit has parts of its own, of which the first one is passed.
+    said(command(&gateway, "limit add --token alice/default requests:month:14").await);
+    send(&gateway, &token, 2).await;
+    all.push(("requests:month:14", 80));
+    wait_told(&hook, &all).await;
+    assert_eq!(gateway.request(&post(&token)).await.status(), 200);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(told(&hook).len(), 4);
+}
+
+#[tokio::test]
+async fn a_part_that_is_passed_is_not_told_and_sessions_are_told_in_chinese() {
+    let (hook, upstream) = (hook().await, Upstream::start(|_| message(900_000, 0)).await);
+    let gateway = Gateway::builder(BINARY).yaml(&yaml(&upstream, &notify(&hook, "zh", "10, 50, 95"))).start().await;
+    // Each costs 3.6 dollars, and the first one is estimated at less.
+    let token = issue(&gateway, "--limit usd:total:5 --limit sessions:day:1").await;
+    send(&gateway, &token, 1).await;
+    wait_told(&hook, &[("sessions:day:1", 95), ("usd:total:5", 50)]).await;
+    let texts: Vec<String> =
+        events(&hook).iter().map(|event| event["text"].as_str().expect("a text").to_owned()).collect();
+    for wanted in [
+        "令牌 alice/default 的限额（总共 5 美元）已用 50%：3.6 美元；此限额不会重置",
+        "令牌 alice/default 的限额（每天 1 个会话）已用 95%：1 个会话；将于 20",
+    ] {
+        assert!(texts.iter().any(|text| text.starts_with(wanted)), "{texts:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_limits_if_no_part_is_set() {
+    let (hook, upstream) = (hook().await, Upstream::start(|_| message(10, 5)).await);
+    let settings = notify(&hook, "en", "none");
+    let gateway = Gateway::builder(BINARY).yaml(&yaml(&upstream, &settings)).start().await;
+    let token = issue(&gateway, "--limit requests:day:1").await;
+    send(&gateway, &token, 1).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(told(&hook), []);
+    // Who asks for it later hears of it.
+    std::fs::write(gateway.dir().join("gateway.yaml"), yaml(&upstream, &notify(&hook, "en", "100"))).expect("written");
+    said(command(&gateway, "reload").await);
+    assert_eq!(gateway.request(&post(&token)).await.status(), 429);
+    wait_told(&hook, &[("requests:day:1", 100)]).await;
 }

@@ -16,7 +16,7 @@ use super::section::service::{self, Drain};
 use super::section::startup::Startup;
 use super::section::thinking::Thinking;
 use super::section::upstream::{self, Inherited, UpstreamConfig};
-use super::section::{error_rules, models, prices, profile, rules, system_prompt, team, timeouts};
+use super::section::{error_rules, models, prices, profile, rules, system_prompt, team::Team, timeouts};
 use super::source::node_reader::NodeReader;
 use super::source::secret::Secret;
 use super::source::settings_reader::Reader;
@@ -94,8 +94,8 @@ pub struct Config {
     pub key_names: KeyNames,
     /// How long requests may go on at the end.
     pub drain: Drain,
-    /// Whether only requests with a client token are served.
-    pub require_token: bool,
+    /// What holds for client tokens.
+    pub team: Team,
     /// Who is told when something breaks.
     pub notify: Notify,
 }
@@ -152,7 +152,7 @@ pub(super) fn lower(
         prices: prices::read(reader),
         key_names: key_names::read(reader),
         drain: Drain::read(reader, grace),
-        require_token: reader.get(&team::REQUIRE_TOKEN),
+        team: Team::read(reader),
         notify: Notify::read(reader, language, &proxies),
     };
     config.upstreams = upstream::read(reader, inherited);

@@ -45,7 +45,7 @@ pub(super) fn find(reader: &Reader<'_>, config: &Config, file: Option<&Environme
         warnings.extend(told.map(|what| Problem { at: setting.source.clone(), key: setting.key.clone(), what }));
     }
     // With client tokens each of them has a key, and needs no route.
-    for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved && !config.require_token) {
+    for upstream in config.upstreams.iter().filter(|upstream| upstream.is_reserved && !config.team.require_token) {
         if !config.routes.iter().any(|route| route.upstreams.contains(&upstream.name)) {
             let at = list_place(reader, "gateway.upstreams");
             let what = Message::UpstreamUnused { name: upstream.name.clone() };
@@ -197,7 +197,7 @@ fn weak_panel_key(reader: &Reader<'_>, config: &Config) -> Option<Problem> {
 
 /// Upstreams to which requests with client tokens could not go, because there is no key in whose place the token stands.
 pub(super) fn without_keys(reader: &Reader<'_>, config: &Config) -> Vec<Problem> {
-    let keyless = config.upstreams.iter().filter(|upstream| config.require_token && upstream.api_keys.is_empty());
+    let keyless = config.upstreams.iter().filter(|upstream| config.team.require_token && upstream.api_keys.is_empty());
     let problem = |upstream: &UpstreamConfig| {
         let what = Message::UpstreamWithoutKey { name: upstream.name.clone() };
         Problem { at: list_place(reader, "gateway.upstreams"), key: String::new(), what }

@@ -144,7 +144,7 @@ pub(super) fn look(
 ) -> Identity {
     match presented(headers) {
         Some(presented) => by_token(headers, presented, client, roster, snapshot),
-        None if snapshot.config.require_token => {
+        None if snapshot.config.team.require_token => {
             let key = client_keys::client_keys(headers).next();
             Identity {
                 sender: client_keys::client(headers, key),

@@ -193,7 +193,7 @@ impl Snapshot {
 
     /// The places of the upstreams that share new sessions with each other.
     pub(crate) fn peers(&self) -> Vec<Vec<usize>> {
-        let of_tokens = self.config.require_token.then_some(&*self.keyed);
+        let of_tokens = self.config.team.require_token.then_some(&*self.keyed);
         let groups = iter::once(&self.open).chain(&self.routed).map(Vec::as_slice);
         let groups: Vec<&[usize]> = groups.chain(of_tokens).collect();
         steering::peers(&groups, |at| self.upstreams[at].config.priority)

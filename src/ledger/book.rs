@@ -5,10 +5,12 @@ use gateway_core::team::admission::{Holdings, Subjects};
 use gateway_core::team::estimate::Estimates;
 use gateway_core::team::limit::{Kind, Limit, Subject, Window};
 use gateway_core::team::measure::Measure;
+use gateway_core::team::refusal::{Resets, Whose};
 use jiff::tz::TimeZone;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How exactly it is known when a request came last.
 const TOUCHED_MS: u64 = 500;
@@ -40,6 +42,17 @@ impl Owner {
     /// Its limits of sessions.
     pub(super) fn of_sessions(&self) -> impl Iterator<Item = &Limit> {
         self.limits.iter().filter(|limit| limit.kind() == Kind::Sessions)
+    }
+
+    /// One of its limits, for people.
+    pub(super) fn whose(&self, limit: &Limit) -> Whose {
+        Whose { subject: self.kind, name: self.name.clone(), limit: *limit }
+    }
+
+    /// When one of its limits begins again, seen from now; both in milliseconds since 1970.
+    pub(super) fn resets(&self, at: i64, now: i64) -> Resets {
+        let within = Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs());
+        Resets { at, within, zone: self.zone.clone() }
     }
 
     /// What one of its limits is known by, whatever its amount.

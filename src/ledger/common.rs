@@ -2,6 +2,7 @@
 
 use super::book::Book;
 use super::counts::Counts;
+use super::notices::Waiting;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ pub(super) struct Common {
     waiting: AtomicUsize,
     /// What is counted.
     pub counts: Counts,
+    /// What somebody is to be told of limits.
+    pub notices: Waiting,
 }
 
 impl Common {
@@ -31,6 +34,7 @@ impl Common {
             is_low: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             counts,
+            notices: Waiting::default(),
         }
     }
 }

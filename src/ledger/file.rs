@@ -19,7 +19,7 @@ const KIND: Kind = Kind {
     application: 0x6167_776c,
     busy: Duration::from_secs(1),
     pragmas: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
-    migrations: &[include_str!("migrations/0001_ledger.sql")],
+    migrations: &[include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_notices.sql")],
 };
 /// The names of the marks of gateways that live: these around an id.
 const MARK: &str = "ledger-";

@@ -2,6 +2,7 @@
 //! told of it last.
 
 use super::book::{Key, Standing};
+use super::notices::Spent;
 use super::rows::is_rate;
 use gateway_core::team::demand::{Demand, Plan};
 use gateway_core::team::grant::{Asked, Granted, Report, USED_FOR};
@@ -42,6 +43,8 @@ pub(super) struct Held {
     ticked: Duration,
     /// Requests a minute, of a rate.
     pace: i64,
+    /// The part of it that was reached when that was looked at last, to be told, and what the limit was then.
+    pub noted: Option<(u8, u64)>,
 }
 
 /// What requests take from.
@@ -89,6 +92,7 @@ impl Held {
             told: Report::default(),
             ticked: Duration::ZERO,
             pace: 0,
+            noted: None,
         }
     }
 
@@ -97,6 +101,19 @@ impl Held {
         let amount = amount.max(1);
         self.waiting = if self.waiting > 0 { self.waiting.min(amount) } else { amount };
         self.wished = self.wished.saturating_add(amount);
+    }
+
+    /// What all gateways together spent of it, as the ledger says.
+    pub(super) fn spent(&self, granted: &Granted) -> Spent<'_> {
+        let amount = i64::try_from(self.limit.amount).unwrap_or(i64::MAX);
+        Spent {
+            window: self.window,
+            owner: &self.standing.owner,
+            limit: self.limit,
+            spent: amount.saturating_sub(granted.unspent),
+            ends_at: self.span.ends_at,
+            noted: self.noted,
+        }
     }
 
     /// Whether requests wait for it.

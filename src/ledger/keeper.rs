@@ -1,13 +1,15 @@
 //! The keeper: a thread of its own that asks the ledger for what requests need, and tells it what they used. All that wait are
 //! answered by one transaction. It alone has the file open; requests see stocks.
 
-use super::book::{Key, Open, Standing};
+mod windows;
+
+use super::book::{Key, Standing};
 use super::common::Common;
 use super::file::{self, Alive, File, FileError};
 use super::held::{Held, Times, Todo, What};
+use super::notices;
 use super::rows::{self, Full, Rows};
 use crate::unix_time::now_ms;
-use gateway_core::team::admission::Holdings;
 use gateway_core::team::grant::{Granted, Report};
 use gateway_core::team::limit::{Kind, Limit};
 use gateway_core::team::measure::Amounts;
@@ -243,6 +245,9 @@ impl Keeper {
         let limits: HashMap<i64, Limit> =
             todo.iter().filter_map(|(id, _)| Some((*id, self.helds.get(id)?.limit))).collect();
         let (mut new, is_draining) = (HashMap::new(), self.is_draining);
+        // A process that takes over, or comes next, tells what this one might not get told any more.
+        let parts = if is_draining { Arc::default() } else { self.common.notices.parts() };
+        let mut noted = Vec::new();
         let (helds, known) = (&mut self.helds, &self.current);
         let kept = with(&mut self.file, &self.folder, &gateway, |file| {
             let transaction = file.transaction()?;
@@ -265,7 +270,19 @@ impl Keeper {
                     done.extend(written(&rows, *window, &limit, todo)?);
                 }
             }
+            for one in &done {
+                if let Done::Ticked(window, _, Ok(granted)) = one
+                    && let Some(held) = new.get(window).or_else(|| helds.get(window))
+                {
+                    noted.extend(held.spent(granted).note(&rows, &parts)?);
+                }
+            }
             let claimed = claims.iter().map(|claim| claimed(&rows, claim)).collect::<Result<Vec<_>, _>>()?;
+            for (claim, _) in claims.iter().zip(&claimed).filter(|(_, claimed)| claimed.is_ok()) {
+                for standing in &claim.standings {
+                    noted.extend(notices::of_sessions(&rows, &standing.owner, &parts)?);
+                }
+            }
             transaction.commit()?;
             Ok((done, claimed))
         });
@@ -283,73 +300,9 @@ impl Keeper {
         self.was_written = true;
         self.is_away = false;
         self.hear(done, now);
+        self.tell(noted);
         opens.iter().for_each(|standing| self.open(standing));
         Ok(claimed)
-    }
-
-    /// Notes what a request waits for at windows that are there.
-    fn note(&mut self, want: &Want, now: Times) {
-        for limit in &want.standing.owner.limits {
-            let Some(id) = self.current.get(&want.standing.owner.key(limit)) else { continue };
-            let Some(held) = self.helds.get_mut(id).filter(|held| held.is_current(now)) else { continue };
-            if !Arc::ptr_eq(&held.standing, &want.standing) {
-                held.standing = Arc::clone(&want.standing);
-                held.limit = *limit;
-                held.is_due = true;
-            }
-            match want.lack {
-                Some((window, Lack::Missing { amount })) if window == *id => held.wait(amount),
-                Some((_, Lack::Missing { .. })) => {}
-                _ => held.wait(needs(&want.likely, limit)),
-            }
-        }
-    }
-
-    /// What is to be done about the windows that are there.
-    fn plan(&mut self, is_regular: bool, now: Times) -> Vec<(i64, Todo)> {
-        let (is_draining, does_tell) = (self.is_draining, self.others > 0);
-        let due = self.helds.values_mut().filter(|held| is_regular || held.is_waited_for() || held.is_due);
-        let todo = due.map(|held| (held.window, held.plan(now, is_draining, does_tell)));
-        todo.filter(|(_, todo)| *todo != Todo::Nothing).collect()
-    }
-
-    fn hear(&mut self, done: Vec<Done>, now: Times) {
-        let gateways = i64::try_from(self.others + 1).unwrap_or(i64::MAX);
-        for done in done {
-            match done {
-                Done::Ticked(window, told, answer) => {
-                    if let Some(held) = self.helds.get_mut(&window) {
-                        held.is_due = held.hear(told, answer, gateways, now);
-                    }
-                }
-                Done::Closed(window, charged) => {
-                    if let Some(held) = self.helds.get_mut(&window) {
-                        held.over(charged);
-                        held.standing.set(None);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Has requests see what is held of an owner's limits.
-    fn open(&self, standing: &Arc<Standing>) {
-        let limits = standing.owner.limits.iter().filter(|limit| limit.kind() != Kind::Sessions);
-        let helds = limits.map(|limit| self.current.get(&standing.owner.key(limit)).and_then(|id| self.helds.get(id)));
-        let Some(helds) = helds.collect::<Option<Vec<&Held>>>() else { return };
-        let ends: Vec<(i64, Option<i64>)> = helds.iter().map(|held| (held.window, held.span.ends_at)).collect();
-        if standing.opened().is_some_and(|open| open.ends == ends) {
-            return;
-        }
-        let rate = helds.iter().find_map(|held| match &held.what {
-            What::Rate(rate) => Some(Arc::clone(rate)),
-            What::Stock(_) => None,
-        });
-        let stocks = helds.iter().filter_map(|held| match &held.what {
-            What::Stock(stock) => Some(Arc::clone(stock)),
-            What::Rate(_) => None,
-        });
-        standing.set(Some(Open { holdings: Arc::new(Holdings::new(rate, stocks.collect())), ends }));
     }
 
     /// Goes on after a fault: the ledger hears anew of all that is held.

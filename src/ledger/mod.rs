@@ -11,6 +11,7 @@ mod counts;
 mod file;
 mod held;
 mod keeper;
+mod notices;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ use common::Common;
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
 use gateway_core::team::limit::{Limit, Window};
 use gateway_core::team::measure::{Amounts, Measure};
-use gateway_core::team::refusal::{Refusal, Resets, Whose};
+use gateway_core::team::notice::Notice;
+use gateway_core::team::refusal::Refusal;
 use gateway_core::team::stock::Lack;
 use gateway_core::usage::pricing::NanoUsd;
 use gateway_core::usage::summary::Tokens;
@@ -116,6 +118,16 @@ impl Ledger {
     pub(crate) fn publish(&self, limits: Vec<(Arc<str>, Owners)>) {
         self.common.set_book(Book::after(&self.common.book(), limits));
         self.tell(Message::Book);
+    }
+
+    /// Somebody wants to be told when these parts of a limit are spent, in hundredths; nobody if there are none.
+    pub(crate) fn tell_at(&self, parts: &[u8]) {
+        self.common.notices.tell_at(parts);
+    }
+
+    /// What is to be told since this was asked last.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        self.common.notices.take()
     }
 
     /// The process takes no new requests.
@@ -281,8 +293,8 @@ impl Ledger {
             Ok(Ok(Ok(()))) => known.into_iter().for_each(|known| self.sessions.insert(known, ())),
             Ok(Ok(Err(Some((at, full))))) => {
                 let Some(owner) = owners.get(at) else { return Err(Box::new(Refusal::Ledger)) };
-                let resets = full.free_at.map(|at| resets(at, owner));
-                return Err(Box::new(Refusal::Sessions { whose: whose_is(owner, &full.limit), resets }));
+                let resets = full.free_at.map(|at| owner.resets(at, now_ms()));
+                return Err(Box::new(Refusal::Sessions { whose: owner.whose(&full.limit), resets }));
             }
             _ => return Err(Box::new(Refusal::Ledger)),
         }
@@ -334,7 +346,7 @@ impl Checks {
     }
 
     fn unpriced(&self, model: &str, owner: &Owner, limit: &Limit) -> Refusal {
-        Refusal::Unpriced { model: model.to_owned(), whose: whose_is(owner, limit) }
+        Refusal::Unpriced { model: model.to_owned(), whose: owner.whose(limit) }
     }
 }
 
@@ -371,7 +383,7 @@ impl Admitted {
 fn refused(standing: &Standing, shortage: &Shortage) -> Box<Refusal> {
     let owner = &standing.owner;
     let limit = owner.limit(&shortage.limit).copied().unwrap_or(shortage.limit);
-    let whose = whose_is(owner, &limit);
+    let whose = owner.whose(&limit);
     let is_rate = rows::is_rate(&limit);
     Box::new(match shortage.missing {
         Missing::Time(wait) => Refusal::Rate { whose, wait },
@@ -381,22 +393,13 @@ fn refused(standing: &Standing, shortage: &Shortage) -> Box<Refusal> {
             let open = standing.opened();
             let unspent = open.as_deref().map_or(0, |open| unspent(open, shortage.window));
             let ends = open.as_deref().and_then(|open| open.ends.iter().find(|(id, _)| *id == shortage.window)?.1);
-            Refusal::short(whose, unspent, shortage.needed, ends.map(|at| resets(at, owner)))
+            Refusal::short(whose, unspent, shortage.needed, ends.map(|at| owner.resets(at, now_ms())))
         }
     })
 }
 
 fn unspent(open: &Open, window: i64) -> i64 {
     open.holdings.stocks().iter().find(|stock| stock.window() == window).map_or(0, |stock| stock.unspent())
-}
-
-fn whose_is(owner: &Owner, limit: &Limit) -> Whose {
-    Whose { subject: owner.kind, name: owner.name.clone(), limit: *limit }
-}
-
-fn resets(at: i64, owner: &Owner) -> Resets {
-    let within = Duration::from_millis(at.saturating_sub(now_ms()).max(0).unsigned_abs());
-    Resets { at, within, zone: owner.zone.clone() }
 }
 
 fn millis(time: Duration) -> u64 {

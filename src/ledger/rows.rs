@@ -94,6 +94,7 @@ pub(super) fn clean(file: &Connection, gateway: &str, now: i64) -> rusqlite::Res
     let sql = "DELETE FROM windows WHERE ends_ms < CASE WHEN window IN (?, ?) THEN ? ELSE ? END \
                AND id NOT IN (SELECT window_id FROM leases)";
     file.execute(sql, params![short[0], short[1], now - KEPT_MS[0], now - KEPT_MS[1]])?;
+    file.execute("DELETE FROM notices WHERE window_id NOT IN (SELECT id FROM windows)", [])?;
     file.execute("DELETE FROM session_places WHERE until_ms < ?", [now - DAY_MS])?;
     Ok(())
 }
@@ -262,7 +263,7 @@ impl Rows<'_> {
     }
 
     /// What counts for a limit of sessions, its window if it has one, and when there will be less.
-    fn sessions(&self, key: &Key, zone: &TimeZone) -> rusqlite::Result<(u64, Option<i64>, Option<i64>)> {
+    pub(super) fn sessions(&self, key: &Key, zone: &TimeZone) -> rusqlite::Result<(u64, Option<i64>, Option<i64>)> {
         if key.window == Window::Now {
             let sql = "SELECT COUNT(*), MIN(until_ms) FROM session_places \
                        WHERE subject_kind = ? AND subject_id = ? AND until_ms > ?";

@@ -3,9 +3,11 @@
 use crate::config::notify_target::EventKind;
 use gateway_core::both;
 use gateway_core::language::{Language, Spelled, Words};
+use gateway_core::team::measure::Measure;
+use gateway_core::team::notice::Notice;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a trouble is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,6 +153,26 @@ impl Event {
         Some(Self { kind, at, words, facts })
     }
 
+    /// Much of a limit is used.
+    pub(super) fn of_limit(notice: &Notice, at: SystemTime) -> Self {
+        let Notice { whose, percent, spent, resets } = notice;
+        let measure = whose.limit.measure;
+        let resets = resets.as_ref().and_then(|resets| u64::try_from(resets.at).ok()).map(|at| {
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
+        });
+        let facts = [
+            ("subject", whose.subject.code().into()),
+            ("name", whose.name.as_str().into()),
+            ("limit", whose.limit.to_string().into()),
+            ("percent", (*percent).into()),
+            ("used", number(measure, *spent)),
+            ("amount", number(measure, i64::try_from(whose.limit.amount).unwrap_or(i64::MAX))),
+            ("resets_at", resets.into()),
+        ];
+        let facts = facts.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value));
+        Self { kind: EventKind::LimitSpent, at, words: notice.words(), facts: facts.collect() }
+    }
+
     /// For programs.
     pub(super) fn json(&self, language: Language) -> Value {
         let mut json = Map::from_iter([
@@ -160,5 +182,13 @@ impl Event {
         ]);
         json.extend(self.facts.clone());
         json.into()
+    }
+}
+
+/// An amount in its measure's own unit: dollars as such.
+fn number(measure: Measure, amount: i64) -> Value {
+    match measure {
+        Measure::Usd => (amount as f64 / 1e9).into(),
+        _ => amount.into(),
     }
 }

@@ -16,6 +16,7 @@ mod look;
 mod mailbox;
 mod message;
 
+use crate::config::Config;
 use crate::config::live::Live;
 use crate::config::notify::Notify;
 use crate::config::notify_target::{EventKind, Target};
@@ -158,6 +159,7 @@ impl Notifier {
             let settings = &snapshot.config.notify;
             if in_force.as_ref().is_none_or(|former| !Arc::ptr_eq(former, &snapshot)) {
                 self.serve(settings);
+                self.shared.ledger.tell_at(told_of_limits(&snapshot.config));
                 // What another configuration asks for is not known yet.
                 asked = None;
                 in_force = Some(Arc::clone(&snapshot));
@@ -175,6 +177,10 @@ impl Notifier {
             seen.troubles.extend(self.found.load().iter().cloned());
             for event in ledger.due(&seen, now, settings.quiet) {
                 self.tell(event);
+            }
+            // Each of these is told once, and not held back.
+            for notice in self.shared.ledger.notices() {
+                self.tell(Event::of_limit(&notice, now));
             }
         }
     }
@@ -290,6 +296,12 @@ impl Notifier {
             }),
         }
     }
+}
+
+/// The parts of limits that somebody is told of. If nobody is, none is noted: a target that comes later hears of them.
+fn told_of_limits(config: &Config) -> &[u8] {
+    let is_told = config.notify.targets.iter().any(|target| target.events.contains(&EventKind::LimitSpent));
+    if is_told { &config.team.notify_at } else { &[] }
 }
 
 /// Milliseconds since 1970.

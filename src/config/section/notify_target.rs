@@ -50,11 +50,13 @@ pub enum EventKind {
     LogBack,
     /// The certificate ends soon.
     CertificateEnding,
+    /// Much of a limit is used, or all.
+    LimitSpent,
 }
 
 impl EventKind {
     /// All there are, with their names.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("upstream_down", Self::UpstreamDown),
         ("upstream_up", Self::UpstreamUp),
         ("all_down", Self::AllDown),
@@ -68,6 +70,7 @@ impl EventKind {
         ("log_failing", Self::LogFailing),
         ("log_back", Self::LogBack),
         ("certificate_ending", Self::CertificateEnding),
+        ("limit_spent", Self::LimitSpent),
     ];
 
     /// Its name.

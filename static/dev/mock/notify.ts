@@ -3,7 +3,7 @@
 import type { Notifications, NotificationTest } from '../../src/api/types.ts';
 
 const ALL = [
-  'upstream_down', 'upstream_up', 'all_down', 'all_up', 'key_down', 'key_up', 'balance_low', 'cost_above', 'cache_fell', 'config_refused', 'log_failing', 'log_back', 'certificate_ending',
+  'upstream_down', 'upstream_up', 'all_down', 'all_up', 'key_down', 'key_up', 'balance_low', 'cost_above', 'cache_fell', 'config_refused', 'log_failing', 'log_back', 'certificate_ending', 'limit_spent',
 ];
 const SAID = { en: 'answered that the signature does not match: sign match fail or timestamp is not within one hour', zh: '返回签名不匹配：sign match fail or timestamp is not within one hour' };
 
@@ -16,6 +16,7 @@ export function notifications(nowMs: number): Notifications {
       { ...target, name: 'email', kind: 'email', host: 'smtp.example.com:465', language: 'en', proxy: 'socks5h://127.0.0.1:7890', events: ['certificate_ending'], sent: 0, last: null },
     ],
     recent: [
+      { at_ms: nowMs - 60_000, event: 'limit_spent', text: { en: '80 % of the limit of user alice (5 dollars a day) is used: 4.02 dollars; it begins again at 2026-11-29 00:00 (Asia/Shanghai), in 3h 13m', zh: '用户 alice 的限额（每天 5 美元）已用 80%：4.02 美元；将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分' } },
       { at_ms: nowMs - 4 * 60_000, event: 'upstream_down', text: { en: 'upstream "backup" is down: it refused the connection', zh: '上游“backup”不可用：拒绝了连接' } },
       { at_ms: nowMs - 18 * 60_000, event: 'key_down', text: { en: 'the key team-b of the upstream "mirror-hk" rests for 33m: the upstream limits its requests (answered 429)', zh: '上游“mirror-hk”的密钥 team-b 暂停使用 33m：触发限流（返回了 429）' } },
       { at_ms: nowMs - 26 * 3_600_000, event: 'cost_above', text: { en: 'the last 24 hours cost $52.10, more than $50', zh: '过去 24 小时的费用为 $52.10，超过 $50' } },

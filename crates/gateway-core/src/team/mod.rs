@@ -5,7 +5,7 @@
 //! stock of atomics (`stock`), from which requests take what they are likely to use (`estimate`) and to which they give back
 //! what they did not (`admission`). So a request asks neither a disk nor another gateway, and waits for no lock. This folder
 //! only computes: rows and clocks come from the caller, which keeps the ledger, runs the keeper, and tells clients why they
-//! are refused (`refusal`).
+//! are refused (`refusal`) and others that a limit is nearly used (`notice`).
 
 pub mod admission;
 #[cfg(test)]
@@ -19,6 +19,7 @@ pub mod grant;
 mod grant_tests;
 pub mod limit;
 pub mod measure;
+pub mod notice;
 pub mod rate;
 pub mod refusal;
 pub mod roster;

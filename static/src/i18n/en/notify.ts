@@ -28,7 +28,7 @@ export default {
     event: {
       upstream_down: 'Upstream down', upstream_up: 'Upstream back', all_down: 'All upstreams down', all_up: 'An upstream is back', key_down: 'Key out of use', key_up: 'Key used again',
       balance_low: 'Balance low', cost_above: 'Daily cost too high', cache_fell: 'Fewer cache hits', config_refused: 'Configuration refused', log_failing: 'Log not written', log_back: 'Log written again',
-      certificate_ending: 'Certificate expires soon',
+      certificate_ending: 'Certificate expires soon', limit_spent: 'Limit used',
     },
   },
 };

@@ -30,7 +30,7 @@ const words: typeof en = {
     event: {
       upstream_down: '上游不可用', upstream_up: '上游恢复', all_down: '全部上游不可用', all_up: '有上游恢复', key_down: '密钥停用', key_up: '密钥恢复',
       balance_low: '余额偏低', cost_above: '一天的费用过高', cache_fell: '缓存命中率下降', config_refused: '配置被拒绝', log_failing: '日志无法写入', log_back: '日志恢复写入',
-      certificate_ending: '证书即将到期',
+      certificate_ending: '证书即将到期', limit_spent: '限额用量',
     },
   },
 };
