@@ -256,3 +256,37 @@ async fn nobody_is_told_of_limits_if_no_part_is_set() {
     assert_eq!(gateway.request(&post(&token)).await.status(), 429);
     wait_told(&hook, &[("requests:day:1", 100)]).await;
 }
+
+#[tokio::test]
+async fn holders_are_told_of_the_nearest_limit_and_upstreams_are_not() {
+    let upstream = Upstream::start(|_| message(100_000, 5_000)).await;
+    let settings = "  team: {budget_header: true}\n";
+    let gateway = Gateway::builder(BINARY).yaml(&yaml(&upstream, settings)).start().await;
+    // Each costs half a dollar.
+    let token = issue(&gateway, "--limit usd:day:5 --limit requests:now:2").await;
+    let budget = async |token: &str| gateway.request(&post(token)).await.header("x-gateway-budget");
+    let first = budget(&token).await.expect("a budget");
+    assert!(first.starts_with("usd;w=\"day\";of=\"token\";used=0.0;limit=5.0;resets=@"), "{first}");
+    let resets: u64 = first.split_once('@').expect("a date").1.parse().expect("seconds");
+    assert_eq!(resets % 86_400, 0, "midnight in UTC");
+    let second = budget(&token).await.expect("a budget");
+    assert!(second.contains(";used=0.5;limit=5.0;"), "{second}");
+    // Another limit comes nearer, and a refusal says so too.
+    said(command(&gateway, "limit add --user alice requests:month:4").await);
+    let third = budget(&token).await.expect("a budget");
+    assert!(third.contains(";w=\"day\";of=\"token\";used=1.0;"), "{third}");
+    budget(&token).await.expect("a budget");
+    let fifth = budget(&token).await.expect("a budget");
+    assert!(fifth.starts_with("requests;w=\"month\";of=\"user\";used=2;limit=4;resets=@"), "{fifth}");
+    budget(&token).await.expect("a budget");
+    let refused = gateway.request(&post(&token)).await;
+    assert_eq!(refused.status(), 429);
+    let told = refused.header("x-gateway-budget").expect("a budget");
+    assert!(told.starts_with("requests;w=\"month\";of=\"user\";used=4;limit=4;"), "{told}");
+    let is_told = |request: &std::sync::Arc<harness::Received>| request.headers.get("x-gateway-budget").is_some();
+    assert!(!upstream.received().iter().any(is_told));
+    // Off, nothing is added.
+    std::fs::write(gateway.dir().join("gateway.yaml"), yaml(&upstream, "")).expect("written");
+    said(command(&gateway, "reload").await);
+    assert_eq!(budget(&token).await, None);
+}

@@ -2,6 +2,7 @@
 
 use arc_swap::ArcSwapOption;
 use gateway_core::team::admission::{Holdings, Subjects};
+use gateway_core::team::budget::Budget;
 use gateway_core::team::estimate::Estimates;
 use gateway_core::team::limit::{Kind, Limit, Subject, Window};
 use gateway_core::team::measure::Measure;
@@ -94,6 +95,23 @@ pub(super) struct Open {
     pub holdings: Arc<Holdings>,
     /// Each window and its end, in milliseconds since 1970.
     pub ends: Vec<(i64, Option<i64>)>,
+}
+
+impl Open {
+    /// When a window ends; `None` if never.
+    pub(super) fn ends_at(&self, window: i64) -> Option<i64> {
+        self.ends.iter().find(|(id, _)| *id == window)?.1
+    }
+
+    /// What is used of an owner's limits that are spent.
+    pub(super) fn budgets(&self, owner: &Owner) -> impl Iterator<Item = Budget> {
+        let spent = self.holdings.stocks().iter().filter(|stock| stock.limit().kind() == Kind::Spending);
+        spent.map(|stock| {
+            let limit = owner.limit(stock.limit()).copied().unwrap_or(*stock.limit());
+            let used = i64::try_from(limit.amount).unwrap_or(i64::MAX).saturating_sub(stock.left());
+            Budget { subject: owner.kind, limit, used, resets_at: self.ends_at(stock.window()) }
+        })
+    }
 }
 
 impl Standing {

@@ -225,6 +225,7 @@ impl Held {
         let until = self.until(now);
         match &self.what {
             What::Stock(stock) => {
+                stock.hear(&granted, told.spent);
                 stock.fill(&granted, until);
                 let free = granted.granted.saturating_sub(told.spent).saturating_sub(told.held);
                 self.told = Report { granted: granted.granted, free, ..told };

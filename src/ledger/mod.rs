@@ -24,6 +24,7 @@ use crate::unix_time::now_ms;
 use book::{Book, Open, Standing};
 use common::Common;
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
+use gateway_core::team::budget::Budget;
 use gateway_core::team::limit::{Limit, Window};
 use gateway_core::team::measure::{Amounts, Measure};
 use gateway_core::team::notice::Notice;
@@ -339,6 +340,12 @@ impl Checks {
         }
     }
 
+    /// The limit that is nearest to its end, as far as this gateway knows; `None` if none is spent, or none is open.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        let budgets = self.each().filter_map(|standing| Some((&standing.owner, standing.opened()?)));
+        Budget::nearest(budgets.flat_map(|(owner, open)| open.budgets(owner).collect::<Vec<_>>()))
+    }
+
     /// Why a request is refused of which nobody learns what it uses; `None` if that is no matter.
     pub(crate) fn refuses_unread(&self) -> Option<Refusal> {
         let (owner, limit) = [Measure::Usd, Measure::Tokens].into_iter().find_map(|one| self.in_measure(one))?;
@@ -362,6 +369,11 @@ impl Admitted {
     /// What it was taken for.
     pub(crate) fn taken(&self) -> Amounts {
         *self.admission.taken()
+    }
+
+    /// The limit that is nearest to its end, for the holder.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.checks.budget()
     }
 
     /// The request is over, and nothing is known to have been used.
@@ -392,7 +404,7 @@ fn refused(standing: &Standing, shortage: &Shortage) -> Box<Refusal> {
         Missing::Lease(_) => {
             let open = standing.opened();
             let unspent = open.as_deref().map_or(0, |open| unspent(open, shortage.window));
-            let ends = open.as_deref().and_then(|open| open.ends.iter().find(|(id, _)| *id == shortage.window)?.1);
+            let ends = open.as_deref().and_then(|open| open.ends_at(shortage.window));
             Refusal::short(whose, unspent, shortage.needed, ends.map(|at| owner.resets(at, now_ms())))
         }
     })

@@ -21,6 +21,14 @@ settings! {
         "Tell (gateway.notify) when so many percent of a limit are used, once in each window; or none.",
         "限额用到百分之几时发出通知（gateway.notify），每个时间窗口各通知一次；或 none。",
     );
+    BUDGET_HEADER: bool = Setting::one(
+        "gateway.team.budget_header",
+        "false",
+        value::boolean,
+        "Tell holders of client tokens with each response (x-gateway-budget) how much is used of the limit that is nearest to \
+         its end.",
+        "在每个响应中（x-gateway-budget）告知客户端令牌的持有人，最接近用完的限额已用多少。",
+    );
 }
 
 /// Most parts of a limit that are told.
@@ -33,12 +41,18 @@ pub struct Team {
     pub require_token: bool,
     /// The parts of a limit that are told, in hundredths, from the least to the most.
     pub notify_at: Vec<u8>,
+    /// Whether holders are told with each response how much is used.
+    pub budget_header: bool,
 }
 
 impl Team {
     /// Reads it.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        Self { require_token: reader.get(&REQUIRE_TOKEN), notify_at: reader.get(&NOTIFY_AT) }
+        Self {
+            require_token: reader.get(&REQUIRE_TOKEN),
+            notify_at: reader.get(&NOTIFY_AT),
+            budget_header: reader.get(&BUDGET_HEADER),
+        }
     }
 }
 

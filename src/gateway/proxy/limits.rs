@@ -10,6 +10,7 @@ use gateway_core::http1::decoded;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
 use gateway_core::rules::document::peek_text;
+use gateway_core::team::budget::Budget;
 use gateway_core::team::measure::Amounts;
 use gateway_core::team::refusal::Refusal;
 use gateway_core::usage::pricing::decimal::Factor;
@@ -19,6 +20,7 @@ use http::{HeaderName, HeaderValue, Method};
 use pingora::http::RequestHeader;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const X_GATEWAY_BUDGET: HeaderName = HeaderName::from_static("x-gateway-budget");
 /// The member of a body that names the model.
 const MODEL: &str = "model";
 
@@ -32,7 +34,24 @@ pub(crate) async fn admit(request: &RequestHeader, shared: &Shared, context: &mu
     };
     shared.ledger.counts().refused(refusal.reason());
     context.observation.rejected = Some(refusal.reason());
-    Some(answer(&refusal, request, context))
+    let answer = answer(&refusal, request, context);
+    let told = context.snapshot.config.team.budget_header.then(|| checks.budget().map(value)).flatten();
+    Some(match told {
+        Some(budget) => answer.with_value(X_GATEWAY_BUDGET, budget),
+        None => answer,
+    })
+}
+
+/// What a client is told with the response to a request that was admitted: how much is used of a limit. That is what others
+/// used: this one is not over yet.
+pub(super) fn told(context: &Context) -> Option<(HeaderName, HeaderValue)> {
+    let admitted = context.admitted.as_ref().filter(|_| context.snapshot.config.team.budget_header)?;
+    Some((X_GATEWAY_BUDGET, value(admitted.budget()?)))
+}
+
+fn value(budget: Budget) -> HeaderValue {
+    // It is made of digits and names of the gateway's own.
+    HeaderValue::try_from(budget.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
 async fn take(

@@ -1,7 +1,7 @@
 //! The head of the response on its way to the client: everything stays but what belongs to the upstream's connection.
 
 use super::context::Context;
-use super::{apply_rules, field_order, first_event, origin_headers, relay_key, request_head};
+use super::{apply_rules, field_order, first_event, limits, origin_headers, relay_key, request_head};
 use crate::config::Via;
 use crate::gateway::answer::X_REQUEST_ID;
 use crate::gateway::browser;
@@ -55,6 +55,9 @@ fn head(response: &mut ResponseHeader, client_is_http10: bool, context: &Context
         response.append_header("Via", request_head::via(response.version))?;
     }
     for (name, value) in origin_headers::of(context) {
+        response.insert_header(name, value)?;
+    }
+    if let Some((name, value)) = limits::told(context) {
         response.insert_header(name, value)?;
     }
     if response.headers.contains_key(&X_REQUEST_ID) {

@@ -16,7 +16,7 @@ export function notifications(nowMs: number): Notifications {
       { ...target, name: 'email', kind: 'email', host: 'smtp.example.com:465', language: 'en', proxy: 'socks5h://127.0.0.1:7890', events: ['certificate_ending'], sent: 0, last: null },
     ],
     recent: [
-      { at_ms: nowMs - 60_000, event: 'limit_spent', text: { en: '80 % of the limit of user alice (5 dollars a day) is used: 4.02 dollars; it begins again at 2026-11-29 00:00 (Asia/Shanghai), in 3h 13m', zh: '用户 alice 的限额（每天 5 美元）已用 80%：4.02 美元；将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分' } },
+      { at_ms: nowMs - 60_000, event: 'limit_spent', text: { en: '80 % of the limit of user alice (5 dollars a day) is used: 4.02 dollars; it begins again at 2026-11-29 00:00 (Asia/Shanghai), in 3h 13m', zh: '用户 alice 的限额（每天 5 美元）已用 80%：4.02 美元；将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分钟' } },
       { at_ms: nowMs - 4 * 60_000, event: 'upstream_down', text: { en: 'upstream "backup" is down: it refused the connection', zh: '上游“backup”不可用：拒绝了连接' } },
       { at_ms: nowMs - 18 * 60_000, event: 'key_down', text: { en: 'the key team-b of the upstream "mirror-hk" rests for 33m: the upstream limits its requests (answered 429)', zh: '上游“mirror-hk”的密钥 team-b 暂停使用 33m：触发限流（返回了 429）' } },
       { at_ms: nowMs - 26 * 3_600_000, event: 'cost_above', text: { en: 'the last 24 hours cost $52.10, more than $50', zh: '过去 24 小时的费用为 $52.10，超过 $50' } },

@@ -5,12 +5,14 @@
 //! stock of atomics (`stock`), from which requests take what they are likely to use (`estimate`) and to which they give back
 //! what they did not (`admission`). So a request asks neither a disk nor another gateway, and waits for no lock. This folder
 //! only computes: rows and clocks come from the caller, which keeps the ledger, runs the keeper, and tells clients why they
-//! are refused (`refusal`) and others that a limit is nearly used (`notice`).
+//! are refused (`refusal`) and others that a limit is nearly used (`notice`), and its holder with each response
+//! how much is used (`budget`).
 
 pub mod admission;
 #[cfg(test)]
 mod admission_tests;
 pub mod asked;
+pub mod budget;
 pub mod demand;
 pub mod estimate;
 pub mod found;

@@ -92,7 +92,7 @@ mod tests {
         let words = both!(
             "80 % of the limit of user alice (5 dollars a day) is used: 4.02 dollars; it begins again at 2026-11-29 00:00 \
              (Asia/Shanghai), in 3h 13m",
-            "用户 alice 的限额（每天 5 美元）已用 80%：4.02 美元；将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分"
+            "用户 alice 的限额（每天 5 美元）已用 80%：4.02 美元；将于 2026-11-29 00:00（Asia/Shanghai）重置，还有 3 小时 13 分钟"
         );
         assert_eq!(notice.words(), words);
         let last = Notice { whose: whose("requests:total:1"), percent: 100, spent: 1, resets: None }.words();

@@ -29,6 +29,8 @@ pub struct Stock {
     limit: Limit,
     granted: AtomicI64,
     unspent: AtomicI64,
+    /// What there was to spend, for whoever, before this gateway spent something.
+    whole: AtomicI64,
     window: i64,
 }
 
@@ -56,6 +58,7 @@ impl Stock {
             limit,
             granted: AtomicI64::new(0),
             unspent: AtomicI64::new(0),
+            whole: AtomicI64::new(0),
             window,
         }
     }
@@ -73,6 +76,16 @@ impl Stock {
     /// What nobody had spent of the window when the ledger was last asked, wherever it is.
     pub fn unspent(&self) -> i64 {
         self.unspent.load(Ordering::Relaxed)
+    }
+
+    /// What nobody has spent of the window, as far as this gateway knows: what others spent since the last tick is not in it.
+    pub fn left(&self) -> i64 {
+        self.whole.load(Ordering::Relaxed).saturating_sub(self.spent.load(Ordering::Relaxed))
+    }
+
+    /// The keeper hears that of a window, of which it told that this gateway had spent so much.
+    pub fn hear(&self, granted: &Granted, told: i64) {
+        self.whole.store(granted.unspent.saturating_add(told), Ordering::Relaxed);
     }
 
     /// Takes what a request is likely to use.
@@ -159,6 +172,7 @@ impl Stock {
     pub fn begin_anew(&self, charged: i64) {
         self.until.store(0, Ordering::Release);
         self.withdraw(i64::MAX);
+        self.whole.fetch_sub(charged, Ordering::Relaxed);
         self.spent.fetch_sub(charged, Ordering::AcqRel);
         self.granted.fetch_sub(charged, Ordering::AcqRel);
     }
@@ -301,5 +315,23 @@ mod tests {
             }
         });
         assert_eq!(report(&stock)[1..3], [settled.load(Ordering::SeqCst), 0]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_window_goes_down_with_each_request_and_stays_when_the_lease_is_over() {
+        let stock = Stock::new("usd:day:0.000001".parse().expect("a limit"), 7);
+        let granted = Granted { granted: 500, recalled: 0, owed: 0, unspent: 800, has_more: true };
+        stock.hear(&granted, 0);
+        stock.fill(&granted, LATER);
+        assert_eq!(stock.left(), 800);
+        stock.reserve(100, NOW).expect("taken");
+        assert_eq!(stock.left(), 800, "it is not known yet what it uses");
+        stock.settle(100, 60);
+        assert_eq!(stock.left(), 740);
+        // Others spent 40 in the meantime.
+        stock.hear(&Granted { unspent: 700, ..granted }, 60);
+        assert_eq!(stock.left(), 700);
+        stock.begin_anew(60);
+        assert_eq!(stock.left(), 700);
     }
 }
