@@ -30,7 +30,7 @@ async fn command(gateway: &Gateway, line: &str) -> Output {
 /// The text of a new token of a new user, alice.
 async fn issue(gateway: &Gateway, options: &str) -> String {
     said(command(gateway, "user create --name alice").await);
-    let issued = said(command(gateway, &format!("token create --user alice --json {options}")).await);
+    let issued = said(command(gateway, format!("token create --user alice --json {options}").trim_end()).await);
     let issued: Value = serde_json::from_str(&issued).expect("JSON");
     issued["token"].as_str().expect("a token").to_owned()
 }
@@ -136,7 +136,8 @@ async fn hook() -> Upstream {
 }
 
 fn events(hook: &Upstream) -> Vec<Value> {
-    let bodies = hook.received().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).expect("JSON"));
+    let bodies =
+        hook.received().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).expect("JSON"));
     bodies.flat_map(|body| body["data"]["events"].as_array().cloned().unwrap_or_default()).collect()
 }
 
@@ -201,7 +202,8 @@ async fn each_part_of_a_limit_is_told_once_across_restarts_and_upgrades() {
     assert_eq!((&event["subject"], &event["name"]), (&json!("token"), &json!("alice/default")), "{event}");
     assert_eq!((&event["used"], &event["amount"]), (&json!(5), &json!(10)), "{event}");
     let text = event["text"].as_str().expect("a text");
-    let begins = "50 % of the limit of token alice/default (10 requests a month) is used: 5 requests; it begins again at 20";
+    let begins =
+        "50 % of the limit of token alice/default (10 requests a month) is used: 5 requests; it begins again at 20";
     assert!(text.starts_with(begins), "{text}");
     assert!(event["resets_at"].as_str().is_some_and(|time| time.ends_with("-01T00:00:00Z")), "{event}");
     gateway.signal(gateway.pid(), "KILL");
@@ -289,4 +291,73 @@ async fn holders_are_told_of_the_nearest_limit_and_upstreams_are_not() {
     std::fs::write(gateway.dir().join("gateway.yaml"), yaml(&upstream, "")).expect("written");
     said(command(&gateway, "reload").await);
     assert_eq!(budget(&token).await, None);
+}
+
+#[tokio::test]
+async fn days_begin_where_the_configuration_says_unless_a_group_says_otherwise() {
+    let upstream = Upstream::start(|_| message(10, 5)).await;
+    let zone = |zone: &str| yaml(&upstream, &format!("  team: {{time_zone: {zone}}}\n"));
+    let gateway = Gateway::builder(BINARY).yaml(&zone("Asia/Shanghai")).start().await;
+    said(command(&gateway, "group create --name own --time-zone Asia/Kathmandu").await);
+    said(command(&gateway, "group create --name none").await);
+    issue(&gateway, "--limit usd:day:5").await;
+    for (user, group) in [("bob", "own"), ("carol", "none")] {
+        said(command(&gateway, &format!("user create --name {user} --group {group}")).await);
+        said(command(&gateway, &format!("limit add --user {user} usd:day:5")).await);
+    }
+    let told = async |line: &str| serde_json::from_str::<Value>(&said(command(&gateway, line).await)).expect("JSON");
+    // Midnight there, in minutes of a day in UTC.
+    let begins = async |of: &str| {
+        let usage = told(&format!("usage {of} --json")).await;
+        usage[0]["resets_at_ms"].as_u64().unwrap_or_else(|| panic!("{usage}")) / 60_000 % 1_440
+    };
+    let of = ["--token alice/default", "--user bob", "--user carol"];
+    assert_eq!([begins(of[0]).await, begins(of[1]).await, begins(of[2]).await], [16 * 60, 18 * 60 + 15, 16 * 60]);
+    let zones = async || {
+        let groups = told("group list --json").await;
+        let zones = groups.as_array().expect("a list").iter();
+        zones.map(|group| (group["name"].clone(), group["time_zone"].clone())).collect::<Vec<_>>()
+    };
+    let named = |none: &str| vec![(json!("none"), json!(none)), (json!("own"), json!("Asia/Kathmandu"))];
+    assert_eq!(zones().await, named("Asia/Shanghai"));
+    std::fs::write(gateway.dir().join("gateway.yaml"), zone("Asia/Tokyo")).expect("written");
+    said(command(&gateway, "reload").await);
+    within("the other zone", async {
+        while zones().await != named("Asia/Tokyo") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!([begins(of[0]).await, begins(of[1]).await, begins(of[2]).await], [15 * 60, 18 * 60 + 15, 15 * 60]);
+}
+
+#[tokio::test]
+async fn there_are_as_many_tokens_and_guesses_as_the_configuration_allows() {
+    let upstream = Upstream::start(|_| message(10, 5)).await;
+    let bounds = |tokens| {
+        let bounds = format!("  team: {{bounds: {{tokens: {tokens}, guesses: 2}}}}\n");
+        yaml(&upstream, &bounds)
+    };
+    let gateway = Gateway::builder(BINARY).yaml(&bounds(1)).start().await;
+    let token = issue(&gateway, "").await;
+    let second = "token create --user alice --name second";
+    let refused = command(&gateway, second).await;
+    assert!(!refused.status.success() && refused.stderr.contains("team.bounds.tokens"), "{refused:?}");
+    std::fs::write(gateway.dir().join("gateway.yaml"), bounds(2)).expect("written");
+    said(command(&gateway, "reload").await);
+    within("room for another", async {
+        while !command(&gateway, second).await.status.success() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    // The same text but for its last characters, which are its checksum.
+    let unknown = format!("{}AAAAAA", &token[..token.len() - 6]);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let began = std::time::Instant::now();
+        assert_eq!(gateway.request(&post(&unknown)).await.status(), 401);
+        times.push(began.elapsed() >= Duration::from_millis(900));
+    }
+    assert_eq!(times, [false, false, true]);
 }

@@ -5,7 +5,7 @@ use super::call::{Call, Caller};
 use super::fault::Fault;
 use super::refused::{Refused, json};
 use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
-use crate::gateway::{Answer, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
+use crate::gateway::{Answer, Free, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
 use crate::unix_time::now_ms;
 use gateway_core::rules::header::bearer;
 use gateway_core::team::roster::Roster;
@@ -187,7 +187,7 @@ impl Gate {
     }
 
     async fn note_wrong(&self, client: Option<IpAddr>) -> Reason {
-        match self.wrong.note(client).await {
+        match self.wrong.note(client, Free::FEW).await {
             Noted::Counted => Reason::NoKey,
             Noted::Late => Reason::TooOften,
             Noted::Unanswered => Reason::Unanswered,

@@ -85,7 +85,8 @@ pub(super) async fn groups(parts: &Parts) -> Result<Answer, Refused> {
 /// Adds a group.
 pub(super) async fn create_group(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
     let NewGroup { name, time_zone } = call.json(too_large)?;
-    let time_zone = time_zone.unwrap_or_else(|| "UTC".to_owned());
+    // That of the configuration.
+    let time_zone = time_zone.unwrap_or_default();
     one(act(parts, Some(call), Wish::CreateGroup { name, time_zone }).await?)
 }
 

@@ -65,7 +65,7 @@ const HELP: &[(&str, &str)] = &[
     ("group", "新建和列出用户组"),
     ("group create", "新建用户组"),
     ("group create name", "用户组的名称，规则和列表用它来识别"),
-    ("group create time_zone", "时区，例如 Asia/Shanghai"),
+    ("group create time_zone", "时区，例如 Asia/Shanghai；不填则用 team.time_zone"),
     ("group list", "列出所有用户组"),
     ("token", "签发、列出、查看、轮换和吊销客户端令牌"),
     ("token create", "签发令牌，令牌只显示这一次"),

@@ -64,8 +64,8 @@ enum GroupCommand {
         /// The group's name, by which rules and lists know it.
         #[arg(long)]
         name: String,
-        /// Its time zone, such as Asia/Shanghai.
-        #[arg(long, value_name = "ZONE", default_value = "UTC")]
+        /// Its time zone, such as Asia/Shanghai; without it that of team.time_zone.
+        #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
         time_zone: String,
     },
     /// List all groups.

@@ -62,7 +62,7 @@ pub(crate) use snapshot::{Snapshot, peer};
 pub(crate) use steering_checks::SteeringChecks;
 pub(crate) use trial::{Field, Reply, Sent, Tried, send};
 pub(crate) use upstream_metrics::Upstreams;
-pub(crate) use wrong_keys::{Noted, WINDOW, WrongKeys};
+pub(crate) use wrong_keys::{Free, Noted, WINDOW, WrongKeys};
 
 /// The proxy's logic.
 pub(crate) struct Gateway {

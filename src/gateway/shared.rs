@@ -8,7 +8,7 @@ use super::models_seen::ModelsSeen;
 use super::panel_key::PanelKeys;
 use super::running::Running;
 use super::snapshot::Snapshot;
-use super::wrong_keys::{Noted, WrongKeys};
+use super::wrong_keys::{Free, Noted, WrongKeys};
 use crate::access_log;
 use crate::drain::Drain;
 use crate::feed::Feed;
@@ -91,7 +91,14 @@ impl Shared {
     /// Has who sends many unknown tokens wait for the `refusal` of a further one; another refusal if too many wait already.
     pub(super) async fn slow_guesses(&self, refusal: &Refusal, client: Option<IpAddr>) -> Option<Refusal> {
         let is_guess = refusal.reason == Reason::TokenUnknown;
-        let is_too_many = is_guess && self.wrong_tokens.note(client).await == Noted::Unanswered;
+        if !is_guess {
+            return None;
+        }
+        let free = {
+            let bounds = &self.snapshot.load().config.team.bounds;
+            Free { by_client: bounds.guesses, in_all: bounds.guesses_in_all }
+        };
+        let is_too_many = self.wrong_tokens.note(client, free).await == Noted::Unanswered;
         is_too_many.then(|| Denied::Guesses.refusal())
     }
 

@@ -10,10 +10,20 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Wrong keys of one client (an address, or an IPv6 network) within [`WINDOW`] that are answered at once.
-const FREE_BY_CLIENT: u32 = 5;
-/// The same for all clients together: an attacker may have many addresses.
-const FREE_IN_ALL: u64 = 100;
+/// How many wrong keys are answered at once within [`WINDOW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Free {
+    /// Of one client: an address, or an IPv6 network.
+    pub by_client: u32,
+    /// Of all clients together: an attacker may have many addresses.
+    pub in_all: u32,
+}
+
+impl Free {
+    /// As many as of the panel's keys.
+    pub(crate) const FEW: Self = Self { by_client: 5, in_all: 100 };
+}
+
 /// How long a wrong key counts.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// How long the answer to one too many waits.
@@ -76,9 +86,9 @@ impl WrongKeys {
     }
 
     /// Counts one, and waits a moment if there were too many.
-    pub(crate) async fn note(&self, client: Option<IpAddr>) -> Noted {
+    pub(crate) async fn note(&self, client: Option<IpAddr>, free: Free) -> Noted {
         let tried = client.map(|client| self.by_client.get_with(client_group(client), Arc::default));
-        if !self.is_too_many(client, tried.as_deref()) {
+        if !self.is_too_many(client, tried.as_deref(), free) {
             return Noted::Counted;
         }
         let own = tried.as_ref().map(|tried| tried.waiting.try_acquire()).transpose();
@@ -91,17 +101,17 @@ impl WrongKeys {
         }
     }
 
-    fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>) -> bool {
+    fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>, free: Free) -> bool {
         let of_client = tried.map_or(0, |tried| tried.count.fetch_add(1, Ordering::Relaxed));
         let in_all = self.count_in_all(self.began.elapsed().as_secs() / WINDOW.as_secs());
-        if of_client == FREE_BY_CLIENT || in_all == FREE_IN_ALL {
+        if of_client == free.by_client || in_all == u64::from(free.in_all) {
             let who = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
             log::warn!(
                 "{who} tries wrong {}: from now on, for a minute, one of a client at a time is answered, slowly",
                 self.what
             );
         }
-        of_client >= FREE_BY_CLIENT || in_all >= FREE_IN_ALL
+        of_client >= free.by_client || in_all >= u64::from(free.in_all)
     }
 
     /// How many there were in this window before this one.
@@ -118,7 +128,7 @@ mod tests {
 
     impl WrongKeys {
         async fn is_free(&self, client: Option<IpAddr>) -> bool {
-            self.note(client).await == Noted::Counted
+            self.note(client, Free::FEW).await == Noted::Counted
         }
     }
 
@@ -151,7 +161,7 @@ mod tests {
         let tries = (0..clients).flat_map(|client| std::iter::repeat_n(Some(IpAddr::from([192, 0, 2, client])), each));
         let tries = tries.map(|client| {
             let wrong = Arc::clone(wrong);
-            tokio::spawn(async move { wrong.note(client).await })
+            tokio::spawn(async move { wrong.note(client, Free::FEW).await })
         });
         let mut noted = Vec::new();
         for one in tries.collect::<Vec<_>>() {

@@ -5,11 +5,12 @@ use super::counts::Counts;
 use super::notices::Waiting;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Most requests that wait for the keeper; more are refused, as all are whom it does not answer in time.
-const MOST_WAITING: usize = 4_096;
+/// Most requests that wait for the keeper until somebody says how many; more are refused, as all are whom it does not answer
+/// in time.
+const MOST_WAITING: u32 = 4_096;
 
 /// What requests and the keeper have in common.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub(super) struct Common {
     /// Whether the keeper was told that a stock is low.
     is_low: AtomicBool,
     /// Questions that the keeper has not taken yet.
-    waiting: AtomicUsize,
+    waiting: AtomicU32,
+    most_waiting: AtomicU32,
     /// What is counted.
     pub counts: Counts,
     /// What somebody is to be told of limits.
@@ -32,7 +34,8 @@ impl Common {
             book: ArcSwap::default(),
             began: Instant::now(),
             is_low: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
+            waiting: AtomicU32::new(0),
+            most_waiting: AtomicU32::new(MOST_WAITING),
             counts,
             notices: Waiting::default(),
         }
@@ -72,8 +75,14 @@ impl Common {
 
     /// One more asks the keeper; whether there is room for it.
     pub(super) fn enter(&self) -> bool {
-        let more = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
+        let most = self.most_waiting.load(Ordering::Relaxed);
+        let more = |waiting| (waiting < most).then_some(waiting + 1);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// So many may ask at one time.
+    pub(super) fn bound_waiting(&self, most: u32) {
+        self.most_waiting.store(most, Ordering::Relaxed);
     }
 
     /// The keeper has taken a question.
@@ -93,6 +102,8 @@ mod tests {
         let common = Common::new(counts);
         assert!((0..MOST_WAITING).all(|_| common.enter()) && !common.enter());
         common.leave();
+        assert!(common.enter() && !common.enter());
+        common.bound_waiting(MOST_WAITING + 1);
         assert!(common.enter() && !common.enter());
     }
 }

@@ -217,7 +217,8 @@ mod tests {
         counts.refused(Reason::LimitUsed);
         counts.refused(Reason::TokenUnknown);
         counts.ticked(false);
-        let (taken, used) = (Amounts { usd: 200, tokens: 9, requests: 1 }, Amounts { usd: 100, tokens: 90, requests: 1 });
+        let (taken, used) =
+            (Amounts { usd: 200, tokens: 9, requests: 1 }, Amounts { usd: 100, tokens: 90, requests: 1 });
         counts.settled(&taken, &used, Known::Told);
         counts.settled(&taken, &used, Known::Estimated);
         counts.used_nothing();

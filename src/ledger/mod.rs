@@ -115,6 +115,11 @@ impl Ledger {
         std::thread::Builder::new().name("ledger".to_owned()).spawn(work).map(drop)
     }
 
+    /// So many requests may wait for the keeper.
+    pub(crate) fn bound_waiting(&self, most: u32) {
+        self.common.bound_waiting(most);
+    }
+
     /// These are the limits from here on, by the ids of tokens.
     pub(crate) fn publish(&self, limits: Vec<(Arc<str>, Owners)>) {
         self.common.set_book(Book::after(&self.common.book(), limits));

@@ -102,11 +102,7 @@ impl Spent<'_> {
 }
 
 /// Notes which parts of an owner's limits of sessions are reached.
-pub(super) fn of_sessions(
-    rows: &Rows<'_>,
-    owner: &Owner,
-    parts: &[u8],
-) -> rusqlite::Result<Vec<Noted>> {
+pub(super) fn of_sessions(rows: &Rows<'_>, owner: &Owner, parts: &[u8]) -> rusqlite::Result<Vec<Noted>> {
     let mut noted = Vec::new();
     for limit in owner.of_sessions().filter(|limit| is_told_of(limit) && !parts.is_empty()) {
         let (count, window, ends_at) = rows.sessions(&owner.key(limit), &owner.zone)?;

@@ -157,9 +157,10 @@ impl Event {
     pub(super) fn of_limit(notice: &Notice, at: SystemTime) -> Self {
         let Notice { whose, percent, spent, resets } = notice;
         let measure = whose.limit.measure;
-        let resets = resets.as_ref().and_then(|resets| u64::try_from(resets.at).ok()).map(|at| {
-            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string()
-        });
+        let resets = resets
+            .as_ref()
+            .and_then(|resets| u64::try_from(resets.at).ok())
+            .map(|at| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at)).to_string());
         let facts = [
             ("subject", whose.subject.code().into()),
             ("name", whose.name.as_str().into()),

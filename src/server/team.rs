@@ -6,7 +6,7 @@ use crate::language::told as in_words;
 use crate::operate::audited::{By, Noting};
 use crate::operate::own_folder::{self, Unusable};
 use crate::operate::team::Acting;
-use crate::team::{Actor, Keeper, Seen, Told, Upstreams, Wish};
+use crate::team::{Actor, Keeper, Seen, Terms, Told, Upstreams, Wish};
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
 use rustix::process::geteuid;
@@ -25,7 +25,9 @@ pub(super) fn open(startup: &Startup, shared: &Arc<Shared>) -> anyhow::Result<Ar
         seen.ledger.publish(limits);
         seen.roster.store(Arc::new(roster));
     });
-    let keeper = Keeper::open(&startup.state_dir, publish).map_err(anyhow::Error::msg)?;
+    let terms = Terms::of(&shared.snapshot.load().config);
+    let keeper = Keeper::open(&startup.state_dir, terms, publish).map_err(anyhow::Error::msg)?;
+    bound(shared);
     check(&shared.snapshot.load().config, &shared.roster.load()).map_err(anyhow::Error::msg)?;
     Ok(Arc::new(keeper))
 }
@@ -61,7 +63,13 @@ pub(super) fn noting(keeper: &Arc<Keeper>) -> Noting {
 
 /// What a second brings: what another process has changed, and which tokens were used.
 pub(super) fn refresh(keeper: &Keeper, shared: &Shared) {
-    keeper.refresh(&|| shared.roster.load().take_used());
+    keeper.refresh(Terms::of(&shared.snapshot.load().config), &|| shared.roster.load().take_used());
+    bound(shared);
+}
+
+/// Bounds what may wait for the ledger.
+fn bound(shared: &Shared) {
+    shared.ledger.bound_waiting(shared.snapshot.load().config.team.bounds.waiting);
 }
 
 /// How the audit calls a user of this machine who typed a command.
@@ -79,7 +87,7 @@ pub(crate) fn here(loaded: &Loaded, wish: &Wish) -> Result<Told, String> {
     own_folder::prepare(folder, "gateway.state_dir").map_err(|unusable| match unusable {
         Unusable::Refused(why) | Unusable::Failed(why) => in_words(&why),
     })?;
-    let keeper = Keeper::open(folder, Box::new(drop)).map_err(|why| in_words(&why))?;
+    let keeper = Keeper::open(folder, Terms::of(&loaded.config), Box::new(drop)).map_err(|why| in_words(&why))?;
     let told = keeper.act(wish, &actor(geteuid().as_raw()), &Upstreams::of(&loaded.config));
     told.map_err(|denial| in_words(&denial.words))
 }

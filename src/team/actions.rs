@@ -7,19 +7,12 @@ use super::read::{self, DAY_MS};
 use super::rotation;
 use super::secrets::{self, new_id, random};
 use super::valid;
-use super::wish::{Issued, NewToken, TokenText, Told, UserChange, Wish};
+use super::wish::{GroupRow, Issued, NewToken, TokenText, Told, UserChange, Wish};
 use gateway_core::both;
 use gateway_core::team::limit::Subject;
 use gateway_core::team::text;
 use gateway_core::team::token::{Role, State};
 use rusqlite::{Connection, Transaction, params};
-
-/// Most groups.
-const MOST_GROUPS: i64 = 1_000;
-/// Most users.
-const MOST_USERS: i64 = 10_000;
-/// Most tokens, revoked ones among them.
-const MOST_TOKENS: i64 = 50_000;
 
 impl Wish {
     /// Whether it changes anything.
@@ -41,7 +34,7 @@ impl Wish {
 pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Result<Told, Failure> {
     let now_ms = asked.now_ms;
     match wish {
-        Wish::ListGroups => Ok(Told::Groups(read::groups(file, "", [])?)),
+        Wish::ListGroups => Ok(Told::Groups(with_zones(read::groups(file, "", [])?, asked))),
         Wish::ListUsers => Ok(Told::Users(read::users(file, "", [])?)),
         Wish::ListTokens { user: None } => Ok(Told::Tokens(read::tokens(file, "", [], now_ms)?)),
         Wish::ListTokens { user: Some(name) } => {
@@ -73,7 +66,7 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
 fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Asked<'_>) -> Result<Told, Failure> {
     valid::name(name)?;
     valid::time_zone(time_zone)?;
-    room(file, "groups", MOST_GROUPS)?;
+    room(file, "groups", asked.terms.most[2])?;
     if !read::groups(file, "WHERE name = ?", [name])?.is_empty() {
         return Err(Failure::taken(both!("there is a group \"{name}\" already", "已有名为“{name}”的用户组")));
     }
@@ -81,7 +74,15 @@ fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Aske
     file.execute(sql, params![id, name, time_zone, asked.now_ms])?;
     let rows = read::groups(file, "WHERE id = ?", [&id])?;
     note(file, asked, "group.create", &id, None::<()>, rows.first())?;
-    Ok(Told::Groups(rows))
+    Ok(Told::Groups(with_zones(rows, asked)))
+}
+
+/// Groups with the time zone that counts for them.
+fn with_zones(mut groups: Vec<GroupRow>, asked: Asked<'_>) -> Vec<GroupRow> {
+    for group in groups.iter_mut().filter(|group| group.time_zone.is_empty()) {
+        asked.terms.zone.iana_name().unwrap_or("UTC").clone_into(&mut group.time_zone);
+    }
+    groups
 }
 
 fn create_user(
@@ -94,7 +95,7 @@ fn create_user(
     email.map_or(Ok(()), valid::email)?;
     let role = role.unwrap_or(Role::Member.code());
     valid::role(role)?;
-    room(file, "users", MOST_USERS)?;
+    room(file, "users", asked.terms.most[1])?;
     if !read::users(file, "WHERE users.name = ?", [name])?.is_empty() {
         return Err(Failure::taken(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户")));
     }
@@ -115,7 +116,7 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     valid::limits(new.limits.len())?;
     let addresses = valid::networks(&new.addresses)?;
     asked.upstreams.take_tokens()?;
-    room(file, "tokens", MOST_TOKENS)?;
+    room(file, "tokens", asked.terms.most[0])?;
     let user_id = user(file, &new.user)?;
     name_is_free(file, &user_id, &new.name, "")?;
     let (id, token) = (new_id("tok")?, text::of(random()?));
@@ -148,15 +149,24 @@ pub(super) fn note_use(file: &Transaction<'_>, days: &[(String, i64)]) -> rusqli
     days.iter().try_for_each(|(id, day_ms)| update.execute(params![day_ms / DAY_MS, id]).map(drop))
 }
 
-fn room(file: &Connection, table: &str, most: i64) -> Result<(), Failure> {
+fn room(file: &Connection, table: &str, most: u32) -> Result<(), Failure> {
     let count: i64 = file.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
-    if count < most {
+    if count < i64::from(most) {
         return Ok(());
     }
     let words = match table {
-        "users" => both!("there are {count} users already, the most there can be", "用户已有 {count} 个，达到上限"),
-        "tokens" => both!("there are {count} tokens already, the most there can be", "令牌已有 {count} 个，达到上限"),
-        _ => both!("there are {count} groups already, the most there can be", "用户组已有 {count} 个，达到上限"),
+        "users" => both!(
+            "there are {count} users already, as many as there may be (team.bounds.users)",
+            "用户已有 {count} 个，达到上限（team.bounds.users）"
+        ),
+        "tokens" => both!(
+            "there are {count} tokens already, as many as there may be (team.bounds.tokens)",
+            "令牌已有 {count} 个，达到上限（team.bounds.tokens）"
+        ),
+        _ => both!(
+            "there are {count} groups already, as many as there may be (team.bounds.groups)",
+            "用户组已有 {count} 个，达到上限（team.bounds.groups）"
+        ),
     };
     Err(words.into())
 }

@@ -3,8 +3,11 @@
 use super::read;
 use super::valid::{self, Upstreams};
 use super::wish::{Actor, Obstacle, TokenRow};
+use crate::config::Config;
 use gateway_core::both;
 use gateway_core::language::Words;
+use gateway_core::team::window;
+use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use std::path::Path;
@@ -50,6 +53,28 @@ impl Failure {
     }
 }
 
+/// What the configuration says of the team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The time zone of whoever is in no group that has one.
+    pub zone: TimeZone,
+    /// Most tokens, users and groups.
+    pub most: [u32; 3],
+}
+
+impl Terms {
+    /// Of this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        let bounds = &config.team.bounds;
+        Self { zone: config.team.time_zone.clone(), most: [bounds.tokens, bounds.users, bounds.groups] }
+    }
+
+    /// The time zone of a group with this one; an empty one is none of its own.
+    pub(super) fn zone(&self, own: Option<&str>) -> TimeZone {
+        own.and_then(window::zone).unwrap_or_else(|| self.zone.clone())
+    }
+}
+
 /// Who wishes something, when, and what the configuration has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
@@ -61,6 +86,8 @@ pub(super) struct Asked<'a> {
     pub upstreams: &'a Upstreams,
     /// Where the ledger is.
     pub folder: &'a Path,
+    /// What the configuration says of all of it.
+    pub terms: &'a Terms,
 }
 
 /// The id of the group with this name.

@@ -2,7 +2,7 @@
 //! another process, which during an upgrade shares the file.
 
 use super::actions;
-use super::asked::{self, Asked, Failure};
+use super::asked::{self, Asked, Failure, Terms};
 use super::limits;
 use super::read;
 use super::store::{FileError, Store};
@@ -10,6 +10,7 @@ use super::valid::Upstreams;
 use super::wish::{Actor, Denial, Noted, Obstacle, Told, Wish};
 use crate::ledger::Owners;
 use crate::unix_time::now_ms;
+use arc_swap::ArcSwap;
 use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::team::roster::Roster;
@@ -38,6 +39,7 @@ pub(crate) struct Keeper {
     path: PathBuf,
     publish: Publish,
     open: Mutex<Open>,
+    terms: ArcSwap<Terms>,
 }
 
 #[derive(Default)]
@@ -64,8 +66,9 @@ impl Keeper {
     ///
     /// # Errors
     /// When it is there, and cannot be read: to serve without it would let in whom it keeps out, or nobody.
-    pub(crate) fn open(state_dir: &Path, publish: Publish) -> Result<Self, Words> {
-        let keeper = Self { path: state_dir.join(FILE), publish, open: Mutex::default() };
+    pub(crate) fn open(state_dir: &Path, terms: Terms, publish: Publish) -> Result<Self, Words> {
+        let terms = ArcSwap::from_pointee(terms);
+        let keeper = Self { path: state_dir.join(FILE), publish, open: Mutex::default(), terms };
         if keeper.path.exists() {
             keeper.load(&mut keeper.lock()).map_err(|error| keeper.unusable(&error))?;
         }
@@ -84,7 +87,8 @@ impl Keeper {
         let unusable = |error: &FileError| Denial { kind: Obstacle::File, words: self.unusable(error) };
         self.put_in_place(&mut open).map_err(|error| unusable(&error))?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let asked = Asked { actor, now_ms: now_ms(), upstreams, folder };
+        let terms = &self.terms.load_full();
+        let asked = Asked { actor, now_ms: now_ms(), upstreams, folder, terms };
         let told = match wish {
             // It reads the ledger too, which may be busy: nobody waits for that.
             Wish::Usage { .. } => {
@@ -104,7 +108,7 @@ impl Keeper {
         let Some(store) = open.store.as_mut() else { return Ok(nothing(wish)) };
         let transaction = store.transaction(wish.changes())?;
         let told = actions::act(&transaction, wish, asked)?;
-        let seen = wish.changes().then(|| seen(&transaction)).transpose()?;
+        let seen = wish.changes().then(|| seen(&transaction, asked.terms)).transpose()?;
         transaction.commit()?;
         if let Some(seen) = seen {
             (self.publish)(seen);
@@ -125,15 +129,20 @@ impl Keeper {
         let Some(store) = open.store.as_mut() else { return Ok(()) };
         let transaction = store.transaction(true)?;
         let upstreams = Upstreams::default();
-        let asked = Asked { actor, now_ms: now_ms(), upstreams: &upstreams, folder: Path::new("") };
+        let (terms, folder) = (&self.terms.load_full(), Path::new(""));
+        let asked = Asked { actor, now_ms: now_ms(), upstreams: &upstreams, folder, terms };
         asked::note(&transaction, asked, noted.action, &noted.target, noted.before.as_ref(), noted.after.as_ref())?;
         Ok(transaction.commit()?)
     }
 
     /// Looks what another process has changed, and brings the file back if somebody deleted it; `used` says on which days
     /// tokens were used since it was asked last, as a time within that day. Called each second.
-    pub(crate) fn refresh(&self, used: &dyn Fn() -> Vec<(String, i64)>) {
+    pub(crate) fn refresh(&self, terms: Terms, used: &dyn Fn() -> Vec<(String, i64)>) {
         let mut open = self.lock();
+        if terms != **self.terms.load() {
+            self.terms.store(Arc::new(terms));
+            open.seen = None;
+        }
         match self.look(&mut open, used) {
             Ok(()) => open.has_failed = false,
             Err(error) if !open.has_failed => {
@@ -186,7 +195,7 @@ impl Keeper {
         let Some(store) = open.store.as_mut() else { return Ok(()) };
         let version = store.version()?;
         let transaction = store.transaction(false)?;
-        let seen = seen(&transaction)?;
+        let seen = seen(&transaction, &self.terms.load())?;
         drop(transaction);
         open.seen = Some(version);
         (self.publish)(seen);
@@ -202,8 +211,8 @@ impl Keeper {
     }
 }
 
-fn seen(file: &Connection) -> rusqlite::Result<Seen> {
-    Ok(Seen { roster: read::roster(file)?, limits: limits::for_requests(file)? })
+fn seen(file: &Connection, terms: &Terms) -> rusqlite::Result<Seen> {
+    Ok(Seen { roster: read::roster(file)?, limits: limits::for_requests(file, terms)? })
 }
 
 /// What is told where there is no file yet.

@@ -1,6 +1,6 @@
 //! Limits in the team's file: what is done for wishes about them, and what requests see of them.
 
-use super::asked::{Asked, Failure, find_token, group, note, user};
+use super::asked::{Asked, Failure, Terms, find_token, group, note, user};
 use super::read;
 use super::wish::{LimitRow, Told, UsageRow, Whom, Wish};
 use crate::ledger::usage::{self, Used};
@@ -8,7 +8,6 @@ use crate::ledger::{Owner, Owners};
 use gateway_core::both;
 use gateway_core::team::limit::{Limit, LimitFault, Subject, Window};
 use gateway_core::team::measure::Measure;
-use gateway_core::team::window;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 use serde_json::Number;
@@ -31,7 +30,7 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
         }
         Wish::ListLimits { of } => Ok(Told::Limits(rows(file, of.as_ref(), asked)?)),
         Wish::Usage { of } => {
-            let owners = chosen(file, of.as_ref(), asked.now_ms)?;
+            let owners = chosen(file, of.as_ref(), asked)?;
             let used = usage::read(asked.folder, &owners)?;
             let rows = owners.iter().zip(used).flat_map(|(owner, used)| {
                 used.into_iter().map(move |used| usage_row(owner, &used)).collect::<Vec<_>>()
@@ -116,16 +115,16 @@ fn subject(file: &Connection, of: &Whom, now_ms: i64) -> Result<SubjectId, Failu
 }
 
 /// Whoever has limits, or the one that is asked for.
-fn chosen(file: &Connection, of: Option<&Whom>, now_ms: i64) -> Result<Vec<Owner>, Failure> {
-    let wanted = of.map(|of| subject(file, of, now_ms)).transpose()?;
-    let mut owners: Vec<Owner> = owners(file)?.into_values().map(Arc::unwrap_or_clone).collect();
+fn chosen(file: &Connection, of: Option<&Whom>, asked: Asked<'_>) -> Result<Vec<Owner>, Failure> {
+    let wanted = of.map(|of| subject(file, of, asked.now_ms)).transpose()?;
+    let mut owners: Vec<Owner> = owners(file, asked.terms)?.into_values().map(Arc::unwrap_or_clone).collect();
     owners.retain(|owner| wanted.as_ref().is_none_or(|(kind, id)| owner.kind == *kind && *owner.id == **id));
     owners.sort_by(|one, other| (one.kind as u8, &one.name).cmp(&(other.kind as u8, &other.name)));
     Ok(owners)
 }
 
 fn rows(file: &Connection, of: Option<&Whom>, asked: Asked<'_>) -> Result<Vec<LimitRow>, Failure> {
-    let owners = chosen(file, of, asked.now_ms)?;
+    let owners = chosen(file, of, asked)?;
     Ok(owners.iter().flat_map(|owner| owner.limits.iter().map(move |limit| limit_row(owner, limit))).collect())
 }
 
@@ -162,7 +161,7 @@ fn number(measure: Measure, amount: i64) -> Number {
 }
 
 /// Whoever has limits, by kind and id.
-fn owners(file: &Connection) -> rusqlite::Result<BTreeMap<(&'static str, String), Arc<Owner>>> {
+fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BTreeMap<(&'static str, String), Arc<Owner>>> {
     let mut limits: BTreeMap<(&'static str, String), Vec<Limit>> = BTreeMap::new();
     let sql = "SELECT subject_kind, subject_id, measure, window, amount FROM limits";
     let row = |row: &rusqlite::Row<'_>| {
@@ -186,7 +185,7 @@ fn owners(file: &Connection) -> rusqlite::Result<BTreeMap<(&'static str, String)
             owners.insert((kind.code(), id.to_owned()), Arc::new(owner));
         }
     };
-    for Member { token, name, user, user_name, group, zone } in members(file)? {
+    for Member { token, name, user, user_name, group, zone } in members(file, terms)? {
         own(Subject::Token, &token, &name, &zone);
         own(Subject::User, &user, &user_name, &zone);
         if let Some((group, group_name)) = group {
@@ -195,13 +194,13 @@ fn owners(file: &Connection) -> rusqlite::Result<BTreeMap<(&'static str, String)
     }
     // Those without a token yet.
     let zones: BTreeMap<String, TimeZone> =
-        read::groups(file, "", [])?.into_iter().map(|group| (group.name, zone(Some(&group.time_zone)))).collect();
+        read::groups(file, "", [])?.into_iter().map(|group| (group.name, terms.zone(Some(&group.time_zone)))).collect();
     for user in read::users(file, "", [])? {
-        let zone = user.group.as_ref().and_then(|group| zones.get(group)).cloned().unwrap_or(TimeZone::UTC);
+        let zone = user.group.as_ref().and_then(|group| zones.get(group)).cloned().unwrap_or_else(|| terms.zone(None));
         own(Subject::User, &user.id, &user.name, &zone);
     }
     for group in read::groups(file, "", [])? {
-        own(Subject::Group, &group.id, &group.name, &zone(Some(&group.time_zone)));
+        own(Subject::Group, &group.id, &group.name, &terms.zone(Some(&group.time_zone)));
     }
     Ok(owners)
 }
@@ -216,7 +215,7 @@ struct Member {
     zone: TimeZone,
 }
 
-fn members(file: &Connection) -> rusqlite::Result<Vec<Member>> {
+fn members(file: &Connection, terms: &Terms) -> rusqlite::Result<Vec<Member>> {
     let sql = "SELECT tokens.id, tokens.name, users.id, users.name, groups.id, groups.name, groups.time_zone \
                FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN groups ON groups.id = users.group_id \
                WHERE tokens.state <> 'revoked'";
@@ -231,18 +230,14 @@ fn members(file: &Connection) -> rusqlite::Result<Vec<Member>> {
             user: row.get(2)?,
             user_name,
             group: group.zip(group_name),
-            zone: zone(of_group.as_deref()),
+            zone: terms.zone(of_group.as_deref()),
         })
     })
 }
 
-fn zone(name: Option<&str>) -> TimeZone {
-    name.and_then(window::zone).unwrap_or(TimeZone::UTC)
-}
-
 /// What requests are checked against, by the ids of tokens. Tokens without limits, their own or others', are not in it.
-pub(super) fn for_requests(file: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Owners)>> {
-    let owners = owners(file)?;
+pub(super) fn for_requests(file: &Connection, terms: &Terms) -> rusqlite::Result<Vec<(Arc<str>, Owners)>> {
+    let owners = owners(file, terms)?;
     if owners.is_empty() {
         return Ok(Vec::new());
     }
@@ -253,7 +248,7 @@ pub(super) fn for_requests(file: &Connection) -> rusqlite::Result<Vec<(Arc<str>,
         let owners = [own(Subject::Token, member.token), own(Subject::User, member.user), group];
         owners.iter().any(Option::is_some).then_some((token, owners))
     };
-    Ok(members(file)?.into_iter().filter_map(of_token).collect())
+    Ok(members(file, terms)?.into_iter().filter_map(of_token).collect())
 }
 
 impl From<LimitFault> for Failure {

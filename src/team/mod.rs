@@ -16,6 +16,7 @@ mod store;
 mod valid;
 mod wish;
 
+pub(crate) use asked::Terms;
 pub(crate) use keeper::{Keeper, Seen, roster};
 pub(crate) use valid::Upstreams;
 pub(crate) use wish::{

@@ -79,10 +79,12 @@ fn may_rotate(file: &Transaction<'_>, id: &str, old_until_ms: i64, now_ms: i64) 
 #[cfg(test)]
 mod tests {
     use super::super::actions::act;
+    use super::super::asked::Terms;
     use super::super::store::Store;
     use super::super::valid::Upstreams;
     use super::super::wish::{Actor, NewToken, Obstacle, Wish};
     use super::*;
+    use jiff::tz::TimeZone;
     use std::path::Path;
 
     const START: i64 = 1_800_000_000_000;
@@ -91,7 +93,8 @@ mod tests {
     fn done(store: &mut Store, wish: &Wish, now_ms: i64) -> Result<Told, Obstacle> {
         let actor = Actor { name: "alice".to_owned(), address: None };
         let upstreams = Upstreams { keyed: vec!["relay".to_owned()], keyless: Vec::new() };
-        let asked = Asked { actor: &actor, now_ms, upstreams: &upstreams, folder: Path::new("") };
+        let terms = Terms { zone: TimeZone::UTC, most: [9; 3] };
+        let asked = Asked { actor: &actor, now_ms, upstreams: &upstreams, folder: Path::new(""), terms: &terms };
         let file = store.transaction(true).expect("begun");
         let told = act(&file, wish, asked).map_err(|failure| match failure {
             Failure::Refused(kind, _) => kind,

@@ -113,6 +113,8 @@ pub(super) fn email(email: &str) -> Result<(), Words> {
 
 pub(super) fn time_zone(name: &str) -> Result<(), Words> {
     match TimeZone::get(name) {
+        // That of the configuration.
+        _ if name.is_empty() => Ok(()),
         Ok(_) => Ok(()),
         Err(_) => Err(both!(
             "\"{name}\" is no time zone: Europe/Berlin and Asia/Shanghai are some",

@@ -27,6 +27,9 @@ messages! {
     NotANameServer { text: String } = "not_a_name_server",
         "\"{text}\" is not the address of a name server, such as 1.1.1.1, 1.1.1.1:53 or [2606:4700::1]:53",
         "“{text}”不是 DNS 服务器的地址，例如 1.1.1.1、1.1.1.1:53 或 [2606:4700::1]:53";
+    NotATimeZone { text: String } = "not_a_time_zone",
+        "\"{text}\" is no time zone: Europe/Berlin and Asia/Shanghai are some",
+        "“{text}”不是时区：应为 Asia/Shanghai、Europe/Berlin 一类的名称";
     NotASize { text: String } = "not_a_size",
         "\"{text}\" is not a size, such as 64KiB or 32MiB", "“{text}”不是带单位的大小，例如 64KiB 或 32MiB";
     NotBelowMib { text: String } = "not_below_mib",

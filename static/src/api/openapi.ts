@@ -857,13 +857,13 @@ export interface components {
         TeamGroup: {
             id: string;
             name: string;
-            /** @description As IANA calls it. */
+            /** @description As IANA calls it; that of gateway.team.time_zone if it has none of its own. */
             time_zone: string;
             created_at_ms: components["schemas"]["At"];
         };
         NewGroup: {
             name: string;
-            /** @description Such as Asia/Shanghai; without it UTC. */
+            /** @description Such as Asia/Shanghai; without it that of gateway.team.time_zone. */
             time_zone?: string | null;
         };
         TeamUser: {

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_nearest_is_the_one_of_which_the_greatest_part_is_used() {
-        let nearest = |budgets: &[Budget]| Budget::nearest(budgets.iter().copied()).map(|budget| budget.limit.to_string());
+        let nearest =
+            |budgets: &[Budget]| Budget::nearest(budgets.iter().copied()).map(|budget| budget.limit.to_string());
         let (dollars, requests) = (budget("usd:day:100", 79_000_000_000), budget("requests:month:10", 8));
         assert_eq!(nearest(&[dollars, requests]).as_deref(), Some("requests:month:10"));
         assert_eq!(nearest(&[requests, dollars]).as_deref(), Some("requests:month:10"));

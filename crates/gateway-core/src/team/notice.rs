@@ -34,10 +34,7 @@ impl Notice {
         let Self { whose, percent, spent, resets } = self;
         let spent = InPlace(whose.limit.measure.words(u64::try_from(*spent).unwrap_or_default()));
         let when = Resets::words(resets.as_ref());
-        both!(
-            "{percent} % of {whose} is used: {spent}; {when}",
-            "{whose:#}已用 {percent}%：{spent:#}；{when:#}"
-        )
+        both!("{percent} % of {whose} is used: {spent}; {when}", "{whose:#}已用 {percent}%：{spent:#}；{when:#}")
     }
 }
 
@@ -70,13 +67,25 @@ mod tests {
     #[test]
     fn nobody_is_told_of_what_is_over_in_a_minute() {
         let told: Vec<&str> = [
-            "usd:minute:5", "usd:5h:5", "usd:day:5", "tokens:week:5", "requests:month:5", "requests:total:5",
-            "requests:minute:5", "requests:now:5", "sessions:now:5", "sessions:day:5", "tokens:minute:5",
+            "usd:minute:5",
+            "usd:5h:5",
+            "usd:day:5",
+            "tokens:week:5",
+            "requests:month:5",
+            "requests:total:5",
+            "requests:minute:5",
+            "requests:now:5",
+            "sessions:now:5",
+            "sessions:day:5",
+            "tokens:minute:5",
         ]
         .into_iter()
         .filter(|text| is_told_of(&text.parse().expect("a limit")))
         .collect();
-        assert_eq!(told, ["usd:5h:5", "usd:day:5", "tokens:week:5", "requests:month:5", "requests:total:5", "sessions:day:5"]);
+        assert_eq!(
+            told,
+            ["usd:5h:5", "usd:day:5", "tokens:week:5", "requests:month:5", "requests:total:5", "sessions:day:5"]
+        );
     }
 
     #[test]
