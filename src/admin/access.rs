@@ -1,26 +1,24 @@
-//! Who may see the gateway's own pages, and who may change anything: who has the panel's key, or a session that began
-//! with it. Nobody else, wherever a request comes from.
+//! Who may see the gateway's own pages, and who may change anything: who has the panel's key or a client token, or a session
+//! that began with one. Nobody else, wherever a request comes from. `login.rs` begins and ends sessions.
 
-use super::call::{Call, Caller};
+use super::call::Caller;
+use super::cookie::cookies;
 use super::fault::Fault;
-use super::refused::{Refused, json};
-use super::sessions::{self, Ended, Read, SESSION_TIME, Session};
-use crate::gateway::{Answer, Free, Noted, PanelKey, PanelKeys, SESSION_COOKIES, WINDOW, WrongKeys, looks_like_ticket};
+use super::refused::Refused;
+use super::sessions::{self, Ended, Read, Session};
+use crate::gateway::{Free, Noted, PanelKey, PanelKeys, WINDOW, WrongKeys};
 use crate::unix_time::now_ms;
 use gateway_core::rules::header::bearer;
 use gateway_core::team::roster::Roster;
+use gateway_core::team::text::{self, Digest};
 use gateway_core::team::token::{Denied, Token};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// Cookies of our names that are looked at: more than a browser keeps for one host, so that other programs on other ports,
-/// whose cookies it sends too, hide none.
-const MOST_COOKIES: usize = 256;
+use std::time::SystemTime;
 
 /// What a request must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +38,7 @@ pub(super) enum Needs {
 pub(super) struct Access {
     /// What it showed; without it it may nothing.
     pass: Option<Pass>,
-    reason: Reason,
+    pub reason: Reason,
 }
 
 /// What lets a request in.
@@ -51,12 +49,24 @@ enum Pass {
     /// A session that began with it.
     Session(Arc<PanelKey>, Session),
     /// A client token. What it may is a matter of its user's role.
-    Token(Arc<Token>),
+    Token(Shown),
+}
+
+/// A client token that was shown, or that a session began with.
+#[derive(Clone, Debug)]
+struct Shown {
+    token: Arc<Token>,
+    /// What is kept of its text.
+    digest: Digest,
+    /// Where it comes from.
+    client: Option<IpAddr>,
+    /// The session, and the key that signed it.
+    session: Option<(Arc<PanelKey>, Session)>,
 }
 
 /// Why a request may not do everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     /// It may.
     None,
     /// It has no key, or a wrong one.
@@ -80,11 +90,11 @@ impl Access {
         Self { pass: None, reason }
     }
 
-    fn may_read(&self) -> bool {
-        self.pass.as_ref().is_some_and(|pass| !matches!(pass, Pass::Token(token) if !token.is_admin))
+    pub(super) fn may_read(&self) -> bool {
+        self.pass.as_ref().is_some_and(|pass| !matches!(pass, Pass::Token(shown) if !shown.token.is_admin))
     }
 
-    fn may_write(&self) -> bool {
+    pub(super) fn may_write(&self) -> bool {
         self.may_read() && self.reason == Reason::None
     }
 
@@ -94,10 +104,19 @@ impl Access {
             None => Caller::default(),
             Some(Pass::Key(_)) => Caller { name: "the panel's key".to_owned(), token: None },
             Some(Pass::Session(..)) => Caller { name: "the panel".to_owned(), token: None },
-            Some(Pass::Token(token)) => {
+            Some(Pass::Token(Shown { token, .. })) => {
                 let name = format!("{} ({})", token.holder.user, token.holder.token);
                 Caller { name, token: Some(Arc::clone(token)) }
             }
+        }
+    }
+
+    /// What whoever was let in may do, as the API calls it, and whose token it has.
+    pub(super) fn role(&self) -> (Option<&'static str>, Option<Arc<str>>) {
+        match &self.pass {
+            None => (None, None),
+            Some(Pass::Key(_) | Pass::Session(..)) => (Some("operator"), None),
+            Some(Pass::Token(Shown { token, .. })) => (Some(token.role().code()), Some(Arc::clone(&token.holder.user))),
         }
     }
 
@@ -115,7 +134,9 @@ impl Access {
         match (may, &self.pass) {
             (true, _) => Ok(()),
             // Whatever else is wrong with it.
-            (false, Some(Pass::Token(token))) if needs != Needs::Own && !token.is_admin => Err(Reason::Member.refuse()),
+            (false, Some(Pass::Token(shown))) if needs != Needs::Own && !shown.token.is_admin => {
+                Err(Reason::Member.refuse())
+            }
             (false, _) => Err(self.reason.refuse()),
         }
     }
@@ -123,7 +144,7 @@ impl Access {
 
 impl Reason {
     /// Why the request is refused, in words.
-    fn refuse(self) -> Refused {
+    pub(super) fn refuse(self) -> Refused {
         match self {
             Reason::Unanswered => Refused::Unanswered,
             Reason::TooOften => Refused::TooOften(WINDOW),
@@ -139,7 +160,7 @@ impl Reason {
 /// Decides, and counts wrong keys.
 pub(super) struct Gate {
     wrong: WrongKeys,
-    ended: Ended,
+    pub ended: Ended,
 }
 
 impl Gate {
@@ -168,16 +189,19 @@ impl Gate {
         let Some(key) = keys.key() else { return Access::none(Reason::Closed) };
         let pass = match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
             Some(given) if key.is(given) => Some(Pass::Key(key)),
-            Some(given) => match roster.admit(given, client, now_ms()) {
-                Ok(token) => Some(Pass::Token(Arc::clone(token))),
-                Err((Denied::Unknown, _)) => None,
-                // It was good once: no guess.
-                Err(_) => return Access::none(Reason::NoKey),
+            Some(given) => match text::digest(given) {
+                Some(digest) => match roster.admit_digest(&digest, client, now_ms()) {
+                    Ok(token) => Some(Pass::Token(Shown { token: Arc::clone(token), digest, client, session: None })),
+                    Err((Denied::Unknown, _)) => None,
+                    // It was good once: no guess.
+                    Err(_) => return Access::none(Reason::NoKey),
+                },
+                None => None,
             },
-            None => match self.session_of(headers, &key) {
-                Read::Good(session) => Some(Pass::Session(key, session)),
-                Read::Forged => None,
-                Read::None => return Access::none(Reason::NoKey),
+            None => match self.session_of(headers, &key, client, roster) {
+                (Some(pass), _) => Some(pass),
+                (None, true) => None,
+                (None, false) => return Access::none(Reason::NoKey),
             },
         };
         let Some(pass) = pass else { return Access::none(self.note_wrong(client).await) };
@@ -186,7 +210,7 @@ impl Gate {
         Access { pass: Some(pass), reason }
     }
 
-    async fn note_wrong(&self, client: Option<IpAddr>) -> Reason {
+    pub(super) async fn note_wrong(&self, client: Option<IpAddr>) -> Reason {
         match self.wrong.note(client, Free::FEW).await {
             Noted::Counted => Reason::NoKey,
             Noted::Late => Reason::TooOften,
@@ -203,91 +227,52 @@ impl Gate {
             Some(Pass::Session(key, session)) => {
                 is_in_force(key) && !session.is_over(SystemTime::now()) && !self.ended.has(session)
             }
-            Some(Pass::Token(token)) => {
-                let present = roster.with_id(&token.holder.token);
-                keys.key().is_some() && present.is_some_and(|token| token.is_admin && token.is_in_use(now_ms()))
+            Some(Pass::Token(Shown { digest, client, session, .. })) => {
+                let is_on = match session {
+                    Some((key, session)) => {
+                        is_in_force(key) && !session.is_over(SystemTime::now()) && !self.ended.has(session)
+                    }
+                    None => keys.key().is_some(),
+                };
+                is_on && roster.admit_digest(digest, *client, now_ms()).is_ok_and(|token| token.is_admin)
             }
         }
     }
 
-    /// The session of the request's cookies: a good one, if there is one.
-    fn session_of(&self, headers: &HeaderMap, key: &PanelKey) -> Read {
-        let now = SystemTime::now();
-        let mut worst = Read::None;
+    /// What a session of the request's cookies lets in, if one is good; else whether one is forged.
+    fn session_of(
+        &self,
+        headers: &HeaderMap,
+        key: &Arc<PanelKey>,
+        client: Option<IpAddr>,
+        roster: &Roster,
+    ) -> (Option<Pass>, bool) {
+        let (now, mut is_forged) = (SystemTime::now(), false);
         for cookie in cookies(headers) {
             match sessions::read(cookie, key.secret(), now) {
-                Read::Good(session) if !self.ended.has(&session) => return Read::Good(session),
-                Read::Forged => worst = Read::Forged,
+                Read::Good(session) if !self.ended.has(&session) => {
+                    if let Some(pass) = of_session(session, key, client, roster) {
+                        return (Some(pass), false);
+                    }
+                }
+                Read::Forged => is_forged = true,
                 _ => {}
             }
         }
-        worst
-    }
-
-    /// Who asks, and what it may do.
-    pub(super) async fn who(&self, call: &Call, keys: &PanelKeys, roster: &Roster) -> Result<Answer, Refused> {
-        let access = self.access(&call.request, call.client, keys, roster).await;
-        if access.reason == Reason::Unanswered {
-            return Err(access.reason.refuse());
-        }
-        json(&serde_json::json!({
-            "may_read": access.may_read(),
-            "may_write": access.may_write(),
-            "key_is_set": keys.key().is_some(),
-            "version": env!("CARGO_PKG_VERSION"),
-        }))
-    }
-
-    /// Begins a session for who has the key. What else comes with a login does not matter: a cookie that is good no more is
-    /// what there was before.
-    pub(super) async fn login(&self, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
-        #[derive(serde::Deserialize)]
-        struct Login {
-            key: String,
-        }
-        if is_cross_site(&call.request) {
-            return Err(Reason::CrossSite.refuse());
-        }
-        if !is_json(&call.request.headers) {
-            return Err(Fault::NotSentAsJson.into());
-        }
-        let Some(key) = keys.key() else { return Err(Reason::Closed.refuse()) };
-        let login: Login = call.json(|most| Fault::BodyTooLarge { most })?;
-        let given = login.key.as_bytes();
-        if !key.is(given) && !keys.redeem(given) {
-            if looks_like_ticket(&login.key) {
-                return Err(Fault::LinkOver.into());
-            }
-            return Err(match self.note_wrong(call.client).await {
-                Reason::NoKey => Fault::WrongKey.into(),
-                reason => reason.refuse(),
-            });
-        }
-        let session = sessions::begin(key.secret(), SystemTime::now()).map_err(Refused::failed)?;
-        set_cookies(&call.request, &session, SESSION_TIME)
-    }
-
-    /// Ends every session that the request has.
-    pub(super) async fn logout(self: &Arc<Self>, call: &Call, keys: &PanelKeys) -> Result<Answer, Refused> {
-        if is_cross_site(&call.request) {
-            return Err(Reason::CrossSite.refuse());
-        }
-        if let Some(key) = keys.key() {
-            let now = SystemTime::now();
-            for cookie in cookies(&call.request.headers) {
-                if let Read::Good(session) = sessions::read(cookie, key.secret(), now) {
-                    let gate = Arc::clone(self);
-                    // It writes a file. Whatever comes of it is in the log.
-                    drop(tokio::task::spawn_blocking(move || gate.ended.end(session)).await);
-                }
-            }
-        }
-        set_cookies(&call.request, "", Duration::ZERO)
+        (None, is_forged)
     }
 }
 
+/// What a session lets in: one of a client token only as long as that is good, as if its text were shown.
+fn of_session(session: Session, key: &Arc<PanelKey>, client: Option<IpAddr>, roster: &Roster) -> Option<Pass> {
+    let key = Arc::clone(key);
+    let Some(digest) = session.of else { return Some(Pass::Session(key, session)) };
+    let token = Arc::clone(roster.admit_digest(&digest, client, now_ms()).ok()?);
+    Some(Pass::Token(Shown { token, digest, client, session: Some((key, session)) }))
+}
+
 /// Whether a browser says that another site's page makes the request.
-fn is_cross_site(request: &RequestHeader) -> bool {
+pub(super) fn is_cross_site(request: &RequestHeader) -> bool {
     // No page can forge this one; older browsers, and those without TLS, say only the origin.
     if let Some(site) = request.headers.get("sec-fetch-site") {
         return !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -304,39 +289,10 @@ fn host(request: &RequestHeader) -> &[u8] {
     field.or_else(|| Some(request.uri.authority()?.as_str().as_bytes())).unwrap_or_default()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let name = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     name.trim_ascii().eq_ignore_ascii_case(b"application/json")
-}
-
-/// The values of our cookies. There may be many: browsers do not keep the ports of a host apart. Whatever else is among them
-/// hides none.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let cookies = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
-    let pairs = cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='));
-    pairs.filter(|(name, _)| SESSION_COOKIES.contains(name)).map(|(_, value)| value).take(MOST_COOKIES)
-}
-
-/// Sets our cookie, or takes it away. Behind TLS, ours or that of a reverse proxy, the browser names an `https` origin: then
-/// the cookie never travels in the clear, and no page without TLS can set it (RFC 6265bis section 4.1.3.1).
-fn set_cookies(request: &RequestHeader, value: &str, age: Duration) -> Result<Answer, Refused> {
-    let is_tls = request.headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
-    let [secure, plain] = SESSION_COOKIES;
-    let names: &[(&str, &str)] = match (is_tls, value.is_empty()) {
-        (true, true) => &[(secure, "; Secure"), (plain, "")],
-        (true, false) => &[(secure, "; Secure")],
-        (false, _) => &[(plain, "")],
-    };
-    let mut answer = Answer::new(204, "text/plain", "");
-    answer.headers.clear();
-    for (name, attribute) in names {
-        let text =
-            format!("{name}={value}; Path=/api/admin; Max-Age={}; HttpOnly; SameSite=Strict{attribute}", age.as_secs());
-        let value = HeaderValue::from_str(&text).map_err(Refused::failed)?;
-        answer = answer.with_value(SET_COOKIE, value);
-    }
-    Ok(answer)
 }
 
 #[cfg(test)]
@@ -349,39 +305,6 @@ mod tests {
             request.append_header(*name, *value).expect("a field");
         }
         request
-    }
-
-    #[test]
-    fn both_names_of_the_cookie_are_read() {
-        let found = request(&[("cookie", "a=b; gateway_session=x.y"), ("cookie", "__Secure-gateway_session=z; c=d")]);
-        assert_eq!(cookies(&found.headers).collect::<Vec<_>>(), ["x.y", "z"]);
-    }
-
-    #[test]
-    fn a_good_cookie_is_found_among_those_of_other_programs() {
-        let mut many = "gateway_session=1.2.3; ".repeat(200).into_bytes();
-        many.extend_from_slice(b"name=caf\xe9; gateway_session=good");
-        let mut found = request(&[]);
-        found.append_header("cookie", HeaderValue::from_bytes(&many).expect("a value")).expect("a field");
-        assert!(cookies(&found.headers).any(|value| value == "good"));
-    }
-
-    #[test]
-    fn a_cookie_of_a_page_over_tls_is_for_tls_alone() {
-        let lines = |origin: &str, value: &str| {
-            let answer = set_cookies(&request(&[("origin", origin)]), value, SESSION_TIME);
-            let Ok(answer) = answer else { panic!("no cookie") };
-            answer.headers.iter().map(|(_, value)| value.to_str().expect("text").to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            lines("https://a.example", "x"),
-            ["__Secure-gateway_session=x; Path=/api/admin; Max-Age=43200; HttpOnly; SameSite=Strict; Secure"]
-        );
-        assert_eq!(
-            lines("http://127.0.0.1:8088", "x"),
-            ["gateway_session=x; Path=/api/admin; Max-Age=43200; HttpOnly; SameSite=Strict"]
-        );
-        assert_eq!(lines("https://a.example", "").len(), 2);
     }
 
     #[test]

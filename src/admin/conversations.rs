@@ -5,7 +5,7 @@ use super::capture;
 use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
 use super::refused::{Refused, json};
-use crate::gateway::running::Running;
+use crate::gateway::running::{Entry, Running};
 use crate::gateway::{Answer, Shared};
 use crate::store::Reader;
 use crate::store::sessions::{Active, After, Session, SessionRow, Sessions, SessionsAsked, SessionsBy};
@@ -30,7 +30,7 @@ const FILTERS: [&str; 5] = ["model", "upstream", "key", "q", "sort"];
 pub(super) async fn page(reader: &Reader, running: &Running, call: &Call) -> Result<Answer, Refused> {
     let (form, is_csv) = (Form::read(&call.parameters)?, wants_csv(call)?);
     let mut asked = asked(call)?;
-    asked.active = active(running);
+    asked.active = active(running, |_| true);
     if !is_csv {
         return json(&reader.sessions(&asked).await?);
     }
@@ -51,8 +51,30 @@ struct One {
 /// One session.
 pub(super) async fn one(reader: &Reader, shared: &Shared, id: &str) -> Result<Answer, Refused> {
     let Some(mut session) = reader.session(id).await? else { return Err(Fault::NoSession.into()) };
-    session.running = active(&shared.running).get(id).map_or(0, |active| active.requests);
+    session.running = active(&shared.running, |_| true).get(id).map_or(0, |active| active.requests);
     json(&One { session, capture: capture::of(shared, id) })
+}
+
+/// A page of what the requests with these client tokens are of; `keys` are the fingerprints that they have. It does not tell
+/// where they went.
+pub(super) async fn of_tokens(
+    reader: &Reader,
+    running: &Running,
+    call: &Call,
+    tokens: Vec<String>,
+    keys: &[String],
+) -> Result<Answer, Refused> {
+    let is_own = |entry: &Entry| entry.key.as_ref().is_some_and(|key| keys.contains(&key.to_string()));
+    let asked = SessionsAsked {
+        tokens: Some(tokens),
+        keys: Vec::new(),
+        upstreams: Vec::new(),
+        active: active(running, is_own),
+        ..asked(call)?
+    };
+    let mut found = reader.sessions(&asked).await?;
+    found.sessions.iter_mut().for_each(|session| session.upstreams.clear());
+    json(&found)
 }
 
 /// What a query asks for.
@@ -75,6 +97,7 @@ fn asked(call: &Call) -> Result<SessionsAsked, Refused> {
         models: parameters.list("model")?,
         upstreams: parameters.list("upstream")?,
         keys: parameters.list("key")?,
+        tokens: None,
         text: parameters.get("q").map(|text| text.chars().take(LONGEST_TEXT).collect()),
         limit: parameters.number("limit", 1..MOST_LINES + 1, DEFAULT_SESSIONS)?.min(MOST_SESSIONS) as usize,
         after,
@@ -82,13 +105,13 @@ fn asked(call: &Call) -> Result<SessionsAsked, Refused> {
     })
 }
 
-/// The sessions of the requests that are being served.
-fn active(running: &Running) -> BTreeMap<String, Active> {
+/// The sessions of those requests that are being served.
+fn active(running: &Running, is_wanted: impl Fn(&Entry) -> bool) -> BTreeMap<String, Active> {
     let millis = |time: SystemTime| {
         i64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
     };
     let mut sessions: BTreeMap<String, Active> = BTreeMap::new();
-    for entry in running.list().0 {
+    for entry in running.list().0.into_iter().filter(|entry| is_wanted(entry)) {
         let Some(session) = &entry.session else { continue };
         let at = millis(entry.started_at);
         let active = Active { requests: 0, first_ms: at, last_ms: at };

@@ -14,7 +14,9 @@ messages! {
         "需要面板密钥：放在 Authorization: Bearer 中，或在 /admin 登录；运行 anyrouter-gateway panel 可得到登录链接";
     AdminNeeded = "admin_needed",
         "This needs the panel's key, or a client token of a user who is an admin", "需要面板密钥，或角色为 admin 的用户的客户端令牌";
-    WrongKey = "wrong_key", "This is not the panel's key", "面板密钥不正确";
+    WrongKey = "wrong_key",
+        "This is neither the panel's key nor a client token of this gateway", "这既不是面板密钥，也不是此网关的客户端令牌";
+    TokenRefused { said: Words } = "token_refused", "{said}", "令牌不能使用：{said}";
     LinkOver = "link_over",
         "This link is over: each logs in once, within a day, and those from before a restart, an upgrade or a new key do \
          not. Type `anyrouter-gateway panel` again",
@@ -47,6 +49,9 @@ messages! {
         "没有请求日志：它已关闭（GATEWAY_DB、gateway.database）";
     NotInTeam { said: Words } = "not_in_team", "{said}", "团队中没有：{said}";
     NotYours = "not_yours", "This is not a token of yours", "这不是你的令牌";
+    NoToken = "no_token",
+        "This is for who has a client token: the panel's key has no requests and no limits of its own",
+        "此处供客户端令牌的持有者使用：面板密钥没有自己的请求和限额";
     // --- what is asked for is not clear ---
     TooManyValues { name: String, count: u64, most: u64 } = "too_many_values",
         "{name}: {count} values are more than {most}", "{name}：共 {count} 个值，最多 {most} 个";
@@ -138,10 +143,10 @@ impl Fault {
     /// The status of the response.
     pub(super) fn status(&self) -> u16 {
         match self {
-            Self::KeyNeeded | Self::WrongKey | Self::LinkOver | Self::NoPanelKey => 401,
-            Self::CrossSite | Self::AdminNeeded => 403,
+            Self::KeyNeeded | Self::WrongKey | Self::TokenRefused { .. } | Self::LinkOver | Self::NoPanelKey => 401,
+            Self::CrossSite | Self::AdminNeeded | Self::NotYours => 403,
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
-            Self::NotInTeam { .. } | Self::NotYours => 404,
+            Self::NotInTeam { .. } | Self::NoToken => 404,
             Self::NoTarget { .. } | Self::NoRequest | Self::NoSession | Self::NoLog => 404,
             Self::NoMethod { .. } => 405,
             Self::NameTaken { .. } => 409,

@@ -63,7 +63,11 @@ impl Refused {
 fn because(fault: &Fault, to: Recipient<'_>) -> Answer {
     let code = ErrorCode { code: fault.code(), parameters: fault.parameters() };
     let end = if to.language == Language::Chinese { "。" } else { "." };
-    let message = fault.text(to.language) + end;
+    let mut message = fault.text(to.language);
+    // What is said of a token is a sentence already.
+    if !message.ends_with(end) {
+        message.push_str(end);
+    }
     let mut answer = Answer::error_with(fault.status(), &message, Some(code), to);
     if fault.status() == 503 {
         answer = answer.again(Again::After(1));

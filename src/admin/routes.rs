@@ -7,8 +7,8 @@ use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use super::{
-    capture, configuration, conversations, dry_run, keys, notify, recost, requests, statistics, status, team,
-    upstream_test, upstreams, waste,
+    capture, configuration, conversations, dry_run, keys, limits, notify, own, recost, requests, statistics, status,
+    team, upstream_test, upstreams, waste,
 };
 use crate::gateway::Answer;
 use futures::future::BoxFuture;
@@ -60,14 +60,19 @@ macro_rules! answer {
 }
 
 /// All of them. docs/openapi.yaml describes each.
-static ROUTES: [Route; 55] = [
+static ROUTES: [Route; 64] = [
     route(
         READ,
         "session",
         Nothing,
         answer!(it, call => it.gate.who(call, &it.shared.panel, &it.shared.roster.load_full()).await),
     ),
-    route(POST, "session", Nothing, answer!(it, call => it.gate.login(call, &it.shared.panel).await)),
+    route(
+        POST,
+        "session",
+        Nothing,
+        answer!(it, call => it.gate.login(call, &it.shared.panel, &it.shared.roster.load_full()).await),
+    ),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
     route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
     route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
@@ -148,10 +153,19 @@ static ROUTES: [Route; 55] = [
     route(PATCH, "tokens/{id}", Change, answer!(it, call => team::change_token(it, call).await)),
     route(DELETE, "tokens/{id}", Change, answer!(it, call => team::revoke_token(it, call).await)),
     route(POST, "tokens/{id}/rotate", Change, answer!(it, call => team::rotate_token(it, call).await)),
+    route(READ, "limits", Look, answer!(it, call => limits::list(it, call).await)),
+    route(PUT, "limits", Change, answer!(it, call => limits::set(it, call).await)),
+    route(DELETE, "limits", Change, answer!(it, call => limits::remove(it, call).await)),
+    route(READ, "usage", Look, answer!(it, call => limits::usage(it, call).await)),
     route(READ, "audit", Look, answer!(it, call => team::audit(it, call).await)),
     // What somebody with a client token may, whose user is no admin.
-    route(READ, "me", Own, answer!(it, call => team::me(it, call).await)),
-    route(POST, "me/tokens/{id}/rotate", Own, answer!(it, call => team::rotate_own(it, call).await)),
+    route(READ, "me", Own, answer!(it, call => own::me(it, call).await)),
+    route(READ, "me/usage", Own, answer!(it, call => own::usage(it, call).await)),
+    route(READ, "me/stats", Own, answer!(it, call => own::stats(it, call).await)),
+    route(READ, "me/stats/series", Own, answer!(it, call => own::series(it, call).await)),
+    route(READ, "me/sessions", Own, answer!(it, call => own::sessions(it, call).await)),
+    route(READ, "me/waste", Own, answer!(it, call => own::waste(it, call).await)),
+    route(POST, "me/tokens/{id}/rotate", Own, answer!(it, call => own::rotate(it, call).await)),
     route(READ, "notify", Look, answer!(it, _ => notify::view(&it.notifier))),
     route(POST, "notify/test", Change, answer!(it, call => notify::test(it, call).await)),
     route(GET, "live", Look, |_, _| Box::pin(async { Ok(Reply::Live) })),

@@ -1,7 +1,8 @@
-//! Sessions: what a browser has instead of the key.
+//! Sessions: what a browser has instead of the key, or of a client token.
 //!
 //! A session says until when it is good and who it is, signed with the panel's key: nothing is kept of it, so that it
-//! survives restarts and upgrades, and a new key ends all of them. What is kept is the few that were ended before their
+//! survives restarts and upgrades, and a new key ends all of them. One that began with a client token has its digest, by
+//! which the token is looked up each time as if it were shown: it ends with that text of it. What is kept is the few that were ended before their
 //! time, in memory and in the state folder, where the next process and the one before find them too.
 
 use crate::config::secret::Secret;
@@ -9,6 +10,7 @@ use crate::config::write_whole;
 use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway_core::team::text::Digest;
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,8 @@ pub(super) struct Session {
     id: String,
     /// Until when it is good, in seconds since 1970.
     until: u64,
+    /// What is kept of the text of the token that it began with; `None` if that was the panel's key.
+    pub of: Option<Digest>,
 }
 
 impl Session {
@@ -42,15 +46,18 @@ impl Session {
     }
 }
 
-/// The text of a new session.
+/// The text of a new session, of the client token with this digest or of who has the panel's key.
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub(super) fn begin(key: &Secret, now: SystemTime) -> Result<String, String> {
+pub(super) fn begin(key: &Secret, of: Option<&Digest>, now: SystemTime) -> Result<String, String> {
     let mut id = [0; ID_BYTES];
     SystemRandom::new().fill(&mut id).map_err(|_| "the system gives no random bytes for a session".to_owned())?;
-    let signed = format!("{}.{}", seconds(now + SESSION_TIME), URL_SAFE_NO_PAD.encode(id));
-    let tag = hmac::sign(&signing_key(key), signed.as_bytes());
+    let mut signed = format!("{}.{}", seconds(now + SESSION_TIME), URL_SAFE_NO_PAD.encode(id));
+    if let Some(digest) = of {
+        signed = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(digest));
+    }
+    let tag = hmac::sign(&signing_key(key, of.is_some()), signed.as_bytes());
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 
@@ -69,18 +76,27 @@ pub(super) enum Read {
 pub(super) fn read(text: &str, key: &Secret, now: SystemTime) -> Read {
     let Some((signed, tag)) = text.rsplit_once('.') else { return Read::None };
     let Some((until, id)) = signed.split_once('.') else { return Read::None };
+    let (id, digest) = id.split_once('.').map_or((id, None), |(id, digest)| (id, Some(digest)));
+    let decoded = |digest| Digest::try_from(URL_SAFE_NO_PAD.decode(digest).ok()?).ok();
+    let of = digest.map(decoded);
+    if of == Some(None) {
+        return Read::None;
+    }
+    let of = of.flatten();
     let (Ok(tag), Ok(until)) = (URL_SAFE_NO_PAD.decode(tag), until.parse::<u64>()) else { return Read::None };
     if until <= seconds(now) {
         return Read::None;
     }
-    match hmac::verify(&signing_key(key), signed.as_bytes(), &tag) {
-        Ok(()) => Read::Good(Session { id: id.to_owned(), until }),
+    match hmac::verify(&signing_key(key, of.is_some()), signed.as_bytes(), &tag) {
+        Ok(()) => Read::Good(Session { id: id.to_owned(), until, of }),
         Err(_) => Read::Forged,
     }
 }
 
-fn signing_key(key: &Secret) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, format!("anyrouter-gateway session {}", key.expose()).as_bytes())
+/// Those of tokens have another one: an earlier version, which does not know them, must not take one for the panel's.
+fn signing_key(key: &Secret, is_of_token: bool) -> hmac::Key {
+    let whose = if is_of_token { "of a token " } else { "" };
+    hmac::Key::new(hmac::HMAC_SHA256, format!("anyrouter-gateway session {whose}{}", key.expose()).as_bytes())
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -207,24 +223,44 @@ mod tests {
     fn a_session_is_good_for_its_time_and_its_key() {
         let (key, other) = (Secret::new("key-1"), Secret::new("key-2"));
         let now = SystemTime::now();
-        let session = begin(&key, now).expect("random bytes");
+        let session = begin(&key, None, now).expect("random bytes");
         assert!(good(&session, &key, now).is_some());
         assert_eq!(read(&session, &other, now), Read::Forged, "another key");
         assert_eq!(read(&session, &key, now + SESSION_TIME), Read::None, "too late");
         let (until, rest) = session.split_once('.').expect("parts");
         let longer = until.parse::<u64>().expect("a time") + 1;
         assert_eq!(read(&format!("{longer}.{rest}"), &key, now), Read::Forged, "a later time with the same signature");
-        for none in ["", "x.y", "x.y.z", "..", "99999999999999999999.a.b"] {
+        for none in ["", "x.y", "x.y.z", "..", "99999999999999999999.a.b", "99999999999.a.b.c"] {
             assert_eq!(read(none, &key, now), Read::None, "{none}");
         }
-        assert_ne!(begin(&key, now).expect("random bytes"), session);
+        assert_ne!(begin(&key, None, now).expect("random bytes"), session);
+    }
+
+    #[test]
+    fn a_session_of_a_token_is_that_tokens_and_no_other_ones() {
+        let (key, now) = (Secret::new("key"), SystemTime::now());
+        let text = begin(&key, Some(&[7; 32]), now).expect("random bytes");
+        assert_eq!(good(&text, &key, now).and_then(|session| session.of), Some([7; 32]));
+        let parts: Vec<&str> = text.split('.').collect();
+        let [until, id, digest, tag] = parts[..] else { panic!("{text}") };
+        assert_eq!(read(&format!("{until}.{id}.{tag}"), &key, now), Read::Forged, "not the panel's");
+        let other = URL_SAFE_NO_PAD.encode([8; 32]);
+        assert_eq!(read(&format!("{until}.{id}.{other}.{tag}"), &key, now), Read::Forged, "not another one's");
+        // As an earlier version read it, which had one key for all.
+        let signed = format!("{until}.{id}.{digest}");
+        let tag = URL_SAFE_NO_PAD.decode(tag).expect("base64");
+        assert!(hmac::verify(&signing_key(&key, false), signed.as_bytes(), &tag).is_err());
+        let panel = begin(&key, None, now).expect("random bytes");
+        assert_eq!(good(&panel, &key, now).and_then(|session| session.of), None);
+        let (signed, tag) = panel.rsplit_once('.').expect("parts");
+        assert_eq!(read(&format!("{signed}.{other}.{tag}"), &key, now), Read::Forged);
     }
 
     #[test]
     fn an_ended_session_stays_ended_for_every_process() {
         let dir = tempfile::tempdir().expect("a folder");
         let (key, now) = (Secret::new("key"), SystemTime::now());
-        let new = || good(&begin(&key, now).expect("random bytes"), &key, now).expect("good");
+        let new = || good(&begin(&key, None, now).expect("random bytes"), &key, now).expect("good");
         let (one, two, three) = (new(), new(), new());
         let (old, next) = (Ended::open(dir.path()), Ended::open(dir.path()));
         old.end(one.clone());
@@ -248,16 +284,16 @@ mod tests {
         let list = List::default().with(sessions(100..100 + most), 0).with(sessions(5000..5003), 0);
         assert_eq!((list.ended.len(), list.before), (MOST_ENDED, 102));
         for until in [100, 102, 103, 5002] {
-            assert!(list.has(&Session { id: format!("{until:06}"), until }), "{until}");
+            assert!(list.has(&Session { id: format!("{until:06}"), until, of: None }), "{until}");
         }
-        assert!(!list.has(&Session { id: "another".to_owned(), until: 103 }));
+        assert!(!list.has(&Session { id: "another".to_owned(), until: 103, of: None }));
         assert_eq!(list.with(List::default(), 5001).ended.len(), 1, "what is over anyway is forgotten");
     }
 
     #[test]
     fn a_file_that_is_broken_or_cannot_be_written_does_not_keep_a_session_alive() {
         let dir = tempfile::tempdir().expect("a folder");
-        let session = Session { id: "a".to_owned(), until: u64::MAX };
+        let session = Session { id: "a".to_owned(), until: u64::MAX, of: None };
         std::fs::write(dir.path().join("ended-sessions.json"), "{").expect("written");
         let ended = Ended::open(dir.path());
         ended.end(session.clone());

@@ -50,6 +50,7 @@ fn filter(parameters: &Parameters) -> StatsFilter {
         session: get("session"),
         agent_type: get("agent_type"),
         client: get("client"),
+        keys: None,
     }
 }
 
@@ -59,18 +60,32 @@ fn by(parameters: &Parameters) -> Result<Option<By>, Refused> {
 
 /// A time as a whole.
 pub(super) async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
-    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
-    json(&reader.summary(&span, &filter).await?)
+    summary_of(reader, call, &filter(&call.parameters)).await
+}
+
+/// The same of these requests.
+pub(super) async fn summary_of(reader: &Reader, call: &Call, filter: &StatsFilter) -> Result<Answer, Refused> {
+    json(&reader.summary(&span(&call.parameters)?, filter).await?)
 }
 
 /// A time by steps; with `by` also what the dearest groups cost in each.
 pub(super) async fn series(reader: &Reader, call: &Call, config: &Config) -> Result<Answer, Refused> {
-    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    series_of(reader, call, config, &filter(&call.parameters), by(&call.parameters)?).await
+}
+
+/// The same of these requests.
+pub(super) async fn series_of(
+    reader: &Reader,
+    call: &Call,
+    config: &Config,
+    filter: &StatsFilter,
+    by: Option<By>,
+) -> Result<Answer, Refused> {
+    let span = span(&call.parameters)?;
     let step = call.parameters.number("step", 60_000..u32::MAX, DEFAULT_STEP)?;
     let top = call.parameters.number("top", 1..MOST_SERIES + 1, DEFAULT_SERIES)? as usize;
-    let by = by(&call.parameters)?;
     let grouped = by.map(|by| GroupedBy { by, top });
-    let Some(mut series) = reader.series(&span, i64::from(step), &filter, grouped).await? else {
+    let Some(mut series) = reader.series(&span, i64::from(step), filter, grouped).await? else {
         return Err(Fault::NotAStep { step: step.into(), most: crate::store::MOST_POINTS as u64 }.into());
     };
     if let Some(grouped) = series.grouped.as_mut().filter(|_| by == Some(By::Key)) {

@@ -1,13 +1,12 @@
-//! `users`, `groups`, `tokens`, `audit` and `me`: who shares the gateway, and the client tokens.
+//! `users`, `groups`, `tokens` and `audit`: who shares the gateway, and the client tokens.
 
 use super::call::Call;
 use super::fault::Fault;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
-use crate::team::{Actor, Denial, NewToken, Obstacle, TokenRow, Told, Upstreams, Wish};
-use gateway_core::team::token::Role;
-use serde::{Deserialize, Serialize};
+use crate::team::{Actor, Denial, NewToken, Obstacle, Told, Upstreams, Wish};
+use serde::Deserialize;
 use serde_json::json as object;
 use std::sync::Arc;
 
@@ -145,43 +144,8 @@ pub(super) async fn audit(parts: &Parts, call: &Call) -> Result<Answer, Refused>
     }
 }
 
-/// Who asks, and with what token.
-pub(super) async fn me(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    #[derive(Serialize)]
-    struct Me {
-        /// `operator` for who has the panel's key.
-        role: &'static str,
-        user: Option<Arc<str>>,
-        group: Option<Arc<str>>,
-        token: Option<TokenRow>,
-    }
-    let Some(token) = &call.caller.token else {
-        return json(&Me { role: "operator", user: None, group: None, token: None });
-    };
-    let row = row(parts, &token.holder.token).await?;
-    let role = if token.is_admin { Role::Admin } else { Role::Member };
-    let holder = &token.holder;
-    json(&Me { role: role.code(), user: Some(Arc::clone(&holder.user)), group: holder.group.clone(), token: Some(row) })
-}
-
-/// Issues another text for the token of the user who asks: others of that user may do more than this one.
-pub(super) async fn rotate_own(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let Some(token) = &call.caller.token else { return Err(Fault::NotYours.into()) };
-    match *call.named == *token.holder.token {
-        true => rotate_token(parts, call).await,
-        false => Err(Fault::NotYours.into()),
-    }
-}
-
-async fn row(parts: &Parts, id: &str) -> Result<TokenRow, Refused> {
-    match act(parts, None, Wish::ShowToken { token: id.to_owned() }).await? {
-        Told::Tokens(rows) => rows.into_iter().next().ok_or_else(|| Fault::NotYours.into()),
-        _ => Err(Fault::NotYours.into()),
-    }
-}
-
 /// Has the keeper fulfill a wish; `call` is who wishes to change something.
-async fn act(parts: &Parts, call: Option<&Call>, wish: Wish) -> Result<Told, Refused> {
+pub(super) async fn act(parts: &Parts, call: Option<&Call>, wish: Wish) -> Result<Told, Refused> {
     let keeper = Arc::clone(&parts.team);
     let upstreams = Upstreams::of(&parts.shared.snapshot.load().config);
     let name = call.map(|call| call.caller.name.clone()).unwrap_or_default();
@@ -213,10 +177,10 @@ fn one(told: Told) -> Result<Answer, Refused> {
 }
 
 /// The keeper told something else than what was wished.
-fn another(told: &Told) -> Result<Answer, Refused> {
+pub(super) fn another(told: &Told) -> Result<Answer, Refused> {
     Err(Refused::failed(format_args!("{told:?}")))
 }
 
-fn too_large(most: u64) -> Fault {
+pub(super) fn too_large(most: u64) -> Fault {
     Fault::BodyTooLarge { most }
 }

@@ -12,6 +12,11 @@ const DEFAULT_SESSIONS: u32 = 50;
 
 /// A time, by cause and by session.
 pub(super) async fn report(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
+    of_tokens(reader, call, None).await
+}
+
+/// The same of the requests with these client tokens alone, if there are any given.
+pub(super) async fn of_tokens(reader: &Reader, call: &Call, tokens: Option<&[String]>) -> Result<Answer, Refused> {
     let span = call.parameters.span()?;
     let limit = call.parameters.number("limit", 1..MOST_SESSIONS + 1, DEFAULT_SESSIONS)?;
     let asked = call.parameters.get("sort").unwrap_or(WasteOrder::ALL[0].name());
@@ -19,5 +24,5 @@ pub(super) async fn report(reader: &Reader, call: &Call) -> Result<Answer, Refus
         let choices = WasteOrder::ALL.map(WasteOrder::name).join(", ");
         Fault::NotAChoice { name: "sort".into(), choices }
     })?;
-    json(&reader.waste(span, order, limit).await?)
+    json(&reader.waste(span, order, limit, tokens).await?)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Used {
     pub used: Option<i64>,
     /// So much is held by requests that are being served.
     pub held: i64,
+    /// When it began, in milliseconds since 1970; `None` if it has no beginning, or has not begun.
+    pub opens_ms: Option<i64>,
     /// When it begins again, in milliseconds since 1970; `None` if never, or if it has not begun.
     pub ends_ms: Option<i64>,
 }
@@ -60,18 +62,20 @@ fn of_limit(file: Option<&Connection>, owner: &Owner, limit: &Limit, now: i64) -
         let (spent, by_requests): (i64, i64) = file.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         (used, held) = (used.saturating_add(spent), by_requests);
     }
-    let Span { ends_at, .. } = span;
+    let Span { opens_at, ends_at } = span;
     // What has not begun does not end either, but for the windows of the calendar.
     let ends_ms = ends_at.filter(|_| window.is_some() || key.window != Window::FiveHours);
+    let opens_ms = ends_ms.map(|_| opens_at);
+    let always = Used { limit: *limit, used: None, held: 0, opens_ms: None, ends_ms: None };
     Ok(match limit.kind() {
-        Kind::Rate => Used { limit: *limit, used: None, held: 0, ends_ms: None },
-        Kind::Places => Used { limit: *limit, used: Some(held), held: 0, ends_ms: None },
+        Kind::Rate => always,
+        Kind::Places => Used { used: Some(held), ..always },
         Kind::Sessions if key.window == Window::Now => {
             let sql = "SELECT COUNT(*) FROM session_places WHERE subject_kind = ? AND subject_id = ? AND until_ms > ?";
             let count = |file: &Connection| file.query_row(sql, params![key.kind, key.id, now], |row| row.get(0));
-            Used { limit: *limit, used: Some(file.map_or(Ok(0), count)?), held: 0, ends_ms: None }
+            Used { used: Some(file.map_or(Ok(0), count)?), ..always }
         }
-        Kind::Sessions => Used { limit: *limit, used: Some(used), held: 0, ends_ms },
-        Kind::Spending => Used { limit: *limit, used: Some(used), held, ends_ms },
+        Kind::Sessions => Used { used: Some(used), opens_ms, ends_ms, ..always },
+        Kind::Spending => Used { used: Some(used), held, opens_ms, ends_ms, ..always },
     })
 }

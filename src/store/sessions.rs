@@ -67,6 +67,8 @@ pub struct SessionsAsked {
     pub upstreams: Vec<String>,
     /// With one of these keys.
     pub keys: Vec<String>,
+    /// Only requests with one of these client tokens count, as if there were no others; by id.
+    pub tokens: Option<Vec<String>>,
     /// With this in their names.
     pub text: Option<String>,
     /// How many.

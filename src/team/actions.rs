@@ -25,6 +25,7 @@ impl Wish {
                 | Self::ShowToken { .. }
                 | Self::ListLimits { .. }
                 | Self::Usage { .. }
+                | Self::UsageOfToken { .. }
                 | Self::ReadAudit { .. }
         )
     }
@@ -57,9 +58,11 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
         Wish::CreateToken(new) => create_token(file, new, asked),
         Wish::RotateToken { token, overlap_ms } => rotation::rotate(file, token, *overlap_ms, asked),
         Wish::RevokeToken { token } => revoke_token(file, token, asked),
-        Wish::AddLimits { .. } | Wish::RemoveLimits { .. } | Wish::ListLimits { .. } | Wish::Usage { .. } => {
-            limits::act(file, wish, asked)
-        }
+        Wish::AddLimits { .. }
+        | Wish::RemoveLimits { .. }
+        | Wish::ListLimits { .. }
+        | Wish::Usage { .. }
+        | Wish::UsageOfToken { .. } => limits::act(file, wish, asked),
     }
 }
 

@@ -90,10 +90,12 @@ pub(super) struct Asked<'a> {
     pub terms: &'a Terms,
 }
 
-/// The id of the group with this name.
+/// The id of the group with this name or this id.
 pub(super) fn group(file: &Connection, name: &str) -> Result<String, Failure> {
-    let group = read::groups(file, "WHERE name = ?", [name])?.pop();
-    group.map(|row| row.id).ok_or_else(|| {
+    let mut found = read::groups(file, "WHERE id = ?1 OR name = ?1", [name])?;
+    // An id is nobody else's name, unless somebody chose it to be.
+    found.sort_by_key(|row| row.id != name);
+    found.into_iter().next().map(|row| row.id).ok_or_else(|| {
         valid::name(name).err().unwrap_or_else(|| {
             both!(
                 "there is no group \"{name}\": `anyrouter-gateway group list` names all, `group create --name` makes one",

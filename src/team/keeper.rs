@@ -91,7 +91,7 @@ impl Keeper {
         let asked = Asked { actor, now_ms: now_ms(), upstreams, folder, terms };
         let told = match wish {
             // It reads the ledger too, which may be busy: nobody waits for that.
-            Wish::Usage { .. } => {
+            Wish::Usage { .. } | Wish::UsageOfToken { .. } => {
                 drop(open);
                 let mut store = Store::look(&self.path).map_err(|error| unusable(&error))?;
                 store.transaction(false).map_err(Failure::File).and_then(|file| actions::act(&file, wish, asked))
@@ -221,7 +221,7 @@ fn nothing(wish: &Wish) -> Told {
         Wish::ListGroups => Told::Groups(Vec::new()),
         Wish::ListUsers => Told::Users(Vec::new()),
         Wish::ListLimits { .. } => Told::Limits(Vec::new()),
-        Wish::Usage { .. } => Told::Usage(Vec::new()),
+        Wish::Usage { .. } | Wish::UsageOfToken { .. } => Told::Usage(Vec::new()),
         Wish::ReadAudit { .. } => Told::Audit(Vec::new()),
         _ => Told::Tokens(Vec::new()),
     }

@@ -29,16 +29,20 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
             Ok(Told::Limits(rows(file, Some(of), asked)?))
         }
         Wish::ListLimits { of } => Ok(Told::Limits(rows(file, of.as_ref(), asked)?)),
-        Wish::Usage { of } => {
-            let owners = chosen(file, of.as_ref(), asked)?;
-            let used = usage::read(asked.folder, &owners)?;
-            let rows = owners.iter().zip(used).flat_map(|(owner, used)| {
-                used.into_iter().map(move |used| usage_row(owner, &used)).collect::<Vec<_>>()
-            });
-            Ok(Told::Usage(rows.collect()))
-        }
+        Wish::Usage { of } => used(&chosen(file, of.as_ref(), asked)?, asked),
+        Wish::UsageOfToken { token } => used(&applied_to(file, token, asked)?, asked),
         _ => Ok(Told::Limits(Vec::new())),
     }
+}
+
+/// What is used of the limits of these.
+fn used(owners: &[Owner], asked: Asked<'_>) -> Result<Told, Failure> {
+    let used = usage::read(asked.folder, owners)?;
+    let rows = owners
+        .iter()
+        .zip(used)
+        .flat_map(|(owner, used)| used.into_iter().map(move |used| usage_row(owner, &used)).collect::<Vec<_>>());
+    Ok(Told::Usage(rows.collect()))
 }
 
 /// A kind of subject, and its id.
@@ -84,11 +88,10 @@ fn remove(file: &Transaction<'_>, (kind, id): &SubjectId, limits: &[String], ask
         let limit = Limit { measure, window, amount: 1 };
         let Some(before) = amount(file, (*kind, id), &limit)? else {
             let (measure, window) = (measure.code(), window.code());
-            return Err(both!(
+            return Err(Failure::absent(both!(
                 "there is no limit {measure}:{window}: `anyrouter-gateway limit list` has all",
                 "没有 {measure}:{window} 这个限额：`anyrouter-gateway limit list` 列出所有限额"
-            )
-            .into());
+            )));
         };
         let sql = "DELETE FROM limits WHERE subject_kind = ? AND subject_id = ? AND measure = ? AND window = ?";
         file.execute(sql, params![kind.code(), id, measure.code(), window.code()])?;
@@ -117,8 +120,25 @@ fn subject(file: &Connection, of: &Whom, now_ms: i64) -> Result<SubjectId, Failu
 /// Whoever has limits, or the one that is asked for.
 fn chosen(file: &Connection, of: Option<&Whom>, asked: Asked<'_>) -> Result<Vec<Owner>, Failure> {
     let wanted = of.map(|of| subject(file, of, asked.now_ms)).transpose()?;
+    sorted(file, asked, |owner| wanted.as_ref().is_none_or(|(kind, id)| owner.kind == *kind && *owner.id == **id))
+}
+
+/// Those of a token, its user and its group that have limits.
+fn applied_to(file: &Connection, token: &str, asked: Asked<'_>) -> Result<Vec<Owner>, Failure> {
+    let token = find_token(file, token, asked.now_ms)?;
+    let (user, group) = (Some(&token.user), token.group.as_ref());
+    let wanted = |owner: &Owner| match owner.kind {
+        Subject::Token => *owner.id == *token.id,
+        // Nobody else of its kind has that name.
+        Subject::User => Some(&owner.name) == user,
+        Subject::Group => Some(&owner.name) == group,
+    };
+    sorted(file, asked, wanted)
+}
+
+fn sorted(file: &Connection, asked: Asked<'_>, is_wanted: impl Fn(&Owner) -> bool) -> Result<Vec<Owner>, Failure> {
     let mut owners: Vec<Owner> = owners(file, asked.terms)?.into_values().map(Arc::unwrap_or_clone).collect();
-    owners.retain(|owner| wanted.as_ref().is_none_or(|(kind, id)| owner.kind == *kind && *owner.id == **id));
+    owners.retain(is_wanted);
     owners.sort_by(|one, other| (one.kind as u8, &one.name).cmp(&(other.kind as u8, &other.name)));
     Ok(owners)
 }
@@ -148,6 +168,8 @@ fn usage_row(owner: &Owner, used: &Used) -> UsageRow {
         used: used.used.map(|used| number(measure, used)),
         held: number(measure, used.held),
         left: used.used.map(|spent| number(measure, amount.saturating_sub(spent).saturating_sub(used.held).max(0))),
+        is_used_up: used.used.is_some_and(|spent| spent >= amount),
+        opens_at_ms: used.opens_ms,
         resets_at_ms: used.ends_ms,
     }
 }

@@ -102,6 +102,11 @@ pub(crate) enum Wish {
         /// Whose; all without.
         of: Option<Whom>,
     },
+    /// What is used of all limits that requests with a token are checked against.
+    UsageOfToken {
+        /// Its id, or USER/NAME.
+        token: String,
+    },
     /// Who changed what, the newest first.
     ReadAudit {
         /// Only what came before the row with this number.
@@ -117,9 +122,9 @@ pub(crate) enum Wish {
 pub(crate) enum Whom {
     /// Those of the token with this id, or this USER/NAME.
     Token(String),
-    /// Those of the user with this name.
+    /// Those of the user with this name, or this id.
     User(String),
-    /// Those of the group with this name.
+    /// Those of the group with this name, or this id.
     Group(String),
 }
 
@@ -356,6 +361,11 @@ pub(crate) struct UsageRow {
     /// By requests that are being served.
     pub held: Number,
     pub left: Option<Number>,
+    /// Nothing is left, whatever becomes of what is held.
+    #[serde(default)]
+    pub is_used_up: bool,
+    #[serde(default)]
+    pub opens_at_ms: Option<i64>,
     pub resets_at_ms: Option<i64>,
 }
 

@@ -138,7 +138,21 @@ impl MadeOf {
             sql.push(" AND ");
             has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
         }
+        if let Some(keys) = &filter.keys {
+            sql.push(" AND key_fingerprint");
+            push_among(sql, keys);
+        }
     }
+}
+
+/// The condition that what is before it is one of these: a list that SQLite takes apart, for there is no end of lengths.
+pub(super) fn push_among(sql: &mut QueryBuilder<'_, Sqlite>, names: &[String]) {
+    sql.push(" IN (SELECT value FROM json_each(").push_bind(json_list(names.iter())).push("))");
+}
+
+/// A list that SQLite takes apart.
+pub(super) fn json_list<'n>(names: impl Iterator<Item = &'n String>) -> String {
+    serde_json::Value::from_iter(names.map(String::as_str)).to_string()
 }
 
 /// The group that a row is in; empty where that has no name.

@@ -155,6 +155,17 @@ async fn keys_of_earlier_versions_join_those_of_today() {
         let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
         assert_eq!(page.requests.len() as u64, count, "rows of {wanted}");
     }
+    // What is asked of some keys alone is of no half of them, and of none if there are none.
+    for (whole, count) in [
+        (vec!["0a1b2c3d4e5f6071"], 2),
+        (vec!["0a1b2c3d4e5f6071", "ffffffff00000000"], 3),
+        (vec!["0a1b2c3d4e5f607"], 0),
+        (vec![], 0),
+    ] {
+        let keys = Some(whole.iter().map(|&key| key.to_owned()).collect());
+        let filter = StatsFilter { keys, ..StatsFilter::default() };
+        assert_eq!(reader.summary(&span, &filter).await.expect("sums").requests, count, "sums of {whole:?}");
+    }
     let only = BTreeMap::from([("key", vec!["0a1b".to_owned(), "ffff".to_owned()])]);
     let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
     assert_eq!(page.requests.len(), keys.len());

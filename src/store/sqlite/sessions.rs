@@ -2,7 +2,7 @@
 
 use super::fingerprint::has_fingerprint;
 use super::listing::{contains, is_one_of};
-use super::made_of::{of_rows, push_time};
+use super::made_of::{json_list, of_rows, push_among, push_time};
 use super::reader::{ReadError, Reader};
 use crate::store::figures::share;
 use crate::store::listing::{Filter, Page, Total};
@@ -127,11 +127,6 @@ fn value(first: SessionsBy) -> &'static str {
     }
 }
 
-/// A list that SQLite takes apart: the names of sessions have no end of lengths and numbers.
-fn json_list<'n>(names: impl Iterator<Item = &'n String>) -> String {
-    serde_json::Value::from_iter(names.map(String::as_str)).to_string()
-}
-
 /// The condition of the time, and of sessions with this in their names.
 fn push_within(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
     sql.push(" FROM requests WHERE session IS NOT NULL AND ");
@@ -139,6 +134,15 @@ fn push_within(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
     if let Some(text) = &asked.text {
         sql.push(" AND ");
         contains(sql, "session", text);
+    }
+    push_tokens(asked, sql);
+}
+
+/// The condition of the tokens, if only the requests of some count.
+fn push_tokens(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
+    if let Some(tokens) = &asked.tokens {
+        sql.push(" AND token_id");
+        push_among(sql, tokens);
     }
 }
 
@@ -219,10 +223,13 @@ impl Reader {
         if asked.active.is_empty() || asked.first != SessionsBy::Last {
             return Ok(BTreeSet::new());
         }
-        let sql = "SELECT value FROM json_each(?) AS asked WHERE EXISTS (SELECT 1 FROM requests \
-                   WHERE session = asked.value AND started_ms >= ? AND started_ms < ?)";
-        let query = sqlx::query_scalar(sql).bind(json_list(asked.active.keys())).bind(asked.from_ms).bind(asked.to_ms);
-        let found: Vec<String> = query.fetch_all(&self.pool().await).await?;
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT value FROM json_each(");
+        sql.push_bind(json_list(asked.active.keys()));
+        sql.push(") AS asked WHERE EXISTS (SELECT 1 FROM requests WHERE session = asked.value AND started_ms >= ");
+        sql.push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
+        push_tokens(asked, &mut sql);
+        sql.push(")");
+        let found: Vec<String> = sql.build_query_scalar().fetch_all(&self.pool().await).await?;
         Ok(found.into_iter().collect())
     }
 
@@ -237,6 +244,7 @@ impl Reader {
         sql.push(" FROM requests WHERE session IN (SELECT value FROM json_each(");
         sql.push_bind(json_list(rows.iter().map(|row| &row.session)));
         sql.push(")) AND started_ms >= ").push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
+        push_tokens(asked, &mut sql);
         sql.push(" GROUP BY session");
         let mut found = HashMap::new();
         for row in sql.build().fetch_all(&self.pool().await).await? {

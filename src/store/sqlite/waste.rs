@@ -1,5 +1,6 @@
 //! What was written to prompt caches although it had been there, from the rows; and what rows left in caches.
 
+use super::made_of::push_among;
 use super::reader::{ReadError, Reader};
 use crate::store::row::{count, dollars};
 use crate::store::sessions::Wasted as WastedRequest;
@@ -15,8 +16,27 @@ use std::collections::HashMap;
 const MOST_REQUESTS: i64 = 500;
 /// What is read of requests together.
 const SUMS: &str = "COUNT(*) AS requests, SUM(waste_tokens) AS tokens, SUM(waste_nano) AS nano";
-/// Rows of a time that lost something, as the index has them.
-const WITHIN: &str = "FROM requests WHERE waste_tokens IS NOT NULL AND started_ms >= ? AND started_ms < ?";
+
+/// Which rows that lost something count.
+#[derive(Clone, Copy)]
+struct Which<'a> {
+    from_ms: i64,
+    to_ms: i64,
+    /// Only those with one of these client tokens.
+    tokens: Option<&'a [String]>,
+}
+
+impl Which<'_> {
+    /// Where they are, in the order of their index, and the condition.
+    fn push(self, sql: &mut QueryBuilder<'_, Sqlite>) {
+        sql.push(" FROM requests WHERE waste_tokens IS NOT NULL AND started_ms >= ").push_bind(self.from_ms);
+        sql.push(" AND started_ms < ").push_bind(self.to_ms);
+        if let Some(tokens) = self.tokens {
+            sql.push(" AND token_id");
+            push_among(sql, tokens);
+        }
+    }
+}
 
 fn wasted(row: &SqliteRow) -> Result<Wasted, sqlx::Error> {
     let nano: Option<i64> = row.try_get("nano")?;
@@ -24,7 +44,8 @@ fn wasted(row: &SqliteRow) -> Result<Wasted, sqlx::Error> {
 }
 
 impl Reader {
-    /// What was lost from `from` to `to`, both in milliseconds since 1970, with as many sessions as `limit` says.
+    /// What was lost from `from` to `to`, both in milliseconds since 1970, with as many sessions as `limit` says; by requests
+    /// with these client tokens alone, if there are any given.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -33,12 +54,16 @@ impl Reader {
         (from_ms, to_ms): (i64, i64),
         order: WasteOrder,
         limit: u32,
+        tokens: Option<&[String]>,
     ) -> Result<WasteReport, ReadError> {
-        let pool = self.pool().await;
-        let sql = format!("SELECT {SUMS} {WITHIN}");
-        let total = wasted_or_none(&sqlx::query(&sql).bind(from_ms).bind(to_ms).fetch_one(&pool).await?)?;
-        let sql = format!("SELECT waste_cause, {SUMS} {WITHIN} GROUP BY waste_cause ORDER BY nano DESC, tokens DESC");
-        let rows = sqlx::query(&sql).bind(from_ms).bind(to_ms).fetch_all(&pool).await?;
+        let (pool, which) = (self.pool().await, Which { from_ms, to_ms, tokens });
+        let mut sql = QueryBuilder::new("SELECT ");
+        which.push(sql.push(SUMS));
+        let total = wasted_or_none(&sql.build().fetch_one(&pool).await?)?;
+        let mut sql = QueryBuilder::new("SELECT waste_cause, ");
+        which.push(sql.push(SUMS));
+        sql.push(" GROUP BY waste_cause ORDER BY nano DESC, tokens DESC");
+        let rows = sql.build().fetch_all(&pool).await?;
         let by = |row: &SqliteRow| Ok(WastedBy { cause: row.try_get("waste_cause")?, wasted: wasted(row)? });
         let causes = rows.iter().map(by).collect::<Result<_, sqlx::Error>>()?;
         let first = match order {
@@ -47,13 +72,13 @@ impl Reader {
             WasteOrder::Requests => "requests",
             WasteOrder::Last => "last",
         };
-        let sql = format!(
-            "SELECT session, MAX(started_ms) AS last, {SUMS} {WITHIN} AND session IS NOT NULL GROUP BY session \
-             ORDER BY {first} DESC, nano DESC, tokens DESC, session LIMIT ?"
-        );
-        let rows = sqlx::query(&sql).bind(from_ms).bind(to_ms).bind(i64::from(limit)).fetch_all(&pool).await?;
+        let mut sql = QueryBuilder::new("SELECT session, MAX(started_ms) AS last, ");
+        which.push(sql.push(SUMS));
+        sql.push(" AND session IS NOT NULL GROUP BY session ORDER BY ").push(first);
+        sql.push(" DESC, nano DESC, tokens DESC, session LIMIT ").push_bind(i64::from(limit));
+        let rows = sql.build().fetch_all(&pool).await?;
         let names: Vec<String> = rows.iter().map(|row| row.try_get("session")).collect::<Result<_, _>>()?;
-        let mut main_causes = self.main_causes((from_ms, to_ms), &names).await?;
+        let mut main_causes = self.main_causes(which, &names).await?;
         let mut sessions = Vec::with_capacity(rows.len());
         for (row, session) in rows.iter().zip(names) {
             let main_cause = main_causes.remove(&session).unwrap_or_default();
@@ -63,14 +88,10 @@ impl Reader {
     }
 
     /// The cause of most of what was lost in each of these sessions.
-    async fn main_causes(
-        &self,
-        (from_ms, to_ms): (i64, i64),
-        sessions: &[String],
-    ) -> Result<HashMap<String, String>, sqlx::Error> {
+    async fn main_causes(&self, which: Which<'_>, sessions: &[String]) -> Result<HashMap<String, String>, sqlx::Error> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT session, waste_cause, SUM(waste_nano) AS nano, ");
-        sql.push("SUM(waste_tokens) AS tokens FROM requests WHERE waste_tokens IS NOT NULL AND started_ms >= ");
-        sql.push_bind(from_ms).push(" AND started_ms < ").push_bind(to_ms).push(" AND session IN (");
+        which.push(sql.push("SUM(waste_tokens) AS tokens"));
+        sql.push(" AND session IN (");
         let mut list = sql.separated(", ");
         for session in sessions {
             list.push_bind(session);

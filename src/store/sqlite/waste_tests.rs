@@ -2,6 +2,7 @@ use super::*;
 use crate::store::Database;
 use crate::store::columns::millis;
 use gateway_core::cache_waste::{Cause, Loss};
+use gateway_core::holder::Holder;
 use gateway_core::record::{ClientNames, RequestRecord, Waste};
 use gateway_core::usage::summary::{Summary, Tokens};
 use std::sync::Arc;
@@ -30,6 +31,11 @@ fn record(minutes: u64, session: &str, lost: Option<(Cause, u64, Option<u64>)>) 
     }
 }
 
+fn of_token(token: &str, record: RequestRecord) -> RequestRecord {
+    let holder = Holder { user: "alice".into(), group: None, token: token.into() };
+    RequestRecord { holder: Some(Arc::new(holder)), ..record }
+}
+
 async fn log(records: Vec<RequestRecord>) -> (tempfile::TempDir, Reader) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("log.db");
@@ -49,14 +55,14 @@ async fn what_was_lost_is_summed_by_cause_and_by_session() {
     let lost = |cause, tokens, cost| Some((cause, tokens, cost));
     let (_folder, reader) = log(vec![
         record(50, "one", lost(Cause::Idle, 1_000, Some(5_750_000))),
-        record(40, "one", lost(Cause::Idle, 2_000, Some(11_500_000))),
+        of_token("tok_1", record(40, "one", lost(Cause::Idle, 2_000, Some(11_500_000)))),
         record(30, "one", lost(Cause::UpstreamChanged, 9_000, Some(9_000_000))),
         record(20, "one", None),
         record(10, "two", lost(Cause::Compaction, 500, None)),
         record(500, "old", lost(Cause::Idle, 1_000_000, Some(1))),
     ])
     .await;
-    let report = reader.waste(span(60), WasteOrder::Cost, 10).await.expect("read");
+    let report = reader.waste(span(60), WasteOrder::Cost, 10, None).await.expect("read");
     assert_eq!(report.total, Wasted { requests: 4, tokens: 12_500, usd: Some(0.02625) });
     let causes: Vec<_> = report.causes.iter().map(|by| (by.cause.as_str(), by.wasted.tokens, by.wasted.usd)).collect();
     let wanted = [("idle", 3_000, Some(0.01725)), ("upstream_changed", 9_000, Some(0.009)), ("compaction", 500, None)];
@@ -67,10 +73,17 @@ async fn what_was_lost_is_summed_by_cause_and_by_session() {
         .map(|one| (one.session.as_str(), one.wasted.requests, one.main_cause.as_str()))
         .collect();
     assert_eq!(sessions, [("one", 3, "idle"), ("two", 1, "compaction")]);
-    let last = reader.waste(span(60), WasteOrder::Last, 1).await.expect("read");
+    let last = reader.waste(span(60), WasteOrder::Last, 1, None).await.expect("read");
     assert_eq!(last.sessions.iter().map(|one| one.session.as_str()).collect::<Vec<_>>(), ["two"]);
-    let nothing = reader.waste(span(5), WasteOrder::Tokens, 10).await.expect("read");
+    let nothing = reader.waste(span(5), WasteOrder::Tokens, 10, None).await.expect("read");
     assert_eq!((nothing.total, nothing.causes.len()), (Wasted { usd: Some(0.0), ..Wasted::default() }, 0));
+    // Of some tokens only their own requests, of none nothing.
+    let of = |tokens: &[&str]| tokens.iter().map(|&token| token.to_owned()).collect::<Vec<_>>();
+    let own = reader.waste(span(60), WasteOrder::Cost, 10, Some(&of(&["tok_1", "tok_3"]))).await.expect("read");
+    assert_eq!(own.total, Wasted { requests: 1, tokens: 2_000, usd: Some(0.0115) });
+    assert_eq!((own.causes.len(), own.sessions.len()), (1, 1));
+    let none = reader.waste(span(60), WasteOrder::Cost, 10, Some(&[])).await.expect("read");
+    assert_eq!((none.total.requests, none.sessions.len()), (0, 0));
     let session = reader.session("one").await.expect("read").expect("a session");
     let told: Vec<_> =
         session.waste.iter().map(|one| (one.cause.as_str(), one.detail.as_deref(), one.tokens)).collect();

@@ -3,9 +3,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type {
-  CaptureWish, ConfigDraft, ErrorAnswer, Explanation, GroupBy, LastRecost, LastTest, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream, UpstreamTest,
+  CaptureWish, ConfigDraft, ErrorAnswer, Explanation, GroupBy, LastRecost, LastTest, NewLimit, RequestRow, RunningRequest, SecondOfTraffic, Session, Upstream, UpstreamTest,
 } from '../../src/api/types.ts';
 import { Configuration, SCHEMA } from './configuration.ts';
+import { LOGINS, MockLimits } from './limits.ts';
 import { notifications, testOfTarget } from './notify.ts';
 import { Random } from './random.ts';
 import { detailOf, RowMaker, UPSTREAMS } from './rows.ts';
@@ -20,6 +21,7 @@ const MINUTE_MS = 60_000;
 const WRONG_KEYS = 5;
 /** How long costs take that are made anew. */
 const RECOST_MS = 2_500;
+/** What follows is the id of a token, if the session began with one. */
 const COOKIE = 'gateway_session=mock';
 /** What statistics can be asked for. */
 const FILTERS: readonly GroupBy[] = ['model', 'upstream', 'path', 'key', 'request_class', 'upstream_key', 'session', 'agent_type', 'client'];
@@ -42,6 +44,8 @@ interface Question {
   query: URLSearchParams;
   body: Record<string, unknown>;
   isSignedIn: boolean;
+  /** The token that the session began with. */
+  token: string | null;
 }
 
 export class MockGateway {
@@ -58,6 +62,7 @@ export class MockGateway {
     first_byte_ms: 122.4, total_ms: 123.8, cost: null,
   }]]);
   readonly #team = new MockTeam(Date.now());
+  readonly #limits = new MockLimits();
   readonly #startedAtMs = Date.now();
   #rows: RequestRow[];
   #running: RunningRequest[] = [];
@@ -83,9 +88,11 @@ export class MockGateway {
         query: url.searchParams,
         body: await readJson(request),
         isSignedIn: this.#key !== '' && (request.headers.cookie ?? '').includes(COOKIE),
+        token: /gateway_session=mock-(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? null,
       };
       if (question.path[0] === 'session') this.#session(question, response);
       else if (!question.isSignedIn) throw new Refusal(401, 'the key of the panel is missing');
+      else if (this.#roleOf(question) === 'member' && question.path[0] !== 'me') throw new Refusal(403, 'this needs the key of the panel, or a token of an admin');
       else if (question.path[0] === 'live') this.#listen(response);
       else if (question.path[0] === 'export') this.#export(question, response);
       else send(response, 200, this.#answer(question));
@@ -96,25 +103,34 @@ export class MockGateway {
     }
   }
 
-  #session({ method, body, isSignedIn }: Question, response: ServerResponse): void {
+  /** What the one may who asks. */
+  #roleOf({ isSignedIn, token }: Pick<Question, 'isSignedIn' | 'token'>): Session['role'] {
+    return isSignedIn ? this.#limits.me(token, this.#team.all()).role : null;
+  }
+
+  #session(question: Question, response: ServerResponse): void {
+    const { method, body, token } = question;
     if (method === 'GET') {
-      const session: Session = { may_read: isSignedIn, may_write: isSignedIn, key_is_set: this.#key !== '', version: '0.1.0' };
+      const role = this.#roleOf(question);
+      const mayAll = role === 'operator' || role === 'admin';
+      const session: Session = { may_read: mayAll, may_write: mayAll, role, user: this.#limits.me(token, this.#team.all()).user, key_is_set: this.#key !== '', version: '0.1.0' };
       send(response, 200, session);
       return;
     }
     if (method === 'POST') {
       this.#wrongKeys = this.#wrongKeys.filter((at) => at > Date.now() - MINUTE_MS);
-      if (this.#key === '' || body['key'] !== this.#key) {
+      if (this.#key === '' || (body['key'] !== this.#key && !(String(body['key']) in LOGINS))) {
         this.#wrongKeys.push(Date.now());
         if (this.#wrongKeys.length > WRONG_KEYS) throw new Refusal(429, 'too many wrong keys', {}, { 'Retry-After': '60' });
         throw new Refusal(401, 'this is not the key');
       }
     }
-    const cookie = method === 'POST' ? `${COOKIE}; Path=/api/admin; HttpOnly; SameSite=Strict` : 'gateway_session=; Path=/api/admin; Max-Age=0';
+    const login = LOGINS[String(body['key'])];
+    const cookie = method === 'POST' ? `${COOKIE}${login ? `-${login}` : ''}; Path=/api/admin; HttpOnly; SameSite=Strict` : 'gateway_session=; Path=/api/admin; Max-Age=0';
     send(response, 204, null, { 'Set-Cookie': cookie });
   }
 
-  #answer({ method, path, query, body }: Question): unknown {
+  #answer({ method, path, query, body, token }: Question): unknown {
     const [what, name, action, key, change] = path;
     const from = Number(query.get('from') ?? Date.now() - 60 * MINUTE_MS);
     const to = Number(query.get('to') ?? Date.now());
@@ -196,10 +212,24 @@ export class MockGateway {
         return this.#team.tokens();
       case 'POST tokens':
         return action === 'rotate' ? (this.#team.rotate(name ?? '', body) ?? this.#missing('such token')) : this.#team.addToken(body);
+      case 'PATCH tokens':
+        return this.#team.changeToken(name ?? '', body) ?? this.#missing('such token');
       case 'DELETE tokens':
         return this.#team.revoke(name ?? '') ?? this.#missing('such token');
       case 'GET audit':
         return this.#team.audit(query);
+      case 'GET limits':
+        return this.#limits.limits(query, this.#team.all()) ?? this.#missing('such subject');
+      case 'PUT limits':
+        return this.#limits.set(body as unknown as NewLimit, this.#team.all()) ?? this.#missing('such subject');
+      case 'DELETE limits':
+        return this.#limits.remove(query, this.#team.all()) ?? this.#missing('such limit');
+      case 'GET usage':
+        return this.#limits.usage(query, this.#team.all()) ?? this.#missing('such subject');
+      case 'GET me':
+        return name === undefined ? this.#limits.me(token, this.#team.all()) : this.#own(token, name, action, query, from, to);
+      case 'POST me':
+        return this.#team.rotate(action ?? '', body) ?? this.#missing('such token');
       case 'GET rules':
         return { upstreams: this.#config.rules() };
       case 'POST explain':
@@ -216,6 +246,22 @@ export class MockGateway {
       default:
         return this.#missing(path.join('/'));
     }
+  }
+
+  /** What a holder sees of the own requests: those of keys with names, here. */
+  #own(token: string | null, what: string, part: string | undefined, query: URLSearchParams, from: number, to: number): unknown {
+    if (token === null) throw new Refusal(404, 'this is for who has a client token');
+    if (what === 'usage') return this.#limits.ownUsage(token, this.#team.all());
+    const wanted = query.get('token') ?? token;
+    if (!this.#limits.me(token, this.#team.all()).tokens.some((one) => one.id === wanted)) throw new Refusal(403, 'this is not a token of yours');
+    const own = this.#rows.filter((row) => row.key !== null && row.key in KEY_NAMES);
+    if (what === 'sessions') return sessionsOf(own, query, from, to, () => 0);
+    const within = own.filter((row) => row.started_at_ms >= from && row.started_at_ms < to && (!query.get('model') || row.model === query.get('model')));
+    if (what === 'waste') return wasteReportOf(within, query, from, to);
+    if (part !== 'series') return statsOf(within, from, to);
+    const step = Number(query.get('step') ?? MINUTE_MS);
+    const by = query.get('by') as GroupBy | null;
+    return { from_ms: from, to_ms: to, step_ms: step, rows_from_ms: null, points: seriesOf(within, from, to, step), ...(by && groupedOf(within, from, to, step, by, Number(query.get('top') ?? 5))) };
   }
 
   #missing(what: string): never {

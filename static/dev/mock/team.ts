@@ -46,6 +46,16 @@ export class MockTeam {
     return { tokens: this.#tokens };
   }
 
+  changeToken(id: string, body: Record<string, unknown>): ClientToken | undefined {
+    const token = this.#tokens.find((one) => one.id === id);
+    return token && Object.assign(token, body);
+  }
+
+  /** All of them, for what is asked of their limits. */
+  all(): { groups: readonly TeamGroup[]; users: readonly TeamUser[]; tokens: readonly ClientToken[] } {
+    return { groups: this.#groups, users: this.#users, tokens: this.#tokens };
+  }
+
   addGroup(body: Record<string, unknown>): TeamGroup {
     const group = { id: `grp_${Date.now()}`, name: String(body['name']), time_zone: String(body['time_zone'] ?? 'UTC'), created_at_ms: Date.now() };
     this.#groups.push(group);

@@ -116,7 +116,10 @@ export interface paths {
         /** What the client of this request may do */
         get: operations["readSession"];
         put?: never;
-        /** Log in with the key, for twelve hours */
+        /**
+         * Log in with the key or a client token, for twelve hours
+         * @description What a token's session may is what the token may. It ends with the token: when that is revoked, suspended, expired or rotated, or may not come from the client's address.
+         */
         post: operations["openSession"];
         /** End the session */
         delete: operations["closeSession"];
@@ -756,6 +759,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Limits of everybody, of all tokens, users or groups, or of one */
+        get: operations["limits"];
+        /** Set a limit, in place of the one of the same measure and window; what is spent stays spent */
+        put: operations["setLimit"];
+        post?: never;
+        /** Remove a limit */
+        delete: operations["removeLimit"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is used of limits, of everybody or of one */
+        get: operations["usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/me": {
         parameters: {
             query?: never;
@@ -765,6 +804,106 @@ export interface paths {
         };
         /** Who asks; with a client token of anybody's */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is used of the limits that the requests of the token that asks are checked against
+         * @description With a client token, or a session that began with one. Of a group no more is told than whether it is used up.
+         */
+        get: operations["ownUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A time as a whole, of the requests of the user's own tokens
+         * @description With a client token, or a session that began with one. Percentiles are null.
+         */
+        get: operations["ownStats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/stats/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A time by steps, of the requests of the user's own tokens
+         * @description With a client token, or a session that began with one. Percentiles are null.
+         */
+        get: operations["ownStatsSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Conversations with requests of the user's own tokens, as GET /api/admin/sessions has them; only these requests count
+         * @description With a client token, or a session that began with one. upstreams is empty.
+         */
+        get: operations["ownConversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/me/waste": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the requests of the user's own tokens wrote to prompt caches although it had been there, by cause and by session
+         * @description With a client token, or a session that began with one.
+         */
+        get: operations["ownWaste"];
         put?: never;
         post?: never;
         delete?: never;
@@ -955,6 +1094,61 @@ export interface components {
             /** @description Until when the text before it is good. */
             old_until_ms: null | components["schemas"]["At"];
         };
+        /** @enum {string} */
+        SubjectKind: "token" | "user" | "group";
+        /**
+         * @description tokens are input, output and cache writes.
+         * @enum {string}
+         */
+        Measure: "usd" | "tokens" | "requests" | "sessions";
+        /**
+         * @description now: at one time; for requests and sessions only.
+         * @enum {string}
+         */
+        LimitWindow: "minute" | "5h" | "day" | "week" | "month" | "total" | "now";
+        Limit: {
+            subject: components["schemas"]["SubjectKind"];
+            /** @description Whose it is. */
+            id: string;
+            /** @description Of a token USER/NAME. */
+            name: string;
+            /** @description As it is written: usd:day:5. */
+            limit: string;
+            measure: components["schemas"]["Measure"];
+            window: components["schemas"]["LimitWindow"];
+            /** @description In the measure's own unit, dollars as such. */
+            amount: number;
+        };
+        NewLimit: {
+            subject: components["schemas"]["SubjectKind"];
+            /** @description The id, or the name of a user or a group, or USER/NAME of a token. */
+            id: string;
+            measure: components["schemas"]["Measure"];
+            window: components["schemas"]["LimitWindow"];
+            /** @description Whole, but for dollars, which have up to 9 decimals. */
+            amount: number;
+        };
+        LimitUsage: components["schemas"]["Limit"] & {
+            /** @description Spent, or in use where the window is now. null for requests a minute, of which nobody keeps count, and in me for groups. */
+            used: number | null;
+            /** @description By requests that are being served. null in me for groups. */
+            held: number | null;
+            left: number | null;
+            /** @description Whether all of it is used, whatever becomes of what is held. */
+            is_used_up: boolean;
+            /** @description When the window began; null for total and now, and for 5h as long as nothing opened it. */
+            opens_at_ms: null | components["schemas"]["At"];
+            /** @description When it begins anew; null for total and now, and for 5h as long as nothing opened it. */
+            resets_at_ms: null | components["schemas"]["At"];
+        };
+        OwnToken: {
+            id: string;
+            name: string;
+            hint: string;
+            /** @enum {string} */
+            state: "active" | "suspended" | "revoked" | "expired";
+            used_on: components["schemas"]["Text"];
+        };
         Audit: {
             changes: components["schemas"]["AuditedChange"][];
             /** @description before of the next page; null on the last one. */
@@ -996,8 +1190,12 @@ export interface components {
             role: "operator" | "member" | "admin";
             user: components["schemas"]["Text"];
             group: components["schemas"]["Text"];
-            /** @description The token that is shown. */
+            /** @description The token that is shown, or that the session began with. */
             token: null | components["schemas"]["ClientToken"];
+            /** @description All of the user's tokens; what me/stats, me/sessions and me/waste can be asked of. */
+            tokens: components["schemas"]["OwnToken"][];
+            /** @description As in me/usage. */
+            usage: components["schemas"]["LimitUsage"][];
         };
         RequestId: string;
         Count: number;
@@ -1082,8 +1280,16 @@ export interface components {
             started_at: string;
         };
         Session: {
+            /** @description Whether it may see everything; a member may only me and what is below it. */
             may_read: boolean;
             may_write: boolean;
+            /**
+             * @description operator with the panel's key, else the role of the token's user; null for nobody.
+             * @enum {string|null}
+             */
+            role: "operator" | "admin" | "member" | null;
+            /** @description The name of the token's user. */
+            user: string | null;
             /** @description False if the gateway has no key and nobody gets in. */
             key_is_set: boolean;
             version: string;
@@ -2130,7 +2336,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The request comes from another site's page, or has a client token whose user is no admin. */
+        /** @description The request comes from another site's page, has a client token whose user is no admin, or names what is not its own. */
         Forbidden: {
             headers: {
                 "x-request-id": components["headers"]["RequestId"];
@@ -2219,7 +2425,7 @@ export interface components {
                 "application/json": components["schemas"]["Wrong"];
             };
         };
-        /** @description Five wrong keys within a minute came from this address. */
+        /** @description Five wrong keys or unknown tokens within a minute came from this address. */
         TooMany: {
             headers: {
                 "x-request-id": components["headers"]["RequestId"];
@@ -2253,6 +2459,12 @@ export interface components {
         };
     };
     parameters: {
+        /** @description Whose. */
+        SubjectKind: components["schemas"]["SubjectKind"];
+        /** @description Of the subject: the id, or the name of a user or a group, or USER/NAME of a token. */
+        SubjectId: string;
+        /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
+        OwnToken: string;
         /** @description From when on; the default is an hour before `to`. */
         SpanFrom: components["schemas"]["Time"];
         /** @description Until when, not later than which `from` is; the default is now. */
@@ -2337,6 +2549,13 @@ export type NewToken = components['schemas']['NewToken'];
 export type TokenChange = components['schemas']['TokenChange'];
 export type Rotation = components['schemas']['Rotation'];
 export type IssuedToken = components['schemas']['IssuedToken'];
+export type SubjectKind = components['schemas']['SubjectKind'];
+export type Measure = components['schemas']['Measure'];
+export type LimitWindow = components['schemas']['LimitWindow'];
+export type Limit = components['schemas']['Limit'];
+export type NewLimit = components['schemas']['NewLimit'];
+export type LimitUsage = components['schemas']['LimitUsage'];
+export type OwnToken = components['schemas']['OwnToken'];
 export type Audit = components['schemas']['Audit'];
 export type Audited = components['schemas']['Audited'];
 export type AuditedOther = components['schemas']['AuditedOther'];
@@ -2443,6 +2662,9 @@ export type ResponseWrong = components['responses']['Wrong'];
 export type ResponseTooMany = components['responses']['TooMany'];
 export type ResponseBusy = components['responses']['Busy'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
+export type ParameterSubjectKind = components['parameters']['SubjectKind'];
+export type ParameterSubjectId = components['parameters']['SubjectId'];
+export type ParameterOwnToken = components['parameters']['OwnToken'];
 export type ParameterSpanFrom = components['parameters']['SpanFrom'];
 export type ParameterSpanTo = components['parameters']['SpanTo'];
 export type ParameterFrom = components['parameters']['From'];
@@ -2630,7 +2852,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    /** @description The panel's key, or, once, what a link of `anyrouter-gateway panel` has behind #key=. */
+                    /** @description The panel's key, a client token (agw_...), or, once, what a link of `anyrouter-gateway panel` has behind #key=. */
                     key: string;
                 };
             };
@@ -4215,6 +4437,147 @@ export interface operations {
             500: components["responses"]["TeamUnusable"];
         };
     };
+    limits: {
+        parameters: {
+            query?: {
+                /** @description Whose. */
+                subject?: components["parameters"]["SubjectKind"];
+                /** @description Of the subject: the id, or the name of a user or a group, or USER/NAME of a token. */
+                id?: components["parameters"]["SubjectId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        limits: components["schemas"]["Limit"][];
+                    };
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    setLimit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLimit"];
+            };
+        };
+        responses: {
+            /** @description All limits of the one whose it is, as they are now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        limits: components["schemas"]["Limit"][];
+                    };
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    removeLimit: {
+        parameters: {
+            query: {
+                /** @description Whose limit it is. */
+                subject: components["schemas"]["SubjectKind"];
+                /** @description The id, or the name of a user or a group, or USER/NAME of a token. */
+                id: string;
+                measure: components["schemas"]["Measure"];
+                window: components["schemas"]["LimitWindow"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All limits of the one whose it was, as they are now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        limits: components["schemas"]["Limit"][];
+                    };
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    usage: {
+        parameters: {
+            query?: {
+                /** @description Whose. */
+                subject?: components["parameters"]["SubjectKind"];
+                /** @description Of the subject: the id, or the name of a user or a group, or USER/NAME of a token. */
+                id?: components["parameters"]["SubjectId"];
+                /** @description All that requests with the token of this id are checked against: its own limits, its user's and its group's. In place of subject and id. */
+                token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        usage: components["schemas"]["LimitUsage"][];
+                    };
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
     me: {
         parameters: {
             query?: never;
@@ -4237,6 +4600,195 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["TeamUnusable"];
+        };
+    };
+    ownUsage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        usage: components["schemas"]["LimitUsage"][];
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+        };
+    };
+    ownStats: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is an hour before `to`. */
+                from?: components["parameters"]["SpanFrom"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                /** @description Only this model. */
+                model?: components["parameters"]["OneModel"];
+                /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
+                token?: components["parameters"]["OwnToken"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    ownStatsSeries: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is an hour before `to`. */
+                from?: components["parameters"]["SpanFrom"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                /** @description Only this model. */
+                model?: components["parameters"]["OneModel"];
+                /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
+                token?: components["parameters"]["OwnToken"];
+                /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
+                step?: number;
+                /** @description What the dearest of these groups cost, step by step, beside the points. */
+                by?: "model" | "request_class";
+                /** @description How many groups. */
+                top?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    ownConversations: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is a day before `to`. */
+                from?: components["schemas"]["Time"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                sort?: "last" | "cost" | "requests" | "duration" | "errors" | "waste";
+                /** @description With a request for one of these, asked or served. */
+                model?: components["schemas"]["Names"];
+                /** @description A part of the session's id; the first 200 characters count. */
+                q?: string;
+                limit?: number;
+                /** @description The next_cursor of the page before. */
+                cursor?: string;
+                /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
+                token?: components["parameters"]["OwnToken"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversations"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    ownWaste: {
+        parameters: {
+            query?: {
+                /** @description From when on; the default is an hour before `to`. */
+                from?: components["parameters"]["SpanFrom"];
+                /** @description Until when, not later than which `from` is; the default is now. */
+                to?: components["parameters"]["SpanTo"];
+                /** @description By what sessions are ordered, the most first. */
+                sort?: "cost" | "tokens" | "requests" | "last";
+                /** @description Most sessions. */
+                limit?: number;
+                /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
+                token?: components["parameters"]["OwnToken"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WasteReport"];
+                };
+            };
+            400: components["responses"]["Bad"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            414: components["responses"]["TargetTooLong"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["TeamUnusable"];
+            503: components["responses"]["Unavailable"];
         };
     };
     rotateOwnToken: {
@@ -4384,11 +4936,18 @@ export const pathsApiAdminSessionsGetParametersQuerySortValues: ReadonlyArray<Fl
 export const pathsApiAdminExportGetParametersQueryFormatValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/export"]["get"]["parameters"]["query"]["format"]> = ["csv", "json"];
 export const pathsApiAdminWasteGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/waste"]["get"]["parameters"]["query"]["sort"]> = ["cost", "tokens", "requests", "last"];
 export const pathsApiAdminConfigGetParametersQueryRevealValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/config"]["get"]["parameters"]["query"]["reveal"]> = ["headers"];
+export const pathsApiAdminMeStatsSeriesGetParametersQueryByValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/me/stats/series"]["get"]["parameters"]["query"]["by"]> = ["model", "request_class"];
+export const pathsApiAdminMeSessionsGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/me/sessions"]["get"]["parameters"]["query"]["sort"]> = ["last", "cost", "requests", "duration", "errors", "waste"];
+export const pathsApiAdminMeWasteGetParametersQuerySortValues: ReadonlyArray<FlattenedDeepRequired<paths>["/api/admin/me/waste"]["get"]["parameters"]["query"]["sort"]> = ["cost", "tokens", "requests", "last"];
 export const roleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Role"]> = ["member", "admin"];
 export const teamUserStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TeamUser"]["state"]> = ["active", "suspended"];
 export const userChangeStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["UserChange"]["state"]> = ["active", "suspended"];
 export const clientTokenStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["ClientToken"]["state"]> = ["active", "suspended", "revoked", "expired"];
 export const tokenChangeStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["TokenChange"]["state"]> = ["active", "suspended"];
+export const subjectKindValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["SubjectKind"]> = ["token", "user", "group"];
+export const measureValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Measure"]> = ["usd", "tokens", "requests", "sessions"];
+export const limitWindowValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["LimitWindow"]> = ["minute", "5h", "day", "week", "month", "total", "now"];
+export const ownTokenStateValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["OwnToken"]["state"]> = ["active", "suspended", "revoked", "expired"];
 export const meRoleValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Me"]["role"]> = ["operator", "member", "admin"];
 export const byValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["By"]> = ["model", "upstream", "path", "key", "request_class", "upstream_key", "session", "agent_type", "client"];
 export const circuitValues: ReadonlyArray<FlattenedDeepRequired<components>["schemas"]["Circuit"]> = ["closed", "half_open", "open"];

@@ -105,9 +105,9 @@ impl Token {
         }
     }
 
-    /// Whether it works now, wherever a request comes from.
-    pub fn is_in_use(&self, now_ms: i64) -> bool {
-        (self.state, self.user) == (State::Active, State::Active) && self.ends_ms.is_none_or(|ends| ends > now_ms)
+    /// What its user may do in the panel and its API.
+    pub fn role(&self) -> Role {
+        if self.is_admin { Role::Admin } else { Role::Member }
     }
 
     /// Whether it may use all of these models: at least one has to be known.
