@@ -811,7 +811,7 @@ describe('access', { skip: KEY === '' }, () => {
       await page.waitForURL(/\/login\?to=/);
       await page.getByLabel('Key').fill('wrong');
       await page.getByRole('button', { name: 'Sign in' }).click();
-      await page.getByText('This is not the key.').waitFor();
+      await page.getByText('This is neither the key nor a token.').waitFor();
       await page.getByLabel('Key').fill(KEY);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('heading', { name: 'Upstreams', level: 1 }).waitFor();

@@ -156,7 +156,7 @@ describe('links', { skip: !IS_BUILT }, () => {
         await page.goto('about:blank');
         await page.goto(url);
         await page.waitForURL(/login\?to=/);
-        await page.getByLabel('Key', { exact: true }).fill(bench.key);
+        await page.getByLabel('Key or token', { exact: true }).fill(bench.key);
         await page.getByRole('button', { name: 'Sign in', exact: true }).click();
         await page.waitForURL(url);
         await visit.settled();

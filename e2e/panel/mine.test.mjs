@@ -92,3 +92,204 @@ test('the audit goes back page by page, and a filter finds what is far behind', 
     assert.ok(asked.length <= 6, `${asked.length} pages for all`);
     assert.equal(await page.getByRole('button', { name: 'Older changes', exact: true }).count(), 0);
   }));
+
+/** A user with a token, and the group that the user is in. */
+async function holder(name, { group = null, ...more } = {}) {
+  const user = await team('POST', 'users', { name, group, ...more });
+  const { id, token } = await team('POST', 'tokens', { user: name });
+  return { user, id, token };
+}
+/** One dollar, at the prices of this gateway. */
+const DOLLAR = { model: 'claude-dear', use: [100_000, 0, 0, 0] };
+const askedOf = (token, session = null, model = DOLLAR.model) => own.ask({ ...DOLLAR, model, key: token, session });
+
+for (const [locale, words] of [
+  ['en-US', {
+    add: 'Add a limit', set: 'Set the limit', dollars: 'Dollars', used: '$1.00 of $5.00 used', left: '$4.00 left', resets: /begins again at .* in /, change: 'Change: $5.00 a day', less: '$1.00 of $2.00 used',
+    remove: 'Remove: $2.00 a day', none: 'No limits.', of: 'Of this token', requests: 'Its requests', edit: 'Change', models: 'Models', save: 'Save', suspend: 'Suspend', resume: 'Resume', rotate: 'Rotate',
+    done: 'I have copied it', revoke: 'Revoke', revoked: 'Revoked', wrong: /A number above 0/,
+  }],
+  ['zh-CN', {
+    add: '添加限额', set: '设置限额', dollars: '美元', used: '已用 $1.00 / $5.00', left: '余量 $4.00', resets: /重置（还有/, change: '修改：每天 $5.00', less: '已用 $1.00 / $2.00',
+    remove: '取消：每天 $2.00', none: '没有限额。', of: '此令牌', requests: '查看请求', edit: '修改', models: '模型', save: '保存', suspend: '停用', resume: '恢复', rotate: '轮换',
+    done: '我已复制', revoke: '吊销', revoked: '已吊销', wrong: /须为大于 0 的数/,
+  }],
+]) {
+  test(`the page of a token sets limits, shows what is used, and changes the token (${locale})`, () =>
+    visiting({ locale, width: locale === 'en-US' ? 1440 : 390 }, async (visit, page) => {
+      const name = `limited-${locale.toLowerCase()}`;
+      const { id, token } = await holder(name);
+      await visit.open('/team');
+      await page.getByRole('link', { name: `${name}/default`, exact: true }).click();
+      await page.waitForURL(new RegExp(`/team/tokens/${id}`));
+      const limits = page.getByRole('region', { name: words.of, exact: true });
+      await limits.getByText(words.none, { exact: true }).waitFor();
+      await limits.getByRole('button', { name: words.add, exact: true }).click();
+      await limits.getByLabel(words.dollars, { exact: true }).fill('five');
+      await limits.getByText(words.wrong).waitFor();
+      assert.ok(await limits.getByRole('button', { name: words.set, exact: true }).isDisabled());
+      await limits.getByLabel(words.dollars, { exact: true }).fill('5');
+      await limits.getByRole('button', { name: words.set, exact: true }).click();
+      assert.equal(await askedOf(token), 200);
+      // The bar follows by itself.
+      await limits.getByText(words.used, { exact: true }).waitFor({ timeout: 20_000 });
+      await limits.getByText(words.left, { exact: true }).waitFor();
+      await limits.getByText(words.resets).waitFor();
+      assert.equal(await limits.getByRole('meter').getAttribute('aria-valuenow'), '20');
+      assert.deepEqual(await visit.violations(), []);
+      assert.equal(await visit.overhang(), 0);
+      await limits.getByRole('button', { name: words.change, exact: true }).click();
+      await limits.getByLabel(words.dollars, { exact: true }).fill('2');
+      await limits.getByRole('button', { name: words.set, exact: true }).click();
+      await limits.getByText(words.less, { exact: true }).waitFor();
+      await limits.getByRole('button', { name: words.remove, exact: true }).click();
+      await limits.getByText(words.none, { exact: true }).waitFor();
+      // Its requests, and what they cost.
+      await page.locator('.facts').getByText('$1.00', { exact: true }).waitFor({ timeout: 20_000 });
+      assert.match(await page.getByRole('link', { name: words.requests, exact: true }).getAttribute('href'), new RegExp(`/requests\\?.*token=${id}`));
+      // The settings name no text: nobody has it any more.
+      await page.locator('pre', { hasText: 'ANTHROPIC_AUTH_TOKEN=agw_...' }).waitFor();
+      await page.getByText('VS Code', { exact: true }).click();
+      await page.locator('pre', { hasText: 'claudeCode.environmentVariables' }).waitFor();
+      await page.getByText('Python', { exact: true }).click();
+      await page.locator('pre', { hasText: 'claude_agent_sdk' }).waitFor();
+      // It is changed.
+      const head = page.locator('.page-header');
+      await head.getByRole('button', { name: words.edit, exact: true }).click();
+      await page.locator('dialog').getByLabel(words.models, { exact: true }).fill('claude-dear');
+      await page.locator('dialog').getByRole('button', { name: words.save, exact: true }).click();
+      await page.locator('.facts').getByText('claude-dear', { exact: true }).waitFor();
+      assert.equal(await askedOf(token, null, 'claude-cheap'), 404);
+      await head.getByRole('button', { name: words.suspend, exact: true }).click();
+      await head.getByRole('button', { name: words.resume, exact: true }).waitFor();
+      assert.equal(await askedOf(token), 403);
+      await head.getByRole('button', { name: words.resume, exact: true }).click();
+      await head.getByRole('button', { name: words.suspend, exact: true }).waitFor();
+      await head.getByRole('button', { name: words.rotate, exact: true }).click();
+      await page.locator('dialog footer').getByRole('button', { name: words.rotate, exact: true }).click();
+      assert.match(await page.locator('dialog .token code').innerText(), /^agw_/);
+      await page.locator('dialog').getByRole('button', { name: words.done, exact: true }).click();
+      await head.getByRole('button', { name: words.revoke, exact: true }).click();
+      await page.locator('dialog footer').getByRole('button', { name: words.revoke, exact: true }).click();
+      await page.locator('.facts').getByText(words.revoked, { exact: true }).waitFor();
+      assert.equal(await askedOf(token), 401);
+    }));
+}
+
+test('what is refused is said in the language of the panel', () =>
+  visiting({ locale: 'zh-CN' }, async (visit, page) => {
+    await visit.open('/team');
+    await page.locator('.page-header').getByRole('button', { name: '新建用户', exact: true }).click();
+    await page.locator('dialog').getByLabel('名称', { exact: true }).fill('a/b');
+    await page.locator('dialog').getByRole('button', { name: '新建', exact: true }).click();
+    const said = await page.locator('dialog [role=alert]').innerText();
+    assert.match(said, /64/);
+    assert.doesNotMatch(said, /letters|name/);
+  }, [/400/]));
+
+test('limits of users and groups are set on the page of the team', () =>
+  visiting({}, async (visit, page) => {
+    await team('POST', 'groups', { name: 'crew', time_zone: 'Asia/Shanghai' });
+    const { token } = await holder('crewmate', { group: 'crew' });
+    await visit.open('/team');
+    await page.getByRole('region', { name: 'Groups', exact: true }).getByRole('row').filter({ hasText: 'crew' }).getByRole('button', { name: 'Limits', exact: true }).click();
+    const dialog = page.locator('dialog');
+    await dialog.getByRole('button', { name: 'Add a limit', exact: true }).click();
+    await dialog.getByLabel('What counts', { exact: true }).selectOption('requests');
+    await dialog.getByLabel('Time', { exact: true }).selectOption('day');
+    await dialog.getByLabel('Amount', { exact: true }).fill('1');
+    await dialog.getByRole('button', { name: 'Set the limit', exact: true }).click();
+    await dialog.getByText('1 request a day', { exact: true }).waitFor();
+    assert.deepEqual(await visit.violations(), []);
+    assert.deepEqual([await askedOf(token), await askedOf(token)], [200, 429]);
+    await dialog.getByText('Used up', { exact: true }).waitFor({ timeout: 20_000 });
+  }));
+
+
+/** Logs in as people do. */
+async function logIn(visit, text) {
+  const { page } = visit;
+  await page.goto(`${bench.url}/admin/`);
+  await page.waitForURL(/\/login/);
+  await page.getByLabel(/^(Key or token|密钥或令牌)$/).fill(text);
+  await page.getByRole('button', { name: /^(Sign in|登录)$/ }).click();
+}
+
+for (const [locale, words] of [
+  ['en-US', { page: 'My usage', limit: '$5.00 a day', hidden: /shared with the group/, rotate: 'Rotate', now: 'not at all', done: 'I have copied it', out: 'Sign out' }],
+  ['zh-CN', { page: '我的用量', limit: '每天 $5.00', hidden: /用户组共用/, rotate: '轮换', now: '立即', done: '我已复制', out: '退出登录' }],
+]) {
+  test(`whoever logs in with a token sees the own, and nothing of others (${locale})`, () =>
+    visiting({ locale, isSignedIn: false }, async (visit, page) => {
+      const [mine, other] = [`holder-${locale.toLowerCase()}`, `stranger-${locale.toLowerCase()}`];
+      const group = `group-${locale.toLowerCase()}`;
+      await team('POST', 'groups', { name: group });
+      const { id, token } = await holder(mine, { group });
+      const stranger = await holder(other, { group });
+      await team('PUT', 'limits', { subject: 'token', id, measure: 'usd', window: 'day', amount: 5 });
+      await team('PUT', 'limits', { subject: 'group', id: group, measure: 'usd', window: 'month', amount: 100 });
+      const [ownSession, otherSession] = [`11111111-${mine}`, `22222222-${other}`];
+      assert.equal(await askedOf(token, ownSession), 200);
+      assert.deepEqual([await askedOf(stranger.token, otherSession), await askedOf(stranger.token, otherSession)], [200, 200]);
+      await own.logged(1, ownSession);
+      await own.logged(2, otherSession);
+      await logIn(visit, token);
+      await page.getByRole('heading', { name: words.page, level: 1 }).waitFor();
+      await visit.settled();
+      await page.getByText(words.limit, { exact: true }).waitFor();
+      await page.locator('.facts').getByText('$1.00', { exact: true }).first().waitFor({ timeout: 20_000 });
+      await page.getByText(words.hidden).waitFor();
+      await page.locator('tbody code', { hasText: '11111111' }).waitFor();
+      const shown = await page.content();
+      for (const text of [other, '22222222', stranger.id, '$2.00', '$3.00', token]) assert.ok(!shown.includes(text), text);
+      assert.deepEqual(await page.locator('nav a').allInnerTexts(), [words.page]);
+      assert.deepEqual(await visit.violations(), []);
+      // Other pages lead back, and the palette knows none.
+      for (const path of ['/requests', '/team', '/audit', `/team/tokens/${stranger.id}`]) {
+        await page.goto(`${bench.url}/admin${path}`);
+        await page.getByRole('heading', { name: words.page, level: 1 }).waitFor();
+        assert.match(page.url(), /\/admin\/me/);
+      }
+      await page.setViewportSize({ width: 390, height: 844 });
+      await visit.drawn();
+      assert.equal(await visit.overhang(), 0);
+      await page.setViewportSize({ width: 1440, height: 900 });
+      // The own token is rotated: the old text ends at once, and the session goes on with the new one.
+      await page.locator('main').getByRole('button', { name: words.rotate, exact: true }).click();
+      await page.locator('dialog').getByText(words.now, { exact: true }).click();
+      const again = page.waitForResponse((answer) => answer.url().endsWith('/api/admin/session') && answer.request().method() === 'POST');
+      await page.locator('dialog footer').getByRole('button', { name: words.rotate, exact: true }).click();
+      const next = await page.locator('dialog .token code').innerText();
+      assert.equal((await again).status(), 204);
+      assert.deepEqual([await askedOf(token), await askedOf(next)], [401, 200]);
+      await page.locator('dialog').getByRole('button', { name: words.done, exact: true }).click();
+      await page.reload();
+      await page.getByRole('heading', { name: words.page, level: 1 }).waitFor();
+      // A revoked token ends the session, too.
+      await team('DELETE', `tokens/${id}`);
+      await page.waitForURL(/\/login/, { timeout: 20_000 });
+      await page.getByLabel(/^(Key or token|密钥或令牌)$/).fill(next);
+      await page.getByRole('button', { name: /^(Sign in|登录)$/ }).click();
+      await page.locator('#problem').getByText(locale === 'en-US' ? /revoked/ : /吊销/).waitFor();
+    }, [/401/]));
+}
+
+test('the token of an admin opens the whole panel, with the name of its user', () =>
+  visiting({ isSignedIn: false }, async (visit, page) => {
+    const { token } = await holder('boss', { role: 'admin' });
+    await logIn(visit, token);
+    await page.getByRole('heading', { name: 'Dashboard', level: 1 }).waitFor();
+    await page.locator('.side').getByText('boss', { exact: true }).waitFor();
+    for (const name of ['My usage', 'Requests', 'Team', 'Audit']) await page.locator('.side nav').getByRole('link', { name, exact: true }).waitFor();
+    await page.locator('.side nav').getByRole('link', { name: 'Team', exact: true }).click();
+    await page.locator('.page-header').getByRole('button', { name: 'New user', exact: true }).click();
+    await page.locator('dialog').getByLabel('Name', { exact: true }).fill('made-by-boss');
+    await page.locator('dialog').getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByRole('row').filter({ hasText: 'made-by-boss' }).waitFor();
+    await page.locator('.side nav').getByRole('link', { name: 'Audit', exact: true }).click();
+    await page.getByRole('listitem').filter({ hasText: 'made-by-boss' }).getByText('boss (default)', { exact: true }).waitFor();
+    await page.locator('.side nav').getByRole('link', { name: 'My usage', exact: true }).click();
+    await page.getByRole('heading', { name: 'My usage', level: 1 }).waitFor();
+    await visit.settled();
+    assert.deepEqual(await visit.violations(), []);
+  }, [/401/]));

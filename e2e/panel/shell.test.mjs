@@ -290,7 +290,7 @@ describe('a link', () => {
       visiting({ isSignedIn: false }, async (visit, page) => {
         await page.goto(`${bench.url}/admin${path}`);
         await page.waitForURL(/login\?to=/);
-        await page.getByLabel('Key', { exact: true }).fill(bench.key);
+        await page.getByLabel('Key or token', { exact: true }).fill(bench.key);
         await page.getByRole('button', { name: 'Sign in', exact: true }).click();
         await page.waitForURL(sees);
         await visit.settled();

@@ -4,7 +4,7 @@ import { onRefused } from './api/api';
 import { startLive, stopLive } from './api/live';
 import { watchGateway } from './composables/gateway_down';
 import { noteRange, withRange } from './composables/range';
-import { loadSession, mayRead, session, signInByLink } from './composables/session';
+import { hasToken, isMember, isSignedIn, loadSession, mayRead, session, signInByLink } from './composables/session';
 import { withMoreWords } from './i18n';
 import { onLinkKey, takeLinkKey, watchAddress } from './link_key';
 
@@ -27,7 +27,9 @@ export const router = createRouter({
     { path: '/config', name: 'config', component: () => import('./pages/config/ConfigPage.vue') },
     { path: '/notify', name: 'notify', component: () => withMoreWords(import('./pages/notify/NotifyPage.vue')) },
     { path: '/team', name: 'team', component: () => withMoreWords(import('./pages/team/TeamPage.vue')) },
+    { path: '/team/tokens/:id', name: 'token', component: () => withMoreWords(import('./pages/token/TokenPage.vue')), props: true, meta: { range: 'always' } },
     { path: '/audit', name: 'audit', component: () => withMoreWords(import('./pages/audit/AuditPage.vue')) },
+    { path: '/me', name: 'mine', component: () => withMoreWords(import('./pages/mine/MinePage.vue')), meta: { range: 'always' } },
     { path: '/connect', name: 'connect', component: () => withMoreWords(import('./pages/connect/ConnectPage.vue')) },
     { path: '/login', name: 'login', component: () => import('./pages/login/LoginPage.vue'), meta: { isOpen: true } },
     { path: '/:rest(.*)*', name: 'missing', component: () => import('./pages/MissingPage.vue'), meta: { isOpen: true } },
@@ -36,19 +38,27 @@ export const router = createRouter({
 
 /** Where the login page leads to. Only paths of the panel: the router knows no other places. */
 export function behindLogin({ query: { to } }: Pick<RouteLocationNormalized, 'query'>): RouteLocationRaw {
-  return typeof to === 'string' && to.startsWith('/') ? to : { name: 'dashboard' };
+  return typeof to === 'string' && to.startsWith('/') ? to : home();
+}
+
+/** The first page of who looks: a member has only one. */
+function home(): RouteLocationRaw {
+  return { name: isMember.value ? 'mine' : 'dashboard' };
 }
 
 router.beforeEach(async (to) => {
   const key = takeLinkKey();
   if (key !== null) {
     await signInByLink(key);
-    if (mayRead.value && to.name === 'login') return behindLogin(to);
+    if (isSignedIn.value && to.name === 'login') return behindLogin(to);
   } else if (session.value === null) {
     // Without an answer the page itself says what is wrong.
     await loadSession().catch(() => undefined);
   }
-  if (to.meta['isOpen'] !== true && session.value !== null && !mayRead.value) return { name: 'login', query: { to: to.fullPath } };
+  if (to.meta['isOpen'] !== true && session.value !== null) {
+    if (!isSignedIn.value) return { name: 'login', query: { to: to.fullPath } };
+    if (to.name === 'mine' ? !hasToken.value : isMember.value) return home();
+  }
   const query = withRange(to);
   return query === null || { path: to.path, query, hash: to.hash, replace: true };
 });
@@ -64,7 +74,7 @@ onLinkKey(() => {
   if (key === null) return;
   void signInByLink(key).then(() => {
     const here = router.currentRoute.value;
-    if (mayRead.value && here.name === 'login') void router.replace(behindLogin(here));
+    if (isSignedIn.value && here.name === 'login') void router.replace(behindLogin(here));
   });
 });
 
@@ -73,6 +83,6 @@ watchGateway(router);
 onRefused(() => {
   const { fullPath, meta } = router.currentRoute.value;
   void loadSession().then(() => {
-    if (!mayRead.value && meta['isOpen'] !== true) void router.push({ name: 'login', query: { to: fullPath } });
+    if (!isSignedIn.value && meta['isOpen'] !== true) void router.push({ name: 'login', query: { to: fullPath } });
   });
 });

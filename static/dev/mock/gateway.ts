@@ -209,7 +209,7 @@ export class MockGateway {
       case 'POST groups':
         return this.#team.addGroup(body);
       case 'GET tokens':
-        return this.#team.tokens();
+        return name === undefined ? this.#team.tokens() : (this.#team.all().tokens.find(({ id }) => id === name) ?? this.#missing('such token'));
       case 'POST tokens':
         return action === 'rotate' ? (this.#team.rotate(name ?? '', body) ?? this.#missing('such token')) : this.#team.addToken(body);
       case 'PATCH tokens':

@@ -52,6 +52,10 @@ const MODELS = ['claude-sonnet-4-5', 'claude-opus-4-8', 'claude-sonnet-4-5', 'cl
 const SIDE_MODEL = 'claude-haiku-4-5';
 const MAIN_UPSTREAMS = ['anyrouter', 'anyrouter', 'mirror-hk', 'anyrouter', 'anyrouter'];
 const KEYS = ['0a1b2c3d4e5f6071', '0a1b2c3d4e5f6071', '9f8e7d6c5b4a3921', '0a1b2c3d4e5f6071', '9f8e7d6c5b4a3921', '0a1b2c3d4e5f6071', '44c0ffee44c0ffee'];
+/** Whose tokens the keys are. */
+const HOLDERS: Readonly<Record<string, Pick<RequestRow, 'user' | 'group' | 'token'>>> = {
+  '0a1b2c3d4e5f6071': { user: 'alice', group: 'backend', token: 'tok_1' }, '9f8e7d6c5b4a3921': { user: '王小明', group: 'backend', token: 'tok_2' },
+};
 const CLIENTS = ['127.0.0.1', '10.0.0.21', '10.0.0.34'];
 const SESSIONS = 901;
 /** How long people work in a session, and how many work at once. */
@@ -170,9 +174,7 @@ export class RowMaker {
       dry_run: outcome === 'rejected' ? null : outcome === 'completed' ? 'shape' : 'capture',
       upstream_key: upstream === 'mirror-hk' ? (KEY_LABELS[sessionIndex % KEY_LABELS.length] ?? null) : null,
       error_code: null,
-      user: null,
-      group: null,
-      token: null,
+      ...HOLDERS[ofSession(KEYS)] ?? { user: null, group: null, token: null },
       error_rule: failure?.rule ?? null,
       waste: tokens && tokens.cache_write > 20_000 && random.next() < 0.3
         ? { cause: random.pick([['idle', 50], ['system_changed', 20], ['upstream_changed', 15], ['unexplained', 15]]), tokens: tokens.cache_write, usd: tokens.cache_write * 5.75e-6 }

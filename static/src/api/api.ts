@@ -2,7 +2,7 @@
 
 import type {
   Audit, CaptureWish, ClientToken, Config, ConfigCheck, ConfigDraft, ConfigHistory, ConfigProblem, Conversation, Conversations, ErrorAnswer, ErrorGroups, Explanation,
-  GroupBy, Groups, Health, IssuedToken, KeyNames, LastRecost, NewToken, NewUser, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, TeamGroup, TeamUser, Upstream,
+  GroupBy, Groups, Health, IssuedToken, KeyNames, LastRecost, Limit, LimitUsage, Me, NewLimit, NewToken, NewUser, Notifications, NotificationTest, RequestDetail, RequestPage, Rules, Running, Series, Session, Stats, TeamGroup, TeamUser, TokenChange, Upstream,
   UpstreamKey, Upstreams, UpstreamTest, UserChange, WasteReport,
 } from './types';
 
@@ -163,9 +163,24 @@ export const api = {
   createGroup: (group: { name: string; time_zone: string }) => call<TeamGroup>('groups', { method: 'POST', body: group }),
   clientTokens: (signal?: AbortSignal) => call<{ tokens: ClientToken[] }>('tokens', { signal }),
   createToken: (token: NewToken) => call<IssuedToken>('tokens', { method: 'POST', body: token }),
+  clientToken: (id: string, signal?: AbortSignal) => call<ClientToken>(`tokens/${name(id)}`, { signal }),
+  changeToken: (id: string, change: TokenChange) => call<ClientToken>(`tokens/${name(id)}`, { method: 'PATCH', body: change }),
   rotateToken: (id: string, overlapMs: number) => call<IssuedToken>(`tokens/${name(id)}/rotate`, { method: 'POST', body: { overlap_ms: overlapMs } }),
+  /** Of one subject (`subject`, `id`), or all that a token's requests are checked against (`token`). */
+  usage: (parameters: Parameters, signal?: AbortSignal) => call<{ usage: LimitUsage[] }>('usage', { parameters, signal }),
+  setLimit: (limit: NewLimit) => call<{ limits: Limit[] }>('limits', { method: 'PUT', body: limit }),
+  removeLimit: ({ subject, id, measure, window }: Omit<NewLimit, 'amount'>) =>
+    call<{ limits: Limit[] }>('limits', { method: 'DELETE', parameters: { subject, id, measure, window } }),
   audit: (parameters: Parameters, signal?: AbortSignal) => call<Audit>('audit', { parameters, signal }),
   revokeToken: (id: string) => call<ClientToken>(`tokens/${name(id)}`, { method: 'DELETE' }),
+
+  me: (signal?: AbortSignal) => call<Me>('me', { signal }),
+  ownUsage: (signal?: AbortSignal) => call<{ usage: LimitUsage[] }>('me/usage', { signal }),
+  ownStats: (parameters: Parameters, signal?: AbortSignal) => call<Stats>('me/stats', { parameters, signal }),
+  ownSeries: (parameters: Parameters, signal?: AbortSignal) => call<Series>('me/stats/series', { parameters, signal }),
+  ownSessions: (parameters: Parameters, signal?: AbortSignal) => call<Conversations>('me/sessions', { parameters, signal }),
+  ownWaste: (parameters: Parameters, signal?: AbortSignal) => call<WasteReport>('me/waste', { parameters, signal }),
+  rotateOwn: (id: string, overlapMs: number) => call<IssuedToken>(`me/tokens/${name(id)}/rotate`, { method: 'POST', body: { overlap_ms: overlapMs } }),
 
   rules: (signal?: AbortSignal) => call<Rules>('rules', { signal }),
   explain: (request: { head?: string; body: string } | { request_id: string }) =>

@@ -3,7 +3,7 @@
 import type { Checked, Config, Conversations, Error, Errors, Notifications, Rules, Running, Tried, Versions, Wrong } from './openapi.ts';
 
 export { bodyOutcomeValues as BODY_OUTCOMES, causeValues as CAUSES, conditionCodeValues as CONDITION_CODES, conditionTestCodeValues as TEST_CODES, deliveryCodeValues as DELIVERY_CODES, faultCodeValues as FAULT_CODES,
-  faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES, wasteCauseValues as WASTE_CAUSES } from './openapi.ts';
+  faultParametersFaultOneOf1Values as TLS_FAULTS, keyReasonValues as KEY_REASONS, limitWindowValues as LIMIT_WINDOWS, measureValues as MEASURES, outcomeValues as OUTCOMES, reasonValues as REASONS, upstreamKeyStateValues as KEY_STATES, wasteCauseValues as WASTE_CAUSES } from './openapi.ts';
 export type {
   AuditedChange, By as GroupBy, CaptureWish, Cause, Checked as ConfigCheck, Audit, ClientToken, IssuedToken, Limit, LimitUsage, LimitWindow, Me, Measure, NewLimit, NewToken, NewUser, SubjectKind, TeamGroup, TeamUser, TokenChange, UserChange, Condition, Config, Conversation, Conversations, Detail as RequestDetail, Errors as ErrorGroups, Explanation, FailedUpstream, Fault, FaultCode,
   Finding, Group, Groups, Health, KeyBalance, KeyNames, LastRecost, LastTest, Line, Notifications, NotificationTest, Outcome, Page as RequestPage, Percentiles as Spread, Point as SeriesPoint, Problem as ConfigProblem, Listed as RequestRow,

@@ -25,6 +25,8 @@ export function useErrorText(): (error: unknown) => string {
     const [problem] = error.problems;
     if (problem) return problemText.at(problem);
     const template = faultWords.value[error.code];
+    // What is told in words of its own has these in the panel's language in the message alone.
+    if (template?.includes('{said}')) return said;
     if (template !== undefined) return t('apiError.coded', { what: fill(template, error.parameters, (name) => name) });
     // In English the gateway's own words say more than the status does.
     const status = STATUSES.find((known) => known === error.status);

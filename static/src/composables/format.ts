@@ -25,6 +25,10 @@ export function useFormat() {
       if (fromMs !== null) return t('range.since', { at: format.formatMinute(locale.value, fromMs) });
       return toMs === null ? t('range.all') : t('range.until', { at: format.formatMinute(locale.value, toMs) });
     },
+    /** A moment to the minute, with its day if that is not today's. */
+    minute: (atMs: number) => format.formatNearMinute(locale.value, atMs, nowMs.value),
+    /** How long it is until then, in whole minutes. */
+    until: (atMs: number) => format.formatLasting(locale.value, nowMs.value, atMs),
     moment: (atMs: number) => format.formatMoment(locale.value, atMs),
     ago: (atMs: number) => format.formatAgo(locale.value, Math.min(atMs, nowMs.value), nowMs.value),
     lasting: (sinceMs: number) => format.formatLasting(locale.value, sinceMs, nowMs.value),

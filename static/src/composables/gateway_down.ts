@@ -7,7 +7,7 @@ import { ApiError } from '@/api/api';
 import { liveState, retryLive, startLive } from '@/api/live';
 import { backoffMs } from '@/lib/backoff';
 
-import { loadSession, mayRead, session } from './session';
+import { isSignedIn, loadSession, mayRead, session } from './session';
 
 /** What a reverse proxy says of a gateway that is gone. */
 const GONE: readonly number[] = [0, 502, 503, 504];
@@ -47,7 +47,7 @@ export function watchGateway(router: Router): void {
     if (session.value === null || isDown.value) return;
     const { fullPath, meta } = router.currentRoute.value;
     if (mayRead.value) startLive();
-    else if (meta['isOpen'] !== true) void router.push({ name: 'login', query: { to: fullPath } });
+    else if (!isSignedIn.value && meta['isOpen'] !== true) void router.push({ name: 'login', query: { to: fullPath } });
   };
   router.afterEach(() => {
     if (session.value === null && !isDown.value) void look();

@@ -12,6 +12,12 @@ export const session = readonly(current);
 /** Why the last link did not log in, for the login page. */
 export const linkFailure = readonly(failure);
 export const mayRead = computed(() => current.value?.may_read === true);
+/** Whether somebody is logged in, be it a member. */
+export const isSignedIn = computed(() => (current.value?.role ?? null) !== null || mayRead.value);
+/** Whether it is somebody who sees what is the own, and nothing else. */
+export const isMember = computed(() => current.value?.role === 'member');
+/** Whether the viewer came with a client token, of which there is something to show. */
+export const hasToken = computed(() => isMember.value || current.value?.role === 'admin');
 export const mayWrite = computed(() => current.value?.may_write === true);
 
 export async function loadSession(): Promise<Session> {

@@ -157,6 +157,12 @@ export function formatMinute(locale: string, atMs: number): string {
   return dates(locale, DAY_AND_MINUTE).format(atMs);
 }
 
+/** The same, without the day if that is today's. */
+export function formatNearMinute(locale: string, atMs: number, nowMs: number): string {
+  const isToday = new Date(atMs).toDateString() === new Date(nowMs).toDateString();
+  return dates(locale, isToday ? MINUTE : DAY_AND_MINUTE).format(atMs);
+}
+
 /** A mark on a time axis, as fine as the axis' step. */
 export function formatTick(locale: string, atMs: number, incrementMs: number): string {
   const DAY_MS = 86_400_000;

@@ -1,5 +1,7 @@
 /** What the forms of the team make of what is typed. */
 
+import type { ClientToken, TokenChange } from '@/api/types';
+
 const DAY_MS = 24 * 3_600_000;
 
 /** How long a new token is good, in days; empty for without end. */
@@ -21,4 +23,22 @@ export function endOf(days: string, nowMs: number): number | null {
 export function byUse<T extends { state: string }>(tokens: readonly T[]): T[] {
   const isOver = (token: T): number => Number(token.state === 'revoked' || token.state === 'expired');
   return [...tokens].sort((one, other) => isOver(one) - isOver(other));
+}
+
+/** What a form of a token holds: lists as they are typed. */
+export interface TypedToken {
+  name: string;
+  models: string;
+  upstreams: string;
+  addresses: string;
+  expires_at_ms: number | null;
+}
+
+/** What of a token is to be another one; empty if nothing is. */
+export function tokenChange(token: ClientToken, typed: TypedToken): TokenChange {
+  const wanted = {
+    name: typed.name.trim(), models: entriesOf(typed.models), upstreams: entriesOf(typed.upstreams), addresses: entriesOf(typed.addresses), expires_at_ms: typed.expires_at_ms,
+  };
+  const differs = (key: keyof typeof wanted): boolean => JSON.stringify(wanted[key]) !== JSON.stringify(token[key]);
+  return Object.fromEntries(Object.entries(wanted).filter(([key]) => differs(key as keyof typeof wanted)));
 }

@@ -3,9 +3,11 @@
 import audit from './audit';
 import connect from './connect';
 import limits from './limits';
+import mine from './mine';
 import notify from './notify';
 import ruleForm from './rule_form';
 import team from './team';
+import token from './token';
 import upstreamForm from './upstream_form';
 
 export default {
@@ -14,6 +16,8 @@ export default {
   ...team,
   ...audit,
   ...limits,
+  ...token,
+  ...mine,
   ...ruleForm,
   ...connect,
 };

@@ -10,7 +10,7 @@ import { useCopyLink } from '@/composables/copy_link';
 import { useLeave } from '@/composables/leave';
 import { useResource } from '@/composables/resource';
 import { useSavedFilters } from '@/composables/saved_filters';
-import { mayRead } from '@/composables/session';
+import { isMember, isSignedIn, mayRead } from '@/composables/session';
 import { theme, THEMES } from '@/composables/theme';
 import { units, UNITS } from '@/composables/units';
 import { chooseLocale, LANGUAGES, LOCALES, useLanguage } from '@/i18n';
@@ -18,7 +18,7 @@ import type { IconName } from '@/lib/icons';
 import type { Entry } from '@/lib/palette';
 import { groupOf } from '@/lib/setting_groups';
 
-import { PAGE_GROUPS, useToPage } from '../pages';
+import { pageGroups, useToPage, type PageName } from '../pages';
 
 export interface PaletteEntry extends Entry {
   icon: IconName;
@@ -35,7 +35,8 @@ export function usePages(): ComputedRef<PaletteEntry[]> {
   return computed(() => {
     const page = (id: string, title: string, icon: IconName, to: RouteLocationRaw): PaletteEntry =>
       ({ id: `page ${id}`, kind: 'page', title, note: '', words: id, icon, run: () => router.push(to) });
-    const pages = PAGE_GROUPS.flatMap((group) => group.pages.map((name) => page(name, t(`nav.${name}`), name, toPage(name))));
+    const pages = pageGroups.value.flatMap((group) => group.pages.map((name: PageName) => page(name, t(`nav.${name}`), name, toPage(name))));
+    if (isMember.value) return pages;
     const views = (['yaml', 'headers', 'history'] as const).map((view) =>
       page(`config ${view}`, of(t('nav.config'), t(`config.view.${view}`)), 'config', { name: 'config', query: { view } }));
     return [...pages, ...views, page('rules try', of(t('nav.rules'), t('rules.view.try')), 'rules', { name: 'rules', query: { view: 'try' } })];
@@ -47,7 +48,7 @@ export function useSaved(): ComputedRef<PaletteEntry[]> {
   const { t } = useLanguage();
   const router = useRouter();
   const { saved } = useSavedFilters();
-  return computed(() => saved.value.map(({ page, name, query }): PaletteEntry =>
+  return computed(() => (isMember.value ? [] : saved.value).map(({ page, name, query }): PaletteEntry =>
     ({ id: `saved ${page} ${name}`, kind: 'saved', title: name, note: t(`nav.${page}`), words: '', icon: 'star', run: () => router.push({ name: page, query: { ...query } }) })));
 }
 
@@ -60,13 +61,13 @@ export function useCommands(openKeys: () => void): ComputedRef<PaletteEntry[]> {
       ({ id: `action ${id}`, kind: 'action', title, note: isNow ? t('palette.isNow') : '', words: id, icon, run });
     const choice = (what: string, value: string): string => t('palette.of', { what, value });
     return [
-      isLiveHeld.value ? command('live resume', t('live.resume'), 'play', () => { holdLive(false); }) : command('live pause', t('live.pause'), 'pause', () => { holdLive(true); }),
+      ...(isMember.value ? [] : [isLiveHeld.value ? command('live resume', t('live.resume'), 'play', () => { holdLive(false); }) : command('live pause', t('live.pause'), 'pause', () => { holdLive(true); })]),
       command('copy link', t('copyLink.copy'), 'connect', copyLink),
       command('keyboard shortcuts', t('keys.title'), 'info', openKeys),
       ...LOCALES.map((one) => command(`language ${one}`, choice(t('nav.language'), LANGUAGES[one]), 'globe', () => chooseLocale(one), one === locale.value)),
       ...THEMES.map((one) => command(`theme ${one}`, choice(t('theme.label'), t(`theme.${one}`)), THEME_ICONS[one], () => (theme.value = one), one === theme.value)),
       ...(locale.value === 'en' ? [] : UNITS.map((one) => command(`units ${one}`, choice(t('units.label'), t(`units.${one}`)), 'dashboard', () => (units.value = one), one === units.value))),
-      ...(mayRead.value ? [command('sign out', t('nav.signOut'), 'signout', leave)] : []),
+      ...(isSignedIn.value ? [command('sign out', t('nav.signOut'), 'signout', leave)] : []),
     ];
   });
 }
