@@ -2,8 +2,8 @@
 //!
 //! A session says until when it is good and who it is, signed with the panel's key: nothing is kept of it, so that it
 //! survives restarts and upgrades, and a new key ends all of them. One that began with a client token has its digest, by
-//! which the token is looked up each time as if it were shown: it ends with that text of it. What is kept is the few that were ended before their
-//! time, in memory and in the state folder, where the next process and the one before find them too.
+//! which the token is looked up each time as if it were shown: it ends with that text of it. What is kept is the few that
+//! were ended before their time, in memory and in the state folder, where the next process and the one before find them too.
 
 use crate::config::secret::Secret;
 use crate::config::write_whole;
@@ -23,8 +23,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) const SESSION_TIME: Duration = Duration::from_secs(12 * 3600);
 /// Bytes of a session's id.
 const ID_BYTES: usize = 16;
-/// Ended sessions that are remembered one by one.
+/// Ended sessions that are remembered one by one, and tokens of which any is.
 const MOST_ENDED: usize = 1000;
+/// The same of one token: whoever has it begins and ends as many as it likes, and ends nobody else's.
+const MOST_ENDED_OF_A_TOKEN: usize = 8;
 /// Largest file of them that is read.
 const MOST_BYTES: u64 = 1024 * 1024;
 
@@ -106,12 +108,26 @@ fn seconds(time: SystemTime) -> u64 {
 /// The sessions that were ended before their time.
 pub(super) struct Ended {
     path: PathBuf,
-    list: ArcSwap<List>,
+    lists: ArcSwap<Lists>,
     /// When the file was last changed, as far as this process knows; held while it is written.
     seen: Mutex<Option<SystemTime>>,
 }
 
-/// As it is in the file.
+/// As they are in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Lists {
+    /// Those of the panel's key.
+    #[serde(flatten)]
+    of_key: List,
+    /// Those of client tokens, by their digests.
+    #[serde(default)]
+    of_tokens: BTreeMap<String, List>,
+    /// Sessions of tokens that would be over by then are over: what does not fit above is among them.
+    #[serde(default)]
+    of_tokens_before: u64,
+}
+
+/// Sessions that were ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct List {
     /// Sessions that would be over by then are over: what does not fit below is among them.
@@ -122,18 +138,65 @@ struct List {
     ended: BTreeMap<String, u64>,
 }
 
+impl Lists {
+    fn of(session: Session) -> Self {
+        let list = List { before: 0, ended: BTreeMap::from([(session.id, session.until)]) };
+        match session.of {
+            None => Self { of_key: list, ..Self::default() },
+            Some(digest) => Self { of_tokens: BTreeMap::from([(named(&digest), list)]), ..Self::default() },
+        }
+    }
+
+    fn has(&self, session: &Session) -> bool {
+        match &session.of {
+            None => self.of_key.has(session),
+            Some(digest) => {
+                session.until <= self.of_tokens_before
+                    || self.of_tokens.get(&named(digest)).is_some_and(|list| list.has(session))
+            }
+        }
+    }
+
+    /// With all of others, without what is over anyway, and bounded: rather too many are ended than one too few.
+    fn with(&self, other: Self, now: u64) -> Self {
+        let mut of_tokens = self.of_tokens.clone();
+        let mut before = self.of_tokens_before.max(other.of_tokens_before);
+        for (digest, list) in other.of_tokens {
+            let own = of_tokens.entry(digest).or_default();
+            *own = own.with(list, now, MOST_ENDED_OF_A_TOKEN);
+        }
+        of_tokens.retain(|_, list| list.last() > now);
+        while of_tokens.len() > MOST_ENDED
+            && let Some((digest, last)) =
+                of_tokens.iter().map(|(digest, list)| (digest.clone(), list.last())).min_by_key(|(_, last)| *last)
+        {
+            before = before.max(last);
+            of_tokens.remove(&digest);
+        }
+        Self { of_key: self.of_key.with(other.of_key, now, MOST_ENDED), of_tokens, of_tokens_before: before }
+    }
+}
+
+fn named(digest: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(digest)
+}
+
 impl List {
     fn has(&self, session: &Session) -> bool {
         session.until <= self.before || self.ended.contains_key(&session.id)
     }
 
-    /// With all of another list, without what is over anyway, and bounded: rather too many are ended than one too few.
-    fn with(&self, other: Self, now: u64) -> Self {
+    /// When the last of them would be over.
+    fn last(&self) -> u64 {
+        self.ended.values().copied().max().unwrap_or_default().max(self.before)
+    }
+
+    fn with(&self, other: Self, now: u64, most: usize) -> Self {
         let mut list = self.clone();
         list.before = list.before.max(other.before);
         list.ended.extend(other.ended);
         list.ended.retain(|_, until| *until > now);
-        while list.ended.len() > MOST_ENDED
+        while list.ended.len() > most
             && let Some((id, until)) =
                 list.ended.iter().min_by_key(|(_, until)| **until).map(|(id, until)| (id.clone(), *until))
         {
@@ -148,29 +211,28 @@ impl Ended {
     /// Those of this state folder.
     pub(super) fn open(state_dir: &Path) -> Self {
         let ended =
-            Self { path: state_dir.join("ended-sessions.json"), list: ArcSwap::default(), seen: Mutex::new(None) };
+            Self { path: state_dir.join("ended-sessions.json"), lists: ArcSwap::default(), seen: Mutex::new(None) };
         ended.refresh();
         ended
     }
 
     /// Whether this session was ended.
     pub(super) fn has(&self, session: &Session) -> bool {
-        self.list.load().has(session)
+        self.lists.load().has(session)
     }
 
     /// Ends a session, here and in the file.
     pub(super) fn end(&self, session: Session) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = seconds(SystemTime::now());
-        let one = List { before: 0, ended: BTreeMap::from([(session.id, session.until)]) };
-        let list = self.list.load().with(one, now).with(self.read_file(), now);
-        self.list.store(Arc::new(list.clone()));
-        self.write(&list);
+        let lists = self.lists.load().with(Lists::of(session), now).with(self.read_file(), now);
+        self.lists.store(Arc::new(lists.clone()));
+        self.write(&lists);
         *seen = self.changed();
     }
 
-    fn write(&self, list: &List) {
-        let text = serde_json::to_string(list).unwrap_or_default();
+    fn write(&self, lists: &Lists) {
+        let text = serde_json::to_string(lists).unwrap_or_default();
         if let Err(error) = write_whole(&self.path, text.as_bytes()) {
             log::error!("{error}: a session that was ended is over for this process, but not after a restart");
         }
@@ -182,13 +244,13 @@ impl Ended {
         let changed = self.changed();
         if changed.is_none() && seen.is_some() {
             // Somebody deleted it: what was ended must not begin anew after a restart.
-            self.write(&self.list.load());
+            self.write(&self.lists.load());
             *seen = self.changed();
             return;
         }
         if changed.is_some() && changed != *seen {
-            let list = self.list.load().with(self.read_file(), seconds(SystemTime::now()));
-            self.list.store(Arc::new(list));
+            let lists = self.lists.load().with(self.read_file(), seconds(SystemTime::now()));
+            self.lists.store(Arc::new(lists));
             *seen = changed;
         }
     }
@@ -197,13 +259,13 @@ impl Ended {
         std::fs::metadata(&self.path).and_then(|file| file.modified()).ok()
     }
 
-    fn read_file(&self) -> List {
+    fn read_file(&self) -> Lists {
         let is_small = std::fs::metadata(&self.path).is_ok_and(|file| file.len() <= MOST_BYTES);
         let text = is_small.then(|| std::fs::read(&self.path).ok()).flatten();
-        let list = text.map(|text| serde_json::from_slice(&text));
-        list.unwrap_or_else(|| Ok(List::default())).unwrap_or_else(|error| {
+        let lists = text.map(|text| serde_json::from_slice(&text));
+        lists.unwrap_or_else(|| Ok(Lists::default())).unwrap_or_else(|error| {
             log::error!("{}: the sessions that were ended cannot be read: {error}", self.path.display());
-            List::default()
+            Lists::default()
         })
     }
 }
@@ -281,13 +343,40 @@ mod tests {
             ended: range.map(|until| (format!("{until:06}"), until)).collect(),
         };
         let most = MOST_ENDED as u64;
-        let list = List::default().with(sessions(100..100 + most), 0).with(sessions(5000..5003), 0);
+        let with = |list: &List, other, now| list.with(other, now, MOST_ENDED);
+        let list = with(&with(&List::default(), sessions(100..100 + most), 0), sessions(5000..5003), 0);
         assert_eq!((list.ended.len(), list.before), (MOST_ENDED, 102));
         for until in [100, 102, 103, 5002] {
             assert!(list.has(&Session { id: format!("{until:06}"), until, of: None }), "{until}");
         }
         assert!(!list.has(&Session { id: "another".to_owned(), until: 103, of: None }));
-        assert_eq!(list.with(List::default(), 5001).ended.len(), 1, "what is over anyway is forgotten");
+        assert_eq!(with(&list, List::default(), 5001).ended.len(), 1, "what is over anyway is forgotten");
+    }
+
+    #[test]
+    fn whoever_has_a_token_ends_its_own_sessions_alone_however_many() {
+        let session = |id: u64, until: u64, of: Option<Digest>| Session { id: id.to_string(), until, of };
+        let mut lists = Lists::default();
+        for at in 0..3000 {
+            lists = lists.with(Lists::of(session(at, 1000 + at, Some([1; 32]))), 0);
+        }
+        assert!(lists.has(&session(0, 1000, Some([1; 32]))) && lists.has(&session(2999, 3999, Some([1; 32]))));
+        for other in [None, Some([2; 32])] {
+            assert!(!lists.has(&session(9, 1000, other)), "{other:?}");
+        }
+        assert_eq!((lists.of_tokens.len(), lists.of_tokens[&named(&[1; 32])].ended.len()), (1, MOST_ENDED_OF_A_TOKEN));
+        // More tokens than are remembered: those that are over first are over.
+        for at in 0..=MOST_ENDED as u64 {
+            let mut digest = [3; 32];
+            digest[..8].copy_from_slice(&at.to_be_bytes());
+            lists = lists.with(Lists::of(session(at, 5000 + at, Some(digest))), 0);
+        }
+        assert!(lists.has(&session(7, 4000, Some([9; 32]))) && !lists.has(&session(7, 9000, Some([9; 32]))));
+        assert!(!lists.has(&session(7, 1, None)));
+        let kept: Lists = serde_json::from_str(&serde_json::to_string(&lists).expect("JSON")).expect("lists");
+        assert_eq!(kept, lists);
+        let earlier: Lists = serde_json::from_str(r#"{"before": 5, "ended": {"a": 9}}"#).expect("an earlier version's");
+        assert!(earlier.has(&session(1, 5, None)) && !earlier.has(&session(1, 5, Some([1; 32]))));
     }
 
     #[test]
