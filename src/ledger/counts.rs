@@ -184,7 +184,7 @@ impl Counts {
     }
 
     /// The keeper has nothing to keep until it is told something.
-    pub(super) fn is_idle(&self) {
+    pub(super) fn rests(&self) {
         self.heard.at.store(IDLE, Ordering::Relaxed);
     }
 
@@ -250,7 +250,7 @@ mod tests {
         assert!(counts.heard.age() >= Duration::from_millis(20));
         counts.heard();
         assert!(counts.heard.age() < Duration::from_secs(5));
-        counts.is_idle();
+        counts.rests();
         assert_eq!(counts.heard.age(), Duration::ZERO);
     }
 }

@@ -21,7 +21,7 @@ const RENEWED: Duration = Duration::from_secs(5);
 const SMOOTH: i64 = 4;
 
 /// One window.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     pub key: Key,
     pub window: i64,

@@ -125,7 +125,7 @@ impl Keeper {
             // Without anything to keep, nothing is to be done each second.
             let is_idle = self.helds.is_empty() && self.file.is_none() && !self.is_away;
             if is_idle {
-                self.common.counts.is_idle();
+                self.common.counts.rests();
             }
             let first = match is_idle {
                 true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -248,7 +248,7 @@ impl Keeper {
         // A process that takes over, or comes next, tells what this one might not get told any more.
         let parts = if is_draining { Arc::default() } else { self.common.notices.parts() };
         let mut noted = Vec::new();
-        let (helds, known) = (&mut self.helds, &self.current);
+        let (helds, known) = (&self.helds, &self.current);
         let kept = with(&mut self.file, &self.folder, &gateway, |file| {
             let transaction = file.transaction()?;
             rows::greet(&transaction, &gateway, now.database)?;
@@ -276,6 +276,10 @@ impl Keeper {
                 {
                     noted.extend(held.spent(granted).note(&rows, &parts)?);
                 }
+            }
+            // Before and after: of a limit that was raised it is told what is reached from here on.
+            for standing in claims.iter().flat_map(|claim| &claim.standings) {
+                noted.extend(notices::of_sessions(&rows, &standing.owner, &parts)?);
             }
             let claimed = claims.iter().map(|claim| claimed(&rows, claim)).collect::<Result<Vec<_>, _>>()?;
             for (claim, _) in claims.iter().zip(&claimed).filter(|(_, claimed)| claimed.is_ok()) {
@@ -310,28 +314,32 @@ impl Keeper {
         self.helds.values_mut().for_each(|held| held.is_due = true);
     }
 
-    /// Another file is there, whose windows have other numbers: nothing is held from here on. What the file knows that this
-    /// gateway held is charged, as if its process had been killed.
-    fn begin_anew(&mut self) -> Result<(), FileError> {
-        self.common.close_all();
-        self.helds.drain().for_each(|(_, held)| held.standing.set(None));
-        self.current.clear();
-        let Some((file, _)) = &mut self.file else { return Ok(()) };
-        let transaction = file.transaction()?;
-        rows::bury(&transaction, &self.gateway)?;
-        Ok(transaction.commit()?)
+    /// Goes over to the file that is there now. If its windows have other numbers, nothing is held from here on, and what it
+    /// knows that this gateway held is charged, as if its process had been killed. All of that, or nothing: what fails here
+    /// comes again at the next tick.
+    fn go_over(&mut self) -> Result<(), FileError> {
+        let mut other = File::open(&self.folder)?;
+        let has = |held: &Held| rows::has_window(other.connection(), held.window, &held.key, &held.span);
+        let is_of_same = self.helds.values().map(has).collect::<rusqlite::Result<Vec<_>>>()?;
+        if is_of_same.contains(&false) {
+            let transaction = other.transaction()?;
+            rows::bury(&transaction, &self.gateway)?;
+            transaction.commit()?;
+            self.common.close_all();
+            self.helds.drain().for_each(|(_, held)| held.standing.set(None));
+            self.current.clear();
+        }
+        if let Some((file, _)) = &mut self.file {
+            *file = other;
+        }
+        Ok(())
     }
 
     /// Which other gateways there are; the leases of those that are gone are over.
     fn look_for_others(&mut self) -> Result<(), FileError> {
-        let Some((file, _)) = &mut self.file else { return Ok(()) };
+        let Some((file, _)) = &self.file else { return Ok(()) };
         if file.bring_back()? {
-            *file = File::open(&self.folder)?;
-            let has = |held: &Held| rows::has_window(file.connection(), held.window, &held.key, &held.span);
-            let is_of_same = self.helds.values().map(has).collect::<rusqlite::Result<Vec<_>>>()?;
-            if is_of_same.contains(&false) {
-                self.begin_anew()?;
-            }
+            self.go_over()?;
         }
         let Some((file, _)) = &mut self.file else { return Ok(()) };
         let others = rows::others(file.connection(), &self.gateway)?;
@@ -428,7 +436,7 @@ fn with<T>(
 fn open_windows(
     rows: &Rows<'_>,
     standing: &Arc<Standing>,
-    (helds, known): (&mut HashMap<i64, Held>, &HashMap<Key, i64>),
+    (helds, known): (&HashMap<i64, Held>, &HashMap<Key, i64>),
     new: &mut HashMap<i64, Held>,
     now: Times,
 ) -> rusqlite::Result<()> {
@@ -441,7 +449,8 @@ fn open_windows(
         if new.contains_key(&window) {
             continue;
         }
-        let known = helds.remove(&window);
+        // What is known of it stays there as well: a fault must not lose it.
+        let known = helds.get(&window).cloned();
         let mut held = known.unwrap_or_else(|| Held::new(key, window, span, *limit, standing));
         held.limit = *limit;
         held.standing = Arc::clone(standing);

@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Most notices that wait for whoever tells them, which is done each second.
 const MOST_WAITING: usize = 1_000;
 
+/// Stands among the parts of a window for its being looked at with a limit of this amount.
+const SEEN: u8 = 0;
+
 /// What somebody is to be told, and when.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -81,7 +84,7 @@ impl Spent<'_> {
             return Ok(None);
         }
         // A limit that was raised is told of again, but for the parts that are passed by then.
-        let was_seen = self.noted.is_some_and(|(_, amount)| amount == self.limit.amount);
+        let was_seen = !parts.is_empty() && matches!(rows.note(self.window, SEEN, self.limit.amount)?, Row::Known);
         let mut is_news = false;
         for each in parts.iter().filter(|each| **each <= percent) {
             let is_new = match rows.note(self.window, *each, self.limit.amount)? {

@@ -327,6 +327,24 @@ async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
 }
 
 #[tokio::test]
+async fn a_limit_of_sessions_that_was_raised_is_told_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = gateway(folder.path(), &["sessions:day:2"]);
+    ledger.tell_at(&[80, 95, 100]);
+    let told = async |session: &str| {
+        let checks = ledger.checks(TOKEN).expect("limits");
+        ledger.admit(&checks, Some(session), &ONE).await.expect("a place").release();
+        ledger.notices().iter().map(|notice| (notice.percent, notice.spent)).collect::<Vec<_>>()
+    };
+    assert_eq!((told("a").await, told("b").await), (vec![], vec![(100, 2)]));
+    ledger.publish(own(&["sessions:day:3"]));
+    assert_eq!(told("c").await, [(100, 3)]);
+    ledger.publish(own(&["sessions:day:5"]));
+    assert_eq!((told("d").await, told("e").await), (vec![(80, 4)], vec![(100, 5)]));
+    ledger.end();
+}
+
+#[tokio::test]
 async fn a_fault_of_the_keeper_costs_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let limits = ["requests:day:9"];
