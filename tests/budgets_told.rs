@@ -101,6 +101,32 @@ async fn admissions_settlements_and_the_ledger_are_counted_and_nobody_is_named()
 }
 
 #[tokio::test]
+async fn one_that_came_to_no_upstream_is_settled_with_nothing() {
+    let sleeps = || Reply::sse().bytes(anthropic::events(MODEL)[0].clone()).step(Step::Sleep(Duration::from_secs(60)));
+    let upstream = Upstream::start(move |_| sleeps()).await;
+    let settings =
+        yaml(&upstream, "  limits: {queue_timeout: 100ms}\n").replace("api_key:", "max_in_flight: 1, api_key:");
+    let gateway = Gateway::builder(BINARY).yaml(&settings).start().await;
+    let token = issue(&gateway, "--limit requests:day:9").await;
+    let mut first = Client::connect(gateway.addr()).await;
+    first.send(post(&token).bytes()).await;
+    within("the first to be served", async {
+        while upstream.received().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(gateway.request(&post(&token)).await.status(), 503);
+    within("the second to be settled", async {
+        while sum(&metrics(&gateway).await, "gateway_settlements_total", &[("result", "nothing")]) < 1.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(sum(&metrics(&gateway).await, "gateway_admissions_total", &[("result", "admitted")]), 2.0);
+}
+
+#[tokio::test]
 async fn a_ledger_that_cannot_be_opened_gets_old_and_is_found_again() {
     let upstream = Upstream::start(|_| message(10, 5)).await;
     let gateway = Gateway::builder(BINARY).yaml(&yaml(&upstream, "")).start().await;
@@ -265,6 +291,7 @@ async fn holders_are_told_of_the_nearest_limit_and_upstreams_are_not() {
     let settings = "  team: {budget_header: true}\n";
     let gateway = Gateway::builder(BINARY).yaml(&yaml(&upstream, settings)).start().await;
     // Each costs half a dollar.
+    said(command(&gateway, "group create --name dev").await);
     let token = issue(&gateway, "--limit usd:day:5 --limit requests:now:2").await;
     let budget = async |token: &str| gateway.request(&post(token)).await.header("x-gateway-budget");
     let first = budget(&token).await.expect("a budget");
@@ -285,6 +312,17 @@ async fn holders_are_told_of_the_nearest_limit_and_upstreams_are_not() {
     assert_eq!(refused.status(), 429);
     let told = refused.header("x-gateway-budget").expect("a budget");
     assert!(told.starts_with("requests;w=\"month\";of=\"user\";used=4;limit=4;"), "{told}");
+    // Of a group nothing is told that says what others used.
+    said(command(&gateway, "user create --name bob --group dev").await);
+    let issued = said(command(&gateway, "token create --user bob --json").await);
+    let issued: Value = serde_json::from_str(&issued).expect("JSON");
+    let of_group = issued["token"].as_str().expect("a token");
+    said(command(&gateway, "limit add --group dev usd:total:0.501").await);
+    assert_eq!(budget(of_group).await, None);
+    let refused = gateway.request(&post(of_group)).await;
+    assert_eq!((refused.status(), refused.header("x-gateway-budget")), (402, None), "{}", refused.text());
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("the limit of group dev") && !message.contains(" left, and"), "{message}");
     let is_told = |request: &std::sync::Arc<harness::Received>| request.headers.get("x-gateway-budget").is_some();
     assert!(!upstream.received().iter().any(is_told));
     // Off, nothing is added.

@@ -213,7 +213,9 @@ impl ProxyHttp for Gateway {
         let failure = error.map(|error| failure::read(error, context));
         settle::over(context, failure.as_ref());
         // One that went to no upstream counts nothing.
-        context.admitted = None;
+        if let Some(admitted) = context.admitted.take() {
+            admitted.release();
+        }
         let ending = Ending::of(session, failure, context);
         let in_force = self.shared.snapshot.load();
         let record = finish::record(session, ending, context, &in_force.config.prices, &self.shared.cache_waste);

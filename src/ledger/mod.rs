@@ -25,7 +25,7 @@ use book::{Book, Open, Standing};
 use common::Common;
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
 use gateway_core::team::budget::Budget;
-use gateway_core::team::limit::{Limit, Window};
+use gateway_core::team::limit::{Limit, Subject, Window};
 use gateway_core::team::measure::{Amounts, Measure};
 use gateway_core::team::notice::Notice;
 use gateway_core::team::refusal::Refusal;
@@ -310,7 +310,8 @@ impl Ledger {
 
 /// Whether the keeper has worked until the process ends; without that it has failed.
 fn has_ended(keeper: &mut Keeper, messages: &Receiver<Message>) -> bool {
-    // What it was at is gone with its transaction, and what it holds is in stocks, each of which is whole at any time.
+    // What it was at is gone with its transaction, and what it holds is in stocks, each of which is whole at any time. Of a
+    // transaction that was written, but not heard of, a lease that went back would be charged again.
     catch_unwind(AssertUnwindSafe(|| keeper.run(messages))).is_ok()
 }
 
@@ -345,9 +346,11 @@ impl Checks {
         }
     }
 
-    /// The limit that is nearest to its end, as far as this gateway knows; `None` if none is spent, or none is open.
+    /// The limit of the token or its user that is nearest to its end, as far as this gateway knows; `None` if none is spent,
+    /// or none is open. What a group used tells of others.
     pub(crate) fn budget(&self) -> Option<Budget> {
-        let budgets = self.each().filter_map(|standing| Some((&standing.owner, standing.opened()?)));
+        let own = self.each().filter(|standing| standing.owner.kind != Subject::Group);
+        let budgets = own.filter_map(|standing| Some((&standing.owner, standing.opened()?)));
         Budget::nearest(budgets.flat_map(|(owner, open)| open.budgets(owner).collect::<Vec<_>>()))
     }
 

@@ -196,12 +196,13 @@ impl Refusal {
 }
 
 impl Whose {
-    /// What is left, beside what the request needs.
+    /// What is left, beside what the request needs. Of a group it is not told: what is left tells what others used.
     fn rest(&self, left: i64, needed: i64) -> InPlace {
         let words = |amount: i64| InPlace(self.limit.measure.words(u64::try_from(amount).unwrap_or_default()));
         let (rest, needed) = (words(left), words(needed));
         InPlace(match left {
             ..=0 => both!("nothing is left", "已全部用完"),
+            _ if self.subject == Subject::Group => both!("it is estimated at {needed}", "本次请求预计需要 {needed:#}"),
             _ => both!("{rest} left, and it is estimated at {needed}", "剩余 {rest:#}，而本次请求预计需要 {needed:#}"),
         })
     }
