@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// What the audit calls what names nothing: costs made anew.
 const COSTS: &str = "costs";
 
+/// Most of a target, and of what was asked, that is noted.
+const MOST_BYTES: usize = 200;
+
 /// How the audit calls what a method does to a path of this template; `None` for what changes nothing, and for what is noted
 /// with more than that.
 pub(super) fn action(method: &Method, template: &str) -> Option<&'static str> {
@@ -31,24 +34,22 @@ pub(super) fn action(method: &Method, template: &str) -> Option<&'static str> {
 /// Notes that somebody did this to what the path names.
 pub(super) async fn done(parts: &Parts, call: &Call, action: &'static str) {
     let names = [&call.named, &call.within].map(String::as_str);
-    let target = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
+    let named = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/");
     // What these are asked with has no secrets, and says what was wanted.
-    let after: Option<Value> = match action {
-        "key.rest" | "recost.begin" | "notify.test" => serde_json::from_slice(&call.body).ok(),
-        _ => None,
-    };
-    let noted = match (action, after) {
-        ("notify.test", Some(asked)) => {
-            let target = asked["target"].as_str().unwrap_or_default().to_owned();
-            Noted { action, target, ..Noted::default() }
+    let asked = || serde_json::from_slice::<Value>(&call.body).ok();
+    let (target, after) = match action {
+        "notify.test" => {
+            (asked().and_then(|asked| Some(asked["target"].as_str()?.to_owned())).unwrap_or_default(), None)
         }
-        (_, after) if target.is_empty() => Noted { action, target: COSTS.to_owned(), before: None, after },
-        (_, after) => Noted { action, target, before: None, after },
+        "key.rest" | "recost.begin" if call.body.len() <= MOST_BYTES => (named, asked()),
+        _ => (named, None),
     };
-    note(parts, call, noted).await;
+    let mut target = if target.is_empty() && action != "notify.test" { COSTS.to_owned() } else { target };
+    target.truncate(target.floor_char_boundary(MOST_BYTES));
+    note(parts, call, Noted { action, target, before: None, after }).await;
 }
 
-/// Notes a change of the configuration.
+/// Notes a change of the configuration, if it is one.
 pub(super) async fn configuration(
     parts: &Parts,
     call: &Call,
@@ -56,6 +57,9 @@ pub(super) async fn configuration(
     (before, after): (String, String),
     changed: Vec<String>,
 ) {
+    if before == after && changed.is_empty() {
+        return;
+    }
     let version =
         |version: String| Some(Value::from(serde_json::Map::from_iter([("version".to_owned(), version.into())])));
     let mut now = version(after);

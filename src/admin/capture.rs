@@ -37,10 +37,10 @@ pub(super) async fn begin(parts: &Parts, call: &Call) -> Result<Answer, Refused>
     json(&serde_json::json!({ "capture": told(&parts.shared, &wish) }))
 }
 
-/// It is not, or what came of it is seen.
-pub(super) fn end(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    parts.shared.capture_wishes.remove(&call.named, Instant::now());
-    json(&serde_json::json!({ "capture": null }))
+/// It is not, or what came of it is seen; whether it was to be until now.
+pub(super) fn end(parts: &Parts, call: &Call) -> Result<(Answer, bool), Refused> {
+    let had_wish = parts.shared.capture_wishes.remove(&call.named, Instant::now());
+    Ok((json(&serde_json::json!({ "capture": null }))?, had_wish))
 }
 
 fn told(shared: &Shared, wish: &Wish) -> Told {

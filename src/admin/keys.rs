@@ -157,9 +157,15 @@ pub(super) fn rest(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
     with_key(shared, call, |key| key.rest(Pause::For(pause), Why::of(KeyReason::Operator), now_ms()))
 }
 
-/// Uses a key again, whatever it was left out for.
-pub(super) fn wake(shared: &Shared, call: &Call) -> Result<Answer, Refused> {
-    with_key(shared, call, Key::wake)
+/// Uses a key again, whatever it was left out for; whether it was.
+pub(super) fn wake(shared: &Shared, call: &Call) -> Result<(Answer, bool), Refused> {
+    let mut has_changed = false;
+    let answer = with_key(shared, call, |key| {
+        let before = key.state_name(now_ms());
+        key.wake();
+        has_changed = key.state_name(now_ms()) != before;
+    })?;
+    Ok((answer, has_changed))
 }
 
 /// Has its balance read as soon as possible: what is known of it until then.

@@ -135,11 +135,13 @@ impl Admin {
         let caller = access.as_ref().map(Access::caller).unwrap_or_default();
         let call = Call { client, caller, named, within, parameters, body, request };
         let reply = (route.handler)(&self.parts, &call).await;
-        if let (Ok(_), Some(action)) = (&reply, audited::action(&call.request.method, route.template)) {
+        if let (Ok(Reply::Whole(_)), Some(action)) = (&reply, audited::action(&call.request.method, route.template)) {
             audited::done(&self.parts, &call, action).await;
         }
         match reply {
-            Ok(Reply::Whole(answer)) => answer.with(CACHE_CONTROL, "no-store").send_direct(session, request_id).await,
+            Ok(Reply::Whole(answer) | Reply::Same(answer)) => {
+                answer.with(CACHE_CONTROL, "no-store").send_direct(session, request_id).await
+            }
             Ok(Reply::Rows(export)) => export.serve(session, request_id).await,
             Ok(Reply::Live) => {
                 let may_look = || {

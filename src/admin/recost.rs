@@ -6,7 +6,7 @@ use super::parameters::TIMES;
 use super::parts::Parts;
 use super::refused::{Refused, json};
 use crate::gateway::Answer;
-use crate::store::{NotBegun, Progress, Recosts};
+use crate::store::{NotBegun, Progress, Recosts, State};
 use serde::Deserialize;
 
 /// Which rows.
@@ -41,9 +41,11 @@ pub(super) fn begin(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
     }
 }
 
-/// Ends the run that is under way.
-pub(super) fn stop(parts: &Parts) -> Result<Answer, Refused> {
-    told(recosts(parts)?.stop())
+/// Ends the run that is under way; whether one is.
+pub(super) fn stop(parts: &Parts) -> Result<(Answer, bool), Refused> {
+    let progress = recosts(parts)?.stop();
+    let is_running = progress.as_ref().is_some_and(|progress| progress.state == State::Running);
+    Ok((told(progress)?, is_running))
 }
 
 fn told(progress: Option<Progress>) -> Result<Answer, Refused> {

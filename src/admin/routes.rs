@@ -29,6 +29,8 @@ const PATCH: &[Method] = &[Method::PATCH];
 pub(super) enum Reply {
     /// All of an answer.
     Whole(Answer),
+    /// All of the answer to what was to change something, and found it so.
+    Same(Answer),
     /// A download.
     Rows(Box<Export>),
     /// What happens, as it happens.
@@ -56,6 +58,18 @@ const fn route(methods: &'static [Method], template: &'static str, needs: Needs,
 macro_rules! answer {
     ($parts:pat, $call:pat => $work:expr) => {
         |$parts, $call| Box::pin(async move { $work.map(Reply::Whole) })
+    };
+}
+
+/// The same for work that may find everything as it is to be: it gives an answer, and whether it changed anything.
+macro_rules! change {
+    ($parts:pat, $call:pat => $work:expr) => {
+        |$parts, $call| {
+            Box::pin(async move {
+                let (answer, has_changed) = $work?;
+                Ok(if has_changed { Reply::Whole(answer) } else { Reply::Same(answer) })
+            })
+        }
     };
 }
 
@@ -106,24 +120,24 @@ static ROUTES: [Route; 64] = [
     ),
     // What it keeps may hold what people wrote: that is for those who could have all requests kept.
     route(POST, "sessions/{id}/capture", Change, answer!(it, call => capture::begin(it, call).await)),
-    route(DELETE, "sessions/{id}/capture", Change, answer!(it, call => capture::end(it, call))),
+    route(DELETE, "sessions/{id}/capture", Change, change!(it, call => capture::end(it, call))),
     route(READ, "waste", Look, answer!(it, call => waste::report(it.reader()?, call).await)),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
     route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),
-    route(DELETE, "recost", Change, answer!(it, _ => recost::stop(it))),
+    route(DELETE, "recost", Change, change!(it, _ => recost::stop(it))),
     route(READ, "running", Look, answer!(it, _ => json(&status::running(&it.shared.running, usize::MAX)))),
     route(READ, "upstreams", Look, answer!(it, _ => json(&upstreams::all(&it.shared.snapshot.load())))),
     route(POST, "upstreams/{name}/test", Change, answer!(it, call => upstream_test::test(it, call).await)),
-    route(POST, "upstreams/{name}/drain", Change, answer!(it, call => upstreams::drain(&it.shared, &call.named, true))),
+    route(POST, "upstreams/{name}/drain", Change, change!(it, call => upstreams::drain(&it.shared, &call.named, true))),
     route(
         POST,
         "upstreams/{name}/enable",
         Change,
-        answer!(it, call => upstreams::drain(&it.shared, &call.named, false)),
+        change!(it, call => upstreams::drain(&it.shared, &call.named, false)),
     ),
     route(POST, "upstreams/{name}/keys/{key}/rest", Change, answer!(it, call => keys::rest(&it.shared, call))),
-    route(POST, "upstreams/{name}/keys/{key}/wake", Change, answer!(it, call => keys::wake(&it.shared, call))),
+    route(POST, "upstreams/{name}/keys/{key}/wake", Change, change!(it, call => keys::wake(&it.shared, call))),
     route(
         POST,
         "upstreams/{name}/keys/{key}/balance",

@@ -147,12 +147,12 @@ pub(super) fn all(snapshot: &Snapshot) -> Value {
     serde_json::json!({ "upstreams": upstreams, "moved_sessions": snapshot.affinity.moved() })
 }
 
-/// Takes an upstream out of service, or puts it back.
-pub(super) fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<Answer, Refused> {
+/// Takes an upstream out of service, or puts it back; whether it was not there.
+pub(super) fn drain(shared: &Shared, name: &str, is_drained: bool) -> Result<(Answer, bool), Refused> {
     let snapshot = shared.snapshot.load();
     let upstream = find(&snapshot, name)?;
-    upstream.drain(is_drained);
-    json(&shown(upstream))
+    let has_changed = upstream.drain(is_drained);
+    Ok((json(&shown(upstream))?, has_changed))
 }
 
 pub(super) fn find<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s Arc<Upstream>, Refused> {

@@ -79,10 +79,12 @@ impl CaptureWishes {
         Ok(wish)
     }
 
-    /// The wish of a session is over, or what came of it is known.
-    pub(crate) fn remove(&self, session: &str, now: Instant) {
+    /// The wish of a session is over, or what came of it is known; whether there was one.
+    pub(crate) fn remove(&self, session: &str, now: Instant) -> bool {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let had_wish = self.of(session, now).is_some();
         self.wishes.store(Arc::new(self.without(session, now)));
+        had_wish
     }
 
     /// The wish of a session, while it is open and for a while after it was taken.

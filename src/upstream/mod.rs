@@ -211,11 +211,13 @@ impl Upstream {
         !self.config.is_enabled || self.is_drained.load(Ordering::Relaxed)
     }
 
-    /// Takes it out of service, or puts it back: while it is out, requests go there only if there is no other.
-    pub fn drain(&self, is_drained: bool) {
-        self.is_drained.store(is_drained, Ordering::Relaxed);
+    /// Takes it out of service, or puts it back: while it is out, requests go there only if there is no other. Whether it was
+    /// not there until now.
+    pub fn drain(&self, is_drained: bool) -> bool {
+        let has_changed = self.is_drained.swap(is_drained, Ordering::Relaxed) != is_drained;
         let what = if is_drained { "is out of service" } else { "is in service" };
         log::info!("upstream \"{}\" {what}, as somebody asked for in the panel", self.config.name);
+        has_changed
     }
 
     /// Whether a request may be served here that was not sent here: one that fails all the time, and is left alone for

@@ -50,6 +50,8 @@ async fn every_change_is_in_the_audit_whoever_makes_it() {
     assert_eq!((text(&rest, "target"), &rest["after"]), (format!("relay/{fingerprint}"), &json!({"for": "10m"})));
     fine(ask(&gateway, "POST", &format!("{key}/wake"), json!({})).await);
     newest(&gateway, "key.wake").await;
+    fine(ask(&gateway, "POST", &format!("{key}/wake"), json!({})).await);
+    assert_eq!(changes(&gateway).await.len(), 5, "it was awake");
     // By an admin's token the name is the user's.
     let (id, token) = issue(&gateway, "root", "admin").await;
     let version = text(&fine(ask(&gateway, "GET", "config", Value::Null).await), "version");
@@ -70,6 +72,16 @@ async fn every_change_is_in_the_audit_whoever_makes_it() {
         changed.contains("gateway.upstreams: changed relay") && changed.contains("gateway.log.capture"),
         "{changed}"
     );
+    // What is as it is to be already is no change, and there is no name of any length.
+    let before = changes(&gateway).await;
+    let long = format!("sessions/{}/capture", "x".repeat(4_000));
+    for (method, path) in [("POST", "upstreams/relay/enable"), ("DELETE", long.as_str()), ("POST", "reload")] {
+        fine(ask(&gateway, method, path, json!({})).await);
+        assert_eq!(changes(&gateway).await, before, "{method} {path}");
+    }
+    let path = gateway.dir().join("gateway.yaml");
+    let whole = std::fs::read_to_string(&path).expect("a text");
+    std::fs::write(&path, format!("{whole}\n# Another text.\n")).expect("written");
     fine(ask(&gateway, "POST", "reload", json!({})).await);
     assert_eq!(text(&newest(&gateway, "config.reload").await, "actor"), "the panel's key");
     // Commands and signals.
