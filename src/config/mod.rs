@@ -39,6 +39,7 @@ pub(crate) use section::request_log::Kept;
 pub(crate) use section::routes::KEY_MAPPINGS_FILE;
 pub(crate) use section::service::Drain;
 pub(crate) use section::startup::{LogFormat, Startup};
+pub(crate) use section::team::Bounds as TeamBounds;
 #[cfg(test)]
 pub(crate) use section::tls_listener::TlsListener;
 pub(crate) use section::{

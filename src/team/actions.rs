@@ -69,7 +69,7 @@ pub(super) fn act(file: &Transaction<'_>, wish: &Wish, asked: Asked<'_>) -> Resu
 fn create_group(file: &Transaction<'_>, name: &str, time_zone: &str, asked: Asked<'_>) -> Result<Told, Failure> {
     valid::name(name)?;
     valid::time_zone(time_zone)?;
-    room(file, "groups", asked.terms.most[2])?;
+    room(file, "groups", asked.terms.bounds.groups)?;
     if !read::groups(file, "WHERE name = ?", [name])?.is_empty() {
         return Err(Failure::taken(both!("there is a group \"{name}\" already", "已有名为“{name}”的用户组")));
     }
@@ -98,7 +98,7 @@ fn create_user(
     email.map_or(Ok(()), valid::email)?;
     let role = role.unwrap_or(Role::Member.code());
     valid::role(role)?;
-    room(file, "users", asked.terms.most[1])?;
+    room(file, "users", asked.terms.bounds.users)?;
     if !read::users(file, "WHERE users.name = ?", [name])?.is_empty() {
         return Err(Failure::taken(both!("there is a user \"{name}\" already", "已有名为“{name}”的用户")));
     }
@@ -119,7 +119,7 @@ fn create_token(file: &Transaction<'_>, new: &NewToken, asked: Asked<'_>) -> Res
     valid::limits(new.limits.len())?;
     let addresses = valid::networks(&new.addresses)?;
     asked.upstreams.take_tokens()?;
-    room(file, "tokens", asked.terms.most[0])?;
+    room(file, "tokens", asked.terms.bounds.tokens)?;
     let user_id = user(file, &new.user)?;
     name_is_free(file, &user_id, &new.name, "")?;
     let (id, token) = (new_id("tok")?, text::of(random()?));

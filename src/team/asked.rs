@@ -3,7 +3,7 @@
 use super::read;
 use super::valid::{self, Upstreams};
 use super::wish::{Actor, Obstacle, TokenRow};
-use crate::config::Config;
+use crate::config::{Config, TeamBounds};
 use gateway_core::both;
 use gateway_core::language::Words;
 use gateway_core::team::window;
@@ -58,15 +58,14 @@ impl Failure {
 pub(crate) struct Terms {
     /// The time zone of whoever is in no group that has one.
     pub zone: TimeZone,
-    /// Most tokens, users and groups.
-    pub most: [u32; 3],
+    /// How many there may be.
+    pub bounds: TeamBounds,
 }
 
 impl Terms {
     /// Of this configuration.
     pub(crate) fn of(config: &Config) -> Self {
-        let bounds = &config.team.bounds;
-        Self { zone: config.team.time_zone.clone(), most: [bounds.tokens, bounds.users, bounds.groups] }
+        Self { zone: config.team.time_zone.clone(), bounds: config.team.bounds.clone() }
     }
 
     /// The time zone of a group with this one; an empty one is none of its own.

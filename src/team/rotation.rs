@@ -84,6 +84,7 @@ mod tests {
     use super::super::valid::Upstreams;
     use super::super::wish::{Actor, NewToken, Obstacle, Wish};
     use super::*;
+    use crate::config::TeamBounds;
     use jiff::tz::TimeZone;
     use std::path::Path;
 
@@ -93,7 +94,8 @@ mod tests {
     fn done(store: &mut Store, wish: &Wish, now_ms: i64) -> Result<Told, Obstacle> {
         let actor = Actor { name: "alice".to_owned(), address: None };
         let upstreams = Upstreams { keyed: vec!["relay".to_owned()], keyless: Vec::new() };
-        let terms = Terms { zone: TimeZone::UTC, most: [9; 3] };
+        let bounds = TeamBounds { tokens: 9, users: 9, groups: 9, guesses: 9, guesses_in_all: 9, waiting: 9 };
+        let terms = Terms { zone: TimeZone::UTC, bounds };
         let asked = Asked { actor: &actor, now_ms, upstreams: &upstreams, folder: Path::new(""), terms: &terms };
         let file = store.transaction(true).expect("begun");
         let told = act(&file, wish, asked).map_err(|failure| match failure {
