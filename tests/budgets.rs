@@ -208,6 +208,10 @@ async fn what_nobody_has_priced_is_refused_to_who_has_a_limit_in_dollars() {
             "Nobody could tell what this request uses",
         ),
         (
+            post(&token).header("connection", "upgrade").header("upgrade", "websocket"),
+            "Nobody could tell what this request uses",
+        ),
+        (
             Request::get("/v1/realtime")
                 .header("connection", "upgrade")
                 .header("upgrade", "websocket")

@@ -310,3 +310,19 @@ async fn a_key_that_can_be_guessed_is_warned_of_in_check_log_and_panel() {
     let config = gateway.request(&gateway.as_admin(Request::get("/api/admin/config"))).await.json();
     assert!(config["warnings"].as_array().expect("warnings").iter().any(|it| is_told(&it["message"].to_string())));
 }
+
+#[tokio::test]
+async fn the_panels_cookie_goes_to_no_upstream() {
+    let upstream = Upstream::start(|_| Reply::ok("fine")).await;
+    let gateway = gateway().upstream(upstream.url()).start().await;
+    for (sent, arrives) in [
+        ("a=b; gateway_session=1.x.y; c=d", ["a=b; c=d"].as_slice()),
+        ("gateway_session=1.x.y; c=d", &["c=d"]),
+        ("__Secure-gateway_session=1.x.y", &[]),
+        ("a=b;c=d; not_gateway_session=1", &["a=b;c=d; not_gateway_session=1"]),
+    ] {
+        let request = Request::get("/v1/models").header("Cookie", sent);
+        assert_eq!(gateway.request(&request).await.status(), 200);
+        assert_eq!(upstream.last().headers.all("cookie"), arrives, "{sent}");
+    }
+}

@@ -318,6 +318,11 @@ async fn a_session_of_a_token_may_what_the_token_may_and_ends_with_it() {
     let rotate = format!("me/tokens/{of_alice}/rotate");
     let second = send(address, &member, "POST", &rotate, json!({})).await.json();
     assert_eq!(outcome(address, &member, "GET", "me").await.0, 200, "for a day");
+    // Whoever else has the former text cannot take the token over, nor use its rotations up.
+    for old in [&member, &Shows::Bearer(alice.clone())] {
+        let refused = send(address, old, "POST", &rotate, json!({"overlap_ms": 0})).await;
+        assert_eq!((refused.status(), code(&refused)), (403, "text_replaced".to_owned()));
+    }
     let second = second["token"].as_str().expect("a token").to_owned();
     let third = send(address, &Shows::Bearer(second.clone()), "POST", &rotate, json!({"overlap_ms": 0})).await.json();
     assert_eq!(outcome(address, &member, "GET", "me").await.0, 401);

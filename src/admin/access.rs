@@ -102,11 +102,11 @@ impl Access {
     pub(super) fn caller(&self) -> Caller {
         match &self.pass {
             None => Caller::default(),
-            Some(Pass::Key(_)) => Caller { name: "the panel's key".to_owned(), token: None },
-            Some(Pass::Session(..)) => Caller { name: "the panel".to_owned(), token: None },
-            Some(Pass::Token(Shown { token, .. })) => {
+            Some(Pass::Key(_)) => Caller { name: "the panel's key".to_owned(), ..Caller::default() },
+            Some(Pass::Session(..)) => Caller { name: "the panel".to_owned(), ..Caller::default() },
+            Some(Pass::Token(Shown { token, digest, .. })) => {
                 let name = format!("{} ({})", token.holder.user, token.holder.token);
-                Caller { name, token: Some(Arc::clone(token)) }
+                Caller { name, token: Some(Arc::clone(token)), text: Some(*digest) }
             }
         }
     }

@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::Refused;
 use bytes::Bytes;
+use gateway_core::team::text::Digest;
 use gateway_core::team::token::Token;
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
@@ -21,6 +22,8 @@ pub(super) struct Caller {
     pub name: String,
     /// Whose client token it shows, if it does not show the key.
     pub token: Option<Arc<Token>>,
+    /// What is kept of the text of that token which it shows.
+    pub text: Option<Digest>,
 }
 
 /// A request to the API.

@@ -49,6 +49,9 @@ messages! {
         "没有请求日志：它已关闭（GATEWAY_DB、gateway.database）";
     NotInTeam { said: Words } = "not_in_team", "{said}", "团队中没有：{said}";
     NotYours = "not_yours", "This is not a token of yours", "这不是你的令牌";
+    TextReplaced = "text_replaced",
+        "This token has been rotated: only who has its newest text may rotate it again. If that is lost, ask whoever runs the gateway",
+        "该令牌已经轮换过，只有持有最新令牌文本的人可以再次轮换；如果最新的文本已丢失，请联系网关管理员";
     NoToken = "no_token",
         "This is for who has a client token: the panel's key has no requests and no limits of its own",
         "此处供客户端令牌的持有者使用：面板密钥没有自己的请求和限额";
@@ -144,7 +147,7 @@ impl Fault {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::KeyNeeded | Self::WrongKey | Self::TokenRefused { .. } | Self::LinkOver | Self::NoPanelKey => 401,
-            Self::CrossSite | Self::AdminNeeded | Self::NotYours => 403,
+            Self::CrossSite | Self::AdminNeeded | Self::NotYours | Self::TextReplaced => 403,
             Self::NoPath | Self::NoPage | Self::NoUpstream { .. } | Self::NoKey { .. } => 404,
             Self::NotInTeam { .. } | Self::NoToken => 404,
             Self::NoTarget { .. } | Self::NoRequest | Self::NoSession | Self::NoLog => 404,

@@ -125,12 +125,16 @@ pub(super) async fn waste(parts: &Parts, call: &Call) -> Result<Answer, Refused>
     waste::of_tokens(parts.reader()?, call, Some(&chosen(parts, call).await?)).await
 }
 
-/// Issues another text for the token that asks: others of that user may do more than this one.
+/// Issues another text for the token that asks: others of that user may do more than this one. Only who has the newest text may:
+/// a token is rotated because another text of it is in foreign hands.
 pub(super) async fn rotate(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let Some(token) = &call.caller.token else { return Err(Fault::NotYours.into()) };
-    match *call.named == *token.holder.token {
+    let (Some(token), Some(text)) = (&call.caller.token, &call.caller.text) else { return Err(Fault::NotYours.into()) };
+    if *call.named != *token.holder.token {
+        return Err(Fault::NotYours.into());
+    }
+    match parts.shared.roster.load().is_newest(text) {
         true => rotate_token(parts, call).await,
-        false => Err(Fault::NotYours.into()),
+        false => Err(Fault::TextReplaced.into()),
     }
 }
 

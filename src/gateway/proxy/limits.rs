@@ -88,14 +88,16 @@ fn as_upstreams_read(request: &RequestHeader) -> Protocol {
 /// Whether it is known what a request uses, once it is over: it is a message, or costs nothing. What is sent over a connection
 /// that is upgraded is not looked at.
 fn is_told(request: &RequestHeader, context: &Context) -> bool {
+    if request.headers.contains_key(UPGRADE) {
+        return false;
+    }
     if context.arrival.protocol.asks_for_message() {
         return true;
     }
     let endpoint = as_upstreams_read(request).endpoint();
     let asks_only = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let is_free = matches!(endpoint, Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello)
-        || asks_only && context.arrival.body_bytes().is_empty();
-    is_free && !request.headers.contains_key(UPGRADE)
+    matches!(endpoint, Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello)
+        || asks_only && context.arrival.body_bytes().is_empty()
 }
 
 /// The model that a request asks for, if that can be read.

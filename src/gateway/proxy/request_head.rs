@@ -4,6 +4,7 @@ use super::context::Context;
 use super::max_forwards;
 use crate::config::profile::Profile;
 use crate::config::{ForwardedFor, HintHeaders, Via};
+use crate::gateway::SESSION_COOKIES;
 use crate::gateway::snapshot::X_FORWARDED_FOR;
 use crate::upstream::Upstream;
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,7 @@ pub(crate) fn head(request: &mut RequestHeader, client_version: Version, context
     if client_version == Version::HTTP_2 {
         join_cookies(request)?;
     }
+    remove_sessions(request)?;
     max_forwards::count_down(request)?;
     if context.snapshot.config.hint_headers == HintHeaders::Consume {
         for name in &HINTS {
@@ -103,6 +105,34 @@ fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     let joined =
         HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).or_err(ErrorType::InternalError, "joining cookies")?;
     request.insert_header(COOKIE, joined)
+}
+
+/// The pairs of a `Cookie` field, with the blanks between them.
+fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|&byte| byte == b';')
+}
+
+/// The panel's cookie is for the panel: with it the relay could log in. Browsers send it nowhere else, but programs might.
+fn remove_sessions(request: &mut RequestHeader) -> Result<()> {
+    let is_session = |pair: &[u8]| {
+        let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
+        SESSION_COOKIES.iter().any(|session| session.as_bytes() == name)
+    };
+    if !request.headers.get_all(COOKIE).iter().flat_map(pairs).any(is_session) {
+        return Ok(());
+    }
+    let lines: Vec<HeaderValue> = request.headers.get_all(COOKIE).iter().cloned().collect();
+    request.remove_header(&COOKIE);
+    for line in &lines {
+        let kept: Vec<&[u8]> = pairs(line).filter(|pair| !is_session(pair)).collect();
+        if !kept.is_empty() {
+            let kept = kept.join(&b';');
+            let kept =
+                HeaderValue::from_bytes(kept.trim_ascii()).or_err(ErrorType::InternalError, "removing a cookie")?;
+            request.append_header(COOKIE, kept)?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds the gateway to the chain of those who passed the request on (RFC 9110 section 7.6.3).

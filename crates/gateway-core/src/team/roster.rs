@@ -75,6 +75,11 @@ impl Roster {
         }
     }
 
+    /// Whether this is the text that a token had last.
+    pub fn is_newest(&self, digest: &Digest) -> bool {
+        self.secrets.get(digest).is_some_and(|secret| secret.ends_ms.is_none())
+    }
+
     /// Whose this token is, whether a request with it is served or not.
     pub fn whose(&self, presented: &[u8]) -> Option<&Arc<Token>> {
         Some(&self.secrets.get(&text::digest(presented)?)?.token)
