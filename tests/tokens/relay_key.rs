@@ -1,7 +1,7 @@
 //! The relay's key: what a relay repeats of it reaches nobody who has only a token.
 
-use super::{RELAY_KEY, gateway, issue, post, yaml};
-use harness::{Reply, Upstream, gzip};
+use super::{RELAY_KEY, gateway, issue, post, relay, yaml};
+use harness::{Reply, Request, Upstream, gzip};
 
 #[tokio::test]
 async fn an_error_that_repeats_the_relays_key_is_masked() {
@@ -45,4 +45,100 @@ async fn an_error_that_repeats_the_relays_key_is_masked() {
     assert_eq!((answer.status(), answer.text()), (403, long));
     let answer = gateway.request(&post(&token).header("x-form", "success")).await;
     assert_eq!((answer.status(), answer.text()), (200, error));
+}
+
+#[tokio::test]
+async fn every_field_of_a_head_stays_and_only_the_key_in_it_is_masked() {
+    let upstream = Upstream::start(|_| {
+        let reply = Reply::status(403).header("set-cookie", "a=1").header("Set-Cookie", format!("b={RELAY_KEY}"));
+        let reply = reply.header("x-between", "c").header("set-cookie", format!("d={RELAY_KEY}; {RELAY_KEY}"));
+        reply.header("set-cookie", "e=2").body("no")
+    })
+    .await;
+    let gateway = gateway().yaml(&yaml(&upstream, "")).start().await;
+    let (_, token) = issue(&gateway, "").await;
+    let answer = gateway.request(&post(&token)).await;
+    let masked = "*".repeat(RELAY_KEY.len());
+    let cookies = ["a=1".to_owned(), format!("b={masked}"), format!("d={masked}; {masked}"), "e=2".to_owned()];
+    assert_eq!(answer.head.headers.all("set-cookie"), cookies);
+    assert_eq!((answer.status(), answer.header("x-between").as_deref()), (403, Some("c")));
+}
+
+#[tokio::test]
+async fn a_coding_that_cannot_be_read_hides_no_key() {
+    let upstream = Upstream::start(|request| {
+        let whole = format!("{{\"error\":{{\"message\":\"invalid key {RELAY_KEY}\"}}}}");
+        let reply = |coding: &str| Reply::status(403).header("content-encoding", coding);
+        let begun = gzip(&[b'x'; 500]);
+        match request.headers.all("x-form")[0].as_str() {
+            "unknown" => reply("rot13").body(whole),
+            "double" => reply("gzip, gzip").body(gzip(&gzip(whole.as_bytes()))),
+            "none" => reply("gzip").body(whole),
+            "broken" => reply("gzip").chunked().bytes(begun).bytes(whole),
+            "nothing" => reply("rot13").body(""),
+            _ => reply("identity").body(whole),
+        }
+    })
+    .await;
+    let gateway = gateway().yaml(&yaml(&upstream, "")).start().await;
+    let (_, token) = issue(&gateway, "").await;
+    // No rule waits for the error of what is no model call: nothing of its body is held back.
+    let other = Request::get("/v1/files").header("authorization", format!("Bearer {token}"));
+    let all = ["unknown", "double", "none", "broken"];
+    for (request, forms) in [(post(&token), &all[..]), (other, &all[..3])] {
+        for form in forms {
+            let answer = gateway.request(&request.clone().header("x-form", form)).await;
+            assert!(answer.status() >= 400 && answer.header("content-encoding").is_none(), "{form}: {}", answer.text());
+            assert!(
+                answer.json()["type"] == "error" && !answer.text().contains(RELAY_KEY),
+                "{form}: {}",
+                answer.text()
+            );
+        }
+        let answer = gateway.request(&request.clone().header("x-form", "nothing")).await;
+        assert_eq!((answer.status(), answer.text().as_str()), (403, ""));
+        let answer = gateway.request(&request.clone().header("x-form", "identity")).await;
+        let masked = format!("{{\"error\":{{\"message\":\"invalid key {}\"}}}}", "*".repeat(RELAY_KEY.len()));
+        assert_eq!((answer.status(), answer.text()), (403, masked));
+    }
+}
+
+/// A relay's error in a coding that repeats a key.
+fn coded_error(status: u16, key: &str) -> Reply {
+    let error = format!("{{\"error\":{{\"message\":\"invalid key {key}\"}}}}");
+    let reply = Reply::status(status).header("content-encoding", "gzip").header("content-type", "application/json");
+    reply.body(gzip(error.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_coded_error_with_the_key_is_followed_as_any_other() {
+    for status in [401, 429, 500] {
+        let first = Upstream::start(move |_| coded_error(status, RELAY_KEY)).await;
+        let second = relay().await;
+        let other =
+            format!("    - {{name: other, priority: 2, base_url: \"{}\", api_key: sk-other-1}}\n", second.url());
+        let gateway = gateway().yaml(&yaml(&first, &other)).start().await;
+        let (_, token) = issue(&gateway, "").await;
+        let answer = gateway.request(&post(&token)).await;
+        assert_eq!((answer.status(), first.received().len(), second.received().len()), (200, 1, 1), "{status}");
+    }
+    // The next key of the same upstream, and once both are out, the gateway's word on that.
+    let upstream = Upstream::start(|request| {
+        let key = request.headers.all("authorization")[0].trim_start_matches("Bearer ").to_owned();
+        match request.headers.all("x-form").is_empty() {
+            _ if key.contains("first") => coded_error(429, &key),
+            false => coded_error(401, &key),
+            true => Reply::json("{}"),
+        }
+    })
+    .await;
+    let keys = "api_keys: [{key: sk-first-key-1, weight: 100}, {key: sk-second-key-2}]";
+    let text = yaml(&upstream, "").replace(&format!("api_key: {RELAY_KEY}"), keys);
+    let gateway = gateway().yaml(&text).start().await;
+    let (_, token) = issue(&gateway, "").await;
+    let answer = gateway.request(&post(&token)).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let answer = gateway.request(&post(&token).header("x-form", "all")).await;
+    assert!(answer.json()["type"] == "error" && !answer.text().contains("-key-"), "{}", answer.text());
+    assert!(answer.header("retry-after").is_some(), "{}", answer.text());
 }

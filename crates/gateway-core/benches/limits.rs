@@ -117,7 +117,14 @@ fn exposure(criterion: &mut Criterion) {
     let random: Vec<u8> =
         (0..5 * 1024 * 1024_u32).map(|at| (xxhash_rust::xxh3::xxh3_64(&at.to_le_bytes()) & 0xff) as u8).collect();
     let image = STANDARD.encode(random);
-    for (name, text) in [("54 KiB of code", &text), ("7 MB of an image in Base64", &image)] {
+    // Each of these begins with what may be a token, and is none.
+    let [coded, plain] = ["Fnd1", "agw_"].map(|beginning| beginning.repeat(32 * 1024 * 1024 / beginning.len()));
+    for (name, text) in [
+        ("54 KiB of code", &text),
+        ("7 MB of an image in Base64", &image),
+        ("32 MiB of nothing but beginnings in Base64", &coded),
+        ("32 MiB of nothing but beginnings", &plain),
+    ] {
         criterion.bench_function(&format!("looking for tokens in {name}"), |bencher| {
             bencher.iter(|| black_box(found::find(text.as_bytes()).count()))
         });

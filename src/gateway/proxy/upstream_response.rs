@@ -152,8 +152,8 @@ pub(crate) fn body_came(bytes: &mut Option<Bytes>, is_end: bool, context: &mut C
     let piece = bytes.as_deref().filter(|bytes| !bytes.is_empty());
     let has_come = piece.is_some();
     let pause = piece.and_then(|piece| read_piece(piece, context));
-    relay_key::body(bytes, is_end, context)?;
     came(has_come, is_end, context)?;
+    relay_key::body(bytes, is_end, context);
     if is_end {
         settle::over(context, None);
     }
@@ -168,6 +168,7 @@ pub(crate) fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<(
     if repair::judge(is_end, context)? || error_rules::judge(is_end, context)? {
         return Ok(());
     }
+    relay_key::judge(context)?;
     first_event::judge(piece, is_end, context)
 }
 

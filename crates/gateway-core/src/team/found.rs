@@ -36,7 +36,8 @@ pub fn is_in(text: &str) -> bool {
     find(text.as_bytes()).next().is_some()
 }
 
-/// The token in Base64, of either alphabet, whose first certain character stands at `at`.
+/// The token in Base64, of either alphabet, whose first certain character stands at `at`. It ends at the first byte that no
+/// token has: what looks like many tokens, one in the other, is not decoded over and over.
 fn in_base64(text: &[u8], at: usize, (bytes, characters): (usize, usize)) -> Option<Digest> {
     let coded = text.get(at.checked_sub(characters)?..)?;
     let mut decoded = [0; LENGTH + 4];
@@ -46,11 +47,19 @@ fn in_base64(text: &[u8], at: usize, (bytes, characters): (usize, usize)) -> Opt
         bits = bits << 6 | u32::from(value);
         if count % 4 > 0 {
             let [.., byte] = (bits >> (6 - 2 * (count % 4))).to_be_bytes();
+            if length >= bytes && length < bytes + LENGTH && !may_stand(byte, length - bytes) {
+                return None;
+            }
             *decoded.get_mut(length)? = byte;
             length += 1;
         }
     }
     text::digest(decoded.get(bytes..bytes + LENGTH)?)
+}
+
+/// Whether a token can have this byte at this place.
+fn may_stand(byte: u8, place: usize) -> bool {
+    PREFIX.as_bytes().get(place).map_or(OF_WORDS[usize::from(byte)], |of_prefix| byte == *of_prefix)
 }
 
 fn value(character: u8) -> Option<u8> {

@@ -52,6 +52,11 @@ impl Decoder {
         Some(Self { coding, read: 0, written: 0, waiting: Vec::new(), at: 0, has_more: false })
     }
 
+    /// Whether the body is in no coding: it is as it comes.
+    pub fn is_identity(&self) -> bool {
+        matches!(self.coding, Coding::Identity)
+    }
+
     /// Takes the next bytes and decodes some: `decoded` gets them in pieces, until it breaks off.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ pub struct ErrorBody {
     decoder: Option<Decoder>,
     kept: Vec<u8>,
     most: usize,
+    is_unread: bool,
 }
 
 /// What an error's body says.
@@ -38,7 +39,7 @@ pub struct ErrorText {
 impl ErrorBody {
     /// For a body that `decoder` reads; `None` if nobody can.
     pub fn new(decoder: Option<Decoder>) -> Self {
-        Self { decoder, kept: Vec::new(), most: ERROR_BODY_BYTES }
+        Self { decoder, kept: Vec::new(), most: ERROR_BODY_BYTES, is_unread: false }
     }
 
     /// The same for a body of which so much is looked at.
@@ -48,16 +49,33 @@ impl ErrorBody {
 
     /// The next bytes of the body.
     pub fn push(&mut self, bytes: &[u8]) {
-        let Some(decoder) = &mut self.decoder else { return };
+        self.is_unread = !self.read(bytes) && self.kept.len() < self.most;
+    }
+
+    /// Whether all of these bytes were read.
+    fn read(&mut self, bytes: &[u8]) -> bool {
+        let Some(decoder) = &mut self.decoder else { return false };
         let (kept, most) = (&mut self.kept, self.most);
         let decoded = decoder.push(bytes, |decoded| {
             let room = most - kept.len();
             kept.extend_from_slice(&decoded[..decoded.len().min(room)]);
             if kept.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        let is_read = decoded.is_ok() && !decoder.is_behind();
         if decoded.is_err() || self.kept.len() == self.most {
             self.decoder = None;
         }
+        is_read
+    }
+
+    /// Whether what came so far has something in it that would have been kept, and could not be read.
+    pub fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
+    /// Whether it is in a content coding, be it one that nobody knows. Asked before anything of it comes.
+    pub fn is_coded(&self) -> bool {
+        !self.decoder.as_ref().is_some_and(Decoder::is_identity)
     }
 
     /// What is kept of it so far, decoded.
@@ -207,5 +225,25 @@ mod tests {
         assert_eq!(read("", &[b'x'; 3 * ERROR_BODY_BYTES]).body.len(), ERROR_BODY_BYTES);
         assert_eq!(read("gzip", b"no gzip at all").body, "");
         assert_eq!(read("unknown", b"x").body, "");
+    }
+
+    #[test]
+    fn a_body_says_whether_it_could_be_read() {
+        let long = vec![b'x'; 3 * ERROR_BODY_BYTES];
+        for (coding, body, is_coded, is_unread) in [
+            ("", &b"x"[..], false, false),
+            ("identity", b"x", false, false),
+            ("identity", &long, false, false),
+            ("gzip", b"", true, false),
+            ("gzip", b"no gzip at all", true, true),
+            ("gzip, gzip", b"x", true, true),
+            ("unknown", b"x", true, true),
+            ("unknown", b"", true, false),
+        ] {
+            let mut error = ErrorBody::new(Decoder::new([coding.as_bytes()]));
+            assert_eq!(error.is_coded(), is_coded, "{coding}");
+            body.chunks(5).for_each(|chunk| error.push(chunk));
+            assert_eq!(error.is_unread(), is_unread, "{coding}");
+        }
     }
 }
