@@ -36,7 +36,7 @@ from stack import GAP_MS, Stack, free_port  # noqa: E402
 
 REPLACEMENT = 'You are Claude Code, replaced by the "gateway".\n第二行'
 SUITE_DEADLINE_S = 600
-# Of a file of browser tests: three windows that hang, and the rest.
+# Of a file of browser tests: three browsers that hang, and the rest.
 FILE_DEADLINE_S = 480
 # What failed, to stand at the end, where it is seen first.
 FAILURES: list[str] = []

@@ -91,8 +91,19 @@ export class Bench {
     bench.windows = new Map();
     bench.server = url === undefined ? await startMock(key, rows) : { url: url.replace(/\/$/, ''), stop: () => {} };
     bench.url = bench.server.url;
-    bench.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+    await bench.launch();
     return bench;
+  }
+
+  async launch() {
+    this.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+  }
+
+  /** Another browser, in the place of one that hangs. */
+  async relaunch() {
+    await within(LONGEST_CLOSING_MS, this.browser.close(), 'closing the browser').catch((error) => console.error(error.message));
+    this.windows.clear();
+    await this.launch();
   }
 
   async stop() {
