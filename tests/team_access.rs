@@ -399,12 +399,7 @@ async fn holders_see_their_own_and_nothing_of_others() {
     message(&gateway, &bob, "bobs", 200_000).await;
     // What one with a new token is likely to use is not known yet: it goes beyond the group's limit.
     message(&gateway, &second_of_bob, "both", 100_000).await;
-    within("the rows are written", async {
-        while ask(&gateway, "GET", "stats", Value::Null).await["requests"] != 5 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    recorded(&gateway, 5).await;
     let sessions = [Shows::Bearer(alice.clone()), logged_in(gateway.addr(), &alice).await];
     for shows in &sessions {
         // Whatever else a query names.
@@ -486,4 +481,90 @@ async fn holders_see_their_own_and_nothing_of_others() {
     let all = ask(&gateway, "GET", &format!("usage?token={of_alice}"), Value::Null).await;
     assert_eq!(names(&all["usage"], "subject"), ["token", "group"]);
     assert!(all["usage"][1]["used"].as_f64() > Some(0.6), "{all}");
+    // The id of a token is no secret: whoever sends it as a key is not its holder.
+    gateway.request(&Request::post("/v1/messages", "{}").header("x-api-key", of_alice.clone())).await;
+    recorded(&gateway, 6).await;
+    assert_eq!(own(&gateway, &sessions[1], "me/stats").await["requests"], 3);
+}
+
+/// Waits for as many rows.
+async fn recorded(gateway: &Gateway, rows: u64) {
+    within("the rows are written", async {
+        while ask(gateway, "GET", "stats", Value::Null).await["requests"] != rows {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn figures_lists_and_downloads_are_asked_for_by_token_user_and_group() {
+    let upstream = Upstream::start(answer).await;
+    let gateway = builder(&upstream).start().await;
+    ask(&gateway, "POST", "groups", json!({"name": "dev"})).await;
+    let (of_alice, alice) = join(&gateway, "alice", "member").await;
+    let (_, bob) = join(&gateway, "bob", "member").await;
+    let (_, carol) = join(&gateway, "carol", "member").await;
+    for user in ["alice", "bob"] {
+        ask(&gateway, "PATCH", &format!("users/{user}"), json!({"group": "dev"})).await;
+    }
+    let (_, second) = issue(&gateway, json!({"user": "alice", "name": "ci"})).await;
+    for (token, session, size) in [
+        (&alice, "one", 1),
+        (&alice, "two", 10),
+        (&second, "two", 100),
+        (&bob, "three", 1_000),
+        (&carol, "two", 10_000),
+    ] {
+        message(&gateway, token, session, size).await;
+    }
+    recorded(&gateway, 5).await;
+    // What was used with a token that has ended counts too.
+    ask(&gateway, "DELETE", &format!("tokens/{of_alice}"), Value::Null).await;
+    for (query, requests, input, sessions) in [
+        ("", 5, 11_111, vec!["one", "three", "two"]),
+        (&*format!("token={of_alice}"), 2, 11, vec!["one", "two"]),
+        ("user=alice", 3, 111, vec!["one", "two"]),
+        ("user=alice,carol", 4, 10_111, vec!["one", "two"]),
+        ("group=dev", 4, 1_111, vec!["one", "three", "two"]),
+        ("group=dev&user=bob", 1, 1_000, vec!["three"]),
+        (&*format!("user=bob&token={of_alice}"), 0, 0, vec![]),
+        ("user=nobody", 0, 0, vec![]),
+        ("token=tok_0", 0, 0, vec![]),
+    ] {
+        let get = |path: &str| {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let path = format!("{path}{mark}{query}");
+            let gateway = &gateway;
+            async move { ask(gateway, "GET", &path, Value::Null).await }
+        };
+        // Of sums, and of rows.
+        for path in ["stats", "stats?client=127.0.0.1"] {
+            let stats = get(path).await;
+            assert_eq!(
+                (&stats["requests"], &stats["tokens"]["input"]),
+                (&json!(requests), &json!(input)),
+                "{path} {query}"
+            );
+        }
+        let sum = |list: &Value| {
+            list.as_array().expect("a list").iter().filter_map(|one| one["requests"].as_u64()).sum::<u64>()
+        };
+        assert_eq!(sum(&get("stats/series").await["points"]), requests, "{query}");
+        assert_eq!(sum(&get("stats/groups?by=model").await["groups"]), requests, "{query}");
+        assert_eq!(sum(&get("stats/groups?by=session").await["groups"]), requests, "{query}");
+        let found = get("sessions").await;
+        let mut told = names(&found["sessions"], "session");
+        told.sort();
+        assert_eq!(told, sessions, "{query}");
+        assert_eq!(found["sum"]["tokens"]["input"], input, "{query}");
+        assert_eq!(get("requests").await["requests"].as_array().expect("rows").len() as u64, requests, "{query}");
+        assert_eq!(get("waste").await["total"]["requests"], 0);
+        let path = format!("export?{query}");
+        let rows = send(gateway.addr(), &Shows::Bearer(gateway.panel_key()), "GET", &path, Value::Null).await;
+        assert_eq!(rows.text().lines().count() as u64, requests + 1, "{query}");
+    }
+    let many = format!("stats?user={}", "a,".repeat(101));
+    let told = outcome(gateway.addr(), &Shows::Bearer(gateway.panel_key()), "GET", &many).await;
+    assert_eq!(told, (400, "too_many_values".to_owned()));
 }

@@ -106,12 +106,12 @@ const askedOf = (token, session = null, model = DOLLAR.model) => own.ask({ ...DO
 for (const [locale, words] of [
   ['en-US', {
     add: 'Add a limit', set: 'Set the limit', dollars: 'Dollars', used: '$1.00 of $5.00 used', left: '$4.00 left', resets: /begins again at .* in /, change: 'Change: $5.00 a day', less: '$1.00 of $2.00 used',
-    remove: 'Remove: $2.00 a day', none: 'No limits.', of: 'Of this token', requests: 'Its requests', edit: 'Change', models: 'Models', save: 'Save', suspend: 'Suspend', resume: 'Resume', rotate: 'Rotate',
+    remove: 'Remove: $2.00 a day', none: 'No limits.', of: 'Of this token', requests: 'Its requests', sessions: 'Its sessions', costs: 'Its costs', waste: 'Its cache waste', edit: 'Change', models: 'Models', save: 'Save', suspend: 'Suspend', resume: 'Resume', rotate: 'Rotate',
     done: 'I have copied it', revoke: 'Revoke', revoked: 'Revoked', wrong: /A number above 0/,
   }],
   ['zh-CN', {
     add: '添加限额', set: '设置限额', dollars: '美元', used: '已用 $1.00 / $5.00', left: '余量 $4.00', resets: /重置（还有/, change: '修改：每天 $5.00', less: '已用 $1.00 / $2.00',
-    remove: '取消：每天 $2.00', none: '没有限额。', of: '此令牌', requests: '查看请求', edit: '修改', models: '模型', save: '保存', suspend: '停用', resume: '恢复', rotate: '轮换',
+    remove: '取消：每天 $2.00', none: '没有限额。', of: '此令牌', requests: '查看请求', sessions: '查看会话', costs: '查看费用', waste: '查看缓存浪费', edit: '修改', models: '模型', save: '保存', suspend: '停用', resume: '恢复', rotate: '轮换',
     done: '我已复制', revoke: '吊销', revoked: '已吊销', wrong: /须为大于 0 的数/,
   }],
 ]) {
@@ -146,7 +146,9 @@ for (const [locale, words] of [
       await limits.getByText(words.none, { exact: true }).waitFor();
       // Its requests, and what they cost.
       await page.locator('.facts').getByText('$1.00', { exact: true }).waitFor({ timeout: 20_000 });
-      assert.match(await page.getByRole('link', { name: words.requests, exact: true }).getAttribute('href'), new RegExp(`/requests\\?.*token=${id}`));
+      for (const [link, path] of Object.entries({ requests: 'requests', sessions: 'sessions', costs: 'costs', waste: 'waste' })) {
+        assert.match(await page.getByRole('link', { name: words[link], exact: true }).getAttribute('href'), new RegExp(`/${path}\\?.*token=${id}`));
+      }
       // The settings name no text: nobody has it any more.
       await page.locator('pre', { hasText: 'ANTHROPIC_AUTH_TOKEN=agw_...' }).waitFor();
       await page.getByText('VS Code', { exact: true }).click();
@@ -175,6 +177,39 @@ for (const [locale, words] of [
       assert.equal(await askedOf(token), 401);
     }));
 }
+
+test('costs, sessions and requests are asked for by user, group and token, by their names', () =>
+  visiting({}, async (visit, page) => {
+    await team('POST', 'groups', { name: 'payers', time_zone: 'UTC' });
+    const [payer, other] = [await holder('payer', { group: 'payers' }), await holder('other-payer')];
+    for (const [token, session] of [[payer.token, 'of-payer'], [other.token, 'of-other'], [other.token, 'of-other']]) assert.equal(await askedOf(token, session), 200);
+    const choose = async (filter, choice) => {
+      await page.getByRole('button', { name: filter, exact: true }).click();
+      await page.getByRole('checkbox', { name: choice, exact: true }).check();
+      await page.keyboard.press('Escape');
+    };
+    await visit.open('/costs?range=1h');
+    await choose('User', 'payer');
+    await page.waitForURL(/user=payer/);
+    const spent = page.locator('.figures .value').first();
+    await spent.getByText('$1.00', { exact: true }).waitFor({ timeout: 20_000 });
+    assert.match(await spent.getByRole('link').getAttribute('href'), /user=payer/);
+    assert.deepEqual(await visit.violations(), []);
+    await visit.open('/costs?range=1h');
+    await choose('Client token', 'other-payer/default');
+    await page.waitForURL(new RegExp(`token=${other.id}`));
+    await spent.getByText('$2.00', { exact: true }).waitFor({ timeout: 20_000 });
+    await visit.open('/sessions?range=1h');
+    await choose('User group', 'payers');
+    await page.waitForURL(/group=payers/);
+    await page.getByRole('status').filter({ hasText: '1 session' }).waitFor();
+    await page.getByTitle('of-payer', { exact: true }).waitFor();
+    await visit.open(`/waste?range=1h&token=${other.id}`);
+    await page.getByRole('button', { name: /^Client token/ }).waitFor();
+    await visit.open(`/requests?token=${other.id}`);
+    await page.getByRole('button', { name: /^Client token/ }).click();
+    assert.ok(await page.getByRole('checkbox', { name: 'other-payer/default', exact: true }).isChecked());
+  }));
 
 test('what is refused is said in the language of the panel', () =>
   visiting({ locale: 'zh-CN' }, async (visit, page) => {

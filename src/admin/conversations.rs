@@ -5,13 +5,15 @@ use super::capture;
 use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
 use super::refused::{Refused, json};
+use super::whose;
+use crate::config::fingerprint::KeyFingerprint;
 use crate::gateway::running::{Entry, Running};
 use crate::gateway::{Answer, Shared};
 use crate::store::Reader;
 use crate::store::sessions::{Active, After, Session, SessionRow, Sessions, SessionsAsked, SessionsBy};
 use crate::unix_time::now_ms;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most sessions of a page.
@@ -24,13 +26,13 @@ const DEFAULT_SPAN_MS: i64 = 86_400_000;
 /// Longest text that is looked for.
 const LONGEST_TEXT: usize = 200;
 /// What the name of a download tells.
-const FILTERS: [&str; 5] = ["model", "upstream", "key", "q", "sort"];
+const FILTERS: [&str; 8] = ["model", "upstream", "key", "q", "sort", "token", "user", "group"];
 
 /// A page of sessions, or all of them as a download.
-pub(super) async fn page(reader: &Reader, running: &Running, call: &Call) -> Result<Answer, Refused> {
+pub(super) async fn page(reader: &Reader, shared: &Shared, call: &Call) -> Result<Answer, Refused> {
     let (form, is_csv) = (Form::read(&call.parameters)?, wants_csv(call)?);
-    let mut asked = asked(call)?;
-    asked.active = active(running, |_| true);
+    let tokens = whose::tokens(&call.parameters, &shared.roster.load())?;
+    let mut asked = asked_of(&shared.running, call, tokens)?;
     if !is_csv {
         return json(&reader.sessions(&asked).await?);
     }
@@ -55,26 +57,26 @@ pub(super) async fn one(reader: &Reader, shared: &Shared, id: &str) -> Result<An
     json(&One { session, capture: capture::of(shared, id) })
 }
 
-/// A page of what the requests with these client tokens are of; `keys` are the fingerprints that they have. It does not tell
-/// where they went.
+/// A page of what the requests with these client tokens are of. It does not tell where they went.
 pub(super) async fn of_tokens(
     reader: &Reader,
     running: &Running,
     call: &Call,
     tokens: Vec<String>,
-    keys: &[String],
 ) -> Result<Answer, Refused> {
-    let is_own = |entry: &Entry| entry.key.as_ref().is_some_and(|key| keys.contains(&key.to_string()));
-    let asked = SessionsAsked {
-        tokens: Some(tokens),
-        keys: Vec::new(),
-        upstreams: Vec::new(),
-        active: active(running, is_own),
-        ..asked(call)?
-    };
+    let asked = asked_of(running, call, Some(tokens))?;
+    let asked = SessionsAsked { keys: Vec::new(), upstreams: Vec::new(), ..asked };
     let mut found = reader.sessions(&asked).await?;
     found.sessions.iter_mut().for_each(|session| session.upstreams.clear());
     json(&found)
+}
+
+/// What a query asks for, of the requests with these client tokens, if there are any given.
+fn asked_of(running: &Running, call: &Call, tokens: Option<Vec<String>>) -> Result<SessionsAsked, Refused> {
+    let keys: Option<HashSet<_>> =
+        tokens.as_ref().map(|tokens| tokens.iter().map(|id| KeyFingerprint::of_token(id)).collect());
+    let is_wanted = |entry: &Entry| keys.as_ref().is_none_or(|keys| entry.key.is_some_and(|key| keys.contains(&key)));
+    Ok(SessionsAsked { tokens, active: active(running, is_wanted), ..asked(call)? })
 }
 
 /// What a query asks for.

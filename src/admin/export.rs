@@ -26,7 +26,7 @@ enum Format {
 }
 
 /// What the name of a download tells.
-const FILTERS: [&str; 14] = [
+const FILTERS: [&str; 17] = [
     "model",
     "upstream",
     "key",
@@ -39,6 +39,9 @@ const FILTERS: [&str; 14] = [
     "agent_type",
     "upstream_key",
     "client",
+    "token",
+    "user",
+    "group",
     "without",
     "q",
 ];

@@ -35,6 +35,7 @@ mod turns;
 mod upstream_test;
 mod upstreams;
 mod waste;
+mod whose;
 
 use crate::config::live::Live;
 use crate::gateway::{Answer, LocalHandler, LocalRequest, Recipient, Shared};

@@ -8,7 +8,6 @@ use super::refused::{Refused, json};
 use super::statistics;
 use super::team::{act, another, rotate_token};
 use super::waste;
-use crate::config::fingerprint::KeyFingerprint;
 use crate::gateway::Answer;
 use crate::store::{By, StatsFilter};
 use crate::team::{LimitRow, TokenRow, Told, UsageRow, Wish};
@@ -103,26 +102,24 @@ pub(super) async fn usage(parts: &Parts, call: &Call) -> Result<Answer, Refused>
 
 /// A time as a whole.
 pub(super) async fn stats(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    statistics::summary_of(parts.reader()?, call, &filter(&chosen(parts, call).await?, call)).await
+    statistics::summary_of(parts.reader()?, call, &filter(chosen(parts, call)?, call)).await
 }
 
 /// A time by steps. Where the requests went is no group: that is the operator's.
 pub(super) async fn series(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let filter = filter(&chosen(parts, call).await?, call);
+    let filter = filter(chosen(parts, call)?, call);
     let by = call.parameters.choice("by", [By::Model, By::RequestClass].map(|by| (by.name(), by)))?;
     statistics::series_of(parts.reader()?, call, &parts.shared.snapshot.load_full().config, &filter, by).await
 }
 
 /// Conversations.
 pub(super) async fn sessions(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    let tokens = chosen(parts, call).await?;
-    let keys = fingerprints(&tokens);
-    conversations::of_tokens(parts.reader()?, &parts.shared.running, call, tokens, &keys).await
+    conversations::of_tokens(parts.reader()?, &parts.shared.running, call, chosen(parts, call)?).await
 }
 
 /// What was written to prompt caches although it had been there.
 pub(super) async fn waste(parts: &Parts, call: &Call) -> Result<Answer, Refused> {
-    waste::of_tokens(parts.reader()?, call, Some(&chosen(parts, call).await?)).await
+    waste::of_tokens(parts.reader()?, call, Some(&chosen(parts, call)?)).await
 }
 
 /// Issues another text for the token that asks: others of that user may do more than this one. Only who has the newest text may:
@@ -164,8 +161,9 @@ async fn usage_of(parts: &Parts, token: &Token) -> Result<Vec<OwnUsage>, Refused
 }
 
 /// The ids of the tokens whose requests are asked for: all of the user's, or the one that the query names.
-async fn chosen(parts: &Parts, call: &Call) -> Result<Vec<String>, Refused> {
-    let own: Vec<String> = tokens(parts, shown(call)?).await?.into_iter().map(|row| row.id).collect();
+fn chosen(parts: &Parts, call: &Call) -> Result<Vec<String>, Refused> {
+    let user = &shown(call)?.holder.user;
+    let own = parts.shared.roster.load().ids(|holder| holder.user == *user);
     match call.parameters.get("token") {
         None => Ok(own),
         Some(wanted) if own.iter().any(|id| id == wanted) => Ok(vec![wanted.to_owned()]),
@@ -173,12 +171,7 @@ async fn chosen(parts: &Parts, call: &Call) -> Result<Vec<String>, Refused> {
     }
 }
 
-/// What requests with these tokens have in the place of a key.
-fn fingerprints(tokens: &[String]) -> Vec<String> {
-    tokens.iter().map(|id| KeyFingerprint::of(id.as_bytes()).to_string()).collect()
-}
-
-fn filter(tokens: &[String], call: &Call) -> StatsFilter {
+fn filter(tokens: Vec<String>, call: &Call) -> StatsFilter {
     let model = call.parameters.get("model").map(str::to_owned);
-    StatsFilter { model, keys: Some(fingerprints(tokens)), ..StatsFilter::default() }
+    StatsFilter { model, tokens: Some(tokens), ..StatsFilter::default() }
 }

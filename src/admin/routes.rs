@@ -90,28 +90,32 @@ static ROUTES: [Route; 64] = [
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
     route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
     route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
-    route(READ, "stats", Look, answer!(it, call => statistics::summary(it.reader()?, call).await)),
+    route(
+        READ,
+        "stats",
+        Look,
+        answer!(it, call => statistics::summary(it.reader()?, call, &it.shared.roster.load()).await),
+    ),
     route(
         READ,
         "stats/series",
         Look,
-        answer!(it, call => statistics::series(it.reader()?, call, &it.shared.snapshot.load_full().config).await),
+        answer!(it, call => {
+            statistics::series(it.reader()?, call, &it.shared.snapshot.load_full().config, &it.shared.roster.load()).await
+        }),
     ),
     route(
         READ,
         "stats/groups",
         Look,
-        answer!(it, call => statistics::groups(it.reader()?, call, &it.shared.snapshot.load_full().config).await),
+        answer!(it, call => {
+            statistics::groups(it.reader()?, call, &it.shared.snapshot.load_full().config, &it.shared.roster.load()).await
+        }),
     ),
     route(READ, "key-names", Look, answer!(it, _ => keys::names(&it.shared.snapshot.load().config.key_names))),
     route(READ, "requests", Look, answer!(it, call => requests::page(it.reader()?, call).await)),
     route(READ, "requests/{id}", Look, answer!(it, call => requests::detail(it, &call.named).await)),
-    route(
-        READ,
-        "sessions",
-        Look,
-        answer!(it, call => conversations::page(it.reader()?, &it.shared.running, call).await),
-    ),
+    route(READ, "sessions", Look, answer!(it, call => conversations::page(it.reader()?, &it.shared, call).await)),
     route(
         READ,
         "sessions/{id}",
@@ -121,7 +125,7 @@ static ROUTES: [Route; 64] = [
     // What it keeps may hold what people wrote: that is for those who could have all requests kept.
     route(POST, "sessions/{id}/capture", Change, answer!(it, call => capture::begin(it, call).await)),
     route(DELETE, "sessions/{id}/capture", Change, change!(it, call => capture::end(it, call))),
-    route(READ, "waste", Look, answer!(it, call => waste::report(it.reader()?, call).await)),
+    route(READ, "waste", Look, answer!(it, call => waste::report(it.reader()?, call, &it.shared.roster.load()).await)),
     route(READ, "errors", Look, answer!(it, call => requests::errors(it.reader()?, call).await)),
     route(READ, "recost", Look, answer!(it, _ => recost::progress(it))),
     route(POST, "recost", Change, answer!(it, call => recost::begin(it, call))),

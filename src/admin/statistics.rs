@@ -5,10 +5,12 @@ use super::download::{Form, cell, wants_csv};
 use super::fault::Fault;
 use super::parameters::Parameters;
 use super::refused::{Refused, json};
+use super::whose;
 use crate::config::Config;
 use crate::gateway::Answer;
 use crate::store::{By, GroupedBy, Groups, GroupsBy, Reader, Span, StatsFilter};
 use crate::unix_time::now_ms;
+use gateway_core::team::roster::Roster;
 
 /// Most groups of one answer.
 const MOST_GROUPS: u32 = 500;
@@ -19,7 +21,7 @@ const DEFAULT_SERIES: u32 = 5;
 /// Milliseconds of a step, if none is asked for.
 const DEFAULT_STEP: u32 = 60_000;
 /// What the name of a download tells.
-const FILTERS: [&str; 11] = [
+const FILTERS: [&str; 14] = [
     "by",
     "sort",
     "model",
@@ -31,6 +33,9 @@ const FILTERS: [&str; 11] = [
     "session",
     "agent_type",
     "client",
+    "token",
+    "user",
+    "group",
 ];
 
 fn span(parameters: &Parameters) -> Result<Span, Refused> {
@@ -38,9 +43,9 @@ fn span(parameters: &Parameters) -> Result<Span, Refused> {
     Ok(Span::new(from, to, now_ms()))
 }
 
-fn filter(parameters: &Parameters) -> StatsFilter {
+fn filter(parameters: &Parameters, roster: &Roster) -> Result<StatsFilter, Refused> {
     let get = |name| parameters.get(name).map(str::to_owned);
-    StatsFilter {
+    Ok(StatsFilter {
         model: get("model"),
         upstream: get("upstream"),
         path: get("path"),
@@ -50,8 +55,8 @@ fn filter(parameters: &Parameters) -> StatsFilter {
         session: get("session"),
         agent_type: get("agent_type"),
         client: get("client"),
-        keys: None,
-    }
+        tokens: whose::tokens(parameters, roster)?,
+    })
 }
 
 fn by(parameters: &Parameters) -> Result<Option<By>, Refused> {
@@ -59,8 +64,8 @@ fn by(parameters: &Parameters) -> Result<Option<By>, Refused> {
 }
 
 /// A time as a whole.
-pub(super) async fn summary(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
-    summary_of(reader, call, &filter(&call.parameters)).await
+pub(super) async fn summary(reader: &Reader, call: &Call, roster: &Roster) -> Result<Answer, Refused> {
+    summary_of(reader, call, &filter(&call.parameters, roster)?).await
 }
 
 /// The same of these requests.
@@ -69,8 +74,8 @@ pub(super) async fn summary_of(reader: &Reader, call: &Call, filter: &StatsFilte
 }
 
 /// A time by steps; with `by` also what the dearest groups cost in each.
-pub(super) async fn series(reader: &Reader, call: &Call, config: &Config) -> Result<Answer, Refused> {
-    series_of(reader, call, config, &filter(&call.parameters), by(&call.parameters)?).await
+pub(super) async fn series(reader: &Reader, call: &Call, config: &Config, roster: &Roster) -> Result<Answer, Refused> {
+    series_of(reader, call, config, &filter(&call.parameters, roster)?, by(&call.parameters)?).await
 }
 
 /// The same of these requests.
@@ -97,9 +102,9 @@ pub(super) async fn series_of(
 }
 
 /// A time by group; of models also whether they have a price, and of keys what they are called.
-pub(super) async fn groups(reader: &Reader, call: &Call, config: &Config) -> Result<Answer, Refused> {
+pub(super) async fn groups(reader: &Reader, call: &Call, config: &Config, roster: &Roster) -> Result<Answer, Refused> {
     let (form, is_csv) = (Form::read(&call.parameters)?, wants_csv(call)?);
-    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters));
+    let (span, filter) = (span(&call.parameters)?, filter(&call.parameters, roster)?);
     let choices = || By::ALL.map(By::name).join(", ");
     let by = by(&call.parameters)?.ok_or_else(|| Fault::NotAChoice { name: "by".into(), choices: choices() })?;
     let first = [("requests", GroupsBy::Requests), ("cost", GroupsBy::Cost)];

@@ -3,16 +3,18 @@
 use super::call::Call;
 use super::fault::Fault;
 use super::refused::{Refused, json};
+use super::whose;
 use crate::gateway::Answer;
 use crate::store::{Reader, WasteOrder};
+use gateway_core::team::roster::Roster;
 
 /// Most sessions of an answer.
 const MOST_SESSIONS: u32 = 500;
 const DEFAULT_SESSIONS: u32 = 50;
 
 /// A time, by cause and by session.
-pub(super) async fn report(reader: &Reader, call: &Call) -> Result<Answer, Refused> {
-    of_tokens(reader, call, None).await
+pub(super) async fn report(reader: &Reader, call: &Call, roster: &Roster) -> Result<Answer, Refused> {
+    of_tokens(reader, call, whose::tokens(&call.parameters, roster)?.as_deref()).await
 }
 
 /// The same of the requests with these client tokens alone, if there are any given.

@@ -189,8 +189,8 @@ fn by_token(
         Ok(token) => (Some(token), None),
         Err((denied, token)) => (token, Some(denied)),
     };
-    let id = token.map(|token| token.holder.token.as_bytes());
-    let sender = client_keys::client(headers, id);
+    let id = token.map(|token| &*token.holder.token);
+    let sender = client_keys::client(headers, id.map(str::as_bytes));
     let group = match (denied, token) {
         (None, Some(token)) => group_of(token, snapshot),
         (denied, _) => Err(denied.unwrap_or(Denied::Unknown).refusal()),
@@ -198,7 +198,7 @@ fn by_token(
     Identity {
         sender,
         together: sender,
-        key: id.map(KeyFingerprint::of),
+        key: id.map(KeyFingerprint::of_token),
         token: token.map(Arc::clone),
         secret,
         shows_token: true,
@@ -244,7 +244,7 @@ pub(super) fn fingerprint(
         return (authenticating(headers, snapshot).1.map(KeyFingerprint::of), None);
     };
     let holder = roster.whose(presented).map(|token| Arc::clone(&token.holder));
-    (holder.as_ref().map(|holder| KeyFingerprint::of(holder.token.as_bytes())), holder)
+    (holder.as_ref().map(|holder| KeyFingerprint::of_token(&holder.token)), holder)
 }
 
 /// The route of a request, and the key that authenticates it: the one that the route lists, or else the first.

@@ -27,8 +27,8 @@ pub struct StatsFilter {
     pub agent_type: Option<String>,
     /// The client's address.
     pub client: Option<String>,
-    /// Whole fingerprints of keys: only requests with one of these, and none at all if there are none.
-    pub keys: Option<Vec<String>>,
+    /// The ids of client tokens: only requests with one of these, and none at all if there are none.
+    pub tokens: Option<Vec<String>>,
 }
 
 /// A time, in whole minutes, or in whole quarters of an hour where sums by the minute are gone.
@@ -188,7 +188,7 @@ impl By {
 impl StatsFilter {
     /// Whether times are counted by what it asks for.
     pub(super) fn has_times(&self) -> bool {
-        let is_of_keys = self.key.is_some() || self.keys.is_some() || self.upstream_key.is_some();
+        let is_of_keys = self.key.is_some() || self.tokens.is_some() || self.upstream_key.is_some();
         !is_of_keys && self.path.is_none() && self.request_class.is_none()
     }
 

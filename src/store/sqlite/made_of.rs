@@ -1,6 +1,7 @@
 //! What statistics are made of: of the sums, or, by what these do not tell apart, of the rows. Both have the same columns.
 
 use super::fingerprint::has_fingerprint;
+use crate::config::fingerprint::KeyFingerprint;
 use crate::store::rollup::{COLUMNS, Piece};
 use crate::store::statistics::{By, Span, StatsFilter};
 use gateway_core::protocol::Endpoint;
@@ -138,15 +139,25 @@ impl MadeOf {
             sql.push(" AND ");
             has_fingerprint(sql, "key_fingerprint", std::slice::from_ref(key));
         }
-        if let Some(keys) = &filter.keys {
-            sql.push(" AND key_fingerprint");
-            push_among(sql, keys);
+        match (&filter.tokens, self) {
+            (None, _) => {}
+            // Sums have the fingerprint that a token has in the place of a key.
+            (Some(tokens), Self::Sums(_)) => {
+                let keys: Vec<_> = tokens.iter().map(|id| KeyFingerprint::of_token(id).to_string()).collect();
+                push_among(sql.push(" AND key_fingerprint"), &keys);
+            }
+            (Some(tokens), Self::Rows(_)) => push_tokens(sql, tokens),
         }
     }
 }
 
+/// The condition that requests had one of these client tokens.
+pub(super) fn push_tokens(sql: &mut QueryBuilder<'_, Sqlite>, tokens: &[String]) {
+    push_among(sql.push(" AND token_id"), tokens);
+}
+
 /// The condition that what is before it is one of these: a list that SQLite takes apart, for there is no end of lengths.
-pub(super) fn push_among(sql: &mut QueryBuilder<'_, Sqlite>, names: &[String]) {
+fn push_among(sql: &mut QueryBuilder<'_, Sqlite>, names: &[String]) {
     sql.push(" IN (SELECT value FROM json_each(").push_bind(json_list(names.iter())).push("))");
 }
 

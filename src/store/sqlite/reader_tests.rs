@@ -1,8 +1,10 @@
 //! What is read of rows and sums that this version, and earlier ones, wrote.
 
 use super::*;
+use crate::config::fingerprint::KeyFingerprint;
 use crate::store::rollup::COLUMNS;
 use crate::store::{By, Database, Filter, GroupsBy, Span, StatsFilter};
+use gateway_core::holder::Holder;
 use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
 use sqlx::ConnectOptions;
@@ -155,20 +157,38 @@ async fn keys_of_earlier_versions_join_those_of_today() {
         let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
         assert_eq!(page.requests.len() as u64, count, "rows of {wanted}");
     }
-    // What is asked of some keys alone is of no half of them, and of none if there are none.
-    for (whole, count) in [
-        (vec!["0a1b2c3d4e5f6071"], 2),
-        (vec!["0a1b2c3d4e5f6071", "ffffffff00000000"], 3),
-        (vec!["0a1b2c3d4e5f607"], 0),
-        (vec![], 0),
-    ] {
-        let keys = Some(whole.iter().map(|&key| key.to_owned()).collect());
-        let filter = StatsFilter { keys, ..StatsFilter::default() };
-        assert_eq!(reader.summary(&span, &filter).await.expect("sums").requests, count, "sums of {whole:?}");
-    }
     let only = BTreeMap::from([("key", vec!["0a1b".to_owned(), "ffff".to_owned()])]);
     let page = reader.page(&Filter { only, ..Filter::default() }, None, 50).await.expect("rows");
     assert_eq!(page.requests.len(), keys.len());
+}
+
+#[tokio::test]
+async fn requests_with_some_client_tokens_are_counted_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log.db");
+    let (ids, now) = (["tok_8c1f0a2b6d3e4f5a", "tok_8c1f0a2b6d3e4f5b"], SystemTime::now());
+    let record = |key, holder| RequestRecord { started_at: now - QUARTER, key, holder, ..crate::sample::record() };
+    let of = |id: &str| {
+        let holder = Holder { user: "alice".into(), group: None, token: id.into() };
+        record(Some(KeyFingerprint::of_token(id).to_string()), Some(Arc::new(holder)))
+    };
+    // Another one's key is the id of a token, or has a half of its fingerprint.
+    let stranger = KeyFingerprint::of(ids[0].as_bytes()).to_string();
+    let half = KeyFingerprint::of_token(ids[0]).to_string()[..8].to_owned();
+    let others = [None, Some(stranger), Some(half)].map(|key| record(key, None));
+    written(&path, ids.iter().chain(&ids[..1]).map(|id| of(id)).chain(others).collect()).await;
+    let reader = Reader::new(&path);
+    let span = Span::new(millis(now - DAY), millis(now), millis(now));
+    let client = crate::sample::record().client.map(|client| client.to_string());
+    assert!(client.is_some());
+    for (tokens, count) in [(&ids[..], 3), (&ids[..1], 2), (&ids[1..], 1), (&["tok_0"], 0), (&[], 0)] {
+        let tokens = Some(tokens.iter().map(|&id| id.to_owned()).collect());
+        let of_sums = StatsFilter { tokens, ..StatsFilter::default() };
+        let of_rows = StatsFilter { client: client.clone(), ..of_sums.clone() };
+        for filter in [of_sums, of_rows] {
+            assert_eq!(reader.summary(&span, &filter).await.expect("sums").requests, count, "{filter:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::fingerprint::has_fingerprint;
 use super::listing::{contains, is_one_of};
-use super::made_of::{json_list, of_rows, push_among, push_time};
+use super::made_of::{json_list, of_rows, push_time, push_tokens};
 use super::reader::{ReadError, Reader};
 use crate::store::figures::share;
 use crate::store::listing::{Filter, Page, Total};
@@ -135,14 +135,13 @@ fn push_within(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
         sql.push(" AND ");
         contains(sql, "session", text);
     }
-    push_tokens(asked, sql);
+    of_tokens(asked, sql);
 }
 
 /// The condition of the tokens, if only the requests of some count.
-fn push_tokens(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
+fn of_tokens(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
     if let Some(tokens) = &asked.tokens {
-        sql.push(" AND token_id");
-        push_among(sql, tokens);
+        push_tokens(sql, tokens);
     }
 }
 
@@ -227,7 +226,7 @@ impl Reader {
         sql.push_bind(json_list(asked.active.keys()));
         sql.push(") AS asked WHERE EXISTS (SELECT 1 FROM requests WHERE session = asked.value AND started_ms >= ");
         sql.push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
-        push_tokens(asked, &mut sql);
+        of_tokens(asked, &mut sql);
         sql.push(")");
         let found: Vec<String> = sql.build_query_scalar().fetch_all(&self.pool().await).await?;
         Ok(found.into_iter().collect())
@@ -244,7 +243,7 @@ impl Reader {
         sql.push(" FROM requests WHERE session IN (SELECT value FROM json_each(");
         sql.push_bind(json_list(rows.iter().map(|row| &row.session)));
         sql.push(")) AND started_ms >= ").push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
-        push_tokens(asked, &mut sql);
+        of_tokens(asked, &mut sql);
         sql.push(" GROUP BY session");
         let mut found = HashMap::new();
         for row in sql.build().fetch_all(&self.pool().await).await? {

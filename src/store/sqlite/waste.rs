@@ -1,6 +1,6 @@
 //! What was written to prompt caches although it had been there, from the rows; and what rows left in caches.
 
-use super::made_of::push_among;
+use super::made_of::push_tokens;
 use super::reader::{ReadError, Reader};
 use crate::store::row::{count, dollars};
 use crate::store::sessions::Wasted as WastedRequest;
@@ -32,8 +32,7 @@ impl Which<'_> {
         sql.push(" FROM requests WHERE waste_tokens IS NOT NULL AND started_ms >= ").push_bind(self.from_ms);
         sql.push(" AND started_ms < ").push_bind(self.to_ms);
         if let Some(tokens) = self.tokens {
-            sql.push(" AND token_id");
-            push_among(sql, tokens);
+            push_tokens(sql, tokens);
         }
     }
 }

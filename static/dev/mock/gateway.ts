@@ -24,6 +24,7 @@ const RECOST_MS = 2_500;
 /** What follows is the id of a token, if the session began with one. */
 const COOKIE = 'gateway_session=mock';
 /** What statistics can be asked for. */
+const HOLDER_FILTERS = ['user', 'group', 'token'] as const;
 const FILTERS: readonly GroupBy[] = ['model', 'upstream', 'path', 'key', 'request_class', 'upstream_key', 'session', 'agent_type', 'client'];
 
 class Refusal extends Error {
@@ -135,7 +136,8 @@ export class MockGateway {
     const from = Number(query.get('from') ?? Date.now() - 60 * MINUTE_MS);
     const to = Number(query.get('to') ?? Date.now());
     const is = (row: RequestRow, column: GroupBy): boolean => !query.get(column) || row[column] === query.get(column);
-    const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to && FILTERS.every((column) => is(row, column)));
+    const isOf = (row: RequestRow): boolean => HOLDER_FILTERS.every((name) => !query.get(name) || query.get(name)?.split(',').includes(row[name] ?? ''));
+    const within = (): RequestRow[] => this.#rows.filter((row) => row.started_at_ms >= from && row.started_at_ms < to && isOf(row) && FILTERS.every((column) => is(row, column)));
     switch (`${method} ${what}`) {
       case 'GET health':
         return {
@@ -161,7 +163,7 @@ export class MockGateway {
       case 'GET key-names':
         return { names: KEY_NAMES };
       case 'GET sessions':
-        return name === undefined ? sessionsOf(this.#rows, query, from, to, (session) => this.#runningOf(session)) : this.#conversation(name);
+        return name === undefined ? sessionsOf(this.#rows.filter(isOf), query, from, to, (session) => this.#runningOf(session)) : this.#conversation(name);
       case 'GET waste':
         return wasteReportOf(within(), query, from, to);
       case 'POST sessions':

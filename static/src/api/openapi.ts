@@ -2463,6 +2463,12 @@ export interface components {
         SubjectKind: components["schemas"]["SubjectKind"];
         /** @description Of the subject: the id, or the name of a user or a group, or USER/NAME of a token. */
         SubjectId: string;
+        /** @description Only requests with client tokens of these ids. */
+        OfTokens: components["schemas"]["Names"];
+        /** @description Only requests with tokens of these users, ended ones too. */
+        OfUsers: components["schemas"]["Names"];
+        /** @description Only requests with tokens of users who are in these groups now. */
+        OfGroups: components["schemas"]["Names"];
         /** @description Only this one of the user's own tokens: an id. Another one's is refused (403). */
         OwnToken: string;
         /** @description From when on; the default is an hour before `to`. */
@@ -2664,6 +2670,9 @@ export type ResponseBusy = components['responses']['Busy'];
 export type ResponseUnavailable = components['responses']['Unavailable'];
 export type ParameterSubjectKind = components['parameters']['SubjectKind'];
 export type ParameterSubjectId = components['parameters']['SubjectId'];
+export type ParameterOfTokens = components['parameters']['OfTokens'];
+export type ParameterOfUsers = components['parameters']['OfUsers'];
+export type ParameterOfGroups = components['parameters']['OfGroups'];
 export type ParameterOwnToken = components['parameters']['OwnToken'];
 export type ParameterSpanFrom = components['parameters']['SpanFrom'];
 export type ParameterSpanTo = components['parameters']['SpanTo'];
@@ -2905,6 +2914,12 @@ export interface operations {
                 agent_type?: components["parameters"]["OneAgentType"];
                 /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
                 client?: components["parameters"]["OneClient"];
+                /** @description Only requests with client tokens of these ids. */
+                token?: components["parameters"]["OfTokens"];
+                /** @description Only requests with tokens of these users, ended ones too. */
+                user?: components["parameters"]["OfUsers"];
+                /** @description Only requests with tokens of users who are in these groups now. */
+                group?: components["parameters"]["OfGroups"];
             };
             header?: never;
             path?: never;
@@ -2955,6 +2970,12 @@ export interface operations {
                 agent_type?: components["parameters"]["OneAgentType"];
                 /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
                 client?: components["parameters"]["OneClient"];
+                /** @description Only requests with client tokens of these ids. */
+                token?: components["parameters"]["OfTokens"];
+                /** @description Only requests with tokens of these users, ended ones too. */
+                user?: components["parameters"]["OfUsers"];
+                /** @description Only requests with tokens of users who are in these groups now. */
+                group?: components["parameters"]["OfGroups"];
                 /** @description Milliseconds of a step: whole minutes (whole quarters of an hour for times of more than three days ago), such that there are at most 2,000. */
                 step?: number;
                 /** @description What the dearest of these groups cost, step by step, beside the points. */
@@ -3012,6 +3033,12 @@ export interface operations {
                 agent_type?: components["parameters"]["OneAgentType"];
                 /** @description Only this client address; made of the rows that are kept, and percentiles are null then. */
                 client?: components["parameters"]["OneClient"];
+                /** @description Only requests with client tokens of these ids. */
+                token?: components["parameters"]["OfTokens"];
+                /** @description Only requests with tokens of these users, ended ones too. */
+                user?: components["parameters"]["OfUsers"];
+                /** @description Only requests with tokens of users who are in these groups now. */
+                group?: components["parameters"]["OfGroups"];
                 sort?: "requests" | "cost";
                 /** @description In CSV the default is 500. */
                 limit?: number;
@@ -3181,6 +3208,12 @@ export interface operations {
                 upstream?: components["schemas"]["Names"];
                 /** @description With a request of one of these keys: fingerprints, or their beginnings. */
                 key?: components["schemas"]["Names"];
+                /** @description Only requests with client tokens of these ids. */
+                token?: components["parameters"]["OfTokens"];
+                /** @description Only requests with tokens of these users, ended ones too. */
+                user?: components["parameters"]["OfUsers"];
+                /** @description Only requests with tokens of users who are in these groups now. */
+                group?: components["parameters"]["OfGroups"];
                 /** @description A part of the session's id; the first 200 characters count. */
                 q?: string;
                 /** @description At most 200; in CSV at most 5,000, which is the default there. */
@@ -3393,6 +3426,12 @@ export interface operations {
                 sort?: "cost" | "tokens" | "requests" | "last";
                 /** @description Most sessions. */
                 limit?: number;
+                /** @description Only requests with client tokens of these ids. */
+                token?: components["parameters"]["OfTokens"];
+                /** @description Only requests with tokens of these users, ended ones too. */
+                user?: components["parameters"]["OfUsers"];
+                /** @description Only requests with tokens of users who are in these groups now. */
+                group?: components["parameters"]["OfGroups"];
             };
             header?: never;
             path?: never;

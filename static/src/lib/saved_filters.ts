@@ -18,7 +18,7 @@ export const MOST_SAVED = 50;
 export const LONGEST_NAME = 60;
 const LONGEST_VALUE = 2_000;
 const VERSION = 1;
-const OF_SESSIONS = ['sort', 'model', 'upstream', 'key', 'q'] as const;
+const OF_SESSIONS = ['sort', 'model', 'upstream', 'key', 'user', 'group', 'token', 'q'] as const;
 
 /** What of a page's query is its filter: not what is open, and nothing that the page does not know. */
 export function filterOf(page: FilteredPage, query: Query): Record<string, string> {

@@ -3,6 +3,7 @@
 use super::found;
 use super::text::{self, Digest};
 use super::token::{Denied, State, Token};
+use crate::holder::Holder;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -88,6 +89,12 @@ impl Roster {
     /// The token with this id.
     pub fn with_id(&self, id: &str) -> Option<&Arc<Token>> {
         self.by_id.get(id)
+    }
+
+    /// The ids of all tokens whose holder is wanted, those that have ended too.
+    pub fn ids(&self, is_wanted: impl Fn(&Holder) -> bool) -> Vec<String> {
+        let wanted = self.by_id.iter().filter(|(_, token)| is_wanted(&token.holder));
+        wanted.map(|(id, _)| id.clone()).collect()
     }
 
     /// Takes over from the roster before this one which tokens were used.

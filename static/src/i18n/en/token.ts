@@ -19,6 +19,8 @@ export default {
     cached: 'Read from the cache',
     toRequests: 'Its requests',
     toSessions: 'Its sessions',
+    toCosts: 'Its costs',
+    toWaste: 'Its cache waste',
     unused: 'No requests yet',
     unusedHow: 'As soon as a client sends one with this token, its statistics appear here.',
     settings: 'Settings of the client',

@@ -21,6 +21,8 @@ const words: typeof en = {
     cached: '缓存命中率',
     toRequests: '查看请求',
     toSessions: '查看会话',
+    toCosts: '查看费用',
+    toWaste: '查看缓存浪费',
     unused: '还没有请求',
     unusedHow: '客户端用此令牌发出请求后，这里会显示统计。',
     settings: '客户端设置',
