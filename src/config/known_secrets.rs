@@ -4,6 +4,7 @@ use super::lower::Config;
 use super::section::balance::Kind;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateway_core::redact::masking::Known;
 use gateway_core::redact::{Needles, Secrets, is_secret_name};
 use gateway_core::rules::header::HeaderOp;
 use gateway_core::rules::query::QueryOp;
@@ -12,6 +13,16 @@ impl Config {
     /// What to look for in texts: keys of upstreams and of the panel, passwords of proxies, and what rules and the headers
     /// file set that is a secret by its name, by its looks, or because it comes from the environment.
     pub fn secrets(&self) -> Needles {
+        Needles::new(&self.secret_texts())
+    }
+
+    /// The same as they are, for what masks them in passing. All keys of upstreams are among them, however many there are.
+    pub fn known_secrets(&self) -> Known {
+        let keys = self.upstreams.iter().flat_map(|upstream| &upstream.api_keys).map(|key| key.key.expose().as_bytes());
+        Known::new(keys.chain(self.secret_texts().iter()))
+    }
+
+    fn secret_texts(&self) -> Secrets<'_> {
         let mut secrets = Secrets::default();
         if let Some(key) = &self.dashboard_key {
             secrets.add(key.expose().as_bytes());
@@ -51,7 +62,7 @@ impl Config {
         for rule in &self.last_rules {
             rule.headers.iter().for_each(|change| add_header(&mut secrets, change, false));
         }
-        Needles::new(&secrets)
+        secrets
     }
 }
 

@@ -40,7 +40,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use proxy::context::Context;
 use proxy::ending::{self, Ending};
-use proxy::{attempt, begin, failure, finish, request_head, response_head, settle, upstream_response};
+use proxy::{attempt, begin, failure, finish, relay_key, request_head, response_head, settle, upstream_response};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,10 +187,20 @@ impl ProxyHttp for Gateway {
     fn upstream_response_trailer_filter(
         &self,
         _: &mut Session,
-        _: &mut HeaderMap,
+        trailers: &mut HeaderMap,
         context: &mut Box<Context>,
     ) -> Result<()> {
-        upstream_response::came(false, true, context)
+        upstream_response::trailers_came(trailers, context)
+    }
+
+    /// What is still held back goes out in the place of the trailers: Pingora sends one or the other.
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut HeaderMap,
+        context: &mut Box<Context>,
+    ) -> Result<Option<Bytes>> {
+        Ok(relay_key::rest(context))
     }
 
     async fn response_filter(

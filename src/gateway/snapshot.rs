@@ -15,6 +15,7 @@ use gateway_core::http1::Refusal;
 use gateway_core::language::{Language, Words};
 use gateway_core::reason::Reason;
 use gateway_core::redact::Needles;
+use gateway_core::redact::masking::Known;
 use gateway_core::rules::prefix::PrefixRules;
 use gateway_core::rules::rule::{Rule, RuleSet};
 use gateway_core::thinking::edition::Edition;
@@ -70,6 +71,8 @@ pub(crate) struct Snapshot {
     pub budget: Arc<RetryBudget>,
     /// The secrets of the configuration, which are kept nowhere.
     pub secrets: Arc<Needles>,
+    /// The same, as they are masked in errors.
+    pub known: Arc<Known>,
     /// Whether Pingora must see that there is a body: with an HTTP/2 upstream it ends the stream with the head if not.
     pub must_see_bodies: bool,
     /// The places of the upstreams that have keys of their own: those for client tokens.
@@ -156,6 +159,7 @@ impl Snapshot {
             budget: same_budget
                 .map_or_else(|| Arc::new(RetryBudget::new(budget.0, budget.1)), |former| Arc::clone(&former.budget)),
             secrets: Arc::new(config.secrets()),
+            known: Arc::new(config.known_secrets()),
             must_see_bodies: upstreams.iter().any(|upstream| upstream.config.http != HttpVersion::One),
             keyed: places(&|upstream| !upstream.api_keys.is_empty()).into(),
             open: places(&|upstream| !upstream.is_reserved),

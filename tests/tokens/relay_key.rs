@@ -1,7 +1,7 @@
 //! The relay's key: what a relay repeats of it reaches nobody who has only a token.
 
 use super::{RELAY_KEY, gateway, issue, post, relay, yaml};
-use harness::{Reply, Request, Upstream, gzip};
+use harness::{Reply, Request, Step, Upstream, gzip};
 
 #[tokio::test]
 async fn an_error_that_repeats_the_relays_key_is_masked() {
@@ -141,4 +141,113 @@ async fn a_coded_error_with_the_key_is_followed_as_any_other() {
     let answer = gateway.request(&post(&token).header("x-form", "all")).await;
     assert!(answer.json()["type"] == "error" && !answer.text().contains("-key-"), "{}", answer.text());
     assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+}
+
+/// A head as it is, with a body behind it.
+fn as_it_is(head: &str, body: &str) -> Reply {
+    let text = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    Reply::raw(vec![Step::Raw(text.into_bytes()), Step::Close])
+}
+
+#[tokio::test]
+async fn a_key_is_masked_in_the_whole_head_of_whatever_is_no_success() {
+    let upstream = Upstream::start(|request| {
+        let body = format!("key {RELAY_KEY}");
+        match &*request.headers.all("x-form")[0] {
+            "reason" => as_it_is(&format!("403 No {RELAY_KEY}"), "no"),
+            "name" => as_it_is(&format!("403 No\r\nX-{RELAY_KEY}: 1\r\nX-Other: 2"), "no"),
+            "upper" => as_it_is(&format!("403 No\r\nX-Other: {}", RELAY_KEY.to_uppercase()), &body.to_uppercase()),
+            "interim" => Reply::json("{}").interim(103, &[("link", &body), (RELAY_KEY, "1"), ("x-other", "2")]),
+            "moved" => Reply::status(302).header("location", format!("/login?key={RELAY_KEY}")).body(body),
+            "same" => Reply::status(304).header("etag", format!("\"{RELAY_KEY}\"")),
+            "hidden gzip" => Reply::status(403).body(gzip(body.as_bytes())),
+            "moved gzip" => Reply::status(307).header("content-encoding", "gzip").body(gzip(body.as_bytes())),
+            "clean gzip" => Reply::status(307).header("content-encoding", "gzip").body(gzip(b"elsewhere")),
+            status => as_it_is(&format!("{status} Odd"), &body),
+        }
+    })
+    .await;
+    let gateway = gateway().yaml(&yaml(&upstream, "")).start().await;
+    let (_, token) = issue(&gateway, "").await;
+    let other = Request::get("/v1/files").header("authorization", format!("Bearer {token}"));
+    let masked = "*".repeat(RELAY_KEY.len());
+    for request in [post(&token), other] {
+        for form in ["reason", "name", "upper", "interim", "moved", "same", "hidden gzip", "moved gzip", "600", "999"] {
+            let answer = gateway.request(&request.clone().header("x-form", form)).await;
+            let all = format!("{:?} {}", answer.head, answer.text());
+            assert!(!all.to_lowercase().contains(RELAY_KEY), "{form}: {all}");
+            match form {
+                "reason" => {
+                    assert_eq!((answer.status(), &*answer.head.reason, &*answer.text()), (403, "Forbidden", "no"))
+                }
+                "name" | "upper" => assert!(answer.header("x-other").is_some(), "{form}"),
+                "interim" => {
+                    assert_eq!(answer.head.interim.len(), 1);
+                    assert_eq!(answer.head.interim[0].1.all("link"), [format!("key {masked}")]);
+                    assert_eq!(answer.head.interim[0].1.all("x-other"), ["2"]);
+                }
+                "moved" => {
+                    assert_eq!(answer.header("location").as_deref(), Some(&*format!("/login?key={masked}")));
+                    assert_eq!((answer.status(), answer.text()), (302, format!("key {masked}")));
+                }
+                "same" => assert_eq!(answer.header("etag"), Some(format!("\"{masked}\""))),
+                "600" | "999" => assert_eq!(answer.text(), format!("key {masked}")),
+                _ => {
+                    assert!(matches!(answer.status(), 403 | 502) && answer.header("content-encoding").is_none());
+                    assert_eq!(answer.json()["type"], "error", "{form}");
+                }
+            }
+        }
+        let answer = gateway.request(&request.header("x-form", "clean gzip")).await;
+        assert_eq!((answer.status(), answer.body.clone()), (307, gzip(b"elsewhere")));
+    }
+}
+
+#[tokio::test]
+async fn every_key_of_the_configuration_is_masked() {
+    let secrets =
+        ["sk-first-key-1", "sk-second-key-2", "sk-of-another-upstream", "set-by-a-rule-0123", "of-the-proxy-1"];
+    let upstream = Upstream::start(move |_| Reply::status(400).body(secrets.join(" "))).await;
+    let more = "    - {name: other, base_url: \"http://127.0.0.1:9\", api_key: sk-of-another-upstream, priority: 9, \
+                proxy: \"http://me:of-the-proxy-1@127.0.0.1:9\"}\n  rules:\n    - {name: keyed, headers: {set: \
+                {x-api-token: set-by-a-rule-0123}}}\n";
+    let keys = "api_keys: [{key: sk-first-key-1}, {key: sk-second-key-2}]";
+    let text = yaml(&upstream, more).replace(&format!("api_key: {RELAY_KEY}"), keys);
+    let gateway = gateway().yaml(&text).start().await;
+    let (_, token) = issue(&gateway, "").await;
+    let answer = gateway.request(&post(&token)).await;
+    assert_eq!((answer.status(), answer.text()), (400, secrets.map(|secret| "*".repeat(secret.len())).join(" ")));
+}
+
+#[tokio::test]
+async fn what_was_held_back_comes_before_the_end() {
+    let begun = &RELAY_KEY[..9];
+    let error = format!("is {RELAY_KEY} or {begun}");
+    let (of_h1, of_h2) = (error.clone(), error.clone());
+    let masked = error.replace(RELAY_KEY, &"*".repeat(RELAY_KEY.len()));
+    let h1 = Upstream::start(move |_| Reply::status(403).chunked().bytes(of_h1.as_str())).await;
+    let h2 = Upstream::builder().http2().start(move |request| {
+        let reply = Reply::status(403).chunked();
+        match &*request.headers.all("x-form")[0] {
+            "held" => reply.bytes(of_h2.as_str()).trailer("x-after", RELAY_KEY),
+            _ => reply.bytes("no").trailer("x-after", &format!("a {RELAY_KEY}")).trailer("x-other", "1"),
+        }
+    });
+    let h2 = h2.await;
+    for (upstream, http) in [(&h1, 1), (&h2, 2)] {
+        let text = yaml(upstream, "").replace(", api_key", &format!(", http: {http}, api_key"));
+        let gateway = gateway().yaml(&text).start().await;
+        let (_, token) = issue(&gateway, "").await;
+        let answer = gateway.request(&post(&token).header("x-form", "held")).await;
+        assert_eq!((answer.status(), answer.text()), (403, masked.clone()), "HTTP/{http}");
+        if http == 2 {
+            let head = http::Request::post("http://gateway.test/v1/messages");
+            let head = head.header("authorization", format!("Bearer {token}")).header("x-form", "trailers");
+            let client = gateway.connect_h2().await;
+            let answer = client.send(head.body(()).expect("a request"), &[b"{\"model\":\"model-x\"}"]).await;
+            let trailers = answer.trailers.expect("trailers");
+            assert_eq!(trailers["x-after"], format!("a {}", "*".repeat(RELAY_KEY.len())));
+            assert_eq!(trailers["x-other"], "1");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! What the gateway knows of one request while it is handled.
 
-use super::masking::Masking;
 use super::shapes::Shapes;
 use crate::gateway::answer::Recipient;
 use crate::gateway::clean::Names;
@@ -22,6 +21,7 @@ use gateway_core::reason::Reason;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::record::verdict::Sign;
 use gateway_core::record::{Capture, PromptOutcome};
+use gateway_core::redact::masking::Masking;
 use gateway_core::rules::matcher::Facts;
 use gateway_core::rules::thinking::Place;
 use gateway_core::thinking::Moved;
@@ -278,8 +278,10 @@ pub(crate) struct Attempt {
     pub meter: Option<Box<Meter>>,
     /// Keeps the beginning of an error.
     pub error_body: Option<Box<ErrorBody>>,
-    /// Masks the upstream's key in an error, for who has only a token.
+    /// Masks secrets in what is no success, for who has only a token.
     pub masking: Option<Box<Masking>>,
+    /// The beginning of its body, if that is in a coding: it cannot be masked then.
+    pub coded: Option<Box<ErrorBody>>,
     /// What both have read, once the response is over.
     pub read: Option<Read>,
 }

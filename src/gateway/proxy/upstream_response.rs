@@ -21,10 +21,10 @@ use gateway_core::team::token::Denied;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::error_body::ErrorBody;
 use gateway_core::usage::meter::{self, Meter};
-use http::StatusCode;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
+use http::{HeaderMap, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session;
@@ -160,11 +160,21 @@ pub(crate) fn body_came(bytes: &mut Option<Bytes>, is_end: bool, context: &mut C
     Ok(pause)
 }
 
+/// What comes behind a body over HTTP/2.
+///
+/// # Errors
+/// As [`came`].
+pub(crate) fn trailers_came(trailers: &mut HeaderMap, context: &mut Context) -> Result<()> {
+    came(false, true, context)?;
+    relay_key::trailers(trailers, context);
+    Ok(())
+}
+
 /// What follows from what was read of the response so far, of which a piece came, or which is over.
 ///
 /// # Errors
 /// When the request is sent once more, or nothing can be passed on.
-pub(crate) fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<()> {
+fn came(piece: bool, is_end: bool, context: &mut Context) -> Result<()> {
     if repair::judge(is_end, context)? || error_rules::judge(is_end, context)? {
         return Ok(());
     }
@@ -180,6 +190,8 @@ fn read_piece(bytes: &[u8], context: &mut Context) -> Option<Duration> {
     if let Some(error) = &mut attempt.error_body {
         error.push(bytes);
     }
+    relay_key::read(bytes, context);
+    let attempt = &context.attempt;
     if let Some(running) = &context.observation.running {
         running.got(bytes.len(), attempt.meter.as_ref().map_or(0, |meter| meter.output_so_far()), now);
     }

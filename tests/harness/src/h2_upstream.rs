@@ -142,7 +142,15 @@ async fn send(
             Step::Raw(_) | Step::Echo => panic!("the HTTP/2 mock sends no raw bytes"),
         }
     }
-    stream.send_data(Bytes::new(), true)
+    if reply.trailers.is_empty() {
+        return stream.send_data(Bytes::new(), true);
+    }
+    let mut trailers = http::HeaderMap::new();
+    for (name, value) in &reply.trailers {
+        let name: http::HeaderName = name.parse().expect("the name of a trailer");
+        trailers.append(name, value.parse().expect("the value of a trailer"));
+    }
+    stream.send_trailers(trailers)
 }
 
 /// Waits for `event`, or fails when the other side gives the stream up first.

@@ -61,6 +61,7 @@ pub struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) framing: Framing,
+    pub(crate) trailers: Vec<(String, String)>,
     pub(crate) steps: Vec<Step>,
     /// No head is written: the steps are everything.
     pub(crate) raw: bool,
@@ -70,7 +71,7 @@ impl Reply {
     /// An empty answer with this status and `Content-Length: 0` (none for 1xx, 204 and 304).
     pub fn status(status: u16) -> Self {
         let framing = if status < 200 || status == 204 || status == 304 { Framing::None } else { Framing::Length(0) };
-        Self { interim: vec![], status, headers: vec![], framing, steps: vec![], raw: false }
+        Self { interim: vec![], status, headers: vec![], framing, trailers: vec![], steps: vec![], raw: false }
     }
 
     /// 200 with a body and its `Content-Length`.
@@ -116,6 +117,12 @@ impl Reply {
     /// Adds a field; repeats and case are kept.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.into(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds a field behind the body; over HTTP/2 only.
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.to_owned(), value.to_owned()));
         self
     }
 

@@ -6,6 +6,7 @@ mod decode;
 mod entities;
 mod escape;
 mod length;
+pub mod masking;
 mod names;
 mod needles;
 mod pieces;
