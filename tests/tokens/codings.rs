@@ -19,6 +19,7 @@ async fn a_token_in_a_coding_goes_to_no_relay() {
         Request::post("/v1/messages", body).header("x-api-key", &other)
     };
     let with = |name: &str, value: String| post(&other).header(name, value);
+    let each = |form: fn(u8) -> String| token.bytes().map(form).collect::<String>();
     let keyless = |name: &str, value: String| Request::get("/v1/models").header(name, value);
     let cases = [
         with("proxy-authorization", basic(format!("me:{token}"))),
@@ -28,6 +29,9 @@ async fn a_token_in_a_coding_goes_to_no_relay() {
         with("x-meta", token.replace("agw_", "")),
         body(&token.replace('_', "\\u005f")),
         body(&token.replace('_', "%5F")),
+        body(&each(|letter| format!("\\u{letter:04x}"))),
+        body(&each(|letter| format!("{letter:02X}"))),
+        with("x-meta", each(|letter| format!("%{letter:02x}"))),
         body(&format!("authorization: {}\\n", basic(format!("alice:{token}")))),
         body(&URL_SAFE_NO_PAD.encode(format!("{{\"token\":\"{token}\"}}"))),
         Request::get(&format!("/v1/models?key={}", STANDARD.encode(&token))).header("x-api-key", &other),

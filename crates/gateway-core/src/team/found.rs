@@ -1,17 +1,22 @@
-//! Tokens in other texts, in the forms in which programs put one there: as they are, with escapes, and in Base64.
+//! Tokens in other texts, in the forms in which programs put one there: as they are, with escapes (`found/escaped.rs`), in
+//! Base64, in hexadecimal digits, and in UTF-16.
 //!
 //! The text of a token is known to nobody here, only its digest: what may be one is cut out, and its checksum tells whether it
-//! is. So nothing is decoded but what looks like a token in Base64.
+//! is. So nothing is decoded but what looks like a token in a coding.
+
+mod escaped;
 
 use super::text::{self, Digest, LENGTH, PREFIX, TAIL};
 use aho_corasick::{AhoCorasick, MatchKind};
 use once_cell::sync::Lazy;
 
-/// What texts begin with that may be tokens: the prefix, and what Base64 has of it for certain, wherever in a group of three
-/// bytes it begins.
-const BEGINNINGS: [&str; 4] = [PREFIX, "YWd3X", "Fnd1", "hZ3df"];
-/// How many bytes, and how many characters, of the group stand before these.
-const BEFORE: [(usize, usize); 4] = [(0, 0), (0, 0), (1, 2), (2, 3)];
+/// What texts begin with that may be tokens: the prefix, in hexadecimal digits of either case, in UTF-16 of either order, and what
+/// Base64 has of it for certain, wherever in a group of three bytes it begins.
+const BEGINNINGS: [&str; 7] = [PREFIX, "6167775f", "6167775F", "a\0g\0w\0_", "YWd3X", "Fnd1", "hZ3df"];
+/// Where those of Base64 begin.
+const BASE64: usize = 4;
+/// How many bytes, and how many characters, of the group stand before those.
+const BEFORE: [(usize, usize); 3] = [(0, 0), (1, 2), (2, 3)];
 /// Most characters of a token in Base64, with those of its first group that stand before it.
 const LONGEST_CODED: usize = ((LENGTH + 2) * 8).div_ceil(6);
 
@@ -23,10 +28,28 @@ static FINDER: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
 
 /// The digests of all tokens that stand in a text. Some come twice.
 pub fn find(text: &[u8]) -> impl Iterator<Item = Digest> {
+    as_it_is(text).chain(std::iter::once(text).flat_map(escaped))
+}
+
+/// Those with letters that are escaped.
+fn escaped(text: &[u8]) -> Vec<Digest> {
+    let mut found = Vec::new();
+    escaped::around(text, LONGEST_CODED, |plain| found.extend(as_it_is(plain)));
+    found
+}
+
+/// Those that no escape hides but in their prefix.
+fn as_it_is(text: &[u8]) -> impl Iterator<Item = Digest> {
     let begun = FINDER.iter().flat_map(move |finder| finder.find_iter(text));
     let begun = begun.filter_map(move |at| match at.pattern().as_usize() {
         0 => text::digest(text.get(at.start()..at.start() + LENGTH)?),
-        form => in_base64(text, at.start(), BEFORE[form]),
+        1 | 2 => spelled(text.get(at.start()..at.start() + 2 * LENGTH)?, |pair| {
+            Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)
+        }),
+        3 => spelled(text.get(at.start()..at.start() + 2 * LENGTH - 1)?, |pair| {
+            (pair.get(1).is_none_or(|high| *high == 0)).then_some(pair[0])
+        }),
+        form => in_base64(text, at.start(), BEFORE[form - BASE64]),
     });
     begun.chain(Ends { text, at: 0 }.filter_map(by_end))
 }
@@ -34,6 +57,19 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = Digest> {
 /// Whether a token stands in a text, whoever's it is.
 pub fn is_in(text: &str) -> bool {
     find(text.as_bytes()).next().is_some()
+}
+
+/// The token of which each byte is a pair of these: no pair is looked at behind one that no token has.
+fn spelled(text: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Option<Digest> {
+    let mut token = [0; LENGTH];
+    for (place, pair) in text.chunks(2).enumerate() {
+        *token.get_mut(place)? = byte(pair).filter(|byte| may_stand(*byte, place))?;
+    }
+    text::digest(&token)
+}
+
+fn digit(character: u8) -> Option<u8> {
+    char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// The token in Base64, of either alphabet, whose first certain character stands at `at`. It ends at the first byte that no
@@ -131,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_beginnings_are_those_of_base64() {
-        for (beginning, (bytes, characters)) in BEGINNINGS.iter().zip(BEFORE).skip(1) {
+        for (beginning, (bytes, characters)) in BEGINNINGS[BASE64..].iter().zip(BEFORE) {
             for fill in [0, 0xff] {
                 let coded = STANDARD_NO_PAD.encode([&vec![fill; bytes][..], PREFIX.as_bytes(), &[fill]].concat());
                 assert!(coded[characters..].starts_with(beginning), "{coded}");
@@ -173,8 +209,67 @@ mod tests {
         }
 
         #[test]
+        fn tokens_are_found_in_digits_and_in_utf_16(random: [u8; 32], before in "[ -~]{0,9}", after in "[ -~]{0,9}") {
+            let token = text::of(random);
+            let hex = |upper: bool| -> String {
+                token.bytes().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect()
+            };
+            let wide = |in_order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+                format!("{before}{token}{after}").encode_utf16().flat_map(in_order).collect()
+            };
+            for text in [
+                format!("{before}{}{after}", hex(false)).into_bytes(),
+                format!("{before}{}{after}", hex(true)).into_bytes(),
+                wide(u16::to_le_bytes),
+                wide(u16::to_be_bytes),
+            ] {
+                let found: HashSet<Digest> = find(&text).collect();
+                prop_assert_eq!(found, digests(std::slice::from_ref(&token)), "{:?}", text);
+            }
+        }
+
+        #[test]
         fn nothing_is_found_in_what_is_no_token(text: Vec<u8>) {
             prop_assert_eq!(find(&text).count(), 0);
         }
+    }
+
+    fn letter(letter: char, upper: bool) -> String {
+        let code = u32::from(letter);
+        if upper { format!("\\u{code:04X}") } else { format!("\\u{code:04x}") }
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_found_whichever_of_its_letters_are_escaped(
+            random: [u8; 32],
+            which: [u8; 53],
+            before in "[a-z \\\\]{0,200}",
+            after in "[a-z \\\\]{0,200}",
+            twice: bool,
+        ) {
+            let token = text::of(random);
+            let letters = token.chars().zip(which);
+            let spelled = letters.map(|(letter, how)| if how % 3 == 0 { letter.into() } else { self::letter(letter, how % 3 == 1) });
+            let text = format!("{before} {} {after}", spelled.collect::<String>());
+            let text = if twice { text.replace('\\', "\\\\") } else { text };
+            let found = find(text.as_bytes()).next();
+            prop_assert_eq!(found, text::digest(token.as_bytes()), "{}", text);
+        }
+    }
+
+    #[test]
+    fn tokens_are_found_across_windows_and_far_apart() {
+        let token = text::of([7; 32]);
+        let all: String = token.chars().map(|letter| self::letter(letter, false)).collect();
+        let digest = text::digest(token.as_bytes());
+        for filling in ["\\u0020", "\\u0061 ", "x", "\\", "\\u00"] {
+            for length in [0, 60, 70, 80, 16_384 - 60, 16_384 - 10, 16_384, 16_384 + 50, 3 * 16_384] {
+                let text = format!("{} {all} {}", filling.repeat(length), filling.repeat(100));
+                assert_eq!(super::escaped(text.as_bytes()).into_iter().next(), digest, "{length} times {filling}");
+            }
+        }
+        assert_eq!(super::escaped(b"\\u00"), Vec::<Digest>::new());
+        assert_eq!(super::escaped(&b"\\u0061gw_".repeat(10_000)), Vec::<Digest>::new());
     }
 }
