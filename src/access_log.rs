@@ -20,6 +20,11 @@ pub(crate) fn write(record: &RequestRecord) {
     }
 }
 
+/// Writes the line of a request with an unknown token that stands for so many of its client.
+pub(crate) fn write_guesses(record: &RequestRecord, guesses: u64) {
+    log::info!(target: TARGET, "{} guesses={guesses}", Line(record));
+}
+
 /// Writes the line of a request for one of the gateway's own pages: an open panel asks often.
 pub(crate) fn write_local(record: &RequestRecord) {
     log::debug!(target: TARGET, "{}", Line(record));
@@ -30,6 +35,7 @@ pub(crate) fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value
     line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
         let number = (name == "status"
             || name == "attempts"
+            || name == "guesses"
             || name.ends_with("_ms")
             || name.ends_with("_bytes")
             || name.ends_with("_tokens"))

@@ -623,4 +623,9 @@ async fn unknown_tokens_are_slowed_down_and_fill_nothing() {
     let rows = rows(&gateway, "", 6 + count(401)).await;
     assert!(rows.iter().all(|row| row["reason"] != "token_guesses"), "{rows:?}");
     assert_eq!(upstream.received().len(), 1);
+    // They share a line of each second, which says how many it stands for.
+    let log = gateway.stderr();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("reason=token_guesses")).collect();
+    assert!((1..=1 + began.elapsed().as_secs() as usize).contains(&lines.len()), "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains(" guesses=")), "{lines:?}");
 }

@@ -110,11 +110,13 @@ impl Shared {
         record.labels = self.metrics.labels(&record, self.snapshot.load().config.models_by_name);
         self.metrics.count(&record);
         self.models_seen.note(&record);
-        access_log::write(&record);
-        // Of these anybody could send any number.
+        // Of these anybody could send any number: they have no row, and share a line.
         if record.reason == Some(Reason::TokenGuesses) {
-            return;
+            return self.wrong_tokens.line(record.client).into_iter().for_each(|guesses| {
+                access_log::write_guesses(&record, guesses);
+            });
         }
+        access_log::write(&record);
         let record = Arc::new(record);
         self.feed.tell(&record);
         self.log.submit(record);

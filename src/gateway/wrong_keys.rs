@@ -48,11 +48,23 @@ pub(crate) enum Noted {
 struct Tried {
     count: AtomicU32,
     waiting: Semaphore,
+    /// In which second one was logged, in the upper half, and how many there were since that were not.
+    logged: AtomicU64,
 }
 
 impl Default for Tried {
     fn default() -> Self {
-        Self { count: AtomicU32::new(0), waiting: Semaphore::new(1) }
+        Self { count: AtomicU32::new(0), waiting: Semaphore::new(1), logged: AtomicU64::new(0) }
+    }
+}
+
+impl Tried {
+    /// For how many one stands that comes in this second, if it is logged: the first of each second is.
+    fn line(&self, second: u64) -> Option<u64> {
+        let is_new = |logged: u64| logged >> 32 != second;
+        let next = |logged: u64| if is_new(logged) { second << 32 } else { logged + 1 };
+        let before = self.logged.update(Ordering::Relaxed, Ordering::Relaxed, next);
+        is_new(before).then(|| (before & u64::from(u32::MAX)) + 1)
     }
 }
 
@@ -101,6 +113,13 @@ impl WrongKeys {
         }
     }
 
+    /// For how many of this client an unanswered one stands, if it is logged: one of each second is.
+    pub(crate) fn line(&self, client: Option<IpAddr>) -> Option<u64> {
+        let Some(client) = client else { return Some(1) };
+        // The seconds begin with 1: 0 is before all of them.
+        self.by_client.get_with(client_group(client), Arc::default).line(self.began.elapsed().as_secs() + 1)
+    }
+
     fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>, free: Free) -> bool {
         let of_client = tried.map_or(0, |tried| tried.count.fetch_add(1, Ordering::Relaxed));
         let in_all = self.count_in_all(self.began.elapsed().as_secs() / WINDOW.as_secs());
@@ -142,6 +161,20 @@ mod tests {
         assert!(!wrong.is_free(v6(99)).await, "another address of the same network");
         assert!(wrong.is_free(Some(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]))).await);
         assert!(wrong.is_free(Some([192, 0, 2, 1].into())).await);
+    }
+
+    #[test]
+    fn one_of_a_second_is_logged_and_says_how_many_were_not() {
+        let tried = Tried::default();
+        let lines = |second: u64, count: usize| (0..count).filter_map(|_| tried.line(second)).collect::<Vec<_>>();
+        assert_eq!(lines(1, 1), [1]);
+        assert_eq!(lines(2, 500), [1]);
+        assert_eq!(lines(4, 3), [500]);
+        assert_eq!(lines(5, 1), [3]);
+        let wrong = WrongKeys::new("keys");
+        let of = |last: u8| (0..100).filter_map(|_| wrong.line(Some([192, 0, 2, last].into()))).count();
+        assert!((1..=2).contains(&of(1)) && (1..=2).contains(&of(2)), "of each client");
+        assert_eq!(wrong.line(None), Some(1));
     }
 
     #[tokio::test(start_paused = true)]

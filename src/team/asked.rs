@@ -14,6 +14,8 @@ use std::path::Path;
 
 /// Rows of the audit that stay.
 const MOST_AUDIT: i64 = 100_000;
+/// After how many new ones there is a look whether there are more.
+const LOOK_EVERY: i64 = 1_000;
 
 /// Why a wish is not fulfilled.
 #[derive(Debug)]
@@ -165,11 +167,54 @@ pub(super) fn note(
     let Actor { name: actor, address } = asked.actor;
     let address = address.map(|address| address.to_canonical().to_string());
     file.execute(sql, params![asked.now_ms, actor, address, action, target, before, after])?;
-    file.execute("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", [MOST_AUDIT])?;
+    make_room(file)?;
     log::info!("{actor}: {action} {target}");
     Ok(())
 }
 
+/// Whoever has most rows of a full audit loses the oldest of them: nobody can push out what others did.
+fn make_room(file: &Transaction<'_>) -> rusqlite::Result<()> {
+    if file.last_insert_rowid() % LOOK_EVERY != 0 {
+        return Ok(());
+    }
+    let rows: i64 = file.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0))?;
+    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE actor = (SELECT actor FROM audit GROUP BY actor \
+               ORDER BY COUNT(*) DESC LIMIT 1) ORDER BY id LIMIT ?)";
+    file.execute(sql, [(rows - MOST_AUDIT).max(0)]).map(drop)
+}
+
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::Store;
+    use super::*;
+
+    #[test]
+    fn who_changes_something_again_and_again_pushes_out_only_the_own_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut file = Store::open(&folder.path().join("team.db")).expect("opened");
+        let file = file.transaction(true).expect("begun");
+        let fill = |actor: &str, rows: i64| {
+            let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?) INSERT INTO audit \
+                       (at_ms, actor, action, target) SELECT n, ?, 'user.change', 'usr_1' FROM n";
+            file.execute(sql, params![rows, actor]).expect("filled");
+        };
+        fill("alice", 20);
+        fill("mallory", MOST_AUDIT - 20);
+        let actor = Actor { name: "mallory".to_owned(), address: None };
+        let bounds = TeamBounds { tokens: 9, users: 9, groups: 9, guesses: 9, guesses_in_all: 9, waiting: 9 };
+        let terms = Terms { zone: TimeZone::UTC, bounds };
+        let upstreams = Upstreams::default();
+        let asked = Asked { actor: &actor, now_ms: 1, upstreams: &upstreams, folder: folder.path(), terms: &terms };
+        for _ in 0..3 * LOOK_EVERY {
+            note(&file, asked, "user.change", "usr_1", None::<()>, None::<()>).expect("noted");
+        }
+        let rows = |actor: &str| -> i64 {
+            file.query_row("SELECT COUNT(*) FROM audit WHERE actor = ?", [actor], |row| row.get(0)).expect("a count")
+        };
+        assert_eq!((rows("alice"), rows("mallory")), (20, MOST_AUDIT - 20));
+    }
 }

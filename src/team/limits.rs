@@ -8,8 +8,9 @@ use crate::ledger::{Owner, Owners};
 use gateway_core::both;
 use gateway_core::team::limit::{Limit, LimitFault, Subject, Window};
 use gateway_core::team::measure::Measure;
+use gateway_core::team::token::State;
 use jiff::tz::TimeZone;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Params, Transaction, params};
 use serde_json::Number;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,15 +126,19 @@ fn chosen(file: &Connection, of: Option<&Whom>, asked: Asked<'_>) -> Result<Vec<
 
 /// Those of a token, its user and its group that have limits.
 fn applied_to(file: &Connection, token: &str, asked: Asked<'_>) -> Result<Vec<Owner>, Failure> {
-    let token = find_token(file, token, asked.now_ms)?;
-    let (user, group) = (Some(&token.user), token.group.as_ref());
-    let wanted = |owner: &Owner| match owner.kind {
-        Subject::Token => *owner.id == *token.id,
-        // Nobody else of its kind has that name.
-        Subject::User => Some(&owner.name) == user,
-        Subject::Group => Some(&owner.name) == group,
-    };
-    sorted(file, asked, wanted)
+    let row = find_token(file, token, asked.now_ms)?;
+    let Some(member) = members(file, asked.terms, "tokens.id = ?", [&row.id])?.pop() else { return Ok(Vec::new()) };
+    // That of a token that is revoked limits nothing any more.
+    let own = Some((Subject::Token, member.token, member.name)).filter(|_| row.state != State::Revoked.code());
+    let group = member.group.map(|(id, name)| (Subject::Group, id, name));
+    let mut owners = Vec::new();
+    for (kind, id, name) in own.into_iter().chain([(Subject::User, member.user, member.user_name)]).chain(group) {
+        let limits =
+            limits(file, "WHERE subject_kind = ? AND subject_id = ?", [kind.code(), &id])?.into_values().next();
+        let owner = |limits| Owner { kind, id: id.into(), name, zone: member.zone.clone(), limits };
+        owners.extend(limits.map(owner));
+    }
+    Ok(owners)
 }
 
 fn sorted(file: &Connection, asked: Asked<'_>, is_wanted: impl Fn(&Owner) -> bool) -> Result<Vec<Owner>, Failure> {
@@ -182,15 +187,18 @@ fn number(measure: Measure, amount: i64) -> Number {
     }
 }
 
-/// Whoever has limits, by kind and id.
-fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BTreeMap<(&'static str, String), Arc<Owner>>> {
-    let mut limits: BTreeMap<(&'static str, String), Vec<Limit>> = BTreeMap::new();
-    let sql = "SELECT subject_kind, subject_id, measure, window, amount FROM limits";
+/// Of each kind and id what is there of it.
+type BySubject<T> = BTreeMap<(&'static str, String), T>;
+
+/// The limits with this condition.
+fn limits(file: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<BySubject<Vec<Limit>>> {
+    let mut limits: BySubject<Vec<Limit>> = BTreeMap::new();
+    let sql = format!("SELECT subject_kind, subject_id, measure, window, amount FROM limits {condition}");
     let row = |row: &rusqlite::Row<'_>| {
         let code = |at: usize| row.get::<_, String>(at);
         Ok((code(0)?, code(1)?, code(2)?, code(3)?, row.get::<_, i64>(4)?))
     };
-    for (kind, id, measure, window, amount) in read::all(file, sql, [], row)? {
+    for (kind, id, measure, window, amount) in read::all(file, &sql, values, row)? {
         let known = Subject::of_code(&kind).zip(Measure::of_code(&measure)).zip(Window::of_code(&window));
         match known {
             Some(((kind, measure), window)) => {
@@ -200,6 +208,12 @@ fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BTreeMap<(&'stat
             None => log::warn!("the limit {measure}:{window} of {id} is none that this version knows"),
         }
     }
+    Ok(limits)
+}
+
+/// Whoever has limits.
+fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BySubject<Arc<Owner>>> {
+    let mut limits = limits(file, "", [])?;
     let mut owners = BTreeMap::new();
     let mut own = |kind: Subject, id: &str, name: &str, zone: &TimeZone| {
         if let Some(limits) = limits.remove(&(kind.code(), id.to_owned())) {
@@ -207,7 +221,7 @@ fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BTreeMap<(&'stat
             owners.insert((kind.code(), id.to_owned()), Arc::new(owner));
         }
     };
-    for Member { token, name, user, user_name, group, zone } in members(file, terms)? {
+    for Member { token, name, user, user_name, group, zone } in members(file, terms, IN_USE, [])? {
         own(Subject::Token, &token, &name, &zone);
         own(Subject::User, &user, &user_name, &zone);
         if let Some((group, group_name)) = group {
@@ -237,11 +251,17 @@ struct Member {
     zone: TimeZone,
 }
 
-fn members(file: &Connection, terms: &Terms) -> rusqlite::Result<Vec<Member>> {
-    let sql = "SELECT tokens.id, tokens.name, users.id, users.name, groups.id, groups.name, groups.time_zone \
-               FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN groups ON groups.id = users.group_id \
-               WHERE tokens.state <> 'revoked'";
-    read::all(file, sql, [], |row| {
+/// The condition of tokens that are not revoked.
+const IN_USE: &str = "tokens.state <> 'revoked'";
+
+/// The tokens with this condition.
+fn members(file: &Connection, terms: &Terms, condition: &str, values: impl Params) -> rusqlite::Result<Vec<Member>> {
+    let sql = format!(
+        "SELECT tokens.id, tokens.name, users.id, users.name, groups.id, groups.name, groups.time_zone \
+         FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN groups ON groups.id = users.group_id \
+         WHERE {condition}"
+    );
+    read::all(file, &sql, values, |row| {
         let (name, user_name): (String, String) = (row.get(1)?, row.get(3)?);
         let group: Option<String> = row.get(4)?;
         let group_name: Option<String> = row.get(5)?;
@@ -270,7 +290,7 @@ pub(super) fn for_requests(file: &Connection, terms: &Terms) -> rusqlite::Result
         let owners = [own(Subject::Token, member.token), own(Subject::User, member.user), group];
         owners.iter().any(Option::is_some).then_some((token, owners))
     };
-    Ok(members(file, terms)?.into_iter().filter_map(of_token).collect())
+    Ok(members(file, terms, IN_USE, [])?.into_iter().filter_map(of_token).collect())
 }
 
 impl From<LimitFault> for Failure {
