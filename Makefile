@@ -102,8 +102,12 @@ refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients
 	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
 	@cd e2e && .venv/bin/python python/team_refusals.py $(abspath $(TARGET_DIR))/debug --write
 
-team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100 tokens, and guesses of tokens (40 min, after make e2e)
-	@cd e2e && for load in overspend places leaks guesses; do .venv/bin/python python/team_$$load.py $(abspath $(TARGET_DIR))/debug || exit 1; done
+team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100 tokens, and guesses of tokens (40 min; SEEDS=1: 12 min)
+	@scripts/test.sh build
+	@scripts/e2e.sh python/team_overspend.py $(SEEDS)
+	@scripts/e2e.sh python/team_places.py
+	@scripts/e2e.sh python/team_leaks.py
+	@scripts/e2e.sh python/team_guesses.py
 
 bench: ## full benchmark, side by side with nginx, haproxy, FastAPI and a bare Pingora proxy
 	@scripts/prepare.sh bench

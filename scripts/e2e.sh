@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the official clients into e2e/ when they changed, then runs e2e/run.py on the debug binaries, or another of its
-# scripts. Usage: e2e.sh [SCRIPT]
+# scripts. Usage: e2e.sh [SCRIPT [ARGUMENT...]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -50,4 +50,4 @@ if ! fresh panel/node_modules panel/package.json panel/package-lock.json; then
   mark panel/node_modules panel/package.json panel/package-lock.json
 fi
 
-exec .venv/bin/python "${1:-run.py}" "$binaries"
+exec .venv/bin/python "${1:-run.py}" "$binaries" "${@:2}"
