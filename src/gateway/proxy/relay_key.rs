@@ -10,7 +10,7 @@ use gateway_core::record::fault::UpstreamFault;
 use gateway_core::redact::masking::Masking;
 use gateway_core::usage::decode::Decoder;
 use gateway_core::usage::error_body::ErrorBody;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
@@ -18,6 +18,9 @@ use std::sync::Arc;
 
 /// What bodies begin with that are in a coding which their head does not name: of gzip, and of Zstandard.
 const CODED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
+
+/// What tells where a body ends, and of the connection: a password of digits may look like a length.
+static FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
 
 /// Whether secrets are masked in the response with this head.
 fn is_masked(response: &ResponseHeader, context: &Context) -> bool {
@@ -48,12 +51,15 @@ pub(super) fn head(response: &mut ResponseHeader, context: &Context) -> Result<(
         response.set_reason_phrase(None)?;
     }
     let is_in = |(name, value): (&HeaderName, &HeaderValue)| {
-        known.is_in(name.as_str().as_bytes()) || known.is_in(value.as_bytes())
+        !FRAMING.contains(name) && (known.is_in(name.as_str().as_bytes()) || known.is_in(value.as_bytes()))
     };
     if !response.headers.iter().any(is_in) {
         return Ok(());
     }
     field_order::change(response, |name, value| {
+        if FRAMING.contains(name) {
+            return Some(value.clone());
+        }
         // Asterisks would be no name.
         if known.is_in(name.as_str().as_bytes()) {
             return None;
