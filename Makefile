@@ -102,7 +102,7 @@ refusals: ## what Claude Code makes of the gateway's refusals, into docs/clients
 	@cd e2e && .venv/bin/python python/refusals.py $(abspath $(TARGET_DIR))/debug --write
 	@cd e2e && .venv/bin/python python/team_refusals.py $(abspath $(TARGET_DIR))/debug --write
 
-team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100 tokens, and guesses of tokens (40 min; SEEDS=1: 12 min)
+team-load: ## budgets over 30 runs, places over 100,000 requests, a hunt for 100 tokens, and guesses of tokens (40 min; SEEDS=1: 3 runs)
 	@scripts/test.sh build
 	@scripts/e2e.sh python/team_overspend.py $(SEEDS)
 	@scripts/e2e.sh python/team_places.py

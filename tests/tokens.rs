@@ -247,7 +247,7 @@ async fn each_refusal_is_told_and_nothing_of_it_goes_upstream() {
     said(command(&gateway, "user create --name bob").await);
     let of_bob = said(command(&gateway, "token create --user bob").await);
     said(command(&gateway, "user suspend bob").await);
-    let typo = format!("{}x", &token[..token.len() - 1]);
+    let typo = format!("{}{}", &token[..token.len() - 1], if token.ends_with('x') { 'y' } else { 'x' });
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let body = |text: &str| {
         format!("{{\"model\":\"claude-haiku-5-5\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}")
