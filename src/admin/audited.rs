@@ -44,9 +44,14 @@ pub(super) async fn done(parts: &Parts, call: &Call, action: &'static str) {
         "key.rest" | "recost.begin" if call.body.len() <= MOST_BYTES => (named, asked()),
         _ => (named, None),
     };
-    let mut target = if target.is_empty() && action != "notify.test" { COSTS.to_owned() } else { target };
+    let target = if target.is_empty() && action != "notify.test" { COSTS.to_owned() } else { target };
+    note(parts, call, Noted { action, target: cut(target), before: None, after }).await;
+}
+
+/// A target as it is noted: whoever may change something chooses how long it is.
+fn cut(mut target: String) -> String {
     target.truncate(target.floor_char_boundary(MOST_BYTES));
-    note(parts, call, Noted { action, target, before: None, after }).await;
+    target
 }
 
 /// Notes a change of the configuration, if it is one.
@@ -75,5 +80,19 @@ async fn note(parts: &Parts, call: &Call, noted: Noted) {
     let noted = tokio::task::spawn_blocking(move || keeper.note(&actor, &noted)).await;
     if let Err(error) = noted {
         log::warn!("a row of the audit was not written: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_noted_up_to_200_bytes_and_to_a_whole_character() {
+        for (target, bytes) in [("x".repeat(200), 200), ("x".repeat(201), 200), ("é".repeat(150), 200)] {
+            assert_eq!(cut(target.clone()).len(), bytes, "{target}");
+        }
+        assert_eq!(cut(format!("x{}", "é".repeat(150))), format!("x{}", "é".repeat(99)));
+        assert_eq!(cut(String::new()), "");
     }
 }

@@ -2,11 +2,12 @@
 //! compared before anything of this is asked: nobody can lock its owner out.
 
 use gateway_core::addresses::client_group;
+use gateway_core::recent::Recent;
 use moka::sync::Cache;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -46,7 +47,7 @@ pub(crate) enum Noted {
 
 /// The wrong keys of one client.
 struct Tried {
-    count: AtomicU32,
+    recent: Mutex<Recent>,
     waiting: Semaphore,
     /// In which second one was logged, in the upper half, and how many there were since that were not.
     logged: AtomicU64,
@@ -54,7 +55,7 @@ struct Tried {
 
 impl Default for Tried {
     fn default() -> Self {
-        Self { count: AtomicU32::new(0), waiting: Semaphore::new(1), logged: AtomicU64::new(0) }
+        Self { recent: Mutex::default(), waiting: Semaphore::new(1), logged: AtomicU64::new(0) }
     }
 }
 
@@ -73,8 +74,7 @@ pub(crate) struct WrongKeys {
     /// What they are, in the log.
     what: &'static str,
     by_client: Cache<IpAddr, Arc<Tried>>,
-    /// The number of the window, in the upper half, and how many came in it.
-    in_all: AtomicU64,
+    in_all: Mutex<Recent>,
     began: Instant,
     waiting: Semaphore,
 }
@@ -90,8 +90,8 @@ impl WrongKeys {
     pub(crate) fn new(what: &'static str) -> Self {
         Self {
             what,
-            by_client: Cache::builder().max_capacity(MOST_CLIENTS).time_to_live(WINDOW).build(),
-            in_all: AtomicU64::new(0),
+            by_client: Cache::builder().max_capacity(MOST_CLIENTS).time_to_idle(WINDOW * 2).build(),
+            in_all: Mutex::default(),
             began: Instant::now(),
             waiting: Semaphore::new(MOST_WAITING),
         }
@@ -100,7 +100,7 @@ impl WrongKeys {
     /// Counts one, and waits a moment if there were too many.
     pub(crate) async fn note(&self, client: Option<IpAddr>, free: Free) -> Noted {
         let tried = client.map(|client| self.by_client.get_with(client_group(client), Arc::default));
-        if !self.is_too_many(client, tried.as_deref(), free) {
+        if !self.is_too_many(client, tried.as_deref(), free, self.began.elapsed()) {
             return Noted::Counted;
         }
         let own = tried.as_ref().map(|tried| tried.waiting.try_acquire()).transpose();
@@ -120,25 +120,23 @@ impl WrongKeys {
         self.by_client.get_with(client_group(client), Arc::default).line(self.began.elapsed().as_secs() + 1)
     }
 
-    fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>, free: Free) -> bool {
-        let of_client = tried.map_or(0, |tried| tried.count.fetch_add(1, Ordering::Relaxed));
-        let in_all = self.count_in_all(self.began.elapsed().as_secs() / WINDOW.as_secs());
-        if of_client == free.by_client || in_all == u64::from(free.in_all) {
+    fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>, free: Free, now: Duration) -> bool {
+        let of_client = tried.map_or(0, |tried| noted(&tried.recent, now));
+        let in_all = noted(&self.in_all, now);
+        if of_client == free.by_client || in_all == free.in_all {
             let who = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
             log::warn!(
                 "{who} tries wrong {}: from now on, for a minute, one of a client at a time is answered, slowly",
                 self.what
             );
         }
-        of_client >= free.by_client || in_all >= u64::from(free.in_all)
+        of_client >= free.by_client || in_all >= free.in_all
     }
+}
 
-    /// How many there were in this window before this one.
-    fn count_in_all(&self, window: u64) -> u64 {
-        let next = |seen: u64| if seen >> 32 == window { seen + 1 } else { (window << 32) + 1 };
-        let before = self.in_all.update(Ordering::Relaxed, Ordering::Relaxed, next);
-        if before >> 32 == window { before & u64::from(u32::MAX) } else { 0 }
-    }
+/// Counts one more; how many there were in the minute before. Nobody holds it for longer than that takes.
+fn noted(recent: &Mutex<Recent>, now: Duration) -> u32 {
+    recent.lock().unwrap_or_else(PoisonError::into_inner).note(now)
 }
 
 #[cfg(test)]
@@ -185,8 +183,18 @@ mod tests {
             slow += usize::from(!wrong.is_free(Some([192, 0, 2, last].into())).await);
         }
         assert_eq!(slow, 100);
-        assert_eq!(wrong.count_in_all(7), 0, "another minute");
-        assert_eq!(wrong.count_in_all(7), 1);
+    }
+
+    #[test]
+    fn the_sixth_within_any_minute_is_one_too_many() {
+        let (wrong, client) = (WrongKeys::new("keys"), Some([192, 0, 2, 1].into()));
+        let at = |second| {
+            let tried = wrong.by_client.get_with(client_group([192, 0, 2, 1].into()), Arc::default);
+            wrong.is_too_many(client, Some(&tried), Free::FEW, Duration::from_secs(second))
+        };
+        // The first one is a minute ago when the last ones come, and those before these are not.
+        assert_eq!([0, 55, 56, 57, 58, 59, 61, 62].map(at), [false, false, false, false, false, true, true, true]);
+        assert!(!at(200));
     }
 
     /// What `each` wrong keys of some clients learn that come at one time.

@@ -17,6 +17,7 @@ pub mod models;
 pub mod prompt_shape;
 pub mod protocol;
 pub mod reason;
+pub mod recent;
 pub mod record;
 pub mod redact;
 pub mod rules;
