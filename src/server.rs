@@ -1,6 +1,7 @@
 //! The composition root: builds the parts and hands them to Pingora.
 
 mod cache_waste;
+mod drift;
 mod models;
 mod operation;
 mod panel;
@@ -24,6 +25,7 @@ use crate::operate::{self, Claim, Supervisor};
 use crate::store::{Reader, RequestLog, Retention, Writer};
 use anyhow::Context;
 use async_trait::async_trait;
+use drift::{Drift, Gauges};
 use gateway_core::both;
 use models::ModelsBefore;
 use pingora::proxy::http_proxy;
@@ -75,6 +77,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
+    let compared = reader.clone().map(|reader| drift(reader, &shared, &team, &startup)).transpose()?;
     let before = reader.clone().map(|reader| ModelsBefore { shared: Arc::clone(&shared), reader });
     let recosts = startup.log.database.as_deref().map(|path| recost::of(path, &shared));
     let certificate_ends = startup.tls.as_ref().and_then(|tls| tls.ends);
@@ -104,6 +107,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 
     if let Some(before) = before {
         server.add_service(background_service("models used before", before));
+    }
+    if let Some(compared) = compared {
+        server.add_service(background_service("ledger and log compared", compared));
     }
     server.add_service(background_service("notifications", Notifications(notifier)));
     let stop_writing = Arc::new(operation::Stop::default());
@@ -177,6 +183,18 @@ fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Wri
         Arc::new(Writer::new(path, retention, queue))
     });
     (log, reader, writer)
+}
+
+/// What compares the request log with the ledger.
+fn drift(
+    reader: Reader,
+    shared: &Arc<Shared>,
+    team: &Arc<crate::team::Keeper>,
+    startup: &Startup,
+) -> anyhow::Result<Drift> {
+    let gauges = Gauges::register(prometheus::default_registry()).context("registering the metrics")?;
+    let (shared, team, state_dir) = (Arc::clone(shared), Arc::clone(team), startup.state_dir.clone());
+    Ok(Drift { shared, team, reader, state_dir, gauges })
 }
 
 /// What fits into the files that the process may open; logs that, and what else the operator should know.

@@ -32,7 +32,7 @@ pub(crate) use listing::{Captured, Detail, Listed, read_cursor};
 pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub use sqlite::{Database, Reader};
-pub(crate) use sqlite::{ReadError, copy};
+pub(crate) use sqlite::{ReadError, SpentBy, copy};
 pub use statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter};
 pub(crate) use statistics::{CacheUse, MOST_POINTS};
 pub(crate) use waste::{LeftInCache, WasteOrder};

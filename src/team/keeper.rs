@@ -3,6 +3,7 @@
 
 use super::actions;
 use super::asked::{self, Asked, Failure, Terms};
+use super::in_dollars::{self, InDollars};
 use super::limits;
 use super::read;
 use super::store::{FileError, Store};
@@ -102,6 +103,18 @@ impl Keeper {
             Failure::Refused(kind, words) => Denial { kind, words },
             Failure::File(error) => unusable(&error.into()),
         })
+    }
+
+    /// All limits in dollars, from the file: nobody waits for that.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn in_dollars(&self) -> Result<Vec<InDollars>, FileError> {
+        if !self.path.exists() {
+            return Ok(Vec::new());
+        }
+        let mut store = Store::look(&self.path)?;
+        Ok(in_dollars::all(&*store.transaction(false)?, &self.terms.load_full())?)
     }
 
     fn act_on(&self, open: &mut Open, wish: &Wish, asked: Asked<'_>) -> Result<Told, Failure> {

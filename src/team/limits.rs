@@ -188,7 +188,7 @@ fn number(measure: Measure, amount: i64) -> Number {
 }
 
 /// Of each kind and id what is there of it.
-type BySubject<T> = BTreeMap<(&'static str, String), T>;
+pub(super) type BySubject<T> = BTreeMap<(&'static str, String), T>;
 
 /// The limits with this condition.
 fn limits(file: &Connection, condition: &str, values: impl Params) -> rusqlite::Result<BySubject<Vec<Limit>>> {
@@ -212,7 +212,7 @@ fn limits(file: &Connection, condition: &str, values: impl Params) -> rusqlite::
 }
 
 /// Whoever has limits.
-fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BySubject<Arc<Owner>>> {
+pub(super) fn owners(file: &Connection, terms: &Terms) -> rusqlite::Result<BySubject<Arc<Owner>>> {
     let mut limits = limits(file, "", [])?;
     let mut owners = BTreeMap::new();
     let mut own = |kind: Subject, id: &str, name: &str, zone: &TimeZone| {

@@ -7,6 +7,7 @@
 mod actions;
 mod asked;
 mod changes;
+mod in_dollars;
 mod keeper;
 mod limits;
 mod read;
@@ -17,6 +18,7 @@ mod valid;
 mod wish;
 
 pub(crate) use asked::Terms;
+pub(crate) use in_dollars::InDollars;
 pub(crate) use keeper::{Keeper, Seen, roster};
 pub(crate) use valid::Upstreams;
 pub(crate) use wish::{

@@ -15,6 +15,7 @@ mod quarters;
 mod reader;
 mod recost;
 mod sessions;
+mod spent;
 mod statistics;
 mod waste;
 
@@ -23,6 +24,7 @@ pub use database::Database;
 pub(super) use place::Rows;
 pub(crate) use reader::ReadError;
 pub use reader::Reader;
+pub(crate) use spent::SpentBy;
 
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]
