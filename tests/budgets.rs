@@ -208,6 +208,11 @@ async fn what_nobody_has_priced_is_refused_to_who_has_a_limit_in_dollars() {
             "Nobody could tell what this request uses",
         ),
         (
+            Request::post("/v1/messages;/v1/messages/count_tokens", r#"{"model":"claude-opus-5-5"}"#)
+                .header("x-api-key", &token),
+            "Nobody could tell what this request uses",
+        ),
+        (
             post(&token).header("connection", "upgrade").header("upgrade", "websocket"),
             "Nobody could tell what this request uses",
         ),

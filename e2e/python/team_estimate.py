@@ -70,16 +70,17 @@ class Estimates:
         known = [first(plan.model, size) if mean is None else later(plan.model, size, mean) for mean in found]
         return min(known)
 
-    def beyond(self, flying: Iterable[Served]) -> int:
-        """What these may have used beyond what they were taken for, all together."""
-        return sum(max(0, one.cost - self.least[id(one)]) for one in flying)
+    def beyond(self, flying: Iterable[Served], fresh: Iterable[Served] = ()) -> int:
+        """What these may have used beyond what they were taken for, all together. Whoever took the `fresh` ones may not have
+        learned anything."""
+        first_of = {id(one): first(one.arrival.plan.model, one.arrival.body_bytes) for one in fresh}
+        return sum(max(0, one.cost - min(self.least[id(one)], first_of.get(id(one), one.cost))) for one in flying)
 
 
-def flying_at_the_last(served: list[Served], late_s: float = 0) -> list[Served]:
-    """Those that may have been under way when the last one was let through, or so long before: until then no limit was
-    passed."""
+def flying_at_the_last(served: list[Served]) -> list[Served]:
+    """Those that may have been under way when the last one was let through: until then no limit was passed."""
     last = max(served, key=lambda one: one.arrival.at)
-    return flying_since(served, last.began - late_s)
+    return flying_since(served, last.began)
 
 
 def flying_since(served: list[Served], at: float) -> list[Served]:

@@ -4,9 +4,9 @@ them, and among these clients that leave, streams that break off, and errors.
     team_overspend.py BINARIES [SEEDS [FORM...]]     ten seeds of each form, if not said: calm, upgrade, kill
 
 What is overspent is what the relay was paid beyond the budget. It may be no more than what requests cost beyond what
-they were taken for, of those that were under way when the last one was let through. While two processes serve, in an
-upgrade, also of those that ended since they told each other; after `kill -9` also what was settled since the ledger was
-told the last time, and what requests that were under way then cost beyond what they held.
+they were taken for, of those that were under way when the last one was let through, while two processes serve in an
+upgrade too: they tell each other of debts within some hundredths of a second. After `kill -9` it is also what was settled
+since the ledger was told the last time, and what requests that were under way then cost beyond what they held.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from team_load import ANSWER_DEADLINE_S, PRICES, Client, Lease, Plan, Relay, Tea
 USABLE = 0.95
 NANO = 1_000_000_000
 DEADLINE_S = 900
-# Each second a process tells the ledger what was used; one that waits for the processor does it later.
-TOLD_LATE_S = 3
+# For so long after a change the process that is new may not have learned what requests of a model use.
+FRESH_S = 3
 OWNERS = dict(zip(("alice", "bob", "carol"), PRICES))
 ENDS = {"whole": 70, "json": 6, "abort": 9, "cut": 5, "error": 3, "status": 5, "close": 2}
 FORMS = ("calm", "upgrade", "kill")
@@ -106,8 +106,6 @@ class Run:
         # loop's clock is ahead of the calendar's.
         self.changed_at: float | None = None
         self.leases: dict[str, Lease] = {}
-        # Since when there was one process again.
-        self.alone_at: float | None = None
         self.ahead_s = 0.0
 
     async def client(self, number: int, owner: str) -> None:
@@ -135,7 +133,6 @@ class Run:
             await loop.run_in_executor(None, self.team.command, "upgrade")
             while await loop.run_in_executor(None, self.team.processes) > 1:
                 await asyncio.sleep(0.1)
-            self.alone_at = loop.time()
         else:
             self.leases = await loop.run_in_executor(None, self.team.kill)
             self.changed_at = loop.time()
@@ -173,17 +170,15 @@ class Run:
     def outcome(self, owner: str, usage: dict, logged: int) -> Outcome:
         served = [one for one in self.served if one.arrival.plan.owner == owner]
         paid, charged = sum(one.cost for one in served), round(usage["used"] * NANO)
-        last = flying_at_the_last(served, self.late_s(served))
+        last = flying_at_the_last(served)
         # Whoever serves after a change has learned of nothing before it.
-        learned = [served] if self.changed_at is None else [served, flying_since(served, self.changed_at)]
-        bound = max(Estimates(last, seen).beyond(last) for seen in learned)
+        learned, fresh = [served], []
+        if self.changed_at is not None:
+            learned.append(flying_since(served, self.changed_at))
+            fresh = [one for one in last if self.changed_at <= one.arrival.at <= self.changed_at + FRESH_S]
+        bound = max(Estimates(last, seen).beyond(last, fresh) for seen in learned)
         lost = self.lost(served, self.leases[owner]) if owner in self.leases else (0, 0)
         return Outcome(owner, self.size.budget * NANO, paid, charged, logged, bound, len(served), *lost)
-
-    def late_s(self, served: list[Served]) -> float:
-        """For how long the last one to be let through may not have known what requests of another process had used."""
-        last = max(one.arrival.at for one in served)
-        return TOLD_LATE_S if self.alone_at and self.changed_at <= last <= self.alone_at + TOLD_LATE_S else 0
 
     def lost(self, served: list[Served], lease: Lease) -> tuple[int, int]:
         """What requests before the kill cost that nobody counts, and the most that this may be."""

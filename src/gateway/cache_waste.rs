@@ -59,10 +59,10 @@ impl CacheWaste {
     }
 }
 
-/// What of a request decides; `None` if nothing was told of its tokens, or nobody knows what it looked like.
+/// What of a request decides; `None` if nothing was told of its prompt, or nobody knows what it looked like.
 fn request(record: &RequestRecord) -> Option<Request> {
     let shape = record.shape.as_deref().filter(|shape| !shape.is_cut)?;
-    let answer = record.answer.as_ref()?;
+    let answer = record.answer.as_ref().filter(|answer| !answer.is_input_estimated)?;
     let (tokens, details, names) = (answer.tokens?, &answer.details, &record.names);
     let sent = record.sent_shape.as_deref();
     let key = record.upstream_key.as_deref().or(record.key.as_deref()).unwrap_or_default();

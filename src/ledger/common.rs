@@ -19,6 +19,8 @@ pub(super) struct Common {
     began: Instant,
     /// Whether the keeper was told that a stock is low.
     is_low: AtomicBool,
+    /// Whether other gateways share the ledger, as far as the keeper knows.
+    has_others: AtomicBool,
     /// Questions that the keeper has not taken yet.
     waiting: AtomicU32,
     most_waiting: AtomicU32,
@@ -34,6 +36,7 @@ impl Common {
             book: ArcSwap::default(),
             began: Instant::now(),
             is_low: AtomicBool::new(false),
+            has_others: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             most_waiting: AtomicU32::new(MOST_WAITING),
             counts,
@@ -71,6 +74,16 @@ impl Common {
     /// The keeper has heard of it.
     pub(super) fn low_is_heard(&self) {
         self.is_low.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether other gateways share the ledger.
+    pub(super) fn has_others(&self) -> bool {
+        self.has_others.load(Ordering::Relaxed)
+    }
+
+    /// The keeper has looked whether they do.
+    pub(super) fn set_others(&self, has_others: bool) {
+        self.has_others.store(has_others, Ordering::Relaxed);
     }
 
     /// One more asks the keeper; whether there is room for it.

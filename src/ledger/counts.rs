@@ -106,7 +106,7 @@ impl Counts {
             |name: &str, help: &str| register_int_counter_vec_with_registry!(name, help, &["result"], registry);
         let admissions = by_result(
             "gateway_admissions_total",
-            "Model calls of client tokens with limits: admitted, or refused, by reason (docs/team.md).",
+            "Requests of client tokens with limits that count: admitted, or refused, by reason (docs/team.md).",
         )?;
         let settlements = by_result(
             "gateway_settlements_total",
@@ -176,6 +176,12 @@ impl Counts {
     /// A transaction with the file has ended.
     pub(super) fn ticked(&self, is_good: bool) {
         self.ticks[usize::from(!is_good)].inc();
+    }
+
+    /// Transactions that have failed.
+    #[cfg(test)]
+    pub(super) fn bad_ticks(&self) -> u64 {
+        self.ticks[1].get()
     }
 
     /// What the keeper knows is what the file says.

@@ -78,6 +78,11 @@ impl File {
         &self.connection
     }
 
+    /// A number that is another one whenever another connection has changed something.
+    pub(super) fn version(&self) -> rusqlite::Result<i64> {
+        self.connection.pragma_query_value(None, "data_version", |row| row.get(0))
+    }
+
     /// Puts what was written so far through to the disk.
     pub(super) fn put_through(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -1,6 +1,7 @@
 //! The keeper: a thread of its own that asks the ledger for what requests need, and tells it what they used. All that wait are
 //! answered by one transaction. It alone has the file open; requests see stocks.
 
+mod others;
 mod windows;
 
 use super::book::{Key, Standing};
@@ -36,6 +37,8 @@ pub(super) enum Message {
     Claim(Claim),
     /// Some stock is low.
     Low,
+    /// Of this window more was used than there was.
+    Owes(i64),
     /// There is another book.
     Book,
     /// The process takes no new requests: what it does not need goes back.
@@ -92,6 +95,9 @@ pub(super) struct Keeper {
     /// The window of each limit that requests use.
     current: HashMap<Key, i64>,
     others: usize,
+    /// When the ledger is looked at next for what others need, and its version when that was done last.
+    look_at: Option<Instant>,
+    seen_version: Option<i64>,
     is_draining: bool,
     is_away: bool,
     put_through: Duration,
@@ -110,6 +116,8 @@ impl Keeper {
             helds: HashMap::new(),
             current: HashMap::new(),
             others: 0,
+            look_at: None,
+            seen_version: None,
             is_draining: false,
             is_away: false,
             put_through: Duration::ZERO,
@@ -129,12 +137,13 @@ impl Keeper {
             }
             let first = match is_idle {
                 true => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => messages.recv_timeout(next.saturating_duration_since(Instant::now())),
+                false => messages.recv_timeout(self.until(next)),
             };
             let (mut wants, mut claims, mut is_low) = (Vec::new(), Vec::new(), false);
             if matches!(first, Err(RecvTimeoutError::Disconnected)) {
                 return;
             }
+            let first_came = first.is_ok();
             self.common.counts.wakes();
             for message in first.into_iter().chain(messages.try_iter()) {
                 match message {
@@ -147,6 +156,7 @@ impl Keeper {
                         claims.push(claim);
                     }
                     Message::Low => is_low = true,
+                    Message::Owes(window) => self.is_due(window),
                     Message::Book => self.read_book(),
                     Message::Drain => self.is_draining = true,
                     Message::End(done) => {
@@ -162,10 +172,11 @@ impl Keeper {
             wants.retain(|want: &Want| !want.reply.is_closed());
             claims.retain(|claim: &Claim| !claim.reply.is_closed());
             self.common.low_is_heard();
-            let is_regular = next <= Instant::now() || self.is_draining;
+            let is_regular = next <= Instant::now() || self.is_draining && first_came;
             if next <= Instant::now() {
                 next = Instant::now() + TICK;
             }
+            self.look_at_others();
             self.pass(wants, claims, is_regular || is_low);
             if is_regular {
                 self.tidy();
@@ -314,46 +325,6 @@ impl Keeper {
         self.helds.values_mut().for_each(|held| held.is_due = true);
     }
 
-    /// Goes over to the file that is there now. If its windows have other numbers, nothing is held from here on, and what it
-    /// knows that this gateway held is charged, as if its process had been killed. All of that, or nothing: what fails here
-    /// comes again at the next tick.
-    fn go_over(&mut self) -> Result<(), FileError> {
-        let mut other = File::open(&self.folder)?;
-        let has = |held: &Held| rows::has_window(other.connection(), held.window, &held.key, &held.span);
-        let is_of_same = self.helds.values().map(has).collect::<rusqlite::Result<Vec<_>>>()?;
-        if is_of_same.contains(&false) {
-            let transaction = other.transaction()?;
-            rows::bury(&transaction, &self.gateway)?;
-            transaction.commit()?;
-            self.common.close_all();
-            self.helds.drain().for_each(|(_, held)| held.standing.set(None));
-            self.current.clear();
-        }
-        if let Some((file, _)) = &mut self.file {
-            *file = other;
-        }
-        Ok(())
-    }
-
-    /// Which other gateways there are; the leases of those that are gone are over.
-    fn look_for_others(&mut self) -> Result<(), FileError> {
-        let Some((file, _)) = &self.file else { return Ok(()) };
-        if file.bring_back()? {
-            self.go_over()?;
-        }
-        let Some((file, _)) = &mut self.file else { return Ok(()) };
-        let others = rows::others(file.connection(), &self.gateway)?;
-        let gone: Vec<&String> = others.iter().filter(|other| file::is_gone(&self.folder, other)).collect();
-        if !gone.is_empty() {
-            let transaction = file.transaction()?;
-            gone.iter().try_for_each(|gateway| rows::bury(&transaction, gateway))?;
-            transaction.commit()?;
-            gone.iter().for_each(|gateway| file::forget(&self.folder, gateway));
-        }
-        self.others = others.len() - gone.len();
-        Ok(())
-    }
-
     /// Forgets what nobody uses, and looks after the file.
     fn tidy(&mut self) {
         let now = self.times();
@@ -426,7 +397,10 @@ fn with<T>(
         None => {
             // Nobody may read of a gateway that seems to be gone.
             let alive = Alive::mark(folder, gateway)?;
-            open.insert((File::open(folder)?, alive))
+            let file = File::open(folder)?;
+            // Who serves until now is to know of this one before it hands over.
+            rows::greet(file.connection(), gateway, now_ms())?;
+            open.insert((file, alive))
         }
     };
     act(file)

@@ -25,6 +25,7 @@ use book::{Book, Open, Standing};
 use common::Common;
 use gateway_core::team::admission::{Admission, Missing, Shortage, admit};
 use gateway_core::team::budget::Budget;
+use gateway_core::team::estimate::Told;
 use gateway_core::team::limit::{Limit, Subject, Window};
 use gateway_core::team::measure::{Amounts, Measure};
 use gateway_core::team::notice::Notice;
@@ -238,7 +239,12 @@ impl Ledger {
     }
 
     fn admitted(&self, admission: Admission, checks: &Arc<Checks>) -> Admitted {
-        Admitted { admission, checks: Arc::clone(checks), common: Arc::clone(&self.common) }
+        Admitted {
+            admission,
+            checks: Arc::clone(checks),
+            common: Arc::clone(&self.common),
+            to_keeper: self.to_keeper.clone(),
+        }
     }
 
     fn last_try(
@@ -371,6 +377,7 @@ pub(crate) struct Admitted {
     admission: Admission,
     checks: Arc<Checks>,
     common: Arc<Common>,
+    to_keeper: Sender<Message>,
 }
 
 impl Admitted {
@@ -389,13 +396,24 @@ impl Admitted {
         self.common.counts.used_nothing();
     }
 
-    /// The request is over and used this; `model` is the one that it asked for, if others are to be judged by it.
-    pub(crate) fn settle(self, used: &Amounts, model: Option<&str>, known: Known) {
+    /// What a request with a body of so many bytes had its upstream read, of which nothing was told.
+    pub(crate) fn prompt(&self, model: &str, body_bytes: u64) -> Tokens {
+        self.checks.estimates.prompt(model, body_bytes)
+    }
+
+    /// The request is over and used this; `told` is what others are judged by, if it was told all.
+    pub(crate) fn settle(self, used: &Amounts, told: Option<&Told<'_>>, known: Known) {
         self.common.counts.settled(self.admission.taken(), used, known);
-        if let Some(model) = model {
-            self.checks.estimates.learn(model, used);
+        if let Some(told) = told {
+            self.checks.estimates.learn(told, used);
         }
-        self.admission.settle(used);
+        let (common, to_keeper) = (&self.common, &self.to_keeper);
+        // Another gateway would spend what this request took beyond what there was here, until it hears of it.
+        self.admission.settle(used, |window| {
+            if common.has_others() {
+                let _ = to_keeper.send(Message::Owes(window));
+            }
+        });
     }
 }
 

@@ -52,6 +52,30 @@ pub(super) fn others(file: &Connection, gateway: &str) -> rusqlite::Result<Vec<S
     select.query_map([gateway], |row| row.get(0))?.collect()
 }
 
+/// What others claim of a window of which a gateway has a lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claims {
+    pub window: i64,
+    /// What was spent by leases that are over, and what the other leases claim.
+    pub claimed: i64,
+    /// What requests of others wait for.
+    pub wanted: i64,
+}
+
+/// What others claim of the windows of which this gateway has leases.
+pub(super) fn claims_of_others(file: &Connection, gateway: &str) -> rusqlite::Result<Vec<Claims>> {
+    let sql = "SELECT own.window_id, windows.spent_closed + COALESCE(SUM(MAX(other.granted, other.spent + other.held)), 0), \
+               COALESCE(SUM(other.wanted), 0) \
+               FROM leases AS own JOIN windows ON windows.id = own.window_id \
+               LEFT JOIN leases AS other \
+               ON other.window_id = own.window_id AND other.gateway <> own.gateway AND other.charged IS NULL \
+               WHERE own.gateway = ? AND own.charged IS NULL GROUP BY own.window_id";
+    let mut select = file.prepare_cached(sql)?;
+    let claims =
+        |row: &rusqlite::Row<'_>| Ok(Claims { window: row.get(0)?, claimed: row.get(1)?, wanted: row.get(2)? });
+    select.query_map([gateway], claims)?.collect()
+}
+
 /// A gateway is gone: its leases are over, and what its requests held is charged.
 pub(super) fn bury(file: &Connection, gateway: &str) -> rusqlite::Result<()> {
     let sql = "SELECT leases.window_id, leases.spent, leases.held, windows.measure, windows.window \

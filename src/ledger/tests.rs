@@ -1,5 +1,7 @@
 //! Gateways that share a folder, each with a keeper of its own.
 
+mod another_file;
+
 use super::usage::{self, Used};
 use super::{Admitted, Counts, Known, Ledger, Owner, Owners};
 use gateway_core::team::limit::Subject;
@@ -144,6 +146,47 @@ async fn two_gateways_share_a_budget_to_its_last_part() {
     assert_eq!(let_in, 200);
     both.iter().for_each(|ledger| ledger.end());
     comes_to(folder.path(), &limits, 200).await;
+}
+
+/// How long a gateway goes on to spend what another one has used, which has told of itself long ago, or hands over just now.
+async fn learns_of_debts(round: u64, hands_over: bool) -> Duration {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = ["usd:day:1"];
+    let likely = |usd| Amounts { usd, ..ONE };
+    let one = gateway(folder.path(), &limits);
+    let dear = insist(&one, likely(100_000_000)).await;
+    let other = gateway(folder.path(), &limits);
+    if hands_over {
+        one.drain();
+    }
+    drop(insist(&other, likely(300_000_000)).await);
+    if !hands_over {
+        // The next tick is so far away.
+        tokio::time::sleep(Duration::from_millis(1_100 + 150 * round)).await;
+    }
+    drop(ask(&other, likely(300_000_000)).await.expect("it is there"));
+    dear.settle(&likely(900_000_000), None, Known::Told);
+    let began = Instant::now();
+    let mut learnt = began.elapsed();
+    // One that is refused has waited for more.
+    while ask(&other, likely(300_000_000)).await.is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        learnt = began.elapsed();
+    }
+    comes_to(folder.path(), &limits, 900_000_000).await;
+    [one, other].iter().for_each(|ledger| ledger.end());
+    learnt
+}
+
+#[tokio::test]
+async fn what_a_request_used_beyond_its_gateways_part_the_others_do_not_spend() {
+    for hands_over in [false, true] {
+        let mut learnt = futures::future::join_all((0..6).map(|round| learns_of_debts(round, hands_over))).await;
+        learnt.sort_unstable();
+        // With the ticks alone it takes half a second and more.
+        assert!(learnt[3] < Duration::from_millis(200), "{hands_over}: {learnt:?}");
+    }
 }
 
 #[tokio::test]
@@ -293,37 +336,6 @@ async fn a_session_that_is_refused_takes_no_place_anywhere() {
     let used = usage::read(folder.path(), &[owner(Subject::Token, "a", &["sessions:total:1"])]).expect("read");
     assert_eq!(used[0][0].used, Some(0), "what was refused counts nowhere");
     ledger.end();
-}
-
-#[tokio::test]
-async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
-    let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let limits = ["requests:day:9"];
-    // There, the window with the first number is somebody else's.
-    let other = ledger();
-    other.keep(elsewhere.path()).expect("a thread");
-    other.publish(vec![("tok_0".into(), [Some(Arc::new(owner(Subject::Token, "tok_0", &limits))), None, None])]);
-    let checks = other.checks("tok_0").expect("limits");
-    other.admit(&checks, None, &ONE).await.expect("let in").settle(&ONE, None, Known::Told);
-    other.end();
-    let ledger = gateway(folder.path(), &limits);
-    for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
-    }
-    comes_to(folder.path(), &limits, 3).await;
-    std::fs::rename(elsewhere.path().join("ledger.db"), folder.path().join("ledger.db")).expect("put in its place");
-    for end in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(folder.path().join(format!("ledger.db{end}")));
-    }
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    for _ in 0..2 {
-        insist(&ledger, ONE).await.settle(&ONE, None, Known::Told);
-    }
-    comes_to(folder.path(), &limits, 2).await;
-    ledger.end();
-    let used = usage::read(folder.path(), &[owner(Subject::Token, "tok_0", &limits)]).expect("read");
-    assert_eq!(used[0][0].used, Some(1), "nobody else is charged");
-    assert_eq!(self::used(folder.path(), &limits)[0].used, Some(2));
 }
 
 #[tokio::test]

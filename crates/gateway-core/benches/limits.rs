@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway_core::team::admission::{Holdings, Subjects, admit};
-use gateway_core::team::estimate::Estimates;
+use gateway_core::team::estimate::{Estimates, Told};
 use gateway_core::team::found;
 use gateway_core::team::grant::Granted;
 use gateway_core::team::rate::Rate;
@@ -65,8 +65,9 @@ fn request(token: &Token, now: Duration) {
     let likely = token.estimates.of("claude-opus-5-5", 120_000, price);
     let admission = admit(token.subjects.clone(), &likely, now).expect("room");
     let used = Amounts { usd: 40_000_000, tokens: 3_000, requests: 1 };
-    token.estimates.learn("claude-opus-5-5", &used);
-    admission.settle(black_box(&used));
+    let tokens = Tokens { input: 10, output: 700, cache_write: 2_290, cache_write_1h: 0, cache_read: 30_000 };
+    token.estimates.learn(&Told { model: "claude-opus-5-5", body_bytes: 120_000, tokens: &tokens }, &used);
+    admission.settle(black_box(&used), |_| ());
 }
 
 /// A token after the other, far from each other; and a time that goes on.

@@ -136,6 +136,40 @@ impl Protocol {
     }
 }
 
+/// What nobody pays for, and no model is called by: counting tokens, files, and what Claude Code sends beside.
+const FREE: [&[u8]; 5] = [
+    b"/v1/messages/count_tokens",
+    b"/v1/files",
+    b"/api/hello",
+    b"/api/event_logging/batch",
+    b"/api/event_logging/v2/batch",
+];
+/// What stands in paths by which models are called.
+const OF_CALLS: [&[u8]; 9] =
+    [b"messages", b"complete", b"completions", b"chat", b"responses", b"embeddings", b"models", b"batches", b"invoke"];
+
+/// Whether a request is one that no model is called by, whoever reads its path, and however: it only asks for something, or
+/// its path is, letter by letter, one of those that are free. A relay may cut a path, decode it, or match its beginning: so
+/// before that path there may be a prefix of plain names, of which none is one of the API's. It is not upgraded.
+pub fn is_free(method: &str, target: &[u8], has_body: bool) -> bool {
+    if !has_body && matches!(method, "GET" | "HEAD" | "OPTIONS") {
+        return true;
+    }
+    let path = &*collapsed(split_query(target).0);
+    FREE.iter().any(|free| path.strip_suffix(*free).is_some_and(is_plain_prefix))
+}
+
+fn is_plain_prefix(prefix: &[u8]) -> bool {
+    let is_plain = |name: &[u8]| {
+        let is_version = matches!(name, [b'v' | b'V', digit, ..] if digit.is_ascii_digit());
+        let is_of_call = OF_CALLS.iter().any(|known| name.eq_ignore_ascii_case(known));
+        name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !is_version
+            && !is_of_call
+    };
+    prefix.is_empty() || prefix.strip_prefix(b"/").is_some_and(|names| names.split(|byte| *byte == b'/').all(is_plain))
+}
+
 /// Whether a status is none that a message comes with, whatever the body says: work that is not done yet, nothing, or a
 /// redirect.
 pub fn is_no_message(status: u16) -> bool {
@@ -180,6 +214,46 @@ mod tests {
         ] {
             assert!(!Protocol::of("POST", other.as_bytes()).is_model_call(), "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_free_is_so_however_its_path_is_read() {
+        for free in [
+            "/v1/messages/count_tokens?beta=true",
+            "//v1/messages/count_tokens",
+            "/relay/claude-2/v1/messages/count_tokens",
+            "/v1/files",
+            "/api/event_logging/batch",
+        ] {
+            assert!(is_free("POST", free.as_bytes(), true), "{free}");
+        }
+        for paid in [
+            "/v1/messages",
+            "/v1/messages/batches",
+            "/V1/messages",
+            "/v1/./messages",
+            "/v1/messages;/v1/messages/count_tokens",
+            "/v1/messages%3F/v1/messages/count_tokens",
+            "/v1/messages/x/v1/messages/count_tokens",
+            "/V1/x/v1/messages/count_tokens",
+            "/Messages/v1/messages/count_tokens",
+            "/x/../v1/messages/count_tokens",
+            "/x\\..\\v1/messages/count_tokens",
+            "/v1/messages#/v1/messages/count_tokens",
+            "/v1/messages/count_tokens/../",
+            "/v1/messages/count_token%73",
+            "x/v1/messages/count_tokens",
+            "/v1/messages?/v1/messages/count_tokens",
+            "/v1/models",
+            "/unknown",
+        ] {
+            assert!(!is_free("POST", paid.as_bytes(), true), "{paid}");
+        }
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert!(is_free(method, b"/v1/messages/batches/b_1", false), "{method}");
+            assert!(!is_free(method, b"/v1/messages", true), "{method} with a body");
+        }
+        assert!(!is_free("DELETE", b"/v1/messages/batches/b_1", false) && !is_free("get", b"/v1/models", false));
     }
 
     #[test]

@@ -5,18 +5,19 @@ use super::apply_rules::is_plain;
 use super::context::Context;
 use crate::gateway::answer::Answer;
 use crate::gateway::shared::Shared;
-use crate::ledger::{Checks, Known};
+use crate::ledger::{Admitted, Checks, Known};
 use gateway_core::http1::decoded;
-use gateway_core::protocol::{Endpoint, Protocol};
+use gateway_core::protocol::{self, Protocol};
 use gateway_core::record::Outcome;
 use gateway_core::rules::document::peek_text;
 use gateway_core::team::budget::Budget;
+use gateway_core::team::estimate::Told;
 use gateway_core::team::measure::Amounts;
 use gateway_core::team::refusal::Refusal;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::summary::{Details, Summary};
 use http::header::{RETRY_AFTER, UPGRADE};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -60,24 +61,31 @@ async fn take(
     checks: &std::sync::Arc<Checks>,
     context: &mut Context,
 ) -> Result<(), Box<Refusal>> {
-    if !is_told(request, context)
-        && let Some(refusal) = checks.refuses_unread()
-    {
-        return Err(Box::new(refusal));
-    }
-    if !as_upstreams_read(request).is_model_call() {
+    if is_free(request, context) {
         return Ok(());
     }
-    let model = model(request, context).unwrap_or_default();
-    let prices = &context.snapshot.config.prices;
-    let at = context.arrival.started_at;
-    let likely = checks.likely(&model, context.arrival.request_bytes, |tokens| {
-        prices.cost(&model, tokens, &Details::default(), at, Factor::ONE)
-    })?;
+    let is_message = context.arrival.protocol.asks_for_message() && !is_upgraded(request);
+    if !is_message && let Some(refusal) = checks.refuses_unread() {
+        return Err(Box::new(refusal));
+    }
+    let likely = match as_upstreams_read(request).is_model_call() {
+        true => likely(request, checks, context)?,
+        // Whatever it is, it is one request.
+        false => Amounts { requests: 1, ..Amounts::default() },
+    };
     let session = context.observation.names.as_ref().and_then(|names| names.client.session.as_deref());
     context.admitted = Some(shared.ledger.admit(checks, session, &likely).await?);
     shared.ledger.counts().admitted();
     Ok(())
+}
+
+/// What a call of a model is likely to use.
+fn likely(request: &RequestHeader, checks: &Checks, context: &Context) -> Result<Amounts, Box<Refusal>> {
+    let model = model(request, context).unwrap_or_default();
+    let (prices, at) = (&context.snapshot.config.prices, context.arrival.started_at);
+    checks.likely(&model, context.arrival.request_bytes, |tokens| {
+        prices.cost(&model, tokens, &Details::default(), at, Factor::ONE)
+    })
 }
 
 /// What a request is to an upstream that takes a path with percent signs for the one that they stand for.
@@ -85,19 +93,15 @@ fn as_upstreams_read(request: &RequestHeader) -> Protocol {
     Protocol::of(request.method.as_str(), &decoded(request.raw_path()))
 }
 
-/// Whether it is known what a request uses, once it is over: it is a message, or costs nothing. What is sent over a connection
-/// that is upgraded is not looked at.
-fn is_told(request: &RequestHeader, context: &Context) -> bool {
-    if request.headers.contains_key(UPGRADE) {
-        return false;
-    }
-    if context.arrival.protocol.asks_for_message() {
-        return true;
-    }
-    let endpoint = as_upstreams_read(request).endpoint();
-    let asks_only = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    matches!(endpoint, Endpoint::CountTokens | Endpoint::Files | Endpoint::Hello)
-        || asks_only && context.arrival.body_bytes().is_empty()
+/// Whether a request counts for no limit: no model is called by it. What is sent over a connection that is upgraded, nobody
+/// here looks at.
+fn is_free(request: &RequestHeader, context: &Context) -> bool {
+    let has_body = !context.arrival.body_bytes().is_empty();
+    !is_upgraded(request) && protocol::is_free(request.method.as_str(), request.raw_path(), has_body)
+}
+
+fn is_upgraded(request: &RequestHeader) -> bool {
+    request.headers.contains_key(UPGRADE)
 }
 
 /// The model that a request asks for, if that can be read.
@@ -123,21 +127,60 @@ fn answer(refusal: &Refusal, request: &RequestHeader, context: &Context) -> Answ
 /// response and may send the next one.
 pub(super) fn settle(context: &mut Context, outcome: Outcome) {
     let Some(admitted) = context.admitted.take() else { return };
+    if has_prompt_unsettled(context, outcome) {
+        estimate_prompt(&admitted, context);
+    }
     let asked = context.observation.names.as_ref().and_then(|names| names.model.as_deref());
     let read = context.attempt.read.as_ref().and_then(|read| read.answer.as_ref());
     let is_whole = outcome == Outcome::Completed;
-    let is_untold = is_whole || outcome == Outcome::Unreadable;
-    let told = read.and_then(|answer| used(answer, asked, context));
-    match told {
-        Some((used, known)) => admitted.settle(&used, asked.filter(|_| is_whole), known),
+    match read.and_then(|answer| used(answer, asked, context)) {
+        Some((used, known)) => {
+            let tokens = read.and_then(|answer| answer.tokens).unwrap_or_default();
+            let body_bytes = context.arrival.request_bytes;
+            let told = asked.filter(|_| is_whole).map(|model| Told { model, body_bytes, tokens: &tokens });
+            admitted.settle(&used, told.as_ref(), known);
+        }
         // An API whose usage nobody reads here, or a response that nobody can read.
-        None if is_untold && (200..300).contains(&context.attempt.status) => {
+        None if is_untold(context, outcome) => {
             let taken = admitted.taken();
             admitted.settle(&taken, None, Known::Estimated);
         }
-        // Nothing was told: it counts nothing.
+        // It failed before the upstream did anything for it.
         None => admitted.release(),
     }
+}
+
+/// Whether it was used, and nobody tells how much: it was served, or upgraded, or its client left while it was.
+fn is_untold(context: &Context, outcome: Outcome) -> bool {
+    let status = context.attempt.status;
+    let is_served = matches!(outcome, Outcome::Completed | Outcome::Unreadable) && (200..300).contains(&status);
+    is_served || status == 101 || !context.arrival.protocol.asks_for_message() && is_given_up(context, outcome)
+}
+
+/// Whether the upstream has the whole request, and the client left, or the response broke off; an error is no response.
+fn is_given_up(context: &Context, outcome: Outcome) -> bool {
+    let status = context.attempt.status;
+    let is_over_early = match outcome {
+        Outcome::ClientAborted | Outcome::ClientStalled => status == 0 || (200..300).contains(&status),
+        Outcome::Truncated | Outcome::Stalled => (200..300).contains(&status),
+        _ => false,
+    };
+    is_over_early && context.attempt.body_given
+}
+
+/// Whether a relay bills the prompt of a message of which it told nothing: it does so as soon as it has that.
+fn has_prompt_unsettled(context: &Context, outcome: Outcome) -> bool {
+    let answer = context.attempt.read.as_ref().and_then(|read| read.answer.as_ref());
+    let is_told = answer.is_some_and(|answer| answer.tokens.is_some() || answer.error.is_some());
+    context.arrival.protocol.asks_for_message() && !is_told && is_given_up(context, outcome)
+}
+
+/// Has the request's row say what its prompt was made of, most likely: that is what it is counted as.
+fn estimate_prompt(admitted: &Admitted, context: &mut Context) {
+    let asked = context.observation.names.as_ref().and_then(|names| names.model.as_deref()).unwrap_or_default();
+    let tokens = admitted.prompt(asked, context.arrival.request_bytes);
+    let answer = context.attempt.read().answer.get_or_insert_default();
+    (answer.tokens, answer.is_estimated, answer.is_input_estimated) = (Some(tokens), true, true);
 }
 
 /// What a response used that told any of it, and whether it told all.

@@ -108,12 +108,14 @@ impl Admission {
         &self.taken
     }
 
-    /// The request is over, and used this.
-    pub fn settle(mut self, used: &Amounts) {
+    /// The request is over, and used this. `owes` hears of each window of which it used more than there was.
+    pub fn settle(mut self, used: &Amounts, mut owes: impl FnMut(i64)) {
         let subjects = std::mem::take(&mut self.subjects);
         for (_, stock) in stocks(&subjects) {
             let measure = stock.limit().measure;
-            stock.settle(self.taken.of(measure), used.of(measure));
+            if stock.settle(self.taken.of(measure), used.of(measure)) {
+                owes(stock.window());
+            }
         }
     }
 }

@@ -56,8 +56,13 @@ fn a_request_takes_from_every_limit_and_settles_with_every_limit() {
     let subjects = of(token, user);
     let admission = admit(subjects.clone(), &LIKELY, NOW).expect("room");
     assert_eq!(held(&subjects), [(0, 1), (0, 10), (0, 100), (0, 1)]);
-    admission.settle(&Amounts { usd: 4, tokens: 170, requests: 1 });
+    let mut owed = Vec::new();
+    admission.settle(&Amounts { usd: 4, tokens: 170, requests: 1 }, |window| owed.push(window));
     assert_eq!(held(&subjects), [(0, 0), (4, 0), (170, 0), (1, 0)]);
+    assert!(owed.is_empty(), "what is more than was taken is there");
+    let dear = Amounts { usd: 101, ..LIKELY };
+    admit(subjects, &LIKELY, NOW).expect("room").settle(&dear, |window| owed.push(window));
+    assert_eq!(owed.len(), 1, "of the dollars alone there was less");
 }
 
 #[test]
@@ -82,7 +87,7 @@ fn what_is_missing_in_one_limit_is_taken_from_none() {
     assert_eq!(found, (Subject::User, "tokens:5h:500".to_owned(), 100, lacking(1)));
     assert_eq!(held(&subjects), [(0, 0); 3]);
     // The rate was not used for that.
-    admit(subjects.clone(), &Amounts { tokens: 1, ..LIKELY }, NOW).expect("room").settle(&Amounts::default());
+    admit(subjects.clone(), &Amounts { tokens: 1, ..LIKELY }, NOW).expect("room").settle(&Amounts::default(), |_| ());
     let found = refused(admit(subjects.clone(), &Amounts { tokens: 1, ..LIKELY }, NOW));
     let in_a_second = Missing::Time(Duration::from_secs(1));
     assert_eq!(found, (Subject::Token, "requests:minute:60".to_owned(), 1, in_a_second));
@@ -107,7 +112,7 @@ fn a_window_that_is_over_gets_what_its_requests_used_and_the_next_one_does_not()
     let of = |stock: &Arc<Stock>| of(Holdings::new(None, vec![Arc::clone(stock)]), Holdings::default());
     let admission = admit(of(&old), &LIKELY, NOW).expect("room");
     let later = admit(of(&new), &LIKELY, NOW).expect("room");
-    admission.settle(&Amounts { usd: 12, ..LIKELY });
+    admission.settle(&Amounts { usd: 12, ..LIKELY }, |_| ());
     assert!(old.is_at_rest() && !new.is_at_rest());
     assert_eq!((old.report().spent, new.report().spent), (12, 0));
     drop(later);
@@ -153,7 +158,7 @@ fn there_are_never_more_requests_than_places_and_none_is_held_at_the_end() {
             }
             cost => {
                 used.fetch_add(i64::try_from(cost % 20).expect("small"), Ordering::SeqCst);
-                admission.settle(&Amounts { usd: cost % 20, ..LIKELY });
+                admission.settle(&Amounts { usd: cost % 20, ..LIKELY }, |_| ());
             }
         }
     };

@@ -105,13 +105,15 @@ impl Stock {
         self.free.load(Ordering::Relaxed) < self.filled.load(Ordering::Relaxed) / LOW
     }
 
-    /// A request is over that took so much, and used so much: more than it took, perhaps, and more than there was. Places are
-    /// not used up.
-    pub(super) fn settle(&self, taken: i64, used: i64) {
+    /// A request is over that took so much, and used so much: more than it took, perhaps. Whether that was more than there
+    /// was: others have to know of such a debt, or they spend what it takes. Places are not used up.
+    pub(super) fn settle(&self, taken: i64, used: i64) -> bool {
         let used = if self.limit.kind() == Kind::Places { 0 } else { used.max(0) };
         self.spent.fetch_add(used, Ordering::AcqRel);
         self.held.fetch_sub(taken, Ordering::AcqRel);
-        self.free.fetch_add(taken - used, Ordering::AcqRel);
+        let back = taken - used;
+        let free = self.free.fetch_add(back, Ordering::AcqRel).saturating_add(back);
+        back < 0 && free < 0
     }
 
     /// Whether no request holds anything of it.
@@ -207,12 +209,12 @@ mod tests {
         let stock = stock("usd:day:5", 100);
         assert_eq!(stock.reserve(30, NOW), Ok(()));
         assert_eq!(report(&stock), [100, 0, 30, 70]);
-        stock.settle(30, 10);
+        assert!(!stock.settle(30, 10));
         assert_eq!(report(&stock), [100, 10, 0, 90]);
         assert_eq!(stock.reserve(91, NOW), Err(Lack::Missing { amount: 1 }));
         assert_eq!(stock.reserve(90, NOW), Ok(()));
         // More than it was taken for: the debt stays.
-        stock.settle(90, 150);
+        assert!(stock.settle(90, 150));
         assert_eq!(report(&stock), [100, 160, 0, -60]);
         assert_eq!(stock.reserve(1, NOW), Err(Lack::Missing { amount: 61 }));
         assert!(stock.is_at_rest());

@@ -82,6 +82,8 @@ pub struct Summary {
     pub tokens: Option<Tokens>,
     /// Whether the output among them is estimated: the response ended before it was told.
     pub is_estimated: bool,
+    /// Whether the input among them is: nothing was told, of a prompt that the upstream had.
+    pub is_input_estimated: bool,
     /// What else was told of the usage.
     pub details: Details,
     /// Blocks of thinking that the API dropped, if it said so.

@@ -4,6 +4,7 @@ use super::chance::Chance;
 use super::gateway::{Answer, Gateway, State};
 use super::ledger::Window;
 use crate::team::admission::{Admission, Missing, Shortage, admit};
+use crate::team::estimate::Told;
 use crate::team::limit::{Limit, Subject, Window as Time};
 use crate::team::measure::{Amounts, Measure};
 use crate::team::refusal::{Refusal, Resets, Whose};
@@ -314,11 +315,12 @@ impl World {
         let amounts = Amounts { usd: used, tokens: 0, requests: 1 };
         match used {
             0 => drop(admission),
-            _ => admission.settle(&amounts),
+            _ => admission.settle(&amounts, |_| ()),
         }
         if used == cost {
             let model = if request.draft.is_main { "main" } else { "small" };
-            self.gateways[request.gateway].estimates[request.token].learn(model, &amounts);
+            let told = Told { model, body_bytes: 0, tokens: &Tokens::default() };
+            self.gateways[request.gateway].estimates[request.token].learn(&told, &amounts);
         }
         let client = request.client;
         self.after(pause, Event::Come(client, 0));
