@@ -8,7 +8,7 @@ use super::summary::{Summary, cut, word};
 use super::told::Told;
 use super::transformations::Dropped;
 use serde_json::Value;
-use std::time::Instant;
+use std::time::Duration;
 
 /// A piece of content.
 const PIECE: &[u8] = b"content_block_delta";
@@ -34,10 +34,8 @@ const UNKNOWN: &str = "unknown";
 pub(super) struct Messages {
     /// What is known so far.
     pub(super) summary: Summary,
-    /// When the request began.
-    pub(super) began: Instant,
-    /// When the bytes came that are being read.
-    pub(super) now: Instant,
+    /// When the bytes came that are being read, from the beginning of the request.
+    pub(super) came: Duration,
     /// What was told of its usage.
     told: Told,
     /// An error, if no message comes after it.
@@ -45,9 +43,9 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Reads a response to a request that began at `began`.
-    pub(super) fn new(began: Instant, now: Instant) -> Self {
-        Self { summary: Summary::default(), began, now, told: Told::default(), suspected: None }
+    /// Reads a response that began so long after its request.
+    pub(super) fn new(came: Duration) -> Self {
+        Self { summary: Summary::default(), came, told: Told::default(), suspected: None }
     }
 
     /// Tokens of output so far.
@@ -126,6 +124,22 @@ impl Messages {
         is_none
     }
 
+    /// A piece of content. They are most of a stream, and are searched, but not parsed.
+    fn piece(&mut self, data: Option<&[u8]>) {
+        self.summary.is_message = true;
+        self.summary.first_token.get_or_insert(self.came);
+        self.summary.last_token = Some(self.came);
+        self.told.content(data.map_or(0, content::bytes_in));
+        self.begins(PIECE, data);
+    }
+
+    /// An event of the response came: with it that has begun, if it says something.
+    fn begins(&mut self, name: &[u8], data: Option<&[u8]>) {
+        if !self.summary.has_begun && self.summary.error.is_none() {
+            self.summary.has_begun = says_something(name, data);
+        }
+    }
+
     /// What an event says; whether that is something of the response.
     fn named_event(&mut self, name: &[u8], data: Option<&Value>) -> bool {
         self.summary.is_message |= EVENTS.contains(&name);
@@ -137,11 +151,6 @@ impl Messages {
                 self.dropped(&data["input_transformations"]);
             }
             b"content_block_start" => self.block(&data.unwrap_or(&Value::Null)["content_block"]),
-            PIECE => {
-                let now = self.now.duration_since(self.began);
-                self.summary.first_token.get_or_insert(now);
-                self.summary.last_token = Some(now);
-            }
             b"message_delta" => {
                 let data = data.unwrap_or(&Value::Null);
                 if let Some(reason) = word(&data["delta"]["stop_reason"]) {
@@ -171,27 +180,25 @@ impl Sink for Messages {
 
     fn event(&mut self, name: &[u8], data: Option<&[u8]>) {
         self.summary.events = self.summary.events.saturating_add(1);
-        // Pieces of content are most of a stream: they are searched, but not parsed.
-        let parsed = data.filter(|_| name != PIECE);
-        let json: Option<Value> = parsed.and_then(|data| serde_json::from_slice(data).ok());
+        if name == PIECE {
+            return self.piece(data);
+        }
+        let json: Option<Value> = data.and_then(|data| serde_json::from_slice(data).ok());
         // Some relays leave the names out: the data has them too.
         // `message` is what an event without a name is called (HTML, server-sent events).
         let name = if name == b"message" { b"" } else { name };
         let own = json.as_ref().filter(|_| name.is_empty()).and_then(|json| json["type"].as_str());
         let name = own.map_or(name, str::as_bytes);
         let is_of_response = match (name, data) {
-            (PIECE, data) => {
-                self.told.content(data.map_or(0, content::bytes_in));
-                self.named_event(name, None)
-            }
+            (PIECE, data) => return self.piece(data),
             (b"error", Some(data)) if json.is_none() => {
                 self.error(Said { message: error_text(data), ..Said::default() });
                 true
             }
             _ => self.named_event(name, json.as_ref()),
         };
-        if !self.summary.has_begun && self.summary.error.is_none() && is_of_response {
-            self.summary.has_begun = says_something(name, data);
+        if is_of_response {
+            self.begins(name, data);
         }
     }
 

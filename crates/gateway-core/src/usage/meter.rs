@@ -27,6 +27,8 @@ pub struct Meter {
     decoder: Option<Decoder>,
     kind: Kind,
     response: Messages,
+    /// When the request began.
+    began: Instant,
     last: Instant,
     limits: Limits,
     announced: Announced,
@@ -69,7 +71,8 @@ impl Meter {
         asked.asks_for_message().then(|| Self {
             decoder: decoder(),
             kind: Kind::Beginning(Vec::new()),
-            response: Messages::new(began, now),
+            response: Messages::new(now.duration_since(began)),
+            began,
             last: now,
             limits,
             announced: Announced::of(content_type),
@@ -83,7 +86,7 @@ impl Meter {
         }
         let gap = &mut self.response.summary.longest_gap;
         *gap = (*gap).max(now.duration_since(self.last));
-        (self.last, self.response.now) = (now, now);
+        (self.last, self.response.came) = (now, now.duration_since(self.began));
         self.read(bytes);
     }
 

@@ -2,7 +2,8 @@
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>).
 //!
 //! Only what somebody wants of an event is kept, and never more than a limit: most of a stream is text that nobody here
-//! looks at, and its bytes are only searched for the ends of lines.
+//! looks at, and its bytes are only searched for the ends of lines. An event that is there as a whole, and written as all
+//! APIs write it, is not kept at all: its name and its data are looked at where they stand ([`whole`]).
 
 use memchr::memchr2;
 
@@ -76,7 +77,9 @@ impl Reader {
         if std::mem::take(&mut self.is_after_cr) && bytes.first() == Some(&b'\n') {
             bytes = &bytes[1..];
         }
-        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+        loop {
+            bytes = self.whole_events(bytes, sink);
+            let Some(end) = memchr2(b'\n', b'\r', bytes) else { break };
             self.part(&bytes[..end], sink);
             self.end_of_line(sink);
             let is_pair = bytes[end..].starts_with(b"\r\n");
@@ -84,6 +87,21 @@ impl Reader {
             bytes = &bytes[end + 1 + usize::from(is_pair)..];
         }
         self.part(bytes, sink);
+    }
+
+    /// Takes the events at the beginning of `bytes` that need not be kept; the rest of these.
+    fn whole_events<'b>(&self, mut bytes: &'b [u8], sink: &mut impl Sink) -> &'b [u8] {
+        let is_between = self.at == At::Field && self.field.is_empty() && self.name.is_empty() && !self.has_data;
+        if is_between {
+            while let Some((name, data, rest)) = whole(bytes)
+                && name.len() <= LONGEST_NAME
+                && data.len() <= self.limit
+            {
+                sink.event(name, sink.wants_data(name).then_some(data));
+                bytes = rest;
+            }
+        }
+        bytes
     }
 
     /// A part of a line, without its end.
@@ -174,9 +192,21 @@ impl Reader {
     }
 }
 
+/// Name and data of the event that `bytes` begin with, and what is behind it; `None` if it is not written as usual, in
+/// three lines, or not there as a whole.
+fn whole(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let line = |bytes: &'_ [u8]| memchr2(b'\n', b'\r', bytes);
+    let named = bytes.strip_prefix(b"event: ")?;
+    let (name, rest) = named.split_at(line(named)?);
+    let told = rest.strip_prefix(b"\ndata: ")?;
+    let (data, rest) = told.split_at(line(told)?);
+    Some((name, data, rest.strip_prefix(b"\n\n")?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Remembers everything but the data of `skipped` events.
     #[derive(Debug, Default, PartialEq, Eq)]
@@ -191,7 +221,8 @@ mod tests {
             self.0.push((text(name), data.map(text)));
         }
         fn too_large(&mut self, name: &[u8], size: usize) {
-            assert_eq!((name, size), (&b"long"[..], 21));
+            let name = String::from_utf8(name.to_vec()).expect("UTF-8");
+            self.0.push((name, Some(format!("{size} bytes"))));
             self.1 += 1;
         }
     }
@@ -216,6 +247,7 @@ mod tests {
                     ("skipped".to_owned(), None),
                     some("", ""),
                     some("", " zwei ü"),
+                    some("long", "21 bytes"),
                     ("long".to_owned(), None),
                 ],
                 1,
@@ -223,6 +255,28 @@ mod tests {
             for step in 1..=stream.len() {
                 assert_eq!(read(stream.as_bytes(), step), expected, "{end:?} in steps of {step}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn events_that_come_as_a_whole_are_those_that_come_byte_by_byte(
+            lines in prop::collection::vec(
+                ("(event: |event:|data: |data:|data|id: |: |\u{feff}event: |)", "( |)[a-zü\"\\\\]{0,24}|skipped|x{62,68}", "(\n|\n|\n\n|\n\n|\r\n|\r\n\r\n|\r)"),
+                0..24,
+            ),
+            usual in prop::collection::vec(("[a-z]{0,8}|skipped", "[a-zü]{0,24}"), 0..8),
+            step in 1usize..64,
+        ) {
+            let odd = |range: std::ops::Range<usize>| {
+                let lines = lines.get(range).unwrap_or_default().iter();
+                lines.map(|(field, value, end)| format!("{field}{value}{end}")).collect::<String>()
+            };
+            let usual: String = usual.iter().map(|(name, data)| format!("event: {name}\ndata: {data}\n\n")).collect();
+            let stream = format!("{usual}{}\n\n{usual}{}", odd(0..lines.len() / 2), odd(lines.len() / 2..lines.len()));
+            let slowly = read(stream.as_bytes(), 1);
+            prop_assert_eq!(&read(stream.as_bytes(), stream.len()), &slowly);
+            prop_assert_eq!(&read(stream.as_bytes(), step), &slowly);
         }
     }
 
