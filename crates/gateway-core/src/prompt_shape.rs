@@ -13,7 +13,7 @@ mod sketch;
 pub use block::{Block, Kind, MOST_BLOCKS, Mark, Role};
 
 use crate::rules::document::Layout;
-use crate::rules::document::scan::{self, Bad};
+use crate::rules::document::scan::{self, Bad, Scan};
 use block::chained;
 use scanned::{Blocks, elements, members};
 use sketch::sketch;
@@ -121,7 +121,8 @@ impl PromptShape {
             return None;
         }
         let mut shape = Self { system: Vec::new(), ..self.clone() };
-        let (read, is_text) = Blocks::of_system(&mut shape.system, &mut shape.is_cut).content(body, start).ok()?;
+        let (read, is_text) =
+            Blocks::of_system(&mut shape.system, &mut shape.is_cut).content(&Scan::new(body, start), start).ok()?;
         shape.is_system_text = is_text;
         shape.system_at = Some(start..read);
         let field = shape.fields.iter_mut().find(|field| &*field.name == "system")?;
@@ -135,63 +136,69 @@ impl PromptShape {
         if body.get(start) != Some(&b'{') {
             return Err(Bad::At(start));
         }
-        let end = members(body, start, |name, at| {
-            let end = shape.read_member(body, (name, at), &mut has_system)?;
+        let scan = Scan::new(body, start);
+        let end = members(&scan, start, |name, at| {
+            let end = shape.read_member(&scan, (name, at), &mut has_system)?;
             layout.push(at..end);
             Ok(end)
         })?;
-        match scan::blanks(body, end) == body.len() {
+        match scan.blanks(end) == body.len() {
             true => Ok(shape),
             false => Err(Bad::At(end)),
         }
     }
 
     /// Reads a member with this name, whose value stands there; where it ends.
-    fn read_member(&mut self, body: &[u8], (name, at): (&[u8], usize), has_system: &mut bool) -> Result<usize, Bad> {
+    fn read_member(
+        &mut self,
+        scan: &Scan<'_>,
+        (name, at): (&[u8], usize),
+        has_system: &mut bool,
+    ) -> Result<usize, Bad> {
         let (end, is_told) = match name {
             b"system" => {
                 let mut blocks = Blocks::of_system(&mut self.system, &mut self.is_cut);
-                let (end, is_text) = blocks.content(body, at)?;
+                let (end, is_text) = blocks.content(scan, at)?;
                 self.is_system_text = is_text;
                 self.system_at = (!std::mem::replace(has_system, true)).then_some(at..end);
                 (end, true)
             }
             b"tools" => {
                 let mut blocks = Blocks::of_tools(&mut self.tools, &mut self.is_cut, &mut self.tool_names);
-                (blocks.tools(body, at)?, true)
+                (blocks.tools(scan, at)?, true)
             }
-            b"messages" => (self.read_messages(body, at)?, true),
-            _ => (scan::value(body, at)?, false),
+            b"messages" => (self.read_messages(scan, at)?, true),
+            _ => (scan.value(at)?, false),
         };
         match is_told {
-            true => self.add_part(name, &body[at..end]),
-            false => self.add_field(name, &body[at..end]),
+            true => self.add_part(name, &scan.text()[at..end]),
+            false => self.add_field(name, &scan.text()[at..end]),
         }
         Ok(end)
     }
 
-    fn read_messages(&mut self, body: &[u8], at: usize) -> Result<usize, Bad> {
-        if body.get(at) != Some(&b'[') {
-            return scan::value(body, at);
+    fn read_messages(&mut self, scan: &Scan<'_>, at: usize) -> Result<usize, Bad> {
+        if scan.byte(at) != Some(b'[') {
+            return scan.value(at);
         }
-        elements(body, at, |at| {
-            if body.get(at) != Some(&b'{') {
-                return scan::value(body, at);
+        elements(scan, at, |at| {
+            if scan.byte(at) != Some(b'{') {
+                return scan.value(at);
             }
             let mut message = Message::default();
             let (is_first, before) = (self.messages.is_empty(), self.blocks.len());
-            let end = members(body, at, |name, at| match name {
+            let end = members(scan, at, |name, at| match name {
                 b"content" => {
                     let mut blocks = Blocks::new(&mut self.blocks, &mut self.is_cut);
-                    let (end, is_text) = blocks.content(body, at)?;
+                    let (end, is_text) = blocks.content(scan, at)?;
                     self.is_continued |= is_first && blocks.is_summary;
                     message.is_text = is_text;
                     Ok(end)
                 }
                 _ => {
-                    let end = scan::value(body, at)?;
+                    let end = scan.value(at)?;
                     if name == b"role" {
-                        message.role = role(&body[at..end]);
+                        message.role = role(&scan.text()[at..end]);
                     }
                     Ok(end)
                 }

@@ -2,7 +2,7 @@
 
 use super::block::{Block, Kind, MOST_BLOCKS, Mark, chained};
 use crate::rules::body::{ATTRIBUTION, said};
-use crate::rules::document::scan::{self, Bad};
+use crate::rules::document::scan::{Bad, Scan};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How the text begins that Claude Code puts in place of a conversation that it has compacted.
@@ -12,21 +12,19 @@ const LONGEST_MARK: usize = 128;
 
 /// Hands each member of the object at `at` to `each`, by its name and the place of its value; `each` tells where that ends.
 pub(super) fn members<'t>(
-    text: &'t [u8],
+    scan: &Scan<'t>,
     at: usize,
     mut each: impl FnMut(&'t [u8], usize) -> Result<usize, Bad>,
 ) -> Result<usize, Bad> {
-    let mut at = scan::blanks(text, at + 1);
-    if text.get(at) == Some(&b'}') {
+    let mut at = scan.blanks(at + 1);
+    if scan.byte(at) == Some(b'}') {
         return Ok(at + 1);
     }
     loop {
-        let value = scan::name(text, at)?;
-        let name = &text[at + 1..value];
-        let name = &name[..memchr::memrchr(b'"', name).unwrap_or_default()];
-        at = scan::blanks(text, each(name, value)?);
-        match text.get(at) {
-            Some(b',') => at = scan::blanks(text, at + 1),
+        let (name, value) = scan.name(at)?;
+        at = scan.blanks(each(name, value)?);
+        match scan.byte(at) {
+            Some(b',') => at = scan.blanks(at + 1),
             Some(b'}') => return Ok(at + 1),
             _ => return Err(Bad::At(at)),
         }
@@ -35,18 +33,18 @@ pub(super) fn members<'t>(
 
 /// The same for the elements of a list.
 pub(super) fn elements(
-    text: &[u8],
+    scan: &Scan<'_>,
     at: usize,
     mut each: impl FnMut(usize) -> Result<usize, Bad>,
 ) -> Result<usize, Bad> {
-    let mut at = scan::blanks(text, at + 1);
-    if text.get(at) == Some(&b']') {
+    let mut at = scan.blanks(at + 1);
+    if scan.byte(at) == Some(b']') {
         return Ok(at + 1);
     }
     loop {
-        at = scan::blanks(text, each(at)?);
-        match text.get(at) {
-            Some(b',') => at = scan::blanks(text, at + 1),
+        at = scan.blanks(each(at)?);
+        match scan.byte(at) {
+            Some(b',') => at = scan.blanks(at + 1),
             Some(b']') => return Ok(at + 1),
             _ => return Err(Bad::At(at)),
         }
@@ -91,38 +89,39 @@ impl<'s> Blocks<'s> {
     }
 
     /// Content of a message, or `system`: a text or a list of blocks; where it ends, and whether it was a text.
-    pub(super) fn content(&mut self, text: &[u8], at: usize) -> Result<(usize, bool), Bad> {
-        match text.get(at) {
+    pub(super) fn content(&mut self, scan: &Scan<'_>, at: usize) -> Result<(usize, bool), Bad> {
+        match scan.byte(at) {
             Some(b'"') => {
-                let end = scan::value(text, at)?;
-                let value = &text[at..end];
+                let end = scan.value(at)?;
+                let value = &scan.text()[at..end];
                 self.add(Kind::Text, value, (None, value), chained(chained(0, member(b"text", value)), TEXT));
                 Ok((end, true))
             }
-            Some(b'[') => Ok((elements(text, at, |at| self.block(text, at, Kind::Other))?, false)),
-            _ => Ok((scan::value(text, at)?, false)),
+            Some(b'[') => Ok((elements(scan, at, |at| self.block(scan, at, Kind::Other))?, false)),
+            _ => Ok((scan.value(at)?, false)),
         }
     }
 
     /// The list `tools`; where it ends.
-    pub(super) fn tools(&mut self, text: &[u8], at: usize) -> Result<usize, Bad> {
-        match text.get(at) {
-            Some(b'[') => elements(text, at, |at| self.block(text, at, Kind::Tool)),
-            _ => scan::value(text, at),
+    pub(super) fn tools(&mut self, scan: &Scan<'_>, at: usize) -> Result<usize, Bad> {
+        match scan.byte(at) {
+            Some(b'[') => elements(scan, at, |at| self.block(scan, at, Kind::Tool)),
+            _ => scan.value(at),
         }
     }
 
-    fn block(&mut self, text: &[u8], start: usize, otherwise: Kind) -> Result<usize, Bad> {
-        if text.get(start) != Some(&b'{') {
-            let end = scan::value(text, start)?;
+    fn block(&mut self, scan: &Scan<'_>, start: usize, otherwise: Kind) -> Result<usize, Bad> {
+        let text = scan.text();
+        if scan.byte(start) != Some(b'{') {
+            let end = scan.value(start)?;
             self.add_name(b"");
             self.add(Kind::Other, &text[start..end], (None, b""), xxh3_64(&text[start..end]));
             return Ok(end);
         }
         let (mut kind, mut type_digest, mut marked, mut digest) = (otherwise, 0, None, 0);
         let (mut said, mut tool): (&[u8], &[u8]) = (b"", b"");
-        let end = members(text, start, |name, at| {
-            let end = scan::value(text, at)?;
+        let end = members(scan, start, |name, at| {
+            let end = scan.value(at)?;
             let value = &text[at..end];
             match name {
                 b"cache_control" => marked = mark(value),

@@ -1,7 +1,7 @@
 //! A JSON value without its texts: names of members, numbers, and how long texts are.
 
 use super::scanned::{elements, members};
-use crate::rules::document::scan::{self, Bad};
+use crate::rules::document::scan::{Bad, Scan};
 use std::io::Write as _;
 
 /// Longest sketch, about, in bytes: what does not fit is left out.
@@ -17,8 +17,8 @@ const TEXT: char = '~';
 
 /// That of a valid value. Of a `plain` one those texts are kept that are words of the API: few, and short.
 pub(super) fn sketch(value: &[u8], is_plain: bool) -> Box<str> {
-    let mut sketch = Sketch { text: value, is_plain, out: Vec::with_capacity(128) };
-    let added = sketch.add(0, 0, b"");
+    let mut sketch = Sketch { is_plain, out: Vec::with_capacity(128) };
+    let added = sketch.add(&Scan::new(value, 0), 0, 0, b"");
     let written = added.ok().and_then(|_| String::from_utf8(sketch.out).ok());
     written.map_or_else(|| Box::from("null"), String::into_boxed_str)
 }
@@ -47,36 +47,34 @@ pub(super) fn is_word(text: &[u8]) -> bool {
     text.len() <= LONGEST_WORD && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/@+-[]".contains(byte))
 }
 
-struct Sketch<'t> {
-    text: &'t [u8],
+struct Sketch {
     is_plain: bool,
     out: Vec<u8>,
 }
 
-impl Sketch<'_> {
+impl Sketch {
     /// Adds the value at `at`, a member of this name; where it ends.
-    fn add(&mut self, at: usize, depth: usize, name: &[u8]) -> Result<usize, Bad> {
-        let text = self.text;
+    fn add(&mut self, scan: &Scan<'_>, at: usize, depth: usize, name: &[u8]) -> Result<usize, Bad> {
         let is_looked_into = depth < DEEPEST;
-        match text.get(at) {
+        match scan.byte(at) {
             Some(b'{') if is_looked_into => self.add_all(*b"{}", |this, first| {
-                members(text, at, |name, at| match this.separates(first) {
+                members(scan, at, |name, at| match this.separates(first) {
                     true => {
                         this.add_name(name);
-                        this.add(at, depth + 1, name)
+                        this.add(scan, at, depth + 1, name)
                     }
-                    false => scan::value(text, at),
+                    false => scan.value(at),
                 })
             }),
             Some(b'[') if is_looked_into => self.add_all(*b"[]", |this, first| {
-                elements(text, at, |at| match this.separates(first) {
-                    true => this.add(at, depth + 1, b""),
-                    false => scan::value(text, at),
+                elements(scan, at, |at| match this.separates(first) {
+                    true => this.add(scan, at, depth + 1, b""),
+                    false => scan.value(at),
                 })
             }),
             _ => {
-                let end = scan::value(text, at)?;
-                self.add_single(&text[at..end], depth <= 1 || name == b"type");
+                let end = scan.value(at)?;
+                self.add_single(&scan.text()[at..end], depth <= 1 || name == b"type");
                 Ok(end)
             }
         }

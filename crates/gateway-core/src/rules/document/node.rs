@@ -3,7 +3,7 @@
 use super::json::{BLANKS, Json, NotJson, unquoted, without_blanks};
 use super::no_change::{MAX_ENTRIES, NoChange};
 use super::pointer::Token;
-use super::scan;
+use super::scan::{self, Scan};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -413,26 +413,27 @@ pub(super) fn entries_of(text: &str) -> Result<Option<Vec<&str>>, NotJson> {
     let is_object = bytes.first() == Some(&b'{');
     let closing = if is_object { b'}' } else { b']' };
     let mut values = Some(Vec::with_capacity(16));
-    let mut at = scan::blanks(bytes, 1);
+    let scan = Scan::new(bytes, 0);
+    let mut at = scan.blanks(1);
     let end = if bytes.get(at) == Some(&closing) {
         at + 1
     } else {
         loop {
-            let start = if is_object { scan::name(bytes, at)? } else { at };
-            let end = scan::value(bytes, start)?;
+            let start = if is_object { scan.name(at)?.1 } else { at };
+            let end = scan.value(start)?;
             match &mut values {
                 Some(kept) if kept.len() < MAX_ENTRIES => kept.push(&text[start..end]),
                 _ => values = None,
             }
-            at = scan::blanks(bytes, end);
+            at = scan.blanks(end);
             match bytes.get(at) {
-                Some(b',') => at = scan::blanks(bytes, at + 1),
+                Some(b',') => at = scan.blanks(at + 1),
                 Some(&byte) if byte == closing => break at + 1,
                 _ => return Err(scan::Bad::At(at).into()),
             }
         }
     };
-    match scan::blanks(bytes, end) == bytes.len() {
+    match scan.blanks(end) == bytes.len() {
         true => Ok(values),
         false => Err(scan::Bad::At(end).into()),
     }

@@ -1,7 +1,7 @@
 //! One member of a JSON object, found without looking at what comes after it.
 
 use super::json::unquoted;
-use super::scan;
+use super::scan::{self, Scan};
 use std::borrow::Cow;
 
 /// The text that the first member `name` of the object holds; `None` if there is none, or the text is broken before it.
@@ -50,14 +50,14 @@ fn place_of(json: &[u8], name: &str) -> Option<usize> {
     if json.get(at) != Some(&b'{') {
         return None;
     }
+    let scan = Scan::new(json, at);
     loop {
-        at = scan::blanks(json, at + 1);
-        let start = scan::name(json, at).ok()?;
-        let is_it = json[at + 1..].strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'));
-        if is_it {
+        at = scan.blanks(at + 1);
+        let (found, start) = scan.name(at).ok()?;
+        if found == name.as_bytes() {
             return Some(start);
         }
-        at = scan::blanks(json, scan::value(json, start).ok()?);
+        at = scan.blanks(scan.value(start).ok()?);
         if json.get(at) != Some(&b',') {
             return None;
         }
