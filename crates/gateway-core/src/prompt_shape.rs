@@ -12,12 +12,13 @@ mod sketch;
 
 pub use block::{Block, Kind, MOST_BLOCKS, Mark, Role};
 
-use crate::rules::document::Layout;
 use crate::rules::document::scan::{self, Bad, Scan};
+use crate::rules::document::{Ends, Layout};
 use block::chained;
 use scanned::{Blocks, elements, members};
 use sketch::sketch;
 use std::ops::Range;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Most members of the body that are kept.
@@ -69,7 +70,8 @@ pub struct Field {
     pub bytes: u32,
 }
 
-/// What a Messages request looks like.
+/// What a Messages request looks like. Long conversations have thousands of blocks: the shapes of a body before and after a
+/// change of `system` share them, because both are kept as long as the response takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptShape {
     /// Members of the body, in their order.
@@ -79,13 +81,13 @@ pub struct PromptShape {
     /// Whether `system` is a text, rather than a list of blocks.
     pub is_system_text: bool,
     /// The tools.
-    pub tools: Vec<Block>,
+    pub tools: Arc<Vec<Block>>,
     /// Their names, a line each; an empty one for what has none that is as the API wants it.
-    pub tool_names: String,
+    pub tool_names: Arc<String>,
     /// The messages.
-    pub messages: Vec<Message>,
+    pub messages: Arc<Vec<Message>>,
     /// The blocks of all messages, in their order.
-    pub blocks: Vec<Block>,
+    pub blocks: Arc<Vec<Block>>,
     /// The mark for caching of the whole prompt, where the client leaves its place to the API.
     pub mark: Option<Mark>,
     /// Whether the conversation begins with a summary of an earlier one, which Claude Code had it compacted to.
@@ -108,16 +110,17 @@ impl PromptShape {
         Self::read(body, &mut layout).ok().map(|shape| (shape, layout))
     }
 
-    /// That of a body which was made of the one `before`, whose shape this is. Most rules change `system` and nothing else:
-    /// then nothing else is looked at.
-    pub fn of_changed(&self, before: &[u8], body: &[u8]) -> Option<Self> {
-        self.with_system_of(before, body).or_else(|| Self::of(body))
+    /// That of a body which was made of the one `before`, whose shape this is, and is as it was at these `ends`, if not
+    /// farther. Most rules change `system` and nothing else: then nothing else is looked at.
+    pub fn of_changed(&self, before: &[u8], body: &[u8], ends: Ends) -> Option<Self> {
+        self.with_system_of(before, body, ends).or_else(|| Self::of(body))
     }
 
-    fn with_system_of(&self, before: &[u8], body: &[u8]) -> Option<Self> {
+    fn with_system_of(&self, before: &[u8], body: &[u8], ends: Ends) -> Option<Self> {
         let Range { start, end } = self.system_at.clone().filter(|_| !self.is_cut)?;
         let end_now = body.len().checked_sub(before.len() - end).filter(|end| *end >= start)?;
-        if before[..start] != body[..start] || before[end..] != body[end_now..] {
+        let is_known = ends.front >= start && ends.back >= before.len() - end;
+        if !is_known && (before[..start] != body[..start] || before[end..] != body[end_now..]) {
             return None;
         }
         let mut shape = Self { system: Vec::new(), ..self.clone() };
@@ -164,7 +167,8 @@ impl PromptShape {
                 (end, true)
             }
             b"tools" => {
-                let mut blocks = Blocks::of_tools(&mut self.tools, &mut self.is_cut, &mut self.tool_names);
+                let (tools, names) = (Arc::make_mut(&mut self.tools), Arc::make_mut(&mut self.tool_names));
+                let mut blocks = Blocks::of_tools(tools, &mut self.is_cut, names);
                 (blocks.tools(scan, at)?, true)
             }
             b"messages" => (self.read_messages(scan, at)?, true),
@@ -189,7 +193,7 @@ impl PromptShape {
             let (is_first, before) = (self.messages.is_empty(), self.blocks.len());
             let end = members(scan, at, |name, at| match name {
                 b"content" => {
-                    let mut blocks = Blocks::new(&mut self.blocks, &mut self.is_cut);
+                    let mut blocks = Blocks::new(Arc::make_mut(&mut self.blocks), &mut self.is_cut);
                     let (end, is_text) = blocks.content(scan, at)?;
                     self.is_continued |= is_first && blocks.is_summary;
                     message.is_text = is_text;
@@ -205,7 +209,7 @@ impl PromptShape {
             })?;
             message.blocks = u32::try_from(self.blocks.len() - before).unwrap_or(u32::MAX);
             match self.messages.len() < MOST_BLOCKS {
-                true => self.messages.push(message),
+                true => Arc::make_mut(&mut self.messages).push(message),
                 false => self.is_cut = true,
             }
             Ok(end)
@@ -261,7 +265,7 @@ impl PromptShape {
     /// The blocks of all messages with who says them.
     pub fn history(&self) -> impl Iterator<Item = (Role, &Block)> {
         let roles = self.messages.iter().flat_map(|message| (0..message.blocks).map(|_| message.role));
-        roles.zip(&self.blocks)
+        roles.zip(self.blocks.iter())
     }
 
     /// What stands for the messages up to each of their blocks, that one included. Where a message ends makes no difference
@@ -276,7 +280,7 @@ impl PromptShape {
 
     /// The longest time that `tools` and `system` are to be kept in the cache, if they have a mark.
     pub fn head_mark(&self) -> Option<Mark> {
-        self.system.iter().chain(&self.tools).filter_map(|block| block.mark).max()
+        self.system.iter().chain(self.tools.iter()).filter_map(|block| block.mark).max()
     }
 
     /// The same of messages: that of the last mark.

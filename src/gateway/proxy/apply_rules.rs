@@ -49,9 +49,10 @@ pub(crate) fn request(request: &mut RequestHeader, client: &RequestHeader, conte
     context.attempt.former_rules.dedup();
     let hold = context.arrival.body.as_mut().and_then(|held| held.hold.as_mut());
     if let (Some(hold), Some(body)) = (hold, &plan.body) {
-        hold.charge_rewritten(body.capacity());
+        hold.charge_rewritten(body.bytes.capacity());
     }
-    context.attempt.body = plan.body.map(buffers::into_bytes);
+    context.observation.shapes.ends = plan.body.as_ref().map(|body| body.ends).unwrap_or_default();
+    context.attempt.body = plan.body.map(|body| buffers::into_bytes(body.bytes));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use gateway_core::protocol::Endpoint;
 use gateway_core::record::ThinkingAction;
 use gateway_core::record::fault::UpstreamFault;
 use gateway_core::rules::body::model_of;
-use gateway_core::rules::document::Document;
+use gateway_core::rules::document::{Document, Ends, Written};
 use gateway_core::rules::header::{CasedName, HeaderOp};
 use gateway_core::rules::template::Template;
 use gateway_core::rules::thinking::{ask_to_drop, may_come_back, take_out};
@@ -61,16 +61,15 @@ pub(crate) fn prepare(request: &mut RequestHeader, client: &RequestHeader, conte
             0
         }
     };
-    if !document.is_changed() {
-        return Ok(());
-    }
-    let body = document.write_into(buffers::take);
+    let Some(Written { bytes: body, .. }) = document.written(buffers::take) else { return Ok(()) };
     drop(document);
     context.attempt.removed_thinking = removed;
     context.attempt.asked_to_drop = repair.is_none();
     if let Some(hold) = context.arrival.body.as_mut().and_then(|held| held.hold.as_mut()) {
         hold.charge_rewritten(body.capacity());
     }
+    // It is made of what the rules have changed, not of the client's.
+    context.observation.shapes.ends = Ends::default();
     context.attempt.body = Some(buffers::into_bytes(body));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What the prompt of a request looks like, as it came and as it went out.
 
 use gateway_core::prompt_shape::PromptShape;
-use gateway_core::rules::document::Layout;
+use gateway_core::rules::document::{Ends, Layout};
 
 /// What the prompt of a request looks like.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Shapes {
     is_read: bool,
     /// Where its members stand there.
     layout: Option<Layout>,
+    /// What of the body that goes out is as it came, if that is known.
+    pub ends: Ends,
     /// As it came.
     pub came: Option<Box<PromptShape>>,
     /// As it went out, where rules changed it.
@@ -41,7 +43,7 @@ impl Shapes {
         }
         (self.is_wanted, self.layout) = (false, None);
         let shape = |sent| match (&self.came, came) {
-            (Some(shape), Some(came)) => shape.of_changed(came, sent),
+            (Some(shape), Some(came)) => shape.of_changed(came, sent, self.ends),
             _ => PromptShape::of(sent),
         };
         self.sent = sent.and_then(shape).map(Box::new);

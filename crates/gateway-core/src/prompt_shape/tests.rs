@@ -28,8 +28,13 @@ fn a_request_of_claude_code_is_told_by_kinds_lengths_and_marks() {
     assert_eq!(field("max_tokens").json.as_deref(), Some("128000"));
     assert_eq!(field("stream").json.as_deref(), Some("true"));
     assert_eq!((field("metadata").json.as_deref(), field("metadata").bytes > 100), (None, true), "says who it is");
-    let bytes: usize =
-        shape.system.iter().chain(&shape.tools).chain(&shape.blocks).map(|block| block.bytes as usize).sum();
+    let bytes: usize = shape
+        .system
+        .iter()
+        .chain(shape.tools.iter())
+        .chain(shape.blocks.iter())
+        .map(|block| block.bytes as usize)
+        .sum();
     assert!(bytes > CLAUDE_CODE.len() * 9 / 10, "{bytes}");
     assert!(!shape.is_cut && !shape.is_continued);
 }
@@ -193,11 +198,20 @@ fn that_of_a_changed_body_is_the_same_whether_all_of_it_is_looked_at_or_not() {
     for before in &bodies {
         let Some(shape) = PromptShape::of(before.as_bytes()) else { continue };
         for body in &bodies {
-            let changed = shape.of_changed(before.as_bytes(), body.as_bytes());
-            assert_eq!(changed, PromptShape::of(body.as_bytes()), "{before} {body}");
+            let common =
+                |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(one, other)| one == other).count();
+            let front = common(&mut before.bytes().zip(body.bytes()));
+            let back =
+                common(&mut before.bytes().rev().zip(body.bytes().rev())).min(body.len().min(before.len()) - front);
+            for ends in [Ends::default(), Ends { front, back }, Ends { front: front / 2, back: back / 2 }] {
+                let changed = shape.of_changed(before.as_bytes(), body.as_bytes(), ends);
+                assert_eq!(changed, PromptShape::of(body.as_bytes()), "{before} {body} {ends:?}");
+            }
         }
     }
     let (before, body) = (around(blocks), around(r#""system":"a","#));
     let shape = shape(&before);
-    assert!(shape.with_system_of(before.as_bytes(), body.as_bytes()).is_some(), "nothing else is looked at");
+    let changed = shape.with_system_of(before.as_bytes(), body.as_bytes(), Ends::default());
+    let changed = changed.expect("nothing else is looked at");
+    assert!(Arc::ptr_eq(&changed.blocks, &shape.blocks) && Arc::ptr_eq(&changed.tools, &shape.tools), "nor kept twice");
 }

@@ -30,6 +30,24 @@ use std::borrow::Cow;
 use json::{BLANKS, check, has_blanks};
 use node::{Existing, Piece, Text, Writer, entries_of};
 
+/// How much of a changed text is still as it was: so many bytes at its front, and so many at its back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// At its front.
+    pub front: usize,
+    /// At its back.
+    pub back: usize,
+}
+
+/// A changed document, written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The text.
+    pub bytes: Vec<u8>,
+    /// What of it is as it was.
+    pub ends: Ends,
+}
+
 /// A JSON text and what has been changed in it so far.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
@@ -130,12 +148,17 @@ impl<'a> Document<'a> {
     }
 
     /// Whether the document reads otherwise than the text that was parsed.
+    #[cfg(any(test, fuzzing))]
     pub fn is_changed(&self) -> bool {
+        self.differs(&self.pieces())
+    }
+
+    fn differs(&self, pieces: &[Piece<'_>]) -> bool {
         if self.compact {
             return true;
         }
         let mut at = 0;
-        for piece in self.pieces() {
+        for piece in pieces {
             let next = at + piece.text.len();
             if piece.at != Some(at) && self.source.as_bytes().get(at..next) != Some(piece.text.as_bytes()) {
                 return true;
@@ -147,17 +170,19 @@ impl<'a> Document<'a> {
 
     /// The document as it stands now: one allocation of the exact size, one copy.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.write_into(Vec::with_capacity)
+        joined(&self.pieces(), Vec::with_capacity)
     }
 
-    /// As [`Document::to_bytes`], into an empty buffer with room for the given number of bytes.
-    pub fn write_into(&self, buffer: impl FnOnce(usize) -> Vec<u8>) -> Vec<u8> {
+    /// The document as it stands now, in an empty buffer with room for the given number of bytes; `None` if it reads as
+    /// the text that was parsed.
+    pub fn written(&self, buffer: impl FnOnce(usize) -> Vec<u8>) -> Option<Written> {
         let pieces = self.pieces();
-        let mut bytes = buffer(pieces.iter().map(|piece| piece.text.len()).sum());
-        for piece in pieces {
-            bytes.extend_from_slice(piece.text.as_bytes());
-        }
-        bytes
+        self.differs(&pieces).then(|| {
+            let first = pieces.first().filter(|piece| piece.at == Some(0));
+            let last = pieces.last().filter(|last| last.at.is_some_and(|at| at + last.text.len() == self.source.len()));
+            let length = |piece: Option<&Piece<'_>>| piece.map_or(0, |piece| piece.text.len());
+            Written { bytes: joined(&pieces, buffer), ends: Ends { front: length(first), back: length(last) } }
+        })
     }
 
     /// The root.
@@ -177,6 +202,14 @@ impl<'a> Document<'a> {
         writer.text(&self.after);
         writer.finish()
     }
+}
+
+fn joined(pieces: &[Piece<'_>], buffer: impl FnOnce(usize) -> Vec<u8>) -> Vec<u8> {
+    let mut bytes = buffer(pieces.iter().map(|piece| piece.text.len()).sum());
+    for piece in pieces {
+        bytes.extend_from_slice(piece.text.as_bytes());
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the rules make of one request.
 
 use super::body::{Outcome, model_of};
-use super::document::{Document, Layout, NotJson};
+use super::document::{Document, Layout, NotJson, Written};
 use super::matcher::Facts;
 use super::prefix::PrefixRules;
 use super::rule::{Rule, RuleSet};
@@ -27,7 +27,7 @@ pub struct Plan {
     /// `model` of the body, if a rule asked for it.
     pub model: Option<String>,
     /// The changed body; `None` if it stays as it is.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Written>,
     /// What each body action did: the place of its rule, and the outcome.
     pub outcomes: Vec<(usize, Outcome)>,
     /// What each change of the former rules did: the name of its rule, and the outcome.
@@ -85,7 +85,7 @@ impl RuleSet {
             outcomes.extend(changes.map(|action| (index, action.apply(&mut document))));
         }
         plan.outcomes = outcomes;
-        plan.body = document.is_changed().then(|| document.write_into(buffer));
+        plan.body = document.written(buffer);
     }
 }
 

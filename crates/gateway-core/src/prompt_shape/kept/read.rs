@@ -2,6 +2,7 @@
 
 use super::{BEGIN, IS_TEXT, KINDS, KeptShape, MARKS, ROLES, SAID};
 use crate::prompt_shape::{Block, Field, Kind, Message, PromptShape};
+use std::sync::Arc;
 
 impl KeptShape {
     /// Reads what [`super::kept`] wrote; `None` if it is something else, or of a later version.
@@ -27,9 +28,10 @@ impl KeptShape {
                 }
                 "T" => {
                     let (code, name) = rest.split_once(' ')?;
-                    shape.tools.extend(blocks(&mut &*code)?);
-                    shape.tool_names.push_str(name);
-                    shape.tool_names.push('\n');
+                    Arc::make_mut(&mut shape.tools).extend(blocks(&mut &*code)?);
+                    let names = Arc::make_mut(&mut shape.tool_names);
+                    names.push_str(name);
+                    names.push('\n');
                 }
                 "X" => [kept.left_out.tools, kept.left_out.tool_bytes] = numbers(rest)?,
                 "M" | "N" => messages(rest, shape)?,
@@ -64,8 +66,8 @@ fn messages(mut codes: &str, shape: &mut PromptShape) -> Option<()> {
         let is_text = codes.starts_with(IS_TEXT);
         codes = codes.strip_prefix(IS_TEXT).unwrap_or(codes);
         let found = blocks(&mut codes)?;
-        shape.messages.push(Message { role, is_text, blocks: u32::try_from(found.len()).ok()? });
-        shape.blocks.extend(found);
+        Arc::make_mut(&mut shape.messages).push(Message { role, is_text, blocks: u32::try_from(found.len()).ok()? });
+        Arc::make_mut(&mut shape.blocks).extend(found);
     }
     Some(())
 }

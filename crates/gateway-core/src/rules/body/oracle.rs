@@ -4,7 +4,7 @@
 
 use crate::rules::body::system::IDENTITIES;
 use crate::rules::body::{BodyAction, Mode, NewName, Outcome, System, Target, model_of, touches_cached_prefix};
-use crate::rules::document::{Document, Json};
+use crate::rules::document::{Document, Ends, Json, Written};
 use crate::rules::glob::Glob;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -313,6 +313,13 @@ pub fn check(body: &[u8], steps: &[Step]) {
     let changed = document.to_bytes();
     assert_eq!(changed.capacity(), changed.len());
     assert_eq!(document.is_changed(), changed != body);
+    let written = document.written(Vec::with_capacity);
+    assert_eq!(written.is_some(), document.is_changed());
+    if let Some(Written { bytes, ends: Ends { front, back } }) = written {
+        assert_eq!(bytes, changed);
+        assert_eq!(bytes[..front], body[..front]);
+        assert_eq!(bytes[bytes.len() - back..], body[body.len() - back..]);
+    }
     let mut again = Document::parse(body).expect("as before");
     assert_eq!(apply(&actions, &mut again), outcomes);
     assert_eq!(again.to_bytes(), changed);
