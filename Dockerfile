@@ -14,13 +14,14 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY bench/Cargo.toml bench/
+COPY crates/gateway-alloc/Cargo.toml crates/gateway-alloc/
 COPY crates/gateway-core/Cargo.toml crates/gateway-core/
 COPY tests/harness/Cargo.toml tests/harness/
 COPY benches benches
 COPY crates/gateway-core/benches crates/gateway-core/benches
 # Everything that is depended on, with empty crates in the place of ours: this layer stays until Cargo.lock changes.
-RUN mkdir -p src bench/src crates/gateway-core/src tests/harness/src \
-    && touch src/lib.rs crates/gateway-core/src/lib.rs tests/harness/src/lib.rs \
+RUN mkdir -p src bench/src crates/gateway-alloc/src crates/gateway-core/src tests/harness/src \
+    && touch src/lib.rs crates/gateway-alloc/src/lib.rs crates/gateway-core/src/lib.rs tests/harness/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs bench/src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
 COPY build.rs .
@@ -30,7 +31,7 @@ COPY conf/gateway.yaml conf/anyrouter-gateway.service conf/
 COPY docs/openapi.yaml docs/
 COPY --from=panel /src/dist static/dist
 # Files keep their dates, which may be older than the empty crates are.
-RUN touch build.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
+RUN touch build.rs crates/gateway-alloc/src/lib.rs crates/gateway-core/src/lib.rs src/lib.rs src/main.rs \
     && cargo build --release --locked -p anyrouter-gateway
 COPY conf/gateway.zh-CN.yaml conf/
 # The files of the image: ldd names the libraries, and the loader finds them at the same places.
