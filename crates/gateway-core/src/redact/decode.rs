@@ -5,26 +5,41 @@
 
 use super::entities;
 use super::escape::{Escape, hex};
+use std::borrow::Cow;
 
 /// The bytes of a text, and where each stands in what it was read from.
-pub(super) struct Layer {
-    pub bytes: Vec<u8>,
-    /// Beginning and end in the original text, for each byte.
-    pub places: Vec<(usize, usize)>,
+pub(super) struct Layer<'t> {
+    pub bytes: Cow<'t, [u8]>,
+    /// Beginning and end in the original text, for each byte; `None` if this is that text.
+    places: Option<Vec<(usize, usize)>>,
 }
 
-impl Layer {
+impl<'t> Layer<'t> {
     /// The text itself.
-    pub(super) fn of(text: &[u8]) -> Self {
-        Self { bytes: text.to_vec(), places: (0..text.len()).map(|at| (at, at + 1)).collect() }
+    pub(super) fn of(text: &'t [u8]) -> Self {
+        Self { bytes: Cow::Borrowed(text), places: None }
+    }
+
+    /// What was read from another layer.
+    pub(super) fn read(bytes: Vec<u8>, places: Vec<(usize, usize)>) -> Self {
+        Self { bytes: Cow::Owned(bytes), places: Some(places) }
+    }
+
+    /// Where a byte begins and ends in the original text.
+    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+        self.places.as_ref().map_or((at, at + 1), |places| places[at])
+    }
+
+    /// Where the last byte ends there, if there is one.
+    pub(super) fn end(&self) -> Option<usize> {
+        self.bytes.len().checked_sub(1).map(|last| self.place(last).1)
     }
 
     /// With one layer of escapes taken away; `None` if there are none. Of a text that is cut, an escape that the end cuts
     /// off goes too.
-    pub(super) fn decoded(&self, is_cut: bool) -> Option<Self> {
+    pub(super) fn decoded(&self, is_cut: bool) -> Option<Layer<'static>> {
         memchr::memchr3(b'\\', b'%', b'&', &self.bytes)?;
-        let mut decoded = Self { bytes: Vec::with_capacity(self.bytes.len()), places: Vec::new() };
-        decoded.places.reserve(self.bytes.len());
+        let (mut read, mut places) = (Vec::with_capacity(self.bytes.len()), Vec::with_capacity(self.bytes.len()));
         let (mut at, mut has_escapes) = (0, false);
         while at < self.bytes.len() {
             let rest = &self.bytes[at..];
@@ -39,17 +54,17 @@ impl Layer {
                 Escape::None => (1, &rest[..1]),
             };
             has_escapes |= length > 1 || bytes.is_empty();
-            let place = (self.places[at].0, self.places[at + length - 1].1);
-            match (bytes.is_empty(), decoded.places.last_mut()) {
-                (true, Some(last)) => last.1 = place.1,
+            let place = (self.place(at).0, self.place(at + length - 1).1);
+            match (bytes.is_empty(), places.last_mut()) {
+                (true, Some((_, end))) => *end = place.1,
                 _ => {
-                    decoded.bytes.extend_from_slice(bytes);
-                    decoded.places.extend(bytes.iter().map(|_| place));
+                    read.extend_from_slice(bytes);
+                    places.extend(bytes.iter().map(|_| place));
                 }
             }
             at += length;
         }
-        has_escapes.then_some(decoded)
+        has_escapes.then(|| Layer::read(read, places))
     }
 }
 
@@ -152,7 +167,7 @@ mod tests {
             let layer = Layer::of(text.as_bytes());
             let decoded = layer.decoded(true).unwrap_or(layer);
             assert_eq!(String::from_utf8_lossy(&decoded.bytes), plain, "{text}");
-            assert!(decoded.places.last().is_some_and(|&(_, end)| end == text.len()), "{text}");
+            assert_eq!(decoded.end(), Some(text.len()), "{text}");
         }
         assert!(Layer::of(b"plain").decoded(true).is_none());
         let whole = Layer::of(b"ends in &#45").decoded(false).expect("an escape");

@@ -66,8 +66,8 @@ impl Needles {
             let mut layer = Layer::of(secret);
             for _ in 0..LAYERS {
                 let Some(decoded) = layer.decoded(false) else { break };
+                all.add(decoded.bytes.to_vec());
                 layer = decoded;
-                all.add(layer.bytes.clone());
             }
         }
         all.pieces = Pieces::of(all.needles.iter().map(Vec::as_slice));
@@ -97,7 +97,8 @@ impl Needles {
                 let least = if is_cut { SHORTEST_BEGINNING } else { SHORTEST };
                 // More of a long one is a piece.
                 let most = if is_long { SHORTEST_PART } else { needle.len() } - 1;
-                let begun = (least..=most.min(text.len())).rev().find(|&length| text.ends_with(&needle[..length]));
+                let ends = |length: &usize| text.last() == needle.get(length - 1) && text.ends_with(&needle[..*length]);
+                let begun = (least..=most.min(text.len())).rev().find(ends);
                 begun.into_iter().for_each(|length| found(text.len() - length..text.len()));
             }
         }
@@ -137,15 +138,15 @@ struct Search<'n> {
 impl Search<'_> {
     /// Looks at a layer and at all that is behind it; `layers` and `codes` were taken away before. `false` if that would take
     /// too long.
-    fn look(&mut self, layer: &Layer, layers: usize, codes: usize) -> bool {
+    fn look(&mut self, layer: &Layer<'_>, layers: usize, codes: usize) -> bool {
         let Some(left) = self.left.checked_sub(layer.bytes.len() + LAYER_EFFORT) else { return false };
         self.left = left;
-        let is_end = layer.places.last().is_some_and(|&(_, end)| end == self.end);
+        let is_end = layer.end() == Some(self.end);
         let is_cut = is_end && self.is_cut;
         let found = &mut self.found;
         let mut add = |at: Range<usize>| {
             if !at.is_empty() {
-                found.push(layer.places[at.start].0..layer.places[at.end - 1].1);
+                found.push(layer.place(at.start).0..layer.place(at.end - 1).1);
             }
         };
         shapes::find(&layer.bytes, &mut add);
@@ -160,7 +161,7 @@ impl Search<'_> {
         codes == CODES
             || Code::ALL.iter().all(|&code| {
                 let parts = Parts::of(layer, code, layers == 0, is_cut);
-                let mut decoded = (0..code.group()).filter_map(|skipped| parts.decoded(layer, skipped));
+                let mut decoded = (0..code.group()).filter_map(|skipped| parts.decoded(skipped));
                 decoded.all(|decoded| self.look(&decoded, layers + 1, codes + 1))
             })
     }

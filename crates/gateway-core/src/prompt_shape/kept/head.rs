@@ -3,14 +3,19 @@
 use super::{KeptShape, MOST_BYTES, kept};
 use crate::prompt_shape::PromptShape;
 use crate::redact::{self, MASK, Needles, Secrets, is_secret_name};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use http::{HeaderMap, Method, Version};
-use std::fmt::Write as _;
+use once_cell::sync::Lazy;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Longest value that is kept, in bytes.
 const LONGEST_VALUE: usize = 1_024;
 /// Parts of the names of fields that hold digests of bodies, or say who somebody is.
-const IDENTIFYING: [&str; 5] = ["digest", "md5", "sha256", "principal", "client-cert"];
+static IDENTIFYING: Lazy<Option<AhoCorasick>> = Lazy::new(|| {
+    let parts = ["digest", "md5", "sha256", "principal", "client-cert"];
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(parts).ok()
+});
 
 /// The head of a request as it came, with its secrets: nothing of it may be shown but [`KeptHead::kept`].
 #[derive(Clone)]
@@ -43,14 +48,14 @@ impl KeptHead {
     /// What is kept of the request, without secrets; `None` if that is too long, as it can be where very many are masked.
     pub fn kept(&self, shape: &PromptShape) -> Option<String> {
         let head = head_text(&self.method, &self.target, self.version, &self.headers, Some(LONGEST_VALUE));
-        let text = self.cleaned(&kept(&head, shape)?);
-        // Where very much is masked, no dry run can read it.
-        (text.len() <= MOST_BYTES && KeptShape::read(&text).is_some()).then_some(text)
-    }
-
-    fn cleaned(&self, text: &str) -> String {
+        let text = kept(&head, shape)?;
         let secrets = Secrets::of_request(&self.headers, &self.target);
-        redact::text(text, &[&self.of_config, &Needles::of_request(&secrets)], false).into_owned()
+        let text = match redact::text(&text, &[&self.of_config, &Needles::of_request(&secrets)], false) {
+            Cow::Borrowed(_) => text,
+            // Where very much is masked, no dry run can read it.
+            Cow::Owned(masked) => Some(masked).filter(|masked| KeptShape::read(masked).is_some())?,
+        };
+        (text.len() <= MOST_BYTES).then_some(text)
     }
 }
 
@@ -67,11 +72,12 @@ pub fn head_text(
     let mut head = format!("{method} {} {version:?}", redact::target(&target));
     for (name, value) in headers {
         let is_kept_out =
-            |longest| value.len() > longest || IDENTIFYING.iter().any(|part| name.as_str().contains(part));
+            |longest| value.len() > longest || IDENTIFYING.as_ref().is_none_or(|parts| parts.is_match(name.as_str()));
         let is_masked = is_secret_name(name.as_str()) || longest.is_some_and(is_kept_out);
         let value = if is_masked { MASK.into() } else { String::from_utf8_lossy(value.as_bytes()) };
-        // Writing to a string cannot fail.
-        let _ = write!(head, "\n{name}: {value}");
+        for part in ["\n", name.as_str(), ": ", &value] {
+            head.push_str(part);
+        }
     }
     head
 }
