@@ -24,9 +24,9 @@ ORDER = {
     "src": [
         "connections database_file drain feed language unix_time",
         "config listen",
-        "access_log ledger metrics store upstream",
-        "team",
-        "gateway log_output",
+        "ledger log_output metrics store upstream",
+        "access_log team",
+        "gateway",
         "doctor",
         "notify",
         "admin operate",

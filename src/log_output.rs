@@ -1,6 +1,5 @@
 //! Log lines: their form, what is kept out of them, and a writer that no request waits for.
 
-use crate::access_log;
 use crate::config::LogFormat;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter, Record};
@@ -9,22 +8,39 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
+
+/// The log target of access lines.
+pub(crate) const ACCESS: &str = "access";
 
 /// Lines that may wait for the writer; what comes on top is dropped and counted.
 const QUEUE_LINES: usize = 16 * 1024;
 /// The writer collects lines for so long, so that it wakes up at most fifty times a second.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Room for what stands before an access line: time, level and target, in bytes.
+const BEFORE_LINE: usize = 48;
 /// What is written at once at most.
 const BATCH_BYTES: usize = 256 * 1024;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Whether the file is to be opened anew before the next line.
 static REOPEN: AtomicBool = AtomicBool::new(false);
+
+/// Where access lines go, and how they look there.
+static OUTPUT: OnceLock<(SyncSender<Vec<u8>>, Form)> = OnceLock::new();
+
+/// How lines look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Journal,
+}
 
 /// Writes what is still queued when it is dropped.
 #[derive(Debug)]
@@ -63,15 +79,44 @@ pub(crate) fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io:
     }
     // The journal has times and levels of its own.
     let is_journal = !is_file && std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
+    let form = match format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text if is_journal => Form::Journal,
+        LogFormat::Text => Form::Text,
+    };
+    // The first one counts: there is one output for the whole process.
+    let _ = OUTPUT.set((lines.clone(), form));
     builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
     builder.format(move |buffer, record| match is_safe(record) && !is_false_alarm(record) {
-        true if format == LogFormat::Json => write_json(buffer, record),
-        true if is_journal => write_journal(buffer, record),
-        true => write_text(buffer, record),
+        true => write_line(buffer, form, record),
         false => Ok(()),
     });
     builder.init();
     Ok(Flush { stop: lines, writer: Some(writer) })
+}
+
+/// Writes an access line, of which every request leaves one: not through `log`, which takes each of its parts through three
+/// formatters, and asks `RUST_LOG` (the caller did) once more.
+pub(crate) fn access(line: &str) {
+    let Some((lines, form)) = OUTPUT.get() else { return };
+    let mut written = Vec::with_capacity(line.len() + BEFORE_LINE);
+    // Writing to a vector cannot fail.
+    let _ = match form {
+        Form::Text => write!(written, "{} INFO  {} ", now(), ACCESS),
+        Form::Journal => write!(written, "<6>{} ", ACCESS),
+        Form::Json => write_json(&mut written, Level::Info, ACCESS, line),
+    };
+    if *form != Form::Json {
+        written.extend_from_slice(line.as_bytes());
+        written.push(b'\n');
+    }
+    send(lines, written);
+}
+
+fn send(lines: &SyncSender<Vec<u8>>, line: Vec<u8>) {
+    if lines.try_send(line).is_err() {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Where lines go.
@@ -162,8 +207,14 @@ fn now() -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_millis(SystemTime::now())
 }
 
-fn write_text(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
-    writeln!(buffer, "{} {:<5} {} {}", now(), record.level(), record.target(), OneLine(record.args()))
+fn write_line(buffer: &mut impl Write, form: Form, record: &Record<'_>) -> io::Result<()> {
+    match form {
+        Form::Text => {
+            writeln!(buffer, "{} {:<5} {} {}", now(), record.level(), record.target(), OneLine(record.args()))
+        }
+        Form::Json => write_json(buffer, record.level(), record.target(), &record.args().to_string()),
+        Form::Journal => write_journal(buffer, record),
+    }
 }
 
 /// Whether `device:inode` is where standard error goes: the variable is handed down to programs whose output is not.
@@ -183,21 +234,35 @@ fn write_journal(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()>
     writeln!(buffer, "<{level}>{} {}", record.target(), OneLine(record.args()))
 }
 
-fn write_json(buffer: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+fn write_json(buffer: &mut impl Write, level: Level, target: &str, message: &str) -> io::Result<()> {
     let mut object = serde_json::json!({
         "time": now().to_string(),
-        "level": record.level().as_str().to_ascii_lowercase(),
-        "target": record.target(),
+        "level": level.as_str().to_ascii_lowercase(),
+        "target": target,
     });
-    let message = record.args().to_string();
-    if record.target() == access_log::TARGET {
-        for (name, value) in access_log::pairs(&message) {
+    if target == ACCESS {
+        for (name, value) in pairs(message) {
             object[name] = value;
         }
     } else {
         object["message"] = message.into();
     }
     writeln!(buffer, "{object}")
+}
+
+/// The pairs of an access line as JSON values: numbers where they are numbers.
+fn pairs(line: &str) -> impl Iterator<Item = (&str, serde_json::Value)> {
+    line.split(' ').filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
+        let number = (name == "status"
+            || name == "attempts"
+            || name == "guesses"
+            || name.ends_with("_ms")
+            || name.ends_with("_bytes")
+            || name.ends_with("_tokens"))
+        .then(|| value.parse::<u64>().ok())
+        .flatten();
+        (name, number.map_or_else(|| value.into(), Into::into))
+    })
 }
 
 /// A message on one line, whatever is in it.
@@ -233,8 +298,8 @@ struct Queue {
 impl Write for Queue {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
-        if self.line.ends_with(b"\n") && self.lines.try_send(std::mem::take(&mut self.line)).is_err() {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
+        if self.line.ends_with(b"\n") {
+            send(&self.lines, std::mem::take(&mut self.line));
         }
         Ok(bytes.len())
     }

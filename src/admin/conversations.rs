@@ -114,7 +114,7 @@ fn active(running: &Running, is_wanted: impl Fn(&Entry) -> bool) -> BTreeMap<Str
     };
     let mut sessions: BTreeMap<String, Active> = BTreeMap::new();
     for entry in running.list().0.into_iter().filter(|entry| is_wanted(entry)) {
-        let Some(session) = &entry.session else { continue };
+        let Some(session) = &entry.names.client.session else { continue };
         let at = millis(entry.started_at);
         let active = Active { requests: 0, first_ms: at, last_ms: at };
         let active = sessions.entry(session.clone()).or_insert(active);

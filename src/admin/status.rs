@@ -108,9 +108,9 @@ impl<'e> From<&'e Entry> for Shown<'e> {
             id: &entry.request_id,
             started_at_ms: millis(entry.started_at),
             age_ms: in_ms(now.saturating_duration_since(entry.started)),
-            method: &entry.method,
-            path: &entry.path,
-            model_asked: entry.model_asked.as_deref(),
+            method: &entry.names.method,
+            path: &entry.names.path,
+            model_asked: entry.names.model.as_deref(),
             upstream: entry.upstream(),
             upstream_key: entry.upstream_key(),
             attempts: entry.attempts(),
@@ -120,9 +120,9 @@ impl<'e> From<&'e Entry> for Shown<'e> {
             silent_ms: entry.silent(now).map(in_ms),
             client: entry.client.map(|client| client.to_string()),
             key: entry.key.map(|key| key.to_string()),
-            session: entry.session.as_deref(),
-            agent: entry.agent.as_deref(),
-            request_class: entry.request_class.as_deref(),
+            session: entry.names.client.session.as_deref(),
+            agent: entry.names.client.agent.as_deref(),
+            request_class: entry.names.client.request_class.as_deref(),
         }
     }
 }

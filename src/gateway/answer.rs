@@ -26,7 +26,10 @@ const REQUEST_ID: &str = "request-id";
 /// A new request id: `req_`, 48 bits of time and 80 random ones. Ids of one time stand together in an index.
 pub(crate) fn new_request_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    format!("req_{:032x}", millis << 80 | fastrand::u128(..) >> 48)
+    let id = (millis << 80 | fastrand::u128(..) >> 48).to_be_bytes();
+    let digits = id.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    // To format one takes six times as long.
+    "req_".chars().chain(digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))).collect()
 }
 
 /// Whom an answer is for.

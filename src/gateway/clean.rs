@@ -83,7 +83,7 @@ impl<'r> Cleaner<'r> {
     }
 
     fn word(&self, text: &mut Option<String>) {
-        if let Some(text) = text {
+        if let Some(text) = text.as_mut().filter(|text| !is_usual_word(text)) {
             *text = self.text(text, text.len() >= LONGEST_WORD);
         }
     }
@@ -120,13 +120,26 @@ impl<'r> Cleaner<'r> {
 
 /// Whether nothing that an answer says needs a closer look.
 pub(super) fn is_usual(answer: &Summary, model_asked: Option<&str>) -> bool {
-    let is_model_usual = answer.model.is_none() || answer.model.as_deref() == model_asked;
-    let is_reason_usual = answer.stop_reason.as_deref().is_none_or(|reason| USUAL_REASONS.contains(&reason));
-    let are_details_usual =
-        answer.details.names().into_iter().flatten().all(|name| USUAL_DETAILS.contains(&name.as_str()));
+    let is_model_usual = answer.model.as_deref().is_none_or(|model| is_model(model, model_asked));
+    let is_reason_usual = answer.stop_reason.as_deref().is_none_or(is_usual_word);
+    let are_details_usual = answer.details.names().into_iter().flatten().all(|name| is_usual_word(name));
     let are_tools_usual = answer.tools.iter().all(|(name, _)| USUAL_TOOLS.contains(&name));
     let are_words_usual = is_model_usual && is_reason_usual && are_details_usual && are_tools_usual;
     are_words_usual && answer.error.is_none() && answer.error_message.is_none()
+}
+
+/// Whether it is one of the API's own words for how a response ended and how it was made.
+fn is_usual_word(word: &str) -> bool {
+    USUAL_REASONS.contains(&word) || USUAL_DETAILS.contains(&word)
+}
+
+/// Whether a response's model is the one that was asked for, or that one of a certain day: `claude-haiku-4-5-20251001`.
+fn is_model(model: &str, asked: Option<&str>) -> bool {
+    let behind = asked.and_then(|asked| model.strip_prefix(asked));
+    behind.is_some_and(|behind| {
+        let day = behind.strip_prefix('-').unwrap_or(behind);
+        behind.is_empty() || behind.len() == 9 && day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The texts of a request that are kept of every one: few, short, and clean.
@@ -169,6 +182,18 @@ fn named(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_of_a_certain_day_is_the_one_that_was_asked_for() {
+        let asked = Some("claude-haiku-4-5");
+        assert!(is_model("claude-haiku-4-5", asked) && is_model("claude-haiku-4-5-20251001", asked));
+        for other in
+            ["claude-haiku-4-5-2025100", "claude-haiku-4-520251001", "claude-haiku-4-5-2025100x", "claude-haiku"]
+        {
+            assert!(!is_model(other, asked), "{other}");
+        }
+        assert!(!is_model("claude-haiku-4-5", None));
+    }
 
     #[test]
     fn a_secret_is_kept_neither_as_a_method_nor_as_a_path() {

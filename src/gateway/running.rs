@@ -1,13 +1,13 @@
 //! The requests that are being served, for people to look at. Each takes a slot when it begins and gives it back when
 //! its context goes; nobody waits for anybody.
 
+use super::clean::Names;
 use super::snapshot::Snapshot;
 use crate::config::fingerprint::KeyFingerprint;
-use arc_swap::ArcSwapOption;
 use crossbeam_queue::ArrayQueue;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Requests that are shown at one time; there may be more.
@@ -48,22 +48,12 @@ pub(crate) struct Entry {
     pub started: Instant,
     /// The same as a date.
     pub started_at: SystemTime,
-    /// Method.
-    pub method: String,
-    /// Path without the query.
-    pub path: String,
-    /// The model that it asks for.
-    pub model_asked: Option<String>,
+    /// What it is, in the client's words.
+    pub names: Arc<Names>,
     /// Where it came from.
     pub client: Option<IpAddr>,
     /// Stands for the key that it came with.
     pub key: Option<KeyFingerprint>,
-    /// The session that the client names.
-    pub session: Option<String>,
-    /// The sub-agent.
-    pub agent: Option<String>,
-    /// What it is for.
-    pub request_class: Option<String>,
     /// The configuration that it began with.
     pub snapshot: Arc<Snapshot>,
     /// How far it is.
@@ -131,7 +121,9 @@ impl Entry {
 
 /// All slots.
 pub(crate) struct Running {
-    slots: Box<[ArcSwapOption<Entry>]>,
+    /// An entry goes with its ticket: a slot does not keep it. Locked for as long as it takes to put one in or to look at it;
+    /// nobody waits for that either.
+    slots: Box<[Mutex<Weak<Entry>>]>,
     free: ArrayQueue<usize>,
     /// Requests without a slot.
     more: AtomicUsize,
@@ -150,7 +142,7 @@ impl Default for Running {
             // There is room for each.
             let _ = free.push(slot);
         }
-        Self { slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(), free, more: AtomicUsize::new(0) }
+        Self { slots: (0..SLOTS).map(|_| Mutex::default()).collect(), free, more: AtomicUsize::new(0) }
     }
 }
 
@@ -158,24 +150,36 @@ impl Running {
     /// Shows a request until the ticket is dropped.
     pub(crate) fn enter(self: &Arc<Self>, entry: Entry) -> Ticket {
         let entry = Arc::new(entry);
-        let slot = self.free.pop();
-        match slot {
-            Some(slot) => self.slots[slot].store(Some(Arc::clone(&entry))),
-            None => {
-                self.more.fetch_add(1, Ordering::Relaxed);
-            }
+        let slot = self.free.pop().filter(|&slot| self.put(&entry, slot));
+        if slot.is_none() {
+            self.more.fetch_add(1, Ordering::Relaxed);
         }
         Ticket { all: Arc::clone(self), slot, entry }
     }
 
+    /// Puts an entry into a slot; `false`, and the slot is free again, if somebody is looking at that one just now.
+    fn put(&self, entry: &Arc<Entry>, slot: usize) -> bool {
+        let Ok(mut shown) = self.slots[slot].try_lock() else {
+            // There is room: it came from there.
+            let _ = self.free.push(slot);
+            return false;
+        };
+        *shown = Arc::downgrade(entry);
+        true
+    }
+
+    fn shown(&self) -> impl Iterator<Item = Arc<Entry>> {
+        self.slots.iter().filter_map(|slot| slot.try_lock().ok()?.upgrade())
+    }
+
     /// The one with this id, if it is among those that are shown.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Entry>> {
-        self.slots.iter().filter_map(|slot| slot.load_full()).find(|entry| entry.request_id == id)
+        self.shown().find(|entry| entry.request_id == id)
     }
 
     /// Those that are shown, oldest first, and how many more there are.
     pub(crate) fn list(&self) -> (Vec<Arc<Entry>>, usize) {
-        let mut entries: Vec<_> = self.slots.iter().filter_map(|slot| slot.load_full()).collect();
+        let mut entries: Vec<_> = self.shown().collect();
         entries.sort_by_key(|entry| entry.started);
         (entries, self.more.load(Ordering::Relaxed))
     }
@@ -231,7 +235,6 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         match self.slot {
             Some(slot) => {
-                self.all.slots[slot].store(None);
                 // There is room: this one came from there.
                 let _ = self.all.free.push(slot);
             }

@@ -20,6 +20,7 @@ use gateway_core::team::token::Denied;
 use pingora::Result;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Takes over what the door read of the request, and settles who sends it and what it asks.
@@ -107,7 +108,7 @@ fn answer(session: &Session, shared: &Shared, context: &mut Context) -> Option<A
         if carried == Carried::InHead {
             // Any of them may hold it.
             let (method, path) = (redact::MASK.to_owned(), redact::MASK.to_owned());
-            context.observation.names = Some(Names { method, path, ..Names::default() });
+            context.observation.names = Some(Arc::new(Names { method, path, ..Names::default() }));
             context.arrival.protocol = Protocol::default();
         }
         return Some(local::panel_key_refused(carried, context.recipient(request)));

@@ -172,7 +172,7 @@ pub(crate) struct Conversing {
 /// What is noted of a request.
 pub(crate) struct Observation {
     /// What it calls things, once that was noted.
-    pub names: Option<Names>,
+    pub names: Option<Arc<Names>>,
     /// What the request log is to keep of it.
     pub capture: Option<Box<Capture>>,
     /// Whether somebody asked for that, however the request ends.

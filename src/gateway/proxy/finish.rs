@@ -35,7 +35,10 @@ pub(crate) fn record(
     let snapshot = Arc::clone(&context.snapshot);
     let cleaner = OnceCell::new();
     let cleaner = || cleaner.get_or_init(|| Cleaner::new(request, &snapshot.secrets));
-    let names = context.observation.names.take().unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
+    // It is over: unless somebody looks at it just now, its names are this record's alone.
+    context.observation.running = None;
+    let names = context.observation.names.take().map(Arc::unwrap_or_clone);
+    let names = names.unwrap_or_else(|| Names::of(request, None, &snapshot.secrets));
     let kept = snapshot.config.capture;
     let is_refused = ending.status == 400 && ending.error.as_ref().and_then(Refusal::read).is_some();
     let error = ending.error.take().map(|error| cleaner().error(error, kept.error_body));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Notes what the request is, and shows it among the running ones.
 pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Context) {
-    let names = Names::of(request, model_asked(request, context), &context.snapshot.secrets);
+    let names = Arc::new(Names::of(request, model_asked(request, context), &context.snapshot.secrets));
     context.observation.is_capture_wished = is_wished(&names, shared, context);
     if context.observation.is_capture_wished || context.snapshot.config.capture.requests != Kept::Off {
         context.observation.capture = Some(Box::new(capture(request, context)));
@@ -26,14 +26,9 @@ pub(crate) fn begin(request: &RequestHeader, shared: &Shared, context: &mut Cont
         request_id: context.request_id.clone(),
         started: context.arrival.started,
         started_at: context.arrival.started_at,
-        method: names.method.clone(),
-        path: names.path.clone(),
-        model_asked: names.model.clone(),
+        names: Arc::clone(&names),
         client: context.arrival.client,
         key: context.arrival.identity.key,
-        session: names.client.session.clone(),
-        agent: names.client.agent.clone(),
-        request_class: names.client.request_class.clone(),
         snapshot: Arc::clone(&context.snapshot),
         progress: Progress::default(),
     }));
