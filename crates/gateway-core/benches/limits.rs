@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const TOKENS: usize = 10_000;
-const LOTS: i64 = 1_000_000_000_000_000;
+const LOTS: i64 = 1_000_000_000_000_000_000;
 
 struct Token {
     subjects: Subjects,
