@@ -22,6 +22,8 @@ const QUEUE_LINES: usize = 16 * 1024;
 /// The writer collects lines for so long, so that it wakes up at most fifty times a second.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// What begins a command to a terminal.
+const ESCAPE: u8 = 0x1b;
 /// Room for what stands before an access line: time, level and target, in bytes.
 const BEFORE_LINE: usize = 48;
 /// What is written at once at most.
@@ -84,8 +86,11 @@ pub(crate) fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io:
         LogFormat::Text if is_journal => Form::Journal,
         LogFormat::Text => Form::Text,
     };
-    // The first one counts: there is one output for the whole process.
-    let _ = OUTPUT.set((lines.clone(), form));
+    // With a pattern behind a slash `RUST_LOG` chooses among lines by their texts, which only `log` looks at.
+    if !std::env::var("RUST_LOG").is_ok_and(|filter| filter.contains('/')) {
+        // The first one counts: there is one output for the whole process.
+        let _ = OUTPUT.set((lines.clone(), form));
+    }
     builder.target(Target::Pipe(Box::new(Queue { lines: lines.clone(), line: Vec::new() })));
     builder.format(move |buffer, record| match is_safe(record) && !is_false_alarm(record) {
         true => write_line(buffer, form, record),
@@ -96,9 +101,10 @@ pub(crate) fn init(format: LogFormat, debug: bool, file: Option<PathBuf>) -> io:
 }
 
 /// Writes an access line, of which every request leaves one: not through `log`, which takes each of its parts through three
-/// formatters, and asks `RUST_LOG` (the caller did) once more.
+/// formatters. Whether such lines are wanted at all the caller has asked.
 pub(crate) fn access(line: &str) {
-    let Some((lines, form)) = OUTPUT.get() else { return };
+    let output = OUTPUT.get().filter(|_| memchr::memchr3(b'\n', b'\r', ESCAPE, line.as_bytes()).is_none());
+    let Some((lines, form)) = output else { return log::info!(target: ACCESS, "{line}") };
     let mut written = Vec::with_capacity(line.len() + BEFORE_LINE);
     // Writing to a vector cannot fail.
     let _ = match form {
@@ -279,7 +285,6 @@ struct WithoutBreaks<'f, 'b>(&'f mut fmt::Formatter<'b>);
 
 impl fmt::Write for WithoutBreaks<'_, '_> {
     fn write_str(&mut self, mut text: &str) -> fmt::Result {
-        const ESCAPE: u8 = 0x1b;
         while let Some(at) = memchr::memchr3(b'\n', b'\r', ESCAPE, text.as_bytes()) {
             self.0.write_str(&text[..at])?;
             self.0.write_str(" ")?;

@@ -136,6 +136,19 @@ async fn whatever_uses_the_relay_is_a_request() {
 }
 
 #[tokio::test]
+async fn what_is_a_message_by_its_end_alone_is_refused_to_who_has_a_limit_of_dollars() {
+    let upstream = Upstream::start(|_| message(10, 5)).await;
+    let gateway = gateway(&upstream).start().await;
+    let token = issue(&gateway, "--limit usd:day:7").await;
+    assert_eq!(gateway.request(&post(&token, "/v1/messages", 10)).await.status(), 200);
+    for path in ["/v1/messages/batches%3F/v1/messages", "/v1/chat/completions%3f/v1/messages"] {
+        let answer = gateway.request(&post(&token, path, 10)).await;
+        assert!((400..500).contains(&answer.status()), "{path}: {}", answer.status());
+    }
+    assert_eq!(upstream.received().len(), 1);
+}
+
+#[tokio::test]
 async fn whatever_uses_the_relay_is_of_a_session() {
     let upstream = Upstream::start(|_| message(10, 5)).await;
     let gateway = gateway(&upstream).start().await;
@@ -222,7 +235,7 @@ async fn what_a_relay_did_nothing_for_costs_nothing_and_a_stream_that_breaks_off
     let gateway = gateway(&upstream).start().await;
     let token = issue(&gateway, "--limit usd:total:5").await;
     let ask = async |way: &str| {
-        let request = post(&token, "/v1/messages", 4_000).header("x-way", way);
+        let request = post(&token, "/v1/messages", 3_800).header("x-way", way);
         let _ = Client::connect(gateway.addr()).await.try_request(&request).await;
     };
     for way in ["whole", "close", "status", "error"] {

@@ -197,6 +197,17 @@ async fn a_text_from_outside_cannot_forge_a_line() {
     assert!(!gateway.stderr().contains('\x1b'), "no control characters in the log");
 }
 
+#[tokio::test]
+async fn a_pattern_in_rust_log_chooses_among_access_lines() {
+    let upstream = Upstream::start(|_| Reply::ok("{}")).await;
+    let gateway = gateway().upstream(upstream.url()).env("RUST_LOG", "info/path=/wanted").start().await;
+    for path in ["/other", "/wanted"] {
+        assert_eq!(gateway.request(&Request::get(path)).await.status(), 200);
+    }
+    gateway.stderr_line(0, "the wanted one", |line| line.contains("path=/wanted")).await;
+    assert!(!gateway.stderr().contains("path=/other"), "{}", gateway.stderr());
+}
+
 const SECRETS: [&str; 8] = [
     "sk-secret-in-x-api-key-0123456789",
     "sk-secret-in-authorization-0123456789",

@@ -135,10 +135,15 @@ fn is_usual_word(word: &str) -> bool {
 
 /// Whether a response's model is the one that was asked for, or that one of a certain day: `claude-haiku-4-5-20251001`.
 fn is_model(model: &str, asked: Option<&str>) -> bool {
-    let behind = asked.and_then(|asked| model.strip_prefix(asked));
-    behind.is_some_and(|behind| {
-        let day = behind.strip_prefix('-').unwrap_or(behind);
-        behind.is_empty() || behind.len() == 9 && day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())
+    asked.and_then(|asked| model.strip_prefix(asked)).is_some_and(|behind| match behind.as_bytes() {
+        [] => true,
+        // Other digits may be somebody's password.
+        [b'-', b'2', b'0', b'2' | b'3', year, month @ .., d, day] => {
+            let is_month = matches!(month, [b'0', b'1'..=b'9'] | [b'1', b'0'..=b'2']);
+            let is_day = matches!([d, day], [b'0'..=b'2', b'0'..=b'9'] | [b'3', b'0' | b'1']);
+            year.is_ascii_digit() && is_month && is_day
+        }
+        _ => false,
     })
 }
 
@@ -188,7 +193,7 @@ mod tests {
         let asked = Some("claude-haiku-4-5");
         assert!(is_model("claude-haiku-4-5", asked) && is_model("claude-haiku-4-5-20251001", asked));
         for other in
-            ["claude-haiku-4-5-2025100", "claude-haiku-4-520251001", "claude-haiku-4-5-2025100x", "claude-haiku"]
+            ["claude-haiku-4-5-2025100", "claude-haiku-4-520251001", "claude-haiku-4-5-20251399", "claude-haiku"]
         {
             assert!(!is_model(other, asked), "{other}");
         }

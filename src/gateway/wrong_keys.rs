@@ -1,5 +1,5 @@
-//! Wrong keys, of the panel and of clients: counted by client and in all, and answered late, or not at all, when there are too many. The right key is
-//! compared before anything of this is asked: nobody can lock its owner out.
+//! Wrong keys, of the panel and of clients: counted by client and in all, and answered late, or not at all, when there
+//! are too many. The right key is compared before anything of this is asked: nobody can lock its owner out.
 
 use gateway_core::addresses::client_group;
 use gateway_core::recent::Recent;
@@ -45,9 +45,24 @@ pub(crate) enum Noted {
     Unanswered,
 }
 
+/// When it was last warned of something.
+#[derive(Default)]
+struct Warned(AtomicU64);
+
+impl Warned {
+    /// Whether there was none in the minute before: there is one now.
+    fn is_due(&self, now: Duration) -> bool {
+        // 0 is a minute before the first second.
+        let second = (now + WINDOW).as_secs();
+        let next = |last: u64| (second >= last + WINDOW.as_secs()).then_some(second);
+        self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+}
+
 /// The wrong keys of one client.
 struct Tried {
     recent: Mutex<Recent>,
+    warned: Warned,
     waiting: Semaphore,
     /// In which second one was logged, in the upper half, and how many there were since that were not.
     logged: AtomicU64,
@@ -55,14 +70,20 @@ struct Tried {
 
 impl Default for Tried {
     fn default() -> Self {
-        Self { recent: Mutex::default(), waiting: Semaphore::new(1), logged: AtomicU64::new(0) }
+        Self {
+            recent: Mutex::default(),
+            warned: Warned::default(),
+            waiting: Semaphore::new(1),
+            logged: AtomicU64::new(0),
+        }
     }
 }
 
 impl Tried {
-    /// For how many one stands that comes in this second, if it is logged: the first of each second is.
+    /// For how many one stands that comes in this second, those since the last one that was logged, if it is logged:
+    /// the first of each second is. One of a second before that, which its thread read earlier, is not.
     fn line(&self, second: u64) -> Option<u64> {
-        let is_new = |logged: u64| logged >> 32 != second;
+        let is_new = |logged: u64| second > logged >> 32;
         let next = |logged: u64| if is_new(logged) { second << 32 } else { logged + 1 };
         let before = self.logged.update(Ordering::Relaxed, Ordering::Relaxed, next);
         is_new(before).then(|| (before & u64::from(u32::MAX)) + 1)
@@ -75,6 +96,7 @@ pub(crate) struct WrongKeys {
     what: &'static str,
     by_client: Cache<IpAddr, Arc<Tried>>,
     in_all: Mutex<Recent>,
+    warned: Warned,
     began: Instant,
     waiting: Semaphore,
 }
@@ -92,6 +114,7 @@ impl WrongKeys {
             what,
             by_client: Cache::builder().max_capacity(MOST_CLIENTS).time_to_idle(WINDOW * 2).build(),
             in_all: Mutex::default(),
+            warned: Warned::default(),
             began: Instant::now(),
             waiting: Semaphore::new(MOST_WAITING),
         }
@@ -123,18 +146,30 @@ impl WrongKeys {
     fn is_too_many(&self, client: Option<IpAddr>, tried: Option<&Tried>, free: Free, now: Duration) -> bool {
         let of_client = tried.map_or(0, |tried| noted(&tried.recent, now));
         let in_all = noted(&self.in_all, now);
-        if of_client == free.by_client || in_all == free.in_all {
-            let who = client.map_or_else(|| "somebody".to_owned(), |client| client.to_string());
+        let of_one = tried.filter(|_| of_client >= free.by_client);
+        let is_all = in_all >= free.in_all;
+        if let Some((client, tried)) = client.zip(of_one)
+            && tried.warned.is_due(now)
+        {
+            let (what, most) = (self.what, free.by_client);
             log::warn!(
-                "{who} tries wrong {}: from now on, for a minute, one of a client at a time is answered, slowly",
-                self.what
+                "{client} tries wrong {what}, more than {most} within a minute: while it does, one at a time is \
+                 answered, slowly"
             );
         }
-        of_client >= free.by_client || in_all >= free.in_all
+        if is_all && self.warned.is_due(now) {
+            let (what, most) = (self.what, free.in_all);
+            log::warn!(
+                "clients try wrong {what}, more than {most} of all within a minute: while they do, one of each at a \
+                 time is answered, slowly"
+            );
+        }
+        of_one.is_some() || is_all
     }
 }
 
-/// Counts one more; how many there were in the minute before. Nobody holds it for longer than that takes.
+/// Counts one more; how many there were in the minute before. This lock is waited for, since a wrong key that found it
+/// taken would go uncounted. Only who has a wrong key waits, and each one holds it for a dozen additions.
 fn noted(recent: &Mutex<Recent>, now: Duration) -> u32 {
     recent.lock().unwrap_or_else(PoisonError::into_inner).note(now)
 }
@@ -169,6 +204,9 @@ mod tests {
         assert_eq!(lines(2, 500), [1]);
         assert_eq!(lines(4, 3), [500]);
         assert_eq!(lines(5, 1), [3]);
+        // Another thread read the clock earlier.
+        assert!(lines(4, 2).is_empty() && lines(5, 1).is_empty());
+        assert_eq!(lines(6, 1), [4]);
         let wrong = WrongKeys::new("keys");
         let of = |last: u8| (0..100).filter_map(|_| wrong.line(Some([192, 0, 2, last].into()))).count();
         assert!((1..=2).contains(&of(1)) && (1..=2).contains(&of(2)), "of each client");
@@ -195,6 +233,15 @@ mod tests {
         // The first one is a minute ago when the last ones come, and those before these are not.
         assert_eq!([0, 55, 56, 57, 58, 59, 61, 62].map(at), [false, false, false, false, false, true, true, true]);
         assert!(!at(200));
+    }
+
+    #[test]
+    fn it_is_warned_of_once_a_minute_while_it_goes_on() {
+        let warned = Warned::default();
+        let due = |second: &u64| warned.is_due(Duration::from_secs(*second));
+        let seconds: Vec<u64> = (0..200).filter(due).collect();
+        assert_eq!(seconds, [0, 60, 120, 180]);
+        assert!(!warned.is_due(Duration::from_secs(100)), "another thread read the clock earlier");
     }
 
     /// What `each` wrong keys of some clients learn that come at one time.

@@ -408,7 +408,8 @@ impl Admitted {
             self.checks.estimates.learn(told, used);
         }
         let (common, to_keeper) = (&self.common, &self.to_keeper);
-        // Another gateway would spend what this request took beyond what there was here, until it hears of it.
+        // Another gateway would spend what this request took beyond what there was here, until it hears of it. No more of these
+        // wait for the keeper than requests were in flight beyond a limit.
         self.admission.settle(used, |window| {
             if common.has_others() {
                 let _ = to_keeper.send(Message::Owes(window));

@@ -14,6 +14,8 @@ use std::path::Path;
 
 /// Rows of the audit that stay.
 const MOST_AUDIT: i64 = 100_000;
+/// How many of these may have been done with tokens, once it is full.
+const MOST_BY_TOKENS: i64 = MOST_AUDIT / 2;
 /// After how many new ones there is a look whether there are more.
 const LOOK_EVERY: i64 = 1_000;
 
@@ -172,15 +174,16 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Whoever has most rows of a full audit loses the oldest of them: nobody can push out what others did.
+/// Of a full audit the oldest rows go of what was done with tokens, or of the rest. All tokens are one side, since an
+/// admin may have any number of them; names of users have no brackets.
 fn make_room(file: &Transaction<'_>) -> rusqlite::Result<()> {
     if file.last_insert_rowid() % LOOK_EVERY != 0 {
         return Ok(());
     }
     let rows: i64 = file.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0))?;
-    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE actor = (SELECT actor FROM audit GROUP BY actor \
-               ORDER BY COUNT(*) DESC LIMIT 1) ORDER BY id LIMIT ?)";
-    file.execute(sql, [(rows - MOST_AUDIT).max(0)]).map(drop)
+    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE (actor GLOB '* (tok_*)') = \
+               (SELECT COUNT(*) > ? FROM audit WHERE actor GLOB '* (tok_*)') ORDER BY id LIMIT ?)";
+    file.execute(sql, [MOST_BY_TOKENS, (rows - MOST_AUDIT).max(0)]).map(drop)
 }
 
 pub(super) fn json(value: &impl Serialize) -> String {
@@ -193,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_changes_something_again_and_again_pushes_out_only_the_own_rows() {
+    fn whoever_changes_something_with_many_tokens_pushes_out_only_rows_of_tokens() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut file = Store::open(&folder.path().join("team.db")).expect("opened");
         let file = file.transaction(true).expect("begun");
@@ -202,19 +205,28 @@ mod tests {
                        (at_ms, actor, action, target) SELECT n, ?, 'user.change', 'usr_1' FROM n";
             file.execute(sql, params![rows, actor]).expect("filled");
         };
-        fill("alice", 20);
-        fill("mallory", MOST_AUDIT - 20);
-        let actor = Actor { name: "mallory".to_owned(), address: None };
+        fill("the panel's key", 20);
+        fill("command line, user 0", MOST_BY_TOKENS - 20);
+        fill("mallory (tok_1)", MOST_BY_TOKENS);
         let bounds = TeamBounds { tokens: 9, users: 9, groups: 9, guesses: 9, guesses_in_all: 9, waiting: 9 };
         let terms = Terms { zone: TimeZone::UTC, bounds };
         let upstreams = Upstreams::default();
-        let asked = Asked { actor: &actor, now_ms: 1, upstreams: &upstreams, folder: folder.path(), terms: &terms };
-        for _ in 0..3 * LOOK_EVERY {
+        let change = |name: String| {
+            let actor = Actor { name, address: None };
+            let asked = Asked { actor: &actor, now_ms: 1, upstreams: &upstreams, folder: folder.path(), terms: &terms };
             note(&file, asked, "user.change", "usr_1", None::<()>, None::<()>).expect("noted");
-        }
-        let rows = |actor: &str| -> i64 {
-            file.query_row("SELECT COUNT(*) FROM audit WHERE actor = ?", [actor], |row| row.get(0)).expect("a count")
         };
-        assert_eq!((rows("alice"), rows("mallory")), (20, MOST_AUDIT - 20));
+        let rows = |actor: &str| -> i64 {
+            let sql = "SELECT COUNT(*) FROM audit WHERE actor GLOB ?";
+            file.query_row(sql, [actor], |row| row.get(0)).expect("a count")
+        };
+        (0..3 * LOOK_EVERY).for_each(|token| change(format!("mallory (tok_{token})")));
+        assert_eq!(
+            (rows("the panel's key"), rows("command line*"), rows("* (tok_*)")),
+            (20, MOST_BY_TOKENS - 20, MOST_BY_TOKENS)
+        );
+        // Nor do others push out what was done with tokens.
+        (0..3 * LOOK_EVERY).for_each(|_| change("SIGHUP".to_owned()));
+        assert_eq!((rows("the panel's key"), rows("SIGHUP"), rows("* (tok_*)")), (0, 3 * LOOK_EVERY, MOST_BY_TOKENS));
     }
 }

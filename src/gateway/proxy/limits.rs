@@ -64,11 +64,13 @@ async fn take(
     if is_free(request, context) {
         return Ok(());
     }
-    let is_message = context.arrival.protocol.asks_for_message() && !is_upgraded(request);
+    let as_read = as_upstreams_read(request);
+    // A target may be a message by its end, and another thing behind its escapes: `/v1/messages/batches%3F/v1/messages`.
+    let is_message = context.arrival.protocol.asks_for_message() && as_read.asks_for_message() && !is_upgraded(request);
     if !is_message && let Some(refusal) = checks.refuses_unread() {
         return Err(Box::new(refusal));
     }
-    let likely = match as_upstreams_read(request).is_model_call() {
+    let likely = match as_read.is_model_call() {
         true => likely(request, checks, context)?,
         // Whatever it is, it is one request.
         false => Amounts { requests: 1, ..Amounts::default() },

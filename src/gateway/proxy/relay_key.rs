@@ -1,6 +1,6 @@
-//! The keys of upstreams, and whatever else is secret in the configuration, in what an upstream answers: some repeat their key
-//! in an error, and who has only a token is not to get it. It is masked in the head of whatever is no success, and in the
-//! beginning of its body.
+//! The keys of upstreams, and whatever else is secret in the configuration, in what an upstream answers: some repeat
+//! their key in an error, and who has only a token is not to get it. It is masked in the head of whatever is no
+//! success, and in the beginning of its body.
 
 use super::context::Context;
 use super::{failure, field_order};
@@ -15,9 +15,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use std::sync::Arc;
-
-/// What bodies begin with that are in a coding which their head does not name: of gzip, and of Zstandard.
-const CODED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
 
 /// What tells where a body ends, and of the connection: a password of digits may look like a length.
 static FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
@@ -74,8 +71,9 @@ pub(super) fn head(response: &mut ResponseHeader, context: &Context) -> Result<(
 /// Reads a piece of a body in a coding, as it came.
 pub(super) fn read(piece: &[u8], context: &mut Context) {
     let attempt = &mut context.attempt;
-    let is_first = attempt.masking.as_ref().is_some_and(|masking| !masking.has_begun());
-    if is_first && attempt.coded.is_none() && CODED.iter().any(|mark| piece.starts_with(mark)) {
+    let begins_coded = attempt.masking.as_ref().is_some_and(|masking| masking.begins_coded(piece));
+    if begins_coded && attempt.coded.is_none() {
+        // Nothing of it goes out, since it cannot be read: nor what is held of its mark.
         attempt.coded = Some(Box::new(looked_through(None)));
     }
     if let Some(coded) = &mut attempt.coded {

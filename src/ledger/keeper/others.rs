@@ -72,6 +72,8 @@ impl Keeper {
         if let Some((file, _)) = &mut self.file {
             *file = other;
         }
+        // Versions are the connection's own.
+        self.seen_version = None;
         Ok(())
     }
 

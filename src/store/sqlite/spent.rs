@@ -6,6 +6,8 @@ use sqlx::{QueryBuilder, Sqlite};
 
 /// A request may have waited for so long for its limits, and for a place at an upstream: in milliseconds.
 const WAITED_MS: i64 = 600_000;
+/// Two times that are rounded down make up to so much less than their sum: a window may open with the very request.
+const ROUNDED_MS: i64 = 2;
 
 /// Whose requests are summed up: of these tokens, as long as they were this user's, or this group's.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +35,7 @@ impl Reader {
         let mut sql =
             QueryBuilder::<Sqlite>::new("SELECT COALESCE(SUM(cost_nano), 0) FROM requests WHERE started_ms >= ");
         sql.push_bind(from_ms.saturating_sub(WAITED_MS));
-        sql.push(" AND started_ms + COALESCE(queue_ms, 0) >= ").push_bind(from_ms);
+        sql.push(" AND started_ms + COALESCE(queue_ms, 0) >= ").push_bind(from_ms.saturating_sub(ROUNDED_MS));
         push_tokens(&mut sql, by.tokens);
         for (column, name) in [("user_name", by.user), ("group_name", by.group)] {
             if let Some(name) = name {

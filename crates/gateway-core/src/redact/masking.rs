@@ -6,9 +6,12 @@ use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// What bodies begin with that are in a coding which their head does not name: of gzip, and of Zstandard.
+const CODED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
+
 /// Secrets that are looked for as they are, and in upper or lower case: names of fields are known in one of them only.
 pub struct Known {
-    /// `None` if there is none.
+    /// `None` if there is none, or if there are too many for its numbers: then all of every text is masked.
     finder: Option<AhoCorasick>,
     secrets: Vec<Vec<u8>>,
 }
@@ -28,13 +31,14 @@ impl Known {
         secrets.dedup();
         let mut builder = AhoCorasick::builder();
         let builder = builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest);
-        // It fails only where there are too many for its numbers.
         let finder = if secrets.is_empty() { None } else { builder.build(&secrets).ok() };
         Self { finder, secrets }
     }
 
     fn find(&self, text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        self.finder.iter().flat_map(move |finder| finder.find_iter(text)).map(|found| found.range())
+        let is_all = self.finder.is_none() && !self.secrets.is_empty() && !text.is_empty();
+        let found = self.finder.iter().flat_map(move |finder| finder.find_iter(text)).map(|found| found.range());
+        found.chain(is_all.then_some(0..text.len()))
     }
 
     /// Whether one of them stands in a text.
@@ -70,7 +74,7 @@ pub struct Masking {
     most: usize,
     /// Bytes of the body so far.
     seen: usize,
-    /// What may be the beginning of a secret, at the end of the last piece.
+    /// What may be the beginning of a secret, at the end of the last piece, or all of what may be a coding's mark.
     held: Bytes,
 }
 
@@ -85,9 +89,10 @@ impl Masking {
         self.known.is_in(text)
     }
 
-    /// Whether a piece of the body came.
-    pub fn has_begun(&self) -> bool {
-        self.seen > 0
+    /// Whether the body is in a coding, as its beginning shows once this piece has come, which is not masked yet.
+    pub fn begins_coded(&self, piece: &[u8]) -> bool {
+        let begins = |mark: &&[u8]| self.held.iter().chain(piece).take(mark.len()).eq(*mark);
+        self.held.len() == self.seen && CODED.iter().any(begins)
     }
 
     /// The next piece of the body, and what goes to the client in its place.
@@ -102,8 +107,14 @@ impl Masking {
             false => [std::mem::take(&mut self.held), piece].concat().into(),
         };
         let goes_on = is_looked_through && !is_end;
-        // Where a secret may begin that goes on in the next piece: nothing is masked from there on yet.
-        let mut until = if goes_on { text.len() - self.known.begun(&text) } else { text.len() };
+        let is_mark = self.seen == text.len() && CODED.iter().any(|mark| mark.starts_with(&text));
+        // Where a secret may begin that goes on in the next piece: nothing is masked from there on yet. Nor does
+        // anything go out while the body may be in a coding.
+        let mut until = match goes_on {
+            true if is_mark => 0,
+            true => text.len() - self.known.begun(&text),
+            false => text.len(),
+        };
         let mut masked: Option<BytesMut> = None;
         for at in self.known.find(&text) {
             if at.start >= until {
@@ -162,6 +173,34 @@ mod tests {
         assert_eq!(known.masked(b"a short one"), None);
         let none = Known::new(std::iter::empty());
         assert!(!none.is_in(b"anything") && none.masked(b"anything").is_none());
+    }
+
+    #[test]
+    fn a_coding_is_recognised_in_pieces_of_one_byte_before_anything_goes_out() {
+        for mark in CODED {
+            let mut body = masking(&[KEY]);
+            for (at, byte) in mark.iter().enumerate() {
+                let is_last = at + 1 == mark.len();
+                assert_eq!(body.begins_coded(&[*byte]), is_last, "{mark:?}");
+                assert!(body.piece(Bytes::copy_from_slice(&[*byte]), false).is_empty());
+            }
+            assert!(masking(&[KEY]).begins_coded(&[mark, b"more"].concat()));
+        }
+        // What only begins like one goes out, and so does a mark in a body.
+        assert_eq!(masked(&[KEY], &[b"(", b"a"]), "(a");
+        assert_eq!(masking(&[KEY]).piece(Bytes::from_static(b"("), true), "(");
+        let mut body = masking(&[KEY]);
+        assert_eq!(body.piece(Bytes::from_static(b"a"), false), "a");
+        assert!(!body.begins_coded(CODED[0]));
+    }
+
+    #[test]
+    fn all_is_masked_where_secrets_cannot_be_looked_for() {
+        let known = Known { finder: None, secrets: vec![KEY.as_bytes().to_vec()] };
+        assert!(known.is_in(b"anything") && !known.is_in(b""));
+        let mut masking = Masking::new(Arc::new(known), MOST);
+        assert_eq!(masking.piece(Bytes::from_static(b"is sk-"), false), "******");
+        assert_eq!(masking.piece(Bytes::from_static(b"sk"), true), "**");
     }
 
     #[test]

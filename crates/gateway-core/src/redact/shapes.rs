@@ -32,8 +32,8 @@ const SHAPES: &str = r"(?x-u)
   | -----BEGIN\ [A-Z\ ]*PRIVATE\ KEY-----([^-]*)
 ";
 static LOOKS: Lazy<Option<Regex>> = Lazy::new(|| Regex::new(SHAPES).ok());
-/// One of these, or a parameter behind one of [`MARKS`], is in everything that [`SHAPES`] matches. The fields of nearly every request have
-/// none, and to find that out takes a tenth of the time that the pattern does.
+/// One of these, or a parameter behind one of [`MARKS`], is in everything that [`SHAPES`] matches. The fields of nearly every
+/// request have none, and to find that out takes a tenth of the time that the pattern does.
 const SIGNS: &str = "sk- k_live_ k_test_ AIza ya29. ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA hf_ hf- agw_ gsk_ \
     gsk- cr_ cr- tp_ tp- nvapi xai- pplx- eyJ :// -----BEGIN";
 /// The last letters of `bearer` and `basic`, which may be upper case.

@@ -90,16 +90,15 @@ impl Estimates {
             let scaled = u128::from(mean.load(Ordering::Relaxed)) * u128::from(body_bytes) / u128::from(bytes.max(1));
             u64::try_from(scaled).unwrap_or(u64::MAX).min(body_bytes)
         };
-        match bytes {
-            0 => written,
-            _ => Tokens {
-                input: part(input),
-                output: 0,
-                cache_write: part(cache_write),
-                cache_write_1h: part(cache_write_1h),
-                cache_read: part(cache_read),
-            },
+        if bytes == 0 {
+            return written;
         }
+        let (input, cache_write, read) = (part(input), part(cache_write), part(cache_read));
+        // No less than reading the whole of it from the cache: what one body was made of, blanks for the most part, says little
+        // of the next.
+        let rest = written.cache_write.saturating_sub(input.saturating_add(cache_write).saturating_add(read));
+        let cache_read = read.saturating_add(rest);
+        Tokens { input, output: 0, cache_write, cache_write_1h: part(cache_write_1h), cache_read }
     }
 
     /// Learns what a request used whose response told it all. What was broken off, or refused, says nothing of others.
@@ -231,6 +230,16 @@ mod tests {
         let odd = Estimates::default();
         odd.learn(&Told { model: "m", body_bytes: 1, tokens: &tokens }, &used(1, 1));
         assert_eq!(odd.prompt("m", 100).cache_read, 100, "no token is less than a byte");
+    }
+
+    #[test]
+    fn a_prompt_costs_no_less_than_to_read_it_whatever_was_told_of_others() {
+        let estimates = Estimates::default();
+        // One of blanks.
+        let tokens = Tokens { input: 10, ..Tokens::default() };
+        estimates.learn(&Told { model: "m", body_bytes: 3_000_000, tokens: &tokens }, &used(1, 1));
+        let prompt = estimates.prompt("m", 600_000);
+        assert_eq!(prompt, Tokens { input: 2, cache_read: 149_998, ..Tokens::default() });
     }
 
     #[test]

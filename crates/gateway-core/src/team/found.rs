@@ -1,8 +1,8 @@
-//! Tokens in other texts, in the forms in which programs put one there: as they are, with escapes (`found/escaped.rs`), in
-//! Base64, in hexadecimal digits, and in UTF-16.
+//! Tokens in other texts, in the forms in which programs put one there: as they are, with escapes (`found/escaped.rs`),
+//! in Base64, in hexadecimal digits, and in UTF-16.
 //!
-//! The text of a token is known to nobody here, only its digest: what may be one is cut out, and its checksum tells whether it
-//! is. So nothing is decoded but what looks like a token in a coding.
+//! The text of a token is known to nobody here, only its digest: what may be one is cut out, and its checksum tells
+//! whether it is. So nothing is decoded but what looks like a token in a coding.
 
 mod escaped;
 
@@ -10,8 +10,8 @@ use super::text::{self, Digest, LENGTH, PREFIX, TAIL};
 use aho_corasick::{AhoCorasick, MatchKind};
 use once_cell::sync::Lazy;
 
-/// What texts begin with that may be tokens: the prefix, in hexadecimal digits of either case, in UTF-16 of either order, and what
-/// Base64 has of it for certain, wherever in a group of three bytes it begins.
+/// What texts begin with that may be tokens: the prefix, in hexadecimal digits of either case, in UTF-16 of either
+/// order, and what Base64 has of it for certain, wherever in a group of three bytes it begins.
 const BEGINNINGS: [&str; 7] = [PREFIX, "6167775f", "6167775F", "a\0g\0w\0_", "YWd3X", "Fnd1", "hZ3df"];
 /// Where those of Base64 begin.
 const BASE64: usize = 4;

@@ -1,5 +1,5 @@
-//! Texts without the escapes that JSON may have of letters (`\u0061`, `\\u0061`), as far as they stand around such escapes. A text
-//! that has none costs a search for it, and nothing is copied.
+//! Texts without the escapes that JSON may have of letters (`\u0061`, `\\u0061`), as far as they stand around such
+//! escapes. A text that has none costs a search for it, and nothing is copied.
 
 use memchr::memmem::Finder;
 use once_cell::sync::Lazy;
@@ -10,8 +10,8 @@ static ESCAPE: Lazy<Finder<'static>> = Lazy::new(|| Finder::new(b"\\u00"));
 const WINDOW: usize = 16 * 1024;
 /// How far apart escapes are that are looked at together.
 const APART: usize = 512;
-/// Most backslashes of one escape: texts in texts have more of them.
-const MOST_BACKSLASHES: usize = 8;
+/// Most backslashes of one escape: JSON in JSON doubles them each time.
+const MOST_BACKSLASHES: usize = 64;
 
 /// Shows what stands around escapes without them, in pieces: whatever is no longer than `longest` is whole in one of them.
 pub(super) fn around(text: &[u8], longest: usize, mut look: impl FnMut(&[u8])) {
