@@ -46,11 +46,7 @@ fn post(token: &str, path: &str, bytes: usize) -> Request {
 
 /// A message that used this much.
 fn message(input: u64, output: u64) -> Reply {
-    let usage = json!({"input_tokens": input, "output_tokens": output});
-    let content = json!([{"type": "text", "text": "hi"}]);
-    let body = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": content,
-        "stop_reason": "end_turn", "stop_sequence": null, "usage": usage});
-    Reply::json(body.to_string())
+    anthropic::message_that_used(MODEL, input, output)
 }
 
 /// What is used of the first limit there is, once nothing is held.

@@ -63,8 +63,10 @@ class Estimates:
 
     def of(self, one: Served) -> int:
         """The least that this request can have been taken for."""
-        surely = sum(time <= one.began for time in self.heard)
-        perhaps = sum(time <= one.arrival.at for time in self.told)
+        # A client may have heard of an end that its relay has not noted yet.
+        surely, perhaps = sorted(
+            (sum(time <= one.began for time in self.heard), sum(time <= one.arrival.at for time in self.told))
+        )
         plan, size = one.arrival.plan, one.arrival.body_bytes
         found = [mean for order in self.means for mean in order[surely : perhaps + 1]]
         known = [first(plan.model, size) if mean is None else later(plan.model, size, mean) for mean in found]

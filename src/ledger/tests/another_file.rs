@@ -14,6 +14,16 @@ async fn elsewhere(limits: &[&str]) -> tempfile::TempDir {
     folder
 }
 
+/// A gateway with a ledger in this folder, of which three requests were settled.
+async fn with_three(folder: &Path, limits: &[&str]) -> Arc<Ledger> {
+    let ledger = gateway(folder, limits);
+    for _ in 0..3 {
+        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
+    }
+    comes_to(folder, limits, 3).await;
+    ledger
+}
+
 /// Puts a file in the place of the ledger.
 fn put_in_place(from: &Path, folder: &Path) {
     let path = folder.join("ledger.db");
@@ -37,11 +47,7 @@ async fn fails(ledger: &Ledger, times: u64) {
 async fn another_file_in_the_place_of_the_ledger_counts_for_whom_it_names() {
     let (folder, limits) = (tempfile::tempdir().expect("a folder"), ["requests:day:9"]);
     let elsewhere = elsewhere(&limits).await;
-    let ledger = gateway(folder.path(), &limits);
-    for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
-    }
-    comes_to(folder.path(), &limits, 3).await;
+    let ledger = with_three(folder.path(), &limits).await;
     put_in_place(&elsewhere.path().join("ledger.db"), folder.path());
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     for _ in 0..2 {
@@ -63,11 +69,7 @@ async fn another_file_that_cannot_be_read_is_tried_again_and_nothing_is_lost() {
     let broken = elsewhere.path().join("broken.db");
     std::fs::copy(&good, &broken).expect("copied");
     rusqlite::Connection::open(&broken).expect("opened").execute_batch("DROP TABLE windows").expect("broken");
-    let ledger = gateway(folder.path(), &limits);
-    for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
-    }
-    comes_to(folder.path(), &limits, 3).await;
+    let ledger = with_three(folder.path(), &limits).await;
     put_in_place(&broken, folder.path());
     fails(&ledger, 2).await;
     // What it holds is used nonetheless.
@@ -87,11 +89,7 @@ async fn another_file_that_cannot_be_read_is_tried_again_and_nothing_is_lost() {
 async fn another_file_that_somebody_holds_is_waited_for() {
     let (folder, limits) = (tempfile::tempdir().expect("a folder"), ["requests:day:9"]);
     let elsewhere = elsewhere(&limits).await;
-    let ledger = gateway(folder.path(), &limits);
-    for _ in 0..3 {
-        ask(&ledger, ONE).await.expect("let in").settle(&ONE, None, Known::Told);
-    }
-    comes_to(folder.path(), &limits, 3).await;
+    let ledger = with_three(folder.path(), &limits).await;
     let held = ask(&ledger, ONE).await.expect("let in");
     put_in_place(&elsewhere.path().join("ledger.db"), folder.path());
     let other = rusqlite::Connection::open(folder.path().join("ledger.db")).expect("opened");

@@ -242,6 +242,13 @@ fn message(model: &str, text: &str, stop_reason: Option<&str>) -> Value {
     })
 }
 
+/// A whole message of this model that used so many tokens.
+pub fn message_that_used(model: &str, input: u64, output: u64) -> Reply {
+    let mut body = message(model, "hi", Some("end_turn"));
+    body["usage"] = json!({"input_tokens": input, "output_tokens": output});
+    Reply::json(body.to_string())
+}
+
 /// The events of a streamed answer, each as its bytes.
 pub fn events(model: &str) -> Vec<String> {
     let event = |kind: &str, mut data: Value| {
