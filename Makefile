@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-compare bench-quick pictures conversation refusals team-load fuzz hooks clean
+  bench-compare bench-quick pictures conversation refusals team-load fuzz interleavings hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,10 +120,12 @@ bench-compare: ## CPU time of this build beside that of the commit BEFORE (HEAD~
 bench-quick: ## the same benchmark, short
 	$(CARGO) run --release $(LOCKED) -p bench -- run --quick
 
-fuzz: ## fuzz the JSON edits for FUZZ_SECONDS (600), compared with serde_json (needs cargo-fuzz)
-	@mkdir -p fuzz/corpus/rules_body
-	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run rules_body fuzz/corpus/rules_body fuzz/seeds/rules_body -- \
-	  -max_total_time=$(or $(FUZZ_SECONDS),600) -max_len=4096 -dict=fuzz/json.dict
+fuzz: ## fuzz what reads and decides, TARGET=name or all in turn, FUZZ_SECONDS (600) each (needs cargo-fuzz)
+	@scripts/fuzz.sh $(TARGET)
+
+interleavings: ## what is lock-free in the limits of a team, in all orders in which threads may meet (loom)
+	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="$(RUSTFLAGS) --cfg interleaved" CARGO_TARGET_DIR=$(TARGET_DIR)/interleaved \
+	  $(CARGO) test $(LOCKED) -p gateway-core --lib interleavings
 
 hooks: ## check format and imports before each commit in this clone
 	git config core.hooksPath scripts/hooks

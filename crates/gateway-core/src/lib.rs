@@ -10,6 +10,8 @@ pub mod body_intake;
 pub mod cache_waste;
 mod codes;
 pub mod errors;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod holder;
 pub mod http1;
 pub mod language;

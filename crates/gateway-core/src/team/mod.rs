@@ -12,6 +12,7 @@ pub mod admission;
 #[cfg(test)]
 mod admission_tests;
 pub mod asked;
+mod atomics;
 pub mod budget;
 pub mod demand;
 pub mod estimate;
@@ -19,6 +20,10 @@ pub mod found;
 pub mod grant;
 #[cfg(test)]
 mod grant_tests;
+#[cfg(all(test, interleaved))]
+mod interleavings;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod ledger_model;
 pub mod limit;
 pub mod measure;
 pub mod notice;

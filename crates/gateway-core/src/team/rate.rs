@@ -4,10 +4,10 @@
 //! gateways, each of which may let some through at once. A gateway has one number, the time at which what it let through is
 //! paid for; it grows by a request's share of the minute.
 
+use super::atomics::{AtomicI64, AtomicU64, Ordering};
 use super::grant::Report;
 use super::limit::Limit;
 use super::stock::{Lack, nanos};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 const MINUTE: u64 = 60_000_000_000;

@@ -4,9 +4,9 @@
 //! `granted = free + held + spent` at any time at which no request is in the middle of a step. A step first takes and then
 //! counts, or first counts and then gives back, so that the keeper, who may read in between, never sees less than is used.
 
+use super::atomics::{AtomicI64, AtomicU64, Ordering};
 use super::grant::{Granted, Report};
 use super::limit::{Kind, Limit};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A stock is low when less than one in so many is left of what it had when it was filled.
@@ -89,7 +89,7 @@ impl Stock {
     }
 
     /// Takes what a request is likely to use.
-    pub(super) fn reserve(&self, amount: i64, now: Duration) -> Result<(), Lack> {
+    pub(crate) fn reserve(&self, amount: i64, now: Duration) -> Result<(), Lack> {
         if self.until.load(Ordering::Acquire) <= nanos(now) {
             return Err(Lack::Stale);
         }
@@ -107,7 +107,7 @@ impl Stock {
 
     /// A request is over that took so much, and used so much: more than it took, perhaps. Whether that was more than there
     /// was: others have to know of such a debt, or they spend what it takes. Places are not used up.
-    pub(super) fn settle(&self, taken: i64, used: i64) -> bool {
+    pub(crate) fn settle(&self, taken: i64, used: i64) -> bool {
         let used = if self.limit.kind() == Kind::Places { 0 } else { used.max(0) };
         self.spent.fetch_add(used, Ordering::AcqRel);
         self.held.fetch_sub(taken, Ordering::AcqRel);

@@ -12,16 +12,16 @@ use std::ops::ControlFlow;
 
 /// Decoded in one go: with what reads the text, some tenths of a millisecond of a worker's time, at worst a little more
 /// than one. (Brotli decodes a window of up to 4 MiB before it gives any of it away: about two milliseconds, once.)
-const GO_BYTES: usize = 128 * 1024;
+pub(crate) const GO_BYTES: usize = 128 * 1024;
 /// What the decoders write into.
-const BUFFER_BYTES: usize = 8 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 8 * 1024;
 /// The most that waits to be decoded: a response that comes so much faster than it can be read is not read.
 const WAITING_BYTES: usize = 2 * 1024 * 1024;
 /// Decoded of every response, however few bytes it came in.
-const FREE_BYTES: u64 = 1024 * 1024;
+pub(crate) const FREE_BYTES: u64 = 1024 * 1024;
 /// Beyond that, decoded for each byte that came in. Event streams of the Messages API reach 10 when each event is
 /// flushed, 35 when they are compressed as a whole.
-const MOST_FOLD: u64 = 200;
+pub(crate) const MOST_FOLD: u64 = 200;
 /// A byte that is read counts as so many that are written: some codings can make much work of it without writing any.
 const READ_COST: usize = 2;
 

@@ -13,6 +13,6 @@ pub mod refused_thinking;
 mod reply;
 pub mod sse;
 pub mod summary;
-mod told;
+pub(crate) mod told;
 pub mod tools;
 pub mod transformations;

@@ -97,8 +97,10 @@ fn is_field(text: &[u8], field: &[u8]) -> bool {
 /// What was announced as a stream, and begins with none of its fields. It may have some that nobody knows.
 fn unknown_field(text: &[u8]) -> Option<Nature> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
-    match text.iter().position(|byte| !is_name(byte)) {
-        Some(end) if end > 0 && text[end] == b':' => Some(Nature::Stream),
+    // No further, however much is there: it is the same when less comes at a time.
+    let begin = &text[..text.len().min(LONGEST_FIELD)];
+    match begin.iter().position(|byte| !is_name(byte)) {
+        Some(end) if end > 0 && begin[end] == b':' => Some(Nature::Stream),
         None if text.len() < LONGEST_FIELD => None,
         _ => Some(Nature::Text),
     }
@@ -138,5 +140,11 @@ mod tests {
             assert_eq!(sniff(bytes.as_bytes(), announced), nature, "{bytes:?} as {content_type:?}");
         }
         assert_eq!(sniff(b"\xef\xbb", Announced::Other), None);
+        for length in [LONGEST_FIELD - 1, LONGEST_FIELD, LONGEST_FIELD + 1] {
+            let name = "x".repeat(length);
+            let natures = [&name, &format!("{name}: y")].map(|text| sniff(text.as_bytes(), Announced::Stream));
+            let is_short = length < LONGEST_FIELD;
+            assert_eq!(natures, if is_short { [None, Some(Stream)] } else { [Some(Text); 2] }, "{length} bytes");
+        }
     }
 }

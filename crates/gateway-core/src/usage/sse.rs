@@ -8,7 +8,7 @@
 use memchr::memchr2;
 
 /// Longest name of an event that is told apart.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 /// What stays allocated between events.
 const KEPT_BYTES: usize = 1024;
 /// What a stream may begin with.
@@ -164,15 +164,14 @@ impl Reader {
     }
 
     fn end_of_line(&mut self, sink: &mut impl Sink) {
-        let at = std::mem::replace(&mut self.at, At::Field);
-        if at == At::Field {
+        if self.at == At::Field {
             match &self.field[..] {
                 b"" => self.end_of_event(sink),
                 // A field without a colon has an empty value.
-                b"data" => self.has_data = true,
-                _ => {}
+                _ => self.begin_value(sink),
             }
         }
+        self.at = At::Field;
         self.field.clear();
     }
 
@@ -277,6 +276,15 @@ mod tests {
             let slowly = read(stream.as_bytes(), 1);
             prop_assert_eq!(&read(stream.as_bytes(), stream.len()), &slowly);
             prop_assert_eq!(&read(stream.as_bytes(), step), &slowly);
+        }
+    }
+
+    #[test]
+    fn a_field_without_a_colon_is_one_with_an_empty_value() {
+        let stream = "event: a\nevent\ndata: one\ndata\ndata: two\n\ndata\ndata\n\n";
+        let event = |data: &str| (String::new(), Some(data.to_owned()));
+        for step in 1..=stream.len() {
+            assert_eq!(read(stream.as_bytes(), step), Seen(vec![event("one\n\ntwo"), event("\n")], 0));
         }
     }
 

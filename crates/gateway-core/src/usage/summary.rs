@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Longest name of a model, of an error, or of a reason that is kept.
 pub const LONGEST_WORD: usize = 100;
 /// Longest message of an error that is kept.
-pub(super) const LONGEST_MESSAGE: usize = 300;
+pub(crate) const LONGEST_MESSAGE: usize = 300;
 
 /// Tokens as the upstream counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::summary::{Details, Tokens, word};
 use serde_json::Value;
 
 /// More tokens than any response has: an upstream that tells of more must not spoil the sums of all others.
-pub(super) const MOST_TOKENS: u64 = 1 << 31;
+pub(crate) const MOST_TOKENS: u64 = 1 << 31;
 /// About so many bytes of content are a token.
 const BYTES_OF_TOKEN: u64 = 4;
 /// And hardly ever more than so many.

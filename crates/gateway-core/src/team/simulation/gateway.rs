@@ -1,11 +1,11 @@
 //! A gateway: its stocks, and its keeper.
 
-use super::ledger::Window;
 use crate::team::Limit;
 use crate::team::admission::{Holdings, Subjects};
 use crate::team::demand::{Demand, Plan};
 use crate::team::estimate::Estimates;
 use crate::team::grant::{Asked, Granted, USED_FOR};
+use crate::team::ledger_model::Window;
 use crate::team::stock::Stock;
 use std::sync::Arc;
 use std::time::Duration;

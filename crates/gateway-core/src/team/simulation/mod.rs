@@ -3,7 +3,6 @@
 
 mod chance;
 mod gateway;
-mod ledger;
 mod world;
 
 use world::{Change, Scenario, Spent, World};

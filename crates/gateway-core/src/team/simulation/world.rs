@@ -2,9 +2,9 @@
 
 use super::chance::Chance;
 use super::gateway::{Answer, Gateway, State};
-use super::ledger::Window;
 use crate::team::admission::{Admission, Missing, Shortage, admit};
 use crate::team::estimate::Told;
+use crate::team::ledger_model::Window;
 use crate::team::limit::{Limit, Subject, Window as Time};
 use crate::team::measure::{Amounts, Measure};
 use crate::team::refusal::{Refusal, Resets, Whose};

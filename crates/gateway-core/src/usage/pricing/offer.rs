@@ -117,7 +117,7 @@ impl Offer {
 
     /// What a request costs; `None` if nobody has said what its speed or its place costs. Speed, place and batch are
     /// about tokens; searches cost the same everywhere.
-    pub(super) fn cost(&self, tokens: &Tokens, details: &Details, factor: Factor) -> Option<NanoUsd> {
+    pub(crate) fn cost(&self, tokens: &Tokens, details: &Details, factor: Factor) -> Option<NanoUsd> {
         let speed = match details.speed.as_deref() {
             None | Some(STANDARD) => Factor::ONE,
             Some(FAST) => self.fast?,

@@ -1,11 +1,11 @@
-//! The ledger, in memory: rows, and the arithmetic of `grant` on them.
+//! The ledger, in memory: rows, and the arithmetic of `grant` on them. For tests and fuzzing.
 
 use crate::team::Limit;
 use crate::team::grant::{Account, Asked, Fate, Granted, Lease, Report, charged};
 use std::collections::BTreeMap;
 
-pub(super) struct Window {
-    pub(super) limit: Limit,
+pub(crate) struct Window {
+    pub(crate) limit: Limit,
     spent_closed: i64,
     leases: BTreeMap<usize, Lease>,
     /// What gateways were charged that were taken for lost, until they ask again.
@@ -13,12 +13,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(limit: Limit) -> Self {
+    pub(crate) fn new(limit: Limit) -> Self {
         Self { limit, spent_closed: 0, leases: BTreeMap::new(), lost: BTreeMap::new() }
     }
 
     /// A gateway's tick; an error is what it was charged when its lease was taken for lost.
-    pub(super) fn tick(
+    pub(crate) fn tick(
         &mut self,
         gateway: usize,
         told: &Report,
@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// A gateway needs its lease no longer.
-    pub(super) fn close(&mut self, gateway: usize, told: &Report, now: i64) -> i64 {
+    pub(crate) fn close(&mut self, gateway: usize, told: &Report, now: i64) -> i64 {
         self.reap(gateway, now);
         if let Some(charged) = self.lost.remove(&gateway) {
             return charged;
@@ -64,16 +64,22 @@ impl Window {
     }
 
     /// What is spent by all that it was told.
-    pub(super) fn spent(&self) -> i64 {
+    pub(crate) fn spent(&self) -> i64 {
         self.spent_closed + self.leases.values().map(|row| row.spent).sum::<i64>()
     }
 
-    pub(super) fn held(&self) -> i64 {
+    pub(crate) fn held(&self) -> i64 {
         self.leases.values().map(|row| row.held).sum()
     }
 
+    /// Whether a gateway has a row that is to be taken for lost.
+    pub(crate) fn is_lost(&self, gateway: usize, now: i64) -> bool {
+        self.leases.get(&gateway).is_some_and(|row| row.fate(now) == Fate::Lost)
+    }
+
     /// What it would charge a gateway that is gone.
-    pub(super) fn charges(&self, gateway: usize) -> i64 {
+    #[cfg(test)]
+    pub(crate) fn charges(&self, gateway: usize) -> i64 {
         self.leases.get(&gateway).map_or(0, |row| charged(&self.limit, row))
     }
 }
