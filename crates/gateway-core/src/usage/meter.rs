@@ -199,8 +199,8 @@ impl Kind {
                     Nature::Page | Nature::Text => Self::Text(Vec::new()),
                     Nature::Unknown | Nature::Empty => Self::Over,
                 };
-                let start =
-                    if nature == Nature::Reply { nature::without_mark(start).unwrap_or_default() } else { start };
+                // Blanks behind a byte order mark go too: they are not kept when they come alone.
+                let start = nature::without_mark(start).unwrap_or_default().trim_ascii_start();
                 return self.push(start, announced, response, limits);
             }
         }
@@ -263,6 +263,21 @@ mod tests {
                 (Some("claude-x"), Some("tool_use"))
             );
             assert_eq!((summary.events, summary.tool_uses, summary.error), (7, 1, None));
+        }
+    }
+
+    #[test]
+    fn blanks_behind_a_byte_order_mark_count_in_no_cut() {
+        for text in ["\u{feff}\x0c\x0cno", "\u{feff}\n\n data: x\n\n", "\u{feff} \n{}", "\u{feff}\t<title>no</title>"] {
+            let whole = read("text/event-stream", text.as_bytes(), text.len());
+            for step in 1..text.len() {
+                assert_eq!(
+                    read("text/event-stream", text.as_bytes(), step).error_message,
+                    whole.error_message,
+                    "{text:?}"
+                );
+                assert_eq!(read("text/event-stream", text.as_bytes(), step).events, whole.events, "{text:?}");
+            }
         }
     }
 
