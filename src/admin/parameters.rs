@@ -138,6 +138,7 @@ pub(super) fn segments(path: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(query: &str) -> Parameters {
         Parameters::read(query.as_bytes())
@@ -182,5 +183,45 @@ mod tests {
         assert_eq!(read("").number("limit", 1..501, 100).ok(), Some(100));
         assert!(read("limit=501").number("limit", 1..501, 100).is_err());
         assert_eq!(segments(b"requests/a%2Fb"), ["requests", "a/b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_query_says_what_is_read_is_within_bounds(
+            query in prop_oneof![
+                any::<Vec<u8>>(),
+                "((from|to|status|limit|by)=([0-9]{1,20}|[0-6]xx|[0-9TZ:.+%-]{1,30}|a|b)[,&]?){1,6}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let read = Parameters::read(&query);
+            if let Ok((from, to)) = read.span() {
+                prop_assert!(from <= to && TIMES.contains(&from) && TIMES.contains(&to));
+            }
+            for range in read.statuses().unwrap_or_default() {
+                prop_assert!(range.start < range.end && range.end <= 1000 && matches!(range.len(), 1 | 100), "{:?}", range);
+            }
+            if let Ok(number) = read.number("limit", 1..501, 100) {
+                prop_assert!((1..501).contains(&number));
+            }
+            if let Ok(list) = read.list("status") {
+                prop_assert!(list.len() <= MOST_VALUES && list.iter().all(|value| !value.is_empty() && value.trim() == value));
+            }
+            let chosen = read.choice("by", [("a", 1), ("b", 2)]);
+            prop_assert_eq!(chosen.is_ok_and(|chosen| chosen.is_some()), matches!(read.get("by"), Some("a" | "b")));
+            prop_assert_eq!(segments(&query).len(), 1 + query.iter().filter(|byte| **byte == b'/').count());
+        }
+
+        #[test]
+        fn a_time_is_the_same_as_a_number_and_as_a_date(millis in TIMES, hours in 0..24i64, minutes in 0..60i64, is_west: bool) {
+            let time = |text: String| Parameters::read(format!("from={}", text.replace('+', "%2B")).as_bytes()).time("from").ok().flatten();
+            prop_assert_eq!(time(millis.to_string()), Some(millis));
+            let ahead = (hours * 60 + minutes) * 60_000 * if is_west { -1 } else { 1 };
+            let there = millis + ahead;
+            prop_assume!(TIMES.contains(&there));
+            let date = humantime::format_rfc3339_millis(UNIX_EPOCH + std::time::Duration::from_millis(there.unsigned_abs())).to_string();
+            let sign = if is_west { '-' } else { '+' };
+            prop_assert_eq!(time(format!("{}{sign}{hours:02}:{minutes:02}", date.trim_end_matches('Z'))), Some(millis));
+            prop_assert_eq!(time(date), Some(there));
+        }
     }
 }

@@ -259,3 +259,6 @@ mod shipped_tests;
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "varied_tests.rs"]
+mod varied_tests;
