@@ -2,7 +2,10 @@
 
 use harness::{Authority, Client, Gateway, GatewayBuilder, Load, Reply, Request, Upstream, anthropic, within};
 use sqlx::{ConnectOptions, Row, sqlite::SqliteConnectOptions};
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -81,6 +84,66 @@ async fn upgrades_under_load_drop_nothing_and_count_everything_once() {
     assert_eq!(rows(&gateway.dir().join("data/gateway.db")).await, i64::try_from(total).expect("few"));
     let run = gateway.dir().join("data/run");
     assert!(!run.join("gateway.pid").exists() && !run.join("control.sock").exists());
+}
+
+/// Busy with other processes' work, so that who runs first is a matter of luck.
+fn beside_busy_threads<T>(work: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let result = work();
+        over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+/// What is answered on a new connection.
+fn ask(address: SocketAddr) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("connected");
+    stream.write_all(b"GET /number HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sees_the_new_process_reaches_it() {
+    let upstream = Upstream::start(anthropic::handler()).await;
+    let text = |number: usize| {
+        format!(
+            "gateway:\n  upstreams: [{{name: a, base_url: '{}'}}]\n  rules:\n    - name: number\n      \
+             match: {{path: [/number]}}\n      respond: {{status: 200, body: 'number {number}'}}\n",
+            upstream.url()
+        )
+    };
+    let gateway = start(gateway().yaml(&text(0))).await;
+    let (pid_file, address) = (gateway.dir().join("data/run/gateway.pid"), gateway.addr());
+    for number in 1..=size("GATEWAY_TEST_UPGRADES", 2) {
+        let before = serving(&gateway).await.to_string();
+        std::fs::write(gateway.dir().join("gateway.yaml"), text(number)).expect("written");
+        let pid_file = pid_file.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            beside_busy_threads(|| {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while std::fs::read_to_string(&pid_file).is_ok_and(|pid| pid.trim() == before) {
+                    assert!(Instant::now() < deadline, "no new process");
+                }
+                [(); 4].map(|()| ask(address))
+            })
+        });
+        let output = gateway.command(&["upgrade"]).await;
+        assert!(output.status.success(), "{output:?}");
+        let answers = asked.await.expect("asked");
+        for answer in answers {
+            assert!(answer.ends_with(&format!("number {number}")), "{answer}");
+        }
+    }
 }
 
 #[tokio::test]

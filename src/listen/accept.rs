@@ -1,5 +1,6 @@
 //! The loops that accept connections and hand them to an application.
 
+use super::sockets::Loop;
 use super::{Accepting, Connection, Sockets};
 use crate::connections::{self, Full, Place};
 use async_trait::async_trait;
@@ -110,15 +111,17 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
     async fn run(self) {
         let (mut accepting, mut shutdown) = (self.sockets.watch(), self.shutdown.clone());
         let mut told: Option<Instant> = None;
-        let mut is_counted = false;
+        // There while this loop accepts.
+        let mut counted: Option<Loop<'_>> = None;
         loop {
+            if *accepting.borrow() != Accepting::On {
+                counted = None;
+            }
             let next = accepting.wait_for(|&now| now != Accepting::Paused).await.map(|now| *now);
             if !matches!(next, Ok(Accepting::On)) {
                 return;
             }
-            if !std::mem::replace(&mut is_counted, true) {
-                self.sockets.loop_began();
-            }
+            counted.get_or_insert_with(|| self.sockets.loop_began());
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 _ = accepting.wait_for(|&now| now != Accepting::On) => continue,

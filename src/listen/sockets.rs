@@ -28,7 +28,7 @@ pub(crate) enum Accepting {
 pub(crate) struct Sockets {
     listeners: Mutex<Vec<(SocketAddr, TcpListener)>>,
     accepting: watch::Sender<Accepting>,
-    /// How many loops accept connections.
+    /// How many loops accept connections at the moment.
     loops: watch::Sender<usize>,
 }
 
@@ -149,18 +149,33 @@ impl Sockets {
         let _ = self.loops.subscribe().wait_for(|&running| running >= loops).await;
     }
 
+    /// Resolves once no loop accepts connections any more, after [`Sockets::accept`] or [`Sockets::close`].
+    pub(crate) async fn accepted_by_none(&self) {
+        let _ = self.loops.subscribe().wait_for(|&running| running == 0).await;
+    }
+
     /// Whether connections are accepted, and when that changes.
     pub(crate) fn watch(&self) -> watch::Receiver<Accepting> {
         self.accepting.subscribe()
     }
 
-    /// A loop has begun to accept connections.
-    pub(crate) fn loop_began(&self) {
+    /// A loop accepts connections as long as it has this.
+    pub(crate) fn loop_began(&self) -> Loop<'_> {
         self.loops.send_modify(|running| *running += 1);
+        Loop(&self.loops)
     }
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<(SocketAddr, TcpListener)>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Sockets::loop_began`].
+pub(crate) struct Loop<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Loop<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
     }
 }
 
@@ -230,7 +245,19 @@ mod tests {
         sockets.close();
         sockets.accept(true);
         assert_eq!(*state.borrow(), Accepting::Over);
-        sockets.loop_began();
-        sockets.accepted_by(1).await;
+    }
+
+    #[tokio::test]
+    async fn loops_are_counted_while_they_accept() {
+        let (sockets, _) = bound();
+        let one = sockets.loop_began();
+        let two = sockets.loop_began();
+        sockets.accepted_by(2).await;
+        drop(one);
+        let none = sockets.accepted_by_none();
+        tokio::pin!(none);
+        assert!(futures::poll!(&mut none).is_pending(), "one still accepts");
+        drop(two);
+        none.await;
     }
 }

@@ -38,6 +38,8 @@ const START_TIME: Duration = Duration::from_secs(10);
 /// How long clients have to see `Connection: close` in an answer after the hand-over, before their idle connections are
 /// closed.
 const LEAVE_TIME: Duration = Duration::from_secs(5);
+/// Most that is waited for this process's own loops to accept no more, before the service is the successor's.
+const PAUSE_TIME: Duration = Duration::from_secs(1);
 
 /// What the supervisor looks after.
 pub(crate) struct Parts {
@@ -337,6 +339,7 @@ impl Running {
                 log::error!("the hand-over failed: {why}; this process goes on serving");
                 if stage == Stage::HandingOver {
                     self.stage = Stage::Serving;
+                    self.parts.sockets.accept(true);
                 }
             }
         }
@@ -380,10 +383,18 @@ impl Running {
         })?;
         self.stage = Stage::HandingOver;
         let (taken, write) = (self.taken.clone(), Arc::clone(&self.parts.before_hand_over));
+        let own = Arc::clone(&self.parts.sockets);
         tokio::spawn(async move {
             // Whatever becomes of it, the service goes on.
             let _ = tokio::task::spawn_blocking(move || write()).await;
-            taken.send(successor.take_over(sockets).await).await
+            let outcome = successor.take_over(sockets).await;
+            if outcome.is_ok() {
+                // Who was told that the new process serves finds it at the next connection, not this one. Connections
+                // that come in the meantime are the new one's.
+                own.accept(false);
+                let _ = tokio::time::timeout(PAUSE_TIME, own.accepted_by_none()).await;
+            }
+            taken.send(outcome).await
         });
         Ok(())
     }
