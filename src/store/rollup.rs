@@ -12,6 +12,9 @@ pub(super) const SPANS: [i64; 4] = [86_400, 3_600, QUARTER, 60];
 /// A quarter of an hour, in seconds: sums over less are not kept for long. Days begin with one in every zone there is.
 pub(super) const QUARTER: i64 = 900;
 
+/// The number in `latencies` that stands for all upstreams and models together; those in `series` begin with 1.
+pub(super) const ALL_SERIES: i64 = 0;
+
 /// What a sum is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'r> {

@@ -282,7 +282,7 @@ impl Database {
     }
 
     /// What all of it goes through.
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+    pub(in crate::store) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
 

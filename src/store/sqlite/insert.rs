@@ -5,7 +5,7 @@
 
 use super::WriteError;
 use crate::store::columns::{COLUMNS, Value, millis, number};
-use crate::store::rollup::{self, Rollup, SUMS};
+use crate::store::rollup::{self, ALL_SERIES, Rollup, SUMS};
 use gateway_core::prompt_shape::kept::KeptHead;
 use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;
@@ -15,9 +15,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The number in `latencies` that stands for all upstreams and models together; those in `series` begin with 1.
-pub(super) const ALL_SERIES: i64 = 0;
 
 /// Shapes that are written of one batch. A batch is a second's at most: where requests come faster, that is enough to try rules
 /// on, the kept ones reach further back, and a shape costs ten times what its row does.

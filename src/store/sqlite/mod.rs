@@ -1,30 +1,19 @@
-//! The request log in SQLite: all SQL of the program is in this folder, and what is done with the file.
+//! The request log in SQLite: what is done with the file, and the SQL that only it takes.
 //!
-//! The rest asks for little: [`Database`] opens, writes a batch and deletes what is too old; [`Reader`] lists and sums. Another
-//! database would be a folder beside this one with these two.
+//! The rest asks for little: [`Database`] opens, writes a batch and deletes what is too old; [`Connections`] are what is read
+//! through. Another database would be a folder beside this one with these two.
 
-mod cache_use;
+mod connections;
 mod copy;
 mod database;
-mod fingerprint;
 mod insert;
-mod listing;
-mod made_of;
 mod place;
 mod quarters;
-mod reader;
-mod recost;
-mod sessions;
-mod spent;
-mod statistics;
-mod waste;
 
+pub(super) use connections::{Connections, ReadPool};
 pub(crate) use copy::copy;
 pub use database::Database;
 pub(super) use place::Rows;
-pub(crate) use reader::ReadError;
-pub use reader::Reader;
-pub(crate) use spent::SpentBy;
 
 /// Why something could not be written.
 #[derive(Debug, thiserror::Error)]

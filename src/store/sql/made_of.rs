@@ -1,13 +1,13 @@
 //! What statistics are made of: of the sums, or, by what these do not tell apart, of the rows. Both have the same columns.
 
 use super::fingerprint::has_fingerprint;
+use super::text::Text;
 use crate::config::fingerprint::KeyFingerprint;
 use crate::store::rollup::{COLUMNS, Piece};
 use crate::store::statistics::{By, Span, StatsFilter};
 use gateway_core::protocol::Endpoint;
 use gateway_core::record::request_class;
 use once_cell::sync::Lazy;
-use sqlx::{QueryBuilder, Sqlite};
 use std::ops::Range;
 
 /// What a statement of statistics reads.
@@ -23,7 +23,9 @@ pub(super) enum MadeOf {
 static PATH: Lazy<String> = Lazy::new(|| {
     let named = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Other).map(|endpoint| {
         let name = endpoint.name();
-        format!("WHEN RTRIM(path, '/') GLOB '*{name}' THEN '{name}' ")
+        // Its end, in words that every database has, and all of them with their case.
+        let end = format!("SUBSTR(RTRIM(path, '/'), LENGTH(RTRIM(path, '/')) - {})", name.len() - 1);
+        format!("WHEN {end} = '{name}' THEN '{name}' ")
     });
     format!("CASE {}ELSE '{}' END", named.collect::<String>(), Endpoint::Other.name())
 });
@@ -85,30 +87,30 @@ impl MadeOf {
     }
 
     /// The sums, each by its name, with a comma before.
-    pub(super) fn push_sums(&self, sql: &mut QueryBuilder<'_, Sqlite>) {
+    pub(super) fn push_sums(&self, sql: &mut Text) {
         self.push_some(&COLUMNS, sql);
     }
 
     /// Some of them.
-    pub(super) fn push_some(&self, columns: &[&str], sql: &mut QueryBuilder<'_, Sqlite>) {
+    pub(super) fn push_some(&self, columns: &[&str], sql: &mut Text) {
         for column in columns {
             match self {
-                Self::Sums(_) => sql.push(format_args!(", SUM({column}) AS {column}")),
+                Self::Sums(_) => sql.push(format_args!(", CAST(SUM({column}) AS BIGINT) AS {column}")),
                 Self::Rows(_) => sql.push(format_args!(", {} AS {column}", of_rows(column))),
             };
         }
     }
 
-    /// The count of requests, to be followed by a condition and what it is where none has it.
+    /// The count of requests, to be followed by a condition; null where none has it.
     pub(super) fn requests(&self) -> &'static str {
         match self {
-            Self::Sums(_) => "COALESCE(SUM(requests)",
-            Self::Rows(_) => "COALESCE(COUNT(*)",
+            Self::Sums(_) => "SUM(requests)",
+            Self::Rows(_) => "COUNT(*)",
         }
     }
 
     /// Where they are read from, and of which requests.
-    pub(super) fn push_from(&self, sql: &mut QueryBuilder<'_, Sqlite>, filter: &StatsFilter) {
+    pub(super) fn push_from(&self, sql: &mut Text, filter: &StatsFilter) {
         match self {
             Self::Sums(pieces) => {
                 sql.push(" FROM rollups");
@@ -144,7 +146,7 @@ impl MadeOf {
             // Sums have the fingerprint that a token has in the place of a key.
             (Some(tokens), Self::Sums(_)) => {
                 let keys: Vec<_> = tokens.iter().map(|id| KeyFingerprint::of_token(id).to_string()).collect();
-                push_among(sql.push(" AND key_fingerprint"), &keys);
+                sql.push(" AND key_fingerprint").push_among(keys.iter());
             }
             (Some(tokens), Self::Rows(_)) => push_tokens(sql, tokens),
         }
@@ -152,18 +154,8 @@ impl MadeOf {
 }
 
 /// The condition that requests had one of these client tokens.
-pub(super) fn push_tokens(sql: &mut QueryBuilder<'_, Sqlite>, tokens: &[String]) {
-    push_among(sql.push(" AND token_id"), tokens);
-}
-
-/// The condition that what is before it is one of these: a list that SQLite takes apart, for there is no end of lengths.
-fn push_among(sql: &mut QueryBuilder<'_, Sqlite>, names: &[String]) {
-    sql.push(" IN (SELECT value FROM json_each(").push_bind(json_list(names.iter())).push("))");
-}
-
-/// A list that SQLite takes apart.
-pub(super) fn json_list<'n>(names: impl Iterator<Item = &'n String>) -> String {
-    serde_json::Value::from_iter(names.map(String::as_str)).to_string()
+pub(super) fn push_tokens(sql: &mut Text, tokens: &[String]) {
+    sql.push(" AND token_id").push_among(tokens.iter());
 }
 
 /// The group that a row is in; empty where that has no name.
@@ -183,19 +175,14 @@ pub(super) fn of_row(by: By) -> &'static str {
 }
 
 /// Sums, or counts of times of these series.
-pub(super) fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], series: Option<&[i64]>) {
+pub(super) fn within(sql: &mut Text, pieces: &[Piece], series: Option<&[i64]>) {
     // Only conditions on the columns of the index, so that SQLite takes each of them from there.
     sql.push(if pieces.is_empty() { " WHERE (1 = 0" } else { " WHERE (" });
     for (index, piece) in pieces.iter().enumerate() {
         sql.push(if index == 0 { "(" } else { " OR (" });
         sql.push("span_s = ").push_bind(piece.span);
         if let Some(series) = series {
-            sql.push(" AND series IN (");
-            let mut list = sql.separated(", ");
-            for id in series {
-                list.push_bind(*id);
-            }
-            sql.push(")");
+            sql.push(" AND series IN (").push_values(series.iter().copied()).push(")");
         }
         sql.push(" AND at_s >= ").push_bind(piece.time.start);
         sql.push(" AND at_s < ").push_bind(piece.time.end).push(")");
@@ -207,7 +194,7 @@ pub(super) fn within(sql: &mut QueryBuilder<'_, Sqlite>, pieces: &[Piece], serie
 const MOST_OF_IT_MS: i64 = 7 * 86_400_000;
 
 /// The condition that rows are of this time, in milliseconds since 1970.
-pub(super) fn push_time(sql: &mut QueryBuilder<'_, Sqlite>, time: Range<i64>) {
+pub(super) fn push_time(sql: &mut Text, time: Range<i64>) {
     // The plus keeps SQLite from taking the index of times, which leads to the rows one by one.
     let column = if time.end - time.start < MOST_OF_IT_MS { "started_ms" } else { "+started_ms" };
     sql.push(column).push(" >= ").push_bind(time.start).push(" AND ");
@@ -220,8 +207,10 @@ pub(super) fn of_rows(column: &str) -> String {
         "requests" => "COUNT(*)".to_owned(),
         "first_bytes" => "COUNT(first_byte_ms)".to_owned(),
         "first_tokens" => "COUNT(first_token_ms)".to_owned(),
-        "unpriced" => "SUM(input_tokens IS NOT NULL AND cost_nano IS NULL)".to_owned(),
-        "estimated_output_tokens" => "COALESCE(SUM(output_tokens) FILTER (WHERE estimated), 0)".to_owned(),
-        column => format!("COALESCE(SUM({column}), 0)"),
+        "unpriced" => "COUNT(*) FILTER (WHERE input_tokens IS NOT NULL AND cost_nano IS NULL)".to_owned(),
+        "estimated_output_tokens" => {
+            "CAST(COALESCE(SUM(output_tokens) FILTER (WHERE estimated = 1), 0) AS BIGINT)".to_owned()
+        }
+        column => format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)"),
     }
 }

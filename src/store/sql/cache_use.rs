@@ -2,18 +2,18 @@
 
 use super::made_of::within;
 use super::reader::{ReadError, Reader};
+use super::text::{Row, Text};
 use crate::store::rollup::cover;
 use crate::store::row::count;
 use crate::store::statistics::{CacheUse, Span};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::BTreeMap;
 
 /// Most sessions that are looked at, those with most requests first.
 const SESSIONS: i64 = 100;
-const TOKENS: &str = ", SUM(input_tokens) AS input, SUM(cache_write_tokens) AS written, SUM(cache_read_tokens) AS read";
+const TOKENS: &str = ", CAST(SUM(input_tokens) AS BIGINT) AS input, CAST(SUM(cache_write_tokens) AS BIGINT) AS written, \
+                      CAST(SUM(cache_read_tokens) AS BIGINT) AS read";
 
-fn used(row: &SqliteRow) -> Result<(String, CacheUse), sqlx::Error> {
+fn used(row: &Row) -> Result<(String, CacheUse), sqlx::Error> {
     let sum = |column| row.try_get::<Option<i64>, _>(column).map(|sum| count(sum.unwrap_or_default()));
     let used =
         CacheUse { requests: sum("requests")?, input: sum("input")?, write: sum("written")?, read: sum("read")? };
@@ -40,11 +40,11 @@ impl Reader {
     }
 
     async fn by_model(&self, span: &Span) -> Result<Vec<(String, CacheUse)>, ReadError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT model AS name, SUM(requests) AS requests");
+        let mut sql = Text::new("SELECT model AS name, CAST(SUM(requests) AS BIGINT) AS requests");
         sql.push(TOKENS).push(" FROM rollups");
         within(&mut sql, &cover(span.time.clone(), span.finest), None);
         sql.push(" AND model <> '' AND outcome = 'completed' GROUP BY model");
-        let rows = sql.build().fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await).await?;
         Ok(rows.iter().map(used).collect::<Result<_, _>>()?)
     }
 
@@ -58,25 +58,22 @@ impl Reader {
         recent: i64,
         requests: u64,
     ) -> Result<Vec<(String, CacheUse, CacheUse)>, ReadError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT session AS name, COUNT(*) AS requests");
+        let mut sql = Text::new("SELECT session AS name, COUNT(*) AS requests");
         sql.push(TOKENS).push(" FROM requests WHERE started_ms >= ").push_bind(recent);
         sql.push(" AND session IS NOT NULL AND input_tokens IS NOT NULL GROUP BY session HAVING COUNT(*) >= ");
         sql.push_bind(i64::try_from(requests).unwrap_or(i64::MAX));
         sql.push(" ORDER BY COUNT(*) DESC LIMIT ").push_bind(SESSIONS);
-        let rows = sql.build().fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await).await?;
         let since: Vec<(String, CacheUse)> = rows.iter().map(used).collect::<Result<_, _>>()?;
         if since.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT session AS name, COUNT(*) AS requests");
+        let mut sql = Text::new("SELECT session AS name, COUNT(*) AS requests");
         sql.push(TOKENS).push(" FROM requests WHERE session IN (");
-        let mut list = sql.separated(", ");
-        for (session, _) in &since {
-            list.push_bind(session.clone());
-        }
+        sql.push_values(since.iter().map(|(session, _)| session));
         sql.push(") AND started_ms >= ").push_bind(begin).push(" AND started_ms < ").push_bind(recent);
         sql.push(" AND input_tokens IS NOT NULL GROUP BY session");
-        let rows = sql.build().fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await).await?;
         let before: Vec<(String, CacheUse)> = rows.iter().map(used).collect::<Result<_, _>>()?;
         Ok(joined(since, &before))
     }

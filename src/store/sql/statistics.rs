@@ -1,24 +1,22 @@
 //! Statistics from the sums: of a time as a whole, by steps, and by group.
 
-use super::insert::ALL_SERIES;
 use super::made_of::{MadeOf, within};
 use super::reader::{ReadError, Reader};
+use super::text::{Row, Text};
 use crate::store::figures::{
     GroupPoints, Grouped, Groups, Percentiles, Series, Summary, ThreeTimes, Totals, group, point,
 };
 use crate::store::key_groups;
-use crate::store::rollup::{COLUMNS, Piece, SUMS, Sums, cover};
+use crate::store::rollup::{ALL_SERIES, COLUMNS, Piece, SUMS, Sums, cover};
 use crate::store::row::{TokenCounts, cost_of, count};
 use crate::store::statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter, Steps};
 use gateway_core::record::Outcome;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::{BTreeMap, HashMap};
 
 /// The classes of statuses.
 const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
-fn add_times(times: &mut ThreeTimes, row: &SqliteRow) -> Result<(), sqlx::Error> {
+fn add_times(times: &mut ThreeTimes, row: &Row) -> Result<(), sqlx::Error> {
     let bucket = row.try_get("bucket")?;
     for (times, column) in times.iter_mut().zip(["durations", "first_bytes", "first_tokens"]) {
         times.add(bucket, count(row.try_get(column)?));
@@ -26,7 +24,7 @@ fn add_times(times: &mut ThreeTimes, row: &SqliteRow) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
+fn sums_of(row: &Row) -> Result<Sums, sqlx::Error> {
     let mut sums = [0; SUMS];
     for (sum, column) in sums.iter_mut().zip(COLUMNS) {
         *sum = count(row.try_get(column)?);
@@ -34,14 +32,15 @@ fn sums_of(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
     Ok(sums)
 }
 
-const TIMES: &str = ", SUM(durations) AS durations, SUM(first_bytes) AS first_bytes, SUM(first_tokens) AS first_tokens";
+const TIMES: &str = ", CAST(SUM(durations) AS BIGINT) AS durations, CAST(SUM(first_bytes) AS BIGINT) AS first_bytes, \
+                     CAST(SUM(first_tokens) AS BIGINT) AS first_tokens";
 
 /// The sums that tell what requests cost, if anything is known of it.
 const COSTS: [&str; 6] =
     ["cost_nano", "unpriced", "input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens"];
 
 /// What those say.
-fn cost_in(row: &SqliteRow) -> Result<Option<f64>, sqlx::Error> {
+fn cost_in(row: &Row) -> Result<Option<f64>, sqlx::Error> {
     let [cost, unpriced, input, output, cache_write, cache_read] = COSTS;
     let sum = |column| row.try_get(column).map(count);
     let tokens = TokenCounts {
@@ -54,7 +53,7 @@ fn cost_in(row: &SqliteRow) -> Result<Option<f64>, sqlx::Error> {
 }
 
 /// How the requests of a row of groups ended.
-fn outcomes_of(row: &SqliteRow) -> Result<[u64; Outcome::ALL.len()], sqlx::Error> {
+fn outcomes_of(row: &Row) -> Result<[u64; Outcome::ALL.len()], sqlx::Error> {
     let mut outcomes = [0; Outcome::ALL.len()];
     for outcome in Outcome::ALL {
         outcomes[outcome.index()] = count(row.try_get(outcome.name())?);
@@ -78,7 +77,7 @@ struct Dearest {
 
 impl Dearest {
     /// The place of a row's group among them; after all of them if it is none.
-    fn push_place(&self, column: &str, sql: &mut QueryBuilder<'_, Sqlite>) {
+    fn push_place(&self, column: &str, sql: &mut Text) {
         // A `CASE` without a `WHEN` is no SQL.
         if self.names.is_empty() {
             sql.push("0");
@@ -104,14 +103,14 @@ impl Reader {
     pub async fn summary(&self, span: &Span, filter: &StatsFilter) -> Result<Summary, ReadError> {
         let pieces = cover(span.time.clone(), span.finest);
         let made_of = MadeOf::new(span, pieces.clone(), None, filter);
-        let mut sql = QueryBuilder::new("SELECT outcome, ");
+        let mut sql = Text::new("SELECT outcome, ");
         sql.push(made_of.status()).push(" AS status_class");
         made_of.push_sums(&mut sql);
         made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY outcome, status_class");
         let mut totals = Totals::default();
         let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             let sums = sums_of(&row)?;
             totals.add(row.try_get("outcome")?, &sums);
             if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status_class")?) {
@@ -153,7 +152,8 @@ impl Reader {
         let MadeOf::Rows(_) = made_of else { return Ok(None) };
         // Those that anybody can send have bounds of their own.
         let sql = "SELECT started_ms FROM requests WHERE stray_bytes IS NULL ORDER BY started_ms LIMIT 1";
-        Ok(sqlx::query_scalar(sql).fetch_optional(&self.pool().await).await?)
+        let found = Text::new(sql).fetch_optional(&self.pool().await).await?;
+        Ok(found.map(|row| row.try_get(0)).transpose()?)
     }
 
     /// The series of times that a filter asks for: each by itself, or the one of all.
@@ -166,7 +166,7 @@ impl Reader {
 
     /// The series of times with their upstream and model.
     async fn named_series(&self, filter: &StatsFilter) -> Result<Vec<(i64, String, String)>, ReadError> {
-        let rows = sqlx::query("SELECT id, upstream, model FROM series").fetch_all(&self.pool().await).await?;
+        let rows = Text::new("SELECT id, upstream, model FROM series").fetch_all(&self.pool().await).await?;
         let mut named = Vec::new();
         for row in rows {
             let (upstream, model): (String, String) = (row.try_get("upstream")?, row.try_get("model")?);
@@ -183,12 +183,12 @@ impl Reader {
             return Ok(None);
         }
         let series = self.series_of(filter).await?;
-        let mut sql = QueryBuilder::new("SELECT bucket");
+        let mut sql = Text::new("SELECT bucket");
         sql.push(TIMES).push(" FROM latencies");
         within(&mut sql, pieces, Some(&series));
         sql.push(" GROUP BY bucket");
         let mut times = ThreeTimes::default();
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             add_times(&mut times, &row)?;
         }
         Ok(Some(times))
@@ -214,13 +214,13 @@ impl Reader {
         let Steps { time, count, pieces } = &steps;
         let made_of = MadeOf::new(span, pieces.clone(), None, filter);
         let place = format!("({} - {}) / {step}", made_of.at_s(), time.start);
-        let mut sql = QueryBuilder::new("SELECT outcome");
+        let mut sql = Text::new("SELECT outcome");
         sql.push(format_args!(", {place} AS step"));
         made_of.push_sums(&mut sql);
         made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY step, outcome");
         let mut totals = vec![Totals::default(); usize::try_from(*count).unwrap_or_default()];
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
                 totals.add(row.try_get("outcome")?, &sums_of(&row)?);
             }
@@ -228,11 +228,11 @@ impl Reader {
         let mut times = vec![ThreeTimes::default(); totals.len()];
         if filter.has_times() && made_of.has_times() {
             let series = self.series_of(filter).await?;
-            let mut sql = QueryBuilder::new("SELECT bucket");
+            let mut sql = Text::new("SELECT bucket");
             sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
             within(&mut sql, pieces, Some(&series));
             sql.push(" GROUP BY step, bucket");
-            for row in sql.build().fetch_all(&self.pool().await).await? {
+            for row in sql.fetch_all(&self.pool().await).await? {
                 if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
                     add_times(times, &row)?;
                 }
@@ -264,7 +264,7 @@ impl Reader {
         let made_of = MadeOf::new(span, steps.pieces.clone(), Some(by), filter);
         let found = self.totals_of(&made_of, by, filter, GroupsBy::Cost, top).await?;
         let dearest = Dearest { names: found.into_iter().map(|found| (found.name, found.half)).collect() };
-        let mut sql = QueryBuilder::new("SELECT ");
+        let mut sql = Text::new("SELECT ");
         sql.push(format_args!("({} - {}) / {step} AS step, ", made_of.at_s(), steps.time.start));
         dearest.push_place(made_of.column(by), &mut sql);
         sql.push(" AS place");
@@ -273,7 +273,7 @@ impl Reader {
         sql.push(" GROUP BY step, place");
         let count = usize::try_from(steps.count).unwrap_or_default();
         let mut costs = vec![vec![None; count]; dearest.names.len() + 1];
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             let (place, step): (i64, i64) = (row.try_get("place")?, row.try_get("step")?);
             if let Some(cost) = costs.get_mut(place as usize).and_then(|points| points.get_mut(step as usize)) {
                 *cost = cost_in(&row)?;
@@ -297,25 +297,25 @@ impl Reader {
         first: GroupsBy,
         limit: usize,
     ) -> Result<Vec<Found>, ReadError> {
-        let mut sql = QueryBuilder::new("SELECT ");
+        let mut sql = Text::new("SELECT ");
         sql.push(made_of.group(by)).push(" AS name");
         made_of.push_sums(&mut sql);
         for outcome in Outcome::ALL.map(Outcome::name) {
-            sql.push(", ").push(made_of.requests());
-            sql.push(format_args!(" FILTER (WHERE outcome = '{outcome}'), 0) AS {outcome}"));
+            let counted = format!("{} FILTER (WHERE outcome = '{outcome}')", made_of.requests());
+            sql.push(format_args!(", CAST(COALESCE({counted}, 0) AS BIGINT) AS {outcome}"));
         }
         made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY name");
         // Of rows there may be as many groups as there are rows: they are not all read.
         if !made_of.has_times() {
             sql.push(match first {
-                GroupsBy::Requests => " ORDER BY requests DESC, name LIMIT ",
-                GroupsBy::Cost => " ORDER BY cost_nano DESC, requests DESC, name LIMIT ",
+                GroupsBy::Requests => " ORDER BY requests DESC, name NULLS FIRST LIMIT ",
+                GroupsBy::Cost => " ORDER BY cost_nano DESC, requests DESC, name NULLS FIRST LIMIT ",
             });
             sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
         }
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             let name: Option<String> = row.try_get("name")?;
             groups.entry(name.unwrap_or_default()).or_default().add_all(&sums_of(&row)?, &outcomes_of(&row)?);
         }
@@ -351,11 +351,11 @@ impl Reader {
         if has_times {
             let named = self.named_series(filter).await?;
             let ids: Vec<i64> = named.iter().map(|(id, ..)| *id).collect();
-            let mut sql = QueryBuilder::new("SELECT series, bucket");
+            let mut sql = Text::new("SELECT series, bucket");
             sql.push(TIMES).push(" FROM latencies");
             within(&mut sql, &pieces, Some(&ids));
             sql.push(" GROUP BY series, bucket");
-            for row in sql.build().fetch_all(&self.pool().await).await? {
+            for row in sql.fetch_all(&self.pool().await).await? {
                 let id: i64 = row.try_get("series")?;
                 let Some((_, upstream, model)) = named.iter().find(|(named, ..)| *named == id) else { continue };
                 let name = if by == By::Model { model } else { upstream };

@@ -1,17 +1,17 @@
 //! Costs of rows made anew, and what that changes in the sums: a few rows at a time, all of them or none.
 
-use super::database::Database;
 use super::listing::WHOLE_ROWS;
+use super::text::{Row, Text};
 use crate::store::columns::number;
 use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
 use crate::store::rollup::{Key, QUARTER, SPANS, floor};
+use crate::store::sqlite::Database;
 use gateway_core::cache_waste::without_loss;
 use gateway_core::protocol::Protocol;
 use gateway_core::record::{request_class, status_class};
 use gateway_core::usage::pricing::NanoUsd;
 use gateway_core::usage::summary::{Details, Tokens};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -69,8 +69,9 @@ impl Database {
     /// # Errors
     /// When the file cannot be read.
     pub(in crate::store) async fn rows_within(&mut self, span: Span) -> Result<Option<(i64, i64)>, sqlx::Error> {
-        let sql = "SELECT MIN(seq), MAX(seq) FROM requests WHERE started_ms >= ? AND started_ms < ?";
-        let row = sqlx::query(sql).bind(span.from_ms).bind(span.to_ms).fetch_one(self.connection()).await?;
+        let mut sql = Text::new("SELECT MIN(seq), MAX(seq) FROM requests WHERE started_ms >= ");
+        sql.push_bind(span.from_ms).push(" AND started_ms < ").push_bind(span.to_ms);
+        let row = sql.fetch_one(self.connection()).await?;
         Ok(row.try_get::<Option<i64>, _>(0)?.zip(row.try_get::<Option<i64>, _>(1)?))
     }
 
@@ -106,9 +107,9 @@ async fn anew(
     span: Span,
     tariff: &Tariff,
 ) -> Result<Anew, sqlx::Error> {
-    let sql = format!("{} WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", *WHOLE_ROWS);
-    let query = sqlx::query(&sql).bind(*rows.start()).bind(*rows.end()).bind(ROWS);
-    let found = query.fetch_all(connection).await?;
+    let mut sql = Text::new(WHOLE_ROWS.as_str());
+    sql.push(" WHERE seq BETWEEN ").push_bind(*rows.start()).push(" AND ").push_bind(*rows.end());
+    let found = sql.push(" ORDER BY seq LIMIT ").push_bind(ROWS).fetch_all(connection).await?;
     let mut anew = Anew::default();
     for row in &found {
         anew.batch.last = Some(row.try_get("seq")?);
@@ -132,7 +133,7 @@ async fn anew(
 }
 
 /// A row of this time whose usage is known.
-fn read(row: &SqliteRow, span: Span) -> Result<Option<Old>, sqlx::Error> {
+fn read(row: &Row, span: Span) -> Result<Option<Old>, sqlx::Error> {
     let started_ms: i64 = row.try_get("started_ms")?;
     let count = |name: &str| {
         let count: Option<i64> = row.try_get(name)?;
@@ -185,14 +186,14 @@ async fn write_costs(
     connection: &mut SqliteConnection,
     costs: &[(i64, Option<i64>, Option<i64>)],
 ) -> Result<(), sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new("WITH anew (seq, cost, waste) AS (");
-    sql.push_values(costs, |mut row, (seq, cost, waste)| {
-        row.push_bind(seq).push_bind(cost).push_bind(waste);
-    });
+    let mut sql = Text::new("WITH anew (seq, cost, waste) AS (VALUES ");
+    for (index, (seq, cost, waste)) in costs.iter().enumerate() {
+        sql.push(if index == 0 { "(" } else { ", (" }).push_values([Some(*seq), *cost, *waste]).push(")");
+    }
     sql.push(
         ") UPDATE requests SET cost_nano = anew.cost, waste_nano = anew.waste FROM anew WHERE requests.seq = anew.seq",
     );
-    sql.build().execute(connection).await.map(drop)
+    sql.execute(connection).await
 }
 
 impl Old {
@@ -279,7 +280,7 @@ async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(
             " UPDATE rollups SET cost_nano = rollups.cost_nano + wanted.a, unpriced = rollups.unpriced + wanted.b ",
         );
         sql.push("FROM wanted WHERE ").push(IS_WANTED);
-        sql.build().execute(&mut *connection).await?;
+        sql.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -288,22 +289,22 @@ async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(
 async fn present<'k>(connection: &mut SqliteConnection, some: &[&'k Key<'k>]) -> Result<Vec<&'k Key<'k>>, sqlx::Error> {
     let mut sql = with_sums(some.iter().zip(0..).map(|(key, number)| (*key, [number, 0])));
     sql.push(" SELECT wanted.a FROM wanted CROSS JOIN rollups WHERE ").push(IS_WANTED);
-    let rows = sql.build().fetch_all(connection).await?;
-    let found = |row: &SqliteRow| Ok(some[row.try_get::<i64, _>(0)? as usize]);
+    let rows = sql.fetch_all(connection).await?;
+    let found = |row: &Row| Ok(some[row.try_get::<i64, _>(0)? as usize]);
     rows.iter().map(found).collect()
 }
 
 /// The beginning of a statement about these sums, each with two numbers `a` and `b`.
-fn with_sums<'k>(sums: impl Iterator<Item = (&'k Key<'k>, [i64; 2])>) -> QueryBuilder<'k, Sqlite> {
-    let mut sql = QueryBuilder::new(
+fn with_sums<'k>(sums: impl Iterator<Item = (&'k Key<'k>, [i64; 2])>) -> Text {
+    let mut sql = Text::new(
         "WITH wanted (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, \
-         upstream_key, a, b) AS (",
+         upstream_key, a, b) AS (VALUES ",
     );
-    sql.push_values(sums, |mut row, (key, [a, b])| {
-        row.push_bind(key.span).push_bind(key.at).push_bind(key.upstream).push_bind(key.model).push_bind(key.path);
-        row.push_bind(key.key).push_bind(key.outcome).push_bind(key.status).push_bind(key.request_class);
-        row.push_bind(key.upstream_key).push_bind(a).push_bind(b);
-    });
+    for (index, (key, numbers)) in sums.enumerate() {
+        sql.push(if index == 0 { "(" } else { ", (" }).push_values([key.span, key.at]).push(", ");
+        sql.push_values([key.upstream, key.model, key.path, key.key, key.outcome, key.status, key.request_class]);
+        sql.push(", ").push_bind(key.upstream_key).push(", ").push_values(numbers).push(")");
+    }
     sql.push(")");
     sql
 }

@@ -1,4 +1,4 @@
-//! Reading the request log, next to its writer.
+//! Connections that read the file, next to its writer.
 
 use super::place::Identity;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
@@ -15,9 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NEW_FILE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Reads the request log.
+/// What statements that read are executed on.
+pub(in crate::store) type ReadPool = SqlitePool;
+
+/// Connections to a file, which is opened when something is read.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub(in crate::store) struct Connections {
     opened: Arc<Mutex<Option<Opened>>>,
     path: PathBuf,
 }
@@ -29,20 +32,15 @@ struct Opened {
     file: Option<Identity>,
 }
 
-/// Why nothing could be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the request log cannot be read: {0}")]
-pub struct ReadError(#[from] sqlx::Error);
-
-impl Reader {
-    /// A reader of this file, which is opened when something is read.
-    pub fn new(path: &Path) -> Self {
+impl Connections {
+    /// Those to this file.
+    pub(in crate::store) fn to(path: &Path) -> Self {
         Self { opened: Arc::default(), path: path.to_owned() }
     }
 
     /// The connections to what is at the path; those to a file that was there before are left. Where no file is, the writer
     /// makes one soon: that is waited for.
-    pub(super) async fn pool(&self) -> SqlitePool {
+    pub(in crate::store) async fn pool(&self) -> ReadPool {
         let until = Instant::now() + NEW_FILE;
         while !self.path.exists() && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
@@ -78,19 +76,15 @@ impl Reader {
     }
 
     /// The file.
-    pub fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its size in bytes, with what is not yet in its place.
-    pub fn bytes(&self) -> u64 {
+    pub(in crate::store) fn bytes(&self) -> u64 {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         let mut log = self.path.as_os_str().to_owned();
         log.push("-wal");
         size(&self.path) + size(Path::new(&log))
     }
 }
-
-#[cfg(test)]
-#[path = "reader_tests.rs"]
-mod tests;

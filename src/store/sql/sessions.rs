@@ -1,17 +1,15 @@
 //! Reading sessions: a list of them, and one as a whole.
 
 use super::fingerprint::has_fingerprint;
-use super::listing::{contains, is_one_of};
-use super::made_of::{json_list, of_rows, push_time, push_tokens};
+use super::made_of::{of_rows, push_time, push_tokens};
 use super::reader::{ReadError, Reader};
+use super::text::{Row, Text};
 use crate::store::figures::share;
 use crate::store::listing::{Filter, Page, Total};
 use crate::store::row::{TokenCounts, cost_of, count, dollars};
 use crate::store::sessions::{
     After, Agent, Course, Session, SessionRow, Sessions, SessionsAsked, SessionsBy, Timeline, steps,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Rows of a session that are shown with it.
@@ -23,8 +21,10 @@ const NAMES: usize = 20;
 /// Requests that did not do what they should, by no doing of the client's.
 const FAILED: &str = "outcome NOT IN ('completed', 'unreadable', 'client_aborted', 'client_stalled', 'rejected')";
 /// Tokens that were written to the prompt cache although they were in it, and what they cost.
-const WASTED: [(&str, &str); 2] =
-    [("wasted_tokens", "COALESCE(SUM(waste_tokens), 0)"), ("wasted_nano", "COALESCE(SUM(waste_nano), 0)")];
+const WASTED: [(&str, &str); 2] = [
+    ("wasted_tokens", "CAST(COALESCE(SUM(waste_tokens), 0) AS BIGINT)"),
+    ("wasted_nano", "CAST(COALESCE(SUM(waste_nano), 0) AS BIGINT)"),
+];
 
 /// Sums that are the same in the whole and in its parts: columns of a row of them.
 const SUMS: [&str; 14] = [
@@ -45,9 +45,10 @@ const SUMS: [&str; 14] = [
 ];
 
 /// What is summed up of the rows of a group, when it began and when it ended.
-fn push_sums(sql: &mut QueryBuilder<'_, Sqlite>) {
+fn push_sums(sql: &mut Text) {
     sql.push("MIN(started_ms) AS first, MAX(started_ms) AS last, MAX(started_ms + duration_ms) AS ended");
-    sql.push(", SUM(outcome = 'completed') AS completed, SUM(").push(FAILED).push(") AS failed");
+    sql.push(", COUNT(*) FILTER (WHERE outcome = 'completed') AS completed");
+    sql.push(format_args!(", COUNT(*) FILTER (WHERE {FAILED}) AS failed"));
     for column in SUMS.into_iter().filter(|column| !matches!(*column, "completed" | "failed" | "first")) {
         sql.push(format_args!(", {} AS {column}", of_rows(column)));
     }
@@ -70,7 +71,7 @@ struct Summed {
 }
 
 impl Summed {
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row) -> Result<Self, sqlx::Error> {
         let cost = count(row.try_get("cost_nano")?);
         let wasted = count(row.try_get("wasted_nano")?);
         Ok(Self {
@@ -86,7 +87,7 @@ impl Summed {
 }
 
 /// The sums of a row whose columns begin with this.
-fn total(row: &SqliteRow, prefix: &str) -> Result<Total, sqlx::Error> {
+fn total(row: &Row, prefix: &str) -> Result<Total, sqlx::Error> {
     let number = |name: &str| {
         let found: Option<i64> = row.try_get(format!("{prefix}{name}").as_str())?;
         Ok::<_, sqlx::Error>(count(found.unwrap_or_default()))
@@ -128,42 +129,37 @@ fn value(first: SessionsBy) -> &'static str {
 }
 
 /// The condition of the time, and of sessions with this in their names.
-fn push_within(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
+fn push_within(asked: &SessionsAsked, sql: &mut Text) {
     sql.push(" FROM requests WHERE session IS NOT NULL AND ");
     push_time(sql, asked.from_ms..asked.to_ms);
     if let Some(text) = &asked.text {
         sql.push(" AND ");
-        contains(sql, "session", text);
+        sql.push_contains("session", text);
     }
     of_tokens(asked, sql);
 }
 
 /// The condition of the tokens, if only the requests of some count.
-fn of_tokens(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
+fn of_tokens(asked: &SessionsAsked, sql: &mut Text) {
     if let Some(tokens) = &asked.tokens {
         push_tokens(sql, tokens);
     }
 }
 
 /// The condition that a session has a request of each kind that is asked for.
-fn push_having(asked: &SessionsAsked, sql: &mut QueryBuilder<'_, Sqlite>) {
+fn push_having(asked: &SessionsAsked, sql: &mut Text) {
     sql.push(" GROUP BY session HAVING 1 = 1");
     if !asked.models.is_empty() {
-        sql.push(" AND MAX(COALESCE(model");
-        is_one_of(sql, &asked.models);
-        sql.push(", 0) OR COALESCE(model_asked");
-        is_one_of(sql, &asked.models);
-        sql.push(", 0))");
+        sql.push(" AND COUNT(*) FILTER (WHERE model IN (").push_values(&asked.models);
+        sql.push(") OR model_asked IN (").push_values(&asked.models).push(")) > 0");
     }
     if !asked.upstreams.is_empty() {
-        sql.push(" AND MAX(COALESCE(upstream");
-        is_one_of(sql, &asked.upstreams);
-        sql.push(", 0))");
+        sql.push(" AND COUNT(*) FILTER (WHERE upstream IN (").push_values(&asked.upstreams).push(")) > 0");
     }
     if !asked.keys.is_empty() {
-        sql.push(" AND MAX(COALESCE(");
+        sql.push(" AND COUNT(*) FILTER (WHERE ");
         has_fingerprint(sql, "key_fingerprint", &asked.keys);
-        sql.push(", 0))");
+        sql.push(") > 0");
     }
 }
 
@@ -173,27 +169,25 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn sessions(&self, asked: &SessionsAsked) -> Result<Sessions, ReadError> {
-        let active = match asked.first {
-            SessionsBy::Last => json_list(asked.active.keys()),
-            _ => "[]".to_owned(),
-        };
-        let mut sql = QueryBuilder::new("WITH found AS (SELECT session, ");
+        let active = asked.active.keys().take(if asked.first == SessionsBy::Last { usize::MAX } else { 0 });
+        let mut sql = Text::new("WITH found AS (SELECT session, ");
         push_sums(&mut sql);
         push_within(asked, &mut sql);
         push_having(asked, &mut sql);
-        sql.push("), ranked AS (SELECT *, session IN (SELECT value FROM json_each(").push_bind(active);
-        sql.push(format_args!(")) AS is_active, {} AS value, COUNT(*) OVER () AS all_sessions", value(asked.first)));
+        sql.push("), ranked AS (SELECT *, CAST(CASE WHEN session").push_among(active);
+        sql.push(" THEN 1 ELSE 0 END AS BIGINT) AS is_active");
+        sql.push(format_args!(", {} AS value, COUNT(*) OVER () AS all_sessions", value(asked.first)));
         for column in SUMS.into_iter().filter(|column| *column != "first") {
-            sql.push(format_args!(", SUM({column}) OVER () AS all_{column}"));
+            sql.push(format_args!(", CAST(SUM({column}) OVER () AS BIGINT) AS all_{column}"));
         }
         sql.push(" FROM found) SELECT * FROM ranked");
         if let Some(After { is_active, value, session }) = &asked.after {
             sql.push(" WHERE (is_active, value, session) < (").push_bind(i64::from(*is_active)).push(", ");
-            sql.push_bind(*value).push(", ").push_bind(session.clone()).push(")");
+            sql.push_bind(*value).push(", ").push_bind(session).push(")");
         }
         sql.push(" ORDER BY is_active DESC, value DESC, session DESC LIMIT ");
         sql.push_bind(i64::try_from(asked.limit + 1).unwrap_or(i64::MAX));
-        let found = sql.build().fetch_all(&self.pool().await).await?;
+        let found = sql.fetch_all(&self.pool().await).await?;
         let known: BTreeSet<String> = self.known(asked).await?;
         let beginning = asked.beginning(|session| known.contains(session));
         let room = asked.limit.saturating_sub(beginning.len());
@@ -222,31 +216,30 @@ impl Reader {
         if asked.active.is_empty() || asked.first != SessionsBy::Last {
             return Ok(BTreeSet::new());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT value FROM json_each(");
-        sql.push_bind(json_list(asked.active.keys()));
-        sql.push(") AS asked WHERE EXISTS (SELECT 1 FROM requests WHERE session = asked.value AND started_ms >= ");
+        let mut sql = Text::new("SELECT value FROM ");
+        sql.push_listed(asked.active.keys());
+        sql.push(" WHERE EXISTS (SELECT 1 FROM requests WHERE session = listed.value AND started_ms >= ");
         sql.push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
         of_tokens(asked, &mut sql);
         sql.push(")");
-        let found: Vec<String> = sql.build_query_scalar().fetch_all(&self.pool().await).await?;
-        Ok(found.into_iter().collect())
+        let found = sql.fetch_all(&self.pool().await).await?;
+        Ok(found.iter().map(|row| row.try_get("value")).collect::<Result<_, _>>()?)
     }
 
     /// What the requests of these sessions name, in the same time.
     async fn add_names(&self, asked: &SessionsAsked, rows: &mut [SessionRow]) -> Result<(), ReadError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT session, COUNT(DISTINCT agent) AS agents");
+        let mut sql = Text::new("SELECT session, COUNT(DISTINCT agent) AS agents");
         for (name, value) in
             [("models", "COALESCE(model, model_asked)"), ("upstreams", "upstream"), ("keys", "key_fingerprint")]
         {
-            sql.push(format_args!(", json_group_array(DISTINCT {value}) FILTER (WHERE {value} IS NOT NULL) AS {name}"));
+            sql.push(", ").push_distinct(value).push(format_args!(" AS {name}"));
         }
-        sql.push(" FROM requests WHERE session IN (SELECT value FROM json_each(");
-        sql.push_bind(json_list(rows.iter().map(|row| &row.session)));
-        sql.push(")) AND started_ms >= ").push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
+        sql.push(" FROM requests WHERE session").push_among(rows.iter().map(|row| &row.session));
+        sql.push(" AND started_ms >= ").push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
         of_tokens(asked, &mut sql);
         sql.push(" GROUP BY session");
         let mut found = HashMap::new();
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             found.insert(row.try_get::<String, _>("session")?, row);
         }
         for session in rows {
@@ -264,8 +257,9 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) async fn has_session(&self, session: &str) -> Result<bool, ReadError> {
-        let sql = "SELECT 1 FROM requests WHERE session = ? LIMIT 1";
-        Ok(sqlx::query(sql).bind(session).fetch_optional(&self.pool().await).await?.is_some())
+        let mut sql = Text::new("SELECT 1 FROM requests WHERE session = ");
+        sql.push_bind(session).push(" LIMIT 1");
+        Ok(sql.fetch_optional(&self.pool().await).await?.is_some())
     }
 
     /// A session; `None` if there is no row of it.
@@ -273,13 +267,14 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn session(&self, session: &str) -> Result<Option<Session>, ReadError> {
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("SELECT agent, MAX(parent_agent) AS parent, MAX(agent_type) AS kind, ");
+        let mut sql = Text::new("SELECT agent, MAX(parent_agent) AS parent, MAX(agent_type) AS kind, ");
         push_sums(&mut sql);
-        sql.push(" FROM requests WHERE session = ").push_bind(session).push(" GROUP BY agent ORDER BY first, agent");
+        sql.push(" FROM requests WHERE session = ")
+            .push_bind(session)
+            .push(" GROUP BY agent ORDER BY first, agent NULLS FIRST");
         let (mut all, mut cost, mut first, mut last, mut ended) = (Total::default(), 0, i64::MAX, 0, 0);
         let (mut agents, mut agents_total, mut wasted_tokens, mut wasted) = (Vec::new(), 0, 0, None::<u64>);
-        for row in sql.build().fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             let part = Summed::read(&row)?;
             all.add(&part.total);
             cost += part.cost;
@@ -333,13 +328,13 @@ impl Reader {
     /// What each agent of a session did, step by step.
     async fn timeline(&self, session: &str, first: i64, last: i64, agents: &[Agent]) -> Result<Timeline, ReadError> {
         let (step_ms, from_ms, count_of_steps) = steps(first, last, agents.len());
-        let sql = format!(
-            "SELECT agent, (started_ms - ?) / ? AS step, COUNT(*) AS requests, SUM({FAILED}) AS failed, \
-             SUM(cost_nano) AS cost_nano FROM requests WHERE session = ? GROUP BY agent, step ORDER BY agent, step"
-        );
-        let query = sqlx::query(&sql).bind(from_ms).bind(step_ms).bind(session);
+        let mut sql = Text::new("SELECT agent, (started_ms - ");
+        sql.push_bind(from_ms).push(") / ").push_bind(step_ms).push(" AS step, COUNT(*) AS requests");
+        sql.push(format_args!(", COUNT(*) FILTER (WHERE {FAILED}) AS failed"));
+        sql.push(", CAST(SUM(cost_nano) AS BIGINT) AS cost_nano FROM requests WHERE session = ").push_bind(session);
+        sql.push(" GROUP BY agent, step ORDER BY agent, step");
         let mut courses: HashMap<Option<String>, Vec<_>> = HashMap::new();
-        for row in query.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await).await? {
             let cost: Option<i64> = row.try_get("cost_nano")?;
             courses.entry(row.try_get("agent")?).or_default().push((
                 row.try_get("step")?,
@@ -356,7 +351,7 @@ impl Reader {
     }
 }
 
-fn session_row(row: &SqliteRow, asked: &SessionsAsked) -> Result<SessionRow, sqlx::Error> {
+fn session_row(row: &Row, asked: &SessionsAsked) -> Result<SessionRow, sqlx::Error> {
     let session: String = row.try_get("session")?;
     let summed = Summed::read(row)?;
     Ok(SessionRow {
@@ -376,7 +371,7 @@ fn session_row(row: &SqliteRow, asked: &SessionsAsked) -> Result<SessionRow, sql
     })
 }
 
-fn after(row: &SqliteRow) -> Result<After, sqlx::Error> {
+fn after(row: &Row) -> Result<After, sqlx::Error> {
     Ok(After {
         is_active: row.try_get::<i64, _>("is_active")? != 0,
         value: row.try_get("value")?,
@@ -384,9 +379,10 @@ fn after(row: &SqliteRow) -> Result<After, sqlx::Error> {
     })
 }
 
-/// A list of names as SQLite made it, in their order, and not too many of them.
-fn names(row: &SqliteRow, column: &str) -> Result<Vec<String>, sqlx::Error> {
-    let mut names: Vec<String> = serde_json::from_str(row.try_get(column)?).unwrap_or_default();
+/// A list of names as the database made it, in their order, and not too many of them.
+fn names(row: &Row, column: &str) -> Result<Vec<String>, sqlx::Error> {
+    let list: Option<&str> = row.try_get(column)?;
+    let mut names: Vec<String> = list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
     names.sort();
     names.truncate(NAMES);
     Ok(names)

@@ -5,6 +5,7 @@ use gateway_core::rules::glob::Glob;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{Offer, Price, Prices};
 use gateway_core::usage::summary::Summary;
+use sqlx::Row as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -3,6 +3,7 @@
 use super::fingerprint::has_fingerprint;
 use super::made_of::of_row;
 use super::reader::{ReadError, Reader};
+use super::text::{self, Text};
 use crate::store::columns::{self, Column, Kind};
 use crate::store::listing::{CaptureText, Captured, Detail, DryRun, ErrorGroup, Errors, Filter, Listed, Page, cursor};
 use crate::store::row::{Row, count};
@@ -11,8 +12,6 @@ use gateway_core::prompt_shape::kept::KeptShape;
 use gateway_core::protocol::{Endpoint, Protocol};
 use gateway_core::record::Outcome;
 use once_cell::sync::Lazy;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 /// Groups of errors that are shown.
 const ERROR_GROUPS: i64 = 100;
@@ -21,7 +20,7 @@ const MODEL_ROWS: i64 = 50_000;
 /// Most of these, with the path.
 const MODELS: i64 = 200;
 
-/// Reads whole rows. The columns are named: another process may add one meanwhile, and SQLite would give all of them then,
+/// Reads whole rows. The columns are named: another process may add one meanwhile, and a database would give all of them then,
 /// to a reader that made room for those that were there.
 pub(super) static WHOLE_ROWS: Lazy<String> = Lazy::new(|| {
     let names: Vec<_> = columns::COLUMNS.iter().map(|column| column.sql).collect();
@@ -43,7 +42,7 @@ const USABLE: &str = " AND started_ms >= (SELECT MIN(at) FROM (SELECT MIN(starte
                       WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut))";
 
 /// The condition that a filter is.
-fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
+fn write(filter: &Filter, sql: &mut Text) {
     sql.push(" WHERE 1 = 1");
     if let Some(from) = filter.from {
         sql.push(" AND started_ms >= ").push_bind(from);
@@ -58,16 +57,12 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
                 has_fingerprint(sql, column.sql, values);
                 continue;
             }
-            sql.push(column.sql);
-            is_one_of(sql, values);
+            sql.push(column.sql).push(" IN (").push_values(values).push(")");
         }
     }
     if !filter.model.is_empty() {
-        sql.push(" AND (model");
-        is_one_of(sql, &filter.model);
-        sql.push(" OR model_asked");
-        is_one_of(sql, &filter.model);
-        sql.push(")");
+        sql.push(" AND (model IN (").push_values(&filter.model).push(") OR model_asked IN (");
+        sql.push_values(&filter.model).push("))");
     }
     for by in &filter.without {
         sql.push(" AND ").push(of_row(*by)).push(" = ''");
@@ -75,7 +70,8 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
     if !filter.status.is_empty() {
         sql.push(" AND (1 = 0");
         for statuses in &filter.status {
-            sql.push(" OR status >= ").push_bind(statuses.start).push(" AND status < ").push_bind(statuses.end);
+            sql.push(" OR status >= ").push_bind(i64::from(statuses.start));
+            sql.push(" AND status < ").push_bind(i64::from(statuses.end));
         }
         sql.push(")");
     }
@@ -85,37 +81,20 @@ fn write(filter: &Filter, sql: &mut QueryBuilder<'_, Sqlite>) {
     if let Some(text) = &filter.text {
         sql.push(" AND (1 = 0");
         for column in columns::COLUMNS.iter().filter(|column| column.is_searched) {
-            sql.push(" OR ");
-            contains(sql, column.sql, text);
+            sql.push(" OR ").push_contains(column.sql, text);
         }
         sql.push(")");
     }
 }
 
-/// The condition that a column holds a text.
-pub(super) fn contains(sql: &mut QueryBuilder<'_, Sqlite>, column: &str, text: &str) {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    sql.push(column).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
-}
-
-/// The condition that what was pushed before is one of these.
-pub(super) fn is_one_of(sql: &mut QueryBuilder<'_, Sqlite>, values: &[String]) {
-    sql.push(" IN (");
-    let mut list = sql.separated(", ");
-    for value in values {
-        list.push_bind(value.clone());
-    }
-    sql.push(")");
-}
-
 /// What can be read of a row for a list.
-fn listed(row: &SqliteRow) -> Result<Listed<'static>, sqlx::Error> {
+fn listed(row: &text::Row) -> Result<Listed<'static>, sqlx::Error> {
     let dry_run: Option<&str> = row.try_get("dry_run")?;
     Ok(Listed { row: read(row)?, fault: fault(row)?, dry_run: dry_run.and_then(DryRun::read) })
 }
 
 /// What the upstream did that the reason of a row is for.
-fn fault(row: &SqliteRow) -> Result<Option<tried::Tried>, sqlx::Error> {
+fn fault(row: &text::Row) -> Result<Option<tried::Tried>, sqlx::Error> {
     let column: Option<String> = row.try_get("tried")?;
     let tried = tried::read(column.as_deref());
     Ok(tried::of_reason(&tried, row.try_get("reason")?).cloned())
@@ -129,13 +108,13 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn page(&self, filter: &Filter, after: Option<(i64, i64)>, limit: u32) -> Result<Page, ReadError> {
-        let mut sql = QueryBuilder::new(LISTED_ROWS.as_str());
+        let mut sql = Text::new(LISTED_ROWS.as_str());
         write(filter, &mut sql);
         if let Some((started_ms, seq)) = after {
             sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
         }
         sql.push(NEWEST_FIRST).push_bind(i64::from(limit) + 1);
-        let mut rows = sql.build().fetch_all(&self.pool().await).await?;
+        let mut rows = sql.fetch_all(&self.pool().await).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next_cursor = match rows.last().filter(|_| has_more) {
@@ -153,14 +132,19 @@ impl Reader {
     /// When the file cannot be read.
     pub async fn models_asked(&self, since_ms: i64) -> Result<Vec<String>, ReadError> {
         // Whatever was read as a message has a longest gap.
-        let sql = "SELECT model_asked, path FROM requests \
-            WHERE seq > (SELECT MAX(seq) FROM requests) - ? AND started_ms >= ? AND outcome = ? \
-            AND model_asked IS NOT NULL AND longest_gap_ms IS NOT NULL \
-            GROUP BY model_asked, path ORDER BY COUNT(*) DESC, model_asked LIMIT ?";
-        let query = sqlx::query_as(sql).bind(MODEL_ROWS).bind(since_ms).bind(Outcome::Completed.name()).bind(MODELS);
-        let found: Vec<(String, String)> = query.fetch_all(&self.pool().await).await?;
-        let is_of_messages = |path: &str| Protocol::of("POST", path.as_bytes()).endpoint() == Endpoint::Messages;
-        Ok(found.into_iter().filter(|(_, path)| is_of_messages(path)).map(|(model, _)| model).collect())
+        let mut sql =
+            Text::new("SELECT model_asked, path FROM requests WHERE seq > (SELECT MAX(seq) FROM requests) - ");
+        sql.push_bind(MODEL_ROWS).push(" AND started_ms >= ").push_bind(since_ms);
+        sql.push(" AND outcome = ").push_bind(Outcome::Completed.name());
+        sql.push(" AND model_asked IS NOT NULL AND longest_gap_ms IS NOT NULL GROUP BY model_asked, path ");
+        sql.push("ORDER BY COUNT(*) DESC, model_asked LIMIT ").push_bind(MODELS);
+        let mut models = Vec::new();
+        for row in sql.fetch_all(&self.pool().await).await? {
+            if Protocol::of("POST", row.try_get::<&str, _>("path")?.as_bytes()).endpoint() == Endpoint::Messages {
+                models.push(row.try_get("model_asked")?);
+            }
+        }
+        Ok(models)
     }
 
     /// One row with its texts.
@@ -168,14 +152,14 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
-        let sql = format!("{} WHERE id = ?", *LISTED_ROWS);
-        let found = sqlx::query(&sql).bind(id).fetch_optional(&self.pool().await).await?;
+        let mut sql = Text::new(LISTED_ROWS.as_str());
+        let found = sql.push(" WHERE id = ").push_bind(id).fetch_optional(&self.pool().await).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
         let mut detail = Detail { row: listed(&found)?, tried, error_body: None, capture: None, no_dry_run: None };
-        let sql = "SELECT error_body, head, body, is_cut FROM texts WHERE id = ?";
-        let texts = sqlx::query(sql).bind(id).fetch_optional(&self.pool().await).await?;
+        let mut sql = Text::new("SELECT error_body, head, body, is_cut FROM texts WHERE id = ");
+        let texts = sql.push_bind(id).fetch_optional(&self.pool().await).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
             if let Some(head) = texts.try_get("head")? {
@@ -191,9 +175,10 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn shape(&self, id: &str) -> Result<Option<KeptShape>, ReadError> {
-        let sql = "SELECT shape FROM shapes WHERE id = ?";
-        let found: Option<String> = sqlx::query_scalar(sql).bind(id).fetch_optional(&self.pool().await).await?;
-        Ok(found.as_deref().and_then(KeptShape::read))
+        let mut sql = Text::new("SELECT shape FROM shapes WHERE id = ");
+        let found = sql.push_bind(id).fetch_optional(&self.pool().await).await?;
+        let shape: Option<&str> = found.as_ref().map(|row| row.try_get(0)).transpose()?;
+        Ok(shape.and_then(KeptShape::read))
     }
 
     /// When the oldest request began of which that is kept, in milliseconds since 1970.
@@ -201,7 +186,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn oldest_shape(&self) -> Result<Option<i64>, ReadError> {
-        Ok(sqlx::query_scalar("SELECT MIN(started_ms) FROM shapes").fetch_one(&self.pool().await).await?)
+        Ok(Text::new("SELECT MIN(started_ms) FROM shapes").fetch_one(&self.pool().await).await?.try_get(0)?)
     }
 
     /// The newest request of which head and body were kept as a whole.
@@ -212,7 +197,7 @@ impl Reader {
         let sql = "SELECT id, started_ms, head, body FROM texts \
                    WHERE head IS NOT NULL AND body IS NOT NULL AND body != '' AND NOT is_cut \
                    ORDER BY started_ms DESC LIMIT 1";
-        let Some(found) = sqlx::query(sql).fetch_optional(&self.pool().await).await? else { return Ok(None) };
+        let Some(found) = Text::new(sql).fetch_optional(&self.pool().await).await? else { return Ok(None) };
         Ok(Some(Captured {
             id: found.try_get("id")?,
             started_ms: found.try_get("started_ms")?,
@@ -226,18 +211,27 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn errors(&self, from: i64, to: i64) -> Result<Errors, ReadError> {
-        let sql = "SELECT found.*, newest.id, newest.error_message, newest.tried FROM (\
-                   SELECT cause, outcome, status, reason, error_type, upstream, COUNT(*) AS count, \
-                   MIN(started_ms) AS first, MAX(started_ms) AS last, MAX(seq) AS newest FROM requests \
-                   WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ? \
-                   GROUP BY cause, outcome, status, reason, error_type, upstream ORDER BY count DESC, last DESC LIMIT ?\
-                   ) AS found JOIN requests AS newest ON newest.seq = found.newest ORDER BY count DESC, last DESC";
-        let rows = sqlx::query(sql).bind(from).bind(to).bind(ERROR_GROUPS).fetch_all(&self.pool().await).await?;
-        let group = |row: &SqliteRow| {
+        let failed = |sql: &mut Text| {
+            sql.push(" FROM requests WHERE cause IS NOT NULL AND started_ms >= ").push_bind(from);
+            sql.push(" AND started_ms < ").push_bind(to);
+        };
+        let mut sql = Text::new(
+            "SELECT found.*, newest.id, newest.error_message, newest.tried FROM (\
+             SELECT cause, outcome, status, reason, error_type, upstream, COUNT(*) AS count, \
+             MIN(started_ms) AS first, MAX(started_ms) AS last, MAX(seq) AS newest",
+        );
+        failed(&mut sql);
+        sql.push(
+            " GROUP BY cause, outcome, status, reason, error_type, upstream ORDER BY count DESC, last DESC LIMIT ",
+        );
+        sql.push_bind(ERROR_GROUPS).push(") AS found JOIN requests AS newest ON newest.seq = found.newest");
+        sql.push(" ORDER BY count DESC, last DESC");
+        let rows = sql.fetch_all(&self.pool().await).await?;
+        let group = |row: &text::Row| {
             Ok::<_, sqlx::Error>(ErrorGroup {
                 cause: row.try_get("cause")?,
                 outcome: row.try_get("outcome")?,
-                status: row.try_get("status")?,
+                status: u16::try_from(row.try_get::<i64, _>("status")?).unwrap_or_default(),
                 reason: row.try_get("reason")?,
                 error_type: row.try_get("error_type")?,
                 upstream: row.try_get("upstream")?,
@@ -250,8 +244,9 @@ impl Reader {
             })
         };
         let groups = rows.iter().map(group).collect::<Result<Vec<_>, _>>()?;
-        let all = "SELECT COUNT(*) FROM requests WHERE cause IS NOT NULL AND started_ms >= ? AND started_ms < ?";
-        let total = sqlx::query(all).bind(from).bind(to).fetch_one(&self.pool().await).await?.try_get(0)?;
+        let mut sql = Text::new("SELECT COUNT(*)");
+        failed(&mut sql);
+        let total = sql.fetch_one(&self.pool().await).await?.try_get(0)?;
         Ok(Errors { groups, total: count(total) })
     }
 }
@@ -260,7 +255,7 @@ impl Reader {
 ///
 /// # Errors
 /// When a column is missing, or not of its type.
-fn read(row: &SqliteRow) -> Result<Row<'static>, sqlx::Error> {
+fn read(row: &text::Row) -> Result<Row<'static>, sqlx::Error> {
     let value = |column: &Column| {
         Ok(match column.kind {
             Kind::Integer | Kind::Flag | Kind::Dollars => row.try_get::<Option<i64>, _>(column.sql)?.into(),

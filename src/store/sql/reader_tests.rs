@@ -7,10 +7,12 @@ use crate::store::{By, Database, Filter, GroupsBy, Span, StatsFilter};
 use gateway_core::holder::Holder;
 use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
-use sqlx::ConnectOptions;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const QUARTER: Duration = Duration::from_secs(900);
@@ -96,9 +98,9 @@ async fn sums_of_an_earlier_version_count_once_too() {
         "CREATE TABLE old AS SELECT span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, {columns} \
          FROM rollups; DROP TABLE rollups; ALTER TABLE old RENAME TO rollups"
     );
-    let hints = include_str!("migrations/0010_hints.sql");
+    let hints = include_str!("../sqlite/migrations/0010_hints.sql");
     let sums_by_class = &hints[hints.find("CREATE TABLE rollups_by_class").expect("the new table")..];
-    for migration in [&without_class, include_str!("migrations/0007_quarters.sql"), sums_by_class] {
+    for migration in [&without_class, include_str!("../sqlite/migrations/0007_quarters.sql"), sums_by_class] {
         sqlx::raw_sql(migration).execute(&mut connection).await.expect("migrated");
     }
     let reader = Reader::new(&path);
