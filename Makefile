@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-compare bench-quick pictures conversation refusals team-load fuzz interleavings hooks clean
+  bench-compare bench-quick pictures conversation refusals team-load hold fuzz interleavings hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,10 @@ bench-compare: ## CPU time of this build beside that of the commit BEFORE (HEAD~
 
 bench-quick: ## the same benchmark, short
 	$(CARGO) run --release $(LOCKED) -p bench -- run --quick
+
+hold: ## faults of upstreams and clients drawn from SEED for SECONDS (900) or HOURS, with a model that knows what may happen
+	HOLD_SEED=$(SEED) HOLD_SECONDS=$(or $(SECONDS),$(if $(HOURS),$$(( $(HOURS) * 3600 )),900)) \
+	  $(CARGO) test $(LOCKED) --test hold -- --ignored --nocapture --test-threads 1
 
 fuzz: ## fuzz what reads and decides, TARGET=name or all in turn, FUZZ_SECONDS (600) each (needs cargo-fuzz)
 	@scripts/fuzz.sh $(TARGET)

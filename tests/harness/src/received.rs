@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) handler: Box<Handler>,
     pub(crate) early: Option<Box<Early>>,
     received: Mutex<Vec<Arc<Received>>>,
+    forgets: bool,
     connections: AtomicUsize,
     open: AtomicUsize,
     answering: AtomicUsize,
@@ -63,11 +64,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Nothing received yet.
-    pub(crate) fn new(handler: Box<Handler>, early: Option<Box<Early>>) -> Self {
+    pub(crate) fn new(handler: Box<Handler>, early: Option<Box<Early>>, forgets: bool) -> Self {
         Self {
             handler,
             early,
             received: Mutex::default(),
+            forgets,
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             answering: AtomicUsize::new(0),
@@ -83,7 +85,9 @@ impl Shared {
     /// Keeps a request for the test to look at.
     pub(crate) fn record(&self, request: Received) -> Arc<Received> {
         let request = Arc::new(request);
-        self.received().push(Arc::clone(&request));
+        if !self.forgets || request.malformed.is_some() {
+            self.received().push(Arc::clone(&request));
+        }
         self.changed.notify_waiters();
         request
     }

@@ -22,6 +22,7 @@ pub struct UpstreamBuilder {
     http2: bool,
     early: Option<Box<Early>>,
     allow_malformed: bool,
+    forgetful: bool,
 }
 
 impl UpstreamBuilder {
@@ -42,6 +43,12 @@ impl UpstreamBuilder {
     /// is closed after it.
     pub fn early(mut self, early: impl Fn(&Received) -> Option<Reply> + Send + Sync + 'static) -> Self {
         self.early = Some(Box::new(early));
+        self
+    }
+
+    /// Keeps no request that is well-formed: for tests that run for hours.
+    pub fn forgetful(mut self) -> Self {
+        self.forgetful = true;
         self
     }
 
@@ -79,7 +86,7 @@ impl UpstreamBuilder {
     ) -> io::Result<Upstream> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(Box::new(handler), self.early));
+        let shared = Arc::new(Shared::new(Box::new(handler), self.early, self.forgetful));
         let alpn = if self.http2 { Alpn::H2 } else { Alpn::Http1 };
         let speech = Speech { tls: self.tls.map(|leaf| leaf.acceptor(alpn)), http2: self.http2 };
         let serving = Mutex::new(Some(Serving::start(listener, speech.clone(), &shared)));
