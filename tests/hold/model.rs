@@ -143,17 +143,6 @@ pub(crate) struct Facts<'f> {
     pub(crate) rows: &'f [Row],
     /// The upstreams that it came to, in their order.
     pub(crate) hits: &'f [usize],
-    /// Whether something happened to upstreams or gateways meanwhile.
-    pub(crate) meanwhile: Meanwhile,
-}
-
-/// What happened while a request was served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Meanwhile {
-    /// Which upstreams were killed, or not there, or on a line that is not to be trusted.
-    pub(crate) broken: [bool; 3],
-    /// Whether a gateway was killed: nobody wrote its rows, and its clients were cut off.
-    pub(crate) killed: bool,
 }
 
 /// What is wrong with a request; nothing if it was served as it may be.
@@ -183,8 +172,7 @@ pub(crate) fn complaints(plan: &Plan, facts: &Facts) -> Vec<String> {
     let Some(row) = facts.rows.first() else {
         // Behind a response that ended its connection nobody reads on.
         let is_unread = plan.way == Way::Follows && facts.hits.is_empty() && seen.end == End::Nothing;
-        let is_refused = seen.end == End::Nothing && facts.hits.is_empty() && facts.meanwhile.killed;
-        if !is_unread && !is_refused && !facts.meanwhile.killed && !has_left_early(plan, seen) {
+        if !is_unread && !has_left_early(plan, seen) {
             wrong.push("no row".to_owned());
         }
         return wrong;
@@ -192,7 +180,7 @@ pub(crate) fn complaints(plan: &Plan, facts: &Facts) -> Vec<String> {
     let visited = visited(row);
     check_hits(plan, facts, &visited, &mut wrong);
     for &upstream in visited.iter().rev().skip(1) {
-        if !permit_of(plan, upstream).moves && !facts.meanwhile.broken[upstream] {
+        if !permit_of(plan, upstream).moves {
             let act = plan.acts[upstream];
             wrong.push(format!("another upstream was asked after {} had begun ({act:?})", UPSTREAMS[upstream]));
         }
@@ -232,24 +220,19 @@ fn visited(row: &Row) -> Vec<usize> {
 
 /// The relays and the row tell the same.
 fn check_hits(plan: &Plan, facts: &Facts, visited: &[usize], wrong: &mut Vec<String>) {
-    let mut expected = visited.iter().peekable();
+    let mut expected = visited.iter();
     for (at, hit) in facts.hits.iter().enumerate() {
         let is_repeat = at > 0 && facts.hits[at - 1] == *hit;
-        if is_repeat && (permit_of(plan, *hit).repeats || facts.meanwhile.broken[*hit]) {
+        if is_repeat && permit_of(plan, *hit).repeats {
             continue;
-        }
-        // Those before it were not reached.
-        while expected.peek().is_some_and(|upstream| *upstream != hit && facts.meanwhile.broken[**upstream]) {
-            expected.next();
         }
         if expected.next() != Some(hit) {
             wrong.push(format!("it came to {:?}, the row tells of {visited:?}", facts.hits));
             return;
         }
     }
-    let has_left = plan.way != Way::Reads;
-    if let Some(&missing) = expected.find(|upstream| !facts.meanwhile.broken[**upstream])
-        && !has_left
+    if plan.way == Way::Reads
+        && let Some(&missing) = expected.next()
     {
         wrong.push(format!("it never came to {}, the row tells of {visited:?}", UPSTREAMS[missing]));
     }
@@ -259,43 +242,34 @@ fn check_hits(plan: &Plan, facts: &Facts, visited: &[usize], wrong: &mut Vec<Str
 fn check_end(plan: &Plan, facts: &Facts, row: &Row, last: usize, wrong: &mut Vec<String>) {
     let (seen, act) = (facts.seen, plan.acts[last]);
     let permit = permit_of(plan, last);
-    let (is_broken, left) = (facts.meanwhile.broken[last] || facts.meanwhile.killed, has_left(plan, seen, row));
+    let left = has_left(plan, seen, row);
     let who = format!("{} ({act:?}, {})", UPSTREAMS[last], if plan.is_stream { "stream" } else { "reply" });
     let (outcome, status) = (row.outcome.as_str(), row.status);
-    let broken_outcomes = ["truncated", "unreachable", "stalled", "upstream_error", "unreadable", "stream_error"];
-    if !(permit.outcomes.contains(&outcome) || left || is_broken && broken_outcomes.contains(&outcome)) {
+    if !permit.outcomes.contains(&outcome) && !left {
         wrong.push(format!("{who}: outcome {outcome}, not {:?}", permit.outcomes));
     }
     if let Some(shown) = seen.status {
         if shown != status {
             wrong.push(format!("{who}: the client got {shown}, the row has {status}"));
         }
-        if !(permit.statuses.contains(&shown) || is_broken && matches!(shown, 200 | 502 | 504)) {
+        if !permit.statuses.contains(&shown) {
             wrong.push(format!("{who}: status {shown}, not {:?}", permit.statuses));
         }
-    } else if seen.end == End::Nothing && !left && !facts.meanwhile.killed && plan.way != Way::HalfCloses {
+    } else if seen.end == End::Nothing && !left && plan.way != Way::HalfCloses {
         wrong.push(format!("{who}: the client got nothing, the row has {status} {outcome}"));
     }
-    check_body(plan, facts, last, &permit, is_broken, &who, wrong);
-    if !left && !is_broken {
+    check_body(plan, facts, last, &permit, &who, wrong);
+    if !left {
         check_usage(plan, row, permit.usage, &who, wrong);
     }
 }
 
-fn check_body(
-    plan: &Plan,
-    facts: &Facts,
-    last: usize,
-    permit: &Permit,
-    is_broken: bool,
-    who: &str,
-    wrong: &mut Vec<String>,
-) {
+fn check_body(plan: &Plan, facts: &Facts, last: usize, permit: &Permit, who: &str, wrong: &mut Vec<String>) {
     let seen = facts.seen;
     let Some(status) = seen.status else { return };
     let whole = plan.body(last).concat();
     let is_own_error = status != 200 && seen.body.starts_with(b"{\"type\":\"error\"") && seen.end != End::Cut;
-    let may_be_error = matches!(permit.want, Want::Error | Want::ExactOrError | Want::CutOrError) || is_broken;
+    let may_be_error = matches!(permit.want, Want::Error | Want::ExactOrError | Want::CutOrError);
     if may_be_error && is_own_error {
         return;
     }
@@ -310,7 +284,7 @@ fn check_body(
             wrong.push(format!("{who}: shown as whole with {} of {} bytes", seen.body.len(), whole.len()));
         }
         (End::Whole, Want::Cut | Want::Error) => wrong.push(format!("{who}: shown as whole, although it broke off")),
-        (End::Cut, Want::Exact | Want::ExactOrError) if !is_broken && !has_gone(plan) => {
+        (End::Cut, Want::Exact | Want::ExactOrError) if !has_gone(plan) => {
             wrong.push(format!("{who}: broke off after {} of {} bytes", seen.body.len(), whole.len()));
         }
         _ => {}

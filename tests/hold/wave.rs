@@ -9,7 +9,7 @@ use harness::{Client, metrics};
 use tokio::task::JoinSet;
 
 use crate::client::{self, Seen};
-use crate::model::{self, Facts, Meanwhile};
+use crate::model::{self, Facts};
 use crate::plan::{Nonce, Plan, Way};
 use crate::rows::Row;
 use crate::world::{World, text_of_metrics};
@@ -53,7 +53,6 @@ pub(crate) async fn run(world: &mut World, seed: u64, time: Duration) -> Tally {
             seen,
             rows: rows.get(&plan.nonce).unwrap_or(&none),
             hits: hits.get(&plan.nonce).map_or(&[], Vec::as_slice),
-            meanwhile: Meanwhile::default(),
         };
         let found = model::complaints(plan, &facts);
         if !found.is_empty() {
