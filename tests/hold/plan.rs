@@ -215,7 +215,7 @@ impl Plan {
             let delta = json!({"type": "text_delta", "text": self.text(upstream, at)});
             event("content_block_delta", &json!({"index": 0, "delta": delta}))
         }));
-        let output = if act == Act::LyingUsage { json!(-7) } else { json!(self.tokens[1]) };
+        let output = if act == Act::LyingUsage { json!(u64::MAX) } else { json!(self.tokens[1]) };
         let delta = json!({"stop_reason": "end_turn", "stop_sequence": null});
         events.push(event("message_delta", &json!({"delta": delta, "usage": {"output_tokens": output}})));
         events.push(event("message_stop", &json!({})));
@@ -231,7 +231,7 @@ impl Plan {
         let [input, output, written, read] = self.tokens;
         let usage = match act {
             Act::LyingUsage => {
-                json!({"input_tokens": "many", "output_tokens": 1.5, "cache_read_input_tokens": -1, "cache_creation_input_tokens": {"of": 1}})
+                json!({"input_tokens": "many", "output_tokens": 1.5, "cache_read_input_tokens": -1, "cache_creation_input_tokens": 1e300})
             }
             _ => json!({
                 "input_tokens": input, "output_tokens": if text.is_some() { output } else { 1 },

@@ -31,7 +31,7 @@ mod tried {
                     self.0.fetch_update(set, get, next)
                 }
 
-                #[allow(dead_code)]
+                #[allow(dead_code, reason = "not of both numbers")]
                 pub(in crate::team) fn update(
                     &self,
                     set: Ordering,

@@ -358,9 +358,16 @@ mod tests {
 
     #[test]
     fn counts_beyond_all_measure_are_not_believed() {
-        let reply = format!(r#"{{"usage":{{"input_tokens":1,"output_tokens":{}}}}}"#, i64::MAX);
+        for absurd in [(MOST_TOKENS + 1).to_string(), i64::MAX.to_string(), u64::MAX.to_string(), "1e300".to_owned()] {
+            let reply = format!(r#"{{"usage":{{"input_tokens":1,"cache_read_input_tokens":{absurd}}}}}"#);
+            let tokens = read("application/json", reply.as_bytes(), 99).tokens.expect("tokens");
+            assert_eq!((tokens.input, tokens.cache_read), (1, 0), "{absurd}");
+            let reply = format!(r#"{{"usage":{{"output_tokens":{absurd}}}}}"#);
+            assert_eq!(read("application/json", reply.as_bytes(), 99).tokens, None, "{absurd}: as if it told nothing");
+        }
+        let reply = format!(r#"{{"usage":{{"output_tokens":{MOST_TOKENS}}}}}"#);
         let tokens = read("application/json", reply.as_bytes(), 99).tokens.expect("tokens");
-        assert_eq!((tokens.input, tokens.output), (1, MOST_TOKENS));
+        assert_eq!(tokens.output, MOST_TOKENS);
     }
 
     #[test]

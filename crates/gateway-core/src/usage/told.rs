@@ -3,8 +3,9 @@
 use super::summary::{Details, Tokens, word};
 use serde_json::Value;
 
-/// More tokens than any response has: an upstream that tells of more must not spoil the sums of all others.
-pub(crate) const MOST_TOKENS: u64 = 1 << 31;
+/// More tokens than any response has: a figure beyond that counts as not told. It would spoil the sums of all others, and
+/// use up a budget.
+pub(crate) const MOST_TOKENS: u64 = 1 << 24;
 /// About so many bytes of content are a token.
 const BYTES_OF_TOKEN: u64 = 4;
 /// And hardly ever more than so many.
@@ -122,7 +123,7 @@ impl Told {
 /// A count; some relays write one as `7.0`.
 fn count(value: &Value) -> Option<u64> {
     let whole = || value.as_f64().filter(|count| *count >= 0.0 && count.fract() == 0.0).map(|count| count as u64);
-    value.as_u64().or_else(whole).map(|count| count.min(MOST_TOKENS))
+    value.as_u64().or_else(whole).filter(|count| *count <= MOST_TOKENS)
 }
 
 #[cfg(test)]
