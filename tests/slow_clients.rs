@@ -378,11 +378,17 @@ async fn requests_of_one_client_leave_files_for_the_others() {
 #[tokio::test]
 async fn the_connection_of_an_address_that_is_idle_longest_makes_room_for_its_next_one() {
     let (_upstream, gateway) = limited("connections: 100, connections_per_client: 2").await;
+    // A client has the response a moment before the gateway has the connection down as idle.
+    let idle = || {
+        within("nothing to be served", async { while metric(&gateway, "gateway_in_flight_requests").await > 0.0 {} })
+    };
     let mut first = gateway.connect().await;
     assert_eq!(first.request(&Request::get("/small")).await.status(), 200);
     let mut second = gateway.connect().await;
     assert_eq!(second.request(&Request::get("/small")).await.status(), 200);
+    idle().await;
     assert_eq!(first.request(&Request::get("/small")).await.status(), 200);
+    idle().await;
     let mut third = gateway.connect().await;
     assert_eq!(third.request(&Request::get("/small")).await.status(), 200);
     assert_eq!(second.closed().await, b"", "it was idle longest");
