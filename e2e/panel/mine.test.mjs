@@ -105,12 +105,12 @@ const askedOf = (token, session = null, model = DOLLAR.model) => own.ask({ ...DO
 
 for (const [locale, words] of [
   ['en-US', {
-    add: 'Add a limit', set: 'Set the limit', dollars: 'Dollars', used: '$1.00 of $5.00 used', left: '$4.00 left', resets: /begins again at .* in /, change: 'Change: $5.00 a day', less: '$1.00 of $2.00 used',
+    add: 'Add a limit', set: 'Set the limit', dollars: 'Dollars', unused: '$0.00 of $5.00 used', used: '$1.00 of $5.00 used', left: '$4.00 left', resets: /begins again at .* in /, change: 'Change: $5.00 a day', less: '$1.00 of $2.00 used',
     remove: 'Remove: $2.00 a day', none: 'No limits.', of: 'Of this token', requests: 'Its requests', sessions: 'Its sessions', costs: 'Its costs', waste: 'Its cache waste', edit: 'Change', models: 'Models', save: 'Save', suspend: 'Suspend', resume: 'Resume', rotate: 'Rotate',
     done: 'I have copied it', revoke: 'Revoke', revoked: 'Revoked', wrong: /A number above 0/,
   }],
   ['zh-CN', {
-    add: '添加限额', set: '设置限额', dollars: '美元', used: '已用 $1.00 / $5.00', left: '余量 $4.00', resets: /重置（还有/, change: '修改：每天 $5.00', less: '已用 $1.00 / $2.00',
+    add: '添加限额', set: '设置限额', dollars: '美元', unused: '已用 $0.00 / $5.00', used: '已用 $1.00 / $5.00', left: '余量 $4.00', resets: /重置（还有/, change: '修改：每天 $5.00', less: '已用 $1.00 / $2.00',
     remove: '取消：每天 $2.00', none: '没有限额。', of: '此令牌', requests: '查看请求', sessions: '查看会话', costs: '查看费用', waste: '查看缓存浪费', edit: '修改', models: '模型', save: '保存', suspend: '停用', resume: '恢复', rotate: '轮换',
     done: '我已复制', revoke: '吊销', revoked: '已吊销', wrong: /须为大于 0 的数/,
   }],
@@ -130,6 +130,8 @@ for (const [locale, words] of [
       assert.ok(await limits.getByRole('button', { name: words.set, exact: true }).isDisabled());
       await limits.getByLabel(words.dollars, { exact: true }).fill('5');
       await limits.getByRole('button', { name: words.set, exact: true }).click();
+      // What is spent before a limit is set does not count.
+      await limits.getByText(words.unused, { exact: true }).waitFor();
       assert.equal(await askedOf(token), 200);
       // The bar follows by itself.
       await limits.getByText(words.used, { exact: true }).waitFor({ timeout: 20_000 });
