@@ -8,7 +8,7 @@ LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
 .PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
-  bench-compare bench-quick pictures conversation refusals team-load hold fuzz interleavings hooks clean
+  bench-compare bench-quick pictures conversation refusals team-load month hold fuzz interleavings hooks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,7 +80,11 @@ panel-speed: ## how much of the browser's time the panel takes: a load on a slow
 	@scripts/panel.sh
 	@cd e2e/panel && npm ci --silent --ignore-scripts --no-audit --no-fund && node speed.mjs
 
-panel-bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
+panel-month: ## a month of a team of twenty, DAYS (30), SEED (1): statistics and limits as in its trace, nothing grows (30 min)
+	@scripts/test.sh build
+	@scripts/e2e.sh python/month.py $(or $(DAYS),30) $(or $(SEED),1)
+
+bench: ## what the panel's pages take with 100,000 requests in the log, and how the list scrolls (release build)
 	@scripts/prepare.sh test
 	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) --workspace --bins --example fill_log

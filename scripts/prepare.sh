@@ -55,6 +55,8 @@ if [ "$purpose" = test ]; then
   # Proxies that the tests start; these packages start none of their own.
   have tinyproxy || packages+=(tinyproxy-bin)
   have microsocks || packages+=(microsocks)
+  # A calendar that a test moves.
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
   # The browser in which the panel is tested, and a font for its Chinese.
   have chromium || packages+=(chromium fonts-noto-cjk)
 fi
