@@ -82,28 +82,44 @@ async fn an_upstream_that_closes_its_idle_connection_costs_no_request() {
     assert_eq!(upstream.received().len(), 40, "none was sent twice");
 }
 
-#[tokio::test]
-async fn a_request_that_the_upstream_held_for_a_while_is_not_sent_again() {
-    let (upstream, gateway) = pair(|request| match request.target.as_str() {
-        "/works" => Reply::raw(vec![Step::Sleep(Duration::from_millis(1500)), Step::Close]),
+/// Asks for `/fails` until that went out on a kept connection; each must have come to the upstream once.
+async fn is_sent_once_on_a_kept_connection(fails: impl Fn() -> Reply + Send + Sync + 'static) {
+    let (upstream, gateway) = pair(move |request| match request.target.as_str() {
+        "/fails" => fails(),
         _ => echo(request),
     })
     .await;
     let mut tries = 0;
-    let on_a_kept_connection = within("a request on a kept connection", async {
+    within("a request on a kept connection", async {
         loop {
             assert_eq!(gateway.request(&Request::get("/first")).await.status(), 200);
             let connections = upstream.connections();
-            let answer = gateway.request(&Request::post("/works", "x")).await;
+            let answer = gateway.request(&Request::post("/fails", "x")).await;
             tries += 1;
             assert_eq!(answer.status(), 502, "{}", answer.text());
+            let came = upstream.received().iter().filter(|request| request.target == "/fails").count();
+            assert_eq!(came, tries, "each was received once");
             if upstream.connections() == connections {
-                break upstream.received().iter().filter(|request| request.target == "/works").count();
+                break;
             }
         }
     })
     .await;
-    assert_eq!(on_a_kept_connection, tries, "each was received once");
+}
+
+#[tokio::test]
+async fn a_request_that_the_upstream_held_for_a_while_is_not_sent_again() {
+    let held = || Reply::raw(vec![Step::Sleep(Duration::from_millis(1500)), Step::Close]);
+    is_sent_once_on_a_kept_connection(held).await;
+}
+
+#[tokio::test]
+async fn a_request_that_the_upstream_began_to_answer_is_not_sent_again() {
+    let beginning = || Step::Raw(b"HTTP/1.1 200 OK\r\nContent-Ty".to_vec());
+    is_sent_once_on_a_kept_connection(move || Reply::raw(vec![beginning(), Step::Close])).await;
+    // A reset takes with it what was not read yet.
+    let reset = move || Reply::raw(vec![beginning(), Step::Sleep(Duration::from_millis(200)), Step::Reset]);
+    is_sent_once_on_a_kept_connection(reset).await;
 }
 
 #[tokio::test]

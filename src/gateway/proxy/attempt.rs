@@ -135,7 +135,8 @@ pub(crate) fn failed(session: &Session, error: Box<Error>, is_reused: bool, cont
         return error;
     }
     let has_begun = downstream::has_response_begun(session, context);
-    if !has_begun && !context.routing.was_stale && is_reused && context.attempt.may_be_stale(error.etype()) {
+    let may_be_stale = is_reused && context.attempt.may_be_stale(error.etype()) && !failure::had_begun_a_head(&error);
+    if !has_begun && !context.routing.was_stale && may_be_stale {
         context.routing.was_stale = true;
         context.routing.must_be_fresh = true;
         error.set_retry(true);

@@ -110,6 +110,12 @@ pub(crate) fn fault(error: &Error, request: &Context) -> Option<UpstreamFault> {
     })
 }
 
+/// Whether a part of a response's head had come when the connection was lost. Pingora tells that in words alone.
+pub(crate) fn had_begun_a_head(error: &Error) -> bool {
+    let text = error.to_string();
+    text.rsplit_once("bytes already read: ").is_some_and(|(_, count)| !count.starts_with('0'))
+}
+
 /// A TLS handshake that failed: what is wrong with the certificate, if that is it.
 fn not_trusted(error: &Error) -> UpstreamFault {
     // Pingora's own words around it say nothing; the innermost cause is the address that the gateway came from.
