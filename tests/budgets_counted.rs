@@ -314,3 +314,19 @@ async fn the_ledger_and_the_log_have_spent_the_same_until_a_row_is_gone() {
     let missing = 3.0 * cost as f64 / 1e9;
     shows(&gateway, |[ledger, log, _]| (ledger - missing).abs() < 1e-9 && log == 0.0).await;
 }
+
+#[tokio::test]
+async fn statistics_of_a_user_have_what_was_refused() {
+    let upstream = Upstream::start(|_| message(100, 10)).await;
+    let gateway = gateway(&upstream).start().await;
+    let token = issue(&gateway, "--limit requests:day:2").await;
+    for status in [200, 200, 429, 429, 429] {
+        assert_eq!(gateway.request(&post(&token, "/v1/messages", 10)).await.status(), status);
+    }
+    let requests = async |which: &str| {
+        let answer = gateway.request(&gateway.as_admin(Request::get(which))).await.json();
+        [answer["requests"].as_u64(), answer["outcomes"]["rejected"].as_u64()]
+    };
+    within("all rows", async { while requests("/api/admin/stats").await != [Some(5), Some(3)] {} }).await;
+    assert_eq!(requests("/api/admin/stats?user=alice").await, [Some(5), Some(3)]);
+}

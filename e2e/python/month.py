@@ -174,6 +174,9 @@ class Month:
             leave = plan.pieces if plan.end == "abort" else None
             heard = await client.ask("POST /v1/messages?beta=true", {**fields, **own}, body, leave, plan.id)
             arrival = self.relay.arrivals.get(plan.id)
+            if heard.status == 0 and arrival is None:
+                # The connection had been idle for too long, and was closed.
+                continue
             self.count(day, ask, heard.status == 200 and plan.has_told_all, arrival)
             if arrival is not None:
                 self.served.add(owner)

@@ -141,8 +141,7 @@ impl<'r> Key<'r> {
             upstream: record.upstream.as_deref().unwrap_or_default(),
             model: &record.labels.model,
             path: record.labels.path,
-            // A key that nobody took may be any: sums of each would be without end.
-            key: record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default(),
+            key: record.summed_key().unwrap_or_default(),
             outcome: record.outcome.name(),
             status: status_class(record.status),
             request_class: record.labels.request_class,

@@ -243,6 +243,12 @@ impl RequestRecord {
         self.attempts == 0 || matches!(self.status, 401 | 403) || !self.is_keyed && !has_tokens
     }
 
+    /// The client's key, where sums by key may have it. One that nobody took may be any, and sums of each would be without
+    /// end; a client token is one that the gateway issued, whatever became of the request.
+    pub fn summed_key(&self) -> Option<&str> {
+        self.key.as_deref().filter(|_| self.holder.is_some() || !self.is_stray())
+    }
+
     /// Bytes of texts of any length that it holds, and of what is kept of its shape.
     pub fn waiting_bytes(&self) -> usize {
         let shape = self.kept_shape().map_or(0, |(head, shape)| head.bytes() + shape.bytes());
@@ -319,5 +325,15 @@ mod tests {
         assert!(!RequestRecord { answer: Some(message), ..keyless }.is_stray(), "of an upstream that asks for none");
         assert!(RequestRecord { attempts: 0, outcome: Outcome::Rejected, ..served.clone() }.is_stray());
         assert!(RequestRecord { status: 401, outcome: Outcome::UpstreamError, ..served }.is_stray());
+    }
+
+    #[test]
+    fn sums_by_key_have_what_a_client_token_was_refused_for_and_no_key_that_nobody_took() {
+        let new = RequestRecord::new(String::new(), SystemTime::UNIX_EPOCH);
+        let refused = RequestRecord { status: 429, key: Some("0a1b2c3d".to_owned()), is_keyed: true, ..new };
+        assert_eq!(refused.summed_key(), None);
+        let holder = Holder { user: "alice".into(), group: None, token: "tok_1".into() };
+        assert_eq!(RequestRecord { holder: Some(Arc::new(holder)), ..refused.clone() }.summed_key(), Some("0a1b2c3d"));
+        assert_eq!(RequestRecord { status: 200, attempts: 1, ..refused }.summed_key(), Some("0a1b2c3d"));
     }
 }

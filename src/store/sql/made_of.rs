@@ -165,7 +165,9 @@ pub(super) fn of_row(by: By) -> &'static str {
         By::Upstream => "COALESCE(upstream, '')",
         By::Path => &PATH,
         // A key that nobody took may be any: it is no group of its own.
-        By::Key => "CASE WHEN stray_bytes IS NULL THEN COALESCE(key_fingerprint, '') ELSE '' END",
+        By::Key => {
+            "CASE WHEN stray_bytes IS NULL OR token_id IS NOT NULL THEN COALESCE(key_fingerprint, '') ELSE '' END"
+        }
         By::RequestClass => &REQUEST_CLASS,
         By::UpstreamKey => "COALESCE(upstream_key, '')",
         By::Session => "COALESCE(session, '')",

@@ -142,7 +142,9 @@ fn read(row: &Row, span: Span) -> Result<Option<Old>, sqlx::Error> {
     let (Some(input), true) = (count("input_tokens")?, (span.from_ms..span.to_ms).contains(&started_ms)) else {
         return Ok(None);
     };
-    let is_stray = row.try_get::<Option<i64>, _>("stray_bytes")?.is_some();
+    // As `RequestRecord::summed_key`.
+    let is_summed = row.try_get::<Option<i64>, _>("stray_bytes")?.is_none()
+        || row.try_get::<Option<String>, _>("token_id")?.is_some();
     let key: Option<String> = row.try_get("key_fingerprint")?;
     let model: Option<String> = row.try_get("model")?;
     let asked: Option<String> = row.try_get("model_asked")?;
@@ -154,7 +156,7 @@ fn read(row: &Row, span: Span) -> Result<Option<Old>, sqlx::Error> {
         status: u16::try_from(row.try_get::<i64, _>("status")?).unwrap_or_default(),
         outcome: row.try_get("outcome")?,
         upstream: row.try_get::<Option<String>, _>("upstream")?.unwrap_or_default(),
-        key: key.filter(|_| !is_stray).unwrap_or_default(),
+        key: key.filter(|_| is_summed).unwrap_or_default(),
         model: model.or(asked),
         model_label: row.try_get("model_label")?,
         request_class: row.try_get("request_class")?,

@@ -101,7 +101,7 @@ fn sums_of(records: &[Arc<RequestRecord>], costs: &HashMap<String, Option<i64>>)
     let mut sums: BTreeMap<String, Figures> = BTreeMap::new();
     for record in records {
         let started = record.started_at.duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_secs();
-        let key = record.key.as_deref().filter(|_| !record.is_stray()).unwrap_or_default();
+        let key = record.summed_key().unwrap_or_default();
         let (upstream, model) = (record.upstream.as_deref().unwrap_or_default(), &record.labels.model);
         let (cost, class) = (costs[&record.request_id], record.labels.request_class);
         let is_used = record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some());
