@@ -124,9 +124,9 @@ bench-compare: ## CPU time of this build beside that of the commit BEFORE (HEAD~
 bench-quick: ## the same benchmark, short
 	$(CARGO) run --release $(LOCKED) -p bench -- run --quick
 
-hold: ## faults of upstreams and clients drawn from SEED for SECONDS (900) or HOURS, with a model that knows what may happen
+hold: ## faults of upstreams, roads and clients, reloads, upgrades and kills, drawn from SEED for SECONDS (900) or HOURS, with a model that knows what may happen
 	HOLD_SEED=$(SEED) HOLD_SECONDS=$(or $(SECONDS),$(if $(HOURS),$$(( $(HOURS) * 3600 )),900)) \
-	  $(CARGO) test $(LOCKED) --test hold -- --ignored --nocapture --test-threads 1
+	  $(CARGO) test $(LOCKED) --test hold -- --nocapture --test-threads 1 every_request
 
 fuzz: ## fuzz what reads and decides, TARGET=name or all in turn, FUZZ_SECONDS (600) each (needs cargo-fuzz)
 	@scripts/fuzz.sh $(TARGET)

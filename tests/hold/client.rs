@@ -1,7 +1,7 @@
 //! A client that does what its plan says, and what it sees.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{Client, Request, WireError};
 use tokio::net::TcpStream;
@@ -37,11 +37,14 @@ pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
     /// Its end.
     pub(crate) end: End,
+    /// When it was asked for, and when that was over.
+    pub(crate) time: (Instant, Instant),
 }
 
 impl Seen {
     fn nothing() -> Self {
-        Self { status: None, body: Vec::new(), end: End::Nothing }
+        let now = Instant::now();
+        Self { status: None, body: Vec::new(), end: End::Nothing, time: (now, now) }
     }
 }
 
@@ -51,6 +54,7 @@ pub(crate) async fn ask(address: SocketAddr, token: &str, plans: &[Plan], kept: 
     let mut seen = vec![Seen::nothing(); plans.len()];
     let is_over = tokio::time::timeout(LIMIT, exchange(address, token, plans, kept, &mut seen)).await.is_ok();
     for one in &mut seen {
+        one.time.1 = Instant::now();
         if !is_over && one.end == End::Nothing {
             one.end = End::Hung;
         }
@@ -63,7 +67,11 @@ async fn exchange(address: SocketAddr, token: &str, plans: &[Plan], kept: &mut O
         Some(client) => client,
         None => match TcpStream::connect(address).await {
             Ok(tcp) => Client::over(tcp),
-            Err(_) => return,
+            Err(_) => {
+                // Nobody is there: who asks on and on finds that out soon enough.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                return;
+            }
         },
     };
     let bytes: Vec<u8> = plans.iter().flat_map(|plan| request(plan, token).bytes()).collect();

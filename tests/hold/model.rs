@@ -11,6 +11,8 @@ pub(crate) enum Want {
     Exact,
     /// The same, or an error of the gateway in its place.
     ExactOrError,
+    /// Its body byte by byte, whole or a part that is seen to be one, or an error of the gateway in its place.
+    Broken,
     /// A part of it that is seen to be one, with its status.
     Cut,
     /// The same, or an error of the gateway in its place.
@@ -40,7 +42,7 @@ pub(crate) struct Permit {
     /// Whether the gateway may ask the same upstream again: on a kept connection that was closed.
     pub(crate) repeats: bool,
     /// How the request may end there.
-    pub(crate) outcomes: &'static [&'static str],
+    pub(crate) outcomes: Vec<&'static str>,
     /// Which statuses the client may get there.
     pub(crate) statuses: Vec<u16>,
     /// What the client may get.
@@ -51,23 +53,33 @@ pub(crate) struct Permit {
 
 /// What follows from an act.
 pub(crate) fn permit(act: Act, is_stream: bool) -> Permit {
-    let make = |moves, outcomes, statuses: &[u16], want, usage| Permit {
+    let make = |moves, outcomes: &[&'static str], statuses: &[u16], want, usage| Permit {
         moves,
         repeats: false,
-        outcomes,
+        outcomes: outcomes.to_vec(),
         statuses: statuses.to_vec(),
         want,
         usage,
     };
     match (act, is_stream) {
-        (Act::Whole | Act::Sliced | Act::Interim | Act::Coded | Act::Twice, _) => {
+        (Act::Whole | Act::Sliced | Act::Interim | Act::Coded | Act::Twice | Act::Dripped | Act::Delayed, _) => {
             make(false, &["completed"], &[200], Want::Exact, Usage::Whole)
         }
         // The connection ends while the request is still on its way: what was answered may be lost with it.
-        (Act::Early, _) => {
-            make(true, &["completed", "truncated", "unreachable"], &[200, 502], Want::CutOrError, Usage::Any)
-        }
+        (Act::Early, _) => Permit {
+            repeats: true,
+            ..make(true, &["completed", "truncated", "unreachable"], &[200, 502], Want::CutOrError, Usage::Any)
+        },
         (Act::LyingUsage, _) => make(false, &["completed"], &[200], Want::Exact, Usage::Any),
+        // Its bytes are the upstream's, and nothing tells that one of them is another.
+        (Act::Flipped, _) => make(
+            true,
+            &["completed", "unreadable", "truncated", "upstream_error", "stream_error"],
+            &[200, 502],
+            Want::ExactOrError,
+            Usage::Any,
+        ),
+        (Act::FlippedCoded, _) => make(false, &["unreadable"], &[200], Want::Exact, Usage::Any),
         (Act::LyingCoding, _) => make(false, &["unreadable"], &[200], Want::Exact, Usage::Any),
         (Act::Status(status @ (400 | 404)), _) => {
             make(false, &["upstream_error"], &[status], Want::Exact, Usage::Nothing)
@@ -84,9 +96,17 @@ pub(crate) fn permit(act: Act, is_stream: bool) -> Permit {
         (Act::Close | Act::Reset, _) => {
             Permit { repeats: true, ..make(true, &["unreachable"], &[502], Want::Error, Usage::Nothing) }
         }
+        (Act::HeadCut, _) => make(true, &["unreachable"], &[502], Want::Error, Usage::Nothing),
+        (Act::HeadReset, _) => {
+            Permit { repeats: true, ..make(true, &["unreachable"], &[502], Want::Error, Usage::Nothing) }
+        }
         // Of a stream also its first event is late, at the same moment.
-        (Act::Silence, true) => make(true, &["unreachable", "stalled"], &[502, 504], Want::Error, Usage::Nothing),
-        (Act::Silence, false) => make(true, &["unreachable"], &[502, 504], Want::Error, Usage::Nothing),
+        (Act::Silence | Act::HeadStall, true) => {
+            make(true, &["unreachable", "stalled"], &[502, 504], Want::Error, Usage::Nothing)
+        }
+        (Act::Silence | Act::HeadStall, false) => {
+            make(true, &["unreachable"], &[502, 504], Want::Error, Usage::Nothing)
+        }
         (Act::CutAfter(0) | Act::BadChunkAfter(0), true) => {
             make(true, &["truncated", "unreachable"], &[200, 502], Want::CutOrError, Usage::Any)
         }
@@ -114,15 +134,37 @@ pub(crate) fn permit(act: Act, is_stream: bool) -> Permit {
     }
 }
 
+/// What may follow if the connection may also break off or stall at any moment.
+fn broken(permit: Permit) -> Permit {
+    let with = |outcomes: Vec<&'static str>| [outcomes, vec!["unreachable", "truncated", "stalled"]].concat();
+    Permit {
+        moves: true,
+        repeats: true,
+        outcomes: with(permit.outcomes),
+        statuses: [permit.statuses, vec![200, 502, 504]].concat(),
+        want: match permit.want {
+            Want::Exact | Want::ExactOrError | Want::Broken => Want::Broken,
+            Want::Cut | Want::CutOrError => Want::CutOrError,
+            Want::Error => Want::Error,
+        },
+        usage: Usage::Any,
+    }
+}
+
+fn permit_of(plan: &Plan, upstream: usize, troubled: &[bool]) -> Permit {
+    let permit = permit_on_open_road(plan, upstream);
+    if troubled[upstream] { broken(permit) } else { permit }
+}
+
 /// A stream is complete with its last event, whatever becomes of its connection.
-fn permit_of(plan: &Plan, upstream: usize) -> Permit {
+fn permit_on_open_road(plan: &Plan, upstream: usize) -> Permit {
     let act = plan.acts[upstream];
     let mut permit = permit(act, plan.is_stream);
     let has_all = plan.is_stream
         && plan.sent_pieces(upstream) < usize::MAX
         && plan.sent_pieces(upstream) >= plan.body(upstream).len();
     if has_all {
-        permit.outcomes = &["completed", "truncated", "stalled", "unreachable"];
+        permit.outcomes = vec!["completed", "truncated", "stalled", "unreachable"];
         permit.usage = Usage::Any;
     } else if plan.is_stream
         && plan.sent_pieces(upstream).saturating_add(1) == plan.body(upstream).len()
@@ -143,6 +185,10 @@ pub(crate) struct Facts<'f> {
     pub(crate) rows: &'f [Row],
     /// The upstreams that it came to, in their order.
     pub(crate) hits: &'f [usize],
+    /// Whether the road to each upstream was not open while it was asked.
+    pub(crate) troubled: [bool; UPSTREAMS.len()],
+    /// Whether the gateway may have been killed before all of it was written.
+    pub(crate) was_killed: bool,
 }
 
 /// What is wrong with a request; nothing if it was served as it may be.
@@ -153,8 +199,10 @@ pub(crate) fn complaints(plan: &Plan, facts: &Facts) -> Vec<String> {
         wrong.push(format!("the client: {:?}", seen.end));
     }
     let text = String::from_utf8_lossy(&seen.body);
+    let is_spoilt = plan.acts.iter().any(|act| matches!(act, Act::Flipped | Act::FlippedCoded));
     let named = text.split('[').skip(1).filter_map(|rest| rest.split_once(' ')?.0.parse::<Nonce>().ok());
-    if let Some(other) = named.into_iter().find(|named| *named != plan.nonce) {
+    // What was changed of a body may be the nonce in it.
+    if let Some(other) = named.into_iter().find(|named| *named != plan.nonce && !is_spoilt) {
         wrong.push(format!("the client got the answer of {other}"));
     }
     if text.contains("evil") {
@@ -162,6 +210,13 @@ pub(crate) fn complaints(plan: &Plan, facts: &Facts) -> Vec<String> {
     }
     if facts.rows.len() > 1 {
         wrong.push(format!("{} rows", facts.rows.len()));
+    }
+    if facts.was_killed {
+        let is_of_one = |upstream| plan.body(upstream).concat() == seen.body;
+        if seen.end == End::Whole && seen.status == Some(200) && !(0..UPSTREAMS.len()).any(is_of_one) {
+            wrong.push(format!("shown as whole, and it is no upstream's: {}", shown(&seen.body)));
+        }
+        return wrong;
     }
     if plan.way == Way::NeverAsks {
         if !facts.hits.is_empty() {
@@ -180,7 +235,7 @@ pub(crate) fn complaints(plan: &Plan, facts: &Facts) -> Vec<String> {
     let visited = visited(row);
     check_hits(plan, facts, &visited, &mut wrong);
     for &upstream in visited.iter().rev().skip(1) {
-        if !permit_of(plan, upstream).moves {
+        if !permit_of(plan, upstream, &facts.troubled).moves {
             let act = plan.acts[upstream];
             wrong.push(format!("another upstream was asked after {} had begun ({act:?})", UPSTREAMS[upstream]));
         }
@@ -220,16 +275,22 @@ fn visited(row: &Row) -> Vec<usize> {
 
 /// The relays and the row tell the same.
 fn check_hits(plan: &Plan, facts: &Facts, visited: &[usize], wrong: &mut Vec<String>) {
-    let mut expected = visited.iter();
-    for (at, hit) in facts.hits.iter().enumerate() {
-        let is_repeat = at > 0 && facts.hits[at - 1] == *hit;
-        if is_repeat && permit_of(plan, *hit).repeats {
+    let is_open = |upstream: &&usize| !facts.troubled[**upstream];
+    let hits: Vec<usize> = facts.hits.iter().filter(is_open).copied().collect();
+    let mut expected = visited.iter().filter(is_open);
+    for (at, hit) in hits.iter().enumerate() {
+        let is_repeat = at > 0 && hits[at - 1] == *hit;
+        if is_repeat && permit_of(plan, *hit, &facts.troubled).repeats {
             continue;
         }
         if expected.next() != Some(hit) {
             wrong.push(format!("it came to {:?}, the row tells of {visited:?}", facts.hits));
             return;
         }
+    }
+    // What was sent on a road that is not open may arrive late, or not at all.
+    if facts.hits.iter().any(|hit| facts.troubled[*hit] && !visited.contains(hit)) {
+        wrong.push(format!("it came to {:?}, the row tells of {visited:?}", facts.hits));
     }
     if plan.way == Way::Reads
         && let Some(&missing) = expected.next()
@@ -241,7 +302,7 @@ fn check_hits(plan: &Plan, facts: &Facts, visited: &[usize], wrong: &mut Vec<Str
 /// Client and row tell what may follow from what the last upstream did.
 fn check_end(plan: &Plan, facts: &Facts, row: &Row, last: usize, wrong: &mut Vec<String>) {
     let (seen, act) = (facts.seen, plan.acts[last]);
-    let permit = permit_of(plan, last);
+    let permit = permit_of(plan, last, &facts.troubled);
     let left = has_left(plan, seen, row);
     let who = format!("{} ({act:?}, {})", UPSTREAMS[last], if plan.is_stream { "stream" } else { "reply" });
     let (outcome, status) = (row.outcome.as_str(), row.status);
@@ -269,7 +330,7 @@ fn check_body(plan: &Plan, facts: &Facts, last: usize, permit: &Permit, who: &st
     let Some(status) = seen.status else { return };
     let whole = plan.body(last).concat();
     let is_own_error = status != 200 && seen.body.starts_with(b"{\"type\":\"error\"") && seen.end != End::Cut;
-    let may_be_error = matches!(permit.want, Want::Error | Want::ExactOrError | Want::CutOrError);
+    let may_be_error = matches!(permit.want, Want::Error | Want::ExactOrError | Want::CutOrError | Want::Broken);
     if may_be_error && is_own_error {
         return;
     }

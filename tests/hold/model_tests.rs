@@ -1,5 +1,7 @@
 //! The model finds what it is there to find.
 
+use std::time::Instant;
+
 use crate::client::{End, Seen};
 use crate::model::{Facts, complaints, permit};
 use crate::plan::{Act, Nonce, Plan, UPSTREAMS, Way};
@@ -19,7 +21,12 @@ fn plan(acts: [Act; 3]) -> Plan {
 }
 
 fn seen(plan: &Plan, upstream: usize) -> Seen {
-    Seen { status: Some(200), body: plan.body(upstream).concat(), end: End::Whole }
+    Seen {
+        status: Some(200),
+        body: plan.body(upstream).concat(),
+        end: End::Whole,
+        time: (Instant::now(), Instant::now()),
+    }
 }
 
 fn row(plan: &Plan, tried: &[&str], upstream: &str) -> Row {
@@ -35,7 +42,11 @@ fn row(plan: &Plan, tried: &[&str], upstream: &str) -> Row {
 }
 
 fn found(plan: &Plan, seen: &Seen, rows: &[Row], hits: &[usize]) -> String {
-    complaints(plan, &Facts { seen, rows, hits }).join("; ")
+    found_with(plan, seen, rows, hits, [false; 3])
+}
+
+fn found_with(plan: &Plan, seen: &Seen, rows: &[Row], hits: &[usize], troubled: [bool; 3]) -> String {
+    complaints(plan, &Facts { seen, rows, hits, troubled, was_killed: false }).join("; ")
 }
 
 #[test]
@@ -78,6 +89,41 @@ fn no_other_upstream_is_asked_once_a_byte_was_out() {
     let said = found(&late, &seen(&late, 1), &[row(&late, &["a"], "b")], &[0, 1]);
     assert!(said.contains("another upstream was asked after a had begun"), "{said}");
     assert!(!permit(Act::CutAfter(2), true).moves && permit(Act::CutAfter(0), true).moves);
+}
+
+#[test]
+fn a_road_that_is_not_open_excuses_what_breaks_and_no_more() {
+    let calm = plan([Act::Whole; 3]);
+    let mut part = seen(&calm, 0);
+    part.body.truncate(100);
+    part.end = End::Cut;
+    let cut = Row { outcome: "truncated".to_owned(), ..row(&calm, &[], "a") };
+    assert_eq!(found_with(&calm, &part, std::slice::from_ref(&cut), &[0], [true, false, false]), "");
+    assert!(found(&calm, &part, std::slice::from_ref(&cut), &[0]).contains("outcome truncated"));
+    // It was sent, and never arrived.
+    let moved = row(&calm, &["a"], "b");
+    assert_eq!(found_with(&calm, &seen(&calm, 1), std::slice::from_ref(&moved), &[1], [true, false, false]), "");
+    let said = found_with(&calm, &seen(&calm, 1), std::slice::from_ref(&moved), &[1], [false, true, false]);
+    assert!(said.contains("it never came to a"), "{said}");
+    // It arrived late.
+    assert_eq!(found_with(&calm, &seen(&calm, 1), std::slice::from_ref(&moved), &[1, 0], [true, false, false]), "");
+    part.end = End::Whole;
+    let said = found_with(&calm, &part, &[cut], &[0], [true; 3]);
+    assert!(said.contains("shown as whole with"), "{said}");
+}
+
+#[test]
+fn of_a_gateway_that_was_killed_rows_may_be_missing_and_nothing_cut_may_look_whole() {
+    let calm = plan([Act::Whole; 3]);
+    let said = |seen: &Seen| {
+        complaints(&calm, &Facts { seen, rows: &[], hits: &[0], troubled: [false; 3], was_killed: true }).join("; ")
+    };
+    let mut part = seen(&calm, 0);
+    assert_eq!(said(&part), "");
+    part.body.truncate(100);
+    assert!(said(&part).contains("shown as whole"));
+    part.end = End::Cut;
+    assert_eq!(said(&part), "");
 }
 
 #[test]

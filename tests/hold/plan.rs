@@ -76,6 +76,20 @@ pub(crate) enum Act {
     Reset,
     /// Nothing at all.
     Silence,
+    /// Half of the response's head; then the connection is closed.
+    HeadCut,
+    /// The same with a reset.
+    HeadReset,
+    /// Half of the response's head, and nothing more.
+    HeadStall,
+    /// The answer as it should be; its head and its beginning come byte by byte.
+    Dripped,
+    /// The same, with a pause in its middle.
+    Delayed,
+    /// Whole, but for one byte of the body that is no UTF-8.
+    Flipped,
+    /// Compressed, and one byte is not what its checksum says.
+    FlippedCoded,
     /// The connection is closed after so many events (of a reply that is no stream: in its middle).
     CutAfter(usize),
     /// The same with a reset.
@@ -179,8 +193,7 @@ impl Plan {
             Act::Page => vec![format!("<!DOCTYPE html><html><body>{}</body></html>", self.nonce).into_bytes()],
             _ if !self.is_stream => {
                 let text: String = (0..self.pieces).map(|at| self.text(upstream, at)).collect();
-                let body = self.message(act, Some(&text)).to_string().into_bytes();
-                vec![if act == Act::Coded { gzip(&body) } else { body }]
+                vec![self.spoilt(act, self.message(act, Some(&text)).to_string().into_bytes())]
             }
             _ => {
                 let mut events = self.events(upstream);
@@ -190,12 +203,31 @@ impl Plan {
                         events.truncate(1 + self.pieces.div_ceil(2));
                         events.push(event("error", &self.error_value("overloaded_error", upstream)));
                     }
-                    Act::Coded => events = vec![gzip(&events.concat())],
+                    Act::Coded | Act::Flipped | Act::FlippedCoded => events = vec![self.spoilt(act, events.concat())],
                     _ => {}
                 }
                 events
             }
         }
+    }
+
+    /// A body in the coding of this act, with what it changes of it.
+    fn spoilt(&self, act: Act, body: Vec<u8>) -> Vec<u8> {
+        let mut body = if matches!(act, Act::Coded | Act::FlippedCoded) { gzip(&body) } else { body };
+        match act {
+            Act::Flipped => {
+                let at = body.len() / 2;
+                body[at] ^= 0x80;
+            }
+            // Of the checksum, the length behind it, or what they are of.
+            Act::FlippedCoded => {
+                let back = [1, 5, 8, body.len() / 2][self.tokens[0] as usize % 4];
+                let at = body.len() - back;
+                body[at] ^= 1;
+            }
+            _ => {}
+        }
+        body
     }
 
     /// How many pieces of that body are sent whole.
@@ -275,8 +307,15 @@ fn error_type(status: u16) -> String {
 fn act(rng: &mut Rng, pieces: usize) -> Act {
     let at = rng.usize(..pieces + 2);
     match rng.u32(..1_000) {
-        ..480 => Act::Whole,
-        480..540 => Act::Sliced,
+        ..370 => Act::Whole,
+        370..420 => Act::Sliced,
+        420..440 => Act::HeadCut,
+        440..460 => Act::HeadReset,
+        460..463 => Act::HeadStall,
+        463..493 => Act::Dripped,
+        493..500 => Act::Delayed,
+        500..520 => Act::Flipped,
+        520..540 => Act::FlippedCoded,
         540..560 => Act::Interim,
         560..590 => Act::Coded,
         590..610 => Act::Twice,
@@ -312,7 +351,7 @@ fn way(rng: &mut Rng) -> Way {
 }
 
 /// Seeds that follow each other say nothing of each other (the finalizer of SplitMix64).
-fn mixed(seed: u64) -> u64 {
+pub(crate) fn mixed(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -8,6 +8,8 @@ use harness::{Port, Received, Reply, Step, Upstream};
 
 use crate::plan::{Act, Nonce, Plan, UPSTREAMS, Way};
 
+/// How much of a [`Act::Dripped`] is.
+const DRIPPED_BYTES: usize = 400;
 /// The key that all of them are paid with.
 pub(crate) const KEY: &str = "sk-relay-of-the-hold-0123456789abcdef";
 
@@ -50,11 +52,14 @@ pub(crate) async fn start(notes: &Notes) -> Vec<(Port, Upstream)> {
     relays
 }
 
-/// What came malformed, or in part, although its client waited for the response.
-pub(crate) fn malformed(relay: &Upstream) -> Vec<String> {
+/// What came malformed, or in part, although its client waited for the response and the road was open.
+pub(crate) fn malformed(relay: &Upstream, was_troubled: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for request in relay.received() {
         let Some(why) = &request.malformed else { continue };
+        if was_troubled && ["cut: ", "socket: "].iter().any(|begun| why.starts_with(begun)) {
+            continue;
+        }
         let plan = nonce(&request).map(Plan::of);
         let may_leave = |plan: &Plan| matches!(plan.way, Way::Leaves(_) | Way::HalfCloses);
         if !plan.as_ref().is_some_and(may_leave) {
@@ -93,6 +98,36 @@ fn answer(notes: &Notes, upstream: usize, request: &Received) -> Reply {
     reply(&plan, upstream)
 }
 
+fn half_a_head(ending: Step) -> Reply {
+    Reply::raw(vec![Step::Raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/eve".to_vec()), ending])
+}
+
+/// A response whose head, framing and beginning come byte by byte.
+fn dripped(is_stream: bool, body: &[Vec<u8>]) -> Reply {
+    let (kind, framing, framed) = if is_stream {
+        let chunk = |piece: &Vec<u8>| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        let chunks: Vec<u8> = body.iter().flat_map(chunk).chain(*b"0\r\n\r\n").collect();
+        ("text/event-stream", "Transfer-Encoding: chunked".to_owned(), chunks)
+    } else {
+        let body = body.concat();
+        ("application/json", format!("Content-Length: {}", body.len()), body)
+    };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{framing}\r\n\r\n");
+    let whole = [head.into_bytes(), framed].concat();
+    let (slowly, rest) = whole.split_at(whole.len().min(DRIPPED_BYTES));
+    let mut steps: Vec<Step> = slowly.iter().map(|&byte| Step::Raw(vec![byte])).collect();
+    steps.extend([Step::Raw(rest.to_vec()), Step::Close]);
+    Reply::raw(steps)
+}
+
+/// Long enough to be seen, and far from every time-out.
+fn delayed(reply: Reply, mut body: Vec<Vec<u8>>) -> Reply {
+    let pause = |time| Step::Sleep(Duration::from_millis(time));
+    let rest = body.split_off(body.len().div_ceil(2));
+    let send = |reply: Reply, pieces: Vec<Vec<u8>>| pieces.into_iter().fold(reply, Reply::bytes);
+    send(send(reply, body).step(pause(300)), rest)
+}
+
 /// What an upstream sends by its plan.
 fn reply(plan: &Plan, upstream: usize) -> Reply {
     let act = plan.acts[upstream];
@@ -103,6 +138,9 @@ fn reply(plan: &Plan, upstream: usize) -> Reply {
         Act::Close => return Reply::close(),
         Act::Reset => return Reply::reset(),
         Act::Silence => return Reply::stall(),
+        Act::HeadCut => return half_a_head(Step::Close),
+        Act::HeadReset => return half_a_head(Step::Reset),
+        Act::HeadStall => return half_a_head(Step::Stall),
         Act::Status(status) => {
             return Reply::status(status).body(body.concat()).header("Content-Type", "application/json");
         }
@@ -121,7 +159,7 @@ fn reply(plan: &Plan, upstream: usize) -> Reply {
         false => Reply::json(Vec::new()).length(body.iter().map(Vec::len).sum::<usize>() as u64),
     };
     match act {
-        Act::Coded | Act::LyingCoding => reply = reply.header("Content-Encoding", "gzip"),
+        Act::Coded | Act::LyingCoding | Act::FlippedCoded => reply = reply.header("Content-Encoding", "gzip"),
         Act::Interim => reply = reply.interim(103, &[("Link", "</x>; rel=preload")]),
         _ => {}
     }
@@ -129,6 +167,11 @@ fn reply(plan: &Plan, upstream: usize) -> Reply {
     if !plan.is_stream && sent == 0 {
         reply = reply.bytes(&body[0][..body[0].len() / 2]);
         return reply.step(ending.unwrap_or(Step::Close));
+    }
+    match act {
+        Act::Dripped => return dripped(plan.is_stream, &body),
+        Act::Delayed => return delayed(reply, body),
+        _ => {}
     }
     for piece in body.iter().take(sent) {
         match act {

@@ -10,9 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::client::{self, Seen};
 use crate::model::{self, Facts};
-use crate::plan::{Nonce, Plan, Way};
+use crate::operator::{Deed, Gone, deeds, operate};
+use crate::plan::{Nonce, Plan, UPSTREAMS, Way};
+use crate::road::{self, State};
 use crate::rows::Row;
-use crate::world::{World, text_of_metrics};
+use crate::world::{MOST_USD, World, text_of_metrics};
 
 /// Clients at one time.
 const CLIENTS: usize = 24;
@@ -25,6 +27,10 @@ const GAUGES: [&str; 6] = [
     "gateway_upstream_in_flight_requests",
     "gateway_upstream_waiting_requests",
 ];
+/// How long a road that is open again may still cost requests: what was sent on connections that had died, and not noticed yet.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// How long a row may wait for the disk: for the second that it is written with, and on a busy machine for its turn.
+const UNWRITTEN: Duration = Duration::from_millis(2_500);
 /// How long it may take until nothing goes on any more, and the rows are written.
 const QUIET: Duration = Duration::from_secs(20);
 
@@ -42,8 +48,17 @@ pub(crate) struct Tally {
 /// Asks for so long, and compares.
 pub(crate) async fn run(world: &mut World, seed: u64, time: Duration) -> Tally {
     let before = text_of_metrics(&world.gateway).await;
-    let seen = flood(world, seed, time).await;
-    let mut wrong = quiet(world).await;
+    let (seen, troubles, (mut wrong, gone)) =
+        tokio::join!(flood(world, seed, time), trouble(world, seed, time), operate(world, seed, time));
+    for &(upstream, ..) in &troubles {
+        world.were_troubled[upstream] = true;
+    }
+    if !gone.is_empty() {
+        // What was on its way was cut, at every upstream.
+        world.were_troubled = [true; UPSTREAMS.len()];
+        world.excused += seen.iter().filter(|(_, seen)| was_killed(&gone, seen)).count() as f64 * MOST_USD;
+    }
+    wrong.extend(quiet(world).await);
     let (hits, more) = world.notes.take();
     wrong.extend(more);
     let rows = rows(world, &seen, &hits).await;
@@ -53,18 +68,21 @@ pub(crate) async fn run(world: &mut World, seed: u64, time: Duration) -> Tally {
             seen,
             rows: rows.get(&plan.nonce).unwrap_or(&none),
             hits: hits.get(&plan.nonce).map_or(&[], Vec::as_slice),
+            troubled: troubled(&troubles, seen),
+            was_killed: was_killed(&gone, seen),
         };
         let found = model::complaints(plan, &facts);
         if !found.is_empty() {
             wrong.push(format!(
-                "{}: {}\n    {plan:?}\n    {:?} {:?} {} bytes\n    {:?}\n    came to {:?}",
+                "{}: {}\n    {plan:?}\n    {:?} {:?} {} bytes\n    {:?}\n    came to {:?}, troubled {:?}",
                 plan.nonce,
                 found.join("; "),
                 seen.status,
                 seen.end,
                 seen.body.len(),
                 facts.rows,
-                facts.hits
+                facts.hits,
+                facts.troubled
             ));
         }
     }
@@ -76,10 +94,42 @@ pub(crate) async fn run(world: &mut World, seed: u64, time: Duration) -> Tally {
     for row in rows.values().flatten() {
         *outcomes.entry(row.outcome.clone()).or_default() += 1;
     }
-    let after = text_of_metrics(&world.gateway).await;
-    wrong.extend(compare_metrics(&before, &after, &outcomes, &rows));
+    // Another process counts from the beginning.
+    if !deeds(seed, time).iter().any(|&(_, deed)| matches!(deed, Deed::Upgrade | Deed::Kill)) {
+        let after = text_of_metrics(&world.gateway).await;
+        wrong.extend(compare_metrics(&before, &after, &outcomes, &rows));
+    }
     wrong.extend(world.compare_sums().await);
     Tally { requests: seen.len(), outcomes, wrong }
+}
+
+/// A road that was not open, and from when to when.
+type Trouble = (usize, Instant, Instant);
+
+/// Breaks and freezes the roads as the seed says.
+async fn trouble(world: &World, seed: u64, time: Duration) -> Vec<Trouble> {
+    let spells = road::spells(seed, time).into_iter().map(async |spell| {
+        tokio::time::sleep(spell.from).await;
+        let began = Instant::now();
+        println!("wave {seed}: {spell:?}");
+        world.roads[spell.upstream].set(spell.state);
+        tokio::time::sleep(spell.to - spell.from).await;
+        world.roads[spell.upstream].set(State::Open);
+        (spell.upstream, began, Instant::now())
+    });
+    futures::future::join_all(spells).await
+}
+
+/// The upstreams whose roads were not open while a request was asked.
+fn troubled(troubles: &[Trouble], seen: &Seen) -> [bool; UPSTREAMS.len()] {
+    std::array::from_fn(|upstream| {
+        troubles.iter().any(|&(of, from, to)| of == upstream && seen.time.0 <= to + AFTERMATH && seen.time.1 >= from)
+    })
+}
+
+/// Whether a request was asked while the gateway was not there, or so shortly before that its row may not be on the disk.
+fn was_killed(gone: &[Gone], seen: &Seen) -> bool {
+    gone.iter().any(|&(from, to)| seen.time.1 + UNWRITTEN >= from && seen.time.0 <= to)
 }
 
 /// Clients that ask one request after the other.
@@ -117,12 +167,16 @@ async fn quiet(world: &World) -> Vec<String> {
     let began = Instant::now();
     loop {
         let text = text_of_metrics(&world.gateway).await;
-        let busy: Vec<String> = GAUGES
+        let mut busy: Vec<String> = GAUGES
             .iter()
             .map(|name| (name, metrics::sum(&text, name, &[])))
             .filter(|(_, value)| *value != 0.0)
             .map(|(name, value)| format!("{name} is {value} when nothing goes on"))
             .collect();
+        let processes = world.gateway.processes();
+        if processes.len() != 1 {
+            busy.push(format!("the processes {processes:?} are there when nothing goes on"));
+        }
         if busy.is_empty() || began.elapsed() > QUIET {
             return busy;
         }

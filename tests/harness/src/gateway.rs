@@ -314,6 +314,15 @@ impl Gateway {
         Beside { child: Running(child), said }
     }
 
+    /// Starts it again, at its addresses, after all of its processes were killed. It says what it says on standard error.
+    pub fn start_again(&self) -> Beside {
+        let mut command = clean(&self.binary, self.dir.path(), &self.env);
+        let mut child =
+            command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let (said, _) = Log::of(&mut child);
+        Beside { child: Running(child), said }
+    }
+
     /// The program.
     pub fn binary(&self) -> &Path {
         &self.binary
@@ -354,7 +363,7 @@ impl Gateway {
     }
 }
 
-/// See [`Gateway::spawn`]; killed when dropped.
+/// See [`Gateway::spawn`] and [`Gateway::start_again`]; killed when dropped.
 pub struct Beside {
     child: Running,
     said: Log,
@@ -364,6 +373,11 @@ impl Beside {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.0.id()
+    }
+
+    /// What it has said so far.
+    pub fn text(&self) -> String {
+        self.said.text()
     }
 
     /// Waits for this line on its standard output.
