@@ -8,6 +8,8 @@ pub mod again;
 pub mod balance;
 pub mod body_intake;
 pub mod cache_waste;
+#[cfg(test)]
+mod chance;
 mod codes;
 pub mod errors;
 #[cfg(any(test, fuzzing))]

@@ -4,51 +4,51 @@ use crate::usage::summary::Tokens;
 
 /// Choices, and a text behind them. When they are used up, each is 0.
 #[derive(Debug)]
-pub struct Choices<'i>(&'i [u8]);
+pub(super) struct Choices<'i>(&'i [u8]);
 
 impl<'i> Choices<'i> {
     /// Those of an input.
-    pub fn new(input: &'i [u8]) -> Self {
+    pub(super) fn new(input: &'i [u8]) -> Self {
         Self(input)
     }
 
     /// The next byte.
-    pub fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
     /// Whether there are none left.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// A number below `count`, which is at most 256.
-    pub fn below(&mut self, count: usize) -> usize {
+    pub(super) fn below(&mut self, count: usize) -> usize {
         usize::from(self.byte()) % count
     }
 
     /// One of these.
-    pub fn one<'o, T>(&mut self, of: &'o [T]) -> &'o T {
+    pub(super) fn one<'o, T>(&mut self, of: &'o [T]) -> &'o T {
         &of[self.below(of.len())]
     }
 
     /// A number of any size.
-    pub fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         let size = self.below(9);
         (0..size).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
     /// So many bytes, or as many as there are.
-    pub fn bytes(&mut self, count: usize) -> &'i [u8] {
+    pub(super) fn bytes(&mut self, count: usize) -> &'i [u8] {
         let (bytes, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         bytes
     }
 
     /// What is left.
-    pub fn rest(self) -> &'i [u8] {
+    pub(super) fn rest(self) -> &'i [u8] {
         self.0
     }
 

@@ -17,8 +17,9 @@ pub(super) fn body(input: &[u8]) {
         assert_eq!(reader.beginning(), &body[..body.len().min(ERROR_BODY_BYTES)]);
         (reader.whole(), reader.text(), reader.finish())
     };
-    let (whole, text, finished) = read(body.len().max(1));
-    assert_eq!((&whole, &text, &finished), (&read(step).0, &read(step).1, &read(step).2));
+    let said = read(body.len().max(1));
+    assert_eq!(said, read(step));
+    let (whole, text, finished) = said;
     assert_eq!(text, finished);
     let is_short = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|text| text.chars().count() <= most);
     assert!(text.body.chars().count() <= ERROR_BODY_BYTES);

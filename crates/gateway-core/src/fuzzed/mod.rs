@@ -16,7 +16,7 @@ mod tests;
 mod tokens;
 
 use crate::rules::body::oracle;
-pub use choices::Choices;
+use choices::Choices;
 
 /// Takes any bytes.
 ///

@@ -1,6 +1,7 @@
 //! Every target over its seeds and what was found once, and over variations of these that are the same at every run.
 
 use super::{Choices, TARGETS, target};
+use crate::chance::Chance;
 use std::path::{Path, PathBuf};
 
 /// How many variations each target is tried with; `FUZZ_CASES` says another number.
@@ -18,42 +19,33 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
 
 fn words() -> Vec<Vec<u8>> {
     let text = include_str!("../../../../fuzz/words.dict");
-    let lines = text.lines().filter(|line| line.starts_with('"'));
-    lines.map(|line| unescaped(line.trim_matches('"'))).collect()
+    let quoted = |line: &'static str| line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    text.lines().filter_map(quoted).map(unescaped).collect()
 }
 
 /// A word as libFuzzer's dictionaries have it.
 fn unescaped(word: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), word.bytes());
     while let Some(byte) = rest.next() {
-        match (byte, byte == b'\\') {
-            (_, true) => match rest.next() {
-                Some(b'x') => {
-                    let digits: String = rest.by_ref().take(2).map(char::from).collect();
-                    bytes.push(u8::from_str_radix(&digits, 16).expect("two digits"));
-                }
-                escaped => bytes.extend(escaped),
-            },
-            _ => bytes.push(byte),
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next().unwrap_or_else(|| panic!("nothing is escaped at the end of {word}")) {
+            b'x' => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.push(u8::from_str_radix(&digits, 16).expect("two digits"));
+            }
+            escaped => bytes.push(escaped),
         }
     }
     bytes
 }
 
-/// SplitMix64: numbers that are the same for the same seed.
-fn random(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(1);
-    move |below| {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % below.max(1) as u64) as usize
-    }
-}
-
 /// A seed, changed in one to six places.
 fn varied(seeds: &[Vec<u8>], words: &[Vec<u8>], number: u64) -> Vec<u8> {
-    let mut below = random(number);
+    let mut chance = Chance::new(number);
+    let mut below = |count| chance.below(count);
     let mut input = seeds[below(seeds.len())].clone();
     for _ in 0..=below(6) {
         let at = below(input.len() + 1);
@@ -108,6 +100,22 @@ macro_rules! held {
 held! {
     chunked, decimal, decode, decode_roundtrip, error_body, head, json_scan, leases, masking, meter, path, prices, query,
     redaction, rules_body, sse, tokens,
+}
+
+#[test]
+fn words_of_the_dictionary_are_whole() {
+    let words = words();
+    let lines = include_str!("../../../../fuzz/words.dict").lines().filter(|line| line.contains('"'));
+    assert_eq!(words.len(), lines.count());
+    for whole in [&b"\\\""[..], b"\"text\":\"", b"\\ud83d\\ude00"] {
+        assert!(words.iter().any(|word| word == whole), "{}", whole.escape_ascii());
+    }
+}
+
+#[test]
+#[should_panic(expected = "nothing is escaped at the end of a\\")]
+fn a_word_ends_with_no_escape() {
+    unescaped("a\\");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Several gateways, a ledger and hundreds of clients, with a clock that only the simulation moves: what is spent beyond a budget
 //! stays within what the design promises, and nearly all of it can be used.
 
-mod chance;
 mod gateway;
 mod world;
 

@@ -1,7 +1,7 @@
 //! The clock, the clients, and what happens to them.
 
-use super::chance::Chance;
 use super::gateway::{Answer, Gateway, State};
+use crate::chance::Chance;
 use crate::team::admission::{Admission, Missing, Shortage, admit};
 use crate::team::estimate::Told;
 use crate::team::ledger_model::Window;

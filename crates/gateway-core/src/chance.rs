@@ -1,12 +1,12 @@
-//! Random numbers that are the same for the same seed.
+//! Random numbers that are the same for the same seed: for simulations and variations, in tests.
 
 use std::f64::consts::TAU;
 
 /// SplitMix64.
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(1))
     }
 
@@ -18,16 +18,16 @@ impl Chance {
     }
 
     /// From zero up to one.
-    pub(super) fn part(&mut self) -> f64 {
+    pub(crate) fn part(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.next() % count as u64) as usize
     }
 
     /// Of a log-normal distribution: costs, sizes and times of requests have long tails.
-    pub(super) fn tailed(&mut self, median: f64, sigma: f64) -> f64 {
+    pub(crate) fn tailed(&mut self, median: f64, sigma: f64) -> f64 {
         let radius = (-2.0 * (1.0 - self.part()).ln()).sqrt();
         median * (sigma * radius * (TAU * self.part()).cos()).exp()
     }
