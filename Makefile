@@ -131,8 +131,8 @@ hold: ## faults of upstreams, roads and clients, reloads, upgrades and kills, dr
 fuzz: ## fuzz what reads and decides, TARGET=name or all in turn, FUZZ_SECONDS (600) each (needs cargo-fuzz)
 	@scripts/fuzz.sh $(TARGET)
 
-interleavings: ## what is lock-free in the limits of a team, in all orders in which threads may meet (loom)
-	LOOM_MAX_PREEMPTIONS=3 RUSTFLAGS="$(RUSTFLAGS) --cfg interleaved" CARGO_TARGET_DIR=$(TARGET_DIR)/interleaved \
+interleavings: ## what is lock-free in the limits of a team, in all interleavings of its threads (loom)
+	RUSTFLAGS="$(RUSTFLAGS) --cfg interleaved" CARGO_TARGET_DIR=$(TARGET_DIR)/interleaved \
 	  $(CARGO) test $(LOCKED) -p gateway-core --lib interleavings
 
 hooks: ## check format and imports before each commit in this clone

@@ -1,5 +1,5 @@
 //! The atomics of stocks and rates: those of the standard library, or, with `--cfg interleaved`, loom's, which try all
-//! orders in which threads may meet.
+//! interleavings of the threads that use them.
 
 #[cfg(not(all(test, interleaved)))]
 pub(super) use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -1,9 +1,10 @@
-//! Stocks and rates in all orders in which threads may meet: `make interleavings`.
+//! Stocks and rates in all interleavings of the threads that use them: `make interleavings`.
 
 use super::grant::Granted;
 use super::rate::{Rate, Slow};
 use super::stock::{Lack, Stock};
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::time::Duration;
 
@@ -89,11 +90,16 @@ fn a_request_that_is_settled_while_its_lease_begins_anew_counts_once() {
 #[test]
 fn no_more_places_are_taken_than_there_are() {
     loom::model(|| {
-        let stock = stock("requests:now:1", 1);
+        let (stock, holders) = (stock("requests:now:1", 1), Arc::new(AtomicUsize::new(0)));
         let request = || {
-            let stock = Arc::clone(&stock);
+            let (stock, holders) = (Arc::clone(&stock), Arc::clone(&holders));
             thread::spawn(move || match stock.reserve(1, NOW) {
-                Ok(()) => !stock.settle(1, 1),
+                Ok(()) => {
+                    // Relaxed, so that the threads are in no other order than the stock brings about.
+                    assert_eq!(holders.fetch_add(1, Ordering::Relaxed), 0, "both have the one place");
+                    holders.fetch_sub(1, Ordering::Relaxed);
+                    !stock.settle(1, 1)
+                }
                 Err(_) => false,
             })
         };
