@@ -12,19 +12,19 @@ use std::collections::BTreeMap;
 
 const SAMPLE: &str = "gateway:
   upstreams:
-    - {name: a, base_url: \"https://a.example/x\", weight: 2, api_key: sk-0123456789abcdef, lines: [\"https://b.example\"]}
+    - {name: a, base_url: \"https://a.example/x\", weight: 2, api_key: sk-0123456789abcdef, lines: [b.example]}
     - {name: b, base_url: \"http://b.example\", priority: 2}
   routes: [{keys: [\"sk-1*\"], upstream: b}]
   rules:
     - name: one
-      match: {path: {prefix: /v1}, headers: {user-agent: {regex: \"^claude\"}}}
+      match: {path: {prefix: /v1}, header: {user-agent: {regex: \"^claude\"}}}
       headers: {set: {x-a: \"{request.id}\"}, remove: [x-b]}
       query: {set: {beta: \"true\"}}
       body: {set: {/model: claude-x}, remove: [/metadata]}
   prices: [{models: \"claude-*\", input: 3, output: 15.5, from: 2026-01-01}]
   limits: {request_body: 32MB, header_timeout: 10s}
-  failover: {attempts: 3, errors: [{status: [429], then: next}]}
-  notify: [{name: n, url: \"https://n.example\", events: [upstream_down]}]
+  failover: {max_attempts: 3, errors: [{name: busy, match: {status: [429]}, then: next}]}
+  notify: {targets: [{kind: webhook, name: n, url: \"https://n.example\", events: [upstream_down]}]}
 ";
 
 /// What is put into a text.
@@ -56,6 +56,11 @@ fn mapping() -> impl Strategy<Value = Value> {
 
 fn at<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
     key.split('.').try_fold(value, |value, part| value.as_mapping()?.get(part))
+}
+
+#[test]
+fn what_is_varied_is_valid() {
+    load_yaml(SAMPLE, &[]).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 proptest! {
