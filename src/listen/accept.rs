@@ -115,17 +115,20 @@ impl<A: ServerApp + Send + Sync + 'static> Acceptance<A> {
         let mut counted: Option<Loop<'_>> = None;
         loop {
             if *accepting.borrow() != Accepting::On {
+                // Only here is a pause waited for: whoever waits for all loops to pause would wait for a counted one.
                 counted = None;
-            }
-            let next = accepting.wait_for(|&now| now != Accepting::Paused).await.map(|now| *now);
-            if !matches!(next, Ok(Accepting::On)) {
-                return;
+                let next = accepting.wait_for(|&now| now != Accepting::Paused).await.map(|now| *now);
+                if !matches!(next, Ok(Accepting::On)) {
+                    return;
+                }
             }
             counted.get_or_insert_with(|| self.sockets.loop_began());
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                // A pause that began before the loop was counted, or while its thread was blocked, is seen first.
+                biased;
                 _ = accepting.wait_for(|&now| now != Accepting::On) => continue,
                 _ = shutdown.wait_for(|&is_on| is_on) => return,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => match (self.admission)(peer) {
@@ -192,4 +195,105 @@ async fn shake_hands(
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncReadExt as _;
+    use tokio::sync::watch;
+
+    struct Nobody;
+
+    #[async_trait]
+    impl ServerApp for Nobody {
+        async fn process_new(self: &Arc<Self>, _: Stream, _: &ShutdownWatch) -> Option<Stream> {
+            None
+        }
+    }
+
+    /// Loops at a free port, which close each connection that they accept, and count it.
+    struct Loops {
+        count: usize,
+        sockets: Arc<Sockets>,
+        address: SocketAddr,
+        accepted: Arc<AtomicUsize>,
+        _shutdown: watch::Sender<bool>,
+    }
+
+    impl Loops {
+        fn start(count: usize) -> Self {
+            let (sockets, accepted) = (Arc::new(Sockets::default()), Arc::<AtomicUsize>::default());
+            let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            let address = free.expect("a port");
+            sockets.bind("gateway.listen", address).expect("bound");
+            let counter = Arc::clone(&accepted);
+            let refuse = move |_| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                Err(Full::Total)
+            };
+            let listening = Listening::new("test", Nobody, Arc::clone(&sockets), Vec::new(), || Duration::ZERO, refuse);
+            let (shutdown, is_shut_down) = watch::channel(false);
+            for acceptance in listening.acceptances(&Endpoint { address, tls: None }, count, &is_shut_down) {
+                tokio::spawn(acceptance.run());
+            }
+            Self { count, sockets, address, accepted, _shutdown: shutdown }
+        }
+
+        async fn begin(&self) {
+            self.sockets.accept(true);
+            within("all loops to accept", self.sockets.accepted_by(self.count)).await;
+        }
+
+        async fn pause(&self) {
+            self.sockets.accept(false);
+            within("no loop to accept", self.sockets.accepted_by_none()).await;
+        }
+
+        fn accepted(&self) -> usize {
+            self.accepted.load(Ordering::SeqCst)
+        }
+    }
+
+    async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("waited for {what}"))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_pause_is_one_whatever_a_loop_is_about_to_do() {
+        let loops = Loops::start(4);
+        for round in 0..4_000 {
+            if round % 2 == 0 {
+                loops.begin().await;
+            }
+            let _waits = TcpStream::connect(loops.address).await.expect("connected");
+            // The loops wake up, and find anything.
+            for _ in 0..round % 8 {
+                loops.sockets.accept(false);
+                loops.sockets.accept(true);
+            }
+            loops.pause().await;
+            let accepted = loops.accepted();
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(loops.accepted(), accepted, "round {round}: accepted during the pause");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_pause_waits_for_its_end() {
+        let loops = Loops::start(2);
+        loops.begin().await;
+        loops.pause().await;
+        let mut waits = TcpStream::connect(loops.address).await.expect("connected");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(loops.accepted(), 0);
+        loops.begin().await;
+        assert_eq!(within("the connection to be closed", waits.read(&mut [0])).await.expect("closed"), 0);
+        assert_eq!(loops.accepted(), 1);
+    }
 }

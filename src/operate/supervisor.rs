@@ -132,7 +132,8 @@ impl Supervisor {
 enum Stage {
     Starting,
     Serving,
-    /// A successor has the sockets too, and is to say that it serves; this process serves as before.
+    /// A successor has the sockets too. This process serves as before until that one says that it serves, and then accepts
+    /// no more connections, unless that one is gone.
     HandingOver,
     Draining,
     /// All is said; the process only has to end.
@@ -388,11 +389,17 @@ impl Running {
             // Whatever becomes of it, the service goes on.
             let _ = tokio::task::spawn_blocking(move || write()).await;
             let outcome = successor.take_over(sockets).await;
-            if outcome.is_ok() {
+            if let Ok(successor) = &outcome {
                 // Who was told that the new process serves finds it at the next connection, not this one. Connections
                 // that come in the meantime are the new one's.
                 own.accept(false);
-                let _ = tokio::time::timeout(PAUSE_TIME, own.accepted_by_none()).await;
+                if tokio::time::timeout(PAUSE_TIME, own.accepted_by_none()).await.is_err() {
+                    log::warn!(
+                        "connections are still accepted here after {}; process {} is to serve all the same",
+                        humantime::format_duration(PAUSE_TIME),
+                        successor.pid()
+                    );
+                }
             }
             taken.send(outcome).await
         });
