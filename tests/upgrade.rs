@@ -90,6 +90,8 @@ async fn upgrades_under_load_drop_nothing_and_count_everything_once() {
 fn beside_busy_threads<T>(work: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when the work panics, or the threads would be waited for without end.
+        let _over = OnDrop(&over);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
@@ -97,10 +99,23 @@ fn beside_busy_threads<T>(work: impl FnOnce() -> T) -> T {
                 }
             });
         }
-        let result = work();
-        over.store(true, Ordering::Relaxed);
-        result
+        work()
     })
+}
+
+/// Sets it when dropped.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+#[should_panic(expected = "as it should")]
+fn busy_threads_end_with_the_work_whatever_becomes_of_it() {
+    beside_busy_threads(|| panic!("as it should"));
 }
 
 /// What is answered on a new connection.
@@ -206,12 +221,24 @@ async fn a_successor_that_does_not_serve_costs_nothing() {
     let gateway = start(gateway().upstream(upstream.url())).await;
     let load = Load::start(gateway.addr(), 2, 0);
     let pid = gateway.pid();
-    for (what, why) in [("dies", "does not serve"), ("lies", "something else"), ("stays silent", "did not say")] {
+    for (what, why) in [
+        ("dies", "does not serve"),
+        ("lies", "something else"),
+        ("serves, and dies", "serves no more"),
+        ("stays silent", "did not say"),
+    ] {
         let from = gateway.stderr_lines();
         let mut successor = successor_with_sockets(&gateway).await;
         match what {
             "dies" => drop(successor),
             "lies" => say(successor.get_mut(), "\"yours\" \"yours\"").await,
+            "serves, and dies" => {
+                // The old process finds both at once: its loops pause, and have to go on.
+                gateway.signal(pid, "STOP");
+                say(successor.get_mut(), "serving").await;
+                drop(successor);
+                gateway.signal(pid, "CONT");
+            }
             // Others are served, and asked to wait, in the meantime.
             _ => {
                 is_fine(&gateway).await;
