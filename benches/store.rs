@@ -1,6 +1,6 @@
 //! How long the panel's first page takes with a million rows: `cargo bench --bench store`. ROWS=100000 for fewer.
 
-use anyrouter_gateway::measured::{By, Database, Filter, GroupsBy, Reader, SessionsAsked, Span, StatsFilter};
+use anyrouter_gateway::measured::{By, Database, Filter, GroupsBy, LogStore, Reader, SessionsAsked, Span, StatsFilter};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[path = "../examples/fill_log/record.rs"]
@@ -53,8 +53,55 @@ async fn batches() {
     database.close().await.expect("closed");
 }
 
+/// Rows a second of the writer in both databases, in turn in one run, if `GATEWAY_TEST_STORE` names a PostgreSQL server
+/// (`FSYNC=on scripts/with-postgres.sh cargo bench --bench store`).
+async fn both() {
+    const ROUNDS: u64 = 15;
+    const BATCHES: u64 = 10;
+    let Ok(server) = std::env::var("GATEWAY_TEST_STORE") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = LogStore::parse(&folder.path().join("log.db").display().to_string()).expect("a path");
+    let server = LogStore::parse(&server).expect("a URL");
+    let mut opened = Vec::new();
+    for (name, store) in [("SQLite", &file), ("PostgreSQL", &server)] {
+        opened.push((name, Database::open(store).await.expect("opened"), Vec::new(), Vec::new()));
+    }
+    let begin = SystemTime::now();
+    let run = fastrand::u64(..1 << 40) << 20;
+    for round in 0..ROUNDS {
+        let batch = |number: u64| {
+            let at = begin + Duration::from_secs(round * BATCHES + number);
+            let first = run + (round * BATCHES + number) * 1_000;
+            (first..first + 1_000).map(|index| record::record(index, u64::MAX, 0, at)).collect::<Vec<_>>()
+        };
+        let batches: Vec<_> = (0..BATCHES).map(batch).collect();
+        for (_, database, rates, costs) in &mut opened {
+            let (started, before) = (Instant::now(), cpu());
+            for records in &batches {
+                database.insert(records).await.expect("written");
+            }
+            rates.push((BATCHES * 1_000) as f64 / started.elapsed().as_secs_f64());
+            costs.push((cpu() - before) / (BATCHES * 1_000) as u32);
+        }
+    }
+    for (name, database, mut rates, mut costs) in opened {
+        rates.sort_by(f64::total_cmp);
+        costs.sort();
+        let (slowest, median, fastest) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+        let cost = costs[costs.len() / 2];
+        println!(
+            "{name}: {median:.0} rows a second ({slowest:.0} to {fastest:.0}), {cost:.1?} of this process's CPU time for a row"
+        );
+        database.close().await.expect("closed");
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    both().await;
+    if std::env::var_os("ONLY_BOTH").is_some() {
+        return;
+    }
     batches().await;
     let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir().expect("a folder");
@@ -70,7 +117,7 @@ async fn main() {
     println!("{rows} rows over {DAYS} days: {each:.1?} to make and write each");
     database.close().await.expect("closed");
     let reader = Reader::new(&path);
-    println!("{} bytes a row, sums included", reader.bytes() / rows);
+    println!("{} bytes a row, sums included", reader.bytes().await / rows);
 
     let now = now.duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
     for (name, hours, step) in [("24 hours", 24, 600_000), ("30 days", DAYS as i64 * 24, 4 * 3_600_000)] {

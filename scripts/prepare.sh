@@ -59,6 +59,8 @@ if [ "$purpose" = test ]; then
   compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || packages+=(libfaketime)
   # The browser in which the panel is tested, and a font for its Chinese.
   have chromium || packages+=(chromium fonts-noto-cjk)
+  # PostgreSQL, which the tests start by themselves, each run its own.
+  have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 fi
 if [ "$purpose" = pictures ]; then
   have pngquant || packages+=(pngquant)
@@ -90,6 +92,11 @@ if [ ${#packages[@]} -gt 0 ]; then
     stop "Missing on this machine: ${packages[*]}. Type this line, then run make again:" "  sudo sh -c '$line'"
   fi
   echo "Installing ${packages[*]} ..."
+  # The package of PostgreSQL would make a database of this machine's, and start it.
+  if [[ " ${packages[*]} " = *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
   # An update that fails for one source may still leave what is needed within reach.
   "${as_root[@]}" apt-get update -qq || echo "apt-get update failed; trying with the lists that are there" >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all_steps=(format imports clippy panel build tests doctests deny e2e)
+all_steps=(format imports clippy panel build tests postgres doctests deny e2e)
 if [ $# -gt 0 ]; then steps=("$@"); else steps=("${all_steps[@]}"); fi
 
 trap 'exit 130' INT
@@ -44,6 +44,17 @@ step_tests() {
   fi
 }
 
+# The tests of the request log once more, with a PostgreSQL server of their own.
+step_postgres() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    scripts/with-postgres.sh cargo nextest run --no-fail-fast "${locked[@]}" -p anyrouter-gateway \
+      -E 'test(/^store::/) | binary(fleet)'
+  else
+    scripts/with-postgres.sh cargo test -p anyrouter-gateway --lib --quiet "${locked[@]}" store:: &&
+      scripts/with-postgres.sh cargo test -p anyrouter-gateway --test fleet --quiet "${locked[@]}"
+  fi
+}
+
 step_doctests() { cargo test --workspace --doc --quiet "${locked[@]}"; }
 
 step_deny() {
@@ -66,7 +77,7 @@ step_e2e() { scripts/e2e.sh; }
 # What a step's log says about how much ran; one line, perhaps empty.
 note() { # STEP LOG
   case $1 in
-    tests | doctests)
+    tests | postgres | doctests)
       if grep -q '^ *Summary \[' "$2"; then
         sed -nE 's/^ *Summary \[.*\] +//p' "$2" | tail -n 1
       else

@@ -37,6 +37,7 @@ pub use command::run;
 /// What `benches/` and `examples/` use of the parts.
 #[doc(hidden)]
 pub mod measured {
+    pub use crate::config::log_store::LogStore;
     pub use crate::config::resilience::Affinity;
     pub use crate::config::{Arguments, load};
     pub use crate::store::sessions::{SessionsAsked, SessionsBy};

@@ -52,9 +52,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     let targets: Vec<String> = snapshot.upstreams.iter().map(|upstream| upstream.origin()).collect();
     let (log, reader, writer) = request_log(&loaded.startup);
     if let Some(writer) = writer.as_ref().filter(|_| upgrade) {
-        writer.check().map_err(|error| {
-            anyhow::Error::msg(both!("gateway.database: {error}", "gateway.database（请求日志）：{error}"))
-        })?;
+        writer.check().map_err(|error| anyhow::Error::msg(both!("the request log: {error}", "请求日志：{error}")))?;
     }
     let ledger = Ledger::new(Counts::register(prometheus::default_registry()).context("registering the metrics")?);
     let metrics = Metrics::register().context("registering the metrics")?;
@@ -77,9 +75,11 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server_conf.grace_period_seconds = Some(operation::LONGER_THAN_ANY_DRAIN.as_secs());
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
 
-    let compared = reader.clone().map(|reader| drift(reader, &shared, &team, &startup)).transpose()?;
+    // Where the log has the requests of several gateways, a ledger of one of them says less.
+    let own_log = reader.clone().filter(|reader| reader.store().file().is_some());
+    let compared = own_log.map(|reader| drift(reader, &shared, &team, &startup)).transpose()?;
     let before = reader.clone().map(|reader| ModelsBefore { shared: Arc::clone(&shared), reader });
-    let recosts = startup.log.database.as_deref().map(|path| recost::of(path, &shared));
+    let recosts = startup.log.store.as_ref().map(|store| recost::of(store, &shared));
     let certificate_ends = startup.tls.as_ref().and_then(|tls| tls.ends);
     let notifier = Notifier::new(Arc::clone(&shared), reader.clone(), Arc::clone(&live), certificate_ends);
     let notifier = Arc::new(notifier);
@@ -132,7 +132,7 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
     server.add_service(background_service("live", seconds));
 
     // While the process before this one still serves: between its sockets and the first request there must be no wait.
-    cache_waste::restore(startup.log.database.as_deref(), &shared);
+    cache_waste::restore(startup.log.store.as_ref(), &shared);
     let claim = folder.as_ref().filter(|_| upgrade).map(Claim::announce).transpose().map_err(anyhow::Error::msg)?;
     let heir = claim.as_ref().map(Claim::try_clone).transpose()?;
     let acting = (team::for_commands(team, Arc::clone(&shared)), noting);
@@ -170,9 +170,9 @@ pub(crate) fn run(loaded: Loaded, arguments: Arguments, upgrade: bool) -> anyhow
 fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Writer>>) {
     let settings = &startup.log;
     let (log, queue) =
-        RequestLog::new(settings.database.is_some(), settings.shapes > 0, settings.queue, settings.queue_bytes);
-    let reader = settings.database.as_deref().map(Reader::new);
-    let writer = settings.database.clone().map(|path| {
+        RequestLog::new(settings.store.is_some(), settings.shapes > 0, settings.queue, settings.queue_bytes);
+    let reader = settings.store.as_ref().map(Reader::new);
+    let writer = settings.store.clone().map(|store| {
         let retention = Retention {
             age: settings.keep,
             bytes: settings.keep_bytes as u64,
@@ -180,7 +180,7 @@ fn request_log(startup: &Startup) -> (RequestLog, Option<Reader>, Option<Arc<Wri
             statistics: settings.keep_statistics,
             shapes: settings.shapes,
         };
-        Arc::new(Writer::new(path, retention, queue))
+        Arc::new(Writer::new(store, retention, queue))
     });
     (log, reader, writer)
 }

@@ -88,7 +88,7 @@ static ROUTES: [Route; 64] = [
         answer!(it, call => it.gate.login(call, &it.shared.panel, &it.shared.roster.load_full()).await),
     ),
     route(DELETE, "session", Nothing, answer!(it, call => it.gate.logout(call, &it.shared.panel).await)),
-    route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live)))),
+    route(READ, "health", Look, answer!(it, _ => json(&status::health(&it.shared, it.log.as_ref(), &it.live).await))),
     route(READ, "openapi.yaml", Look, answer!(_, _ => Ok(Answer::new(200, "application/yaml", OPENAPI)))),
     route(
         READ,

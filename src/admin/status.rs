@@ -35,21 +35,25 @@ pub(super) fn is_ready(shared: &Shared) -> bool {
 }
 
 /// `health` of the API: for people.
-pub(super) fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
+pub(super) async fn health(shared: &Shared, reader: Option<&Reader>, live: &Live) -> Value {
     let is_draining = shared.drain.is_on();
     let is_ready = is_ready(shared) && !is_draining;
     let counts = shared.log.counts();
     let count = |name: &str| counts.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
+    let bytes = match reader {
+        Some(reader) => reader.bytes().await,
+        None => 0,
+    };
     let log = reader.map(|reader| {
         json!({
-            "path": reader.path().display().to_string(),
+            "path": reader.store().to_string(),
             "written": count("written"),
             "dropped": count("dropped"),
             "dropped_rejected": count("dropped_rejected"),
             "write_failures": count("write_failures"),
             "without_texts": count("without_texts"),
             "queued": shared.log.queued(),
-            "bytes": reader.bytes(),
+            "bytes": bytes,
         })
     });
     json!({

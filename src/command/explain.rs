@@ -3,6 +3,7 @@
 use super::explain_error;
 use crate::cli::ExplainOptions;
 use crate::config::Loaded;
+use crate::config::log_store::LogStore;
 use crate::gateway::{self, SAMPLE, Snapshot, Values};
 use crate::language::say;
 use crate::store::{Captured, Reader};
@@ -29,12 +30,12 @@ pub(super) fn run(loaded: Loaded, options: &ExplainOptions) -> anyhow::Result<()
     if let Some(file) = &options.response {
         return explain_error::run(&loaded.config, file, options);
     }
-    let database = loaded.startup.log.database.clone();
+    let log = loaded.startup.log.store.clone();
     let roster = team::roster(&loaded.startup.state_dir);
     let snapshot = Snapshot::new(loaded.config).map_err(anyhow::Error::msg)?;
     let request = match &options.body {
         Some(body) => Request { head: head_of(options)?, body: body_of(body)?, which: None },
-        None => unnamed(options, database.as_deref())?,
+        None => unnamed(options, log.as_ref())?,
     };
     let values = if options.show_values { Values::Shown } else { Values::Masked };
     let (head, body) = (request.head.as_deref(), &request.body);
@@ -78,9 +79,9 @@ fn body_of(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The last request that was kept as a whole, or else a sample; with a head that was named in the place of its own.
-fn unnamed(options: &ExplainOptions, database: Option<&Path>) -> anyhow::Result<Request> {
+fn unnamed(options: &ExplainOptions, log: Option<&LogStore>) -> anyhow::Result<Request> {
     let named = head_of(options)?;
-    let (found, why) = match database.filter(|path| path.exists()).map(last_captured) {
+    let (found, why) = match log.filter(|log| log.may_be_there()).map(last_captured) {
         Some(Ok(Some(found))) => (Some(found), String::new()),
         Some(Err(error)) => (None, error.to_string()),
         Some(Ok(None)) => {
@@ -115,7 +116,7 @@ fn unnamed(options: &ExplainOptions, database: Option<&Path>) -> anyhow::Result<
     })
 }
 
-fn last_captured(path: &Path) -> anyhow::Result<Option<Captured>> {
+fn last_captured(log: &LogStore) -> anyhow::Result<Option<Captured>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(async { Reader::new(path).last_captured().await })?)
+    Ok(runtime.block_on(async { Reader::new(log).last_captured().await })?)
 }

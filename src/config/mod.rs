@@ -35,6 +35,7 @@ pub(crate) use section::base_url::BaseUrl;
 pub(crate) use section::forwarding::{ForwardedFor, HintHeaders, Via};
 pub(crate) use section::key_names::KeyNames;
 pub(crate) use section::limits::Limits;
+pub(crate) use section::log_store;
 pub(crate) use section::request_log::Kept;
 pub(crate) use section::routes::KEY_MAPPINGS_FILE;
 pub(crate) use section::service::Drain;

@@ -1,5 +1,6 @@
 //! What only a restart uses, tried beforehand as far as it can be: addresses and files.
 
+use super::section::log_store::LogStore;
 use super::section::startup::Startup;
 use super::source::message::Message;
 use super::source::problem::{Problem, Source};
@@ -61,8 +62,10 @@ pub(super) fn problems(
             }
         }
     }
-    let files =
-        [("gateway.database", startup.log.database.as_deref()), ("gateway.log.file", startup.log_file.as_deref())];
+    let files = [
+        ("gateway.database", startup.log.store.as_ref().and_then(LogStore::file)),
+        ("gateway.log.file", startup.log_file.as_deref()),
+    ];
     for (key, path) in files.into_iter().filter(|(key, _)| is_asked(key)) {
         if let Some(Err(what)) = path.map(writable) {
             wrong(key, what);

@@ -1,6 +1,7 @@
 //! What makes up the gateway of this folder: its settings, wherever they are, and the files that they name.
 
 use super::service::{STATE, Unit};
+use crate::config::log_store::LogStore;
 use crate::config::{self, Arguments, KEY_MAPPINGS_FILE, Loaded, Lookup};
 use crate::language::{self, say};
 use crate::operate::control::Status;
@@ -58,9 +59,10 @@ impl Here {
         let files = files(&loaded, &mut unit, &mut variables, &mut wrong);
         let startup = &loaded.startup;
         let log_file = startup.log_file.as_deref();
+        let file_of_log = startup.log.store.as_ref().and_then(LogStore::file);
         for (key, path) in [
             ("gateway.state_dir (GATEWAY_STATE_DIR)", Some(startup.state_dir.as_path())),
-            ("gateway.database (GATEWAY_DB)", startup.log.database.as_deref()),
+            ("gateway.database (GATEWAY_DB)", file_of_log),
             ("gateway.log.file (LOG_FILE)", log_file),
         ] {
             wrong.extend(path.and_then(|path| unwritable(key, path)));
@@ -77,7 +79,7 @@ impl Here {
             variables,
             files,
             state: startup.state_dir.clone(),
-            database: startup.log.database.clone(),
+            database: file_of_log.map(Path::to_owned),
             folders: log_file.and_then(Path::parent).map(Path::to_owned).into_iter().collect(),
             unit,
             addresses,
@@ -112,7 +114,9 @@ fn files(
     let tls = loaded.startup.tls.as_ref();
     let named = |key: &'static str| loaded.effective.iter().filter(move |setting| setting.key == key);
     let authorities = loaded.effective.iter().filter(|setting| setting.key.ends_with("].ca_file"));
-    let settings = named("gateway.prices_file").chain(named("gateway.headers_file")).chain(authorities);
+    let settings =
+        ["gateway.prices_file", "gateway.headers_file", "gateway.store.password_file"].into_iter().flat_map(named);
+    let settings = settings.chain(authorities);
     let mut files = vec![("", PathBuf::from(KEY_MAPPINGS_FILE))];
     files.extend(settings.map(|setting| (setting.key.as_str(), PathBuf::from(&setting.value))));
     files.extend(tls.map(|tls| ("TLS_CERT", PathBuf::from(&tls.cert))));

@@ -109,7 +109,7 @@ impl BackgroundService for Drift {
 impl Drift {
     /// Compares some windows, from this one on; where to go on the next time.
     async fn round(&self, windows: &mut HashMap<Key, Sums>, first: usize) -> anyhow::Result<usize> {
-        if !self.reader.path().exists() {
+        if !self.reader.store().may_be_there() {
             windows.clear();
             return Ok(0);
         }

@@ -1,5 +1,6 @@
 //! The panel's key: put in force at the start and by each reload, given to who may have it.
 
+use crate::config::log_store::LogStore;
 use crate::config::{Arguments, Startup, panel_key};
 use crate::gateway::{PanelKey, Shared, ticket};
 use crate::language::say;
@@ -11,7 +12,7 @@ use gateway_core::language::{Language, Words};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Variables with which a command finds the folder of the gateway that runs.
@@ -19,8 +20,12 @@ const WHEREABOUTS: [&str; 2] = ["GATEWAY_CONFIG", "GATEWAY_RUNTIME_DIR"];
 
 /// The state folder, the runtime folder and the request log, as they are now.
 fn look(startup: &Startup) -> [Seen; 3] {
-    let places = [Some(&startup.state_dir), Some(&startup.runtime_dir), startup.log.database.as_ref()];
-    let seen = |path: &PathBuf| path.metadata().ok().map(|there| (there.dev(), there.ino()));
+    let places = [
+        Some(startup.state_dir.as_path()),
+        Some(startup.runtime_dir.as_path()),
+        startup.log.store.as_ref().and_then(LogStore::file),
+    ];
+    let seen = |path: &Path| path.metadata().ok().map(|there| (there.dev(), there.ino()));
     places.map(|place| place.and_then(seen))
 }
 

@@ -2,6 +2,7 @@
 //! gateway runs.
 
 use crate::config::Loaded;
+use crate::config::log_store::LogStore;
 use crate::gateway::Shared;
 use crate::language::{say, told as in_words};
 use crate::operate::control::Recost;
@@ -36,9 +37,9 @@ impl Watch for InForce {
     }
 }
 
-/// For the request log in this file, with the prices that requests see.
-pub(super) fn of(path: &Path, shared: &Arc<Shared>) -> Recosts {
-    Recosts::new(path, Arc::new(InForce(Arc::clone(shared))))
+/// For this request log, with the prices that requests see.
+pub(super) fn of(store: &LogStore, shared: &Arc<Shared>) -> Recosts {
+    Recosts::new(store, Arc::new(InForce(Arc::clone(shared))))
 }
 
 /// What the control socket offers.
@@ -78,22 +79,18 @@ impl Watch for Configured {
 /// # Errors
 /// When there is no request log, or it cannot be written.
 pub(crate) fn here(loaded: &Loaded, wish: Recost) -> Result<String, String> {
-    let path = loaded.startup.log.database.as_deref().ok_or_else(|| in_words(&no_log()))?;
-    if !path.exists() {
-        return Err(say!(
-            "there is no request log: {path} does not exist",
-            "没有请求日志：{path} 不存在",
-            path = path.display()
-        ));
+    let log = loaded.startup.log.store.as_ref().ok_or_else(|| in_words(&no_log()))?;
+    if !log.may_be_there() {
+        return Err(say!("there is no request log: {log} does not exist", "没有请求日志：{log} 不存在"));
     }
     let Recost::Begin { from_ms, to_ms } = wish else {
         return Err(say!("no gateway runs here: there is nothing to stop", "这里没有正在运行的网关，没有什么可停止的"));
     };
-    own(path)?;
-    let recosts = Recosts::new(path, Arc::new(Configured(Tariff::of(&loaded.config))));
+    log.file().map_or(Ok(()), own)?;
+    let recosts = Recosts::new(log, Arc::new(Configured(Tariff::of(&loaded.config))));
     let told = told(&recosts.run(from_ms, to_ms));
     let text = in_words(&told.text);
-    if told.is_done { Ok(format!("{}: {text}", path.display())) } else { Err(text) }
+    if told.is_done { Ok(format!("{log}: {text}")) } else { Err(text) }
 }
 
 /// Whether the request log is this user's own: what is written beside it would be this user's, and keep the gateway out.

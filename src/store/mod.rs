@@ -1,12 +1,19 @@
-//! The request log: a row for each request, in SQLite. Requests hand their records to a bounded queue and never wait;
+//! The request log: a row for each request, in SQLite or PostgreSQL. Requests hand their records to a bounded queue and never wait;
 //! one writer takes them from there in batches.
 
+mod batch;
+mod beside;
+#[cfg(test)]
+mod both_tests;
 pub(crate) mod columns;
 pub(crate) mod costs;
+mod database;
 mod figures;
 mod key_groups;
 mod latency;
 mod listing;
+mod pool;
+mod postgres;
 mod recost;
 mod retention;
 mod rollup;
@@ -15,10 +22,13 @@ pub(crate) mod sessions;
 mod sql;
 mod sqlite;
 mod statistics;
+#[cfg(test)]
+mod test_store;
 mod tried;
 mod waste;
 mod writer;
 
+use batch::BatchId;
 use gateway_core::record::RequestRecord;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +37,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
+pub use database::Database;
 pub(crate) use figures::Groups;
 pub use listing::Filter;
 pub(crate) use listing::{Captured, Detail, Listed, read_cursor};
@@ -34,7 +45,6 @@ pub(crate) use recost::{NotBegun, Progress, Recosts, State, Watch};
 pub(crate) use retention::Retention;
 pub use sql::Reader;
 pub(crate) use sql::{ReadError, SpentBy};
-pub use sqlite::Database;
 pub(crate) use sqlite::copy;
 pub use statistics::{By, GroupedBy, GroupsBy, Span, StatsFilter};
 pub(crate) use statistics::{CacheUse, MOST_POINTS};
@@ -154,6 +164,8 @@ struct Waiting {
     receiver: Receiver<Arc<RequestRecord>>,
     /// Those that were taken from the queue, and are not written for sure.
     batch: Vec<Arc<RequestRecord>>,
+    /// The number of that batch.
+    id: BatchId,
 }
 
 impl RequestLog {
@@ -171,7 +183,7 @@ impl RequestLog {
             alarm: Alarm::of(most),
             keeps_shapes: is_kept && keeps_shapes,
         };
-        (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new() }))))
+        (log, Queue(Mutex::new(Some(Waiting { receiver, batch: Vec::new(), id: BatchId::first() }))))
     }
 
     /// Whether records are kept at all.

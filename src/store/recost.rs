@@ -1,11 +1,13 @@
 //! Making the costs of rows anew with the prices in force, while rows are written: one run at a time, batch by batch, on a
 //! thread of its own. Each batch changes its rows and their sums together, so a run can end anywhere.
 
+use super::Database;
 use super::costs::{Batch, Span, Tariff};
-use super::sqlite::{Database, WriteError};
+use super::sqlite::WriteError;
+use crate::config::log_store::LogStore;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,7 +89,7 @@ pub(crate) trait Watch: Send + Sync {
 /// Runs, one at a time.
 #[derive(Clone)]
 pub(crate) struct Recosts {
-    path: PathBuf,
+    store: LogStore,
     watch: Arc<dyn Watch>,
     last: Arc<Mutex<Last>>,
 }
@@ -110,9 +112,9 @@ pub(crate) enum NotBegun {
 }
 
 impl Recosts {
-    /// For the request log in this file.
-    pub(crate) fn new(path: &Path, watch: Arc<dyn Watch>) -> Self {
-        Self { path: path.to_owned(), watch, last: Arc::default() }
+    /// For this request log.
+    pub(crate) fn new(store: impl Into<LogStore>, watch: Arc<dyn Watch>) -> Self {
+        Self { store: store.into(), watch, last: Arc::default() }
     }
 
     /// Begins a run: over rows from then on, and before `to_ms` if that is given.
@@ -176,7 +178,7 @@ impl Recosts {
 
     /// Covers a time, again if the prices change meanwhile: what was made with former ones would stay.
     async fn cover(&self, span: Span) -> Result<State, WriteError> {
-        let mut database = Database::open(&self.path).await?;
+        let mut database = Database::open(&self.store).await?;
         loop {
             let tariff = self.watch.tariff();
             let state = self.pass(&mut database, span, &tariff).await?;
@@ -207,7 +209,7 @@ impl Recosts {
             }
             let began = Instant::now();
             let batch = again(async || {
-                follow(database, &self.path).await?;
+                follow(database, &self.store).await?;
                 Ok(database.recost(next..=last, span, tariff).await?)
             });
             let batch = batch.await?;
@@ -232,10 +234,10 @@ impl Recosts {
 }
 
 /// Opens the file that is in the place of the open one, if somebody deleted that: the writer makes it anew.
-async fn follow(database: &mut Database, path: &Path) -> Result<(), WriteError> {
+async fn follow(database: &mut Database, store: &LogStore) -> Result<(), WriteError> {
     if !database.is_in_place() {
-        path.metadata()?;
-        *database = Database::open(path).await?;
+        store.file().map(Path::metadata).transpose()?;
+        *database = Database::open(store).await?;
     }
     Ok(())
 }

@@ -131,6 +131,12 @@ impl Minute {
 }
 
 impl<'r> Key<'r> {
+    /// Its names, in the order in which keys are compared.
+    pub(super) fn names(&self) -> [&'r str; 8] {
+        let Self { upstream, model, path, key, outcome, status, request_class, upstream_key, .. } = self;
+        [upstream, model, path, key, outcome, status, request_class, upstream_key]
+    }
+
     /// The minute's sum that a record belongs to.
     fn of(record: &'r RequestRecord) -> Self {
         let [.., span] = SPANS;

@@ -1,11 +1,12 @@
 //! Takes records from the queue and writes them, whatever the disk does.
 
+use super::batch::BatchId;
 use super::columns::stray_bytes;
 use super::retention::Retention;
-use super::sqlite::{Database, Rows, WriteError};
-use super::{BATCH, Queue, RequestLog, Waiting};
+use super::sqlite::{Rows, WriteError};
+use super::{BATCH, Database, Queue, RequestLog, Waiting};
+use crate::config::log_store::LogStore;
 use gateway_core::record::RequestRecord;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,27 +30,27 @@ const END_TIME: Duration = Duration::from_secs(5);
 /// Writes the request log.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    path: PathBuf,
+    store: LogStore,
     retention: Retention,
     queue: Queue,
 }
 
 impl Writer {
-    /// A writer from the queue to the file.
-    pub(crate) fn new(path: PathBuf, retention: Retention, queue: Queue) -> Self {
-        Self { path, retention, queue }
+    /// A writer from the queue to the database.
+    pub(crate) fn new(store: LogStore, retention: Retention, queue: Queue) -> Self {
+        Self { store, retention, queue }
     }
 
-    /// Finds out whether the file can be written, and brings its tables up to date.
+    /// Finds out whether the database can be written, and brings its tables up to date.
     ///
     /// # Errors
     /// When it cannot.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", self.path.display());
+        let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", self.store);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(&error))?;
         let checked = runtime.block_on(async {
-            let mut database = Database::open(&self.path).await?;
+            let mut database = Database::open(&self.store).await?;
             database.check_writable().await?;
             database.close().await
         });
@@ -61,7 +62,7 @@ impl Writer {
         let Some(waiting) = self.queue.take() else { return };
         let mut taken = Taken { waiting: Some(waiting), queue: &self.queue };
         // At once, so that it can be read; what is wrong with it, the first batch reports.
-        let mut database = boxed(Database::open(&self.path)).await.ok();
+        let mut database = boxed(Database::open(&self.store)).await.ok();
         let mut retained: Option<Instant> = None;
         let (mut strays, mut shapes) = (0, 0);
         while let Some(waiting) = &mut taken.waiting
@@ -74,7 +75,8 @@ impl Writer {
                 }
                 continue;
             }
-            self.write(&mut database, &waiting.batch, log).await;
+            self.write(&mut database, waiting, log).await;
+            waiting.id.advance();
             strays +=
                 waiting.batch.iter().filter(|record| record.is_stray()).map(|record| bytes_of(record)).sum::<u64>();
             shapes += waiting.batch.iter().filter(|record| record.head.is_some()).count();
@@ -96,11 +98,11 @@ impl Writer {
 
     /// Writes a batch, however often that has to be tried. In the meantime the queue fills, and what it cannot hold is
     /// dropped and counted.
-    async fn write(&self, database: &mut Option<Database>, batch: &[Arc<RequestRecord>], log: &RequestLog) {
+    async fn write(&self, database: &mut Option<Database>, Waiting { batch, id, .. }: &Waiting, log: &RequestLog) {
         let mut pause = Duration::from_millis(100);
         loop {
             if self.look(database, log).await {
-                match self.try_write(database, batch).await {
+                match self.try_write(database, batch, id).await {
                     Ok(()) => {
                         log.wrote(batch);
                         return;
@@ -119,7 +121,7 @@ impl Writer {
 
     fn failed(&self, log: &RequestLog, error: &WriteError) {
         log.failed();
-        log::error!("the request log {} cannot be written, it is tried again: {error}", self.path.display());
+        log::error!("the request log {} cannot be written, it is tried again: {error}", self.store);
     }
 
     /// Has the file made anew, with its rows, if somebody deleted it. `false` if that cannot be done now; what is open is
@@ -128,10 +130,10 @@ impl Writer {
         let Some(open) = database.as_mut().filter(|open| !open.is_in_place()) else { return true };
         match boxed(open.bring_back()).await {
             Ok(rows) => {
-                self.tell(&rows);
+                rows.iter().for_each(|rows| self.tell(rows));
                 *database = None;
                 // What is wrong with it, the next batch reports.
-                *database = boxed(Database::open(&self.path)).await.ok();
+                *database = boxed(Database::open(&self.store)).await.ok();
                 true
             }
             Err(error) => {
@@ -144,7 +146,7 @@ impl Writer {
     }
 
     fn tell(&self, rows: &Rows) {
-        let path = self.path.display();
+        let path = &self.store;
         match rows {
             Rows::Kept(rows) => log::warn!(
                 "the request log {path} was deleted: it is there again, with its {rows} rows. To begin a new one, move it away, \
@@ -165,49 +167,75 @@ impl Writer {
         }
     }
 
-    async fn try_write(&self, database: &mut Option<Database>, batch: &[Arc<RequestRecord>]) -> Result<(), WriteError> {
+    async fn try_write(
+        &self,
+        database: &mut Option<Database>,
+        batch: &[Arc<RequestRecord>],
+        id: &BatchId,
+    ) -> Result<(), WriteError> {
         let database = match database {
             Some(database) => database,
-            none => none.insert(boxed(Database::open(&self.path)).await?),
+            none => none.insert(boxed(Database::open(&self.store)).await?),
         };
-        boxed(database.insert(batch)).await
+        boxed(database.insert_batch(batch, Some(id))).await
     }
 
-    /// Writes what is left in the queue, after all services have ended.
+    /// Writes what is left in the queue, after all services have ended. A batch that was being written goes first, under its own
+    /// number: perhaps it is there, and only the answer was lost.
     pub(crate) fn finish(&self, log: &RequestLog) {
-        let Some(Waiting { mut receiver, batch: mut left }) = self.queue.take() else { return };
+        let Some(Waiting { mut receiver, batch, id }) = self.queue.take() else { return };
+        let mut left = Left { batches: if batch.is_empty() { Vec::new() } else { vec![batch] }, id };
+        let mut rest = Vec::new();
         while let Ok(record) = receiver.try_recv() {
-            left.push(record);
+            rest.push(record);
         }
-        if left.is_empty() {
+        left.batches.extend(rest.chunks(BATCH).map(<[_]>::to_vec));
+        // The last one is taken first.
+        left.batches.reverse();
+        if left.batches.is_empty() {
             return;
         }
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
             let end = Instant::now() + END_TIME;
             loop {
-                let writing = async {
-                    let mut database = Database::open(&self.path).await?;
-                    database.insert(&left).await?;
-                    log.wrote(&left);
-                    Ok::<_, WriteError>(database.close().await?)
-                };
-                match timeout_at(end, writing).await {
+                let why = match timeout_at(end, self.try_finish(&mut left, log)).await {
                     Ok(Ok(())) => return,
                     // Another process may hold the file for a moment, a successor above all.
-                    Ok(Err(_)) if Instant::now() + LAST_PAUSE < end => sleep(LAST_PAUSE).await,
-                    Ok(Err(error)) => {
-                        return log::error!("{} records of the request log are lost: {error}", left.len());
+                    Ok(Err(_)) if Instant::now() + LAST_PAUSE < end => {
+                        sleep(LAST_PAUSE).await;
+                        continue;
                     }
-                    Err(_) => {
-                        return log::error!("{} records of the request log are lost: the disk is too slow", left.len());
-                    }
-                }
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) if self.store.file().is_some() => "the disk is too slow".to_owned(),
+                    Err(_) => "the database is too slow".to_owned(),
+                };
+                let lost: usize = left.batches.iter().map(Vec::len).sum();
+                return log::error!("{lost} records of the request log are lost: {why}");
             }
         });
         // A disk that is too slow may still be writing: that is not waited for.
         runtime.shutdown_background();
     }
+
+    async fn try_finish(&self, left: &mut Left, log: &RequestLog) -> Result<(), WriteError> {
+        let mut database = Database::open(&self.store).await?;
+        while let Some(batch) = left.batches.last() {
+            database.insert_batch(batch, Some(&left.id)).await?;
+            log.wrote(batch);
+            left.batches.pop();
+            left.id.advance();
+        }
+        Ok(database.close().await?)
+    }
+}
+
+/// What is left to be written at the end.
+struct Left {
+    /// The last one is the next.
+    batches: Vec<Vec<Arc<RequestRecord>>>,
+    /// The number of that one.
+    id: BatchId,
 }
 
 fn bytes_of(stray: &RequestRecord) -> u64 {

@@ -67,7 +67,7 @@ impl MissingKey {
 impl Telling {
     /// About the message with this session and key.
     pub(super) fn new(gateway: &Gateway, message: &Message, loaded: Option<&Loaded>, missing: MissingKey) -> Self {
-        let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.database.is_none());
+        let keeps_none = loaded.is_some_and(|loaded| loaded.startup.log.store.is_none());
         let link = || format!("http://{}/admin/requests?session={}", gateway.address, message.session);
         let cleaner = Cleaner::new(message.key().into_iter().cloned().collect());
         let cleaner = match loaded {

@@ -13,6 +13,7 @@ mod inherited;
 pub(crate) mod key_names;
 pub(super) mod language;
 pub(super) mod limits;
+pub(crate) mod log_store;
 pub(super) mod models;
 pub(crate) mod notify;
 pub(crate) mod notify_target;

@@ -1,10 +1,13 @@
 //! The request log: what it keeps, and for how long.
 
+use super::log_store::{LogStore, PostgresUrl};
 use crate::config::source::message::Message;
+use crate::config::source::problem::Source;
 use crate::config::source::setting::{Panel, Setting, settings};
 use crate::config::source::settings_reader::Reader;
-use crate::config::source::value;
+use crate::config::source::{text_file, value};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 settings! {
@@ -18,6 +21,39 @@ settings! {
     .env(&["GATEWAY_DB"])
     .restart()
     .panel(Panel::NoMore);
+    STORE: Option<PostgresUrl> = Setting::one(
+        "gateway.store.url",
+        "",
+        store,
+        "PostgreSQL for the request log in the place of the file, for several gateways together: \
+         postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full.",
+        "把请求日志写到 PostgreSQL 而不是文件，供多个网关共用：postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full。",
+    )
+    .env(&["GATEWAY_STORE"])
+    .restart()
+    .secret()
+    .panel(Panel::Never);
+    STORE_PASSWORD: String = Setting::one(
+        "gateway.store.password",
+        "",
+        value::text,
+        "Its password, if that is not in the URL.",
+        "它的密码，如果没有写在 URL 中。",
+    )
+    .env(&["GATEWAY_STORE_PASSWORD"])
+    .restart()
+    .secret()
+    .panel(Panel::Never);
+    STORE_PASSWORD_FILE: String = Setting::one(
+        "gateway.store.password_file",
+        "",
+        value::text,
+        "A file with that password; line ends around it are no part of it.",
+        "存放该密码的文件；首尾换行会被忽略。",
+    )
+    .env(&["GATEWAY_STORE_PASSWORD_FILE"])
+    .restart()
+    .panel(Panel::Never);
     KEEP: Duration = Setting::one(
         "gateway.log.keep",
         "30d",
@@ -102,8 +138,8 @@ settings! {
 /// How the request log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Its file; `None` keeps nothing.
-    pub database: Option<PathBuf>,
+    /// Where it is; `None` keeps nothing.
+    pub store: Option<LogStore>,
     /// How long rows are kept.
     pub keep: Duration,
     /// How large it may grow, in bytes.
@@ -124,7 +160,7 @@ impl LogSettings {
     /// Reads it.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            database: reader.get(&DATABASE),
+            store: store_of(reader),
             keep: reader.get(&KEEP),
             keep_bytes: reader.get(&KEEP_SIZE),
             keep_rejected_bytes: reader.get(&KEEP_REJECTED),
@@ -133,6 +169,38 @@ impl LogSettings {
             queue_bytes: reader.get(&QUEUE_BYTES),
             shapes: reader.get(&SHAPES),
         }
+    }
+}
+
+/// The database that is shared, or else the file.
+fn store_of(reader: &mut Reader<'_>) -> Option<LogStore> {
+    let file = reader.get(&DATABASE);
+    let url = reader.get_if_set(&STORE).flatten();
+    let password = reader.get_if_set(&STORE_PASSWORD).unwrap_or_default();
+    let path = reader.get_if_set(&STORE_PASSWORD_FILE).unwrap_or_default();
+    let Some(url) = url else { return file.map(LogStore::File) };
+    if let Some(at) = reader.source_of(&DATABASE) {
+        reader.warning(at, DATABASE.about.key, Message::StoreInItsPlace);
+    }
+    let password = match path.as_str() {
+        "" => password,
+        path => text_file::read(path).map(|text| text.trim_matches(['\r', '\n']).to_owned()).unwrap_or_else(|error| {
+            let at = reader.source_of(&STORE_PASSWORD_FILE).unwrap_or(Source::Default);
+            let unreadable = || Message::CannotBeRead { said: error.to_string() };
+            let what = text_file::refused(path, &error).unwrap_or_else(unreadable);
+            reader.problem(at, STORE_PASSWORD_FILE.about.key, what);
+            String::new()
+        }),
+    };
+    let url = if password.is_empty() { url } else { url.with_password(&password) };
+    Some(LogStore::Postgres(Arc::new(url)))
+}
+
+/// The URL of a PostgreSQL database. What is wrong with it is told without the text: there may be a password in it.
+fn store(text: &str) -> Result<Option<PostgresUrl>, Message> {
+    match text {
+        "" => Ok(None),
+        text => PostgresUrl::parse(text).map(Some).ok_or(Message::NotAPostgresUrl),
     }
 }
 

@@ -11,6 +11,9 @@ messages! {
     NotAnAddress { text: String } = "not_an_address",
         "\"{text}\" is not host:port, such as 127.0.0.1:8088 or [::1]:8088",
         "“{text}”不是“主机:端口”，例如 127.0.0.1:8088 或 [::1]:8088";
+    NotAPostgresUrl = "not_a_postgres_url",
+        "this is not the URL of a PostgreSQL database: postgres://USER@HOST:PORT/DATABASE",
+        "这不是 PostgreSQL 数据库的 URL：postgres://USER@HOST:PORT/DATABASE";
     NotAPort { text: String } = "not_a_port",
         "\"{text}\" is not a port from 1 to 65535", "“{text}”不是 1 到 65535 之间的端口";
     NotABoolean { text: String } = "not_a_boolean",
@@ -411,6 +414,9 @@ messages! {
     UrlHasV1 { prefix: String, end: String, right: String } = "url_has_v1",
         "clients add /v1/messages to it, so requests go to {prefix}/v1/messages: leave {end} out, and write {right}",
         "客户端会在后面加上 /v1/messages，请求会发往 {prefix}/v1/messages：请去掉 {end}，写成 {right}";
+    StoreInItsPlace = "store_in_its_place",
+        "GATEWAY_STORE (gateway.store.url) is set: the request log is in PostgreSQL, and nothing is written to this file",
+        "已设置 GATEWAY_STORE（gateway.store.url）：请求日志写到 PostgreSQL，不会写入这个文件";
     BlanksCut = "blanks_cut",
         "blanks or line ends around this value were cut off: remove them where it is written",
         "这个值前后的空格或换行已被去掉：请在原处删除";

@@ -44,7 +44,7 @@ impl Reader {
         sql.push(TOKENS).push(" FROM rollups");
         within(&mut sql, &cover(span.time.clone(), span.finest), None);
         sql.push(" AND model <> '' AND outcome = 'completed' GROUP BY model");
-        let rows = sql.fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await?).await?;
         Ok(rows.iter().map(used).collect::<Result<_, _>>()?)
     }
 
@@ -63,7 +63,7 @@ impl Reader {
         sql.push(" AND session IS NOT NULL AND input_tokens IS NOT NULL GROUP BY session HAVING COUNT(*) >= ");
         sql.push_bind(i64::try_from(requests).unwrap_or(i64::MAX));
         sql.push(" ORDER BY COUNT(*) DESC LIMIT ").push_bind(SESSIONS);
-        let rows = sql.fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await?).await?;
         let since: Vec<(String, CacheUse)> = rows.iter().map(used).collect::<Result<_, _>>()?;
         if since.is_empty() {
             return Ok(Vec::new());
@@ -73,7 +73,7 @@ impl Reader {
         sql.push_values(since.iter().map(|(session, _)| session));
         sql.push(") AND started_ms >= ").push_bind(begin).push(" AND started_ms < ").push_bind(recent);
         sql.push(" AND input_tokens IS NOT NULL GROUP BY session");
-        let rows = sql.fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await?).await?;
         let before: Vec<(String, CacheUse)> = rows.iter().map(used).collect::<Result<_, _>>()?;
         Ok(joined(since, &before))
     }
@@ -89,7 +89,7 @@ fn joined(since: Vec<(String, CacheUse)>, before: &[(String, CacheUse)]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Database;
+    use crate::store::test_store::TestStore;
     use gateway_core::record::{ClientNames, Labels, RequestRecord};
     use gateway_core::usage::summary::{Summary, Tokens};
     use std::sync::Arc;
@@ -110,8 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_from_the_cache_is_summed_before_a_moment_and_since() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("log.db");
+        let log = TestStore::new().await;
         let mut records = Vec::new();
         for _ in 0..4 {
             records.push(record(60, "fell", "m", 900));
@@ -121,10 +120,10 @@ mod tests {
         records.push(record(60, "idle", "old", 900));
         records.push(record(2, "idle", "old", 900));
         records.push(record(48 * 60, "fell", "m", 0));
-        let mut database = Database::open(&path).await.expect("opened");
+        let mut database = log.open().await;
         database.insert(&records.into_iter().map(Arc::new).collect::<Vec<_>>()).await.expect("written");
         database.close().await.expect("closed");
-        let reader = Reader::new(&path);
+        let reader = log.reader();
         let now = crate::store::columns::millis(SystemTime::now());
         let (begin, recent) = (now - 24 * 3_600_000, now - 15 * 60_000);
         let used = |requests: u64, read: u64| CacheUse {

@@ -29,17 +29,19 @@ pub(super) static WHOLE_ROWS: Lazy<String> = Lazy::new(|| {
 
 /// The same with what of each request a dry run can use.
 static LISTED_ROWS: Lazy<String> = Lazy::new(|| {
-    let kept = "CASE WHEN EXISTS (SELECT 1 FROM texts WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut) \
-                THEN 'capture' WHEN EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) THEN 'shape' END AS dry_run";
+    let kept = "CASE WHEN EXISTS (SELECT 1 FROM texts WHERE texts.id = requests.id \
+                AND texts.started_ms = requests.started_ms AND head IS NOT NULL AND NOT is_cut) THEN 'capture' \
+                WHEN EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) THEN 'shape' END AS dry_run";
     WHOLE_ROWS.replacen(" FROM requests", &format!(", {kept} FROM requests"), 1)
 });
 
 /// The condition that a dry run can use a request. Where it begins to hold is told apart, so that a long log is not looked
 /// through for what there is nothing of.
 const USABLE: &str = " AND started_ms >= (SELECT MIN(at) FROM (SELECT MIN(started_ms) AS at FROM shapes UNION ALL \
-                      SELECT MIN(started_ms) FROM texts WHERE head IS NOT NULL AND NOT is_cut)) AND (\
+                      SELECT MIN(started_ms) FROM texts WHERE head IS NOT NULL AND NOT is_cut) AS begins) AND (\
                       EXISTS (SELECT 1 FROM shapes WHERE shapes.id = requests.id) OR EXISTS (SELECT 1 FROM texts \
-                      WHERE texts.id = requests.id AND head IS NOT NULL AND NOT is_cut))";
+                      WHERE texts.id = requests.id AND texts.started_ms = requests.started_ms \
+                      AND head IS NOT NULL AND NOT is_cut))";
 
 /// The condition that a filter is.
 fn write(filter: &Filter, sql: &mut Text) {
@@ -114,7 +116,7 @@ impl Reader {
             sql.push(" AND (started_ms, seq) < (").push_bind(started_ms).push(", ").push_bind(seq).push(")");
         }
         sql.push(NEWEST_FIRST).push_bind(i64::from(limit) + 1);
-        let mut rows = sql.fetch_all(&self.pool().await).await?;
+        let mut rows = sql.fetch_all(&self.pool().await?).await?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next_cursor = match rows.last().filter(|_| has_more) {
@@ -139,7 +141,7 @@ impl Reader {
         sql.push(" AND model_asked IS NOT NULL AND longest_gap_ms IS NOT NULL GROUP BY model_asked, path ");
         sql.push("ORDER BY COUNT(*) DESC, model_asked LIMIT ").push_bind(MODELS);
         let mut models = Vec::new();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             if Protocol::of("POST", row.try_get::<&str, _>("path")?.as_bytes()).endpoint() == Endpoint::Messages {
                 models.push(row.try_get("model_asked")?);
             }
@@ -153,13 +155,13 @@ impl Reader {
     /// When the file cannot be read.
     pub async fn detail(&self, id: &str) -> Result<Option<Detail>, ReadError> {
         let mut sql = Text::new(LISTED_ROWS.as_str());
-        let found = sql.push(" WHERE id = ").push_bind(id).fetch_optional(&self.pool().await).await?;
+        let found = sql.push(" WHERE id = ").push_bind(id).fetch_optional(&self.pool().await?).await?;
         let Some(found) = found else { return Ok(None) };
         let tried: Option<String> = found.try_get("tried")?;
         let tried = tried::read(tried.as_deref());
         let mut detail = Detail { row: listed(&found)?, tried, error_body: None, capture: None, no_dry_run: None };
         let mut sql = Text::new("SELECT error_body, head, body, is_cut FROM texts WHERE id = ");
-        let texts = sql.push_bind(id).fetch_optional(&self.pool().await).await?;
+        let texts = sql.push_bind(id).fetch_optional(&self.pool().await?).await?;
         if let Some(texts) = texts {
             detail.error_body = texts.try_get("error_body")?;
             if let Some(head) = texts.try_get("head")? {
@@ -176,7 +178,7 @@ impl Reader {
     /// When the file cannot be read.
     pub async fn shape(&self, id: &str) -> Result<Option<KeptShape>, ReadError> {
         let mut sql = Text::new("SELECT shape FROM shapes WHERE id = ");
-        let found = sql.push_bind(id).fetch_optional(&self.pool().await).await?;
+        let found = sql.push_bind(id).fetch_optional(&self.pool().await?).await?;
         let shape: Option<&str> = found.as_ref().map(|row| row.try_get(0)).transpose()?;
         Ok(shape.and_then(KeptShape::read))
     }
@@ -186,7 +188,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub async fn oldest_shape(&self) -> Result<Option<i64>, ReadError> {
-        Ok(Text::new("SELECT MIN(started_ms) FROM shapes").fetch_one(&self.pool().await).await?.try_get(0)?)
+        Ok(Text::new("SELECT MIN(started_ms) FROM shapes").fetch_one(&self.pool().await?).await?.try_get(0)?)
     }
 
     /// The newest request of which head and body were kept as a whole.
@@ -197,7 +199,7 @@ impl Reader {
         let sql = "SELECT id, started_ms, head, body FROM texts \
                    WHERE head IS NOT NULL AND body IS NOT NULL AND body != '' AND NOT is_cut \
                    ORDER BY started_ms DESC LIMIT 1";
-        let Some(found) = Text::new(sql).fetch_optional(&self.pool().await).await? else { return Ok(None) };
+        let Some(found) = Text::new(sql).fetch_optional(&self.pool().await?).await? else { return Ok(None) };
         Ok(Some(Captured {
             id: found.try_get("id")?,
             started_ms: found.try_get("started_ms")?,
@@ -226,7 +228,7 @@ impl Reader {
         );
         sql.push_bind(ERROR_GROUPS).push(") AS found JOIN requests AS newest ON newest.seq = found.newest");
         sql.push(" ORDER BY count DESC, last DESC");
-        let rows = sql.fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await?).await?;
         let group = |row: &text::Row| {
             Ok::<_, sqlx::Error>(ErrorGroup {
                 cause: row.try_get("cause")?,
@@ -246,7 +248,7 @@ impl Reader {
         let groups = rows.iter().map(group).collect::<Result<Vec<_>, _>>()?;
         let mut sql = Text::new("SELECT COUNT(*)");
         failed(&mut sql);
-        let total = sql.fetch_one(&self.pool().await).await?.try_get(0)?;
+        let total = sql.fetch_one(&self.pool().await?).await?.try_get(0)?;
         Ok(Errors { groups, total: count(total) })
     }
 }

@@ -1,12 +1,21 @@
 //! Who reads the request log: lists, sums and sessions are in the files beside this one.
 
-use crate::store::sqlite::{Connections, ReadPool};
-use std::path::Path;
+use crate::config::log_store::LogStore;
+use crate::store::pool::Pool;
+use crate::store::{postgres, sqlite};
 
 /// Reads the request log.
 #[derive(Clone, Debug)]
 pub struct Reader {
+    store: LogStore,
     connections: Connections,
+}
+
+/// What it reads through.
+#[derive(Clone, Debug)]
+enum Connections {
+    Sqlite(sqlite::Connections),
+    Postgres(postgres::Connections),
 }
 
 /// Why nothing could be read.
@@ -15,24 +24,39 @@ pub struct Reader {
 pub struct ReadError(#[from] sqlx::Error);
 
 impl Reader {
-    /// A reader of this file, which is opened when something is read.
-    pub fn new(path: &Path) -> Self {
-        Self { connections: Connections::to(path) }
+    /// A reader of this log, which is opened when something is read.
+    pub fn new(store: impl Into<LogStore>) -> Self {
+        let store = store.into();
+        let connections = match &store {
+            LogStore::File(path) => Connections::Sqlite(sqlite::Connections::to(path)),
+            LogStore::Postgres(url) => Connections::Postgres(postgres::Connections::to(url.clone())),
+        };
+        Self { store, connections }
     }
 
     /// What statements are executed on.
-    pub(super) async fn pool(&self) -> ReadPool {
-        self.connections.pool().await
+    ///
+    /// # Errors
+    /// When it is not known how to get there.
+    pub(super) async fn pool(&self) -> Result<Pool, sqlx::Error> {
+        Ok(match &self.connections {
+            Connections::Sqlite(connections) => Pool::Sqlite(connections.pool().await),
+            Connections::Postgres(connections) => Pool::Postgres(connections.pool()?),
+        })
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        self.connections.path()
+    /// What it reads.
+    pub fn store(&self) -> &LogStore {
+        &self.store
     }
 
-    /// Its size in bytes, with what is not yet in its place.
-    pub fn bytes(&self) -> u64 {
-        self.connections.bytes()
+    /// The log's size in bytes: that of the file with what is not yet in its place, or of all tables with their indexes, as
+    /// they were known to be last.
+    pub async fn bytes(&self) -> u64 {
+        match &self.connections {
+            Connections::Sqlite(connections) => connections.bytes(),
+            Connections::Postgres(connections) => connections.bytes().await,
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::fingerprint::KeyFingerprint;
 use crate::store::rollup::COLUMNS;
-use crate::store::{By, Database, Filter, GroupsBy, Span, StatsFilter};
+use crate::store::test_store::TestStore;
+use crate::store::{By, Filter, GroupsBy, Span, StatsFilter};
 use gateway_core::holder::Holder;
 use gateway_core::record::{Labels, RequestRecord};
 use gateway_core::usage::summary::{Summary, Tokens};
@@ -21,10 +22,10 @@ fn millis(time: SystemTime) -> i64 {
     crate::store::columns::millis(time)
 }
 
-async fn written(path: &Path, records: Vec<RequestRecord>) {
+async fn written(log: &TestStore, records: Vec<RequestRecord>) {
     let numbered = |(number, record)| Arc::new(RequestRecord { request_id: format!("req_{number}"), ..record });
     let records: Vec<_> = records.into_iter().enumerate().map(numbered).collect();
-    let mut database = Database::open(path).await.expect("opened");
+    let mut database = log.open().await;
     database.insert(&records).await.expect("written");
     database.close().await.expect("closed");
 }
@@ -54,11 +55,10 @@ fn midnights(days: i64, offset_ms: i64, now: SystemTime) -> Vec<i64> {
 
 #[tokio::test]
 async fn the_days_of_each_zone_add_up_to_all_and_so_do_the_steps_of_a_series() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
+    let log = TestStore::new().await;
     let now = SystemTime::now();
-    written(&path, of_days(9, now)).await;
-    let reader = Reader::new(&path);
+    written(&log, of_days(9, now)).await;
+    let reader = log.reader();
     for offset_minutes in [0, 330, 345, -210, 765] {
         let bounds = midnights(7, offset_minutes * 60_000, now);
         let span = |from, to| Span::new(from, to, millis(now));
@@ -79,10 +79,10 @@ async fn the_days_of_each_zone_add_up_to_all_and_so_do_the_steps_of_a_series() {
 
 #[tokio::test]
 async fn sums_of_an_earlier_version_count_once_too() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
+    let log = TestStore::in_file();
+    let path = log.path();
     let now = SystemTime::now();
-    written(&path, of_days(9, now)).await;
+    written(&log, of_days(9, now)).await;
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.expect("opened");
     // As it left them: no quarters, and minutes of the last days only.
     for table in ["rollups", "latencies"] {
@@ -103,7 +103,7 @@ async fn sums_of_an_earlier_version_count_once_too() {
     for migration in [&without_class, include_str!("../sqlite/migrations/0007_quarters.sql"), sums_by_class] {
         sqlx::raw_sql(migration).execute(&mut connection).await.expect("migrated");
     }
-    let reader = Reader::new(&path);
+    let reader = log.reader();
     let span = |from, to| Span::new(from, to, millis(now));
     for offset_minutes in [0, 330, -210] {
         let bounds = midnights(7, offset_minutes * 60_000, now);
@@ -127,8 +127,7 @@ async fn sums_of_an_earlier_version_count_once_too() {
 
 #[tokio::test]
 async fn keys_of_earlier_versions_join_those_of_today() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
+    let log = TestStore::new().await;
     let keys = ["0a1b2c3d", "0a1b2c3d4e5f6071", "0a1b2c3d4e5f6071", "ffffffff00000000", "ffffffff"];
     let now = SystemTime::now();
     let record = |key: &&str| RequestRecord {
@@ -136,8 +135,8 @@ async fn keys_of_earlier_versions_join_those_of_today() {
         key: Some((*key).to_owned()),
         ..crate::sample::record()
     };
-    written(&path, keys.iter().map(record).collect()).await;
-    let reader = Reader::new(&path);
+    written(&log, keys.iter().map(record).collect()).await;
+    let reader = log.reader();
     let span = Span::new(millis(now - DAY), millis(now), millis(now));
     let groups =
         reader.groups(&span, By::Key, &StatsFilter::default(), GroupsBy::Requests, 50).await.expect("groups").groups;
@@ -166,8 +165,7 @@ async fn keys_of_earlier_versions_join_those_of_today() {
 
 #[tokio::test]
 async fn requests_with_some_client_tokens_are_counted_alone() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
+    let log = TestStore::new().await;
     let (ids, now) = (["tok_8c1f0a2b6d3e4f5a", "tok_8c1f0a2b6d3e4f5b"], SystemTime::now());
     let record = |key, holder| RequestRecord { started_at: now - QUARTER, key, holder, ..crate::sample::record() };
     let of = |id: &str| {
@@ -178,8 +176,8 @@ async fn requests_with_some_client_tokens_are_counted_alone() {
     let stranger = KeyFingerprint::of(ids[0].as_bytes()).to_string();
     let half = KeyFingerprint::of_token(ids[0]).to_string()[..8].to_owned();
     let others = [None, Some(stranger), Some(half)].map(|key| record(key, None));
-    written(&path, ids.iter().chain(&ids[..1]).map(|id| of(id)).chain(others).collect()).await;
-    let reader = Reader::new(&path);
+    written(&log, ids.iter().chain(&ids[..1]).map(|id| of(id)).chain(others).collect()).await;
+    let reader = log.reader();
     let span = Span::new(millis(now - DAY), millis(now), millis(now));
     let client = crate::sample::record().client.map(|client| client.to_string());
     assert!(client.is_some());
@@ -195,8 +193,7 @@ async fn requests_with_some_client_tokens_are_counted_alone() {
 
 #[tokio::test]
 async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
+    let log = TestStore::new().await;
     let now = SystemTime::now();
     let record = |(class, cost): &(&'static str, u64)| RequestRecord {
         started_at: now - QUARTER,
@@ -206,8 +203,8 @@ async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() 
         ..crate::sample::record()
     };
     let classes = [("main", 1_000), ("subagent", 20), ("subagent", 30), ("", 5)];
-    written(&path, classes.iter().map(record).collect()).await;
-    let reader = Reader::new(&path);
+    written(&log, classes.iter().map(record).collect()).await;
+    let reader = log.reader();
     let span = Span::new(millis(now - DAY), millis(now), millis(now));
     let groups = reader
         .groups(&span, By::RequestClass, &StatsFilter::default(), GroupsBy::Requests, 50)
@@ -233,10 +230,10 @@ async fn what_requests_are_for_is_summed_up_by_few_names_and_can_be_asked_for() 
 
 #[tokio::test]
 async fn rows_are_read_while_a_newer_process_adds_a_column() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
-    written(&path, of_days(1, SystemTime::now())).await;
-    let reader = Reader::new(&path);
+    let log = TestStore::in_file();
+    let path = log.path();
+    written(&log, of_days(1, SystemTime::now())).await;
+    let reader = log.reader();
     let read = async |reader: &Reader| {
         let page = reader.page(&Filter::default(), None, 5).await.expect("a page");
         let detail = reader.detail("req_1").await.expect("a reading");
@@ -254,9 +251,9 @@ async fn rows_are_read_while_a_newer_process_adds_a_column() {
 /// SQLite's lock on an open file keeps other programs from taking its write-ahead log for one that nobody needs.
 #[tokio::test]
 async fn opening_the_file_once_more_leaves_the_lock_of_those_who_have_it_open() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
-    written(&path, of_days(1, SystemTime::now())).await;
+    let log = TestStore::in_file();
+    let path = log.path();
+    written(&log, of_days(1, SystemTime::now())).await;
     let inode = std::fs::metadata(&path).expect("the file").ino();
     // The kernel tells all locks of the machine in pieces: one may be missed while others come and go.
     let is_locked = || {
@@ -266,9 +263,9 @@ async fn opening_the_file_once_more_leaves_the_lock_of_those_who_have_it_open() 
         })
     };
     assert!(!is_locked());
-    let reader = Reader::new(&path);
+    let reader = log.reader();
     reader.page(&Filter::default(), None, 5).await.expect("a page");
     assert!(is_locked());
-    let _database = Database::open(&path).await.expect("opened");
+    let _database = log.open().await;
     assert!(is_locked());
 }

@@ -4,14 +4,15 @@ use super::listing::WHOLE_ROWS;
 use super::text::{Row, Text};
 use crate::store::columns::number;
 use crate::store::costs::{Batch, Costs, Span, Tariff, Used};
-use crate::store::rollup::{Key, QUARTER, SPANS, floor};
-use crate::store::sqlite::Database;
+use crate::store::database::Database;
+use crate::store::pool::{On, Transaction};
+use crate::store::rollup::{COLUMNS, Key, QUARTER, SPANS, floor};
 use gateway_core::cache_waste::without_loss;
 use gateway_core::protocol::Protocol;
 use gateway_core::record::{request_class, status_class};
 use gateway_core::usage::pricing::NanoUsd;
 use gateway_core::usage::summary::{Details, Tokens};
-use sqlx::{Connection as _, SqliteConnection};
+use once_cell::sync::Lazy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
@@ -71,7 +72,7 @@ impl Database {
     pub(in crate::store) async fn rows_within(&mut self, span: Span) -> Result<Option<(i64, i64)>, sqlx::Error> {
         let mut sql = Text::new("SELECT MIN(seq), MAX(seq) FROM requests WHERE started_ms >= ");
         sql.push_bind(span.from_ms).push(" AND started_ms < ").push_bind(span.to_ms);
-        let row = sql.fetch_one(self.connection()).await?;
+        let row = sql.fetch_one(self.on()).await?;
         Ok(row.try_get::<Option<i64>, _>(0)?.zip(row.try_get::<Option<i64>, _>(1)?))
     }
 
@@ -86,11 +87,11 @@ impl Database {
         tariff: &Tariff,
     ) -> Result<Batch, sqlx::Error> {
         // Where nothing changes, nobody has to wait.
-        let seen = anew(self.connection(), &rows, span, tariff).await?;
+        let seen = anew(self.on(), &rows, span, tariff).await?;
         if seen.costs.is_empty() {
             return Ok(seen.batch);
         }
-        let mut transaction = self.connection().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin_alone().await?;
         // Once more: in the meantime another process may have done the same.
         let anew = anew(&mut transaction, &rows, span, tariff).await?;
         write_costs(&mut transaction, &anew.costs).await?;
@@ -102,14 +103,14 @@ impl Database {
 
 /// Reads the next rows, and makes their costs.
 async fn anew(
-    connection: &mut SqliteConnection,
+    on: impl Into<On<'_>>,
     rows: &RangeInclusive<i64>,
     span: Span,
     tariff: &Tariff,
 ) -> Result<Anew, sqlx::Error> {
     let mut sql = Text::new(WHOLE_ROWS.as_str());
     sql.push(" WHERE seq BETWEEN ").push_bind(*rows.start()).push(" AND ").push_bind(*rows.end());
-    let found = sql.push(" ORDER BY seq LIMIT ").push_bind(ROWS).fetch_all(connection).await?;
+    let found = sql.push(" ORDER BY seq LIMIT ").push_bind(ROWS).fetch_all(on).await?;
     let mut anew = Anew::default();
     for row in &found {
         anew.batch.last = Some(row.try_get("seq")?);
@@ -185,7 +186,7 @@ fn read(row: &Row, span: Span) -> Result<Option<Old>, sqlx::Error> {
 }
 
 async fn write_costs(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     costs: &[(i64, Option<i64>, Option<i64>)],
 ) -> Result<(), sqlx::Error> {
     let mut sql = Text::new("WITH anew (seq, cost, waste) AS (VALUES ");
@@ -195,7 +196,7 @@ async fn write_costs(
     sql.push(
         ") UPDATE requests SET cost_nano = anew.cost, waste_nano = anew.waste FROM anew WHERE requests.seq = anew.seq",
     );
-    sql.execute(connection).await
+    sql.execute(transaction).await
 }
 
 impl Old {
@@ -252,7 +253,7 @@ impl Old {
 }
 
 /// Adds what the new costs change to the sums of each span that are there: those by the minute go after some days.
-async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(), sqlx::Error> {
+async fn add_to_sums(transaction: &mut Transaction<'_>, anew: &Anew) -> Result<(), sqlx::Error> {
     let mut wanted = Vec::with_capacity(anew.rows.len() * SPANS.len());
     for (old, (_, cost, _)) in anew.rows.iter().zip(&anew.costs) {
         let added = Added {
@@ -265,7 +266,7 @@ async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(
     let candidates: Vec<&Key<'_>> = candidates.into_iter().collect();
     let mut there = BTreeSet::new();
     for some in candidates.chunks(SUMS_AT_ONCE) {
-        there.extend(present(connection, some).await?);
+        there.extend(present(transaction, some).await?);
     }
     let mut sums: BTreeMap<&Key<'_>, Added> = BTreeMap::new();
     for (candidates, added) in &wanted {
@@ -278,39 +279,56 @@ async fn add_to_sums(connection: &mut SqliteConnection, anew: &Anew) -> Result<(
     let changes: Vec<_> = sums.into_iter().filter(|(_, added)| *added != Added::default()).collect();
     for some in changes.chunks(SUMS_AT_ONCE) {
         let mut sql = with_sums(some.iter().map(|(key, added)| (*key, [added.cost, added.unpriced])));
-        sql.push(
-            " UPDATE rollups SET cost_nano = rollups.cost_nano + wanted.a, unpriced = rollups.unpriced + wanted.b ",
-        );
-        sql.push("FROM wanted WHERE ").push(IS_WANTED);
-        sql.execute(&mut *connection).await?;
+        sql.push_each(CHANGE_SUMS.as_str(), ADD_CHANGES.as_str());
+        sql.execute(&mut *transaction).await?;
     }
     Ok(())
 }
 
 /// Those of some sums that there are.
-async fn present<'k>(connection: &mut SqliteConnection, some: &[&'k Key<'k>]) -> Result<Vec<&'k Key<'k>>, sqlx::Error> {
+async fn present<'k>(transaction: &mut Transaction<'_>, some: &[&'k Key<'k>]) -> Result<Vec<&'k Key<'k>>, sqlx::Error> {
     let mut sql = with_sums(some.iter().zip(0..).map(|(key, number)| (*key, [number, 0])));
     sql.push(" SELECT wanted.a FROM wanted CROSS JOIN rollups WHERE ").push(IS_WANTED);
-    let rows = sql.fetch_all(connection).await?;
+    let rows = sql.fetch_all(transaction).await?;
     let found = |row: &Row| Ok(some[row.try_get::<i64, _>(0)? as usize]);
     rows.iter().map(found).collect()
 }
 
 /// The beginning of a statement about these sums, each with two numbers `a` and `b`.
 fn with_sums<'k>(sums: impl Iterator<Item = (&'k Key<'k>, [i64; 2])>) -> Text {
-    let mut sql = Text::new(
-        "WITH wanted (span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, \
-         upstream_key, a, b) AS (VALUES ",
-    );
+    let mut sql = Text::new(format!("WITH wanted ({KEYS}, a, b) AS (VALUES "));
     for (index, (key, numbers)) in sums.enumerate() {
         sql.push(if index == 0 { "(" } else { ", (" }).push_values([key.span, key.at]).push(", ");
-        sql.push_values([key.upstream, key.model, key.path, key.key, key.outcome, key.status, key.request_class]);
-        sql.push(", ").push_bind(key.upstream_key).push(", ").push_values(numbers).push(")");
+        sql.push_values(key.names()).push(", ").push_values(numbers).push(")");
     }
     sql.push(")");
     sql
 }
 
+/// Changes the sums that there are.
+static CHANGE_SUMS: Lazy<String> = Lazy::new(|| {
+    format!(
+        " UPDATE rollups SET cost_nano = rollups.cost_nano + wanted.a, unpriced = rollups.unpriced + wanted.b FROM wanted \
+         WHERE {IS_WANTED}"
+    )
+});
+
+/// Adds what changes to the sums of no gateway: in PostgreSQL those of one are its own, and it goes on adding to them.
+static ADD_CHANGES: Lazy<String> = Lazy::new(|| {
+    let values = COLUMNS.map(|column| match column {
+        "cost_nano" => "a",
+        "unpriced" => "b",
+        _ => "0",
+    });
+    format!(
+        " INSERT INTO rollups ({KEYS}, gateway, {}) SELECT {KEYS}, '', {} FROM wanted ON CONFLICT ({KEYS}, gateway) DO UPDATE \
+         SET cost_nano = rollups.cost_nano + excluded.cost_nano, unpriced = rollups.unpriced + excluded.unpriced",
+        COLUMNS.join(", "),
+        values.join(", "),
+    )
+});
+
+const KEYS: &str = "span_s, at_s, upstream, model, path, key_fingerprint, outcome, status, request_class, upstream_key";
 const IS_WANTED: &str = "rollups.span_s = wanted.span_s AND rollups.at_s = wanted.at_s \
     AND rollups.upstream = wanted.upstream AND rollups.model = wanted.model AND rollups.path = wanted.path \
     AND rollups.key_fingerprint = wanted.key_fingerprint AND rollups.outcome = wanted.outcome \

@@ -1,11 +1,11 @@
 use super::*;
 use crate::store::costs::Tariff;
+use crate::store::test_store::TestStore;
 use gateway_core::record::{ClientNames, Labels, Outcome, RequestRecord};
 use gateway_core::rules::glob::Glob;
 use gateway_core::usage::pricing::decimal::Factor;
 use gateway_core::usage::pricing::{Offer, Price, Prices};
 use gateway_core::usage::summary::Summary;
-use sqlx::Row as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -67,33 +67,41 @@ fn record(
 }
 
 async fn log(
-    folder: &tempfile::TempDir,
+    log: &TestStore,
     rows: u64,
     tariff: &Tariff,
     classes: &[Option<&'static str>],
 ) -> (Database, Vec<Arc<RequestRecord>>) {
     let mut rng = fastrand::Rng::with_seed(7);
     let records: Vec<_> = (0..rows).map(|index| record(index, &mut rng, tariff, classes)).collect();
-    let mut database = Database::open(&folder.path().join("log.db")).await.expect("opened");
+    let mut database = log.open().await;
     database.insert(&records).await.expect("written");
     (database, records)
 }
 
+async fn read(database: &mut Database, sql: &str) -> Vec<Row> {
+    Text::new(sql).fetch_all(database.on()).await.expect("rows")
+}
+
 /// What a row costs now.
 async fn costs(database: &mut Database) -> HashMap<String, Option<i64>> {
-    let rows = sqlx::query("SELECT id, cost_nano FROM requests").fetch_all(database.connection()).await.expect("rows");
-    rows.iter().map(|row| (row.get("id"), row.get("cost_nano"))).collect()
+    let rows = read(database, "SELECT id, cost_nano FROM requests").await;
+    rows.iter().map(|row| (row.try_get("id").expect("a name"), row.try_get("cost_nano").expect("a cost"))).collect()
 }
 
 /// Cost, requests without a price, and requests.
 type Figures = [i64; 3];
 
-/// The sums of each span that there are, by all that they are of.
+/// The sums of each span that there are, by all that they are of, whichever gateway has them.
 async fn sums(database: &mut Database) -> BTreeMap<String, Figures> {
-    let sql = "SELECT span_s || ' ' || at_s || ' ' || upstream || ' ' || model || ' ' || key_fingerprint || ' ' || outcome \
-               || ' ' || request_class AS name, cost_nano, unpriced, requests FROM rollups";
-    let rows = sqlx::query(sql).fetch_all(database.connection()).await.expect("sums");
-    rows.iter().map(|row| (row.get("name"), [row.get("cost_nano"), row.get("unpriced"), row.get("requests")])).collect()
+    let sql = "SELECT name, CAST(SUM(cost_nano) AS BIGINT) AS cost_nano, CAST(SUM(unpriced) AS BIGINT) AS unpriced, \
+               CAST(SUM(requests) AS BIGINT) AS requests FROM (SELECT CAST(span_s AS TEXT) || ' ' || CAST(at_s AS TEXT) || ' ' \
+               || upstream || ' ' || model || ' ' || key_fingerprint || ' ' || outcome || ' ' || request_class AS name, \
+               cost_nano, unpriced, requests FROM rollups) AS named GROUP BY name";
+    let figure = |row: &Row, name: &str| row.try_get::<i64, _>(name).expect("a sum");
+    let figures = |row: &Row| ["cost_nano", "unpriced", "requests"].map(|name| figure(row, name));
+    let rows = read(database, sql).await;
+    rows.iter().map(|row| (row.try_get("name").expect("a name"), figures(row))).collect()
 }
 
 /// What they must be.
@@ -132,9 +140,9 @@ async fn run(database: &mut Database, span: Span, tariff: &Tariff, mut look: imp
 
 #[tokio::test]
 async fn sums_are_those_of_the_rows_after_each_batch_whatever_becomes_of_the_prices() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let store = TestStore::new().await;
     let first = tariff(&[("m-a", 3), ("m-b", 5)], &[]);
-    let (mut database, records) = log(&folder, 1_700, &first, &CLASSES).await;
+    let (mut database, records) = log(&store, 1_700, &first, &CLASSES).await;
     let used = records.iter().filter(|record| record.answer.as_ref().is_some_and(|answer| answer.tokens.is_some()));
     let used = used.count() as u64;
     for (wanted, changes) in [
@@ -169,10 +177,10 @@ async fn sums_are_those_of_the_rows_after_each_batch_whatever_becomes_of_the_pri
 
 #[tokio::test]
 async fn rows_of_an_upstream_that_is_not_there_any_more_keep_their_costs_and_are_named() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let store = TestStore::new().await;
     let tenth = Factor::parse("0.1", 1).expect("a factor");
     let (mut database, records) =
-        log(&folder, 600, &tariff(&[("m-a", 3)], &[("a", Factor::HALF), ("b", tenth)]), &CLASSES).await;
+        log(&store, 600, &tariff(&[("m-a", 3)], &[("a", Factor::HALF), ("b", tenth)]), &CLASSES).await;
     let before = costs(&mut database).await;
     let mut renamed = tariff(&[("m-a", 4)], &[("a", Factor::HALF), ("c", tenth)]);
     renamed.factors.remove("b");
@@ -192,8 +200,8 @@ async fn rows_of_an_upstream_that_is_not_there_any_more_keep_their_costs_and_are
 
 #[tokio::test]
 async fn no_row_behind_the_last_one_that_is_asked_for_is_looked_at() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut database, _) = log(&folder, 100, &Tariff::default(), &CLASSES).await;
+    let store = TestStore::new().await;
+    let (mut database, _) = log(&store, 100, &Tariff::default(), &CLASSES).await;
     let batch = database.recost(1..=40, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
     assert_eq!(batch.last, Some(40));
     let batch = database.recost(101..=200, ALL, &tariff(&[("*", 1)], &[])).await.expect("made anew");
@@ -202,8 +210,8 @@ async fn no_row_behind_the_last_one_that_is_asked_for_is_looked_at() {
 
 #[tokio::test]
 async fn only_the_rows_of_the_time_that_is_asked_for_change() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut database, records) = log(&folder, 600, &Tariff::default(), &CLASSES).await;
+    let store = TestStore::new().await;
+    let (mut database, records) = log(&store, 600, &Tariff::default(), &CLASSES).await;
     let at = |seconds: u64| i64::try_from((BEGIN + seconds) * 1_000).expect("a time");
     let span = Span { from_ms: at(DAY), to_ms: at(2 * DAY) };
     assert!(database.rows_within(Span { from_ms: at(9 * DAY), to_ms: i64::MAX }).await.expect("read").is_none());
@@ -223,8 +231,8 @@ async fn only_the_rows_of_the_time_that_is_asked_for_change() {
 
 #[tokio::test]
 async fn rows_of_earlier_versions_and_sums_that_are_gone_are_no_obstacle() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut database, records) = log(&folder, 900, &Tariff::default(), &[None]).await;
+    let store = TestStore::in_file();
+    let (mut database, records) = log(&store, 900, &Tariff::default(), &[None]).await;
     for sql in [
         // Rows did not say under which name they are summed up, quarters are those of hours, and minutes are gone.
         "UPDATE requests SET model_label = NULL",
@@ -234,23 +242,21 @@ async fn rows_of_earlier_versions_and_sums_that_are_gone_are_no_obstacle() {
          output_tokens, cache_write_tokens, cache_read_tokens, cost_nano, unpriced, tool_uses, estimated, \
          estimated_output_tokens FROM rollups WHERE span_s = 3600",
     ] {
-        sqlx::query(sql).execute(database.connection()).await.expect("as it was");
+        Text::new(sql).execute(database.on()).await.expect("as it was");
     }
     run(&mut database, ALL, &tariff(&[("m-a", 3), ("m-b", 2)], &[]), async |database| {
         let sql =
             "SELECT COALESCE(SUM(cost_nano), 0), SUM(input_tokens IS NOT NULL AND cost_nano IS NULL) FROM requests";
-        let row = sqlx::query(sql).fetch_one(database.connection()).await.expect("sums");
-        let of_rows: (i64, i64) = (row.get(0), row.get(1));
+        let two = |row: &Row| [0, 1].map(|place: usize| row.try_get::<i64, _>(place).expect("a sum"));
+        let of_rows = two(&read(database, sql).await[0]);
         for span in [QUARTER, HOUR, 86_400] {
-            let sql = "SELECT SUM(cost_nano), SUM(unpriced) FROM rollups WHERE span_s = ?";
-            let row = sqlx::query(sql).bind(span).fetch_one(database.connection()).await.expect("sums");
-            assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1)), of_rows, "over {span} s");
+            let sql = format!("SELECT SUM(cost_nano), SUM(unpriced) FROM rollups WHERE span_s = {span}");
+            assert_eq!(two(&read(database, &sql).await[0]), of_rows, "over {span} s");
         }
     })
     .await;
-    let minutes: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM rollups WHERE span_s = 60")
-        .fetch_one(database.connection())
-        .await
+    let minutes = read(&mut database, "SELECT COUNT(*) FROM rollups WHERE span_s = 60").await[0]
+        .try_get::<i64, _>(0)
         .expect("a count");
     assert_eq!((minutes, records.len()), (0, 900), "none is made anew");
 }

@@ -187,7 +187,7 @@ impl Reader {
         }
         sql.push(" ORDER BY is_active DESC, value DESC, session DESC LIMIT ");
         sql.push_bind(i64::try_from(asked.limit + 1).unwrap_or(i64::MAX));
-        let found = sql.fetch_all(&self.pool().await).await?;
+        let found = sql.fetch_all(&self.pool().await?).await?;
         let known: BTreeSet<String> = self.known(asked).await?;
         let beginning = asked.beginning(|session| known.contains(session));
         let room = asked.limit.saturating_sub(beginning.len());
@@ -222,7 +222,7 @@ impl Reader {
         sql.push_bind(asked.from_ms).push(" AND started_ms < ").push_bind(asked.to_ms);
         of_tokens(asked, &mut sql);
         sql.push(")");
-        let found = sql.fetch_all(&self.pool().await).await?;
+        let found = sql.fetch_all(&self.pool().await?).await?;
         Ok(found.iter().map(|row| row.try_get("value")).collect::<Result<_, _>>()?)
     }
 
@@ -239,7 +239,7 @@ impl Reader {
         of_tokens(asked, &mut sql);
         sql.push(" GROUP BY session");
         let mut found = HashMap::new();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             found.insert(row.try_get::<String, _>("session")?, row);
         }
         for session in rows {
@@ -259,7 +259,7 @@ impl Reader {
     pub(crate) async fn has_session(&self, session: &str) -> Result<bool, ReadError> {
         let mut sql = Text::new("SELECT 1 FROM requests WHERE session = ");
         sql.push_bind(session).push(" LIMIT 1");
-        Ok(sql.fetch_optional(&self.pool().await).await?.is_some())
+        Ok(sql.fetch_optional(&self.pool().await?).await?.is_some())
     }
 
     /// A session; `None` if there is no row of it.
@@ -274,7 +274,7 @@ impl Reader {
             .push(" GROUP BY agent ORDER BY first, agent NULLS FIRST");
         let (mut all, mut cost, mut first, mut last, mut ended) = (Total::default(), 0, i64::MAX, 0, 0);
         let (mut agents, mut agents_total, mut wasted_tokens, mut wasted) = (Vec::new(), 0, 0, None::<u64>);
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             let part = Summed::read(&row)?;
             all.add(&part.total);
             cost += part.cost;
@@ -334,7 +334,7 @@ impl Reader {
         sql.push(", CAST(SUM(cost_nano) AS BIGINT) AS cost_nano FROM requests WHERE session = ").push_bind(session);
         sql.push(" GROUP BY agent, step ORDER BY agent, step");
         let mut courses: HashMap<Option<String>, Vec<_>> = HashMap::new();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             let cost: Option<i64> = row.try_get("cost_nano")?;
             courses.entry(row.try_get("agent")?).or_default().push((
                 row.try_get("step")?,

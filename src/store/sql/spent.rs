@@ -23,7 +23,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) async fn oldest_ms(&self) -> Result<Option<i64>, ReadError> {
-        let oldest = Text::new("SELECT MIN(started_ms) FROM requests").fetch_one(&self.pool().await).await?;
+        let oldest = Text::new("SELECT MIN(started_ms) FROM requests").fetch_one(&self.pool().await?).await?;
         Ok(oldest.try_get(0)?)
     }
 
@@ -42,6 +42,6 @@ impl Reader {
                 sql.push(" AND ").push(column).push(" = ").push_bind(name);
             }
         }
-        Ok(sql.fetch_one(&self.pool().await).await?.try_get(0)?)
+        Ok(sql.fetch_one(&self.pool().await?).await?.try_get(0)?)
     }
 }

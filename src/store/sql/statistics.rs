@@ -80,10 +80,10 @@ impl Dearest {
     fn push_place(&self, column: &str, sql: &mut Text) {
         // A `CASE` without a `WHEN` is no SQL.
         if self.names.is_empty() {
-            sql.push("0");
+            sql.push("CAST(0 AS BIGINT)");
             return;
         }
-        sql.push("CASE");
+        sql.push("CAST(CASE");
         for (place, (name, other)) in self.names.iter().enumerate() {
             sql.push(" WHEN ").push(column).push(" IN (").push_bind(name.clone());
             if let Some(other) = other {
@@ -91,7 +91,7 @@ impl Dearest {
             }
             sql.push(format_args!(") THEN {place}"));
         }
-        sql.push(format_args!(" ELSE {} END", self.names.len()));
+        sql.push(format_args!(" ELSE {} END AS BIGINT)", self.names.len()));
     }
 }
 
@@ -110,7 +110,7 @@ impl Reader {
         sql.push(" GROUP BY outcome, status_class");
         let mut totals = Totals::default();
         let mut statuses: BTreeMap<&str, u64> = STATUSES.iter().map(|status| (*status, 0)).collect();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             let sums = sums_of(&row)?;
             totals.add(row.try_get("outcome")?, &sums);
             if let Some(status) = statuses.get_mut(row.try_get::<&str, _>("status_class")?) {
@@ -152,7 +152,7 @@ impl Reader {
         let MadeOf::Rows(_) = made_of else { return Ok(None) };
         // Those that anybody can send have bounds of their own.
         let sql = "SELECT started_ms FROM requests WHERE stray_bytes IS NULL ORDER BY started_ms LIMIT 1";
-        let found = Text::new(sql).fetch_optional(&self.pool().await).await?;
+        let found = Text::new(sql).fetch_optional(&self.pool().await?).await?;
         Ok(found.map(|row| row.try_get(0)).transpose()?)
     }
 
@@ -166,7 +166,7 @@ impl Reader {
 
     /// The series of times with their upstream and model.
     async fn named_series(&self, filter: &StatsFilter) -> Result<Vec<(i64, String, String)>, ReadError> {
-        let rows = Text::new("SELECT id, upstream, model FROM series").fetch_all(&self.pool().await).await?;
+        let rows = Text::new("SELECT id, upstream, model FROM series").fetch_all(&self.pool().await?).await?;
         let mut named = Vec::new();
         for row in rows {
             let (upstream, model): (String, String) = (row.try_get("upstream")?, row.try_get("model")?);
@@ -188,7 +188,7 @@ impl Reader {
         within(&mut sql, pieces, Some(&series));
         sql.push(" GROUP BY bucket");
         let mut times = ThreeTimes::default();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             add_times(&mut times, &row)?;
         }
         Ok(Some(times))
@@ -220,7 +220,7 @@ impl Reader {
         made_of.push_from(&mut sql, filter);
         sql.push(" GROUP BY step, outcome");
         let mut totals = vec![Totals::default(); usize::try_from(*count).unwrap_or_default()];
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             if let Some(totals) = totals.get_mut(row.try_get::<i64, _>("step")? as usize) {
                 totals.add(row.try_get("outcome")?, &sums_of(&row)?);
             }
@@ -232,7 +232,7 @@ impl Reader {
             sql.push(format_args!(", {place} AS step{TIMES} FROM latencies"));
             within(&mut sql, pieces, Some(&series));
             sql.push(" GROUP BY step, bucket");
-            for row in sql.fetch_all(&self.pool().await).await? {
+            for row in sql.fetch_all(&self.pool().await?).await? {
                 if let Some(times) = times.get_mut(row.try_get::<i64, _>("step")? as usize) {
                     add_times(times, &row)?;
                 }
@@ -273,7 +273,7 @@ impl Reader {
         sql.push(" GROUP BY step, place");
         let count = usize::try_from(steps.count).unwrap_or_default();
         let mut costs = vec![vec![None; count]; dearest.names.len() + 1];
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             let (place, step): (i64, i64) = (row.try_get("place")?, row.try_get("step")?);
             if let Some(cost) = costs.get_mut(place as usize).and_then(|points| points.get_mut(step as usize)) {
                 *cost = cost_in(&row)?;
@@ -315,7 +315,7 @@ impl Reader {
             sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
         }
         let mut groups: BTreeMap<String, Totals> = BTreeMap::new();
-        for row in sql.fetch_all(&self.pool().await).await? {
+        for row in sql.fetch_all(&self.pool().await?).await? {
             let name: Option<String> = row.try_get("name")?;
             groups.entry(name.unwrap_or_default()).or_default().add_all(&sums_of(&row)?, &outcomes_of(&row)?);
         }
@@ -355,7 +355,7 @@ impl Reader {
             sql.push(TIMES).push(" FROM latencies");
             within(&mut sql, &pieces, Some(&ids));
             sql.push(" GROUP BY series, bucket");
-            for row in sql.fetch_all(&self.pool().await).await? {
+            for row in sql.fetch_all(&self.pool().await?).await? {
                 let id: i64 = row.try_get("series")?;
                 let Some((_, upstream, model)) = named.iter().find(|(named, ..)| *named == id) else { continue };
                 let name = if by == By::Model { model } else { upstream };

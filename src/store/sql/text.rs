@@ -1,10 +1,11 @@
 //! One text of SQL for each thing that is read: with values that are bound to it, and rows that are found by it. What databases
 //! say in words of their own is here, and nowhere else.
 
-use crate::store::sqlite::ReadPool;
+use crate::store::pool::On;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{ColumnIndex, Decode, Sqlite, SqliteConnection, Type};
+use sqlx::{ColumnIndex, Decode, Postgres, Sqlite, Type};
 use std::fmt::{Display, Write as _};
 
 /// A value that is bound to a text.
@@ -46,43 +47,31 @@ impl From<&String> for Bound {
     }
 }
 
-/// A statement in the making.
+/// A statement in the making: in the words of each database, with the same values.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
-    sql: String,
+    sqlite: String,
+    postgres: String,
     bound: Vec<Bound>,
-}
-
-/// What a statement is executed on.
-pub(super) enum On<'c> {
-    /// One of some connections.
-    Pool(&'c ReadPool),
-    /// This one, within a transaction or without.
-    Connection(&'c mut SqliteConnection),
-}
-
-impl<'c> From<&'c ReadPool> for On<'c> {
-    fn from(pool: &'c ReadPool) -> Self {
-        Self::Pool(pool)
-    }
-}
-
-impl<'c> From<&'c mut SqliteConnection> for On<'c> {
-    fn from(connection: &'c mut SqliteConnection) -> Self {
-        Self::Connection(connection)
-    }
 }
 
 impl Text {
     /// One that begins so.
     pub(super) fn new(begin: impl Into<String>) -> Self {
-        Self { sql: begin.into(), bound: Vec::new() }
+        let begin = begin.into();
+        Self { postgres: begin.clone(), sqlite: begin, bound: Vec::new() }
     }
 
     /// Goes on with this.
     pub(super) fn push(&mut self, part: impl Display) -> &mut Self {
+        self.push_each(&part, &part)
+    }
+
+    /// Goes on with this in SQLite, and with that in PostgreSQL.
+    pub(super) fn push_each(&mut self, sqlite: impl Display, postgres: impl Display) -> &mut Self {
         // A string takes whatever there is memory for.
-        let _ = write!(self.sql, "{part}");
+        let _ = write!(self.sqlite, "{sqlite}");
+        let _ = write!(self.postgres, "{postgres}");
         self
     }
 
@@ -109,25 +98,37 @@ impl Text {
 
     /// A table `listed` with these in its column `value`.
     pub(super) fn push_listed<'n>(&mut self, names: impl Iterator<Item = &'n String>) -> &mut Self {
-        let list = serde_json::Value::from_iter(names.map(String::as_str)).to_string();
-        self.push("json_each(").push_bind(list).push(") AS listed")
+        // PostgreSQL has no text with a zero byte in it, and so no row that such a name could find.
+        let names = names.map(String::as_str).filter(|name| !name.contains('\0'));
+        let list = serde_json::Value::from_iter(names).to_string();
+        self.push_each("json_each(", "json_array_elements_text(CAST(").push_bind(list);
+        self.push_each(") AS listed", " AS JSON)) AS listed (value)")
     }
 
     /// All different values of an expression, but for nulls, as a list in JSON: null or empty if there are none.
     pub(super) fn push_distinct(&mut self, value: &str) -> &mut Self {
-        self.push(format_args!("json_group_array(DISTINCT {value}) FILTER (WHERE {value} IS NOT NULL)"))
+        self.push_each("json_group_array(", "CAST(JSON_AGG(");
+        self.push(format_args!("DISTINCT {value}) FILTER (WHERE {value} IS NOT NULL)")).push_each("", " AS TEXT)")
     }
 
     /// The condition that a column holds a text, whatever its case.
     pub(super) fn push_contains(&mut self, column: &str, text: &str) -> &mut Self {
         let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        self.push(column).push(" LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'")
+        self.push(column).push_each(" LIKE ", " ILIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'")
     }
 
-    fn query(&self) -> Query<'_, Sqlite, SqliteArguments<'_>> {
-        self.bound.iter().fold(sqlx::query(&self.sql), |query, bound| match bound {
+    fn for_sqlite(&self) -> Query<'_, Sqlite, SqliteArguments<'_>> {
+        self.bound.iter().fold(sqlx::query(&self.sqlite), |query, bound| match bound {
             Bound::Integer(number) => query.bind(*number),
             Bound::Text(text) => query.bind(text.as_str()),
+        })
+    }
+
+    fn for_postgres(&self) -> Query<'_, Postgres, PgArguments> {
+        self.bound.iter().fold(sqlx::query(&self.postgres), |query, bound| match bound {
+            Bound::Integer(number) => query.bind(*number),
+            // It takes no zero byte in a text: what was written with one has this in its place.
+            Bound::Text(text) => query.bind(text.replace('\0', "\u{fffd}")),
         })
     }
 
@@ -136,11 +137,12 @@ impl Text {
     /// # Errors
     /// When the database does not do it.
     pub(super) async fn fetch_all<'c>(&self, on: impl Into<On<'c>>) -> Result<Vec<Row>, sqlx::Error> {
-        let rows = match on.into() {
-            On::Pool(pool) => self.query().fetch_all(pool).await?,
-            On::Connection(connection) => self.query().fetch_all(connection).await?,
-        };
-        Ok(rows.into_iter().map(Row).collect())
+        Ok(match on.into() {
+            On::SqlitePool(pool) => of_sqlite(self.for_sqlite().fetch_all(pool).await?),
+            On::Sqlite(connection) => of_sqlite(self.for_sqlite().fetch_all(connection).await?),
+            On::PostgresPool(pool) => of_postgres(self.for_postgres().fetch_all(pool).await?),
+            On::Postgres(connection) => of_postgres(self.for_postgres().fetch_all(connection).await?),
+        })
     }
 
     /// The first row, if there is one.
@@ -148,11 +150,12 @@ impl Text {
     /// # Errors
     /// When the database does not do it.
     pub(super) async fn fetch_optional<'c>(&self, on: impl Into<On<'c>>) -> Result<Option<Row>, sqlx::Error> {
-        let row = match on.into() {
-            On::Pool(pool) => self.query().fetch_optional(pool).await?,
-            On::Connection(connection) => self.query().fetch_optional(connection).await?,
-        };
-        Ok(row.map(Row))
+        Ok(match on.into() {
+            On::SqlitePool(pool) => self.for_sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+            On::Sqlite(connection) => self.for_sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
+            On::PostgresPool(pool) => self.for_postgres().fetch_optional(pool).await?.map(Row::Postgres),
+            On::Postgres(connection) => self.for_postgres().fetch_optional(connection).await?.map(Row::Postgres),
+        })
     }
 
     /// The first row.
@@ -167,13 +170,31 @@ impl Text {
     ///
     /// # Errors
     /// When the database does not.
-    pub(super) async fn execute(&self, on: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        self.query().execute(on).await.map(drop)
+    pub(super) async fn execute<'c>(&self, on: impl Into<On<'c>>) -> Result<(), sqlx::Error> {
+        match on.into() {
+            On::SqlitePool(pool) => self.for_sqlite().execute(pool).await.map(drop),
+            On::Sqlite(connection) => self.for_sqlite().execute(connection).await.map(drop),
+            On::PostgresPool(pool) => self.for_postgres().execute(pool).await.map(drop),
+            On::Postgres(connection) => self.for_postgres().execute(connection).await.map(drop),
+        }
     }
 }
 
+fn of_sqlite(rows: Vec<SqliteRow>) -> Vec<Row> {
+    rows.into_iter().map(Row::Sqlite).collect()
+}
+
+fn of_postgres(rows: Vec<PgRow>) -> Vec<Row> {
+    rows.into_iter().map(Row::Postgres).collect()
+}
+
 /// A row that was found.
-pub(super) struct Row(SqliteRow);
+pub(super) enum Row {
+    /// In SQLite.
+    Sqlite(SqliteRow),
+    /// In PostgreSQL.
+    Postgres(PgRow),
+}
 
 impl Row {
     /// The value of a column, by its name or its place.
@@ -182,10 +203,13 @@ impl Row {
     /// When there is no such column, or it is of another type.
     pub(super) fn try_get<'r, T, I>(&'r self, column: I) -> Result<T, sqlx::Error>
     where
-        T: Decode<'r, Sqlite> + Type<Sqlite>,
-        I: ColumnIndex<SqliteRow>,
+        T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
+        I: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>,
     {
-        sqlx::Row::try_get(&self.0, column)
+        match self {
+            Self::Sqlite(row) => sqlx::Row::try_get(row, column),
+            Self::Postgres(row) => sqlx::Row::try_get(row, column),
+        }
     }
 }
 
@@ -198,7 +222,8 @@ mod tests {
         let mut sql = Text::new("SELECT 1 WHERE a = ");
         sql.push_bind("x'; DROP TABLE requests").push(" AND b IN (").push_values([1, 2]).push(") AND ");
         sql.push_contains("c", "50%");
-        assert_eq!(sql.sql, "SELECT 1 WHERE a = $1 AND b IN ($2, $3) AND c LIKE $4 ESCAPE '\\'");
+        assert_eq!(sql.sqlite, "SELECT 1 WHERE a = $1 AND b IN ($2, $3) AND c LIKE $4 ESCAPE '\\'");
+        assert_eq!(sql.postgres, "SELECT 1 WHERE a = $1 AND b IN ($2, $3) AND c ILIKE $4 ESCAPE '\\'");
         assert_eq!(sql.bound.len(), 4);
     }
 }

@@ -55,7 +55,7 @@ impl Reader {
         limit: u32,
         tokens: Option<&[String]>,
     ) -> Result<WasteReport, ReadError> {
-        let (pool, which) = (self.pool().await, Which { from_ms, to_ms, tokens });
+        let (pool, which) = (self.pool().await?, Which { from_ms, to_ms, tokens });
         let mut sql = Text::new("SELECT ");
         which.push(sql.push(SUMS));
         let total = wasted_or_none(&sql.fetch_one(&pool).await?)?;
@@ -93,7 +93,7 @@ impl Reader {
         sql.push(" AND session").push_among(sessions.iter());
         // Of a session the last row counts.
         sql.push(" GROUP BY session, waste_cause ORDER BY nano NULLS FIRST, tokens");
-        let rows = sql.fetch_all(&self.pool().await).await?;
+        let rows = sql.fetch_all(&self.pool().await?).await?;
         rows.iter().map(|row| Ok((row.try_get("session")?, row.try_get("waste_cause")?))).collect()
     }
 
@@ -107,7 +107,7 @@ impl Reader {
              WHERE session = ",
         );
         sql.push_bind(session).push(" AND waste_tokens IS NOT NULL ORDER BY started_ms DESC, seq DESC LIMIT ");
-        let rows = sql.push_bind(MOST_REQUESTS).fetch_all(&self.pool().await).await?;
+        let rows = sql.push_bind(MOST_REQUESTS).fetch_all(&self.pool().await?).await?;
         let request = |row: &Row| {
             let nano: Option<i64> = row.try_get("waste_nano")?;
             let text = |name: &str| row.try_get::<Option<String>, _>(name);
@@ -136,7 +136,7 @@ impl Reader {
                    WHERE came_history IS NOT NULL AND started_ms >= ";
         let mut sql = Text::new(begin);
         sql.push_bind(since_ms).push(" AND session IS NOT NULL ORDER BY started_ms DESC LIMIT ");
-        let rows = sql.push_bind(i64::from(most)).fetch_all(&self.pool().await).await?;
+        let rows = sql.push_bind(i64::from(most)).fetch_all(&self.pool().await?).await?;
         Ok(rows.iter().rev().map(left).collect::<Result<_, _>>()?)
     }
 }

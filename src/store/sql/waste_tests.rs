@@ -1,6 +1,6 @@
 use super::*;
-use crate::store::Database;
 use crate::store::columns::millis;
+use crate::store::test_store::TestStore;
 use gateway_core::cache_waste::{Cause, Loss};
 use gateway_core::holder::Holder;
 use gateway_core::record::{ClientNames, RequestRecord, Waste};
@@ -36,13 +36,13 @@ fn of_token(token: &str, record: RequestRecord) -> RequestRecord {
     RequestRecord { holder: Some(Arc::new(holder)), ..record }
 }
 
-async fn log(records: Vec<RequestRecord>) -> (tempfile::TempDir, Reader) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("log.db");
-    let mut database = Database::open(&path).await.expect("opened");
+async fn log(records: Vec<RequestRecord>) -> (TestStore, Reader) {
+    let log = TestStore::new().await;
+    let mut database = log.open().await;
     database.insert(&records.into_iter().map(Arc::new).collect::<Vec<_>>()).await.expect("written");
     database.close().await.expect("closed");
-    (folder, Reader::new(&path))
+    let reader = log.reader();
+    (log, reader)
 }
 
 fn span(minutes: i64) -> (i64, i64) {
@@ -53,7 +53,7 @@ fn span(minutes: i64) -> (i64, i64) {
 #[tokio::test]
 async fn what_was_lost_is_summed_by_cause_and_by_session() {
     let lost = |cause, tokens, cost| Some((cause, tokens, cost));
-    let (_folder, reader) = log(vec![
+    let (_log, reader) = log(vec![
         record(50, "one", lost(Cause::Idle, 1_000, Some(5_750_000))),
         of_token("tok_1", record(40, "one", lost(Cause::Idle, 2_000, Some(11_500_000)))),
         record(30, "one", lost(Cause::UpstreamChanged, 9_000, Some(9_000_000))),
@@ -95,7 +95,7 @@ async fn what_was_lost_is_summed_by_cause_and_by_session() {
 
 #[tokio::test]
 async fn what_rows_left_in_caches_is_read_back_as_it_was() {
-    let (_folder, reader) = log(vec![record(3, "one", None), record(2, "one", None), record(90, "one", None)]).await;
+    let (_log, reader) = log(vec![record(3, "one", None), record(2, "one", None), record(90, "one", None)]).await;
     let left = reader.left_in_caches(span(60).0, 10).await.expect("read");
     assert_eq!(left.len(), 2);
     let [first, second] = [&left[0], &left[1]].map(|left| &left.checkpoint);

@@ -15,9 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NEW_FILE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What statements that read are executed on.
-pub(in crate::store) type ReadPool = SqlitePool;
-
 /// Connections to a file, which is opened when something is read.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Connections {
@@ -40,7 +37,7 @@ impl Connections {
 
     /// The connections to what is at the path; those to a file that was there before are left. Where no file is, the writer
     /// makes one soon: that is waited for.
-    pub(in crate::store) async fn pool(&self) -> ReadPool {
+    pub(in crate::store) async fn pool(&self) -> SqlitePool {
         let until = Instant::now() + NEW_FILE;
         while !self.path.exists() && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
@@ -73,11 +70,6 @@ impl Connections {
             .acquire_timeout(PATIENCE)
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options)
-    }
-
-    /// The file.
-    pub(in crate::store) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Its size in bytes, with what is not yet in its place.

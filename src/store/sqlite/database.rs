@@ -33,7 +33,7 @@ const ROLLUP_BYTES: i64 = 160;
 const LATENCY_BYTES: i64 = 24;
 
 /// The open file, to be written.
-pub struct Database {
+pub(in crate::store) struct Database {
     connection: SqliteConnection,
     inserter: Inserter,
     place: Place,
@@ -45,7 +45,7 @@ impl Database {
     ///
     /// # Errors
     /// When the file cannot be opened or written.
-    pub async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+    pub(in crate::store) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
         match Self::try_open(path).await {
             Err(error) if is_damaged(&error) => {
                 let aside = aside(path);
@@ -108,7 +108,7 @@ impl Database {
     ///
     /// # Errors
     /// When it cannot, as on a full disk.
-    pub async fn check_writable(&mut self) -> Result<(), sqlx::Error> {
+    pub(in crate::store) async fn check_writable(&mut self) -> Result<(), sqlx::Error> {
         let mut transaction = self.connection.begin().await?;
         sqlx::query("CREATE TABLE write_check (bytes BLOB)").execute(&mut *transaction).await?;
         sqlx::query("INSERT INTO write_check VALUES (zeroblob(65536))").execute(&mut *transaction).await?;
@@ -120,7 +120,7 @@ impl Database {
     ///
     /// # Errors
     /// When they cannot be written; they are not, then.
-    pub async fn insert(&mut self, records: &[Arc<RequestRecord>]) -> Result<(), WriteError> {
+    pub(in crate::store) async fn insert(&mut self, records: &[Arc<RequestRecord>]) -> Result<(), WriteError> {
         self.inserter.insert(records).await
     }
 
@@ -128,7 +128,7 @@ impl Database {
     ///
     /// # Errors
     /// When that cannot be done.
-    pub async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
+    pub(in crate::store) async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
         let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let oldest = before(retention.age);
         quarters::complete(&mut self.connection).await?;
@@ -290,7 +290,7 @@ impl Database {
     ///
     /// # Errors
     /// When what was written cannot be settled.
-    pub async fn close(self) -> Result<(), sqlx::Error> {
+    pub(in crate::store) async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }
 }

@@ -4,9 +4,9 @@
 //! writes.
 
 use super::WriteError;
+use crate::store::beside::{Texts, shapes_of};
 use crate::store::columns::{COLUMNS, Value, millis, number};
 use crate::store::rollup::{self, ALL_SERIES, Rollup, SUMS};
-use gateway_core::prompt_shape::kept::KeptHead;
 use gateway_core::record::RequestRecord;
 use once_cell::sync::Lazy;
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
@@ -15,10 +15,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Shapes that are written of one batch. A batch is a second's at most: where requests come faster, that is enough to try rules
-/// on, the kept ones reach further back, and a shape costs ten times what its row does.
-const SHAPES_OF_BATCH: usize = 50;
 
 /// A record that is there already stays as it is: what was being written at a shutdown is written once more.
 static INSERT_ROW: Lazy<String> = Lazy::new(|| {
@@ -104,12 +100,13 @@ impl Open {
     }
 
     fn insert(&mut self, records: &[Arc<RequestRecord>]) -> rusqlite::Result<()> {
-        // Others wait while a transaction lasts.
         let shapes = shapes_of(records);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = insert_rows(&transaction, records)?;
-        for record in written.iter().filter(|record| record.kept_bytes() > 0) {
-            insert_texts(&transaction, record)?;
+        for record in &written {
+            if let Some(texts) = Texts::of(record) {
+                insert_texts(&transaction, record, &texts)?;
+            }
         }
         insert_shapes(&transaction, &shapes)?;
         let rollup = Rollup::of(written.into_iter());
@@ -142,21 +139,10 @@ fn insert_rows<'r>(
     Ok(written)
 }
 
-fn insert_texts(transaction: &Transaction<'_>, record: &RequestRecord) -> rusqlite::Result<()> {
-    let capture = record.capture.as_deref();
-    let error_body = record.error.as_ref().map(|error| error.body.as_str()).filter(|body| !body.is_empty());
-    let (head, body) = capture.map(|capture| (&capture.head, &capture.body)).unzip();
-    let is_cut = capture.is_some_and(|capture| capture.is_cut);
-    let started = millis(record.started_at);
+fn insert_texts(transaction: &Transaction<'_>, record: &RequestRecord, texts: &Texts<'_>) -> rusqlite::Result<()> {
+    let Texts { error_body, head, body, is_cut } = texts;
     let mut insert = transaction.prepare_cached(INSERT_TEXTS)?;
-    insert.execute(params![record.request_id, started, error_body, head, body, is_cut]).map(drop)
-}
-
-/// What requests look like, written down: it is done here so that no request waits for it.
-fn shapes_of(records: &[Arc<RequestRecord>]) -> Vec<(&RequestRecord, String)> {
-    let shapes = records.iter().filter_map(|record| Some((&**record, record.kept_shape()?)));
-    let written = |(record, (head, shape)): (_, (&KeptHead, _))| Some((record, head.kept(shape)?));
-    shapes.take(SHAPES_OF_BATCH).filter_map(written).collect()
+    insert.execute(params![record.request_id, millis(record.started_at), error_body, head, body, is_cut]).map(drop)
 }
 
 fn insert_shapes(transaction: &Transaction<'_>, shapes: &[(&RequestRecord, String)]) -> rusqlite::Result<()> {
@@ -170,8 +156,7 @@ fn insert_shapes(transaction: &Transaction<'_>, shapes: &[(&RequestRecord, Strin
 fn add_sums(transaction: &Transaction<'_>, rollup: &Rollup<'_>) -> rusqlite::Result<()> {
     let mut add = transaction.prepare_cached(&ADD_SUMS)?;
     for (key, sums) in &rollup.sums {
-        let names = [key.upstream, key.model, key.path, key.key, key.outcome, key.status, key.request_class];
-        let names = names.into_iter().chain([key.upstream_key]).map(Value::from);
+        let names = key.names().into_iter().map(Value::from);
         let values = [key.span, key.at].into_iter().map(Value::from).chain(names);
         let values = values.chain(sums.iter().map(|sum| Value::from(*sum)));
         for (place, value) in (1..).zip(values) {

@@ -10,9 +10,9 @@ mod insert;
 mod place;
 mod quarters;
 
-pub(super) use connections::{Connections, ReadPool};
+pub(super) use connections::Connections;
 pub(crate) use copy::copy;
-pub use database::Database;
+pub(super) use database::Database;
 pub(super) use place::Rows;
 
 /// Why something could not be written.

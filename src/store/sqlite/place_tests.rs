@@ -1,5 +1,5 @@
+use super::super::Database;
 use super::*;
-use crate::store::Database;
 use gateway_core::record::RequestRecord;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;

@@ -1,0 +1,133 @@
+//! Connections to the server: one that writes, and some that read.
+
+use crate::config::log_store::PostgresUrl;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Executor as _, PgConnection, Row as _};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections that read, at most; with the writer's own there are four.
+const CONNECTIONS: u32 = 3;
+/// How long a reader waits for one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// How old the size may be that is told, and how long a new one is waited for.
+const SIZE_AGE: Duration = Duration::from_secs(10);
+const SIZE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection is kept that nobody needs.
+const IDLE: Duration = Duration::from_secs(60);
+/// What all of them ask for: no statement waits long for a lock, and none is compiled, which takes longer than ours do.
+const SESSION: &str = "SET lock_timeout = '2s'; SET jit = off; SET client_min_messages = warning; SET timezone = 'UTC'";
+/// What those that read ask for beside it: nobody waits that long for a page.
+const READING: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'";
+
+/// Connections that read, opened when something is read.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Connections {
+    url: Arc<PostgresUrl>,
+    opened: Arc<Mutex<Option<PgPool>>>,
+    size: Arc<Mutex<Size>>,
+}
+
+/// What the tables take.
+#[derive(Debug, Default)]
+struct Size {
+    bytes: u64,
+    /// When somebody asked last.
+    asked: Option<Instant>,
+}
+
+impl Connections {
+    /// Those to this database.
+    pub(in crate::store) fn to(url: Arc<PostgresUrl>) -> Self {
+        Self { url, opened: Arc::default(), size: Arc::default() }
+    }
+
+    /// What statements that read are executed on.
+    ///
+    /// # Errors
+    /// When the URL says what cannot be done.
+    pub(in crate::store) fn pool(&self) -> Result<PgPool, sqlx::Error> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = &*opened {
+            return Ok(pool.clone());
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(IDLE)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute(SESSION).await?;
+                    connection.execute(READING).await.map(drop)
+                })
+            })
+            .connect_lazy_with(options(&self.url)?);
+        Ok(opened.insert(pool).clone())
+    }
+}
+
+impl Connections {
+    /// What all tables take, as it was known to be last: it is asked for now and then, and not waited for long.
+    pub(in crate::store) async fn bytes(&self) -> u64 {
+        let is_old = self.with_size(|size| {
+            let is_old = size.asked.is_none_or(|asked| asked.elapsed() > SIZE_AGE);
+            if is_old {
+                size.asked = Some(Instant::now());
+            }
+            is_old
+        });
+        if is_old {
+            let asking = async {
+                let row = sqlx::query(super::BYTES).fetch_one(&self.pool()?).await?;
+                row.try_get::<i64, _>(0)
+            };
+            if let Ok(bytes) = within(SIZE_PATIENCE, "it does not answer", asking).await {
+                self.with_size(|size| size.bytes = bytes.unsigned_abs());
+            }
+        }
+        self.with_size(|size| size.bytes)
+    }
+
+    fn with_size<T>(&self, work: impl FnOnce(&mut Size) -> T) -> T {
+        work(&mut self.size.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A connection of its own, to write.
+///
+/// # Errors
+/// When the server cannot be reached, or lets nobody in.
+pub(super) async fn connect(url: &PostgresUrl) -> Result<PgConnection, sqlx::Error> {
+    let options = options(url)?;
+    within(CONNECTING, "it does not answer", async {
+        let mut connection = options.connect().await?;
+        connection.execute(SESSION).await?;
+        Ok(connection)
+    })
+    .await
+}
+
+/// What this gives, unless it takes longer.
+pub(super) async fn within<T>(
+    longest: Duration,
+    why: &str,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match tokio::time::timeout(longest, work).await {
+        Ok(done) => done,
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, why))),
+    }
+}
+
+/// What the URL says. What is wrong with it is told without its text, which has the password.
+fn options(url: &PostgresUrl) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = url.expose().parse().map_err(|_| {
+        let why =
+            "the URL of the database cannot be read: postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full";
+        sqlx::Error::Configuration(why.into())
+    })?;
+    Ok(options.application_name("anyrouter-gateway").disable_statement_logging())
+}

@@ -1,0 +1,214 @@
+//! The database of the request log: its opening, and what is deleted from it.
+
+use super::connections::{connect, within};
+use super::insert::Inserter;
+use super::partitions::{self, Partition, day_of};
+use crate::config::log_store::PostgresUrl;
+use crate::store::batch::BatchId;
+use crate::store::columns::millis;
+use crate::store::retention::{MINUTES_KEPT, Retention};
+use crate::store::rollup::{QUARTER, SPANS};
+use gateway_core::record::RequestRecord;
+use sqlx::{Connection as _, PgConnection, Row as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How long a batch may take; it is repeated on another connection then.
+const WRITING: Duration = Duration::from_secs(30);
+/// How long what is deleted may take.
+const DELETING: Duration = Duration::from_secs(60);
+/// Days before which partitions are made.
+const DAYS_AHEAD: i64 = 2;
+/// Rows that are deleted in one statement.
+const DELETED_AT_ONCE: i64 = 5_000;
+/// Such statements in one go.
+const DELETIONS: usize = 10;
+/// How long it is known which batches were written: no gateway repeats one after so long.
+const BATCHES_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Of several gateways one deletes at a time: it has this lock.
+const DELETING_LOCK: i64 = 0x6167_7764_656c;
+/// And one makes costs anew.
+const RECOST_LOCK: i64 = 0x6167_7763_6f73;
+
+/// The open database, to be written.
+pub(in crate::store) struct Database {
+    connection: PgConnection,
+    inserter: Inserter,
+}
+
+impl Database {
+    /// Opens it, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or what is there cannot be changed.
+    pub(in crate::store) async fn open(url: &PostgresUrl) -> Result<Self, sqlx::Error> {
+        let mut connection = connect(url).await?;
+        let mut migrations = sqlx::migrate!("src/store/postgres/migrations");
+        // A newer gateway may have added some already: the older ones go on beside it.
+        migrations.set_ignore_missing(true);
+        migrations.run_direct(&mut connection).await?;
+        let mut inserter = Inserter::new(gateway());
+        let today = day_of(millis(SystemTime::now()));
+        inserter.prepare(&mut connection, today - 1..=today + DAYS_AHEAD).await?;
+        Ok(Self { connection, inserter })
+    }
+
+    /// Finds out whether it can be written, without a trace.
+    ///
+    /// # Errors
+    /// When it cannot, as in a standby.
+    pub(in crate::store) async fn check_writable(&mut self) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
+        sqlx::query("INSERT INTO log_batches (spool, seq, at_ms) VALUES ('write check', 0, 0) ON CONFLICT DO NOTHING")
+            .execute(&mut *transaction)
+            .await?;
+        transaction.rollback().await
+    }
+
+    /// Writes records, all or none. Those that are there already stay as they are, and count once; a batch whose number is
+    /// there is not written again.
+    ///
+    /// # Errors
+    /// When they cannot be written, or it is not known whether they are.
+    pub(in crate::store) async fn insert(
+        &mut self,
+        records: &[Arc<RequestRecord>],
+        id: Option<&BatchId>,
+    ) -> Result<(), sqlx::Error> {
+        let Self { connection, inserter } = self;
+        within(WRITING, "it takes too long to write", inserter.insert(connection, records, id)).await
+    }
+
+    /// Deletes what is too old, or too much, unless another gateway does so just now.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub(in crate::store) async fn retain(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
+        let today = day_of(millis(now));
+        self.inserter.prepare(&mut self.connection, today..=today + DAYS_AHEAD).await?;
+        let lock = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(DELETING_LOCK);
+        if !lock.fetch_one(&mut self.connection).await?.try_get::<bool, _>(0)? {
+            return Ok(());
+        }
+        let done = within(DELETING, "it takes too long to delete", self.delete(retention, now)).await;
+        // Where that fails too, the connection is gone, and the lock with it.
+        let _ = sqlx::query("SELECT pg_advisory_unlock($1)").bind(DELETING_LOCK).execute(&mut self.connection).await;
+        done
+    }
+
+    async fn delete(&mut self, retention: Retention, now: SystemTime) -> Result<(), sqlx::Error> {
+        let before = |age: Duration| millis(now).saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let oldest = before(retention.age);
+        for partition in partitions::all(&mut self.connection).await? {
+            if partition.ends_ms <= oldest {
+                self.drop_partition(&partition).await?;
+            }
+        }
+        for _ in 0..DELETIONS {
+            if self.delete_shapes(retention.shapes, oldest).await? < DELETED_AT_ONCE as u64 {
+                break;
+            }
+        }
+        let mut strays = self.bytes_of_strays().await?;
+        for _ in 0..DELETIONS {
+            if strays <= retention.stray_bytes || self.delete_strays(strays - retention.stray_bytes).await? == 0 {
+                break;
+            }
+            strays = self.bytes_of_strays().await?;
+        }
+        for span in SPANS {
+            let age = if span < QUARTER { MINUTES_KEPT } else { retention.statistics };
+            for table in ["rollups", "latencies"] {
+                let sql = format!("DELETE FROM {table} WHERE span_s = $1 AND at_s < $2");
+                sqlx::query(&sql).bind(span).bind(before(age) / 1_000).execute(&mut self.connection).await?;
+            }
+        }
+        let batches = sqlx::query("DELETE FROM log_batches WHERE at_ms < $1").bind(before(BATCHES_KEPT));
+        batches.execute(&mut self.connection).await?;
+        self.make_room(retention.bytes.saturating_add(strays), millis(now)).await
+    }
+
+    /// Drops the oldest days until all of it takes no more than this; today's stays.
+    async fn make_room(&mut self, most: u64, now: i64) -> Result<(), sqlx::Error> {
+        let mut excess = self.bytes().await?.saturating_sub(i64::try_from(most).unwrap_or(i64::MAX));
+        for partition in partitions::all(&mut self.connection).await? {
+            if excess <= 0 || partition.ends_ms > now {
+                break;
+            }
+            self.drop_partition(&partition).await?;
+            excess -= partition.bytes;
+        }
+        Ok(())
+    }
+
+    async fn drop_partition(&mut self, partition: &Partition) -> Result<(), sqlx::Error> {
+        self.inserter.forget_days();
+        partition.drop(&mut self.connection).await
+    }
+
+    /// Deletes what requests look like, but of so many, the newest, and what is older than all rows.
+    async fn delete_shapes(&mut self, most: usize, oldest: i64) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM shapes WHERE id IN (SELECT id FROM shapes ORDER BY started_ms DESC LIMIT $1 OFFSET $2) \
+                   OR id IN (SELECT id FROM shapes WHERE started_ms < $3 LIMIT $1)";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let delete = sqlx::query(sql).bind(DELETED_AT_ONCE).bind(most).bind(oldest);
+        Ok(delete.execute(&mut self.connection).await?.rows_affected())
+    }
+
+    /// Deletes the oldest strays, until so many bytes of them are gone, or many of them.
+    async fn delete_strays(&mut self, excess: u64) -> Result<u64, sqlx::Error> {
+        let sql = "WITH oldest AS (\
+                       SELECT id, started_ms, SUM(stray_bytes) OVER (ORDER BY started_ms, seq) - stray_bytes AS before FROM (\
+                           SELECT id, seq, started_ms, stray_bytes FROM requests WHERE stray_bytes IS NOT NULL \
+                           ORDER BY started_ms, seq LIMIT $1) AS strays), \
+                   chosen AS (SELECT id, started_ms FROM oldest WHERE before < $2), \
+                   of_texts AS (DELETE FROM texts USING chosen \
+                                WHERE texts.id = chosen.id AND texts.started_ms = chosen.started_ms), \
+                   of_shapes AS (DELETE FROM shapes USING chosen WHERE shapes.id = chosen.id) \
+                   DELETE FROM requests USING chosen \
+                   WHERE requests.id = chosen.id AND requests.started_ms = chosen.started_ms";
+        let excess = i64::try_from(excess).unwrap_or(i64::MAX);
+        let delete = sqlx::query(sql).bind(DELETED_AT_ONCE).bind(excess);
+        Ok(delete.execute(&mut self.connection).await?.rows_affected())
+    }
+
+    /// About how much room strays take.
+    async fn bytes_of_strays(&mut self) -> Result<u64, sqlx::Error> {
+        let sql = "SELECT CAST(COALESCE(SUM(stray_bytes), 0) AS BIGINT) FROM requests WHERE stray_bytes IS NOT NULL";
+        let row = sqlx::query(sql).fetch_one(&mut self.connection).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+
+    /// What all tables take, with their indexes.
+    async fn bytes(&mut self) -> Result<i64, sqlx::Error> {
+        sqlx::query(super::BYTES).fetch_one(&mut self.connection).await?.try_get(0)
+    }
+
+    /// What all of it goes through.
+    pub(in crate::store) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// Begins what no other gateway may do at the same time: to make costs anew.
+    ///
+    /// # Errors
+    /// When the database does not.
+    pub(in crate::store) async fn begin_alone(&mut self) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(RECOST_LOCK).execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    /// Closes the connection in order.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub(in crate::store) async fn close(self) -> Result<(), sqlx::Error> {
+        self.connection.close().await
+    }
+}
+
+/// The name under which this gateway sums up: its machine's. Several of one machine may have one name.
+fn gateway() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
