@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 LOCKED := $(if $(CI),--locked)
 
 .DEFAULT_GOAL := help
-.PHONY: help run panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
+.PHONY: help run bolt panel panel-test panel-views panel-speed panel-bench build deb deb-test dist install-test docker-test test fmt lint unit e2e upgrade-load siege deny bench \
   bench-compare bench-quick pictures conversation refusals team-load month hold fuzz interleavings hooks clean
 
 help: ## list the targets
@@ -21,6 +21,11 @@ build: ## release build, after installing what the build needs
 	@scripts/panel.sh
 	$(CARGO) build --release $(LOCKED) -p anyrouter-gateway
 	@scripts/panel.sh verdict
+
+bolt: ## release build laid out by what a run of it calls, into target/bolt (x86-64; needs bolt-22 of Debian)
+	@scripts/prepare.sh build
+	@scripts/panel.sh
+	@scripts/bolt.sh
 
 deb: build ## Debian package in target/package (needs cargo-deb)
 	scripts/package.sh
